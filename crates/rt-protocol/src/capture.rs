@@ -1,0 +1,267 @@
+//! Captured output: bounded while it is collected, and what the caller gets of it.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::fmt;
+
+/// How much of a stream is kept: its first and its last bytes. What lies between is counted and dropped.
+///
+/// The default keeps everything. A cut stream is flagged ([`CapturedOutput::is_truncated`]), never an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OutputLimit {
+    head: usize,
+    tail: usize,
+}
+
+impl OutputLimit {
+    /// Everything is kept; memory grows with the output.
+    pub const UNLIMITED: Self = Self { head: usize::MAX, tail: 0 };
+
+    /// At most `total` bytes: one half from the beginning, the other from the end (the end gets an odd byte, because
+    /// that is where a failing command says why).
+    pub const fn bytes(total: usize) -> Self {
+        Self { head: total / 2, tail: total - total / 2 }
+    }
+
+    /// At most `head` bytes from the beginning and `tail` bytes from the end.
+    pub const fn head_and_tail(head: usize, tail: usize) -> Self {
+        Self { head, tail }
+    }
+
+    /// The bytes kept from the beginning.
+    pub const fn head(self) -> usize {
+        self.head
+    }
+
+    /// The bytes kept from the end.
+    pub const fn tail(self) -> usize {
+        self.tail
+    }
+
+    /// Whether anything can be cut at all.
+    pub const fn is_unlimited(self) -> bool {
+        self.head == usize::MAX
+    }
+}
+
+impl Default for OutputLimit {
+    fn default() -> Self {
+        Self::UNLIMITED
+    }
+}
+
+/// Collects a stream under an [`OutputLimit`], in memory that never exceeds it by more than the allocator's slack.
+///
+/// ```
+/// use rt_protocol::{Capture, OutputLimit};
+///
+/// let mut capture = Capture::new(OutputLimit::bytes(6));
+/// capture.push(b"hello, ");
+/// capture.push(b"world");
+/// let output = capture.finish();
+/// assert_eq!((output.head(), output.tail()), (&b"hel"[..], &b"rld"[..]));
+/// assert_eq!((output.total(), output.omitted()), (12, 6));
+/// ```
+#[derive(Debug)]
+pub struct Capture {
+    limit: OutputLimit,
+    head: Vec<u8>,
+    tail: VecDeque<u8>,
+    total: u64,
+}
+
+impl Capture {
+    /// An empty capture.
+    pub fn new(limit: OutputLimit) -> Self {
+        Self { limit, head: Vec::new(), tail: VecDeque::new(), total: 0 }
+    }
+
+    /// Takes the next bytes of the stream.
+    pub fn push(&mut self, mut bytes: &[u8]) {
+        self.total += bytes.len() as u64;
+        let room = self.limit.head - self.head.len();
+        if room > 0 {
+            let (first, rest) = bytes.split_at(room.min(bytes.len()));
+            self.head.extend_from_slice(first);
+            bytes = rest;
+        }
+        if bytes.len() >= self.limit.tail {
+            self.tail.clear();
+            bytes = &bytes[bytes.len() - self.limit.tail..];
+        } else {
+            let surplus = (self.tail.len() + bytes.len()).saturating_sub(self.limit.tail);
+            self.tail.drain(..surplus);
+        }
+        // Exactly the bound, and not the doubling of it, is what "flat memory" means to the caller.
+        if self.tail.capacity() < self.limit.tail && self.tail.len() + bytes.len() > self.tail.capacity() {
+            let wanted = (self.tail.len() + bytes.len()).next_power_of_two().min(self.limit.tail);
+            self.tail.reserve_exact(wanted - self.tail.len());
+        }
+        self.tail.extend(bytes);
+    }
+
+    /// How many bytes were pushed so far.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Ends the capture.
+    pub fn finish(self) -> CapturedOutput {
+        let mut bytes = self.head;
+        let head = bytes.len();
+        let (first, second) = self.tail.as_slices();
+        bytes.reserve_exact(first.len() + second.len());
+        bytes.extend_from_slice(first);
+        bytes.extend_from_slice(second);
+        CapturedOutput { bytes, head, total: self.total }
+    }
+}
+
+/// What was kept of a stream, and how long the stream was.
+///
+/// Bytes first: nothing is decoded, no line end is rewritten. [`text`](Self::text) is a view for people.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct CapturedOutput {
+    bytes: Vec<u8>,
+    head: usize,
+    total: u64,
+}
+
+impl CapturedOutput {
+    /// A whole stream, nothing cut.
+    pub fn whole(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        Self { head: bytes.len(), total: bytes.len() as u64, bytes }
+    }
+
+    /// All kept bytes. When the stream was [cut](Self::is_truncated), the bytes before and after the gap stand
+    /// together; [`head`](Self::head) and [`tail`](Self::tail) keep them apart.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// All kept bytes, as for [`as_bytes`](Self::as_bytes).
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// The kept bytes before the gap; all of them when there is none.
+    pub fn head(&self) -> &[u8] {
+        if self.is_truncated() { &self.bytes[..self.head] } else { &self.bytes }
+    }
+
+    /// The kept bytes after the gap; empty when there is none.
+    pub fn tail(&self) -> &[u8] {
+        if self.is_truncated() { &self.bytes[self.head..] } else { &[] }
+    }
+
+    /// The length of the stream in bytes, kept or not.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// How many bytes were dropped.
+    pub fn omitted(&self) -> u64 {
+        self.total - self.bytes.len() as u64
+    }
+
+    /// Whether bytes were dropped.
+    pub fn is_truncated(&self) -> bool {
+        self.omitted() > 0
+    }
+
+    /// Whether the stream was empty.
+    pub fn is_empty(&self) -> bool {
+        self.total == 0
+    }
+
+    /// The stream as text: invalid UTF-8 becomes U+FFFD, and a gap is marked `[… N bytes omitted …]` on a line of
+    /// its own.
+    pub fn text(&self) -> Cow<'_, str> {
+        if !self.is_truncated() {
+            return String::from_utf8_lossy(&self.bytes);
+        }
+        Cow::Owned(format!(
+            "{}\n[… {} bytes omitted …]\n{}",
+            String::from_utf8_lossy(self.head()),
+            self.omitted(),
+            String::from_utf8_lossy(self.tail())
+        ))
+    }
+}
+
+impl fmt::Debug for CapturedOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CapturedOutput")
+            .field("text", &self.text())
+            .field("total", &self.total)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for CapturedOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+impl PartialEq<str> for CapturedOutput {
+    fn eq(&self, other: &str) -> bool {
+        !self.is_truncated() && self.bytes == other.as_bytes()
+    }
+}
+
+impl PartialEq<&str> for CapturedOutput {
+    fn eq(&self, other: &&str) -> bool {
+        *self == **other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn head_and_tail_are_those_of_the_stream_however_it_was_cut(
+            chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..12),
+            head in 0usize..50,
+            tail in 0usize..50,
+        ) {
+            let stream = chunks.concat();
+            let mut capture = Capture::new(OutputLimit::head_and_tail(head, tail));
+            for chunk in &chunks {
+                capture.push(chunk);
+            }
+            let output = capture.finish();
+            prop_assert_eq!(output.total(), stream.len() as u64);
+            if stream.len() <= head + tail {
+                prop_assert_eq!(output.as_bytes(), &stream[..]);
+                prop_assert!(!output.is_truncated());
+            } else {
+                prop_assert_eq!(output.head(), &stream[..head]);
+                prop_assert_eq!(output.tail(), &stream[stream.len() - tail..]);
+                prop_assert_eq!(output.omitted(), (stream.len() - head - tail) as u64);
+            }
+        }
+    }
+
+    #[test]
+    fn memory_stays_at_the_limit() {
+        let mut capture = Capture::new(OutputLimit::bytes(1000));
+        for _ in 0..10_000 {
+            capture.push(&[7; 333]);
+        }
+        assert!(capture.head.capacity() + capture.tail.capacity() <= 2 * 1000, "{capture:?}");
+        assert_eq!(capture.finish().total(), 3_330_000);
+    }
+
+    #[test]
+    fn a_cut_text_says_how_much_is_missing() {
+        let mut capture = Capture::new(OutputLimit::bytes(2));
+        capture.push(b"abcdef");
+        assert_eq!(capture.finish().text(), "a\n[… 4 bytes omitted …]\nf");
+    }
+}

@@ -1,0 +1,357 @@
+//! The contract of one container.
+
+use std::any::Any;
+use std::ffi::OsString;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::{
+    Argv, Capabilities, Capability, ContainerInfo, ContainerName, ContainerPath, ContainerState, CopyOptions,
+    Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, LogLine, LogOptions,
+    LogStream, MountPoint, PublishedPort, Pull, Readiness, Result, StdioResult, Stop, Until,
+};
+
+/// A handle on a container of one runtime.
+///
+/// Handles are names, not possessions: making one asks nothing, the container may come and go meanwhile, and dropping
+/// one ends nothing. Two handles are [equal](#impl-PartialEq-for-dyn+Container) when runtime and name are.
+///
+/// **Who implements it.** Backends, and wrappers around them. [`key`](Self::key), [`exec`](Self::exec) and
+/// [`inspect`](Self::inspect) are required; every other method has a default over these, or answers
+/// [`Unsupported`](ErrorKind::Unsupported), so that a new method breaks nobody.
+///
+/// **What must hold.**
+/// - Absent, present, and could-not-ask are three answers. An engine that fails or hangs is never an absent container.
+/// - No field of a request is ignored: what [`ExecRequest::demands`] names and the backend lacks is refused before
+///   anything starts.
+/// - A command that is ended (deadline, cancel, a failing stream) is ended where it runs, not only here, and the error
+///   says what became of it.
+/// - Nothing is left behind when a call returns: no process, no thread, no descriptor. The one exception is a thread
+///   inside a caller's own blocking `read` or `write`, see [`Source::reader`](crate::Source::reader).
+/// - Methods may be called from any thread, many at once.
+pub trait Container: fmt::Debug + Send + Sync {
+    /// Which container of which runtime.
+    fn key(&self) -> &ContainerKey;
+
+    /// Runs a command to its end and captures its output. Its stdin is empty.
+    ///
+    /// Output is bytes, complete unless the request limits it. A non-zero exit is data.
+    ///
+    /// # Errors
+    /// - The container: [`NoSuchContainer`](ErrorKind::NoSuchContainer), [`NotRunning`](ErrorKind::NotRunning).
+    /// - The command did not run: [`CommandNotFound`](ErrorKind::CommandNotFound),
+    ///   [`CommandNotExecutable`](ErrorKind::CommandNotExecutable), [`BadWorkdir`](ErrorKind::BadWorkdir),
+    ///   [`UnknownUser`](ErrorKind::UnknownUser), [`Unsupported`](ErrorKind::Unsupported).
+    /// - The caller ended it: [`TimedOut`](ErrorKind::TimedOut), [`Cancelled`](ErrorKind::Cancelled), with the kill
+    ///   report and the partial output.
+    /// - The engine: [`BackendMissing`](ErrorKind::BackendMissing),
+    ///   [`BackendNotExecutable`](ErrorKind::BackendNotExecutable), [`BackendFailed`](ErrorKind::BackendFailed),
+    ///   [`Unreachable`](ErrorKind::Unreachable).
+    fn exec(&self, request: &ExecRequest, until: &Until) -> Result<ExecResult>;
+
+    /// What the engine knows of the container, from one question. `Ok(None)` is absent.
+    ///
+    /// # Errors
+    /// When the engine could not be asked.
+    fn inspect(&self) -> Result<Option<ContainerInfo>>;
+
+    /// Runs a command with its streams bridged: bytes are handed on as they come, in both directions at once, and the
+    /// ends of the streams with them.
+    ///
+    /// # Errors
+    /// As for [`exec`](Self::exec), and [`SourceFailed`](ErrorKind::SourceFailed) or
+    /// [`SinkFailed`](ErrorKind::SinkFailed) when a stream of the caller failed and the command was ended for it.
+    fn exec_stdio(&self, request: &ExecRequest, stdio: ExecStdio<'_>, until: &Until) -> Result<StdioResult> {
+        let _ = (request, stdio, until);
+        lacks(self.key(), "exec in", Capability::ExecStdio)
+    }
+
+    /// Its full id; `None` when absent.
+    ///
+    /// # Errors
+    /// As for [`inspect`](Self::inspect).
+    fn id(&self) -> Result<Option<String>> {
+        Ok(self.inspect()?.map(|info| info.id))
+    }
+
+    /// Its state; `None` when absent.
+    ///
+    /// # Errors
+    /// As for [`inspect`](Self::inspect).
+    fn state(&self) -> Result<Option<ContainerState>> {
+        Ok(self.inspect()?.map(|info| info.state))
+    }
+
+    /// Whether it is running now; false when absent.
+    ///
+    /// # Errors
+    /// As for [`inspect`](Self::inspect).
+    fn running(&self) -> Result<bool> {
+        Ok(self.inspect()?.is_some_and(|info| info.state.is_running()))
+    }
+
+    /// A handle on its image; `None` when absent.
+    ///
+    /// # Errors
+    /// As for [`inspect`](Self::inspect); [`Unsupported`](ErrorKind::Unsupported) unless the backend has images.
+    fn image(&self) -> Result<Option<Arc<dyn Image>>> {
+        lacks(self.key(), "find the image of", Capability::Images)
+    }
+
+    /// When it was last started; `None` when absent or never started.
+    ///
+    /// # Errors
+    /// As for [`inspect`](Self::inspect).
+    fn started_at(&self) -> Result<Option<SystemTime>> {
+        Ok(self.inspect()?.and_then(|info| info.started_at))
+    }
+
+    /// Its mounts; `None` when absent.
+    ///
+    /// # Errors
+    /// As for [`inspect`](Self::inspect).
+    fn mounts(&self) -> Result<Option<Vec<MountPoint>>> {
+        Ok(self.inspect()?.map(|info| info.mounts))
+    }
+
+    /// Its published ports; `None` when absent.
+    ///
+    /// # Errors
+    /// As for [`inspect`](Self::inspect).
+    fn ports(&self) -> Result<Option<Vec<PublishedPort>>> {
+        Ok(self.inspect()?.map(|info| info.ports))
+    }
+
+    /// The verdict of its health check; `None` when absent or without a check.
+    ///
+    /// # Errors
+    /// As for [`inspect`](Self::inspect).
+    fn health(&self) -> Result<Option<Health>> {
+        Ok(self.inspect()?.and_then(|info| info.health))
+    }
+
+    /// The size of its writable layer in bytes; `None` when absent.
+    ///
+    /// # Errors
+    /// When the engine could not be asked; [`Unsupported`](ErrorKind::Unsupported) unless the backend has it.
+    fn rw_size(&self) -> Result<Option<u64>> {
+        lacks(self.key(), "measure", Capability::RwSize)
+    }
+
+    /// Starts it. Starting one that runs is no error.
+    ///
+    /// Without a deadline in `until`, the runtime's own limit applies ([`TimeLimits::start`](crate::TimeLimits::start)).
+    ///
+    /// # Errors
+    /// [`NoSuchContainer`](ErrorKind::NoSuchContainer), and what the engine says of a launch that fails: its command,
+    /// user, workdir, ports or GPU configuration ([`GpuConfig`](ErrorKind::GpuConfig)).
+    fn start(&self, until: &Until) -> Result<()> {
+        let _ = until;
+        lacks(self.key(), "start", Capability::Start)
+    }
+
+    /// Stops it: TERM, `grace` (rounded up to whole seconds; zero is allowed), KILL. Stopping one that does not run is
+    /// no error.
+    ///
+    /// # Errors
+    /// [`NoSuchContainer`](ErrorKind::NoSuchContainer); an error when it is still running long after the grace period.
+    fn stop(&self, grace: Duration, until: &Until) -> Result<()> {
+        let _ = (grace, until);
+        lacks(self.key(), "stop", Capability::Stop)
+    }
+
+    /// Waits until its main process has ended, and says how.
+    ///
+    /// # Errors
+    /// [`NoSuchContainer`](ErrorKind::NoSuchContainer), [`TimedOut`](ErrorKind::TimedOut),
+    /// [`Cancelled`](ErrorKind::Cancelled). A container that is removed meanwhile answers its code when that can still
+    /// be had, and [`ExitOutcome::Lost`] otherwise.
+    fn wait(&self, until: &Until) -> Result<ExitOutcome> {
+        let _ = until;
+        lacks(self.key(), "wait for", Capability::Wait)
+    }
+
+    /// Copies a file or directory of the host into the container, running or not.
+    ///
+    /// A directory is copied by its contents: what is at `dest` stays and is added to. A file goes to `dest` itself, or
+    /// into it when that is a directory.
+    ///
+    /// # Errors
+    /// [`NoSuchContainer`](ErrorKind::NoSuchContainer), [`NoSuchPath`](ErrorKind::NoSuchPath),
+    /// [`TimedOut`](ErrorKind::TimedOut), [`Cancelled`](ErrorKind::Cancelled).
+    fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()> {
+        let _ = (src, dest, options, until);
+        lacks(self.key(), "copy into", Capability::CopyIn)
+    }
+
+    /// Copies a file or directory of the container to the host, running or not; contents first, as for
+    /// [`copy_in`](Self::copy_in).
+    ///
+    /// # Errors
+    /// As for [`copy_in`](Self::copy_in).
+    fn copy_out(&self, src: &ContainerPath, dest: &Path, options: &CopyOptions, until: &Until) -> Result<()> {
+        let _ = (src, dest, options, until);
+        lacks(self.key(), "copy out of", Capability::CopyOut)
+    }
+
+    /// Unpacks a tar stream into a directory of the container.
+    ///
+    /// # Errors
+    /// As for [`copy_in`](Self::copy_in), and [`SourceFailed`](ErrorKind::SourceFailed).
+    fn copy_in_tar(&self, tar: &mut (dyn Read + Send), dest: &ContainerPath, until: &Until) -> Result<()> {
+        let _ = (tar, dest, until);
+        lacks(self.key(), "copy into", Capability::CopyTar)
+    }
+
+    /// Packs a file or directory of the container into a tar stream.
+    ///
+    /// # Errors
+    /// As for [`copy_in`](Self::copy_in), and [`SinkFailed`](ErrorKind::SinkFailed).
+    fn copy_out_tar(&self, src: &ContainerPath, tar: &mut (dyn Write + Send), until: &Until) -> Result<()> {
+        let _ = (src, tar, until);
+        lacks(self.key(), "copy out of", Capability::CopyTar)
+    }
+
+    /// The argv of an interactive session in the container, for `execvp`; `None` is the backend's default command.
+    /// Nothing is started.
+    ///
+    /// # Errors
+    /// [`Unsupported`](ErrorKind::Unsupported) unless the backend has sessions.
+    fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
+        let _ = command;
+        lacks(self.key(), "log in to", Capability::LoginCommand)
+    }
+
+    /// Its log.
+    ///
+    /// # Errors
+    /// When the log could not be opened. That the container is absent may show only at the end of the stream.
+    fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>> {
+        let _ = options;
+        lacks(self.key(), "read the log of", Capability::Logs)
+    }
+
+    /// Follows the log from its beginning, writes each line and a newline to `echo`, and ends at the first line that
+    /// `ready` accepts. Lines are whole, never parts of one and never several joined.
+    ///
+    /// A panic of `ready` passes through; nothing is left behind.
+    ///
+    /// # Errors
+    /// As for [`logs`](Self::logs) and its stream; [`SinkFailed`](ErrorKind::SinkFailed) when `echo` fails;
+    /// [`Cancelled`](ErrorKind::Cancelled). A deadline is an answer, not an error.
+    fn stream_initial_logs(
+        &self,
+        ready: &mut dyn FnMut(&str) -> bool,
+        echo: &mut dyn Write,
+        until: &Until,
+    ) -> Result<Readiness> {
+        let mut stream = self.logs(&LogOptions::new().follow())?;
+        let readiness =
+            watch(stream.as_mut(), ready, echo, until).map_err(|error| error.in_container(&self.key().name));
+        // The caller's answer stands whether or not closing succeeds; `Drop` has the log line.
+        drop(stream);
+        readiness
+    }
+
+    /// The concrete handle, for a caller that knows its backend. The default gives nothing away.
+    fn as_any(&self) -> &dyn Any {
+        &()
+    }
+}
+
+/// The answer of a method that a backend does not serve.
+fn lacks<T>(key: &ContainerKey, operation: &'static str, capability: Capability) -> Result<T> {
+    Err(Error::unsupported(operation, Capabilities::none().with(capability)).in_container(&key.name))
+}
+
+fn watch(
+    stream: &mut dyn LogStream,
+    ready: &mut dyn FnMut(&str) -> bool,
+    echo: &mut dyn Write,
+    until: &Until,
+) -> Result<Readiness> {
+    loop {
+        match stream.pull(until)? {
+            Pull::Item(line) => {
+                echo_line(&line, echo)?;
+                let text = line.text();
+                if ready(&text) {
+                    return Ok(Readiness::Ready(text.into_owned()));
+                }
+            }
+            Pull::Idle => match until.check() {
+                Err(Stop::Cancelled) => return Err(Error::stopped(Stop::Cancelled, "watch the log of")),
+                Err(Stop::DeadlinePassed) => return Ok(Readiness::TimedOut),
+                Ok(()) => {}
+            },
+            Pull::End => return Ok(Readiness::Ended),
+        }
+    }
+}
+
+fn echo_line(line: &LogLine, echo: &mut dyn Write) -> Result<()> {
+    let mut text = line.text().into_owned();
+    text.push('\n');
+    echo.write_all(text.as_bytes())
+        .and_then(|()| echo.flush())
+        .map_err(|cause| Error::new(ErrorKind::SinkFailed, "echo the log of", "").with_source(cause))
+}
+
+/// Which container of which runtime: what makes two handles equal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ContainerKey {
+    /// The runtime.
+    pub runtime: RuntimeId,
+    /// The name within that runtime.
+    pub name: ContainerName,
+}
+
+impl ContainerKey {
+    /// The key of `name` in `runtime`.
+    pub fn new(runtime: RuntimeId, name: ContainerName) -> Self {
+        Self { runtime, name }
+    }
+}
+
+/// What tells one runtime from another within a process: `podman`, `podman:/srv/store`, `null#3`.
+///
+/// Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuntimeId(Arc<str>);
+
+impl RuntimeId {
+    /// An id. Backends choose it so that two runtimes which manage the same containers have the same id, and others
+    /// do not.
+    pub fn new(id: impl AsRef<str>) -> Self {
+        Self(Arc::from(id.as_ref()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RuntimeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl PartialEq for dyn Container + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for dyn Container + '_ {}
+
+impl Hash for dyn Container + '_ {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}

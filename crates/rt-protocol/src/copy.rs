@@ -1,0 +1,23 @@
+//! How files are copied into and out of a container.
+
+/// Options of [`Container::copy_in`](crate::Container::copy_in) and [`copy_out`](crate::Container::copy_out).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct CopyOptions {
+    /// Whether missing parents of the destination are made.
+    pub create_parents: bool,
+}
+
+impl CopyOptions {
+    /// A missing parent is an error.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Missing parents of the destination are made.
+    #[must_use]
+    pub fn create_parents(mut self) -> Self {
+        self.create_parents = true;
+        self
+    }
+}

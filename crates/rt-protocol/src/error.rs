@@ -1,0 +1,437 @@
+//! The one error type of the contract, sorted by what the caller can do next.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{
+    Capabilities, CapturedOutput, ContainerName, Fate, GpuConfigError, ImageRef, InvalidValue, KillReport,
+    Stop, StreamReport,
+};
+
+/// The result of everything that can fail here.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong, and what is left of the command.
+///
+/// Eight bytes, cheap to clone, and the same type from every backend. Branch on [`kind`](Self::kind); show the text to a
+/// person: it names the operation, the container or image, the cause and the remedy, and no secret.
+///
+/// ```
+/// use rt_protocol::{ContainerName, Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::NotRunning, "exec in", "it is exited")
+///     .in_container(&ContainerName::new("web")?)
+///     .with_hint("start it first");
+/// assert_eq!(error.to_string(), "exec in container `web`: not running: it is exited (start it first)");
+/// # Ok::<(), rt_protocol::InvalidValue>(())
+/// ```
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    operation: &'static str,
+    subject: Option<String>,
+    message: String,
+    hint: Option<Cow<'static, str>>,
+    missing: Capabilities,
+    kill_report: Option<KillReport>,
+    partial: Option<Partial>,
+    gpu: Option<GpuConfigError>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// What the caller can do about an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A value was refused before anything was started: correct it.
+    InvalidRequest,
+    /// This backend cannot do it, and started nothing: [`Error::missing`] names what it lacks. Ask another backend.
+    Unsupported,
+    /// The engine's program was not found: install it or say where it is.
+    BackendMissing,
+    /// The engine's program was found and cannot be executed: mend its permissions or its format.
+    BackendNotExecutable,
+    /// The engine did not answer a quick question within the runtime's own limit: look after the engine. Nothing is
+    /// known about what was asked for.
+    BackendUnresponsive,
+    /// The engine answered with something that cannot be read: report a bug, with the text.
+    BadAnswer,
+    /// The engine refused for a reason that has no kind of its own; its words are in the message.
+    BackendFailed,
+    /// This container does not exist: create it.
+    NoSuchContainer,
+    /// The container is there and not running: start it.
+    NotRunning,
+    /// The name is taken: choose another, or remove its owner.
+    NameInUse,
+    /// The image is not known here: pull or build it.
+    NoSuchImage,
+    /// The image is used by a container: remove that first.
+    ImageInUse,
+    /// The port is taken on the host: choose another, or let the engine pick one.
+    PortInUse,
+    /// A file or directory that the request names does not exist.
+    NoSuchPath,
+    /// The command does not exist in the container. It did not run.
+    CommandNotFound,
+    /// The command is there and cannot be executed. It did not run.
+    CommandNotExecutable,
+    /// The workdir does not exist in the container. The command did not run.
+    BadWorkdir,
+    /// The user does not exist in the container. The command did not run.
+    UnknownUser,
+    /// The GPU configuration is at fault: [`Error::gpu_config`] has the message and the remedy.
+    GpuConfig,
+    /// The caller's deadline passed; [`Error::kill_report`] says what became of the command.
+    TimedOut,
+    /// The caller cancelled; [`Error::kill_report`] says what became of the command.
+    Cancelled,
+    /// The caller's stdin source failed, and the command was ended.
+    SourceFailed,
+    /// The caller's output sink failed, and the command was ended.
+    SinkFailed,
+    /// The far side cannot be reached: start it, or wait until it is ready.
+    Unreachable,
+    /// The far side showed another host key than the pinned one: somebody else may be answering.
+    HostKeyMismatch,
+    /// The identity (key file) is missing, unreadable, encrypted or malformed; nothing was sent.
+    BadIdentity,
+    /// The far side refused the identity.
+    AuthenticationRefused,
+    /// The backend was not compiled in: [`Error::hint`] names the feature.
+    CompiledOut,
+    /// The operating system refused something on our side: a pipe, a thread, a process.
+    System,
+}
+
+impl ErrorKind {
+    /// The kind in words, as messages show it; empty where the message says it all.
+    const fn words(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid request",
+            Self::Unsupported => "unsupported",
+            Self::BackendMissing => "the engine's program is missing",
+            Self::BackendNotExecutable => "the engine's program cannot be executed",
+            Self::BackendUnresponsive => "the engine does not answer",
+            Self::BadAnswer => "the engine's answer cannot be read",
+            Self::BackendFailed => "the engine failed",
+            Self::NoSuchContainer => "no such container",
+            Self::NotRunning => "not running",
+            Self::NameInUse => "the name is in use",
+            Self::NoSuchImage => "no such image",
+            Self::ImageInUse => "the image is in use",
+            Self::PortInUse => "the port is in use",
+            Self::NoSuchPath => "no such path",
+            Self::CommandNotFound => "command not found",
+            Self::CommandNotExecutable => "the command cannot be executed",
+            Self::BadWorkdir => "bad workdir",
+            Self::UnknownUser => "unknown user",
+            Self::GpuConfig => "bad GPU configuration",
+            Self::TimedOut => "timed out",
+            Self::Cancelled => "cancelled",
+            Self::SourceFailed => "the stdin source failed",
+            Self::SinkFailed => "an output sink failed",
+            Self::Unreachable => "cannot be reached",
+            Self::HostKeyMismatch => "the host key has changed",
+            Self::BadIdentity => "bad identity",
+            Self::AuthenticationRefused => "authentication refused",
+            Self::CompiledOut => "not compiled in",
+            Self::System => "the system refused",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
+/// What had arrived of a command's streams when the call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Partial {
+    /// Captured output, under the limits of the request.
+    Output {
+        /// What had arrived on stdout.
+        stdout: CapturedOutput,
+        /// What had arrived on stderr.
+        stderr: CapturedOutput,
+    },
+    /// Bridged streams.
+    Streams {
+        /// What had gone into stdin.
+        stdin: StreamReport,
+        /// What had come out of stdout.
+        stdout: StreamReport,
+        /// What had come out of stderr.
+        stderr: StreamReport,
+    },
+}
+
+impl Error {
+    /// An error of `kind`. `operation` is a verb phrase that reads well before the subject ("exec in", "start", "list
+    /// containers"); `message` is a lower-case fragment without a final stop, or empty.
+    pub fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            operation,
+            subject: None,
+            message: message.into(),
+            hint: None,
+            missing: Capabilities::none(),
+            kill_report: None,
+            partial: None,
+            gpu: None,
+            source: None,
+        }))
+    }
+
+    /// The answer of a backend that lacks what was asked for; it has started nothing.
+    pub fn unsupported(operation: &'static str, missing: Capabilities) -> Self {
+        let mut error = Self::new(ErrorKind::Unsupported, operation, format!("this backend lacks {missing}"))
+            .with_hint("ask capabilities() first, or use another backend");
+        error.0.missing = missing;
+        error
+    }
+
+    /// The answer to a wait that was stopped.
+    pub fn stopped(stop: Stop, operation: &'static str) -> Self {
+        match stop {
+            Stop::DeadlinePassed => Self::new(ErrorKind::TimedOut, operation, ""),
+            Stop::Cancelled => Self::new(ErrorKind::Cancelled, operation, ""),
+        }
+    }
+
+    /// Names the container.
+    #[must_use]
+    pub fn in_container(self, name: &ContainerName) -> Self {
+        self.about(format!("container `{name}`"))
+    }
+
+    /// Names the image.
+    #[must_use]
+    pub fn of_image(self, reference: &ImageRef) -> Self {
+        self.about(format!("image `{reference}`"))
+    }
+
+    /// Names any other subject: "path `/x`".
+    #[must_use]
+    pub fn about(mut self, subject: impl Into<String>) -> Self {
+        self.0.subject = Some(subject.into());
+        self
+    }
+
+    /// Says what to do about it, as an imperative fragment.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Says what became of the command.
+    #[must_use]
+    pub fn with_kill_report(mut self, report: KillReport) -> Self {
+        self.0.kill_report = Some(report);
+        self
+    }
+
+    /// Hands over what had arrived.
+    #[must_use]
+    pub fn with_partial(mut self, partial: Partial) -> Self {
+        self.0.partial = Some(partial);
+        self
+    }
+
+    /// Keeps the cause; the message must not repeat its text.
+    #[must_use]
+    pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Sets the operation, for a layer that knows it better than the one below.
+    #[must_use]
+    pub fn during(mut self, operation: &'static str) -> Self {
+        self.0.operation = operation;
+        self
+    }
+
+    /// What the caller can do about it.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The operation that failed, as a verb phrase: "exec in".
+    pub fn operation(&self) -> &'static str {
+        self.0.operation
+    }
+
+    /// What it was about, in words: "container `web`".
+    pub fn subject(&self) -> Option<&str> {
+        self.0.subject.as_deref()
+    }
+
+    /// The cause in words, without operation, subject and hint.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The remedy, as an imperative fragment.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref().or_else(|| self.gpu_config().map(GpuConfigError::hint))
+    }
+
+    /// What the backend lacks, for [`ErrorKind::Unsupported`]; otherwise empty.
+    pub fn missing(&self) -> Capabilities {
+        self.0.missing
+    }
+
+    /// What became of a command that was ended.
+    pub fn kill_report(&self) -> Option<&KillReport> {
+        self.0.kill_report.as_ref()
+    }
+
+    /// What had arrived of the command's streams.
+    pub fn partial(&self) -> Option<&Partial> {
+        self.0.partial.as_ref()
+    }
+
+    /// Message and remedy of a GPU failure, for [`ErrorKind::GpuConfig`].
+    pub fn gpu_config(&self) -> Option<&GpuConfigError> {
+        self.0.gpu.as_ref()
+    }
+
+    /// Whether the command certainly never ran, so that sending it again cannot run it twice.
+    pub fn never_started(&self) -> bool {
+        match &self.0.kill_report {
+            Some(report) => report.fate == Fate::NeverStarted,
+            None => matches!(
+                self.0.kind,
+                ErrorKind::InvalidRequest
+                    | ErrorKind::Unsupported
+                    | ErrorKind::BackendMissing
+                    | ErrorKind::BackendNotExecutable
+                    | ErrorKind::NoSuchContainer
+                    | ErrorKind::NotRunning
+                    | ErrorKind::CommandNotFound
+                    | ErrorKind::CommandNotExecutable
+                    | ErrorKind::BadWorkdir
+                    | ErrorKind::UnknownUser
+                    | ErrorKind::HostKeyMismatch
+                    | ErrorKind::BadIdentity
+                    | ErrorKind::AuthenticationRefused
+                    | ErrorKind::CompiledOut
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        f.write_str(inner.operation)?;
+        if let Some(subject) = &inner.subject {
+            write!(f, " {subject}")?;
+        }
+        write!(f, ": {}", inner.kind)?;
+        if !inner.message.is_empty() {
+            write!(f, ": {}", inner.message)?;
+        }
+        if let Some(report) = &inner.kill_report {
+            write!(f, "; {report}")?;
+        }
+        if let Some(hint) = &inner.hint {
+            write!(f, " ({hint})")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        let mut debug = f.debug_struct("Error");
+        debug.field("kind", &inner.kind).field("text", &self.to_string());
+        if let Some(report) = &inner.kill_report {
+            debug.field("kill_report", report);
+        }
+        if let Some(partial) = &inner.partial {
+            debug.field("partial", partial);
+        }
+        if let Some(source) = &inner.source {
+            debug.field("source", source);
+        }
+        debug.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
+    }
+}
+
+impl From<InvalidValue> for Error {
+    fn from(refused: InvalidValue) -> Self {
+        Self::new(ErrorKind::InvalidRequest, "check the request", refused.to_string())
+    }
+}
+
+impl From<GpuConfigError> for Error {
+    fn from(gpu: GpuConfigError) -> Self {
+        // The message ends with the hint already.
+        let mut error = Self::new(ErrorKind::GpuConfig, "start", gpu.message());
+        error.0.gpu = Some(gpu);
+        error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_eight_bytes_and_crosses_threads() {
+        fn crosses<T: Send + Sync + Clone + 'static>() {}
+        crosses::<Error>();
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn the_text_names_operation_container_cause_fate_and_remedy() {
+        let name = ContainerName::new("web").unwrap();
+        let error = Error::stopped(Stop::DeadlinePassed, "exec in")
+            .in_container(&name)
+            .with_kill_report(KillReport::new(Fate::Gone, 2, Vec::new(), Duration::from_secs(1)))
+            .with_hint("give it more time");
+        assert_eq!(
+            error.to_string(),
+            "exec in container `web`: timed out; the command and its children are gone (give it more time)"
+        );
+    }
+
+    #[test]
+    fn only_a_certain_never_started_may_be_retried_blindly() {
+        let stopped = |fate| {
+            Error::stopped(Stop::Cancelled, "exec in").with_kill_report(KillReport::new(
+                fate,
+                0,
+                vec![],
+                Duration::ZERO,
+            ))
+        };
+        assert!(stopped(Fate::NeverStarted).never_started());
+        assert!(!stopped(Fate::Gone).never_started());
+        assert!(!stopped(Fate::Unknown("x".into())).never_started());
+        assert!(Error::new(ErrorKind::CommandNotFound, "exec in", "").never_started());
+        assert!(!Error::new(ErrorKind::BackendUnresponsive, "exec in", "").never_started());
+    }
+}

@@ -1,0 +1,101 @@
+//! Events in the life of containers.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::{ContainerName, NamePrefix, Pull, Result, Until};
+
+/// One event in the life of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Event {
+    /// The container's name.
+    pub name: ContainerName,
+    /// The container's full id, when the engine reports it.
+    pub id: Option<String>,
+    /// What happened.
+    pub action: EventAction,
+    /// When.
+    pub time: SystemTime,
+    /// The exit code of the main process, for [`EventAction::Died`], where the engine gives it.
+    pub exit_code: Option<i32>,
+}
+
+impl Event {
+    /// An event without id and exit code.
+    pub fn new(name: ContainerName, action: EventAction, time: SystemTime) -> Self {
+        Self { name, id: None, action, time, exit_code: None }
+    }
+}
+
+/// What happened to a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum EventAction {
+    /// It was made.
+    Created,
+    /// The OCI runtime prepared it.
+    Initialized,
+    /// Its process was started.
+    Started,
+    /// Its process ended.
+    Died,
+    /// It was stopped.
+    Stopped,
+    /// A signal was sent to it.
+    Killed,
+    /// It was removed.
+    Removed,
+    /// It was frozen.
+    Paused,
+    /// It was thawed.
+    Unpaused,
+}
+
+/// Which events are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct EventOptions {
+    /// Only containers of this family.
+    pub prefix: Option<NamePrefix>,
+    /// Also what has happened since then: the resume point between a snapshot and the subscription.
+    pub since: Option<SystemTime>,
+}
+
+impl EventOptions {
+    /// All containers, from now on.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only containers of this family.
+    #[must_use]
+    pub fn prefix(mut self, prefix: NamePrefix) -> Self {
+        self.prefix = Some(prefix);
+        self
+    }
+
+    /// Also what has happened since `time`.
+    #[must_use]
+    pub fn since(mut self, time: SystemTime) -> Self {
+        self.since = Some(time);
+        self
+    }
+}
+
+/// Events as they happen. What holds for a [`LogStream`](crate::LogStream) holds here.
+pub trait EventStream: fmt::Debug + Send {
+    /// The next event.
+    ///
+    /// `until` bounds this pull alone: when it ends, by deadline or by cancel, the answer is [`Pull::Idle`].
+    ///
+    /// # Errors
+    /// When the engine's own stream dies; a dead stream is never a quiet one.
+    fn pull(&mut self, until: &Until) -> Result<Pull<Event>>;
+
+    /// Ends the stream and frees what it holds. Twice is fine; a pull afterwards answers [`Pull::End`].
+    ///
+    /// # Errors
+    /// When something could not be freed.
+    fn close(&mut self) -> Result<()>;
+}

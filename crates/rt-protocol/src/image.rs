@@ -1,0 +1,127 @@
+//! Images, as far as a program that runs containers needs them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::{Capabilities, Capability, Error, ImageRef, ImageRemoval, Result};
+
+/// A handle on an image; asking for one asks nothing.
+///
+/// Backends implement [`reference`](Self::reference) and [`inspect`](Self::inspect). The four facts that a listing
+/// brings along ([`ContainerRuntime::images`](crate::ContainerRuntime::images)) are `None` on a bare handle.
+pub trait Image: fmt::Debug + Send + Sync {
+    /// What it was asked for by; from a listing, its full id.
+    fn reference(&self) -> &ImageRef;
+
+    /// What the engine knows of it: `Ok(None)` is absent.
+    ///
+    /// # Errors
+    /// When the engine could not be asked.
+    fn inspect(&self) -> Result<Option<ImageInfo>>;
+
+    /// Its full id; `None` when absent.
+    ///
+    /// # Errors
+    /// As for [`inspect`](Self::inspect).
+    fn id(&self) -> Result<Option<String>> {
+        Ok(self.inspect()?.map(|info| info.id))
+    }
+
+    /// Whether it is there.
+    ///
+    /// # Errors
+    /// As for [`inspect`](Self::inspect).
+    fn exists(&self) -> Result<bool> {
+        Ok(self.inspect()?.is_some())
+    }
+
+    /// Its labels; `None` when absent, empty when it has none.
+    ///
+    /// # Errors
+    /// As for [`inspect`](Self::inspect).
+    fn labels(&self) -> Result<Option<BTreeMap<String, String>>> {
+        Ok(self.inspect()?.map(|info| info.labels))
+    }
+
+    /// What created each layer, newest first, untruncated; `None` when absent.
+    ///
+    /// # Errors
+    /// As for [`inspect`](Self::inspect); [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has it.
+    fn history(&self) -> Result<Option<Vec<String>>> {
+        Err(Error::unsupported("read the history of", Capabilities::none().with(Capability::ImageHistory))
+            .of_image(self.reference()))
+    }
+
+    /// Removes it, never by force: an image in use stays.
+    ///
+    /// # Errors
+    /// When the engine could not be asked; [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has it.
+    fn remove(&self) -> Result<ImageRemoval> {
+        Err(Error::unsupported("remove", Capabilities::none().with(Capability::ImageRemove))
+            .of_image(self.reference()))
+    }
+
+    /// Its repository, from a listing.
+    fn repository(&self) -> Option<&str> {
+        None
+    }
+
+    /// Its tag, from a listing.
+    fn tag(&self) -> Option<&str> {
+        None
+    }
+
+    /// Its size in bytes, from a listing.
+    fn size(&self) -> Option<u64> {
+        None
+    }
+
+    /// When it was made, from a listing.
+    fn created(&self) -> Option<SystemTime> {
+        None
+    }
+}
+
+/// What an engine knows of one image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ImageInfo {
+    /// Its full id.
+    pub id: String,
+    /// Its names.
+    pub names: Vec<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its size in bytes.
+    pub size: Option<u64>,
+    /// When it was made.
+    pub created: Option<SystemTime>,
+}
+
+impl ImageInfo {
+    /// The least that is known of any image; the other fields are empty.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self { id: id.into(), names: Vec::new(), labels: BTreeMap::new(), size: None, created: None }
+    }
+}
+
+/// Which images are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ImageFilter {
+    /// Only images without a name (`<none>:<none>`).
+    pub dangling: bool,
+}
+
+impl ImageFilter {
+    /// All images.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Only images without a name.
+    pub fn dangling() -> Self {
+        Self { dangling: true }
+    }
+}

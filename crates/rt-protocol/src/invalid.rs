@@ -1,0 +1,61 @@
+//! What every checked value answers when it refuses its input. The rules themselves stand with the values.
+
+use std::ffi::OsStr;
+use std::fmt;
+
+/// A value that was refused before anything was started.
+///
+/// It converts into [`Error`](crate::Error) of kind [`InvalidRequest`](crate::ErrorKind::InvalidRequest), so `?` works
+/// in functions that return the crate's [`Result`](crate::Result).
+///
+/// ```
+/// use rt_protocol::ContainerName;
+///
+/// let refused = ContainerName::new("-a").unwrap_err();
+/// assert_eq!(refused.what(), "container name");
+/// assert!(refused.to_string().contains("\"-a\""));
+/// ```
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid {what} {shown}: {reason}")]
+pub struct InvalidValue {
+    what: &'static str,
+    shown: String,
+    reason: String,
+}
+
+/// As much of a refused value as a message shows, in characters.
+const SHOWN_CHARACTERS: usize = 60;
+
+impl InvalidValue {
+    /// `what` names the kind of value ("container name"), `value` is shown escaped and shortened, `reason` completes
+    /// the sentence "invalid container name "x": …".
+    pub fn new(what: &'static str, value: impl AsRef<OsStr>, reason: impl Into<String>) -> Self {
+        let text = value.as_ref().to_string_lossy();
+        let mut shown = format!("{:?}", text.chars().take(SHOWN_CHARACTERS).collect::<String>());
+        if text.chars().nth(SHOWN_CHARACTERS).is_some() {
+            shown.push('…');
+        }
+        Self { what, shown, reason: reason.into() }
+    }
+
+    /// Like [`new`](Self::new) for a value that must not be shown, such as a secret.
+    pub fn hidden(what: &'static str, reason: impl Into<String>) -> Self {
+        Self { what, shown: String::from("<hidden>"), reason: reason.into() }
+    }
+
+    /// The kind of value, in words: "container name", "argv".
+    pub fn what(&self) -> &'static str {
+        self.what
+    }
+
+    /// Why it was refused; reads well after "invalid container name: ".
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl fmt::Debug for InvalidValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InvalidValue({self})")
+    }
+}

@@ -1,0 +1,75 @@
+//! What became of a command that was ended on purpose.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What ending a command came to: on a deadline, a cancel, or the failure of one of the caller's streams.
+///
+/// Attached to the error of the call, see [`Error::kill_report`](crate::Error::kill_report).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct KillReport {
+    /// What is known of the command now.
+    pub fate: Fate,
+    /// How many processes of the command were sent a signal and are gone.
+    pub killed: usize,
+    /// Processes of the command that are still there.
+    pub survivors: Vec<Survivor>,
+    /// How long ending and looking took.
+    pub took: Duration,
+}
+
+impl KillReport {
+    /// A report; for backends and tests.
+    pub fn new(fate: Fate, killed: usize, survivors: Vec<Survivor>, took: Duration) -> Self {
+        Self { fate, killed, survivors, took }
+    }
+}
+
+/// What is known of a command that was ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fate {
+    /// It certainly never ran. The one case in which the same command may be sent again without a thought.
+    NeverStarted,
+    /// It ran, and none of its processes is left; this was looked up, not assumed.
+    Gone,
+    /// Some of its processes are left, see [`KillReport::survivors`].
+    Alive,
+    /// Nobody can say, for this reason: the backend could not look, or a process that hides its origin cannot be
+    /// excluded.
+    Unknown(String),
+}
+
+/// A process that outlived the attempt to end it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Survivor {
+    /// Its process id, as the side that was asked numbers processes: the host's for podman, the guest's for krun.
+    pub pid: u32,
+    /// Its name, at most 15 bytes (Linux `comm`); the process chooses it, so it is shown escaped.
+    pub name: String,
+}
+
+impl Survivor {
+    /// A survivor; for backends and tests.
+    pub fn new(pid: u32, name: impl Into<String>) -> Self {
+        Self { pid, name: name.into() }
+    }
+}
+
+impl fmt::Display for KillReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.fate {
+            Fate::NeverStarted => f.write_str("the command never started"),
+            Fate::Gone => f.write_str("the command and its children are gone"),
+            Fate::Alive => {
+                f.write_str("still alive:")?;
+                self.survivors
+                    .iter()
+                    .try_for_each(|survivor| write!(f, " {} ({:?})", survivor.pid, survivor.name))
+            }
+            Fate::Unknown(why) => write!(f, "what became of the command is unknown: {why}"),
+        }
+    }
+}

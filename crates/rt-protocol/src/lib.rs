@@ -1,0 +1,107 @@
+//! The contract of the `rt` workspace: how a program runs commands in containers and microVMs, whatever runs them.
+//!
+//! A program talks to a [`ContainerRuntime`] and to the [`Container`] handles that it hands out. Backends implement the
+//! two traits: `rt-podman`, `rt-krun`, `rt-null`, or one of your own (three and three methods). This crate never
+//! starts a process, never logs, never blocks beyond [`Until`] itself, and knows no backend.
+//!
+//! # A command
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use rt_null::NullRuntime;
+//! use rt_protocol::{ContainerName, ContainerRuntime, ContainerRuntimeExt, ErrorKind, ExecRequest, LaunchSpec, Until};
+//!
+//! # fn main() -> rt_protocol::Result<()> {
+//! let runtime = NullRuntime::new();
+//! let job = runtime.launch(&LaunchSpec::builder("job", "alpine").build()?, &Until::forever())?;
+//!
+//! let request = ExecRequest::builder(["make", "test"]).workdir("/src").env("CI", "1").build()?;
+//! let result = job.exec(&request, &Until::after(Duration::from_secs(60)))?;
+//! println!("{}: {}", result.outcome, result.stdout.text());
+//!
+//! // A container that is not there is an error with a kind to branch on, and a text to show.
+//! let error = runtime.exec_in("nobody", ["true"]).unwrap_err();
+//! assert_eq!(error.kind(), ErrorKind::NoSuchContainer);
+//! assert!(error.to_string().contains("`nobody`"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What holds everywhere
+//!
+//! - **Three answers, never two.** Present, absent, could-not-ask.
+//! - **A non-zero exit is data.** [`ExitOutcome`] is a code, a signal, or lost; lost is never 0.
+//! - **A timeout ends the command**, not only the wait for it, and the error says what became of it ([`KillReport`]).
+//! - **Everything is bounded**: time by [`Until`], memory by [`OutputLimit`], a line by [`LogOptions::max_line_bytes`].
+//! - **Bytes first.** Nothing is decoded or rewritten; text is a view.
+//! - **Secrets are a type** ([`Secret`]); no argv, log, error or `Debug` text shows one.
+//! - **Values are checked once**, when they are made: [`ContainerName`], [`Argv`], [`EnvName`] and the others. Whoever
+//!   holds one need not check again.
+//! - **No field of a request is ignored.** What a backend cannot do it refuses, before it starts anything
+//!   ([`ExecRequest::demands`], [`ContainerRuntime::capabilities`]).
+
+mod argv;
+mod cancel;
+mod capability;
+mod capture;
+mod container;
+mod copy;
+mod env;
+mod error;
+mod event;
+mod exec;
+mod forward;
+mod gpu_config_error;
+mod image;
+mod image_ref;
+mod invalid;
+mod kill;
+mod launch;
+mod log;
+mod name;
+mod outcome;
+mod path;
+mod port;
+mod remove;
+mod runtime;
+mod runtime_ext;
+mod secret;
+mod state;
+mod stdio;
+mod time_limits;
+mod until;
+
+pub use argv::Argv;
+pub use cancel::{CancelGuard, CancelRegistration, CancelToken};
+pub use capability::{Capabilities, Capability};
+pub use capture::{Capture, CapturedOutput, OutputLimit};
+pub use container::{Container, ContainerKey, RuntimeId};
+pub use copy::CopyOptions;
+pub use env::{Env, EnvName, EnvValue};
+pub use error::{Error, ErrorKind, Partial, Result};
+pub use event::{Event, EventAction, EventOptions, EventStream};
+pub use exec::{ExecRequest, ExecRequestBuilder, ExecResult};
+pub use gpu_config_error::GpuConfigError;
+pub use image::{Image, ImageFilter, ImageInfo};
+pub use image_ref::ImageRef;
+pub use invalid::InvalidValue;
+pub use kill::{Fate, KillReport, Survivor};
+pub use launch::{
+    LaunchSpec, LaunchSpecBuilder, Mount, Network, NetworkName, OciRuntime, PortPublish, PullPolicy,
+};
+pub use log::{LogLine, LogOptions, LogStream, OutputStream, Pull, Readiness};
+pub use name::{ContainerName, NamePrefix, User};
+pub use outcome::ExitOutcome;
+pub use path::ContainerPath;
+pub use port::PortReservation;
+pub use remove::{ContainerRemoveResult, ImageRemoval};
+pub use runtime::{ContainerFilter, ContainerRuntime};
+pub use runtime_ext::ContainerRuntimeExt;
+pub use secret::Secret;
+pub use state::{ContainerInfo, ContainerState, Health, MountPoint, Protocol, PublishedPort};
+pub use stdio::{
+    ExecStdio, Sink, SinkKind, Source, SourceKind, StdioResult, StreamEnd, StreamFd, StreamReport,
+};
+pub use time_limits::{DEFAULT_STOP_GRACE, KILL_GRACE, TimeLimits};
+pub use until::{Deadline, Stop, Until};

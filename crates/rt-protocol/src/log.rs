@@ -1,0 +1,177 @@
+//! Log lines, what may be asked of a log, and the pull interface of streams.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::{Result, Until};
+
+/// Which output of the container a line came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// One line of a log, without its line end.
+///
+/// Lines of one stream keep their order. How lines of the two streams interleave is as good as the engine's own log
+/// reader delivers it: podman writes them to two pipes, so lines that were written close together may swap.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct LogLine {
+    /// Which output it came from.
+    pub stream: OutputStream,
+    /// Its bytes, without the newline.
+    pub bytes: Vec<u8>,
+    /// How many bytes of an over-long line were dropped from its end; 0 for a whole line.
+    pub omitted: u64,
+    /// When it was written, when [`LogOptions::timestamps`] asked for it.
+    pub timestamp: Option<SystemTime>,
+}
+
+impl LogLine {
+    /// A whole line; for backends and tests.
+    pub fn new(stream: OutputStream, bytes: impl Into<Vec<u8>>) -> Self {
+        Self { stream, bytes: bytes.into(), omitted: 0, timestamp: None }
+    }
+
+    /// The line as text: invalid UTF-8 becomes U+FFFD, and a cut line ends with `[… N bytes omitted]`.
+    pub fn text(&self) -> Cow<'_, str> {
+        let text = String::from_utf8_lossy(&self.bytes);
+        if self.omitted == 0 {
+            text
+        } else {
+            Cow::Owned(format!("{text}[… {} bytes omitted]", self.omitted))
+        }
+    }
+}
+
+/// What is asked of a log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct LogOptions {
+    /// Whether to wait for further lines until the container stops.
+    pub follow: bool,
+    /// Only the last lines, counted over both streams; `None` is all.
+    pub tail: Option<u64>,
+    /// Only lines written since then.
+    pub since: Option<SystemTime>,
+    /// Whether each line carries its time.
+    pub timestamps: bool,
+    /// The longest line that is kept whole, in bytes; the rest of a longer one is dropped and counted.
+    pub max_line_bytes: usize,
+}
+
+impl LogOptions {
+    /// The default bound of a line: 1 MiB.
+    pub const DEFAULT_MAX_LINE_BYTES: usize = 1 << 20;
+
+    /// What has been written so far, whole.
+    pub fn new() -> Self {
+        Self {
+            follow: false,
+            tail: None,
+            since: None,
+            timestamps: false,
+            max_line_bytes: Self::DEFAULT_MAX_LINE_BYTES,
+        }
+    }
+
+    /// Also waits for further lines.
+    #[must_use]
+    pub fn follow(mut self) -> Self {
+        self.follow = true;
+        self
+    }
+
+    /// Only the last `lines` lines.
+    #[must_use]
+    pub fn tail(mut self, lines: u64) -> Self {
+        self.tail = Some(lines);
+        self
+    }
+
+    /// Only lines written since `time`.
+    #[must_use]
+    pub fn since(mut self, time: SystemTime) -> Self {
+        self.since = Some(time);
+        self
+    }
+
+    /// Each line carries its time.
+    #[must_use]
+    pub fn timestamps(mut self) -> Self {
+        self.timestamps = true;
+        self
+    }
+
+    /// Another bound for a line, in bytes.
+    #[must_use]
+    pub fn max_line_bytes(mut self, bytes: usize) -> Self {
+        self.max_line_bytes = bytes;
+        self
+    }
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a stream answers to one pull.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Pull<T> {
+    /// The next item.
+    Item(T),
+    /// The time given for this pull is over. The stream stays good.
+    Idle,
+    /// There will be no more items.
+    End,
+}
+
+/// The lines of a container's log, live from the moment it was made.
+///
+/// Pulled, never pushed: a caller who does not pull holds the engine's log reader back by the pipe's capacity and loses
+/// nothing. Ends when the log does; an absent container or a failing engine is an error at the end, never a silent end.
+/// Dropping it does what [`close`](Self::close) does.
+pub trait LogStream: fmt::Debug + Send {
+    /// The next line.
+    ///
+    /// `until` bounds this pull alone: when it ends, by deadline or by cancel, the answer is [`Pull::Idle`].
+    ///
+    /// # Errors
+    /// [`NoSuchContainer`](crate::ErrorKind::NoSuchContainer) and the engine's own failures. After an error the stream
+    /// has ended.
+    fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>>;
+
+    /// Ends the stream and frees what it holds: no process, thread or descriptor is left. Twice is fine; a pull
+    /// afterwards answers [`Pull::End`].
+    ///
+    /// To end a stream from another thread, cancel the token in the `until` of its pull.
+    ///
+    /// # Errors
+    /// When something could not be freed.
+    fn close(&mut self) -> Result<()>;
+}
+
+/// What watching a log for a sign came to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Readiness {
+    /// This line was the sign.
+    Ready(String),
+    /// The deadline passed first.
+    TimedOut,
+    /// The log ended first: the container has stopped.
+    Ended,
+}
+
+impl Readiness {
+    /// Whether the sign was seen.
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready(_))
+    }
+}

@@ -1,0 +1,211 @@
+//! The contract of a runtime: what makes, finds and removes containers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::{
+    Capabilities, Capability, Container, ContainerInfo, ContainerName, ContainerRemoveResult, ContainerState,
+    Error, EventOptions, EventStream, ExecRequest, ExecResult, ExecStdio, Image, ImageFilter, ImageRef,
+    LaunchSpec, NamePrefix, PortReservation, Result, RuntimeId, StdioResult, Until,
+};
+
+/// A place where containers live: podman on this host, microVMs, or a program's memory.
+///
+/// **Who calls it.** Programs hold an `Arc<dyn ContainerRuntime>` and share it between threads. Every call is
+/// synchronous; an async program calls from its blocking pool, with a token that is cancelled when the future is dropped
+/// ([`CancelToken::cancel_on_drop`](crate::CancelToken::cancel_on_drop)).
+///
+/// **Who implements it.** [`id`](Self::id), [`capabilities`](Self::capabilities) and [`container`](Self::container) are
+/// required; every other method has a default over these, or answers
+/// [`Unsupported`](crate::ErrorKind::Unsupported).
+///
+/// **What must hold.** `capabilities()` and the answers agree: what is claimed is served, and what is not claimed
+/// answers `Unsupported` and starts nothing. The capabilities of one runtime do not change. What holds for
+/// [`Container`] holds here.
+///
+/// ```
+/// use rt_null::NullRuntime;
+/// use rt_protocol::{ContainerRuntime, ExecRequest, LaunchSpec, Until};
+///
+/// let runtime = NullRuntime::new();
+/// let container = runtime.create(&LaunchSpec::builder("job", "image").build()?, &Until::forever())?;
+/// container.start(&Until::forever())?;
+/// let result = container.exec(&ExecRequest::new(["true"])?, &Until::forever())?;
+/// assert!(result.ok());
+/// # Ok::<(), rt_protocol::Error>(())
+/// ```
+pub trait ContainerRuntime: fmt::Debug + Send + Sync {
+    /// What tells this runtime from others.
+    fn id(&self) -> &RuntimeId;
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// A handle on the container of this name. Never fails and asks nothing: the container need not exist.
+    fn container(&self, name: &ContainerName) -> Arc<dyn Container>;
+
+    /// [`Container::exec`] by name.
+    ///
+    /// # Errors
+    /// As there.
+    fn exec(&self, name: &ContainerName, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
+        self.container(name).exec(request, until)
+    }
+
+    /// [`Container::exec_stdio`] by name.
+    ///
+    /// # Errors
+    /// As there.
+    fn exec_stdio(
+        &self,
+        name: &ContainerName,
+        request: &ExecRequest,
+        stdio: ExecStdio<'_>,
+        until: &Until,
+    ) -> Result<StdioResult> {
+        self.container(name).exec_stdio(request, stdio, until)
+    }
+
+    /// What the engine knows of its containers, from one question, in an order that does not change while nothing else
+    /// does.
+    ///
+    /// # Errors
+    /// When the engine could not be asked: a failing engine is never an empty list.
+    fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>> {
+        let _ = filter;
+        lacks("list containers", Capability::List)
+    }
+
+    /// Handles on all containers whose name begins with `prefix` and a dash, running or not.
+    ///
+    /// # Errors
+    /// As for [`list`](Self::list).
+    fn containers_with_prefix(&self, prefix: &NamePrefix) -> Result<Vec<Arc<dyn Container>>> {
+        let found = self.list(&ContainerFilter::prefix(prefix.clone()))?;
+        Ok(found.iter().map(|info| self.container(&info.name)).collect())
+    }
+
+    /// The states of all containers of a family, from one question.
+    ///
+    /// # Errors
+    /// As for [`list`](Self::list).
+    fn states(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, ContainerState>> {
+        let found = self.list(&ContainerFilter::prefix(prefix.clone()))?;
+        Ok(found.into_iter().map(|info| (info.name, info.state)).collect())
+    }
+
+    /// The sizes of the writable layers of all containers of a family, in bytes.
+    ///
+    /// # Errors
+    /// When the engine could not be asked; [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has it.
+    fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>> {
+        let _ = prefix;
+        lacks("measure containers", Capability::RwSize)
+    }
+
+    /// Makes a container and does not start it.
+    ///
+    /// [`launch`](crate::ContainerRuntimeExt::launch) makes and starts.
+    ///
+    /// # Errors
+    /// [`NameInUse`](crate::ErrorKind::NameInUse), [`NoSuchImage`](crate::ErrorKind::NoSuchImage),
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for a field that this backend cannot honour, and the engine's own
+    /// failures. What only starting can show (command, user, workdir, ports, GPUs) is an error of
+    /// [`start`](Container::start).
+    fn create(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>> {
+        let _ = until;
+        Err(Error::unsupported("create", Capabilities::none().with(Capability::Create))
+            .in_container(spec.name()))
+    }
+
+    /// Removes containers, running or not, with their anonymous volumes. One result for each name, in order; never
+    /// fails as a whole, and a container that is already gone counts as removed.
+    fn force_remove(&self, names: &[ContainerName], until: &Until) -> Vec<ContainerRemoveResult> {
+        let _ = until;
+        let error = Error::unsupported("remove", Capabilities::none().with(Capability::ForceRemove));
+        names
+            .iter()
+            .map(|name| ContainerRemoveResult::failed(name.clone(), error.clone().in_container(name)))
+            .collect()
+    }
+
+    /// A handle on an image. Asks nothing. A backend without images answers a handle whose every question is
+    /// [`Unsupported`](crate::ErrorKind::Unsupported).
+    fn image(&self, reference: &ImageRef) -> Arc<dyn Image> {
+        Arc::new(NoImage(reference.clone()))
+    }
+
+    /// Handles on the images that are here, with what the listing says of them; one for each name, and one for each
+    /// image without a name.
+    ///
+    /// # Errors
+    /// When the engine could not be asked; [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has images.
+    fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
+        let _ = filter;
+        lacks("list images", Capability::Images)
+    }
+
+    /// Holds a free TCP port of this address.
+    ///
+    /// # Errors
+    /// When the system refused, or the address is not one of this host;
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has it.
+    fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>> {
+        let _ = host;
+        lacks("reserve a port", Capability::ReservePort)
+    }
+
+    /// Events in the lives of containers, as they happen.
+    ///
+    /// # Errors
+    /// When the engine could not be asked; [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has it.
+    fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>> {
+        let _ = options;
+        lacks("watch events", Capability::Events)
+    }
+}
+
+fn lacks<T>(operation: &'static str, capability: Capability) -> Result<T> {
+    Err(Error::unsupported(operation, Capabilities::none().with(capability)))
+}
+
+/// Which containers a listing is to have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ContainerFilter {
+    /// Only this family of names.
+    pub prefix: Option<NamePrefix>,
+}
+
+impl ContainerFilter {
+    /// All containers, running or not.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Only containers whose name begins with `prefix` and a dash.
+    pub fn prefix(prefix: NamePrefix) -> Self {
+        Self { prefix: Some(prefix) }
+    }
+
+    /// Whether a container of this name is wanted.
+    pub fn matches(&self, name: &ContainerName) -> bool {
+        self.prefix.as_ref().is_none_or(|prefix| prefix.matches(name))
+    }
+}
+
+/// The image handle of a runtime without images.
+#[derive(Debug)]
+struct NoImage(ImageRef);
+
+impl Image for NoImage {
+    fn reference(&self) -> &ImageRef {
+        &self.0
+    }
+
+    fn inspect(&self) -> Result<Option<crate::ImageInfo>> {
+        Err(Error::unsupported("inspect", Capabilities::none().with(Capability::Images)).of_image(&self.0))
+    }
+}

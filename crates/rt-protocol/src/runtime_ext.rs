@@ -1,0 +1,60 @@
+//! Generic sugar over the object-safe contract.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Container, ContainerName, ContainerRuntime, ExecRequest, ExecResult, LaunchSpec, Result, Until};
+
+/// What a `dyn` trait cannot have: generic arguments, and steps made of several.
+///
+/// Implemented for every [`ContainerRuntime`], `dyn` ones included.
+///
+/// ```
+/// use rt_null::NullRuntime;
+/// use rt_protocol::{ContainerRuntimeExt, LaunchSpec, Until};
+///
+/// let runtime = NullRuntime::new();
+/// runtime.launch(&LaunchSpec::builder("job", "image").build()?, &Until::forever())?;
+/// assert!(runtime.exec_in("job", ["ls", "-l"])?.ok());
+/// # Ok::<(), rt_protocol::Error>(())
+/// ```
+pub trait ContainerRuntimeExt: ContainerRuntime {
+    /// Runs a command without a time limit.
+    ///
+    /// # Errors
+    /// As for [`Container::exec`]; [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a name or command that is
+    /// refused.
+    fn exec_in<I, S>(&self, name: impl Into<String>, argv: I) -> Result<ExecResult>
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<OsString>,
+    {
+        let request = ExecRequest::new(argv)?;
+        self.exec(&ContainerName::new(name)?, &request, &Until::forever())
+    }
+
+    /// Makes a container and starts it. When the start fails, what was made is removed again.
+    ///
+    /// # Errors
+    /// As for [`ContainerRuntime::create`] and [`Container::start`].
+    fn launch(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>> {
+        let container = self.create(spec, until)?;
+        match container.start(until) {
+            Ok(()) => Ok(container),
+            Err(error) => {
+                // Also after a deadline or a cancel: what this call made, this call removes.
+                self.force_remove(
+                    std::slice::from_ref(spec.name()),
+                    &Until::after(REMOVE_AFTER_FAILED_START),
+                );
+                Err(error)
+            }
+        }
+    }
+}
+
+/// How long the clean-up after a failed start may take.
+const REMOVE_AFTER_FAILED_START: Duration = Duration::from_secs(30);
+
+impl<R: ContainerRuntime + ?Sized> ContainerRuntimeExt for R {}
