@@ -159,7 +159,8 @@ mod tests {
         #[test]
         fn ids_and_tagged_names_are_accepted(id in "[0-9a-f]{12,64}", name in "[a-z]{1,8}(/[a-z0-9]{1,8}){0,2}", tag in "[A-Za-z0-9][A-Za-z0-9._-]{0,20}") {
             prop_assert!(ImageRef::new(id.clone()).is_ok());
-            prop_assert!(ImageRef::new(format!("sha256:{id}")).is_ok());
+            let by_digest = format!("sha256:{id}");
+            prop_assert!(ImageRef::new(by_digest).is_ok());
             let tagged = format!("{name}:{tag}");
             prop_assert!(ImageRef::new(tagged).is_ok());
         }

@@ -1,0 +1,223 @@
+//! The command line of `cargo xtask`, read by hand: three commands with a few flags each do not earn a
+//! dependency. What the commands do is not known here.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::ci::Part;
+
+pub(crate) const USAGE: &str = "\
+Developer automation of the rt workspace.
+
+usage: cargo xtask test [--live] [--filter TEXT]...
+       cargo xtask ci [--live] [--only PART[,PART]...]
+       cargo xtask live [--] COMMAND [ARGUMENT]...
+       cargo xtask live --keep DIR | --destroy DIR
+
+test    unit, property and doc tests; each feature of `rt` alone, none and all together; then the live
+        suite against a real podman in a store of its own, which is removed afterwards. Without a
+        usable podman the live tests are reported as ignored, with the reason.
+          --live         demand the live suite: install what is missing (Debian, as root), and fail
+                         where no isolated podman can be made
+          --filter TEXT  only tests whose name contains TEXT, in every step
+
+ci      everything that must hold before a merge. The parts, in this order:
+          fmt clippy docs layering tidiness licences powerset test
+          --live         as for test
+          --only PARTS   these parts only, separated by commas
+
+live    COMMAND with a podman of its own: `cargo xtask live -- podman info`. Everything it made is
+        removed when it ends.
+          --keep DIR     make the environment in DIR, leave it, and print `export` lines for a shell
+          --destroy DIR  remove what --keep made";
+
+/// What one invocation asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Help,
+    Test(TestOptions),
+    Ci(CiOptions),
+    Live(LiveAction),
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct TestOptions {
+    /// Demand the live suite instead of running it where possible.
+    pub(crate) live: bool,
+    /// Handed to every test binary, which takes any number of them.
+    pub(crate) filters: Vec<String>,
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct CiOptions {
+    pub(crate) live: bool,
+    /// Empty means all.
+    pub(crate) only: Vec<Part>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum LiveAction {
+    Run(Vec<OsString>),
+    Keep(PathBuf),
+    Destroy(PathBuf),
+}
+
+/// Reads the arguments after the program's name. The error is a sentence for the person who typed them.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, String> {
+    let mut arguments = arguments.into_iter();
+    let Some(command) = arguments.next() else { return Ok(Request::Help) };
+    let rest: Vec<OsString> = arguments.collect();
+    if rest.iter().take_while(|word| *word != "--").any(|word| word == "--help" || word == "-h")
+        && command != "live"
+    {
+        return Ok(Request::Help);
+    }
+    match command.to_str() {
+        Some("help" | "--help" | "-h") => Ok(Request::Help),
+        Some("test") => test(rest).map(Request::Test),
+        Some("ci") => ci(rest).map(Request::Ci),
+        Some("live") => live(rest),
+        _ => Err(format!("no command is called {:?}", command.to_string_lossy())),
+    }
+}
+
+fn test(rest: Vec<OsString>) -> Result<TestOptions, String> {
+    let mut options = TestOptions::default();
+    let mut rest = rest.into_iter();
+    while let Some(word) = rest.next() {
+        let word = text(word)?;
+        if word == "--live" {
+            options.live = true;
+        } else if let Some(filter) = value(&word, "--filter", &mut rest)? {
+            // A test binary would read it as an option of its own.
+            if filter.starts_with('-') {
+                return Err(format!("--filter takes part of a test's name, and {filter:?} is none"));
+            }
+            options.filters.push(filter);
+        } else {
+            return Err(format!("test does not know {word:?}"));
+        }
+    }
+    Ok(options)
+}
+
+fn ci(rest: Vec<OsString>) -> Result<CiOptions, String> {
+    let mut options = CiOptions::default();
+    let mut rest = rest.into_iter();
+    while let Some(word) = rest.next() {
+        let word = text(word)?;
+        if word == "--live" {
+            options.live = true;
+        } else if let Some(parts) = value(&word, "--only", &mut rest)? {
+            for name in parts.split(',') {
+                let part = Part::from_name(name).ok_or_else(|| format!("ci has no part {name:?}"))?;
+                options.only.push(part);
+            }
+        } else {
+            return Err(format!("ci does not know {word:?}"));
+        }
+    }
+    Ok(options)
+}
+
+fn live(mut rest: Vec<OsString>) -> Result<Request, String> {
+    let Some(first) = rest.first() else { return Err("live needs a command to run".into()) };
+    let action = match first.to_str() {
+        Some("--help" | "-h") => return Ok(Request::Help),
+        Some(flag @ ("--keep" | "--destroy")) => {
+            let [_, dir] = rest.as_slice() else { return Err(format!("{flag} takes one directory")) };
+            let dir = PathBuf::from(dir);
+            if flag == "--keep" { LiveAction::Keep(dir) } else { LiveAction::Destroy(dir) }
+        }
+        Some("--") => {
+            rest.remove(0);
+            if rest.is_empty() {
+                return Err("live needs a command after --".into());
+            }
+            LiveAction::Run(rest)
+        }
+        Some(flag) if flag.starts_with('-') => return Err(format!("live does not know {flag:?}")),
+        _ => LiveAction::Run(rest),
+    };
+    Ok(Request::Live(action))
+}
+
+/// The value of `--name VALUE` or `--name=VALUE`; `None` when the word is something else.
+fn value(
+    word: &str,
+    name: &str,
+    rest: &mut impl Iterator<Item = OsString>,
+) -> Result<Option<String>, String> {
+    let Some(tail) = word.strip_prefix(name) else { return Ok(None) };
+    if let Some(value) = tail.strip_prefix('=') {
+        return Ok(Some(value.to_owned()));
+    }
+    if !tail.is_empty() {
+        return Ok(None);
+    }
+    let value = rest.next().ok_or_else(|| format!("{name} needs a value"))?;
+    text(value).map(Some)
+}
+
+fn text(word: OsString) -> Result<String, String> {
+    word.into_string().map_err(|word| format!("{} is not UTF-8", word.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Request, String> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn nothing_and_help_print_the_usage() {
+        for line in ["", "help", "--help", "-h", "test --help", "ci --live -h", "live --help"] {
+            assert_eq!(read(line), Ok(Request::Help), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn test_takes_live_and_filters() {
+        let options = TestOptions { live: true, filters: vec!["exec".into(), "logs".into()] };
+        assert_eq!(read("test --live --filter exec --filter=logs"), Ok(Request::Test(options)));
+    }
+
+    #[test]
+    fn a_filter_never_becomes_an_option_of_the_test_binary() {
+        assert!(read("test --filter --ignored").is_err());
+        assert!(read("test --filter").is_err());
+    }
+
+    #[test]
+    fn ci_takes_parts() {
+        let options = CiOptions { live: false, only: vec![Part::Fmt, Part::Clippy] };
+        assert_eq!(read("ci --only fmt,clippy"), Ok(Request::Ci(options)));
+        assert_eq!(read("ci --only fmt,nonsense"), Err("ci has no part \"nonsense\"".into()));
+    }
+
+    #[test]
+    fn live_takes_a_command_as_it_stands() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect();
+        let run = |line| Ok(Request::Live(LiveAction::Run(words(line))));
+        assert_eq!(read("live -- podman --help"), run("podman --help"));
+        assert_eq!(read("live podman ps -- x"), run("podman ps -- x"));
+        assert_eq!(read("live --keep d"), Ok(Request::Live(LiveAction::Keep("d".into()))));
+        assert!(read("live").is_err() && read("live --").is_err() && read("live --keep").is_err());
+    }
+
+    #[test]
+    fn what_is_not_known_is_said() {
+        for line in ["tset", "test --lvie", "ci x", "live --kepe d"] {
+            assert!(read(line).is_err(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_usage_names_every_part() {
+        for part in Part::ALL {
+            assert!(USAGE.contains(part.name()), "{part:?}");
+        }
+    }
+}

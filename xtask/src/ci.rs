@@ -1,0 +1,161 @@
+//! `cargo xtask ci`: the parts, their order and the commands of the simple ones. The checks that look into
+//! the workspace stand in the modules below, the tests in `test`.
+
+mod layering;
+mod tidiness;
+mod tools;
+mod tree;
+
+use std::time::Duration;
+
+use crate::arguments::{CiOptions, TestOptions};
+use crate::child::Task;
+use crate::failure::{Failure, Result};
+use crate::report::Report;
+use crate::test;
+use crate::workspace::Workspace;
+
+/// One subject of `ci`; some are several steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Fmt,
+    Clippy,
+    Docs,
+    Layering,
+    Tidiness,
+    Licences,
+    Powerset,
+    Test,
+}
+
+impl Part {
+    /// In the order in which they run: quick answers first, the tests last, where their results are seen.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Fmt,
+        Self::Clippy,
+        Self::Docs,
+        Self::Layering,
+        Self::Tidiness,
+        Self::Licences,
+        Self::Powerset,
+        Self::Test,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt",
+            Self::Clippy => "clippy",
+            Self::Docs => "docs",
+            Self::Layering => "layering",
+            Self::Tidiness => "tidiness",
+            Self::Licences => "licences",
+            Self::Powerset => "powerset",
+            Self::Test => "test",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|part| part.name() == name)
+    }
+}
+
+/// No build takes this long on the slowest machine we know.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// Runs the parts that were asked for; failures are in the report.
+pub(crate) fn run(workspace: &Workspace, options: &CiOptions, report: &mut Report) {
+    for part in Part::ALL {
+        if options.only.is_empty() || options.only.contains(&part) {
+            run_part(part, workspace, options, report);
+        }
+    }
+}
+
+fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut Report) {
+    match part {
+        Part::Fmt => report.step("fmt", || build(workspace, &["fmt", "--all", "--check"]).must()),
+        Part::Clippy => clippy(workspace, report),
+        Part::Docs => report.step("docs", || {
+            build(workspace, &["doc", "--workspace", "--no-deps", "--all-features"])
+                .args(["--document-private-items"])
+                .env("RUSTDOCFLAGS", Some("-D warnings"))
+                .must()
+        }),
+        Part::Layering => {
+            report.step("layering: crate arrows", || layering::arrows(workspace));
+            report.step("layering: sizes and C compilers", || tree::bounds(workspace));
+        }
+        Part::Tidiness => report.step("tidiness", || tidiness::check(workspace)),
+        Part::Licences => report.step("licences", || {
+            let deny = tools::get(workspace, &tools::DENY)?;
+            let words = ["check", "bans", "licenses", "sources"];
+            Task::new(deny).dir(&workspace.root).args(words).limit(LIMIT).must()
+        }),
+        Part::Powerset => {
+            report.step("powerset: every subset", || hack(workspace, &["--feature-powerset"]));
+            // Separately, because the dev-dependencies of tests turn features of their own on.
+            report.step("powerset: each feature, with tests and examples", || {
+                hack(workspace, &["--each-feature", "--all-targets"])
+            });
+        }
+        Part::Test => {
+            let options = TestOptions { live: options.live, filters: Vec::new() };
+            test::run(workspace, &options, report);
+        }
+    }
+}
+
+/// Lints and warnings are denied behind `--`, which reaches the workspace's own crates alone: dependencies
+/// are checked once and shared by all sets.
+fn clippy(workspace: &Workspace, report: &mut Report) {
+    let sets: [(&str, &[&str]); 4] = [
+        ("clippy: all features", &["--workspace", "--all-features"]),
+        ("clippy: default features", &["--workspace"]),
+        ("clippy: rt, podman only", &["-p", "rt", "--no-default-features", "--features", "podman"]),
+        ("clippy: rt, null only", &["-p", "rt", "--no-default-features", "--features", "null"]),
+    ];
+    for (name, selection) in sets {
+        report.step(name, || {
+            build(workspace, &["clippy", "--all-targets"])
+                .args(selection)
+                .args(["--", "-D", "warnings"])
+                .must()
+        });
+    }
+}
+
+/// Feature sets of every crate that has some, by clippy for the shared dependencies' sake.
+fn hack(workspace: &Workspace, sets: &[&str]) -> Result<()> {
+    let with_features = workspace.members.iter().filter(|(_, member)| !member.features.is_empty());
+    let packages: Vec<&str> = with_features.flat_map(|(name, _)| ["-p", name]).collect();
+    if packages.is_empty() {
+        return Err(Failure::new("no crate of the workspace has features"));
+    }
+    let hack = tools::get(workspace, &tools::HACK)?;
+    // The word `hack` as cargo itself would give it to a subcommand.
+    Task::new(hack)
+        .dir(&workspace.root)
+        .args(["hack", "clippy", "--keep-going"])
+        .args(sets)
+        .args(packages)
+        .args(["--", "-D", "warnings"])
+        .limit(LIMIT)
+        .must()
+}
+
+fn build(workspace: &Workspace, words: &[&str]) -> Task {
+    workspace.cargo(words).limit(LIMIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_is_found_by_its_name() {
+        for part in Part::ALL {
+            assert_eq!(Part::from_name(part.name()), Some(part));
+        }
+        assert_eq!(Part::from_name("licenses"), None);
+    }
+}

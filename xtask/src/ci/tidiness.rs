@@ -1,0 +1,127 @@
+//! The habits of the tree that no compiler checks: the first line and the name of each source file, the
+//! lints of each manifest, and where exceptions from the ban on unsafe code may stand.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Failure, Result};
+use crate::workspace::Workspace;
+
+/// Where sources stand, from the root of the workspace.
+const SOURCES: [&str; 4] = ["crates", "tests", "xtask", "fuzz"];
+
+/// Names that say nothing about what a file holds.
+const VAGUE: [&str; 8] = ["common", "helper", "helpers", "misc", "mod", "shared", "util", "utils"];
+
+/// The one file that may lift the ban on unsafe code: calls of libssh2 that no crate binds.
+const UNSAFE_FILE: &str = "crates/rt-krun/src/libssh2/raw.rs";
+
+pub(super) fn check(workspace: &Workspace) -> Result<()> {
+    let mut wrong = Vec::new();
+    for top in SOURCES {
+        for path in files(&workspace.root.join(top))? {
+            let text = fs::read_to_string(&path).map_err(|error| Failure::io("read", &path, &error))?;
+            let shown = path.strip_prefix(&workspace.root).unwrap_or(&path);
+            wrong.extend(faults(shown, &text).map(|fault| format!("{}: {fault}", shown.display())));
+        }
+    }
+    for (name, member) in &workspace.members {
+        let manifest = &member.manifest;
+        let text = fs::read_to_string(manifest).map_err(|error| Failure::io("read", manifest, &error))?;
+        if !takes_workspace_lints(&text) {
+            wrong.push(format!("{name}: its manifest does not take the lints of the workspace"));
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Failure::new(wrong.join("\n"))) }
+}
+
+/// Every Rust file below a directory, which may be missing.
+fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut open = vec![dir.to_owned()];
+    while let Some(dir) = open.pop() {
+        if !dir.is_dir() {
+            continue;
+        }
+        let entries = fs::read_dir(&dir).map_err(|error| Failure::io("read", &dir, &error))?;
+        for entry in entries.flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            let skipped = name == "target" || name.to_string_lossy().starts_with('.');
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && !skipped => open.push(path),
+                Ok(kind) if kind.is_file() && path.extension().is_some_and(|end| end == "rs") => {
+                    found.push(path);
+                }
+                _ => {}
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn faults<'a>(path: &'a Path, text: &'a str) -> impl Iterator<Item = String> + use<> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let vague = VAGUE.contains(&stem.as_str()).then(|| format!("{stem} says nothing about what it holds"));
+    let first = (!text.starts_with("//! ")).then(|| "does not begin with a `//!` sentence".to_owned());
+    let lifted = (lifts_unsafe_ban(text) && path != Path::new(UNSAFE_FILE))
+        .then(|| format!("lifts the ban on unsafe code, which only {UNSAFE_FILE} may"));
+    vague.into_iter().chain(first).chain(lifted)
+}
+
+/// Unsafe code itself is denied by the compiler; here only who may say otherwise.
+fn lifts_unsafe_ban(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim_start);
+    lines.any(|line| {
+        // The lint's name in an attribute, in one line or on a line of its own.
+        let attribute = line.starts_with("#[") || line.starts_with("#![");
+        (attribute && line.contains("unsafe_code") && !line.contains("forbid"))
+            || line.starts_with("unsafe_code")
+    })
+}
+
+fn takes_workspace_lints(manifest: &str) -> bool {
+    let mut lines = manifest.lines().map(str::trim).skip_while(|line| *line != "[lints]").skip(1);
+    lines.by_ref().take_while(|line| !line.starts_with('[')).any(|line| line == "workspace = true")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_file(path: &str, text: &str, expected: &[&str]) {
+        let faults: Vec<_> = faults(Path::new(path), text).collect();
+        assert_eq!(faults.len(), expected.len(), "{faults:?}");
+        for (fault, part) in faults.iter().zip(expected) {
+            assert!(fault.contains(part), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_tidy_file_has_no_fault() {
+        check_file("crates/rt/src/backend.rs", "//! The backends.\n", &[]);
+    }
+
+    #[test]
+    fn vague_names_and_missing_sentences_are_named() {
+        check_file("crates/rt/src/utils.rs", "//! Things.\n", &["utils says nothing"]);
+        check_file("tests/src/mod.rs", "use std::fs;\n", &["mod says nothing", "does not begin"]);
+    }
+
+    #[test]
+    fn only_one_file_may_lift_the_ban_on_unsafe_code() {
+        let text = "//! Calls.\n#![allow(\n    unsafe_code,\n    reason = \"\"\n)]\n";
+        check_file(UNSAFE_FILE, text, &[]);
+        check_file("crates/rt/src/lib.rs", text, &["lifts the ban"]);
+        check_file("crates/rt/src/lib.rs", "//! A.\n#[expect(unsafe_code)]\n", &["lifts the ban"]);
+        check_file("crates/rt/src/lib.rs", "//! A.\n#![forbid(unsafe_code)]\n", &[]);
+        check_file("crates/rt/src/lib.rs", "//! A.\n// the lint unsafe_code stays\n", &[]);
+    }
+
+    #[test]
+    fn a_manifest_takes_the_lints_of_the_workspace() {
+        assert!(takes_workspace_lints("[package]\nname = \"a\"\n\n[lints]\nworkspace = true\n"));
+        assert!(!takes_workspace_lints("[package]\nversion.workspace = true\n"));
+        assert!(!takes_workspace_lints("[lints]\n\n[dependencies.rt]\nworkspace = true\n"));
+    }
+}

@@ -1,0 +1,36 @@
+//! The one error type of `xtask`: a text for the person at the terminal. No kinds and no sources; nothing
+//! here decides by the sort of an error.
+
+use std::fmt;
+use std::path::Path;
+
+/// What every fallible function of `xtask` returns.
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
+
+/// Why something did not work, as a fragment that reads well after "xtask: ".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure(String);
+
+impl Failure {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// A failed file operation: what was tried, where, and what the system said.
+    pub(crate) fn io(verb: &str, path: &Path, error: &std::io::Error) -> Self {
+        Self(format!("cannot {verb} {}: {error}", path.display()))
+    }
+
+    /// The text on one line, for environment variables and table cells.
+    pub(crate) fn one_line(&self) -> String {
+        self.0.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failure {}

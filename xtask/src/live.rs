@@ -1,0 +1,175 @@
+//! A real podman in a store of its own, and the variables that lead a process to it. The parts (store,
+//! configuration, probe, removal, packages) stand in the modules below; what is tested with it does not.
+
+mod containers_conf;
+mod leftovers;
+mod mode;
+mod mounts;
+mod network;
+pub(crate) mod packages;
+mod podman;
+mod probe;
+mod removal;
+mod rootfs;
+mod store;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::arguments::LiveAction;
+use crate::child::Task;
+use crate::failure::{Failure, Result};
+use crate::interrupt;
+use crate::programs;
+use leftovers::Reach;
+use mode::Mode;
+use podman::Podman;
+use store::Store;
+
+/// Variables to set, or with `None` to remove.
+pub(crate) type Variables = Vec<(&'static str, Option<OsString>)>;
+
+/// An environment in which containers run. Removed on drop; [`close`](Self::close) also says what went
+/// wrong with that.
+#[derive(Debug)]
+pub(crate) struct Live {
+    store: Store,
+    podman: Podman,
+    busybox: PathBuf,
+    mode: Mode,
+}
+
+impl Live {
+    /// Makes one in the directory for temporary files.
+    pub(crate) fn make() -> Result<Self> {
+        let (program, busybox) = tools()?;
+        store::sweep(&program);
+        Self::prepare(Store::temporary(&program)?, &program, busybox)
+    }
+
+    /// Makes one in `dir`, which must be new or empty.
+    fn make_in(dir: &Path) -> Result<Self> {
+        let (program, busybox) = tools()?;
+        Self::prepare(Store::at(dir, &program)?, &program, busybox)
+    }
+
+    fn prepare(store: Store, program: &Path, busybox: PathBuf) -> Result<Self> {
+        let podman = Podman::new(program, store.dir());
+        note(&format!("trying {} in {}", program.display(), store.dir().display()));
+        let found = probe::find(store.dir(), &podman, &busybox)?;
+        note(&format!("{}: mode {}, storage driver {}", found.version, found.mode.name(), found.driver));
+        Ok(Self { store, podman, busybox, mode: found.mode })
+    }
+
+    /// What a process needs to be led to this store, and to nothing of the user's.
+    pub(crate) fn variables(&self, demand: bool) -> Variables {
+        let mut variables = self.podman.variables().clone();
+        variables.extend([
+            ("RT_LIVE", Some(if demand { "demand" } else { "available" }.into())),
+            ("RT_LIVE_UNAVAILABLE", None),
+            ("RT_LIVE_PODMAN", Some(self.podman.program().into())),
+            ("RT_LIVE_DIR", Some(self.store.dir().into())),
+            ("RT_LIVE_MODE", Some(self.mode.name().into())),
+            ("RT_LIVE_BUSYBOX", Some(self.busybox.clone().into())),
+        ]);
+        variables
+    }
+
+    /// Removes the environment; the error says what is left.
+    pub(crate) fn close(self) -> Result<()> {
+        note("removing the store");
+        self.store.close()
+    }
+}
+
+/// What the live suite gets when there is no environment: each test reports this reason.
+pub(crate) fn unavailable(failure: &Failure) -> Variables {
+    vec![
+        ("RT_LIVE", Some("available".into())),
+        ("RT_LIVE_UNAVAILABLE", Some(failure.one_line().into())),
+        ("RT_LIVE_PODMAN", None),
+        ("RT_LIVE_DIR", None),
+        ("RT_LIVE_MODE", None),
+        ("RT_LIVE_BUSYBOX", None),
+    ]
+}
+
+/// `cargo xtask live`: the exit code of the command, or 0.
+pub(crate) fn run(action: LiveAction) -> Result<u8> {
+    match action {
+        LiveAction::Run(words) => {
+            let live = Live::make()?;
+            let (program, arguments) = words.split_first().ok_or_else(|| Failure::new("no command"))?;
+            let status = Task::new(program).args(arguments).envs(&live.variables(true)).interactive();
+            let left = live.close();
+            let status = status?;
+            left?;
+            // A command that a signal ended has no code; the shell's convention stands in.
+            let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+            let code = status.code().or(signal.map(|number| 128 + number)).unwrap_or(1);
+            Ok(u8::try_from(code).unwrap_or(1))
+        }
+        LiveAction::Keep(dir) => {
+            let live = Live::make_in(&dir)?;
+            for (name, value) in live.variables(true) {
+                crate::report::say(&match value {
+                    Some(value) => format!("export {name}={}", quoted(&value.to_string_lossy())),
+                    None => format!("unset {name}"),
+                });
+            }
+            // Interrupted at the last moment: then nobody holds the lines above.
+            if interrupt::signal().is_none() {
+                live.store.keep();
+            }
+            Ok(0)
+        }
+        LiveAction::Destroy(dir) => {
+            let program = programs::find("podman");
+            let dir = store::recognised(&dir)?;
+            // A shell that took over the `export` lines is the user's, and stays.
+            removal::remove(&dir, program.as_deref(), Reach::Podman)?;
+            Ok(0)
+        }
+    }
+}
+
+/// A line of progress, on standard error: standard output of `live` belongs to the command.
+fn note(text: &str) {
+    use std::io::Write as _;
+    // Unlike eprintln!, this does not panic in a drop when the terminal is gone.
+    let _ = writeln!(std::io::stderr(), "live: {text}");
+}
+
+fn tools() -> Result<(PathBuf, PathBuf)> {
+    let podman = programs::find("podman").ok_or_else(|| {
+        Failure::new("podman is not on PATH (`cargo xtask test --live` installs it on Debian, as root)")
+    })?;
+    let busybox = programs::find("busybox")
+        .ok_or_else(|| Failure::new("there is no busybox on PATH (Debian: busybox-static)"))?;
+    rootfs::must_be_static(&busybox)?;
+    if programs::find("crun").or_else(|| programs::find("runc")).is_none() {
+        return Err(Failure::new("there is neither crun nor runc on PATH"));
+    }
+    Ok((podman, busybox))
+}
+
+/// A word for a POSIX shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_in_a_directory_stays_inside_its_word() {
+        assert_eq!(quoted("/tmp/it's"), r"'/tmp/it'\''s'");
+    }
+
+    #[test]
+    fn the_reason_is_one_line() {
+        let variables = unavailable(&Failure::new("podman is\nnot on PATH"));
+        assert!(variables.contains(&("RT_LIVE_UNAVAILABLE", Some("podman is not on PATH".into()))));
+    }
+}

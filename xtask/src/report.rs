@@ -1,0 +1,151 @@
+//! The steps of a run: a line when each begins and ends, a table at the close. What a step does is its
+//! caller's; a failed step never stops the next one, and an ignored one says why.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use crate::failure::Result;
+use crate::interrupt;
+
+/// One line on standard output. A reader that went away (`| head`) is no reason to leave things undone.
+pub(crate) fn say(line: &str) {
+    if cfg!(test) {
+        // Where the test harness catches it: a FAILED in the output of passing tests misleads.
+        println!("{line}");
+        return;
+    }
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Passed,
+    Failed(String),
+    /// It could not be tried here, and why.
+    Ignored(String),
+}
+
+#[derive(Debug)]
+struct Row {
+    step: String,
+    verdict: Verdict,
+    took: Duration,
+}
+
+/// All steps of one run.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    rows: Vec<Row>,
+}
+
+impl Report {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs one step. After a signal the remaining steps are not begun, and are listed as such.
+    pub(crate) fn step(&mut self, name: &str, work: impl FnOnce() -> Result<()>) {
+        self.judged(name, || match work() {
+            Ok(()) => Verdict::Passed,
+            Err(failure) => Verdict::Failed(failure.to_string()),
+        });
+    }
+
+    /// As [`step`](Self::step), for work that may find that it cannot be done here.
+    pub(crate) fn judged(&mut self, name: &str, work: impl FnOnce() -> Verdict) {
+        if interrupt::signal().is_some() {
+            self.add(name, Verdict::Ignored("not begun: interrupted".into()), Duration::ZERO);
+            return;
+        }
+        say(&format!("\n==> {name}"));
+        let start = Instant::now();
+        let verdict = work();
+        let took = start.elapsed();
+        match &verdict {
+            Verdict::Passed => say(&format!("<== {name}: passed, {:.1} s", took.as_secs_f64())),
+            Verdict::Failed(why) => say(&format!("<== {name}: FAILED, {:.1} s: {why}", took.as_secs_f64())),
+            Verdict::Ignored(why) => say(&format!("<== {name}: ignored: {why}")),
+        }
+        self.add(name, verdict, took);
+    }
+
+    fn add(&mut self, name: &str, verdict: Verdict, took: Duration) {
+        self.rows.push(Row { step: name.to_owned(), verdict, took });
+    }
+
+    /// Prints the table and gives the exit code: 0 when no step failed.
+    pub(crate) fn close(&self, title: &str) -> u8 {
+        say(&self.table(title));
+        u8::from(self.failures().next().is_some())
+    }
+
+    fn failures(&self) -> impl Iterator<Item = (&Row, &str)> {
+        self.rows.iter().filter_map(|row| match &row.verdict {
+            Verdict::Failed(why) => Some((row, why.as_str())),
+            _ => None,
+        })
+    }
+
+    fn table(&self, title: &str) -> String {
+        let wide = self.rows.iter().map(|row| row.step.chars().count()).max().unwrap_or(0);
+        let mut text = format!("\n{title}\n");
+        for Row { step, verdict, took } in &self.rows {
+            let verdict = match verdict {
+                Verdict::Passed => "passed".to_owned(),
+                Verdict::Failed(_) => "FAILED".to_owned(),
+                Verdict::Ignored(why) => format!("ignored: {why}"),
+            };
+            let _ = writeln!(text, "  {step:wide$}  {:>7.1} s  {verdict}", took.as_secs_f64());
+        }
+        let total: Duration = self.rows.iter().map(|row| row.took).sum();
+        let failed = self.failures().count();
+        let ignored = self.rows.iter().filter(|row| matches!(row.verdict, Verdict::Ignored(_))).count();
+        let _ = write!(
+            text,
+            "  {} steps in {:.0} s: {} passed, {failed} failed, {ignored} ignored",
+            self.rows.len(),
+            total.as_secs_f64(),
+            self.rows.len() - failed - ignored
+        );
+        for (row, why) in self.failures() {
+            let _ = write!(text, "\nFAILED {}: {why}", row.step);
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Failure;
+
+    #[test]
+    fn a_failed_step_does_not_stop_the_next_and_sets_the_exit_code() {
+        let mut report = Report::new();
+        report.step("one", || Err(Failure::new("it broke")));
+        report.step("two", || Ok(()));
+        assert_eq!(report.rows[1].verdict, Verdict::Passed);
+        assert_eq!(report.close("t"), 1);
+    }
+
+    #[test]
+    fn ignored_steps_are_counted_with_their_reason_and_fail_nothing() {
+        let mut report = Report::new();
+        report.judged("live suite", || Verdict::Ignored("no podman".into()));
+        let table = report.table("t");
+        assert!(table.contains("live suite      0.0 s  ignored: no podman"), "{table}");
+        assert!(table.ends_with("1 steps in 0 s: 0 passed, 0 failed, 1 ignored"), "{table}");
+        assert_eq!(report.close("t"), 0);
+    }
+
+    #[test]
+    fn the_table_ends_with_the_failures() {
+        let mut report = Report::new();
+        report.step("a long name", || Err(Failure::new("why")));
+        report.step("b", || Ok(()));
+        assert!(report.table("t").ends_with("\nFAILED a long name: why"));
+    }
+}

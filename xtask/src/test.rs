@@ -1,0 +1,182 @@
+//! `cargo xtask test`: which cargo commands are run, in which order, and with which live environment. How
+//! the environment is made stands in `live`.
+
+use std::time::Duration;
+
+use crate::arguments::TestOptions;
+use crate::child::Task;
+use crate::failure::{Failure, Result};
+use crate::live::{self, Live, packages};
+use crate::report::{Report, Verdict};
+use crate::workspace::Workspace;
+
+/// The package of the live suite, and the facade whose features are walked through.
+const SUITE: &str = "rt-tests";
+const FACADE: &str = "rt";
+
+/// No step takes this long on the slowest machine we know, unless a test hangs.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// Runs every step; failures are in the report.
+pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Report) {
+    if options.live {
+        report.step("test: packages", packages::install_missing);
+    }
+    // All three select the whole workspace, as the live suite does below: one set of features, built once.
+    report.step("test: unit, integration and property tests", || {
+        tests(workspace, options, workspace_selection(workspace)).must()
+    });
+    report.step("test: doc tests", || tests(workspace, options, words(&["--workspace", "--doc"])).must());
+    if workspace.members.values().any(|member| member.has_examples) {
+        report.step("test: examples build", || {
+            workspace.cargo(["build", "--workspace", "--examples"]).limit(LIMIT).must()
+        });
+    }
+    match workspace.member(FACADE) {
+        Ok(facade) => {
+            for set in feature_sets(facade.features.iter().map(String::as_str)) {
+                let name = format!("test: {FACADE}, {}", set.name);
+                let selection = ["-p".into(), FACADE.into()].into_iter().chain(set.flags).collect();
+                report.step(&name, || tests(workspace, options, selection).must());
+            }
+        }
+        Err(failure) => report.step("test: features", || Err(failure)),
+    }
+    report.judged("test: live suite", || live_suite(workspace, options));
+}
+
+/// One `cargo test`, with the filters at its end.
+fn tests(workspace: &Workspace, options: &TestOptions, selection: Vec<String>) -> Task {
+    let mut words = vec!["test".to_owned(), "--no-fail-fast".to_owned()];
+    words.extend(selection);
+    if !options.filters.is_empty() {
+        words.push("--".into());
+        words.extend(options.filters.iter().cloned());
+    }
+    workspace.cargo(words).limit(LIMIT)
+}
+
+/// Everything that has tests, except the live suite's own targets.
+fn workspace_selection(workspace: &Workspace) -> Vec<String> {
+    let mut selection = words(&["--workspace", "--lib", "--bins"]);
+    for (_, member) in workspace.members.iter().filter(|(name, _)| *name != SUITE) {
+        for test in &member.tests {
+            selection.extend(["--test".into(), test.clone()]);
+        }
+    }
+    selection
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct FeatureSet {
+    name: String,
+    flags: Vec<String>,
+}
+
+/// None, each alone, all together.
+fn feature_sets<'a>(features: impl Iterator<Item = &'a str>) -> Vec<FeatureSet> {
+    let mut sets = vec![FeatureSet { name: "no feature".into(), flags: words(&["--no-default-features"]) }];
+    for feature in features {
+        sets.push(FeatureSet {
+            name: format!("{feature} alone"),
+            flags: words(&["--no-default-features", "--features", feature]),
+        });
+    }
+    sets.push(FeatureSet { name: "all features".into(), flags: words(&["--all-features"]) });
+    sets
+}
+
+fn live_suite(workspace: &Workspace, options: &TestOptions) -> Verdict {
+    let selection = match suite_selection(workspace) {
+        Ok(selection) => selection,
+        Err(failure) => return Verdict::Failed(failure.to_string()),
+    };
+    // Built before the store is made: a store that waits for a compiler is one more that can be left behind.
+    let build = [words(&["--no-run"]), selection.clone()].concat();
+    if let Err(failure) = tests(workspace, &TestOptions::default(), build).must() {
+        return Verdict::Failed(failure.to_string());
+    }
+    let task = tests(workspace, options, selection);
+    match Live::make() {
+        Ok(live) => {
+            let outcome = task.envs(&live.variables(options.live)).must();
+            match outcome.and(live.close()) {
+                Ok(()) => Verdict::Passed,
+                Err(failure) => Verdict::Failed(failure.to_string()),
+            }
+        }
+        Err(failure) if options.live => Verdict::Failed(format!("no isolated podman: {failure}")),
+        // It runs all the same, so that every test that did not happen is on the list with its reason.
+        Err(failure) => match task.envs(&live::unavailable(&failure)).must() {
+            Ok(()) => Verdict::Ignored(failure.one_line()),
+            Err(failure) => Verdict::Failed(failure.to_string()),
+        },
+    }
+}
+
+/// The suite's own test targets, out of the same build as the other tests.
+fn suite_selection(workspace: &Workspace) -> Result<Vec<String>> {
+    let suite = workspace.member(SUITE)?;
+    // Without a --test, cargo would run every test of the workspace again.
+    if suite.tests.is_empty() {
+        return Err(Failure::new(format!("{SUITE} has no test targets")));
+    }
+    let mut selection = words(&["--workspace"]);
+    for test in &suite.tests {
+        selection.extend(["--test".into(), test.clone()]);
+    }
+    Ok(selection)
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Member;
+
+    fn workspace() -> Workspace {
+        let member = |tests: &[&str]| Member {
+            tests: tests.iter().map(|test| (*test).to_owned()).collect(),
+            ..Member::default()
+        };
+        Workspace {
+            root: "/w".into(),
+            target: "/w/target".into(),
+            members: [("rt".to_owned(), member(&["door"])), (SUITE.to_owned(), member(&["exec", "logs"]))]
+                .into(),
+            links: [].into(),
+        }
+    }
+
+    #[test]
+    fn the_feature_sets_are_none_each_and_all() {
+        let names: Vec<_> =
+            feature_sets(["krun", "null"].into_iter()).into_iter().map(|set| set.name).collect();
+        assert_eq!(names, ["no feature", "krun alone", "null alone", "all features"]);
+    }
+
+    #[test]
+    fn the_live_suite_runs_in_its_own_step_only() {
+        let workspace = workspace();
+        assert_eq!(workspace_selection(&workspace), ["--workspace", "--lib", "--bins", "--test", "door"]);
+        let suite = suite_selection(&workspace).unwrap();
+        assert_eq!(suite, ["--workspace", "--test", "exec", "--test", "logs"]);
+    }
+
+    #[test]
+    fn a_suite_without_targets_fails_instead_of_running_everything() {
+        let mut workspace = workspace();
+        workspace.members.get_mut(SUITE).unwrap().tests.clear();
+        assert!(suite_selection(&workspace).is_err());
+    }
+
+    #[test]
+    fn filters_go_to_the_test_binaries() {
+        let options = TestOptions { live: false, filters: words(&["exec"]) };
+        let line = tests(&workspace(), &options, words(&["-p", "rt"])).line();
+        assert!(line.ends_with("test --no-fail-fast -p rt -- exec"), "{line}");
+    }
+}

@@ -1,0 +1,173 @@
+//! The workspace as `cargo metadata` tells it: members, features, targets, dependencies, and cargo itself.
+//! What is right or wrong with them is judged elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::child::{self, Task};
+use crate::failure::{Failure, Result};
+
+/// What `xtask` knows about the project.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    pub(crate) root: PathBuf,
+    pub(crate) target: PathBuf,
+    /// The members, by name.
+    pub(crate) members: BTreeMap<String, Member>,
+    /// Every package of the lock file that links a native library: (name, version) to the `links` key.
+    pub(crate) links: BTreeMap<(String, String), String>,
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) manifest: PathBuf,
+    /// Without `default`.
+    pub(crate) features: BTreeSet<String>,
+    /// What the feature `default` turns on.
+    pub(crate) default: BTreeSet<String>,
+    /// The names of integration test targets.
+    pub(crate) tests: BTreeSet<String>,
+    pub(crate) has_library: bool,
+    pub(crate) has_examples: bool,
+    pub(crate) dependencies: Vec<Dependency>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dependency {
+    pub(crate) name: String,
+    pub(crate) optional: bool,
+    /// Part of what users build; dev-dependencies are not.
+    pub(crate) normal: bool,
+}
+
+impl Workspace {
+    pub(crate) fn read() -> Result<Self> {
+        let got = cargo_in(&std::env::current_dir().map_err(|e| Failure::new(format!("no directory: {e}")))?)
+            .args(["metadata", "--format-version", "1", "--all-features"])
+            .limit(Duration::from_secs(600))
+            // The first time it downloads every dependency.
+            .loud()
+            .captured()?;
+        if !got.status.success() {
+            return Err(Failure::new(format!("`cargo metadata`: {}", child::describe(got.status))));
+        }
+        Self::from_json(&got.stdout)
+    }
+
+    pub(crate) fn from_json(text: &str) -> Result<Self> {
+        let json: Value = serde_json::from_str(text)
+            .map_err(|error| Failure::new(format!("`cargo metadata` answered no JSON: {error}")))?;
+        let member_ids: BTreeSet<&str> =
+            array(&json["workspace_members"]).iter().filter_map(Value::as_str).collect();
+        let (mut members, mut links) = (BTreeMap::new(), BTreeMap::new());
+        for package in array(&json["packages"]) {
+            let name = string(&package["name"]);
+            if let Some(library) = package["links"].as_str() {
+                links.insert((name.clone(), string(&package["version"])), library.to_owned());
+            }
+            if package["id"].as_str().is_some_and(|id| member_ids.contains(id)) {
+                members.insert(name, Member::from_json(package));
+            }
+        }
+        let path = |key: &str| match json[key].as_str() {
+            Some(text) => Ok(PathBuf::from(text)),
+            None => Err(Failure::new(format!("`cargo metadata` has no {key}"))),
+        };
+        Ok(Self { root: path("workspace_root")?, target: path("target_directory")?, members, links })
+    }
+
+    /// A cargo command at the root of the workspace.
+    pub(crate) fn cargo<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Task {
+        cargo_in(&self.root).args(args)
+    }
+
+    pub(crate) fn member(&self, name: &str) -> Result<&Member> {
+        self.members.get(name).ok_or_else(|| Failure::new(format!("the workspace has no package {name}")))
+    }
+}
+
+impl Member {
+    fn from_json(package: &Value) -> Self {
+        let mut features: BTreeSet<String> =
+            package["features"].as_object().into_iter().flat_map(|map| map.keys().cloned()).collect();
+        features.remove("default");
+        let default = array(&package["features"]["default"]).iter().map(string).collect();
+        let mut member = Self {
+            manifest: PathBuf::from(string(&package["manifest_path"])),
+            features,
+            default,
+            ..Self::default()
+        };
+        for target in array(&package["targets"]) {
+            for kind in array(&target["kind"]).iter().filter_map(Value::as_str) {
+                match kind {
+                    "test" => drop(member.tests.insert(string(&target["name"]))),
+                    "example" => member.has_examples = true,
+                    "lib" | "rlib" | "proc-macro" => member.has_library = true,
+                    _ => {}
+                }
+            }
+        }
+        member.dependencies = array(&package["dependencies"])
+            .iter()
+            .map(|dependency| Dependency {
+                name: string(&dependency["name"]),
+                optional: dependency["optional"].as_bool().unwrap_or(false),
+                normal: dependency["kind"].as_str() != Some("dev"),
+            })
+            .collect();
+        member
+    }
+}
+
+fn cargo_in(dir: &Path) -> Task {
+    let mut task = Task::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).dir(dir);
+    // `cargo run` describes this package in the environment; a build script that looks at these variables
+    // would run again in every build that is started from here.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            task = task.env(&name, None::<OsString>);
+        }
+    }
+    task
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn string(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_features_targets_and_links_are_read() {
+        let text = r#"{"workspace_root":"/w","target_directory":"/w/target","workspace_members":["p#rt"],
+            "packages":[
+              {"id":"p#rt","name":"rt","version":"0.1.0","manifest_path":"/w/rt/Cargo.toml","links":null,
+               "features":{"default":["podman"],"podman":["dep:rt-podman"],"null":[]},
+               "targets":[{"name":"rt","kind":["lib"]},{"name":"door","kind":["test"]},
+                          {"name":"quickstart","kind":["example"]}],
+               "dependencies":[{"name":"rt-podman","kind":null,"optional":true},
+                               {"name":"rt-null","kind":"dev","optional":false}]},
+              {"id":"r#z","name":"z-sys","version":"1.2.3","links":"z","targets":[],"dependencies":[]}]}"#;
+        let workspace = Workspace::from_json(text).unwrap();
+        let rt = workspace.member("rt").unwrap();
+        assert_eq!(Vec::from_iter(&rt.features), ["null", "podman"]);
+        assert_eq!(Vec::from_iter(&rt.default), ["podman"]);
+        assert_eq!(Vec::from_iter(&rt.tests), ["door"]);
+        assert!(rt.has_library && rt.has_examples);
+        assert!(rt.dependencies[0].normal && rt.dependencies[0].optional && !rt.dependencies[1].normal);
+        assert_eq!(workspace.links[&("z-sys".into(), "1.2.3".into())], "z");
+        assert!(!workspace.members.contains_key("z-sys"));
+    }
+}
