@@ -1,0 +1,293 @@
+//! The handle on a container in memory. Commands in it stand in `command`, what happens to it in `lifecycle`.
+
+use std::any::Any;
+use std::ffi::OsString;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rt_protocol::{
+    Argv, Capability, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, CopyOptions,
+    Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogOptions,
+    LogStream, Readiness, Result, StdioResult, Stop, TimeLimits, Until,
+};
+
+use crate::attempt::{Ask, Attempt};
+use crate::call::{CopyCall, CopyDirection, LoginCall, NameCall, StopCall};
+use crate::command;
+use crate::fault::Operation;
+use crate::file::{self, CopyStop};
+use crate::image::NullImage;
+use crate::lifecycle::absent;
+use crate::log::NullLogStream;
+use crate::world::{Record, Scripts, Shared};
+
+/// A handle on a container in memory. Two are equal when runtime and name are.
+#[derive(Clone)]
+pub struct NullContainer {
+    shared: Arc<Shared>,
+    key: ContainerKey,
+}
+
+/// The command of a session for which none was named.
+const LOGIN_COMMAND: [&str; 5] = ["tmux", "new-session", "-A", "-s", "main"];
+
+impl NullContainer {
+    pub(crate) fn new(shared: &Arc<Shared>, name: ContainerName) -> Self {
+        Self { shared: Arc::clone(shared), key: ContainerKey::new(shared.id.clone(), name) }
+    }
+
+    fn ask(&self, operation: Operation, verb: &'static str) -> Ask<'_> {
+        Ask::new(&self.shared, operation, verb).about(&self.key.name)
+    }
+
+    /// A quick question, bounded by the runtime's own limit; `None` when absent.
+    fn look<T>(&self, ask: Ask<'_>, look: impl FnOnce(&Record) -> T) -> Result<Option<T>> {
+        ask.begin(&Until::forever())?.settle()?;
+        Ok(self.shared.look(|world| world.containers.get(&self.key.name).map(look)))
+    }
+
+    fn record_copy(
+        &self,
+        direction: CopyDirection,
+        host: &Path,
+        inside: &ContainerPath,
+        options: CopyOptions,
+    ) {
+        let time = self.shared.clock.now();
+        self.shared.note(|world| {
+            let (order, name) = (world.calls.next_order(), self.key.name.clone());
+            let (host, inside) = (host.to_owned(), inside.clone());
+            world.calls.copy.push(CopyCall { order, time, name, direction, host, inside, options });
+        });
+    }
+
+    /// The serial number of the container, and what `pick` takes of it.
+    fn present<T>(&self, attempt: &Attempt<'_>, pick: impl FnOnce(&Record) -> T) -> Result<T> {
+        let found = self.shared.look(|world| world.containers.get(&self.key.name).map(pick));
+        found.ok_or_else(|| attempt.refused(absent()))
+    }
+}
+
+impl Container for NullContainer {
+    fn key(&self) -> &ContainerKey {
+        &self.key
+    }
+
+    fn exec(&self, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
+        command::exec(&self.shared, &self.key.name, request, until)
+    }
+
+    fn inspect(&self) -> Result<Option<ContainerInfo>> {
+        let ask = self.ask(Operation::Inspect, "inspect").limited(TimeLimits::DEFAULT.read);
+        self.look(ask, |record| record.info.clone())
+    }
+
+    fn exec_stdio(&self, request: &ExecRequest, stdio: ExecStdio<'_>, until: &Until) -> Result<StdioResult> {
+        command::exec_stdio(&self.shared, &self.key.name, request, stdio, until)
+    }
+
+    fn image(&self) -> Result<Option<Arc<dyn Image>>> {
+        let ask = self.ask(Operation::Inspect, "find the image of").needing_one(Capability::Images);
+        let id = self.look(ask.limited(TimeLimits::DEFAULT.read), |record| record.info.image_id.clone())?;
+        let Some(id) = id.flatten() else { return Ok(None) };
+        let reference =
+            ImageRef::new(id).map_err(|refused| Error::from(refused).in_container(&self.key.name))?;
+        Ok(Some(Arc::new(NullImage::new(&self.shared, reference))))
+    }
+
+    fn rw_size(&self) -> Result<Option<u64>> {
+        let ask = self.ask(Operation::RwSize, "measure").needing_one(Capability::RwSize);
+        self.look(ask.limited(TimeLimits::DEFAULT.rw_size), |record| record.rw_size)
+    }
+
+    fn start(&self, until: &Until) -> Result<()> {
+        let ask = self.ask(Operation::Start, "start").needing_one(Capability::Start);
+        let attempt = ask.limited(TimeLimits::DEFAULT.start).begin(until)?;
+        let time = self.shared.clock.now();
+        self.shared.note(|world| {
+            let (order, name) = (world.calls.next_order(), self.key.name.clone());
+            world.calls.start.push(NameCall { order, time, name });
+        });
+        attempt.settle()?;
+        let started = self.shared.change(|world| world.start(&self.key.name, &self.shared.clock));
+        started.map_err(|refusal| attempt.refused(refusal))
+    }
+
+    fn stop(&self, grace: Duration, until: &Until) -> Result<()> {
+        let attempt = self.ask(Operation::Stop, "stop").needing_one(Capability::Stop).begin(until)?;
+        let time = self.shared.clock.now();
+        self.shared.note(|world| {
+            let (order, name) = (world.calls.next_order(), self.key.name.clone());
+            world.calls.stop.push(StopCall { order, time, name, grace });
+        });
+        attempt.settle()?;
+        let now = self.shared.clock.now();
+        let name = &self.key.name;
+        let stopped = self.shared.change(|world| world.end(name, world.exit_code_of(name), true, now));
+        stopped.map_err(|refusal| attempt.refused(refusal))
+    }
+
+    /// As on any backend, but for a code that was [set](crate::NullRuntime::set_exit_code): that is the answer at once.
+    fn wait(&self, until: &Until) -> Result<ExitOutcome> {
+        let attempt = self.ask(Operation::Wait, "wait for").needing_one(Capability::Wait).begin(until)?;
+        attempt.settle()?;
+        let name = &self.key.name;
+        let serial = self.present(&attempt, |record| record.serial)?;
+        let outcome = attempt.waiter.wait_for(|| {
+            self.shared.look(|world| {
+                let Some(record) = world.containers.get(name).filter(|record| record.serial == serial) else {
+                    return Some(ExitOutcome::Lost);
+                };
+                if let Some(code) = world.scripts.get(name).and_then(|scripts| scripts.exit_code) {
+                    return Some(ExitOutcome::Code(code));
+                }
+                let exited = record.info.state.has_exited();
+                exited.then(|| ExitOutcome::Code(record.info.exit_code.unwrap_or(0)))
+            })
+        });
+        outcome.map_err(|stop| attempt.stopped(stop))
+    }
+
+    /// Files are kept in memory. Links inside a directory are left out; one that is named itself is followed. Every
+    /// parent counts as there, whatever the options say.
+    fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()> {
+        let attempt = self.ask(Operation::Copy, "copy into").needing_one(Capability::CopyIn).begin(until)?;
+        self.record_copy(CopyDirection::In, src, dest, *options);
+        attempt.settle()?;
+        let target = file::normal(dest.as_path());
+        let (serial, is_directory) =
+            self.present(&attempt, |record| (record.serial, file::is_directory(&record.files, &target)))?;
+        let files = file::read_host(src, &target, is_directory, &attempt.waiter)
+            .map_err(|stop| copy_error(&attempt, stop))?;
+        self.shared.note(|world| {
+            match world.containers.get_mut(&self.key.name).filter(|record| record.serial == serial) {
+                Some(record) => {
+                    record.files.extend(files);
+                    Ok(())
+                }
+                None => Err(attempt.refused(absent())),
+            }
+        })
+    }
+
+    /// What was copied in before, or put there by [`set_file`](crate::NullRuntime::set_file).
+    fn copy_out(&self, src: &ContainerPath, dest: &Path, options: &CopyOptions, until: &Until) -> Result<()> {
+        let attempt =
+            self.ask(Operation::Copy, "copy out of").needing_one(Capability::CopyOut).begin(until)?;
+        self.record_copy(CopyDirection::Out, dest, src, *options);
+        attempt.settle()?;
+        let files = self.present(&attempt, |record| record.files.clone())?;
+        let src = file::normal(src.as_path());
+        file::write_host(&files, &src, dest, options.create_parents, &attempt.waiter)
+            .map_err(|stop| copy_error(&attempt, stop))
+    }
+
+    fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
+        let ask = self.ask(Operation::Inspect, "log in to").needing_one(Capability::LoginCommand);
+        ask.without_faults().begin(&Until::forever())?;
+        let time = self.shared.clock.now();
+        self.shared.note(|world| {
+            let (order, name) = (world.calls.next_order(), self.key.name.clone());
+            world.calls.login.push(LoginCall { order, time, name, command: command.cloned() });
+        });
+        let mut words = vec![OsString::from("null-exec"), self.key.name.as_str().into()];
+        match command {
+            Some(command) => words.extend_from_slice(command.words()),
+            None => words.extend(LOGIN_COMMAND.map(OsString::from)),
+        }
+        Ok(words)
+    }
+
+    fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>> {
+        let ask = self.ask(Operation::Logs, "read the log of").needing_one(Capability::Logs);
+        let attempt = ask.limited(TimeLimits::DEFAULT.read).begin(&Until::forever())?;
+        attempt.settle()?;
+        Ok(Box::new(NullLogStream::open(&self.shared, &attempt, &self.key.name, options)?))
+    }
+
+    /// As on any backend, but for an answer that was [set](crate::NullRuntime::set_readiness), and for a container whose
+    /// log nobody ever scripted: that one is ready at once, with an empty line.
+    ///
+    /// The contract's own way would pull line by line with a new budget each; here the whole call has one.
+    fn stream_initial_logs(
+        &self,
+        ready: &mut dyn FnMut(&str) -> bool,
+        echo: &mut dyn Write,
+        until: &Until,
+    ) -> Result<Readiness> {
+        let ask = self.ask(Operation::Logs, "watch the log of").needing_one(Capability::Logs);
+        let attempt = match ask.begin(until) {
+            // A deadline is an answer here, and not an error.
+            Err(error) if error.kind() == ErrorKind::TimedOut => return Ok(Readiness::TimedOut),
+            other => other?,
+        };
+        attempt.settle()?;
+        let set = self.shared.look(|world| match world.scripts.get(&self.key.name) {
+            Some(Scripts { readiness: Some(set), .. }) => Some(set.clone()),
+            Some(Scripts { log: Some(_), .. }) => None,
+            _ => Some(Readiness::Ready(String::new())),
+        });
+        let mut options = LogOptions::new();
+        options.follow = set.is_none();
+        let mut stream = NullLogStream::open(&self.shared, &attempt, &self.key.name, &options)?;
+        loop {
+            match stream.next_line(&attempt.waiter) {
+                Ok(Some(line)) => {
+                    let text = line.text();
+                    let echoed = echo.write_all(format!("{text}\n").as_bytes()).and_then(|()| echo.flush());
+                    echoed.map_err(|cause| attempt.error(ErrorKind::SinkFailed, "").with_source(cause))?;
+                    if set.is_none() && ready(&text) {
+                        return Ok(Readiness::Ready(text.into_owned()));
+                    }
+                }
+                Ok(None) => return Ok(set.unwrap_or(Readiness::Ended)),
+                Err(Stop::DeadlinePassed) => return Ok(Readiness::TimedOut),
+                Err(stop @ Stop::Cancelled) => return Err(attempt.stopped(stop)),
+            }
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+fn copy_error(attempt: &Attempt<'_>, stop: CopyStop) -> Error {
+    match stop {
+        CopyStop::Stopped(stop @ (Stop::DeadlinePassed | Stop::Cancelled)) => attempt.stopped(stop),
+        CopyStop::Failed(kind, path, cause) => {
+            let error = attempt.error(kind, format!("`{}`", path.display()));
+            match cause {
+                Some(cause) => error.with_source(cause),
+                None => error,
+            }
+        }
+    }
+}
+
+impl PartialEq for NullContainer {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for NullContainer {}
+
+impl Hash for NullContainer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
+}
+
+impl fmt::Debug for NullContainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NullContainer")
+            .field("runtime", &self.key.runtime.as_str())
+            .field("name", &self.key.name.as_str())
+            .finish_non_exhaustive()
+    }
+}

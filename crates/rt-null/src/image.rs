@@ -1,0 +1,324 @@
+//! Images in memory: handles, fixtures, and what is remembered of each.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rt_protocol::{
+    Capability, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, Result, TimeLimits, Until,
+};
+
+use crate::attempt::Ask;
+use crate::fault::Operation;
+use crate::runtime::NullRuntime;
+use crate::world::{Shared, World};
+
+/// What the listing says of an image without a name, as repository and as tag.
+const NONE: &str = "<none>";
+
+/// An image that a test says is there; see [`NullRuntime::add_image`](crate::NullRuntime::add_image).
+///
+/// Its id is its reference and its repository and tag are taken from it, unless said otherwise; it has no labels and no
+/// history.
+///
+/// ```
+/// use rt_null::{ImageFixture, NullRuntime};
+/// use rt_protocol::{ContainerRuntime, ImageFilter, ImageRef};
+///
+/// let runtime = NullRuntime::new();
+/// runtime.add_image(ImageFixture::new("docker.io/library/alpine:3.20")?.size(8 << 20).label("os", "linux"));
+/// let listed = runtime.images(&ImageFilter::all())?;
+/// assert_eq!((listed[0].repository(), listed[0].tag()), (Some("docker.io/library/alpine"), Some("3.20")));
+/// let handle = runtime.image(&ImageRef::new("docker.io/library/alpine:3.20")?);
+/// assert_eq!(handle.labels()?.unwrap()["os"], "linux");
+/// # Ok::<(), rt_protocol::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a fixture is nothing until it is added"]
+pub struct ImageFixture(ImageRecord);
+
+impl ImageFixture {
+    /// An image of this name.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest) for what [`ImageRef::new`] refuses.
+    pub fn new(reference: impl Into<String>) -> Result<Self> {
+        Ok(Self(ImageRecord::named(ImageRef::new(reference)?)))
+    }
+
+    /// An image without a name: `<none>:<none>`.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest) for what [`ImageRef::new`] refuses.
+    pub fn dangling(id: impl Into<String>) -> Result<Self> {
+        let mut record = ImageRecord::named(ImageRef::new(id)?);
+        record.name = None;
+        NONE.clone_into(&mut record.repository);
+        NONE.clone_into(&mut record.tag);
+        Ok(Self(record))
+    }
+
+    /// Another full id. Fixtures of one id are names of one image.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest) for what [`ImageRef::new`] refuses: a listing's handle is asked for by the id.
+    pub fn id(mut self, id: impl Into<String>) -> Result<Self> {
+        self.0.id = ImageRef::new(id)?;
+        Ok(self)
+    }
+
+    /// Another repository for the listing.
+    pub fn repository(mut self, repository: impl Into<String>) -> Self {
+        self.0.repository = repository.into();
+        self
+    }
+
+    /// Another tag for the listing. `<none>` is what [`ImageFilter::dangling`] keeps.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.0.tag = tag.into();
+        self
+    }
+
+    /// Its size in bytes.
+    pub fn size(mut self, bytes: u64) -> Self {
+        self.0.size = Some(bytes);
+        self
+    }
+
+    /// When it was made.
+    pub fn created(mut self, time: SystemTime) -> Self {
+        self.0.created = Some(time);
+        self
+    }
+
+    /// One more label.
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.0.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// What created each layer, newest first.
+    pub fn history<I, S>(mut self, layers: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<String>,
+    {
+        self.0.history = layers.into_iter().map(Into::into).collect();
+        self
+    }
+
+    pub(crate) fn into_record(self) -> ImageRecord {
+        self.0
+    }
+}
+
+/// # Images
+impl NullRuntime {
+    /// Adds an image, after those that are there.
+    pub fn add_image(&self, image: ImageFixture) {
+        self.shared.note(|world| world.images.push(image.into_record()));
+    }
+
+    /// Whether a container can be created from an image that was never added. At first it can, unless the pull policy is
+    /// `never`: the image is taken as pulled, and is listed from then on. Forbidden, such an image is
+    /// [`NoSuchImage`](rt_protocol::ErrorKind::NoSuchImage).
+    pub fn allow_pulls(&self, allow: bool) {
+        self.shared.note(|world| world.pulls_nothing = !allow);
+    }
+}
+
+/// One row of the listing.
+#[derive(Clone, Debug)]
+pub(crate) struct ImageRecord {
+    name: Option<ImageRef>,
+    pub(crate) id: ImageRef,
+    repository: String,
+    tag: String,
+    size: Option<u64>,
+    created: Option<SystemTime>,
+    labels: BTreeMap<String, String>,
+    history: Vec<String>,
+}
+
+impl ImageRecord {
+    /// An image that a create has pulled.
+    pub(crate) fn pulled(reference: &ImageRef, now: SystemTime) -> Self {
+        Self { created: Some(now), ..Self::named(reference.clone()) }
+    }
+
+    fn named(reference: ImageRef) -> Self {
+        let (repository, tag) = repository_and_tag(reference.as_str());
+        Self {
+            repository: repository.to_owned(),
+            tag: tag.to_owned(),
+            id: reference.clone(),
+            name: Some(reference),
+            size: None,
+            created: None,
+            labels: BTreeMap::new(),
+            history: Vec::new(),
+        }
+    }
+
+    /// Whether the image is meant by this reference: its id or name, where a missing tag is `latest`.
+    pub(crate) fn answers_to(&self, reference: &ImageRef) -> bool {
+        self.id == *reference || self.is_named(reference)
+    }
+
+    fn is_named(&self, reference: &ImageRef) -> bool {
+        self.name.as_ref().is_some_and(|name| {
+            let (name, asked) = (name.as_str(), reference.as_str());
+            // Digests stand for themselves; a missing tag is `latest`.
+            name == asked || !asked.contains('@') && repository_and_tag(name) == repository_and_tag(asked)
+        })
+    }
+}
+
+/// Repository and tag of a reference; a digest stays with the repository's tag-less form.
+fn repository_and_tag(reference: &str) -> (&str, &str) {
+    if let Some((repository, _digest)) = reference.split_once('@') {
+        return (repository, NONE);
+    }
+    // A colon before the last slash belongs to the port of the host.
+    let last = reference.rfind('/').map_or(0, |slash| slash + 1);
+    match reference[last..].find(':') {
+        Some(colon) => (&reference[..last + colon], &reference[last + colon + 1..]),
+        None => (reference, "latest"),
+    }
+}
+
+/// A handle on an image in memory. Two are equal when runtime and reference are.
+#[derive(Clone)]
+pub struct NullImage {
+    shared: Arc<Shared>,
+    reference: ImageRef,
+    listed: Option<Listed>,
+}
+
+/// What a listing brings along.
+#[derive(Clone)]
+struct Listed {
+    repository: String,
+    tag: String,
+    size: Option<u64>,
+    created: Option<SystemTime>,
+}
+
+impl NullImage {
+    pub(crate) fn new(shared: &Arc<Shared>, reference: ImageRef) -> Self {
+        Self { shared: Arc::clone(shared), reference, listed: None }
+    }
+
+    /// Handles on all images of a listing.
+    pub(crate) fn listing(shared: &Arc<Shared>, filter: ImageFilter) -> Vec<Arc<dyn Image>> {
+        let rows = shared.look(|world| world.images.clone());
+        let wanted = rows.into_iter().filter(|row| !filter.dangling || row.tag == NONE);
+        let handles = wanted.map(|row| {
+            let listed =
+                Listed { repository: row.repository, tag: row.tag, size: row.size, created: row.created };
+            Arc::new(Self { listed: Some(listed), ..Self::new(shared, row.id) }) as Arc<dyn Image>
+        });
+        handles.collect()
+    }
+
+    fn ask<T>(
+        &self,
+        verb: &'static str,
+        needs: &[Capability],
+        answer: impl FnOnce(&mut World) -> T,
+    ) -> Result<T> {
+        let needs = needs.iter().copied().chain([Capability::Images]).collect();
+        let ask = Ask::new(&self.shared, Operation::Images, verb).about_image(&self.reference);
+        let attempt = ask.needing(needs).limited(TimeLimits::DEFAULT.images).begin(&Until::forever())?;
+        attempt.settle()?;
+        Ok(self.shared.change(answer))
+    }
+}
+
+impl Image for NullImage {
+    fn reference(&self) -> &ImageRef {
+        &self.reference
+    }
+
+    fn inspect(&self) -> Result<Option<ImageInfo>> {
+        self.ask("inspect", &[], |world| {
+            let mut rows = world.images.iter().filter(|image| image.answers_to(&self.reference));
+            let first = rows.next()?;
+            let mut info = ImageInfo::new(first.id.as_str());
+            let same = world.images.iter().filter(|image| image.id == first.id);
+            info.names = same.filter_map(|image| image.name.as_ref().map(ToString::to_string)).collect();
+            info.labels.clone_from(&first.labels);
+            info.size = first.size;
+            info.created = first.created;
+            Some(info)
+        })
+    }
+
+    fn history(&self) -> Result<Option<Vec<String>>> {
+        self.ask("read the history of", &[Capability::ImageHistory], |world| {
+            let image = world.images.iter().find(|image| image.answers_to(&self.reference))?;
+            Some(image.history.clone())
+        })
+    }
+
+    fn remove(&self) -> Result<ImageRemoval> {
+        self.ask("remove", &[Capability::ImageRemove], |world| {
+            let Some(image) = world.images.iter().find(|image| image.answers_to(&self.reference)) else {
+                return ImageRemoval::Removed;
+            };
+            let id = image.id.clone();
+            // A name among several only goes as a name; the image stays, in use or not.
+            let by_id = id == self.reference;
+            let names = world.images.iter().filter(|image| image.id == id).count();
+            let last = by_id || names == 1;
+            let user = world
+                .in_order()
+                .into_iter()
+                .find(|record| record.info.image_id.as_deref() == Some(id.as_str()));
+            if let (true, Some(user)) = (last, user) {
+                let reason = format!("image is in use by container `{}`", user.info.name);
+                return ImageRemoval::Refused(reason);
+            }
+            world.images.retain(
+                |image| {
+                    if by_id { image.id != id } else { !image.is_named(&self.reference) }
+                },
+            );
+            ImageRemoval::Removed
+        })
+    }
+
+    fn repository(&self) -> Option<&str> {
+        self.listed.as_ref().map(|listed| listed.repository.as_str())
+    }
+
+    fn tag(&self) -> Option<&str> {
+        self.listed.as_ref().map(|listed| listed.tag.as_str())
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.listed.as_ref().and_then(|listed| listed.size)
+    }
+
+    fn created(&self) -> Option<SystemTime> {
+        self.listed.as_ref().and_then(|listed| listed.created)
+    }
+}
+
+impl PartialEq for NullImage {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.shared.id, &self.reference) == (&other.shared.id, &other.reference)
+    }
+}
+
+impl Eq for NullImage {}
+
+impl fmt::Debug for NullImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NullImage")
+            .field("runtime", &self.shared.id.as_str())
+            .field("reference", &self.reference.as_str())
+            .finish_non_exhaustive()
+    }
+}

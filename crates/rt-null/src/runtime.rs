@@ -1,0 +1,172 @@
+//! The runtime in memory, as the contract sees it. What a test sets up stands in `fixture`, what it can read back in
+//! `recorder`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rt_protocol::{
+    Capabilities, Capability, Container, ContainerFilter, ContainerInfo, ContainerName,
+    ContainerRemoveResult, ContainerRuntime, EventOptions, EventStream, Image, ImageFilter, ImageRef,
+    LaunchSpec, NamePrefix, PortReservation, Result, RuntimeId, TimeLimits, Until,
+};
+
+use crate::attempt::Ask;
+use crate::call::{CreateCall, NameCall};
+use crate::clock::NullClock;
+use crate::container::NullContainer;
+use crate::event::NullEventStream;
+use crate::fault::Operation;
+use crate::image::NullImage;
+use crate::port::NullPortReservation;
+use crate::world::Shared;
+
+/// A runtime whose containers are values in memory.
+///
+/// Clones share everything: a test keeps one, and hands another to the program. Each [`new`](Self::new) one is another
+/// runtime, with an [id](ContainerRuntime::id) of its own (`null#1`, `null#2`, … within the process).
+///
+/// It may be used from any number of threads. No lock is held while a handler or pattern of the test runs or while a
+/// call waits.
+#[derive(Clone)]
+pub struct NullRuntime {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl NullRuntime {
+    /// An empty runtime that can do everything that null can do.
+    #[expect(clippy::new_without_default, reason = "each one is another runtime, which `Default` would hide")]
+    pub fn new() -> Self {
+        Self::with_capabilities(Capabilities::all())
+    }
+
+    /// An empty runtime that can do no more than this, to test a program against a lesser backend. What is left out
+    /// answers [`Unsupported`](rt_protocol::ErrorKind::Unsupported); what null cannot do stays out:
+    /// [`CopyTar`](Capability::CopyTar), because it reads and writes no archives.
+    pub fn with_capabilities(capabilities: Capabilities) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { shared: Arc::new(Shared::new(number, capabilities.without(Capability::CopyTar))) }
+    }
+
+    /// Its clock.
+    pub fn clock(&self) -> NullClock {
+        self.shared.clock.clone()
+    }
+
+    fn ask(
+        &self,
+        operation: Operation,
+        verb: &'static str,
+        needs: Capability,
+        limit: std::time::Duration,
+    ) -> Result<()> {
+        let ask = Ask::new(&self.shared, operation, verb).needing_one(needs).limited(limit);
+        ask.begin(&Until::forever())?.settle()
+    }
+
+    fn remove_one(&self, name: &ContainerName, until: &Until) -> Result<()> {
+        let shared = &*self.shared;
+        let attempt = Ask::new(shared, Operation::Remove, "remove")
+            .about(name)
+            .needing_one(Capability::ForceRemove)
+            .limited(TimeLimits::DEFAULT.remove)
+            .begin(until)?;
+        let time = shared.clock.now();
+        shared.note(|world| {
+            let order = world.calls.next_order();
+            world.calls.remove.push(NameCall { order, time, name: name.clone() });
+        });
+        attempt.settle()?;
+        let now = shared.clock.now();
+        shared.change(|world| world.remove(name, now));
+        Ok(())
+    }
+}
+
+impl ContainerRuntime for NullRuntime {
+    fn id(&self) -> &RuntimeId {
+        &self.shared.id
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.shared.capabilities
+    }
+
+    fn container(&self, name: &ContainerName) -> Arc<dyn Container> {
+        Arc::new(NullContainer::new(&self.shared, name.clone()))
+    }
+
+    fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>> {
+        self.ask(Operation::List, "list containers", Capability::List, TimeLimits::DEFAULT.read)?;
+        Ok(self.shared.look(|world| {
+            let wanted = world.in_order().into_iter().filter(|record| filter.matches(&record.info.name));
+            wanted.map(|record| record.info.clone()).collect()
+        }))
+    }
+
+    fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>> {
+        let limit = TimeLimits::DEFAULT.bulk_sizes;
+        self.ask(Operation::RwSize, "measure containers", Capability::RwSize, limit)?;
+        Ok(self.shared.look(|world| {
+            let wanted = world.containers.iter().filter(|(name, _)| prefix.matches(name));
+            wanted.map(|(name, record)| (name.clone(), record.rw_size)).collect()
+        }))
+    }
+
+    fn create(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>> {
+        let shared = &*self.shared;
+        let ask = Ask::new(shared, Operation::Create, "create").about(spec.name()).needing(spec.demands());
+        let attempt = ask.begin(until)?;
+        let time = shared.clock.now();
+        shared.note(|world| {
+            let order = world.calls.next_order();
+            world.calls.create.push(CreateCall { order, time, spec: spec.clone() });
+        });
+        attempt.settle()?;
+        let now = shared.clock.now();
+        let created = shared.change(|world| world.create(spec, shared.number, now));
+        created.map_err(|refusal| attempt.refused(refusal))?;
+        Ok(self.container(spec.name()))
+    }
+
+    fn force_remove(&self, names: &[ContainerName], until: &Until) -> Vec<ContainerRemoveResult> {
+        let one = |name: &ContainerName| match self.remove_one(name, until) {
+            Ok(()) => ContainerRemoveResult::removed(name.clone()),
+            Err(error) => ContainerRemoveResult::failed(name.clone(), error),
+        };
+        names.iter().map(one).collect()
+    }
+
+    fn image(&self, reference: &ImageRef) -> Arc<dyn Image> {
+        Arc::new(NullImage::new(&self.shared, reference.clone()))
+    }
+
+    fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
+        self.ask(Operation::Images, "list images", Capability::Images, TimeLimits::DEFAULT.images)?;
+        Ok(NullImage::listing(&self.shared, *filter))
+    }
+
+    fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>> {
+        let limit = TimeLimits::DEFAULT.port;
+        self.ask(Operation::ReservePort, "reserve a port", Capability::ReservePort, limit)?;
+        Ok(Box::new(NullPortReservation::bind(host)?))
+    }
+
+    fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>> {
+        self.ask(Operation::Events, "watch events", Capability::Events, TimeLimits::DEFAULT.read)?;
+        Ok(Box::new(NullEventStream::open(&self.shared, options)))
+    }
+}
+
+impl fmt::Debug for NullRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let containers = self.shared.look(|world| world.containers.len());
+        f.debug_struct("NullRuntime")
+            .field("id", &self.shared.id.as_str())
+            .field("containers", &containers)
+            .finish_non_exhaustive()
+    }
+}

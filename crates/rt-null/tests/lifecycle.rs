@@ -1,0 +1,328 @@
+//! Facts about containers: creation, states, waits, copies, events, removal. What runs in them stands in `commands`.
+#![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
+
+use std::collections::HashSet;
+use std::fs;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use rt_null::{ExecReply, Fault, NullContainer, NullRuntime, Operation, Scope, StdioScript, When};
+use rt_protocol::{
+    Argv, Container, ContainerFilter, ContainerInfo, ContainerName, ContainerPath, ContainerRuntime,
+    ContainerRuntimeExt, ContainerState, CopyOptions, Error, ErrorKind, ExitOutcome, Health, LaunchSpec,
+    Mount, MountPoint, NamePrefix, PortPublish, Protocol, PublishedPort, PullPolicy, Result, Until,
+};
+
+fn name(text: &str) -> ContainerName {
+    ContainerName::new(text).unwrap()
+}
+
+fn forever() -> Until {
+    Until::forever()
+}
+
+fn launch(runtime: &NullRuntime, name: &str) -> Arc<dyn Container> {
+    runtime.launch(&LaunchSpec::builder(name, "alpine").build().unwrap(), &forever()).unwrap()
+}
+
+#[test]
+fn a_created_container_shows_what_it_was_made_from() -> Result<()> {
+    let runtime = NullRuntime::new();
+    let spec = LaunchSpec::builder("web", "docker.io/library/nginx:1.27")
+        .command(["nginx"])
+        .env("TZ", "UTC")
+        .label("app", "web")
+        .port(PortPublish::any_port_on_loopback(80))
+        .port(PortPublish::on_loopback(8443, 443))
+        .mount(Mount::read_only("/srv/site", "/html")?)
+        .memory(1 << 20)
+        .build()?;
+    let web = runtime.create(&spec, &forever())?;
+    let info = web.inspect()?.unwrap();
+    assert_eq!(info.state, ContainerState::Created);
+    assert_eq!(info.id.len(), 64);
+    assert_eq!(info.image_name.as_deref(), Some("docker.io/library/nginx:1.27"));
+    assert_eq!(info.labels["app"], "web");
+    assert_eq!(info.mounts, [MountPoint::new(Some("/srv/site".into()), "/html")]);
+    assert_eq!((info.ports.len(), info.started_at, info.exit_code), (0, None, None));
+    assert_eq!(runtime.spec(web.key().name.as_str().try_into().as_ref().unwrap()), Some(spec.clone()));
+    assert!(web.image()?.unwrap().exists()?);
+
+    web.start(&forever())?;
+    let ports = web.ports()?.unwrap();
+    assert_eq!(ports[1].host_port, 8443);
+    assert!(ports[0].host_port >= 1024);
+    web.stop(Duration::ZERO, &forever())?;
+    assert_eq!(web.ports()?.unwrap(), []);
+    web.start(&forever())?;
+    assert_eq!(web.ports()?.unwrap(), ports);
+    assert_eq!(runtime.create_calls()[0].spec, spec);
+    Ok(())
+}
+
+#[test]
+fn names_ports_and_images_are_checked_as_podman_does() -> Result<()> {
+    let runtime = NullRuntime::new();
+    let spec = |name: &str| {
+        LaunchSpec::builder(name, "localhost/own").port(PortPublish::on_loopback(8080, 80)).build().unwrap()
+    };
+    launch(&runtime, "taken");
+    assert_eq!(runtime.create(&spec("taken"), &forever()).unwrap_err().kind(), ErrorKind::NameInUse);
+
+    runtime.launch(&spec("a"), &forever())?;
+    let error = runtime.launch(&spec("b"), &forever()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PortInUse);
+    assert_eq!(runtime.container(&name("b")).state()?, None, "a failed launch leaves nothing");
+
+    let never = LaunchSpec::builder("c", "nosuch").pull(PullPolicy::Never).build()?;
+    let error = runtime.create(&never, &forever()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSuchImage);
+    assert!(error.to_string().contains("`nosuch`"), "{error}");
+    runtime.allow_pulls(false);
+    let missing = LaunchSpec::builder("c", "nosuch").build()?;
+    assert_eq!(runtime.create(&missing, &forever()).unwrap_err().kind(), ErrorKind::NoSuchImage);
+    Ok(())
+}
+
+#[test]
+fn verbs_on_an_absent_container_say_so() {
+    let runtime = NullRuntime::new();
+    let nobody = runtime.container(&name("nobody"));
+    let path = ContainerPath::new("/x").unwrap();
+    let errors = [
+        nobody.start(&forever()).unwrap_err(),
+        nobody.stop(Duration::ZERO, &forever()).unwrap_err(),
+        nobody.wait(&forever()).unwrap_err(),
+        nobody.logs(&<_>::default()).map(drop).unwrap_err(),
+        nobody.stream_initial_logs(&mut |_| true, &mut Vec::new(), &forever()).unwrap_err(),
+        nobody.copy_in("/etc/hostname".as_ref(), &path, &CopyOptions::new(), &forever()).unwrap_err(),
+        nobody.copy_out(&path, "/nosuch".as_ref(), &CopyOptions::new(), &forever()).unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::NoSuchContainer, "{error}");
+    }
+    assert_eq!(nobody.inspect().unwrap(), None);
+    assert_eq!(nobody.rw_size().unwrap(), None);
+    assert!(nobody.image().unwrap().is_none());
+}
+
+#[test]
+fn starting_what_runs_and_stopping_what_does_not_are_no_errors() -> Result<()> {
+    let runtime = NullRuntime::new();
+    let job = launch(&runtime, "job");
+    let started = job.started_at()?;
+    job.start(&forever())?;
+    assert_eq!(job.started_at()?, started);
+    runtime.set_exit_code("job", 7)?;
+    job.stop(Duration::from_secs(3), &forever())?;
+    job.stop(Duration::ZERO, &forever())?;
+    let info = job.inspect()?.unwrap();
+    assert_eq!((info.state, info.exit_code), (ContainerState::Exited, Some(7)));
+    assert!(info.finished_at >= info.started_at);
+    assert_eq!(runtime.stop_calls()[0].grace, Duration::from_secs(3));
+    assert_eq!((runtime.start_calls().len(), runtime.stop_calls().len()), (2, 2));
+    Ok(())
+}
+
+#[test]
+fn a_wait_lasts_until_the_end_the_removal_or_the_deadline() -> Result<()> {
+    let runtime = NullRuntime::new();
+    let waits = |change: fn(&NullRuntime)| {
+        let job = launch(&runtime, "job");
+        let wait = thread::spawn(move || job.wait(&forever()).unwrap());
+        change(&runtime);
+        let outcome = wait.join();
+        runtime.force_remove(&[name("job")], &forever());
+        outcome
+    };
+    assert_eq!(waits(|runtime| runtime.end("job", 3).unwrap()).unwrap(), ExitOutcome::Code(3));
+    assert_eq!(
+        waits(|runtime| runtime.container(&name("job")).stop(Duration::ZERO, &forever()).unwrap()).unwrap(),
+        ExitOutcome::Code(0)
+    );
+
+    let job = launch(&runtime, "job");
+    let error = job.wait(&Until::after(Duration::from_millis(1))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    runtime.set_exit_code("job", 9)?;
+    assert_eq!(job.wait(&forever())?, ExitOutcome::Code(9));
+    Ok(())
+}
+
+#[test]
+fn a_wait_whose_container_is_removed_is_lost() {
+    // A removal that comes before the wait has looked finds it asking for nobody; then the race is run again.
+    let lost = (0..1000).any(|_| {
+        let runtime = NullRuntime::new();
+        let job = launch(&runtime, "job");
+        let wait = thread::spawn(move || job.wait(&forever()));
+        thread::yield_now();
+        runtime.force_remove(&[name("job")], &forever());
+        match wait.join().unwrap() {
+            Ok(outcome) => outcome == ExitOutcome::Lost,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::NoSuchContainer);
+                false
+            }
+        }
+    });
+    assert!(lost);
+}
+
+#[test]
+fn removal_clears_everything_of_the_name_and_absent_counts_as_removed() -> Result<()> {
+    let runtime = NullRuntime::new();
+    runtime.set_exec("job", ["make"], ExecReply::code(1))?;
+    runtime.set_stdio("job", ["serve"], StdioScript::new().exit(1))?;
+    runtime.set_exit_code("job", 1)?;
+    runtime.inject(Operation::Exec, Scope::container("job")?, When::Every, Fault::hang());
+    launch(&runtime, "job");
+    runtime.set_label("job", "old", "yes")?;
+    let results = runtime.force_remove(&[name("job"), name("nobody")], &forever());
+    assert!(results.iter().all(|result| result.removed && result.error.is_none()));
+    assert_eq!(runtime.remove_calls().len(), 2);
+
+    let job = launch(&runtime, "job");
+    assert!(runtime.exec_in("job", ["make"])?.ok());
+    assert!(job.inspect()?.unwrap().labels.is_empty());
+    job.stop(Duration::ZERO, &forever())?;
+    assert_eq!(job.wait(&forever())?, ExitOutcome::Code(0));
+
+    runtime.inject(
+        Operation::Remove,
+        Scope::container("job")?,
+        When::Next,
+        Fault::refused(ErrorKind::BackendFailed, "locked"),
+    );
+    let results = runtime.force_remove(&[name("ok"), name("job"), name("absent")], &forever());
+    assert_eq!(results.iter().map(|result| result.removed).collect::<Vec<_>>(), [true, false, true]);
+    assert!(results[1].error.as_ref().is_some_and(|error: &Error| error.to_string().contains("locked")));
+    Ok(())
+}
+
+#[test]
+fn lists_keep_the_order_of_insertion_and_a_prefix_ends_with_a_dash() -> Result<()> {
+    let runtime = NullRuntime::new();
+    for text in ["proj-b", "proj2-x", "proj-a", "proj"] {
+        runtime.set_rw_size(text, 7)?;
+    }
+    let listed = runtime.list(&ContainerFilter::all())?;
+    let names: Vec<_> = listed.iter().map(|info| info.name.as_str()).collect();
+    assert_eq!(names, ["proj-b", "proj2-x", "proj-a", "proj"]);
+    assert!(listed.iter().all(|info| info.state == ContainerState::Created));
+    let prefix = NamePrefix::new("proj")?;
+    let handles = runtime.containers_with_prefix(&prefix)?;
+    assert_eq!(handles.iter().map(|one| one.key().name.as_str()).collect::<Vec<_>>(), ["proj-b", "proj-a"]);
+    assert_eq!(runtime.states(&prefix)?.len(), 2);
+    assert_eq!(runtime.rw_sizes(&prefix)?[&name("proj-a")], 7);
+    Ok(())
+}
+
+#[test]
+fn every_fact_can_be_set() -> Result<()> {
+    let runtime = NullRuntime::new();
+    let port = PublishedPort::new(22, Protocol::Tcp, None, 2222);
+    runtime.set_state("job", ContainerState::Running)?;
+    runtime.set_id("job", "abc")?;
+    runtime.set_image("job", "alpine:3.20")?;
+    runtime.set_mounts("job", [MountPoint::new(None, "/data")])?;
+    runtime.set_started_at("job", SystemTime::UNIX_EPOCH)?;
+    runtime.set_ports("job", [port])?;
+    runtime.set_health("job", Health::Healthy)?;
+    runtime.set_rw_size("job", 42)?;
+    let job = runtime.container(&name("job"));
+    assert_eq!(job.id()?.as_deref(), Some("abc"));
+    assert_eq!(job.image()?.unwrap().reference().as_str(), "alpine:3.20");
+    assert_eq!(job.mounts()?.unwrap().len(), 1);
+    assert_eq!(job.started_at()?, Some(SystemTime::UNIX_EPOCH));
+    assert_eq!(job.ports()?.unwrap(), [port]);
+    assert_eq!(job.health()?, Some(Health::Healthy));
+    assert_eq!(job.rw_size()?, Some(42));
+    runtime.set_state("job", None)?;
+    assert_eq!(job.state()?, None);
+
+    let info = ContainerInfo::new(name("other"), "id", ContainerState::Paused);
+    runtime.set_container(info.clone());
+    assert_eq!(runtime.container(&name("other")).inspect()?, Some(info));
+    assert_eq!(runtime.set_state("-bad", None).unwrap_err().kind(), ErrorKind::InvalidRequest);
+    Ok(())
+}
+
+#[test]
+fn handles_are_equal_by_runtime_and_name_and_give_their_type_back() {
+    let (one, two) = (NullRuntime::new(), NullRuntime::new());
+    assert_ne!(one.id(), two.id());
+    assert!(one.id().as_str().starts_with("null#"));
+    let (a, b) = (one.container(&name("a")), one.clone().container(&name("a")));
+    assert!(*a == *b && *a != *two.container(&name("a")) && *a != *one.container(&name("b")));
+    let concrete = a.as_any().downcast_ref::<NullContainer>().unwrap();
+    assert!(HashSet::from([concrete.clone()]).contains(b.as_any().downcast_ref::<NullContainer>().unwrap()));
+    assert!(format!("{a:?}").starts_with("NullContainer"));
+}
+
+#[test]
+fn a_login_command_is_an_argv_and_is_recorded() -> Result<()> {
+    let runtime = NullRuntime::new();
+    let job = runtime.container(&name("job"));
+    assert_eq!(job.login_command(Some(&Argv::new(["sh", "-l"])?))?, ["null-exec", "job", "sh", "-l"]);
+    assert_eq!(job.login_command(None)?[..3], ["null-exec", "job", "tmux"]);
+    assert_eq!(runtime.login_calls().len(), 2);
+    Ok(())
+}
+
+#[test]
+fn copies_keep_files_in_memory() -> Result<()> {
+    let host = std::env::temp_dir().join(format!("rt-null-copy-{}", std::process::id()));
+    fs::create_dir_all(host.join("in/sub")).unwrap();
+    fs::write(host.join("in/a"), "A").unwrap();
+    fs::write(host.join("in/sub/b"), "B").unwrap();
+
+    let runtime = NullRuntime::new();
+    let job = launch(&runtime, "job");
+    let options = CopyOptions::new();
+    let path = |text: &str| ContainerPath::new(text).unwrap();
+    runtime.set_file("job", "/srv/old", "O")?;
+    job.copy_in(&host.join("in"), &path("/srv"), &options, &forever())?;
+    job.copy_in(&host.join("in/a"), &path("/srv/../srv"), &options, &forever())?;
+    job.copy_in(&host.join("in/a"), &path("/one"), &options, &forever())?;
+    let file = |text: &str| runtime.file(&name("job"), &path(text));
+    assert_eq!(file("/srv/a"), Some(b"A".to_vec()));
+    assert_eq!(file("/srv/sub/b"), Some(b"B".to_vec()));
+    assert_eq!(file("/srv/old"), Some(b"O".to_vec()));
+    assert_eq!(file("/one"), Some(b"A".to_vec()));
+
+    job.copy_out(&path("/srv"), &host.join("out"), &options, &forever())?;
+    assert_eq!(fs::read(host.join("out/sub/b")).unwrap(), b"B");
+    job.copy_out(&path("/one"), &host.join("out"), &options, &forever())?;
+    assert_eq!(fs::read(host.join("out/one")).unwrap(), b"A");
+    let missing = job.copy_out(&path("/nosuch"), &host.join("x"), &options, &forever()).unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NoSuchPath);
+    let missing = job.copy_in(&host.join("nosuch"), &path("/x"), &options, &forever()).unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NoSuchPath);
+    assert_eq!(runtime.copy_calls().len(), 7);
+    fs::remove_dir_all(&host).unwrap();
+    Ok(())
+}
+
+#[test]
+fn an_engine_that_does_not_answer_is_unresponsive_and_not_an_empty_list() {
+    let runtime = NullRuntime::new();
+    launch(&runtime, "job");
+    for operation in [Operation::List, Operation::Inspect, Operation::Start] {
+        runtime.inject(operation, Scope::all(), When::Next, Fault::hang());
+    }
+    let job = runtime.container(&name("job"));
+    let errors = [
+        runtime.list(&ContainerFilter::all()).unwrap_err(),
+        job.state().unwrap_err(),
+        job.start(&forever()).unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::BackendUnresponsive);
+        assert!(error.message().contains("30 s"), "{error}");
+    }
+    runtime.inject(Operation::Start, Scope::all(), When::Next, Fault::hang());
+    let error = job.start(&Until::after(Duration::from_secs(5))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+}

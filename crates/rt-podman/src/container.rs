@@ -1,0 +1,241 @@
+//! A container of podman's: the handle, and what follows from one inspect.
+
+use std::any::Any;
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rt_protocol::{
+    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, CopyOptions, Error,
+    ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogOptions, LogStream,
+    Result, StdioResult, Until,
+};
+
+use crate::engine::{Engine, bad_answer};
+use crate::failure::Failure;
+use crate::image::PodmanImage;
+use crate::kill::KillSide;
+use crate::listing::{self, Inspected};
+use crate::logs::PodmanLogStream;
+use crate::shared::{Overlap, Shared};
+use crate::{copy, exec, stop, wait};
+
+/// A container of podman's.
+///
+/// Made by [`PodmanRuntime::container`](rt_protocol::ContainerRuntime::container). What podman itself cannot do, and
+/// what is therefore reported, stands in the documentation of the [crate](crate).
+#[derive(Clone, Debug)]
+pub struct PodmanContainer {
+    key: ContainerKey,
+    shared: Arc<Shared>,
+}
+
+/// What a login runs when the caller has no other wish.
+const DEFAULT_LOGIN: [&str; 5] = ["tmux", "new-session", "-A", "-s", "main"];
+
+impl PodmanContainer {
+    pub(crate) fn new(shared: Arc<Shared>, name: ContainerName) -> Self {
+        Self { key: ContainerKey::new(shared.engine.id.clone(), name), shared }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &ContainerName {
+        &self.key.name
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.shared.engine
+    }
+
+    pub(crate) fn kill_side(&self) -> KillSide {
+        self.shared.kill_side
+    }
+
+    /// Counts this exec among those that run now.
+    pub(crate) fn overlap(&self) -> Overlap<'_> {
+        self.shared.overlap()
+    }
+
+    /// What podman is told this container is: its name, or its full id where podman could take the name for an id.
+    ///
+    /// podman takes an id prefix wherever it takes a name: `exec -- 422c true` ran in the container whose id begins so.
+    pub(crate) fn target(&self) -> Result<String> {
+        if !self.name().looks_like_id() {
+            return Ok(self.name().to_string());
+        }
+        self.id_by_listing()?.ok_or_else(|| self.no_such("look up"))
+    }
+
+    fn id_by_listing(&self) -> Result<Option<String>> {
+        let found = self
+            .shared
+            .list("look up", &Until::forever())
+            .map_err(|error| error.in_container(self.name()))?;
+        Ok(found.into_iter().find(|info| info.name == *self.name()).map(|info| info.id))
+    }
+
+    /// The error for a container that is not there.
+    pub(crate) fn no_such(&self, operation: &'static str) -> Error {
+        Error::new(ErrorKind::NoSuchContainer, operation, "")
+            .in_container(self.name())
+            .with_hint("create it first")
+    }
+
+    pub(crate) fn inspect_within(&self, limit: Duration) -> Result<Option<Inspected>> {
+        self.inspect_as("inspect", limit, false, &Until::forever())
+    }
+
+    /// Typed, so that an image of the same name is never meant; and only by exactly this name.
+    pub(crate) fn inspect_as(
+        &self,
+        operation: &'static str,
+        limit: Duration,
+        with_size: bool,
+        until: &Until,
+    ) -> Result<Option<Inspected>> {
+        let target = if self.name().looks_like_id() {
+            match self.id_by_listing()? {
+                Some(id) => id,
+                None => return Ok(None),
+            }
+        } else {
+            self.name().to_string()
+        };
+        let mut args = vec!["container", "inspect"];
+        if with_size {
+            args.push("--size");
+        }
+        args.extend(["--", &target]);
+        let about = |error: Error| error.in_container(self.name());
+        let answer = self.engine().ask_within(operation, limit, until, args).map_err(about)?;
+        if !answer.ok() {
+            return match answer.failure() {
+                // Of one that is missing, 4.3 and 5.x print `[]` beside the error.
+                Failure::NoSuchContainer => Ok(None),
+                failure => Err(failure.into_error(operation, self.name(), &answer.stderr)),
+            };
+        }
+        let found = listing::decode_inspect(operation, &answer.stdout).map_err(about)?;
+        Ok(found.filter(|found| found.info.name == *self.name()))
+    }
+
+    /// Refuses a container that only SSH can enter: `podman exec` would land beside its guest.
+    ///
+    /// Asked once for each name: the answer costs a third of an exec. Making or removing the container through this
+    /// runtime forgets it.
+    pub(crate) fn refuse_microvm(&self, operation: &'static str, until: &Until) -> Result<()> {
+        if self.shared.is_enterable(self.name()) {
+            return Ok(());
+        }
+        let limit = self.engine().limits.read;
+        let found =
+            self.inspect_as(operation, limit, false, until)?.ok_or_else(|| self.no_such(operation))?;
+        let runtime = found.info.oci_runtime.unwrap_or_default();
+        if Path::new(&runtime).file_name().is_some_and(|name| name == "krun") {
+            return Err(Failure::ExecRefused.into_error(
+                operation,
+                self.name(),
+                "Error: its OCI runtime is krun",
+            ));
+        }
+        self.shared.remember_enterable(self.name());
+        Ok(())
+    }
+
+    /// Whether the container of this handle has stopped, or was replaced or restarted, since `then`.
+    pub(crate) fn has_gone_since(&self, then: SystemTime) -> bool {
+        match self.inspect_within(self.engine().limits.read) {
+            Ok(Some(found)) => {
+                !found.info.state.is_running() || found.info.started_at.is_some_and(|started| started > then)
+            }
+            Ok(None) => true,
+            // podman does not say; the code that it reported stands.
+            Err(_) => false,
+        }
+    }
+}
+
+impl Container for PodmanContainer {
+    fn key(&self) -> &ContainerKey {
+        &self.key
+    }
+
+    fn exec(&self, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
+        exec::captured(self, request, until)
+    }
+
+    fn exec_stdio(&self, request: &ExecRequest, stdio: ExecStdio<'_>, until: &Until) -> Result<StdioResult> {
+        exec::bridged(self, request, stdio, until)
+    }
+
+    fn inspect(&self) -> Result<Option<ContainerInfo>> {
+        Ok(self.inspect_within(self.engine().limits.read)?.map(|found| found.info))
+    }
+
+    fn image(&self) -> Result<Option<Arc<dyn Image>>> {
+        let Some(info) = self.inspect()? else {
+            return Ok(None);
+        };
+        let id = info.image_id.ok_or_else(|| bad_answer("find the image of", "podman named no image id"))?;
+        let reference =
+            ImageRef::new(id).map_err(|error| bad_answer("find the image of", error.to_string()))?;
+        Ok(Some(Arc::new(PodmanImage::new(Arc::clone(&self.shared), reference))))
+    }
+
+    fn rw_size(&self) -> Result<Option<u64>> {
+        let limit = self.engine().limits.rw_size;
+        match self.inspect_as("measure", limit, true, &Until::forever())? {
+            None => Ok(None),
+            Some(found) => found
+                .rw_size
+                .map(Some)
+                .ok_or_else(|| bad_answer("measure", "podman named no size").in_container(self.name())),
+        }
+    }
+
+    fn start(&self, until: &Until) -> Result<()> {
+        let target = self.target()?;
+        let limit = self.engine().limits.start;
+        let answer = self
+            .engine()
+            .ask_within("start", limit, until, ["start", "--", &target])
+            .map_err(|error| error.in_container(self.name()))?;
+        if answer.ok() {
+            Ok(())
+        } else {
+            Err(answer.failure().into_error("start", self.name(), &answer.stderr))
+        }
+    }
+
+    fn stop(&self, grace: Duration, until: &Until) -> Result<()> {
+        stop::stop(self, grace, until)
+    }
+
+    fn wait(&self, until: &Until) -> Result<ExitOutcome> {
+        wait::wait(self, until)
+    }
+
+    fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()> {
+        copy::copy_in(self, src, dest, *options, until)
+    }
+
+    fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
+        let target = self.target()?;
+        let mut words = self.engine().command_words();
+        words.extend(["exec", "-it", "--", &target].map(OsString::from));
+        match command {
+            Some(argv) => words.extend(argv.words().iter().cloned()),
+            None => words.extend(DEFAULT_LOGIN.map(OsString::from)),
+        }
+        Ok(words)
+    }
+
+    fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>> {
+        Ok(Box::new(PodmanLogStream::open(self, options)?))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

@@ -1,0 +1,177 @@
+//! podman as a program to ask: where it is, what every call of it gets, and how its own failures are told.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rt_process::{Finished, ProcessError, ProcessSpec, Program};
+use rt_protocol::{Error, ErrorKind, OutputLimit, Result, RuntimeId, Source, TimeLimits, Until};
+
+use crate::failure::{self, Failure};
+
+/// One podman: a binary and what goes with every call of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Engine {
+    pub(crate) id: RuntimeId,
+    pub(crate) limits: TimeLimits,
+    program: Program,
+    global_args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+}
+
+/// What podman answered to a question: any exit code, and its output as text.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// `None` when a signal ended podman itself.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Answer {
+    pub(crate) fn ok(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// What podman said went wrong.
+    pub(crate) fn failure(&self) -> Failure {
+        failure::classify(&self.stderr).unwrap_or(Failure::Other)
+    }
+}
+
+/// The most that is kept of an answer: a listing of 10,000 containers is some 20 MiB.
+const ANSWER_LIMIT: OutputLimit = OutputLimit::head_and_tail(256 << 20, 0);
+/// The most that is kept of podman's complaints, its end above all.
+const COMPLAINT_LIMIT: OutputLimit = OutputLimit::bytes(64 << 10);
+
+impl Engine {
+    pub(crate) fn new(
+        id: RuntimeId,
+        binary: &OsStr,
+        global_args: Vec<OsString>,
+        env: Vec<(OsString, OsString)>,
+        limits: TimeLimits,
+    ) -> Result<Self> {
+        let program = Program::find(binary).map_err(|error| process_error("find podman", error))?;
+        Ok(Self { id, limits, program, global_args, env })
+    }
+
+    /// A call of podman with these arguments.
+    pub(crate) fn spec<I, S>(&self, args: I) -> ProcessSpec
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<OsString>,
+    {
+        let spec = ProcessSpec::new(&self.program).args(self.global_args.iter().cloned());
+        let spec = self.env.iter().fold(spec, |spec, (name, value)| spec.env(name.clone(), value.clone()));
+        spec.args(args)
+    }
+
+    /// The words that start an interactive podman, for `execvp`.
+    pub(crate) fn command_words(&self) -> Vec<OsString> {
+        let mut words = Vec::new();
+        if !self.env.is_empty() {
+            words.push(OsString::from("env"));
+            words.extend(self.env.iter().map(|(name, value)| {
+                let mut pair = name.clone();
+                pair.push("=");
+                pair.push(value);
+                pair
+            }));
+        }
+        words.push(PathBuf::from(self.program.path()).into_os_string());
+        words.extend(self.global_args.iter().cloned());
+        words
+    }
+
+    /// Asks within the runtime's own `limit`: no answer in time means that podman is unresponsive.
+    pub(crate) fn ask<I, S>(&self, operation: &'static str, limit: Duration, args: I) -> Result<Answer>
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<OsString>,
+    {
+        self.ask_within(operation, limit, &Until::forever(), args)
+    }
+
+    /// Asks within the caller's `until` and the runtime's own `limit`, whichever ends first. A caller's deadline takes
+    /// the place of the limit.
+    pub(crate) fn ask_within<I, S>(
+        &self,
+        operation: &'static str,
+        limit: Duration,
+        until: &Until,
+        args: I,
+    ) -> Result<Answer>
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<OsString>,
+    {
+        let limited = until.deadline().is_none();
+        let bounded = if limited { until.clone().or_after(limit) } else { until.clone() };
+        self.run(operation, self.spec(args), Source::empty(), &bounded).map_err(|error| {
+            if limited && error.kind() == ErrorKind::TimedOut {
+                let message = format!("podman gave no answer within {} s", limit.as_secs_f32());
+                Error::new(ErrorKind::BackendUnresponsive, operation, message)
+                    .with_hint("see whether another podman holds a lock; `podman ps` must answer by hand")
+            } else {
+                error
+            }
+        })
+    }
+
+    /// Asks as long as the caller allows.
+    pub(crate) fn ask_until<I, S>(&self, operation: &'static str, until: &Until, args: I) -> Result<Answer>
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<OsString>,
+    {
+        self.run(operation, self.spec(args), Source::empty(), until)
+    }
+
+    /// Asks with something on stdin.
+    #[expect(clippy::unused_self, reason = "asking is the engine's; the call was made by it")]
+    pub(crate) fn run(
+        &self,
+        operation: &'static str,
+        spec: ProcessSpec,
+        stdin: Source<'_>,
+        until: &Until,
+    ) -> Result<Answer> {
+        let finished = rt_process::capture(&spec, stdin, ANSWER_LIMIT, COMPLAINT_LIMIT, until)
+            .map_err(|error| process_error(operation, error))?;
+        answer(operation, finished)
+    }
+}
+
+fn answer(operation: &'static str, finished: Finished) -> Result<Answer> {
+    if finished.stdout_capture.is_truncated() {
+        let message = format!("podman answered with {} bytes", finished.stdout_capture.total());
+        return Err(Error::new(ErrorKind::BadAnswer, operation, message).with_hint("ask for less at once"));
+    }
+    Ok(Answer {
+        code: finished.status.and_then(rt_process::ExitStatus::code),
+        stdout: String::from_utf8_lossy(finished.stdout_capture.as_bytes()).into_owned(),
+        stderr: finished.stderr_capture.text().into_owned(),
+    })
+}
+
+/// A failure to start or watch podman, by the caller's next move.
+pub(crate) fn process_error(operation: &'static str, error: ProcessError) -> Error {
+    match error {
+        ProcessError::NotFound { .. } => Error::new(ErrorKind::BackendMissing, operation, error.to_string())
+            .with_hint("install podman, or give the path of its binary"),
+        ProcessError::NotExecutable { .. } => {
+            Error::new(ErrorKind::BackendNotExecutable, operation, error.to_string())
+                .with_hint("give it execute permission, or the path of another podman")
+        }
+        ProcessError::TooLong { .. } => Error::new(ErrorKind::InvalidRequest, operation, error.to_string())
+            .with_hint("pass long values through stdin or a file"),
+        ProcessError::Stopped { stop, .. } => Error::stopped(stop, operation),
+        error => Error::new(ErrorKind::System, operation, error.to_string()),
+    }
+}
+
+/// An answer of podman that is not what its version promises.
+pub(crate) fn bad_answer(operation: &'static str, what: impl Into<String>) -> Error {
+    Error::new(ErrorKind::BadAnswer, operation, what).with_hint("report this with the version of podman")
+}

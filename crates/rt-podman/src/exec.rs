@@ -1,0 +1,192 @@
+//! Running a command with `podman exec`, and judging what came of it.
+
+use std::time::SystemTime;
+
+use rt_process::{Drive, ExitStatus, Finished, Output, Process, Streams, with_process};
+use rt_protocol::{
+    Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Fate, KillReport, OutputLimit,
+    OutputStream, Partial, Result, StdioResult, Stop, Until,
+};
+
+use crate::container::PodmanContainer;
+use crate::engine::process_error;
+use crate::exec_events::ExecEvents;
+use crate::failure::{self, Failure};
+use crate::marker::Marker;
+use crate::{exec_argv, kill};
+
+const OPERATION: &str = "exec in";
+
+/// What is kept of a bridged command's stderr, to read podman's own last words from.
+const LAST_WORDS: OutputLimit = OutputLimit::head_and_tail(0, 16 << 10);
+
+/// Runs a command and captures its output.
+pub(crate) fn captured(
+    container: &PodmanContainer,
+    request: &ExecRequest,
+    until: &Until,
+) -> Result<ExecResult> {
+    let streams = Streams::captured(request.stdout_limit(), request.stderr_limit());
+    let call = Call { container, request, bridged: false };
+    let (outcome, finished) = call.run(streams, until)?;
+    Ok(ExecResult::new(outcome, finished.stdout_capture, finished.stderr_capture, finished.elapsed))
+}
+
+/// Runs a command with its streams bridged.
+pub(crate) fn bridged(
+    container: &PodmanContainer,
+    request: &ExecRequest,
+    stdio: ExecStdio<'_>,
+    until: &Until,
+) -> Result<StdioResult> {
+    let streams = Streams {
+        stdin: stdio.stdin,
+        stdout: Output::Bridge(stdio.stdout),
+        stderr: Output::Tee(stdio.stderr, LAST_WORDS),
+    };
+    let call = Call { container, request, bridged: true };
+    let (outcome, finished) = call.run(streams, until)?;
+    Ok(StdioResult::new(outcome, finished.stdin, finished.stdout, finished.stderr, finished.elapsed))
+}
+
+/// One exec on its way.
+struct Call<'a> {
+    container: &'a PodmanContainer,
+    request: &'a ExecRequest,
+    bridged: bool,
+}
+
+/// Why a command was ended before it ended by itself.
+enum Why {
+    Stop(Stop),
+    Source(std::io::Error),
+    Sink(OutputStream, std::io::Error),
+}
+
+impl Call<'_> {
+    fn run(&self, streams: Streams<'_>, until: &Until) -> Result<(ExitOutcome, Finished)> {
+        if let Err(stop) = until.check() {
+            let report = KillReport::new(Fate::NeverStarted, 0, Vec::new(), std::time::Duration::ZERO);
+            return Err(self.about(Error::stopped(stop, OPERATION)).with_kill_report(report));
+        }
+        self.refuse_unserved()?;
+        self.container.refuse_microvm(OPERATION, until)?;
+        let target = self.container.target()?;
+        let marker = Marker::fresh();
+        let interactive = !streams.stdin.is_empty();
+        let call = self.container.engine().spec::<_, &str>([]);
+        let call = exec_argv::exec(call, self.request, interactive, &marker, &target)
+            .map_err(|error| self.about(error))?;
+        tracing::debug!(
+            operation = OPERATION,
+            container = %self.container.name(),
+            program = %self.request.argv().program().to_string_lossy(),
+            arguments = self.request.argv().len() - 1,
+            timeout = ?until.remaining(),
+            "podman exec"
+        );
+        let overlap = self.container.overlap();
+        let started = SystemTime::now();
+        let ended = with_process(&call, streams, |process| {
+            let why = match process.drive(until) {
+                Drive::Finished => {
+                    let finished = process.finish();
+                    if !matches!(finished.status, Some(ExitStatus::Code(_))) {
+                        // Somebody killed the client. Its command may go on, and nobody would ever hear of it.
+                        kill::end_exec(self.container, process, &marker, started);
+                    }
+                    return Ok(finished);
+                }
+                Drive::Stopped(stop) => Why::Stop(stop),
+                Drive::SourceFailed(error) => Why::Source(error),
+                Drive::SinkFailed(stream, error) => Why::Sink(stream, error),
+            };
+            Err(self.end(process, why, &marker, started))
+        })
+        .map_err(|error| self.about(process_error(OPERATION, error)))?;
+        let finished = ended?;
+        let outcome = self.judge(&finished, started, overlap.alone())?;
+        Ok((outcome, finished))
+    }
+
+    fn refuse_unserved(&self) -> Result<()> {
+        let missing = self.request.demands().missing_from(crate::capabilities());
+        if missing.is_empty() {
+            return Ok(());
+        }
+        // Of what an exec can demand, podman lacks one: it turns bytes that are not UTF-8 into U+FFFD without a word.
+        Err(self.about(Error::unsupported(OPERATION, missing)).with_hint("podman takes only UTF-8"))
+    }
+
+    /// Ends the command where it runs, and makes the error of it.
+    fn end(&self, process: &mut Process<'_>, why: Why, marker: &Marker, started: SystemTime) -> Error {
+        let report = kill::end_exec(self.container, process, marker, started);
+        let finished = process.finish();
+        tracing::debug!(container = %self.container.name(), %report, "a command was ended");
+        let error = match why {
+            Why::Stop(stop) => Error::stopped(stop, OPERATION),
+            Why::Source(cause) => {
+                Error::new(ErrorKind::SourceFailed, OPERATION, "reading it failed").with_source(cause)
+            }
+            Why::Sink(stream, cause) => {
+                let message = match stream {
+                    OutputStream::Stdout => "writing stdout failed",
+                    OutputStream::Stderr => "writing stderr failed",
+                };
+                Error::new(ErrorKind::SinkFailed, OPERATION, message).with_source(cause)
+            }
+        };
+        let hint = match report.fate {
+            Fate::NeverStarted => "it may be sent again",
+            Fate::Gone => "what it did until then stays; see the partial output",
+            _ => "look after the processes named in the kill report",
+        };
+        self.about(error).with_hint(hint).with_kill_report(report).with_partial(self.partial(finished))
+    }
+
+    fn partial(&self, finished: Finished) -> Partial {
+        if self.bridged {
+            Partial::Streams { stdin: finished.stdin, stdout: finished.stdout, stderr: finished.stderr }
+        } else {
+            Partial::Output { stdout: finished.stdout_capture, stderr: finished.stderr_capture }
+        }
+    }
+
+    /// What the client's exit says of the command. podman uses 125, 126, 127 and 255 for failures of its own, and so may
+    /// the command; 137 may be the command's end or the container's.
+    fn judge(&self, finished: &Finished, started: SystemTime, alone: bool) -> Result<ExitOutcome> {
+        let code = match finished.status {
+            Some(ExitStatus::Code(code)) => code,
+            Some(ExitStatus::Signal(_)) | None => return Ok(ExitOutcome::Lost),
+        };
+        if matches!(code, 125 | 126 | 127 | 255) {
+            let stderr = finished.stderr_capture.text();
+            if let Some(failure) = failure::classify(&stderr)
+                && !self.command_ended_with(code, failure, started, alone)
+            {
+                if failure == Failure::Removed {
+                    return Ok(ExitOutcome::Lost);
+                }
+                return Err(failure.into_error(OPERATION, self.container.name(), &stderr));
+            }
+        }
+        if code == 137 && self.container.has_gone_since(started) {
+            return Ok(ExitOutcome::Lost);
+        }
+        Ok(ExitOutcome::Code(code))
+    }
+
+    /// Whether `code` came from the command and not from podman, in spite of podman's words on stderr: its event log
+    /// knows, unless other commands ran in the meantime. Then, and without a log, the words decide.
+    fn command_ended_with(&self, code: i32, failure: Failure, started: SystemTime, alone: bool) -> bool {
+        match ExecEvents::since(self.container.engine(), self.container.name(), started) {
+            Some(events) if !events.ended_with(code) => false,
+            Some(events) if alone && events.started == 1 => true,
+            _ => failure == Failure::Other && code != 125,
+        }
+    }
+
+    fn about(&self, error: Error) -> Error {
+        error.in_container(self.container.name())
+    }
+}

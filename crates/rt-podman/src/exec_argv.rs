@@ -1,0 +1,111 @@
+//! From an [`ExecRequest`] to the arguments of `podman exec`: a pure function.
+
+use std::ffi::{OsStr, OsString};
+
+use rt_process::ProcessSpec;
+use rt_protocol::{EnvValue, ExecRequest, Result};
+
+use crate::marker::Marker;
+use crate::secret_env;
+
+/// Adds `exec …` for `request` to a call of podman. `target` is a checked name or a full id.
+///
+/// The container's name stands behind `--`, and the command behind the name: `podman exec NAME --` would take the dashes
+/// for the command. `-i` only where the caller has a stdin: with `-i`, podman loses output in some calls whose command
+/// leaves more than 64 KiB of stdin unread.
+pub(crate) fn exec(
+    call: ProcessSpec,
+    request: &ExecRequest,
+    interactive: bool,
+    marker: &Marker,
+    target: &str,
+) -> Result<ProcessSpec> {
+    let mut call = call.arg("exec");
+    if interactive {
+        call = call.arg("--interactive");
+    }
+    if let Some(user) = request.user() {
+        call = call.arg(format!("--user={user}"));
+    }
+    if let Some(workdir) = request.workdir() {
+        call = call.arg("--workdir").arg(workdir.as_os_str());
+    }
+    for (name, value) in request.env().iter() {
+        call = match value {
+            EnvValue::Plain(value) => call.arg("--env").arg(assignment(name.as_str(), value)),
+            EnvValue::Secret(secret) => secret_env::pass(call, name, secret)?,
+        };
+    }
+    // Last, so that no variable of the caller takes its place.
+    call = call.arg("--env").arg(assignment(Marker::NAME, OsStr::new(marker.value())));
+    Ok(call.args(["--", target]).args(request.argv().words().iter().cloned()))
+}
+
+/// `NAME=VALUE`
+pub(crate) fn assignment(name: &str, value: &OsStr) -> OsString {
+    let mut assignment = OsString::from(name);
+    assignment.push("=");
+    assignment.push(value);
+    assignment
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rt_process::Program;
+    use rt_protocol::{ContainerName, Secret};
+
+    use super::*;
+
+    /// The words of the call, without podman itself.
+    fn words(request: &ExecRequest, interactive: bool, marker: &Marker, target: &str) -> Vec<String> {
+        let shell = Program::find("/bin/sh").unwrap();
+        let call = exec(ProcessSpec::new(&shell), request, interactive, marker, target).unwrap();
+        let mut words = shlex::split(&call.to_string()).unwrap();
+        let program = words.iter().position(|word| word == "/bin/sh").unwrap();
+        words.split_off(program + 1)
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_of_the_caller_is_read_as_an_option_or_a_container(
+            argv in proptest::collection::vec("[^\\x00]{0,12}|--?[a-z]{1,8}(=x)?", 1..5),
+            value in "[^\\x00]{0,12}|-[a-z]{1,4}|--",
+            workdir in "/[^\\x00]{0,12}",
+            name in "[a-zA-Z0-9][a-zA-Z0-9_.-]{0,12}",
+            interactive in any::<bool>(),
+        ) {
+            prop_assume!(!argv[0].is_empty());
+            let name = ContainerName::new(name).unwrap();
+            let request = ExecRequest::builder(argv.clone())
+                .env("PLAIN", value.clone())
+                .secret_env("HIDDEN", Secret::new("hunter2"))
+                .workdir(&workdir)
+                .user("dev:staff")
+                .build()
+                .unwrap();
+            let marker = Marker::fresh();
+            let words = words(&request, interactive, &marker, name.as_str());
+            let mut expected: Vec<String> = vec!["exec".into()];
+            if interactive {
+                expected.push("--interactive".into());
+            }
+            expected.extend(["--user=dev:staff".into(), "--workdir".into(), workdir]);
+            expected.extend(["--env".into(), format!("PLAIN={value}"), "--env".into(), "HIDDEN".into()]);
+            expected.extend(["--env".into(), format!("RT_EXEC_ID={}", marker.value())]);
+            expected.extend(["--".into(), name.to_string()]);
+            expected.extend(argv);
+            prop_assert_eq!(words, expected);
+        }
+    }
+
+    #[test]
+    fn a_secret_stands_neither_in_the_words_nor_in_a_text() {
+        let request = ExecRequest::builder(["true"]).secret_env("TOKEN", "hunter2").build().unwrap();
+        let shell = Program::find("/bin/sh").unwrap();
+        let call = exec(ProcessSpec::new(&shell), &request, false, &Marker::fresh(), "c").unwrap();
+        for text in [call.to_string(), format!("{call:?}"), format!("{call:#?}")] {
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! podman's failure texts, turned into meaning: the one classifier of this backend.
+//!
+//! Texts were recorded on podman 4.3.1 and 5.4.2 with crun and runc. What comes before podman's own tail (the name of
+//! the OCI runtime, its wording) varies, so only the tail is matched wherever there is one.
+
+use rt_protocol::{ContainerName, Error, ErrorKind, ImageRef};
+
+/// What podman's last error line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The container does not exist.
+    NoSuchContainer,
+    /// The container went away while podman was at it.
+    Removed,
+    /// The container does not run, or is in another state that forbids it.
+    NotRunning,
+    /// The name belongs to another container.
+    NameInUse,
+    /// The image is not here and could not be had.
+    NoSuchImage,
+    /// A container uses the image.
+    ImageInUse,
+    /// The host port is taken.
+    PortInUse,
+    /// A path of the request does not exist.
+    NoSuchPath,
+    /// The command does not exist in the container.
+    CommandNotFound,
+    /// The command cannot be executed.
+    CommandNotExecutable,
+    /// The workdir does not exist in the container.
+    BadWorkdir,
+    /// The user does not exist in the container.
+    UnknownUser,
+    /// The OCI runtime has no exec, as krun.
+    ExecRefused,
+    /// Anything else.
+    Other,
+}
+
+/// Texts and what they mean; the first that matches counts, so the more specific stand first.
+const TEXTS: &[(&str, Failure)] = &[
+    ("container has already been removed", Failure::Removed),
+    ("can only create exec sessions on running containers", Failure::NotRunning),
+    ("the handler does not support exec", Failure::ExecRefused),
+    ("unable to find user", Failure::UnknownUser),
+    ("unable to find group", Failure::UnknownUser),
+    ("no matching entries in passwd file", Failure::UnknownUser),
+    ("no matching entries in group file", Failure::UnknownUser),
+    ("no such container", Failure::NoSuchContainer),
+    ("no such object", Failure::NoSuchContainer),
+    ("is already in use by", Failure::NameInUse),
+    ("that name is already in use", Failure::NameInUse),
+    ("image is in use by a container", Failure::ImageInUse),
+    ("image not known", Failure::NoSuchImage),
+    ("did not resolve to an alias", Failure::NoSuchImage),
+    ("initializing source docker://", Failure::NoSuchImage),
+    ("address already in use", Failure::PortInUse),
+    ("Address already in use", Failure::PortInUse),
+    // runc and crun word a bad workdir differently, and podman adds the tail of a missing command to it.
+    ("chdir `", Failure::BadWorkdir),
+    ("chdir to", Failure::BadWorkdir),
+    ("workdir \"", Failure::BadWorkdir),
+    // A mount or CDI source that is missing carries the tail of a missing command too.
+    ("stat'ing file", Failure::NoSuchPath),
+    ("cannot stat", Failure::NoSuchPath),
+    ("OCI runtime attempted to invoke a command that was not found", Failure::CommandNotFound),
+    ("OCI permission denied", Failure::CommandNotExecutable),
+    // runc on 5.4.2, exec of a directory; it has no tail.
+    ("is a directory", Failure::CommandNotExecutable),
+    ("could not be found on", Failure::NoSuchPath),
+    ("statfs ", Failure::NoSuchPath),
+    ("container state improper", Failure::NotRunning),
+];
+
+/// What podman's stderr says. `None` when its last line is not an error of podman's own.
+pub(crate) fn classify(stderr: &str) -> Option<Failure> {
+    let line = error_line(stderr)?;
+    // `cp` alone words it so; the quotation mark keeps file names out.
+    if line.starts_with("container \"") && line.ends_with("\" does not exist") {
+        return Some(Failure::NoSuchContainer);
+    }
+    let line = without_quoted(line);
+    Some(TEXTS.iter().find(|(text, _)| line.contains(text)).map_or(Failure::Other, |(_, failure)| *failure))
+}
+
+/// The text with what stands between quotation marks left out: names and paths are not podman's words, and a command
+/// called `chdir` must not look like a bad workdir.
+fn without_quoted(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut open = None;
+    for character in text.chars() {
+        match open {
+            Some(quote) if character == quote => open = None,
+            Some(_) => continue,
+            None if matches!(character, '"' | '`') => open = Some(character),
+            None => {}
+        }
+        kept.push(character);
+    }
+    kept
+}
+
+/// podman's own last error without its `Error: `, with the lines that follow it: some errors have several (pasta's,
+/// those of `cp`), others are followed by a usage hint.
+pub(crate) fn error_line(stderr: &str) -> Option<&str> {
+    const PREFIX: &str = "Error: ";
+    let start = match stderr.rfind("\nError: ") {
+        Some(newline) => newline + 1,
+        None if stderr.starts_with(PREFIX) => 0,
+        None => return None,
+    };
+    Some(stderr[start + PREFIX.len()..].trim_end())
+}
+
+/// What podman wrote, for a message: the error line, else everything, shortened; never empty.
+pub(crate) fn shown(stderr: &str) -> String {
+    const LONGEST: usize = 2000;
+    let text = error_line(stderr).unwrap_or(stderr).trim();
+    if text.is_empty() {
+        return String::from("<no output>");
+    }
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+impl Failure {
+    /// The public kind, and what the caller can do.
+    fn kind(self) -> (ErrorKind, Option<&'static str>) {
+        match self {
+            Self::NoSuchContainer => (ErrorKind::NoSuchContainer, Some("create it first")),
+            Self::Removed => (ErrorKind::NoSuchContainer, Some("it was removed meanwhile; create it again")),
+            Self::NotRunning => (ErrorKind::NotRunning, Some("start it first")),
+            Self::NameInUse => (ErrorKind::NameInUse, Some("choose another name, or remove its owner")),
+            Self::NoSuchImage => (ErrorKind::NoSuchImage, Some("pull or build the image")),
+            Self::ImageInUse => (ErrorKind::ImageInUse, Some("remove the containers that use it")),
+            Self::PortInUse => (ErrorKind::PortInUse, Some("choose another port, or let podman pick one")),
+            Self::NoSuchPath => (ErrorKind::NoSuchPath, Some("check the paths of the request")),
+            Self::CommandNotFound => {
+                (ErrorKind::CommandNotFound, Some("check the command's path and the image"))
+            }
+            Self::CommandNotExecutable => {
+                (ErrorKind::CommandNotExecutable, Some("it must be a file with execute permission"))
+            }
+            Self::BadWorkdir => {
+                (ErrorKind::BadWorkdir, Some("create the directory in the container, or name another"))
+            }
+            Self::UnknownUser => {
+                (ErrorKind::UnknownUser, Some("name a user of the container's /etc/passwd, or a number"))
+            }
+            Self::ExecRefused => (ErrorKind::Unsupported, Some("a microVM is entered over SSH: use rt-krun")),
+            Self::Other => (ErrorKind::BackendFailed, Some("see podman's own words")),
+        }
+    }
+
+    /// The public error of `operation` on a container.
+    pub(crate) fn into_error(self, operation: &'static str, name: &ContainerName, stderr: &str) -> Error {
+        self.error(operation, stderr).in_container(name)
+    }
+
+    /// The public error of `operation` on an image.
+    pub(crate) fn into_image_error(self, operation: &'static str, image: &ImageRef, stderr: &str) -> Error {
+        self.error(operation, stderr).of_image(image)
+    }
+
+    /// The public error of `operation`.
+    pub(crate) fn error(self, operation: &'static str, stderr: &str) -> Error {
+        let (kind, hint) = self.kind();
+        let error = Error::new(kind, operation, shown(stderr));
+        match hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(stderr: &str, expected: Option<Failure>) {
+        assert_eq!(classify(stderr), expected, "{stderr}");
+    }
+
+    #[test]
+    fn recorded_texts_of_exec() {
+        check(
+            "Error: no container with name or ID \"nosuch\" found: no such container",
+            Some(Failure::NoSuchContainer),
+        );
+        check(
+            "Error: can only create exec sessions on running containers: container state improper",
+            Some(Failure::NotRunning),
+        );
+        check(
+            "Error: crun: executable file `nosuchcmd` not found in $PATH: No such file or directory: OCI runtime attempted \
+             to invoke a command that was not found",
+            Some(Failure::CommandNotFound),
+        );
+        check(
+            "Error: runc: exec failed: unable to start container process: exec: \"nosuchcmd\": executable file not found in \
+             $PATH: OCI runtime attempted to invoke a command that was not found",
+            Some(Failure::CommandNotFound),
+        );
+        check(
+            "Error: crun: open executable: Permission denied: OCI permission denied",
+            Some(Failure::CommandNotExecutable),
+        );
+        check(
+            "Error: crun: the path `/etc` is not a regular file: Operation not permitted: OCI permission denied",
+            Some(Failure::CommandNotExecutable),
+        );
+        check(
+            "Error: OCI runtime error: runc: exec failed: unable to start container process: exec: \"/etc\": is a directory",
+            Some(Failure::CommandNotExecutable),
+        );
+        for text in [
+            "Error: crun: chdir `/nosuch`: No such file or directory: OCI runtime attempted to invoke a command that was \
+             not found",
+            "Error: crun: chdir to `/nosuch`: No such file or directory: OCI runtime attempted to invoke a command that \
+             was not found",
+            "Error: workdir \"/nosuch\" does not exist on container 0123",
+        ] {
+            check(text, Some(Failure::BadWorkdir));
+        }
+        check(
+            "Error: unable to find user nosuch: no matching entries in passwd file",
+            Some(Failure::UnknownUser),
+        );
+        check("Error: container has already been removed", Some(Failure::Removed));
+        check("Error: the handler does not support exec", Some(Failure::ExecRefused));
+    }
+
+    #[test]
+    fn recorded_texts_of_launches() {
+        check(
+            "Error: creating container storage: the container name \"x-a\" is already in use by 0123. You have to remove \
+             that container to be able to reuse that name: that name is already in use",
+            Some(Failure::NameInUse),
+        );
+        check("Error: localhost/nosuch: image not known", Some(Failure::NoSuchImage));
+        check(
+            "Error: cannot listen on the TCP port: listen tcp4 127.0.0.1:18180: bind: address already in use",
+            Some(Failure::PortInUse),
+        );
+        check(
+            "Error: pasta failed with exit code 1:\nFailed to bind port 18302 (Address already in use) for option '-t'\n",
+            Some(Failure::PortInUse),
+        );
+        check("Error: statfs /nonexistent: no such file or directory", Some(Failure::NoSuchPath));
+        check(
+            "Error: crun: error stat'ing file `/x`: No such file or directory: OCI runtime attempted to invoke a command \
+             that was not found",
+            Some(Failure::NoSuchPath),
+        );
+    }
+
+    #[test]
+    fn recorded_texts_of_copies_and_removals() {
+        check("Error: container \"nosuch\" does not exist", Some(Failure::NoSuchContainer));
+        check(
+            "Error: \"nosuch\" could not be found on the host: no such file or directory",
+            Some(Failure::NoSuchPath),
+        );
+        check(
+            "Error: no container with ID or name \"nosuch\" found: no such container",
+            Some(Failure::NoSuchContainer),
+        );
+        check(
+            "Error: image used by 0123: image is in use by a container: consider listing external containers",
+            Some(Failure::ImageInUse),
+        );
+    }
+
+    #[test]
+    fn names_in_quotation_marks_are_not_podmans_words() {
+        check(
+            "Error: crun: executable file `chdir to image not known` not found in $PATH: No such file or directory: OCI \
+             runtime attempted to invoke a command that was not found",
+            Some(Failure::CommandNotFound),
+        );
+    }
+
+    #[test]
+    fn output_without_the_prefix_is_not_podmans() {
+        check("", None);
+        check("error: no such container", None);
+        check("sh: Error: no such container", None);
+    }
+
+    #[test]
+    fn a_usage_hint_after_the_error_does_not_hide_it() {
+        check("Error: unknown flag: --x\nSee 'podman exec --help'", Some(Failure::Other));
+    }
+
+    #[test]
+    fn silence_is_shown_as_such() {
+        assert_eq!(shown(" \n"), "<no output>");
+        assert_eq!(shown("time=x\nError: boom\n"), "boom");
+    }
+}

@@ -1,0 +1,225 @@
+//! An image of podman's, and the decoding of `podman images` and `podman image inspect`.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rt_protocol::{Error, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, Result};
+use serde_json::Value;
+
+use crate::engine::bad_answer;
+use crate::failure::{self, Failure};
+use crate::json;
+use crate::listing::rows;
+use crate::shared::Shared;
+
+/// An image of podman's.
+#[derive(Clone, Debug)]
+pub struct PodmanImage {
+    shared: Arc<Shared>,
+    reference: ImageRef,
+    listed: Option<Listed>,
+}
+
+/// What the listing says of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Listed {
+    repository: String,
+    tag: String,
+    size: Option<u64>,
+    created: Option<SystemTime>,
+}
+
+/// What podman shows in place of a missing repository or tag.
+const NONE: &str = "<none>";
+
+impl PodmanImage {
+    pub(crate) fn new(shared: Arc<Shared>, reference: ImageRef) -> Self {
+        Self { shared, reference, listed: None }
+    }
+
+    /// The images that are here: one handle for each name, and one for each image without a name.
+    pub(crate) fn list(shared: &Arc<Shared>, filter: ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
+        const OPERATION: &str = "list images";
+        let args = ["images", "--no-trunc", "--format=json"];
+        let answer = shared.engine.ask(OPERATION, shared.engine.limits.images, args)?;
+        if !answer.ok() {
+            return Err(answer.failure().error(OPERATION, &answer.stderr));
+        }
+        let found = decode_images(OPERATION, &answer.stdout)?;
+        Ok(found
+            .into_iter()
+            .filter(|(_, listed)| !filter.dangling || listed.tag == NONE)
+            .map(|(reference, listed)| {
+                Arc::new(Self { shared: Arc::clone(shared), reference, listed: Some(listed) })
+                    as Arc<dyn Image>
+            })
+            .collect())
+    }
+}
+
+impl Image for PodmanImage {
+    fn reference(&self) -> &ImageRef {
+        &self.reference
+    }
+
+    fn inspect(&self) -> Result<Option<ImageInfo>> {
+        const OPERATION: &str = "inspect";
+        let about = |error: Error| error.of_image(&self.reference);
+        let args = ["image", "inspect", "--", self.reference.as_str()];
+        let answer =
+            self.shared.engine.ask(OPERATION, self.shared.engine.limits.exists, args).map_err(about)?;
+        if !answer.ok() {
+            return match answer.failure() {
+                Failure::NoSuchImage => Ok(None),
+                failure => Err(failure.into_image_error(OPERATION, &self.reference, &answer.stderr)),
+            };
+        }
+        decode_inspect(OPERATION, &answer.stdout).map_err(about)
+    }
+
+    fn history(&self) -> Result<Option<Vec<String>>> {
+        const OPERATION: &str = "read the history of";
+        let about = |error: Error| error.of_image(&self.reference);
+        let args = ["image", "history", "--no-trunc", "--format=json", "--", self.reference.as_str()];
+        let answer =
+            self.shared.engine.ask(OPERATION, self.shared.engine.limits.images, args).map_err(about)?;
+        if !answer.ok() {
+            return match answer.failure() {
+                Failure::NoSuchImage => Ok(None),
+                failure => Err(failure.into_image_error(OPERATION, &self.reference, &answer.stderr)),
+            };
+        }
+        let layers = rows(OPERATION, &answer.stdout).map_err(about)?;
+        Ok(Some(layers.iter().map(|layer| json::text(layer, &["CreatedBy"]).unwrap_or_default()).collect()))
+    }
+
+    fn remove(&self) -> Result<ImageRemoval> {
+        const OPERATION: &str = "remove";
+        let args = ["image", "rm", "--", self.reference.as_str()];
+        let answer = self
+            .shared
+            .engine
+            .ask(OPERATION, self.shared.engine.limits.images, args)
+            .map_err(|error| error.of_image(&self.reference))?;
+        match answer.code {
+            Some(0) => Ok(ImageRemoval::Removed),
+            // podman answers 1 for an image that is not there and 2 for one that is in use.
+            Some(1 | 2) if answer.failure() == Failure::NoSuchImage => Ok(ImageRemoval::Removed),
+            Some(1 | 2) => Ok(ImageRemoval::Refused(failure::shown(&answer.stderr))),
+            _ => Err(answer.failure().into_image_error(OPERATION, &self.reference, &answer.stderr)),
+        }
+    }
+
+    fn repository(&self) -> Option<&str> {
+        self.listed.as_ref().map(|listed| listed.repository.as_str())
+    }
+
+    fn tag(&self) -> Option<&str> {
+        self.listed.as_ref().map(|listed| listed.tag.as_str())
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.listed.as_ref().and_then(|listed| listed.size)
+    }
+
+    fn created(&self) -> Option<SystemTime> {
+        self.listed.as_ref().and_then(|listed| listed.created)
+    }
+}
+
+fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Option<ImageInfo>> {
+    let rows = rows(operation, stdout)?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let id = json::text(row, &["Id"])
+        .ok_or_else(|| bad_answer(operation, "podman described an image without id"))?;
+    let mut info = ImageInfo::new(id);
+    info.names = json::list(row, &["RepoTags"]).iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    info.labels = json::field(row, &["Config"])
+        .filter(|config| json::field(config, &["Labels"]).is_some())
+        .map_or_else(
+            || json::text_pairs(row, &["Labels"]).collect(),
+            |config| json::text_pairs(config, &["Labels"]).collect(),
+        );
+    info.size = json::unsigned(row, &["Size"]);
+    info.created = json::time(row, &["Created"]);
+    Ok(Some(info))
+}
+
+/// The rows of `podman images --format json`: one pair for each name. podman repeats an image for each of its names,
+/// each time with all of them, so names that were seen are left out.
+fn decode_images(operation: &'static str, stdout: &str) -> Result<Vec<(ImageRef, Listed)>> {
+    let mut found: Vec<(ImageRef, Listed)> = Vec::new();
+    for row in rows(operation, stdout)? {
+        let Some(reference) = json::text(&row, &["Id"]).and_then(|id| ImageRef::new(id).ok()) else {
+            continue;
+        };
+        let mut names: Vec<_> =
+            json::list(&row, &["Names", "RepoTags"]).iter().filter_map(Value::as_str).collect();
+        if names.is_empty() {
+            names.push(NONE);
+        }
+        for name in names {
+            let (repository, tag) = split_name(name);
+            let listed = Listed {
+                repository,
+                tag,
+                size: json::unsigned(&row, &["Size"]),
+                created: json::time(&row, &["Created", "CreatedAt"]),
+            };
+            if !found.iter().any(|known| known.0 == reference && known.1 == listed) {
+                found.push((reference.clone(), listed));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// `localhost:5000/a:1` is `localhost:5000/a` and `1`; a colon before the last slash belongs to a port.
+fn split_name(name: &str) -> (String, String) {
+    let last = name.rfind('/').map_or(0, |slash| slash + 1);
+    match name[last..].find(':') {
+        Some(colon) => (name[..last + colon].to_owned(), name[last + colon + 1..].to_owned()),
+        None => (name.to_owned(), NONE.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_name_is_a_row_and_an_image_without_one_too() {
+        let text = r#"[{"Id":"aa","RepoTags":null,"Names":["localhost/a:1","localhost:5000/b:2"],"Size":5,"Created":7},
+            {"Id":"aa","Names":["localhost/a:1","localhost:5000/b:2"],"Size":5,"Created":7},
+            {"Id":"bb","RepoTags":null,"Size":6},{"Size":6},null]"#;
+        let found = decode_images("list images", text).unwrap();
+        let shown: Vec<_> = found
+            .iter()
+            .map(|(reference, listed)| (reference.as_str(), listed.repository.as_str(), listed.tag.as_str()))
+            .collect();
+        assert_eq!(
+            shown,
+            [("aa", "localhost/a", "1"), ("aa", "localhost:5000/b", "2"), ("bb", "<none>", "<none>")]
+        );
+    }
+
+    #[test]
+    fn labels_are_read_from_the_configuration() {
+        let info =
+            decode_inspect("inspect", r#"[{"Id":"a","Config":{"Labels":{"k":"v"}},"Labels":null}]"#).unwrap();
+        assert_eq!(info.unwrap().labels.get("k").map(String::as_str), Some("v"));
+        assert_eq!(decode_inspect("inspect", "[]").unwrap(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_decoder_panic(text in "\\PC{0,60}|(\\[|\\{|\"Id\":|\"Names\":|null|1|,|\\]|\\}|\"x\"){0,20}") {
+            let _ = decode_images("list", &text);
+            let _ = decode_inspect("inspect", &text);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! From a [`LaunchSpec`] to the arguments of `podman create`: a pure function.
+
+use std::ffi::{OsStr, OsString};
+
+use rt_process::ProcessSpec;
+use rt_protocol::{EnvValue, LaunchSpec, Mount, Network, PortPublish, Result};
+
+use crate::exec_argv::assignment;
+use crate::secret_env;
+
+/// Adds `create …` for `spec` to a call of podman.
+///
+/// Everything of the caller's stands behind an option that takes exactly one value, or behind `--`; secret values stand
+/// in podman's own environment, and only their names in the argv.
+pub(crate) fn create(call: ProcessSpec, spec: &LaunchSpec) -> Result<ProcessSpec> {
+    let call = match spec.oci_runtime() {
+        // A flag of podman itself, not of its verb.
+        Some(runtime) => call.args(["--runtime", runtime.as_str()]),
+        None => call,
+    };
+    let mut call = call.args(["create", "--name"]).arg(spec.name().as_str());
+    call = call.arg(format!("--pull={}", spec.pull().as_str()));
+    if let Some(user) = spec.user() {
+        call = call.arg(format!("--user={user}"));
+    }
+    if let Some(workdir) = spec.workdir() {
+        call = call.arg("--workdir").arg(workdir.as_os_str());
+    }
+    for (name, value) in spec.env().iter() {
+        call = match value {
+            EnvValue::Plain(value) => call.arg("--env").arg(assignment(name.as_str(), value)),
+            EnvValue::Secret(secret) => secret_env::pass(call, name, secret)?,
+        };
+    }
+    for (key, value) in spec.labels() {
+        call = call.arg("--label").arg(format!("{key}={value}"));
+    }
+    for (key, value) in spec.annotations() {
+        call = call.arg("--annotation").arg(format!("{key}={value}"));
+    }
+    for port in spec.ports() {
+        call = call.arg("--publish").arg(publish(port));
+    }
+    for mount in spec.mounts() {
+        call = call.arg("--mount").arg(bind(mount)?);
+    }
+    if let Some(bytes) = spec.memory() {
+        call = call.arg(format!("--memory={bytes}b"));
+    }
+    if let Some(milli) = spec.milli_cpus() {
+        call = call.arg(format!("--cpus={}.{:03}", milli / 1000, milli % 1000));
+    }
+    match spec.network() {
+        Network::None => call = call.arg("--network=none"),
+        Network::Host => call = call.arg("--network=host"),
+        Network::Named(name) => call = call.arg(format!("--network={}", name.as_str())),
+        _ => {}
+    }
+    if spec.init() {
+        call = call.arg("--init");
+    }
+    call = call.args(spec.gpu_args().iter().cloned()).args(spec.extra_args().iter().cloned());
+    call = call.arg("--").arg(spec.image().as_str());
+    Ok(match spec.command() {
+        Some(argv) => call.args(argv.words().iter().cloned()),
+        None => call,
+    })
+}
+
+/// `IP:HOST:CONTAINER/PROTOCOL`; an empty host port lets podman pick.
+fn publish(port: &PortPublish) -> String {
+    let address = match port.host_address() {
+        Some(std::net::IpAddr::V6(address)) => format!("[{address}]:"),
+        Some(std::net::IpAddr::V4(address)) => format!("{address}:"),
+        None => String::new(),
+    };
+    let host = port.host_port().map(|port| port.to_string()).unwrap_or_default();
+    let separator = if address.is_empty() && host.is_empty() { "" } else { ":" };
+    format!("{address}{host}{separator}{}/{}", port.container_port(), port.transport())
+}
+
+/// `--mount` takes comma-separated fields, read by Go's CSV reader: a field with a comma or a quotation mark is quoted,
+/// and its quotation marks are doubled. `-v` would break on colons.
+fn bind(mount: &Mount) -> Result<OsString> {
+    let field = |key: &str, path: &OsStr| {
+        let text = path
+            .to_str()
+            .ok_or_else(|| rt_protocol::InvalidValue::new("mount path", path, "podman takes only UTF-8"))?;
+        let plain = format!("{key}={text}");
+        Ok::<_, rt_protocol::Error>(if plain.contains([',', '"', '\n', '\r']) {
+            format!("\"{}\"", plain.replace('"', "\"\""))
+        } else {
+            plain
+        })
+    };
+    let source = field("source", mount.source().as_os_str())?;
+    let destination = field("destination", mount.destination().as_os_str())?;
+    let access = if mount.is_read_only() { ",readonly=true" } else { "" };
+    Ok(format!("type=bind,{source},{destination}{access}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rt_process::Program;
+
+    use super::*;
+
+    fn words(spec: &LaunchSpec) -> Vec<String> {
+        let shell = Program::find("/bin/sh").unwrap();
+        let call = create(ProcessSpec::new(&shell), spec).unwrap();
+        let mut words = shlex::split(&call.to_string()).unwrap();
+        let program = words.iter().position(|word| word == "/bin/sh").unwrap();
+        words.split_off(program + 1)
+    }
+
+    #[test]
+    fn every_field_has_its_words() {
+        let spec = LaunchSpec::builder("web", "localhost/bb:1")
+            .command(["sh", "-c", "exit"])
+            .env("A", "b c")
+            .secret_env("TOKEN", "hunter2")
+            .label("k", "v")
+            .annotation("run.oci.x", "1")
+            .port(PortPublish::any_port_on_loopback(80))
+            .port(PortPublish::on_loopback(8080, 81))
+            .port(PortPublish::any_port_on_loopback(82).host_ip(None))
+            .mount(Mount::read_only("/srv/a,b", "/data").unwrap())
+            .memory(1 << 20)
+            .milli_cpus(1500)
+            .network(Network::None)
+            .user("dev")
+            .workdir("/tmp")
+            .init(true)
+            .gpu_args(["--device", "nvidia.com/gpu=all"])
+            .oci_runtime(rt_protocol::OciRuntime::new("crun").unwrap())
+            .build()
+            .unwrap();
+        let expected = "--runtime crun create --name web --pull=missing --user=dev --workdir /tmp --env 'A=b c' --env TOKEN \
+                        --label k=v --annotation run.oci.x=1 --publish 127.0.0.1::80/tcp --publish 127.0.0.1:8080:81/tcp \
+                        --publish 82/tcp --mount 'type=bind,\"source=/srv/a,b\",destination=/data,readonly=true' \
+                        --memory=1048576b --cpus=1.500 --network=none --init --device nvidia.com/gpu=all -- localhost/bb:1 sh \
+                        -c exit";
+        assert_eq!(words(&spec), shlex::split(expected).unwrap());
+    }
+
+    proptest! {
+        #[test]
+        fn the_image_and_the_command_stand_behind_the_dashes(
+            argv in proptest::collection::vec("[^\\x00]{1,12}|--?[a-z]{1,8}(=x)?", 1..5),
+            label in "[^\\x00=]{1,8}", value in "[^\\x00]{0,12}|--?[a-z]{1,4}",
+        ) {
+            let spec = LaunchSpec::builder("web", "localhost/bb")
+                .command(argv.clone())
+                .env("PLAIN", value.clone())
+                .label(label, value)
+                .build()
+                .unwrap();
+            let words = words(&spec);
+            let mut tail = vec![String::from("--"), String::from("localhost/bb")];
+            tail.extend(argv);
+            prop_assert!(words.ends_with(&tail), "{words:?}");
+        }
+    }
+}

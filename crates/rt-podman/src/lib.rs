@@ -1,0 +1,110 @@
+//! The podman backend of the `rt` workspace: argv in, JSON out, every command ended where it runs.
+//!
+//! [`PodmanRuntime`] implements [`ContainerRuntime`](rt_protocol::ContainerRuntime) by running the `podman` program,
+//! from 4.3 on, rootful or rootless. Each question is one process; nothing is kept open in between.
+//!
+//! ```no_run
+//! use rt_podman::PodmanRuntime;
+//! use rt_protocol::{ContainerRuntimeExt, LaunchSpec, Until};
+//!
+//! # fn main() -> rt_protocol::Result<()> {
+//! let podman = PodmanRuntime::new()?;
+//! let spec = LaunchSpec::builder("job-1", "docker.io/library/alpine:3.20").command(["sleep", "inf"]).build()?;
+//! podman.launch(&spec, &Until::forever())?;
+//! println!("{}", podman.exec_in("job-1", ["uname", "-a"])?.stdout);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Ending a command
+//!
+//! Signals to a `podman exec` never reach its command. So on a deadline, a cancel or a failing stream the processes
+//! themselves are found and ended: TERM, two seconds, KILL, and a look whether it helped.
+//!
+//! - Every command has the variable `RT_EXEC_ID` in its environment, with a value of its own. The command can see it.
+//! - From the host: podman's record of the exec names its first process; its session, its descendants and whoever
+//!   carries the variable belong to it. This needs nothing in the image. It needs the containers on this machine, and
+//!   the right to signal them (root, or the user whose rootless podman it is).
+//! - Where the host cannot see them (podman talks to another machine), a second exec does it from inside, with the
+//!   image's `sh` and `grep`. Without these the report says [`Fate::Unknown`](rt_protocol::Fate::Unknown), and why.
+//! - A process that left the session *and* shed the variable *and* lost its parents (`setsid env -i … &` twice over)
+//!   looks like one that the container's own process 1 has started. Where there is such a one, younger than the command,
+//!   the report says `Unknown` and names it. It is not killed: it may be somebody else's.
+//!
+//! # Exit codes
+//!
+//! podman answers 125, 126, 127 and 255 for failures of its own, and a command may return them too. podman's event log
+//! tells the two apart: it has an entry for a command that was really started. Without a log (`events_logger = "none"`),
+//! or while other commands run in the same container, podman's words on stderr decide, and a command that prints them to
+//! the letter is believed. A death by signal N is [`Code(128 + N)`](rt_protocol::ExitOutcome::Code), as podman reports
+//! it. When the container has gone under the command the outcome is [`Lost`](rt_protocol::ExitOutcome::Lost).
+//!
+//! # What podman cannot do
+//!
+//! - **stdin and lost output.** When a command ends while more than 64 KiB of its stdin are unread, podman loses some of
+//!   its stdout in up to a fifth of the calls (measured on 4.3.1 and 5.4.2; the exit code is right). Commands without a
+//!   stdin are not affected: they are run without `-i`. [`StreamEnd::ReaderGone`](rt_protocol::StreamEnd::ReaderGone) on
+//!   stdin is the sign: then do not trust that stdout is complete, or let the command read its stdin to the end.
+//! - **A client that others kill.** podman 4.3 exits with 0 on SIGTERM while its command goes on. This crate never
+//!   believes the client after a signal of its own; a signal that somebody else sends to the client cannot be seen.
+//! - **Bytes.** podman replaces bytes that are not UTF-8 in words and variables; such requests are refused as
+//!   [`Unsupported`](rt_protocol::ErrorKind::Unsupported).
+//! - **Secrets of certain names.** A secret variable travels in podman's own environment. Names that would steer podman,
+//!   its helpers or the loader (`PATH`, `LD_*`, `*_PROXY`, `CONTAINER*` and others) are refused.
+//! - **Long lines and `tail`.** podman logs a line of more than some 8 KiB in pieces; with
+//!   [`tail`](rt_protocol::LogOptions::tail), podman 4.3 joins such a line to the one before it. Without, lines are whole.
+//! - **microVMs.** exec in a container whose OCI runtime is krun is refused: it would land beside the guest.
+//!
+//! # Names
+//!
+//! podman takes the beginning of an id wherever it takes a name. A name of hexadecimal digits alone is therefore looked
+//! up first, and podman is given the full id.
+//!
+//! # Logs of this crate
+//!
+//! `tracing` events carry the operation, the container, the program, the number of arguments and the time limit; never
+//! arguments or variables.
+
+mod container;
+mod copy;
+mod engine;
+mod exec;
+mod exec_argv;
+mod exec_events;
+mod exec_session;
+mod failure;
+mod image;
+mod json;
+mod kill;
+mod launch_argv;
+mod listing;
+mod logs;
+mod marker;
+mod probe;
+mod removal;
+mod runtime;
+mod secret_env;
+mod shared;
+mod stop;
+mod wait;
+
+pub use container::PodmanContainer;
+pub use image::PodmanImage;
+pub use kill::KillSide;
+pub use logs::PodmanLogStream;
+pub use runtime::{PodmanRuntime, PodmanRuntimeBuilder};
+
+use rt_protocol::{Capabilities, Capability};
+
+/// What this backend serves.
+fn capabilities() -> Capabilities {
+    [
+        Capability::ByteArguments,
+        Capability::Signals,
+        Capability::CopyOut,
+        Capability::CopyTar,
+        Capability::Events,
+    ]
+    .into_iter()
+    .fold(Capabilities::all(), Capabilities::without)
+}

@@ -1,0 +1,220 @@
+//! `podman ps` and `podman container inspect`, decoded into [`ContainerInfo`].
+
+use std::net::IpAddr;
+
+use rt_protocol::{
+    ContainerInfo, ContainerName, ContainerState, Health, MountPoint, Protocol, PublishedPort, Result,
+};
+use serde_json::Value;
+
+use crate::engine::bad_answer;
+use crate::json;
+
+/// The rows of `podman ps --format json`. A row that is no object or has no usable name is left out; the rest of the
+/// answer counts.
+pub(crate) fn decode_ps(operation: &'static str, stdout: &str) -> Result<Vec<ContainerInfo>> {
+    Ok(rows(operation, stdout)?.iter().filter_map(ps_row).collect())
+}
+
+/// The one container of `podman container inspect`; `None` for the empty list.
+pub(crate) fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Option<Inspected>> {
+    match rows(operation, stdout)?.first() {
+        None => Ok(None),
+        Some(row) => inspect_row(row)
+            .map(Some)
+            .ok_or_else(|| bad_answer(operation, "podman described a container without id, name or state")),
+    }
+}
+
+/// A list of objects: podman prints `null` or nothing for none.
+pub(crate) fn rows(operation: &'static str, stdout: &str) -> Result<Vec<Value>> {
+    if stdout.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    match serde_json::from_str(stdout) {
+        Ok(Value::Array(rows)) => Ok(rows),
+        Ok(Value::Null) => Ok(Vec::new()),
+        Ok(row @ Value::Object(_)) => Ok(vec![row]),
+        Ok(_) => Err(bad_answer(operation, "podman answered with something that is no list")),
+        Err(error) => Err(bad_answer(operation, "podman's JSON is broken").with_source(error)),
+    }
+}
+
+/// What inspect tells beyond the contract: where podman keeps the container's files, and its process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inspected {
+    pub(crate) info: ContainerInfo,
+    /// The directory with the container's exec sessions.
+    pub(crate) static_dir: Option<String>,
+    /// The host's pid of the main process, while it runs.
+    pub(crate) pid: Option<u32>,
+    /// The size of the writable layer in bytes, when it was asked for.
+    pub(crate) rw_size: Option<u64>,
+}
+
+fn ps_row(row: &Value) -> Option<ContainerInfo> {
+    let name = json::list(row, &["Names"]).iter().find_map(Value::as_str).map(str::to_owned);
+    let name = name.or_else(|| json::text(row, &["Names"])).and_then(|name| ContainerName::new(name).ok())?;
+    let state = ContainerState::from_word(&json::text(row, &["State"])?);
+    let mut info = ContainerInfo::new(name, json::text(row, &["Id"])?, state);
+    info.image_id = json::text(row, &["ImageID"]);
+    info.image_name = json::text(row, &["Image"]);
+    info.created = json::time(row, &["Created"]);
+    info.started_at = json::time(row, &["StartedAt"]);
+    info.finished_at = json::time(row, &["ExitedAt"]);
+    if info.state.has_exited() {
+        info.exit_code = json::integer(row, &["ExitCode"]).and_then(|code| i32::try_from(code).ok());
+    }
+    info.mounts = json::list(row, &["Mounts"])
+        .iter()
+        .filter_map(Value::as_str)
+        .map(|destination| MountPoint::new(None, destination))
+        .collect();
+    info.ports = json::list(row, &["Ports"]).iter().flat_map(ps_ports).collect();
+    info.labels = json::text_pairs(row, &["Labels"]).collect();
+    Some(info)
+}
+
+/// The size of the writable layer, from a row of `podman ps --size`.
+pub(crate) fn ps_rw_size(row: &Value) -> Option<(ContainerName, u64)> {
+    let size = json::unsigned(json::field(row, &["Size"])?, &["rwSize"])?;
+    Some((ps_row(row)?.name, size))
+}
+
+/// One row of ports may stand for a range.
+fn ps_ports(row: &Value) -> Vec<PublishedPort> {
+    let port = |names: &[&str]| json::integer(row, names).and_then(|port| u16::try_from(port).ok());
+    let (Some(container), Some(host)) = (port(&["container_port"]), port(&["host_port"])) else {
+        return Vec::new();
+    };
+    let address = json::text(row, &["host_ip"]).and_then(|text| text.parse().ok());
+    let words = json::text(row, &["protocol"]).unwrap_or_default();
+    let count = port(&["range"]).unwrap_or(1).max(1);
+    (0..count)
+        .filter_map(|step| Some((container.checked_add(step)?, host.checked_add(step)?)))
+        .flat_map(|(container, host)| {
+            words.split(',').filter_map(Protocol::from_word).map(move |protocol| (container, protocol, host))
+        })
+        .map(|(container, protocol, host)| PublishedPort::new(container, protocol, address, host))
+        .collect()
+}
+
+fn inspect_row(row: &Value) -> Option<Inspected> {
+    let name = json::text(row, &["Name"])?;
+    let name = ContainerName::new(name.trim_start_matches('/')).ok()?;
+    let state = json::field(row, &["State"])?;
+    let status = ContainerState::from_word(&json::text(state, &["Status"])?);
+    let mut info = ContainerInfo::new(name, json::text(row, &["Id"])?, status);
+    info.image_id = json::text(row, &["Image"]);
+    info.image_name = json::text(row, &["ImageName"]);
+    info.created = json::time(row, &["Created"]);
+    info.started_at = json::time(state, &["StartedAt"]);
+    info.finished_at = json::time(state, &["FinishedAt"]);
+    if info.state.has_exited() {
+        info.exit_code = json::integer(state, &["ExitCode"]).and_then(|code| i32::try_from(code).ok());
+    }
+    info.health = json::field(state, &["Health", "Healthcheck"])
+        .and_then(|health| json::text(health, &["Status"]))
+        .and_then(|word| Health::from_word(&word));
+    info.mounts = json::list(row, &["Mounts"])
+        .iter()
+        .filter_map(|mount| {
+            let source = json::text(mount, &["Source"]).map(Into::into);
+            Some(MountPoint::new(source, json::text(mount, &["Destination"])?))
+        })
+        .collect();
+    info.ports = json::field(row, &["NetworkSettings"]).map(inspect_ports).unwrap_or_default();
+    info.labels = json::field(row, &["Config"])
+        .map(|config| json::text_pairs(config, &["Labels"]).collect())
+        .unwrap_or_default();
+    info.oci_runtime = json::text(row, &["OCIRuntime"]);
+    Some(Inspected {
+        info,
+        static_dir: json::text(row, &["StaticDir"]),
+        pid: json::integer(state, &["Pid"]).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
+        rw_size: json::unsigned(row, &["SizeRw"]),
+    })
+}
+
+/// `{"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "4242"}], "81/tcp": null}`
+fn inspect_ports(settings: &Value) -> Vec<PublishedPort> {
+    let Some(ports) = json::field(settings, &["Ports"]).and_then(Value::as_object) else {
+        return Vec::new();
+    };
+    let mut found: Vec<PublishedPort> = ports
+        .iter()
+        .filter_map(|(key, bindings)| {
+            let (port, word) = key.split_once('/').unwrap_or((key, ""));
+            Some((port.parse().ok()?, Protocol::from_word(word)?, bindings.as_array()?))
+        })
+        .flat_map(|(port, protocol, bindings)| {
+            bindings.iter().filter_map(move |binding| {
+                let address: Option<IpAddr> =
+                    json::text(binding, &["HostIp"]).and_then(|text| text.parse().ok());
+                let host = json::integer(binding, &["HostPort"]).and_then(|port| u16::try_from(port).ok())?;
+                Some(PublishedPort::new(port, protocol, address, host))
+            })
+        })
+        .collect();
+    found.sort_by_key(|port| (port.container_port, port.host_port));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PS: &str = r#"[{"Id":"ab","Names":["x-a"],"State":"exited","ExitCode":5,"Created":1795293700,"StartedAt":
+        -62135596800,"Ports":[{"host_ip":"127.0.0.1","container_port":80,"host_port":4242,"range":2,"protocol":"tcp"}],
+        "Labels":null,"Mounts":["/data"],"Image":"localhost/bb:latest","ImageID":"cd","Size":{"rwSize":79,"rootFsSize":9}},
+        {"Names":null},{"Names":["bad name"],"Id":"x","State":"running"},7]"#;
+
+    #[test]
+    fn a_row_that_cannot_be_read_does_not_lose_the_others() {
+        let rows = decode_ps("list", PS).unwrap();
+        assert_eq!(rows.len(), 1);
+        assert_eq!((rows[0].name.as_str(), rows[0].exit_code, rows[0].started_at), ("x-a", Some(5), None));
+        let ports: Vec<_> = rows[0].ports.iter().map(|port| (port.container_port, port.host_port)).collect();
+        assert_eq!(ports, [(80, 4242), (81, 4243)]);
+    }
+
+    #[test]
+    fn nothing_and_null_are_no_containers_and_broken_json_is_an_error() {
+        for none in ["", " \n", "[]", "null"] {
+            assert_eq!(decode_ps("list", none).unwrap(), []);
+            assert_eq!(decode_inspect("inspect", none).unwrap(), None);
+        }
+        for broken in ["[{", "7", "\"x\"", "Error"] {
+            assert!(decode_ps("list", broken).is_err(), "{broken}");
+        }
+        assert!(decode_inspect("inspect", "[{}]").is_err());
+    }
+
+    #[test]
+    fn inspect_of_both_versions_is_read() {
+        // 4.3.1 writes Health with an empty status when there is no check; 5.x leaves it out.
+        for health in [r#""Health":{"Status":"","FailingStreak":0,"Log":null},"#, ""] {
+            let text = format!(
+                r#"[{{"Id":"ab","Name":"t","Image":"cd","OCIRuntime":"crun","StaticDir":"/s","State":{{{health}"Status":
+                "running","Pid":12,"ExitCode":0,"StartedAt":"2026-11-21T22:43:49.15001658Z","FinishedAt":
+                "0001-01-01T00:00:00Z"}},"NetworkSettings":{{"Ports":{{"22/tcp":[{{"HostIp":"","HostPort":"18180"}}],
+                "80/tcp":null}}}},"Config":{{"Labels":{{"a":"b"}}}},"SizeRw":12}}]"#
+            );
+            let found = decode_inspect("inspect", &text).unwrap().unwrap();
+            assert_eq!(found.info.health, None);
+            assert!(found.info.started_at.is_some() && found.info.finished_at.is_none());
+            assert_eq!((found.pid, found.rw_size, found.info.exit_code), (Some(12), Some(12), None));
+            assert_eq!(found.info.ports, [PublishedPort::new(22, Protocol::Tcp, None, 18180)]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_decoder_panic(text in "\\PC{0,60}|(\\[|\\{|\"Id\":|\"Names\":|null|1|,|\\]|\\}|\"x\"){0,20}") {
+            let _ = decode_ps("list", &text);
+            let _ = decode_inspect("inspect", &text);
+        }
+    }
+}

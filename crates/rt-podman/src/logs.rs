@@ -1,0 +1,186 @@
+//! The log of a container, by `podman logs`.
+
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rt_process::{Line, LineStream};
+use rt_protocol::{ContainerName, Error, LogLine, LogOptions, LogStream, OutputStream, Pull, Result, Until};
+
+use crate::container::PodmanContainer;
+use crate::engine::process_error;
+use crate::failure::{self, Failure};
+
+const OPERATION: &str = "read the log of";
+
+/// Lines of a `podman logs` that is running.
+///
+/// podman writes the container's stderr lines to its own stderr (since 3.0), and its own errors too. A line that begins
+/// as podman's errors do is held back for a moment: podman exits at once after an error of its own, the container's log
+/// goes on.
+#[derive(Debug)]
+pub struct PodmanLogStream {
+    name: ContainerName,
+    lines: LineStream,
+    timestamps: bool,
+    /// Lines that were read while one was held back.
+    waiting: VecDeque<LogLine>,
+    ended: bool,
+}
+
+/// How long podman may take from its error to its exit.
+const EXIT_AFTER_ERROR: Duration = Duration::from_millis(250);
+
+impl PodmanLogStream {
+    pub(crate) fn open(container: &PodmanContainer, options: &LogOptions) -> Result<Self> {
+        let target = container.target()?;
+        let mut args = vec![String::from("logs")];
+        if options.follow {
+            args.push(String::from("--follow"));
+        }
+        if let Some(lines) = options.tail {
+            args.push(format!("--tail={lines}"));
+        }
+        if let Some(since) = options.since {
+            args.push(format!("--since={}", rfc3339(since)));
+        }
+        if options.timestamps {
+            args.push(String::from("--timestamps"));
+        }
+        args.extend([String::from("--"), target]);
+        let lines = LineStream::spawn(&container.engine().spec(args), options.max_line_bytes)
+            .map_err(|error| process_error(OPERATION, error).in_container(container.name()))?;
+        Ok(Self {
+            name: container.name().clone(),
+            lines,
+            timestamps: options.timestamps,
+            waiting: VecDeque::new(),
+            ended: false,
+        })
+    }
+
+    fn next_line(&mut self, until: &Until) -> Result<Pull<Line>> {
+        self.lines.pull(until).map_err(|error| process_error(OPERATION, error).in_container(&self.name))
+    }
+
+    /// Decides about a line that may be podman's own error: it is when podman exits with a failure right after it.
+    fn settle(&mut self, line: Line) -> Result<Pull<LogLine>> {
+        let text = String::from_utf8_lossy(&line.bytes).into_owned();
+        let soon = Until::after(EXIT_AFTER_ERROR);
+        loop {
+            match self.next_line(&soon)? {
+                Pull::Item(next) => {
+                    let next = self.decode(next);
+                    self.waiting.push_back(next);
+                }
+                Pull::Idle => break,
+                Pull::End => {
+                    self.ended = true;
+                    if self.lines.status().is_some_and(rt_process::ExitStatus::success) {
+                        break;
+                    }
+                    let failure = failure::classify(&text).unwrap_or(Failure::Other);
+                    return Err(failure.into_error(OPERATION, &self.name, &text));
+                }
+            }
+        }
+        let first = self.decode(line);
+        self.waiting.push_front(first);
+        Ok(self.waiting.pop_front().map_or(Pull::End, Pull::Item))
+    }
+
+    fn decode(&self, line: Line) -> LogLine {
+        let (timestamp, bytes) =
+            if self.timestamps { split_timestamp(line.bytes) } else { (None, line.bytes) };
+        let mut decoded = LogLine::new(line.stream, bytes);
+        decoded.omitted = line.omitted;
+        decoded.timestamp = timestamp;
+        decoded
+    }
+
+    /// What podman's exit says of a log that is over.
+    fn verdict(&self) -> Result<Pull<LogLine>> {
+        match self.lines.status() {
+            Some(status) if !status.success() => {
+                let message = format!("podman ended with {status:?} and without a word");
+                Err(Error::new(rt_protocol::ErrorKind::BackendFailed, OPERATION, message)
+                    .in_container(&self.name)
+                    .with_hint("the log may be incomplete; ask again"))
+            }
+            _ => Ok(Pull::End),
+        }
+    }
+}
+
+impl LogStream for PodmanLogStream {
+    fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>> {
+        if let Some(line) = self.waiting.pop_front() {
+            return Ok(Pull::Item(line));
+        }
+        if self.ended {
+            return Ok(Pull::End);
+        }
+        let answer = match self.next_line(until) {
+            Ok(Pull::Item(line))
+                if line.stream == OutputStream::Stderr && line.bytes.starts_with(b"Error: ") =>
+            {
+                self.settle(line)
+            }
+            Ok(Pull::Item(line)) => return Ok(Pull::Item(self.decode(line))),
+            Ok(Pull::Idle) => return Ok(Pull::Idle),
+            Ok(Pull::End) => {
+                self.ended = true;
+                self.verdict()
+            }
+            Err(error) => Err(error),
+        };
+        if answer.is_err() {
+            self.ended = true;
+            self.waiting.clear();
+            self.lines.close();
+        }
+        answer
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.ended = true;
+        self.waiting.clear();
+        self.lines.close();
+        Ok(())
+    }
+}
+
+/// `2026-11-21T20:23:51.883198261Z err5`
+fn split_timestamp(bytes: Vec<u8>) -> (Option<SystemTime>, Vec<u8>) {
+    let space = bytes.iter().position(|byte| *byte == b' ').unwrap_or(bytes.len());
+    let timestamp =
+        std::str::from_utf8(&bytes[..space]).ok().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    match timestamp {
+        Some(timestamp) => (Some(timestamp.into()), bytes.get(space + 1..).unwrap_or_default().to_vec()),
+        None => (None, bytes),
+    }
+}
+
+/// The time as podman's `--since` reads it; nanoseconds are kept.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time.max(UNIX_EPOCH)).unwrap_or(jiff::Timestamp::MAX).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_is_taken_off_and_other_text_is_left_alone() {
+        let (time, rest) = split_timestamp(b"2026-11-21T20:23:51.883198261Z err5 x".to_vec());
+        assert!(time.is_some());
+        assert_eq!(rest, b"err5 x");
+        assert_eq!(split_timestamp(b"2026-11-21T20:23:51Z".to_vec()).1, b"");
+        assert_eq!(split_timestamp(b"no time".to_vec()), (None, b"no time".to_vec()));
+    }
+
+    #[test]
+    fn a_time_goes_to_podman_with_its_nanoseconds() {
+        let time = UNIX_EPOCH + Duration::new(1, 5);
+        assert_eq!(rfc3339(time), "1970-01-01T00:00:01.000000005Z");
+    }
+}

@@ -1,0 +1,250 @@
+//! podman as a runtime, and the builder that says which podman.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rt_process::TcpPortReservation;
+use rt_protocol::{
+    Capabilities, Container, ContainerFilter, ContainerInfo, ContainerName, ContainerRemoveResult,
+    ContainerRuntime, Error, ErrorKind, Image, ImageFilter, ImageRef, LaunchSpec, NamePrefix,
+    PortReservation, Result, RuntimeId, Source, TimeLimits, Until,
+};
+
+use crate::container::PodmanContainer;
+use crate::engine::Engine;
+use crate::image::PodmanImage;
+use crate::kill::KillSide;
+use crate::shared::Shared;
+use crate::{launch_argv, listing, removal};
+
+/// podman on this host.
+///
+/// Clones share everything. Nothing is kept open between calls: each question is one `podman` process, in a process
+/// group of its own, reaped before the call returns.
+#[derive(Clone, Debug)]
+pub struct PodmanRuntime {
+    shared: Arc<Shared>,
+}
+
+impl PodmanRuntime {
+    /// The `podman` on PATH, with default limits. Asks it nothing.
+    ///
+    /// # Errors
+    /// [`BackendMissing`](ErrorKind::BackendMissing), [`BackendNotExecutable`](ErrorKind::BackendNotExecutable).
+    pub fn new() -> Result<Self> {
+        Self::builder().build()
+    }
+
+    /// Another podman, or other limits.
+    pub fn builder() -> PodmanRuntimeBuilder {
+        PodmanRuntimeBuilder {
+            binary: OsString::from("podman"),
+            global_args: Vec::new(),
+            env: Vec::new(),
+            id: None,
+            limits: TimeLimits::DEFAULT,
+            kill_side: KillSide::Auto,
+        }
+    }
+
+    /// Imports a tar archive of a root file system as an image and answers its id. `changes` are instructions such as
+    /// `CMD ["/bin/sh"]`.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut), [`Cancelled`](ErrorKind::Cancelled),
+    /// [`SourceFailed`](ErrorKind::SourceFailed), and podman's own failures.
+    pub fn import_image(
+        &self,
+        tar: impl Read + Send + 'static,
+        reference: &ImageRef,
+        changes: &[&str],
+        until: &Until,
+    ) -> Result<String> {
+        const OPERATION: &str = "import";
+        let mut args = vec![OsString::from("import"), OsString::from("--quiet")];
+        for change in changes {
+            args.extend([OsString::from("--change"), OsString::from(change)]);
+        }
+        args.extend(["--", "-", reference.as_str()].map(OsString::from));
+        let engine = &self.shared.engine;
+        let answer = engine
+            .run(OPERATION, engine.spec(args), Source::reader(tar), until)
+            .map_err(|error| error.of_image(reference))?;
+        if answer.ok() {
+            Ok(answer.stdout.trim().trim_start_matches("sha256:").to_owned())
+        } else {
+            Err(answer.failure().into_image_error(OPERATION, reference, &answer.stderr))
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+/// Says which podman a [`PodmanRuntime`] is.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct PodmanRuntimeBuilder {
+    binary: OsString,
+    global_args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    id: Option<RuntimeId>,
+    limits: TimeLimits,
+    kill_side: KillSide,
+}
+
+impl PodmanRuntimeBuilder {
+    /// The binary: a name that is looked up on PATH, or a path.
+    pub fn binary(mut self, binary: impl AsRef<OsStr>) -> Self {
+        binary.as_ref().clone_into(&mut self.binary);
+        self
+    }
+
+    /// An argument before the verb of every call, such as `--root=/srv/store`.
+    pub fn global_arg(mut self, argument: impl Into<OsString>) -> Self {
+        self.global_args.push(argument.into());
+        self
+    }
+
+    /// A variable in the environment of every call, on top of this process's own; not a secret.
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Another id than the default one, see [`RuntimeId`].
+    pub fn id(mut self, id: RuntimeId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// Other limits for podman's answers.
+    pub fn limits(mut self, limits: TimeLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Where commands that must end are looked for.
+    pub fn kill_side(mut self, side: KillSide) -> Self {
+        self.kill_side = side;
+        self
+    }
+
+    /// The runtime. Asks podman nothing.
+    ///
+    /// # Errors
+    /// As for [`PodmanRuntime::new`].
+    pub fn build(self) -> Result<PodmanRuntime> {
+        let id = self.id.clone().unwrap_or_else(|| self.default_id());
+        let engine = Engine::new(id, &self.binary, self.global_args, self.env, self.limits)?;
+        Ok(PodmanRuntime { shared: Arc::new(Shared::new(engine, self.kill_side)) })
+    }
+
+    /// `podman` for the podman that a shell would run; with the arguments and variables that may choose another store
+    /// otherwise.
+    fn default_id(&self) -> RuntimeId {
+        let mut id = self.binary.to_string_lossy().into_owned();
+        for argument in &self.global_args {
+            id = format!("{id}:{}", argument.to_string_lossy());
+        }
+        for (name, value) in &self.env {
+            id = format!("{id}:{}={}", name.to_string_lossy(), value.to_string_lossy());
+        }
+        RuntimeId::new(id)
+    }
+}
+
+impl ContainerRuntime for PodmanRuntime {
+    fn id(&self) -> &RuntimeId {
+        &self.shared.engine.id
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        crate::capabilities()
+    }
+
+    fn container(&self, name: &ContainerName) -> Arc<dyn Container> {
+        Arc::new(PodmanContainer::new(Arc::clone(&self.shared), name.clone()))
+    }
+
+    fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>> {
+        let mut found = self.shared.list("list containers", &Until::forever())?;
+        found.retain(|info| filter.matches(&info.name));
+        Ok(found)
+    }
+
+    fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>> {
+        const OPERATION: &str = "measure containers";
+        let args = ["ps", "--all", "--no-trunc", "--size", "--format=json"];
+        let answer = self.shared.engine.ask(OPERATION, self.shared.engine.limits.bulk_sizes, args)?;
+        if !answer.ok() {
+            return Err(answer.failure().error(OPERATION, &answer.stderr));
+        }
+        let rows = listing::rows(OPERATION, &answer.stdout)?;
+        Ok(rows.iter().filter_map(listing::ps_rw_size).filter(|(name, _)| prefix.matches(name)).collect())
+    }
+
+    fn create(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>> {
+        const OPERATION: &str = "create";
+        let about = |error: Error| error.in_container(spec.name());
+        let missing = spec.demands().missing_from(self.capabilities());
+        if !missing.is_empty() {
+            return Err(about(Error::unsupported(OPERATION, missing)));
+        }
+        until.check().map_err(|stop| about(Error::stopped(stop, OPERATION)))?;
+        let engine = &self.shared.engine;
+        let call = launch_argv::create(engine.spec::<_, &str>([]), spec).map_err(about)?;
+        self.shared.forget(spec.name());
+        let begun = SystemTime::now();
+        let answer = engine.run(OPERATION, call, Source::empty(), until).map_err(|error| {
+            if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Cancelled) {
+                self.remove_made_since(begun, spec.name());
+            }
+            about(error)
+        })?;
+        if answer.ok() {
+            Ok(self.container(spec.name()))
+        } else {
+            Err(answer.failure().into_error(OPERATION, spec.name(), &answer.stderr))
+        }
+    }
+
+    fn force_remove(&self, names: &[ContainerName], until: &Until) -> Vec<ContainerRemoveResult> {
+        removal::force_remove(&self.shared, names, until)
+    }
+
+    fn image(&self, reference: &ImageRef) -> Arc<dyn Image> {
+        Arc::new(PodmanImage::new(Arc::clone(&self.shared), reference.clone()))
+    }
+
+    fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
+        PodmanImage::list(&self.shared, *filter)
+    }
+
+    fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>> {
+        match TcpPortReservation::reserve(host) {
+            Ok(reservation) => Ok(Box::new(reservation)),
+            Err(cause) => Err(Error::new(ErrorKind::System, "reserve a port on", "")
+                .about(host.to_string())
+                .with_hint("the address must be one of this host")
+                .with_source(cause)),
+        }
+    }
+}
+
+impl PodmanRuntime {
+    /// Removes what a `create` that was stopped may have made all the same; never a container that was there before.
+    fn remove_made_since(&self, begun: SystemTime, name: &ContainerName) {
+        let container = PodmanContainer::new(Arc::clone(&self.shared), name.clone());
+        if let Ok(Some(info)) = container.inspect()
+            && info.created.is_some_and(|created| created >= begun)
+        {
+            removal::force_remove(&self.shared, std::slice::from_ref(name), &Until::forever());
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What the handles of one runtime share: the engine, and what is remembered between calls.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rt_protocol::{ContainerInfo, ContainerName, Result, Until};
+
+use crate::engine::Engine;
+use crate::kill::KillSide;
+use crate::listing;
+
+/// The state of one runtime.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) engine: Engine,
+    pub(crate) kill_side: KillSide,
+    /// Names whose containers `podman exec` can enter.
+    enterable: Mutex<HashSet<ContainerName>>,
+    running_execs: AtomicU64,
+    started_execs: AtomicU64,
+}
+
+/// How many names are remembered at most; beyond that, all are forgotten and asked for again.
+const MOST_REMEMBERED: usize = 4096;
+
+impl Shared {
+    pub(crate) fn new(engine: Engine, kill_side: KillSide) -> Self {
+        Self {
+            engine,
+            kill_side,
+            enterable: Mutex::default(),
+            running_execs: AtomicU64::new(0),
+            started_execs: AtomicU64::new(0),
+        }
+    }
+
+    /// All containers, from one question.
+    pub(crate) fn list(&self, operation: &'static str, until: &Until) -> Result<Vec<ContainerInfo>> {
+        let args = ["ps", "--all", "--no-trunc", "--format=json"];
+        let answer = self.engine.ask_within(operation, self.engine.limits.read, until, args)?;
+        if !answer.ok() {
+            return Err(answer.failure().error(operation, &answer.stderr));
+        }
+        listing::decode_ps(operation, &answer.stdout)
+    }
+
+    pub(crate) fn is_enterable(&self, name: &ContainerName) -> bool {
+        self.names().contains(name)
+    }
+
+    pub(crate) fn remember_enterable(&self, name: &ContainerName) {
+        let mut names = self.names();
+        if names.len() >= MOST_REMEMBERED {
+            names.clear();
+        }
+        names.insert(name.clone());
+    }
+
+    /// Forgets what was known of a name: its container is made or removed.
+    pub(crate) fn forget(&self, name: &ContainerName) {
+        self.names().remove(name);
+    }
+
+    fn names(&self) -> MutexGuard<'_, HashSet<ContainerName>> {
+        self.enterable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts one exec, from now until the value is dropped.
+    pub(crate) fn overlap(&self) -> Overlap<'_> {
+        let running_before = self.running_execs.fetch_add(1, Ordering::SeqCst);
+        let number = self.started_execs.fetch_add(1, Ordering::SeqCst) + 1;
+        Overlap { shared: self, running_before, number }
+    }
+}
+
+/// Knows whether another exec of this runtime ran at any time since it was made.
+#[derive(Debug)]
+pub(crate) struct Overlap<'a> {
+    shared: &'a Shared,
+    running_before: u64,
+    number: u64,
+}
+
+impl Overlap<'_> {
+    pub(crate) fn alone(&self) -> bool {
+        self.running_before == 0 && self.shared.started_execs.load(Ordering::SeqCst) == self.number
+    }
+}
+
+impl Drop for Overlap<'_> {
+    fn drop(&mut self) {
+        self.shared.running_execs.fetch_sub(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,86 @@
+//! Stopping a container without ever killing the client that does it.
+//!
+//! A `podman stop` that is killed half-way can leave its container in "stopping" for ever (podman#11274). So the client
+//! is watched, and left to finish by itself when it takes too long.
+
+use std::time::{Duration, Instant};
+
+use rt_process::{Drive, ExitStatus, Finished, Process, Streams, with_process};
+use rt_protocol::{ContainerState, Error, ErrorKind, OutputLimit, Result, Until};
+
+use crate::container::PodmanContainer;
+use crate::engine::process_error;
+use crate::failure::{self, Failure};
+
+const OPERATION: &str = "stop";
+
+/// How long past its grace period a container may still be running.
+const RUNNING_LIMIT: Duration = Duration::from_secs(15);
+/// How much longer podman may clean up after one whose process has ended.
+const CLEAN_UP_LIMIT: Duration = Duration::from_secs(60);
+/// From look to look, once the grace period is over.
+const STEP: Duration = Duration::from_secs(1);
+
+/// Stops `container`: TERM, `grace` in whole seconds rounded up, KILL.
+pub(crate) fn stop(container: &PodmanContainer, grace: Duration, until: &Until) -> Result<()> {
+    let seconds = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);
+    let target = container.target()?;
+    let call = container.engine().spec(["stop", "--time", &seconds.to_string(), "--", &target]);
+    let streams = Streams::captured(OutputLimit::bytes(4 << 10), OutputLimit::bytes(64 << 10));
+    let grace = Duration::from_secs(seconds);
+    let finished = with_process(&call, streams, |process| watch(container, process, grace, until))
+        .map_err(|error| process_error(OPERATION, error))
+        .and_then(|watched| watched)
+        .map_err(|error| error.in_container(container.name()))?;
+    let stderr = finished.stderr_capture.text();
+    if finished.status == Some(ExitStatus::Code(0)) {
+        return Ok(());
+    }
+    // "container state improper" is said of a paused one, too; starting it would be no remedy.
+    let failure = match failure::classify(&stderr).unwrap_or(Failure::Other) {
+        Failure::NotRunning => Failure::Other,
+        failure => failure,
+    };
+    Err(failure.into_error(OPERATION, container.name(), &stderr))
+}
+
+fn watch(
+    container: &PodmanContainer,
+    process: &mut Process<'_>,
+    grace: Duration,
+    until: &Until,
+) -> Result<Finished> {
+    let begun = Instant::now();
+    let limit = grace + RUNNING_LIMIT;
+    loop {
+        let step = limit.saturating_sub(begun.elapsed()).max(STEP);
+        if let Drive::Finished = process.drive(&until.clone().or_after(step)) {
+            return Ok(process.finish());
+        }
+        if let Err(stop) = until.check() {
+            process.detach();
+            return Err(
+                Error::stopped(stop, OPERATION).with_hint("podman goes on stopping it; ask for its state")
+            );
+        }
+        let elapsed = begun.elapsed();
+        if elapsed < limit {
+            continue;
+        }
+        // Only now, and rarely: an inspect waits for the lock that the stopping client may hold.
+        let state =
+            container.inspect_within(Duration::from_secs(5)).ok().flatten().map(|found| found.info.state);
+        let still_running = matches!(
+            state,
+            Some(ContainerState::Running | ContainerState::Stopping | ContainerState::Paused)
+        );
+        if still_running || elapsed >= limit + CLEAN_UP_LIMIT {
+            process.detach();
+            let state = state.map_or_else(|| String::from("unknown"), |state| state.to_string());
+            let message =
+                format!("after {} s its state is {state}; podman goes on by itself", elapsed.as_secs());
+            return Err(Error::new(ErrorKind::BackendFailed, OPERATION, message)
+                .with_hint("look after podman, or remove the container by force"));
+        }
+    }
+}

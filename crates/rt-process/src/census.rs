@@ -1,0 +1,100 @@
+//! The processes of this machine as `/proc` shows them, and signals to exactly the one that was meant.
+//!
+//! For processes that are nobody's children here: commands inside a container, seen from the host. What those processes
+//! are to each other, and which to end, is decided by the caller. Linux only; elsewhere every function answers
+//! [`Unsupported`](std::io::ErrorKind::Unsupported).
+
+use std::io;
+
+#[cfg(target_os = "linux")]
+mod proc;
+#[cfg(target_os = "linux")]
+use proc as imp;
+#[cfg(not(target_os = "linux"))]
+mod absent;
+#[cfg(not(target_os = "linux"))]
+use absent as imp;
+
+/// One process, as it was when it was read.
+///
+/// `pid` and `start_time` together name one process for as long as the machine runs; a `pid` alone is given again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ProcessEntry {
+    /// Its number, in the process namespace of the mounted `/proc`.
+    pub pid: u32,
+    /// Its parent's number; 0 for one that has none in this namespace.
+    pub parent: u32,
+    /// Its process group; 0 for one of another namespace.
+    pub group: u32,
+    /// Its session; 0 for one of another namespace.
+    pub session: u32,
+    /// When it started, in clock ticks since the machine did: field 22 of `/proc/PID/stat`, see proc(5).
+    pub start_time: u64,
+    /// Its name (comm): at most 15 bytes, which it may have chosen itself. Lossy: invalid UTF-8 becomes U+FFFD.
+    pub name: String,
+    /// Whether it has ended and only waits to be reaped.
+    pub is_zombie: bool,
+}
+
+/// A signal that [`signal`] sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// SIGTERM: end, please.
+    Term,
+    /// SIGKILL.
+    Kill,
+    /// SIGSTOP.
+    Stop,
+    /// SIGCONT.
+    Cont,
+}
+
+/// All processes, by no particular order.
+///
+/// Processes come and go while this reads: one that vanishes is left out, one that starts may be missed. On a `/proc` that
+/// hides the processes of others (`hidepid`), those are left out.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn snapshot() -> io::Result<Vec<ProcessEntry>> {
+    imp::snapshot()
+}
+
+/// One process; `None` when there is none of that number.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn entry(pid: u32) -> io::Result<Option<ProcessEntry>> {
+    imp::entry(pid)
+}
+
+/// Whether the process was started with exactly `name=value` in its environment; `None` when the process is gone, or a
+/// zombie.
+///
+/// What the process has changed in its own environment since does not show. `Some(false)` for a thread of the kernel,
+/// which has none, and for an instant of every `execve`, while the old environment is gone and the new one not yet there:
+/// who looks for processes by their environment looks twice.
+///
+/// # Errors
+/// [`PermissionDenied`](io::ErrorKind::PermissionDenied) for a process of another user; others when it cannot be read.
+pub fn environment_has(pid: u32, name: &str, value: &str) -> io::Result<Option<bool>> {
+    imp::environment_has(pid, name, value)
+}
+
+/// The process namespace of a process, by its inode number: equal numbers are the same namespace; `None` when the process
+/// is gone.
+///
+/// # Errors
+/// [`PermissionDenied`](io::ErrorKind::PermissionDenied) for a process of another user; others when it cannot be read.
+pub fn pid_namespace(pid: u32) -> io::Result<Option<u64>> {
+    imp::pid_namespace(pid)
+}
+
+/// Sends a signal to this process and to no other that was given its number since. False when it is gone, or a zombie.
+///
+/// # Errors
+/// [`PermissionDenied`](io::ErrorKind::PermissionDenied) for a process of another user; others when the system refuses.
+pub fn signal(entry: &ProcessEntry, signal: Signal) -> io::Result<bool> {
+    imp::signal(entry, signal)
+}

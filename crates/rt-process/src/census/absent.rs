@@ -1,0 +1,25 @@
+//! The census where there is no Linux `/proc`: unsupported.
+
+use std::io;
+
+use super::{ProcessEntry, Signal};
+
+pub(super) fn snapshot() -> io::Result<Vec<ProcessEntry>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn entry(_pid: u32) -> io::Result<Option<ProcessEntry>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn environment_has(_pid: u32, _name: &str, _value: &str) -> io::Result<Option<bool>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn pid_namespace(_pid: u32) -> io::Result<Option<u64>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn signal(_entry: &ProcessEntry, _signal: Signal) -> io::Result<bool> {
+    Err(io::ErrorKind::Unsupported.into())
+}

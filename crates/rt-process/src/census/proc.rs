@@ -1,0 +1,128 @@
+//! The census on Linux: `/proc` read as proc(5) says, and pidfds.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+
+use super::{ProcessEntry, Signal};
+
+pub(super) fn snapshot() -> io::Result<Vec<ProcessEntry>> {
+    let mut entries = Vec::new();
+    for item in fs::read_dir("/proc")? {
+        let Some(pid) = item?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        match entry(pid) {
+            Ok(found) => entries.extend(found),
+            // hidepid=1 lists processes of others and lets nobody read them.
+            Err(hidden) if hidden.kind() == ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(entries)
+}
+
+pub(super) fn entry(pid: u32) -> io::Result<Option<ProcessEntry>> {
+    let Some(stat) = unless_gone(fs::read(format!("/proc/{pid}/stat")))? else { return Ok(None) };
+    parse_stat(pid, &stat).map(Some).ok_or_else(|| {
+        io::Error::new(ErrorKind::InvalidData, format!("/proc/{pid}/stat is not as proc(5) says"))
+    })
+}
+
+pub(super) fn environment_has(pid: u32, name: &str, value: &str) -> io::Result<Option<bool>> {
+    let wanted = format!("{name}={value}");
+    let environment = unless_gone(fs::read(format!("/proc/{pid}/environ")))?;
+    match environment {
+        Some(bytes) if !bytes.is_empty() => {
+            Ok(Some(bytes.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())))
+        }
+        // Kernels differ in what they show of a process without memory of its own: nothing, or ESRCH.
+        _ => Ok(entry(pid)?.filter(|entry| !entry.is_zombie).map(|_| false)),
+    }
+}
+
+pub(super) fn pid_namespace(pid: u32) -> io::Result<Option<u64>> {
+    Ok(unless_gone(fs::metadata(format!("/proc/{pid}/ns/pid")))?.map(|metadata| metadata.ino()))
+}
+
+pub(super) fn signal(meant: &ProcessEntry, signal: Signal) -> io::Result<bool> {
+    let Some(pid) = i32::try_from(meant.pid).ok().and_then(Pid::from_raw) else { return Ok(false) };
+    let Some(pidfd) = unless_gone(pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from))? else {
+        return Ok(false);
+    };
+    // The pidfd stands for one process for good. If the number still leads to the process that was meant, now that the
+    // pidfd is held, then the pidfd stands for that one.
+    match entry(meant.pid)? {
+        Some(now) if now.start_time == meant.start_time && !now.is_zombie => {}
+        _ => return Ok(false),
+    }
+    let signal = match signal {
+        Signal::Term => rustix::process::Signal::TERM,
+        Signal::Kill => rustix::process::Signal::KILL,
+        Signal::Stop => rustix::process::Signal::STOP,
+        Signal::Cont => rustix::process::Signal::CONT,
+    };
+    Ok(unless_gone(pidfd_send_signal(&pidfd, signal).map_err(io::Error::from))?.is_some())
+}
+
+/// A process that ends between two looks shows as a missing file (ENOENT) or, in a file that was open, as ESRCH.
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// `pid (comm) state ppid pgrp session … starttime …`. The comm is the process's own choice and may hold spaces,
+/// parentheses and newlines; nothing after it holds a parenthesis.
+fn parse_stat(pid: u32, stat: &[u8]) -> Option<ProcessEntry> {
+    let open = stat.iter().position(|byte| *byte == b'(')?;
+    let close = stat.iter().rposition(|byte| *byte == b')')?;
+    let name = String::from_utf8_lossy(stat.get(open + 1..close)?).into_owned();
+    let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    // Numbers of fields as proc(5) counts them; the state is field 3.
+    let field = |number: usize| fields.get(number - 3).copied();
+    // A process on its way out shows -1 for its group and session.
+    let id = |number| {
+        field(number).and_then(|text| text.parse::<i64>().ok()).map(|id| u32::try_from(id).unwrap_or(0))
+    };
+    Some(ProcessEntry {
+        pid,
+        parent: id(4)?,
+        group: id(5)?,
+        session: id(6)?,
+        start_time: field(22)?.parse().ok()?,
+        name,
+        is_zombie: matches!(field(3)?, "Z" | "X" | "x"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: &str = "R 10 20 30 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 123456 9 10";
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        for name in ["sh", "a b", ") S 1 1 (", "line\nbreak", "(", "))", ""] {
+            let entry = parse_stat(7, format!("7 ({name}) {REST}").as_bytes()).unwrap();
+            assert_eq!(entry.name, name);
+            assert_eq!((entry.parent, entry.group, entry.session), (10, 20, 30));
+            assert_eq!((entry.start_time, entry.is_zombie), (123_456, false));
+        }
+        let entry = parse_stat(7, b"7 (\xff) Z 0 -1 -1 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 5\n").unwrap();
+        assert_eq!((entry.name.as_str(), entry.group, entry.is_zombie), ("\u{fffd}", 0, true));
+    }
+
+    #[test]
+    fn what_is_no_stat_is_refused() {
+        for text in ["", "7", "7 (sh)", "7 (sh R 1", "7 (sh) R 1 2 3", &format!("7 )sh( {REST}")] {
+            assert_eq!(parse_stat(7, text.as_bytes()), None, "{text}");
+        }
+    }
+}

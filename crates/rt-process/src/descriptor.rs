@@ -1,0 +1,179 @@
+//! Moving bytes through descriptors that are not ours, without ever blocking on them and without touching their flags.
+//!
+//! `O_NONBLOCK` belongs to the open file description, which the caller, its parent and its other threads may share, so
+//! it is never set on a caller's descriptor. What the kernel offers instead differs by kind, and that is what this file
+//! knows: splice(2) and tee(2) for pipes, `MSG_DONTWAIT` for sockets, nothing needed for files.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::buffer::Buffer;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+/// The most that is read at once, in bytes: what a pipe of Linux holds, unless somebody changed it.
+pub(crate) const CHUNK: usize = 64 * 1024;
+
+/// What a descriptor is, as far as it decides how to move bytes through it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A pipe or a named one, on a system that can splice.
+    Pipe,
+    Socket,
+    /// A regular file or a block device: never waits for anybody.
+    File,
+    /// A terminal, another device, and whatever else: ready when poll says so, and then for an unknown amount.
+    Other,
+}
+
+impl Kind {
+    pub(crate) fn of(fd: impl AsFd) -> io::Result<Self> {
+        Ok(match FileType::from_raw_mode(fstat(fd)?.st_mode) {
+            FileType::Fifo if cfg!(target_os = "linux") => Self::Pipe,
+            FileType::Socket => Self::Socket,
+            FileType::RegularFile | FileType::BlockDevice => Self::File,
+            _ => Self::Other,
+        })
+    }
+}
+
+/// What came of one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moved {
+    /// So many bytes, at least one.
+    Bytes(usize),
+    /// Not now.
+    Later,
+    /// The end of the stream.
+    End,
+}
+
+impl Moved {
+    fn from_read(result: rustix::io::Result<usize>) -> io::Result<Self> {
+        match result {
+            Ok(0) => Ok(Self::End),
+            Ok(count) => Ok(Self::Bytes(count)),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(Self::Later),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn from_write(result: rustix::io::Result<usize>) -> io::Result<Self> {
+        match Self::from_read(result)? {
+            Self::End => Err(io::ErrorKind::WriteZero.into()),
+            moved => Ok(moved),
+        }
+    }
+}
+
+/// For descriptors of our own only.
+pub(crate) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
+    let flags = fcntl_getfl(&fd)?;
+    Ok(fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?)
+}
+
+/// Reads once, into a slice or a vector's spare capacity. `kind` is what the descriptor is; one that is none of ours
+/// must have been polled.
+pub(crate) fn read(kind: Kind, fd: impl AsFd, buffer: impl Buffer<u8, Output = usize>) -> io::Result<Moved> {
+    Moved::from_read(match kind {
+        Kind::Socket => recv(fd, buffer, RecvFlags::DONTWAIT).map(|(count, _)| count),
+        Kind::Pipe | Kind::File | Kind::Other => rustix::io::read(fd, buffer),
+    })
+}
+
+/// Writes once, to a descriptor of our own that does not block.
+pub(crate) fn write(fd: impl AsFd, bytes: &[u8]) -> io::Result<Moved> {
+    Moved::from_write(rustix::io::write(fd, bytes))
+}
+
+/// Sends once, to a caller's socket.
+pub(crate) fn send_some(fd: impl AsFd, bytes: &[u8]) -> io::Result<Moved> {
+    // Where there is no such flag, SIGPIPE is ignored as everywhere in this crate.
+    #[cfg(target_os = "linux")]
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    #[cfg(not(target_os = "linux"))]
+    let flags = SendFlags::DONTWAIT;
+    Moved::from_write(send(fd, bytes, flags))
+}
+
+/// Writes everything, to a regular file.
+pub(crate) fn write_file(fd: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(&fd, bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Moves what there is from pipe to pipe and blocks on neither. It takes no more than `to` has room for, so nothing is
+/// read ahead. `Later` is said by an empty `from` and by a full `to` alike.
+#[cfg(target_os = "linux")]
+pub(crate) fn splice(from: impl AsFd, to: impl AsFd) -> io::Result<Moved> {
+    use rustix::pipe::SpliceFlags;
+    Moved::from_read(rustix::pipe::splice(from, None, to, None, 16 * CHUNK, SpliceFlags::NONBLOCK))
+}
+
+/// Copies what there is from pipe to pipe, as [`splice`] does, and leaves it in `from` as well.
+#[cfg(target_os = "linux")]
+pub(crate) fn tee(from: impl AsFd, to: impl AsFd) -> io::Result<Moved> {
+    use rustix::pipe::SpliceFlags;
+    Moved::from_read(rustix::pipe::tee(from, to, CHUNK, SpliceFlags::NONBLOCK))
+}
+
+/// Without splice no descriptor is of [`Kind::Pipe`].
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn splice(_from: impl AsFd, _to: impl AsFd) -> io::Result<Moved> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) use splice as tee;
+
+/// How many bytes an empty pipe surely takes; `PIPE_BUF` where the system does not tell.
+pub(crate) fn pipe_capacity(pipe: impl AsFd) -> usize {
+    #[cfg(target_os = "linux")]
+    let asked = rustix::pipe::fcntl_getpipe_size(pipe).unwrap_or(0);
+    #[cfg(not(target_os = "linux"))]
+    let asked = {
+        drop(pipe);
+        0
+    };
+    asked.max(rustix::pipe::PIPE_BUF)
+}
+
+/// A writer for a thread: it blocks until everything is written, also on a descriptor whose owner made it non-blocking.
+#[derive(Debug)]
+pub(crate) struct BlockingWriter(File);
+
+impl BlockingWriter {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self(File::from(fd))
+    }
+}
+
+impl Write for BlockingWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    match poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None) {
+                        Ok(_) | Err(Errno::INTR) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,86 @@
+//! Why a process could not be run to its end; what that means to a caller of a backend is decided there, not here.
+
+use std::io;
+use std::path::PathBuf;
+
+use rt_protocol::Stop;
+
+use crate::Finished;
+
+/// Why a process could not be run to its end. Its own non-zero exit is no error.
+///
+/// No variant shows an argument or a variable of the environment.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProcessError {
+    /// There is no such program: no entry on `PATH`, or nothing at the path.
+    #[error("no program `{}` was found", .program.display())]
+    NotFound {
+        /// The name or path that was looked for.
+        program: PathBuf,
+    },
+    /// The program is there and cannot be executed: its permissions, its format, or its interpreter is missing.
+    #[error("`{}` cannot be executed", .path.display())]
+    NotExecutable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said, when it was asked: EACCES, ENOEXEC, or ENOENT for a missing interpreter.
+        source: Option<io::Error>,
+    },
+    /// Arguments and environment together are longer than the system takes (E2BIG; about 2 MiB on Linux, and 128 KiB for
+    /// a single one).
+    #[error("the {arguments} arguments and the environment of `{}` are too long", .program.display())]
+    TooLong {
+        /// The program.
+        program: PathBuf,
+        /// How many arguments there were, without the program's name.
+        arguments: usize,
+    },
+    /// The directory to start in does not exist or cannot be entered.
+    #[error("cannot start in directory `{}`", .path.display())]
+    WorkingDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The process could not be started for another reason: too many processes or descriptors, a NUL in an argument.
+    #[error("cannot start `{}`", .program.display())]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system refused something that is needed around a process: a pipe, a thread. Nothing was left running.
+    #[error("cannot {what}")]
+    System {
+        /// What was refused, to be read after "cannot".
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The caller's limit ended the process; only [`capture`](crate::capture) answers this.
+    #[error("{}", stop_words(*.stop))]
+    Stopped {
+        /// Which limit.
+        stop: Stop,
+        /// What there was until then. Without a `pid` nothing was started.
+        finished: Box<Finished>,
+    },
+    /// The caller's stdin source failed, and the process was ended; only [`capture`](crate::capture) answers this.
+    #[error("the source of its stdin failed")]
+    SourceFailed {
+        /// What the source said.
+        source: io::Error,
+        /// What there was until then.
+        finished: Box<Finished>,
+    },
+}
+
+fn stop_words(stop: Stop) -> &'static str {
+    match stop {
+        Stop::DeadlinePassed => "the deadline passed",
+        Stop::Cancelled => "it was cancelled",
+    }
+}

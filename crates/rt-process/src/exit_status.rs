@@ -1,0 +1,42 @@
+//! How a local process ended, as the kernel reports it.
+
+use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+
+/// How a local process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExitStatus {
+    /// It exited with this code, 0 to 255.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+impl ExitStatus {
+    /// Whether it is exit code 0.
+    pub fn success(self) -> bool {
+        self == Self::Code(0)
+    }
+
+    /// The exit code; `None` when a signal ended it.
+    pub fn code(self) -> Option<i32> {
+        match self {
+            Self::Code(code) => Some(code),
+            Self::Signal(_) => None,
+        }
+    }
+
+    /// `None` for a status that is none of an ended process (stopped, continued), which waiting for exits never yields.
+    pub(crate) fn from_std(status: std::process::ExitStatus) -> Option<Self> {
+        status.code().map(Self::Code).or_else(|| status.signal().map(Self::Signal))
+    }
+}
+
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => write!(f, "killed by signal {signal}"),
+        }
+    }
+}

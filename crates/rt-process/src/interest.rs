@@ -1,0 +1,75 @@
+//! One call of poll(2): who waits for what, and what was answered.
+
+use std::thread;
+use std::time::Duration;
+
+use rt_protocol::OutputStream;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use std::os::fd::AsFd;
+
+/// What a descriptor in the poll set is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tag {
+    Waker,
+    Leader,
+    /// The caller's end of stdin.
+    Source,
+    /// The process's end of stdin.
+    Stdin,
+    /// The process's end of an output.
+    Output(OutputStream),
+    /// The caller's end of an output.
+    Sink(OutputStream),
+}
+
+/// The poll set of one turn.
+#[derive(Debug, Default)]
+pub(crate) struct Interests<'p> {
+    tags: Vec<Tag>,
+    fds: Vec<PollFd<'p>>,
+}
+
+impl<'p> Interests<'p> {
+    pub(crate) fn add(&mut self, tag: Tag, fd: &'p impl AsFd, flags: PollFlags) {
+        self.tags.push(tag);
+        self.fds.push(PollFd::new(fd, flags));
+    }
+
+    /// Waits for the first of them, at most for `timeout`. An interrupted wait answers that nothing is ready: the caller
+    /// looks at its clock and waits again.
+    pub(crate) fn wait(mut self, timeout: Option<Duration>) -> Ready {
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        match poll(&mut self.fds, timeout.as_ref()) {
+            Ok(_) => Ready(self.tags.into_iter().zip(self.fds.iter().map(PollFd::revents)).collect()),
+            Err(Errno::INTR) => Ready(Vec::new()),
+            Err(error) => {
+                // Only a kernel out of memory gets here. The deadline still has to be kept, without a busy loop.
+                tracing::warn!(target: "rt_process", %error, "poll failed");
+                thread::sleep(timeout_or_nap(timeout));
+                Ready(Vec::new())
+            }
+        }
+    }
+}
+
+fn timeout_or_nap(timeout: Option<Timespec>) -> Duration {
+    let nap = Duration::from_millis(10);
+    timeout.and_then(|timeout| Duration::try_from(timeout).ok()).map_or(nap, |timeout| timeout.min(nap))
+}
+
+/// What poll answered.
+#[derive(Debug)]
+pub(crate) struct Ready(Vec<(Tag, PollFlags)>);
+
+impl Ready {
+    /// The answer for `tag`; empty when nothing was asked or nothing is ready.
+    pub(crate) fn of(&self, tag: Tag) -> PollFlags {
+        self.0.iter().find(|(known, _)| *known == tag).map_or(PollFlags::empty(), |(_, flags)| *flags)
+    }
+
+    /// Whether there is anything to do: data, room, an end, or an error that the attempt will show.
+    pub(crate) fn is(&self, tag: Tag) -> bool {
+        !self.of(tag).is_empty()
+    }
+}

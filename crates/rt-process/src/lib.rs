@@ -1,0 +1,82 @@
+//! Local processes for the `rt` workspace: the one place that starts one, moves its bytes, and ends it.
+//!
+//! Everything that the backends run on this machine goes through here. The crate knows no engine: not one word of
+//! podman or ssh stands in it. It never parses what a process says, never retries, and never decides what a failure
+//! means; it answers with bytes, an [`ExitStatus`], and a [`ProcessError`] when there is none.
+//!
+//! ```
+//! use rt_process::{ExitStatus, ProcessSpec, Program, capture};
+//! use rt_protocol::{OutputLimit, Source, Until};
+//!
+//! # fn main() -> Result<(), rt_process::ProcessError> {
+//! let spec = ProcessSpec::new(&Program::find("sh")?).args(["-c", "cat; exit 3"]);
+//! let limit = OutputLimit::bytes(64 * 1024);
+//! let finished = capture(&spec, Source::bytes("hello"), limit, limit, &Until::forever())?;
+//! assert_eq!(finished.status, Some(ExitStatus::Code(3)));
+//! assert_eq!(finished.stdout_capture, "hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What holds for every process
+//!
+//! - **Its own group.** It leads a process group of its own, so that it can be ended with its children: TERM, a grace
+//!   period, KILL. The leader stays unreaped until the last signal is sent, so that no signal reaches a stranger who was
+//!   given the same number. After an exit of its own accord nobody is signalled: what it left behind, it left on purpose.
+//! - **One poll loop** moves the bytes of all three streams, waits for the exit, and keeps the caller's
+//!   [`Until`](rt_protocol::Until). It never blocks in anything but `poll`; what can only block (a reader, a writer, a
+//!   terminal) is on a thread of its own, with one chunk in flight.
+//! - **A bounded wait after the exit.** What the process itself wrote is always delivered. When somebody else holds an
+//!   output open, it is left 100 ms after the last byte, 1 s after the exit at the latest.
+//! - **Flat memory.** At most 64 KiB per stream beside what the caller asked to keep.
+//! - **Nothing left behind**: no zombie, descriptor or thread, however it ends. Excepted are, and each is documented
+//!   where it can happen: a thread inside a caller's own blocking `read` or `write`, and a process that was
+//!   [detached](Process::detach), or that not even KILL ended within a second, with the one thread that waits for it.
+//! - **No secret in a text.** `Debug`, `Display`, errors and events show `<redacted>` or nothing.
+//!
+//! # Events
+//!
+//! With target `rt_process`: `debug` "process started" with `program` (path), `arguments` (count) and `pid`; `debug`
+//! "process ended" with `pid` and `status`; `warn` with `pid` when a process had to be ended because its handle was
+//! dropped, or could not be ended. Neither argv nor environment is ever a field.
+//!
+//! # SIGPIPE
+//!
+//! As the standard library does, this crate writes to pipes whose reader may be gone, and expects SIGPIPE to be ignored.
+//! Rust programs start that way.
+
+pub mod census;
+mod descriptor;
+mod drain;
+mod ending;
+mod error;
+mod exit_status;
+mod inlet;
+mod interest;
+mod leader;
+mod lines;
+mod outlet;
+mod port;
+mod process;
+mod program;
+mod pump;
+mod question;
+mod reaper;
+mod spawn;
+mod spec;
+mod splitter;
+mod streams;
+mod waker;
+mod way;
+mod worker;
+
+pub use error::ProcessError;
+pub use exit_status::ExitStatus;
+pub use lines::{Line, LineStream};
+pub use port::TcpPortReservation;
+pub use process::{Drive, Finished, Process, with_process};
+pub use program::Program;
+pub use question::capture;
+pub use rt_protocol::OutputStream;
+pub use spec::ProcessSpec;
+pub use streams::{Output, Streams};

@@ -1,0 +1,108 @@
+//! Starting a process: its group, its pipes, and what a refusal means. The only place in the workspace that does.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+
+use crate::descriptor::set_nonblocking;
+use crate::leader::Leader;
+use crate::spec::Change;
+use crate::{ProcessError, ProcessSpec};
+
+/// A process that was started, and our ends of its pipes, which do not block.
+#[derive(Debug)]
+pub(crate) struct Spawned {
+    pub(crate) leader: Leader,
+    pub(crate) stdin: Option<OwnedFd>,
+    pub(crate) stdout: OwnedFd,
+    pub(crate) stderr: OwnedFd,
+}
+
+/// Starts a process in a group of its own, with pipes for its outputs, and for its stdin if wanted (`/dev/null` else).
+pub(crate) fn spawn(spec: &ProcessSpec, with_stdin: bool) -> Result<Spawned, ProcessError> {
+    let refused = |source| ProcessError::System { what: "make a pipe", source };
+    // All that can fail comes before the start, so that there is never a process that nobody wants.
+    let stdin = with_stdin.then(io::pipe).transpose().map_err(refused)?;
+    let (stdout, their_stdout) = io::pipe().map_err(refused)?;
+    let (stderr, their_stderr) = io::pipe().map_err(refused)?;
+    set_nonblocking(&stdout).map_err(refused)?;
+    set_nonblocking(&stderr).map_err(refused)?;
+
+    let mut command = command(spec);
+    let stdin = if let Some((theirs, ours)) = stdin {
+        set_nonblocking(&ours).map_err(refused)?;
+        command.stdin(theirs);
+        Some(OwnedFd::from(ours))
+    } else {
+        command.stdin(Stdio::null());
+        None
+    };
+    let child = command
+        .stdout(their_stdout)
+        .stderr(their_stderr)
+        .process_group(0)
+        .spawn()
+        .map_err(|error| refusal(spec, error))?;
+    // The command holds the process's ends; with them open here, no output would ever end.
+    drop(command);
+    let leader = Leader::new(child);
+    tracing::debug!(
+        target: "rt_process",
+        program = %spec.program().path().display(),
+        arguments = spec.argument_count(),
+        pid = leader.pid(),
+        "process started"
+    );
+    Ok(Spawned { leader, stdin, stdout: stdout.into(), stderr: stderr.into() })
+}
+
+#[allow(clippy::disallowed_methods, reason = "this is the one place that starts local processes")]
+fn command(spec: &ProcessSpec) -> Command {
+    let mut command = Command::new(spec.program().path());
+    command.args(spec.arguments());
+    for change in spec.environment() {
+        match change {
+            Change::Clear => command.env_clear(),
+            Change::Remove(name) => command.env_remove(name),
+            Change::Set(name, value) => command.env(name, value.expose()),
+        };
+    }
+    if let Some(directory) = spec.directory() {
+        command.current_dir(directory);
+    }
+    command
+}
+
+/// The error of the start by its cause. The system answers one number for the directory, the program and the program's
+/// interpreter alike, so the first two are looked at.
+fn refusal(spec: &ProcessSpec, source: io::Error) -> ProcessError {
+    let program = spec.program().path();
+    let errno = Errno::from_io_error(&source);
+    if errno == Some(Errno::TOOBIG) {
+        return ProcessError::TooLong { program: program.to_owned(), arguments: spec.argument_count() };
+    }
+    if let Some(directory) = spec.directory()
+        && matches!(errno, Some(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS))
+        && !can_enter(directory)
+    {
+        return ProcessError::WorkingDirectory { path: directory.to_owned(), source };
+    }
+    match errno {
+        Some(Errno::NOENT | Errno::NOTDIR) if !program.exists() => {
+            ProcessError::NotFound { program: program.to_owned() }
+        }
+        Some(Errno::NOENT | Errno::ACCESS | Errno::NOEXEC | Errno::LIBBAD) => {
+            ProcessError::NotExecutable { path: program.to_owned(), source: Some(source) }
+        }
+        _ => ProcessError::Spawn { program: program.to_owned(), source },
+    }
+}
+
+fn can_enter(directory: &Path) -> bool {
+    directory.is_dir() && access(directory, Access::EXEC_OK).is_ok()
+}

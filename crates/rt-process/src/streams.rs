@@ -1,0 +1,43 @@
+//! Where the three streams of a process lead; how the bytes get there stands in `inlet` and `outlet`.
+
+use std::fmt;
+
+use rt_protocol::{OutputLimit, Sink, Source};
+
+/// The streams of a process.
+#[derive(Debug)]
+pub struct Streams<'a> {
+    /// Where its stdin comes from. [`Source::empty`] is `/dev/null`; every other source is a pipe.
+    pub stdin: Source<'a>,
+    /// Where its stdout goes. Always a pipe.
+    pub stdout: Output<'a>,
+    /// Where its stderr goes. Always a pipe.
+    pub stderr: Output<'a>,
+}
+
+impl Streams<'_> {
+    /// No stdin, and both outputs captured.
+    pub fn captured(stdout: OutputLimit, stderr: OutputLimit) -> Streams<'static> {
+        Streams { stdin: Source::empty(), stdout: Output::Capture(stdout), stderr: Output::Capture(stderr) }
+    }
+}
+
+/// Where one output of a process goes.
+pub enum Output<'a> {
+    /// It is kept, up to the limit; what is beyond is counted.
+    Capture(OutputLimit),
+    /// It is handed on.
+    Bridge(Sink<'a>),
+    /// It is handed on, and a copy is kept, up to the limit. The copy goes on when the sink has failed.
+    Tee(Sink<'a>, OutputLimit),
+}
+
+impl fmt::Debug for Output<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Capture(limit) => f.debug_tuple("Capture").field(limit).finish(),
+            Self::Bridge(sink) => f.debug_tuple("Bridge").field(sink).finish(),
+            Self::Tee(sink, limit) => f.debug_tuple("Tee").field(sink).field(limit).finish(),
+        }
+    }
+}

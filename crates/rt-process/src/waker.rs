@@ -1,0 +1,45 @@
+//! Waking a poll loop from another thread: a pipe that the loop polls, and nothing about who wakes it or why.
+
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use crate::descriptor::set_nonblocking;
+
+/// A bell at the door of one poll loop. Clones are the same bell.
+#[derive(Clone, Debug)]
+pub(crate) struct Waker(Arc<Ends>);
+
+/// Both ends live as long as any clone, so that a late ring never meets a closed pipe and its SIGPIPE.
+#[derive(Debug)]
+struct Ends {
+    reader: PipeReader,
+    writer: PipeWriter,
+}
+
+impl Waker {
+    pub(crate) fn new() -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        set_nonblocking(&reader)?;
+        set_nonblocking(&writer)?;
+        Ok(Self(Arc::new(Ends { reader, writer })))
+    }
+
+    /// Wakes the loop, now or at its next poll. Never blocks.
+    pub(crate) fn ring(&self) {
+        // A full pipe has rung often enough.
+        let _ = (&self.0.writer).write(&[1]);
+    }
+
+    /// Takes all rings so far. What was rung for has to be looked at after this, not before.
+    pub(crate) fn hush(&self) {
+        let mut rings = [0; 256];
+        while matches!((&self.0.reader).read(&mut rings), Ok(count) if count == rings.len()) {}
+    }
+}
+
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.reader.as_fd()
+    }
+}

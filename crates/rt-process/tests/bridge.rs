@@ -1,0 +1,535 @@
+//! Bytes between a process and every kind of source and sink: exact, in time, and never more than was asked for.
+#![allow(
+    clippy::unwrap_used,
+    reason = "the functions of a test file are tests, and an unwrap is their assertion"
+)]
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rt_process::{
+    Drive, ExitStatus, Finished, Output, OutputStream, Process, ProcessError, ProcessSpec, Program, Streams,
+    capture, with_process,
+};
+use rt_protocol::{KILL_GRACE, OutputLimit, Sink, Source, Stop, StreamEnd, Until};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+const ALL: OutputLimit = OutputLimit::UNLIMITED;
+const MIB: usize = 1024 * 1024;
+
+fn sh(script: &str) -> ProcessSpec {
+    ProcessSpec::new(&Program::find("sh").unwrap()).args(["-c", script])
+}
+
+fn soon() -> Until {
+    Until::after(Duration::from_secs(60))
+}
+
+fn streams<'a>(stdin: Source<'a>, stdout: Sink<'a>) -> Streams<'a> {
+    Streams { stdin, stdout: Output::Bridge(stdout), stderr: Output::Capture(ALL) }
+}
+
+fn bridged<'a>(script: &str, stdin: Source<'a>, stdout: Sink<'a>) -> Finished {
+    with_process(&sh(script), streams(stdin, stdout), |process| {
+        let drive = process.drive(&soon());
+        assert!(matches!(drive, Drive::Finished), "{drive:?}");
+        process.finish()
+    })
+    .unwrap()
+}
+
+/// Bytes in which every position is told from its neighbours.
+fn pattern(count: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = Vec::with_capacity(count + 8);
+    while bytes.len() < count {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(count);
+    bytes
+}
+
+/// Writes everything from a thread of its own.
+fn pour(mut writer: impl Write + Send + 'static, bytes: Vec<u8>) -> thread::JoinHandle<io::Result<()>> {
+    thread::spawn(move || writer.write_all(&bytes))
+}
+
+/// Reads everything on a thread of its own.
+fn drain(mut reader: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).unwrap();
+        bytes
+    })
+}
+
+#[test]
+fn bytes_go_both_ways_at_once_through_readers_and_writers() {
+    let bytes = pattern(100 * MIB);
+    let mut answer = Vec::new();
+    let finished =
+        bridged("cat", Source::reader(io::Cursor::new(bytes.clone())), Sink::borrowed(&mut answer));
+    assert!(answer == bytes);
+    assert_eq!((finished.stdin.bytes, finished.stdin.end), (bytes.len() as u64, StreamEnd::Eof));
+    assert_eq!((finished.stdout.bytes, finished.stdout.end), (bytes.len() as u64, StreamEnd::Eof));
+}
+
+#[test]
+fn bytes_go_both_ways_at_once_through_pipes() {
+    let bytes = pattern(100 * MIB);
+    let (source, feeder) = io::pipe().unwrap();
+    let (reader, sink) = io::pipe().unwrap();
+    let (pour, drain) = (pour(feeder, bytes.clone()), drain(reader));
+    let finished = bridged("cat", Source::descriptor(source), Sink::descriptor(sink));
+    pour.join().unwrap().unwrap();
+    assert!(drain.join().unwrap() == bytes);
+    assert_eq!((finished.stdin.bytes, finished.stdout.bytes), (bytes.len() as u64, bytes.len() as u64));
+}
+
+#[test]
+fn bytes_go_both_ways_at_once_through_sockets() {
+    let bytes = pattern(20 * MIB);
+    let (source, feeder) = UnixStream::pair().unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let sink = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (pour, drain) = (pour(feeder, bytes.clone()), drain(listener.accept().unwrap().0));
+    let finished = bridged("cat", Source::descriptor(source), Sink::descriptor(sink));
+    pour.join().unwrap().unwrap();
+    assert!(drain.join().unwrap() == bytes);
+    assert_eq!((finished.stdin.bytes, finished.stdout.bytes), (bytes.len() as u64, bytes.len() as u64));
+}
+
+#[test]
+fn bytes_go_through_files_and_a_copy_is_kept_of_every_kind_of_sink() {
+    let bytes = pattern(3 * MIB + 17);
+    let limit = OutputLimit::head_and_tail(1000, 1000);
+    let mut source = tempfile::tempfile().unwrap();
+    source.write_all(&bytes).unwrap();
+
+    let file = tempfile::tempfile().unwrap();
+    let (reader, pipe) = io::pipe().unwrap();
+    let (peer, socket) = UnixStream::pair().unwrap();
+    let (from_pipe, from_socket) = (drain(reader), drain(peer));
+    let (send, receive) = mpsc::channel();
+    let sinks = [
+        Sink::borrowed_descriptor(file.as_fd()),
+        Sink::descriptor(pipe),
+        Sink::descriptor(socket),
+        Sink::writer(Messages(send)),
+        Sink::discard(),
+    ];
+    for sink in sinks {
+        (&source).rewind().unwrap();
+        let streams = Streams {
+            stdin: Source::borrowed_descriptor(source.as_fd()),
+            stdout: Output::Tee(sink, limit),
+            stderr: Output::Capture(ALL),
+        };
+        let finished = with_process(&sh("cat"), streams, |process| {
+            assert!(matches!(process.drive(&soon()), Drive::Finished));
+            process.finish()
+        })
+        .unwrap();
+        assert_eq!(finished.stdout.bytes, bytes.len() as u64);
+        assert_eq!(finished.stdout_capture.total(), bytes.len() as u64);
+        assert_eq!(finished.stdout_capture.head(), &bytes[..1000]);
+        assert_eq!(finished.stdout_capture.tail(), &bytes[bytes.len() - 1000..]);
+    }
+    let mut written = Vec::new();
+    let mut file = file;
+    file.rewind().unwrap();
+    file.read_to_end(&mut written).unwrap();
+    assert!(written == bytes);
+    assert!(from_pipe.join().unwrap() == bytes);
+    assert!(from_socket.join().unwrap() == bytes);
+    assert!(receive.try_iter().collect::<Vec<_>>().concat() == bytes);
+}
+
+/// Passes on what is written to it, message by message.
+struct Messages(mpsc::Sender<Vec<u8>>);
+
+impl Write for Messages {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.send(bytes.to_vec());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Asks over a source that stays open and takes the answer from a sink that stays open, ten times.
+fn converse<'a>(
+    stdin: Source<'a>,
+    stdout: Sink<'a>,
+    mut ask: impl Write + Send + 'static,
+    answer: impl FnMut() -> Vec<u8> + Send + 'static,
+) {
+    let mut answer = answer;
+    let talk = thread::spawn(move || {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..10 {
+            let start = Instant::now();
+            ask.write_all(b"0123456789\n").unwrap();
+            let mut heard = Vec::new();
+            while heard.len() < 11 {
+                heard.extend(answer());
+            }
+            assert_eq!(heard, b"0123456789\n");
+            slowest = slowest.max(start.elapsed());
+        }
+        slowest
+    });
+    let finished = bridged("exec cat", stdin, stdout);
+    assert_eq!((finished.stdout.bytes, finished.status), (110, Some(ExitStatus::Code(0))));
+    let slowest = talk.join().unwrap();
+    assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+}
+
+#[test]
+fn eleven_bytes_are_answered_at_once_on_open_streams() {
+    let (source, ask) = io::pipe().unwrap();
+    let (mut reader, sink) = io::pipe().unwrap();
+    converse(Source::descriptor(source), Sink::descriptor(sink), ask, move || {
+        let mut bytes = [0; 64];
+        let count = reader.read(&mut bytes).unwrap();
+        bytes[..count].to_vec()
+    });
+
+    let (source, ask) = UnixStream::pair().unwrap();
+    let (mut reader, sink) = UnixStream::pair().unwrap();
+    converse(Source::descriptor(source), Sink::descriptor(sink), ask, move || {
+        let mut bytes = [0; 64];
+        let count = reader.read(&mut bytes).unwrap();
+        bytes[..count].to_vec()
+    });
+
+    let (source, ask) = io::pipe().unwrap();
+    let (send, receive) = mpsc::channel();
+    // A writer that buffers has to be flushed for it.
+    let writer = io::BufWriter::new(Messages(send));
+    converse(Source::reader(source), Sink::writer(writer), ask, move || receive.recv().unwrap());
+}
+
+#[test]
+fn a_process_that_does_not_read_is_no_error() {
+    let finished = bridged("exit 3", Source::bytes(pattern(MIB)), Sink::discard());
+    assert_eq!((finished.status, finished.stdin.end), (Some(ExitStatus::Code(3)), StreamEnd::ReaderGone));
+    let finished =
+        bridged("exec <&-; echo hello; sleep 0.05", Source::reader(io::repeat(b'x')), Sink::discard());
+    assert_eq!((finished.status, finished.stdin.end), (Some(ExitStatus::Code(0)), StreamEnd::ReaderGone));
+    assert_eq!(finished.stdout.bytes, 6);
+}
+
+#[test]
+fn the_end_of_a_source_is_the_end_of_stdin_and_no_source_is_none() {
+    let finished = bridged("wc -c", Source::bytes(""), Sink::discard());
+    assert_eq!((finished.stdin.bytes, finished.stdin.end), (0, StreamEnd::Eof));
+    let finished = bridged("wc -c", Source::reader(io::empty()), Sink::discard());
+    assert_eq!((finished.stdin.bytes, finished.stdin.end), (0, StreamEnd::Eof));
+    let (source, feeder) = io::pipe().unwrap();
+    drop(feeder);
+    let finished = bridged("wc -c", Source::descriptor(source), Sink::discard());
+    assert_eq!((finished.stdin.bytes, finished.stdin.end), (0, StreamEnd::Eof));
+    let finished = bridged("wc -c", Source::empty(), Sink::discard());
+    assert_eq!(finished.stdin.end, StreamEnd::Unused);
+}
+
+#[test]
+fn an_endless_source_ends_with_the_process() {
+    let finished = bridged("head -c 100000 | wc -c", Source::reader(io::repeat(b'x')), Sink::discard());
+    assert_eq!((finished.status, finished.stdin.end), (Some(ExitStatus::Code(0)), StreamEnd::ReaderGone));
+    let zero = File::open("/dev/zero").unwrap();
+    let finished = bridged("head -c 100000 | wc -c", Source::descriptor(zero), Sink::discard());
+    assert_eq!((finished.status, finished.stdin.end), (Some(ExitStatus::Code(0)), StreamEnd::ReaderGone));
+}
+
+#[test]
+fn a_reader_that_blocks_does_not_outlast_the_process() {
+    let (source, feeder) = io::pipe().unwrap();
+    let start = Instant::now();
+    let finished = bridged("exit 5", Source::reader(source), Sink::discard());
+    assert_eq!(finished.status, Some(ExitStatus::Code(5)));
+    assert!(start.elapsed() < Duration::from_secs(5));
+    drop(feeder);
+}
+
+/// Reads as scripted, then fails or panics.
+struct Broken(&'static [u8], bool);
+
+impl Read for Broken {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.0.is_empty() {
+            assert!(!self.1, "as planned");
+            return Err(io::Error::other("the cable is cut"));
+        }
+        self.0.read(buffer)
+    }
+}
+
+#[test]
+fn a_source_that_fails_is_said_once_and_never_looks_like_its_end() {
+    for panics in [false, true] {
+        let streams = Streams {
+            stdin: Source::reader(Broken(b"half", panics)),
+            stdout: Output::Capture(ALL),
+            stderr: Output::Capture(ALL),
+        };
+        with_process(&sh("cat; echo whole"), streams, |process| {
+            match process.drive(&soon()) {
+                Drive::SourceFailed(error) => assert_eq!(error.to_string().contains("cable"), !panics),
+                other => panic!("{other:?}"),
+            }
+            // The process waits for more; it was not told that this was all.
+            assert!(matches!(process.drive(&Until::after(Duration::from_millis(50))), Drive::Stopped(_)));
+            process.end(KILL_GRACE);
+            let finished = process.finish();
+            assert_eq!((finished.stdin.bytes, finished.stdin.end), (4, StreamEnd::Stopped));
+            assert_eq!(finished.stdout_capture, "half");
+        })
+        .unwrap();
+    }
+    match capture(&sh("cat"), Source::reader(Broken(b"half", false)), ALL, ALL, &soon()) {
+        Err(ProcessError::SourceFailed { finished, .. }) => assert_eq!(finished.stdin.bytes, 4),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Takes so many bytes, then fails.
+struct Full(usize);
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = bytes.len().min(self.0);
+        self.0 -= count;
+        // Zero is what `write_all` turns into an error.
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn check_broken(sink: Sink<'_>) {
+    with_process(&sh("echo one; sleep 0.02; yes; echo never"), streams(Source::empty(), sink), |process| {
+        match process.drive(&soon()) {
+            Drive::SinkFailed(OutputStream::Stdout, _) => {}
+            other => panic!("{other:?}"),
+        }
+        // Said once, and the stream is drained from here on.
+        assert!(matches!(process.drive(&Until::after(Duration::from_millis(20))), Drive::Stopped(_)));
+        process.end(KILL_GRACE);
+        assert_eq!(process.finish().stdout.end, StreamEnd::Stopped);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_sink_that_fails_is_said_once() {
+    check_broken(Sink::writer(Full(1000)));
+    check_broken(Sink::borrowed(&mut Full(0)));
+    let (reader, pipe) = io::pipe().unwrap();
+    drop(reader);
+    check_broken(Sink::descriptor(pipe));
+    let (peer, socket) = UnixStream::pair().unwrap();
+    drop(peer);
+    check_broken(Sink::descriptor(socket));
+    check_broken(Sink::descriptor(File::open("/dev/null").unwrap()));
+    if cfg!(target_os = "linux") {
+        check_broken(Sink::descriptor(File::create("/dev/full").unwrap()));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    File::create(directory.path().join("file")).unwrap();
+    // Open for reading only.
+    check_broken(Sink::descriptor(File::open(directory.path().join("file")).unwrap()));
+}
+
+/// Blocks in its first write until it is let go.
+struct Stuck(mpsc::Receiver<()>);
+
+impl Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.recv();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_writer_that_blocks_delays_neither_the_deadline_nor_the_end() {
+    let (let_go, stuck) = mpsc::channel();
+    let start = Instant::now();
+    let streams = streams(Source::empty(), Sink::writer(Stuck(stuck)));
+    let finished = with_process(&sh("echo stuck; yes fill the pipe"), streams, |process| {
+        assert!(matches!(process.drive(&Until::after(Duration::from_millis(200))), Drive::Stopped(_)));
+        process.end(KILL_GRACE);
+        process.finish()
+    })
+    .unwrap();
+    assert!(start.elapsed() < Duration::from_millis(200) + KILL_GRACE, "{:?}", start.elapsed());
+    assert_eq!((finished.stdout.bytes, finished.stdout.end), (0, StreamEnd::Stopped));
+    drop(let_go);
+}
+
+#[test]
+fn a_sink_that_is_full_holds_its_own_stream_back_and_no_other() {
+    let (_reader, full) = io::pipe().unwrap();
+    let streams = Streams {
+        stdin: Source::empty(),
+        stdout: Output::Bridge(Sink::descriptor(full)),
+        stderr: Output::Capture(ALL),
+    };
+    with_process(&sh("yes & head -c 1000000 /dev/zero >&2; wait"), streams, |process| {
+        assert!(matches!(process.drive(&Until::after(Duration::from_millis(300))), Drive::Stopped(_)));
+        process.end(KILL_GRACE);
+        assert_eq!(process.finish().stderr_capture.total(), 1_000_000);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_slow_sink_gets_everything_however_long_after_the_exit() {
+    // The drain's clock must not run while the sink holds the bytes back; somebody else holds the stream open as well.
+    let (mut reader, sink) = io::pipe().unwrap();
+    let slow = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(1300));
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).unwrap();
+        bytes.len()
+    });
+    let finished = bridged("sleep 3 & head -c 130000 /dev/zero", Source::empty(), Sink::descriptor(sink));
+    assert_eq!((finished.stdout.bytes, finished.stdout.end), (130_000, StreamEnd::LeftOpen));
+    assert_eq!(slow.join().unwrap(), 130_000);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_process_leaves_unread_stays_with_the_caller() {
+    let bytes = pattern(MIB / 2);
+    let (mut source, mut feeder) = io::pipe().unwrap();
+    rustix::pipe::fcntl_setpipe_size(&feeder, MIB).unwrap();
+    feeder.write_all(&bytes).unwrap();
+    drop(feeder);
+    let finished =
+        bridged("dd bs=3 count=1 2>&1", Source::borrowed_descriptor(source.as_fd()), Sink::discard());
+    let taken = usize::try_from(finished.stdin.bytes).unwrap();
+    // What the kernel's pipe on the way took, and the three that were read.
+    assert!(taken <= 64 * 1024 + 4096, "{taken}");
+    let mut rest = Vec::new();
+    source.read_to_end(&mut rest).unwrap();
+    assert!(rest == bytes[taken..]);
+
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&bytes).unwrap();
+    file.rewind().unwrap();
+    let finished =
+        bridged("dd bs=3 count=1 2>&1", Source::borrowed_descriptor(file.as_fd()), Sink::discard());
+    assert!(finished.stdin.bytes <= 64 * 1024 + 4096, "{}", finished.stdin.bytes);
+    assert_eq!(file.stream_position().unwrap(), finished.stdin.bytes);
+}
+
+#[test]
+fn the_flags_of_descriptors_stay_as_they_were() {
+    for flags in [OFlags::empty(), OFlags::NONBLOCK] {
+        let (source, mut feeder) = io::pipe().unwrap();
+        let (reader, sink) = io::pipe().unwrap();
+        let (socket, mut peer) = UnixStream::pair().unwrap();
+        let all: [OwnedFd; 3] = [source.into(), sink.into(), socket.into()];
+        for fd in &all {
+            fcntl_setfl(fd, fcntl_getfl(fd).unwrap() | flags).unwrap();
+        }
+        let before: Vec<_> = all.iter().map(|fd| fcntl_getfl(fd).unwrap()).collect();
+        feeder.write_all(b"hello").unwrap();
+        drop(feeder);
+        peer.write_all(b"hello").unwrap();
+        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        let [source, sink, socket] = &all;
+        let during = |process: &mut Process<'_>| {
+            let stopped = process.drive(&Until::after(Duration::from_millis(20)));
+            assert!(matches!(stopped, Drive::Stopped(Stop::DeadlinePassed)));
+            assert_eq!(all.iter().map(|fd| fcntl_getfl(fd).unwrap()).collect::<Vec<_>>(), before);
+            assert!(matches!(process.drive(&soon()), Drive::Finished));
+        };
+        for source in [source, socket] {
+            for sink in [sink, socket] {
+                let (source, sink) =
+                    (Source::borrowed_descriptor(source.as_fd()), Sink::borrowed_descriptor(sink.as_fd()));
+                with_process(&sh("cat; sleep 0.05"), streams(source, sink), during).unwrap();
+            }
+        }
+        assert_eq!(all.iter().map(|fd| fcntl_getfl(fd).unwrap()).collect::<Vec<_>>(), before);
+        drop(reader);
+    }
+}
+
+#[test]
+fn an_owned_sink_is_let_go_when_its_stream_ends() {
+    // The process closes its stdout and goes on; whoever reads the sink sees the end at that time, not later.
+    for threaded in [false, true] {
+        let (mut reader, sink) = io::pipe().unwrap();
+        let sink = if threaded { Sink::writer(sink) } else { Sink::descriptor(sink) };
+        with_process(
+            &sh("echo hello; exec >&-; exec sleep 1000"),
+            streams(Source::empty(), sink),
+            |process| {
+                let reading = thread::spawn(move || {
+                    let mut text = String::new();
+                    reader.read_to_string(&mut text).unwrap();
+                    text
+                });
+                while !reading.is_finished() {
+                    assert!(matches!(
+                        process.drive(&Until::after(Duration::from_millis(5))),
+                        Drive::Stopped(_)
+                    ));
+                }
+                assert_eq!(reading.join().unwrap(), "hello\n");
+                process.end(KILL_GRACE);
+            },
+        )
+        .unwrap();
+    }
+}
+
+#[test]
+fn a_process_that_fills_one_output_while_the_other_is_silent_does_not_hang() {
+    let finished = bridged("head -c 3000000 /dev/zero >&2; echo done", Source::empty(), Sink::discard());
+    assert_eq!((finished.stderr_capture.total(), finished.stdout.bytes), (3_000_000, 5));
+}
+
+#[test]
+fn two_outputs_may_lead_to_one_pipe() {
+    let (reader, sink) = io::pipe().unwrap();
+    let drain = drain(reader);
+    let streams = Streams {
+        stdin: Source::empty(),
+        stdout: Output::Bridge(Sink::borrowed_descriptor(sink.as_fd())),
+        stderr: Output::Tee(Sink::borrowed_descriptor(sink.as_fd()), OutputLimit::bytes(10)),
+    };
+    let finished = with_process(
+        &sh("head -c 1000000 /dev/zero & head -c 1000000 /dev/zero >&2; wait"),
+        streams,
+        |process| {
+            assert!(matches!(process.drive(&soon()), Drive::Finished));
+            process.finish()
+        },
+    )
+    .unwrap();
+    drop(sink);
+    assert_eq!((finished.stdout.bytes, finished.stderr.bytes), (1_000_000, 1_000_000));
+    assert_eq!(drain.join().unwrap().len(), 2_000_000);
+}

@@ -1,0 +1,129 @@
+//! What starting a process can be refused with, and that no text shows a secret.
+#![allow(
+    clippy::unwrap_used,
+    reason = "the functions of a test file are tests, and an unwrap is their assertion"
+)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rt_process::{ExitStatus, Finished, ProcessError, ProcessSpec, Program, capture};
+use rt_protocol::{OutputLimit, Secret, Source, Until};
+
+fn run(spec: &ProcessSpec) -> Result<Finished, ProcessError> {
+    let all = OutputLimit::UNLIMITED;
+    capture(spec, Source::empty(), all, all, &Until::after(Duration::from_secs(20)))
+}
+
+fn sh(script: &str) -> ProcessSpec {
+    ProcessSpec::new(&Program::find("sh").unwrap()).args(["-c", script])
+}
+
+/// A file with an execute permission. Started only after a pause, if need be: as long as another test's fork holds the
+/// file open for writing, the kernel refuses to execute it (ETXTBSY).
+fn script(directory: &Path, text: &str) -> PathBuf {
+    let path = directory.join("script");
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn run_file(path: &Path) -> Result<Finished, ProcessError> {
+    loop {
+        match run(&ProcessSpec::new(&Program::find(path).unwrap())) {
+            Err(ProcessError::Spawn { source, .. }) if source.raw_os_error() == Some(26) => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => return other,
+        }
+    }
+}
+
+#[test]
+fn a_missing_interpreter_and_a_foreign_format_are_not_executable() {
+    let directory = tempfile::tempdir().unwrap();
+    for text in ["#!/no/such/interpreter\n", "\u{1}\u{2}\u{3}", "echo no interpreter named\n"] {
+        let path = script(directory.path(), text);
+        match run_file(&path) {
+            Err(ProcessError::NotExecutable { path: named, source: Some(_) }) => assert_eq!(named, path),
+            other => panic!("{text:?}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_permission_that_is_lost_after_the_search_is_not_executable() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = script(directory.path(), "#!/bin/sh\n");
+    let spec = ProcessSpec::new(&Program::find(&path).unwrap());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(matches!(run(&spec), Err(ProcessError::NotExecutable { source: Some(_), .. })));
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(run(&spec), Err(ProcessError::NotFound { .. })));
+}
+
+#[test]
+fn too_long_a_command_is_an_error_of_its_own() {
+    let huge = "x".repeat(200 * 1024);
+    match run(&sh("true").arg(huge).arg("hunter2")) {
+        Err(error @ ProcessError::TooLong { arguments: 4, .. }) => {
+            assert!(!format!("{error} {error:?}").contains("hunter2"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_nul_is_refused_and_not_shown() {
+    match run(&sh("true").secret_arg(&Secret::new("hunter2\0"))) {
+        Err(error @ ProcessError::Spawn { .. }) => {
+            assert!(!format!("{error} {error:?}").contains("hunter2"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_entered_is_an_error_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("missing");
+    let file = script(directory.path(), "");
+    for path in [missing, file] {
+        match run(&sh("true").current_dir(&path)) {
+            Err(ProcessError::WorkingDirectory { path: named, .. }) => assert_eq!(named, path),
+            other => panic!("{other:?}"),
+        }
+    }
+    let there = run(&sh("pwd -P").current_dir(directory.path())).unwrap();
+    let real = directory.path().canonicalize().unwrap();
+    assert_eq!(there.stdout_capture.text().trim_end(), real.to_str().unwrap());
+}
+
+#[test]
+fn the_environment_is_ours_with_the_changes_in_their_order() {
+    let spec = sh("echo $A-$B-$C-${PATH:+path}").env("A", "1").env("B", "2").env_remove("B");
+    assert_eq!(run(&spec).unwrap().stdout_capture, "1---path\n");
+    let spec = sh("echo $A-$B").env("A", "1").env_clear().secret_env("B", Secret::new("2"));
+    assert_eq!(run(&spec).unwrap().stdout_capture, "-2\n");
+}
+
+#[test]
+fn secret_arguments_arrive_and_are_shown_nowhere() {
+    let spec = sh("printf %s \"$1\"").arg("sh").secret_arg(&Secret::new("hunter2"));
+    assert!(!format!("{spec} {spec:?}").contains("hunter2"));
+    assert_eq!(run(&spec).unwrap().stdout_capture, "hunter2");
+}
+
+#[test]
+fn it_leads_a_group_of_its_own_with_signals_as_they_should_be() {
+    let finished = run(&sh("echo $$; cut -d' ' -f5 /proc/$$/stat; kill -PIPE $$; echo survived")).unwrap();
+    let text = finished.stdout_capture.text().into_owned();
+    let pid = finished.pid.unwrap();
+    if cfg!(target_os = "linux") {
+        assert_eq!(text, format!("{pid}\n{pid}\n"));
+    }
+    // SIGPIPE, which is ignored here, is not ignored there.
+    assert_eq!(finished.status, Some(ExitStatus::Signal(13)));
+}

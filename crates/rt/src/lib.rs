@@ -1,0 +1,48 @@
+//! Run commands in containers and microVMs through one small contract, with the backends that you choose.
+//!
+//! The contract is [`rt_protocol`], re-exported here: a [`ContainerRuntime`] hands out [`Container`] handles, and a
+//! container runs commands. Which backends are compiled in is a matter of cargo features; which one runs is chosen by
+//! [`open`], or by building a backend's own runtime.
+//!
+//! ```
+//! use rt::prelude::*;
+//! use rt::{LaunchSpec, Until};
+//!
+//! # fn main() -> rt::Result<()> {
+//! // In a test; a program would say `rt::open(rt::Backend::Podman)?`.
+//! let runtime = rt_null::NullRuntime::new();
+//! runtime.launch(&LaunchSpec::builder("job-1", "alpine").command(["sleep", "inf"]).build()?, &Until::forever())?;
+//! let result = runtime.exec_in("job-1", ["echo", "hello"])?;
+//! assert!(result.ok());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! | feature | adds | default |
+//! | --- | --- | --- |
+//! | `podman` | [`Backend::Podman`] can be opened | yes |
+//! | `krun` | [`Backend::Krun`] can be opened; declared, the backend comes with a later version | no |
+//! | `null` | [`Backend::Null`] can be opened: a build with it can be told by its configuration to run nothing | no |
+//! | `gpu` | GPU detection; declared, comes with a later version | no |
+//! | `mock` | mocks of the traits; declared, comes with a later version | no |
+//! | `vendored-openssl` | handed on to `krun`'s SSH library | no |
+//!
+//! A feature adds a door and never changes what is behind another one.
+
+mod backend;
+mod detect;
+mod open;
+pub mod prelude;
+
+pub use backend::Backend;
+pub use detect::{Detection, detect};
+pub use open::open;
+
+pub use rt_protocol::*;
+
+#[cfg(feature = "null")]
+pub use rt_null as null;
+#[cfg(feature = "podman")]
+pub use rt_podman as podman;

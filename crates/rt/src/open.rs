@@ -1,0 +1,65 @@
+//! Opening a backend by name.
+
+use std::sync::Arc;
+
+use rt_protocol::{ContainerRuntime, Error, ErrorKind, Result};
+
+use crate::Backend;
+
+/// Opens a backend with its defaults. Asks it nothing beyond whether its program is there; [`detect`](crate::detect)
+/// says whether it works.
+///
+/// For other settings (another podman, other limits) build the backend's own runtime: it is the same type behind the
+/// `Arc`.
+///
+/// # Errors
+/// - [`CompiledOut`](ErrorKind::CompiledOut) for a backend that this build does not have; the hint names the feature.
+/// - [`BackendMissing`](ErrorKind::BackendMissing) and [`BackendNotExecutable`](ErrorKind::BackendNotExecutable) for
+///   podman.
+///
+/// ```
+/// use rt::{Backend, ErrorKind};
+///
+/// match rt::open(Backend::Null) {
+///     Ok(runtime) => assert!(runtime.id().as_str().starts_with("null")),
+///     Err(error) => assert_eq!(error.kind(), ErrorKind::CompiledOut),
+/// }
+/// ```
+pub fn open(backend: Backend) -> Result<Arc<dyn ContainerRuntime>> {
+    match backend {
+        #[cfg(feature = "podman")]
+        Backend::Podman => Ok(Arc::new(rt_podman::PodmanRuntime::new()?)),
+        #[cfg(feature = "null")]
+        Backend::Null => Ok(Arc::new(rt_null::NullRuntime::new())),
+        other => Err(compiled_out(other)),
+    }
+}
+
+/// The error for a backend that this build does not have.
+pub(crate) fn compiled_out(backend: Backend) -> Error {
+    let error = Error::new(ErrorKind::CompiledOut, "open", "").about(format!("backend `{backend}`"));
+    match backend {
+        Backend::Krun => error.with_hint("this version of rt has no krun backend yet"),
+        _ => error.with_hint(format!("build rt with its feature `{backend}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_that_is_not_compiled_in_names_its_feature() {
+        for backend in Backend::ALL {
+            match open(*backend) {
+                Ok(_) => assert!(backend.is_compiled_in()),
+                // A machine without podman.
+                Err(error) if error.kind() == ErrorKind::BackendMissing => assert_eq!(*backend, Backend::Podman),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::CompiledOut);
+                    assert!(error.to_string().contains(backend.as_str()), "{error}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The traits, for `use rt::prelude::*`. Types are named where they are used.
+
+pub use rt_protocol::{
+    Container, ContainerRuntime, ContainerRuntimeExt, EventStream, Image, LogStream, PortReservation,
+};

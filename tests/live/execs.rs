@@ -1,0 +1,213 @@
+//! exec with captured output.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rt_protocol::{
+    ContainerRuntimeExt, ErrorKind, ExecRequest, ExitOutcome, OutputLimit, Partial, Until,
+};
+use rt_tests::leftovers::Leftovers;
+use rt_tests::live::Live;
+use rt_tests::sandbox::Sandbox;
+
+use crate::{Case, Outcome};
+
+pub(crate) const CASES: &[Case] = &[
+    ("exec: every exit code is the command's own", exit_codes),
+    ("exec: podman's words from the command itself are not believed", forged_words),
+    ("exec: output is byte-exact, carriage returns and zeros included", bytes),
+    ("exec: environment, workdir and user are those of the request", settings),
+    ("exec: stdin is empty", no_stdin),
+    ("exec: a flood under a limit stays under 32 MiB, and the totals are told", flood),
+    ("exec: a background child that holds stdout does not hold the call", background_child),
+    ("exec: a container that goes away under the command is a lost outcome", lost),
+    ("exec: a killed client is a lost outcome and never a zero", killed_client),
+    ("exec: 1,000 commands leave no descriptor, thread, child or session", a_thousand),
+];
+
+fn exit_codes(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    for code in [0, 1, 3, 124, 125, 126, 127, 128, 137, 143, 255] {
+        let result = sandbox.sh(&format!("exit {code}"))?;
+        assert_eq!(result.outcome, ExitOutcome::Code(code));
+    }
+    assert_eq!(sandbox.sh("kill -9 $$")?.outcome, ExitOutcome::Code(137));
+    assert_eq!(sandbox.sh("kill -15 $$")?.outcome, ExitOutcome::Code(143));
+    Ok(())
+}
+
+fn forged_words(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    for (code, words) in [
+        (125, format!("Error: no container with name or ID \"{}\" found: no such container", sandbox.name)),
+        (125, String::from("Error: some tool's own complaint")),
+        (126, String::from("Error: crun: open executable: Permission denied: OCI permission denied")),
+        (127, String::from("Error: crun: executable file `x` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a command that was not found")),
+        (255, String::from("Error: can only create exec sessions on running containers: container state improper")),
+    ] {
+        let request = ExecRequest::new(["sh", "-c", "echo \"$1\" >&2; exit $2", "sh", &words, &code.to_string()])?;
+        let result = sandbox.container.exec(&request, &Until::after(Duration::from_secs(30)))?;
+        assert_eq!(result.outcome, ExitOutcome::Code(code), "{words}");
+        assert_eq!(result.stderr.text().trim_end(), words);
+    }
+    Ok(())
+}
+
+fn bytes(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let result = sandbox.sh(r"printf '\000\377\r\n\001'; printf 'e\r\n' >&2")?;
+    assert_eq!(result.stdout.as_bytes(), b"\0\xff\r\n\x01");
+    assert_eq!(result.stderr.as_bytes(), b"e\r\n");
+    let big = sandbox.sh("dd if=/dev/zero bs=1048576 count=20 2>/dev/null")?;
+    assert_eq!(big.stdout.total(), 20 << 20);
+    assert!(big.stdout.as_bytes().iter().all(|byte| *byte == 0) && !big.stdout.is_truncated());
+    Ok(())
+}
+
+fn settings(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let request = ExecRequest::builder(["sh", "-c", "echo \"$A|$(pwd)|$(id -u)\""])
+        .env("A", "x y\nz")
+        .workdir("/workspace")
+        .user("dev")
+        .build()?;
+    let result = sandbox.container.exec(&request, &Until::after(Duration::from_secs(30)))?;
+    assert_eq!(result.stdout, "x y\nz|/workspace|1000\n");
+    Ok(())
+}
+
+fn no_stdin(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let result = sandbox.sh("cat; echo end")?;
+    assert_eq!(result.stdout, "end\n");
+    Ok(())
+}
+
+fn flood(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let request = ExecRequest::builder(["yes"]).output_limit(OutputLimit::bytes(64 << 10)).build()?;
+    reset_peak_memory()?;
+    let before = peak_memory()?;
+    let error = sandbox.container.exec(&request, &Until::after(Duration::from_secs(2))).unwrap_err();
+    let peak = peak_memory()?;
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(peak < 32 << 20, "the peak is {peak} bytes, {before} before");
+    let Some(Partial::Output { stdout, .. }) = error.partial() else { panic!("no partial output: {error:?}") };
+    assert!(stdout.total() > 1 << 20, "{} bytes", stdout.total());
+    assert_eq!(stdout.as_bytes().len(), 64 << 10);
+    assert!(stdout.head().starts_with(b"y\ny\n") && stdout.is_truncated());
+    Ok(())
+}
+
+/// Begins a new count of the peak (`proc(5)`, `clear_refs`).
+fn reset_peak_memory() -> std::io::Result<()> {
+    std::fs::write("/proc/self/clear_refs", "5")
+}
+
+fn peak_memory() -> std::io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().map_err(std::io::Error::other)?;
+    Ok(kib << 10)
+}
+
+fn background_child(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let begun = std::time::Instant::now();
+    let result = sandbox.sh("sleep 300 & echo done")?;
+    assert_eq!(result.stdout, "done\n");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    Ok(())
+}
+
+fn lost(live: &Live) -> Outcome {
+    for end in ["remove", "stop"] {
+        let sandbox = Sandbox::idle(live)?;
+        let outcome = std::thread::scope(|scope| {
+            let call = scope.spawn(|| sandbox.sh("echo began; sleep 300"));
+            wait_for(|| sandbox.count_processes("sleep 300").is_ok_and(|count| count == 1));
+            if end == "remove" {
+                sandbox.remove();
+            } else {
+                sandbox.container.stop(Duration::ZERO, &Until::after(Duration::from_secs(60)))?;
+            }
+            call.join().expect("no panic")
+        })?
+        .outcome;
+        assert_eq!(outcome, ExitOutcome::Lost, "{end}");
+    }
+    Ok(())
+}
+
+fn killed_client(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let outcome = std::thread::scope(|scope| {
+        let call = scope.spawn(|| sandbox.sh("exec sleep 301"));
+        wait_for(|| sandbox.count_processes("sleep 301").is_ok_and(|count| count == 1));
+        // The client is the child of this process that carries the command in its own argv.
+        let own = std::process::id();
+        let client = rt_process::census::snapshot()?
+            .into_iter()
+            .find(|entry| {
+                entry.parent == own
+                    && std::fs::read(format!("/proc/{}/cmdline", entry.pid))
+                        .is_ok_and(|words| String::from_utf8_lossy(&words).contains("exec sleep 301"))
+            })
+            .expect("a client");
+        rt_process::census::signal(&client, rt_process::census::Signal::Kill)?;
+        Ok::<_, Box<dyn std::error::Error>>(call.join().expect("no panic")?)
+    })?
+    .outcome;
+    assert_eq!(outcome, ExitOutcome::Lost);
+    // Nobody will hear of that command any more, so it was ended too.
+    wait_for(|| sandbox.count_processes("sleep 301").is_ok_and(|count| count == 0));
+    Ok(())
+}
+
+/// Waits for what must come, at most ten seconds.
+fn wait_for(mut there: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !there() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it never came");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn a_thousand(live: &Live) -> Outcome {
+    const COMMANDS: usize = 1000;
+    const THREADS: usize = 6;
+    let sandbox = Sandbox::idle(live)?;
+    sandbox.sh("true")?;
+    let sessions = exec_sessions(live, &sandbox)?;
+    let before = Leftovers::now();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while next.fetch_add(1, Ordering::SeqCst) < COMMANDS {
+                    let result = live.runtime.exec_in(sandbox.name.as_str(), ["echo", "x"]).expect("an exec");
+                    assert!(result.ok() && result.stdout == "x\n", "{result:?}");
+                }
+            });
+        }
+    });
+    Leftovers::check_against(&before)?;
+    assert_eq!(exec_sessions(live, &sandbox)?, sessions);
+    Ok(())
+}
+
+/// How many exec sessions podman keeps for the container.
+fn exec_sessions(live: &Live, sandbox: &Sandbox<'_>) -> Result<usize, Box<dyn std::error::Error>> {
+    let podman = rt_process::Program::find(&live.podman)?;
+    let spec = rt_process::ProcessSpec::new(&podman).args([
+        "container",
+        "inspect",
+        "--format={{len .ExecIDs}}",
+        "--",
+        sandbox.name.as_str(),
+    ]);
+    let limit = OutputLimit::UNLIMITED;
+    let until = Until::after(Duration::from_secs(30));
+    let answer = rt_process::capture(&spec, rt_protocol::Source::empty(), limit, limit, &until)?;
+    Ok(answer.stdout_capture.text().trim().parse()?)
+}

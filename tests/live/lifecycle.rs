@@ -1,0 +1,222 @@
+//! From create to removal.
+
+use std::time::{Duration, Instant};
+
+use rt_protocol::{
+    ContainerFilter, ContainerName, ContainerRuntime, ContainerState, ErrorKind, ExitOutcome, ImageFilter, ImageRef, Mount,
+    NamePrefix, Network, PortPublish, Protocol, Until,
+};
+use rt_tests::live::Live;
+use rt_tests::sandbox::Sandbox;
+
+use crate::{Case, Outcome};
+
+pub(crate) const CASES: &[Case] = &[
+    ("lifecycle: create makes and does not start", create),
+    ("lifecycle: one inspect tells what was asked for", inspect),
+    ("lifecycle: start twice is no error", start_twice),
+    ("lifecycle: stop waits for the grace period, and zero is allowed", stop),
+    ("lifecycle: wait answers the exit code, before and after the end", wait),
+    ("lifecycle: wait answers when the container removes itself", wait_with_removal),
+    ("lifecycle: wait ends at its deadline and leaves the container alone", wait_deadline),
+    ("lifecycle: podman picks a port, and it is read back", port),
+    ("lifecycle: removal answers for each name, in order", removal),
+    ("lifecycle: sizes are exact bytes", sizes),
+    ("lifecycle: images are listed, described and removed", images),
+    ("lifecycle: reserved ports are distinct and free afterwards", ports),
+    ("lifecycle: the login command is an argv and runs nothing", login),
+    ("lifecycle: the probe finds this podman usable and leaves nothing", probe),
+];
+
+fn until() -> Until {
+    Until::after(Duration::from_secs(60))
+}
+
+fn create(live: &Live) -> Outcome {
+    let sandbox = Sandbox::create(&live.runtime, Sandbox::spec(live).command(["sleep", "777777"]))?;
+    assert_eq!(sandbox.container.state()?, Some(ContainerState::Created));
+    assert_eq!(sandbox.container.started_at()?, None);
+    sandbox.container.start(&until())?;
+    assert_eq!(sandbox.container.state()?, Some(ContainerState::Running));
+    assert!(sandbox.container.started_at()?.is_some());
+    Ok(())
+}
+
+fn inspect(live: &Live) -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let spec = Sandbox::spec(live)
+        .command(["sleep", "777777"])
+        .label("purpose", "a test = one")
+        .mount(Mount::read_only(directory.path(), "/data, with \"odd\" name")?);
+    let sandbox = Sandbox::launch(&live.runtime, spec)?;
+    let info = sandbox.container.inspect()?.ok_or("absent")?;
+    assert_eq!(info.name, sandbox.name);
+    assert_eq!(info.id.len(), 64);
+    assert_eq!(info.labels.get("purpose").map(String::as_str), Some("a test = one"));
+    assert_eq!(info.image_name.as_deref(), Some(live.image.as_str()));
+    let mount = info.mounts.iter().find(|mount| mount.source.as_deref() == Some(directory.path())).ok_or("no mount")?;
+    assert_eq!(mount.destination.to_str(), Some("/data, with \"odd\" name"));
+    let image = sandbox.container.image()?.ok_or("no image")?;
+    assert_eq!(image.id()?, live.image_handle(&live.image).id()?);
+    Ok(())
+}
+
+fn start_twice(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    sandbox.container.start(&until())?;
+    assert!(sandbox.container.running()?);
+    Ok(())
+}
+
+fn stop(live: &Live) -> Outcome {
+    // `sleep` as process 1 ignores TERM.
+    let sandbox = Sandbox::idle(live)?;
+    let begun = Instant::now();
+    sandbox.container.stop(Duration::from_millis(1500), &until())?;
+    assert!(begun.elapsed() >= Duration::from_secs(2), "rounded up: {:?}", begun.elapsed());
+    assert_eq!(sandbox.container.state()?, Some(ContainerState::Exited));
+    sandbox.container.stop(Duration::ZERO, &until())?;
+    sandbox.container.start(&until())?;
+    sandbox.container.stop(Duration::ZERO, &until())?;
+    assert!(!sandbox.container.running()?);
+    // A caller who gives up does not leave it half stopped.
+    sandbox.container.start(&until())?;
+    let error = sandbox.container.stop(Duration::from_secs(2), &Until::after(Duration::from_millis(300))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    let begun = Instant::now();
+    while sandbox.container.state()? != Some(ContainerState::Exited) {
+        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", sandbox.container.state()?);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+fn wait(live: &Live) -> Outcome {
+    let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", "sleep 1; exit 7"]))?;
+    assert_eq!(sandbox.container.wait(&until())?, ExitOutcome::Code(7));
+    assert_eq!(sandbox.container.wait(&until())?, ExitOutcome::Code(7));
+    assert_eq!(sandbox.container.inspect()?.and_then(|info| info.exit_code), Some(7));
+    Ok(())
+}
+
+fn wait_with_removal(live: &Live) -> Outcome {
+    for code in [0, 5] {
+        let script = format!("sleep 1; exit {code}");
+        let spec = Sandbox::spec(live).command(["sh", "-c", &script]).extra_args(["--rm"]);
+        let sandbox = Sandbox::launch(&live.runtime, spec)?;
+        assert_eq!(sandbox.container.wait(&until())?, ExitOutcome::Code(code));
+    }
+    Ok(())
+}
+
+fn wait_deadline(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let error = sandbox.container.wait(&Until::after(Duration::from_millis(500))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    assert!(sandbox.container.running()?);
+    Ok(())
+}
+
+fn port(live: &Live) -> Outcome {
+    let spec = rt_protocol::LaunchSpec::builder(Sandbox::fresh_name(), live.image.as_str())
+        .command(["sleep", "777777"])
+        .port(PortPublish::any_port_on_loopback(2222));
+    let sandbox = Sandbox::launch(&live.runtime, spec)?;
+    let ports = sandbox.container.ports()?.ok_or("absent")?;
+    assert_eq!(ports.len(), 1, "{ports:?}");
+    assert_eq!((ports[0].container_port, ports[0].protocol), (2222, Protocol::Tcp));
+    assert_eq!(ports[0].host_ip, Some([127, 0, 0, 1].into()));
+    assert!(ports[0].host_port > 0);
+    let listed = live.runtime.list(&ContainerFilter::all())?;
+    let listed = listed.iter().find(|info| info.name == sandbox.name).ok_or("not listed")?;
+    assert_eq!(listed.ports, ports);
+    Ok(())
+}
+
+fn removal(live: &Live) -> Outcome {
+    let first = Sandbox::idle(live)?;
+    let second = Sandbox::create(&live.runtime, Sandbox::spec(live))?;
+    let absent = ContainerName::new("rtt-absent")?;
+    let names = [first.name.clone(), absent.clone(), second.name.clone(), absent];
+    let results = live.runtime.force_remove(&names, &until());
+    assert_eq!(results.iter().map(|result| &result.name).collect::<Vec<_>>(), names.iter().collect::<Vec<_>>());
+    assert!(results.iter().all(|result| result.removed && result.error.is_none()), "{results:?}");
+    assert_eq!((first.container.state()?, second.container.state()?), (None, None));
+    assert!(live.runtime.force_remove(&[], &until()).is_empty());
+    Ok(())
+}
+
+fn sizes(live: &Live) -> Outcome {
+    let family = Sandbox::fresh_name();
+    let spec = rt_protocol::LaunchSpec::builder(format!("{family}-a"), live.image.as_str())
+        .network(Network::None)
+        .command(["sleep", "777777"]);
+    let sandbox = Sandbox::launch(&live.runtime, spec)?;
+    let before = sandbox.container.rw_size()?.ok_or("absent")?;
+    sandbox.sh("dd if=/dev/zero of=/var/file bs=1000 count=1234 2>/dev/null")?;
+    let after = sandbox.container.rw_size()?.ok_or("absent")?;
+    assert_eq!(after - before, 1_234_000);
+    let sizes = live.runtime.rw_sizes(&NamePrefix::new(&family)?)?;
+    assert_eq!(sizes.get(&sandbox.name), Some(&after));
+    assert_eq!(live.runtime.container(&ContainerName::new("rtt-absent")?).rw_size()?, None);
+    Ok(())
+}
+
+fn images(live: &Live) -> Outcome {
+    let image = live.image_handle(&live.image);
+    assert!(image.exists()?);
+    assert_eq!(image.labels()?.ok_or("absent")?.get("made-by").map(String::as_str), Some("rt-tests"));
+    assert!(image.history()?.is_some_and(|layers| !layers.is_empty()));
+    let listed = live.runtime.images(&ImageFilter::all())?;
+    let found = listed.iter().find(|image| image.repository() == Some("localhost/rt-test") && image.tag() == Some("full"));
+    let found = found.ok_or("not listed")?;
+    assert!(found.size().is_some_and(|size| size > 100_000) && found.created().is_some());
+    assert_eq!(image.id()?.as_deref(), Some(found.reference().as_str()));
+    let absent = live.image_handle(&ImageRef::new("localhost/rt-absent")?);
+    assert_eq!((absent.exists()?, absent.id()?, absent.history()?), (false, None, None));
+    let _user = Sandbox::idle(live)?;
+    match found.remove()? {
+        rt_protocol::ImageRemoval::Refused(reason) => assert!(reason.contains("in use"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(image.exists()?);
+    Ok(())
+}
+
+fn ports(live: &Live) -> Outcome {
+    for host in ["127.0.0.1", "::1"] {
+        let mut held = Vec::new();
+        for _ in 0..50 {
+            held.push(live.runtime.reserve_port(host.parse()?)?);
+        }
+        let mut numbers: Vec<_> = held.iter().map(|port| port.port()).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), 50);
+        let address = held[0].address();
+        assert!(std::net::TcpStream::connect(address).is_err(), "bound and not listening");
+        held[0].close()?;
+        held[0].close()?;
+        std::net::TcpListener::bind(address)?;
+    }
+    Ok(())
+}
+
+fn login(live: &Live) -> Outcome {
+    let absent = live.runtime.container(&ContainerName::new("rtt-absent")?);
+    let words = absent.login_command(None)?;
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    assert!(words[0].starts_with('/') && words[0].ends_with("podman"), "{words:?}");
+    assert_eq!(words[1..], ["exec", "-it", "--", "rtt-absent", "tmux", "new-session", "-A", "-s", "main"]);
+    Ok(())
+}
+
+fn probe(live: &Live) -> Outcome {
+    let before = live.runtime.list(&ContainerFilter::all())?.len();
+    live.runtime.probe(&until())?;
+    assert_eq!(live.runtime.list(&ContainerFilter::all())?.len(), before);
+    let found = rt::detect(&until());
+    let podman = found.iter().find(|found| found.backend == rt::Backend::Podman).ok_or("not tried")?;
+    assert!(podman.is_usable(), "{podman}");
+    Ok(())
+}

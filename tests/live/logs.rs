@@ -1,0 +1,164 @@
+//! Logs and readiness.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use rt_protocol::{ErrorKind, LogOptions, OutputStream, Pull, Readiness, Until};
+use rt_tests::live::Live;
+use rt_tests::sandbox::Sandbox;
+
+use crate::{Case, Outcome};
+
+pub(crate) const CASES: &[Case] = &[
+    ("logs: both streams, tagged, the unterminated last line included", both_streams),
+    ("logs: tail, timestamps and a bound for lines", options),
+    ("logs: a follower gets lines as they are written, and ends with the container", follow),
+    ("logs: a flood on both streams loses nothing", flood),
+    ("logs: a line that looks like podman's own error is a line", looks_like_an_error),
+    ("logs: closing ends the reader, twice is fine", close),
+    ("readiness: the sign is seen, and only whole lines are offered", ready),
+    ("readiness: a deadline and an ended log are two answers", not_ready),
+    ("readiness: a panic of the callback leaves nothing behind", panics),
+];
+
+fn until() -> Until {
+    Until::after(Duration::from_secs(60))
+}
+
+fn lines(sandbox: &Sandbox<'_>, options: &LogOptions) -> rt_protocol::Result<Vec<rt_protocol::LogLine>> {
+    let mut log = sandbox.container.logs(options)?;
+    let mut lines = Vec::new();
+    while let Pull::Item(line) = log.pull(&until())? {
+        lines.push(line);
+    }
+    Ok(lines)
+}
+
+fn ended<'a>(live: &'a Live, script: &str) -> rt_protocol::Result<Sandbox<'a>> {
+    let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", script]))?;
+    sandbox.container.wait(&until())?;
+    Ok(sandbox)
+}
+
+fn both_streams(live: &Live) -> Outcome {
+    let sandbox = ended(live, r"echo out1; echo err1 >&2; printf 'bad \377 byte\n'; printf last")?;
+    let found = lines(&sandbox, &LogOptions::new())?;
+    let of = |stream| found.iter().filter(move |line| line.stream == stream).map(|line| line.text().into_owned());
+    assert_eq!(of(OutputStream::Stdout).collect::<Vec<_>>(), ["out1", "bad \u{fffd} byte", "last"]);
+    assert_eq!(of(OutputStream::Stderr).collect::<Vec<_>>(), ["err1"]);
+    Ok(())
+}
+
+fn options(live: &Live) -> Outcome {
+    let sandbox = ended(live, "for i in 1 2 3 4 5; do echo line$i; done; head -c 100000 /dev/zero | tr '\\0' x; echo")?;
+    let bounded = lines(&sandbox, &LogOptions::new().max_line_bytes(1000))?;
+    assert_eq!(bounded.len(), 6, "{bounded:?}");
+    assert_eq!((bounded[5].bytes.len(), bounded[5].omitted), (1000, 99_000));
+    let short = ended(live, "echo a; echo b >&2; echo c")?;
+    let mut tail: Vec<_> =
+        lines(&short, &LogOptions::new().tail(2))?.iter().map(|line| line.text().into_owned()).collect();
+    tail.sort();
+    assert_eq!(tail, ["b", "c"]);
+    assert!(lines(&short, &LogOptions::new().tail(0))?.is_empty());
+    let timed = lines(&sandbox, &LogOptions::new().timestamps())?;
+    assert_eq!(timed[0].text(), "line1");
+    assert!(timed[0].timestamp.is_some_and(|time| time < SystemTime::now()));
+    assert!(lines(&sandbox, &LogOptions::new().since(SystemTime::now() + Duration::from_secs(60)))?.is_empty());
+    Ok(())
+}
+
+fn follow(live: &Live) -> Outcome {
+    let script = "echo first; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo second; echo third >&2";
+    let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", script]))?;
+    let mut log = sandbox.container.logs(&LogOptions::new().follow())?;
+    let Pull::Item(first) = log.pull(&until())? else { panic!("no line") };
+    assert_eq!(first.text(), "first");
+    assert_eq!(log.pull(&Until::after(Duration::from_millis(300)))?, Pull::Idle);
+    sandbox.sh("touch /tmp/go")?;
+    let mut rest = Vec::new();
+    while let Pull::Item(line) = log.pull(&until())? {
+        rest.push(line.text().into_owned());
+    }
+    rest.sort();
+    assert_eq!(rest, ["second", "third"]);
+    assert_eq!(log.pull(&until())?, Pull::End);
+    Ok(())
+}
+
+fn flood(live: &Live) -> Outcome {
+    let sandbox = ended(live, "seq 1 20000 & seq 1 20000 >&2; wait")?;
+    let found = lines(&sandbox, &LogOptions::new())?;
+    for stream in [OutputStream::Stdout, OutputStream::Stderr] {
+        let numbers: Vec<u32> = found
+            .iter()
+            .filter(|line| line.stream == stream)
+            .map(|line| line.text().parse())
+            .collect::<Result<_, _>>()?;
+        assert!(numbers.iter().copied().eq(1..=20_000), "{stream:?}: {} lines", numbers.len());
+    }
+    Ok(())
+}
+
+fn looks_like_an_error(live: &Live) -> Outcome {
+    let sandbox = ended(live, "echo 'Error: no such container' >&2; echo 'Error: last' >&2")?;
+    let found = lines(&sandbox, &LogOptions::new())?;
+    let texts: Vec<_> = found.iter().map(|line| line.text()).collect();
+    assert_eq!(texts, ["Error: no such container", "Error: last"]);
+    Ok(())
+}
+
+fn close(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let mut log = sandbox.container.logs(&LogOptions::new().follow())?;
+    log.close()?;
+    log.close()?;
+    assert_eq!(log.pull(&until())?, Pull::End);
+    drop(sandbox.container.logs(&LogOptions::new().follow())?);
+    Ok(())
+}
+
+fn ready(live: &Live) -> Outcome {
+    let script = "printf '>> init '; sleep 0.3; echo complete; echo more; sleep 1000";
+    let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", script]))?;
+    let mut echo = Vec::new();
+    let mut offered = Vec::new();
+    let mut sign = |line: &str| {
+        offered.push(line.to_owned());
+        line == ">> init complete"
+    };
+    let readiness = sandbox.container.stream_initial_logs(&mut sign, &mut echo, &until())?;
+    assert_eq!(readiness, Readiness::Ready(">> init complete".into()));
+    assert_eq!(offered, [">> init complete"]);
+    assert_eq!(echo, b">> init complete\n");
+    Ok(())
+}
+
+fn not_ready(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let begun = Instant::now();
+    let short = Until::after(Duration::from_millis(700));
+    let readiness = sandbox.container.stream_initial_logs(&mut |_| false, &mut std::io::sink(), &short)?;
+    assert_eq!(readiness, Readiness::TimedOut);
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    let sandbox = ended(live, "echo a; echo b")?;
+    let mut seen = Vec::new();
+    let mut never = |line: &str| {
+        seen.push(line.to_owned());
+        false
+    };
+    let readiness = sandbox.container.stream_initial_logs(&mut never, &mut std::io::sink(), &until())?;
+    assert_eq!(readiness, Readiness::Ended);
+    assert_eq!(seen, ["a", "b"]);
+    let absent = rt_protocol::ContainerRuntime::container(&live.runtime, &rt_protocol::ContainerName::new("rtt-absent")?);
+    let error = absent.stream_initial_logs(&mut |_| false, &mut std::io::sink(), &until()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSuchContainer, "{error}");
+    Ok(())
+}
+
+fn panics(live: &Live) -> Outcome {
+    let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", "echo a; sleep 1000"]))?;
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        sandbox.container.stream_initial_logs(&mut |_| panic!("a callback's own"), &mut std::io::sink(), &until())
+    }));
+    assert!(caught.is_err());
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! The live suite: real podman, one case at a time, and after each case a count of what it left behind.
+
+mod copying;
+mod errors;
+mod execs;
+mod lifecycle;
+mod logs;
+mod misuse;
+mod quickstart;
+mod secrets;
+mod streams;
+mod timeouts;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use rt_tests::leftovers::Leftovers;
+use rt_tests::live::Live;
+
+/// One case: its name is the fact that it shows.
+type Case = (&'static str, fn(&Live) -> Outcome);
+
+/// What a case answers: any failed step, or a broken expectation by panic.
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // What one case leaves behind must not be counted against another.
+    arguments.test_threads = Some(1);
+    let live = if arguments.list { None } else { Some(Live::from_environment()) };
+    if let Some(Err(missing)) = &live
+        && missing.demanded
+    {
+        eprintln!("the live suite is demanded and cannot run: {}", missing.reason);
+        return ExitCode::FAILURE;
+    }
+    let live = live.map(|live| live.map(Arc::new).map_err(|missing| missing.reason));
+    let trials = cases().map(|(name, case)| trial(name, case, live.clone())).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn cases() -> impl Iterator<Item = Case> {
+    [
+        execs::CASES,
+        timeouts::CASES,
+        streams::CASES,
+        errors::CASES,
+        misuse::CASES,
+        secrets::CASES,
+        lifecycle::CASES,
+        logs::CASES,
+        copying::CASES,
+        quickstart::CASES,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+}
+
+fn trial(name: &'static str, case: fn(&Live) -> Outcome, live: Option<Result<Arc<Live>, String>>) -> Trial {
+    Trial::ignorable_test(name, move || {
+        let live = match live {
+            None => return Ok(Completion::Completed),
+            Some(Err(reason)) => return Ok(Completion::ignored_with(reason)),
+            Some(Ok(live)) => live,
+        };
+        let before = Leftovers::now();
+        case(&live).map_err(|error| Failed::from(error.to_string()))?;
+        Leftovers::check_against(&before)?;
+        Ok(Completion::Completed)
+    })
+}

@@ -1,0 +1,206 @@
+//! A deadline or a cancel ends the command, wherever it went.
+
+use std::time::{Duration, Instant};
+
+use rt_podman::KillSide;
+use rt_protocol::{
+    CancelToken, ContainerRuntime, Error, ErrorKind, ExecRequest, Fate, LaunchSpec, Network, Partial, Until,
+};
+use rt_tests::live::Live;
+use rt_tests::sandbox::Sandbox;
+
+use crate::{Case, Outcome};
+
+pub(crate) const CASES: &[Case] = &[
+    ("timeout: a child in the background is gone", background_child),
+    ("timeout: a double fork is gone", double_fork),
+    ("timeout: a child that ignores TERM is gone", ignores_term),
+    ("timeout: a child behind env -i is gone", empty_environment),
+    ("timeout: a double fork behind env -i is gone", double_fork_with_empty_environment),
+    ("timeout: a session of its own does not hide a child", own_session),
+    ("timeout: what hides every sign is named as unknown", hidden),
+    ("timeout: a command in an image without a shell is gone", no_shell),
+    ("timeout: without a look from the host, a second exec ends it", from_inside),
+    ("timeout: from inside an image without a shell the answer is unknown", from_inside_without_shell),
+    ("timeout: a passed deadline starts nothing", passed_deadline),
+    ("timeout: a cancel from another thread ends the command", cancel),
+    ("timeout: the partial output is handed over", partial_output),
+    ("timeout: other commands in the same container go on", neighbours),
+    ("timeout: a deadline in the middle of podman's own start is told truly", early_deadline),
+];
+
+/// The bound of the contract: the deadline, two seconds of grace, and one for everything else.
+const DEADLINE: Duration = Duration::from_secs(1);
+const BOUND: Duration = Duration::from_secs(4);
+
+/// Runs `script` against a deadline of one second; the error, and that it came within the bound.
+fn time_out(sandbox: &Sandbox<'_>, script: &str) -> Error {
+    let request = ExecRequest::new(["sh", "-c", script]).expect("a request");
+    let begun = Instant::now();
+    let error = sandbox.container.exec(&request, &Until::after(DEADLINE)).expect_err("a timeout");
+    let took = begun.elapsed();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    assert!(took >= DEADLINE && took < BOUND, "it took {took:?}: {error:?}");
+    error
+}
+
+fn check_gone(live: &Live, script: &str) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let error = time_out(&sandbox, script);
+    let report = error.kill_report().expect("a report");
+    assert_eq!(report.fate, Fate::Gone, "{report:?}");
+    assert!(report.killed >= 1 && report.survivors.is_empty(), "{report:?}");
+    assert_eq!(sandbox.count_processes("sleep 100[0-9]")?, 0);
+    Ok(())
+}
+
+fn background_child(live: &Live) -> Outcome {
+    check_gone(live, "sleep 1000 & exec sleep 1001")
+}
+
+fn double_fork(live: &Live) -> Outcome {
+    check_gone(live, "(sleep 1000 &) ; exec sleep 1001")
+}
+
+fn ignores_term(live: &Live) -> Outcome {
+    check_gone(live, "sh -c \"trap '' TERM; while :; do sleep 1000; done\" & exec sleep 1001")
+}
+
+fn empty_environment(live: &Live) -> Outcome {
+    check_gone(live, "env -i sleep 1000 & exec sleep 1001")
+}
+
+fn double_fork_with_empty_environment(live: &Live) -> Outcome {
+    check_gone(live, "(env -i sleep 1000 &) ; exec sleep 1001")
+}
+
+fn own_session(live: &Live) -> Outcome {
+    check_gone(live, "(setsid sleep 1000 &) ; setsid env -i sleep 1002 & exec sleep 1001")
+}
+
+fn hidden(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let error = time_out(&sandbox, "(setsid env -i sleep 1000 &) ; exec sleep 1001");
+    let report = error.kill_report().expect("a report");
+    // Caught on its way, or named: never passed over in silence.
+    match &report.fate {
+        Fate::Unknown(why) => assert!(why.contains("sleep"), "{why}"),
+        Fate::Gone => assert_eq!(sandbox.count_processes("sleep 1000")?, 0),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(sandbox.count_processes("sleep 1001")?, 0);
+    Ok(())
+}
+
+fn no_shell(live: &Live) -> Outcome {
+    let spec = LaunchSpec::builder(Sandbox::fresh_name(), live.bare_image.as_str())
+        .network(Network::None)
+        .command(["/bin/sleep", "777777"]);
+    let sandbox = Sandbox::launch(&live.runtime, spec)?;
+    let request = ExecRequest::new(["/bin/sleep", "1000"])?;
+    let error = sandbox.container.exec(&request, &Until::after(DEADLINE)).unwrap_err();
+    let report = error.kill_report().expect("a report");
+    assert_eq!((&report.fate, report.killed), (&Fate::Gone, 1), "{report:?}");
+    Ok(())
+}
+
+fn from_inside(live: &Live) -> Outcome {
+    let runtime = live.builder().kill_side(KillSide::Container).build()?;
+    for script in ["sleep 1000 & exec sleep 1001", "(sleep 1000 &) ; exec sleep 1001", "env -i sleep 1000 & exec sleep 1001"]
+    {
+        let sandbox = Sandbox::launch(&runtime, Sandbox::spec(live).command(["sleep", "777777"]))?;
+        let error = time_out(&sandbox, script);
+        let report = error.kill_report().expect("a report");
+        assert_eq!(report.fate, Fate::Gone, "{script}: {report:?}");
+        assert_eq!(sandbox.count_processes("sleep 100[0-9]")?, 0, "{script}");
+    }
+    Ok(())
+}
+
+fn from_inside_without_shell(live: &Live) -> Outcome {
+    let runtime = live.builder().kill_side(KillSide::Container).build()?;
+    let spec = LaunchSpec::builder(Sandbox::fresh_name(), live.bare_image.as_str())
+        .network(Network::None)
+        .command(["/bin/sleep", "777777"]);
+    let sandbox = Sandbox::launch(&runtime, spec)?;
+    let request = ExecRequest::new(["/bin/sleep", "1000"])?;
+    let error = sandbox.container.exec(&request, &Until::after(DEADLINE)).unwrap_err();
+    assert!(matches!(error.kill_report().map(|report| &report.fate), Some(Fate::Unknown(_))), "{error:?}");
+    Ok(())
+}
+
+fn passed_deadline(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let request = ExecRequest::new(["touch", "/tmp/ran"])?;
+    let error = sandbox.container.exec(&request, &Until::after(Duration::ZERO)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(error.never_started(), "{error:?}");
+    assert!(!sandbox.sh("test -e /tmp/ran")?.ok());
+    Ok(())
+}
+
+fn cancel(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let token = CancelToken::new();
+    let error = std::thread::scope(|scope| {
+        let call = scope.spawn(|| {
+            let request = ExecRequest::new(["sleep", "1000"]).expect("a request");
+            sandbox.container.exec(&request, &Until::cancelled(&token)).expect_err("a cancel")
+        });
+        while sandbox.count_processes("sleep 1000").expect("a count") == 0 {}
+        token.cancel();
+        call.join().expect("no panic")
+    });
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert_eq!(error.kill_report().map(|report| &report.fate), Some(&Fate::Gone));
+    Ok(())
+}
+
+fn partial_output(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let error = time_out(&sandbox, "echo out; echo err >&2; trap 'echo bye; exit' TERM; sleep 1000 & wait");
+    let Some(Partial::Output { stdout, stderr }) = error.partial() else { panic!("{error:?}") };
+    assert!(stdout.text().starts_with("out\n"), "{stdout:?}");
+    assert_eq!(*stderr, "err\n");
+    // What it says on its way out arrives too.
+    assert!(stdout.text().contains("bye"), "{stdout:?}");
+    Ok(())
+}
+
+fn neighbours(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    std::thread::scope(|scope| {
+        let neighbour = scope.spawn(|| sandbox.sh("sleep 4; echo fine"));
+        while sandbox.count_processes("sleep 4;").expect("a count") == 0 {}
+        let error = time_out(&sandbox, "sleep 1000 & exec sleep 1001");
+        assert_eq!(error.kill_report().map(|report| &report.fate), Some(&Fate::Gone), "{error:?}");
+        let result = neighbour.join().expect("no panic")?;
+        assert_eq!(result.stdout, "fine\n");
+        Ok(())
+    })
+}
+
+fn early_deadline(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    sandbox.sh("true")?;
+    // Somewhere between podman's start and the command's; each must be told truly, wherever it falls.
+    for milliseconds in (5..160).step_by(10) {
+        let file = format!("/tmp/ran-{milliseconds}");
+        let request = ExecRequest::new(["sh", "-c", "touch $0; sleep 1000", &file])?;
+        let error = sandbox
+            .container
+            .exec(&request, &Until::after(Duration::from_millis(milliseconds)))
+            .expect_err("a timeout");
+        let report = error.kill_report().expect("a report");
+        let ran = sandbox.sh(&format!("test -e {file}"))?.ok();
+        match &report.fate {
+            Fate::NeverStarted => assert!(!ran, "after {milliseconds} ms it ran: {report:?}"),
+            Fate::Gone => {}
+            other => panic!("after {milliseconds} ms: {other:?}"),
+        }
+        assert_eq!(sandbox.count_processes("sleep 1000")?, 0, "after {milliseconds} ms: {report:?}");
+    }
+    let left = live.runtime.container(&sandbox.name).running()?;
+    assert!(left);
+    Ok(())
+}

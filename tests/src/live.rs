@@ -1,0 +1,101 @@
+//! The live environment: an isolated podman, or the reason why there is none.
+
+use std::io::{self, Cursor};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rt_podman::{PodmanRuntime, PodmanRuntimeBuilder};
+use rt_protocol::{Image, ImageRef, Result, Until};
+
+use crate::busybox_image;
+
+/// An isolated podman that `cargo xtask` has made and proved.
+#[derive(Debug)]
+pub struct Live {
+    /// The podman; its store is chosen by variables that every process of the test inherits.
+    pub podman: PathBuf,
+    /// A static BusyBox of the host.
+    pub busybox: PathBuf,
+    /// A runtime over that podman.
+    pub runtime: PodmanRuntime,
+    /// An image with BusyBox, its links and a user `dev`.
+    pub image: ImageRef,
+    /// An image with one program and no shell: `/bin/sleep`.
+    pub bare_image: ImageRef,
+}
+
+/// Why the live tests cannot run.
+#[derive(Debug)]
+pub struct Unavailable {
+    /// In words.
+    pub reason: String,
+    /// Whether somebody demands them all the same.
+    pub demanded: bool,
+}
+
+impl Live {
+    /// Reads the environment and imports the images.
+    ///
+    /// # Errors
+    /// Why there is no podman to test on.
+    pub fn from_environment() -> std::result::Result<Self, Unavailable> {
+        let demanded = std::env::var("RT_LIVE").is_ok_and(|word| word == "demand");
+        let unavailable = |reason: String| Unavailable { reason, demanded };
+        if let Ok(reason) = std::env::var("RT_LIVE_UNAVAILABLE") {
+            return Err(unavailable(reason));
+        }
+        let path = |name: &str| {
+            std::env::var_os(name).map(PathBuf::from).ok_or_else(|| {
+                unavailable(String::from("no isolated podman; run `cargo xtask test`, which makes one"))
+            })
+        };
+        let (podman, busybox) = (path("RT_LIVE_PODMAN")?, path("RT_LIVE_BUSYBOX")?);
+        let make = || -> Result<Self> {
+            let live = Self {
+                runtime: PodmanRuntime::builder().binary(&podman).build()?,
+                podman,
+                busybox,
+                image: ImageRef::new("localhost/rt-test:full")?,
+                bare_image: ImageRef::new("localhost/rt-test:bare")?,
+            };
+            let full = busybox_image::archive(&live.busybox).map_err(archive_error)?;
+            live.import(full, &live.image)?;
+            let bare = bare_archive(&live.busybox).map_err(archive_error)?;
+            live.import(bare, &live.bare_image)?;
+            Ok(live)
+        };
+        make().map_err(|error| unavailable(error.to_string()))
+    }
+
+    /// Another runtime over the same podman.
+    pub fn builder(&self) -> PodmanRuntimeBuilder {
+        PodmanRuntime::builder().binary(&self.podman)
+    }
+
+    fn import(&self, archive: Vec<u8>, reference: &ImageRef) -> Result<()> {
+        let changes = [r#"CMD ["/bin/sh"]"#, "LABEL made-by=rt-tests"];
+        let until = Until::after(Duration::from_secs(60));
+        self.runtime.import_image(Cursor::new(archive), reference, &changes, &until)?;
+        Ok(())
+    }
+
+    /// A handle on an image.
+    pub fn image_handle(&self, reference: &ImageRef) -> std::sync::Arc<dyn Image> {
+        rt_protocol::ContainerRuntime::image(&self.runtime, reference)
+    }
+}
+
+/// An image that has `/bin/sleep` and no shell.
+fn bare_archive(busybox: &Path) -> io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for directory in ["bin", "dev", "etc", "proc", "run", "sys", "tmp"] {
+        busybox_image::append(&mut archive, directory, tar::EntryType::Directory, 0o755, &[])?;
+    }
+    let program = std::fs::read(busybox)?;
+    busybox_image::append(&mut archive, "bin/sleep", tar::EntryType::Regular, 0o755, &program)?;
+    archive.into_inner()
+}
+
+fn archive_error(error: io::Error) -> rt_protocol::Error {
+    rt_protocol::Error::new(rt_protocol::ErrorKind::System, "make an image archive", error.to_string())
+}

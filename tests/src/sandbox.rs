@@ -1,0 +1,93 @@
+//! Containers of the tests, which remove themselves, also after a panic.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rt_protocol::{
+    Container, ContainerName, ContainerRuntime, ContainerRuntimeExt, ExecRequest, ExecResult, LaunchSpec,
+    LaunchSpecBuilder, Network, Result, Until,
+};
+
+use crate::live::Live;
+
+/// A container of its own for one test.
+#[derive(Debug)]
+pub struct Sandbox<'a> {
+    /// Its name.
+    pub name: ContainerName,
+    /// A handle on it.
+    pub container: Arc<dyn Container>,
+    runtime: &'a dyn ContainerRuntime,
+}
+
+impl<'a> Sandbox<'a> {
+    /// A name that no other test has.
+    pub fn fresh_name() -> String {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        format!("rtt-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A running container of the full image that does nothing.
+    ///
+    /// # Errors
+    /// What the launch answers.
+    pub fn idle(live: &'a Live) -> Result<Self> {
+        Self::launch(&live.runtime, Self::spec(live).command(["sleep", "777777"]))
+    }
+
+    /// The beginning of a description: the full image, no network.
+    pub fn spec(live: &Live) -> LaunchSpecBuilder {
+        LaunchSpec::builder(Self::fresh_name(), live.image.as_str()).network(Network::None)
+    }
+
+    /// Launches what was described.
+    ///
+    /// # Errors
+    /// What the launch answers.
+    pub fn launch(runtime: &'a dyn ContainerRuntime, spec: LaunchSpecBuilder) -> Result<Self> {
+        let spec = spec.build()?;
+        let container = runtime.launch(&spec, &Until::after(Duration::from_secs(60)))?;
+        Ok(Self { name: spec.name().clone(), container, runtime })
+    }
+
+    /// Makes what was described and does not start it.
+    ///
+    /// # Errors
+    /// What `create` answers.
+    pub fn create(runtime: &'a dyn ContainerRuntime, spec: LaunchSpecBuilder) -> Result<Self> {
+        let spec = spec.build()?;
+        let container = runtime.create(&spec, &Until::after(Duration::from_secs(60)))?;
+        Ok(Self { name: spec.name().clone(), container, runtime })
+    }
+
+    /// Runs a shell script in it, for at most a minute.
+    ///
+    /// # Errors
+    /// What exec answers.
+    pub fn sh(&self, script: &str) -> Result<ExecResult> {
+        self.container.exec(&ExecRequest::new(["sh", "-c", script])?, &Until::after(Duration::from_secs(60)))
+    }
+
+    /// How many processes in it have this word in their command line, as `ps` shows it from inside.
+    ///
+    /// # Errors
+    /// What exec answers.
+    pub fn count_processes(&self, word: &str) -> Result<usize> {
+        // The bracket keeps grep from finding itself.
+        let (first, rest) = word.split_at(1);
+        let result = self.sh(&format!("ps -o args | grep -c '[{first}]{rest}'; true"))?;
+        Ok(result.stdout.text().trim().parse().unwrap_or(usize::MAX))
+    }
+
+    /// Removes it.
+    pub fn remove(&self) {
+        self.runtime.force_remove(std::slice::from_ref(&self.name), &Until::after(Duration::from_secs(60)));
+    }
+}
+
+impl Drop for Sandbox<'_> {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
