@@ -13,7 +13,7 @@ pub(crate) const CASES: &[Case] = &[
     ("copy in: a file, odd names included", files),
     ("copy in: a directory is merged by its contents", directories),
     ("copy in: missing parents are an error, or made on request", parents),
-    ("copy in: a stopped container too", stopped),
+    ("copy in: a stopped container too", not_running),
     ("copy in: a missing source is told", missing),
 ];
 
@@ -65,7 +65,7 @@ fn parents(live: &Live) -> Outcome {
     Ok(())
 }
 
-fn stopped(live: &Live) -> Outcome {
+fn not_running(live: &Live) -> Outcome {
     let sandbox = Sandbox::create(&live.runtime, Sandbox::spec(live).command(["cat", "/tmp/note"]))?;
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("note");
@@ -74,15 +74,22 @@ fn stopped(live: &Live) -> Outcome {
     sandbox.container.start(&until())?;
     sandbox.container.wait(&until())?;
     let mut log = sandbox.container.logs(&rt_protocol::LogOptions::new())?;
-    assert!(matches!(log.pull(&until())?, rt_protocol::Pull::Item(line) if line.text() == "hello"));
+    let rt_protocol::Pull::Item(hello) = log.pull(&until())? else { panic!("no line") };
+    assert_eq!(hello.text(), "hello");
     Ok(())
 }
 
 fn missing(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let dest = ContainerPath::new("/tmp/x")?;
-    let error = sandbox.container.copy_in("/no/such/file".as_ref(), &dest, &CopyOptions::new(), &until()).unwrap_err();
+    let error = sandbox
+        .container
+        .copy_in("/no/such/file".as_ref(), &dest, &CopyOptions::new(), &until())
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoSuchPath, "{error}");
-    assert!(error.to_string().contains("/no/such/file") && error.to_string().contains(sandbox.name.as_str()), "{error}");
+    assert!(
+        error.to_string().contains("/no/such/file") && error.to_string().contains(sandbox.name.as_str()),
+        "{error}"
+    );
     Ok(())
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rt_podman::PodmanRuntime;
 use rt_protocol::{
-    ContainerFilter, ContainerName, ContainerPath, ContainerRuntime, CopyOptions, Error, ErrorKind, ExecRequest, ExitOutcome,
-    LaunchSpec, NamePrefix, PullPolicy, TimeLimits, Until,
+    ContainerFilter, ContainerName, ContainerPath, ContainerRuntime, CopyOptions, Error, ErrorKind,
+    ExecRequest, ExitOutcome, LaunchSpec, NamePrefix, PullPolicy, TimeLimits, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -80,7 +80,10 @@ fn failing_engine(_: &Live) -> Outcome {
         assert!(runtime.containers_with_prefix(&prefix).is_err(), "{script}");
         assert!(runtime.container(&ContainerName::new("web")?).inspect().is_err(), "{script}");
         let results = runtime.force_remove(&[ContainerName::new("web")?], &until());
-        assert!(results.len() == 1 && !results[0].removed && results[0].error.is_some(), "{script}: {results:?}");
+        assert!(
+            results.len() == 1 && !results[0].removed && results[0].error.is_some(),
+            "{script}: {results:?}"
+        );
     }
     Ok(())
 }
@@ -139,16 +142,20 @@ fn bad_commands(live: &Live) -> Outcome {
             .map(|number| {
                 scope.spawn(move || {
                     if number % 2 == 0 {
-                        let error = run(ExecRequest::builder(["nosuchcommand"]).build()).expect_err("no such command");
+                        let error = run(ExecRequest::builder(["nosuchcommand"]).build())
+                            .expect_err("no such command");
                         assert_eq!(error.kind(), ErrorKind::CommandNotFound, "{error}");
                     } else {
-                        let result = run(ExecRequest::builder(["sh", "-c", "exit 127"]).build()).expect("a result");
+                        let result =
+                            run(ExecRequest::builder(["sh", "-c", "exit 127"]).build()).expect("a result");
                         assert_eq!(result.outcome, ExitOutcome::Code(127));
                     }
                 })
             })
             .collect();
-        calls.into_iter().for_each(|call| call.join().expect("no panic"));
+        for call in calls {
+            call.join().expect("no panic");
+        }
     });
     Ok(())
 }
@@ -159,7 +166,9 @@ fn bad_launches(live: &Live) -> Outcome {
     let error = live.runtime.create(&again, &until()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NameInUse, "{error}");
     check_text(&error, sandbox.name.as_str());
-    let unknown = LaunchSpec::builder(Sandbox::fresh_name(), "localhost/rt-no-such-image").pull(PullPolicy::Never).build()?;
+    let unknown = LaunchSpec::builder(Sandbox::fresh_name(), "localhost/rt-no-such-image")
+        .pull(PullPolicy::Never)
+        .build()?;
     let error = live.runtime.create(&unknown, &until()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoSuchImage, "{error}");
     Ok(())

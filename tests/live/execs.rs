@@ -3,9 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rt_protocol::{
-    ContainerRuntimeExt, ErrorKind, ExecRequest, ExitOutcome, OutputLimit, Partial, Until,
-};
+use rt_protocol::{ContainerRuntimeExt, ErrorKind, ExecRequest, ExitOutcome, OutputLimit, Partial, Until};
 use rt_tests::leftovers::Leftovers;
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -42,10 +40,21 @@ fn forged_words(live: &Live) -> Outcome {
         (125, format!("Error: no container with name or ID \"{}\" found: no such container", sandbox.name)),
         (125, String::from("Error: some tool's own complaint")),
         (126, String::from("Error: crun: open executable: Permission denied: OCI permission denied")),
-        (127, String::from("Error: crun: executable file `x` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a command that was not found")),
-        (255, String::from("Error: can only create exec sessions on running containers: container state improper")),
+        (
+            127,
+            String::from(
+                "Error: crun: executable file `x` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a command that was not found",
+            ),
+        ),
+        (
+            255,
+            String::from(
+                "Error: can only create exec sessions on running containers: container state improper",
+            ),
+        ),
     ] {
-        let request = ExecRequest::new(["sh", "-c", "echo \"$1\" >&2; exit $2", "sh", &words, &code.to_string()])?;
+        let request =
+            ExecRequest::new(["sh", "-c", "echo \"$1\" >&2; exit $2", "sh", &words, &code.to_string()])?;
         let result = sandbox.container.exec(&request, &Until::after(Duration::from_secs(30)))?;
         assert_eq!(result.outcome, ExitOutcome::Code(code), "{words}");
         assert_eq!(result.stderr.text().trim_end(), words);
@@ -92,7 +101,9 @@ fn flood(live: &Live) -> Outcome {
     let peak = peak_memory()?;
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert!(peak < 32 << 20, "the peak is {peak} bytes, {before} before");
-    let Some(Partial::Output { stdout, .. }) = error.partial() else { panic!("no partial output: {error:?}") };
+    let Some(Partial::Output { stdout, .. }) = error.partial() else {
+        panic!("no partial output: {error:?}")
+    };
     assert!(stdout.total() > 1 << 20, "{} bytes", stdout.total());
     assert_eq!(stdout.as_bytes().len(), 64 << 10);
     assert!(stdout.head().starts_with(b"y\ny\n") && stdout.is_truncated());

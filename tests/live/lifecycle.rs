@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rt_protocol::{
-    ContainerFilter, ContainerName, ContainerRuntime, ContainerState, ErrorKind, ExitOutcome, ImageFilter, ImageRef, Mount,
-    NamePrefix, Network, PortPublish, Protocol, Until,
+    ContainerFilter, ContainerName, ContainerRuntime, ContainerState, ErrorKind, ExitOutcome, ImageFilter,
+    ImageRef, Mount, NamePrefix, Network, PortPublish, Protocol, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -54,7 +54,11 @@ fn inspect(live: &Live) -> Outcome {
     assert_eq!(info.id.len(), 64);
     assert_eq!(info.labels.get("purpose").map(String::as_str), Some("a test = one"));
     assert_eq!(info.image_name.as_deref(), Some(live.image.as_str()));
-    let mount = info.mounts.iter().find(|mount| mount.source.as_deref() == Some(directory.path())).ok_or("no mount")?;
+    let mount = info
+        .mounts
+        .iter()
+        .find(|mount| mount.source.as_deref() == Some(directory.path()))
+        .ok_or("no mount")?;
     assert_eq!(mount.destination.to_str(), Some("/data, with \"odd\" name"));
     let image = sandbox.container.image()?.ok_or("no image")?;
     assert_eq!(image.id()?, live.image_handle(&live.image).id()?);
@@ -81,7 +85,10 @@ fn stop(live: &Live) -> Outcome {
     assert!(!sandbox.container.running()?);
     // A caller who gives up does not leave it half stopped.
     sandbox.container.start(&until())?;
-    let error = sandbox.container.stop(Duration::from_secs(2), &Until::after(Duration::from_millis(300))).unwrap_err();
+    let error = sandbox
+        .container
+        .stop(Duration::from_secs(2), &Until::after(Duration::from_millis(300)))
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     let begun = Instant::now();
     while sandbox.container.state()? != Some(ContainerState::Exited) {
@@ -92,7 +99,8 @@ fn stop(live: &Live) -> Outcome {
 }
 
 fn wait(live: &Live) -> Outcome {
-    let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", "sleep 1; exit 7"]))?;
+    let sandbox =
+        Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", "sleep 1; exit 7"]))?;
     assert_eq!(sandbox.container.wait(&until())?, ExitOutcome::Code(7));
     assert_eq!(sandbox.container.wait(&until())?, ExitOutcome::Code(7));
     assert_eq!(sandbox.container.inspect()?.and_then(|info| info.exit_code), Some(7));
@@ -139,7 +147,10 @@ fn removal(live: &Live) -> Outcome {
     let absent = ContainerName::new("rtt-absent")?;
     let names = [first.name.clone(), absent.clone(), second.name.clone(), absent];
     let results = live.runtime.force_remove(&names, &until());
-    assert_eq!(results.iter().map(|result| &result.name).collect::<Vec<_>>(), names.iter().collect::<Vec<_>>());
+    assert_eq!(
+        results.iter().map(|result| &result.name).collect::<Vec<_>>(),
+        names.iter().collect::<Vec<_>>()
+    );
     assert!(results.iter().all(|result| result.removed && result.error.is_none()), "{results:?}");
     assert_eq!((first.container.state()?, second.container.state()?), (None, None));
     assert!(live.runtime.force_remove(&[], &until()).is_empty());
@@ -168,7 +179,9 @@ fn images(live: &Live) -> Outcome {
     assert_eq!(image.labels()?.ok_or("absent")?.get("made-by").map(String::as_str), Some("rt-tests"));
     assert!(image.history()?.is_some_and(|layers| !layers.is_empty()));
     let listed = live.runtime.images(&ImageFilter::all())?;
-    let found = listed.iter().find(|image| image.repository() == Some("localhost/rt-test") && image.tag() == Some("full"));
+    let found = listed
+        .iter()
+        .find(|image| image.repository() == Some("localhost/rt-test") && image.tag() == Some("full"));
     let found = found.ok_or("not listed")?;
     assert!(found.size().is_some_and(|size| size > 100_000) && found.created().is_some());
     assert_eq!(image.id()?.as_deref(), Some(found.reference().as_str()));

@@ -42,14 +42,16 @@ fn ended<'a>(live: &'a Live, script: &str) -> rt_protocol::Result<Sandbox<'a>> {
 fn both_streams(live: &Live) -> Outcome {
     let sandbox = ended(live, r"echo out1; echo err1 >&2; printf 'bad \377 byte\n'; printf last")?;
     let found = lines(&sandbox, &LogOptions::new())?;
-    let of = |stream| found.iter().filter(move |line| line.stream == stream).map(|line| line.text().into_owned());
+    let of =
+        |stream| found.iter().filter(move |line| line.stream == stream).map(|line| line.text().into_owned());
     assert_eq!(of(OutputStream::Stdout).collect::<Vec<_>>(), ["out1", "bad \u{fffd} byte", "last"]);
     assert_eq!(of(OutputStream::Stderr).collect::<Vec<_>>(), ["err1"]);
     Ok(())
 }
 
 fn options(live: &Live) -> Outcome {
-    let sandbox = ended(live, "for i in 1 2 3 4 5; do echo line$i; done; head -c 100000 /dev/zero | tr '\\0' x; echo")?;
+    let sandbox =
+        ended(live, "for i in 1 2 3 4 5; do echo line$i; done; head -c 100000 /dev/zero | tr '\\0' x; echo")?;
     let bounded = lines(&sandbox, &LogOptions::new().max_line_bytes(1000))?;
     assert_eq!(bounded.len(), 6, "{bounded:?}");
     assert_eq!((bounded[5].bytes.len(), bounded[5].omitted), (1000, 99_000));
@@ -62,7 +64,9 @@ fn options(live: &Live) -> Outcome {
     let timed = lines(&sandbox, &LogOptions::new().timestamps())?;
     assert_eq!(timed[0].text(), "line1");
     assert!(timed[0].timestamp.is_some_and(|time| time < SystemTime::now()));
-    assert!(lines(&sandbox, &LogOptions::new().since(SystemTime::now() + Duration::from_secs(60)))?.is_empty());
+    assert!(
+        lines(&sandbox, &LogOptions::new().since(SystemTime::now() + Duration::from_secs(60)))?.is_empty()
+    );
     Ok(())
 }
 
@@ -148,16 +152,24 @@ fn not_ready(live: &Live) -> Outcome {
     let readiness = sandbox.container.stream_initial_logs(&mut never, &mut std::io::sink(), &until())?;
     assert_eq!(readiness, Readiness::Ended);
     assert_eq!(seen, ["a", "b"]);
-    let absent = rt_protocol::ContainerRuntime::container(&live.runtime, &rt_protocol::ContainerName::new("rtt-absent")?);
+    let absent = rt_protocol::ContainerRuntime::container(
+        &live.runtime,
+        &rt_protocol::ContainerName::new("rtt-absent")?,
+    );
     let error = absent.stream_initial_logs(&mut |_| false, &mut std::io::sink(), &until()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoSuchContainer, "{error}");
     Ok(())
 }
 
 fn panics(live: &Live) -> Outcome {
-    let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", "echo a; sleep 1000"]))?;
+    let sandbox =
+        Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", "echo a; sleep 1000"]))?;
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        sandbox.container.stream_initial_logs(&mut |_| panic!("a callback's own"), &mut std::io::sink(), &until())
+        sandbox.container.stream_initial_logs(
+            &mut |_| panic!("a callback's own"),
+            &mut std::io::sink(),
+            &until(),
+        )
     }));
     assert!(caught.is_err());
     Ok(())

@@ -1,5 +1,7 @@
 //! The live suite: real podman, one case at a time, and after each case a count of what it left behind.
 
+#![allow(clippy::unwrap_used, reason = "the panic of a case is its report")]
+
 mod copying;
 mod errors;
 mod execs;

@@ -4,9 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
-use rt_protocol::{
-    ContainerName, ContainerRuntime, ErrorKind, ExecRequest, NamePrefix, Until,
-};
+use rt_protocol::{ContainerName, ContainerRuntime, ErrorKind, ExecRequest, NamePrefix, Until};
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
@@ -26,11 +24,27 @@ fn until() -> Until {
 
 fn words(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    let odd = ["-i", "--", "--help", "$(id)", "; rm -rf /", "a b", "", "\n", "`id`", "'", "\"", "*", "ü", "-e", "A=b"];
+    let odd = [
+        "-i",
+        "--",
+        "--help",
+        "$(id)",
+        "; rm -rf /",
+        "a b",
+        "",
+        "\n",
+        "`id`",
+        "'",
+        "\"",
+        "*",
+        "ü",
+        "-e",
+        "A=b",
+    ];
     let mut argv = vec!["sh", "-c", "for word; do printf '<%s>' \"$word\"; done", "sh"];
     argv.extend(odd);
     let result = sandbox.container.exec(&ExecRequest::new(argv)?, &until())?;
-    let expected: String = odd.iter().map(|word| format!("<{word}>")).collect();
+    let expected = format!("<{}>", odd.join("><"));
     assert_eq!(result.stdout, expected.as_str());
     // The first word is the command whatever it looks like.
     for program in ["-x", "--help", "A=b", "--"] {
@@ -77,14 +91,20 @@ fn id_prefix(live: &Live) -> Outcome {
 fn prefix(live: &Live) -> Outcome {
     let family = Sandbox::fresh_name();
     let make = |name: String| {
-        let spec = rt_protocol::LaunchSpec::builder(name, live.image.as_str()).network(rt_protocol::Network::None);
+        let spec =
+            rt_protocol::LaunchSpec::builder(name, live.image.as_str()).network(rt_protocol::Network::None);
         Sandbox::create(&live.runtime, spec)
     };
     let _members = [make(format!("{family}.x-1"))?, make(format!("{family}.x-2"))?];
-    let _strangers = [make(format!("{family}.x2-1"))?, make(format!("{family}ax-1"))?, make(format!("a{family}.x-1"))?];
+    let _strangers =
+        [make(format!("{family}.x2-1"))?, make(format!("{family}ax-1"))?, make(format!("a{family}.x-1"))?];
     let prefix = NamePrefix::new(format!("{family}.x"))?;
-    let mut names: Vec<_> =
-        live.runtime.containers_with_prefix(&prefix)?.iter().map(|found| found.key().name.to_string()).collect();
+    let mut names: Vec<_> = live
+        .runtime
+        .containers_with_prefix(&prefix)?
+        .iter()
+        .map(|found| found.key().name.to_string())
+        .collect();
     names.sort();
     assert_eq!(names, [format!("{family}.x-1"), format!("{family}.x-2")]);
     assert_eq!(live.runtime.states(&prefix)?.len(), 2);
@@ -93,7 +113,8 @@ fn prefix(live: &Live) -> Outcome {
 
 fn long_word(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    let error = sandbox.container.exec(&ExecRequest::new(["echo", &"x".repeat(200 << 10)])?, &until()).unwrap_err();
+    let error =
+        sandbox.container.exec(&ExecRequest::new(["echo", &"x".repeat(200 << 10)])?, &until()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
     Ok(())
 }

@@ -20,7 +20,9 @@ const SECRET: &str = "hunter2-6f1c";
 fn value(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let secret = format!("{SECRET}\nsecond = line ");
-    let request = ExecRequest::builder(["sh", "-c", "printf %s \"$TOKEN\""]).secret_env("TOKEN", Secret::new(&secret)).build()?;
+    let request = ExecRequest::builder(["sh", "-c", "printf %s \"$TOKEN\""])
+        .secret_env("TOKEN", Secret::new(&secret))
+        .build()?;
     let result = sandbox.container.exec(&request, &Until::after(Duration::from_secs(30)))?;
     assert_eq!(result.stdout, secret.as_str());
     Ok(())
@@ -36,7 +38,9 @@ fn is_shown() -> bool {
 
 fn command_lines(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    let request = ExecRequest::builder(["sh", "-c", "echo $TOKEN; sleep 2; exit 9"]).secret_env("TOKEN", SECRET).build()?;
+    let request = ExecRequest::builder(["sh", "-c", "echo $TOKEN; sleep 2; exit 9"])
+        .secret_env("TOKEN", SECRET)
+        .build()?;
     std::thread::scope(|scope| {
         let call = scope.spawn(|| sandbox.container.exec(&request, &Until::after(Duration::from_secs(1))));
         while !call.is_finished() {

@@ -26,6 +26,7 @@ pub(crate) const CASES: &[Case] = &[
     ("streams: a deadline ends a silent conversation", silent),
     ("streams: stderr goes to its own sink, and is dropped without one", stderr),
     ("streams: what the command leaves unread is told", unread),
+    ("streams: a request that limits output is refused", limited),
     ("streams: a command that is missing is an error, with bridged streams too", missing_command),
 ];
 
@@ -35,7 +36,7 @@ fn minute() -> Until {
 
 /// A stream of bytes that can be checked at any place.
 fn pattern(at: u64) -> u8 {
-    (at.wrapping_mul(2_654_435_761) >> 13) as u8
+    at.wrapping_mul(2_654_435_761).to_le_bytes()[2]
 }
 
 struct Pattern {
@@ -81,7 +82,11 @@ fn both_ways(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let mut checker = Checker::default();
     let stdio = ExecStdio::new(Source::reader(Pattern { at: 0, end: BYTES }), Sink::borrowed(&mut checker));
-    let result = sandbox.container.exec_stdio(&ExecRequest::new(["cat"])?, stdio, &Until::after(Duration::from_secs(300)))?;
+    let result = sandbox.container.exec_stdio(
+        &ExecRequest::new(["cat"])?,
+        stdio,
+        &Until::after(Duration::from_secs(300)),
+    )?;
     assert_eq!(result.outcome, ExitOutcome::Code(0));
     assert_eq!((result.stdin.bytes, result.stdout.bytes), (BYTES, BYTES), "{result:?}");
     assert_eq!((result.stdin.end, result.stdout.end), (StreamEnd::Eof, StreamEnd::Eof));
@@ -121,7 +126,9 @@ fn prompt(live: &Live) -> Outcome {
 
 fn end_is_passed_on(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    for (source, expected) in [(Source::bytes(*b"abc"), "3\n"), (Source::bytes(*b""), "0\n"), (Source::empty(), "0\n")] {
+    for (source, expected) in
+        [(Source::bytes(*b"abc"), "3\n"), (Source::bytes(*b""), "0\n"), (Source::empty(), "0\n")]
+    {
         let mut output = Vec::new();
         let stdio = ExecStdio::new(source, Sink::borrowed(&mut output));
         let result = sandbox.container.exec_stdio(&ExecRequest::new(["wc", "-c"])?, stdio, &minute())?;
@@ -171,7 +178,8 @@ fn broken_sink(live: &Live) -> Outcome {
 fn broken_source(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let stdio = ExecStdio::new(Source::reader(Broken), Sink::discard());
-    let error = sandbox.container.exec_stdio(&ExecRequest::new(["sleep", "1003"])?, stdio, &minute()).unwrap_err();
+    let error =
+        sandbox.container.exec_stdio(&ExecRequest::new(["sleep", "1003"])?, stdio, &minute()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::SourceFailed, "{error}");
     assert_eq!(sandbox.count_processes("sleep 1003")?, 0);
     Ok(())
@@ -234,7 +242,8 @@ fn stderr(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let request = ExecRequest::new(["sh", "-c", "echo out; echo err >&2"])?;
     let (mut output, mut errors) = (Vec::new(), Vec::new());
-    let stdio = ExecStdio::new(Source::empty(), Sink::borrowed(&mut output)).stderr(Sink::borrowed(&mut errors));
+    let stdio =
+        ExecStdio::new(Source::empty(), Sink::borrowed(&mut output)).stderr(Sink::borrowed(&mut errors));
     let result = sandbox.container.exec_stdio(&request, stdio, &minute())?;
     assert_eq!((output.as_slice(), errors.as_slice()), (&b"out\n"[..], &b"err\n"[..]));
     assert_eq!((result.stdout.bytes, result.stderr.bytes), (4, 4));
@@ -255,12 +264,24 @@ fn unread(live: &Live) -> Outcome {
     Ok(())
 }
 
+fn limited(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let request = ExecRequest::builder(["true"]).output_limit(rt_protocol::OutputLimit::bytes(1)).build()?;
+    let error = sandbox.container.exec_stdio(&request, ExecStdio::default(), &minute()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
+    Ok(())
+}
+
 fn missing_command(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     for source in [Source::empty(), Source::bytes(*b"x")] {
         let error = sandbox
             .container
-            .exec_stdio(&ExecRequest::new(["nosuchcommand"])?, ExecStdio::new(source, Sink::discard()), &minute())
+            .exec_stdio(
+                &ExecRequest::new(["nosuchcommand"])?,
+                ExecStdio::new(source, Sink::discard()),
+                &minute(),
+            )
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::CommandNotFound, "{error}");
     }

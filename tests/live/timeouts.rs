@@ -106,8 +106,11 @@ fn no_shell(live: &Live) -> Outcome {
 
 fn from_inside(live: &Live) -> Outcome {
     let runtime = live.builder().kill_side(KillSide::Container).build()?;
-    for script in ["sleep 1000 & exec sleep 1001", "(sleep 1000 &) ; exec sleep 1001", "env -i sleep 1000 & exec sleep 1001"]
-    {
+    for script in [
+        "sleep 1000 & exec sleep 1001",
+        "(sleep 1000 &) ; exec sleep 1001",
+        "env -i sleep 1000 & exec sleep 1001",
+    ] {
         let sandbox = Sandbox::launch(&runtime, Sandbox::spec(live).command(["sleep", "777777"]))?;
         let error = time_out(&sandbox, script);
         let report = error.kill_report().expect("a report");

@@ -39,6 +39,7 @@ pub(crate) fn bridged(
     stdio: ExecStdio<'_>,
     until: &Until,
 ) -> Result<StdioResult> {
+    request.check_bridged().map_err(|error| error.in_container(container.name()))?;
     let streams = Streams {
         stdin: stdio.stdin,
         stdout: Output::Bridge(stdio.stdout),

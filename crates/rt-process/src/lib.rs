@@ -37,8 +37,9 @@
 //! # Events
 //!
 //! With target `rt_process`: `debug` "process started" with `program` (path), `arguments` (count) and `pid`; `debug`
-//! "process ended" with `pid` and `status`; `warn` with `pid` when a process had to be ended because its handle was
-//! dropped, or could not be ended. Neither argv nor environment is ever a field.
+//! "process ended" with `pid` and `status`, and `debug` with `pid` when a [`LineStream`] is dropped without being closed;
+//! `warn` with `pid` when a running process has to be ended because its handle is dropped, and with `pid` and `error`
+//! when it cannot be signalled or waited for. Neither argv nor environment is ever a field.
 //!
 //! # SIGPIPE
 //!

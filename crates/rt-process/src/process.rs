@@ -197,7 +197,8 @@ impl<'a> Process<'a> {
         }
     }
 
-    /// Leaves the process to finish by itself.
+    /// Leaves the process to finish by itself. One whose source has failed is better [ended](Self::end): it sees the end
+    /// of its stdin now.
     ///
     /// Its stdin is closed and the caller's streams are let go. A thread, which lives as long as anybody holds one of
     /// the process's outputs open, reads and drops these, so that nobody blocks on a full pipe, and reaps the process

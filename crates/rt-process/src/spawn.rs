@@ -96,7 +96,7 @@ fn refusal(spec: &ProcessSpec, source: io::Error) -> ProcessError {
         Some(Errno::NOENT | Errno::NOTDIR) if !program.exists() => {
             ProcessError::NotFound { program: program.to_owned() }
         }
-        Some(Errno::NOENT | Errno::ACCESS | Errno::NOEXEC | Errno::LIBBAD) => {
+        Some(Errno::NOENT | Errno::ACCESS | Errno::NOEXEC) => {
             ProcessError::NotExecutable { path: program.to_owned(), source: Some(source) }
         }
         _ => ProcessError::Spawn { program: program.to_owned(), source },

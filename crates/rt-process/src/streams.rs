@@ -7,11 +7,15 @@ use rt_protocol::{OutputLimit, Sink, Source};
 /// The streams of a process.
 #[derive(Debug)]
 pub struct Streams<'a> {
-    /// Where its stdin comes from. [`Source::empty`] is `/dev/null`; every other source is a pipe.
+    /// Where its stdin comes from. [`Source::empty`] is `/dev/null`; every other source is fed through a pipe.
+    ///
+    /// A descriptor that is neither pipe, socket nor file (a terminal) is read when poll says that it is ready. Should
+    /// somebody else take its bytes in that instant, the read waits for the next ones, and everything else with it:
+    /// no system offers a way to ask such a descriptor without changing its flags.
     pub stdin: Source<'a>,
-    /// Where its stdout goes. Always a pipe.
+    /// Where its stdout goes, through a pipe. Writing to a regular file takes as long as its file system does.
     pub stdout: Output<'a>,
-    /// Where its stderr goes. Always a pipe.
+    /// Where its stderr goes, likewise.
     pub stderr: Output<'a>,
 }
 

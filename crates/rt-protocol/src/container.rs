@@ -63,7 +63,8 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// ends of the streams with them.
     ///
     /// # Errors
-    /// As for [`exec`](Self::exec), and [`SourceFailed`](ErrorKind::SourceFailed) or
+    /// As for [`exec`](Self::exec); [`InvalidRequest`](ErrorKind::InvalidRequest) for a request with an output limit
+    /// ([`ExecRequest::check_bridged`]); and [`SourceFailed`](ErrorKind::SourceFailed) or
     /// [`SinkFailed`](ErrorKind::SinkFailed) when a stream of the caller failed and the command was ended for it.
     fn exec_stdio(&self, request: &ExecRequest, stdio: ExecStdio<'_>, until: &Until) -> Result<StdioResult> {
         let _ = (request, stdio, until);

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::{
-    Argv, Capabilities, Capability, CapturedOutput, ContainerPath, Env, EnvValue, ExitOutcome, InvalidValue,
-    OutputLimit, Secret, User,
+    Argv, Capabilities, Capability, CapturedOutput, ContainerPath, Env, EnvValue, Error, ErrorKind,
+    ExitOutcome, InvalidValue, OutputLimit, Secret, User,
 };
 
 /// A command for [`Container::exec`](crate::Container::exec) or [`exec_stdio`](crate::Container::exec_stdio).
@@ -78,7 +78,7 @@ impl ExecRequest {
         self.user.as_ref()
     }
 
-    /// How much of stdout is kept. Bridged output ([`exec_stdio`](crate::Container::exec_stdio)) is never cut.
+    /// How much of stdout is kept.
     pub fn stdout_limit(&self) -> OutputLimit {
         self.stdout_limit
     }
@@ -108,6 +108,22 @@ impl ExecRequest {
         .into_iter()
         .filter_map(|(needed, capability)| needed.then_some(capability))
         .collect()
+    }
+}
+
+impl ExecRequest {
+    /// Whether the request can be bridged. Bridged output goes to the caller's sinks whole, so a request that limits it
+    /// is refused rather than half obeyed. Backends ask this at the beginning of
+    /// [`exec_stdio`](crate::Container::exec_stdio).
+    ///
+    /// # Errors
+    /// An output limit, as [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest).
+    pub fn check_bridged(&self) -> crate::Result<()> {
+        if self.stdout_limit.is_unlimited() && self.stderr_limit.is_unlimited() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::InvalidRequest, "exec in", "an output limit is for captured output")
+            .with_hint("leave the limit out, or limit what the sink takes"))
     }
 }
 

@@ -18,6 +18,9 @@ use crate::ExitOutcome;
 /// let stdio = ExecStdio::new(Source::bytes("ping\n"), Sink::borrowed(&mut answer));
 /// # drop(stdio);
 /// ```
+///
+/// For backends: the lifetime is invariant, because a borrowed writer is a `&mut`. To hold streams beside locals of the
+/// call, take them apart and shorten them one by one.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct ExecStdio<'a> {
@@ -243,10 +246,11 @@ impl StreamReport {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StreamEnd {
-    /// It was not bridged.
+    /// stdin only: there was none.
     #[default]
     Unused,
-    /// The end was reached and passed on: everything there was has been moved.
+    /// The end was reached and passed on: everything there was has been moved, or counted and dropped by
+    /// [`Sink::discard`].
     Eof,
     /// stdin only: the command stopped reading, or ended, before the source did.
     ReaderGone,

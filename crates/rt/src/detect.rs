@@ -50,7 +50,10 @@ impl fmt::Display for Detection {
 /// }
 /// ```
 pub fn detect(until: &Until) -> Vec<Detection> {
-    Backend::ALL.iter().map(|backend| Detection { backend: *backend, verdict: probe(*backend, until) }).collect()
+    Backend::ALL
+        .iter()
+        .map(|backend| Detection { backend: *backend, verdict: probe(*backend, until) })
+        .collect()
 }
 
 fn probe(backend: Backend, until: &Until) -> Result<()> {

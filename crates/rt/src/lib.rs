@@ -26,13 +26,15 @@
 //! | `krun` | [`Backend::Krun`] can be opened; declared, the backend comes with a later version | no |
 //! | `null` | [`Backend::Null`] can be opened: a build with it can be told by its configuration to run nothing | no |
 //! | `gpu` | GPU detection; declared, comes with a later version | no |
-//! | `mock` | mocks of the traits; declared, comes with a later version | no |
+//! | `mock` | mocks of the contract's traits (mockall), in the module `mock`: for a program's dev-dependencies | no |
 //! | `vendored-openssl` | handed on to `krun`'s SSH library | no |
 //!
 //! A feature adds a door and never changes what is behind another one.
 
 mod backend;
 mod detect;
+#[cfg(feature = "mock")]
+pub mod mock;
 mod open;
 pub mod prelude;
 
@@ -46,3 +48,8 @@ pub use rt_protocol::*;
 pub use rt_null as null;
 #[cfg(feature = "podman")]
 pub use rt_podman as podman;
+
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

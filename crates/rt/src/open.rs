@@ -54,7 +54,9 @@ mod tests {
             match open(*backend) {
                 Ok(_) => assert!(backend.is_compiled_in()),
                 // A machine without podman.
-                Err(error) if error.kind() == ErrorKind::BackendMissing => assert_eq!(*backend, Backend::Podman),
+                Err(error) if error.kind() == ErrorKind::BackendMissing => {
+                    assert_eq!(*backend, Backend::Podman);
+                }
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::CompiledOut);
                     assert!(error.to_string().contains(backend.as_str()), "{error}");

@@ -8,15 +8,71 @@ use tar::{Builder, EntryType, Header};
 
 /// Commands that the archive has as links to BusyBox; enough for a shell script.
 const APPLETS: &[&str] = &[
-    "[", "awk", "base64", "cat", "chmod", "cp", "cut", "date", "dd", "echo", "env", "expr", "false", "find", "grep",
-    "head", "hostname", "id", "kill", "ln", "ls", "md5sum", "mkdir", "mkfifo", "mktemp", "mv", "nc", "nohup", "od",
-    "printenv", "printf", "ps", "pwd", "readlink", "rm", "rmdir", "sed", "seq", "setsid", "sh", "sha256sum", "sleep",
-    "sort", "stat", "stty", "tail", "tar", "tee", "test", "timeout", "touch", "tr", "true", "tty", "uname", "uniq",
-    "wc", "which", "xargs", "yes",
+    "[",
+    "awk",
+    "base64",
+    "cat",
+    "chmod",
+    "cp",
+    "cut",
+    "date",
+    "dd",
+    "echo",
+    "env",
+    "expr",
+    "false",
+    "find",
+    "grep",
+    "head",
+    "hostname",
+    "id",
+    "kill",
+    "ln",
+    "ls",
+    "md5sum",
+    "mkdir",
+    "mkfifo",
+    "mktemp",
+    "mv",
+    "nc",
+    "nohup",
+    "od",
+    "printenv",
+    "printf",
+    "ps",
+    "pwd",
+    "readlink",
+    "rm",
+    "rmdir",
+    "sed",
+    "seq",
+    "setsid",
+    "sh",
+    "sha256sum",
+    "sleep",
+    "sort",
+    "stat",
+    "stty",
+    "tail",
+    "tar",
+    "tee",
+    "test",
+    "timeout",
+    "touch",
+    "tr",
+    "true",
+    "tty",
+    "uname",
+    "uniq",
+    "wc",
+    "which",
+    "xargs",
+    "yes",
 ];
 
 /// Where Debian, Alpine and others put a BusyBox; a static one is asked for.
-const PLACES: &[&str] = &["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static", "/usr/bin/busybox.static"];
+const PLACES: &[&str] =
+    &["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static", "/usr/bin/busybox.static"];
 
 /// The host's BusyBox, if it is static: a dynamic one would not run without its libraries.
 pub(crate) fn find_static_busybox() -> Option<PathBuf> {
@@ -25,11 +81,14 @@ pub(crate) fn find_static_busybox() -> Option<PathBuf> {
 
 /// Whether an ELF program names no loader: none of its program headers is `PT_INTERP` (ELF-64 Object File Format).
 fn is_static(program: &[u8]) -> bool {
-    let half = |at: usize| program.get(at..at + 2).map(|bytes| usize::from(u16::from_le_bytes([bytes[0], bytes[1]])));
+    let half = |at: usize| {
+        program.get(at..at + 2).map(|bytes| usize::from(u16::from_le_bytes([bytes[0], bytes[1]])))
+    };
     let (Some(size), Some(count)) = (half(54), half(56)) else {
         return false;
     };
-    let Some(start) = program.get(32..40).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes) else {
+    let Some(start) = program.get(32..40).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes)
+    else {
         return false;
     };
     program.starts_with(b"\x7fELF\x02\x01")

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use rt::prelude::*;
 use rt::{
-    Backend, ContainerName, ContainerPath, CopyOptions, ErrorKind, ExecRequest, ExecStdio, LaunchSpec, LogOptions,
-    Network, Pull, Sink, Source, Until,
+    Backend, ContainerName, ContainerPath, CopyOptions, ErrorKind, ExecRequest, ExecStdio, LaunchSpec,
+    LogOptions, Network, Pull, Sink, Source, Until,
 };
 
 type Outcome<T> = Result<T, Box<dyn StdError>>;
@@ -75,7 +75,9 @@ fn tour(backend: Backend, image: Option<String>) -> Outcome<()> {
     say(&format!("{} is {}", stage.name, container.state()?.ok_or("absent")?));
 
     step(2, "run a command and capture its output");
-    let request = ExecRequest::builder(["sh", "-c", "echo \"hello, $WHO\"; echo oops >&2; exit 3"]).env("WHO", "world").build()?;
+    let request = ExecRequest::builder(["sh", "-c", "echo \"hello, $WHO\"; echo oops >&2; exit 3"])
+        .env("WHO", "world")
+        .build()?;
     let result = container.exec(&request, &Until::after(Duration::from_secs(30)))?;
     say(&format!("{}; stdout {:?}, stderr {:?}", result.outcome, result.stdout.text(), result.stderr.text()));
 
@@ -93,7 +95,12 @@ fn tour(backend: Backend, image: Option<String>) -> Outcome<()> {
     let file = std::env::temp_dir().join(format!("{}.txt", stage.name));
     std::fs::write(&file, "from the host\n")?;
     let place = ContainerPath::new("/tmp/new/dir/note.txt")?;
-    let copied = container.copy_in(&file, &place, &CopyOptions::new().create_parents(), &Until::after(Duration::from_secs(30)));
+    let copied = container.copy_in(
+        &file,
+        &place,
+        &CopyOptions::new().create_parents(),
+        &Until::after(Duration::from_secs(30)),
+    );
     std::fs::remove_file(&file)?;
     copied?;
     let note = runtime.exec_in(stage.name.as_str(), ["cat", "/tmp/new/dir/note.txt"])?;
@@ -105,7 +112,10 @@ fn tour(backend: Backend, image: Option<String>) -> Outcome<()> {
         Err(error) if error.kind() == ErrorKind::TimedOut => {
             say(&error.to_string());
             let report = error.kill_report().ok_or("no kill report")?;
-            say(&format!("{:?}; processes ended: {}; it took {:.1?}", report.fate, report.killed, report.took));
+            say(&format!(
+                "{:?}; processes ended: {}; it took {:.1?}",
+                report.fate, report.killed, report.took
+            ));
         }
         other => return Err(format!("the command was to time out: {other:?}").into()),
     }
@@ -113,7 +123,9 @@ fn tour(backend: Backend, image: Option<String>) -> Outcome<()> {
     say(&format!("counted inside: {} left", count.stdout.text().trim()));
 
     step(7, "remove it");
-    for result in runtime.force_remove(std::slice::from_ref(&stage.name), &Until::after(Duration::from_secs(60))) {
+    for result in
+        runtime.force_remove(std::slice::from_ref(&stage.name), &Until::after(Duration::from_secs(60)))
+    {
         say(&format!("{}: {}", result.name, if result.removed { "removed" } else { "still there" }));
         result.error.map_or(Ok(()), Err)?;
     }
@@ -127,7 +139,9 @@ fn converse(container: &dyn Container) -> Outcome<()> {
     let agent = ExecRequest::new(["sh", "-c", AGENT])?;
     std::thread::scope(|scope| {
         let bridge = scope.spawn(move || {
-            let reading = theirs.try_clone().map_err(|error| rt::Error::new(ErrorKind::System, "bridge", error.to_string()))?;
+            let reading = theirs
+                .try_clone()
+                .map_err(|error| rt::Error::new(ErrorKind::System, "bridge", error.to_string()))?;
             let stdio = ExecStdio::new(Source::descriptor(reading), Sink::descriptor(theirs));
             container.exec_stdio(&agent, stdio, &Until::after(Duration::from_secs(30)))
         });
@@ -141,7 +155,10 @@ fn converse(container: &dyn Container) -> Outcome<()> {
         }
         ours.shutdown(std::net::Shutdown::Write)?;
         let result = bridge.join().map_err(|_| "the bridge panicked")??;
-        say(&format!("{}; {} bytes in, {} bytes out", result.outcome, result.stdin.bytes, result.stdout.bytes));
+        say(&format!(
+            "{}; {} bytes in, {} bytes out",
+            result.outcome, result.stdin.bytes, result.stdout.bytes
+        ));
         Ok(())
     })
 }
@@ -175,8 +192,9 @@ impl Stage {
 
 #[cfg(feature = "podman")]
 fn import(reference: &rt::ImageRef) -> Outcome<()> {
-    let busybox = busybox_image::find_static_busybox()
-        .ok_or("no static BusyBox here to make an image of: install busybox-static, or name an image with --image")?;
+    let busybox = busybox_image::find_static_busybox().ok_or(
+        "no static BusyBox here to make an image of: install busybox-static, or name an image with --image",
+    )?;
     println!("image: {reference}, made from {} by `podman import`; removed at the end", busybox.display());
     let archive = std::io::Cursor::new(busybox_image::archive(&busybox)?);
     let until = Until::after(Duration::from_secs(60));

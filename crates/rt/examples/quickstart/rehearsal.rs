@@ -40,6 +40,10 @@ pub(crate) fn runtime(name: &str) -> Result<Arc<dyn ContainerRuntime>> {
 fn script(word: &'static str) -> ArgvPattern {
     ArgvPattern::when(move |argv| {
         argv.program() == "sh"
-            && argv.arguments().get(1).and_then(|script| script.to_str()).is_some_and(|script| script.starts_with(word))
+            && argv
+                .arguments()
+                .get(1)
+                .and_then(|script| script.to_str())
+                .is_some_and(|script| script.starts_with(word))
     })
 }

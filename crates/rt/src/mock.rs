@@ -1,0 +1,398 @@
+//! mockall mocks of the contract's traits, for tests of programs that call it.
+//!
+//! A mock answers what a test tells it to, and fails the test on any other call. `rt-null` behaves like a backend; a
+//! mock is for the rest: that a call is made exactly once, in this order, or not at all, or that it fails in a way that
+//! no backend in memory fails.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use rt::mock::{MockContainer, MockContainerRuntime};
+//! use rt::prelude::*;
+//! use rt::{CapturedOutput, ContainerName, ErrorKind, ExecResult, ExitOutcome, LaunchSpec, Until};
+//!
+//! // The code under test: the version of a tool in a container, which is started for it when need be.
+//! fn version(runtime: &dyn ContainerRuntime, name: &str) -> rt::Result<String> {
+//!     let result = match runtime.exec_in(name, ["tool", "--version"]) {
+//!         Err(error) if error.kind() == ErrorKind::NotRunning => {
+//!             runtime.container(&ContainerName::new(name)?).start(&Until::after(Duration::from_secs(30)))?;
+//!             runtime.exec_in(name, ["tool", "--version"])?
+//!         }
+//!         other => other?,
+//!     };
+//!     Ok(result.stdout.text().trim().to_owned())
+//! }
+//!
+//! let mut runtime = MockContainerRuntime::new();
+//! // Expectations are tried in the order in which they were made; one that is used up makes room for the next.
+//! runtime.expect_exec().times(1).returning(|name, _, _| {
+//!     Err(rt::Error::new(ErrorKind::NotRunning, "exec in", "it is exited").in_container(name))
+//! });
+//! runtime.expect_exec().withf(|_, request, _| request.argv().program() == "tool").returning(|_, _, _| {
+//!     let stdout = CapturedOutput::whole("1.2.3\n");
+//!     Ok(ExecResult::new(ExitOutcome::Code(0), stdout, CapturedOutput::default(), Duration::ZERO))
+//! });
+//! runtime.expect_container().times(1).returning(|_| {
+//!     let mut container = MockContainer::new();
+//!     container.expect_start().times(1).returning(|_| Ok(()));
+//!     Arc::new(container)
+//! });
+//!
+//! assert_eq!(version(&runtime, "job")?, "1.2.3");
+//! # Ok::<(), rt::Error>(())
+//! ```
+//!
+//! # What is mocked
+//!
+//! Every method of every trait has its `expect_…`, those with a default too, and an expected one never falls back on
+//! its default: a call that no expectation matches panics and names the method. The exceptions:
+//!
+//! - [`Container::as_any`] keeps its default; nothing is behind a mock.
+//! - [`Image::repository`] and [`Image::tag`] answer text of the test's own source (`&'static str`).
+//! - [`ContainerRuntimeExt`](rt_protocol::ContainerRuntimeExt) is made of other methods:
+//!   [`exec_in`](rt_protocol::ContainerRuntimeExt::exec_in) is an `exec`,
+//!   [`launch`](rt_protocol::ContainerRuntimeExt::launch) a `create` whose container is started.
+//!
+//! Where a test does not care by which question the program learns a fact, wrap the mock in [`Derived`]: one
+//! `expect_inspect` then answers all of `id`, `state`, `running` and the others.
+//!
+//! # When it is checked
+//!
+//! A mock checks that each expectation was met when it is dropped, or at `checkpoint()`. One inside an `Arc` is checked
+//! where the last clone goes, which may be another thread: let the program end before the test does.
+//!
+//! The methods of an expectation (`with`, `withf`, `times`, `in_sequence`, `returning`, `return_const`) are those of the
+//! [`mockall`](https://docs.rs/mockall) crate; [`Sequence`] and the [`predicate`]s are re-exported from the version that
+//! made these mocks.
+#![expect(clippy::ref_option_ref, reason = "mockall hands its matchers a reference to each argument")]
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rt_protocol::{
+    Argv, Capabilities, Container, ContainerFilter, ContainerInfo, ContainerKey, ContainerName,
+    ContainerPath, ContainerRemoveResult, ContainerRuntime, ContainerState, CopyOptions, Event, EventOptions,
+    EventStream, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, ImageFilter, ImageInfo,
+    ImageRef, ImageRemoval, LaunchSpec, LogLine, LogOptions, LogStream, MountPoint, NamePrefix,
+    PortReservation, PublishedPort, Pull, Readiness, Result, RuntimeId, StdioResult, Until,
+};
+
+pub use mockall::{Sequence, predicate};
+
+// mockall copies the parentheses of `&mut (dyn A + B)` to where rustc finds them superfluous.
+type TarSource<'a> = dyn Read + Send + 'a;
+type TarSink<'a> = dyn Write + Send + 'a;
+
+// Lifetimes inside a type (`ExecStdio<'_>`, `Option<&Argv>`) need a name: mockall puts the type where it cannot be
+// elided. Where a reference inside the answer borrows from the mock, only `'static` can be had.
+
+mockall::mock! {
+    /// A mock of [`ContainerRuntime`].
+    #[derive(Debug)]
+    pub ContainerRuntime {}
+
+    impl ContainerRuntime for ContainerRuntime {
+        fn id(&self) -> &RuntimeId;
+        fn capabilities(&self) -> Capabilities;
+        fn container(&self, name: &ContainerName) -> Arc<dyn Container>;
+        fn exec(&self, name: &ContainerName, request: &ExecRequest, until: &Until) -> Result<ExecResult>;
+        fn exec_stdio<'a>(
+            &self,
+            name: &ContainerName,
+            request: &ExecRequest,
+            stdio: ExecStdio<'a>,
+            until: &Until,
+        ) -> Result<StdioResult>;
+        fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>>;
+        fn containers_with_prefix(&self, prefix: &NamePrefix) -> Result<Vec<Arc<dyn Container>>>;
+        fn states(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, ContainerState>>;
+        fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>>;
+        fn create(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>>;
+        fn force_remove(&self, names: &[ContainerName], until: &Until) -> Vec<ContainerRemoveResult>;
+        fn image(&self, reference: &ImageRef) -> Arc<dyn Image>;
+        fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>>;
+        fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>>;
+        fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>>;
+    }
+}
+
+mockall::mock! {
+    /// A mock of [`Container`].
+    #[derive(Debug)]
+    pub Container {}
+
+    impl Container for Container {
+        fn key(&self) -> &ContainerKey;
+        fn exec(&self, request: &ExecRequest, until: &Until) -> Result<ExecResult>;
+        fn inspect(&self) -> Result<Option<ContainerInfo>>;
+        fn exec_stdio<'a>(
+            &self,
+            request: &ExecRequest,
+            stdio: ExecStdio<'a>,
+            until: &Until,
+        ) -> Result<StdioResult>;
+        fn id(&self) -> Result<Option<String>>;
+        fn state(&self) -> Result<Option<ContainerState>>;
+        fn running(&self) -> Result<bool>;
+        fn image(&self) -> Result<Option<Arc<dyn Image>>>;
+        fn started_at(&self) -> Result<Option<SystemTime>>;
+        fn mounts(&self) -> Result<Option<Vec<MountPoint>>>;
+        fn ports(&self) -> Result<Option<Vec<PublishedPort>>>;
+        fn health(&self) -> Result<Option<Health>>;
+        fn rw_size(&self) -> Result<Option<u64>>;
+        fn start(&self, until: &Until) -> Result<()>;
+        fn stop(&self, grace: Duration, until: &Until) -> Result<()>;
+        fn wait(&self, until: &Until) -> Result<ExitOutcome>;
+        fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()>;
+        fn copy_out(&self, src: &ContainerPath, dest: &Path, options: &CopyOptions, until: &Until) -> Result<()>;
+        fn copy_in_tar<'a>(&self, tar: &mut TarSource<'a>, dest: &ContainerPath, until: &Until) -> Result<()>;
+        fn copy_out_tar<'a>(&self, src: &ContainerPath, tar: &mut TarSink<'a>, until: &Until) -> Result<()>;
+        fn login_command<'a>(&self, command: Option<&'a Argv>) -> Result<Vec<OsString>>;
+        fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>>;
+        fn stream_initial_logs(
+            &self,
+            ready: &mut dyn FnMut(&str) -> bool,
+            echo: &mut dyn Write,
+            until: &Until,
+        ) -> Result<Readiness>;
+    }
+}
+
+mockall::mock! {
+    /// A mock of [`Image`].
+    #[derive(Debug)]
+    pub Image {}
+
+    impl Image for Image {
+        fn reference(&self) -> &ImageRef;
+        fn inspect(&self) -> Result<Option<ImageInfo>>;
+        fn id(&self) -> Result<Option<String>>;
+        fn exists(&self) -> Result<bool>;
+        fn labels(&self) -> Result<Option<BTreeMap<String, String>>>;
+        fn history(&self) -> Result<Option<Vec<String>>>;
+        fn remove(&self) -> Result<ImageRemoval>;
+        fn repository(&self) -> Option<&'static str>;
+        fn tag(&self) -> Option<&'static str>;
+        fn size(&self) -> Option<u64>;
+        fn created(&self) -> Option<SystemTime>;
+    }
+}
+
+mockall::mock! {
+    /// A mock of [`LogStream`].
+    #[derive(Debug)]
+    pub LogStream {}
+
+    impl LogStream for LogStream {
+        fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>>;
+        fn close(&mut self) -> Result<()>;
+    }
+}
+
+mockall::mock! {
+    /// A mock of [`EventStream`].
+    #[derive(Debug)]
+    pub EventStream {}
+
+    impl EventStream for EventStream {
+        fn pull(&mut self, until: &Until) -> Result<Pull<Event>>;
+        fn close(&mut self) -> Result<()>;
+    }
+}
+
+mockall::mock! {
+    /// A mock of [`PortReservation`].
+    #[derive(Debug)]
+    pub PortReservation {}
+
+    impl PortReservation for PortReservation {
+        fn address(&self) -> SocketAddr;
+        fn port(&self) -> u16;
+        fn close(&mut self) -> Result<()>;
+    }
+}
+
+/// A mock whose derived methods are those of the contract: what can be answered by other methods of the same trait is.
+///
+/// | derived, not asked of the mock | from |
+/// | --- | --- |
+/// | `exec`, `exec_stdio` of a runtime | `container`, and that container |
+/// | `containers_with_prefix`, `states` | `list` |
+/// | `id`, `state`, `running`, `started_at`, `mounts`, `ports`, `health` of a container | `inspect` |
+/// | `stream_initial_logs` | `logs` |
+/// | `id`, `exists`, `labels` of an image | `inspect` |
+///
+/// Every other method is the mock's.
+///
+/// ```
+/// use rt::mock::{Derived, MockContainer};
+/// use rt::prelude::*;
+/// use rt::{ContainerInfo, ContainerName, ContainerState};
+///
+/// let mut mock = MockContainer::new();
+/// let info = ContainerInfo::new(ContainerName::new("job")?, "4f2a", ContainerState::Exited);
+/// mock.expect_inspect().returning(move || Ok(Some(info.clone())));
+///
+/// let container = Derived(mock);
+/// assert!(!container.running()?);
+/// assert_eq!(container.id()?.as_deref(), Some("4f2a"));
+/// # Ok::<(), rt::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Derived<M>(
+    /// The mock.
+    pub M,
+);
+
+impl<M: ContainerRuntime> ContainerRuntime for Derived<M> {
+    fn id(&self) -> &RuntimeId {
+        self.0.id()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn container(&self, name: &ContainerName) -> Arc<dyn Container> {
+        self.0.container(name)
+    }
+
+    fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>> {
+        self.0.list(filter)
+    }
+
+    fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>> {
+        self.0.rw_sizes(prefix)
+    }
+
+    fn create(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>> {
+        self.0.create(spec, until)
+    }
+
+    fn force_remove(&self, names: &[ContainerName], until: &Until) -> Vec<ContainerRemoveResult> {
+        self.0.force_remove(names, until)
+    }
+
+    fn image(&self, reference: &ImageRef) -> Arc<dyn Image> {
+        self.0.image(reference)
+    }
+
+    fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
+        self.0.images(filter)
+    }
+
+    fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>> {
+        self.0.reserve_port(host)
+    }
+
+    fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>> {
+        self.0.events(options)
+    }
+}
+
+impl<M: Container> Container for Derived<M> {
+    fn key(&self) -> &ContainerKey {
+        self.0.key()
+    }
+
+    fn exec(&self, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
+        self.0.exec(request, until)
+    }
+
+    fn inspect(&self) -> Result<Option<ContainerInfo>> {
+        self.0.inspect()
+    }
+
+    fn exec_stdio(&self, request: &ExecRequest, stdio: ExecStdio<'_>, until: &Until) -> Result<StdioResult> {
+        self.0.exec_stdio(request, stdio, until)
+    }
+
+    fn image(&self) -> Result<Option<Arc<dyn Image>>> {
+        self.0.image()
+    }
+
+    fn rw_size(&self) -> Result<Option<u64>> {
+        self.0.rw_size()
+    }
+
+    fn start(&self, until: &Until) -> Result<()> {
+        self.0.start(until)
+    }
+
+    fn stop(&self, grace: Duration, until: &Until) -> Result<()> {
+        self.0.stop(grace, until)
+    }
+
+    fn wait(&self, until: &Until) -> Result<ExitOutcome> {
+        self.0.wait(until)
+    }
+
+    fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()> {
+        self.0.copy_in(src, dest, options, until)
+    }
+
+    fn copy_out(&self, src: &ContainerPath, dest: &Path, options: &CopyOptions, until: &Until) -> Result<()> {
+        self.0.copy_out(src, dest, options, until)
+    }
+
+    fn copy_in_tar(&self, tar: &mut (dyn Read + Send), dest: &ContainerPath, until: &Until) -> Result<()> {
+        self.0.copy_in_tar(tar, dest, until)
+    }
+
+    fn copy_out_tar(&self, src: &ContainerPath, tar: &mut (dyn Write + Send), until: &Until) -> Result<()> {
+        self.0.copy_out_tar(src, tar, until)
+    }
+
+    fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
+        self.0.login_command(command)
+    }
+
+    fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>> {
+        self.0.logs(options)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self.0.as_any()
+    }
+}
+
+impl<M: Image> Image for Derived<M> {
+    fn reference(&self) -> &ImageRef {
+        self.0.reference()
+    }
+
+    fn inspect(&self) -> Result<Option<ImageInfo>> {
+        self.0.inspect()
+    }
+
+    fn history(&self) -> Result<Option<Vec<String>>> {
+        self.0.history()
+    }
+
+    fn remove(&self) -> Result<ImageRemoval> {
+        self.0.remove()
+    }
+
+    fn repository(&self) -> Option<&str> {
+        self.0.repository()
+    }
+
+    fn tag(&self) -> Option<&str> {
+        self.0.tag()
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.0.size()
+    }
+
+    fn created(&self) -> Option<SystemTime> {
+        self.0.created()
+    }
+}
