@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "the panic of a case is its report")]
 
+mod agreement;
+mod conformance;
 mod copying;
 mod errors;
 mod execs;
@@ -38,7 +40,8 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let live = live.map(|live| live.map(Arc::new).map_err(|missing| missing.reason));
-    let trials = cases().map(|(name, case)| trial(name, case, live.clone())).collect();
+    let mut trials: Vec<_> = cases().map(|(name, case)| trial(name, case, live.clone())).collect();
+    trials.extend(conformance::trials(live.as_ref()));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -54,6 +57,7 @@ fn cases() -> impl Iterator<Item = Case> {
         logs::CASES,
         copying::CASES,
         quickstart::CASES,
+        agreement::CASES,
     ]
     .into_iter()
     .flatten()

@@ -1,16 +1,18 @@
-//! The command line of `cargo xtask`, read by hand: three commands with a few flags each do not earn a
+//! The command line of `cargo xtask`, read by hand: four commands with a few flags each do not earn a
 //! dependency. What the commands do is not known here.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::ci::Part;
+use crate::conformance::Backend;
 
 pub(crate) const USAGE: &str = "\
 Developer automation of the rt workspace.
 
-usage: cargo xtask test [--live] [--filter TEXT]...
+usage: cargo xtask test [--live] [--filter TEXT]
        cargo xtask ci [--live] [--only PART[,PART]...]
+       cargo xtask conformance [--backend NAME]... [--filter TEXT]
        cargo xtask live [--] COMMAND [ARGUMENT]...
        cargo xtask live --keep DIR | --destroy DIR
 
@@ -26,6 +28,10 @@ ci      everything that must hold before a merge. The parts, in this order:
           --live         as for test
           --only PARTS   these parts only, separated by commas
 
+conformance  the table of the conformance suite for each backend, podman in a store of its own
+          --backend NAME  null or podman; all without it
+          --filter TEXT   only cases whose name contains TEXT
+
 live    COMMAND with a podman of its own: `cargo xtask live -- podman info`. Everything it made is
         removed when it ends.
           --keep DIR     make the environment in DIR, leave it, and print `export` lines for a shell
@@ -37,6 +43,7 @@ pub(crate) enum Request {
     Help,
     Test(TestOptions),
     Ci(CiOptions),
+    Conformance(ConformanceOptions),
     Live(LiveAction),
 }
 
@@ -44,8 +51,8 @@ pub(crate) enum Request {
 pub(crate) struct TestOptions {
     /// Demand the live suite instead of running it where possible.
     pub(crate) live: bool,
-    /// Handed to every test binary, which takes any number of them.
-    pub(crate) filters: Vec<String>,
+    /// Handed to every test binary. One at most: a harness of our own takes no more.
+    pub(crate) filter: Option<String>,
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -53,6 +60,13 @@ pub(crate) struct CiOptions {
     pub(crate) live: bool,
     /// Empty means all.
     pub(crate) only: Vec<Part>,
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct ConformanceOptions {
+    /// Empty means all.
+    pub(crate) backends: Vec<Backend>,
+    pub(crate) filter: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -76,6 +90,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         Some("help" | "--help" | "-h") => Ok(Request::Help),
         Some("test") => test(rest).map(Request::Test),
         Some("ci") => ci(rest).map(Request::Ci),
+        Some("conformance") => conformance(rest).map(Request::Conformance),
         Some("live") => live(rest),
         _ => Err(format!("no command is called {:?}", command.to_string_lossy())),
     }
@@ -89,11 +104,7 @@ fn test(rest: Vec<OsString>) -> Result<TestOptions, String> {
         if word == "--live" {
             options.live = true;
         } else if let Some(filter) = value(&word, "--filter", &mut rest)? {
-            // A test binary would read it as an option of its own.
-            if filter.starts_with('-') {
-                return Err(format!("--filter takes part of a test's name, and {filter:?} is none"));
-            }
-            options.filters.push(filter);
+            set_filter(&mut options.filter, filter)?;
         } else {
             return Err(format!("test does not know {word:?}"));
         }
@@ -118,6 +129,35 @@ fn ci(rest: Vec<OsString>) -> Result<CiOptions, String> {
         }
     }
     Ok(options)
+}
+
+fn conformance(rest: Vec<OsString>) -> Result<ConformanceOptions, String> {
+    let mut options = ConformanceOptions::default();
+    let mut rest = rest.into_iter();
+    while let Some(word) = rest.next() {
+        let word = text(word)?;
+        if let Some(filter) = value(&word, "--filter", &mut rest)? {
+            set_filter(&mut options.filter, filter)?;
+        } else if let Some(name) = value(&word, "--backend", &mut rest)? {
+            let backend =
+                Backend::from_name(&name).ok_or_else(|| format!("there is no backend {name:?} here"))?;
+            options.backends.push(backend);
+        } else {
+            return Err(format!("conformance does not know {word:?}"));
+        }
+    }
+    Ok(options)
+}
+
+/// A test binary would read a dash as the beginning of an option of its own.
+fn set_filter(filter: &mut Option<String>, text: String) -> Result<(), String> {
+    if text.starts_with('-') {
+        return Err(format!("--filter takes part of a test's name, and {text:?} is none"));
+    }
+    match filter.replace(text) {
+        None => Ok(()),
+        Some(_) => Err("--filter is taken once".into()),
+    }
 }
 
 fn live(mut rest: Vec<OsString>) -> Result<Request, String> {
@@ -179,9 +219,11 @@ mod tests {
     }
 
     #[test]
-    fn test_takes_live_and_filters() {
-        let options = TestOptions { live: true, filters: vec!["exec".into(), "logs".into()] };
-        assert_eq!(read("test --live --filter exec --filter=logs"), Ok(Request::Test(options)));
+    fn test_takes_live_and_a_filter() {
+        let options = TestOptions { live: true, filter: Some("exec".into()) };
+        assert_eq!(read("test --live --filter exec"), Ok(Request::Test(options.clone())));
+        assert_eq!(read("test --filter=exec --live"), Ok(Request::Test(options)));
+        assert!(read("test --filter exec --filter=logs").is_err());
     }
 
     #[test]
@@ -198,6 +240,14 @@ mod tests {
     }
 
     #[test]
+    fn conformance_takes_backends_and_a_filter() {
+        let options = ConformanceOptions { backends: vec![Backend::Null], filter: Some("exec".into()) };
+        assert_eq!(read("conformance --backend null --filter exec"), Ok(Request::Conformance(options)));
+        assert_eq!(read("conformance"), Ok(Request::Conformance(ConformanceOptions::default())));
+        assert!(read("conformance --backend docker").is_err());
+    }
+
+    #[test]
     fn live_takes_a_command_as_it_stands() {
         let words = |line: &str| line.split(' ').map(OsString::from).collect();
         let run = |line| Ok(Request::Live(LiveAction::Run(words(line))));
@@ -209,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_said() {
-        for line in ["tset", "test --lvie", "ci x", "live --kepe d"] {
+        for line in ["tset", "test --lvie", "ci x", "conformance x", "live --kepe d"] {
             assert!(read(line).is_err(), "{line:?}");
         }
     }

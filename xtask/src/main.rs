@@ -8,6 +8,7 @@
 mod arguments;
 mod child;
 mod ci;
+mod conformance;
 mod failure;
 mod interrupt;
 mod live;
@@ -56,6 +57,12 @@ fn run(request: Request) -> Result<u8> {
             let mut report = Report::new();
             ci::run(&workspace, &options, &mut report);
             Ok(report.close("cargo xtask ci"))
+        }
+        Request::Conformance(options) => {
+            let workspace = Workspace::read()?;
+            let mut report = Report::new();
+            conformance::run(&workspace, &options, &mut report);
+            Ok(report.close("cargo xtask conformance"))
         }
         Request::Live(action) => live::run(action),
     }

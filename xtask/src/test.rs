@@ -32,6 +32,10 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Rep
             workspace.cargo(["build", "--workspace", "--examples"]).limit(LIMIT).must()
         });
     }
+    // The README's first command, as it stands there.
+    report.step("test: quickstart", || {
+        workspace.cargo(["run", "-p", FACADE, "--example", "quickstart"]).limit(LIMIT).must()
+    });
     match workspace.member(FACADE) {
         Ok(facade) => {
             for set in feature_sets(facade.features.iter().map(String::as_str)) {
@@ -45,13 +49,12 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Rep
     report.judged("test: live suite", || live_suite(workspace, options));
 }
 
-/// One `cargo test`, with the filters at its end.
+/// One `cargo test`, with the filter at its end.
 fn tests(workspace: &Workspace, options: &TestOptions, selection: Vec<String>) -> Task {
     let mut words = vec!["test".to_owned(), "--no-fail-fast".to_owned()];
     words.extend(selection);
-    if !options.filters.is_empty() {
-        words.push("--".into());
-        words.extend(options.filters.iter().cloned());
+    if let Some(filter) = &options.filter {
+        words.extend(["--".into(), filter.clone()]);
     }
     workspace.cargo(words).limit(LIMIT)
 }
@@ -174,8 +177,8 @@ mod tests {
     }
 
     #[test]
-    fn filters_go_to_the_test_binaries() {
-        let options = TestOptions { live: false, filters: words(&["exec"]) };
+    fn the_filter_goes_to_the_test_binaries() {
+        let options = TestOptions { live: false, filter: Some("exec".into()) };
         let line = tests(&workspace(), &options, words(&["-p", "rt"])).line();
         assert!(line.ends_with("test --no-fail-fast -p rt -- exec"), "{line}");
     }

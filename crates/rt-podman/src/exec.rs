@@ -160,7 +160,8 @@ impl Call<'_> {
             Some(ExitStatus::Code(code)) => code,
             Some(ExitStatus::Signal(_)) | None => return Ok(ExitOutcome::Lost),
         };
-        if matches!(code, 125 | 126 | 127 | 255) {
+        // podman itself writes nothing to stdout: whoever did has run.
+        if matches!(code, 125 | 126 | 127 | 255) && finished.stdout.bytes == 0 {
             let stderr = finished.stderr_capture.text();
             if let Some(failure) = failure::classify(&stderr)
                 && !self.command_ended_with(code, failure, started, alone)

@@ -1,0 +1,113 @@
+//! What this process holds: descriptors, threads, children; counted before and after each case.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rt_protocol::Until;
+
+/// One count. Each thing has a number and a text for people.
+#[derive(Debug)]
+pub(crate) struct Census {
+    descriptors: BTreeMap<u64, String>,
+    threads: BTreeMap<u64, String>,
+    children: BTreeMap<u64, String>,
+}
+
+/// How long leftovers may take to go away: a detached thread that is ending, a child that is being reaped.
+const SETTLE: Duration = Duration::from_secs(3);
+
+/// How often it is looked whether they have. The kernel tells nobody when a thread is gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+impl Census {
+    /// Counts; `None` where the system has no `/proc` to read.
+    pub(crate) fn take() -> Option<Self> {
+        let read_link = |path: &Path| fs::read_link(path).ok().map(|link| link.display().to_string());
+        let mut descriptors = numbered("/proc/self/fd", read_link)?;
+        // The directory that was read just now.
+        descriptors.retain(|_, link| !link.ends_with("/fd"));
+        let comm =
+            |path: &Path| fs::read_to_string(path.join("comm")).ok().map(|name| name.trim_end().to_owned());
+        let threads = numbered("/proc/self/task", comm)?;
+        let own = u64::from(std::process::id());
+        let children = numbered("/proc", |path| child_of(own, path))?;
+        Some(Self { descriptors, threads, children })
+    }
+
+    /// Waits, within bounds, until nothing is left that was not here at this count.
+    ///
+    /// # Errors
+    /// What is left.
+    pub(crate) fn settle(&self) -> Result<(), String> {
+        let patience = Until::after(SETTLE);
+        loop {
+            let Some(now) = Self::take() else { return Ok(()) };
+            let left = now.beyond(self);
+            if left.is_empty() {
+                return Ok(());
+            }
+            if patience.sleep(LOOK_AGAIN).is_err() {
+                return Err(format!("left behind: {}", left.join(", ")));
+            }
+        }
+    }
+
+    fn beyond(&self, before: &Self) -> Vec<String> {
+        let mut left = Vec::new();
+        for (what, now, before) in [
+            ("descriptor", &self.descriptors, &before.descriptors),
+            ("thread", &self.threads, &before.threads),
+            ("child process", &self.children, &before.children),
+        ] {
+            // Something may be replaced (a log file reopened, a helper restarted); more of it is what leaks.
+            if now.len() > before.len() {
+                let fresh = now.iter().filter(|(number, _)| !before.contains_key(number));
+                left.extend(fresh.map(|(number, text)| format!("{what} {number} ({text})")));
+            }
+        }
+        left
+    }
+}
+
+/// The entries of a directory whose names are numbers. What vanishes while it is read was not there.
+fn numbered(directory: &str, describe: impl Fn(&Path) -> Option<String>) -> Option<BTreeMap<u64, String>> {
+    let entries = fs::read_dir(directory).ok()?;
+    Some(
+        entries
+            .flatten()
+            .filter_map(|entry| {
+                let number = entry.file_name().to_str()?.parse().ok()?;
+                Some((number, describe(&entry.path())?))
+            })
+            .collect(),
+    )
+}
+
+/// The name and state of a process if `parent` is its parent. proc(5): `PID (NAME) STATE PPID …`, and a name may
+/// contain anything, parentheses included.
+fn child_of(parent: u64, path: &Path) -> Option<String> {
+    let stat = fs::read(path.join("stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
+    let (name, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?;
+    (fields.next()?.parse() == Ok(parent))
+        .then(|| format!("{}), {state}", name.split_once(' ').map_or(name, |it| it.1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_is_seen_and_what_is_gone_is_not() {
+        let Some(before) = Census::take() else { return };
+        let held = fs::File::open("/dev/null").unwrap();
+        let now = Census::take().unwrap();
+        assert!(now.descriptors.values().any(|link| link == "/dev/null"), "{now:?}");
+        drop(held);
+        assert!(!before.threads.is_empty(), "{before:?}");
+    }
+}

@@ -1,0 +1,79 @@
+//! How cases state what they expect. What they do about the backend stands in [`crate::lab`].
+
+use std::fmt::Debug;
+
+use rt_protocol::{Error, ErrorKind};
+
+use crate::{Failure, Verdict};
+
+/// Fails the case with this text unless the condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($text:tt)+) => {
+        if !$condition {
+            return Err($crate::Failure::new(format!($($text)+)));
+        }
+    };
+}
+
+/// Fails the case unless the two are equal; the second is what was expected.
+macro_rules! ensure_eq {
+    ($seen:expr, $expected:expr, $what:expr) => {
+        match (&$seen, &$expected) {
+            (seen, expected) => {
+                if *seen != *expected {
+                    return Err($crate::ensure::differs($what, seen, expected));
+                }
+            }
+        }
+    };
+}
+
+/// How much of a value a failure shows, in characters.
+const SHOWN_CHARACTERS: usize = 400;
+
+/// A value for people, shortened.
+pub(crate) fn shown(value: &dyn Debug) -> String {
+    let text = format!("{value:?}");
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// The failure of an equality.
+pub(crate) fn differs(what: &str, seen: &dyn Debug, expected: &dyn Debug) -> Failure {
+    Failure::new(format!("{what}: expected {}, saw {}", shown(expected), shown(seen)))
+}
+
+/// The two must be the same bytes; says where they part.
+pub(crate) fn same_bytes(what: &str, seen: &[u8], expected: &[u8]) -> Verdict {
+    if seen == expected {
+        return Ok(());
+    }
+    let place = seen.iter().zip(expected).take_while(|(seen, expected)| seen == expected).count();
+    let near = |bytes: &[u8]| shown(&bytes[place.min(bytes.len())..].iter().take(16).collect::<Vec<_>>());
+    Err(Failure::new(format!(
+        "{what}: {} bytes instead of {}, different from byte {place} on: {} instead of {}",
+        seen.len(),
+        expected.len(),
+        near(seen),
+        near(expected),
+    )))
+}
+
+/// The call must have failed with this kind.
+pub(crate) fn refused<T: Debug>(answer: Result<T, Error>, kind: ErrorKind) -> Result<Error, Failure> {
+    refused_as(answer, &[kind])
+}
+
+/// The call must have failed with one of these kinds.
+pub(crate) fn refused_as<T: Debug>(answer: Result<T, Error>, kinds: &[ErrorKind]) -> Result<Error, Failure> {
+    match answer {
+        Err(error) if kinds.contains(&error.kind()) => Ok(error),
+        Err(error) => Err(Failure::new(format!("expected an error of kind {kinds:?}, saw {error:?}"))),
+        Ok(answer) => Err(Failure::new(format!(
+            "expected an error of kind {kinds:?}, saw the answer {}",
+            shown(&answer)
+        ))),
+    }
+}

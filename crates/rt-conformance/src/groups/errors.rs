@@ -1,0 +1,247 @@
+//! Errors: the kind that the caller branches on, the text that a person reads, and what a failing engine answers.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rt_protocol::{
+    Capability, Container, ContainerFilter, ContainerRuntime, Error, ErrorKind, ExecRequest, ImageFilter,
+    LogOptions,
+};
+
+use crate::case::{Case, Group, Need};
+use crate::ensure::{refused, refused_as};
+use crate::lab::{inside, patience};
+use crate::{Failure, Lab, Script, Verdict};
+
+const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+    Case::new(name, Group::Errors, run)
+}
+
+const MAKE: &[Capability] = &[Capability::Create, Capability::ForceRemove];
+const STOP: &[Capability] =
+    &[Capability::Create, Capability::ForceRemove, Capability::Start, Capability::Stop];
+const SHELL: &[Need] = &[Need::Shell];
+const BROKEN: &[Need] = &[Need::BrokenEngine];
+
+pub(super) const CASES: &[Case] = &[
+    fact("errors: a command in an absent container never started", exec_absent).core(),
+    fact("errors: a command in an unstarted container never started", exec_created).can(MAKE),
+    fact("errors: a command in a stopped container never started", exec_stopped).can(STOP),
+    fact("errors: bridged, the absent and the stopped answer alike", stdio_absent).can(&[
+        Capability::ExecStdio,
+        Capability::Create,
+        Capability::ForceRemove,
+    ]),
+    fact("errors: a command that is not on the PATH is not found", not_on_path)
+        .unstarted()
+        .needs(SHELL)
+        .core(),
+    fact("errors: a command by a path that is not there is not found", not_at_path)
+        .unstarted()
+        .needs(SHELL)
+        .core(),
+    fact("errors: a file without execute permission is not executable", not_executable)
+        .unstarted()
+        .needs(&[Need::Shell, Need::Files])
+        .core(),
+    fact("errors: a directory is not executable", directory).unstarted().needs(SHELL).core(),
+    fact("errors: a first word that looks like an option is a command", option_program)
+        .unstarted()
+        .needs(SHELL)
+        .core(),
+    fact("errors: a first word with an equals sign is a command", assignment_program)
+        .unstarted()
+        .needs(SHELL)
+        .core(),
+    fact("errors: the text names operation and container", text).unstarted().needs(SHELL).core(),
+    fact("errors: a refusal says what to do", hint).core(),
+    fact("errors: an engine that fails is not an absent container", broken_inspect).needs(BROKEN).core(),
+    fact("errors: an engine that fails is not an empty listing", broken_list)
+        .can(&[Capability::List])
+        .needs(BROKEN),
+    fact("errors: an engine that fails has no images, and says so", broken_images)
+        .can(&[Capability::Images])
+        .needs(BROKEN),
+    fact("errors: an engine that fails runs nothing, and says so", broken_exec).needs(BROKEN).core(),
+    fact("errors: an engine that fails removes nothing, and says so of each", broken_remove)
+        .can(&[Capability::ForceRemove])
+        .needs(BROKEN),
+    fact("errors: an engine that fails has no log, and says so", broken_logs)
+        .can(&[Capability::Logs])
+        .needs(BROKEN),
+];
+
+fn never_started(error: &Error) -> Verdict {
+    ensure!(error.never_started(), "the command may have run: {error:?}");
+    Ok(())
+}
+
+fn exec_absent(lab: &Lab<'_>) -> Verdict {
+    let nobody = lab.absent()?;
+    let answer = nobody.exec(&lab.request(&Script::Exit(0))?, &patience());
+    never_started(&refused(answer, ErrorKind::NoSuchContainer)?)
+}
+
+fn exec_created(lab: &Lab<'_>) -> Verdict {
+    let made = lab.created(&Script::Stand)?;
+    let answer = made.exec(&lab.request(&Script::Exit(0))?, &patience());
+    never_started(&refused(answer, ErrorKind::NotRunning)?)
+}
+
+fn exec_stopped(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&Script::Stand)?;
+    container.stop(std::time::Duration::ZERO, &patience())?;
+    let answer = container.exec(&lab.request(&Script::Exit(0))?, &patience());
+    never_started(&refused(answer, ErrorKind::NotRunning)?)
+}
+
+fn stdio_absent(lab: &Lab<'_>) -> Verdict {
+    let made = lab.created(&Script::Stand)?;
+    let request = lab.request(&Script::Cat)?;
+    for (container, kind) in [(lab.absent()?, ErrorKind::NoSuchContainer), (made, ErrorKind::NotRunning)] {
+        let answer = container.exec_stdio(&request, rt_protocol::ExecStdio::default(), &patience());
+        never_started(&refused(answer, kind)?)?;
+    }
+    Ok(())
+}
+
+fn program(lab: &Lab<'_>, argv: &[&str], kind: ErrorKind) -> Verdict {
+    let answer = lab.standing()?.exec(&ExecRequest::new(argv.iter().copied())?, &patience());
+    never_started(&refused(answer, kind)?)
+}
+
+fn not_on_path(lab: &Lab<'_>) -> Verdict {
+    program(lab, &["rt-no-such-command", "argument"], ErrorKind::CommandNotFound)
+}
+
+fn not_at_path(lab: &Lab<'_>) -> Verdict {
+    program(lab, &["/rt/no/such/command"], ErrorKind::CommandNotFound)
+}
+
+fn not_executable(lab: &Lab<'_>) -> Verdict {
+    let standing = lab.standing()?;
+    let path = inside(&lab.guest_dir(standing.as_ref())?, "plain");
+    Lab::text_in(standing.as_ref(), &Script::WriteFile { path: path.clone(), bytes: b"exit 0\n".to_vec() })?;
+    let answer = standing.exec(&ExecRequest::new([path])?, &patience());
+    never_started(&refused(answer, ErrorKind::CommandNotExecutable)?)
+}
+
+fn directory(lab: &Lab<'_>) -> Verdict {
+    program(lab, &["/"], ErrorKind::CommandNotExecutable)
+}
+
+fn option_program(lab: &Lab<'_>) -> Verdict {
+    for word in ["--help", "-x", "--"] {
+        program(lab, &[word, "true"], ErrorKind::CommandNotFound)?;
+    }
+    Ok(())
+}
+
+fn assignment_program(lab: &Lab<'_>) -> Verdict {
+    program(lab, &["RT_GIVEN=value", "true"], ErrorKind::CommandNotFound)
+}
+
+fn text(lab: &Lab<'_>) -> Verdict {
+    let standing = lab.standing()?;
+    let answer = standing.exec(&ExecRequest::new(["rt-no-such-command"])?, &patience());
+    let error = refused(answer, ErrorKind::CommandNotFound)?;
+    let name = standing.key().name.to_string();
+    ensure!(
+        error.subject().is_some_and(|subject| subject.contains(&name)),
+        "the subject is {:?}",
+        error.subject()
+    );
+    ensure!(!error.operation().is_empty(), "the operation is empty");
+    let text = error.to_string();
+    ensure!(text.contains(&name) && text.contains(error.operation()), "the text is {text}");
+    ensure!(!text.ends_with('.') && !text.contains('\n'), "the text is no one-line fragment: {text:?}");
+    Ok(())
+}
+
+fn hint(lab: &Lab<'_>) -> Verdict {
+    let error = refused(
+        lab.absent()?.exec(&lab.request(&Script::Exit(0))?, &patience()),
+        ErrorKind::NoSuchContainer,
+    )?;
+    ensure!(error.hint().is_some_and(|hint| !hint.is_empty()), "there is no remedy in: {error}");
+    Ok(())
+}
+
+fn broken(lab: &Lab<'_>) -> Result<Arc<dyn ContainerRuntime>, Failure> {
+    lab.fixture()
+        .broken()
+        .ok_or_else(|| Failure::skip("the fixture has no runtime whose engine cannot be asked"))
+}
+
+fn broken_container(lab: &Lab<'_>) -> Result<Arc<dyn Container>, Failure> {
+    Ok(broken(lab)?.container(&lab.absent()?.key().name))
+}
+
+/// Kinds that say that the engine could not be asked.
+const COULD_NOT_ASK: &[ErrorKind] = &[
+    ErrorKind::BackendMissing,
+    ErrorKind::BackendNotExecutable,
+    ErrorKind::BackendUnresponsive,
+    ErrorKind::BackendFailed,
+    ErrorKind::BadAnswer,
+    ErrorKind::Unreachable,
+    ErrorKind::System,
+];
+
+fn broken_inspect(lab: &Lab<'_>) -> Verdict {
+    let container = broken_container(lab)?;
+    refused_as(container.inspect(), COULD_NOT_ASK)?;
+    refused_as(container.state(), COULD_NOT_ASK)?;
+    refused_as(container.running(), COULD_NOT_ASK)?;
+    Ok(())
+}
+
+fn broken_list(lab: &Lab<'_>) -> Verdict {
+    let (runtime, family) = (broken(lab)?, lab.family()?);
+    refused_as(runtime.list(&ContainerFilter::all()), COULD_NOT_ASK)?;
+    refused_as(runtime.containers_with_prefix(&family), COULD_NOT_ASK)?;
+    refused_as(runtime.states(&family), COULD_NOT_ASK)?;
+    if lab.can(Capability::RwSize) {
+        refused_as(runtime.rw_sizes(&family), COULD_NOT_ASK)?;
+    }
+    Ok(())
+}
+
+fn broken_images(lab: &Lab<'_>) -> Verdict {
+    let runtime = broken(lab)?;
+    refused_as(runtime.images(&ImageFilter::all()), COULD_NOT_ASK)?;
+    refused_as(runtime.image(lab.fixture().image()).exists(), COULD_NOT_ASK)?;
+    Ok(())
+}
+
+fn broken_exec(lab: &Lab<'_>) -> Verdict {
+    let error =
+        refused_as(broken_container(lab)?.exec(&lab.request(&Script::Exit(0))?, &patience()), COULD_NOT_ASK)?;
+    ensure!(error.message().is_empty() || error.kill_report().is_none(), "a command was killed: {error:?}");
+    Ok(())
+}
+
+fn broken_remove(lab: &Lab<'_>) -> Verdict {
+    let names = [lab.absent()?.key().name.clone(), lab.absent()?.key().name.clone()];
+    let results = broken(lab)?.force_remove(&names, &patience());
+    ensure_eq!(
+        results.iter().map(|result| &result.name).collect::<Vec<_>>(),
+        names.iter().collect::<Vec<_>>(),
+        "the names"
+    );
+    for result in results {
+        ensure!(!result.removed && result.error.is_some(), "a result is {result:?}");
+    }
+    // What needs no engine still works.
+    if lab.can(Capability::ReservePort) {
+        broken(lab)?.reserve_port(IpAddr::from([127, 0, 0, 1]))?;
+    }
+    Ok(())
+}
+
+fn broken_logs(lab: &Lab<'_>) -> Verdict {
+    let answer =
+        broken_container(lab)?.logs(&LogOptions::new()).and_then(|mut stream| stream.pull(&patience()));
+    refused_as(answer, COULD_NOT_ASK)?;
+    Ok(())
+}

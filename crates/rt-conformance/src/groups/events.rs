@@ -1,0 +1,147 @@
+//! Events: what is told of the lives of containers.
+
+use std::time::{Duration, SystemTime};
+
+use rt_protocol::{
+    CancelToken, Capability, Container, Event, EventAction, EventOptions, EventStream, NamePrefix, Pull,
+    Until,
+};
+
+use crate::case::{Case, Group, Need};
+use crate::lab::patience;
+use crate::{Failure, Lab, Script, Verdict};
+
+const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+    Case::new(name, Group::Events, run).can(EVENTS)
+}
+
+const EVENTS: &[Capability] =
+    &[Capability::Events, Capability::Create, Capability::Start, Capability::Stop, Capability::ForceRemove];
+
+pub(super) const CASES: &[Case] = &[
+    fact("events: a life is told in its order", life),
+    fact("events: another family is not told", other_family),
+    fact("events: what has happened since then is told too", since),
+    fact("events: the end of a main process has its code, where the engine gives it", code)
+        .needs(&[Need::MainProcess]),
+    fact("events: a pull that ends is idle, and the stream stays good", idle),
+    fact("events: a cancelled pull is idle", cancelled_pull),
+    fact("events: after close there is the end, and closing twice is fine", close),
+];
+
+/// Engines tell within a second or two.
+const LONG_FOR_AN_EVENT: Duration = Duration::from_secs(15);
+
+/// Pulls until the event of this action.
+fn until_action(stream: &mut dyn EventStream, action: EventAction) -> Result<Vec<Event>, Failure> {
+    let mut events = Vec::new();
+    let until = Until::after(LONG_FOR_AN_EVENT);
+    loop {
+        match stream.pull(&until)? {
+            Pull::Item(event) => {
+                let last = event.action == action;
+                events.push(event);
+                if last {
+                    return Ok(events);
+                }
+            }
+            other => {
+                return Err(Failure::new(format!("expected {action:?}, saw {other:?} after {events:?}")));
+            }
+        }
+    }
+}
+
+fn watch(lab: &Lab<'_>, family: &NamePrefix) -> Result<Box<dyn EventStream>, Failure> {
+    Ok(lab.runtime().events(&EventOptions::new().prefix(family.clone()))?)
+}
+
+/// Makes, starts, stops and removes.
+fn live(lab: &Lab<'_>, family: &NamePrefix) -> Result<std::sync::Arc<dyn Container>, Failure> {
+    let container = lab.created_as(&lab.member(family, "a")?, &Script::Stand)?;
+    lab.begin(container.as_ref())?;
+    container.stop(Duration::from_secs(10), &patience())?;
+    lab.runtime().force_remove(&[container.key().name.clone()], &patience());
+    Ok(container)
+}
+
+/// Engines tell more than these; these come in this order.
+const MILESTONES: [EventAction; 4] =
+    [EventAction::Created, EventAction::Started, EventAction::Died, EventAction::Removed];
+
+fn check_life(events: &[Event], container: &dyn Container) -> Verdict {
+    let told: Vec<_> =
+        events.iter().map(|event| event.action).filter(|action| MILESTONES.contains(action)).collect();
+    ensure_eq!(told, MILESTONES, "the milestones of a life");
+    for event in events {
+        ensure_eq!(event.name, container.key().name, "the name in an event");
+    }
+    ensure!(events.is_sorted_by_key(|event| event.time), "the times run backwards: {events:?}");
+    Ok(())
+}
+
+fn life(lab: &Lab<'_>) -> Verdict {
+    let family = lab.family()?;
+    let mut stream = watch(lab, &family)?;
+    let container = live(lab, &family)?;
+    check_life(&until_action(stream.as_mut(), EventAction::Removed)?, container.as_ref())
+}
+
+fn other_family(lab: &Lab<'_>) -> Verdict {
+    let ours = lab.family()?;
+    let mut stream = watch(lab, &ours)?;
+    live(lab, &NamePrefix::new(format!("{ours}2"))?)?;
+    let container = live(lab, &ours)?;
+    check_life(&until_action(stream.as_mut(), EventAction::Removed)?, container.as_ref())
+}
+
+fn since(lab: &Lab<'_>) -> Verdict {
+    let family = lab.family()?;
+    let begin = SystemTime::now() - Duration::from_secs(1);
+    let container = live(lab, &family)?;
+    let mut stream = lab.runtime().events(&EventOptions::new().prefix(family).since(begin))?;
+    check_life(&until_action(stream.as_mut(), EventAction::Removed)?, container.as_ref())
+}
+
+fn code(lab: &Lab<'_>) -> Verdict {
+    let family = lab.family()?;
+    let mut stream = watch(lab, &family)?;
+    lab.begin(lab.created_as(&lab.member(&family, "a")?, &Script::Exit(7))?.as_ref())?;
+    let died = until_action(stream.as_mut(), EventAction::Died)?.pop();
+    let code = died.and_then(|event| event.exit_code);
+    ensure!(matches!(code, Some(7) | None), "the code in the event is {code:?}");
+    Ok(())
+}
+
+fn idle(lab: &Lab<'_>) -> Verdict {
+    let family = lab.family()?;
+    let mut stream = watch(lab, &family)?;
+    ensure_eq!(
+        stream.pull(&Until::after(Duration::from_millis(200)))?,
+        Pull::Idle,
+        "a pull when nothing happens"
+    );
+    let container = live(lab, &family)?;
+    check_life(&until_action(stream.as_mut(), EventAction::Removed)?, container.as_ref())
+}
+
+fn cancelled_pull(lab: &Lab<'_>) -> Verdict {
+    let mut stream = watch(lab, &lab.family()?)?;
+    let token = CancelToken::new();
+    let until = patience().or_cancelled(&token);
+    let pulled = std::thread::scope(|scope| {
+        let puller = scope.spawn(move || stream.pull(&until));
+        token.cancel();
+        puller.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    ensure_eq!(pulled?, Pull::Idle, "a cancelled pull");
+    Ok(())
+}
+
+fn close(lab: &Lab<'_>) -> Verdict {
+    let mut stream = watch(lab, &lab.family()?)?;
+    stream.close()?;
+    stream.close()?;
+    ensure_eq!(stream.pull(&patience())?, Pull::End, "a pull after close");
+    Ok(())
+}

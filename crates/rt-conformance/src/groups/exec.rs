@@ -1,0 +1,253 @@
+//! Exec: commands whose output is captured. Their environment stands in [`super::settings`], their limits in
+//! [`super::limits`] and [`super::timeouts`].
+
+use std::time::Duration;
+
+use rt_protocol::{Capability, ExecRequest, ExecResult, ExitOutcome};
+
+use crate::case::{Case, Group, Need};
+use crate::ensure::same_bytes;
+use crate::lab::patience;
+use crate::script::{pattern, word};
+use crate::{Failure, Lab, Script, Verdict};
+
+/// All of them need commands that mean something.
+const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+    Case::new(name, Group::Exec, run).needs(&[Need::Shell])
+}
+
+pub(super) const CASES: &[Case] = &[
+    fact("exec: output is captured and the code is 0", captures).core(),
+    fact("exec: a non-zero exit is data", non_zero).core(),
+    fact("exec: the code 125 is the command's own", |lab| own_code(lab, 125)).core(),
+    fact("exec: the code 126 is the command's own", |lab| own_code(lab, 126)).core(),
+    fact("exec: the code 127 is the command's own", |lab| own_code(lab, 127)).core(),
+    fact("exec: the code 255 is the command's own", |lab| own_code(lab, 255)).core(),
+    fact("exec: the code 137 is a code when the command returns it", |lab| own_code(lab, 137)).core(),
+    fact("exec: a stderr that begins with Error: is the command's own", own_error_text).core(),
+    fact("exec: who wrote to stdout has run, whatever stderr says", engine_like_text).core(),
+    fact("exec: stdout and stderr are kept apart", apart).core(),
+    fact("exec: every byte value arrives as it is, on both streams", all_bytes).core(),
+    fact("exec: line ends are not rewritten", line_ends).core(),
+    fact("exec: an unterminated last line is not terminated", unterminated).core(),
+    fact("exec: no output is empty output", empty_output).core(),
+    fact("exec: ten MiB of output arrive whole", ten_mebibytes).core(),
+    fact("exec: a MiB on both streams at once arrives whole", both_streams).core(),
+    fact("exec: stdin is empty", empty_stdin).core(),
+    fact("exec: words are not read by a shell", words).core(),
+    fact("exec: words that look like options go to the command", option_words).core(),
+    fact("exec: a word of a hundred KiB arrives whole", long_word).core(),
+    fact("exec: words that are not UTF-8 arrive as they are", byte_words)
+        .can(&[Capability::ByteArguments])
+        .core(),
+    fact("exec: a program is found by its path too", by_path).core(),
+    fact("exec: the elapsed time covers the command", elapsed).core(),
+    fact("exec: sixteen at once get each its own answer", parallel).core(),
+    fact("exec: ten in a row answer alike", in_a_row).core(),
+    fact("exec: a child that holds the streams does not hold the call", held_by_child).core(),
+];
+
+fn captures(lab: &Lab<'_>) -> Verdict {
+    let result = lab.run(&Script::print("hello\n"))?;
+    ensure_eq!(result.outcome, ExitOutcome::Code(0), "the outcome");
+    ensure_eq!(result.stdout.text(), "hello\n", "stdout");
+    ensure!(result.stderr.is_empty(), "stderr is {}", result.stderr);
+    Ok(())
+}
+
+fn non_zero(lab: &Lab<'_>) -> Verdict {
+    let result = lab.run(&Script::Say { stdout: b"out".to_vec(), stderr: b"err".to_vec(), code: 3 })?;
+    ensure_eq!(result.outcome, ExitOutcome::Code(3), "the outcome");
+    ensure!(!result.ok(), "code 3 is ok");
+    ensure_eq!((&*result.stdout.text(), &*result.stderr.text()), ("out", "err"), "the output");
+    Ok(())
+}
+
+fn own_code(lab: &Lab<'_>, code: i32) -> Verdict {
+    let result = lab.run(&Script::Exit(code))?;
+    ensure_eq!(result.outcome, ExitOutcome::Code(code), "the outcome");
+    Ok(())
+}
+
+fn own_error_text(lab: &Lab<'_>) -> Verdict {
+    for code in [1, 125, 126, 127, 255] {
+        let said = "Error: the build has failed\n";
+        let result = lab.run(&Script::Say { stdout: vec![], stderr: said.into(), code })?;
+        ensure_eq!(result.outcome, ExitOutcome::Code(code), "the outcome");
+        ensure_eq!(result.stderr.text(), said, "stderr");
+    }
+    Ok(())
+}
+
+/// A command can say word for word what an engine says. With a silent stdout nobody could tell the two apart; output
+/// proves that the command ran.
+fn engine_like_text(lab: &Lab<'_>) -> Verdict {
+    for (code, said) in [
+        (125, "Error: no container with name or ID \"x\" found: no such container\n"),
+        (
+            127,
+            "Error: crun: executable file `x` not found in $PATH: No such file or directory: \
+               OCI runtime attempted to invoke a command that was not found\n",
+        ),
+        (255, "Error: unable to find user x: no matching entries in passwd file\n"),
+    ] {
+        let result = lab.run(&Script::Say { stdout: b"ran\n".to_vec(), stderr: said.into(), code })?;
+        ensure_eq!(result.outcome, ExitOutcome::Code(code), "the outcome");
+        ensure_eq!((&*result.stdout.text(), &*result.stderr.text()), ("ran\n", said), "the output");
+    }
+    Ok(())
+}
+
+fn apart(lab: &Lab<'_>) -> Verdict {
+    let result = lab.run(&Script::Say { stdout: b"one\n".to_vec(), stderr: b"two\n".to_vec(), code: 0 })?;
+    ensure_eq!(result.stdout.text(), "one\n", "stdout");
+    ensure_eq!(result.stderr.text(), "two\n", "stderr");
+    Ok(())
+}
+
+fn all_bytes(lab: &Lab<'_>) -> Verdict {
+    let up: Vec<u8> = (0..=255).collect();
+    let down: Vec<u8> = (0..=255).rev().collect();
+    let result = lab.run(&Script::Say { stdout: up.clone(), stderr: down.clone(), code: 0 })?;
+    same_bytes("stdout", result.stdout.as_bytes(), &up)?;
+    same_bytes("stderr", result.stderr.as_bytes(), &down)
+}
+
+fn line_ends(lab: &Lab<'_>) -> Verdict {
+    let said = b"dos\r\nmac\runix\n\r\n\n\t \x1b[0m".to_vec();
+    let result = lab.run(&Script::Say { stdout: said.clone(), stderr: said.clone(), code: 0 })?;
+    same_bytes("stdout", result.stdout.as_bytes(), &said)?;
+    same_bytes("stderr", result.stderr.as_bytes(), &said)
+}
+
+fn unterminated(lab: &Lab<'_>) -> Verdict {
+    let result = lab.run(&Script::Say { stdout: b"a\nb".to_vec(), stderr: b"c".to_vec(), code: 0 })?;
+    same_bytes("stdout", result.stdout.as_bytes(), b"a\nb")?;
+    same_bytes("stderr", result.stderr.as_bytes(), b"c")
+}
+
+fn empty_output(lab: &Lab<'_>) -> Verdict {
+    let result = lab.run(&Script::Exit(0))?;
+    for (name, output) in [("stdout", &result.stdout), ("stderr", &result.stderr)] {
+        ensure!(output.is_empty() && !output.is_truncated(), "{name} of a silent command is {output:?}");
+    }
+    Ok(())
+}
+
+fn ten_mebibytes(lab: &Lab<'_>) -> Verdict {
+    let size = 10 << 20;
+    let result = lab.run(&Script::Flood { stdout: size, stderr: 0, code: 6 })?;
+    ensure_eq!(result.outcome, ExitOutcome::Code(6), "the outcome");
+    ensure_eq!(result.stdout.total(), size, "the total of stdout");
+    same_bytes("stdout", result.stdout.as_bytes(), &pattern(size))
+}
+
+fn both_streams(lab: &Lab<'_>) -> Verdict {
+    let (out, err) = (1 << 20, (1 << 20) + 7);
+    let result = lab.run(&Script::Flood { stdout: out, stderr: err, code: 0 })?;
+    same_bytes("stdout", result.stdout.as_bytes(), &pattern(out))?;
+    same_bytes("stderr", result.stderr.as_bytes(), &pattern(err))
+}
+
+fn empty_stdin(lab: &Lab<'_>) -> Verdict {
+    let result = lab.run(&Script::CountStdin)?;
+    ensure_eq!(result.stdout.text(), "0", "the bytes on stdin");
+    Ok(())
+}
+
+fn say_words(lab: &Lab<'_>, words: &[&str]) -> Verdict {
+    let result = lab.run(&Script::Words(words.iter().map(Into::into).collect()))?;
+    let expected: String = words.iter().flat_map(|word| ["<", word, ">"]).collect();
+    ensure_eq!(result.stdout.text(), expected, "the words that arrived");
+    Ok(())
+}
+
+fn words(lab: &Lab<'_>) -> Verdict {
+    say_words(
+        lab,
+        &[
+            "a b", "", "$HOME", "`id`", "$(id)", "; exit 1", "*", "~", "'", "\"", "\\", "a\nb", "#", "&",
+            "|", "\u{e4}",
+        ],
+    )
+}
+
+fn option_words(lab: &Lab<'_>) -> Verdict {
+    say_words(lab, &["--", "-i", "--help", "-", "--env=A=b", "-e", "A=b", "--", "@file"])
+}
+
+fn long_word(lab: &Lab<'_>) -> Verdict {
+    // Linux takes words of up to 128 KiB.
+    let result = lab.run(&Script::Length("x".repeat(100 * 1024)))?;
+    ensure_eq!(result.stdout.text(), (100 * 1024).to_string(), "the length of the word");
+    Ok(())
+}
+
+fn byte_words(lab: &Lab<'_>) -> Verdict {
+    let result = lab.run(&Script::Words(vec![word(b"a\xff\xfe".to_vec()), word(b"\xc3".to_vec())]))?;
+    same_bytes("the words that arrived", result.stdout.as_bytes(), b"<a\xff\xfe><\xc3>")
+}
+
+fn by_path(lab: &Lab<'_>) -> Verdict {
+    let mut argv = Script::print("by path").argv();
+    argv[0] = "/bin/sh".into();
+    let result = lab.standing()?.exec(&ExecRequest::new(argv)?, &patience())?;
+    ensure_eq!(result.stdout.text(), "by path", "stdout");
+    Ok(())
+}
+
+fn elapsed(lab: &Lab<'_>) -> Verdict {
+    lab.standing()?;
+    let (result, outside) = lab.timed(|| lab.run(&Script::Sleep(1)));
+    let result = result?;
+    // Guests round: a second of `sleep` may end some milliseconds early by our clock.
+    let least = Duration::from_millis(900);
+    ensure!(result.elapsed >= least && result.elapsed <= outside, "{:?} of {outside:?}", result.elapsed);
+    Ok(())
+}
+
+fn parallel(lab: &Lab<'_>) -> Verdict {
+    let standing = lab.standing()?;
+    let answers: Vec<Result<ExecResult, Failure>> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..16)
+            .map(|number| {
+                let container = standing.as_ref();
+                scope.spawn(move || {
+                    let script = Script::Say {
+                        stdout: vec![b'a' + number; 2000],
+                        stderr: vec![],
+                        code: number.into(),
+                    };
+                    Lab::run_in(container, &script)
+                })
+            })
+            .collect();
+        runs.into_iter()
+            .map(|run| run.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    for (number, answer) in (0_u8..).zip(answers) {
+        let answer = answer?;
+        ensure_eq!(answer.outcome, ExitOutcome::Code(number.into()), "the outcome of one of sixteen");
+        same_bytes("stdout of one of sixteen", answer.stdout.as_bytes(), &vec![b'a' + number; 2000])?;
+    }
+    Ok(())
+}
+
+fn in_a_row(lab: &Lab<'_>) -> Verdict {
+    let script = Script::Say { stdout: pattern(3000), stderr: b"x".to_vec(), code: 9 };
+    let first = lab.run(&script)?;
+    same_bytes("stdout", first.stdout.as_bytes(), &pattern(3000))?;
+    for _ in 1..10 {
+        ensure_eq!(lab.run(&script)?, first, "a later result");
+    }
+    Ok(())
+}
+
+fn held_by_child(lab: &Lab<'_>) -> Verdict {
+    let result = lab.run(&Script::Leave(8))?;
+    ensure_eq!(result.outcome, ExitOutcome::Code(0), "the outcome");
+    ensure_eq!(result.stdout.text(), "done", "what the command itself wrote");
+    ensure!(result.elapsed < Duration::from_secs(6), "the call was held for {:?}", result.elapsed);
+    Ok(())
+}

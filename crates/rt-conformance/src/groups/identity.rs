@@ -1,0 +1,119 @@
+//! Identity: what makes handles equal, and what tells runtimes apart.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use rt_protocol::{Capability, Container, ContainerName, ErrorKind, ExecRequest};
+
+use crate::case::{Case, Group, Need};
+use crate::ensure::refused;
+use crate::lab::patience;
+use crate::{Failure, Lab, Script, Verdict};
+
+const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+    Case::new(name, Group::Identity, run)
+}
+
+pub(super) const CASES: &[Case] = &[
+    fact("identity: a handle knows its runtime and its name", knows_its_key).core(),
+    fact("identity: two handles of one name are equal and hash alike", equal_handles).core(),
+    fact("identity: handles of two names differ", unequal_handles).core(),
+    fact("identity: the debug text of a handle shows its name", debug_shows_the_name).core(),
+    fact("identity: the runtime's id and capabilities do not change", constant_runtime)
+        .needs(&[Need::Shell])
+        .core(),
+    fact("identity: an image handle gives its reference back", image_reference).core(),
+    fact("identity: exec by name and by handle answer alike", exec_by_name).needs(&[Need::Shell]).core(),
+    fact("identity: the full id is the same from every question", one_id).needs(&[Need::Shell]).core(),
+    fact("identity: the beginning of an id is not a name", id_prefix).needs(&[Need::Shell]).core(),
+    fact("identity: a name of hexadecimal digits is the container of that name", hex_name)
+        .can(&[Capability::Create, Capability::ForceRemove]),
+];
+
+fn knows_its_key(lab: &Lab<'_>) -> Verdict {
+    let name = ContainerName::new(format!("{}-nobody", lab.fixture().prefix()))?;
+    let handle = lab.runtime().container(&name);
+    ensure_eq!(handle.key().name, name, "the name of the handle");
+    ensure_eq!(handle.key().runtime, *lab.runtime().id(), "the runtime of the handle");
+    Ok(())
+}
+
+fn equal_handles(lab: &Lab<'_>) -> Verdict {
+    let name = ContainerName::new(format!("{}-nobody", lab.fixture().prefix()))?;
+    let handles: HashSet<Arc<dyn Container>> = (0..3).map(|_| lab.runtime().container(&name)).collect();
+    ensure_eq!(handles.len(), 1, "handles of one name in a set");
+    Ok(())
+}
+
+fn unequal_handles(lab: &Lab<'_>) -> Verdict {
+    let handle = |rest| -> Result<_, Failure> {
+        Ok(lab.runtime().container(&ContainerName::new(format!("{}-{rest}", lab.fixture().prefix()))?))
+    };
+    ensure!(*handle("a")? != *handle("b")?, "handles of two names are equal");
+    Ok(())
+}
+
+fn debug_shows_the_name(lab: &Lab<'_>) -> Verdict {
+    let name = ContainerName::new(format!("{}-nobody", lab.fixture().prefix()))?;
+    let text = format!("{:?}", lab.runtime().container(&name));
+    ensure!(text.contains(name.as_str()), "the debug text is {text}");
+    Ok(())
+}
+
+fn constant_runtime(lab: &Lab<'_>) -> Verdict {
+    let (id, capabilities) = (lab.runtime().id().clone(), lab.runtime().capabilities());
+    lab.run(&Script::Exit(0))?;
+    ensure_eq!(*lab.runtime().id(), id, "the id after a command");
+    ensure_eq!(lab.runtime().capabilities(), capabilities, "the capabilities after a command");
+    Ok(())
+}
+
+fn image_reference(lab: &Lab<'_>) -> Verdict {
+    let image = lab.runtime().image(lab.fixture().image());
+    ensure_eq!(image.reference(), lab.fixture().image(), "the reference of the handle");
+    Ok(())
+}
+
+fn exec_by_name(lab: &Lab<'_>) -> Verdict {
+    let standing = lab.standing()?;
+    let request = lab.request(&Script::Say { stdout: b"out".to_vec(), stderr: b"err".to_vec(), code: 4 })?;
+    let by_handle = standing.exec(&request, &patience())?;
+    let by_name = lab.runtime().exec(&standing.key().name, &request, &patience())?;
+    ensure_eq!(by_name, by_handle, "the result by name");
+    Ok(())
+}
+
+fn one_id(lab: &Lab<'_>) -> Verdict {
+    let standing = lab.standing()?;
+    let id = standing.id()?;
+    ensure!(id.as_ref().is_some_and(|id| !id.is_empty()), "the id of a running container is {id:?}");
+    ensure_eq!(standing.id()?, id, "the id, asked again");
+    ensure_eq!(standing.inspect()?.map(|info| info.id), id, "the id by inspect");
+    Ok(())
+}
+
+fn id_prefix(lab: &Lab<'_>) -> Verdict {
+    let id = lab.standing()?.id()?.unwrap_or_default();
+    let Some(beginning) = id.get(..12).filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    else {
+        return Err(Failure::skip(format!("ids of this backend are no hexadecimal numbers: {id}")));
+    };
+    let handle = lab.runtime().container(&ContainerName::new(beginning)?);
+    let seen = handle.inspect()?;
+    ensure!(seen.is_none(), "the name {beginning} was taken for an id: {seen:?}");
+    refused(
+        handle.exec(&ExecRequest::new(Script::Exit(0).argv())?, &patience()),
+        ErrorKind::NoSuchContainer,
+    )?;
+    Ok(())
+}
+
+fn hex_name(lab: &Lab<'_>) -> Verdict {
+    // Twelve digits, as engines show ids; unlike any id by all odds.
+    let name = ContainerName::new(format!("{:012x}", 0xdead_0000_0000_u64 + u64::from(lab.token())))?;
+    lab.remove_afterwards(&name);
+    let container = lab.created_as(&name, &Script::Stand)?;
+    let seen = container.inspect()?.map(|info| info.name);
+    ensure_eq!(seen, Some(name), "the name by inspect");
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! Images, as far as a program that runs containers needs them.
+
+use rt_protocol::{Capability, ImageFilter, ImageRef, ImageRemoval};
+
+use crate::case::{Case, Group};
+use crate::{Failure, Lab, Script, Verdict};
+
+const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+    Case::new(name, Group::Images, run).can(IMAGES)
+}
+
+const IMAGES: &[Capability] = &[Capability::Images];
+
+pub(super) const CASES: &[Case] = &[
+    fact("images: one that is here exists and has an id", present),
+    fact("images: one that is not here is absent to every question", absent),
+    fact("images: labels are none when absent and some when present", labels),
+    fact("images: the listing has the suite's image", listed),
+    fact("images: a listed image is known by its full id", listed_reference),
+    fact("images: a listed image brings its facts along", listed_facts),
+    fact("images: a bare handle brings none", bare_facts),
+    fact("images: the listing of dangling ones has no named one", dangling),
+    fact("images: a container's image is that of its launch", of_container).can(&[
+        Capability::Images,
+        Capability::Create,
+        Capability::ForceRemove,
+    ]),
+    fact("images: the absent have no image", of_absent),
+    fact("images: a history is none when absent and some when present", history)
+        .can(&[Capability::Images, Capability::ImageHistory]),
+    fact("images: one in use stays, and the answer says why", in_use).can(&[
+        Capability::Images,
+        Capability::ImageRemove,
+        Capability::Create,
+        Capability::ForceRemove,
+    ]),
+    fact("images: removing what is not here is removed", remove_absent)
+        .can(&[Capability::Images, Capability::ImageRemove]),
+];
+
+fn nowhere() -> Result<ImageRef, Failure> {
+    Ok(ImageRef::new("localhost/rt-no-such-image:none")?)
+}
+
+fn present(lab: &Lab<'_>) -> Verdict {
+    let image = lab.runtime().image(lab.fixture().image());
+    ensure!(image.exists()?, "the suite's image does not exist");
+    let id = image.id()?;
+    ensure!(id.as_ref().is_some_and(|id| !id.is_empty()), "its id is {id:?}");
+    ensure_eq!(image.inspect()?.map(|info| info.id), id, "the id by inspect");
+    Ok(())
+}
+
+fn absent(lab: &Lab<'_>) -> Verdict {
+    let image = lab.runtime().image(&nowhere()?);
+    ensure!(!image.exists()?, "an unknown image exists");
+    ensure_eq!(image.id()?, None, "its id");
+    ensure_eq!(image.inspect()?, None, "inspect");
+    Ok(())
+}
+
+fn labels(lab: &Lab<'_>) -> Verdict {
+    ensure_eq!(lab.runtime().image(&nowhere()?).labels()?, None, "the labels of an unknown image");
+    let labels = lab.runtime().image(lab.fixture().image()).labels()?;
+    ensure!(labels.is_some(), "the suite's image has no labels, not even none");
+    Ok(())
+}
+
+fn find(lab: &Lab<'_>) -> Result<std::sync::Arc<dyn rt_protocol::Image>, Failure> {
+    let id = lab.runtime().image(lab.fixture().image()).id()?;
+    for image in lab.runtime().images(&ImageFilter::all())? {
+        if image.id()? == id {
+            return Ok(image);
+        }
+    }
+    Err(Failure::new(format!("the listing does not have {id:?}")))
+}
+
+fn listed(lab: &Lab<'_>) -> Verdict {
+    find(lab).map(|_| ())
+}
+
+fn listed_reference(lab: &Lab<'_>) -> Verdict {
+    let image = find(lab)?;
+    ensure_eq!(Some(image.reference().as_str().to_owned()), image.id()?, "the reference of a listed image");
+    Ok(())
+}
+
+fn listed_facts(lab: &Lab<'_>) -> Verdict {
+    let image = find(lab)?;
+    let facts = (
+        image.repository().is_some(),
+        image.tag().is_some(),
+        image.size().is_some(),
+        image.created().is_some(),
+    );
+    ensure_eq!(facts, (true, true, true, true), "whether repository, tag, size and time are known");
+    let name = format!("{}:{}", image.repository().unwrap_or_default(), image.tag().unwrap_or_default());
+    let wanted = lab.fixture().image().as_str();
+    ensure!(name == wanted || name == format!("{wanted}:latest"), "it is listed as {name}, made as {wanted}");
+    Ok(())
+}
+
+fn bare_facts(lab: &Lab<'_>) -> Verdict {
+    let image = lab.runtime().image(lab.fixture().image());
+    ensure_eq!((image.repository(), image.tag()), (None, None), "repository and tag of a bare handle");
+    ensure_eq!((image.size(), image.created()), (None, None), "size and time of a bare handle");
+    Ok(())
+}
+
+fn dangling(lab: &Lab<'_>) -> Verdict {
+    for image in lab.runtime().images(&ImageFilter::dangling())? {
+        let name = (image.repository().unwrap_or("<none>"), image.tag().unwrap_or("<none>"));
+        ensure_eq!(name, ("<none>", "<none>"), "the name of a dangling image");
+    }
+    Ok(())
+}
+
+fn of_container(lab: &Lab<'_>) -> Verdict {
+    let made = lab.created(&Script::Stand)?;
+    let Some(image) = made.image()? else { return Err(Failure::new("the container has no image")) };
+    let expected = lab.runtime().image(lab.fixture().image()).id()?;
+    ensure_eq!(image.id()?, expected, "the id of the container's image");
+    Ok(())
+}
+
+fn of_absent(lab: &Lab<'_>) -> Verdict {
+    let image = lab.absent()?.image()?;
+    ensure!(image.is_none(), "the image of an absent container is {image:?}");
+    Ok(())
+}
+
+fn history(lab: &Lab<'_>) -> Verdict {
+    ensure_eq!(lab.runtime().image(&nowhere()?).history()?, None, "the history of an unknown image");
+    let history = lab.runtime().image(lab.fixture().image()).history()?;
+    ensure!(history.is_some(), "the suite's image has no history, not even an empty one");
+    Ok(())
+}
+
+fn in_use(lab: &Lab<'_>) -> Verdict {
+    let made = lab.created(&Script::Stand)?;
+    let Some(image) = made.image()? else { return Err(Failure::new("the container has no image")) };
+    let answer = image.remove()?;
+    ensure!(matches!(&answer, ImageRemoval::Refused(why) if !why.is_empty()), "the answer is {answer:?}");
+    ensure!(image.exists()?, "the image in use is gone");
+    Ok(())
+}
+
+fn remove_absent(lab: &Lab<'_>) -> Verdict {
+    ensure_eq!(lab.runtime().image(&nowhere()?).remove()?, ImageRemoval::Removed, "the answer");
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! Lifecycle: start, stop, wait, and what is read back of it. What a launch may ask for stands in [`super::launch`].
+
+use std::time::{Duration, Instant, SystemTime};
+
+use rt_protocol::{CancelToken, Capability, ContainerState, ErrorKind, ExitOutcome, Until};
+
+use crate::case::{Case, Group, Need};
+use crate::ensure::refused;
+use crate::lab::patience;
+use crate::{Failure, Lab, Script, Verdict};
+
+const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+    Case::new(name, Group::Lifecycle, run)
+}
+
+const MAKE: &[Capability] = &[Capability::Create, Capability::ForceRemove];
+const RUN: &[Capability] = &[Capability::Create, Capability::ForceRemove, Capability::Start];
+const STOP: &[Capability] =
+    &[Capability::Create, Capability::ForceRemove, Capability::Start, Capability::Stop];
+const WAIT: &[Capability] =
+    &[Capability::Create, Capability::ForceRemove, Capability::Start, Capability::Wait];
+const ALL: &[Capability] =
+    &[Capability::Create, Capability::ForceRemove, Capability::Start, Capability::Stop, Capability::Wait];
+
+pub(super) const CASES: &[Case] = &[
+    fact("lifecycle: an absent container answers none to every question", absent).core(),
+    fact("lifecycle: create makes and does not start", create_does_not_start).can(MAKE),
+    fact("lifecycle: a handle from before sees a container that was made since", earlier_handle).can(MAKE),
+    fact("lifecycle: nothing has started before the first start", not_started_yet).can(MAKE),
+    fact("lifecycle: start runs it, and says since when", start_runs).can(RUN),
+    fact("lifecycle: starting what runs is no error", start_twice).can(RUN),
+    fact("lifecycle: starting the absent is an error", start_absent).can(&[Capability::Start]),
+    fact("lifecycle: stop ends it", stop_ends).can(STOP),
+    fact("lifecycle: stopping what does not run is no error", stop_stopped).can(STOP),
+    fact("lifecycle: stopping the absent is an error", stop_absent).can(&[Capability::Stop]),
+    fact("lifecycle: what was stopped can be started again", restart).can(STOP),
+    fact("lifecycle: no grace means at once, also for a main process that ignores TERM", stop_without_grace)
+        .can(STOP)
+        .needs(&[Need::MainProcess]),
+    fact("lifecycle: within the grace a main process ends in its own way", stop_with_grace)
+        .can(ALL)
+        .needs(&[Need::MainProcess]),
+    fact("lifecycle: wait says the code of the main process", wait_code)
+        .can(WAIT)
+        .needs(&[Need::MainProcess]),
+    fact("lifecycle: wait on what has ended answers at once", wait_again)
+        .can(WAIT)
+        .needs(&[Need::MainProcess]),
+    fact("lifecycle: wait ends at its deadline and leaves the container running", wait_deadline).can(WAIT),
+    fact("lifecycle: wait ends when it is cancelled", wait_cancelled).can(WAIT),
+    fact("lifecycle: waiting for the absent is an error", wait_absent).can(&[Capability::Wait]),
+    fact("lifecycle: wait sees a stop from another thread", wait_sees_stop).can(ALL),
+    fact("lifecycle: what has ended says when and with which code", ended_facts)
+        .can(RUN)
+        .needs(&[Need::MainProcess]),
+    fact("lifecycle: the handle's answers agree with inspect", answers_agree).can(RUN),
+];
+
+fn absent(lab: &Lab<'_>) -> Verdict {
+    let nobody = lab.absent()?;
+    ensure_eq!(nobody.inspect()?, None, "inspect");
+    ensure_eq!(nobody.id()?, None, "the id");
+    ensure_eq!(nobody.state()?, None, "the state");
+    ensure!(!nobody.running()?, "an absent container runs");
+    ensure_eq!(nobody.started_at()?, None, "the start");
+    ensure_eq!(nobody.mounts()?, None, "the mounts");
+    ensure_eq!(nobody.ports()?, None, "the ports");
+    ensure_eq!(nobody.health()?, None, "the health");
+    Ok(())
+}
+
+fn create_does_not_start(lab: &Lab<'_>) -> Verdict {
+    let made = lab.created(&Script::Stand)?;
+    ensure_eq!(made.state()?, Some(ContainerState::Created), "the state after create");
+    ensure!(!made.running()?, "it runs after create");
+    Ok(())
+}
+
+fn earlier_handle(lab: &Lab<'_>) -> Verdict {
+    let name = lab.name()?;
+    let earlier = lab.runtime().container(&name);
+    ensure_eq!(earlier.state()?, None, "the state before create");
+    let made = lab.created_as(&name, &Script::Stand)?;
+    ensure!(*earlier == *made, "the earlier handle differs from that of create");
+    ensure_eq!(earlier.state()?, Some(ContainerState::Created), "the state seen by the earlier handle");
+    Ok(())
+}
+
+fn not_started_yet(lab: &Lab<'_>) -> Verdict {
+    let made = lab.created(&Script::Stand)?;
+    ensure_eq!(made.started_at()?, None, "the start before the first one");
+    let info = made.inspect()?;
+    ensure_eq!(info.and_then(|info| info.finished_at), None, "the end before the first start");
+    Ok(())
+}
+
+fn start_runs(lab: &Lab<'_>) -> Verdict {
+    // Engines keep times of their own resolution and clock; a minute around is enough to tell a time from nonsense.
+    let slack = Duration::from_secs(60);
+    let before = SystemTime::now();
+    let container = lab.started(&Script::Stand)?;
+    ensure_eq!(container.state()?, Some(ContainerState::Running), "the state after start");
+    ensure!(container.running()?, "it does not run after start");
+    let started = container.started_at()?;
+    let plausible = started.is_some_and(|at| at > before - slack && at < SystemTime::now() + slack);
+    ensure!(plausible, "it says it was started at {started:?}, and that was {before:?}");
+    Ok(())
+}
+
+fn start_twice(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&Script::Stand)?;
+    let started = container.started_at()?;
+    container.start(&patience())?;
+    ensure!(container.running()?, "it does not run after the second start");
+    ensure_eq!(container.started_at()?, started, "the time of the start after the second one");
+    Ok(())
+}
+
+fn start_absent(lab: &Lab<'_>) -> Verdict {
+    let nobody = lab.absent()?;
+    refused(nobody.start(&patience()), ErrorKind::NoSuchContainer)?;
+    ensure_eq!(nobody.state()?, None, "the state afterwards");
+    Ok(())
+}
+
+fn stop_ends(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&Script::Stand)?;
+    container.stop(Duration::from_secs(10), &patience())?;
+    let state = container.state()?;
+    ensure!(state.as_ref().is_some_and(ContainerState::has_exited), "the state after stop is {state:?}");
+    Ok(())
+}
+
+fn stop_stopped(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&Script::Stand)?;
+    for _ in 0..2 {
+        container.stop(Duration::ZERO, &patience())?;
+    }
+    ensure!(!container.running()?, "it runs after two stops");
+    Ok(())
+}
+
+fn stop_absent(lab: &Lab<'_>) -> Verdict {
+    refused(lab.absent()?.stop(Duration::ZERO, &patience()), ErrorKind::NoSuchContainer)?;
+    Ok(())
+}
+
+fn restart(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&Script::Stand)?;
+    let id = container.id()?;
+    container.stop(Duration::ZERO, &patience())?;
+    lab.begin(container.as_ref())?;
+    ensure!(container.running()?, "it does not run after stop and start");
+    ensure_eq!(container.id()?, id, "the id after stop and start");
+    Ok(())
+}
+
+fn stop_without_grace(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&Script::Stubborn)?;
+    let begin = Instant::now();
+    container.stop(Duration::ZERO, &patience())?;
+    // The usual grace is ten seconds.
+    ensure!(begin.elapsed() < Duration::from_secs(8), "a stop without grace took {:?}", begin.elapsed());
+    ensure!(!container.running()?, "it runs after the stop");
+    Ok(())
+}
+
+fn stop_with_grace(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&Script::EndOnTerm(7))?;
+    container.stop(Duration::from_secs(10), &patience())?;
+    ensure_eq!(container.wait(&patience())?, ExitOutcome::Code(7), "the code of its TERM handler");
+    Ok(())
+}
+
+fn wait_code(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&Script::Exit(7))?;
+    ensure_eq!(container.wait(&patience())?, ExitOutcome::Code(7), "the code of the main process");
+    Ok(())
+}
+
+fn wait_again(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&Script::Exit(3))?;
+    lab.wait_for_exit(container.as_ref())?;
+    for _ in 0..2 {
+        ensure_eq!(container.wait(&patience())?, ExitOutcome::Code(3), "the code, asked after the end");
+    }
+    Ok(())
+}
+
+fn wait_deadline(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&Script::Stand)?;
+    let begin = Instant::now();
+    refused(container.wait(&Until::after(Duration::from_millis(300))), ErrorKind::TimedOut)?;
+    ensure!(begin.elapsed() < Duration::from_secs(5), "a wait of 300 ms took {:?}", begin.elapsed());
+    ensure!(container.running()?, "it does not run after the wait");
+    Ok(())
+}
+
+fn wait_cancelled(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&Script::Stand)?;
+    let token = CancelToken::new();
+    let answer = std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| container.wait(&patience().or_cancelled(&token)));
+        token.cancel();
+        waiter.join()
+    });
+    refused(answer.unwrap_or_else(|panic| std::panic::resume_unwind(panic)), ErrorKind::Cancelled)?;
+    Ok(())
+}
+
+fn wait_absent(lab: &Lab<'_>) -> Verdict {
+    refused(lab.absent()?.wait(&patience()), ErrorKind::NoSuchContainer)?;
+    Ok(())
+}
+
+fn wait_sees_stop(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&Script::Stand)?;
+    let answer = std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| container.wait(&patience()));
+        let stopped = container.stop(Duration::from_secs(10), &patience());
+        stopped.and(waiter.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let outcome = answer?;
+    ensure!(outcome != ExitOutcome::Lost, "the outcome of a container that is still there is lost");
+    Ok(())
+}
+
+fn ended_facts(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&Script::Exit(5))?;
+    lab.wait_for_exit(container.as_ref())?;
+    let Some(info) = container.inspect()? else { return Err(Failure::new("it is gone")) };
+    ensure_eq!(info.exit_code, Some(5), "the exit code by inspect");
+    let (Some(started), Some(finished)) = (info.started_at, info.finished_at) else {
+        return Err(Failure::new(format!("it ended {:?}, started {:?}", info.finished_at, info.started_at)));
+    };
+    // podman takes the end from the time of a file and the start from a later look at the clock (measured: an end 2 ms
+    // before its start).
+    ensure!(finished + Duration::from_secs(1) > started, "it ended {finished:?}, started {started:?}");
+    Ok(())
+}
+
+fn answers_agree(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&Script::Stand)?;
+    let Some(info) = container.inspect()? else { return Err(Failure::new("it is gone")) };
+    ensure_eq!(container.key().name, info.name, "the name");
+    ensure_eq!(container.id()?, Some(info.id), "the id");
+    ensure_eq!(container.state()?, Some(info.state), "the state");
+    ensure_eq!(container.started_at()?, info.started_at, "the start");
+    ensure_eq!(container.mounts()?, Some(info.mounts), "the mounts");
+    ensure_eq!(container.ports()?, Some(info.ports), "the ports");
+    ensure_eq!(container.health()?, info.health, "the health");
+    Ok(())
+}

@@ -1,0 +1,339 @@
+//! Logs: what is in them, and how their streams behave.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use rt_protocol::{
+    CancelToken, Capability, Container, ErrorKind, LogLine, LogOptions, LogStream, OutputStream, Pull, Until,
+};
+
+use crate::case::{Case, Group, Need};
+use crate::ensure::refused;
+use crate::lab::patience;
+use crate::script::pattern;
+use crate::{Failure, Lab, Script, Verdict};
+
+const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+    Case::new(name, Group::Logs, run).can(LOGS).needs(&[Need::MainProcess])
+}
+
+const LOGS: &[Capability] =
+    &[Capability::Logs, Capability::Create, Capability::Start, Capability::ForceRemove];
+const STOP: &[Capability] =
+    &[Capability::Logs, Capability::Create, Capability::Start, Capability::ForceRemove, Capability::Stop];
+
+pub(super) const CASES: &[Case] = &[
+    fact("logs: both streams are there, each line with its own", both_streams),
+    fact("logs: an unterminated last line is a line", unterminated),
+    fact("logs: empty lines are lines", empty_lines),
+    fact("logs: bytes that are not UTF-8 stay, and read as replacements", odd_bytes),
+    fact("logs: lines keep their order", order),
+    fact("logs: much on both streams arrives whole", much),
+    fact("logs: a silent container has an empty log", silent),
+    fact("logs: tail gives the last lines", tail),
+    fact("logs: a tail of nothing is nothing", tail_zero),
+    fact("logs: without asking for them lines carry no time", no_times),
+    fact("logs: with times each line carries its own", times),
+    fact("logs: since leaves out what was before", since),
+    fact("logs: a line that is too long is cut and counted", long_line),
+    fact("logs: without follow the log of a running container ends", ends_while_running),
+    fact("logs: follow brings lines as they come", follow),
+    fact("logs: follow ends with the container", follow_ends).can(STOP),
+    fact("logs: follow goes on after what tail gave", follow_tail),
+    fact("logs: a pull that ends is idle, and the stream stays good", idle),
+    fact("logs: a cancelled pull is idle", cancelled_pull),
+    fact("logs: after close there is the end, and closing twice is fine", close),
+    fact("logs: a dropped stream leaves nothing behind", dropped),
+    fact("logs: two readers read each the whole", two_readers),
+    fact("logs: the absent have no log, and say so", absent_log).needs(&[]),
+    fact("logs: removal ends a follower", removal_ends),
+];
+
+/// Two lines on stdout, one on stderr, the last one of stdout unterminated.
+fn sample() -> Script {
+    Script::Say { stdout: b"one\n\nthree".to_vec(), stderr: b"wrong\n".to_vec(), code: 0 }
+}
+
+/// Writes a line and stays.
+fn talker() -> Script {
+    Script::SayAndStand { stdout: b"begun\n".to_vec(), stderr: Vec::new() }
+}
+
+/// Pulls to the end.
+fn all(stream: &mut dyn LogStream) -> Result<Vec<LogLine>, Failure> {
+    let mut lines = Vec::new();
+    let until = patience();
+    loop {
+        match stream.pull(&until)? {
+            Pull::Item(line) => lines.push(line),
+            Pull::End => return Ok(lines),
+            Pull::Idle => return Err(Failure::new(format!("no end after {} lines", lines.len()))),
+        }
+    }
+}
+
+fn read(container: &dyn Container, options: &LogOptions) -> Result<Vec<LogLine>, Failure> {
+    all(container.logs(options)?.as_mut())
+}
+
+fn of(lines: &[LogLine], stream: OutputStream) -> Vec<String> {
+    lines.iter().filter(|line| line.stream == stream).map(|line| line.text().into_owned()).collect()
+}
+
+/// The next line, which must come.
+fn next(stream: &mut dyn LogStream) -> Result<LogLine, Failure> {
+    match stream.pull(&patience())? {
+        Pull::Item(line) => Ok(line),
+        other => Err(Failure::new(format!("expected a line, saw {other:?}"))),
+    }
+}
+
+fn both_streams(lab: &Lab<'_>) -> Verdict {
+    let lines = read(lab.kept(&sample())?.as_ref(), &LogOptions::new())?;
+    ensure_eq!(of(&lines, OutputStream::Stdout), ["one", "", "three"], "the lines of stdout");
+    ensure_eq!(of(&lines, OutputStream::Stderr), ["wrong"], "the lines of stderr");
+    Ok(())
+}
+
+fn unterminated(lab: &Lab<'_>) -> Verdict {
+    let lines = read(lab.kept(&Script::print("one\nlast"))?.as_ref(), &LogOptions::new())?;
+    ensure_eq!(of(&lines, OutputStream::Stdout), ["one", "last"], "the lines");
+    Ok(())
+}
+
+fn empty_lines(lab: &Lab<'_>) -> Verdict {
+    let main = Script::print("\n\na\n\n");
+    let lines = read(lab.kept(&main)?.as_ref(), &LogOptions::new())?;
+    ensure_eq!(of(&lines, OutputStream::Stdout), ["", "", "a", ""], "the lines");
+    Ok(())
+}
+
+fn odd_bytes(lab: &Lab<'_>) -> Verdict {
+    let main = Script::print(b"a\xffb\n\ttab\n".to_vec());
+    let lines = read(lab.kept(&main)?.as_ref(), &LogOptions::new())?;
+    let texts = of(&lines, OutputStream::Stdout);
+    ensure_eq!(texts, ["a\u{fffd}b", "\ttab"], "the lines as text");
+    ensure_eq!(lines[0].bytes, b"a\xffb", "the bytes of the first line");
+    Ok(())
+}
+
+/// More than any pipe holds, and whole lines of nine bytes.
+const FLOOD_BYTES: u64 = 9 * 22_222;
+
+/// Thousands of lines on both streams.
+fn flood() -> Script {
+    Script::Flood { stdout: FLOOD_BYTES, stderr: FLOOD_BYTES, code: 0 }
+}
+
+fn flood_lines() -> Vec<String> {
+    String::from_utf8_lossy(&pattern(FLOOD_BYTES)).lines().map(str::to_owned).collect()
+}
+
+fn order(lab: &Lab<'_>) -> Verdict {
+    let lines = read(lab.kept(&flood())?.as_ref(), &LogOptions::new())?;
+    let texts = of(&lines, OutputStream::Stdout);
+    ensure!(texts.is_sorted(), "the lines of stdout are out of order");
+    Ok(())
+}
+
+fn much(lab: &Lab<'_>) -> Verdict {
+    let lines = read(lab.kept(&flood())?.as_ref(), &LogOptions::new())?;
+    for stream in [OutputStream::Stdout, OutputStream::Stderr] {
+        let (seen, expected) = (of(&lines, stream), flood_lines());
+        ensure_eq!(seen.len(), expected.len(), "how many lines there are");
+        ensure!(seen == expected, "the lines of {stream:?} are others");
+    }
+    Ok(())
+}
+
+fn silent(lab: &Lab<'_>) -> Verdict {
+    let lines = read(lab.kept(&Script::Exit(0))?.as_ref(), &LogOptions::new())?;
+    ensure_eq!(lines, [], "the log");
+    Ok(())
+}
+
+fn counting() -> Script {
+    Script::print("1\n2\n3\n4\n5\n")
+}
+
+fn tail(lab: &Lab<'_>) -> Verdict {
+    let container = lab.kept(&counting())?;
+    for (count, expected) in [(2, &["4", "5"][..]), (100, &["1", "2", "3", "4", "5"])] {
+        let lines = read(container.as_ref(), &LogOptions::new().tail(count))?;
+        ensure_eq!(of(&lines, OutputStream::Stdout), expected, &format!("the last {count} lines"));
+    }
+    Ok(())
+}
+
+fn tail_zero(lab: &Lab<'_>) -> Verdict {
+    let lines = read(lab.kept(&counting())?.as_ref(), &LogOptions::new().tail(0))?;
+    ensure_eq!(lines, [], "the last 0 lines");
+    Ok(())
+}
+
+fn no_times(lab: &Lab<'_>) -> Verdict {
+    let lines = read(lab.kept(&counting())?.as_ref(), &LogOptions::new())?;
+    ensure!(
+        !lines.is_empty() && lines.iter().all(|line| line.timestamp.is_none()),
+        "the lines are {lines:?}"
+    );
+    Ok(())
+}
+
+fn times(lab: &Lab<'_>) -> Verdict {
+    let lines = read(lab.kept(&counting())?.as_ref(), &LogOptions::new().timestamps())?;
+    ensure_eq!(of(&lines, OutputStream::Stdout), ["1", "2", "3", "4", "5"], "the lines, without their times");
+    // The container was made by this suite: within the hour, whatever the clocks.
+    let hour = Duration::from_secs(3600);
+    let now = SystemTime::now();
+    for line in lines {
+        let plausible = line.timestamp.is_some_and(|at| at > now - hour && at < now + hour);
+        ensure!(plausible, "the time of {:?} is {:?}", line.text(), line.timestamp);
+    }
+    Ok(())
+}
+
+fn since(lab: &Lab<'_>) -> Verdict {
+    let container = lab.kept(&counting())?;
+    let hour = Duration::from_secs(3600);
+    let lines = read(container.as_ref(), &LogOptions::new().since(SystemTime::now() - hour))?;
+    ensure_eq!(lines.len(), 5, "the lines since an hour ago");
+    let lines = read(container.as_ref(), &LogOptions::new().since(SystemTime::now() + hour))?;
+    ensure_eq!(lines, [], "the lines since an hour from now");
+    Ok(())
+}
+
+fn long_line(lab: &Lab<'_>) -> Verdict {
+    let main = Script::print("0123456789abcdef\nshort\n");
+    let lines = read(lab.kept(&main)?.as_ref(), &LogOptions::new().max_line_bytes(10))?;
+    ensure_eq!(lines.len(), 2, "how many lines there are");
+    ensure_eq!((&lines[0].bytes[..], lines[0].omitted), (&b"0123456789"[..], 6), "the long line");
+    ensure_eq!((&lines[1].bytes[..], lines[1].omitted), (&b"short"[..], 0), "the short line");
+    Ok(())
+}
+
+fn ends_while_running(lab: &Lab<'_>) -> Verdict {
+    let container = lab.kept(&talker())?;
+    // The line may take a moment to get from the container into the log.
+    Lab::eventually("the line is in the log", || {
+        let lines = read(container.as_ref(), &LogOptions::new())?;
+        Ok((of(&lines, OutputStream::Stdout) == ["begun"]).then_some(()))
+    })?;
+    ensure!(container.running()?, "the container has ended");
+    Ok(())
+}
+
+fn follow(lab: &Lab<'_>) -> Verdict {
+    let main = Script::SayTwice { first: b"one\n".to_vec(), seconds: 2, second: b"two\n".to_vec(), code: 0 };
+    let container = lab.started(&main)?;
+    let mut stream = container.logs(&LogOptions::new().follow())?;
+    ensure_eq!(next(stream.as_mut())?.text(), "one", "the first line");
+    let begin = Instant::now();
+    ensure_eq!(next(stream.as_mut())?.text(), "two", "the second line");
+    ensure!(begin.elapsed() < Duration::from_secs(10), "the second line took {:?}", begin.elapsed());
+    ensure_eq!(stream.pull(&patience())?, Pull::End, "what comes after the last line");
+    Ok(())
+}
+
+fn follow_ends(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&talker())?;
+    let mut stream = container.logs(&LogOptions::new().follow())?;
+    ensure_eq!(next(stream.as_mut())?.text(), "begun", "the first line");
+    container.stop(Duration::from_secs(10), &patience())?;
+    ensure_eq!(stream.pull(&patience())?, Pull::End, "what comes after the stop");
+    Ok(())
+}
+
+fn follow_tail(lab: &Lab<'_>) -> Verdict {
+    let main = Script::SayTwice { first: b"a\nb\n".to_vec(), seconds: 2, second: b"c\n".to_vec(), code: 0 };
+    let container = lab.started(&main)?;
+    Lab::eventually("the first lines are in the log", || {
+        Ok((read(container.as_ref(), &LogOptions::new())?.len() >= 2).then_some(()))
+    })?;
+    let mut stream = container.logs(&LogOptions::new().follow().tail(1))?;
+    let lines = all(stream.as_mut())?;
+    ensure_eq!(of(&lines, OutputStream::Stdout), ["b", "c"], "the last line and what followed");
+    Ok(())
+}
+
+fn follower(lab: &Lab<'_>) -> Result<Box<dyn LogStream>, Failure> {
+    let mut stream = lab.kept(&talker())?.logs(&LogOptions::new().follow())?;
+    ensure_eq!(next(stream.as_mut())?.text(), "begun", "the first line");
+    Ok(stream)
+}
+
+fn idle(lab: &Lab<'_>) -> Verdict {
+    let mut stream = follower(lab)?;
+    for _ in 0..2 {
+        let begin = Instant::now();
+        let pulled = stream.pull(&Until::after(Duration::from_millis(200)))?;
+        ensure_eq!(pulled, Pull::Idle, "a pull of 200 ms on a quiet log");
+        let took = begin.elapsed();
+        ensure!(
+            took >= Duration::from_millis(190) && took < Duration::from_secs(5),
+            "the pull took {took:?}"
+        );
+    }
+    Ok(stream.close()?)
+}
+
+fn cancelled_pull(lab: &Lab<'_>) -> Verdict {
+    let mut stream = follower(lab)?;
+    let token = CancelToken::new();
+    let pulled = std::thread::scope(|scope| {
+        let until = patience().or_cancelled(&token);
+        let puller = scope.spawn(move || (stream.pull(&until), stream));
+        token.cancel();
+        puller.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    let (pulled, mut stream) = pulled;
+    ensure_eq!(pulled?, Pull::Idle, "a cancelled pull");
+    ensure_eq!(stream.pull(&Until::after(Duration::from_millis(100)))?, Pull::Idle, "the pull after it");
+    Ok(())
+}
+
+fn close(lab: &Lab<'_>) -> Verdict {
+    let mut stream = follower(lab)?;
+    stream.close()?;
+    stream.close()?;
+    ensure_eq!(stream.pull(&patience())?, Pull::End, "a pull after close");
+    Ok(())
+}
+
+/// The suite counts afterwards.
+fn dropped(lab: &Lab<'_>) -> Verdict {
+    drop(follower(lab)?);
+    drop(lab.kept(&talker())?.logs(&LogOptions::new().follow())?);
+    drop(lab.kept(&flood())?.logs(&LogOptions::new())?);
+    Ok(())
+}
+
+fn two_readers(lab: &Lab<'_>) -> Verdict {
+    let container = lab.kept(&counting())?;
+    let mut first = container.logs(&LogOptions::new())?;
+    let mut second = container.logs(&LogOptions::new())?;
+    let (first, second) = (all(first.as_mut())?, all(second.as_mut())?);
+    ensure_eq!(first.len(), 5, "the lines of the first reader");
+    ensure_eq!(second, first, "the lines of the second reader");
+    Ok(())
+}
+
+fn absent_log(lab: &Lab<'_>) -> Verdict {
+    for options in [LogOptions::new(), LogOptions::new().follow()] {
+        // Whether opening or reading says it is the backend's choice.
+        let answer = lab.absent()?.logs(&options).and_then(|mut stream| stream.pull(&patience()));
+        refused(answer, ErrorKind::NoSuchContainer)?;
+    }
+    Ok(())
+}
+
+fn removal_ends(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&talker())?;
+    let mut stream = container.logs(&LogOptions::new().follow())?;
+    ensure_eq!(next(stream.as_mut())?.text(), "begun", "the first line");
+    lab.runtime().force_remove(&[container.key().name.clone()], &patience());
+    match stream.pull(&patience()) {
+        Ok(Pull::End) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NoSuchContainer => Ok(()),
+        other => Err(Failure::new(format!("after the removal the stream answers {other:?}"))),
+    }
+}

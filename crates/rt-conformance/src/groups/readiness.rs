@@ -1,0 +1,156 @@
+//! Readiness: watching a log for a sign.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::{Duration, Instant};
+
+use rt_protocol::{CancelToken, Capability, ErrorKind, Readiness, Until};
+
+use crate::case::{Case, Group, Need};
+use crate::ensure::refused;
+use crate::lab::patience;
+use crate::{Lab, Script, Verdict};
+
+const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+    Case::new(name, Group::Readiness, run).can(LOGS).needs(&[Need::MainProcess])
+}
+
+const LOGS: &[Capability] =
+    &[Capability::Logs, Capability::Create, Capability::Start, Capability::ForceRemove];
+
+pub(super) const CASES: &[Case] = &[
+    fact("readiness: the first line that is a sign is the answer", ready),
+    fact("readiness: a sign on stderr counts too", ready_on_stderr),
+    fact("readiness: each line is shown, whole and up to the sign", echoed),
+    fact("readiness: a deadline is an answer", timed_out),
+    fact("readiness: a log that ends without a sign is an answer", ended),
+    fact("readiness: a sign in an unterminated last line is seen", unterminated),
+    fact("readiness: lines of a fast exit are not joined", fast_exit),
+    fact("readiness: a cancel is an error", cancelled),
+    fact("readiness: a panic of the test passes through", panics),
+    fact("readiness: a failing echo is an error", failing_echo),
+    fact("readiness: the absent are an error", absent).needs(&[]),
+];
+
+fn starting() -> Script {
+    Script::SayAndStand {
+        stdout: b"loading\n>> init complete\nserving\n".to_vec(),
+        stderr: b"warned\n".to_vec(),
+    }
+}
+
+fn lines() -> Script {
+    Script::print("a\nb\nc\nlast")
+}
+
+fn ready(lab: &Lab<'_>) -> Verdict {
+    let mut sign = |line: &str| line.contains("init complete");
+    let answer = lab.kept(&starting())?.stream_initial_logs(&mut sign, &mut io::sink(), &patience())?;
+    ensure_eq!(answer, Readiness::Ready(">> init complete".into()), "the answer");
+    Ok(())
+}
+
+fn ready_on_stderr(lab: &Lab<'_>) -> Verdict {
+    let answer = lab.kept(&starting())?.stream_initial_logs(
+        &mut |line| line == "warned",
+        &mut io::sink(),
+        &patience(),
+    )?;
+    ensure_eq!(answer, Readiness::Ready("warned".into()), "the answer");
+    Ok(())
+}
+
+fn echoed(lab: &Lab<'_>) -> Verdict {
+    let mut echo = Vec::new();
+    lab.kept(&lines())?.stream_initial_logs(&mut |line| line == "c", &mut echo, &patience())?;
+    ensure_eq!(String::from_utf8_lossy(&echo), "a\nb\nc\n", "what was shown");
+    Ok(())
+}
+
+fn timed_out(lab: &Lab<'_>) -> Verdict {
+    let begin = Instant::now();
+    let until = Until::after(Duration::from_millis(700));
+    let answer = lab.kept(&starting())?.stream_initial_logs(&mut |_| false, &mut io::sink(), &until)?;
+    ensure_eq!(answer, Readiness::TimedOut, "the answer");
+    ensure!(begin.elapsed() < Duration::from_secs(10), "700 ms took {:?}", begin.elapsed());
+    Ok(())
+}
+
+fn ended(lab: &Lab<'_>) -> Verdict {
+    let mut echo = Vec::new();
+    let answer = lab.kept(&lines())?.stream_initial_logs(&mut |_| false, &mut echo, &patience())?;
+    ensure_eq!(answer, Readiness::Ended, "the answer");
+    ensure_eq!(String::from_utf8_lossy(&echo), "a\nb\nc\nlast\n", "what was shown");
+    Ok(())
+}
+
+fn unterminated(lab: &Lab<'_>) -> Verdict {
+    let answer =
+        lab.kept(&lines())?.stream_initial_logs(&mut |line| line == "last", &mut io::sink(), &patience())?;
+    ensure_eq!(answer, Readiness::Ready("last".into()), "the answer");
+    Ok(())
+}
+
+fn fast_exit(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&lines())?;
+    let mut seen = Vec::new();
+    let mut note = |line: &str| {
+        seen.push(line.to_owned());
+        false
+    };
+    container.stream_initial_logs(&mut note, &mut io::sink(), &patience())?;
+    ensure_eq!(seen, ["a", "b", "c", "last"], "the lines that were offered");
+    Ok(())
+}
+
+fn cancelled(lab: &Lab<'_>) -> Verdict {
+    let container = lab.kept(&starting())?;
+    let token = CancelToken::new();
+    let until = patience().or_cancelled(&token);
+    // Cancelled from within: the watch goes on waiting for a line that never comes.
+    let mut sign = |line: &str| {
+        if line == "serving" {
+            token.cancel();
+        }
+        false
+    };
+    refused(container.stream_initial_logs(&mut sign, &mut io::sink(), &until), ErrorKind::Cancelled)?;
+    Ok(())
+}
+
+fn panics(lab: &Lab<'_>) -> Verdict {
+    let container = lab.kept(&starting())?;
+    // `resume_unwind` and not `panic!`: nothing is printed for a panic that is wanted.
+    let mut sign = |_: &str| -> bool { resume_unwind(Box::new("the suite's own panic")) };
+    let caught = catch_unwind(AssertUnwindSafe(|| {
+        container.stream_initial_logs(&mut sign, &mut io::sink(), &patience())
+    }));
+    let text = caught.err().and_then(|panic| panic.downcast_ref::<&str>().copied());
+    ensure_eq!(text, Some("the suite's own panic"), "the panic that came through");
+    Ok(())
+}
+
+/// Fails at the first byte.
+struct Broken;
+
+impl io::Write for Broken {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::Error::other("the suite's echo has failed"))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn failing_echo(lab: &Lab<'_>) -> Verdict {
+    let answer = lab.kept(&starting())?.stream_initial_logs(&mut |_| false, &mut Broken, &patience());
+    refused(answer, ErrorKind::SinkFailed)?;
+    Ok(())
+}
+
+fn absent(lab: &Lab<'_>) -> Verdict {
+    let answer = lab.absent()?.stream_initial_logs(&mut |_| true, &mut io::sink(), &patience());
+    refused(answer, ErrorKind::NoSuchContainer)?;
+    Ok(())
+}

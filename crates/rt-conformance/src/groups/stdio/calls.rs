@@ -1,0 +1,298 @@
+//! Whole bridged calls: outcomes, reports, deadlines, failing sources and sinks.
+
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use rt_protocol::{
+    CancelToken, Capability, Error, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Fate, OutputLimit,
+    Partial, Sink, Source, StreamEnd, StreamReport, Until,
+};
+
+use super::{bridge, fact, piped};
+use crate::case::{Case, Need};
+use crate::ensure::{refused, same_bytes};
+use crate::lab::patience;
+use crate::script::pattern;
+use crate::{Failure, Lab, Script, Shape, Verdict};
+
+pub(in crate::groups) const CASES: &[Case] = &[
+    fact("stdio: the code is passed on", code),
+    fact("stdio: bytes are counted and ends are reported", reports),
+    fact("stdio: without stdin the command reads its end at once", no_stdin),
+    fact("stdio: stderr goes to its own sink", own_stderr),
+    fact("stdio: what nobody wants is drained and counted", discarded),
+    fact("stdio: output limits cut nothing, be they left aside or refused", limits)
+        .can(&[Capability::ExecStdio, Capability::OutputLimits]),
+    fact("stdio: environment and workdir are honoured", settings).can(&[
+        Capability::ExecStdio,
+        Capability::ExecEnv,
+        Capability::ExecWorkdir,
+    ]),
+    fact("stdio: a command that leaves its stdin unread is no error", unread),
+    fact("stdio: a source that never ends does not hold the call", endless_source),
+    fact("stdio: a child that holds stdout does not hold the call", held_by_child),
+    fact("stdio: a failing source ends the command", failing_source),
+    fact("stdio: a failing sink ends the command", failing_sink),
+    fact("stdio: a sink that nobody reads any more ends the command", closed_pipe),
+    fact("stdio: a deadline ends the command and says what was moved", deadline),
+    fact("stdio: a cancel ends the command", cancel),
+    fact("stdio: a call that may not begin starts nothing", not_begun),
+    fact("stdio: two at once do not mix", two_at_once),
+    fact("stdio: a command that is not found is an error", not_found).unstarted(),
+    fact("stdio: a deadline leaves no process behind", deadline_leaves_nothing),
+];
+
+fn code(lab: &Lab<'_>) -> Verdict {
+    for code in [0, 5, 125, 127, 255] {
+        let result = bridge(lab, &Script::Exit(code), ExecStdio::default())?;
+        ensure_eq!(result.outcome, ExitOutcome::Code(code), "the outcome");
+    }
+    Ok(())
+}
+
+fn reports(lab: &Lab<'_>) -> Verdict {
+    let (result, _) = piped(lab, &Script::Cat, &pattern(70_000))?;
+    let moved = StreamReport::new(70_000, StreamEnd::Eof);
+    ensure_eq!(result.stdin, moved, "the report of stdin");
+    ensure_eq!(result.stdout, moved, "the report of stdout");
+    ensure_eq!(result.stderr.bytes, 0, "the bytes of stderr");
+    Ok(())
+}
+
+fn no_stdin(lab: &Lab<'_>) -> Verdict {
+    let mut stdout = Vec::new();
+    let result =
+        bridge(lab, &Script::CountStdin, ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout)))?;
+    same_bytes("the bytes on stdin", &stdout, b"0")?;
+    ensure_eq!(result.stdin, StreamReport::new(0, StreamEnd::Unused), "the report of stdin");
+    Ok(())
+}
+
+fn own_stderr(lab: &Lab<'_>) -> Verdict {
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let stdio =
+        ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout)).stderr(Sink::borrowed(&mut stderr));
+    let result = bridge(lab, &Script::Flood { stdout: 200_000, stderr: 100_000, code: 0 }, stdio)?;
+    same_bytes("stdout", &stdout, &pattern(200_000))?;
+    same_bytes("stderr", &stderr, &pattern(100_000))?;
+    ensure_eq!((result.stdout.bytes, result.stderr.bytes), (200_000, 100_000), "the bytes that were moved");
+    Ok(())
+}
+
+fn discarded(lab: &Lab<'_>) -> Verdict {
+    let size = 1 << 20;
+    let result = bridge(lab, &Script::Flood { stdout: size, stderr: size, code: 0 }, ExecStdio::default())?;
+    ensure_eq!((result.stdout.bytes, result.stderr.bytes), (size, size), "the bytes that were drained");
+    Ok(())
+}
+
+fn limits(lab: &Lab<'_>) -> Verdict {
+    let request = lab
+        .builder(&Script::Flood { stdout: 9000, stderr: 0, code: 0 })
+        .output_limit(OutputLimit::bytes(10))
+        .build()?;
+    let mut stdout = Vec::new();
+    let stdio = ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout));
+    match lab.standing()?.exec_stdio(&request, stdio, &patience()) {
+        // A backend may take them for a mistake of the caller. Then nothing has run.
+        Err(error) if error.kind() == ErrorKind::InvalidRequest => {
+            ensure!(error.never_started() && stdout.is_empty(), "it was refused and has run: {error:?}");
+            Ok(())
+        }
+        other => {
+            other?;
+            same_bytes("stdout", &stdout, &pattern(9000))
+        }
+    }
+}
+
+fn settings(lab: &Lab<'_>) -> Verdict {
+    for (script, expected) in [(Script::Variable("RT_GIVEN".into()), "value"), (Script::Workdir, "/")] {
+        let request = lab.builder(&script).env("RT_GIVEN", "value").workdir("/").build()?;
+        let mut stdout = Vec::new();
+        let stdio = ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout));
+        lab.runtime().exec_stdio(&lab.standing()?.key().name, &request, stdio, &patience())?;
+        same_bytes("stdout", &stdout, expected.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn unread(lab: &Lab<'_>) -> Verdict {
+    let result =
+        bridge(lab, &Script::Exit(4), ExecStdio::new(Source::bytes(vec![b'x'; 3 << 20]), Sink::discard()))?;
+    ensure_eq!(result.outcome, ExitOutcome::Code(4), "the outcome");
+    ensure_eq!(result.stdin.end, StreamEnd::ReaderGone, "the end of stdin");
+    ensure!(result.stdin.bytes < 3 << 20, "all of stdin is said to be moved");
+    Ok(())
+}
+
+fn endless_source(lab: &Lab<'_>) -> Verdict {
+    let (reader, writer) = io::pipe()?;
+    let begin = Instant::now();
+    let result = bridge(lab, &Script::Exit(0), ExecStdio::new(Source::descriptor(reader), Sink::discard()))?;
+    drop(writer);
+    ensure!(result.ok(), "the outcome is {}", result.outcome);
+    ensure!(begin.elapsed() < Duration::from_secs(10), "the call was held for {:?}", begin.elapsed());
+    Ok(())
+}
+
+fn held_by_child(lab: &Lab<'_>) -> Verdict {
+    let mut stdout = Vec::new();
+    let stdio = ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout));
+    let result = bridge(lab, &Script::Leave(8), stdio)?;
+    ensure!(result.ok(), "the outcome is {}", result.outcome);
+    same_bytes("what the command itself wrote", &stdout, b"done")?;
+    ensure!(result.elapsed < Duration::from_secs(6), "the call was held for {:?}", result.elapsed);
+    Ok(())
+}
+
+/// The command was running when a stream failed: the report must say that it was ended.
+fn check_report(lab: &Lab<'_>, error: &Error) -> Verdict {
+    let Some(report) = error.kill_report() else {
+        return Err(Failure::new(format!("there is no kill report: {error:?}")));
+    };
+    ensure!(report.fate != Fate::NeverStarted, "the report says that the command never started");
+    if lab.can(Capability::VerifiedKill) {
+        ensure_eq!(report.fate, Fate::Gone, "the fate");
+    }
+    Ok(())
+}
+
+/// Gives some bytes and then fails.
+struct Failing(&'static [u8]);
+
+impl Read for Failing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer) {
+            Ok(0) => Err(io::Error::other("the suite's source has failed")),
+            moved => moved,
+        }
+    }
+}
+
+/// Takes some bytes and then fails.
+struct Full(usize);
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0 == 0 {
+            return Err(io::Error::other("the suite's sink has failed"));
+        }
+        let taken = bytes.len().min(self.0);
+        self.0 -= taken;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn failing_source(lab: &Lab<'_>) -> Verdict {
+    let stdio = ExecStdio::new(Source::reader(Failing(b"some bytes")), Sink::discard());
+    let answer = lab.standing()?.exec_stdio(&lab.request(&Script::Cat)?, stdio, &patience());
+    let error = refused(answer, ErrorKind::SourceFailed)?;
+    check_report(lab, &error)
+}
+
+fn failing_sink(lab: &Lab<'_>) -> Verdict {
+    let begin = Instant::now();
+    let mut full = Full(1000);
+    let stdio = ExecStdio::new(Source::empty(), Sink::borrowed(&mut full));
+    let answer = lab.standing()?.exec_stdio(&lab.request(&Script::Endless)?, stdio, &patience());
+    let error = refused(answer, ErrorKind::SinkFailed)?;
+    ensure!(begin.elapsed() < Duration::from_secs(15), "the call was held for {:?}", begin.elapsed());
+    check_report(lab, &error)
+}
+
+fn closed_pipe(lab: &Lab<'_>) -> Verdict {
+    let (reader, writer) = io::pipe()?;
+    drop(reader);
+    let stdio = ExecStdio::new(Source::empty(), Sink::descriptor(writer));
+    let answer = lab.standing()?.exec_stdio(&lab.request(&Script::Endless)?, stdio, &patience());
+    let error = refused(answer, ErrorKind::SinkFailed)?;
+    check_report(lab, &error)
+}
+
+fn deadline(lab: &Lab<'_>) -> Verdict {
+    let begin = Instant::now();
+    let (reader, writer) = io::pipe()?;
+    let mut stdout = Vec::new();
+    let (answer, held) = {
+        let stdio = ExecStdio::new(Source::descriptor(reader), Sink::borrowed(&mut stdout));
+        let request = lab.request(&Script::Hold { shape: Shape::Alone, token: lab.token() })?;
+        (lab.standing()?.exec_stdio(&request, stdio, &Until::after(Duration::from_secs(1))), begin.elapsed())
+    };
+    drop(writer);
+    let error = refused(answer, ErrorKind::TimedOut)?;
+    ensure!(held < Duration::from_secs(6), "the call took {held:?}");
+    same_bytes("stdout until then", &stdout, b"held\n")?;
+    let Some(Partial::Streams { stdout, .. }) = error.partial() else {
+        return Err(Failure::new(format!("nothing says what was moved: {error:?}")));
+    };
+    ensure_eq!(stdout.bytes, 5, "the bytes of stdout");
+    check_report(lab, &error)
+}
+
+fn deadline_leaves_nothing(lab: &Lab<'_>) -> Verdict {
+    let token = lab.token();
+    let request = lab.request(&Script::Hold { shape: Shape::Background, token })?;
+    let standing = lab.standing()?;
+    let answer = standing.exec_stdio(&request, ExecStdio::default(), &Until::after(Duration::from_secs(1)));
+    let error = refused(answer, ErrorKind::TimedOut)?;
+    check_report(lab, &error)?;
+    if lab.can(Capability::VerifiedKill) && lab.offers(Need::Processes) {
+        ensure_eq!(Lab::count(standing.as_ref(), token)?, 0, "the processes that are left");
+    }
+    Ok(())
+}
+
+fn cancel(lab: &Lab<'_>) -> Verdict {
+    let token = CancelToken::new();
+    let until = patience().or_cancelled(&token);
+    let request = lab.request(&Script::Cat)?;
+    let standing = lab.standing()?;
+    let (reader, writer) = io::pipe()?;
+    let answer = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let _ = patience().sleep(Duration::from_secs(1));
+            token.cancel();
+        });
+        standing.exec_stdio(&request, ExecStdio::new(Source::descriptor(reader), Sink::discard()), &until)
+    });
+    drop(writer);
+    let error = refused(answer, ErrorKind::Cancelled)?;
+    check_report(lab, &error)
+}
+
+fn not_begun(lab: &Lab<'_>) -> Verdict {
+    let request = lab.request(&Script::Cat)?;
+    let stdio = ExecStdio::new(Source::bytes("x"), Sink::discard());
+    let answer = lab.standing()?.exec_stdio(&request, stdio, &Until::after(Duration::ZERO));
+    let error = refused(answer, ErrorKind::TimedOut)?;
+    ensure!(error.never_started(), "the command may have run: {error:?}");
+    Ok(())
+}
+
+fn two_at_once(lab: &Lab<'_>) -> Verdict {
+    let answers = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..4_u8)
+            .map(|number| scope.spawn(move || piped(lab, &Script::Cat, &vec![number; 100_000])))
+            .collect();
+        runs.into_iter()
+            .map(|run| run.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect::<Vec<_>>()
+    });
+    for (number, answer) in (0..).zip(answers) {
+        same_bytes("stdout of one of four", &answer?.1, &vec![number; 100_000])?;
+    }
+    Ok(())
+}
+
+fn not_found(lab: &Lab<'_>) -> Verdict {
+    let request = ExecRequest::new(["rt-no-such-command"])?;
+    let answer = lab.standing()?.exec_stdio(&request, ExecStdio::default(), &patience());
+    let error = refused(answer, ErrorKind::CommandNotFound)?;
+    ensure!(error.never_started(), "the command may have run: {error:?}");
+    Ok(())
+}

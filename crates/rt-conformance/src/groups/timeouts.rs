@@ -1,0 +1,217 @@
+//! Timeouts: what becomes of a command when its deadline passes or somebody cancels.
+
+use std::time::{Duration, Instant};
+
+use rt_protocol::{
+    CancelToken, Capability, Error, ErrorKind, ExitOutcome, Fate, KILL_GRACE, KillReport, OutputLimit,
+    Partial, Until,
+};
+
+use crate::case::{Case, Group, Need};
+use crate::ensure::refused;
+use crate::lab::patience;
+use crate::{Failure, Lab, Script, Shape, Verdict};
+
+const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+    Case::new(name, Group::Timeouts, run).needs(&[Need::Shell]).core()
+}
+
+const SEEN: &[Need] = &[Need::Shell, Need::Processes];
+
+pub(super) const CASES: &[Case] = &[
+    fact("timeouts: a deadline ends the command and says what became of it", deadline),
+    fact("timeouts: a cancel ends the command and says what became of it", cancel),
+    fact("timeouts: what had arrived is handed over", partial),
+    fact("timeouts: a deadline that has passed starts nothing", passed_deadline),
+    fact("timeouts: a cancelled token starts nothing", cancelled_before),
+    fact("timeouts: a child in the background is ended too", |lab| relatives(lab, Shape::Background)),
+    fact("timeouts: a double-forked grandchild is ended too", |lab| relatives(lab, Shape::DoubleFork)),
+    fact("timeouts: a command that ignores TERM is killed", |lab| relatives(lab, Shape::IgnoresTerm)),
+    fact("timeouts: a child with an empty environment is ended too", |lab| relatives(lab, Shape::CleanEnv)),
+    fact("timeouts: other commands are spared", others).needs(SEEN),
+    fact("timeouts: the container is as good as before", good_afterwards),
+    fact("timeouts: endless output is ended, and counted", endless).can(&[Capability::OutputLimits]),
+    fact("timeouts: who ends in time is not touched", in_time),
+    fact("timeouts: the error names what was asked of which container", error_text),
+    fact("timeouts: two commands have each its own deadline", two_deadlines),
+];
+
+/// The time after the deadline in which a call must have returned: the grace, and a second or two to look.
+const SLACK: Duration = Duration::from_secs(KILL_GRACE.as_secs() + 3);
+
+/// Runs a command that stays with a deadline, or a cancel, of one second; gives the error and how long it took.
+fn ended(lab: &Lab<'_>, shape: Shape, token: u32, until: &Until) -> Result<(Error, Duration), Failure> {
+    let request = lab.request(&Script::Hold { shape, token })?;
+    let standing = lab.standing()?;
+    let (answer, took) = lab.timed(|| standing.exec(&request, until));
+    let kind = if until.cancel_token().is_some() { ErrorKind::Cancelled } else { ErrorKind::TimedOut };
+    Ok((refused(answer, kind)?, took))
+}
+
+fn one_second() -> Until {
+    Until::after(Duration::from_secs(1))
+}
+
+/// The report must be there, and say what the backend claims to know.
+fn check_report(lab: &Lab<'_>, error: &Error) -> Result<KillReport, Failure> {
+    let Some(report) = error.kill_report().cloned() else {
+        return Err(Failure::new(format!("there is no kill report: {error:?}")));
+    };
+    if lab.can(Capability::VerifiedKill) {
+        ensure_eq!(report.fate, Fate::Gone, "the fate");
+        ensure!(report.killed >= 1, "nothing was killed: {report:?}");
+        ensure!(report.survivors.is_empty(), "there are survivors: {report:?}");
+    } else {
+        ensure!(report.fate != Fate::Gone, "the backend cannot look, and says that the command is gone");
+    }
+    ensure!(!error.never_started(), "the command ran, and the error says that it never started");
+    Ok(report)
+}
+
+fn deadline(lab: &Lab<'_>) -> Verdict {
+    let (error, took) = ended(lab, Shape::Alone, lab.token(), &one_second())?;
+    ensure!(took >= Duration::from_millis(950), "the call returned after {took:?}, before its deadline");
+    ensure!(took < Duration::from_secs(1) + SLACK, "the call took {took:?}");
+    let report = check_report(lab, &error)?;
+    ensure!(report.took <= took, "ending took {:?} of {took:?}", report.took);
+    Ok(())
+}
+
+fn cancel(lab: &Lab<'_>) -> Verdict {
+    let token = CancelToken::new();
+    let (error, took) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let _ = one_second().sleep(Duration::from_secs(1));
+            token.cancel();
+        });
+        ended(lab, Shape::Alone, lab.token(), &patience().or_cancelled(&token))
+    })?;
+    ensure!(took < Duration::from_secs(1) + SLACK, "the call took {took:?}");
+    check_report(lab, &error)?;
+    Ok(())
+}
+
+fn partial(lab: &Lab<'_>) -> Verdict {
+    let (error, _) = ended(lab, Shape::Alone, lab.token(), &one_second())?;
+    let Some(Partial::Output { stdout, stderr, .. }) = error.partial() else {
+        return Err(Failure::new(format!("there is no partial output: {error:?}")));
+    };
+    ensure_eq!((&*stdout.text(), &*stderr.text()), ("held\n", "erred\n"), "the partial output");
+    Ok(())
+}
+
+fn starts_nothing(lab: &Lab<'_>, until: &Until) -> Verdict {
+    let (error, took) = ended(lab, Shape::Alone, lab.token(), until)?;
+    ensure!(error.never_started(), "the command may have run: {error:?}");
+    ensure!(took < Duration::from_secs(1), "refusing took {took:?}");
+    Ok(())
+}
+
+fn passed_deadline(lab: &Lab<'_>) -> Verdict {
+    starts_nothing(lab, &Until::after(Duration::ZERO))
+}
+
+fn cancelled_before(lab: &Lab<'_>) -> Verdict {
+    let token = CancelToken::new();
+    token.cancel();
+    starts_nothing(lab, &patience().or_cancelled(&token))
+}
+
+fn relatives(lab: &Lab<'_>, shape: Shape) -> Verdict {
+    let token = lab.token();
+    let (error, took) = ended(lab, shape, token, &one_second())?;
+    ensure!(took < Duration::from_secs(1) + SLACK, "the call took {took:?}");
+    let left = if lab.offers(Need::Processes) { Lab::count(lab.standing()?.as_ref(), token)? } else { 0 };
+    let Some(report) = error.kill_report() else {
+        return Err(Failure::new(format!("there is no kill report: {error:?}")));
+    };
+    if lab.can(Capability::VerifiedKill) {
+        ensure_eq!(left, 0, "the processes that are left");
+        check_report(lab, &error)?;
+    } else if left > 0 {
+        ensure!(report.fate != Fate::Gone, "{left} processes are left, and the report says {report:?}");
+    }
+    Ok(())
+}
+
+fn others(lab: &Lab<'_>) -> Verdict {
+    let standing = lab.standing()?;
+    let bystander = lab.token();
+    let request = lab.request(&Script::Hold { shape: Shape::Background, token: bystander })?;
+    let (error, alive) = std::thread::scope(|scope| {
+        let stop = CancelToken::new();
+        let until = patience().or_cancelled(&stop);
+        // Cancelled on every way out, a failed expectation included: the scope waits for the bystander.
+        let _guard = stop.cancel_on_drop();
+        let (standing, request) = (standing.as_ref(), &request);
+        let running = scope.spawn(move || standing.exec(request, &until));
+        let there = || Lab::count(standing, bystander).map(|count| (count == 2).then_some(()));
+        Lab::eventually("the bystander runs", there)?;
+        let error = ended(lab, Shape::Background, lab.token(), &one_second())?.0;
+        let alive = Lab::count(standing, bystander)?;
+        ensure!(!running.is_finished(), "the bystander's call has returned");
+        Ok::<_, Failure>((error, alive))
+    })?;
+    check_report(lab, &error)?;
+    ensure_eq!(alive, 2, "the processes of the bystander");
+    Ok(())
+}
+
+fn good_afterwards(lab: &Lab<'_>) -> Verdict {
+    ended(lab, Shape::Alone, lab.token(), &Until::after(Duration::from_millis(500)))?;
+    let result = lab.run(&Script::Say { stdout: b"good".to_vec(), stderr: vec![], code: 2 })?;
+    ensure_eq!(result.outcome, ExitOutcome::Code(2), "the outcome of the next command");
+    ensure_eq!(result.stdout.text(), "good", "stdout of the next command");
+    Ok(())
+}
+
+fn endless(lab: &Lab<'_>) -> Verdict {
+    let request = lab.builder(&Script::Endless).output_limit(OutputLimit::bytes(64 << 10)).build()?;
+    let begin = Instant::now();
+    let error = refused(lab.standing()?.exec(&request, &one_second()), ErrorKind::TimedOut)?;
+    ensure!(begin.elapsed() < Duration::from_secs(1) + SLACK, "the call took {:?}", begin.elapsed());
+    check_report(lab, &error)?;
+    let Some(Partial::Output { stdout, .. }) = error.partial() else {
+        return Err(Failure::new(format!("there is no partial output: {error:?}")));
+    };
+    ensure_eq!(stdout.as_bytes().len(), 64 << 10, "the bytes that were kept");
+    ensure!(stdout.total() > 64 << 10, "the total is {}", stdout.total());
+    Ok(())
+}
+
+fn in_time(lab: &Lab<'_>) -> Verdict {
+    let request = lab.request(&Script::print("in time"))?;
+    let token = CancelToken::new();
+    let result = lab.standing()?.exec(&request, &patience().or_cancelled(&token))?;
+    // A cancel that comes too late changes nothing.
+    token.cancel();
+    ensure_eq!(result.stdout.text(), "in time", "stdout");
+    Ok(())
+}
+
+fn error_text(lab: &Lab<'_>) -> Verdict {
+    let (error, _) = ended(lab, Shape::Alone, lab.token(), &Until::after(Duration::from_millis(300)))?;
+    let name = lab.standing()?.key().name.clone();
+    let text = error.to_string();
+    ensure!(text.contains(name.as_str()), "the error does not name {name}: {text}");
+    ensure!(text.starts_with(error.operation()) && !error.operation().is_empty(), "the error is {text}");
+    Ok(())
+}
+
+fn two_deadlines(lab: &Lab<'_>) -> Verdict {
+    let (short, long) = std::thread::scope(|scope| {
+        let run = |millis| {
+            let token = lab.token();
+            scope.spawn(move || ended(lab, Shape::Alone, token, &Until::after(Duration::from_millis(millis))))
+        };
+        let (short, long) = (run(500), run(4000));
+        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        (join(short), join(long))
+    });
+    let (short, long) = (short?.1, long?.1);
+    ensure!(short < Duration::from_millis(500) + SLACK, "the one with half a second took {short:?}");
+    ensure!(long >= Duration::from_millis(3900), "the one with four seconds took {long:?}");
+    Ok(())
+}

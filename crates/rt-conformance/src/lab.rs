@@ -1,0 +1,325 @@
+//! What a case works with: the runtime, containers of its own, unique names and tokens, and the cleaning up after it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rt_protocol::{
+    Capability, Container, ContainerName, ContainerPath, ContainerRuntime, ExecRequest, ExecRequestBuilder,
+    ExecResult, LaunchSpec, LaunchSpecBuilder, NamePrefix, PullPolicy, Until,
+};
+
+use crate::suite::Shelf;
+use crate::{Failure, Fixture, Need, Script, Verdict};
+
+/// How long anything may take that has no limit of its own. Long, because a busy host is no fault of the backend.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often something is looked at again that tells nobody when it changes.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// The [`PATIENCE`] from now.
+pub(crate) fn patience() -> Until {
+    Until::after(PATIENCE)
+}
+
+/// The surroundings of one case.
+pub(crate) struct Lab<'a> {
+    runtime: &'a dyn ContainerRuntime,
+    fixture: &'a dyn Fixture,
+    shelf: &'a Shelf,
+    made: Mutex<Vec<ContainerName>>,
+    directories: Mutex<Vec<PathBuf>>,
+    /// The exec sessions of the standing container when the case first asked for it.
+    sessions: Mutex<Option<(ContainerName, usize)>>,
+}
+
+/// Numbers that are unique in this process.
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+fn unique() -> u32 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> Lab<'a> {
+    pub(crate) fn new(runtime: &'a dyn ContainerRuntime, fixture: &'a dyn Fixture, shelf: &'a Shelf) -> Self {
+        Self {
+            runtime,
+            fixture,
+            shelf,
+            made: Mutex::default(),
+            directories: Mutex::default(),
+            sessions: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn runtime(&self) -> &'a dyn ContainerRuntime {
+        self.runtime
+    }
+
+    pub(crate) fn fixture(&self) -> &'a dyn Fixture {
+        self.fixture
+    }
+
+    pub(crate) fn can(&self, capability: Capability) -> bool {
+        self.runtime.capabilities().contains(capability)
+    }
+
+    /// A running container in which commands may be run, and nothing more.
+    pub(crate) fn standing(&self) -> Result<Arc<dyn Container>, Failure> {
+        let name = match self.fixture.standing() {
+            Some(name) => name,
+            None => self.shelf.take(&Script::Stand, || self.make_kept(&Script::Stand))?,
+        };
+        let mut sessions = lock(&self.sessions);
+        if sessions.is_none()
+            && let Some(count) = self.fixture.exec_sessions(&name)
+        {
+            *sessions = Some((name.clone(), count));
+        }
+        Ok(self.runtime.container(&name))
+    }
+
+    /// A container with this main process that other cases look at too, and that nobody changes. When the main process
+    /// ends by itself, it has ended.
+    pub(crate) fn kept(&self, main: &Script) -> Result<Arc<dyn Container>, Failure> {
+        let name = self.shelf.take(main, || self.make_kept(main))?;
+        Ok(self.runtime.container(&name))
+    }
+
+    fn make_kept(&self, main: &Script) -> Result<ContainerName, Failure> {
+        for needed in [Capability::Create, Capability::Start] {
+            if !self.can(needed) {
+                return Err(Failure::skip(format!(
+                    "the fixture has no standing container, and the backend does not claim {needed}"
+                )));
+            }
+        }
+        let name = self.free_name()?;
+        let container = self.created_as(&name, main)?;
+        self.begin(container.as_ref())?;
+        if matches!(main, Script::Say { .. } | Script::Exit(_) | Script::Flood { .. }) {
+            self.wait_for_exit(container.as_ref())?;
+        }
+        Ok(name)
+    }
+
+    /// A name of the suite's family that nobody has, and that is removed after the case.
+    pub(crate) fn name(&self) -> Result<ContainerName, Failure> {
+        let name = self.free_name()?;
+        self.remove_afterwards(&name);
+        Ok(name)
+    }
+
+    fn free_name(&self) -> Result<ContainerName, Failure> {
+        Ok(ContainerName::new(format!("{}-{}-{}", self.fixture.prefix(), std::process::id(), unique()))?)
+    }
+
+    /// A family of names of its own, within the family of the suite.
+    pub(crate) fn family(&self) -> Result<NamePrefix, Failure> {
+        Ok(NamePrefix::new(format!("{}-{}-{}", self.fixture.prefix(), std::process::id(), unique()))?)
+    }
+
+    /// A name of this family, removed after the case.
+    pub(crate) fn member(&self, family: &NamePrefix, rest: &str) -> Result<ContainerName, Failure> {
+        let name = ContainerName::new(format!("{family}-{rest}"))?;
+        self.remove_afterwards(&name);
+        Ok(name)
+    }
+
+    pub(crate) fn remove_afterwards(&self, name: &ContainerName) {
+        lock(&self.made).push(name.clone());
+    }
+
+    /// The beginning of a description: the name, the image, and no pulling.
+    pub(crate) fn describe(&self, name: &ContainerName) -> LaunchSpecBuilder {
+        LaunchSpec::builder(name.as_str(), self.fixture.image().as_str()).pull(PullPolicy::Never)
+    }
+
+    /// Makes what was described, after telling the fixture.
+    pub(crate) fn create_from(&self, builder: LaunchSpecBuilder) -> Result<Arc<dyn Container>, Failure> {
+        let spec = builder.build()?;
+        self.fixture.before_start(&spec);
+        Ok(self.runtime.create(&spec, &patience())?)
+    }
+
+    /// A container of its own that was made and not started.
+    pub(crate) fn created(&self, main: &Script) -> Result<Arc<dyn Container>, Failure> {
+        self.created_as(&self.name()?, main)
+    }
+
+    /// The same with a given name.
+    pub(crate) fn created_as(
+        &self,
+        name: &ContainerName,
+        main: &Script,
+    ) -> Result<Arc<dyn Container>, Failure> {
+        self.create_from(self.describe(name).command(main.argv()))
+    }
+
+    /// A container of its own that was started.
+    pub(crate) fn started(&self, main: &Script) -> Result<Arc<dyn Container>, Failure> {
+        let container = self.created(main)?;
+        self.begin(container.as_ref())?;
+        Ok(container)
+    }
+
+    /// A container of its own, made from a description and started.
+    pub(crate) fn started_from(&self, builder: LaunchSpecBuilder) -> Result<Arc<dyn Container>, Failure> {
+        let container = self.create_from(builder.command(Script::Stand.argv()))?;
+        self.begin(container.as_ref())?;
+        Ok(container)
+    }
+
+    /// Starts a container, and tells the fixture.
+    pub(crate) fn begin(&self, container: &dyn Container) -> Verdict {
+        container.start(&patience())?;
+        self.fixture.after_start(&container.key().name);
+        Ok(())
+    }
+
+    /// Whether the fixture meets this need, for a case that can do without.
+    pub(crate) fn offers(&self, need: Need) -> bool {
+        self.fixture.lacks(need).is_none()
+    }
+
+    /// Runs `this`, and says how long it took by the backend's clock.
+    pub(crate) fn timed<T>(&self, this: impl FnOnce() -> T) -> (T, Duration) {
+        let begin = self.fixture.clock();
+        let answer = this();
+        (answer, self.fixture.clock().saturating_sub(begin))
+    }
+
+    /// A container that does not exist.
+    pub(crate) fn absent(&self) -> Result<Arc<dyn Container>, Failure> {
+        Ok(self.runtime.container(&self.free_name()?))
+    }
+
+    pub(crate) fn request(&self, script: &Script) -> Result<ExecRequest, Failure> {
+        Ok(self.builder(script).build()?)
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as the others do")]
+    pub(crate) fn builder(&self, script: &Script) -> ExecRequestBuilder {
+        ExecRequest::builder(script.argv())
+    }
+
+    /// Runs a script in the standing container.
+    pub(crate) fn run(&self, script: &Script) -> Result<ExecResult, Failure> {
+        Self::run_in(self.standing()?.as_ref(), script)
+    }
+
+    /// Runs a script in this container.
+    pub(crate) fn run_in(container: &dyn Container, script: &Script) -> Result<ExecResult, Failure> {
+        Ok(container.exec(&ExecRequest::new(script.argv())?, &patience())?)
+    }
+
+    /// Runs a script that must end with 0, and gives what it wrote to stdout.
+    pub(crate) fn text_in(container: &dyn Container, script: &Script) -> Result<String, Failure> {
+        let result = Self::run_in(container, script)?;
+        ensure!(result.ok(), "{script:?} ended with {}: {}", result.outcome, result.stderr);
+        Ok(result.stdout.text().into_owned())
+    }
+
+    /// How many processes with this token are in the container.
+    pub(crate) fn count(container: &dyn Container, token: u32) -> Result<usize, Failure> {
+        let text = Self::text_in(container, &Script::Count(token))?;
+        text.parse().map_err(|_| Failure::new(format!("the count of processes is {text:?}")))
+    }
+
+    /// A number by which the processes of one command are found. It is also more seconds than anybody waits.
+    #[expect(clippy::unused_self, reason = "reads as the others do")]
+    pub(crate) fn token(&self) -> u32 {
+        3_000_000 + std::process::id() % 1000 * 1000 + unique() % 1000
+    }
+
+    /// A path of the guest that nobody else uses; nothing is there.
+    pub(crate) fn guest_path(&self) -> Result<ContainerPath, Failure> {
+        let path = format!("{}/rt-{}-{}", self.fixture.scratch(), std::process::id(), unique());
+        Ok(ContainerPath::new(path)?)
+    }
+
+    /// A directory of the guest that nobody else uses.
+    pub(crate) fn guest_dir(&self, container: &dyn Container) -> Result<ContainerPath, Failure> {
+        let path = self.guest_path()?;
+        let made = Self::run_in(container, &Script::MakeDir(path.as_os_str().to_owned()))?;
+        ensure!(made.ok(), "{path} cannot be made in the guest: {}", made.stderr);
+        Ok(path)
+    }
+
+    /// An empty directory of this host, removed after the case.
+    pub(crate) fn host_dir(&self) -> Result<PathBuf, Failure> {
+        let name = format!("rt-conformance-{}-{}", std::process::id(), unique());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path)?;
+        lock(&self.directories).push(path.clone());
+        Ok(path)
+    }
+
+    /// Looks again and again, within the suite's patience, until there is an answer.
+    pub(crate) fn eventually<T>(
+        what: &str,
+        mut look: impl FnMut() -> Result<Option<T>, Failure>,
+    ) -> Result<T, Failure> {
+        let patience = patience();
+        loop {
+            if let Some(answer) = look()? {
+                return Ok(answer);
+            }
+            if patience.sleep(LOOK_AGAIN).is_err() {
+                return Err(Failure::new(format!("after {} s still not: {what}", PATIENCE.as_secs())));
+            }
+        }
+    }
+
+    /// Waits until the main process has ended, whether or not the backend can wait.
+    #[expect(clippy::unused_self, reason = "reads as the others do")]
+    pub(crate) fn wait_for_exit(&self, container: &dyn Container) -> Verdict {
+        Self::eventually("the main process has ended", || {
+            let state = container.state()?;
+            ensure!(state.is_some(), "the container is gone");
+            Ok(state.is_some_and(|state| state.has_exited()).then_some(()))
+        })
+    }
+
+    /// Removes what the case made, and looks, when asked to, whether it left exec sessions.
+    pub(crate) fn clean_up(&self, count_sessions: bool) -> Verdict {
+        for directory in lock(&self.directories).drain(..) {
+            // What the backend made in it as another user may resist; that is not the case's fact.
+            let _ = std::fs::remove_dir_all(directory);
+        }
+        let made = std::mem::take(&mut *lock(&self.made));
+        if !made.is_empty() && self.can(Capability::ForceRemove) {
+            for result in self.runtime.force_remove(&made, &patience()) {
+                if let Some(error) = result.error {
+                    return Err(Failure::new(format!("cleaning up: {error}")));
+                }
+            }
+        }
+        let sessions = lock(&self.sessions).take().filter(|_| count_sessions);
+        let Some((standing, before)) = sessions else { return Ok(()) };
+        // The engine forgets a session a moment after its command has ended.
+        let now = || self.fixture.exec_sessions(&standing).unwrap_or_default();
+        let patience = Until::after(Duration::from_secs(5));
+        while now() > before {
+            if patience.sleep(LOOK_AGAIN).is_err() {
+                return Err(Failure::new(format!(
+                    "left behind: {} exec sessions instead of {before}",
+                    now()
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `directory` and `name` as a path of the guest.
+pub(crate) fn inside(directory: &ContainerPath, name: &str) -> OsString {
+    directory.as_path().join(name).into_os_string()
+}

@@ -1,0 +1,43 @@
+//! With which relatives a command stays, and the shell texts for that.
+
+/// The relatives of a command that stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shape {
+    /// None.
+    Alone,
+    /// A child in the background.
+    Background,
+    /// A grandchild whose parent has ended.
+    DoubleFork,
+    /// A child, and both ignore TERM.
+    IgnoresTerm,
+    /// A child that was started with an empty environment.
+    CleanEnv,
+}
+
+impl Shape {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Alone, Self::Background, Self::DoubleFork, Self::IgnoresTerm, Self::CleanEnv];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Alone => "alone",
+            Self::Background => "background",
+            Self::DoubleFork => "double-fork",
+            Self::IgnoresTerm => "ignores-term",
+            Self::CleanEnv => "clean-env",
+        }
+    }
+
+    /// `$1` is the token, which is also a number of seconds beyond the patience of any test.
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::Alone => "echo held; echo erred >&2; exec sleep \"$1\"",
+            Self::Background => "sleep \"$1\" & echo held; echo erred >&2; exec sleep \"$1\"",
+            Self::DoubleFork => "(sleep \"$1\" & ) ; echo held; echo erred >&2; exec sleep \"$1\"",
+            Self::IgnoresTerm => "trap '' TERM; sleep \"$1\" & echo held; echo erred >&2; exec sleep \"$1\"",
+            Self::CleanEnv => "env -i sleep \"$1\" & echo held; echo erred >&2; exec sleep \"$1\"",
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Runs cases: decides what can be decided here, catches panics, cleans up, and counts what was left behind.
+
+mod shelf;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use rt_protocol::ContainerRuntime;
+
+use crate::census::Census;
+use crate::{Case, Failure, Fixture, Lab, Need, Outcome, Report, Verdict, cases};
+
+pub(crate) use shelf::Shelf;
+
+/// One run of the suite on one runtime.
+///
+/// Containers that many cases only look at are made once and kept until the suite is dropped.
+#[derive(Debug)]
+pub struct Suite<'a> {
+    runtime: &'a dyn ContainerRuntime,
+    fixture: &'a dyn Fixture,
+    shelf: Shelf,
+}
+
+/// One case at a time: leftovers are counted for the whole process.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+impl<'a> Suite<'a> {
+    /// A run on `runtime`, which may be the plain type, a `Box<dyn ContainerRuntime>`, an `Arc`, or a wrapper.
+    pub fn new(runtime: &'a dyn ContainerRuntime, fixture: &'a dyn Fixture) -> Self {
+        Self { runtime, fixture, shelf: Shelf::default() }
+    }
+
+    /// Runs the cases that `wanted` accepts, and calls `each` after each of them.
+    pub fn run(&self, wanted: &dyn Fn(&Case) -> bool, each: &mut dyn FnMut(&Case, &Outcome)) -> Report {
+        let mut report = Report::default();
+        for case in cases().iter().filter(|case| wanted(case)) {
+            let start = Instant::now();
+            let outcome = self.run_case(case);
+            let took = start.elapsed();
+            each(case, &outcome);
+            report.add(*case, outcome, took);
+        }
+        report
+    }
+
+    /// Runs one case.
+    pub fn run_case(&self, case: &Case) -> Outcome {
+        // A case that panicked has been caught; the lock guards nothing that could be half done.
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reason) = self.undecidable(case) {
+            return Outcome::Skipped(reason);
+        }
+        // What is made once for all cases is no leftover of this one.
+        let lab = Lab::new(self.runtime, self.fixture, &self.shelf);
+        if case.fixture_needs().contains(&Need::Shell)
+            && let Err(failure) = caught(|| self.shelf.warm_up(&lab))
+        {
+            return failure.outcome;
+        }
+        let before = Census::take();
+        let outcome = caught(|| case.call(&lab)).map_or_else(|failure| failure.outcome, |()| Outcome::Passed);
+        let forgotten = case.is_unstarted() && self.fixture.keeps_sessions_of_the_unstarted();
+        let cleaned = lab.clean_up(!forgotten);
+        drop(lab);
+        let settled = before.map_or(Ok(()), |before| before.settle()).map_err(Failure::new);
+        match (outcome, cleaned.and(settled)) {
+            (Outcome::Passed, Err(failure)) => failure.outcome,
+            (Outcome::Failed(seen), Err(Failure { outcome: Outcome::Failed(left) })) => {
+                Outcome::Failed(format!("{seen}; {left}"))
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Whether leftovers can be counted on this system.
+    pub fn counts_leftovers() -> bool {
+        Census::take().is_some()
+    }
+
+    /// Why a case cannot be decided here, as far as that is known without running it. A case may still find a reason
+    /// itself, such as a host without IPv6.
+    pub fn undecidable(&self, case: &Case) -> Option<String> {
+        let missing = case.capabilities().missing_from(self.runtime.capabilities());
+        if !missing.is_empty() {
+            return Some(format!("the backend does not claim {missing}"));
+        }
+        case.fixture_needs().iter().find_map(|need| {
+            let reason = self.fixture.lacks(*need)?;
+            Some(format!("the fixture lacks {need}: {reason}"))
+        })
+    }
+}
+
+impl Drop for Suite<'_> {
+    fn drop(&mut self) {
+        self.shelf.clear(self.runtime);
+    }
+}
+
+/// A panic, of the backend or of a case, is a failure like any other.
+fn caught(this: impl FnOnce() -> Verdict) -> Verdict {
+    catch_unwind(AssertUnwindSafe(this))
+        .unwrap_or_else(|panic| Err(Failure::new(format!("a panic: {}", panic_text(panic.as_ref())))))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no text")
+}

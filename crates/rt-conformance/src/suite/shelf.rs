@@ -1,0 +1,52 @@
+//! Containers that many cases only look at: made once, kept until the suite ends.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use rt_protocol::{Capability, ContainerName, ContainerRuntime};
+
+use crate::lab::patience;
+use crate::{Failure, Lab, Script};
+
+/// The kept containers by their main process.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf {
+    kept: Mutex<BTreeMap<Script, Result<ContainerName, Failure>>>,
+    /// What came of the first command in the standing container.
+    warm: Mutex<Option<Result<(), Failure>>>,
+}
+
+impl Shelf {
+    /// The kept container with this main process; `make` makes it when there is none. A failure is kept too: what failed
+    /// once is not tried again for each of a hundred cases.
+    pub(crate) fn take(
+        &self,
+        main: &Script,
+        make: impl FnOnce() -> Result<ContainerName, Failure>,
+    ) -> Result<ContainerName, Failure> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.entry(main.clone()).or_insert_with(make).clone()
+    }
+
+    /// Makes the standing container and runs one command in it, so that what a backend opens once and keeps is open
+    /// before anything is counted.
+    pub(crate) fn warm_up(&self, lab: &Lab<'_>) -> Result<(), Failure> {
+        let warm = || {
+            let result = Lab::run_in(lab.standing()?.as_ref(), &Script::Exit(0))?;
+            ensure!(result.ok(), "the standing container cannot run `exit 0`: {result:?}");
+            Ok(())
+        };
+        self.warm.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(warm).clone()
+    }
+
+    /// Removes them all.
+    pub(crate) fn clear(&self, runtime: &dyn ContainerRuntime) {
+        if !runtime.capabilities().contains(Capability::ForceRemove) {
+            return;
+        }
+        let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
+        let names: Vec<_> = kept.into_values().flatten().collect();
+        // Nobody is left to be told about a failure; the next run has other names.
+        runtime.force_remove(&names, &patience());
+    }
+}
