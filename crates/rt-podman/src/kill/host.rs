@@ -78,10 +78,13 @@ pub(crate) fn end(
             return without_session(container, started, &inspected, client_left);
         }
     };
-    let mut family = match Family::new(marker, leader, init, process.pid()) {
+    let mut family = match Family::new(marker, init, process.pid()) {
         Ok(family) => family,
         Err(error) => return Verdict::CannotLook(format!("/proc cannot be read: {error}")),
     };
+    if let Some(leader) = leader {
+        family.follow(leader);
+    }
     family.end(process);
     Verdict::Ended(family.report())
 }
@@ -177,17 +180,29 @@ struct Family<'a> {
 }
 
 impl<'a> Family<'a> {
-    fn new(
-        marker: &'a Marker,
-        leader: Option<ProcessEntry>,
-        init: u32,
-        client: u32,
-    ) -> std::io::Result<Self> {
+    fn new(marker: &'a Marker, init: u32, client: u32) -> std::io::Result<Self> {
         let init = census::entry(init)?;
         // The client is unreaped, so its entry is still its own. Were it gone, doubt would be the honest answer.
         let began = census::entry(client)?.map_or(0, |client| client.start_time);
-        let members = leader.iter().cloned().collect();
-        Ok(Self { marker, init, leader, began, members, doubtful: Vec::new() })
+        Ok(Self { marker, init, leader: None, began, members: Vec::new(), doubtful: Vec::new() })
+    }
+
+    /// Takes the process that podman's record names for the command's first, unless its number has become a stranger's
+    /// since the record was written: then only marks and descent are left to go by.
+    fn follow(&mut self, leader: ProcessEntry) {
+        if is_marked(&leader, self.marker) || leader.start_time >= self.began && self.is_inside(&leader) {
+            self.members.push(leader.clone());
+            self.leader = Some(leader);
+        }
+    }
+
+    /// Whether the process is in the container's pid namespace, and the container has one of its own.
+    fn is_inside(&self, entry: &ProcessEntry) -> bool {
+        let namespace = |pid| census::pid_namespace(pid).ok().flatten();
+        self.init.as_ref().is_some_and(|init| {
+            let inside = namespace(init.pid);
+            inside.is_some() && inside == namespace(entry.pid) && inside != namespace(std::process::id())
+        })
     }
 
     /// TERM to everyone, also to those who come later; after the grace period everyone is frozen, so that nobody forks
@@ -258,6 +273,7 @@ impl<'a> Family<'a> {
         let shares_session = self.leader.as_ref().is_some_and(|leader| {
             leader.session == entry.session
                 && self.init.as_ref().is_some_and(|init| init.session != leader.session)
+                && self.is_inside(entry)
         });
         let parent_belongs =
             || entries.iter().any(|parent| parent.pid == entry.parent && self.is_member(parent));
