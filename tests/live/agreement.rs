@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use rt_null::{ArgvPattern, ExecReply, NullRuntime, Scope};
 use rt_protocol::{
-    ContainerName, ContainerRuntime, ContainerState, ErrorKind, ExecRequest, ExitOutcome, LaunchSpec, NamePrefix, Network,
-    Result, Until,
+    ContainerName, ContainerRuntime, ContainerState, ErrorKind, ExecRequest, ExitOutcome, LaunchSpec,
+    NamePrefix, Network, Result, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -61,7 +61,8 @@ struct Side<'a> {
 
 impl Side<'_> {
     fn take(&self, step: &Step) -> Answer {
-        let done = |result: Result<()>| result.map_or_else(|error| Answer::Refused(error.kind()), |()| Answer::Done);
+        let done =
+            |result: Result<()>| result.map_or_else(|error| Answer::Refused(error.kind()), |()| Answer::Done);
         let container = |which: usize| self.runtime.container(&self.names[which]);
         let exec = |which: usize, argv: &[&str], until: &Until| {
             let request = ExecRequest::new(argv.iter().copied()).expect("a well-formed command");
@@ -135,8 +136,16 @@ fn agreement(live: &Live) -> Outcome {
         for (place, step) in steps.iter().enumerate() {
             let (real, played) = (podman.take(step), null.take(step));
             prop_assert_eq!(&real, &played, "podman and null on step {} of {:?}", place, &steps);
-            let asked = |side: &Side<'_>| side.states(&prefix).map_err(|error| TestCaseError::fail(error.to_string()));
-            prop_assert_eq!(asked(&podman)?, asked(&null)?, "the states after step {} of {:?}", place, &steps);
+            let asked = |side: &Side<'_>| {
+                side.states(&prefix).map_err(|error| TestCaseError::fail(error.to_string()))
+            };
+            prop_assert_eq!(
+                asked(&podman)?,
+                asked(&null)?,
+                "the states after step {} of {:?}",
+                place,
+                &steps
+            );
         }
         Ok(())
     });

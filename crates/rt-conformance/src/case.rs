@@ -80,7 +80,7 @@ impl Case {
         self.needs
     }
 
-    /// Whether it is one of [`core`].
+    /// Whether it is one of [`core()`].
     pub const fn is_core(&self) -> bool {
         self.core
     }

@@ -35,7 +35,7 @@
 //!
 //! One fact, which its name states; the [`Capability`](rt_protocol::Capability) values that the backend must have for it; and
 //! what the fixture must offer ([`Need`]). A case ends as passed, as skipped with the reason, or as failed with what was
-//! seen instead ([`Outcome`]). The cases of [`core`] are for guests that can only exec.
+//! seen instead ([`Outcome`]). The cases of [`core()`] are for guests that can only exec.
 //!
 //! After each case the suite counts: a descriptor, thread or child process of this process that was not there before, or
 //! an exec session left in the standing container, fails the case. So run one case at a time in a process; the suite
@@ -45,7 +45,7 @@
 //! # Commands
 //!
 //! Cases run [`Script`]s: argv for a POSIX shell. A backend that runs nothing gives them their meaning with
-//! [`reference`].
+//! [`mod@reference`].
 //!
 //! This crate starts no process, logs nothing and knows no backend.
 

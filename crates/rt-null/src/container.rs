@@ -87,6 +87,7 @@ impl Container for NullContainer {
     }
 
     fn exec_stdio(&self, request: &ExecRequest, stdio: ExecStdio<'_>, until: &Until) -> Result<StdioResult> {
+        request.check_bridged().map_err(|error| error.in_container(&self.key.name))?;
         command::exec_stdio(&self.shared, &self.key.name, request, stdio, until)
     }
 

@@ -141,6 +141,11 @@
 //! # }
 //! ```
 //!
+//! # Record and replay
+//!
+//! With the feature `record`, the module `record` writes down what a program asks of any runtime, podman say, and answers
+//! it again without that runtime.
+//!
 //! # Where null is not podman
 //!
 //! - Commands do not run, and neither does a container's own: it runs until it is stopped, removed or
@@ -170,6 +175,8 @@ mod output;
 mod pattern;
 mod peer;
 mod port;
+#[cfg(feature = "record")]
+pub mod record;
 mod recorder;
 mod reply;
 mod runtime;

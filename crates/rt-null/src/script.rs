@@ -145,9 +145,9 @@ impl Default for StdioScript {
 }
 
 /// What was read in place of what was expected.
-struct Got {
-    bytes: Vec<u8>,
-    ended: bool,
+pub(crate) struct Got {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) ended: bool,
 }
 
 impl Got {
@@ -158,7 +158,7 @@ impl Got {
 
 /// Reads until it has as many bytes as expected, until one differs, or until the end; for no bytes at all, one read that
 /// should find the end. Never more than expected, so that what follows stays in the source.
-fn read_like(peer: &mut StdioPeer<'_>, expected: &[u8]) -> io::Result<Got> {
+pub(crate) fn read_like(peer: &mut StdioPeer<'_>, expected: &[u8]) -> io::Result<Got> {
     let mut got = Got { bytes: Vec::new(), ended: false };
     loop {
         let wanted = expected.len() - got.bytes.len();
@@ -176,9 +176,9 @@ fn read_like(peer: &mut StdioPeer<'_>, expected: &[u8]) -> io::Result<Got> {
 }
 
 /// Bytes as a message shows them: escaped, and no more than [`SHOWN_BYTES`].
-struct Shown<'a> {
-    bytes: &'a [u8],
-    ended: bool,
+pub(crate) struct Shown<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) ended: bool,
 }
 
 const SHOWN_BYTES: usize = 60;

@@ -1,6 +1,6 @@
 //! Long output of which every place is known.
 
-/// The first bytes of the lines `10000000`, `10000001`, … : what [`Script::Flood`] writes.
+/// The first bytes of the lines `10000000`, `10000001`, … : what [`Script::Flood`](crate::Script::Flood) writes.
 pub fn pattern(length: u64) -> Vec<u8> {
     lines(FIRST_LINE, length)
 }

@@ -3,6 +3,7 @@
 //! `cargo run -p rt --example quickstart` needs nothing: it runs on the in-memory backend, whose answers stand in
 //! `rehearsal.rs`. `-- --backend podman [--image REF]` does the same in a real container.
 
+#[cfg(feature = "podman")]
 #[path = "busybox_image.rs"]
 mod busybox_image;
 #[path = "rehearsal.rs"]

@@ -1,0 +1,124 @@
+//! Which recorded calls have been asked, and which are still to come.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use rt_protocol::{Error, ErrorKind};
+
+use super::entry::{Entry, Recording};
+use super::likeness::is_like;
+use super::question::{Question, Subject};
+use super::vault::Vault;
+use crate::bell::lock;
+
+/// The recorded calls, each to be asked once.
+#[derive(Debug)]
+pub(super) struct Book {
+    entries: Vec<Arc<Entry>>,
+    truncated: Option<usize>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Places of the calls that were not asked, by whom and what, in recorded order.
+    open: BTreeMap<(Subject, String), Vec<usize>>,
+    /// What was asked and not recorded.
+    mismatches: Vec<String>,
+}
+
+impl Book {
+    pub(super) fn new(recording: Recording) -> Self {
+        let entries: Vec<_> = recording.entries.into_iter().map(Arc::new).collect();
+        let mut open = BTreeMap::<_, Vec<usize>>::new();
+        for (place, entry) in entries.iter().enumerate() {
+            open.entry((entry.subject.clone(), entry.op.clone())).or_default().push(place);
+        }
+        let state = State { open, mismatches: Vec::new() };
+        Self { entries, truncated: recording.truncated, state: Mutex::new(state) }
+    }
+
+    /// The earliest call like this one that was not asked yet; among several rather one that is `preferred`.
+    pub(super) fn take(
+        &self,
+        question: &Question<'_>,
+        preferred: &dyn Fn(&Entry) -> bool,
+    ) -> Option<Arc<Entry>> {
+        let mut state = lock(&self.state);
+        let key = (question.subject.clone(), question.op.to_owned());
+        let open = state.open.get_mut(&key)?;
+        let like = |place: &usize| is_like(&self.entries[*place].args, &question.args);
+        let first = open.iter().position(like)?;
+        let alike = || open.iter().enumerate().skip(first).filter(|(_, place)| like(place));
+        let rather = || alike().find(|(_, place)| preferred(&self.entries[**place]));
+        let found = if alike().nth(1).is_some() { rather().map_or(first, |(found, _)| found) } else { first };
+        let entry = &self.entries[open.remove(found)];
+        if open.is_empty() {
+            state.open.remove(&key);
+        }
+        Some(Arc::clone(entry))
+    }
+
+    /// The error for a call that [`take`](Self::take) does not find.
+    pub(super) fn refuse(&self, question: &Question<'_>, vault: &Vault) -> Error {
+        let asked = question.shown(vault);
+        let like = |entry: &&Arc<Entry>| {
+            entry.subject == question.subject
+                && entry.op == question.op
+                && is_like(&entry.args, &question.args)
+        };
+        let asked = match self.entries.iter().filter(like).count() {
+            0 => format!("the replay was asked for {asked}, which is not recorded"),
+            1 => format!("the replay was asked for {asked} again, which is recorded once"),
+            times => format!("the replay was asked for {asked} again, which is recorded {times} times"),
+        };
+        let expected = match self.expected(question) {
+            Some(entry) => format!("expected next: {} (line {})", entry.shown(), entry.line),
+            None => format!("nothing more is recorded of {}", question.subject),
+        };
+        let message = match self.truncated {
+            Some(last) => format!("{asked}; {expected}; the recording breaks off in line {last}"),
+            None => format!("{asked}; {expected}"),
+        };
+        self.mismatch(question, message)
+    }
+
+    /// An error that is told at the end too, because a program may swallow it.
+    pub(super) fn mismatch(&self, question: &Question<'_>, message: String) -> Error {
+        let error =
+            question.error(ErrorKind::BackendFailed, message).with_hint("record again, or ask as recorded");
+        lock(&self.state).mismatches.push(error.to_string());
+        error
+    }
+
+    /// The next call of the same kind to the same subject, or else the next to the same subject.
+    fn expected(&self, question: &Question<'_>) -> Option<&Entry> {
+        let state = lock(&self.state);
+        let key = (question.subject.clone(), question.op.to_owned());
+        let of_subject = || {
+            let open = state.open.iter().filter(|((subject, _), _)| *subject == question.subject);
+            open.filter_map(|(_, places)| places.first()).min()
+        };
+        let place = state.open.get(&key).and_then(|places| places.first()).or_else(of_subject)?;
+        Some(&self.entries[*place])
+    }
+
+    pub(super) fn truncated(&self) -> Option<usize> {
+        self.truncated
+    }
+
+    pub(super) fn mismatches(&self) -> Vec<String> {
+        lock(&self.state).mismatches.clone()
+    }
+
+    /// The calls that were not asked, in recorded order.
+    pub(super) fn unused(&self) -> Vec<String> {
+        let mut places: Vec<usize> = lock(&self.state).open.values().flatten().copied().collect();
+        places.sort_unstable();
+        let line = |place: usize| {
+            let entry = &self.entries[place];
+            format!("line {}: {}: {}", entry.line, entry.subject, entry.shown())
+        };
+        places.into_iter().map(line).collect()
+    }
+}

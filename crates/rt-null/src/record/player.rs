@@ -1,0 +1,102 @@
+//! A recorded bridged command played to a caller: what it read is read again, and what it wrote is written.
+
+use std::io;
+use std::time::Duration;
+
+use rt_protocol::{
+    Error, ErrorKind, ExecStdio, Fate, KillReport, Partial, Result, Source, SourceKind, StreamFd, Until,
+};
+
+use super::playback::Playback;
+use super::question::Question;
+use super::transcript::{Step, Stream};
+use crate::peer::{PeerEnd, StdioPeer};
+use crate::script::{Shown, read_like};
+
+/// Plays the steps.
+///
+/// # Errors
+/// When the caller's streams are not what they were: they end the call, or stdin is another one.
+pub(super) fn play(
+    playback: &Playback,
+    question: &Question<'_>,
+    steps: &[Step],
+    stdio: ExecStdio<'_>,
+    until: &Until,
+) -> Result<()> {
+    let waiter = playback.shared.waiter(until.clone());
+    let gone = || false;
+    let mut peer = match StdioPeer::open(stdio, &waiter, &gone, None) {
+        Ok(Some(peer)) => peer,
+        Ok(None) => {
+            return Err(question.error(ErrorKind::Unsupported, "a stream is of a kind that came later"));
+        }
+        Err(error) => return Err(question.error(ErrorKind::System, "").with_source(error)),
+    };
+    let played = steps.iter().try_for_each(|step| take(playback, &mut peer, step));
+    let (end, moved) = peer.close();
+    let Err(stop) = played else { return Ok(()) };
+    Err(match (stop, end) {
+        (StepStop::Other(message), _) => playback.book.mismatch(question, message),
+        (StepStop::Ended, Some(PeerEnd::Stopped(stop))) => ended(question.stopped(stop), moved),
+        (StepStop::Ended, Some(PeerEnd::SourceFailed(cause))) => {
+            ended(question.error(ErrorKind::SourceFailed, "").with_source(cause), moved)
+        }
+        (StepStop::Ended, Some(PeerEnd::SinkFailed(which, cause))) => {
+            ended(question.error(ErrorKind::SinkFailed, which).with_source(cause), moved)
+        }
+        (StepStop::Ended, Some(PeerEnd::Lost) | None) => {
+            question.error(ErrorKind::Unreachable, "the call has ended")
+        }
+    })
+}
+
+/// The streams again, and all of stdin where the caller gives it at once.
+pub(super) fn given_bytes(stdio: ExecStdio<'_>) -> (ExecStdio<'_>, Option<Vec<u8>>) {
+    let (source, given) = match stdio.stdin.into_kind() {
+        SourceKind::Empty => (Source::empty(), None),
+        SourceKind::Bytes(bytes) => (Source::bytes(bytes.clone()), Some(bytes)),
+        SourceKind::Descriptor(StreamFd::Owned(fd)) => (Source::descriptor(fd), None),
+        SourceKind::Descriptor(StreamFd::Borrowed(fd)) => (Source::borrowed_descriptor(fd), None),
+        SourceKind::Reader(reader) => (Source::reader(reader), None),
+        _ => (Source::empty(), None),
+    };
+    (ExecStdio::new(source, stdio.stdout).stderr(stdio.stderr), given)
+}
+
+enum StepStop {
+    /// The call has ended.
+    Ended,
+    /// stdin is another one.
+    Other(String),
+}
+
+impl From<io::Error> for StepStop {
+    fn from(_: io::Error) -> Self {
+        Self::Ended
+    }
+}
+
+fn take(playback: &Playback, peer: &mut StdioPeer<'_>, step: &Step) -> std::result::Result<(), StepStop> {
+    let (expected, end): (&[u8], bool) = match step {
+        Step::Moved(Stream::Out, bytes) => return Ok(peer.write_stdout(bytes)?),
+        Step::Moved(Stream::Err, bytes) => return Ok(peer.write_stderr(bytes)?),
+        Step::Moved(Stream::In, bytes) => (bytes, false),
+        Step::End => (b"", true),
+    };
+    let got = read_like(peer, expected)?;
+    if got.bytes == expected && (got.ended || !end) {
+        return Ok(());
+    }
+    let vault = playback.vault();
+    let expected = vault.mask_text(expected);
+    let bytes = vault.mask_text(&got.bytes);
+    let expected = Shown { bytes: &expected, ended: end };
+    let got = Shown { bytes: &bytes, ended: got.ended };
+    Err(StepStop::Other(format!("stdin is not as recorded: expected {expected}, got {got}")))
+}
+
+/// As a backend answers for a command that it has ended.
+fn ended(error: Error, moved: Partial) -> Error {
+    error.with_kill_report(KillReport::new(Fate::Gone, 1, Vec::new(), Duration::ZERO)).with_partial(moved)
+}

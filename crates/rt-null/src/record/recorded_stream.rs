@@ -1,0 +1,63 @@
+//! Streams and reservations under record: each pull and each close is a call of its own.
+#![deny(clippy::missing_trait_methods, reason = "a default would ask the inner stream something else")]
+
+use std::fmt::Debug;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rt_protocol::{Event, EventStream, LogLine, LogStream, PortReservation, Pull, Result, Until};
+
+use super::journal::Journal;
+use super::question::Question;
+
+/// Something that was opened. That it is dropped is not recorded.
+#[derive(Debug)]
+pub(super) struct Recorded<T: ?Sized> {
+    inner: Box<T>,
+    journal: Arc<Journal>,
+    number: u64,
+}
+
+pub(super) type RecordedLog = Recorded<dyn LogStream>;
+pub(super) type RecordedEvents = Recorded<dyn EventStream>;
+pub(super) type RecordedPort = Recorded<dyn PortReservation>;
+
+impl<T: Debug + ?Sized> Recorded<T> {
+    pub(super) fn new(inner: Box<T>, journal: &Arc<Journal>, number: u64) -> Self {
+        Self { inner, journal: Arc::clone(journal), number }
+    }
+}
+
+impl LogStream for RecordedLog {
+    fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>> {
+        self.journal.record(&Question::pull(self.number), || self.inner.pull(until))
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.journal.record(&Question::close(self.number), || self.inner.close())
+    }
+}
+
+impl EventStream for RecordedEvents {
+    fn pull(&mut self, until: &Until) -> Result<Pull<Event>> {
+        self.journal.record(&Question::pull(self.number), || self.inner.pull(until))
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.journal.record(&Question::close(self.number), || self.inner.close())
+    }
+}
+
+impl PortReservation for RecordedPort {
+    fn address(&self) -> SocketAddr {
+        self.inner.address()
+    }
+
+    fn port(&self) -> u16 {
+        self.inner.port()
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.journal.record(&Question::close(self.number), || self.inner.close())
+    }
+}

@@ -1,0 +1,325 @@
+//! A descriptor as a source, overheard without taking more from it than the command does.
+//!
+//! A reader in its place would be read ahead of the command, and what the command leaves unread would be lost. So the
+//! backend gets another descriptor: a pipe that holds one chunk. A thread looks at what is next in the caller's descriptor
+//! without taking it (`MSG_PEEK`, `tee(2)`), copies it into the pipe, and takes it once the backend has. What is left in
+//! the pipe at the end was never taken. Descriptors that cannot be looked into (terminals, devices; pipes elsewhere than on
+//! Linux) are read, one chunk ahead of the command at most.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::thread::{self, JoinHandle};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+
+use super::transcript::Tap;
+
+/// What the pipe holds, in bytes: one page, so that it polls writable only when it is empty (pipe(7)).
+const CHUNK_BYTES: usize = 4096;
+
+/// A relay under way. Dropping it ends its thread.
+pub(super) struct Relay {
+    call: Option<UnixStream>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Relay {
+    /// Begins to relay. Answers what the backend is to read. `failed` is called when the source fails, for which a pipe has
+    /// no words.
+    pub(super) fn start(
+        source: OwnedFd,
+        tap: Tap,
+        failed: impl FnOnce() + Send + 'static,
+    ) -> io::Result<(Self, OwnedFd)> {
+        let source = Peek::new(source)?;
+        let (near, far) = one_chunk_pipe()?;
+        let kept = near.try_clone()?;
+        let (call, ended) = UnixStream::pair()?;
+        let mut line = Line { source, tap, far: Some(far), near: kept, ended, in_pipe: 0 };
+        let thread = thread::Builder::new().name("rt-null record".into()).spawn(move || {
+            let relayed = line.run();
+            if relayed.is_err() {
+                failed();
+                // The end of the pipe would be the end of stdin, which this is not.
+                line.wait_for_end();
+            }
+            line.give_back();
+            relayed
+        })?;
+        Ok((Self { call: Some(call), thread: Some(thread) }, near))
+    }
+
+    /// Ends it, after the call.
+    ///
+    /// # Errors
+    /// The failure of the source.
+    pub(super) fn settle(mut self) -> io::Result<()> {
+        self.end().unwrap_or(Ok(()))
+    }
+
+    fn end(&mut self) -> Option<io::Result<()>> {
+        drop(self.call.take());
+        self.thread.take().map(|thread| {
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that relays stdin panicked")))
+        })
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The thread's own.
+struct Line {
+    source: Peek,
+    tap: Tap,
+    /// Closed at the end of the source.
+    far: Option<OwnedFd>,
+    /// Shows what the backend has not read, and keeps the pipe whole when the backend closes it.
+    near: OwnedFd,
+    ended: UnixStream,
+    /// How many bytes were put into the pipe and have not been taken from the source.
+    in_pipe: usize,
+}
+
+impl Line {
+    fn run(&mut self) -> io::Result<()> {
+        let mut chunk = [0; CHUNK_BYTES];
+        loop {
+            let Some(far) = &self.far else {
+                self.wait_for_end();
+                return Ok(());
+            };
+            let next = if self.in_pipe == 0 {
+                wait(&self.source.fd, PollFlags::IN, &self.ended)?
+            } else {
+                wait(far, PollFlags::OUT, &self.ended)?
+            };
+            let Some(revents) = next else { return Ok(()) };
+            if self.in_pipe > 0 {
+                self.source.take(self.in_pipe)?;
+                self.in_pipe = 0;
+                continue;
+            }
+            let Some(count) = self.source.peek(&mut chunk)? else { continue };
+            if count > 0 {
+                self.tap.put(&chunk[..count]);
+                self.in_pipe = rustix::io::write(far, &chunk[..count])?;
+            }
+            // The end that is already in sight goes with the last chunk, as a backend would see it.
+            if count == 0 || revents.contains(PollFlags::HUP) && count < chunk.len() {
+                self.tap.end();
+                self.far = None;
+            }
+        }
+    }
+
+    fn wait_for_end(&self) {
+        while !matches!(wait(&self.ended, PollFlags::IN, &self.ended), Ok(None) | Err(_)) {}
+    }
+
+    /// Takes from the source what the backend has taken, and no more.
+    fn give_back(&mut self) {
+        let unread = rustix::io::ioctl_fionread(&self.near).unwrap_or(0);
+        let taken = self.in_pipe.saturating_sub(usize::try_from(unread).unwrap_or(usize::MAX));
+        // A source that fails now has nobody left to tell.
+        let _ = self.source.take(taken);
+    }
+}
+
+/// Waits until the descriptor is ready. `None`: the call has ended.
+fn wait(fd: &impl AsFd, events: PollFlags, ended: &UnixStream) -> io::Result<Option<PollFlags>> {
+    loop {
+        let mut fds = [PollFd::new(fd, events), PollFd::new(ended, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        if !fds[1].revents().is_empty() {
+            return Ok(None);
+        }
+        if !fds[0].revents().is_empty() {
+            return Ok(Some(fds[0].revents()));
+        }
+    }
+}
+
+fn one_chunk_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (near, far) = io::pipe()?;
+    #[cfg(target_os = "linux")]
+    rustix::pipe::fcntl_setpipe_size(&far, CHUNK_BYTES)?;
+    Ok((near.into(), far.into()))
+}
+
+/// A descriptor that can be looked into.
+struct Peek {
+    fd: OwnedFd,
+    way: Way,
+}
+
+enum Way {
+    Socket,
+    #[cfg(target_os = "linux")]
+    Pipe {
+        near: OwnedFd,
+        far: OwnedFd,
+    },
+    /// Reads ahead.
+    Other,
+}
+
+impl Peek {
+    fn new(fd: OwnedFd) -> io::Result<Self> {
+        let file = File::from(fd);
+        let kind = file.metadata()?.file_type();
+        let way = if kind.is_socket() {
+            Way::Socket
+        } else if kind.is_fifo() {
+            Self::pipe()?
+        } else {
+            Way::Other
+        };
+        Ok(Self { fd: file.into(), way })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn pipe() -> io::Result<Way> {
+        let (near, far) = io::pipe()?;
+        Ok(Way::Pipe { near: near.into(), far: far.into() })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unnecessary_wraps, reason = "elsewhere a pipe is made")]
+    fn pipe() -> io::Result<Way> {
+        Ok(Way::Other)
+    }
+
+    /// What is next; 0 bytes are the end. `None`: somebody else was faster.
+    fn peek(&self, chunk: &mut [u8]) -> io::Result<Option<usize>> {
+        let peeked = match &self.way {
+            Way::Socket => {
+                let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+                rustix::net::recv(&self.fd, &mut *chunk, flags).map(|(_, count)| count)
+            }
+            #[cfg(target_os = "linux")]
+            Way::Pipe { near, far } => {
+                let doubled =
+                    rustix::pipe::tee(&self.fd, far, chunk.len(), rustix::pipe::SpliceFlags::NONBLOCK);
+                doubled.and_then(|count| read_all(near, &mut chunk[..count]).map(|()| count))
+            }
+            Way::Other => rustix::io::read(&self.fd, &mut *chunk),
+        };
+        match peeked {
+            Ok(count) => Ok(Some(count)),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Takes what was looked at.
+    fn take(&self, mut count: usize) -> io::Result<()> {
+        if matches!(self.way, Way::Other) {
+            return Ok(());
+        }
+        let mut chunk = [0; CHUNK_BYTES];
+        while count > 0 {
+            // Never blocks: what somebody else has taken meanwhile is gone.
+            let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
+            if poll(&mut fds, Some(&Timespec::default()))? == 0 {
+                return Ok(());
+            }
+            let wanted = count.min(chunk.len());
+            match rustix::io::read(&self.fd, &mut chunk[..wanted]) {
+                Ok(0) => return Ok(()),
+                Ok(taken) => count -= taken,
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn read_all(near: &OwnedFd, mut rest: &mut [u8]) -> Result<(), Errno> {
+    while !rest.is_empty() {
+        match rustix::io::read(near, &mut *rest) {
+            Ok(count) => rest = &mut rest[count..],
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::sync::{Arc, Mutex};
+
+    use super::super::transcript::{Delivered, Step, Stream, Transcript};
+    use super::*;
+
+    /// What the command leaves of `abcdef` in each kind of descriptor when it reads three bytes.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_the_command_leaves_stays_in_the_source() {
+        let (mut pipe_near, mut pipe_far) = io::pipe().unwrap();
+        let (mut socket_near, mut socket_far) = UnixStream::pair().unwrap();
+        pipe_far.write_all(b"abcdef").unwrap();
+        socket_far.write_all(b"abcdef").unwrap();
+        let (pipe, socket) = (pipe_near.try_clone().unwrap(), socket_near.try_clone().unwrap());
+        for (source, rest) in
+            [(OwnedFd::from(pipe), &mut pipe_near as &mut dyn Read), (socket.into(), &mut socket_near)]
+        {
+            let transcript = Arc::<Mutex<Transcript>>::default();
+            let (relay, near) = Relay::start(source, Tap::new(&transcript, Stream::In), || {}).unwrap();
+            let mut taken = [0; 3];
+            File::from(near).read_exact(&mut taken).unwrap();
+            relay.settle().unwrap();
+            let mut left = [0; 3];
+            rest.read_exact(&mut left).unwrap();
+            assert_eq!((&taken, &left), (b"abc", b"def"));
+            let steps =
+                Transcript::close(&transcript, Vec::new(), Delivered { bytes: Some(3), ended: false });
+            assert_eq!(steps, [Step::Moved(Stream::In, b"abc".to_vec())]);
+        }
+    }
+
+    #[test]
+    fn much_goes_through_and_the_end_with_it() {
+        let data: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
+        let (near, mut far) = io::pipe().unwrap();
+        let copy = data.clone();
+        let writer = thread::spawn(move || far.write_all(&copy));
+        let transcript = Arc::<Mutex<Transcript>>::default();
+        let (relay, near) = Relay::start(near.into(), Tap::new(&transcript, Stream::In), || {}).unwrap();
+        let mut seen = Vec::new();
+        File::from(near).read_to_end(&mut seen).unwrap();
+        writer.join().unwrap().unwrap();
+        relay.settle().unwrap();
+        assert!(seen == data);
+        let steps = Transcript::close(&transcript, Vec::new(), Delivered { bytes: None, ended: true });
+        assert!(steps == [Step::Moved(Stream::In, data), Step::End]);
+    }
+
+    #[test]
+    fn a_failing_source_is_told_and_is_not_the_end_of_stdin() {
+        let directory: OwnedFd = File::open("/").unwrap().into();
+        let (told, hear) = std::sync::mpsc::channel();
+        let transcript = Arc::default();
+        let tap = Tap::new(&transcript, Stream::In);
+        let (relay, near) = Relay::start(directory, tap, move || told.send(()).unwrap()).unwrap();
+        hear.recv().unwrap();
+        let mut fds = [PollFd::new(&near, PollFlags::IN)];
+        assert_eq!(poll(&mut fds, Some(&Timespec::default())).unwrap(), 0);
+        assert!(relay.settle().is_err());
+    }
+}

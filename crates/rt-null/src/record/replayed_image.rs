@@ -1,0 +1,82 @@
+//! The handle on a recorded image.
+#![deny(clippy::missing_trait_methods, reason = "each method was recorded as itself")]
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rt_protocol::{Image, ImageInfo, ImageRef, ImageRemoval, Result};
+
+use super::data::Answer;
+use super::playback::Playback;
+use super::question::Question;
+use super::recorded_image::ImageFacts;
+
+/// A handle that answers what was recorded.
+pub(super) struct ReplayedImage {
+    facts: ImageFacts,
+    playback: Arc<Playback>,
+}
+
+impl ReplayedImage {
+    pub(super) fn new(facts: ImageFacts, playback: &Arc<Playback>) -> Self {
+        Self { facts, playback: Arc::clone(playback) }
+    }
+
+    fn ask<T: Answer>(&self, op: &'static str, verb: &'static str) -> Result<T> {
+        self.playback.ask(&Question::image(&self.facts.reference, op, verb))
+    }
+}
+
+impl Image for ReplayedImage {
+    fn reference(&self) -> &ImageRef {
+        &self.facts.reference
+    }
+
+    fn inspect(&self) -> Result<Option<ImageInfo>> {
+        self.ask("inspect", "inspect")
+    }
+
+    fn id(&self) -> Result<Option<String>> {
+        self.ask("id", "inspect")
+    }
+
+    fn exists(&self) -> Result<bool> {
+        self.ask("exists", "inspect")
+    }
+
+    fn labels(&self) -> Result<Option<BTreeMap<String, String>>> {
+        self.ask("labels", "inspect")
+    }
+
+    fn history(&self) -> Result<Option<Vec<String>>> {
+        self.ask("history", "read the history of")
+    }
+
+    fn remove(&self) -> Result<ImageRemoval> {
+        self.ask("remove", "remove")
+    }
+
+    fn repository(&self) -> Option<&str> {
+        self.facts.repository.as_deref()
+    }
+
+    fn tag(&self) -> Option<&str> {
+        self.facts.tag.as_deref()
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.facts.size
+    }
+
+    fn created(&self) -> Option<SystemTime> {
+        self.facts.created
+    }
+}
+
+impl fmt::Debug for ReplayedImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplayedImage").field("facts", &self.facts).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,166 @@
+//! What came of commands as JSON: outcomes, captured output, reports of streams.
+
+use std::time::Duration;
+
+use rt_protocol::{
+    Capture, CapturedOutput, ExecResult, ExitOutcome, OutputLimit, StdioResult, StreamEnd, StreamReport,
+};
+use serde_json::Value;
+
+use super::data::{self, Answer, field, object, pick, word};
+
+impl Answer for ExitOutcome {
+    fn encode(&self) -> Value {
+        object([(
+            "outcome",
+            match self {
+                Self::Code(code) => object([("code", (*code).into())]),
+                Self::Signal(name) => object([("signal", name.as_str().into())]),
+                // A kind of outcome that came later says no more than this one.
+                _ => word(Self::Lost),
+            },
+        )])
+    }
+
+    fn decode(value: &Value) -> Option<Self> {
+        let outcome = value.get("outcome")?;
+        if let Some(code) = outcome.get("code") {
+            return i32::decode(code).map(Self::Code);
+        }
+        match outcome.get("signal") {
+            Some(signal) => String::decode(signal).map(Self::Signal),
+            None => (*outcome == word(Self::Lost)).then_some(Self::Lost),
+        }
+    }
+}
+
+impl Answer for CapturedOutput {
+    fn encode(&self) -> Value {
+        if !self.is_truncated() {
+            return data::bytes(self.as_bytes());
+        }
+        object([
+            ("head", data::bytes(self.head())),
+            ("omitted", self.omitted().into()),
+            ("tail", data::bytes(self.tail())),
+        ])
+    }
+
+    fn decode(value: &Value) -> Option<Self> {
+        let Some(omitted) = value.get("omitted") else { return data::to_bytes(value).map(Self::whole) };
+        let head = data::to_bytes(value.get("head")?)?;
+        let tail = data::to_bytes(value.get("tail")?)?;
+        Some(with_gap(&head, omitted.as_u64()?, &tail))
+    }
+}
+
+/// The contract has one maker of cut output, the capture itself; so the gap is pushed through one.
+fn with_gap(head: &[u8], omitted: u64, tail: &[u8]) -> CapturedOutput {
+    let mut capture = Capture::new(OutputLimit::head_and_tail(head.len(), tail.len()));
+    capture.push(head);
+    let filler = vec![0; 1 << 20];
+    let mut left = omitted;
+    while left > 0 {
+        let step = usize::try_from(left).unwrap_or(usize::MAX).min(filler.len());
+        capture.push(&filler[..step]);
+        left -= step as u64;
+    }
+    capture.push(tail);
+    capture.finish()
+}
+
+/// Recorded output as the limit of the request would have captured it. The bytes are the same; what is compared beside
+/// them ([`PartialEq`] of [`CapturedOutput`]) comes from the limit.
+pub(super) fn as_captured(output: CapturedOutput, limit: OutputLimit) -> CapturedOutput {
+    if output.is_truncated() {
+        return output;
+    }
+    let mut capture = Capture::new(limit);
+    capture.push(output.as_bytes());
+    let captured = capture.finish();
+    if captured.is_truncated() { output } else { captured }
+}
+
+impl Answer for ExecResult {
+    fn encode(&self) -> Value {
+        object([
+            ("outcome", self.outcome.encode()["outcome"].clone()),
+            ("stdout", self.stdout.encode()),
+            ("stderr", self.stderr.encode()),
+            ("elapsed", self.elapsed.encode()),
+        ])
+    }
+
+    fn decode(value: &Value) -> Option<Self> {
+        let stream = |name| CapturedOutput::decode(value.get(name)?);
+        let elapsed = field::<Duration>(value, "elapsed")?;
+        Some(Self::new(ExitOutcome::decode(value)?, stream("stdout")?, stream("stderr")?, elapsed))
+    }
+}
+
+const ENDS: [StreamEnd; 5] =
+    [StreamEnd::Unused, StreamEnd::Eof, StreamEnd::ReaderGone, StreamEnd::LeftOpen, StreamEnd::Stopped];
+
+impl Answer for StreamReport {
+    fn encode(&self) -> Value {
+        object([("bytes", self.bytes.into()), ("end", word(self.end))])
+    }
+
+    fn decode(value: &Value) -> Option<Self> {
+        Some(Self::new(field(value, "bytes")?, pick(&ENDS, value.get("end")?)?))
+    }
+}
+
+impl Answer for StdioResult {
+    fn encode(&self) -> Value {
+        object([
+            ("outcome", self.outcome.encode()["outcome"].clone()),
+            ("stdin", self.stdin.encode()),
+            ("stdout", self.stdout.encode()),
+            ("stderr", self.stderr.encode()),
+            ("elapsed", self.elapsed.encode()),
+        ])
+    }
+
+    fn decode(value: &Value) -> Option<Self> {
+        let (outcome, elapsed) = (ExitOutcome::decode(value)?, field(value, "elapsed")?);
+        Some(Self::new(
+            outcome,
+            field(value, "stdin")?,
+            field(value, "stdout")?,
+            field(value, "stderr")?,
+            elapsed,
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_back() {
+        for outcome in [ExitOutcome::Code(-3), ExitOutcome::Signal("KILL".into()), ExitOutcome::Lost] {
+            let mut capture = Capture::new(OutputLimit::head_and_tail(2, 3));
+            capture.push(&vec![0xff; 3_000_000]);
+            let cut = capture.finish();
+            let result = ExecResult::new(outcome, CapturedOutput::whole("äb"), cut, Duration::new(1, 2));
+            let back = ExecResult::decode(&result.encode()).unwrap();
+            assert_eq!((&back, back.elapsed), (&result, result.elapsed));
+        }
+        for end in ENDS {
+            let report = StreamReport::new(u64::MAX, end);
+            assert_eq!(StreamReport::decode(&report.encode()), Some(report));
+        }
+    }
+
+    #[test]
+    fn output_below_its_limit_equals_that_of_a_capture() {
+        let limit = OutputLimit::bytes(10);
+        let mut capture = Capture::new(limit);
+        capture.push(b"0123456");
+        let captured = capture.finish();
+        let back = CapturedOutput::decode(&captured.encode()).unwrap();
+        assert_eq!(as_captured(back, limit), captured);
+    }
+}

@@ -1,0 +1,169 @@
+//! What a copy out of a container leaves on the host: found out by looking before and after, and made again by a replay.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use serde_json::Value;
+
+use super::data::{self, object};
+
+/// What tells a file from what it was before: a copy may set its times, but not the time of its last change.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp(u64, u64, i64, i64);
+
+/// What was at a place of the host before a copy.
+#[derive(Debug)]
+pub(super) struct Before(BTreeMap<PathBuf, Stamp>);
+
+impl Before {
+    pub(super) fn look(place: &Path) -> io::Result<Self> {
+        let mut stamps = BTreeMap::new();
+        walk(place, Path::new(""), &mut |path, metadata, _| {
+            stamps.insert(path.to_owned(), stamp(metadata));
+            Ok(())
+        })?;
+        Ok(Self(stamps))
+    }
+
+    /// What is new or changed since.
+    pub(super) fn changes(&self, place: &Path) -> io::Result<Value> {
+        let mut changes = Vec::new();
+        walk(place, Path::new(""), &mut |path, metadata, at| {
+            let known = self.0.get(path);
+            if known == Some(&stamp(metadata)) {
+                return Ok(());
+            }
+            let path_value = ("path", data::os(path));
+            let kind = metadata.file_type();
+            if kind.is_dir() {
+                // One that was there is changed by what is put into it, and needs not be made.
+                if known.is_none() {
+                    changes.push(object([path_value, ("directory", true.into())]));
+                }
+            } else if kind.is_symlink() {
+                changes.push(object([path_value, ("link", data::os(fs::read_link(at)?))]));
+            } else if kind.is_file() {
+                let content = data::bytes(&fs::read(at)?);
+                changes.push(object([
+                    path_value,
+                    ("file", content),
+                    ("mode", (metadata.mode() & 0o777).into()),
+                ]));
+            }
+            Ok(())
+        })?;
+        Ok(changes.into())
+    }
+}
+
+fn stamp(metadata: &fs::Metadata) -> Stamp {
+    Stamp(metadata.ino(), metadata.len(), metadata.ctime(), metadata.ctime_nsec())
+}
+
+type Visit<'v> = dyn FnMut(&Path, &fs::Metadata, &Path) -> io::Result<()> + 'v;
+
+/// Visits what there is, parents first. The place itself may be a link; those within are not followed.
+fn walk(place: &Path, path: &Path, visit: &mut Visit<'_>) -> io::Result<()> {
+    let at = if path.as_os_str().is_empty() { place.to_owned() } else { place.join(path) };
+    let found = if path.as_os_str().is_empty() { fs::metadata(&at) } else { fs::symlink_metadata(&at) };
+    let metadata = match found {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    visit(path, &metadata, &at)?;
+    if metadata.is_dir() {
+        let mut names =
+            fs::read_dir(&at)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        for name in names {
+            walk(place, &path.join(name), visit)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the recorded changes at another place.
+///
+/// # Errors
+/// What the system refused; [`InvalidData`](io::ErrorKind::InvalidData) for a record that is none, or that leads out of the
+/// place.
+pub(super) fn make(changes: &Value, place: &Path, create_parents: bool) -> io::Result<()> {
+    if create_parents && let Some(parent) = place.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    for change in changes.as_array().into_iter().flatten() {
+        let path = change.get("path").and_then(data::to_os).map(PathBuf::from).ok_or_else(bad_record)?;
+        if !path.components().all(|part| matches!(part, Component::Normal(_))) {
+            return Err(bad_record());
+        }
+        let at = if path.as_os_str().is_empty() { place.to_owned() } else { place.join(path) };
+        if let Some(file) = change.get("file") {
+            let mode = change.get("mode").and_then(Value::as_u64).and_then(|mode| u32::try_from(mode).ok());
+            fs::write(&at, data::to_bytes(file).ok_or_else(bad_record)?)?;
+            fs::set_permissions(&at, fs::Permissions::from_mode(mode.unwrap_or(0o644) & 0o777))?;
+        } else if let Some(target) = change.get("link") {
+            std::os::unix::fs::symlink(data::to_os(target).ok_or_else(bad_record)?, &at)?;
+        } else {
+            fs::create_dir_all(&at)?;
+        }
+    }
+    Ok(())
+}
+
+fn bad_record() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the record of the copied files cannot be read")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_copied_is_made_again() {
+        let home = tempfile::tempdir().unwrap();
+        let (place, other) = (home.path().join("a"), home.path().join("b"));
+        for directory in [&place, &other] {
+            fs::create_dir_all(directory.join("old")).unwrap();
+            fs::write(directory.join("old/kept"), "kept").unwrap();
+        }
+        fs::write(place.join("changed"), "before").unwrap();
+        let before = Before::look(&place).unwrap();
+
+        fs::create_dir(place.join("new")).unwrap();
+        fs::write(place.join("new/file"), [0xff]).unwrap();
+        fs::set_permissions(place.join("new/file"), fs::Permissions::from_mode(0o750)).unwrap();
+        fs::write(place.join("changed"), "another").unwrap();
+        std::os::unix::fs::symlink("file", place.join("new/link")).unwrap();
+
+        let changes = before.changes(&place).unwrap();
+        assert!(!changes.to_string().contains("kept"), "{changes}");
+        make(&changes, &other, false).unwrap();
+        assert_eq!(fs::read(other.join("new/link")).unwrap(), [0xff]);
+        assert_eq!(fs::metadata(other.join("new/file")).unwrap().mode() & 0o777, 0o750);
+        assert_eq!(fs::read(other.join("changed")).unwrap(), b"another");
+    }
+
+    #[test]
+    fn one_file_goes_to_the_place_itself() {
+        let home = tempfile::tempdir().unwrap();
+        let before = Before::look(&home.path().join("a")).unwrap();
+        fs::write(home.path().join("a"), "text").unwrap();
+        let changes = before.changes(&home.path().join("a")).unwrap();
+        assert!(make(&changes, &home.path().join("x/y"), false).is_err());
+        make(&changes, &home.path().join("x/y"), true).unwrap();
+        assert_eq!(fs::read(home.path().join("x/y")).unwrap(), b"text");
+    }
+
+    #[test]
+    fn no_record_leads_out_of_the_place() {
+        let home = tempfile::tempdir().unwrap();
+        for path in ["../x", "/x", "a/../../x"] {
+            let changes = Value::from(vec![object([("path", path.into()), ("file", "".into())])]);
+            let error = make(&changes, &home.path().join("a"), false).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{path}");
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! The secret values that are known, and how they are taken out of what is recorded. How they are put back stands in
+//! `keyring`.
+
+use std::cmp::Reverse;
+use std::ffi::OsStr;
+use std::fmt;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use rt_protocol::Env;
+use serde_json::Value;
+
+use super::data::{self, HEX, object};
+use super::masked::{PARTS, parts};
+
+/// Fields that hold words of the contract and of this format, and never anything that was said.
+const WORDS: &[&str] = &[
+    "action",
+    "bridged",
+    "end",
+    "fate",
+    "health",
+    "kind",
+    "missing",
+    "mode",
+    "name",
+    "operation",
+    "outcome",
+    "protocol",
+    "pull",
+    "state",
+    "stream",
+];
+
+/// The shortest part of a value that is taken for the value where a stream was cut, in bytes. Shorter ones are as likely
+/// to be anything else.
+const SHORTEST_PART: usize = 4;
+
+/// The secrets that are known.
+#[derive(Clone, Default)]
+pub(super) struct Vault {
+    known: Vec<Known>,
+    needles: Vec<Needle>,
+}
+
+#[derive(Clone)]
+struct Known {
+    name: String,
+    value: Vec<u8>,
+    /// The call that it came with first; `None` is the call that is being written.
+    call: Option<u64>,
+}
+
+/// Bytes to look for: a whole value, or one line of it.
+#[derive(Clone)]
+struct Needle {
+    place: usize,
+    range: Range<usize>,
+}
+
+/// Where a stretch of bytes may have been cut in the middle of a value.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cut {
+    pub(super) start: bool,
+    pub(super) end: bool,
+}
+
+/// A secret, or a part of one, within bytes.
+#[derive(Debug)]
+pub(super) struct Find<'v> {
+    pub(super) at: Range<usize>,
+    pub(super) name: &'v str,
+    pub(super) call: Option<u64>,
+    /// Which part of the value; `None` is all of it.
+    pub(super) part: Option<Range<usize>>,
+}
+
+impl Vault {
+    /// Takes up the secret values that come with a call; whether any of them is new.
+    pub(super) fn learn_all(&mut self, env: &Env, call: u64) -> bool {
+        let before = self.known.len();
+        for (name, value) in secrets(env) {
+            self.add(name, value, Some(call));
+        }
+        self.known.len() > before
+    }
+
+    /// Takes up a secret that comes with no call. Its number is 0.
+    pub(super) fn learn(&mut self, name: &str, value: &OsStr) {
+        self.add(name, value.as_bytes(), Some(0));
+    }
+
+    /// The same vault as the call sees it to which these variables belong: what it brings itself is its own.
+    pub(super) fn for_call(self: &Arc<Self>, own: Option<&Env>) -> Arc<Self> {
+        let Some(own) = own.filter(|env| env.has_secrets()) else { return Arc::clone(self) };
+        let mut seen = Self::clone(self);
+        for (name, value) in secrets(own) {
+            seen.add(name, value, None);
+        }
+        Arc::new(seen)
+    }
+
+    fn add(&mut self, name: &str, value: &[u8], call: Option<u64>) {
+        let known = |known: &Known| {
+            known.name == name && known.value == value && (call.is_some() || known.call.is_none())
+        };
+        if value.is_empty() || self.known.iter().any(known) {
+            return;
+        }
+        self.known.push(Known { name: name.to_owned(), value: value.to_owned(), call });
+        self.needles.extend(needles(self.known.len() - 1, value));
+        // The longest first, so that a secret inside another does not leave the rest of it; among equals a call's own.
+        let known = &self.known;
+        self.needles.sort_by_key(|needle| (Reverse(needle.range.len()), known[needle.place].call));
+    }
+
+    fn bytes_of(&self, needle: &Needle) -> &[u8] {
+        &self.known[needle.place].value[needle.range.clone()]
+    }
+
+    /// Where the bytes hold secrets, in order and apart.
+    pub(super) fn find(&self, bytes: &[u8], cut: Cut) -> Vec<Find<'_>> {
+        let mut finds = Vec::new();
+        if self.known.is_empty() {
+            return finds;
+        }
+        let mut begins = [false; 256];
+        for needle in &self.needles {
+            begins[usize::from(self.bytes_of(needle)[0])] = true;
+        }
+        let mut place = 0;
+        if cut.start
+            && let Some(find) = self.part_at_start(bytes)
+        {
+            place = find.at.end;
+            finds.push(find);
+        }
+        while let Some(skipped) = bytes[place..].iter().position(|byte| begins[usize::from(*byte)]) {
+            place += skipped;
+            let rest = &bytes[place..];
+            let Some(needle) = self.needles.iter().find(|needle| rest.starts_with(self.bytes_of(needle)))
+            else {
+                place += 1;
+                continue;
+            };
+            let known = &self.known[needle.place];
+            let part = (needle.range.len() < known.value.len()).then(|| needle.range.clone());
+            finds.push(known.found(place..place + needle.range.len(), part));
+            place += needle.range.len();
+        }
+        if cut.end {
+            let from = finds.last().map_or(0, |last| last.at.end);
+            finds.extend(self.part_at_end(bytes, from));
+        }
+        finds
+    }
+
+    fn part_at_start(&self, bytes: &[u8]) -> Option<Find<'_>> {
+        let ends = self.known.iter().filter_map(|known| {
+            let whole = known.value.len();
+            let from = (1..whole).find(|from| bytes.starts_with(&known.value[*from..]))?;
+            (whole - from >= SHORTEST_PART).then(|| known.found(0..whole - from, Some(from..whole)))
+        });
+        ends.max_by_key(|find| find.at.len())
+    }
+
+    fn part_at_end(&self, bytes: &[u8], from: usize) -> Option<Find<'_>> {
+        let beginnings = self.known.iter().filter_map(|known| {
+            let mut lengths = (SHORTEST_PART..known.value.len()).rev();
+            let length = lengths.find(|length| bytes[from..].ends_with(&known.value[..*length]))?;
+            Some(known.found(bytes.len() - length..bytes.len(), Some(0..length)))
+        });
+        beginnings.max_by_key(|find| find.at.len())
+    }
+
+    /// Bytes as JSON, without the secrets in them.
+    pub(super) fn mask(&self, bytes: &[u8], cut: Cut) -> Value {
+        parts(bytes, 0..bytes.len(), &self.find(bytes, cut))
+    }
+
+    /// Bytes as a message shows them: secrets by their names.
+    pub(super) fn mask_text(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut shown = Vec::new();
+        let mut place = 0;
+        for find in self.find(bytes, Cut { start: true, end: true }) {
+            shown.extend_from_slice(&bytes[place..find.at.start]);
+            shown.extend_from_slice(placeholder(find.name).as_bytes());
+            place = find.at.end;
+        }
+        shown.extend_from_slice(&bytes[place..]);
+        shown
+    }
+
+    /// The same value without the secrets in it.
+    pub(super) fn mask_value(&self, value: Value) -> Value {
+        if self.known.is_empty() { value } else { self.mask_part(value, Cut::default()) }
+    }
+
+    fn mask_part(&self, value: Value, cut: Cut) -> Value {
+        match value {
+            Value::String(text) => self.mask(text.as_bytes(), cut),
+            Value::Array(items) => {
+                items.into_iter().map(|item| self.mask_part(item, Cut::default())).collect()
+            }
+            Value::Object(fields) => {
+                if fields.contains_key(PARTS) {
+                    return Value::Object(fields);
+                }
+                if let (1, Some(bytes)) = (fields.len(), fields.get(HEX)) {
+                    let bytes = data::to_bytes(&object([(HEX, bytes.clone())])).unwrap_or_default();
+                    return self.mask(&bytes, cut);
+                }
+                let gap = fields.get("omitted").and_then(Value::as_u64).is_some_and(|omitted| omitted > 0);
+                let masked = fields.into_iter().map(|(name, value)| {
+                    let cut =
+                        Cut { start: gap && name == "tail", end: gap && (name == "head" || name == "bytes") };
+                    let masked = if WORDS.contains(&&*name) { value } else { self.mask_part(value, cut) };
+                    (name, masked)
+                });
+                Value::Object(masked.collect())
+            }
+            other => other,
+        }
+    }
+}
+
+impl Known {
+    fn found(&self, at: Range<usize>, part: Option<Range<usize>>) -> Find<'_> {
+        Find { at, name: &self.name, call: self.call, part }
+    }
+}
+
+/// Names alone.
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.known.iter().map(|known| &known.name)).finish()
+    }
+}
+
+fn needles(place: usize, value: &[u8]) -> Vec<Needle> {
+    let mut needles = vec![Needle { place, range: 0..value.len() }];
+    if value.contains(&b'\n') {
+        // A key of many lines comes back line by line from a log.
+        let mut from = 0;
+        for line in value.split_inclusive(|byte| *byte == b'\n') {
+            let length = line.len() - usize::from(line.ends_with(b"\n"));
+            if length >= SHORTEST_PART {
+                needles.push(Needle { place, range: from..from + length });
+            }
+            from += line.len();
+        }
+    }
+    needles
+}
+
+fn secrets(env: &Env) -> impl Iterator<Item = (&str, &[u8])> {
+    let secrets = env.iter().filter(|(_, value)| value.is_secret());
+    secrets.map(|(name, value)| (name.as_str(), value.expose().as_bytes()))
+}
+
+/// What stands for a secret where nobody has its value.
+pub(super) fn placeholder(name: &str) -> String {
+    format!("<secret {name}>")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::keyring::Keyring;
+    use super::super::masked::is_like;
+    use super::*;
+
+    fn vault(secrets: &[(&str, &str)]) -> Vault {
+        let mut vault = Vault::default();
+        for (name, value) in secrets {
+            vault.learn(name, value.as_ref());
+        }
+        vault
+    }
+
+    fn keys(secrets: &[(&str, &str)]) -> Keyring {
+        let mut keys = Keyring::default();
+        for (name, value) in secrets {
+            keys.learn(name, value.as_ref());
+        }
+        keys
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_masked_comes_back_and_shows_no_secret(
+            text in "[ab]{0,30}|[abc\\xff]{0,30}", secret in "[ab]{2,4}", other in "[abc]{2,6}", start: bool, end: bool,
+        ) {
+            let vault = vault(&[("A", &secret), ("B", &other)]);
+            let masked = vault.mask(text.as_bytes(), Cut { start, end });
+            for part in masked.get(PARTS).and_then(Value::as_array).into_iter().flatten().chain([&masked]) {
+                if let Some(plain) = part.as_str() {
+                    prop_assert!(!plain.contains(&secret) && !plain.contains(&other), "{}", masked);
+                }
+            }
+            let back = keys(&[("A", &secret), ("B", &other)]).resolve(&masked, None).and_then(|value| data::to_bytes(&value));
+            prop_assert_eq!(back.as_deref(), Some(text.as_bytes()));
+            prop_assert!(is_like(&masked, text.as_bytes()));
+        }
+
+        #[test]
+        fn a_stretch_at_a_time_is_the_whole(text in "[ab]{0,30}", secret in "[ab]{1,4}", cuts in proptest::collection::vec(0usize..30, 0..5)) {
+            let vault = vault(&[("A", &secret)]);
+            let bytes = text.as_bytes();
+            let finds = vault.find(bytes, Cut::default());
+            let mut bounds: Vec<usize> = cuts.into_iter().filter(|cut| *cut < bytes.len()).chain([0, bytes.len()]).collect();
+            bounds.sort_unstable();
+            let stretches = bounds.windows(2).map(|pair| parts(bytes, pair[0]..pair[1], &finds));
+            let back: Vec<u8> = stretches
+                .flat_map(|part| data::to_bytes(&keys(&[("A", &secret)]).resolve(&part, None).unwrap_or_default()).unwrap_or_default())
+                .collect();
+            prop_assert_eq!(back, bytes);
+        }
+    }
+
+    #[test]
+    fn lines_of_a_key_and_cut_values_are_found() {
+        let vault = vault(&[("KEY", "-----BEGIN\nabcdef\nx\n-----END\n")]);
+        let shown = |text: &str, cut| {
+            String::from_utf8(vault.mask(text.as_bytes(), cut).to_string().into_bytes()).unwrap()
+        };
+        assert_eq!(
+            shown("abcdef", Cut::default()),
+            r#"{"parts":[{"call":0,"from":11,"secret":"KEY","to":17}]}"#
+        );
+        assert_eq!(shown("x", Cut::default()), r#""x""#);
+        assert!(!shown("so: -----BEG", Cut { end: true, ..Cut::default() }).contains("BEG"));
+        assert!(!shown("END\n, yes", Cut { start: true, ..Cut::default() }).contains("END"));
+        assert!(shown("END\n, yes", Cut::default()).contains("END"));
+    }
+
+    #[test]
+    fn a_calls_own_secret_goes_before_another_of_the_same_value() {
+        let mut env = Env::default();
+        env.set_secret("OWN", "hunter2".into()).unwrap();
+        let all = Arc::new(vault(&[("OTHER", "hunter2")]));
+        let masked = all.for_call(Some(&env)).mask(b"hunter2", Cut::default());
+        assert_eq!(masked.to_string(), r#"{"parts":[{"secret":"OWN"}]}"#);
+        let masked = all.mask(b"hunter2", Cut::default());
+        assert_eq!(masked.to_string(), r#"{"parts":[{"call":0,"secret":"OTHER"}]}"#);
+    }
+}

@@ -1,0 +1,134 @@
+//! An agent's tool loop: commands with limits of time and output, and a retry only where nothing can run twice.
+//!
+//! `cargo run -p rt --example agent_loop`. It runs on the in-memory backend, whose answers stand at the end; with
+//! `rt::open(rt::Backend::Podman)?` and a real container the loop is the same.
+
+use std::time::Duration;
+
+use rt::prelude::*;
+use rt::{
+    ErrorKind, ExecRequest, ExecResult, ExitOutcome, Fate, LaunchSpec, OutputLimit, Partial, Result, Until,
+};
+use rt_null::{ArgvPattern, ExecReply, Fault, NullRuntime, Operation, Scope, When};
+
+/// What the model asks for, one after another.
+const TOOL_CALLS: &[&[&str]] =
+    &[&["cargo", "test"], &["make", "lint"], &["npm", "run", "watch"], &["rg", "TODO"], &["make", "deploy"]];
+
+/// How long one command may run.
+const TIME_LIMIT: Duration = Duration::from_secs(120);
+/// How much of its output the model gets to read: the beginning and, because that is where a failure says why, the end.
+const OUTPUT_LIMIT: OutputLimit = OutputLimit::head_and_tail(24, 40);
+/// How often a command is sent that never started.
+const ATTEMPTS: u32 = 3;
+
+pub(crate) fn main() -> Result<()> {
+    let runtime = rehearsal()?;
+    let spec = LaunchSpec::builder("agent-1", "localhost/toolbox").command(["sleep", "inf"]).build()?;
+    let container = runtime.launch(&spec, &Until::after(Duration::from_secs(60)))?;
+
+    for argv in TOOL_CALLS {
+        println!("$ {}", argv.join(" "));
+        // What comes back is text for the model. An error of the loop itself ends it: the engine is gone, say, and no
+        // answer of the model can mend that.
+        let observation = observe(container.as_ref(), argv)?;
+        observation.lines().for_each(|line| println!("  {line}"));
+    }
+    Ok(())
+}
+
+/// Runs one command and says in words what came of it.
+fn observe(container: &dyn Container, argv: &[&str]) -> Result<String> {
+    let request = ExecRequest::builder(argv.iter().copied())
+        .workdir("/workspace")
+        .env("CI", "1")
+        .output_limit(OUTPUT_LIMIT)
+        .build()?;
+    let mut attempt = 1;
+    loop {
+        // Each attempt has its own deadline. An agent that a person can stop adds `.or_cancelled(&token)`.
+        match container.exec(&request, &Until::after(TIME_LIMIT)) {
+            Ok(result) => return Ok(finished(&result)),
+            Err(error) if attempt < ATTEMPTS && may_go_better(&error) => {
+                println!("  (attempt {attempt}: {error})");
+                if error.kind() == ErrorKind::NotRunning {
+                    container.start(&Until::after(TIME_LIMIT))?;
+                }
+                attempt += 1;
+            }
+            Err(error) => return explained(error),
+        }
+    }
+}
+
+/// Whether the same command may be sent again, and is worth it.
+fn may_go_better(error: &rt::Error) -> bool {
+    // The first question is about safety, and only this method answers it: a command that timed out may have done half
+    // of its work. The second is about sense: a program that does not exist will not exist in a moment either.
+    error.never_started()
+        && matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::NotRunning | ErrorKind::Unreachable)
+}
+
+/// A command that ran to its end; a non-zero exit is an answer like any other.
+fn finished(result: &ExecResult) -> String {
+    let end = match &result.outcome {
+        ExitOutcome::Lost => {
+            "lost: it may have done all, some or none of its work; look before you repeat it".to_owned()
+        }
+        outcome => outcome.to_string(),
+    };
+    // `text()` marks where output was left out, and how much.
+    format!("{end}\nstdout: {:?}\nstderr: {:?}", result.stdout.text(), result.stderr.text())
+}
+
+/// An error that the model can do something about, in words; any other is handed up.
+fn explained(error: rt::Error) -> Result<String> {
+    match error.kind() {
+        ErrorKind::CommandNotFound
+        | ErrorKind::CommandNotExecutable
+        | ErrorKind::BadWorkdir
+        | ErrorKind::UnknownUser => Ok(format!("it did not run: {error}")),
+        ErrorKind::TimedOut => Ok(timed_out(&error)),
+        _ => Err(error),
+    }
+}
+
+/// What is left of a command that ran out of time: its output so far, and its processes, if any.
+fn timed_out(error: &rt::Error) -> String {
+    let mut lines = vec![format!("ended after {TIME_LIMIT:?}")];
+    if let Some(report) = error.kill_report() {
+        // The fate matters to whoever goes on working in this container: what is left may still write files.
+        lines.push(match &report.fate {
+            Fate::Gone => format!("{} of its processes were ended, none is left", report.killed),
+            // Says which processes are left, or why nobody knows.
+            _ => report.to_string(),
+        });
+    }
+    if let Some(Partial::Output { stdout, stderr }) = error.partial() {
+        lines.push(format!("stdout so far: {:?}", stdout.text()));
+        lines.push(format!("stderr so far: {:?}", stderr.text()));
+    }
+    lines.join("\n")
+}
+
+/// What the commands answer in memory.
+fn rehearsal() -> Result<NullRuntime> {
+    let runtime = NullRuntime::new();
+    let log = format!(
+        "running 400 tests\n{}test result: FAILED. 399 passed; 1 failed\n",
+        "test a ... ok\n".repeat(399)
+    );
+    runtime.set_exec("agent-1", ["cargo", "test"], ExecReply::code(101).with_stdout(log))?;
+    runtime.set_exec("agent-1", ["make", "lint"], ExecReply::stdout("no warnings\n"))?;
+    // A watcher never ends by itself. Nobody waits for it here: the clock of this backend skips to the deadline.
+    let watching = ExecReply::hang().with_stdout("compiled in 1.2 s, watching\n");
+    runtime.set_exec("agent-1", ["npm", "run", "watch"], watching)?;
+    runtime.on_exec(Scope::all(), ArgvPattern::program("rg"), |_| {
+        ExecReply::error(ErrorKind::CommandNotFound, "rg is not in the image")
+    });
+    // The second command finds the engine busy, and is never started. The connection of the last one breaks.
+    runtime.inject(Operation::Exec, Scope::all(), When::Nth(2), Fault::hang().fate(Fate::NeverStarted));
+    runtime.set_exec("agent-1", ["make", "deploy"], ExecReply::stdout("uploading\ndone\n"))?;
+    runtime.inject(Operation::Exec, Scope::all(), When::Nth(6), Fault::disconnect_after(10));
+    Ok(runtime)
+}

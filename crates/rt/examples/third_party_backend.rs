@@ -1,0 +1,171 @@
+//! A backend of one's own: three methods of a runtime, three of a container, and everything else follows.
+//!
+//! `cargo run -p rt --example third_party_backend`. The "containers" of this one are sets of functions in this process,
+//! which is also a way to offer built-in tools beside real containers. The crate `rt-conformance` has the suite that a
+//! backend can prove itself with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rt::prelude::*;
+use rt::{
+    Argv, Capabilities, Capability, Capture, ContainerFilter, ContainerInfo, ContainerKey, ContainerName,
+    ContainerState, Error, ErrorKind, ExecRequest, ExecResult, ExitOutcome, Fate, ImageRef, KillReport,
+    LaunchSpec, LogOptions, NamePrefix, Result, RuntimeId, Stop, Until,
+};
+
+/// A command: gets its words and how long it may take, and answers an exit code and its output.
+type Function = fn(&Argv, &Until) -> std::result::Result<(i32, String), Stop>;
+/// The commands of one container, by their names.
+type Toolbox = BTreeMap<&'static str, Function>;
+
+/// A runtime whose containers are toolboxes.
+#[derive(Debug)]
+struct FunctionRuntime {
+    id: RuntimeId,
+    toolboxes: Arc<BTreeMap<ContainerName, Toolbox>>,
+}
+
+/// What it can do beyond running a command. Everything that is not named here must be refused, and is.
+const CAPABILITIES: Capabilities = Capabilities::none()
+    .with(Capability::OutputLimits)
+    .with(Capability::ByteArguments)
+    .with(Capability::VerifiedKill);
+
+impl ContainerRuntime for FunctionRuntime {
+    fn id(&self) -> &RuntimeId {
+        &self.id
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
+    fn container(&self, name: &ContainerName) -> Arc<dyn Container> {
+        // Asks nothing: the container need not exist.
+        let key = ContainerKey::new(self.id.clone(), name.clone());
+        Arc::new(FunctionContainer { key, toolboxes: Arc::clone(&self.toolboxes) })
+    }
+}
+
+/// A handle on one toolbox.
+#[derive(Debug)]
+struct FunctionContainer {
+    key: ContainerKey,
+    toolboxes: Arc<BTreeMap<ContainerName, Toolbox>>,
+}
+
+impl Container for FunctionContainer {
+    fn key(&self) -> &ContainerKey {
+        &self.key
+    }
+
+    fn exec(&self, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
+        // No field of a request is ever ignored: what is demanded and not there is refused before anything starts. A
+        // field that a later version of the contract adds is refused by this line too.
+        let missing = request.demands().missing_from(CAPABILITIES);
+        if !missing.is_empty() {
+            return Err(Error::unsupported("exec in", missing).in_container(&self.key.name));
+        }
+        let begun = Instant::now();
+        until.check().map_err(|stop| self.stopped(stop, Fate::NeverStarted, begun))?;
+        let toolbox =
+            self.toolboxes.get(&self.key.name).ok_or_else(|| self.error(ErrorKind::NoSuchContainer, ""))?;
+        let argv = request.argv();
+        let function = argv.program().to_str().and_then(|program| toolbox.get(program)).ok_or_else(|| {
+            self.error(
+                ErrorKind::CommandNotFound,
+                format!("`{}` is not in this toolbox", argv.program().display()),
+            )
+        })?;
+        // A function that returns is gone, so the fate after a deadline is known. A backend with real processes has to
+        // end them first, and to look.
+        let (code, text) = function(argv, until).map_err(|stop| self.stopped(stop, Fate::Gone, begun))?;
+        let mut stdout = Capture::new(request.stdout_limit());
+        stdout.push(text.as_bytes());
+        let stderr = Capture::new(request.stderr_limit());
+        Ok(ExecResult::new(ExitOutcome::Code(code), stdout.finish(), stderr.finish(), begun.elapsed()))
+    }
+
+    fn inspect(&self) -> Result<Option<ContainerInfo>> {
+        // Absent is `None`. An error would mean that nobody could be asked; here somebody always can.
+        let name = &self.key.name;
+        Ok(self
+            .toolboxes
+            .contains_key(name)
+            .then(|| ContainerInfo::new(name.clone(), format!("toolbox-{name}"), ContainerState::Running)))
+    }
+}
+
+impl FunctionContainer {
+    fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error::new(kind, "exec in", message).in_container(&self.key.name)
+    }
+
+    fn stopped(&self, stop: Stop, fate: Fate, begun: Instant) -> Error {
+        let killed = usize::from(fate == Fate::Gone);
+        let report = KillReport::new(fate, killed, Vec::new(), begun.elapsed());
+        Error::stopped(stop, "exec in").in_container(&self.key.name).with_kill_report(report)
+    }
+}
+
+pub(crate) fn main() -> Result<()> {
+    let tools = ContainerName::new("tools")?;
+    let toolbox: Toolbox = BTreeMap::from([("echo", echo as Function), ("sleep", sleep as Function)]);
+    let runtime: Arc<dyn ContainerRuntime> = Arc::new(FunctionRuntime {
+        id: RuntimeId::new("functions"),
+        toolboxes: Arc::new(BTreeMap::from([(tools.clone(), toolbox)])),
+    });
+    let container = runtime.container(&tools);
+    let short = Until::after(Duration::from_millis(20));
+
+    println!("what the six methods answer, and what derives from them:");
+    println!("  by name: {:?}", runtime.exec_in("tools", ["echo", "hello"])?.stdout.text());
+    println!("  state {:?}, id {:?}", container.state()?, container.id()?);
+    println!(
+        "  running {}; a toolbox that is not there: {:?}",
+        container.running()?,
+        runtime.container(&ContainerName::new("none")?).state()?
+    );
+    refused(runtime.exec_in("none", ["echo"]))?;
+    refused(runtime.exec_in("tools", ["cat"]))?;
+    refused(container.exec(&ExecRequest::new(["sleep"])?, &short))?;
+
+    println!("what it does not claim is refused, and started nothing:");
+    refused(container.exec(&ExecRequest::builder(["echo"]).env("A", "b").user("root").build()?, &short))?;
+    refused(container.exec_stdio(&ExecRequest::new(["echo"])?, rt::ExecStdio::default(), &short))?;
+    refused(container.logs(&LogOptions::new()))?;
+    refused(container.start(&short))?;
+    refused(runtime.list(&ContainerFilter::all()))?;
+    refused(runtime.states(&NamePrefix::new("any")?))?;
+    refused(runtime.create(&LaunchSpec::builder("new", "alpine").build()?, &short))?;
+    refused(runtime.image(&ImageRef::new("alpine")?).exists())?;
+    for result in runtime.force_remove(&[tools], &short) {
+        refused(result.error.map_or(Ok(()), Err))?;
+    }
+    Ok(())
+}
+
+/// Prints why a call was refused; one that was not is a mistake of this backend.
+fn refused<T>(answer: Result<T>) -> Result<()> {
+    match answer {
+        Ok(_) => Err(Error::new(ErrorKind::BadAnswer, "check the backend", "a call was not refused")),
+        Err(error) => {
+            println!("  {:?}: {error}", error.kind());
+            Ok(())
+        }
+    }
+}
+
+fn echo(argv: &Argv, until: &Until) -> std::result::Result<(i32, String), Stop> {
+    until.check()?;
+    let words: Vec<_> = argv.arguments().iter().map(|word| word.to_string_lossy()).collect();
+    Ok((0, words.join(" ") + "\n"))
+}
+
+/// Sleeps for an hour, or until the caller has had enough: a deadline and a cancel both wake it.
+fn sleep(_: &Argv, until: &Until) -> std::result::Result<(i32, String), Stop> {
+    until.sleep(Duration::from_secs(3600))?;
+    Ok((0, String::new()))
+}

@@ -1,0 +1,60 @@
+//! Every example that needs no set-up runs to its end: each is a module here, and a test calls its `main`.
+
+#[path = "../examples/agent_loop.rs"]
+mod agent_loop;
+#[path = "../examples/reaper.rs"]
+mod reaper;
+#[path = "../examples/stdio_bridge.rs"]
+mod stdio_bridge;
+#[cfg(feature = "mock")]
+#[path = "../examples/testing_with_mocks.rs"]
+mod testing_with_mocks;
+#[path = "../examples/testing_with_null.rs"]
+mod testing_with_null;
+#[path = "../examples/testing_with_record.rs"]
+mod testing_with_record;
+#[path = "../examples/third_party_backend.rs"]
+mod third_party_backend;
+#[path = "../examples/tokio_agent.rs"]
+mod tokio_agent;
+
+#[test]
+fn agent_loop_runs_to_its_end() {
+    agent_loop::main().unwrap();
+}
+
+#[test]
+fn reaper_runs_to_its_end() {
+    reaper::main().unwrap();
+}
+
+#[test]
+fn stdio_bridge_runs_to_its_end() {
+    stdio_bridge::main().unwrap();
+}
+
+#[cfg(feature = "mock")]
+#[test]
+fn testing_with_mocks_runs_to_its_end() {
+    testing_with_mocks::main().unwrap();
+}
+
+#[test]
+fn testing_with_null_runs_to_its_end() {
+    testing_with_null::main().unwrap();
+}
+
+#[test]
+fn testing_with_record_runs_to_its_end() {
+    testing_with_record::main().unwrap();
+}
+
+#[test]
+fn third_party_backend_runs_to_its_end() {
+    third_party_backend::main().unwrap();
+}
+
+#[test]
+fn tokio_agent_runs_to_its_end() {
+    tokio_agent::main().unwrap();
+}
