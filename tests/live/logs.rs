@@ -10,6 +10,7 @@ use crate::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("logs: both streams, tagged, the unterminated last line included", both_streams),
+    ("logs: one stream alone, and an absent container is still an error", one_stream),
     ("logs: tail, timestamps and a bound for lines", options),
     ("logs: a follower gets lines as they are written, and ends with the container", follow),
     ("logs: a flood on both streams loses nothing", flood),
@@ -46,6 +47,23 @@ fn both_streams(live: &Live) -> Outcome {
         |stream| found.iter().filter(move |line| line.stream == stream).map(|line| line.text().into_owned());
     assert_eq!(of(OutputStream::Stdout).collect::<Vec<_>>(), ["out1", "bad \u{fffd} byte", "last"]);
     assert_eq!(of(OutputStream::Stderr).collect::<Vec<_>>(), ["err1"]);
+    Ok(())
+}
+
+fn one_stream(live: &Live) -> Outcome {
+    let script =
+        "for i in 1 2 3; do echo out$i; echo err$i >&2; done; echo 'Error: theirs' >&2; yes | head -n 20000";
+    let sandbox = ended(live, script)?;
+    let errors = lines(&sandbox, &LogOptions::new().only(OutputStream::Stderr))?;
+    let texts: Vec<_> = errors.iter().map(|line| line.text().into_owned()).collect();
+    assert_eq!(texts, ["err1", "err2", "err3", "Error: theirs"]);
+    let outputs = lines(&sandbox, &LogOptions::new().only(OutputStream::Stdout))?;
+    assert_eq!(outputs.len(), 20_003);
+    assert!(outputs.iter().all(|line| line.stream == OutputStream::Stdout));
+    let container = sandbox.container.clone();
+    drop(sandbox);
+    let error = container.logs(&LogOptions::new().only(OutputStream::Stdout))?.pull(&until()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSuchContainer, "{error}");
     Ok(())
 }
 

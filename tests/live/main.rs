@@ -6,13 +6,16 @@ mod agreement;
 mod conformance;
 mod copying;
 mod errors;
+mod events;
 mod execs;
 mod lifecycle;
 mod logs;
 mod misuse;
 mod quickstart;
+mod ready;
 mod secrets;
 mod streams;
+mod tar_streams;
 mod timeouts;
 
 use std::process::ExitCode;
@@ -56,6 +59,9 @@ fn cases() -> impl Iterator<Item = Case> {
         lifecycle::CASES,
         logs::CASES,
         copying::CASES,
+        tar_streams::CASES,
+        ready::CASES,
+        events::CASES,
         quickstart::CASES,
         agreement::CASES,
     ]

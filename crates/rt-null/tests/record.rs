@@ -308,7 +308,7 @@ fn no_secret_is_written_in_any_spelling_and_another_value_replays() {
     assert!(before.contains("hunter2"));
 
     let file = paper.bytes();
-    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let json = serde_json::to_string(TOKEN).unwrap();
     for secret in [
         TOKEN,

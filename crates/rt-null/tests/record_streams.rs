@@ -450,7 +450,8 @@ fn a_panic_of_the_callers_code_goes_on_under_record_and_in_replay() {
             (*panic.downcast::<&str>().unwrap()).to_owned()
         };
         let sink = said(&|| {
-            let stdio = ExecStdio::new(Source::bytes("abc"), Sink::borrowed(&mut Panics));
+            let mut sink = Panics;
+            let stdio = ExecStdio::new(Source::bytes("abc"), Sink::borrowed(&mut sink));
             drop(bridge(runtime, "cat", stdio, &Until::forever()));
         });
         let ready = said(&|| {

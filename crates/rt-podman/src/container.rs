@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::ffi::OsString;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -18,8 +19,8 @@ use crate::image::PodmanImage;
 use crate::kill::KillSide;
 use crate::listing::{self, Inspected};
 use crate::logs::PodmanLogStream;
-use crate::shared::{Overlap, Shared};
-use crate::{copy, exec, stop, wait};
+use crate::runtime_state::{Overlap, Shared};
+use crate::{copy, exec, stop, tar_copy, wait};
 
 /// A container of podman's.
 ///
@@ -218,6 +219,18 @@ impl Container for PodmanContainer {
 
     fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()> {
         copy::copy_in(self, src, dest, *options, until)
+    }
+
+    fn copy_out(&self, src: &ContainerPath, dest: &Path, options: &CopyOptions, until: &Until) -> Result<()> {
+        copy::copy_out(self, src, dest, *options, until)
+    }
+
+    fn copy_in_tar(&self, tar: &mut (dyn Read + Send), dest: &ContainerPath, until: &Until) -> Result<()> {
+        tar_copy::copy_in_tar(self, tar, dest, until)
+    }
+
+    fn copy_out_tar(&self, src: &ContainerPath, tar: &mut (dyn Write + Send), until: &Until) -> Result<()> {
+        tar_copy::copy_out_tar(self, src, tar, until)
     }
 
     fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {

@@ -40,7 +40,7 @@ impl Answer {
 }
 
 /// The most that is kept of an answer: a listing of 10,000 containers is some 20 MiB.
-const ANSWER_LIMIT: OutputLimit = OutputLimit::head_and_tail(256 << 20, 0);
+const ANSWER_LIMIT: OutputLimit = OutputLimit::head_and_tail(64 << 20, 0);
 /// The most that is kept of podman's complaints, its end above all.
 const COMPLAINT_LIMIT: OutputLimit = OutputLimit::bytes(64 << 10);
 
@@ -65,6 +65,12 @@ impl Engine {
         let spec = ProcessSpec::new(&self.program).args(self.global_args.iter().cloned());
         let spec = self.env.iter().fold(spec, |spec, (name, value)| spec.env(name.clone(), value.clone()));
         spec.args(args)
+    }
+
+    /// The value of a variable in podman's environment, secrets of single calls aside.
+    pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
+        let own = self.env.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        own.or_else(|| std::env::var_os(name))
     }
 
     /// The words that start an interactive podman, for `execvp`.
@@ -167,7 +173,8 @@ pub(crate) fn process_error(operation: &'static str, error: ProcessError) -> Err
         ProcessError::TooLong { .. } => Error::new(ErrorKind::InvalidRequest, operation, error.to_string())
             .with_hint("pass long values through stdin or a file"),
         ProcessError::Stopped { stop, .. } => Error::stopped(stop, operation),
-        error => Error::new(ErrorKind::System, operation, error.to_string()),
+        error => Error::new(ErrorKind::System, operation, error.to_string())
+            .with_hint("see whether this process has run out of descriptors, threads or processes"),
     }
 }
 

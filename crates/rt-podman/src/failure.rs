@@ -69,6 +69,8 @@ const TEXTS: &[(&str, Failure)] = &[
     // runc on 5.4.2, exec of a directory; it has no tail.
     ("is a directory", Failure::CommandNotExecutable),
     ("could not be found on", Failure::NoSuchPath),
+    // A tar stream into a directory that is not there, or is none; podman has one text for both.
+    ("destination must be a directory when copying from stdin", Failure::NoSuchPath),
     ("statfs ", Failure::NoSuchPath),
     ("container state improper", Failure::NotRunning),
 ];

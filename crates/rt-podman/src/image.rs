@@ -10,7 +10,7 @@ use crate::engine::bad_answer;
 use crate::failure::{self, Failure};
 use crate::json;
 use crate::listing::rows;
-use crate::shared::Shared;
+use crate::runtime_state::Shared;
 
 /// An image of podman's.
 #[derive(Clone, Debug)]

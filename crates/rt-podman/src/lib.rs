@@ -51,6 +51,17 @@
 //!   [`Unsupported`](rt_protocol::ErrorKind::Unsupported).
 //! - **Secrets of certain names.** A secret variable travels in podman's own environment. Names that would steer podman,
 //!   its helpers or the loader (`PATH`, `LD_*`, `*_PROXY`, `CONTAINER*` and others) are refused.
+//! - **Copies out of a container that is not trusted.** podman unpacks confined to the destination directory (to its
+//!   parent where the destination is not there yet): no name, link or `..` in the container makes it write elsewhere,
+//!   nor does a symbolic link that an earlier copy has left there (measured on 4.3.1 and 5.4.2, as root; podman changes
+//!   its root directory for it). What it does not keep away: symbolic links are copied as they are and may point
+//!   anywhere on the host for whoever follows them later; named pipes are copied; files belong to the caller and keep
+//!   their set-user-id bits, so that a copy by root can leave a program on the host that makes anybody root. Devices are
+//!   left out without a word. Copy into a directory that nobody else can enter, and look before you follow.
+//! - **Tar streams in.** podman writes the stream to a temporary file and unpacks it afterwards, so it needs the space
+//!   twice. The file is in a directory of this call's own under `TMPDIR`, and gone when the call returns (not for a
+//!   rootless podman without `XDG_RUNTIME_DIR`, where `TMPDIR` means more; podman 4.3 then leaves its file behind). A
+//!   caller's reader or writer that blocks delays the return, never the end of podman.
 //! - **Long lines and `tail`.** podman logs a line of more than some 8 KiB in pieces; with
 //!   [`tail`](rt_protocol::LogOptions::tail), podman 4.3 joins such a line to the one before it. Without, lines are whole.
 //! - **microVMs.** exec in a container whose OCI runtime is krun is refused: it would land beside the guest.
@@ -68,11 +79,14 @@
 mod container;
 mod copy;
 mod engine;
+mod event_line;
+mod events;
 mod exec;
 mod exec_argv;
 mod exec_events;
 mod exec_session;
 mod failure;
+mod host_path;
 mod image;
 mod json;
 mod kill;
@@ -83,12 +97,14 @@ mod marker;
 mod probe;
 mod removal;
 mod runtime;
+mod runtime_state;
 mod secret_env;
-mod shared;
 mod stop;
+mod tar_copy;
 mod wait;
 
 pub use container::PodmanContainer;
+pub use events::PodmanEventStream;
 pub use image::PodmanImage;
 pub use kill::KillSide;
 pub use logs::PodmanLogStream;
@@ -98,13 +114,5 @@ use rt_protocol::{Capabilities, Capability};
 
 /// What this backend serves.
 fn capabilities() -> Capabilities {
-    [
-        Capability::ByteArguments,
-        Capability::Signals,
-        Capability::CopyOut,
-        Capability::CopyTar,
-        Capability::Events,
-    ]
-    .into_iter()
-    .fold(Capabilities::all(), Capabilities::without)
+    Capabilities::all().without(Capability::ByteArguments).without(Capability::Signals)
 }

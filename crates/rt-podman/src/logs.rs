@@ -22,10 +22,16 @@ pub struct PodmanLogStream {
     name: ContainerName,
     lines: LineStream,
     timestamps: bool,
+    /// Only lines of this output. Both are read all the same: podman's own errors come on stderr, and an output that
+    /// nobody reads holds podman back.
+    only: Option<OutputStream>,
     /// Lines that were read while one was held back.
     waiting: VecDeque<LogLine>,
     ended: bool,
 }
+
+/// How many lines of the other output a pull whose limit is over still drops while they come without waiting.
+const DROPPED_AFTER_THE_END: usize = 1000;
 
 /// How long podman may take from its error to its exit.
 const EXIT_AFTER_ERROR: Duration = Duration::from_millis(250);
@@ -53,6 +59,7 @@ impl PodmanLogStream {
             name: container.name().clone(),
             lines,
             timestamps: options.timestamps,
+            only: options.stream,
             waiting: VecDeque::new(),
             ended: false,
         })
@@ -62,15 +69,49 @@ impl PodmanLogStream {
         self.lines.pull(until).map_err(|error| process_error(OPERATION, error).in_container(&self.name))
     }
 
+    fn advance(&mut self, until: &Until) -> Result<Pull<LogLine>> {
+        let mut left = DROPPED_AFTER_THE_END;
+        loop {
+            if let Some(line) = self.waiting.pop_front() {
+                return Ok(Pull::Item(line));
+            }
+            if self.ended {
+                return Ok(Pull::End);
+            }
+            match self.next_line(until)? {
+                Pull::Item(line)
+                    if line.stream == OutputStream::Stderr && line.bytes.starts_with(b"Error: ") =>
+                {
+                    self.settle(line)?;
+                }
+                Pull::Item(line) => match self.decode(line) {
+                    Some(line) => return Ok(Pull::Item(line)),
+                    None if until.check().is_err() => {
+                        left -= 1;
+                        if left == 0 {
+                            return Ok(Pull::Idle);
+                        }
+                    }
+                    None => {}
+                },
+                Pull::Idle => return Ok(Pull::Idle),
+                Pull::End => {
+                    self.ended = true;
+                    return self.verdict();
+                }
+            }
+        }
+    }
+
     /// Decides about a line that may be podman's own error: it is when podman exits with a failure right after it.
-    fn settle(&mut self, line: Line) -> Result<Pull<LogLine>> {
+    fn settle(&mut self, line: Line) -> Result<()> {
         let text = String::from_utf8_lossy(&line.bytes).into_owned();
         let soon = Until::after(EXIT_AFTER_ERROR);
         loop {
             match self.next_line(&soon)? {
                 Pull::Item(next) => {
                     let next = self.decode(next);
-                    self.waiting.push_back(next);
+                    self.waiting.extend(next);
                 }
                 Pull::Idle => break,
                 Pull::End => {
@@ -83,18 +124,23 @@ impl PodmanLogStream {
                 }
             }
         }
-        let first = self.decode(line);
-        self.waiting.push_front(first);
-        Ok(self.waiting.pop_front().map_or(Pull::End, Pull::Item))
+        if let Some(first) = self.decode(line) {
+            self.waiting.push_front(first);
+        }
+        Ok(())
     }
 
-    fn decode(&self, line: Line) -> LogLine {
+    /// The line, if it is of an output that was asked for.
+    fn decode(&self, line: Line) -> Option<LogLine> {
+        if self.only.is_some_and(|only| only != line.stream) {
+            return None;
+        }
         let (timestamp, bytes) =
             if self.timestamps { split_timestamp(line.bytes) } else { (None, line.bytes) };
         let mut decoded = LogLine::new(line.stream, bytes);
         decoded.omitted = line.omitted;
         decoded.timestamp = timestamp;
-        decoded
+        Some(decoded)
     }
 
     /// What podman's exit says of a log that is over.
@@ -113,26 +159,7 @@ impl PodmanLogStream {
 
 impl LogStream for PodmanLogStream {
     fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>> {
-        if let Some(line) = self.waiting.pop_front() {
-            return Ok(Pull::Item(line));
-        }
-        if self.ended {
-            return Ok(Pull::End);
-        }
-        let answer = match self.next_line(until) {
-            Ok(Pull::Item(line))
-                if line.stream == OutputStream::Stderr && line.bytes.starts_with(b"Error: ") =>
-            {
-                self.settle(line)
-            }
-            Ok(Pull::Item(line)) => return Ok(Pull::Item(self.decode(line))),
-            Ok(Pull::Idle) => return Ok(Pull::Idle),
-            Ok(Pull::End) => {
-                self.ended = true;
-                self.verdict()
-            }
-            Err(error) => Err(error),
-        };
+        let answer = self.advance(until);
         if answer.is_err() {
             self.ended = true;
             self.waiting.clear();

@@ -7,7 +7,7 @@ use rt_protocol::{ContainerName, ContainerRemoveResult, Error, Until};
 
 use crate::engine::Answer;
 use crate::failure::Failure;
-use crate::shared::Shared;
+use crate::runtime_state::Shared;
 
 const OPERATION: &str = "remove";
 

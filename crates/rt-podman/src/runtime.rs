@@ -10,15 +10,16 @@ use std::time::SystemTime;
 use rt_process::TcpPortReservation;
 use rt_protocol::{
     Capabilities, Container, ContainerFilter, ContainerInfo, ContainerName, ContainerRemoveResult,
-    ContainerRuntime, Error, ErrorKind, Image, ImageFilter, ImageRef, LaunchSpec, NamePrefix,
-    PortReservation, Result, RuntimeId, Source, TimeLimits, Until,
+    ContainerRuntime, Error, ErrorKind, EventOptions, EventStream, Image, ImageFilter, ImageRef, LaunchSpec,
+    NamePrefix, PortReservation, Result, RuntimeId, Source, TimeLimits, Until,
 };
 
 use crate::container::PodmanContainer;
 use crate::engine::Engine;
+use crate::events::PodmanEventStream;
 use crate::image::PodmanImage;
 use crate::kill::KillSide;
-use crate::shared::Shared;
+use crate::runtime_state::Shared;
 use crate::{launch_argv, listing, removal};
 
 /// podman on this host.
@@ -234,6 +235,10 @@ impl ContainerRuntime for PodmanRuntime {
                 .with_hint("the address must be one of this host")
                 .with_source(cause)),
         }
+    }
+
+    fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>> {
+        Ok(Box::new(PodmanEventStream::open(&self.shared.engine, options)?))
     }
 }
 

@@ -199,7 +199,9 @@ pub trait Container: fmt::Debug + Send + Sync {
         lacks(self.key(), "copy out of", Capability::CopyOut)
     }
 
-    /// Unpacks a tar stream into a directory of the container.
+    /// Unpacks a tar stream into a directory of the container; what is in the directory stays and is added to.
+    ///
+    /// A `read` of the caller's that blocks delays the return.
     ///
     /// # Errors
     /// As for [`copy_in`](Self::copy_in), and [`SourceFailed`](ErrorKind::SourceFailed).
@@ -208,7 +210,10 @@ pub trait Container: fmt::Debug + Send + Sync {
         lacks(self.key(), "copy into", Capability::CopyTar)
     }
 
-    /// Packs a file or directory of the container into a tar stream.
+    /// Packs a file, or the contents of a directory, of the container into a tar stream: the names in it begin below the
+    /// directory, so that [`copy_in_tar`](Self::copy_in_tar) puts the contents where it is told to.
+    ///
+    /// A `write` of the caller's that blocks delays the return.
     ///
     /// # Errors
     /// As for [`copy_in`](Self::copy_in), and [`SinkFailed`](ErrorKind::SinkFailed).

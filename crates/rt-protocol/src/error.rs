@@ -203,8 +203,11 @@ impl Error {
     /// The answer to a wait that was stopped.
     pub fn stopped(stop: Stop, operation: &'static str) -> Self {
         match stop {
-            Stop::DeadlinePassed => Self::new(ErrorKind::TimedOut, operation, ""),
-            Stop::Cancelled => Self::new(ErrorKind::Cancelled, operation, ""),
+            Stop::DeadlinePassed => Self::new(ErrorKind::TimedOut, operation, "")
+                .with_hint("allow more time, or see what it waits for"),
+            Stop::Cancelled => {
+                Self::new(ErrorKind::Cancelled, operation, "").with_hint("as the caller's token asked")
+            }
         }
     }
 
@@ -380,6 +383,7 @@ impl StdError for Error {
 impl From<InvalidValue> for Error {
     fn from(refused: InvalidValue) -> Self {
         Self::new(ErrorKind::InvalidRequest, "check the request", refused.to_string())
+            .with_hint("correct the value")
     }
 }
 

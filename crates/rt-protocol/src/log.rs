@@ -61,6 +61,9 @@ pub struct LogOptions {
     pub since: Option<SystemTime>,
     /// Whether each line carries its time.
     pub timestamps: bool,
+    /// Only lines of this output; `None` is both. Lines of the other one are left out after [`tail`](Self::tail) has
+    /// counted them.
+    pub stream: Option<OutputStream>,
     /// The longest line that is kept whole, in bytes; the rest of a longer one is dropped and counted.
     pub max_line_bytes: usize,
 }
@@ -76,6 +79,7 @@ impl LogOptions {
             tail: None,
             since: None,
             timestamps: false,
+            stream: None,
             max_line_bytes: Self::DEFAULT_MAX_LINE_BYTES,
         }
     }
@@ -106,6 +110,18 @@ impl LogOptions {
     pub fn timestamps(mut self) -> Self {
         self.timestamps = true;
         self
+    }
+
+    /// Only lines of this output. The last of two calls counts.
+    #[must_use]
+    pub fn only(mut self, stream: OutputStream) -> Self {
+        self.stream = Some(stream);
+        self
+    }
+
+    /// Whether lines of this output are wanted; for backends.
+    pub fn wants(&self, stream: OutputStream) -> bool {
+        self.stream.is_none_or(|only| only == stream)
     }
 
     /// Another bound for a line, in bytes.

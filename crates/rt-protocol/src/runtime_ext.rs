@@ -4,7 +4,10 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Container, ContainerName, ContainerRuntime, ExecRequest, ExecResult, LaunchSpec, Result, Until};
+use crate::{
+    Container, ContainerName, ContainerRuntime, ExecRequest, ExecResult, LaunchSpec, Ready, ReadyWhen,
+    Result, Until,
+};
 
 /// What a `dyn` trait cannot have: generic arguments, and steps made of several.
 ///
@@ -51,6 +54,14 @@ pub trait ContainerRuntimeExt: ContainerRuntime {
                 Err(error)
             }
         }
+    }
+
+    /// Waits until a container is ready, by all of these conditions, and fails early when it has ended.
+    ///
+    /// # Errors
+    /// As for [`ReadyWhen::wait`].
+    fn wait_until_ready(&self, name: &ContainerName, when: &ReadyWhen, until: &Until) -> Result<Ready> {
+        when.wait(self.container(name).as_ref(), until)
     }
 }
 

@@ -51,17 +51,18 @@ pub(super) fn play(
     })
 }
 
-/// The streams again, and all of stdin where the caller gives it at once.
-pub(super) fn given_bytes(stdio: ExecStdio<'_>) -> (ExecStdio<'_>, Option<Vec<u8>>) {
+/// The streams again, and all of stdin where the caller gives it at once. `None`: stdin is of a kind that this version does
+/// not know.
+pub(super) fn given_bytes(stdio: ExecStdio<'_>) -> Option<(ExecStdio<'_>, Option<Vec<u8>>)> {
     let (source, given) = match stdio.stdin.into_kind() {
         SourceKind::Empty => (Source::empty(), None),
         SourceKind::Bytes(bytes) => (Source::bytes(bytes.clone()), Some(bytes)),
         SourceKind::Descriptor(StreamFd::Owned(fd)) => (Source::descriptor(fd), None),
         SourceKind::Descriptor(StreamFd::Borrowed(fd)) => (Source::borrowed_descriptor(fd), None),
         SourceKind::Reader(reader) => (Source::reader(reader), None),
-        _ => (Source::empty(), None),
+        _ => return None,
     };
-    (ExecStdio::new(source, stdio.stdout).stderr(stdio.stderr), given)
+    Some((ExecStdio::new(source, stdio.stdout).stderr(stdio.stderr), given))
 }
 
 enum StepStop {

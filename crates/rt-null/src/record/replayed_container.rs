@@ -86,7 +86,9 @@ impl Container for ReplayedContainer {
     /// Reads and writes in the recorded order; `until` bounds the waiting for the caller's streams.
     fn exec_stdio(&self, request: &ExecRequest, stdio: ExecStdio<'_>, until: &Until) -> Result<StdioResult> {
         let question = Question::exec_stdio(&self.key.name, request, &stdio);
-        let (stdio, given) = player::given_bytes(stdio);
+        let Some((stdio, given)) = player::given_bytes(stdio) else {
+            return Err(question.error(ErrorKind::Unsupported, "a stream is of a kind that came later"));
+        };
         // Of commands that differ in their stdin alone, each gets its own, also when threads ask in another order.
         let entry = self.playback.find_rather(&question, &|entry| {
             given.as_ref().is_none_or(|given| {

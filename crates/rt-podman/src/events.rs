@@ -1,0 +1,245 @@
+//! Events in the lives of containers, by `podman events`; what one line tells stands in `event_line`.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rt_process::{Line, LineStream};
+use rt_protocol::{
+    Error, ErrorKind, Event, EventOptions, EventStream, NamePrefix, OutputStream, Pull, Result, Until,
+};
+
+use crate::engine::{Engine, process_error};
+use crate::event_line::EventLine;
+use crate::failure;
+
+const OPERATION: &str = "watch events";
+
+/// The longest line: an event carries all labels of its container.
+const LONGEST_LINE: usize = 16 << 20;
+
+/// How much of podman's complaints is kept for the error, in bytes.
+const COMPLAINTS: usize = 64 << 10;
+
+/// How many lines that are nobody's business a pull whose limit is over still drops while they come without waiting.
+const DROPPED_AFTER_THE_END: usize = 1000;
+
+/// Events from a `podman events` that is running.
+///
+/// The subscription stands from the moment it is made: podman is always given a time to begin at (`--since`), so it
+/// reads its log from there and then goes on, and what happens while it is starting is not missed. Its log decides by
+/// its own clock; a podman on another machine whose clock is behind this one's tells nothing of the difference.
+///
+/// podman's `--since` is inclusive or not by version and event log, so it is asked for a second more, and what is older
+/// than asked for is dropped here. An event of exactly the asked-for time is told: resuming at the time of the last event
+/// tells that event again and misses none.
+///
+/// podman ends its stream with exit code 0 for filters that it cannot read (4.3) and when somebody stops it, so here every
+/// end that was not asked for is an error. With `events_logger = "none"` the error says so.
+#[derive(Debug)]
+pub struct PodmanEventStream {
+    lines: LineStream,
+    prefix: Option<NamePrefix>,
+    since: SystemTime,
+    complaints: String,
+    ended: bool,
+}
+
+impl PodmanEventStream {
+    pub(crate) fn open(engine: &Engine, options: &EventOptions) -> Result<Self> {
+        let since = options.since.unwrap_or_else(SystemTime::now);
+        let seconds = since.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+        let args = [
+            String::from("events"),
+            String::from("--format=json"),
+            String::from("--filter=type=container"),
+            format!("--since={}", seconds.saturating_sub(1)),
+        ];
+        let lines = LineStream::spawn(&engine.spec(args), LONGEST_LINE)
+            .map_err(|error| process_error(OPERATION, error))?;
+        Ok(Self { lines, prefix: options.prefix.clone(), since, complaints: String::new(), ended: false })
+    }
+
+    /// The event that a line tells, if it is one that was asked for.
+    fn wanted(&mut self, line: &Line) -> Option<Event> {
+        if line.stream == OutputStream::Stderr {
+            self.complain(&line.bytes);
+            return None;
+        }
+        match EventLine::decode(&line.bytes) {
+            EventLine::Told { event, latest } => (latest >= self.since
+                && self.prefix.as_ref().is_none_or(|prefix| prefix.matches(&event.name)))
+            .then_some(event),
+            EventLine::Other => None,
+            EventLine::Malformed => {
+                // The line may hold labels, which are the caller's; only its length is told.
+                tracing::debug!(operation = OPERATION, bytes = line.bytes.len(), "an odd line is dropped");
+                None
+            }
+        }
+    }
+
+    fn complain(&mut self, bytes: &[u8]) {
+        if self.complaints.len() + bytes.len() < COMPLAINTS {
+            self.complaints.push_str(&String::from_utf8_lossy(bytes));
+            self.complaints.push('\n');
+        }
+    }
+
+    /// What a stream that ended by itself is.
+    fn verdict(&self) -> Error {
+        let status = self
+            .lines
+            .status()
+            .map_or_else(|| String::from("an unknown status"), |status| status.to_string());
+        if let Some(failure) = failure::classify(&self.complaints) {
+            return failure.error(OPERATION, &self.complaints);
+        }
+        let said = if self.complaints.trim().is_empty() {
+            String::from("without a word")
+        } else {
+            format!("and said: {}", failure::shown(&self.complaints))
+        };
+        Error::new(
+            ErrorKind::BackendFailed,
+            OPERATION,
+            format!("podman ended its events with {status} {said}"),
+        )
+        .with_hint("subscribe again, since the time of the last event that was told")
+    }
+}
+
+impl EventStream for PodmanEventStream {
+    fn pull(&mut self, until: &Until) -> Result<Pull<Event>> {
+        let mut left = DROPPED_AFTER_THE_END;
+        while !self.ended {
+            match self.lines.pull(until) {
+                Ok(Pull::Item(line)) => {
+                    if let Some(event) = self.wanted(&line) {
+                        return Ok(Pull::Item(event));
+                    }
+                    if until.check().is_err() {
+                        left -= 1;
+                        if left == 0 {
+                            return Ok(Pull::Idle);
+                        }
+                    }
+                }
+                Ok(Pull::Idle) => return Ok(Pull::Idle),
+                Ok(Pull::End) => {
+                    self.ended = true;
+                    return Err(self.verdict());
+                }
+                Err(error) => {
+                    self.ended = true;
+                    self.lines.close();
+                    return Err(process_error(OPERATION, error));
+                }
+            }
+        }
+        Ok(Pull::End)
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.ended = true;
+        self.lines.close();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use rt_protocol::{CancelToken, EventAction, RuntimeId, TimeLimits};
+
+    use super::*;
+
+    /// A stream over a shell that plays podman; `script` is what it does.
+    fn played(script: &str, options: &EventOptions) -> PodmanEventStream {
+        let args = vec!["-c".into(), script.into(), "podman".into()];
+        let id = RuntimeId::new("test");
+        let engine = Engine::new(id, OsStr::new("sh"), args, Vec::new(), TimeLimits::DEFAULT).unwrap();
+        PodmanEventStream::open(&engine, options).unwrap()
+    }
+
+    const LIFE: &str = r#"cat <<'.'
+{"Name":"a-1","Status":"start","Time":"2026-11-21T20:39:50.9Z","Type":"container"}
+{"Name":"a-1","Status":"exec","Time":"2026-11-21T20:39:51.5Z","Type":"container"}
+not JSON
+{"Name":"a-2","Status":"start","Time":"2026-11-21T20:39:52Z","Type":"container"}
+{"Name":"a2-2","Status":"start","Time":"2026-11-21T20:39:52Z","Type":"container"}
+{"Name":"a-2","Status":"died","Time":"2026-11-21T20:39:53Z","Type":"container"}
+.
+"#;
+
+    /// 2026-11-21T20:39:51Z
+    fn since() -> EventOptions {
+        EventOptions::new()
+            .prefix(NamePrefix::new("a").unwrap())
+            .since(UNIX_EPOCH + Duration::from_secs(1_795_293_591))
+    }
+
+    fn soon() -> Until {
+        Until::after(Duration::from_secs(20))
+    }
+
+    fn event(stream: &mut PodmanEventStream) -> Event {
+        match stream.pull(&soon()).unwrap() {
+            Pull::Item(event) => event,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_told_and_a_silent_end_is_an_error() {
+        let mut stream = played(LIFE, &since());
+        let first = event(&mut stream);
+        assert_eq!((first.name.as_str(), first.action), ("a-2", EventAction::Started));
+        let second = event(&mut stream);
+        assert_eq!((second.action, second.exit_code), (EventAction::Died, Some(0)));
+        let error = stream.pull(&soon()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BackendFailed);
+        assert!(error.to_string().contains("exit code 0 without a word"), "{error}");
+        assert_eq!(stream.pull(&soon()).unwrap(), Pull::End);
+    }
+
+    #[test]
+    fn podmans_own_words_are_in_the_error() {
+        let script = r#"echo 'time="x" level=warning' >&2; echo 'Error: cannot read events with the "none" backend' >&2; exit 125"#;
+        let error = played(script, &EventOptions::new()).pull(&soon()).unwrap_err();
+        assert!(error.to_string().contains("cannot read events with the"), "{error}");
+        let error = played("kill -9 $$", &EventOptions::new()).pull(&soon()).unwrap_err();
+        assert!(error.to_string().contains("killed by signal 9"), "{error}");
+    }
+
+    #[test]
+    fn podman_is_asked_for_a_second_more_and_for_containers_alone() {
+        let script = r#"echo "Error: $*" >&2; exit 1"#;
+        let error = played(script, &since()).pull(&soon()).unwrap_err();
+        assert_eq!(error.message(), "events --format=json --filter=type=container --since=1795293590");
+    }
+
+    #[test]
+    fn a_pull_ends_in_a_flood_of_lines_that_are_nobodys_business() {
+        let script =
+            r#"yes '{"Name":"a-1","Status":"exec","Time":"2026-11-21T20:39:51.5Z","Type":"container"}'"#;
+        let mut stream = played(script, &since());
+        assert_eq!(stream.pull(&Until::after(Duration::from_millis(50))).unwrap(), Pull::Idle);
+        assert_eq!(stream.pull(&Until::after(Duration::ZERO)).unwrap(), Pull::Idle);
+        stream.close().unwrap();
+        stream.close().unwrap();
+        assert_eq!(stream.pull(&soon()).unwrap(), Pull::End);
+    }
+
+    #[test]
+    fn another_thread_ends_a_pull_by_its_token() {
+        let mut stream = played("sleep 1000", &EventOptions::new());
+        let token = CancelToken::new();
+        let until = Until::cancelled(&token);
+        let pulled = std::thread::scope(|scope| {
+            let puller = scope.spawn(|| stream.pull(&until));
+            token.cancel();
+            puller.join().unwrap()
+        });
+        assert_eq!(pulled.unwrap(), Pull::Idle);
+    }
+}

@@ -1,0 +1,184 @@
+//! Places of the host as `podman cp` must be told them, and directories that are made for a copy.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rt_protocol::{Error, ErrorKind, Result};
+
+/// The source as podman must be told it: absolute, so that `-`, `-x` and `name:path` are files; a directory with `/.`
+/// behind it, so that its contents are copied and what is at the destination stays.
+pub(crate) fn source_word(src: &Path) -> Result<OsString> {
+    const OPERATION: &str = "copy into";
+    let missing = |cause: io::Error| {
+        let message = format!("the source {} cannot be read", src.display());
+        Error::new(kind_of(&cause), OPERATION, message).with_source(cause)
+    };
+    let is_directory = fs::metadata(src).map_err(missing)?.is_dir();
+    let mut word = std::path::absolute(src).map_err(missing)?;
+    if is_directory {
+        word.push(".");
+    }
+    utf8(OPERATION, word)
+}
+
+/// The destination as podman must be told it: absolute, for the same reason.
+pub(crate) fn destination_word(dest: &Path) -> Result<OsString> {
+    const OPERATION: &str = "copy out of";
+    let word = std::path::absolute(dest).map_err(|cause| {
+        let message = format!("the destination {} cannot be used", dest.display());
+        Error::new(ErrorKind::InvalidRequest, OPERATION, message).with_source(cause)
+    })?;
+    utf8(OPERATION, word)
+}
+
+fn utf8(operation: &'static str, path: PathBuf) -> Result<OsString> {
+    let word = path.into_os_string();
+    if word.to_str().is_some() { Ok(word) } else { Err(not_utf8(operation)) }
+}
+
+/// The error for a path that podman would change on its way.
+pub(crate) fn not_utf8(operation: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidRequest, operation, "podman takes only paths that are UTF-8")
+}
+
+fn kind_of(cause: &io::Error) -> ErrorKind {
+    if cause.kind() == io::ErrorKind::NotFound { ErrorKind::NoSuchPath } else { ErrorKind::System }
+}
+
+/// Directories of the host that were made for a copy; removed again when dropped, unless they are kept, and never one
+/// with something in it.
+#[derive(Debug)]
+pub(crate) struct MadeDirectories(Vec<PathBuf>);
+
+impl MadeDirectories {
+    /// No directory.
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Makes what is missing above `path`.
+    pub(crate) fn above(path: &Path) -> Result<Self> {
+        let mut made = Self::none();
+        let parents: Vec<_> = path.ancestors().skip(1).take_while(|parent| !parent.exists()).collect();
+        for parent in parents.into_iter().rev() {
+            match fs::create_dir(parent) {
+                Ok(()) => made.0.push(parent.to_owned()),
+                // Somebody else was faster.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && parent.is_dir() => {}
+                Err(cause) => {
+                    let message = format!("the directory {} cannot be made", parent.display());
+                    return Err(Error::new(ErrorKind::System, "copy out of", message).with_source(cause));
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    /// Leaves them.
+    pub(crate) fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for MadeDirectories {
+    fn drop(&mut self) {
+        // One that somebody has put something into meanwhile stays.
+        self.0.iter().rev().all(|directory| fs::remove_dir(directory).is_ok());
+    }
+}
+
+/// A directory of the host that only this user can enter, gone when dropped, with all that is in it.
+#[derive(Debug)]
+pub(crate) struct TemporaryDirectory(PathBuf);
+
+impl TemporaryDirectory {
+    /// A new directory in `parent`.
+    pub(crate) fn new(parent: &Path) -> io::Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
+        for _ in 0..100 {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = parent.join(format!("rt-podman-{}-{number}", std::process::id()));
+            // Fails when anything of that name is there, a link of somebody else's included.
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self(path)),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TemporaryDirectory {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "a temporary directory stays");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn temporary() -> TemporaryDirectory {
+        TemporaryDirectory::new(&std::env::temp_dir()).unwrap()
+    }
+
+    #[test]
+    fn no_source_looks_like_an_option_or_another_container() {
+        let directory = temporary();
+        for name in ["-", "-x", "a:b", "a b\nc"] {
+            let file = directory.0.join(name);
+            fs::write(&file, "").unwrap();
+            let word = source_word(&file).unwrap().into_string().unwrap();
+            assert!(word.starts_with('/') && word.ends_with(name), "{word}");
+            fs::remove_file(file).unwrap();
+        }
+        let word = source_word(&directory.0).unwrap().into_string().unwrap();
+        assert!(word.ends_with("/."), "{word}");
+        assert_eq!(source_word(&directory.0.join("absent")).unwrap_err().kind(), ErrorKind::NoSuchPath);
+    }
+
+    #[test]
+    fn no_destination_looks_like_an_option_or_a_container() {
+        for name in ["-", "-x", "a:b", "a b\nc", "web:/etc"] {
+            let word = destination_word(Path::new(name)).unwrap().into_string().unwrap();
+            assert!(word.starts_with('/') && word.ends_with(name), "{word}");
+        }
+        assert_eq!(destination_word(Path::new("")).unwrap_err().kind(), ErrorKind::InvalidRequest);
+    }
+
+    #[test]
+    fn directories_that_were_made_go_again_unless_they_are_kept() {
+        let directory = temporary();
+        let far = directory.0.join("a/b/c/file");
+        drop(MadeDirectories::above(&far).unwrap());
+        assert!(!directory.0.join("a").exists());
+        let made = MadeDirectories::above(&far).unwrap();
+        fs::write(directory.0.join("a/note"), "").unwrap();
+        drop(made);
+        assert!(directory.0.join("a").exists() && !directory.0.join("a/b").exists());
+        MadeDirectories::above(&far).unwrap().keep();
+        assert!(directory.0.join("a/b/c").is_dir() && !far.exists());
+        fs::remove_file(directory.0.join("a/note")).unwrap();
+    }
+
+    #[test]
+    fn a_temporary_directory_goes_with_what_is_in_it() {
+        let directory = temporary();
+        let path = directory.0.clone();
+        fs::write(path.join("left"), "").unwrap();
+        drop(directory);
+        assert!(!path.exists());
+    }
+}

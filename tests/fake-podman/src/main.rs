@@ -1,0 +1,57 @@
+//! A stand-in for podman: a program that plays a version of podman (a profile) and its failures (faults), for tests that
+//! have no engine. It is no container engine: it knows the verbs, flags, texts and answers that tests ask for, and says
+//! clearly when it is asked for more.
+//!
+//! - `FAKE_PODMAN_DIR`: the directory with its state; needed.
+//! - `FAKE_PODMAN_PROFILE`: `4.3.1` (the default), `5.4.2`, `4.9` or `6.0`. The last two are derived, not measured.
+//! - `FAKE_PODMAN_FAULT`: what goes wrong, see [`fault`].
+//!
+//! Commands are really run, as root: below the container's own root directory, in a mount and a process namespace. The
+//! program re-executes itself for that, in modes whose names begin with `@`; no verb of podman does.
+
+#![allow(clippy::disallowed_methods, reason = "it stands in for podman, which starts processes of its own")]
+
+mod answer;
+mod archive;
+mod client;
+mod container;
+mod copy;
+mod creation;
+mod description;
+mod event;
+mod exec;
+mod fault;
+mod flags;
+mod guest;
+mod image;
+mod import;
+mod inside;
+mod lifecycle;
+mod listing;
+mod log;
+mod profile;
+mod removal;
+mod session;
+mod spawn;
+mod start;
+mod store;
+mod supervisor;
+mod time;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // podman, too, knows only text: bytes that are no UTF-8 become U+FFFD.
+    let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let rest = words.get(1..).unwrap_or_default();
+    match words.first().map(String::as_str) {
+        Some("@supervise") => supervisor::run(rest),
+        Some("@init") => guest::run_init(rest),
+        Some("@session") => session::run(rest),
+        Some("@join") => guest::run_join(rest),
+        Some("@enter") => guest::run_enter(rest),
+        _ => client::run(&words),
+    }
+}

@@ -1,0 +1,143 @@
+//! What stays beside a command of `podman exec`, as conmon does: it starts the command, moves its output, and notes its
+//! end. It does not depend on the client, which may be killed.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::process::{ChildStderr, ChildStdout, ExitCode, Stdio};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, setsid, waitpid};
+
+use crate::answer::Answer;
+use crate::container::Container;
+use crate::event;
+use crate::guest::complaint_file;
+use crate::spawn::{self, Became};
+use crate::store::Store;
+use crate::supervisor::end_of;
+
+/// `@session ID SESSION`: its exit code is that of the command.
+pub(crate) fn run(words: &[String]) -> ExitCode {
+    let [id, session] = words else { return ExitCode::FAILURE };
+    match Session::begin(id, session).and_then(Session::watch) {
+        Ok(code) => ExitCode::from(code),
+        Err(refusal) => {
+            eprint!("{}", refusal.stderr);
+            ExitCode::from(refusal.code)
+        }
+    }
+}
+
+struct Session {
+    store: Store,
+    container: Container,
+    pid: Pid,
+    /// Set when the command has ended while its start was watched.
+    ended: Option<i32>,
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+}
+
+impl Session {
+    fn begin(id: &str, session: &str) -> Result<Self, Answer> {
+        let store = Store::from_environment()?;
+        let container = store
+            .container(&store.lock()?, id)?
+            .ok_or_else(|| Answer::own("the container has gone before its command"))?;
+        setsid()?;
+        // The command's parent goes at once, so that nobody takes this process for one of the command's.
+        set_child_subreaper(Some(getpid()))?;
+        let directory = store.static_dir(id).join(session);
+        let (process, pid_file) = (directory.join("exec-process-1"), directory.join("exec_pid"));
+        let words = [
+            process.to_string_lossy().into_owned(),
+            container.state.pid.to_string(),
+            pid_file.to_string_lossy().into_owned(),
+        ];
+        let mut join = spawn::own("@join", [words[0].as_str(), &words[1], &words[2]])?
+            .stdin(Stdio::inherit())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        if !join.wait()?.success() {
+            let why = fs::read_to_string(complaint_file(&process)).unwrap_or_default();
+            return Err(Answer::own(format!("the command did not begin: {why}")));
+        }
+        let pid = read_pid(&pid_file)?;
+        let ended = match spawn::wait_for_command(pid, &process)? {
+            Became::Command => None,
+            Became::Ended(status) => Some(spawn::exit_code(status)),
+            Became::Failed(why) => return Err(Answer::own(format!("the command did not begin: {why}"))),
+        };
+        event::note(&store, &store.lock()?, &container, "exec", None)?;
+        Ok(Self { store, container, pid, ended, stdout: join.stdout.take(), stderr: join.stderr.take() })
+    }
+
+    /// Moves output until the command has ended. A child of it that holds the streams holds nobody: its later output is
+    /// lost.
+    fn watch(mut self) -> Result<u8, Answer> {
+        let code = match self.ended {
+            Some(code) => code,
+            None => self.wait()?,
+        };
+        while self.pass_on(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }), None)? {}
+        event::note(&self.store, &self.store.lock()?, &self.container, "exec_died", Some(code))?;
+        Ok(u8::try_from(code).unwrap_or(u8::MAX))
+    }
+
+    fn wait(&mut self) -> Result<i32, Answer> {
+        let end = end_of(self.pid)?;
+        loop {
+            if let Some((_, status)) = waitpid(Some(self.pid), WaitOptions::NOHANG)? {
+                return Ok(spawn::exit_code(status));
+            }
+            self.pass_on(None, Some(&end))?;
+        }
+    }
+
+    /// Waits for output or for the end, and passes on what came; whether anything came.
+    fn pass_on(
+        &mut self,
+        limit: Option<&Timespec>,
+        end: Option<&rustix::fd::OwnedFd>,
+    ) -> Result<bool, Answer> {
+        let mut waits: Vec<_> = Vec::new();
+        waits.extend(self.stdout.as_ref().map(|stream| PollFd::new(stream, PollFlags::IN)));
+        waits.extend(self.stderr.as_ref().map(|stream| PollFd::new(stream, PollFlags::IN)));
+        waits.extend(end.map(|end| PollFd::new(end, PollFlags::IN)));
+        if waits.is_empty() {
+            return Ok(false);
+        }
+        poll(&mut waits, limit)?;
+        let ready: Vec<bool> = waits.iter().map(|wait| !wait.revents().is_empty()).collect();
+        drop(waits);
+        let mut ready = ready.into_iter();
+        let mut came = false;
+        if self.stdout.is_some() && ready.next() == Some(true) {
+            step(&mut self.stdout, &mut io::stdout());
+            came = true;
+        }
+        if self.stderr.is_some() && ready.next() == Some(true) {
+            step(&mut self.stderr, &mut io::stderr());
+            came = true;
+        }
+        Ok(came)
+    }
+}
+
+fn read_pid(file: &Path) -> Result<Pid, Answer> {
+    let text = fs::read_to_string(file)?;
+    text.trim().parse().ok().and_then(Pid::from_raw).ok_or_else(|| Answer::own("the command has no pid"))
+}
+
+/// One piece; a client that has gone swallows it.
+fn step<R: Read>(stream: &mut Option<R>, to: &mut impl Write) {
+    let mut buffer = [0; 8192];
+    match stream.as_mut().map(|stream| stream.read(&mut buffer)) {
+        Some(Ok(count)) if count > 0 => {
+            let _ = to.write_all(&buffer[..count]).and_then(|()| to.flush());
+        }
+        _ => *stream = None,
+    }
+}

@@ -1,0 +1,76 @@
+//! The conformance suite on the fake podman, as each of the recorded versions; one case at a time, because the suite
+//! counts what a case leaves behind in this process.
+
+#[path = "stage/engine.rs"]
+mod engine;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use rt_conformance::{Case, Outcome, Suite, cases};
+use rt_podman::PodmanRuntime;
+use rt_tests::conformance::PodmanFixture;
+use rt_tests::live::Live;
+
+use engine::Engine;
+
+/// The versions whose answers were recorded.
+const RECORDED: [&str; 2] = ["4.3.1", "5.4.2"];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    if arguments.list {
+        let trials = RECORDED.iter().flat_map(|profile| trials(profile, &Err(String::new()))).collect();
+        return libtest_mimic::run(&arguments, trials).exit_code();
+    }
+    let reason = engine::cannot_run();
+    let mut code = ExitCode::SUCCESS;
+    for profile in RECORDED {
+        let engine = Engine::new(profile);
+        let stage = match &reason {
+            Some(reason) => Err(reason.clone()),
+            None => Ok(stage(&engine)),
+        };
+        let conclusion = libtest_mimic::run(&arguments, trials(profile, &stage));
+        if conclusion.has_failed() {
+            code = conclusion.exit_code();
+        }
+        // The containers that the suite keeps are removed before the engine is.
+        drop(stage);
+    }
+    code
+}
+
+fn stage(engine: &Engine) -> Arc<Suite<'static>> {
+    let image = engine.import();
+    let podman = engine.wrapper();
+    let live = Live {
+        runtime: PodmanRuntime::builder().binary(&podman).build().unwrap(),
+        podman,
+        busybox: engine::busybox().unwrap_or_default(),
+        bare_image: image.clone(),
+        image,
+    };
+    // A trial lives as long as the process, and so does what it runs on.
+    let fixture: &'static PodmanFixture = Box::leak(Box::new(PodmanFixture::new(&live).unwrap()));
+    let live: &'static Live = Box::leak(Box::new(live));
+    Arc::new(Suite::new(&live.runtime, fixture))
+}
+
+fn trials(profile: &str, stage: &Result<Arc<Suite<'static>>, String>) -> Vec<Trial> {
+    cases().iter().map(|case| trial(profile, case, stage.clone())).collect()
+}
+
+fn trial(profile: &str, case: &'static Case, stage: Result<Arc<Suite<'static>>, String>) -> Trial {
+    let run = move || match stage {
+        Err(reason) => Ok(Completion::ignored_with(reason)),
+        Ok(suite) => match suite.run_case(case) {
+            Outcome::Passed => Ok(Completion::Completed),
+            Outcome::Skipped(reason) => Ok(Completion::ignored_with(reason)),
+            failed => Err(Failed::from(failed.to_string())),
+        },
+    };
+    Trial::ignorable_test(case.name(), run).with_kind(format!("fake {profile}"))
+}

@@ -1,0 +1,156 @@
+//! Events of containers as podman tells them.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use rt_protocol::{
+    CancelToken, ContainerName, ContainerRuntime, ErrorKind, Event, EventAction, EventOptions, EventStream,
+    NamePrefix, Pull, Until,
+};
+use rt_tests::live::Live;
+use rt_tests::sandbox::Sandbox;
+
+use crate::{Case, Outcome};
+
+pub(crate) const CASES: &[Case] = &[
+    ("events: nothing is missed between the subscription and the first pull", from_construction),
+    ("events: exit codes, zero included", exit_codes),
+    ("events: resuming at the last event's time tells the rest", resume),
+    ("events: execs and other families are not told", dropped),
+    ("events: a podman that keeps no log of events is an error", no_log),
+    ("events: a killed podman is an error and not a quiet stream", killed),
+    ("events: another thread ends a pull, and dropping leaves nothing", ended),
+];
+
+fn until() -> Until {
+    Until::after(Duration::from_secs(30))
+}
+
+fn of(sandbox: &Sandbox<'_>) -> EventOptions {
+    EventOptions::new().prefix(NamePrefix::new(family(&sandbox.name)).expect("a part of a name"))
+}
+
+fn family(name: &ContainerName) -> String {
+    name.as_str().rsplit_once('-').map_or_else(String::new, |(family, _)| family.to_owned())
+}
+
+/// The events of this container up to `last`.
+fn told(stream: &mut dyn EventStream, name: &ContainerName, last: EventAction) -> Vec<Event> {
+    let mut events = Vec::new();
+    loop {
+        match stream.pull(&until()) {
+            Ok(Pull::Item(event)) if event.name == *name => {
+                let done = event.action == last;
+                events.push(event);
+                if done {
+                    return events;
+                }
+            }
+            Ok(Pull::Item(_)) => {}
+            other => panic!("{other:?} after {events:?}"),
+        }
+    }
+}
+
+fn from_construction(live: &Live) -> Outcome {
+    for _ in 0..5 {
+        let mut stream = live.runtime.events(&EventOptions::new())?;
+        // At once, while podman is still starting; and its end is seen although it is pulled only afterwards.
+        let sandbox = Sandbox::create(&live.runtime, Sandbox::spec(live).command(["true"]))?;
+        let name = sandbox.name.clone();
+        drop(sandbox);
+        let events = told(stream.as_mut(), &name, EventAction::Removed);
+        assert_eq!(events.first().map(|event| event.action), Some(EventAction::Created), "{events:?}");
+    }
+    Ok(())
+}
+
+fn exit_codes(live: &Live) -> Outcome {
+    for code in [0, 7] {
+        let mut stream = live.runtime.events(&EventOptions::new())?;
+        let spec = Sandbox::spec(live).command(["sh".to_owned(), "-c".to_owned(), format!("exit {code}")]);
+        let sandbox = Sandbox::launch(&live.runtime, spec)?;
+        sandbox.container.wait(&until())?;
+        let events = told(stream.as_mut(), &sandbox.name, EventAction::Died);
+        let died = events.last().expect("the death");
+        assert_eq!(died.exit_code, Some(code), "{events:?}");
+        assert_eq!(died.id, sandbox.container.id()?);
+        assert!(events.iter().rev().skip(1).all(|event| event.exit_code.is_none()), "{events:?}");
+    }
+    Ok(())
+}
+
+fn resume(live: &Live) -> Outcome {
+    let begun = SystemTime::now();
+    let sandbox = Sandbox::idle(live)?;
+    let name = sandbox.name.clone();
+    let mut stream = live.runtime.events(&of(&sandbox).since(begun))?;
+    let first = told(stream.as_mut(), &name, EventAction::Created).pop().expect("the making");
+    stream.close()?;
+    let options = of(&sandbox).since(first.time);
+    drop(sandbox);
+    let mut stream = live.runtime.events(&options)?;
+    let rest = told(stream.as_mut(), &name, EventAction::Removed);
+    assert_eq!(rest.first(), Some(&first), "the event of that very time is told again");
+    assert!(rest.iter().any(|event| event.action == EventAction::Started), "{rest:?}");
+    assert!(rest.iter().all(|event| event.time >= first.time), "{rest:?}");
+    Ok(())
+}
+
+fn dropped(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let mut all = live.runtime.events(&EventOptions::new())?;
+    let mut other = live.runtime.events(&EventOptions::new().prefix(NamePrefix::new("another")?))?;
+    sandbox.sh("true")?;
+    let name = sandbox.name.clone();
+    drop(sandbox);
+    let events = told(all.as_mut(), &name, EventAction::Removed);
+    let actions: Vec<_> = events.iter().map(|event| event.action).collect();
+    assert_eq!(actions.first(), Some(&EventAction::Died), "{actions:?}");
+    assert_eq!(other.pull(&Until::after(Duration::from_millis(300)))?, Pull::Idle);
+    Ok(())
+}
+
+fn no_log(live: &Live) -> Outcome {
+    let runtime = live.builder().global_arg("--events-backend=none").build()?;
+    let error = runtime.events(&EventOptions::new())?.pull(&until()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BackendFailed, "{error}");
+    assert!(error.to_string().contains("none"), "{error}");
+    Ok(())
+}
+
+fn killed(live: &Live) -> Outcome {
+    // TERM: 4.3 exits with 0 on it, which must not look like a quiet end.
+    for signal in ["-TERM", "-KILL"] {
+        let mut stream = live.runtime.events(&EventOptions::new())?;
+        assert_eq!(stream.pull(&Until::after(Duration::from_millis(300)))?, Pull::Idle);
+        let own = std::process::id();
+        let client = rt_process::census::snapshot()?
+            .into_iter()
+            .find(|entry| entry.parent == own && entry.name.starts_with("podman"))
+            .expect("the podman that tells");
+        let kill = rt_process::ProcessSpec::new(&rt_process::Program::find("sh")?)
+            .args(["-c".to_owned(), format!("kill {signal} {}", client.pid)]);
+        let limit = rt_protocol::OutputLimit::UNLIMITED;
+        rt_process::capture(&kill, rt_protocol::Source::empty(), limit, limit, &until())?;
+        let error = stream.pull(&until()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BackendFailed, "{error}");
+        assert_eq!(stream.pull(&until())?, Pull::End);
+    }
+    Ok(())
+}
+
+fn ended(live: &Live) -> Outcome {
+    let mut stream = live.runtime.events(&EventOptions::new().prefix(NamePrefix::new("nobody")?))?;
+    let token = CancelToken::new();
+    let waiting = Until::cancelled(&token);
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        let puller = scope.spawn(|| stream.pull(&waiting));
+        std::thread::sleep(Duration::from_millis(200));
+        token.cancel();
+        assert!(matches!(puller.join().expect("no panic"), Ok(Pull::Idle)));
+    });
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    drop(stream);
+    Ok(())
+}
