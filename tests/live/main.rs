@@ -11,6 +11,7 @@ mod execs;
 mod lifecycle;
 mod logs;
 mod misuse;
+mod profile;
 mod quickstart;
 mod ready;
 mod secrets;
@@ -61,6 +62,7 @@ fn cases() -> impl Iterator<Item = Case> {
         copying::CASES,
         tar_streams::CASES,
         ready::CASES,
+        profile::CASES,
         events::CASES,
         quickstart::CASES,
         agreement::CASES,

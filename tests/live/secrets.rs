@@ -12,7 +12,8 @@ pub(crate) const CASES: &[Case] = &[
     ("secrets: a value reaches the command, newlines included", value),
     ("secrets: no command line of this machine shows the value", command_lines),
     ("secrets: a launch passes them alike", launch),
-    ("secrets: a name that steers podman is refused", steering),
+    ("secrets: names that steer podman travel all the same, and steer nothing", steering),
+    ("secrets: a name that steers podman is refused where there is no private way", no_way),
 ];
 
 const SECRET: &str = "hunter2-6f1c";
@@ -62,11 +63,75 @@ fn launch(live: &Live) -> Outcome {
     Ok(())
 }
 
+/// Each of them would break podman, or be taken by it, in its own environment.
+const STEERING: [&str; 20] = [
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LD_PRELOAD",
+    "LD_LIBRARY_PATH",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "CONTAINER_HOST",
+    "CONTAINERS_CONF",
+    "CONTAINERS_STORAGE_CONF",
+    "PODMAN_USERNS",
+    "STORAGE_DRIVER",
+    "REGISTRY_AUTH_FILE",
+    "HTTP_PROXY",
+    "https_proxy",
+    "NO_PROXY",
+    "GODEBUG",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "NOTIFY_SOCKET",
+    "LISTEN_FDS",
+];
+
 fn steering(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
+    let until = Until::after(Duration::from_secs(30));
+    for name in STEERING {
+        let value = format!("tcp://{SECRET} of:{name}=x");
+        // The loader and the shell of the container read some of them, so nothing but the list is asked for.
+        let request = ExecRequest::builder(["/bin/busybox", "env"]).secret_env(name, &*value).build()?;
+        let result = sandbox.container.exec(&request, &until)?;
+        let expected = format!("{name}={value}");
+        assert!(result.stdout.text().lines().any(|found| found == expected), "{name}: {:?}", result.stdout);
+        let stdio = rt_protocol::ExecStdio::new(rt_protocol::Source::empty(), rt_protocol::Sink::discard());
+        let bridged = sandbox.container.exec_stdio(&request, stdio, &until)?;
+        assert!(bridged.ok() && bridged.stdout.bytes > expected.len() as u64, "{bridged:?}");
+        assert_eq!(bridged.stdin, rt_protocol::StreamReport::default());
+    }
+    let mut spec = Sandbox::spec(live).command(["/bin/busybox", "env"]);
+    for name in STEERING {
+        spec = spec.secret_env(name, format!("v-{name}").as_str());
+    }
+    let sandbox = Sandbox::launch(&live.runtime, spec)?;
+    sandbox.container.wait(&until)?;
+    let mut log = sandbox.container.logs(&rt_protocol::LogOptions::new())?;
+    let mut lines = Vec::new();
+    while let rt_protocol::Pull::Item(line) = log.pull(&until)? {
+        lines.push(line.text().into_owned());
+    }
+    for name in STEERING {
+        assert!(lines.contains(&format!("{name}=v-{name}")), "{name} in {lines:?}");
+    }
+    Ok(())
+}
+
+fn no_way(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let until = Until::after(Duration::from_secs(30));
     for name in ["PATH", "LD_PRELOAD", "CONTAINER_HOST", "HTTPS_PROXY", "XDG_RUNTIME_DIR"] {
+        let two_lines = format!("{SECRET}\nPATH=/evil");
+        let request = ExecRequest::builder(["true"]).secret_env(name, two_lines.as_str()).build()?;
+        let error = sandbox.container.exec(&request, &until).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
+        assert!(error.to_string().contains(name) && !error.to_string().contains(SECRET), "{error}");
         let request = ExecRequest::builder(["true"]).secret_env(name, SECRET).build()?;
-        let error = sandbox.container.exec(&request, &Until::after(Duration::from_secs(30))).unwrap_err();
+        let stdio =
+            rt_protocol::ExecStdio::new(rt_protocol::Source::bytes("x"), rt_protocol::Sink::discard());
+        let error = sandbox.container.exec_stdio(&request, stdio, &until).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
         assert!(error.to_string().contains(name) && !error.to_string().contains(SECRET), "{error}");
     }

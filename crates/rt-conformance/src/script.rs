@@ -57,7 +57,7 @@ pub enum Script {
     Cat,
     /// Reads stdin to its end and writes its length in bytes, as digits.
     CountStdin,
-    /// Writes the first bytes of [`pattern`] to stdout and to stderr, both at once, and ends with this code.
+    /// Writes the first bytes of [`pattern()`] to stdout and to stderr, both at once, and ends with this code.
     Flood {
         /// How many bytes go to stdout.
         stdout: u64,

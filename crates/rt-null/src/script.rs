@@ -167,9 +167,10 @@ pub(crate) fn read_like(peer: &mut StdioPeer<'_>, expected: &[u8]) -> io::Result
         }
         let mut chunk = vec![0; wanted.clamp(1, 64 * 1024)];
         let count = peer.read(&mut chunk)?;
+        let follows = expected[got.bytes.len()..].starts_with(&chunk[..count]);
         got.ended = count == 0;
         got.bytes.extend_from_slice(&chunk[..count]);
-        if got.ended || !expected.starts_with(&got.bytes) || expected.is_empty() {
+        if got.ended || !follows || expected.is_empty() {
             return Ok(got);
         }
     }

@@ -25,7 +25,7 @@ use crate::{copy, exec, stop, tar_copy, wait};
 /// A container of podman's.
 ///
 /// Made by [`PodmanRuntime::container`](rt_protocol::ContainerRuntime::container). What podman itself cannot do, and
-/// what is therefore reported, stands in the documentation of the [crate](crate).
+/// what is therefore reported, stands in the documentation of the [`crate`].
 #[derive(Clone, Debug)]
 pub struct PodmanContainer {
     key: ContainerKey,

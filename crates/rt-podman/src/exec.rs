@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use rt_process::{Drive, ExitStatus, Finished, Output, Process, Streams, with_process};
 use rt_protocol::{
     Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Fate, KillReport, OutputLimit,
-    OutputStream, Partial, Result, StdioResult, Stop, Until,
+    OutputStream, Partial, Result, StdioResult, Stop, StreamReport, Until,
 };
 
 use crate::container::PodmanContainer;
@@ -65,7 +65,7 @@ enum Why {
 }
 
 impl Call<'_> {
-    fn run(&self, streams: Streams<'_>, until: &Until) -> Result<(ExitOutcome, Finished)> {
+    fn run(&self, mut streams: Streams<'_>, until: &Until) -> Result<(ExitOutcome, Finished)> {
         if let Err(stop) = until.check() {
             let report = KillReport::new(Fate::NeverStarted, 0, Vec::new(), std::time::Duration::ZERO);
             return Err(self.about(Error::stopped(stop, OPERATION)).with_kill_report(report));
@@ -76,8 +76,12 @@ impl Call<'_> {
         let marker = Marker::fresh();
         let interactive = !streams.stdin.is_empty();
         let call = self.container.engine().spec::<_, &str>([]);
-        let call = exec_argv::exec(call, self.request, interactive, &marker, &target)
+        let passed = exec_argv::exec(call, self.request, interactive, &marker, &target)
             .map_err(|error| self.about(error))?;
+        let call = passed.call;
+        if let Some(env_file) = passed.stdin {
+            streams.stdin = env_file;
+        }
         tracing::debug!(
             operation = OPERATION,
             container = %self.container.name(),
@@ -102,10 +106,11 @@ impl Call<'_> {
                 Drive::SourceFailed(error) => Why::Source(error),
                 Drive::SinkFailed(stream, error) => Why::Sink(stream, error),
             };
-            Err(self.end(process, why, &marker, started))
+            Err(self.end(process, why, &marker, started, interactive))
         })
         .map_err(|error| self.about(process_error(OPERATION, error)))?;
-        let finished = ended?;
+        let mut finished = ended?;
+        hide_env_file(&mut finished, interactive);
         let outcome = self.judge(&finished, started, overlap.alone())?;
         Ok((outcome, finished))
     }
@@ -120,9 +125,17 @@ impl Call<'_> {
     }
 
     /// Ends the command where it runs, and makes the error of it.
-    fn end(&self, process: &mut Process<'_>, why: Why, marker: &Marker, started: SystemTime) -> Error {
+    fn end(
+        &self,
+        process: &mut Process<'_>,
+        why: Why,
+        marker: &Marker,
+        started: SystemTime,
+        interactive: bool,
+    ) -> Error {
         let report = kill::end_exec(self.container, process, marker, started);
-        let finished = process.finish();
+        let mut finished = process.finish();
+        hide_env_file(&mut finished, interactive);
         tracing::debug!(container = %self.container.name(), %report, "a command was ended");
         let error = match why {
             Why::Stop(stop) => Error::stopped(stop, OPERATION),
@@ -190,5 +203,12 @@ impl Call<'_> {
 
     fn about(&self, error: Error) -> Error {
         error.in_container(self.container.name())
+    }
+}
+
+/// A command without a stdin has none in its report either: what went into podman's was the env file of its secrets.
+fn hide_env_file(finished: &mut Finished, interactive: bool) {
+    if !interactive {
+        finished.stdin = StreamReport::default();
     }
 }

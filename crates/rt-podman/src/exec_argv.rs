@@ -6,7 +6,7 @@ use rt_process::ProcessSpec;
 use rt_protocol::{EnvValue, ExecRequest, Result};
 
 use crate::marker::Marker;
-use crate::secret_env;
+use crate::secret_env::{Passed, SecretEnv};
 
 /// Adds `exec …` for `request` to a call of podman. `target` is a checked name or a full id.
 ///
@@ -19,7 +19,8 @@ pub(crate) fn exec(
     interactive: bool,
     marker: &Marker,
     target: &str,
-) -> Result<ProcessSpec> {
+) -> Result<Passed> {
+    let mut secrets = SecretEnv::new(!interactive);
     let mut call = call.arg("exec");
     if interactive {
         call = call.arg("--interactive");
@@ -33,12 +34,14 @@ pub(crate) fn exec(
     for (name, value) in request.env().iter() {
         call = match value {
             EnvValue::Plain(value) => call.arg("--env").arg(assignment(name.as_str(), value)),
-            EnvValue::Secret(secret) => secret_env::pass(call, name, secret)?,
+            EnvValue::Secret(secret) => secrets.pass(call, name, secret)?,
         };
     }
     // Last, so that no variable of the caller takes its place.
     call = call.arg("--env").arg(assignment(Marker::NAME, OsStr::new(marker.value())));
-    Ok(call.args(["--", target]).args(request.argv().words().iter().cloned()))
+    let mut passed = secrets.finish(call);
+    passed.call = passed.call.args(["--", target]).args(request.argv().words().iter().cloned());
+    Ok(passed)
 }
 
 /// `NAME=VALUE`
@@ -60,7 +63,7 @@ mod tests {
     /// The words of the call, without podman itself.
     fn words(request: &ExecRequest, interactive: bool, marker: &Marker, target: &str) -> Vec<String> {
         let shell = Program::find("/bin/sh").unwrap();
-        let call = exec(ProcessSpec::new(&shell), request, interactive, marker, target).unwrap();
+        let call = exec(ProcessSpec::new(&shell), request, interactive, marker, target).unwrap().call;
         let mut words = shlex::split(&call.to_string()).unwrap();
         let program = words.iter().position(|word| word == "/bin/sh").unwrap();
         words.split_off(program + 1)
@@ -103,7 +106,7 @@ mod tests {
     fn a_secret_stands_neither_in_the_words_nor_in_a_text() {
         let request = ExecRequest::builder(["true"]).secret_env("TOKEN", "hunter2").build().unwrap();
         let shell = Program::find("/bin/sh").unwrap();
-        let call = exec(ProcessSpec::new(&shell), &request, false, &Marker::fresh(), "c").unwrap();
+        let call = exec(ProcessSpec::new(&shell), &request, false, &Marker::fresh(), "c").unwrap().call;
         for text in [call.to_string(), format!("{call:?}"), format!("{call:#?}")] {
             assert!(!text.contains("hunter2"), "{text}");
         }

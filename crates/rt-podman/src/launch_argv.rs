@@ -6,13 +6,14 @@ use rt_process::ProcessSpec;
 use rt_protocol::{EnvValue, LaunchSpec, Mount, Network, PortPublish, Result};
 
 use crate::exec_argv::assignment;
-use crate::secret_env;
+use crate::secret_env::{Passed, SecretEnv};
 
 /// Adds `create …` for `spec` to a call of podman.
 ///
 /// Everything of the caller's stands behind an option that takes exactly one value, or behind `--`; secret values stand
 /// in podman's own environment, and only their names in the argv.
-pub(crate) fn create(call: ProcessSpec, spec: &LaunchSpec) -> Result<ProcessSpec> {
+pub(crate) fn create(call: ProcessSpec, spec: &LaunchSpec) -> Result<Passed> {
+    let mut secrets = SecretEnv::new(true);
     let call = match spec.oci_runtime() {
         // A flag of podman itself, not of its verb.
         Some(runtime) => call.args(["--runtime", runtime.as_str()]),
@@ -29,7 +30,7 @@ pub(crate) fn create(call: ProcessSpec, spec: &LaunchSpec) -> Result<ProcessSpec
     for (name, value) in spec.env().iter() {
         call = match value {
             EnvValue::Plain(value) => call.arg("--env").arg(assignment(name.as_str(), value)),
-            EnvValue::Secret(secret) => secret_env::pass(call, name, secret)?,
+            EnvValue::Secret(secret) => secrets.pass(call, name, secret)?,
         };
     }
     for (key, value) in spec.labels() {
@@ -60,11 +61,12 @@ pub(crate) fn create(call: ProcessSpec, spec: &LaunchSpec) -> Result<ProcessSpec
         call = call.arg("--init");
     }
     call = call.args(spec.gpu_args().iter().cloned()).args(spec.extra_args().iter().cloned());
-    call = call.arg("--").arg(spec.image().as_str());
-    Ok(match spec.command() {
-        Some(argv) => call.args(argv.words().iter().cloned()),
-        None => call,
-    })
+    let mut passed = secrets.finish(call);
+    passed.call = passed.call.arg("--").arg(spec.image().as_str());
+    if let Some(argv) = spec.command() {
+        passed.call = passed.call.args(argv.words().iter().cloned());
+    }
+    Ok(passed)
 }
 
 /// `IP:HOST:CONTAINER/PROTOCOL`; an empty host port lets podman pick.
@@ -108,7 +110,7 @@ mod tests {
 
     fn words(spec: &LaunchSpec) -> Vec<String> {
         let shell = Program::find("/bin/sh").unwrap();
-        let call = create(ProcessSpec::new(&shell), spec).unwrap();
+        let call = create(ProcessSpec::new(&shell), spec).unwrap().call;
         let mut words = shlex::split(&call.to_string()).unwrap();
         let program = words.iter().position(|word| word == "/bin/sh").unwrap();
         words.split_off(program + 1)

@@ -50,7 +50,10 @@
 //! - **Bytes.** podman replaces bytes that are not UTF-8 in words and variables; such requests are refused as
 //!   [`Unsupported`](rt_protocol::ErrorKind::Unsupported).
 //! - **Secrets of certain names.** A secret variable travels in podman's own environment. Names that would steer podman,
-//!   its helpers or the loader (`PATH`, `LD_*`, `*_PROXY`, `CONTAINER*` and others) are refused.
+//!   its helpers or the loader (`PATH`, `LD_*`, `*_PROXY`, `CONTAINER*` and others) go as an env file through podman's
+//!   stdin instead. They are refused for a command that needs the stdin itself, and with values that not every reader of
+//!   env files takes as they stand: control characters, line ends included, quotation marks, `\\`, `#`, `$`, a blank at
+//!   either end, or more than 60,000 bytes.
 //! - **Copies out of a container that is not trusted.** podman unpacks confined to the destination directory (to its
 //!   parent where the destination is not there yet): no name, link or `..` in the container makes it write elsewhere,
 //!   nor does a symbolic link that an earlier copy has left there (measured on 4.3.1 and 5.4.2, as root; podman changes
@@ -64,6 +67,8 @@
 //!   caller's reader or writer that blocks delays the return, never the end of podman.
 //! - **Long lines and `tail`.** podman logs a line of more than some 8 KiB in pieces; with
 //!   [`tail`](rt_protocol::LogOptions::tail), podman 4.3 joins such a line to the one before it. Without, lines are whole.
+//! - **Health checks.** podman has them run by timers of systemd; where there is none, a container's health stays
+//!   "starting" until somebody runs `podman healthcheck run`.
 //! - **microVMs.** exec in a container whose OCI runtime is krun is refused: it would land beside the guest.
 //!
 //! # Names
@@ -76,6 +81,7 @@
 //! `tracing` events carry the operation, the container, the program, the number of arguments and the time limit; never
 //! arguments or variables.
 
+mod bypass_network;
 mod container;
 mod copy;
 mod engine;
@@ -95,6 +101,7 @@ mod listing;
 mod logs;
 mod marker;
 mod probe;
+mod profile;
 mod removal;
 mod runtime;
 mod runtime_state;
@@ -108,6 +115,7 @@ pub use events::PodmanEventStream;
 pub use image::PodmanImage;
 pub use kill::KillSide;
 pub use logs::PodmanLogStream;
+pub use profile::{PodmanProfile, PodmanVersion, RootlessNetwork};
 pub use runtime::{PodmanRuntime, PodmanRuntimeBuilder};
 
 use rt_protocol::{Capabilities, Capability};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rt_protocol::{ContainerName, ContainerRemoveResult, Error, Until};
+use rt_protocol::{ContainerName, ContainerRemoveResult, Error, ErrorKind, Until};
 
 use crate::engine::Answer;
 use crate::failure::Failure;
@@ -77,28 +77,58 @@ fn remove_all(
     };
     targets.retain(|name, _| there.contains(name));
     let alone = targets.len() == 1;
-    Ok(targets
+    let mut errors = BTreeMap::new();
+    let mut said_gone = Vec::new();
+    for (name, target) in targets {
+        let answer = match &together {
+            // Whom podman has refused in company it may have refused for another's sake.
+            Ok(_) if !alone || names.len() > 1 => remove(shared, [&target].into_iter(), until),
+            Ok(answer) => {
+                Ok(Answer { code: answer.code, stdout: String::new(), stderr: answer.stderr.clone() })
+            }
+            Err(error) => Err(error.clone()),
+        };
+        let error = match answer {
+            Ok(answer) if answer.ok() => None,
+            Ok(answer) => match answer.failure() {
+                Failure::NoSuchContainer | Failure::Removed => None,
+                failure => Some(failure.into_error(OPERATION, &name, &answer.stderr)),
+            },
+            Err(error) => Some(error.in_container(&name)),
+        };
+        match error {
+            Some(error) => drop(errors.insert(name, error)),
+            None => said_gone.push(name),
+        }
+    }
+    if !said_gone.is_empty() {
+        errors.extend(still_there(shared, said_gone, until));
+    }
+    Ok(errors)
+}
+
+/// An error for each of those that podman says to have removed and lists all the same.
+fn still_there(
+    shared: &Arc<Shared>,
+    said_gone: Vec<ContainerName>,
+    until: &Until,
+) -> Vec<(ContainerName, Error)> {
+    let listed = shared.list(OPERATION, until);
+    let error_of = |name: &ContainerName| match &listed {
+        Ok(found) => found.iter().any(|info| info.name == *name).then(|| {
+            Error::new(
+                ErrorKind::BackendFailed,
+                OPERATION,
+                "podman answered with success, and it is still there",
+            )
+            .with_hint("remove it by hand, and see what podman says")
+        }),
+        Err(error) => Some(error.clone()),
+    };
+    said_gone
         .into_iter()
-        .filter_map(|(name, target)| {
-            let answer = match &together {
-                // Whom podman has refused in company it may have refused for another's sake.
-                Ok(_) if !alone || names.len() > 1 => remove(shared, [&target].into_iter(), until),
-                Ok(answer) => {
-                    Ok(Answer { code: answer.code, stdout: String::new(), stderr: answer.stderr.clone() })
-                }
-                Err(error) => Err(error.clone()),
-            };
-            let error = match answer {
-                Ok(answer) if answer.ok() => return None,
-                Ok(answer) => match answer.failure() {
-                    Failure::NoSuchContainer | Failure::Removed => return None,
-                    failure => failure.into_error(OPERATION, &name, &answer.stderr),
-                },
-                Err(error) => error.in_container(&name),
-            };
-            Some((name, error))
-        })
-        .collect())
+        .filter_map(|name| error_of(&name).map(|error| error.in_container(&name)).map(|error| (name, error)))
+        .collect()
 }
 
 fn remove<'a>(

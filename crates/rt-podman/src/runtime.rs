@@ -19,6 +19,7 @@ use crate::engine::Engine;
 use crate::events::PodmanEventStream;
 use crate::image::PodmanImage;
 use crate::kill::KillSide;
+use crate::profile::PodmanProfile;
 use crate::runtime_state::Shared;
 use crate::{launch_argv, listing, removal};
 
@@ -80,6 +81,15 @@ impl PodmanRuntime {
         } else {
             Err(answer.failure().into_image_error(OPERATION, reference, &answer.stderr))
         }
+    }
+
+    /// What this podman is: its version, and what it says of itself and of its host. Asked at the first call and
+    /// remembered, by all clones together; takes a quarter of a second.
+    ///
+    /// # Errors
+    /// When podman could not be asked, or named no version. The next call asks again.
+    pub fn profile(&self) -> Result<&PodmanProfile> {
+        self.shared.profile()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -199,10 +209,11 @@ impl ContainerRuntime for PodmanRuntime {
         }
         until.check().map_err(|stop| about(Error::stopped(stop, OPERATION)))?;
         let engine = &self.shared.engine;
-        let call = launch_argv::create(engine.spec::<_, &str>([]), spec).map_err(about)?;
+        let passed = launch_argv::create(engine.spec::<_, &str>([]), spec).map_err(about)?;
+        let stdin = passed.stdin.unwrap_or_default();
         self.shared.forget(spec.name());
         let begun = SystemTime::now();
-        let answer = engine.run(OPERATION, call, Source::empty(), until).map_err(|error| {
+        let answer = engine.run(OPERATION, passed.call, stdin, until).map_err(|error| {
             if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Cancelled) {
                 self.remove_made_since(begun, spec.name());
             }

@@ -2,19 +2,23 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rt_protocol::{ContainerInfo, ContainerName, Result, Until};
 
 use crate::engine::Engine;
 use crate::kill::KillSide;
 use crate::listing;
+use crate::profile::PodmanProfile;
 
 /// The state of one runtime.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) kill_side: KillSide,
+    profile: OnceLock<PodmanProfile>,
+    /// Held while the profile is read, so that it is read once.
+    reading_profile: Mutex<()>,
     /// Names whose containers `podman exec` can enter.
     enterable: Mutex<HashSet<ContainerName>>,
     running_execs: AtomicU64,
@@ -29,9 +33,23 @@ impl Shared {
         Self {
             engine,
             kill_side,
+            profile: OnceLock::new(),
+            reading_profile: Mutex::default(),
             enterable: Mutex::default(),
             running_execs: AtomicU64::new(0),
             started_execs: AtomicU64::new(0),
+        }
+    }
+
+    /// What this podman is; asked once. A failure is not remembered.
+    pub(crate) fn profile(&self) -> Result<&PodmanProfile> {
+        if let Some(profile) = self.profile.get() {
+            return Ok(profile);
+        }
+        let _reading = self.reading_profile.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.profile.get() {
+            Some(profile) => Ok(profile),
+            None => PodmanProfile::read(&self.engine).map(|profile| self.profile.get_or_init(|| profile)),
         }
     }
 

@@ -1,7 +1,12 @@
-//! How a secret variable travels: its name in podman's argv, its value in podman's environment.
+//! How a secret variable travels: its name in podman's argv and its value in podman's environment; or, where the name would
+//! steer podman itself, as a line of an env file that podman reads from its stdin.
+
+use std::ffi::OsStr;
 
 use rt_process::ProcessSpec;
-use rt_protocol::{EnvName, Error, ErrorKind, Result, Secret};
+use rt_protocol::{EnvName, Error, ErrorKind, Result, Secret, Source};
+
+const OPERATION: &str = "pass a secret to";
 
 /// Names that steer podman, its helpers or the loader. In podman's own environment they would do more than travel:
 /// `CONTAINER_HOST` made podman dial a socket, `LD_PRELOAD` was loaded.
@@ -23,14 +28,79 @@ const STEERING_PREFIXES: &[&str] = &[
 ];
 const STEERING_SUFFIXES: &[&str] = &["_PROXY"];
 
-/// Passes `-e NAME`, with the value in the environment of podman itself.
-pub(crate) fn pass(call: ProcessSpec, name: &EnvName, value: &Secret) -> Result<ProcessSpec> {
-    if steers_podman(name.as_str()) {
-        let message = format!("a secret named {name} would steer podman itself");
-        return Err(Error::new(ErrorKind::InvalidRequest, "pass a secret to", message)
-            .with_hint("pass it under another name, or as a plain variable if it is none"));
+/// The most that a line of an env file may have, in bytes: podman reads it with Go's `bufio.Scanner`, which gives up at
+/// 64 KiB.
+const LONGEST_LINE: usize = 60_000;
+
+/// A call of podman whose secrets have their ways.
+pub(crate) struct Passed {
+    /// What to start.
+    pub(crate) call: ProcessSpec,
+    /// The env file, for podman's stdin; `None` where it has none.
+    pub(crate) stdin: Option<Source<'static>>,
+}
+
+/// Collects the secrets of one call.
+pub(crate) struct SecretEnv {
+    lines: Vec<u8>,
+    /// Whether podman's stdin is free for an env file. Without `--interactive` the command never sees it.
+    stdin_is_free: bool,
+}
+
+impl SecretEnv {
+    pub(crate) fn new(stdin_is_free: bool) -> Self {
+        Self { lines: Vec::new(), stdin_is_free }
     }
-    Ok(call.arg("--env").arg(name.as_str()).secret_env(name.as_str(), value.clone()))
+
+    /// Passes `--env NAME`, with the value in the environment of podman itself; a name that steers podman goes into the
+    /// env file.
+    pub(crate) fn pass(&mut self, call: ProcessSpec, name: &EnvName, value: &Secret) -> Result<ProcessSpec> {
+        if steers_podman(name.as_str()) {
+            self.add_line(name, value.expose())?;
+            return Ok(call);
+        }
+        Ok(call.arg("--env").arg(name.as_str()).secret_env(name.as_str(), value.clone()))
+    }
+
+    /// Closes the collection. podman opens `/dev/stdin` like any other file, and a pipe ends for it where it ends here
+    /// (measured on 4.3.1 and 5.4.2 as root, for exec and create).
+    pub(crate) fn finish(self, call: ProcessSpec) -> Passed {
+        if self.lines.is_empty() {
+            return Passed { call, stdin: None };
+        }
+        Passed { call: call.arg("--env-file=/dev/stdin"), stdin: Some(Source::bytes(self.lines)) }
+    }
+
+    fn add_line(&mut self, name: &EnvName, value: &OsStr) -> Result<()> {
+        let refused = |why: &str| {
+            let message = format!("a secret named {name} would steer podman itself, {why}");
+            Error::new(ErrorKind::InvalidRequest, OPERATION, message)
+                .with_hint("pass it under another name, or as a plain variable if it is none")
+        };
+        if !self.stdin_is_free {
+            return Err(refused("and the only private way for it is the stdin that the command needs"));
+        }
+        let bytes = value.as_encoded_bytes();
+        if !bytes.iter().enumerate().all(|(place, byte)| is_plain(*byte, place, bytes.len())) {
+            return Err(refused("and its value has characters that an env file cannot hold"));
+        }
+        if name.as_str().len() + 1 + bytes.len() > LONGEST_LINE {
+            return Err(refused("and its value is too long for an env file"));
+        }
+        self.lines.extend_from_slice(name.as_str().as_bytes());
+        self.lines.push(b'=');
+        self.lines.extend_from_slice(bytes);
+        self.lines.push(b'\n');
+        Ok(())
+    }
+}
+
+/// Whether every reader of env files takes a byte of a value as it stands: no line ends and other control characters, and
+/// none of what the readers of some tools and versions read as quotation, escape, comment or variable, or trim.
+fn is_plain(byte: u8, place: usize, length: usize) -> bool {
+    let is_trimmed = byte == b' ' && (place == 0 || place + 1 == length);
+    let is_special = matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b'#' | b'$');
+    !(byte.is_ascii_control() || is_special || is_trimmed)
 }
 
 /// Whether podman, a helper of it or the loader reads a variable of this name. Case is ignored, as curl and Go ignore
@@ -48,35 +118,86 @@ pub(crate) fn steers_podman(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rt_process::Program;
+    use rt_protocol::SourceKind;
+
     use super::*;
 
+    const STEERING: &[&str] = &[
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "LD_PRELOAD",
+        "LD_LIBRARY_PATH",
+        "XDG_RUNTIME_DIR",
+        "CONTAINER_HOST",
+        "CONTAINERS_CONF",
+        "PODMAN_USERNS",
+        "STORAGE_DRIVER",
+        "REGISTRY_AUTH_FILE",
+        "HTTP_PROXY",
+        "https_proxy",
+        "NO_PROXY",
+        "GODEBUG",
+        "GOMAXPROCS",
+        "DBUS_SESSION_BUS_ADDRESS",
+        "NOTIFY_SOCKET",
+        "LISTEN_FDS",
+    ];
+
+    fn call() -> ProcessSpec {
+        ProcessSpec::new(&Program::find("/bin/sh").unwrap())
+    }
+
+    fn pass(secrets: &mut SecretEnv, name: &str, value: &str) -> Result<ProcessSpec> {
+        secrets.pass(call(), &EnvName::new(name).unwrap(), &Secret::new(value))
+    }
+
     #[test]
-    fn steering_names_are_refused() {
-        for name in [
-            "PATH",
-            "HOME",
-            "TMPDIR",
-            "LD_PRELOAD",
-            "LD_LIBRARY_PATH",
-            "XDG_RUNTIME_DIR",
-            "CONTAINER_HOST",
-            "CONTAINERS_CONF",
-            "PODMAN_USERNS",
-            "STORAGE_DRIVER",
-            "REGISTRY_AUTH_FILE",
-            "HTTP_PROXY",
-            "https_proxy",
-            "NO_PROXY",
-            "GODEBUG",
-            "GOMAXPROCS",
-            "DBUS_SESSION_BUS_ADDRESS",
-            "NOTIFY_SOCKET",
-            "LISTEN_FDS",
-        ] {
+    fn steering_names_are_known() {
+        for name in STEERING {
             assert!(steers_podman(name), "{name}");
         }
         for name in ["TOKEN", "API_KEY", "PGPASSWORD", "MY_PATH", "HOMEPAGE", "GOOGLE_API_KEY"] {
             assert!(!steers_podman(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_steering_name_goes_into_the_env_file_and_nowhere_else() {
+        for name in STEERING {
+            let mut secrets = SecretEnv::new(true);
+            let words = pass(&mut secrets, name, "http://a b:7/?c=d").unwrap();
+            let passed = secrets.finish(words);
+            let text = format!("{} {:?}", passed.call, passed.call);
+            assert!(!text.contains(name) && !text.contains("http"), "{text}");
+            assert!(passed.call.to_string().ends_with(" '--env-file=/dev/stdin'"), "{text}");
+            let Some(SourceKind::Bytes(lines)) = passed.stdin.map(Source::into_kind) else { panic!("lines") };
+            assert_eq!(String::from_utf8(lines).unwrap(), format!("{name}=http://a b:7/?c=d\n"));
+        }
+    }
+
+    #[test]
+    fn other_names_need_no_file() {
+        let mut secrets = SecretEnv::new(true);
+        let words = pass(&mut secrets, "TOKEN", "line\nline").unwrap();
+        let passed = secrets.finish(words);
+        assert!(passed.stdin.is_none());
+        assert!(passed.call.to_string().ends_with(" --env TOKEN"), "{}", passed.call);
+    }
+
+    #[test]
+    fn what_an_env_file_cannot_hold_is_refused_without_the_value() {
+        let long = "x".repeat(LONGEST_LINE);
+        for value in
+            ["hunter2\n", "a\rb", " hunter2", "hunter2 ", "\"hunter2\"", "hunter2#", "$hunter2", "\\", &long]
+        {
+            let error = pass(&mut SecretEnv::new(true), "HTTP_PROXY", value).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+            let text = format!("{error} {error:?}");
+            assert!(text.contains("HTTP_PROXY") && !text.contains("hunter2") && text.len() < 1000, "{text}");
+        }
+        let error = pass(&mut SecretEnv::new(false), "HTTP_PROXY", "hunter2").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     }
 }

@@ -108,11 +108,13 @@ impl Capture {
     /// Ends the capture.
     pub fn finish(self) -> CapturedOutput {
         let mut bytes = self.head;
-        let head = bytes.len();
+        let kept_head = bytes.len();
         let (first, second) = self.tail.as_slices();
         bytes.reserve_exact(first.len() + second.len());
         bytes.extend_from_slice(first);
         bytes.extend_from_slice(second);
+        // Without a gap there is no place where it would be, and whole streams compare by their bytes alone.
+        let head = if bytes.len() as u64 == self.total { bytes.len() } else { kept_head };
         CapturedOutput { bytes, head, total: self.total }
     }
 }
@@ -246,6 +248,13 @@ mod tests {
                 prop_assert_eq!(output.omitted(), (stream.len() - head - tail) as u64);
             }
         }
+    }
+
+    #[test]
+    fn whole_streams_are_equal_whatever_the_limit_was() {
+        let mut capture = Capture::new(OutputLimit::bytes(10));
+        capture.push(b"abcdefgh");
+        assert_eq!(capture.finish(), CapturedOutput::whole("abcdefgh"));
     }
 
     #[test]

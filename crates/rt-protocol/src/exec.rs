@@ -117,7 +117,7 @@ impl ExecRequest {
     /// [`exec_stdio`](crate::Container::exec_stdio).
     ///
     /// # Errors
-    /// An output limit, as [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest).
+    /// An output limit, as [`ErrorKind::InvalidRequest`].
     pub fn check_bridged(&self) -> crate::Result<()> {
         if self.stdout_limit.is_unlimited() && self.stderr_limit.is_unlimited() {
             return Ok(());
@@ -209,7 +209,7 @@ impl ExecRequestBuilder {
     /// The request.
     ///
     /// # Errors
-    /// The first part that was refused, as [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest).
+    /// The first part that was refused, as [`ErrorKind::InvalidRequest`].
     pub fn build(self) -> crate::Result<ExecRequest> {
         Ok(self.request?)
     }

@@ -21,6 +21,9 @@ const LONGEST_LINE: usize = 16 << 10;
 /// How long the log of a container that has ended may take for its last lines, beyond the caller's limit.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// What is said of a condition before anything is known of it.
+const NOT_SEEN: &str = "not seen";
+
 /// One wait.
 pub(crate) struct Watch<'a> {
     container: &'a dyn Container,
@@ -47,7 +50,7 @@ enum Met {
 
 impl<'a> Watch<'a> {
     pub(crate) fn new(when: &'a ReadyWhen, container: &'a dyn Container, until: &'a Until) -> Self {
-        let watched = |condition| Watched { condition, met: None, seen: String::from("not seen") };
+        let watched = |condition| Watched { condition, met: None, seen: String::from(NOT_SEEN) };
         let conditions = when.conditions.iter().map(watched).collect();
         Self { container, until, conditions, log: None, last_lines: VecDeque::new() }
     }
@@ -113,7 +116,9 @@ impl<'a> Watch<'a> {
             };
             match attempt {
                 Ok(met) => watched.met = Some(met),
-                Err(seen) => watched.seen = seen,
+                // An attempt that was cut short by the end of the wait says less than the one before it.
+                Err(seen) if watched.seen == NOT_SEEN || self.until.check().is_ok() => watched.seen = seen,
+                Err(_) => {}
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! The contract is [`rt_protocol`], re-exported here: a [`ContainerRuntime`] hands out [`Container`] handles, and a
 //! container runs commands. Which backends are compiled in is a matter of cargo features; which one runs is chosen by
-//! [`open`], or by building a backend's own runtime.
+//! [`open()`], or by building a backend's own runtime.
 //!
 //! ```
 //! use rt::prelude::*;

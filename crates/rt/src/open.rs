@@ -6,7 +6,7 @@ use rt_protocol::{ContainerRuntime, Error, ErrorKind, Result};
 
 use crate::Backend;
 
-/// Opens a backend with its defaults. Asks it nothing beyond whether its program is there; [`detect`](crate::detect)
+/// Opens a backend with its defaults. Asks it nothing beyond whether its program is there; [`detect`](crate::detect())
 /// says whether it works.
 ///
 /// For other settings (another podman, other limits) build the backend's own runtime: it is the same type behind the

@@ -73,7 +73,8 @@ pub(crate) fn copy_tree(from: &Path, to: &Path, keep_owners: bool) -> io::Result
 pub(crate) fn copy_entry(from: &Path, to: &Path, keep_owners: bool) -> io::Result<()> {
     let known = from.symlink_metadata()?;
     if known.is_dir() {
-        if !to.is_dir() {
+        // A link is no directory here, wherever it leads: podman refuses it, too.
+        if !to.symlink_metadata().is_ok_and(|there| there.is_dir()) {
             fs::create_dir(to)?;
         }
         fs::set_permissions(to, known.permissions())?;

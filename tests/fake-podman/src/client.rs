@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::answer::{Answer, Reply};
-use crate::fault::{self, Faults};
+use crate::fault::Faults;
 use crate::flags::{self, Words};
 use crate::profile::Profile;
 use crate::store::Store;
@@ -26,11 +26,6 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Ends this process with `code` on TERM, as podman's client does.
-    pub(crate) fn end_on_term(&self, code: u8) -> io::Result<()> {
-        fault::end_on(15, code)
-    }
-
     /// The word of a call that has one.
     pub(crate) fn operand(&self) -> Result<&str, Answer> {
         match &self.words.operands[..] {
@@ -143,7 +138,7 @@ fn dispatch(call: &Call, verb: &str) -> Reply {
         "tag" => image::tag(call),
         "events" => event::events(call),
         "info" => description::info(call),
-        "version" => description::version(call),
+        "version" => Ok(description::version(call)),
         _ => Err(Answer::own(format!("it does not play {verb:?}"))),
     }
 }

@@ -1,12 +1,13 @@
 //! `podman cp`, between the host and a container, running or not.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 
 use crate::answer::{Answer, Reply};
 use crate::client::Call;
 use crate::container::Container;
+use crate::store::fresh_id;
 use crate::{archive, inside};
 
 /// One side of a copy.
@@ -81,7 +82,14 @@ fn unpack_in(call: &Call, container: &Container, path: &str, target: &Path) -> R
     if !target.is_dir() {
         return Err(call.profile.refusal("cp-tar-onto-file", &[]));
     }
-    archive::unpack(io::stdin().lock(), target).map_err(|_| call.profile.refusal("cp-tar-broken", &[]))?;
+    // podman takes all of its stdin before it looks at it; when it is killed, the file stays.
+    let path = std::env::temp_dir().join(format!("podman{}", fresh_id()?));
+    let mut spool = File::options().read(true).write(true).create_new(true).open(&path)?;
+    let unpacked = io::copy(&mut io::stdin().lock(), &mut spool)
+        .and_then(|_| spool.rewind())
+        .and_then(|()| archive::unpack(&spool, target));
+    fs::remove_file(path)?;
+    unpacked.map_err(|_| call.profile.refusal("cp-tar-broken", &[]))?;
     Ok(Answer::silent())
 }
 
@@ -123,8 +131,7 @@ fn put(
         let target =
             if target.is_dir() { target.join(file_name(source, word)) } else { target.to_path_buf() };
         if target.is_dir() {
-            let path = target.to_string_lossy().into_owned();
-            return Err(call.profile.refusal("cp-onto-directory", &[("path", &path)]));
+            return Err(in_the_way(call, &target)(io::ErrorKind::AlreadyExists.into()));
         }
         archive::copy_entry(source, &target, false)?;
         return Ok(Answer::silent());
@@ -133,14 +140,24 @@ fn put(
         return Err(call.profile.refusal("cp-onto-file", &[]));
     }
     if exists && !has_contents_suffix(word) {
-        archive::copy_entry(source, &target.join(file_name(source, word)), false)?;
+        archive::copy_entry(source, &target.join(file_name(source, word)), false)
+            .map_err(in_the_way(call, target))?;
     } else {
         if !exists {
             fs::create_dir(target)?;
         }
-        archive::copy_tree(source, target, false)?;
+        archive::copy_tree(source, target, false).map_err(in_the_way(call, target))?;
     }
     Ok(Answer::silent())
+}
+
+/// Something of another kind is in the way.
+fn in_the_way<'a>(call: &'a Call, target: &Path) -> impl FnOnce(io::Error) -> Answer + use<'a> {
+    let path = target.to_string_lossy().into_owned();
+    move |error| match error.kind() {
+        io::ErrorKind::AlreadyExists => call.profile.refusal("cp-in-the-way", &[("path", &path)]),
+        _ => error.into(),
+    }
 }
 
 /// The name under which a source goes into a directory: its own, also when it is a link to something else.

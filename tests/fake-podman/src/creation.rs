@@ -1,13 +1,15 @@
-//! `podman create`: from the words of a call to a container that is made and not started.
+//! `podman create`: from the words of a call to a container that is made and not started. The values of its flags are read
+//! in [`value`].
+
+mod value;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::answer::{Answer, Reply};
 use crate::client::Call;
-use crate::container::{BindMount, Container, Publish};
+use crate::container::Container;
 use crate::image::{self, Image};
 use crate::store::{Lock, fresh_id};
 use crate::{archive, event, time};
@@ -37,6 +39,7 @@ const PLAYED: &[&str] = &[
     "cpus",
     "device",
     "env",
+    "env-file",
     "init",
     "label",
     "log-driver",
@@ -159,15 +162,15 @@ fn describe(call: &Call, image: Option<&Image>) -> Result<Container, Answer> {
     let mut container = Container {
         id: fresh_id()?,
         name: name.to_owned(),
-        env: environment(call, image),
+        env: environment(call, image)?,
         user: text("user", image.map(|image| &image.user)),
         workdir: text("workdir", image.map(|image| &image.workdir)),
         labels,
         annotations: pairs(words.values("annotation")).collect(),
         network: network(call)?,
         oci_runtime: call.oci_runtime.clone(),
-        memory: words.value("memory").map_or(Ok(0), bytes)?,
-        nano_cpus: words.value("cpus").map_or(Ok(0), nano_cpus)?,
+        memory: words.value("memory").map_or(Ok(0), value::bytes)?,
+        nano_cpus: words.value("cpus").map_or(Ok(0), value::nano_cpus)?,
         log_driver: words.value("log-driver").unwrap_or("k8s-file").to_owned(),
         auto_remove: words.has("rm"),
         create_command: [&[String::from("podman")], &call.line[..]].concat(),
@@ -186,13 +189,13 @@ fn describe(call: &Call, image: Option<&Image>) -> Result<Container, Answer> {
         }
     }
     for mount in words.values("mount") {
-        container.mounts.push(bind(call, mount)?);
+        container.mounts.push(value::bind(call, mount)?);
     }
     for volume in words.values("volume") {
-        container.mounts.push(volume_bind(call, volume)?);
+        container.mounts.push(value::volume(call, volume)?);
     }
     for publish in words.values("publish") {
-        container.ports.push(published(call, publish)?);
+        container.ports.push(value::publish(call, publish)?);
     }
     Ok(container)
 }
@@ -204,7 +207,7 @@ fn pairs<'a>(words: impl Iterator<Item = &'a str>) -> impl Iterator<Item = (Stri
     })
 }
 
-fn environment(call: &Call, image: Option<&Image>) -> BTreeMap<String, String> {
+fn environment(call: &Call, image: Option<&Image>) -> Result<BTreeMap<String, String>, Answer> {
     let mut env = BTreeMap::from(
         [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("container", "podman")]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
@@ -213,16 +216,26 @@ fn environment(call: &Call, image: Option<&Image>) -> BTreeMap<String, String> {
         env.insert(String::from("TERM"), String::from("xterm"));
     }
     env.extend(image.iter().flat_map(|image| image.env.clone()));
-    env.extend(given_variables(call));
-    env
+    env.extend(given_variables(call)?);
+    Ok(env)
 }
 
-/// The variables of `--env`: one without a value has that of podman's own environment, or is left out.
-pub(crate) fn given_variables(call: &Call) -> impl Iterator<Item = (String, String)> {
-    call.words.values("env").filter_map(|word| match word.split_once('=') {
+/// The variables of `--env-file` and, on top of them, of `--env`. One without a value has that of podman's own environment,
+/// or is left out.
+pub(crate) fn given_variables(call: &Call) -> Result<Vec<(String, String)>, Answer> {
+    let mut words = Vec::new();
+    for path in call.words.values("env-file") {
+        let text =
+            fs::read_to_string(path).map_err(|_| call.profile.refusal("no-env-file", &[("path", path)]))?;
+        let lines = text.lines().map(str::trim_start);
+        words.extend(lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned));
+    }
+    words.extend(call.words.values("env").map(str::to_owned));
+    let variable = |word: String| match word.split_once('=') {
         Some((name, value)) => Some((name.to_owned(), value.to_owned())),
-        None => Some((word.to_owned(), std::env::var_os(word)?.to_string_lossy().into_owned())),
-    })
+        None => std::env::var_os(&word).map(|value| (word, value.to_string_lossy().into_owned())),
+    };
+    Ok(words.into_iter().filter_map(variable).collect())
 }
 
 fn network(call: &Call) -> Result<String, Answer> {
@@ -230,130 +243,5 @@ fn network(call: &Call) -> Result<String, Answer> {
     match name {
         "none" | "host" | "bridge" | "podman" | "private" => Ok(name.to_owned()),
         _ => Err(call.profile.refusal("create-no-network", &[("name", name)])),
-    }
-}
-
-/// `64m`, `1048576b`
-fn bytes(text: &str) -> Result<u64, Answer> {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let scale = match text[digits.len()..].to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" => 1 << 10,
-        "m" => 1 << 20,
-        "g" => 1 << 30,
-        _ => return Err(Answer::own(format!("it does not know the size {text:?}"))),
-    };
-    digits.parse::<u64>().map(|number| number * scale).map_err(Answer::own)
-}
-
-/// `1.500`
-fn nano_cpus(text: &str) -> Result<u64, Answer> {
-    let number: f64 = text.parse().map_err(Answer::own)?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of processors")]
-    Ok((number * 1e9) as u64)
-}
-
-fn source_of(call: &Call, path: &str) -> Result<PathBuf, Answer> {
-    fs::metadata(path).map_err(|_| call.profile.refusal("create-no-source", &[("path", path)]))?;
-    Ok(PathBuf::from(path))
-}
-
-fn absolute(call: &Call, path: &str) -> Result<String, Answer> {
-    if Path::new(path).is_absolute() {
-        Ok(path.to_owned())
-    } else {
-        Err(call.profile.refusal("create-relative-mount", &[("path", path)]))
-    }
-}
-
-/// `type=bind,source=S,destination=D[,readonly=true]`, as Go's CSV reader splits it.
-fn bind(call: &Call, text: &str) -> Result<BindMount, Answer> {
-    let mut mount = BindMount { source: PathBuf::new(), destination: String::new(), read_only: false };
-    for field in csv_fields(text) {
-        let (key, value) = field.split_once('=').unwrap_or((&field, "true"));
-        match key {
-            "type" if value == "bind" => {}
-            "source" | "src" => mount.source = source_of(call, value)?,
-            "destination" | "dst" | "target" => mount.destination = absolute(call, value)?,
-            "readonly" | "ro" => mount.read_only = value == "true",
-            _ => return Err(Answer::own(format!("it does not play {field:?} of --mount"))),
-        }
-    }
-    Ok(mount)
-}
-
-fn csv_fields(text: &str) -> Vec<String> {
-    let mut fields = vec![String::new()];
-    let mut quoted = false;
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        let Some(last) = fields.last_mut() else { break };
-        match character {
-            '"' if quoted && characters.peek() == Some(&'"') => {
-                characters.next();
-                last.push('"');
-            }
-            '"' => quoted = !quoted,
-            ',' if !quoted => fields.push(String::new()),
-            _ => last.push(character),
-        }
-    }
-    fields
-}
-
-/// `SOURCE:DESTINATION[:ro]`
-fn volume_bind(call: &Call, text: &str) -> Result<BindMount, Answer> {
-    let mut fields = text.split(':');
-    match (fields.next(), fields.next(), fields.next()) {
-        (Some(source), Some(destination), options) if source.starts_with('/') => Ok(BindMount {
-            source: source_of(call, source)?,
-            destination: absolute(call, destination)?,
-            read_only: options.is_some_and(|options| options.split(',').any(|option| option == "ro")),
-        }),
-        _ => Err(Answer::own(format!("it has no volumes: {text:?}"))),
-    }
-}
-
-/// `[[IP:]HOST:]CONTAINER[/PROTOCOL]`; a host port that is missing is picked here, once, as podman does.
-fn published(call: &Call, text: &str) -> Result<Publish, Answer> {
-    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let (rest, container) = ports.rsplit_once(':').unwrap_or(("", ports));
-    let (ip, host) = rest.rsplit_once(':').unwrap_or(("", rest));
-    let number = |word: &str| match word.parse::<u16>() {
-        Ok(port) if port > 0 => Ok(port),
-        _ => Err(call.profile.refusal("create-bad-port", &[("port", word)])),
-    };
-    let ip = ip.trim_start_matches('[').trim_end_matches(']');
-    let host_port = if host.is_empty() { free_port(ip, protocol)? } else { number(host)? };
-    Ok(Publish {
-        host_ip: ip.to_owned(),
-        host_port,
-        container_port: number(container)?,
-        protocol: protocol.to_owned(),
-    })
-}
-
-fn free_port(ip: &str, protocol: &str) -> Result<u16, Answer> {
-    let ip = if ip.is_empty() { "0.0.0.0" } else { ip };
-    let address = if protocol == "udp" {
-        UdpSocket::bind((ip, 0))?.local_addr()?
-    } else {
-        TcpListener::bind((ip, 0))?.local_addr()?
-    };
-    Ok(address.port())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_of_a_mount_may_be_quoted() {
-        assert_eq!(
-            csv_fields(r#"type=bind,"source=/a,b ""c""",ro"#),
-            ["type=bind", "source=/a,b \"c\"", "ro"]
-        );
-        assert_eq!(bytes("64m").ok(), Some(64 << 20));
-        assert_eq!(nano_cpus("1.500").ok(), Some(1_500_000_000));
     }
 }

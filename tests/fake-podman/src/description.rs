@@ -36,17 +36,21 @@ pub(crate) fn container_inspect(call: &Call) -> Reply {
     }
 }
 
-/// A template of fields alone: `{{.State.Status}} {{.Id}}`.
+/// A template of fields alone: `{{.State.Status}} {{len .ExecIDs}}`.
 fn filled(template: &str, row: &Value) -> Result<String, Answer> {
     let mut rest = template;
     let mut text = String::new();
-    while let Some((before, after)) = rest.split_once("{{.") {
+    while let Some((before, after)) = rest.split_once("{{") {
         let (path, tail) = after.split_once("}}").unwrap_or((after, ""));
-        let value = row
-            .pointer(&format!("/{}", path.replace('.', "/")))
-            .ok_or_else(|| Answer::own(format!("it does not play the template {template:?}")))?;
+        let (length, path) = path.strip_prefix("len ").map_or((false, path), |path| (true, path));
+        let value = row.pointer(&path.replace('.', "/"));
         text.push_str(before);
-        text.push_str(&value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        match value {
+            Some(Value::Array(items)) if length => text.push_str(&items.len().to_string()),
+            Some(Value::String(word)) if !length => text.push_str(word),
+            Some(value) if !length => text.push_str(&value.to_string()),
+            _ => return Err(Answer::own(format!("it does not play the template {template:?}"))),
+        }
         rest = tail;
     }
     Ok(format!("{text}{rest}\n"))
@@ -157,9 +161,9 @@ pub(crate) fn port(call: &Call) -> Reply {
         let ip = if port.host_ip.is_empty() { "0.0.0.0" } else { &port.host_ip };
         let key = format!("{}/{}", port.container_port, port.protocol);
         match wanted {
-            None => text.push_str(&format!("{key} -> {ip}:{}\n", port.host_port)),
+            None => text.extend([key, format!(" -> {ip}:{}\n", port.host_port)]),
             Some(wanted) if *wanted == key || format!("{wanted}/tcp") == key => {
-                text.push_str(&format!("{ip}:{}\n", port.host_port));
+                text.extend([format!("{ip}:{}\n", port.host_port)]);
             }
             Some(_) => {}
         }
@@ -183,6 +187,6 @@ pub(crate) fn info(call: &Call) -> Reply {
     Ok(Answer::out(image::pretty(&info, b"  ")?))
 }
 
-pub(crate) fn version(call: &Call) -> Reply {
-    Ok(Answer::out(format!("{}\n", call.profile.answer("version"))))
+pub(crate) fn version(call: &Call) -> Answer {
+    Answer::out(format!("{}\n", call.profile.answer("version")))
 }

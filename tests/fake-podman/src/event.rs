@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::answer::{Answer, Reply};
 use crate::client::Call;
 use crate::container::Container;
+use crate::fault;
 use crate::image::Image;
 use crate::profile::Profile;
 use crate::store::{Lock, Store};
@@ -157,7 +158,7 @@ pub(crate) fn events(call: &Call) -> Reply {
         }
         return Ok(Answer::out(text));
     }
-    call.end_on_term(call.profile.code("events-ends-on-term-with"))?;
+    fault::end_on(fault::TERM, call.profile.code("events-ends-on-term-with"))?;
     let wanted = if wanted.since.is_none() { Wanted { since: Some(time::now()), ..wanted } } else { wanted };
     let mut stdout = io::stdout();
     loop {

@@ -35,8 +35,8 @@ pub(crate) fn exec(call: &Call) -> Reply {
     // Signals to the client never reach the command; what they do to the client differs from version to version.
     let on_term =
         if call.faults.has(&Fault::TermExitsZero) { 0 } else { call.profile.code("exec-ends-on-term-with") };
-    call.end_on_term(on_term)?;
-    fault::end_on(2, call.profile.code("exec-ends-on-int-with"))?;
+    fault::end_on(fault::TERM, on_term)?;
+    fault::end_on(fault::INT, call.profile.code("exec-ends-on-int-with"))?;
 
     let session = fresh_id()?;
     let prepared = describe(call, &container, command);
@@ -71,7 +71,7 @@ fn describe(call: &Call, container: &Container, command: &[String]) -> Result<Pr
     }
     let mut env = container.env.clone();
     env.entry(String::from("HOME")).or_insert(owner.home);
-    env.extend(creation::given_variables(call));
+    env.extend(creation::given_variables(call)?);
     let path = env.get("PATH").cloned().unwrap_or_default();
     let program = inside::program(&root, workdir, &path, &command[0])
         .map_err(|why| no_program(&call.profile, why, &command[0]))?;

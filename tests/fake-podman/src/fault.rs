@@ -85,11 +85,11 @@ impl Faults {
                 Fault::Hang => hang(),
                 Fault::HangDeaf => {
                     // A handler that does nothing.
-                    signal_hook::flag::register(15, Arc::default())?;
+                    signal_hook::flag::register(TERM, Arc::default())?;
                     hang();
                 }
                 Fault::TermExitsZero if verb != "exec" => {
-                    end_on(15, 0)?;
+                    end_on(TERM, 0)?;
                     hang();
                 }
                 Fault::FloodStderr => flood()?,
@@ -126,6 +126,10 @@ impl Faults {
         answer
     }
 }
+
+/// The signals that podman's client takes.
+pub(crate) const TERM: i32 = Signal::TERM.as_raw();
+pub(crate) const INT: i32 = Signal::INT.as_raw();
 
 /// Ends this process with `code` when `signal` comes.
 pub(crate) fn end_on(signal: i32, code: u8) -> io::Result<()> {

@@ -184,14 +184,14 @@ fn remove(call: &Call, lock: &Lock, word: &str) -> Result<String, Answer> {
         return Err(call.profile.refusal("image-in-use", &[("id", &user.id)]));
     }
     if !named && image.names.len() > 1 {
-        let names = format!("{:?}", image.names);
-        return Err(call.profile.refusal("image-many-names", &[("id", &image.id), ("names", &names)]));
+        let all = format!("[{}]", image.names.join(" "));
+        return Err(call.profile.refusal("image-many-names", &[("id", &image.id), ("names", &all)]));
     }
     fs::remove_dir_all(call.store.image_dir(&image.id))?;
     let mut text = String::new();
     for name in &image.names {
         event::note_image(&call.store, lock, &image, name, "untag")?;
-        text.push_str(&format!("Untagged: {name}\n"));
+        text.extend(["Untagged: ", name, "\n"]);
     }
     event::note_image(&call.store, lock, &image, word, "remove")?;
     Ok(format!("{text}Deleted: {}\n", image.id))

@@ -58,7 +58,7 @@ impl Store {
         self.root.join("containers").join(id)
     }
 
-    /// What podman calls StaticDir.
+    /// What podman calls `StaticDir`.
     pub(crate) fn static_dir(&self, id: &str) -> PathBuf {
         self.container_dir(id).join("userdata")
     }
@@ -150,7 +150,8 @@ impl Store {
 pub(crate) fn fresh_id() -> io::Result<String> {
     let mut bytes = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16);
+    Ok(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).flatten().collect())
 }
 
 fn records<T: DeserializeOwned>(directory: &Path) -> io::Result<Vec<T>> {

@@ -1,6 +1,7 @@
 //! A fake engine for one test: a directory for its state, a version, faults, and an end that leaves nothing.
 
 #![allow(dead_code, reason = "each test target uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "the panic of a test is its report")]
 
 use std::fs::{self, Permissions};
 use std::io::Cursor;

@@ -1,0 +1,246 @@
+//! What one podman is: its version and its surroundings, read once for a runtime.
+//!
+//! Most differences between versions show in the answer itself (a renamed key, a reworded error), and are read there,
+//! tolerantly: the answer at hand is a better witness than a version number. What must be known before podman is asked
+//! anything comes from here.
+
+use std::fmt;
+
+use rt_protocol::{Error, Result, Until};
+use serde_json::Value;
+
+use crate::engine::{Engine, bad_answer};
+use crate::json;
+
+const OPERATION: &str = "describe podman";
+
+/// What podman says of itself and of its host (`podman version`, `podman info`).
+///
+/// What an answer leaves out is `None`; keys come and go between versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PodmanProfile {
+    /// The version of the program that is asked.
+    pub version: PodmanVersion,
+    /// The version of the podman that holds the containers, where that is another one (`podman --remote`).
+    pub server_version: Option<PodmanVersion>,
+    /// Whether containers run without root's rights.
+    pub rootless: Option<bool>,
+    /// Whether another process, perhaps on another machine, holds the containers.
+    pub remote: Option<bool>,
+    /// What connects a rootless container to the outside.
+    pub rootless_network: RootlessNetwork,
+    /// `v1` or `v2`.
+    pub cgroup_version: Option<String>,
+    /// `systemd` or `cgroupfs`.
+    pub cgroup_manager: Option<String>,
+    /// Where events are kept: `journald`, `file`; `none` means that [`events`](rt_protocol::ContainerRuntime::events)
+    /// answers an error.
+    pub events_logger: Option<String>,
+    /// Where the logs of new containers go, unless they say otherwise; with `none` there are none.
+    pub log_driver: Option<String>,
+    /// The OCI runtime of new containers, unless they say otherwise: `crun`, `runc`.
+    pub oci_runtime: Option<String>,
+    /// `netavark` or `cni`.
+    pub network_backend: Option<String>,
+}
+
+/// A version of podman. Ordered by its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PodmanVersion {
+    /// 5 of 5.4.2.
+    pub major: u32,
+    /// 4 of 5.4.2.
+    pub minor: u32,
+    /// 2 of 5.4.2.
+    pub patch: u32,
+}
+
+/// What connects a rootless container to the outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RootlessNetwork {
+    /// slirp4netns, the default before 5.0. Also for a podman that does not say, as all before 4.9, and for words that
+    /// this version of the crate does not know.
+    #[default]
+    Slirp4netns,
+    /// pasta, the default from 5.0 on.
+    Pasta,
+}
+
+impl PodmanProfile {
+    pub(crate) fn read(engine: &Engine) -> Result<Self> {
+        let ask = |verb: &str| {
+            let args = [verb, "--format=json"];
+            let answer = engine.ask_within(OPERATION, engine.limits.info, &Until::forever(), args)?;
+            if !answer.ok() {
+                return Err(answer.failure().error(OPERATION, &answer.stderr).about(format!("by {verb}")));
+            }
+            decode(verb, &answer.stdout)
+        };
+        Self::decode(&ask("version")?, &ask("info")?)
+    }
+
+    fn decode(version: &Value, info: &Value) -> Result<Self> {
+        let part = |name: &str| json::field(version, &[name]).and_then(PodmanVersion::of);
+        // `Client` beside `Server` where there are two; some builds print the fields of the one without a heading.
+        let own = part("Client")
+            .or_else(|| PodmanVersion::of(version))
+            .or_else(|| json::field(info, &["version"]).and_then(PodmanVersion::of))
+            .ok_or_else(|| bad_answer(OPERATION, "podman named no version"))?;
+        let null = Value::Null;
+        let host = json::field(info, &["host"]).unwrap_or(&null);
+        let security = json::field(host, &["security"]).unwrap_or(&null);
+        let runtime = json::field(host, &["ociRuntime"]).unwrap_or(&null);
+        Ok(Self {
+            version: own,
+            server_version: part("Server").filter(|server| *server != own),
+            rootless: boolean(security, "rootless"),
+            remote: boolean(host, "serviceIsRemote"),
+            rootless_network: json::text(host, &["rootlessNetworkCmd"])
+                .map_or(RootlessNetwork::default(), |word| RootlessNetwork::from_word(&word)),
+            cgroup_version: json::text(host, &["cgroupVersion"]),
+            cgroup_manager: json::text(host, &["cgroupManager"]),
+            events_logger: json::text(host, &["eventLogger"]),
+            log_driver: json::text(host, &["logDriver"]),
+            oci_runtime: json::text(runtime, &["name"]),
+            network_backend: json::text(host, &["networkBackend"]),
+        })
+    }
+}
+
+fn decode(verb: &str, stdout: &str) -> Result<Value> {
+    serde_json::from_str(stdout).map_err(|cause| {
+        let error: Error = bad_answer(OPERATION, format!("the answer of `podman {verb}` is not JSON"));
+        error.with_source(cause)
+    })
+}
+
+/// A truth value, also when it is written as text.
+fn boolean(object: &Value, name: &str) -> Option<bool> {
+    match json::field(object, &[name])? {
+        Value::Bool(value) => Some(*value),
+        Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
+        _ => None,
+    }
+}
+
+impl PodmanVersion {
+    /// A version by its numbers.
+    pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
+        Self { major, minor, patch }
+    }
+
+    /// Reads `5.4.2`, `4.9`, `5.5.0-rc1`, `v4.3.1+ds1`; `None` for a text without a major and a minor number.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let mut numbers = text.strip_prefix('v').unwrap_or(text).splitn(3, '.').map(|part| {
+            let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+            part[..digits].parse::<u32>().ok()
+        });
+        let (major, minor) = (numbers.next()??, numbers.next()??);
+        Some(Self { major, minor, patch: numbers.next().flatten().unwrap_or(0) })
+    }
+
+    fn of(object: &Value) -> Option<Self> {
+        Self::parse(&json::text(object, &["Version"])?)
+    }
+}
+
+impl fmt::Display for PodmanVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+impl RootlessNetwork {
+    fn from_word(word: &str) -> Self {
+        if word.eq_ignore_ascii_case("pasta") { Self::Pasta } else { Self::Slirp4netns }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn info(host: Value) -> Value {
+        json!({ "host": host, "version": { "Version": "4.9.3" } })
+    }
+
+    #[test]
+    fn the_recorded_answers_of_4_3_1_and_5_4_2_are_read() {
+        let version = json!({ "Client": { "APIVersion": "4.3.1", "Version": "4.3.1", "Built": 0 } });
+        let host = json!({
+            "cgroupVersion": "v1", "cgroupManager": "cgroupfs", "eventLogger": "file", "logDriver": "k8s-file",
+            "networkBackend": "netavark", "serviceIsRemote": false, "security": { "rootless": false },
+            "ociRuntime": { "name": "crun", "version": "crun version 1.8.1" }, "slirp4netns": {},
+        });
+        let profile = PodmanProfile::decode(&version, &info(host.clone())).unwrap();
+        assert_eq!(profile.version, PodmanVersion::new(4, 3, 1));
+        assert_eq!(profile.server_version, None);
+        assert_eq!((profile.rootless, profile.remote), (Some(false), Some(false)));
+        assert_eq!(profile.rootless_network, RootlessNetwork::Slirp4netns);
+        assert_eq!(profile.events_logger.as_deref(), Some("file"));
+        assert_eq!(profile.oci_runtime.as_deref(), Some("crun"));
+        let version = json!({ "Client": { "Version": "5.4.2" } });
+        let mut host = host;
+        host["rootlessNetworkCmd"] = json!("pasta");
+        let profile = PodmanProfile::decode(&version, &info(host)).unwrap();
+        assert_eq!(profile.version, PodmanVersion::new(5, 4, 2));
+        assert_eq!(profile.rootless_network, RootlessNetwork::Pasta);
+    }
+
+    #[test]
+    fn what_is_missing_null_or_odd_is_unknown_and_nothing_else_is_lost() {
+        let version = json!({ "Client": null, "Server": 7 });
+        let host = json!({
+            "security": { "rootless": "true" }, "ociRuntime": null, "cgroupVersion": 2, "eventLogger": [],
+            "rootlessNetworkCmd": "teleport",
+        });
+        let profile = PodmanProfile::decode(&version, &info(host)).unwrap();
+        assert_eq!(profile.version, PodmanVersion::new(4, 9, 3));
+        assert_eq!((profile.rootless, profile.oci_runtime, profile.events_logger), (Some(true), None, None));
+        assert_eq!(profile.cgroup_version.as_deref(), Some("2"));
+        assert_eq!(profile.rootless_network, RootlessNetwork::Slirp4netns);
+        assert!(PodmanProfile::decode(&json!({}), &json!([])).is_err());
+        assert!(PodmanProfile::decode(&json!({ "Version": "4.4" }), &Value::Null).is_ok());
+    }
+
+    #[test]
+    fn a_server_of_another_version_is_told() {
+        let version = json!({ "Client": { "Version": "5.4.2" }, "Server": { "Version": "4.9.3" } });
+        let profile = PodmanProfile::decode(&version, &Value::Null).unwrap();
+        assert_eq!(profile.server_version, Some(PodmanVersion::new(4, 9, 3)));
+    }
+
+    #[test]
+    fn versions_are_read_and_ordered_by_their_numbers() {
+        for (text, expected) in [
+            ("4.3.1", Some((4, 3, 1))),
+            ("v5.10.0-rc1", Some((5, 10, 0))),
+            ("5.5.0-dev-3fa1", Some((5, 5, 0))),
+            ("4.9", Some((4, 9, 0))),
+            (" 4.3.1+ds1-8+deb12u1\n", Some((4, 3, 1))),
+            ("5", None),
+            ("", None),
+            ("x.y.z", None),
+            ("99999999999.1.1", None),
+        ] {
+            let expected = expected.map(|(major, minor, patch)| PodmanVersion::new(major, minor, patch));
+            assert_eq!(PodmanVersion::parse(text), expected, "{text}");
+        }
+        assert!(PodmanVersion::new(5, 10, 0) > PodmanVersion::new(5, 9, 9));
+        assert_eq!(PodmanVersion::new(5, 4, 2).to_string(), "5.4.2");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "\\PC{0,30}|[0-9.v+-]{0,20}") {
+            let _ = PodmanVersion::parse(&text);
+            let _ = PodmanProfile::decode(&json!({ "Client": { "Version": text } }), &json!({ "host": text }));
+        }
+    }
+}

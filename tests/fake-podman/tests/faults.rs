@@ -1,0 +1,311 @@
+//! What rt-podman answers when podman hangs, dies, lies or stutters. Nothing here runs a command in a container, so it runs
+//! for everybody.
+
+#[path = "stage/engine.rs"]
+mod engine;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use rt_podman::PodmanRuntime;
+use rt_protocol::{
+    Container, ContainerFilter, ContainerName, ContainerRuntime, Error, ErrorKind, EventOptions, Image,
+    ImageFilter, ImageRef, ImageRemoval, LogOptions, Pull, TimeLimits, Until,
+};
+
+use engine::{Engine, PROFILES, patience};
+
+/// Limits that a test can wait for.
+fn short_limits() -> TimeLimits {
+    let mut limits = TimeLimits::DEFAULT;
+    let limit = Duration::from_millis(300);
+    limits.read = limit;
+    limits.rw_size = limit;
+    limits.bulk_sizes = limit;
+    limits.images = limit;
+    limits.exists = limit;
+    limits.info = limit;
+    limits.start = limit;
+    limits.remove = limit;
+    limits
+}
+
+fn name(text: &str) -> ContainerName {
+    ContainerName::new(text).unwrap()
+}
+
+fn image() -> ImageRef {
+    ImageRef::new("localhost/rt-fake:1").unwrap()
+}
+
+/// Every question that has an answer, asked of `runtime`: what was asked, and how it failed.
+fn questions(runtime: &PodmanRuntime) -> Vec<(&'static str, Option<Error>)> {
+    let container = runtime.container(&name("c"));
+    let handle = runtime.image(&image());
+    vec![
+        ("list", runtime.list(&ContainerFilter::all()).err()),
+        ("inspect", container.inspect().err()),
+        ("state", container.state().err()),
+        ("rw_size", container.rw_size().err()),
+        ("rw_sizes", runtime.rw_sizes(&rt_protocol::NamePrefix::new("c").unwrap()).err()),
+        ("images", runtime.images(&ImageFilter::all()).err()),
+        ("image inspect", handle.inspect().err()),
+        ("image exists", handle.exists().err()),
+        ("image history", handle.history().err()),
+    ]
+}
+
+/// All questions fail with this kind.
+fn check_all(runtime: &PodmanRuntime, kind: ErrorKind) {
+    for (question, error) in questions(runtime) {
+        let error = error.unwrap_or_else(|| panic!("{question} has an answer"));
+        assert_eq!(error.kind(), kind, "{question}: {error}");
+        assert!(error.hint().is_some(), "{question}: {error}");
+    }
+}
+
+/// An engine with an image and a container, so that every question has a real answer.
+fn peopled(profile: &'static str) -> Engine {
+    let engine = Engine::new(profile);
+    engine.created("c");
+    engine
+}
+
+#[test]
+fn without_faults_every_question_has_an_answer_in_every_profile() {
+    for profile in PROFILES {
+        let engine = peopled(profile);
+        for (question, error) in questions(&engine.runtime()) {
+            assert!(error.is_none(), "{profile} {question}: {error:?}");
+        }
+    }
+}
+
+#[test]
+fn a_hanging_podman_is_unresponsive_and_never_absent() {
+    let engine = peopled("4.3.1");
+    for fault in ["hang", "term-exits-0"] {
+        let runtime =
+            engine.builder().env("FAKE_PODMAN_FAULT", fault).limits(short_limits()).build().unwrap();
+        check_all(&runtime, ErrorKind::BackendUnresponsive);
+        let error = runtime.container(&name("c")).start(&Until::forever()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BackendUnresponsive, "{fault}: {error}");
+    }
+}
+
+#[test]
+fn a_podman_that_is_deaf_to_term_is_killed_in_bounded_time() {
+    let engine = Engine::new("4.3.1");
+    let runtime =
+        engine.builder().env("FAKE_PODMAN_FAULT", "hang-deaf").limits(short_limits()).build().unwrap();
+    let begun = Instant::now();
+    let error = runtime.list(&ContainerFilter::all()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BackendUnresponsive, "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn the_callers_own_deadline_is_the_callers_own_error() {
+    let engine = peopled("4.3.1");
+    let runtime = engine.faulty("start:hang,cp:hang,wait:hang,create:hang");
+    let short = || Until::after(Duration::from_millis(300));
+    let container = runtime.container(&name("c"));
+    assert_eq!(container.start(&short()).unwrap_err().kind(), ErrorKind::TimedOut);
+    assert_eq!(container.wait(&short()).unwrap_err().kind(), ErrorKind::TimedOut);
+    let spec = engine.spec("d").build().unwrap();
+    assert_eq!(runtime.create(&spec, &short()).unwrap_err().kind(), ErrorKind::TimedOut);
+    let file = engine.directory().join("file");
+    fs::write(&file, "x").unwrap();
+    let dest = rt_protocol::ContainerPath::new("/x").unwrap();
+    let error = container.copy_in(&file, &dest, &rt_protocol::CopyOptions::new(), &short()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+}
+
+#[test]
+fn a_removal_that_times_out_is_each_containers_error() {
+    let engine = peopled("4.3.1");
+    for fault in ["rm:hang", "rm:term-exits-0", "rm:exit-without-a-word=0"] {
+        let results =
+            engine.faulty(fault).force_remove(&[name("c")], &Until::after(Duration::from_millis(500)));
+        assert!(!results[0].removed, "{fault}: {results:?}");
+        assert!(results[0].error.is_some(), "{fault}: {results:?}");
+    }
+    assert!(engine.runtime().force_remove(&[name("c")], &patience())[0].removed);
+}
+
+#[test]
+fn half_an_answer_is_a_bad_answer_in_every_profile() {
+    for profile in PROFILES {
+        check_all(&peopled(profile).faulty("half-json"), ErrorKind::BadAnswer);
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_utf8_is_a_bad_answer() {
+    let engine = peopled("4.3.1");
+    check_all(&engine.faulty("non-utf8"), ErrorKind::BadAnswer);
+    let error = engine.faulty("wait:non-utf8").container(&name("c")).wait(&patience()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadAnswer, "{error}");
+}
+
+#[test]
+fn a_podman_that_dies_of_a_signal_failed() {
+    check_all(&peopled("4.3.1").faulty("die-by-signal"), ErrorKind::BackendFailed);
+    // In the midst of its work, too.
+    check_all(&peopled("5.4.2").faulty("die-by-signal=50,slow=5000"), ErrorKind::BackendFailed);
+}
+
+#[test]
+fn a_podman_that_fails_without_a_word_failed_and_says_that_it_said_nothing() {
+    let engine = peopled("4.3.1");
+    for code in [1, 125, 126, 127, 137, 255] {
+        let runtime = engine.faulty(&format!("exit-without-a-word={code}"));
+        check_all(&runtime, ErrorKind::BackendFailed);
+        let error = runtime.list(&ContainerFilter::all()).unwrap_err();
+        assert!(error.to_string().contains("<no output>"), "{error}");
+    }
+}
+
+#[test]
+fn a_flood_of_warnings_hides_no_answer_and_no_error() {
+    let engine = peopled("4.3.1");
+    let flooded = engine.faulty("flood-stderr");
+    for (question, error) in questions(&flooded) {
+        assert!(error.is_none(), "{question}: {error:?}");
+    }
+    // The error stands behind 32 MiB of warnings.
+    assert_eq!(flooded.container(&name("absent")).inspect().unwrap(), None);
+    let error = flooded.container(&name("absent")).start(&patience()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSuchContainer, "{error}");
+}
+
+#[test]
+fn a_slow_podman_is_waited_for() {
+    let engine = peopled("4.3.1");
+    let begun = Instant::now();
+    assert_eq!(engine.faulty("slow=400").list(&ContainerFilter::all()).unwrap().len(), 1);
+    assert!(begun.elapsed() >= Duration::from_millis(400));
+}
+
+#[test]
+fn a_podman_that_is_missing_or_no_program_is_told_apart() {
+    let engine = Engine::new("4.3.1");
+    let missing = PodmanRuntime::builder().binary(engine.directory().join("nothing")).build().unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::BackendMissing, "{missing}");
+    let plain = engine.directory().join("plain");
+    fs::write(&plain, "no program").unwrap();
+    fs::set_permissions(&plain, Permissions::from_mode(0o644)).unwrap();
+    let plain = PodmanRuntime::builder().binary(plain).build().unwrap_err();
+    assert_eq!(plain.kind(), ErrorKind::BackendNotExecutable, "{plain}");
+    // One that goes away later.
+    let runtime = PodmanRuntime::builder().binary(engine.wrapper()).build().unwrap();
+    fs::remove_file(engine.directory().join("podman")).unwrap();
+    check_all(&runtime, ErrorKind::BackendMissing);
+}
+
+#[test]
+fn a_log_whose_podman_fails_ends_in_an_error() {
+    let engine = peopled("4.3.1");
+    let faults = [
+        ("logs:exit-without-a-word=1", ErrorKind::BackendFailed),
+        ("logs:die-by-signal", ErrorKind::BackendFailed),
+        ("logs:fail=125:Error: boom", ErrorKind::BackendFailed),
+        (
+            "logs:fail=125:Error: no container with name or ID \"c\" found: no such container",
+            ErrorKind::NoSuchContainer,
+        ),
+    ];
+    for (fault, kind) in faults {
+        let runtime = engine.faulty(fault);
+        let mut log = runtime.container(&name("c")).logs(&LogOptions::new()).unwrap();
+        let error = log.pull(&patience()).unwrap_err();
+        assert_eq!(error.kind(), kind, "{fault}: {error}");
+        assert_eq!(log.pull(&patience()).unwrap(), Pull::End, "{fault}");
+    }
+}
+
+#[test]
+fn a_hanging_log_is_idle_and_can_be_closed() {
+    let engine = peopled("4.3.1");
+    let runtime = engine.faulty("logs:hang");
+    let mut log = runtime.container(&name("c")).logs(&LogOptions::new()).unwrap();
+    assert_eq!(log.pull(&Until::after(Duration::from_millis(200))).unwrap(), Pull::Idle);
+    let begun = Instant::now();
+    log.close().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn events_that_end_by_themselves_are_an_error_and_not_a_quiet_stream() {
+    let engine = peopled("4.3.1");
+    for fault in [
+        "events:exit-without-a-word=0",
+        "events:exit-without-a-word=1",
+        "events:die-by-signal",
+        "events:fail=125:Error: boom",
+    ] {
+        let mut events = engine.faulty(fault).events(&EventOptions::new()).unwrap();
+        let error = events.pull(&patience()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BackendFailed, "{fault}: {error}");
+    }
+    let mut events = engine.faulty("events:hang").events(&EventOptions::new()).unwrap();
+    assert_eq!(events.pull(&Until::after(Duration::from_millis(200))).unwrap(), Pull::Idle);
+    events.close().unwrap();
+}
+
+#[test]
+fn an_image_that_cannot_be_removed_keeps_podmans_reason() {
+    let engine = peopled("4.3.1");
+    let refused = |fault: &str| engine.faulty(fault).image(&image()).remove();
+    let Ok(ImageRemoval::Refused(why)) = refused("image rm:exit-without-a-word=2") else {
+        panic!("no refusal");
+    };
+    assert_eq!(why, "<no output>");
+    assert_eq!(
+        refused("image rm:fail=1:Error: localhost/x: image not known").unwrap(),
+        ImageRemoval::Removed
+    );
+    let error = refused("image rm:exit-without-a-word=125").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BackendFailed, "{error}");
+    let error = refused("image rm:die-by-signal").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BackendFailed, "{error}");
+    // And really: the container uses it.
+    let Ok(ImageRemoval::Refused(why)) = engine.runtime().image(&image()).remove() else {
+        panic!("no refusal");
+    };
+    assert!(why.contains("image is in use by a container"), "{why}");
+}
+
+#[test]
+fn an_unknown_flag_is_refused_loudly() {
+    for profile in PROFILES {
+        let engine = Engine::new(profile);
+        let (code, _, stderr) = engine.ask(&["ps", "--nosuchflag"]);
+        assert_eq!(
+            (code, stderr.as_str()),
+            (125, "Error: unknown flag: --nosuchflag\nSee 'podman ps --help'\n")
+        );
+    }
+}
+
+#[test]
+fn two_names_with_one_missing_are_both_answered_in_every_profile() {
+    // On 4.3 a removal by force stops silently at the missing one, unless it is told to ignore it.
+    for profile in PROFILES {
+        let engine = peopled(profile);
+        engine.created("d");
+        let (code, stdout, stderr) = engine.ask(&["rm", "--force", "c", "missing", "d"]);
+        let stops = matches!(profile, "4.3.1" | "4.9");
+        assert_eq!((code, stderr.as_str()), (0, ""), "{profile}");
+        assert_eq!(stdout, if stops { "" } else { "c\nd\n" }, "{profile}");
+        let engine = peopled(profile);
+        engine.created("d");
+        let results = engine.runtime().force_remove(&[name("c"), name("missing"), name("d")], &patience());
+        assert!(
+            results.iter().all(|result| result.removed && result.error.is_none()),
+            "{profile} {results:?}"
+        );
+        assert_eq!(engine.runtime().list(&ContainerFilter::all()).unwrap(), []);
+    }
+}

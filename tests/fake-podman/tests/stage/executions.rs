@@ -1,0 +1,218 @@
+//! Commands that end, are ended, or whose podman lets them down.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rt_process::census::{self, Signal};
+use rt_protocol::{
+    Container, ContainerName, ContainerRuntime, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Fate, Sink,
+    Source, Until,
+};
+
+use crate::Case;
+use crate::engine::{Engine, patience};
+
+pub(crate) const CASES: &[Case] = &[
+    ("exec: every exit code is the command's own", exit_codes),
+    ("exec: podman's words from the command itself are not believed", words),
+    ("exec: output that is not UTF-8 arrives byte by byte", bytes),
+    ("exec: a command that is ended is gone, and never a success", ended),
+    ("exec: a client that dies of a signal is lost, and its command is ended", client_dies),
+    ("exec: a client that hangs and starts nothing is never started", client_hangs),
+    ("exec: a podman that cannot describe the container is no absent container", blind),
+    ("exec: with the container the command is lost", container_goes),
+    ("exec: sixteen at once are sixteen answers", parallel),
+    ("wait: -1 is settled by the record of the container", minus_one),
+    ("wait: a container that is removed meanwhile has its code from the events", removed_meanwhile),
+    ("stop: a client that is stuck is left alone, and the answer says so", stuck),
+];
+
+fn request(words: &[&str]) -> ExecRequest {
+    ExecRequest::new(words.iter().copied()).unwrap()
+}
+
+fn faulty(engine: &Engine, name: &str, fault: &str) -> Arc<dyn Container> {
+    engine.faulty(fault).container(&ContainerName::new(name).unwrap())
+}
+
+fn exit_codes(engine: &Engine) {
+    let container = engine.running("c");
+    for code in [0, 1, 3, 125, 126, 127, 137, 143, 255] {
+        let result = container.exec(&request(&["sh", "-c", &format!("exit {code}")]), &patience()).unwrap();
+        assert_eq!(result.outcome, ExitOutcome::Code(code));
+    }
+}
+
+fn words(engine: &Engine) {
+    let container = engine.running("c");
+    let text = "Error: no container with name or ID \"c\" found: no such container";
+    for code in [125, 127, 255] {
+        let script = format!("echo '{text}' >&2; exit {code}");
+        let result = container.exec(&request(&["sh", "-c", &script]), &patience()).unwrap();
+        assert_eq!(result.outcome, ExitOutcome::Code(code));
+    }
+}
+
+fn bytes(engine: &Engine) {
+    let container = engine.running("c");
+    let result = container.exec(&request(&["printf", "a\\377\\000b\\r\\n"]), &patience()).unwrap();
+    assert_eq!(result.stdout.as_bytes(), b"a\xff\0b\r\n");
+    let mut moved = Vec::new();
+    let stdio = ExecStdio::new(Source::bytes(b"\xff\0\xfe".to_vec()), Sink::borrowed(&mut moved));
+    container.exec_stdio(&request(&["cat"]), stdio, &patience()).unwrap();
+    assert_eq!(moved, b"\xff\0\xfe");
+}
+
+/// How many processes of the container have this word among theirs.
+fn count(engine: &Engine, word: &str) -> usize {
+    let (first, rest) = word.split_at(1);
+    let script = format!("ps -o args | grep -c '[{first}]{rest}'; true");
+    let (_, stdout, _) = engine.ask(&["exec", "c", "sh", "-c", &script]);
+    stdout.trim().parse().unwrap()
+}
+
+fn ended(engine: &Engine) {
+    engine.running("c");
+    // In 4.3 TERM makes the client exit with 0 while its command goes on; the fault does so in every version.
+    for fault in ["slow=0", "exec:term-exits-0"] {
+        let container = faulty(engine, "c", fault);
+        for script in ["sleep 4242001 & exec sleep 4242001", "trap '' TERM; sleep 4242001; sleep 4242001"] {
+            let error = container
+                .exec(&request(&["sh", "-c", script]), &Until::after(Duration::from_millis(500)))
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+            let report = error.kill_report().unwrap();
+            assert_eq!(report.fate, Fate::Gone, "{fault} {script}: {report}");
+            assert!(report.killed >= 1, "{report}");
+            assert_eq!(count(engine, "4242001"), 0);
+        }
+    }
+}
+
+fn client_dies(engine: &Engine) {
+    engine.running("c");
+    let container = faulty(engine, "c", "exec:die-by-signal=300");
+    let result = container.exec(&request(&["sleep", "4242002"]), &patience()).unwrap();
+    assert_eq!(result.outcome, ExitOutcome::Lost);
+    assert_eq!(count(engine, "4242002"), 0);
+}
+
+fn client_hangs(engine: &Engine) {
+    engine.running("c");
+    for fault in ["exec:hang", "exec:hang-deaf"] {
+        let container = faulty(engine, "c", fault);
+        let error = container
+            .exec(&request(&["sleep", "4242003"]), &Until::after(Duration::from_millis(300)))
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+        assert_eq!(error.kill_report().unwrap().fate, Fate::NeverStarted, "{fault}: {error}");
+    }
+}
+
+fn blind(engine: &Engine) {
+    engine.running("c");
+    for (fault, kind) in [
+        ("container inspect:half-json", ErrorKind::BadAnswer),
+        ("container inspect:exit-without-a-word=125", ErrorKind::BackendFailed),
+        ("container inspect:fail=125:Error: database is locked", ErrorKind::BackendFailed),
+    ] {
+        let error = faulty(engine, "c", fault).exec(&request(&["true"]), &patience()).unwrap_err();
+        assert_eq!(error.kind(), kind, "{fault}: {error}");
+    }
+    // Without an event log podman's words decide.
+    let container =
+        faulty(engine, "c", "events:fail=125:Error: cannot read events with the \"none\" backend");
+    let error = container.exec(&request(&["nosuchcmd"]), &patience()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::CommandNotFound, "{error}");
+    let result = container.exec(&request(&["sh", "-c", "exit 127"]), &patience()).unwrap();
+    assert_eq!(result.outcome, ExitOutcome::Code(127));
+}
+
+fn container_goes(engine: &Engine) {
+    let container = engine.running("c");
+    let outcome = std::thread::scope(|scope| {
+        let running = scope.spawn(|| container.exec(&request(&["sleep", "4242004"]), &patience()));
+        while count(engine, "4242004") == 0 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        engine.ask(&["rm", "--force", "--time=0", "c"]);
+        running.join().unwrap().unwrap().outcome
+    });
+    assert_eq!(outcome, ExitOutcome::Lost);
+}
+
+fn parallel(engine: &Engine) {
+    let container = engine.running("c");
+    std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..16)
+            .map(|number| {
+                let container = &container;
+                scope.spawn(move || {
+                    let script = format!("echo {number}; exit {number}");
+                    container.exec(&request(&["sh", "-c", &script]), &patience()).unwrap()
+                })
+            })
+            .collect();
+        for (number, call) in calls.into_iter().enumerate() {
+            let result = call.join().unwrap();
+            assert_eq!(result.stdout.text(), format!("{number}\n"));
+            assert_eq!(result.outcome, ExitOutcome::Code(i32::try_from(number).unwrap()));
+        }
+    });
+    let sessions = engine.ask(&["container", "inspect", "--format={{len .ExecIDs}}", "c"]).1;
+    assert_eq!(sessions, "0\n");
+}
+
+fn ending(engine: &Engine, script: &str) {
+    let spec = engine.spec("e").command(["sh", "-c", script]).build().unwrap();
+    rt_protocol::ContainerRuntimeExt::launch(&engine.runtime(), &spec, &patience()).unwrap();
+}
+
+fn minus_one(engine: &Engine) {
+    ending(engine, "sleep 0.3; exit 7");
+    let container = faulty(engine, "e", "wait:wait-says-minus-one");
+    assert_eq!(container.wait(&patience()).unwrap(), ExitOutcome::Code(7));
+}
+
+fn removed_meanwhile(engine: &Engine) {
+    for (code, outcome) in [(7, ExitOutcome::Code(7)), (0, ExitOutcome::Code(0))] {
+        ending(engine, &format!("sleep 0.5; exit {code}"));
+        // The record goes while podman answers -1: only the events know.
+        let container = faulty(engine, "e", "wait:wait-says-minus-one,wait:slow=300");
+        let seen = std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| container.wait(&patience()));
+            while engine.ask(&["rm", "e"]).0 != 0 {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            waiter.join().unwrap().unwrap()
+        });
+        assert_eq!(seen, outcome);
+    }
+}
+
+fn stuck(engine: &Engine) {
+    engine.running("c");
+    let container = faulty(engine, "c", "stop:stop-stuck");
+    let begun = Instant::now();
+    let error = container.stop(Duration::ZERO, &patience()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BackendFailed, "{error}");
+    assert!(error.to_string().contains("stopping"), "{error}");
+    assert!((14..25).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    // The client was not killed. This test made it, and ends it.
+    let own = std::process::id();
+    let left: Vec<_> = census::snapshot()
+        .unwrap()
+        .into_iter()
+        .filter(|entry| entry.parent == own && !entry.is_zombie)
+        .filter(|entry| {
+            let words = std::fs::read(format!("/proc/{}/cmdline", entry.pid)).unwrap_or_default();
+            let environment = std::fs::read(format!("/proc/{}/environ", entry.pid)).unwrap_or_default();
+            let ours = engine.directory().to_string_lossy().into_owned();
+            String::from_utf8_lossy(&words).contains("stop")
+                && String::from_utf8_lossy(&environment).contains(&ours)
+        })
+        .collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    census::signal(&left[0], Signal::Kill).unwrap();
+    assert!(engine.runtime().force_remove(&[container.key().name.clone()], &patience())[0].removed);
+}
