@@ -132,11 +132,14 @@ fn background_child(live: &Live) -> Outcome {
 }
 
 fn lost(live: &Live) -> Outcome {
-    for end in ["remove", "stop"] {
+    // Whether it has said something or not.
+    for (end, script) in
+        [("remove", "echo began; sleep 300"), ("remove", "sleep 300"), ("stop", "sleep 300; true")]
+    {
         let sandbox = Sandbox::idle(live)?;
         let outcome = std::thread::scope(|scope| {
-            let call = scope.spawn(|| sandbox.sh("echo began; sleep 300"));
-            wait_for(|| sandbox.count_processes("sleep 300").is_ok_and(|count| count == 1));
+            let call = scope.spawn(|| sandbox.sh(script));
+            wait_for(|| sandbox.count_processes("sleep 300").is_ok_and(|count| count >= 1));
             if end == "remove" {
                 sandbox.remove();
             } else {
@@ -145,7 +148,7 @@ fn lost(live: &Live) -> Outcome {
             call.join().expect("no panic")
         })?
         .outcome;
-        assert_eq!(outcome, ExitOutcome::Lost, "{end}");
+        assert_eq!(outcome, ExitOutcome::Lost, "{end} during {script}");
     }
     Ok(())
 }

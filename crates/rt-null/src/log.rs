@@ -205,7 +205,8 @@ impl NullLogStream {
                 });
             }
             self.next += 1;
-            if is_wanted(entry, &self.options, &self.shared.clock) {
+            // What is left out for its output alone was counted by `tail` before.
+            if is_wanted(entry, &self.options, &self.shared.clock) && self.options.wants(entry.line.stream) {
                 return Some(Found::Line(shown(entry, &self.options, &self.shared.clock)));
             }
         }

@@ -167,37 +167,36 @@ impl Call<'_> {
     }
 
     /// What the client's exit says of the command. podman uses 125, 126, 127 and 255 for failures of its own, and so may
-    /// the command; 137 may be the command's end or the container's.
+    /// the command; 137 and 255 may be the command's end or the container's.
     fn judge(&self, finished: &Finished, started: SystemTime, alone: bool) -> Result<ExitOutcome> {
         let code = match finished.status {
             Some(ExitStatus::Code(code)) => code,
             Some(ExitStatus::Signal(_)) | None => return Ok(ExitOutcome::Lost),
         };
+        let stderr = finished.stderr_capture.text();
+        let said = matches!(code, 125 | 126 | 127 | 255).then(|| failure::classify(&stderr)).flatten();
         // podman itself writes nothing to stdout: whoever did has run.
-        if matches!(code, 125 | 126 | 127 | 255) && finished.stdout.bytes == 0 {
-            let stderr = finished.stderr_capture.text();
-            if let Some(failure) = failure::classify(&stderr)
-                && !self.command_ended_with(code, failure, started, alone)
-            {
-                if failure == Failure::Removed {
-                    return Ok(ExitOutcome::Lost);
-                }
-                return Err(failure.into_error(OPERATION, self.container.name(), &stderr));
-            }
+        if let Some(failure) = said
+            && finished.stdout.bytes == 0
+            && !self.has_run(code, failure, started, alone)
+        {
+            return Err(failure.into_error(OPERATION, self.container.name(), &stderr));
         }
-        if code == 137 && self.container.has_gone_since(started) {
+        if (said.is_some() || matches!(code, 137 | 255)) && self.container.has_gone_since(started) {
             return Ok(ExitOutcome::Lost);
         }
         Ok(ExitOutcome::Code(code))
     }
 
-    /// Whether `code` came from the command and not from podman, in spite of podman's words on stderr: its event log
-    /// knows, unless other commands ran in the meantime. Then, and without a log, the words decide.
-    fn command_ended_with(&self, code: i32, failure: Failure, started: SystemTime, alone: bool) -> bool {
+    /// Whether the command has run, in spite of podman's words on stderr: podman's event log knows, unless other commands
+    /// ran in the meantime. Then, and without a log, the words decide, and the code.
+    fn has_run(&self, code: i32, failure: Failure, started: SystemTime, alone: bool) -> bool {
         match ExecEvents::since(self.container.engine(), self.container.name(), started) {
-            Some(events) if !events.ended_with(code) => false,
+            Some(events) if events.started == 0 => false,
             Some(events) if alone && events.started == 1 => true,
-            _ => failure == Failure::Other && code != 125,
+            Some(events) if !events.ended_with(code) && failure != Failure::Removed => false,
+            // Said only of a container that was there.
+            _ => failure == Failure::Removed || failure == Failure::Other && code != 125,
         }
     }
 

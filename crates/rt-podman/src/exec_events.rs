@@ -58,9 +58,9 @@ impl ExecEvents {
         events
     }
 
-    /// Whether a command has ended with `code`. 4.3.1 leaves code 0 out.
+    /// Whether a command has ended with `code`, which is not 0: 4.3.1 leaves that one out.
     pub(crate) fn ended_with(&self, code: i32) -> bool {
-        self.ended.iter().any(|known| known.is_none_or(|known| known == code))
+        self.ended.contains(&Some(code))
     }
 }
 

@@ -71,7 +71,7 @@ fn trial(profile: &str, case: &'static Case, stage: Result<Arc<Suite<'static>>, 
         Ok(suite) => match suite.run_case(case) {
             Outcome::Passed => Ok(Completion::Completed),
             Outcome::Skipped(reason) => Ok(Completion::ignored_with(reason)),
-            failed => Err(Failed::from(failed.to_string())),
+            failed @ Outcome::Failed(_) => Err(Failed::from(failed.to_string())),
         },
     };
     Trial::ignorable_test(case.name(), run).with_kind(format!("fake {profile}"))

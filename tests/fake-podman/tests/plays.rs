@@ -20,7 +20,9 @@ use engine::{Engine, PROFILES};
 type Case = (&'static str, fn(&Engine));
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Most cases wait for most of their time.
+    arguments.test_threads.get_or_insert(8);
     let reason = if arguments.list { None } else { engine::cannot_run() };
     let cases = || executions::CASES.iter().chain(refusals::CASES).copied();
     let trials = PROFILES

@@ -23,6 +23,7 @@ const STOP: &[Capability] =
 
 pub(super) const CASES: &[Case] = &[
     fact("logs: both streams are there, each line with its own", both_streams),
+    fact("logs: the lines of one output alone, when asked", one_output),
     fact("logs: an unterminated last line is a line", unterminated),
     fact("logs: empty lines are lines", empty_lines),
     fact("logs: bytes that are not UTF-8 stay, and read as replacements", odd_bytes),
@@ -91,6 +92,18 @@ fn both_streams(lab: &Lab<'_>) -> Verdict {
     let lines = read(lab.kept(&sample())?.as_ref(), &LogOptions::new())?;
     ensure_eq!(of(&lines, OutputStream::Stdout), ["one", "", "three"], "the lines of stdout");
     ensure_eq!(of(&lines, OutputStream::Stderr), ["wrong"], "the lines of stderr");
+    Ok(())
+}
+
+fn one_output(lab: &Lab<'_>) -> Verdict {
+    let container = lab.kept(&sample())?;
+    for (stream, expected) in
+        [(OutputStream::Stdout, &["one", "", "three"][..]), (OutputStream::Stderr, &["wrong"])]
+    {
+        let lines = read(container.as_ref(), &LogOptions::new().only(stream))?;
+        ensure_eq!(of(&lines, stream), expected, "its lines");
+        ensure_eq!(lines.len(), expected.len(), "how many lines there are");
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rt_protocol::{
     ContainerFilter, ContainerPath, CopyOptions, Env, EnvValue, EventOptions, ExecRequest, ExecStdio,
-    LaunchSpec, LogOptions, Mount, Network, OutputLimit, PortPublish, Sink, User,
+    LaunchSpec, LogOptions, Mount, Network, OutputLimit, OutputStream, PortPublish, Sink, User,
 };
 use serde_json::Value;
 
@@ -76,8 +76,16 @@ pub(super) fn log_options(options: &LogOptions) -> Value {
         ("tail", options.tail.encode()),
         ("since", options.since.map_or(Value::Null, |since| object([("time", since.encode())]))),
         ("timestamps", flag(options.timestamps)),
+        ("stream", options.stream.map_or(Value::Null, |stream| stream_word(stream).into())),
         ("max-line-bytes", if whole { Value::Null } else { options.max_line_bytes.into() }),
     ])
+}
+
+fn stream_word(stream: OutputStream) -> &'static str {
+    match stream {
+        OutputStream::Stdout => "stdout",
+        OutputStream::Stderr => "stderr",
+    }
 }
 
 pub(super) fn event_options(options: &EventOptions) -> Value {
