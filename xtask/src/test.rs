@@ -22,14 +22,17 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Rep
     if options.live {
         report.step("test: packages", packages::install_missing);
     }
-    // All three select the whole workspace, as the live suite does below: one set of features, built once.
+    // All three select the whole workspace and all features, as the live suite does below: built once, and tests
+    // that need a feature are among them.
     report.step("test: unit, integration and property tests", || {
         tests(workspace, options, workspace_selection(workspace)).must()
     });
-    report.step("test: doc tests", || tests(workspace, options, words(&["--workspace", "--doc"])).must());
+    report.step("test: doc tests", || {
+        tests(workspace, options, words(&["--workspace", "--all-features", "--doc"])).must()
+    });
     if workspace.members.values().any(|member| member.has_examples) {
         report.step("test: examples build", || {
-            workspace.cargo(["build", "--workspace", "--examples"]).limit(LIMIT).must()
+            workspace.cargo(["build", "--workspace", "--all-features", "--examples"]).limit(LIMIT).must()
         });
     }
     // The README's first command, as it stands there.
@@ -61,7 +64,7 @@ fn tests(workspace: &Workspace, options: &TestOptions, selection: Vec<String>) -
 
 /// Everything that has tests, except the live suite's own targets.
 fn workspace_selection(workspace: &Workspace) -> Vec<String> {
-    let mut selection = words(&["--workspace", "--lib", "--bins"]);
+    let mut selection = words(&["--workspace", "--all-features", "--lib", "--bins"]);
     for (_, member) in workspace.members.iter().filter(|(name, _)| *name != SUITE) {
         for test in &member.tests {
             selection.extend(["--test".into(), test.clone()]);
@@ -124,7 +127,7 @@ fn suite_selection(workspace: &Workspace) -> Result<Vec<String>> {
     if suite.tests.is_empty() {
         return Err(Failure::new(format!("{SUITE} has no test targets")));
     }
-    let mut selection = words(&["--workspace"]);
+    let mut selection = words(&["--workspace", "--all-features"]);
     for test in &suite.tests {
         selection.extend(["--test".into(), test.clone()]);
     }
@@ -164,9 +167,10 @@ mod tests {
     #[test]
     fn the_live_suite_runs_in_its_own_step_only() {
         let workspace = workspace();
-        assert_eq!(workspace_selection(&workspace), ["--workspace", "--lib", "--bins", "--test", "door"]);
+        let units = ["--workspace", "--all-features", "--lib", "--bins", "--test", "door"];
+        assert_eq!(workspace_selection(&workspace), units);
         let suite = suite_selection(&workspace).unwrap();
-        assert_eq!(suite, ["--workspace", "--test", "exec", "--test", "logs"]);
+        assert_eq!(suite, ["--workspace", "--all-features", "--test", "exec", "--test", "logs"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A program talks to a [`ContainerRuntime`] and to the [`Container`] handles that it hands out. Backends implement the
 //! two traits: `rt-podman`, `rt-krun`, `rt-null`, or one of your own (three and three methods). This crate never
-//! starts a process, never logs, never blocks beyond [`Until`] itself, and knows no backend.
+//! starts a process, never logs, knows no backend, and blocks only where a caller waits ([`Until`], [`ReadyWhen`]).
 //!
 //! # A command
 //!
