@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rt_protocol::{
-    Argv, Capability, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, CopyOptions,
-    Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogOptions,
-    LogStream, Readiness, Result, StdioResult, Stop, TimeLimits, Until,
+    Argv, Capability, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, ContainerState,
+    CopyOptions, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef,
+    LogOptions, LogStream, Readiness, Result, StdioResult, Stop, TimeLimits, Until,
 };
 
 use crate::attempt::{Ask, Attempt};
@@ -137,7 +137,13 @@ impl Container for NullContainer {
         let attempt = self.ask(Operation::Wait, "wait for").needing_one(Capability::Wait).begin(until)?;
         attempt.settle()?;
         let name = &self.key.name;
-        let serial = self.present(&attempt, |record| record.serial)?;
+        let (serial, state) = self.present(&attempt, |record| (record.serial, record.info.state.clone()))?;
+        let has_code = self
+            .shared
+            .look(|world| world.scripts.get(name).is_some_and(|scripts| scripts.exit_code.is_some()));
+        if state == ContainerState::Created && !has_code {
+            return Err(attempt.refused((ErrorKind::NotRunning, String::from("it was never started"))));
+        }
         let outcome = attempt.waiter.wait_for(|| {
             self.shared.look(|world| {
                 let Some(record) = world.containers.get(name).filter(|record| record.serial == serial) else {

@@ -175,6 +175,9 @@ impl Call<'_> {
         };
         let stderr = finished.stderr_capture.text();
         let said = matches!(code, 125 | 126 | 127 | 255).then(|| failure::classify(&stderr)).flatten();
+        if code == 125 && said.is_none() && finished.stdout.bytes == 0 && self.never_began(started, alone) {
+            return Err(Failure::Other.into_error(OPERATION, self.container.name(), &stderr));
+        }
         // podman itself writes nothing to stdout: whoever did has run.
         if let Some(failure) = said
             && finished.stdout.bytes == 0
@@ -186,6 +189,12 @@ impl Call<'_> {
             return Ok(ExitOutcome::Lost);
         }
         Ok(ExitOutcome::Code(code))
+    }
+
+    /// Whether podman's event log is sure that the command never began.
+    fn never_began(&self, started: SystemTime, alone: bool) -> bool {
+        let events = ExecEvents::since(self.container.engine(), self.container.name(), started);
+        alone && events.is_some_and(|events| events.started == 0)
     }
 
     /// Whether the command has run, in spite of podman's words on stderr: podman's event log knows, unless other commands

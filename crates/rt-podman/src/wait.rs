@@ -1,6 +1,6 @@
 //! Waiting for a container's main process, past the race with its removal.
 
-use rt_protocol::{ExitOutcome, Result, Until};
+use rt_protocol::{ContainerState, Error, ErrorKind, ExitOutcome, Result, Until};
 use serde_json::Value;
 
 use crate::container::PodmanContainer;
@@ -17,8 +17,14 @@ pub(crate) fn wait(container: &PodmanContainer, until: &Until) -> Result<ExitOut
     let limit = container.engine().limits.read;
     let found =
         container.inspect_as(OPERATION, limit, false, until)?.ok_or_else(|| container.no_such(OPERATION))?;
+    // podman 4.3 answers 0 for one that never ran.
+    if found.info.state == ContainerState::Created {
+        return Err(Error::new(ErrorKind::NotRunning, OPERATION, "it was never started")
+            .in_container(container.name())
+            .with_hint("start it first"));
+    }
     let id = found.info.id;
-    let about = |error: rt_protocol::Error| error.in_container(container.name());
+    let about = |error: Error| error.in_container(container.name());
     let answer = container.engine().ask_until(OPERATION, until, ["wait", "--", &id]).map_err(about)?;
     let code = answer.stdout.trim();
     match (answer.ok(), code.parse::<i32>()) {

@@ -168,8 +168,8 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// Waits until its main process has ended, and says how.
     ///
     /// # Errors
-    /// [`NoSuchContainer`](ErrorKind::NoSuchContainer), [`TimedOut`](ErrorKind::TimedOut),
-    /// [`Cancelled`](ErrorKind::Cancelled). A container that is removed meanwhile answers its code when that can still
+    /// [`NoSuchContainer`](ErrorKind::NoSuchContainer), [`NotRunning`](ErrorKind::NotRunning) for one that was never
+    /// started, [`TimedOut`](ErrorKind::TimedOut), [`Cancelled`](ErrorKind::Cancelled). A container that is removed meanwhile answers its code when that can still
     /// be had, and [`ExitOutcome::Lost`] otherwise.
     fn wait(&self, until: &Until) -> Result<ExitOutcome> {
         let _ = until;

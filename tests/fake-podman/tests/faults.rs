@@ -1,6 +1,8 @@
 //! What rt-podman answers when podman hangs, dies, lies or stutters. Nothing here runs a command in a container, so it runs
 //! for everybody.
 
+#![allow(clippy::unwrap_used, reason = "the panic of a test is its report")]
+
 #[path = "stage/engine.rs"]
 mod engine;
 

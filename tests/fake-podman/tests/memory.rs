@@ -1,5 +1,7 @@
 //! A gigabyte of output, from podman itself and from a command, in bounded memory. Alone in its process, which it measures.
 
+#![allow(clippy::unwrap_used, reason = "the panic of a test is its report")]
+
 #[path = "stage/engine.rs"]
 mod engine;
 

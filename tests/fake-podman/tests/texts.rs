@@ -1,6 +1,8 @@
 //! The classifier: every text that it knows is said by a podman at least once, and becomes the kind that a caller branches
 //! on.
 
+#![allow(clippy::unwrap_used, reason = "the panic of a test is its report")]
+
 #[path = "stage/engine.rs"]
 mod engine;
 

@@ -48,6 +48,11 @@ pub(super) const CASES: &[Case] = &[
         .needs(&[Need::MainProcess]),
     fact("lifecycle: wait ends at its deadline and leaves the container running", wait_deadline).can(WAIT),
     fact("lifecycle: wait ends when it is cancelled", wait_cancelled).can(WAIT),
+    fact("lifecycle: waiting for what was never started is an error", wait_created).can(&[
+        Capability::Wait,
+        Capability::Create,
+        Capability::ForceRemove,
+    ]),
     fact("lifecycle: waiting for the absent is an error", wait_absent).can(&[Capability::Wait]),
     fact("lifecycle: wait sees a stop from another thread", wait_sees_stop).can(ALL),
     fact("lifecycle: what has ended says when and with which code", ended_facts)
@@ -210,6 +215,11 @@ fn wait_cancelled(lab: &Lab<'_>) -> Verdict {
 
 fn wait_absent(lab: &Lab<'_>) -> Verdict {
     refused(lab.absent()?.wait(&patience()), ErrorKind::NoSuchContainer)?;
+    Ok(())
+}
+
+fn wait_created(lab: &Lab<'_>) -> Verdict {
+    refused(lab.created(&Script::Stand)?.wait(&patience()), ErrorKind::NotRunning)?;
     Ok(())
 }
 
