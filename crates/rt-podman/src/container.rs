@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rt_process::census;
 use rt_protocol::{
     Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, CopyOptions, Error,
     ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogOptions, LogStream,
@@ -14,11 +15,13 @@ use rt_protocol::{
 };
 
 use crate::engine::{Engine, bad_answer};
+use crate::exec_session::ExecSession;
 use crate::failure::Failure;
 use crate::image::PodmanImage;
 use crate::kill::KillSide;
 use crate::listing::{self, Inspected};
 use crate::logs::PodmanLogStream;
+use crate::marker::Marker;
 use crate::runtime_state::{Overlap, Shared};
 use crate::{copy, exec, stop, tar_copy, wait};
 
@@ -140,8 +143,23 @@ impl PodmanContainer {
                 "Error: its OCI runtime is krun",
             ));
         }
-        self.shared.remember_enterable(self.name());
+        self.shared.remember_enterable(self.name(), found.static_dir.map(Into::into));
         Ok(())
+    }
+
+    /// Whether a command goes on whose client has left: podman's record of it is still there, and its process too.
+    ///
+    /// podman 4.3 exits with 0 when somebody sends it TERM, as if the command had ended well. A client that has seen the
+    /// end has removed the record before it leaves.
+    pub(crate) fn goes_on(&self, marker: &Marker) -> bool {
+        let Some(static_dir) = self.shared.static_dir(self.name()) else {
+            return false;
+        };
+        let pid = ExecSession::find(&static_dir, marker).and_then(|session| session.pid());
+        pid.is_some_and(|pid| {
+            let is_alive = matches!(census::entry(pid), Ok(Some(entry)) if !entry.is_zombie);
+            is_alive && matches!(census::environment_has(pid, Marker::NAME, marker.value()), Ok(Some(true)))
+        })
     }
 
     /// Whether the container of this handle has stopped, or was replaced or restarted, since `then`.

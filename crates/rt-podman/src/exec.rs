@@ -95,10 +95,13 @@ impl Call<'_> {
         let ended = with_process(&call, streams, |process| {
             let why = match process.drive(until) {
                 Drive::Finished => {
-                    let finished = process.finish();
-                    if !matches!(finished.status, Some(ExitStatus::Code(_))) {
-                        // Somebody killed the client. Its command may go on, and nobody would ever hear of it.
+                    let mut finished = process.finish();
+                    let client_died = !matches!(finished.status, Some(ExitStatus::Code(_)));
+                    if client_died || self.container.goes_on(&marker) {
+                        // Somebody ended the client. Its command may go on, and nobody would ever hear of it; what the
+                        // client says on its way out is not the command's.
                         kill::end_exec(self.container, process, &marker, started);
+                        finished.status = None;
                     }
                     return Ok(finished);
                 }

@@ -45,8 +45,9 @@
 //!   its stdout in up to a fifth of the calls (measured on 4.3.1 and 5.4.2; the exit code is right). Commands without a
 //!   stdin are not affected: they are run without `-i`. [`StreamEnd::ReaderGone`](rt_protocol::StreamEnd::ReaderGone) on
 //!   stdin is the sign: then do not trust that stdout is complete, or let the command read its stdin to the end.
-//! - **A client that others kill.** podman 4.3 exits with 0 on SIGTERM while its command goes on. This crate never
-//!   believes the client after a signal of its own; a signal that somebody else sends to the client cannot be seen.
+//! - **A client that others end.** podman 4.3 exits with 0 on SIGTERM while its command goes on. The client is never
+//!   believed while podman's record of the command and its process are still there: the command is ended, and the outcome
+//!   is [`Lost`](rt_protocol::ExitOutcome::Lost). Where the host cannot see them, such a 0 is believed.
 //! - **Bytes.** podman replaces bytes that are not UTF-8 in words and variables; such requests are refused as
 //!   [`Unsupported`](rt_protocol::ErrorKind::Unsupported).
 //! - **Secrets of certain names.** A secret variable travels in podman's own environment. Names that would steer podman,

@@ -1,6 +1,7 @@
 //! What the handles of one runtime share: the engine, and what is remembered between calls.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -19,8 +20,8 @@ pub(crate) struct Shared {
     profile: OnceLock<PodmanProfile>,
     /// Held while the profile is read, so that it is read once.
     reading_profile: Mutex<()>,
-    /// Names whose containers `podman exec` can enter.
-    enterable: Mutex<HashSet<ContainerName>>,
+    /// Names whose containers `podman exec` can enter, and where podman keeps the records of their execs.
+    enterable: Mutex<HashMap<ContainerName, Option<PathBuf>>>,
     running_execs: AtomicU64,
     started_execs: AtomicU64,
 }
@@ -64,15 +65,15 @@ impl Shared {
     }
 
     pub(crate) fn is_enterable(&self, name: &ContainerName) -> bool {
-        self.names().contains(name)
+        self.names().contains_key(name)
     }
 
-    pub(crate) fn remember_enterable(&self, name: &ContainerName) {
+    pub(crate) fn remember_enterable(&self, name: &ContainerName, static_dir: Option<PathBuf>) {
         let mut names = self.names();
         if names.len() >= MOST_REMEMBERED {
             names.clear();
         }
-        names.insert(name.clone());
+        names.insert(name.clone(), static_dir);
     }
 
     /// Forgets what was known of a name: its container is made or removed.
@@ -80,7 +81,12 @@ impl Shared {
         self.names().remove(name);
     }
 
-    fn names(&self) -> MutexGuard<'_, HashSet<ContainerName>> {
+    /// Where podman keeps the records of the container's execs, as far as it was asked.
+    pub(crate) fn static_dir(&self, name: &ContainerName) -> Option<PathBuf> {
+        self.names().get(name).cloned().flatten()
+    }
+
+    fn names(&self) -> MutexGuard<'_, HashMap<ContainerName, Option<PathBuf>>> {
         self.enterable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rt_process::{Drive, ExitStatus, Finished, Output, Process, ProcessSpec, Program, Streams, with_process};
-use rt_protocol::{KILL_GRACE, OutputLimit, Sink, Source, Stop, StreamEnd, Until};
+use rt_protocol::{CancelToken, KILL_GRACE, OutputLimit, Sink, Source, Stop, StreamEnd, Until};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 const ALL: OutputLimit = OutputLimit::UNLIMITED;
@@ -219,16 +219,35 @@ fn eleven_bytes_are_answered_at_once_on_open_streams() {
 
 #[test]
 fn a_sink_that_is_full_holds_its_own_stream_back_and_no_other() {
+    /// Cancels when as much has come as was waited for.
+    struct Enough(usize, CancelToken);
+
+    impl Write for Enough {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.saturating_sub(bytes.len());
+            if self.0 == 0 {
+                self.1.cancel();
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     let (_reader, full) = io::pipe().unwrap();
+    let came = CancelToken::new();
     let streams = Streams {
         stdin: Source::empty(),
         stdout: Output::Bridge(Sink::descriptor(full)),
-        stderr: Output::Capture(ALL),
+        stderr: Output::Bridge(Sink::writer(Enough(1_000_000, came.clone()))),
     };
     with_process(&sh("yes & head -c 1000000 /dev/zero >&2; wait"), streams, |process| {
-        assert!(matches!(process.drive(&Until::after(Duration::from_millis(300))), Drive::Stopped(_)));
+        let until = Until::after(Duration::from_secs(60)).or_cancelled(&came);
+        assert!(matches!(process.drive(&until), Drive::Stopped(Stop::Cancelled)));
         process.end(KILL_GRACE);
-        assert_eq!(process.finish().stderr_capture.total(), 1_000_000);
+        assert_eq!(process.finish().stderr.bytes, 1_000_000);
     })
     .unwrap();
 }
