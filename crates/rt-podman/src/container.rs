@@ -22,7 +22,7 @@ use crate::kill::KillSide;
 use crate::listing::{self, Inspected};
 use crate::logs::PodmanLogStream;
 use crate::marker::Marker;
-use crate::runtime_state::{Overlap, Shared};
+use crate::runtime_state::{Overlap, RuntimeState};
 use crate::{copy, exec, stop, tar_copy, wait};
 
 /// A container of podman's.
@@ -32,14 +32,14 @@ use crate::{copy, exec, stop, tar_copy, wait};
 #[derive(Clone, Debug)]
 pub struct PodmanContainer {
     key: ContainerKey,
-    shared: Arc<Shared>,
+    shared: Arc<RuntimeState>,
 }
 
 /// What a login runs when the caller has no other wish.
 const DEFAULT_LOGIN: [&str; 5] = ["tmux", "new-session", "-A", "-s", "main"];
 
 impl PodmanContainer {
-    pub(crate) fn new(shared: Arc<Shared>, name: ContainerName) -> Self {
+    pub(crate) fn new(shared: Arc<RuntimeState>, name: ContainerName) -> Self {
         Self { key: ContainerKey::new(shared.engine.id.clone(), name), shared }
     }
 

@@ -10,12 +10,12 @@ use crate::engine::bad_answer;
 use crate::failure::{self, Failure};
 use crate::json;
 use crate::listing::rows;
-use crate::runtime_state::Shared;
+use crate::runtime_state::RuntimeState;
 
 /// An image of podman's.
 #[derive(Clone, Debug)]
 pub struct PodmanImage {
-    shared: Arc<Shared>,
+    shared: Arc<RuntimeState>,
     reference: ImageRef,
     listed: Option<Listed>,
 }
@@ -33,12 +33,12 @@ struct Listed {
 const NONE: &str = "<none>";
 
 impl PodmanImage {
-    pub(crate) fn new(shared: Arc<Shared>, reference: ImageRef) -> Self {
+    pub(crate) fn new(shared: Arc<RuntimeState>, reference: ImageRef) -> Self {
         Self { shared, reference, listed: None }
     }
 
     /// The images that are here: one handle for each name, and one for each image without a name.
-    pub(crate) fn list(shared: &Arc<Shared>, filter: ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
+    pub(crate) fn list(shared: &Arc<RuntimeState>, filter: ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
         const OPERATION: &str = "list images";
         let args = ["images", "--no-trunc", "--format=json"];
         let answer = shared.engine.ask(OPERATION, shared.engine.limits.images, args)?;

@@ -7,7 +7,7 @@ use rt_protocol::{ContainerName, ContainerRemoveResult, Error, ErrorKind, Until}
 
 use crate::engine::Answer;
 use crate::failure::Failure;
-use crate::runtime_state::Shared;
+use crate::runtime_state::RuntimeState;
 
 const OPERATION: &str = "remove";
 
@@ -17,7 +17,7 @@ const OPERATION: &str = "remove";
 /// nothing when a name is missing and `--ignore` is not given, so its exit code alone proves nothing. Who is still there
 /// is removed alone, to hear podman's reason.
 pub(crate) fn force_remove(
-    shared: &Arc<Shared>,
+    shared: &Arc<RuntimeState>,
     names: &[ContainerName],
     until: &Until,
 ) -> Vec<ContainerRemoveResult> {
@@ -47,7 +47,7 @@ pub(crate) fn force_remove(
 
 /// Why each of those that are still there could not be removed.
 fn remove_all(
-    shared: &Arc<Shared>,
+    shared: &Arc<RuntimeState>,
     names: &[ContainerName],
     until: &Until,
 ) -> rt_protocol::Result<BTreeMap<ContainerName, Error>> {
@@ -109,7 +109,7 @@ fn remove_all(
 
 /// An error for each of those that podman says to have removed and lists all the same.
 fn still_there(
-    shared: &Arc<Shared>,
+    shared: &Arc<RuntimeState>,
     said_gone: Vec<ContainerName>,
     until: &Until,
 ) -> Vec<(ContainerName, Error)> {
@@ -132,7 +132,7 @@ fn still_there(
 }
 
 fn remove<'a>(
-    shared: &Shared,
+    shared: &RuntimeState,
     targets: impl Iterator<Item = &'a String>,
     until: &Until,
 ) -> rt_protocol::Result<Answer> {

@@ -20,7 +20,7 @@ use crate::events::PodmanEventStream;
 use crate::image::PodmanImage;
 use crate::kill::KillSide;
 use crate::profile::PodmanProfile;
-use crate::runtime_state::Shared;
+use crate::runtime_state::RuntimeState;
 use crate::{launch_argv, listing, removal};
 
 /// podman on this host.
@@ -29,7 +29,7 @@ use crate::{launch_argv, listing, removal};
 /// group of its own, reaped before the call returns.
 #[derive(Clone, Debug)]
 pub struct PodmanRuntime {
-    shared: Arc<Shared>,
+    shared: Arc<RuntimeState>,
 }
 
 impl PodmanRuntime {
@@ -92,7 +92,7 @@ impl PodmanRuntime {
         self.shared.profile()
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<RuntimeState> {
         &self.shared
     }
 }
@@ -153,7 +153,7 @@ impl PodmanRuntimeBuilder {
     pub fn build(self) -> Result<PodmanRuntime> {
         let id = self.id.clone().unwrap_or_else(|| self.default_id());
         let engine = Engine::new(id, &self.binary, self.global_args, self.env, self.limits)?;
-        Ok(PodmanRuntime { shared: Arc::new(Shared::new(engine, self.kill_side)) })
+        Ok(PodmanRuntime { shared: Arc::new(RuntimeState::new(engine, self.kill_side)) })
     }
 
     /// `podman` for the podman that a shell would run; with the arguments and variables that may choose another store

@@ -14,7 +14,7 @@ use crate::profile::PodmanProfile;
 
 /// The state of one runtime.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct RuntimeState {
     pub(crate) engine: Engine,
     pub(crate) kill_side: KillSide,
     profile: OnceLock<PodmanProfile>,
@@ -29,7 +29,7 @@ pub(crate) struct Shared {
 /// How many names are remembered at most; beyond that, all are forgotten and asked for again.
 const MOST_REMEMBERED: usize = 4096;
 
-impl Shared {
+impl RuntimeState {
     pub(crate) fn new(engine: Engine, kill_side: KillSide) -> Self {
         Self {
             engine,
@@ -101,7 +101,7 @@ impl Shared {
 /// Knows whether another exec of this runtime ran at any time since it was made.
 #[derive(Debug)]
 pub(crate) struct Overlap<'a> {
-    shared: &'a Shared,
+    shared: &'a RuntimeState,
     running_before: u64,
     number: u64,
 }
