@@ -208,14 +208,10 @@ mod tests {
             assert_eq!(refusal(&path.with_extension("pub")), "it is a public key");
 
             let text = fs::read_to_string(&path).unwrap();
-            let cut: String = text
-                .lines()
-                .enumerate()
-                .filter(|(n, _)| *n != 3)
-                .map(|(_, line)| format!("{line}\n"))
-                .collect();
+            let mut lines: Vec<&str> = text.lines().collect();
+            lines.remove(3);
             let broken = home.path().join("broken");
-            fs::write(&broken, cut).unwrap();
+            fs::write(&broken, lines.join("\n")).unwrap();
             assert_eq!(refusal(&broken), "the key is malformed", "{arguments:?}");
         }
         for arguments in
