@@ -36,7 +36,7 @@ impl ExecEvents {
         answer.ok().then(|| Self::decode(&answer.stdout, name, since))
     }
 
-    fn decode(stdout: &str, name: &ContainerName, since: SystemTime) -> Self {
+    pub(crate) fn decode(stdout: &str, name: &ContainerName, since: SystemTime) -> Self {
         let mut events = Self::default();
         for line in stdout.lines() {
             let Ok(event) = serde_json::from_str::<Value>(line) else {

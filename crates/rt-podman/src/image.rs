@@ -22,11 +22,19 @@ pub struct PodmanImage {
 
 /// What the listing says of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Listed {
+pub(crate) struct Listed {
     repository: String,
     tag: String,
     size: Option<u64>,
     created: Option<SystemTime>,
+}
+
+#[cfg(any(fuzzing, test))]
+impl Listed {
+    /// Whether both columns say something.
+    pub(crate) fn is_named(&self) -> bool {
+        !self.repository.is_empty() && !self.tag.is_empty()
+    }
 }
 
 /// What podman shows in place of a missing repository or tag.
@@ -127,7 +135,7 @@ impl Image for PodmanImage {
     }
 }
 
-fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Option<ImageInfo>> {
+pub(crate) fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Option<ImageInfo>> {
     let rows = rows(operation, stdout)?;
     let Some(row) = rows.first() else {
         return Ok(None);
@@ -149,7 +157,7 @@ fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Option<ImageI
 
 /// The rows of `podman images --format json`: one pair for each name. podman repeats an image for each of its names,
 /// each time with all of them, so names that were seen are left out.
-fn decode_images(operation: &'static str, stdout: &str) -> Result<Vec<(ImageRef, Listed)>> {
+pub(crate) fn decode_images(operation: &'static str, stdout: &str) -> Result<Vec<(ImageRef, Listed)>> {
     let mut found: Vec<(ImageRef, Listed)> = Vec::new();
     for row in rows(operation, stdout)? {
         let Some(reference) = json::text(&row, &["Id"]).and_then(|id| ImageRef::new(id).ok()) else {
