@@ -14,7 +14,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use cat::{bridge, running};
-use recording::{recorded};
+use recording::recorded;
 use rt_null::StdioScript;
 use rt_null::record::Replay;
 use rt_protocol::{ContainerRuntime, ErrorKind, ExecStdio, Sink, Source, StdioResult, StreamEnd, Until};
