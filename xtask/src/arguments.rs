@@ -1,4 +1,4 @@
-//! The command line of `cargo xtask`, read by hand: four commands with a few flags each do not earn a
+//! The command line of `cargo xtask`, read by hand: five commands with a few flags each do not earn a
 //! dependency. What the commands do is not known here.
 
 use std::ffi::OsString;
@@ -13,6 +13,7 @@ Developer automation of the rt workspace.
 usage: cargo xtask test [--live] [--podman 5] [--rootless] [--filter TEXT]
        cargo xtask ci [--live] [--only PART[,PART]...]
        cargo xtask conformance [--backend NAME]... [--podman 5] [--rootless] [--filter TEXT]
+       cargo xtask bench [--filter TEXT]
        cargo xtask live [--] COMMAND [ARGUMENT]...
        cargo xtask live --keep DIR | --destroy DIR
 
@@ -37,6 +38,9 @@ conformance  the table of the conformance suite for each backend, podman in a st
           --podman 5, --rootless  as for test, for the backend podman
           --filter TEXT   only cases whose name contains TEXT
 
+bench   measurements, ours beside the simplest other way, in turns: a table, and JSON in target/bench
+          --filter TEXT  only measurements whose name contains TEXT
+
 live    COMMAND with a podman of its own: `cargo xtask live -- podman info`. Everything it made is
         removed when it ends.
           --keep DIR     make the environment in DIR, leave it, and print `export` lines for a shell
@@ -49,6 +53,8 @@ pub(crate) enum Request {
     Test(TestOptions),
     Ci(CiOptions),
     Conformance(ConformanceOptions),
+    /// Only measurements whose name contains this.
+    Bench(Option<String>),
     Live(LiveAction),
 }
 
@@ -131,6 +137,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         Some("test") => test(rest).map(Request::Test),
         Some("ci") => ci(rest).map(Request::Ci),
         Some("conformance") => conformance(rest).map(Request::Conformance),
+        Some("bench") => bench(rest).map(Request::Bench),
         Some("live") => live(rest),
         _ => Err(format!("no command is called {:?}", command.to_string_lossy())),
     }
@@ -189,6 +196,19 @@ fn conformance(rest: Vec<OsString>) -> Result<ConformanceOptions, String> {
         }
     }
     Ok(options)
+}
+
+fn bench(rest: Vec<OsString>) -> Result<Option<String>, String> {
+    let mut filter = None;
+    let mut rest = rest.into_iter();
+    while let Some(word) = rest.next() {
+        let word = text(word)?;
+        match value(&word, "--filter", &mut rest)? {
+            Some(text) => set_filter(&mut filter, text)?,
+            None => return Err(format!("bench does not know {word:?}")),
+        }
+    }
+    Ok(filter)
 }
 
 /// A test binary would read a dash as the beginning of an option of its own.
@@ -305,6 +325,13 @@ mod tests {
         assert_eq!(read("conformance --backend null --filter exec"), Ok(Request::Conformance(options)));
         assert_eq!(read("conformance"), Ok(Request::Conformance(ConformanceOptions::default())));
         assert!(read("conformance --backend docker").is_err());
+    }
+
+    #[test]
+    fn bench_takes_a_filter() {
+        assert_eq!(read("bench"), Ok(Request::Bench(None)));
+        assert_eq!(read("bench --filter exec"), Ok(Request::Bench(Some("exec".into()))));
+        assert!(read("bench exec").is_err());
     }
 
     #[test]

@@ -84,6 +84,11 @@ impl Live {
         variables
     }
 
+    /// Where this is, in one line.
+    pub(crate) fn surroundings(&self) -> String {
+        self.surroundings.to_string()
+    }
+
     /// Removes the environment; the error says what is left.
     pub(crate) fn close(self) -> Result<()> {
         note(&format!("removing the store; this was {}", self.surroundings));
