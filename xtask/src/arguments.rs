@@ -90,7 +90,7 @@ impl Whereabouts {
                 Ok(true)
             }
             Some(other) => {
-                Err(format!("--podman brings 5, and {other:?} is used where it is the machine's own"))
+                Err(format!("--podman brings 5 and not {other:?}; without it the machine's own is used"))
             }
         }
     }

@@ -127,15 +127,13 @@ fn live_suite(workspace: &Workspace, options: &TestOptions) -> Verdict {
 
 /// The suite in another place. It is built here: the place may have no compiler.
 fn live_suite_elsewhere(workspace: &Workspace, options: &TestOptions) -> Result<()> {
+    let place = Place::find(options.whereabouts, &workspace.target)?;
     let build = [words(&["test", "--no-run"]), suite_selection(workspace)?].concat();
     let programs = workspace.member(SUITE)?.tests.iter().map(|test| workspace.built(&build, test));
     let programs = programs.collect::<Result<Vec<_>>>()?;
     // Some tests start it.
-    workspace
-        .cargo(["build", "--workspace", "--all-features", "--example", "quickstart"])
-        .limit(LIMIT)
-        .must()?;
-    let place = Place::find(options.whereabouts, &workspace.target)?;
+    let quickstart = ["build", "--workspace", "--all-features", "--example", "quickstart"];
+    workspace.cargo(quickstart).limit(LIMIT).must()?;
     programs
         .iter()
         .try_for_each(|program| live::must_run(place.as_ref(), program, options.filter.as_ref(), LIMIT))
