@@ -69,10 +69,10 @@ pub enum RootlessNetwork {
 }
 
 impl PodmanProfile {
-    pub(crate) fn read(engine: &Engine) -> Result<Self> {
+    pub(crate) fn read(engine: &Engine, until: &Until) -> Result<Self> {
         let ask = |verb: &str| {
             let args = [verb, "--format=json"];
-            let answer = engine.ask_within(OPERATION, engine.limits.info, &Until::forever(), args)?;
+            let answer = engine.ask_within(OPERATION, engine.limits.info, until, args)?;
             if !answer.ok() {
                 return Err(answer.failure().error(OPERATION, &answer.stderr).about(format!("by {verb}")));
             }

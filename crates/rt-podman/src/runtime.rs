@@ -109,7 +109,16 @@ impl PodmanRuntime {
     /// # Errors
     /// When podman could not be asked, or named no version. The next call asks again.
     pub fn profile(&self) -> Result<&PodmanProfile> {
-        self.shared.profile()
+        self.profile_until(&Until::forever())
+    }
+
+    /// As [`profile`](Self::profile), for a caller that does not wait longer than `until` for podman's two answers. A
+    /// deadline takes the place of [`TimeLimits::info`].
+    ///
+    /// # Errors
+    /// As for [`profile`](Self::profile), and [`TimedOut`](ErrorKind::TimedOut), [`Cancelled`](ErrorKind::Cancelled).
+    pub fn profile_until(&self, until: &Until) -> Result<&PodmanProfile> {
+        self.shared.profile(until)
     }
 
     pub(crate) fn shared(&self) -> &Arc<RuntimeState> {

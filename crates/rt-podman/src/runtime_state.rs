@@ -43,14 +43,16 @@ impl RuntimeState {
     }
 
     /// What this podman is; asked once. A failure is not remembered.
-    pub(crate) fn profile(&self) -> Result<&PodmanProfile> {
+    pub(crate) fn profile(&self, until: &Until) -> Result<&PodmanProfile> {
         if let Some(profile) = self.profile.get() {
             return Ok(profile);
         }
         let _reading = self.reading_profile.lock().unwrap_or_else(PoisonError::into_inner);
         match self.profile.get() {
             Some(profile) => Ok(profile),
-            None => PodmanProfile::read(&self.engine).map(|profile| self.profile.get_or_init(|| profile)),
+            None => {
+                PodmanProfile::read(&self.engine, until).map(|profile| self.profile.get_or_init(|| profile))
+            }
         }
     }
 
