@@ -16,7 +16,7 @@ use crate::container::KrunContainer;
 use crate::transport::KrunTransport;
 
 /// The OCI runtime that boots a microVM, by the name that podman's configuration knows.
-const OCI_RUNTIME: &str = "krun";
+pub(crate) const OCI_RUNTIME: &str = "krun";
 
 /// microVMs on this host.
 ///

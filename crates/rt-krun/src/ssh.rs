@@ -25,6 +25,7 @@ mod tcp_ssh_transport;
 
 pub use algorithms::{CIPHERS, HOST_KEY_ALGORITHMS, KEY_EXCHANGES, MACS};
 pub use host_key::{HostKey, HostKeyPolicy};
+pub use identity::check_identity;
 pub use libssh2::linked_libssh2;
 pub use pool::{CHANNELS_PER_CONNECTION, CONNECTIONS_PER_GUEST};
 pub use remote_command::DEFAULT_WORKDIR;

@@ -11,6 +11,16 @@ use ssh_key::PrivateKey;
 /// The longest accepted key file, in bytes. An RSA key of 16,384 bits has some 13,000.
 const LONGEST_FILE: u64 = 64 << 10;
 
+/// Whether a [`TcpSshTransport`](crate::TcpSshTransport) could log in with the private key in `file`, as far as the file
+/// itself tells: OpenSSH's own format is read whole; of PEM files (PKCS#1, PKCS#8, SEC 1) the frame is. Nothing is sent.
+///
+/// # Errors
+/// [`BadIdentity`](ErrorKind::BadIdentity) for a file that is missing, unreadable, none or longer than 64 KiB, and for a key
+/// that is malformed, encrypted, public, or of another kind than Ed25519, ECDSA and RSA.
+pub fn check_identity(file: impl AsRef<Path>) -> Result<()> {
+    IdentityFile::new(file.as_ref()).read().map(drop)
+}
+
 /// A file with a private key in it.
 ///
 /// It is read anew for every connection, so that a key can be exchanged under a long-lived program.
