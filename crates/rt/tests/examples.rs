@@ -2,6 +2,9 @@
 
 #[path = "../examples/agent_loop.rs"]
 mod agent_loop;
+#[allow(dead_code, reason = "its exit code is this host's, and no success of a test")]
+#[path = "../examples/doctor.rs"]
+mod doctor;
 #[path = "../examples/reaper.rs"]
 mod reaper;
 #[path = "../examples/stdio_bridge.rs"]
@@ -21,6 +24,14 @@ mod tokio_agent;
 #[test]
 fn agent_loop_runs_to_its_end() {
     agent_loop::main().unwrap();
+}
+
+#[test]
+fn doctor_tells_of_this_host_in_words_and_as_json() {
+    let diagnosis = doctor::examine(None);
+    assert_eq!(diagnosis.to_string().lines().count(), diagnosis.findings.len(), "{diagnosis}");
+    let json: serde_json::Value = serde_json::from_str(&diagnosis.to_json()).unwrap();
+    assert_eq!(json["findings"][0]["code"], "podman-version");
 }
 
 #[test]
