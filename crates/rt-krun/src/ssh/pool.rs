@@ -208,7 +208,7 @@ impl Pool {
         let until = Until::after(CLOSE_WAIT);
         loop {
             let seen = self.bell.count();
-            if sessions.iter().all(|(_, session)| session.is_gone() || session.seats() > 0) {
+            if sessions.iter().all(|(_, session)| session.has_ended() || session.seats() > 0) {
                 return;
             }
             if self.bell.wait(seen, &until).is_err() {
