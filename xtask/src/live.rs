@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::arguments::LiveAction;
-use crate::child::Task;
+use crate::child::{self, Task};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::programs;
@@ -105,7 +105,10 @@ pub(crate) fn must_run<S: AsRef<OsStr>>(
 ) -> Result<()> {
     if let Some(place) = place {
         // There, this program does the same as below, with what it finds there.
-        return place.live(program, args)?.limit(limit).must();
+        let status = place.live(program, args)?.limit(limit).visible()?;
+        // The whole line, with the script that enters the place, would hide what failed.
+        let failed = || Failure::new(format!("{}: {}", program.display(), child::describe(status)));
+        return status.success().then_some(()).ok_or_else(failed);
     }
     let live = Live::make()?;
     let outcome = Task::new(program).args(args).envs(&live.variables(true)).limit(limit).must();
