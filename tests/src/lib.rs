@@ -5,6 +5,7 @@ pub mod conformance;
 pub mod leftovers;
 pub mod live;
 pub mod sandbox;
+pub mod ssh_lab;
 
 #[path = "../../crates/rt/examples/quickstart/busybox_image.rs"]
 #[allow(dead_code, reason = "the example has more than the tests use")]

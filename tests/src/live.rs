@@ -8,6 +8,7 @@ use rt_podman::{PodmanRuntime, PodmanRuntimeBuilder};
 use rt_protocol::{Image, ImageRef, Result, Until};
 
 use crate::busybox_image;
+use crate::ssh_lab::machine::MachineParts;
 
 /// An isolated podman that `cargo xtask` has made and proved.
 #[derive(Debug)]
@@ -22,6 +23,12 @@ pub struct Live {
     pub image: ImageRef,
     /// An image with one program and no shell: `/bin/sleep`.
     pub bare_image: ImageRef,
+    /// An OpenSSH server, or why there is none, or why it cannot be used here.
+    pub sshd: std::result::Result<PathBuf, String>,
+    /// What a virtual machine is made of, or why there is none.
+    pub machine: std::result::Result<MachineParts, String>,
+    /// Whether a live suite that was not run as a whole is a failure.
+    pub demanded: bool,
 }
 
 /// Why the live tests cannot run.
@@ -57,6 +64,13 @@ impl Live {
                 busybox,
                 image: ImageRef::new("localhost/rt-test:full")?,
                 bare_image: ImageRef::new("localhost/rt-test:bare")?,
+                sshd: part("SSHD").map(|[sshd]| sshd),
+                machine: part("MACHINE").map(|[qemu, kernel, modules]| MachineParts {
+                    qemu,
+                    kernel,
+                    modules,
+                }),
+                demanded,
             };
             let full = busybox_image::archive(&live.busybox).map_err(archive_error)?;
             live.import(full, &live.image)?;
@@ -83,6 +97,16 @@ impl Live {
     pub fn image_handle(&self, reference: &ImageRef) -> std::sync::Arc<dyn Image> {
         rt_protocol::ContainerRuntime::image(&self.runtime, reference)
     }
+}
+
+/// The files of a part of the environment, one on each line, or why it is not there.
+fn part<const N: usize>(name: &str) -> std::result::Result<[PathBuf; N], String> {
+    if let Ok(reason) = std::env::var(format!("RT_LIVE_{name}_UNAVAILABLE")) {
+        return Err(reason);
+    }
+    let files = std::env::var(format!("RT_LIVE_{name}")).unwrap_or_default();
+    let files: Vec<PathBuf> = files.lines().map(PathBuf::from).collect();
+    files.try_into().map_err(|_| format!("RT_LIVE_{name} does not name {N} files"))
 }
 
 /// An image that has `/bin/sleep` and no shell.

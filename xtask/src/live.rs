@@ -2,6 +2,7 @@
 //! configuration, probe, removal, packages) stand in the modules below; what is tested with it does not.
 
 mod containers_conf;
+mod guests;
 mod leftovers;
 mod mode;
 mod mounts;
@@ -72,6 +73,7 @@ impl Live {
             ("RT_LIVE_MODE", Some(self.mode.name().into())),
             ("RT_LIVE_BUSYBOX", Some(self.busybox.clone().into())),
         ]);
+        variables.extend(guests::variables(self.mode));
         variables
     }
 
