@@ -12,8 +12,8 @@ use crate::container::PodmanContainer;
 use crate::engine::process_error;
 use crate::exec_events::ExecEvents;
 use crate::failure::{self, Failure};
-use crate::marker::Marker;
 use crate::{exec_argv, kill};
+use rt_process::Marker;
 
 const OPERATION: &str = "exec in";
 

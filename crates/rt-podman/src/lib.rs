@@ -100,7 +100,6 @@ mod kill;
 mod launch_argv;
 mod listing;
 mod logs;
-mod marker;
 mod probe;
 mod profile;
 mod removal;
