@@ -49,6 +49,9 @@ fn run(request: Request) -> Result<u8> {
         Request::Test(options) => {
             let workspace = Workspace::read()?;
             let mut report = Report::new();
+            if options.live {
+                live::packages::step(&mut report);
+            }
             test::run(&workspace, &options, &mut report);
             Ok(report.close("cargo xtask test"))
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::arguments::TestOptions;
 use crate::child::Task;
 use crate::failure::{Failure, Result};
-use crate::live::{self, Live, packages};
+use crate::live::{self, Live};
 use crate::report::{Report, Verdict};
 use crate::workspace::Workspace;
 
@@ -19,9 +19,6 @@ const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Runs every step; failures are in the report.
 pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Report) {
-    if options.live {
-        report.step("test: packages", packages::install_missing);
-    }
     // All three select the whole workspace and all features, as the live suite does below: built once, and tests
     // that need a feature are among them.
     report.step("test: unit, integration and property tests", || {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use rt_protocol::{ContainerName, ContainerRuntime, ImageRef, LaunchSpec, NamePrefix};
+use rt_protocol::{ContainerName, ContainerRuntime, ImageRef, LaunchSpec, LaunchSpecBuilder, NamePrefix};
 
 use crate::Need;
 
@@ -30,6 +30,12 @@ pub trait Fixture: fmt::Debug + Send + Sync {
     fn lacks(&self, need: Need) -> Option<String> {
         let _ = need;
         None
+    }
+
+    /// Adds to the description of a container what the backend cannot do without, such as the published port by which
+    /// commands get in. The suite describes every container of its image with it; nothing is added by default.
+    fn equip(&self, spec: LaunchSpecBuilder) -> LaunchSpecBuilder {
+        spec
     }
 
     /// Called before the suite starts a container that it made. A backend that runs nothing learns here what the main

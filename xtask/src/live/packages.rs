@@ -12,6 +12,7 @@ use super::note;
 use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::programs;
+use crate::report::Report;
 
 /// A package, and a program that makes it unnecessary wherever that came from.
 #[derive(Debug, Clone, Copy)]
@@ -74,9 +75,14 @@ const PACKAGES: [Package; 27] = [
 /// Longer than any download here should take; apt itself has no limit.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
+/// The first step of a demanded live suite: what is built and tested afterwards may need the packages.
+pub(crate) fn step(report: &mut Report) {
+    report.step("packages", install_missing);
+}
+
 /// Installs what is missing where that is possible. Where it is not, that is said and no failure yet:
 /// whether podman works is what counts, and the probe will tell.
-pub(crate) fn install_missing() -> Result<()> {
+fn install_missing() -> Result<()> {
     let Some(installed) = installed()? else {
         note("no dpkg here: nothing is installed, and what is there is used");
         return Ok(());
