@@ -80,6 +80,11 @@ impl LaunchSpec {
         }
     }
 
+    /// Begins a changed copy.
+    pub fn to_builder(&self) -> LaunchSpecBuilder {
+        LaunchSpecBuilder { spec: Ok(self.clone()) }
+    }
+
     /// The container's name.
     pub fn name(&self) -> &ContainerName {
         &self.name
