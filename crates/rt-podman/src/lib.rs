@@ -85,6 +85,9 @@
 mod bypass_network;
 mod container;
 mod copy;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod decoders;
 mod engine;
 mod event_line;
 mod events;

@@ -12,7 +12,6 @@ use super::note;
 use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::programs;
-use crate::report::Report;
 
 /// A package, and a program that makes it unnecessary wherever that came from.
 #[derive(Debug, Clone, Copy)]
@@ -75,14 +74,9 @@ const PACKAGES: [Package; 27] = [
 /// Longer than any download here should take; apt itself has no limit.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// The first step of a demanded live suite: what is built and tested afterwards may need the packages.
-pub(crate) fn step(report: &mut Report) {
-    report.step("packages", install_missing);
-}
-
 /// Installs what is missing where that is possible. Where it is not, that is said and no failure yet:
 /// whether podman works is what counts, and the probe will tell.
-fn install_missing() -> Result<()> {
+pub(crate) fn install_missing() -> Result<()> {
     let Some(installed) = installed()? else {
         note("no dpkg here: nothing is installed, and what is there is used");
         return Ok(());
@@ -107,6 +101,14 @@ fn install_missing() -> Result<()> {
     let _policy = NoServices::begin()?;
     let words = ["install", "--yes", "--no-install-recommends"];
     apt(&words).args(missing.iter().map(|package| package.name)).must()
+}
+
+/// Installs one package that only some runs need.
+pub(super) fn install(name: &str) -> Result<()> {
+    note(&format!("installing {name}"));
+    apt(&["update"]).must()?;
+    let _policy = NoServices::begin()?;
+    apt(&["install", "--yes", "--no-install-recommends", name]).must()
 }
 
 /// The names of installed packages; `None` where there is no dpkg.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 /// Appends `word`, quoted where it has to be. `word` has no NUL byte; `Argv`, `Env` and `ContainerPath` see to that.
-pub(crate) fn push_quoted(text: &mut Vec<u8>, word: &OsStr) {
+pub(super) fn push_quoted(text: &mut Vec<u8>, word: &OsStr) {
     match shlex::bytes::try_quote(word.as_bytes()) {
         Ok(quoted) => text.extend_from_slice(&quoted),
         // Only a NUL byte is refused, which no checked value has; an empty word is the least that could be said of it.

@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use rt_process::Marker;
 use rt_protocol::{Argv, ContainerPath, EnvName, EnvValue, ExecRequest, InvalidValue, Secret};
 
-use crate::quoting::push_quoted;
-use crate::remote_failure::{Stage, Tell};
+use super::quoting::push_quoted;
+use super::remote_failure::{Stage, Tell};
 
 /// Where commands land unless somebody says otherwise, as `podman exec` does through the workdir of such images.
 pub const DEFAULT_WORKDIR: &str = "/workspace";
@@ -64,16 +64,16 @@ const READ_LINE: &str = "LC_ALL=C IFS= read -r rt_line";
 
 /// A command as the guest gets it.
 #[derive(Debug)]
-pub(crate) struct RemoteCommand {
+pub(super) struct RemoteCommand {
     /// The text of the exec request. No secret stands in it.
-    pub(crate) text: Vec<u8>,
+    pub(super) text: Vec<u8>,
     /// Lines for its stdin, before the caller's own bytes.
-    pub(crate) preamble: Option<Secret>,
+    pub(super) preamble: Option<Secret>,
 }
 
 impl RemoteCommand {
     /// The text for `request`. What fails before the command runs is told as `tell` says.
-    pub(crate) fn new(
+    pub(super) fn new(
         request: &ExecRequest,
         default_workdir: Option<&ContainerPath>,
         marker: &Marker,
@@ -113,7 +113,7 @@ impl RemoteCommand {
     }
 
     /// The text of a login: the default directory, and the command in the shell's place.
-    pub(crate) fn login(argv: &Argv, workdir: Option<&ContainerPath>) -> OsString {
+    pub(super) fn login(argv: &Argv, workdir: Option<&ContainerPath>) -> OsString {
         use std::os::unix::ffi::OsStringExt;
 
         let mut script = Script::default();
@@ -227,8 +227,8 @@ mod tests {
     use rt_process::{ExitStatus, Finished, ProcessSpec, Program, capture};
     use rt_protocol::{OutputLimit, Source, Until};
 
+    use super::super::remote_failure::TellWatch;
     use super::*;
-    use crate::remote_failure::TellWatch;
 
     const SHELLS: [&[&str]; 4] = [&["sh"], &["dash"], &["bash"], &["busybox", "sh"]];
 

@@ -8,7 +8,7 @@ use rt_protocol::{ContainerName, Error, ErrorKind, ExecRequest};
 
 /// How far the remote script had come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(super) enum Stage {
     /// Setting variables.
     Variables,
     /// Changing to the workdir.
@@ -34,20 +34,20 @@ impl Stage {
 /// The command itself never learns the number. Whoever can read the command lines of the guest's other processes could,
 /// and the guest's sshd knows it in any case: a guest that wants to lie about its own commands can.
 #[derive(Clone, Debug)]
-pub(crate) struct Tell(Marker);
+pub(super) struct Tell(Marker);
 
 impl Tell {
-    pub(crate) fn fresh() -> Self {
+    pub(super) fn fresh() -> Self {
         Self(Marker::fresh())
     }
 
     /// The line, up to the code.
-    pub(crate) fn prefix(&self, stage: Stage) -> String {
+    pub(super) fn prefix(&self, stage: Stage) -> String {
         format!("{}{} ", self.head(), stage.letter())
     }
 
     /// What every such line begins with.
-    pub(crate) fn head(&self) -> String {
+    pub(super) fn head(&self) -> String {
         format!("rt-{} ", self.0.value())
     }
 
@@ -63,14 +63,14 @@ impl Tell {
 
 /// The remote script ended before the command began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RemoteFailure {
+pub(super) struct RemoteFailure {
     stage: Stage,
     code: i32,
 }
 
 impl RemoteFailure {
     /// The error for it.
-    pub(crate) fn into_error(
+    pub(super) fn into_error(
         self,
         operation: &'static str,
         name: &ContainerName,
@@ -103,7 +103,7 @@ impl RemoteFailure {
 
 /// Watches a command's stderr for the line of its [`Tell`], and keeps that line from the caller.
 #[derive(Debug)]
-pub(crate) struct TellWatch {
+pub(super) struct TellWatch {
     tell: Tell,
     head: Vec<u8>,
     /// The beginning of a line that may still become a tell; never longer than one can be.
@@ -116,13 +116,13 @@ pub(crate) struct TellWatch {
 const LONGEST_REST: usize = 8;
 
 impl TellWatch {
-    pub(crate) fn new(tell: Tell) -> Self {
+    pub(super) fn new(tell: Tell) -> Self {
         let head = tell.head().into_bytes();
         Self { tell, head, held: Vec::new(), at_line_start: true, found: None }
     }
 
     /// Takes the next bytes and gives `out` those that are the command's own.
-    pub(crate) fn push(&mut self, mut bytes: &[u8], out: &mut dyn FnMut(&[u8])) {
+    pub(super) fn push(&mut self, mut bytes: &[u8], out: &mut dyn FnMut(&[u8])) {
         while !bytes.is_empty() {
             if !self.at_line_start && self.held.is_empty() {
                 // Nothing can begin in the middle of a line, and most output is that.
@@ -154,7 +154,7 @@ impl TellWatch {
     }
 
     /// The stream is over: what was held back is the command's own.
-    pub(crate) fn finish(&mut self, out: &mut dyn FnMut(&[u8])) {
+    pub(super) fn finish(&mut self, out: &mut dyn FnMut(&[u8])) {
         if !self.held.is_empty() {
             out(&self.held);
             self.held.clear();
@@ -162,7 +162,7 @@ impl TellWatch {
     }
 
     /// What the script told, if it did.
-    pub(crate) fn found(&self) -> Option<RemoteFailure> {
+    pub(super) fn found(&self) -> Option<RemoteFailure> {
         self.found
     }
 }

@@ -1,0 +1,97 @@
+//! The fields of a map: each known, of its type, and taken once. Which fields there are stands in `spec`.
+
+use super::CdiFault;
+use super::document::{Node, Value};
+
+/// A map whose fields are taken one by one; what is left at the end is unknown.
+pub(super) struct Fields {
+    /// In words, for messages: "a mount".
+    what: &'static str,
+    line: usize,
+    pairs: Vec<(String, Node)>,
+}
+
+impl Fields {
+    pub(super) fn of(node: Node, what: &'static str) -> Result<Self, CdiFault> {
+        match node.value {
+            Value::Map(pairs) => Ok(Self { what, line: node.line, pairs }),
+            // As for an empty map: Go's zero value.
+            Value::Null => Ok(Self { what, line: node.line, pairs: Vec::new() }),
+            _ => Err(fault(node.line, format!("{what} is a map"))),
+        }
+    }
+
+    /// A field's value; `None` where it is absent or null.
+    pub(super) fn take(&mut self, name: &str) -> Option<Node> {
+        let place = self.pairs.iter().position(|(key, _)| key == name)?;
+        let (_, node) = self.pairs.swap_remove(place);
+        (!matches!(node.value, Value::Null)).then_some(node)
+    }
+
+    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, CdiFault> {
+        self.take(name).map(|node| text(node, name)).transpose()
+    }
+
+    /// A text that must be there and not be empty.
+    pub(super) fn required(&mut self, name: &str) -> Result<String, CdiFault> {
+        match self.text(name)? {
+            Some(text) if !text.is_empty() => Ok(text),
+            _ => Err(fault(self.line, format!("{} has no {name}", self.what))),
+        }
+    }
+
+    pub(super) fn list(&mut self, name: &str) -> Result<Vec<Node>, CdiFault> {
+        match self.take(name) {
+            None => Ok(Vec::new()),
+            Some(Node { value: Value::List(values), .. }) => Ok(values),
+            Some(node) => Err(fault(node.line, format!("{name} is a list"))),
+        }
+    }
+
+    pub(super) fn texts(&mut self, name: &str) -> Result<Vec<String>, CdiFault> {
+        self.list(name)?.into_iter().map(|node| text(node, name)).collect()
+    }
+
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<i64>, CdiFault> {
+        let Some(node) = self.take(name) else { return Ok(None) };
+        let line = node.line;
+        text(node, name)?.parse().map(Some).map_err(|_| fault(line, format!("{name} is a whole number")))
+    }
+
+    /// Checks the type of a field whose content does not matter here.
+    pub(super) fn map_of_texts(&mut self, name: &str) -> Result<usize, CdiFault> {
+        match self.take(name) {
+            None => Ok(0),
+            Some(Node { value: Value::Map(pairs), .. }) => {
+                let count = pairs.len();
+                pairs.into_iter().try_for_each(|(key, node)| text(node, &key).map(drop))?;
+                Ok(count)
+            }
+            Some(node) => Err(fault(node.line, format!("{name} is a map"))),
+        }
+    }
+
+    /// Nothing may be left: engines refuse a file with a field that they do not know.
+    pub(super) fn end(self) -> Result<(), CdiFault> {
+        match self.pairs.into_iter().next() {
+            None => Ok(()),
+            Some((name, node)) => Err(fault(node.line, format!("{} has no field {name:?}", self.what))),
+        }
+    }
+
+    pub(super) fn line(&self) -> usize {
+        self.line
+    }
+}
+
+fn text(node: Node, name: &str) -> Result<String, CdiFault> {
+    match node.value {
+        Value::Text(text) => Ok(text),
+        Value::Null => Ok(String::new()),
+        _ => Err(fault(node.line, format!("{name} is a text"))),
+    }
+}
+
+pub(super) fn fault(line: usize, reason: String) -> CdiFault {
+    CdiFault::Field { line, reason }
+}

@@ -1,0 +1,319 @@
+//! One spec: what the CDI specification says that it is, and nothing of the host.
+
+use std::path::{Path, PathBuf};
+
+use super::CdiFault;
+use super::document::{self, Node};
+use super::fields::{Fields, fault};
+use crate::CdiVersion;
+
+/// A spec that was understood.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CdiSpec {
+    path: PathBuf,
+    priority: usize,
+    version: CdiVersion,
+    kind: String,
+    devices: Vec<CdiDevice>,
+    edits: CdiEdits,
+}
+
+/// A device that a spec declares.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct CdiDevice {
+    /// Its name within the kind: `all`, `0`, `GPU-<uuid>`, `mig1:0`.
+    pub name: String,
+    /// What it adds to a container.
+    pub edits: CdiEdits,
+}
+
+/// What is added to a container: the parts that matter for whether it can start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct CdiEdits {
+    /// Variables, `NAME=VALUE`.
+    pub env: Vec<String>,
+    /// Device nodes.
+    pub device_nodes: Vec<CdiDeviceNode>,
+    /// Mounts.
+    pub mounts: Vec<CdiMount>,
+    /// Programs that run around the start.
+    pub hooks: Vec<CdiHook>,
+}
+
+/// A device node that is added to a container.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct CdiDeviceNode {
+    /// In the container.
+    pub path: PathBuf,
+    /// On the host; `None` where it is the same.
+    pub host_path: Option<PathBuf>,
+    /// Whether the spec says type and numbers itself, so that engines do not look at the host.
+    pub is_described: bool,
+}
+
+/// A mount that is added to a container.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct CdiMount {
+    /// On the host; for some types of mount no path.
+    pub host_path: PathBuf,
+    /// In the container.
+    pub container_path: PathBuf,
+    /// Whether something of the host is bound, rather than a file system of its own mounted.
+    pub is_bind: bool,
+}
+
+/// A program that runs around the start of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct CdiHook {
+    /// When: `createContainer`.
+    pub name: String,
+    /// The program, on the host.
+    pub path: PathBuf,
+}
+
+impl CdiSpec {
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The place of its directory among those that are read, from 0; the higher wins.
+    pub fn priority(&self) -> usize {
+        self.priority
+    }
+
+    /// Its `cdiVersion`.
+    pub fn version(&self) -> CdiVersion {
+        self.version
+    }
+
+    /// Its kind, `vendor/class`.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Its devices, one at least.
+    pub fn devices(&self) -> &[CdiDevice] {
+        &self.devices
+    }
+
+    /// What it adds to a container with any of its devices.
+    pub fn edits(&self) -> &CdiEdits {
+        &self.edits
+    }
+
+    /// A device by the name that an engine is asked for: `nvidia.com/gpu=all`.
+    pub fn qualified(&self, device: &CdiDevice) -> String {
+        format!("{}={}", self.kind, device.name)
+    }
+}
+
+/// Reads a spec, as an engine does that goes up to version `newest`.
+pub(super) fn parse(
+    text: &str,
+    path: &Path,
+    priority: usize,
+    newest: CdiVersion,
+) -> Result<CdiSpec, CdiFault> {
+    let document = document::read(text)?.ok_or(CdiFault::Empty)?;
+    let mut fields = Fields::of(document, "a spec")?;
+    let version = accepted_version(&fields.required("cdiVersion")?, newest)?;
+    let mut uses = Uses::default();
+    let kind = fields.text("kind")?.unwrap_or_default();
+    let class = checked_kind(&kind)?;
+    uses.note(class.contains('.'), "a dot in the class of the kind", V0_6);
+    uses.note(fields.map_of_texts("annotations")? > 0, "annotations", V0_6);
+    let edits = edits(fields.take("containerEdits"), &mut uses)?;
+    let mut devices: Vec<CdiDevice> = Vec::new();
+    for node in fields.list("devices")? {
+        let device = device(node, &mut uses)?;
+        if devices.iter().any(|other| other.name == device.name) {
+            return Err(CdiFault::DuplicateDevice { name: device.name });
+        }
+        devices.push(device);
+    }
+    fields.end()?;
+    // Readers before 0.6 do not hold a file against its own version.
+    if newest >= V0_6 {
+        uses.check(version)?;
+    }
+    if devices.is_empty() {
+        return Err(CdiFault::NoDevices);
+    }
+    Ok(CdiSpec { path: path.to_owned(), priority, version, kind, devices, edits })
+}
+
+const V0_4: CdiVersion = CdiVersion::new(0, 4, 0);
+const V0_5: CdiVersion = CdiVersion::new(0, 5, 0);
+const V0_6: CdiVersion = CdiVersion::new(0, 6, 0);
+const V0_7: CdiVersion = CdiVersion::new(0, 7, 0);
+const V1_1: CdiVersion = CdiVersion::new(1, 1, 0);
+
+/// The newest thing that a spec uses, and since when there is such a thing.
+#[derive(Default)]
+struct Uses(Option<(CdiVersion, &'static str)>);
+
+impl Uses {
+    fn note(&mut self, is_used: bool, feature: &'static str, since: CdiVersion) {
+        if is_used && self.0.is_none_or(|(known, _)| known < since) {
+            self.0 = Some((since, feature));
+        }
+    }
+
+    fn check(&self, version: CdiVersion) -> Result<(), CdiFault> {
+        match self.0 {
+            Some((needs, feature)) if needs > version => {
+                Err(CdiFault::NeedsVersion { feature: feature.to_owned(), needs, version })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn accepted_version(text: &str, newest: CdiVersion) -> Result<CdiVersion, CdiFault> {
+    let unknown = || CdiFault::UnknownVersion { version: text.to_owned() };
+    let version: CdiVersion = text.parse().map_err(|_| unknown())?;
+    if version > newest {
+        return Err(CdiFault::TooNew { version, newest });
+    }
+    // One that was released after this was written is the caller's to know.
+    if CdiVersion::RELEASED.contains(&version) || version > CdiVersion::NEWEST {
+        Ok(version)
+    } else {
+        Err(unknown())
+    }
+}
+
+/// Checks a kind and answers its class.
+fn checked_kind(kind: &str) -> Result<&str, CdiFault> {
+    match kind.split_once('/') {
+        Some((vendor, class)) if is_kind_part(vendor) && is_kind_part(class) => Ok(class),
+        _ => Err(CdiFault::InvalidKind { kind: kind.to_owned() }),
+    }
+}
+
+/// A letter, letters, digits and `_-.`, a letter or digit.
+fn is_kind_part(part: &str) -> bool {
+    part.starts_with(|first: char| first.is_ascii_alphabetic())
+        && part.ends_with(|last: char| last.is_ascii_alphanumeric())
+        && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+}
+
+fn is_device_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.ends_with(|last: char| last.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte))
+}
+
+fn device(node: Node, uses: &mut Uses) -> Result<CdiDevice, CdiFault> {
+    let mut fields = Fields::of(node, "a device")?;
+    let name = fields.text("name")?.unwrap_or_default();
+    if !is_device_name(&name) {
+        return Err(CdiFault::InvalidDeviceName { name });
+    }
+    uses.note(
+        name.starts_with(|first: char| first.is_ascii_digit()),
+        "a device name with a digit first",
+        V0_5,
+    );
+    uses.note(fields.map_of_texts("annotations")? > 0, "annotations", V0_6);
+    let edits = edits(fields.take("containerEdits"), uses)?;
+    fields.end()?;
+    Ok(CdiDevice { name, edits })
+}
+
+fn edits(node: Option<Node>, uses: &mut Uses) -> Result<CdiEdits, CdiFault> {
+    let Some(node) = node else { return Ok(CdiEdits::default()) };
+    let mut fields = Fields::of(node, "containerEdits")?;
+    let env = checked_env(fields.texts("env")?, fields.line())?;
+    let device_nodes = fields.list("deviceNodes")?;
+    let device_nodes =
+        device_nodes.into_iter().map(|node| device_node(node, uses)).collect::<Result<_, _>>()?;
+    let mounts = fields.list("mounts")?;
+    let mounts = mounts.into_iter().map(|node| mount(node, uses)).collect::<Result<_, _>>()?;
+    let hooks = fields.list("hooks")?.into_iter().map(hook).collect::<Result<_, _>>()?;
+    uses.note(!fields.texts("additionalGids")?.is_empty(), "additionalGids", V0_7);
+    uses.note(!fields.list("netDevices")?.is_empty(), "netDevices", V1_1);
+    if let Some(rdt) = fields.take("intelRdt") {
+        uses.note(true, "intelRdt", V0_7);
+        intel_rdt(rdt, uses)?;
+    }
+    fields.end()?;
+    Ok(CdiEdits { env, device_nodes, mounts, hooks })
+}
+
+fn checked_env(env: Vec<String>, line: usize) -> Result<Vec<String>, CdiFault> {
+    match env.iter().position(|pair| pair.find('=').is_none_or(|equals| equals == 0)) {
+        // The value may be anybody's secret.
+        Some(place) => Err(fault(line, format!("entry {} of env is not NAME=VALUE", place + 1))),
+        None => Ok(env),
+    }
+}
+
+fn device_node(node: Node, uses: &mut Uses) -> Result<CdiDeviceNode, CdiFault> {
+    let mut fields = Fields::of(node, "a device node")?;
+    let path = fields.required("path")?;
+    let host_path = fields.text("hostPath")?.filter(|path| !path.is_empty());
+    uses.note(host_path.is_some(), "the hostPath of a device node", V0_5);
+    let kind = fields.text("type")?.unwrap_or_default();
+    if !matches!(kind.as_str(), "" | "b" | "c" | "u" | "p") {
+        return Err(fault(fields.line(), format!("{kind:?} is no type of a device node")));
+    }
+    let major = fields.number("major")?.unwrap_or(0);
+    for number in ["minor", "fileMode", "uid", "gid"] {
+        fields.number(number)?;
+    }
+    let permissions = fields.text("permissions")?.unwrap_or_default();
+    // "none" came with the library's version 1.1.
+    if permissions != "none" && !permissions.chars().all(|permission| "rwm".contains(permission)) {
+        return Err(fault(fields.line(), format!("{permissions:?} are no permissions of a device node")));
+    }
+    fields.end()?;
+    let is_described = !kind.is_empty() && (major != 0 || kind == "p");
+    Ok(CdiDeviceNode { path: path.into(), host_path: host_path.map(Into::into), is_described })
+}
+
+fn mount(node: Node, uses: &mut Uses) -> Result<CdiMount, CdiFault> {
+    let mut fields = Fields::of(node, "a mount")?;
+    let host_path = fields.required("hostPath")?;
+    let container_path = fields.required("containerPath")?;
+    let kind = fields.text("type")?.unwrap_or_default();
+    uses.note(!kind.is_empty(), "the type of a mount", V0_4);
+    let options = fields.texts("options")?;
+    fields.end()?;
+    let is_bind = matches!(kind.as_str(), "" | "bind" | "none")
+        || options.iter().any(|option| matches!(option.as_str(), "bind" | "rbind"));
+    Ok(CdiMount { host_path: host_path.into(), container_path: container_path.into(), is_bind })
+}
+
+fn hook(node: Node) -> Result<CdiHook, CdiFault> {
+    const NAMES: [&str; 6] =
+        ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+    let mut fields = Fields::of(node, "a hook")?;
+    let name = fields.required("hookName")?;
+    if !NAMES.contains(&name.as_str()) {
+        return Err(fault(fields.line(), format!("{name:?} is no name of a hook")));
+    }
+    let path = fields.required("path")?;
+    fields.texts("args")?;
+    checked_env(fields.texts("env")?, fields.line())?;
+    fields.number("timeout")?;
+    fields.end()?;
+    Ok(CdiHook { name, path: path.into() })
+}
+
+fn intel_rdt(node: Node, uses: &mut Uses) -> Result<(), CdiFault> {
+    let mut fields = Fields::of(node, "intelRdt")?;
+    // The last two were dropped with 1.1.
+    for name in ["closID", "l3CacheSchema", "memBwSchema", "enableCMT", "enableMBM"] {
+        fields.text(name)?;
+    }
+    uses.note(!fields.texts("schemata")?.is_empty(), "intelRdt.schemata", V1_1);
+    uses.note(fields.text("enableMonitoring")?.is_some(), "intelRdt.enableMonitoring", V1_1);
+    fields.end()
+}

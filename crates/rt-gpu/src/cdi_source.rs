@@ -1,0 +1,114 @@
+//! Where an engine reads CDI specs from, and up to which version it understands them. Reading is not done here.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use rt_protocol::InvalidValue;
+
+/// A version of the Container Device Interface, the `cdiVersion` of a spec. Ordered by its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CdiVersion {
+    major: u32,
+    minor: u32,
+    patch: u32,
+}
+
+impl CdiVersion {
+    /// The newest version that is known here.
+    pub const NEWEST: Self = Self::new(1, 1, 0);
+
+    /// The released versions: engines refuse a spec of any other, even of an older one.
+    pub const RELEASED: [Self; 10] = [
+        Self::new(0, 1, 0),
+        Self::new(0, 2, 0),
+        Self::new(0, 3, 0),
+        Self::new(0, 4, 0),
+        Self::new(0, 5, 0),
+        Self::new(0, 6, 0),
+        Self::new(0, 7, 0),
+        Self::new(0, 8, 0),
+        Self::new(1, 0, 0),
+        Self::NEWEST,
+    ];
+
+    /// A version by its numbers.
+    pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
+        Self { major, minor, patch }
+    }
+}
+
+impl FromStr for CdiVersion {
+    type Err = InvalidValue;
+
+    /// Three numbers with dots between; a leading `v` is allowed.
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let mut numbers = text.strip_prefix('v').unwrap_or(text).split('.').map(|number| {
+            // `parse` would take a sign.
+            number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse().ok()).flatten()
+        });
+        match [numbers.next(), numbers.next(), numbers.next(), numbers.next()] {
+            [Some(Some(major)), Some(Some(minor)), Some(Some(patch)), None] => {
+                Ok(Self::new(major, minor, patch))
+            }
+            _ => Err(InvalidValue::new("CDI version", text, "it is three numbers, such as 0.5.0")),
+        }
+    }
+}
+
+impl fmt::Display for CdiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+/// Where an engine reads CDI specs from, and up to which version.
+///
+/// The default is what the specification names: `/etc/cdi` and `/var/run/cdi`, and every known version. What a given podman
+/// reads is a matter of its version: `rt-podman`'s profile answers it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CdiSource {
+    dirs: Vec<PathBuf>,
+    newest: CdiVersion,
+}
+
+impl CdiSource {
+    /// These directories, the later one of higher priority, and specs of up to this version.
+    pub fn new<P: Into<PathBuf>>(dirs: impl IntoIterator<Item = P>, newest: CdiVersion) -> Self {
+        Self { dirs: dirs.into_iter().map(Into::into).collect(), newest }
+    }
+
+    /// The directories, the later one of higher priority.
+    pub fn dirs(&self) -> &[PathBuf] {
+        &self.dirs
+    }
+
+    /// The highest `cdiVersion` that is accepted.
+    pub fn newest(&self) -> CdiVersion {
+        self.newest
+    }
+}
+
+impl Default for CdiSource {
+    fn default() -> Self {
+        Self::new(["/etc/cdi", "/var/run/cdi"], CdiVersion::NEWEST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_three_numbers_and_ordered_by_them() {
+        for text in ["0.5.0", "v0.5.0"] {
+            assert_eq!(text.parse::<CdiVersion>().unwrap(), CdiVersion::new(0, 5, 0));
+        }
+        for text in ["", "0.5", "0.5.0.1", "0.5.x", "0.+5.0", "0.5.0-rc1", "..", "vv0.5.0", "99999999999.0.0"]
+        {
+            assert!(text.parse::<CdiVersion>().is_err(), "{text}");
+        }
+        assert!(CdiVersion::RELEASED.is_sorted());
+        assert_eq!(CdiVersion::new(0, 10, 0).to_string(), "0.10.0");
+    }
+}

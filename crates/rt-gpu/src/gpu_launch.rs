@@ -1,0 +1,31 @@
+//! GPUs in the description of a launch.
+
+use rt_protocol::LaunchSpecBuilder;
+
+use crate::{GpuArg, GpuArgs};
+
+/// Adds GPUs to a [`LaunchSpec`](rt_protocol::LaunchSpec).
+///
+/// ```
+/// use rt_gpu::{GpuArgs, GpuLaunch};
+/// use rt_protocol::LaunchSpec;
+///
+/// let spec = LaunchSpec::builder("train", "localhost/torch").gpus(&GpuArgs::switched(true)).build()?;
+/// assert_eq!(spec.gpu_args(), ["--device", "nvidia.com/gpu=all"]);
+/// assert!(spec.env().get("NVIDIA_VISIBLE_DEVICES").is_some());
+/// # Ok::<(), rt_protocol::Error>(())
+/// ```
+pub trait GpuLaunch: Sized {
+    /// Adds the arguments, and the variables that belong to them. A variable that is set again later has the later value.
+    #[must_use]
+    fn gpus(self, args: &GpuArgs) -> Self;
+}
+
+impl GpuLaunch for LaunchSpecBuilder {
+    fn gpus(self, args: &GpuArgs) -> Self {
+        args.args().iter().fold(self, |spec, arg| match arg {
+            GpuArg::Option(flag, value) => spec.gpu_args([*flag, value.as_str()]),
+            GpuArg::Env(name, value) => spec.env(*name, value),
+        })
+    }
+}

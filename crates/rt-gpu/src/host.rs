@@ -1,0 +1,242 @@
+//! What a host has of GPUs, and what it lacks to serve them. The arguments that follow from it are `run_args`'s.
+
+mod drm;
+mod nvidia;
+mod pci;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::{CdiRegistry, CdiSource, GpuTier, GpuVendor};
+pub(crate) use drm::{KFD, RenderNode};
+pub use pci::PciAddress;
+
+/// A host, as its files below a root directory show it.
+///
+/// Nothing is remembered: each question looks anew. No question fails; what cannot be read is as if it were not there, and
+/// is told where there is a place for it.
+///
+/// ```
+/// use rt_gpu::GpuHost;
+///
+/// let empty = tempfile::tempdir()?;
+/// let host = GpuHost::at(empty.path());
+/// assert!(!host.check_gpu_available());
+/// assert!(host.report().to_string().contains("nvidia: not usable"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GpuHost {
+    root: PathBuf,
+    cdi: CdiSource,
+}
+
+/// One GPU of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gpu {
+    /// Whose.
+    pub vendor: GpuVendor,
+    /// Its place among those of its vendor in the order of their PCI addresses, from 0: N of `nvidia:N`.
+    pub index: u32,
+    /// Where it sits; `None` where it is on no PCI bus.
+    pub pci: Option<PciAddress>,
+    /// Its device node; `None` for one of NVIDIA's whose minor number cannot be read.
+    pub node: Option<PathBuf>,
+}
+
+/// What a host has of one vendor's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VendorReport {
+    /// Whose.
+    pub vendor: GpuVendor,
+    /// How its GPUs would get into a container; `None` where they cannot.
+    pub tier: Option<GpuTier>,
+    /// The GPUs that the host itself shows.
+    pub gpus: Vec<Gpu>,
+    /// The names of the devices that CDI specs offer.
+    pub cdi_devices: Vec<String>,
+    /// What is missing for each tier above the one that applies.
+    pub missing: Vec<String>,
+}
+
+/// What a host has of all vendors'. `Display` explains it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GpuReport {
+    /// In the order of the vendors.
+    pub vendors: Vec<VendorReport>,
+}
+
+impl GpuHost {
+    /// This host.
+    pub fn new() -> Self {
+        Self::at("/")
+    }
+
+    /// A host whose files are below this directory.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), cdi: CdiSource::default() }
+    }
+
+    /// Reads CDI specs as a certain engine does.
+    #[must_use]
+    pub fn cdi_source(self, cdi: CdiSource) -> Self {
+        Self { cdi, ..self }
+    }
+
+    /// The root directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Its CDI specs.
+    pub fn cdi(&self) -> CdiRegistry {
+        CdiRegistry::read(&self.root, &self.cdi)
+    }
+
+    /// Whether a CDI spec declares `nvidia.com/gpu`: the plain question of a wizard. Whether a start would succeed is
+    /// [`CdiRegistry::check`]'s.
+    pub fn check_gpu_available(&self) -> bool {
+        self.cdi().declares(GpuVendor::Nvidia.cdi_kind())
+    }
+
+    /// The vendors whose GPUs can get into a container, in order.
+    pub fn detect_gpu_vendors(&self) -> Vec<GpuVendor> {
+        let usable = self.report().vendors.into_iter().filter(|report| report.tier.is_some());
+        usable.map(|report| report.vendor).collect()
+    }
+
+    /// The GPUs of a vendor that the host itself shows, in the order of their indices; CDI specs may offer others.
+    pub fn gpus(&self, vendor: GpuVendor) -> Vec<Gpu> {
+        match vendor {
+            GpuVendor::Nvidia => nvidia::gpus(&self.root),
+            GpuVendor::Amd | GpuVendor::Intel => drm::gpus(&self.render_nodes(vendor), vendor),
+        }
+    }
+
+    /// What there is of each vendor's, and what is missing.
+    pub fn report(&self) -> GpuReport {
+        let cdi = self.cdi();
+        GpuReport { vendors: GpuVendor::ALL.map(|vendor| self.report_on(vendor, &cdi)).into() }
+    }
+
+    pub(crate) fn report_on(&self, vendor: GpuVendor, cdi: &CdiRegistry) -> VendorReport {
+        let kind = vendor.cdi_kind();
+        let cdi_devices: Vec<_> = cdi.device_names(kind).into_iter().map(String::from).collect();
+        let gpus = self.gpus(vendor);
+        let mut missing = Vec::new();
+        let tier = if cdi_devices.is_empty() {
+            missing.push(self.missing_spec(kind, cdi));
+            match vendor {
+                GpuVendor::Nvidia => self.nvidia_tier(&mut missing),
+                GpuVendor::Amd | GpuVendor::Intel => self.drm_tier(vendor, &gpus, &mut missing),
+            }
+        } else {
+            Some(GpuTier::Cdi)
+        };
+        VendorReport { vendor, tier, gpus, cdi_devices, missing }
+    }
+
+    fn missing_spec(&self, kind: &str, cdi: &CdiRegistry) -> String {
+        let dirs: Vec<_> = self.cdi.dirs().iter().map(|dir| dir.display().to_string()).collect();
+        let mut text = if cdi.declares(kind) {
+            format!("the CDI specs of {kind} are in conflict, and no device is left")
+        } else {
+            format!("no CDI spec in {} declares {kind}", dirs.join(" or "))
+        };
+        // Any file that is no good may be the one.
+        for problem in cdi.problems() {
+            text = format!("{text}; {problem}");
+        }
+        text
+    }
+
+    fn nvidia_tier(&self, missing: &mut Vec<String>) -> Option<GpuTier> {
+        if nvidia::has_hook(&self.root) {
+            return Some(GpuTier::OciHook);
+        }
+        missing.push(format!("no OCI hook {} in {}", nvidia::HOOK, nvidia::HOOK_DIRS.join(" or ")));
+        if nvidia::has_control_node(&self.root) {
+            return Some(GpuTier::DeviceNodes);
+        }
+        missing.push(format!("no {}: the driver is not loaded", nvidia::CONTROL_NODE));
+        None
+    }
+
+    fn drm_tier(&self, vendor: GpuVendor, gpus: &[Gpu], missing: &mut Vec<String>) -> Option<GpuTier> {
+        if gpus.is_empty() {
+            missing.push(format!("no render node of {vendor}'s in {}", drm::RENDER_NODES));
+        }
+        let lacks_kfd = vendor == GpuVendor::Amd && !self.has(KFD);
+        if lacks_kfd {
+            missing.push(format!("no {KFD}: the compute driver is not loaded"));
+        }
+        (!gpus.is_empty() && !lacks_kfd).then_some(GpuTier::DeviceNodes)
+    }
+
+    /// The device nodes of NVIDIA's that all its GPUs share, or that belong to a GPU that was not asked for.
+    pub(crate) fn nvidia_nodes(&self) -> Vec<nvidia::Node> {
+        nvidia::nodes(&self.root)
+    }
+
+    pub(crate) fn render_nodes(&self, vendor: GpuVendor) -> Vec<RenderNode> {
+        drm::render_nodes(&self.root, vendor)
+    }
+
+    fn has(&self, path: &str) -> bool {
+        crate::cdi::below(&self.root, Path::new(path)).exists()
+    }
+}
+
+impl Default for GpuHost {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whether a CDI spec of this host declares `nvidia.com/gpu`; see [`GpuHost::check_gpu_available`]. Never fails.
+pub fn check_gpu_available() -> bool {
+    GpuHost::new().check_gpu_available()
+}
+
+/// The vendors whose GPUs can get into a container on this host; see [`GpuHost::detect_gpu_vendors`].
+pub fn detect_gpu_vendors() -> Vec<GpuVendor> {
+    GpuHost::new().detect_gpu_vendors()
+}
+
+impl fmt::Display for GpuReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let vendors: Vec<_> = self.vendors.iter().map(ToString::to_string).collect();
+        f.write_str(&vendors.join("\n"))
+    }
+}
+
+impl fmt::Display for VendorReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.tier {
+            Some(GpuTier::Cdi) => write!(f, "{}: by CDI ({})", self.vendor, self.cdi_devices.join(", "))?,
+            Some(tier) => write!(f, "{}: by {tier}", self.vendor)?,
+            None => write!(f, "{}: not usable", self.vendor)?,
+        }
+        self.gpus.iter().try_for_each(|gpu| write!(f, "\n  {gpu}"))?;
+        self.missing.iter().try_for_each(|missing| write!(f, "\n  {missing}"))
+    }
+}
+
+impl fmt::Display for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.vendor, self.index)?;
+        if let Some(pci) = &self.pci {
+            write!(f, " at {pci}")?;
+        }
+        match &self.node {
+            Some(node) => write!(f, ", {}", node.display()),
+            None => f.write_str(", of unknown minor number"),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,94 @@
+//! What NVIDIA's driver and toolkit leave in a host's files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Gpu, PciAddress};
+use crate::GpuVendor;
+use crate::cdi::below;
+
+/// The hook of NVIDIA's toolkit for OCI runtimes, and where podman looks for hooks.
+pub(super) const HOOK: &str = "oci-nvidia-hook.json";
+pub(super) const HOOK_DIRS: [&str; 2] = ["/usr/share/containers/oci/hooks.d", "/etc/containers/oci/hooks.d"];
+
+/// There as soon as the driver is loaded.
+pub(super) const CONTROL_NODE: &str = "/dev/nvidiactl";
+
+/// Where the driver describes its GPUs, one directory for each PCI address.
+const DRIVER_GPUS: &str = "/proc/driver/nvidia/gpus";
+
+/// A device node of NVIDIA's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Node {
+    /// The GPU's minor number; `None` for a node that all GPUs share.
+    pub(crate) minor: Option<u32>,
+    pub(crate) path: String,
+}
+
+pub(super) fn has_hook(root: &Path) -> bool {
+    HOOK_DIRS.iter().any(|dir| below(root, Path::new(dir)).join(HOOK).is_file())
+}
+
+pub(super) fn has_control_node(root: &Path) -> bool {
+    below(root, Path::new(CONTROL_NODE)).exists()
+}
+
+/// All `/dev/nvidia*`, those of the GPUs behind the shared ones, in order. A directory (`nvidia-caps`) counts when there is
+/// something in it: podman takes it for its nodes, and refuses an empty one.
+pub(super) fn nodes(root: &Path) -> Vec<Node> {
+    let Ok(entries) = fs::read_dir(root.join("dev")) else { return Vec::new() };
+    let mut nodes: Vec<_> = entries
+        .flatten()
+        .filter(|entry| {
+            let is_empty_directory =
+                fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none());
+            !is_empty_directory
+        })
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let rest = name.strip_prefix("nvidia")?;
+            // Nothing that podman could read as more than a path, as a comma or a colon.
+            let is_plain = rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+            is_plain.then(|| Node { minor: minor(rest), path: format!("/dev/{name}") })
+        })
+        .collect();
+    nodes.sort();
+    nodes
+}
+
+fn minor(digits: &str) -> Option<u32> {
+    // `parse` would take a sign.
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+}
+
+/// The GPUs that the driver describes.
+pub(super) fn gpus(root: &Path) -> Vec<Gpu> {
+    let Ok(entries) = fs::read_dir(below(root, Path::new(DRIVER_GPUS))) else { return Vec::new() };
+    let mut found: Vec<(PciAddress, Option<u32>)> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let pci = entry.file_name().to_str()?.parse().ok()?;
+            let minor = fs::read(entry.path().join("information")).ok().and_then(|text| device_minor(&text));
+            Some((pci, minor))
+        })
+        .collect();
+    found.sort();
+    (0..)
+        .zip(found)
+        .map(|(index, (pci, minor))| Gpu {
+            vendor: GpuVendor::Nvidia,
+            index,
+            pci: Some(pci),
+            node: minor.map(|minor| PathBuf::from(format!("/dev/nvidia{minor}"))),
+        })
+        .collect()
+}
+
+/// `Device Minor: \t 0` among the lines of `information`.
+fn device_minor(information: &[u8]) -> Option<u32> {
+    String::from_utf8_lossy(information)
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, _)| key.trim() == "Device Minor")
+        .and_then(|(_, value)| minor(value.trim()).filter(|_| !value.trim().is_empty()))
+}

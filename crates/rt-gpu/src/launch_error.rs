@@ -1,0 +1,307 @@
+//! Launches that failed over their GPU configuration, recognised by the engine's words. How the error travels is the
+//! backend's.
+
+use rt_protocol::GpuConfigError;
+
+/// What is wrong with the GPU configuration of a launch that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GpuFailure {
+    /// The OCI runtime cannot keep the groups of the user, as `--group-add keep-groups` asks; crun can.
+    KeepGroups,
+    /// NVIDIA's container toolkit failed inside its hook.
+    NvidiaToolkit,
+    /// A CDI spec is missing, cannot be used, or names files that are gone since the driver was updated.
+    CdiSpec,
+}
+
+impl GpuFailure {
+    /// What the stderr of a failed launch says, if it speaks of GPUs at all.
+    ///
+    /// Only the engine's own words count: not what stands between double quotation marks or backticks (names of images,
+    /// containers and files), not paths, and not its log lines. Texts of podman 4.3 and 5.4 with crun, runc and NVIDIA's
+    /// toolkit are known.
+    pub fn recognise(stderr: &str) -> Option<Self> {
+        if !stderr.lines().any(|line| line.starts_with("Error: ")) {
+            return None;
+        }
+        let said = || {
+            // The container's id and name stand in front of the cause.
+            stderr.lines().filter(|line| !line.starts_with("time=\"") && !is_about_an_image(line))
+        };
+        let any = |is: fn(&str) -> bool| said().any(is);
+        if any(asks_for_groups) {
+            Some(Self::KeepGroups)
+        } else if any(is_of_the_toolkit) {
+            Some(Self::NvidiaToolkit)
+        } else if any(speaks_of_cdi) || any(misses_a_driver_file) {
+            Some(Self::CdiSpec)
+        } else {
+            None
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::KeepGroups => {
+                "keeping the user's groups needs crun: install it and make it podman's OCI runtime (`--runtime crun`)"
+            }
+            Self::NvidiaToolkit => {
+                "see that `nvidia-smi` works on the host; a rootless podman also needs `no-cgroups = true` in \
+                 /etc/nvidia-container-runtime/config.toml"
+            }
+            Self::CdiSpec => {
+                "the CDI spec is missing or older than the driver; generate it anew: `nvidia-ctk cdi generate \
+                 --output=/etc/cdi/nvidia.yaml`, `amd-ctk cdi generate --output=/etc/cdi/amd.json`, or Intel's \
+                 `intel-cdi-specs-generator gpu`"
+            }
+        }
+    }
+}
+
+/// Whether a launch failed over its GPU configuration, by what the engine wrote to stderr. Anything else passes.
+///
+/// # Errors
+/// The [`GpuConfigError`], with `stderr` and the remedy, for a text that [`GpuFailure::recognise`] knows.
+///
+/// ```
+/// let stderr = "Error: setting up CDI devices: unresolvable CDI devices nvidia.com/gpu=all";
+/// let error = rt_gpu::check_gpu_error(stderr).unwrap_err();
+/// assert!(error.message().contains(stderr) && error.hint().contains("nvidia-ctk cdi generate"));
+///
+/// assert!(rt_gpu::check_gpu_error("Error: localhost/CDI: image not known").is_ok());
+/// ```
+pub fn check_gpu_error(stderr: &str) -> Result<(), GpuConfigError> {
+    match GpuFailure::recognise(stderr) {
+        Some(failure) => Err(GpuConfigError::new(stderr, failure.hint())),
+        None => Ok(()),
+    }
+}
+
+/// Programs of NVIDIA's toolkit that run as hooks of its own runtime.
+const TOOLKIT: [&str; 3] =
+    ["nvidia-container-cli", "nvidia-container-runtime-hook", "nvidia-container-toolkit"];
+
+/// Kinds of GPUs, as a device of one is asked for.
+const KINDS: [&str; 3] = ["nvidia.com/gpu", "amd.com/gpu", "intel.com/gpu"];
+
+/// An image may be called anything.
+fn is_about_an_image(line: &str) -> bool {
+    [
+        "image not known",
+        "did not resolve to an alias",
+        "initializing source ",
+        "reading manifest ",
+        "invalid reference format",
+    ]
+    .iter()
+    .any(|text| line.contains(text))
+}
+
+fn asks_for_groups(line: &str) -> bool {
+    let said = without_names(line);
+    ["keep-groups", "keep_original_groups", "run.oci.keep_original_groups"]
+        .iter()
+        .any(|words| has_words(&said, words))
+}
+
+fn is_of_the_toolkit(line: &str) -> bool {
+    let says = TOOLKIT.iter().any(|program| {
+        // Its own message, also where a runtime quotes it with an escaped end of line.
+        line.match_indices(program).any(|(place, _)| {
+            let before = &line[..place];
+            line[place + program.len()..].starts_with(": ")
+                && (before.ends_with("\\n") || !before.ends_with(is_of_name))
+        })
+    });
+    says || file_after(line, "hook")
+        .is_some_and(|file| TOOLKIT.iter().any(|program| file.starts_with(program)))
+}
+
+fn speaks_of_cdi(line: &str) -> bool {
+    let said = without_names(line);
+    let phrases = ["CDI device", "CDI devices", "CDI host device", "CDI registry", "cdi.k8s.io"];
+    phrases.iter().any(|words| has_words(&said, words))
+        || KINDS.iter().any(|kind| {
+            said.match_indices(kind).any(|(place, _)| {
+                let after = &said[place + kind.len()..];
+                let is_device = after.starts_with('=') || after.starts_with(": ") || after.is_empty();
+                is_device && !said[..place].ends_with(is_of_name)
+            })
+        })
+}
+
+/// A spec that is older than the driver makes the OCI runtime look for files of a version that is gone. podman then adds
+/// that a command was not found, and no word of CDI.
+fn misses_a_driver_file(line: &str) -> bool {
+    ["stat'ing file `", "cannot stat `", "error mounting \"", "hook"]
+        .iter()
+        .filter_map(|before| file_after(line, before))
+        .any(|file| file.contains("nvidia") || file.starts_with("libcuda"))
+}
+
+/// The last part of the first absolute path behind a text.
+fn file_after<'a>(line: &'a str, before: &str) -> Option<&'a str> {
+    let begin = line.find(before)? + before.len();
+    let slash = line[begin..].match_indices('/').map(|(place, _)| begin + place);
+    let path =
+        slash.into_iter().find(|slash| !line[..*slash].ends_with(is_of_name)).map(|slash| &line[slash..])?;
+    let end = path.find(['`', '"', ' ', ':', '\'']).unwrap_or(path.len());
+    path[..end].rsplit('/').next()
+}
+
+/// The line without what stands between double quotation marks or backticks, and without paths up to the next colon.
+fn without_names(line: &str) -> String {
+    let mut said = String::with_capacity(line.len());
+    let mut until: Option<char> = None;
+    for character in line.chars() {
+        match until {
+            // A path goes on over blanks.
+            Some(end) if character == end => until = None,
+            Some(_) => continue,
+            None if matches!(character, '"' | '`') => until = Some(character),
+            None if character == '/' && said.ends_with([' ', '\'', '=']) => {
+                until = Some(':');
+                continue;
+            }
+            None => {}
+        }
+        said.push(character);
+    }
+    said
+}
+
+/// Whether the words stand in the text, and not as a part of a longer name.
+fn has_words(text: &str, words: &str) -> bool {
+    text.match_indices(words).any(|(place, _)| {
+        // A colon ends a text, unless a tag follows it; a slash may follow the prefix of an annotation.
+        let after = &text[place + words.len()..];
+        let goes_on = after.starts_with(|next| next != '/' && is_of_name(next)) && !after.starts_with(": ");
+        !goes_on && !text[..place].ends_with(is_of_name)
+    })
+}
+
+/// Whether a character may stand in the middle of a name.
+fn is_of_name(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '.' | '-' | '_' | '/' | '@' | ':')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(stderr: &str, expected: Option<GpuFailure>) {
+        assert_eq!(GpuFailure::recognise(stderr), expected, "{stderr}");
+        match (check_gpu_error(stderr), expected) {
+            (Ok(()), None) => {}
+            (Err(error), Some(failure)) => {
+                assert!(error.message().contains(stderr.trim_end()) && error.hint() == failure.hint());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn texts_of_podman_4_3_and_5_4_about_specs() {
+        for text in [
+            // run and start, no spec, unknown device or kind, malformed spec, bad version, conflict.
+            "Error: setting up CDI devices: unresolvable CDI devices nvidia.com/gpu=all",
+            "Error: unable to start container \"5d99\": setting up CDI devices: unresolvable CDI devices nvidia.com/gpu=all",
+            "Error: setting up CDI devices: failed to inject devices: failed to stat CDI host device \"/dev/nosuch\": no such \
+             file or directory",
+            "Error: creating CDI registry: failed to watch",
+            // A name that is no CDI name, and any name before podman 4.1.
+            "Error: stat nvidia.com/gpu: no such file or directory",
+            "Error: stat amd.com/gpu=0: no such file or directory",
+            "Error: annotation cdi.k8s.io/devices cannot be parsed",
+            "time=\"x\" level=warning msg=\"slow\"\nError: setting up CDI devices: unresolvable CDI devices intel.com/gpu=0\n",
+        ] {
+            check(text, Some(GpuFailure::CdiSpec));
+        }
+    }
+
+    #[test]
+    fn texts_of_crun_and_runc_about_files_that_are_gone() {
+        for text in [
+            "Error: unable to start container \"3cc4\": crun: error stat'ing file `/usr/lib/libEGL_nvidia.so.535.1`: No such \
+             file or directory: OCI runtime attempted to invoke a command that was not found",
+            "Error: crun: cannot stat `/usr/lib/libcuda.so.535.1`: No such file or directory: OCI runtime attempted to invoke \
+             a command that was not found",
+            "Error: unable to start container \"5f63\": runc: runc create failed: unable to start container process: error \
+             during container init: error mounting \"/usr/lib/libEGL_nvidia.so.535.1\" to rootfs at \"/usr/lib/x\": stat \
+             /usr/lib/libEGL_nvidia.so.535.1: no such file or directory: OCI runtime attempted to invoke a command that was \
+             not found",
+            "Error: OCI runtime error: unable to start container \"2300\": crun: {\"msg\":\"error executing hook \
+             `/usr/bin/nvidia-cdi-hook` (exit code: 1)\",\"level\":\"error\",\"time\":\"2026-11-22T02:12:26.711953Z\"}",
+            "Error: unable to start container \"741d\": runc: runc create failed: unable to start container process: error \
+             during container init: error running hook #0: fork/exec /usr/bin/nvidia-ctk: no such file or directory: OCI \
+             runtime attempted to invoke a command that was not found",
+        ] {
+            check(text, Some(GpuFailure::CdiSpec));
+        }
+    }
+
+    #[test]
+    fn texts_of_the_toolkit() {
+        for text in [
+            "Error: OCI runtime error: crun: error executing hook `/usr/bin/nvidia-container-toolkit` (exit code: 1)",
+            "Error: OCI runtime error: crun: error executing hook `/usr/bin/nvidia-container-runtime-hook` (exit code: 1)",
+            "nvidia-container-cli: mount error: failed to add device rules: bpf_prog_query(BPF_CGROUP_DEVICE) failed: \
+             operation not permitted\nError: OCI runtime error: crun: error executing hook",
+            "Error: OCI runtime error: runc: runc create failed: unable to start container process: error during container \
+             init: error running hook #0: error running hook: exit status 1, stdout: , stderr: Auto-detected mode as \
+             'legacy'\nnvidia-container-cli: initialization error: load library failed: libnvidia-ml.so.1: unknown",
+            "Error: runc: stderr: Auto-detected mode as 'legacy'\\nnvidia-container-cli: initialization error: unknown",
+        ] {
+            check(text, Some(GpuFailure::NvidiaToolkit));
+        }
+    }
+
+    #[test]
+    fn texts_about_groups() {
+        for text in [
+            "Error: the '--group-add keep-groups' option is not supported in remote mode",
+            "Error: OCI runtime error: runc: unknown annotation run.oci.keep_original_groups",
+            "Error: keep-groups: not supported by this runtime",
+        ] {
+            check(text, Some(GpuFailure::KeepGroups));
+        }
+    }
+
+    #[test]
+    fn names_and_paths_are_no_texts_about_gpus() {
+        for text in [
+            "",
+            "CDI device nvidia.com/gpu=all",
+            "Error: localhost/CDI: image not known",
+            "Error: nvidia.com/gpu: image not known",
+            "Error: nvidia-container-cli: image not known",
+            "Error: short-name \"nvidia.com/gpu=all\" did not resolve to an alias and no unqualified-search registries",
+            "Error: initializing source docker://nvidia.com/gpu:latest: pinging container registry nvidia.com: refused",
+            "Error: no container with name or ID \"keep-groups\" found: no such container",
+            "Error: statfs /srv/CDI device: no such file or directory",
+            "Error: statfs /srv/my CDI device/keep-groups: no such file or directory",
+            "Error: stat management.nvidia.com/gpu: no such file or directory",
+            "Error: stat nvidia.com/gpu-legacy: no such file or directory",
+            "Error: stat /opt/nvidia.com/gpu: no such file or directory",
+            "Error: crun: executable file `nvidia-smi` not found in $PATH: No such file or directory: OCI runtime attempted to \
+             invoke a command that was not found",
+            "Error: crun: executable file `CDI device` not found in $PATH: No such file or directory: OCI runtime attempted to \
+             invoke a command that was not found",
+            "Error: crun: error stat'ing file `/home/me/nvidia/data`: No such file or directory: OCI runtime attempted to \
+             invoke a command that was not found",
+            "time=\"x\" level=warning msg=\"unresolvable CDI devices\"\nError: workdir \"/nosuch\" does not exist on container 1",
+            "Error: unable to find user cdi: no matching entries in passwd file",
+        ] {
+            check(text, None);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_classifier_panic(text in "(Error: )?(\\PC|`|\"|hook|/|CDI device|nvidia.com/gpu){0,30}") {
+            let _ = check_gpu_error(&text);
+        }
+    }
+}

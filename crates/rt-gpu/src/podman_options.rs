@@ -1,0 +1,200 @@
+//! Which options of podman take a value: what a reader of its command lines must know to find their end. What a value may
+//! hide stands in `redaction`.
+//!
+//! The tables are those of podman 4.3.1 (`--help`), and what its documentation and sources added up to 5.8.2 and the
+//! development of 6.0, aliases and hidden options included. An option that one version takes away or adds changes nothing
+//! for the others: no name has had two arities within one verb.
+
+mod build;
+mod global;
+mod launch;
+mod running;
+
+/// The options of one verb.
+pub(crate) struct Verb {
+    flags: &'static [&'static str],
+    values: &'static [&'static str],
+    short_flags: &'static [u8],
+    short_values: &'static [(u8, &'static str)],
+    /// Whether options may stand behind the first operand; otherwise podman reads none from there on.
+    pub(crate) interspersed: bool,
+}
+
+/// What may follow an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arity {
+    /// Nothing.
+    Flag,
+    /// A value, in the same word or in the next one; the option's long name.
+    Value(&'static str),
+    /// Not in the tables: a newer podman's.
+    Unknown,
+}
+
+static LAUNCH: Verb = Verb {
+    flags: launch::FLAGS,
+    values: launch::VALUES,
+    short_flags: b"dfiPqt",
+    short_values: &[
+        (b'a', "attach"),
+        (b'c', "cpu-shares"),
+        (b'e', "env"),
+        (b'h', "hostname"),
+        (b'l', "label"),
+        (b'm', "memory"),
+        (b'p', "publish"),
+        (b'u', "user"),
+        (b'v', "volume"),
+        (b'w', "workdir"),
+    ],
+    interspersed: false,
+};
+
+static EXEC: Verb = Verb {
+    flags: running::EXEC_FLAGS,
+    values: running::EXEC_VALUES,
+    short_flags: b"dilt",
+    short_values: &[(b'e', "env"), (b'u', "user"), (b'w', "workdir")],
+    interspersed: false,
+};
+
+static UPDATE: Verb = Verb {
+    flags: running::UPDATE_FLAGS,
+    values: running::UPDATE_VALUES,
+    short_flags: b"l",
+    short_values: &[(b'c', "cpu-shares"), (b'e', "env"), (b'm', "memory")],
+    interspersed: true,
+};
+
+static BUILD: Verb = Verb {
+    flags: build::FLAGS,
+    values: build::VALUES,
+    short_flags: b"Dq",
+    short_values: &[
+        (b'c', "cpu-shares"),
+        (b'f', "file"),
+        (b'm', "memory"),
+        (b'o', "output"),
+        (b't', "tag"),
+        (b'v', "volume"),
+    ],
+    interspersed: true,
+};
+
+/// podman itself, before its verb.
+pub(crate) static GLOBAL: Verb = Verb {
+    flags: global::FLAGS,
+    values: global::VALUES,
+    short_flags: b"Drv",
+    short_values: &[(b'H', "host"), (b'c', "connection")],
+    interspersed: false,
+};
+
+impl Verb {
+    /// The verb of this name, where its options are known.
+    pub(crate) fn find(name: &[u8]) -> Option<&'static Self> {
+        match name {
+            b"create" | b"run" | b"clone" => Some(&LAUNCH),
+            b"exec" => Some(&EXEC),
+            b"update" => Some(&UPDATE),
+            b"build" => Some(&BUILD),
+            _ => None,
+        }
+    }
+
+    /// Whether a word stands before the verb: `podman container run`, `podman image build`.
+    pub(crate) fn is_noun(name: &[u8]) -> bool {
+        matches!(name, b"container" | b"image" | b"buildx" | b"builder")
+    }
+
+    /// What follows a long option, without its dashes.
+    pub(crate) fn long(&self, name: &[u8]) -> Arity {
+        match self.own_long(name) {
+            // Most options of podman itself are taken behind the verb too.
+            Arity::Unknown => GLOBAL.own_long(name),
+            known => known,
+        }
+    }
+
+    fn own_long(&self, name: &[u8]) -> Arity {
+        let find = |names: &'static [&'static str]| {
+            let place = names.binary_search_by_key(&order(name), |known| order(known.as_bytes()));
+            place.ok().map(|place| names[place])
+        };
+        match find(self.values) {
+            Some(name) => Arity::Value(name),
+            None if find(self.flags).is_some() => Arity::Flag,
+            None => Arity::Unknown,
+        }
+    }
+
+    /// What follows a short option.
+    pub(crate) fn short(&self, letter: u8) -> Arity {
+        match self.short_values.iter().find(|(known, _)| *known == letter) {
+            Some((_, name)) => Arity::Value(name),
+            None if self.short_flags.contains(&letter) => Arity::Flag,
+            None => Arity::Unknown,
+        }
+    }
+}
+
+/// The order of the tables: by length, and only then by letter, because lengths are compared faster.
+fn order(name: &[u8]) -> (usize, &[u8]) {
+    (name.len(), name)
+}
+
+/// Whether an option of one of podman's verbs takes a value, as the redaction understands it: `("run", "--env")`,
+/// `("exec", "-l")`. The verb `""` is podman itself. `None` for what is in no table.
+///
+/// For those who want to hold the tables against the `--help` of their own podman, as this project's tests do.
+///
+/// ```
+/// use rt_gpu::podman_option_takes_value;
+///
+/// assert_eq!(podman_option_takes_value("run", "-l"), Some(true));
+/// assert_eq!(podman_option_takes_value("exec", "-l"), Some(false));
+/// assert_eq!(podman_option_takes_value("run", "--no-such-option"), None);
+/// ```
+pub fn podman_option_takes_value(verb: &str, option: &str) -> Option<bool> {
+    let verb = if verb.is_empty() { &GLOBAL } else { Verb::find(verb.as_bytes())? };
+    let arity = match (option.strip_prefix("--"), option.as_bytes()) {
+        (Some(long), _) => verb.long(long.as_bytes()),
+        (None, [b'-', letter]) => verb.short(*letter),
+        _ => Arity::Unknown,
+    };
+    match arity {
+        Arity::Flag => Some(false),
+        Arity::Value(_) => Some(true),
+        Arity::Unknown => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_are_sorted_and_no_name_is_in_two() {
+        for verb in [&LAUNCH, &EXEC, &UPDATE, &BUILD, &GLOBAL] {
+            for names in [verb.flags, verb.values] {
+                assert!(
+                    names.is_sorted_by(|left, right| order(left.as_bytes()) < order(right.as_bytes())),
+                    "{names:?}"
+                );
+            }
+            assert!(verb.flags.iter().all(|flag| !verb.values.contains(flag)));
+            for (letter, name) in verb.short_values {
+                assert!(verb.values.contains(name) && !verb.short_flags.contains(letter), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_letter_means_different_things_to_different_verbs() {
+        assert_eq!(LAUNCH.short(b'l'), Arity::Value("label"));
+        assert_eq!(EXEC.short(b'l'), Arity::Flag);
+        assert_eq!(BUILD.short(b't'), Arity::Value("tag"));
+        assert_eq!(LAUNCH.short(b't'), Arity::Flag);
+        assert_eq!(LAUNCH.long(b"log-level"), Arity::Value("log-level"));
+    }
+}

@@ -1,0 +1,269 @@
+//! podman's command lines, shown without their secrets. The policy stands in `secret_name` and `secret_value`, the arity of
+//! options in `podman_options`.
+
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use crate::MASK;
+use crate::podman_options::{Arity, GLOBAL, Verb};
+use crate::secret_name::is_secret_name;
+use crate::secret_value::{masked_pairs, masked_urls};
+
+/// A podman command line as a log or an error may show it: `<redacted>` in place of each secret.
+///
+/// `argv` is the program and its words. Before an option or one of the verbs below the program may be left out; `env` and
+/// assignments may stand before it. What is
+/// masked, in the options of podman itself and of `create`, `run`, `exec`, `build` and `update`, up to the image or the
+/// container (all behind it belongs to the command):
+///
+/// - the value of a pair with a [secret name](crate::is_secret_name), however it is spelled: `--env K=V`, `--env=K=V`,
+///   `-e K=V`, `-eK=V`, `-e=K=V`, `-ite K=V`, and in `--label`, `--annotation`, `--build-arg` and their like;
+/// - passwords in URLs (`scheme://user:password@host`), wherever one stands;
+/// - the whole value of `--env-file`, `--secret`, `--creds`, `--decryption-key` and `--password`.
+///
+/// `-e KEY` alone has no value and stays. In other verbs every pair, URL and option with a secret name counts.
+///
+/// The answer has as many words as `argv`; words without a secret are borrowed, byte by byte what they were; doing it twice
+/// changes nothing. Masking hides nothing from `ps`: a value that must stay private does not belong into an argv.
+///
+/// ```
+/// use rt_gpu::redact_env_args;
+///
+/// let shown = redact_env_args(&["podman", "run", "-ite", "API_KEY=s3cret", "alpine", "env", "TOKEN=x"]);
+/// let text = shown.join(std::ffi::OsStr::new(" "));
+/// assert_eq!(text, "podman run -ite API_KEY=<redacted> alpine env TOKEN=x");
+/// ```
+pub fn redact_env_args<S: AsRef<OsStr>>(argv: &[S]) -> Vec<Cow<'_, OsStr>> {
+    let mut reader = Reader { place: Place::Before, pending: None };
+    argv.iter()
+        .map(|word| {
+            let word = word.as_ref();
+            match reader.read(word.as_bytes()) {
+                Some(masked) => Cow::Owned(OsString::from_vec(masked)),
+                None => Cow::Borrowed(word),
+            }
+        })
+        .collect()
+}
+
+/// Reads the words of a command line one by one.
+struct Reader {
+    place: Place,
+    /// The last word was an option whose value is this one.
+    pending: Option<Pending>,
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    /// Before the program: assignments, `env` and its options.
+    Before,
+    /// Among podman's own options.
+    Global,
+    /// Among the options of a verb.
+    Options(&'static Verb),
+    /// Behind `--`; the first operand is still to come.
+    Operand(&'static Verb),
+    /// Among the words of a verb whose options are not known.
+    Other,
+    /// In the command, which is not podman's.
+    Command,
+}
+
+/// What is known of the word that follows an option.
+#[derive(Clone, Copy)]
+enum Pending {
+    /// It is the option's value.
+    Value(ValueKind),
+    /// The option is not in the tables: it is its value unless it looks like an option.
+    Perhaps(ValueKind),
+}
+
+/// What may be secret in an option's value.
+#[derive(Clone, Copy)]
+enum ValueKind {
+    /// All of it.
+    Hidden,
+    /// The value of a pair, by its name.
+    Pairs,
+    /// What a URL carries.
+    Plain,
+}
+
+impl ValueKind {
+    fn of(option: &[u8]) -> Self {
+        match option {
+            b"env-file" | b"secret" | b"creds" | b"decryption-key" | b"password" => Self::Hidden,
+            b"env" | b"env-merge" | b"label" | b"layer-label" | b"annotation" | b"build-arg" | b"log-opt"
+            | b"storage-opt" | b"sysctl" | b"runtime-flag" | b"opt" => Self::Pairs,
+            _ => Self::Plain,
+        }
+    }
+
+    /// What an option that is in no table may carry.
+    fn of_unknown(option: &[u8]) -> Self {
+        match Self::of(option) {
+            Self::Plain if is_secret_name(option) => Self::Hidden,
+            Self::Plain => Self::Pairs,
+            known => known,
+        }
+    }
+
+    fn masked(self, value: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Hidden => (!value.is_empty()).then(|| MASK.as_bytes().to_vec()),
+            Self::Pairs => masked_pairs(value),
+            Self::Plain => masked_urls(value),
+        }
+    }
+}
+
+impl Reader {
+    /// The next word's mask, or `None` where it stays.
+    fn read(&mut self, word: &[u8]) -> Option<Vec<u8>> {
+        match self.pending.take() {
+            Some(Pending::Value(kind)) => return kind.masked(word),
+            Some(Pending::Perhaps(kind)) if !word.starts_with(b"-") && !self.is_verb(word) => {
+                return kind.masked(word);
+            }
+            _ => {}
+        }
+        match self.place {
+            Place::Before => self.before(word),
+            Place::Global => self.option_or(word, &GLOBAL, Self::verb),
+            Place::Options(verb) => self.option_or(word, verb, Self::operand),
+            Place::Operand(_) => self.operand(word),
+            Place::Other => self.other(word),
+            Place::Command => None,
+        }
+    }
+
+    fn before(&mut self, word: &[u8]) -> Option<Vec<u8>> {
+        let name = word.rsplit(|byte| *byte == b'/').next().unwrap_or(word);
+        if name == b"env" {
+            return None;
+        }
+        // A path with an equals sign is a program all the same.
+        if word.iter().position(|byte| *byte == b'=').is_some_and(|equals| !word[..equals].contains(&b'/'))
+            && !word.starts_with(b"-")
+        {
+            return masked_pairs(word);
+        }
+        self.place = Place::Global;
+        if word.starts_with(b"-") || Verb::is_noun(word) || Verb::find(word).is_some() {
+            return self.read(word);
+        }
+        None
+    }
+
+    fn verb(&mut self, word: &[u8]) -> Option<Vec<u8>> {
+        if !Verb::is_noun(word) {
+            self.place = Verb::find(word).map_or(Place::Other, Place::Options);
+        }
+        None
+    }
+
+    fn is_verb(&self, word: &[u8]) -> bool {
+        matches!(self.place, Place::Global) && (Verb::is_noun(word) || Verb::find(word).is_some())
+    }
+
+    fn operand(&mut self, word: &[u8]) -> Option<Vec<u8>> {
+        let (Place::Options(verb) | Place::Operand(verb)) = self.place else { return None };
+        if verb.interspersed {
+            return masked_urls(word);
+        }
+        // No image and no container has an equals sign in its name: in `-e -e TOKEN=x` podman's reading and the caller's
+        // differ, and only the secret matters.
+        let masked = masked_pairs(word);
+        if masked.is_none() || !word.contains(&b'=') {
+            self.place = Place::Command;
+        }
+        masked
+    }
+
+    fn option_or(
+        &mut self,
+        word: &[u8],
+        verb: &'static Verb,
+        operand: fn(&mut Self, &[u8]) -> Option<Vec<u8>>,
+    ) -> Option<Vec<u8>> {
+        match word {
+            b"--" => {
+                if let Place::Options(verb) = self.place {
+                    self.place = Place::Operand(verb);
+                }
+                None
+            }
+            [b'-', b'-', long @ ..] => self.long(word, long, verb),
+            // A dash alone is an operand: standard input.
+            [b'-', cluster @ ..] if !cluster.is_empty() => self.short(word, cluster, verb),
+            _ => operand(self, word),
+        }
+    }
+
+    fn long(&mut self, word: &[u8], long: &[u8], verb: &Verb) -> Option<Vec<u8>> {
+        let equals = long.iter().position(|byte| *byte == b'=');
+        let name = &long[..equals.unwrap_or(long.len())];
+        let arity = verb.long(name);
+        let kind = match arity {
+            Arity::Flag => ValueKind::Plain,
+            Arity::Value(name) => ValueKind::of(name.as_bytes()),
+            Arity::Unknown => ValueKind::of_unknown(name),
+        };
+        match (equals, arity) {
+            (Some(equals), _) => masked_behind(word, equals + 3, kind),
+            (None, Arity::Value(_)) => self.expect(Pending::Value(kind)),
+            (None, Arity::Unknown) => self.expect(Pending::Perhaps(kind)),
+            (None, Arity::Flag) => None,
+        }
+    }
+
+    fn short(&mut self, word: &[u8], cluster: &[u8], verb: &Verb) -> Option<Vec<u8>> {
+        for (place, letter) in cluster.iter().enumerate() {
+            let rest = &cluster[place + 1..];
+            let kind = match verb.short(*letter) {
+                Arity::Flag if rest.first() == Some(&b'=') => return None,
+                Arity::Flag => continue,
+                Arity::Value(name) => ValueKind::of(name.as_bytes()),
+                Arity::Unknown if rest.is_empty() => return self.expect(Pending::Perhaps(ValueKind::Pairs)),
+                Arity::Unknown => ValueKind::Pairs,
+            };
+            let begin = word.len() - rest.strip_prefix(b"=").unwrap_or(rest).len();
+            return if rest.is_empty() {
+                self.expect(Pending::Value(kind))
+            } else {
+                masked_behind(word, begin, kind)
+            };
+        }
+        None
+    }
+
+    fn other(&mut self, word: &[u8]) -> Option<Vec<u8>> {
+        match word {
+            [b'-', b'-', long @ ..] => match long.iter().position(|byte| *byte == b'=') {
+                Some(equals) => masked_behind(word, equals + 3, ValueKind::of_unknown(&long[..equals])),
+                None if !long.is_empty() && matches!(ValueKind::of_unknown(long), ValueKind::Hidden) => {
+                    self.expect(Pending::Perhaps(ValueKind::Hidden))
+                }
+                None => None,
+            },
+            // `podman login`; elsewhere `-p` publishes a port or is a flag, and a hidden word is no harm.
+            b"-p" => self.expect(Pending::Perhaps(ValueKind::Hidden)),
+            _ => masked_pairs(word),
+        }
+    }
+
+    fn expect(&mut self, pending: Pending) -> Option<Vec<u8>> {
+        self.pending = Some(pending);
+        None
+    }
+}
+
+/// A word whose beginning stays.
+fn masked_behind(word: &[u8], begin: usize, kind: ValueKind) -> Option<Vec<u8>> {
+    let value = kind.masked(&word[begin..])?;
+    Some([&word[..begin], &value].concat())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! What redaction masks, what it leaves alone, and what holds for any command line.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use proptest::prelude::*;
+
+use super::redact_env_args;
+
+fn shown(argv: &[&str]) -> Vec<String> {
+    redact_env_args(argv).iter().map(|word| word.to_str().unwrap().to_owned()).collect()
+}
+
+/// Both sides in words; a blank separates.
+fn check(argv: &str, expected: &str) {
+    check_as_it_is(argv, expected);
+    let words: Vec<_> = argv.split(' ').collect();
+    let program: Vec<_> = std::iter::once("/usr/bin/podman").chain(words).collect();
+    assert_eq!(shown(&program)[1..].join(" "), expected);
+}
+
+/// The program is among the words.
+fn check_as_it_is(argv: &str, expected: &str) {
+    let words: Vec<_> = argv.split(' ').collect();
+    assert_eq!(shown(&words).join(" "), expected);
+}
+
+fn check_stays(argv: &str) {
+    check(argv, argv);
+}
+
+#[test]
+fn every_spelling_of_env_is_masked() {
+    check("run -e TOKEN=s img", "run -e TOKEN=<redacted> img");
+    check("run --env TOKEN=s img", "run --env TOKEN=<redacted> img");
+    check("run --env=TOKEN=s img", "run --env=TOKEN=<redacted> img");
+    check("run -eTOKEN=s img", "run -eTOKEN=<redacted> img");
+    check("run -e=TOKEN=s img", "run -e=TOKEN=<redacted> img");
+    check("run -ie TOKEN=s img", "run -ie TOKEN=<redacted> img");
+    check("run -iteTOKEN=s img", "run -iteTOKEN=<redacted> img");
+    check("exec -e TOKEN=s name env", "exec -e TOKEN=<redacted> name env");
+    check("container create --env TOKEN=s img", "container create --env TOKEN=<redacted> img");
+    check("update name --env TOKEN=s", "update name --env TOKEN=<redacted>");
+}
+
+#[test]
+fn labels_annotations_build_arguments_and_files_are_masked() {
+    check("run --label token=s img", "run --label token=<redacted> img");
+    check("run -l token=s img", "run -l token=<redacted> img");
+    check("create --annotation=a=1,token=s img", "create --annotation=a=1,token=<redacted> img");
+    check("build . --build-arg NPM_TOKEN=s", "build . --build-arg NPM_TOKEN=<redacted>");
+    check("image build --label=k.token=s .", "image build --label=k.token=<redacted> .");
+    check("run --env-file f --secret id,type=env img", "run --env-file <redacted> --secret <redacted> img");
+    check("create --creds=u:p img", "create --creds=<redacted> img");
+    check("run --log-opt splunk-token=s img", "run --log-opt splunk-token=<redacted> img");
+}
+
+#[test]
+fn urls_are_masked_wherever_they_stand() {
+    check("--url ssh://u:p@h run img", "--url ssh://u:<redacted>@h run img");
+    check("run -e DB=postgres://u:p@h/x img", "run -e DB=postgres://u:<redacted>@h/x img");
+    check("run --health-cmd=ping://u:p@h img", "run --health-cmd=ping://u:<redacted>@h img");
+    check("build https://t@h/x.git", "build https://<redacted>@h/x.git");
+    check("run docker://u:p@h/img sh", "run docker://u:<redacted>@h/img sh");
+}
+
+#[test]
+fn global_options_come_before_the_verb_and_after_it() {
+    check(
+        "--root /r --log-level debug run -e TOKEN=s i",
+        "--root /r --log-level debug run -e TOKEN=<redacted> i",
+    );
+    check("-r -c conn run -e TOKEN=s i", "-r -c conn run -e TOKEN=<redacted> i");
+    check("run --log-level debug -e TOKEN=s i", "run --log-level debug -e TOKEN=<redacted> i");
+    check("--root run run -e TOKEN=s i", "--root run run -e TOKEN=<redacted> i");
+}
+
+#[test]
+fn a_podman_behind_env_and_assignments_is_read_too() {
+    check_as_it_is(
+        "env TOKEN=s A=b podman run -e TOKEN=s i",
+        "env TOKEN=<redacted> A=b podman run -e TOKEN=<redacted> i",
+    );
+    check_as_it_is("TOKEN=s podman exec -it c sh", "TOKEN=<redacted> podman exec -it c sh");
+}
+
+#[test]
+fn the_command_is_not_podmans() {
+    check_stays("run img sh -e TOKEN=s");
+    check_stays("run img sh -e KEYFILE");
+    check_stays("run -- img -e TOKEN=s");
+    check_stays("exec name -e TOKEN=s http://u:p@h");
+    check_stays("exec -it -w /tmp -u dev name TOKEN=s");
+}
+
+#[test]
+fn words_without_a_secret_stay() {
+    check_stays("run -e API_KEY img");
+    check_stays("run -e TOKEN= -e MONKEY=x -e CAPITAL=y img");
+    check_stays("run --device nvidia.com/gpu=all -p 80:80 -v /a:/b --name web img");
+    check_stays("ps --all --format=json");
+    check_stays("run - x");
+    check_stays("run");
+    check_stays("run -e");
+    check_stays("");
+}
+
+#[test]
+fn a_value_that_looks_like_an_option_does_not_hide_the_next_word() {
+    check("run -e -e API_KEY=s img", "run -e -e API_KEY=<redacted> img");
+    check("run -e -e API_KEY=s -e TOKEN=t img", "run -e -e API_KEY=<redacted> -e TOKEN=<redacted> img");
+}
+
+#[test]
+fn an_option_of_a_newer_podman_does_not_open_a_gap() {
+    check("run --brand-new x -e TOKEN=s img", "run --brand-new x -e TOKEN=<redacted> img");
+    check("run --brand-new -e TOKEN=s img", "run --brand-new -e TOKEN=<redacted> img");
+    check("run --new-token x img", "run --new-token <redacted> img");
+    check("run -Z x -e TOKEN=s img", "run -Z x -e TOKEN=<redacted> img");
+    check("--brand-new run -e TOKEN=s img", "--brand-new run -e TOKEN=<redacted> img");
+}
+
+#[test]
+fn other_verbs_are_masked_by_name_alone() {
+    check_as_it_is("podman login -u u -p pw quay.io", "podman login -u u -p <redacted> quay.io");
+    check_as_it_is("podman login --password pw quay.io", "podman login --password <redacted> quay.io");
+    check_as_it_is("podman pod create --label token=s", "podman pod create --label token=<redacted>");
+    check_as_it_is(
+        "podman volume create --opt=password=s v",
+        "podman volume create --opt=password=<redacted> v",
+    );
+}
+
+#[test]
+fn words_that_are_not_utf8_are_masked_and_kept_alike() {
+    let words = [&b"run"[..], b"-e", b"TOKEN=\xff\xfe", b"-e", b"A=\xff", b"\xffimg"]
+        .map(|word| OsString::from_vec(word.to_vec()));
+    let shown = redact_env_args(&words);
+    assert_eq!(&*shown[2], "TOKEN=<redacted>");
+    assert_eq!((&*shown[4], &*shown[5]), (&*words[4], &*words[5]));
+}
+
+/// Every way to hand a pair to podman: the words before the pair, and what stands in the pair's own word before it.
+const SPELLINGS: [(&[&str], &str); 14] = [
+    (&["-e"], ""),
+    (&["--env"], ""),
+    (&[], "--env="),
+    (&[], "-e"),
+    (&[], "-e="),
+    (&["-ie"], ""),
+    (&[], "-ite"),
+    (&["--label"], ""),
+    (&[], "-l"),
+    (&[], "--label="),
+    (&["--annotation"], ""),
+    (&[], "--annotation=a=b,"),
+    (&["--env-merge"], ""),
+    (&["--log-opt"], ""),
+];
+
+/// Options that stand around it.
+const COMPANIONS: [&[&str]; 12] = [
+    &[],
+    &["-it"],
+    &["--rm"],
+    &["--name", "web"],
+    &["-p", "80:80"],
+    &["--name=web"],
+    &["-v", "/a:/b"],
+    &["--network", "none"],
+    &["--device", "nvidia.com/gpu=all"],
+    &["-e", "API_KEY"],
+    &["--log-level", "debug"],
+    &["--memory", "1g", "-q"],
+];
+
+proptest! {
+    #[test]
+    fn no_spelling_in_no_position_shows_a_secret(
+        globals in proptest::sample::subsequence(vec!["--remote", "--root=/r", "--log-level=info"], 0..=3),
+        verb in proptest::sample::select(vec!["create", "run"]),
+        before in proptest::collection::vec(0..COMPANIONS.len(), 0..4),
+        spelling in 0..SPELLINGS.len(),
+        name in "[A-Z]{0,4}(PASSWORD|_KEY|TOKEN|_API_|SECRET)[A-Z0-9_]{0,0}",
+        secret in "[a-zA-Z0-9,=/ :@?&%+.-]{0,8}s3cretX[a-zA-Z0-9,=/ :@?&%+.-]{0,8}",
+        after in proptest::collection::vec(0..COMPANIONS.len(), 0..4),
+    ) {
+        let mut argv: Vec<String> = vec!["podman".into()];
+        argv.extend(globals.into_iter().map(String::from));
+        argv.push(verb.into());
+        argv.extend(before.into_iter().flat_map(|place| COMPANIONS[place]).map(ToString::to_string));
+        let (words, prefix) = SPELLINGS[spelling];
+        argv.extend(words.iter().map(ToString::to_string));
+        argv.push(format!("{prefix}{name}={secret}"));
+        argv.extend(after.into_iter().flat_map(|place| COMPANIONS[place]).map(ToString::to_string));
+        argv.extend(["img".into(), "cmd".into()]);
+        let shown = redact_env_args(&argv);
+        prop_assert_eq!(shown.len(), argv.len());
+        prop_assert!(shown.iter().all(|word| !word.to_str().unwrap().contains("s3cretX")), "{:?}", shown);
+        let twice = redact_env_args(&shown);
+        prop_assert_eq!(&twice, &shown);
+    }
+
+    #[test]
+    fn any_words_keep_their_number_and_are_masked_once(
+        words in proptest::collection::vec("(podman|run|exec|build|--|-e|--env|--secret|TOKEN=x|a://b:c@d)|[ -~]{0,12}", 0..12),
+    ) {
+        let shown = redact_env_args(&words);
+        prop_assert_eq!(shown.len(), words.len());
+        prop_assert_eq!(&redact_env_args(&shown), &shown);
+    }
+
+    #[test]
+    fn a_command_line_without_secrets_is_borrowed(
+        words in proptest::collection::vec("[a-z0-9./]{1,8}|-[itq]|--(name|env|volume|rm)|[A-Z]{1,3}X=[a-z]{0,5}", 0..12),
+    ) {
+        for (word, shown) in words.iter().zip(redact_env_args(&words)) {
+            prop_assert!(matches!(shown, std::borrow::Cow::Borrowed(_)), "{}", word);
+        }
+    }
+}

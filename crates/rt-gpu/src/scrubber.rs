@@ -1,0 +1,194 @@
+//! Known secrets, taken out of a text of any length: finding them, in every form that is looked for, and masking them. What
+//! the forms are stands in `scrubber/forms`; text that comes in pieces is `scrubber/stream`'s.
+
+mod forms;
+mod stream;
+mod writer;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
+use rt_protocol::Secret;
+
+use crate::MASK;
+pub use stream::ScrubStream;
+pub use writer::ScrubWriter;
+
+/// Shorter secrets are not looked for, in bytes: masking each `dev` would spoil a text and hide nothing.
+pub const MIN_SECRET_BYTES: usize = 6;
+
+/// Masks known secrets in texts: the output of a program that may print them, a log, an error message.
+///
+/// A secret is found as it stands, in base64 (wherever it lies in what was encoded; both alphabets, with padding and
+/// without), and percent-encoded (any of its bytes or all, upper or lower case; `+` for a blank). Of a base64 text in
+/// which the secret is only a part, the characters that hold nothing but its bits are masked; up to four of its bits, which
+/// share a character with their neighbours, stay. Every byte that belongs to any find is masked; finds that overlap share
+/// one mask. Other disguises, such as compression, hexadecimal digits or base64 broken into lines, are not looked for.
+///
+/// Secrets of fewer than [`MIN_SECRET_BYTES`] are passed over; [`passed_over`](Self::passed_over) counts them.
+///
+/// Cloning is cheap. `Debug` shows no secret.
+///
+/// ```
+/// use rt_gpu::Scrubber;
+///
+/// let scrubber = Scrubber::new(&["hunter2".into()]);
+/// assert_eq!(scrubber.scrub_text("PGPASSWORD=hunter2 aHVudGVyMg== hunt%65r2"), "PGPASSWORD=<redacted> <redacted> <redacted>");
+/// ```
+#[derive(Clone)]
+pub struct Scrubber {
+    forms: Arc<Forms>,
+}
+
+struct Forms {
+    /// `None` without any secret.
+    search: Option<AhoCorasick>,
+    /// In order, for the search by prefix.
+    sorted: Vec<Vec<u8>>,
+    /// Which bytes may begin a find.
+    first: [bool; 256],
+    longest: usize,
+    passed_over: usize,
+}
+
+/// Up to this many bytes of forms the search is compiled to its fastest kind, at some 1 KiB of memory for each byte.
+const DENSE_BYTES: usize = 8 << 10;
+
+impl Scrubber {
+    /// A scrubber for these secrets.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let mut passed_over = 0;
+        let mut sorted = Vec::new();
+        for secret in secrets {
+            let secret = secret.expose().as_bytes();
+            if secret.len() < MIN_SECRET_BYTES {
+                passed_over += 1;
+            } else {
+                forms::of(secret, &mut sorted);
+            }
+        }
+        sorted.sort();
+        sorted.dedup();
+        let kind =
+            (sorted.iter().map(Vec::len).sum::<usize>() <= DENSE_BYTES).then_some(AhoCorasickKind::DFA);
+        let search = if sorted.is_empty() {
+            None
+        } else {
+            // It can only fail for more states than 32 bits can count: secrets of gigabytes.
+            AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).kind(kind).build(&sorted).ok()
+        };
+        let mut first = [false; 256];
+        for form in &sorted {
+            first[usize::from(form[0])] = true;
+        }
+        first[usize::from(b'%')] = true;
+        let longest = sorted.iter().map(Vec::len).max().unwrap_or(0);
+        Self { forms: Arc::new(Forms { search, sorted, first, longest, passed_over }) }
+    }
+
+    /// How many secrets are not looked for, because they are too short.
+    pub fn passed_over(&self) -> usize {
+        self.forms.passed_over
+    }
+
+    /// The bytes with every find masked; borrowed where there is none.
+    pub fn scrub<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        let finds = self.finds(bytes);
+        if finds.is_empty() {
+            return Cow::Borrowed(bytes);
+        }
+        let mut clean = Vec::with_capacity(bytes.len());
+        let mut kept = 0;
+        for find in finds {
+            clean.extend_from_slice(&bytes[kept..find.start]);
+            clean.extend_from_slice(MASK.as_bytes());
+            kept = find.end;
+        }
+        clean.extend_from_slice(&bytes[kept..]);
+        Cow::Owned(clean)
+    }
+
+    /// The text with every find masked. Where a secret that is no text ends inside a character, the rest of that becomes
+    /// U+FFFD.
+    pub fn scrub_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self.scrub(text.as_bytes()) {
+            Cow::Borrowed(_) => Cow::Borrowed(text),
+            Cow::Owned(clean) => Cow::Owned(String::from_utf8_lossy(&clean).into_owned()),
+        }
+    }
+
+    /// For text that comes in pieces.
+    pub fn stream(&self) -> ScrubStream {
+        ScrubStream::new(self.clone())
+    }
+
+    /// A writer that hands on what is written to it, masked.
+    pub fn writer<W: std::io::Write>(&self, inner: W) -> ScrubWriter<W> {
+        ScrubWriter::new(self.clone(), inner)
+    }
+
+    /// Where secrets are, in order; overlapping finds are one.
+    fn finds(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        let mut finds = Vec::new();
+        self.search(bytes, |find| finds.push(find));
+        if let Some(decoded) = forms::Decoded::of(bytes) {
+            self.search(&decoded.bytes, |find| finds.push(decoded.origin(find)));
+            finds.sort_by_key(|find| find.start);
+        }
+        finds.dedup_by(|next, find| {
+            let overlaps = next.start < find.end;
+            if overlaps {
+                find.end = find.end.max(next.end);
+            }
+            overlaps
+        });
+        finds
+    }
+
+    /// The longest find at each place where one begins.
+    fn search(&self, bytes: &[u8], mut found: impl FnMut(Range<usize>)) {
+        let Some(search) = &self.forms.search else { return };
+        let mut from = 0;
+        while let Some(find) = search.find(Input::new(bytes).range(from..)) {
+            found(find.range());
+            from = find.start() + 1;
+        }
+    }
+
+    /// The first place from which on a find may begin whose end is not there yet; the length where there is none.
+    fn first_open(&self, bytes: &[u8]) -> usize {
+        let window = bytes.len().saturating_sub(forms::LONGEST_ESCAPE * self.forms.longest);
+        let open = (window..bytes.len())
+            .find(|place| self.forms.first[usize::from(bytes[*place])] && self.may_go_on(&bytes[*place..]));
+        let Some(open) = open else { return bytes.len() };
+        // What begins inside an escape would be read as something else in the next piece.
+        (open.saturating_sub(forms::LONGEST_ESCAPE - 1)..open)
+            .find(|place| forms::escaped(&bytes[*place..]).is_some())
+            .unwrap_or(open)
+    }
+
+    /// Whether the bytes may be the beginning of a find.
+    fn may_go_on(&self, bytes: &[u8]) -> bool {
+        let begins = |bytes: &[u8]| {
+            let place = self.forms.sorted.partition_point(|form| form.as_slice() < bytes);
+            self.forms.sorted[place..]
+                .iter()
+                .take(2)
+                .any(|form| form.len() > bytes.len() && form.starts_with(bytes))
+        };
+        begins(bytes) || forms::decoded_whole(bytes).is_some_and(|decoded| begins(&decoded))
+    }
+}
+
+impl fmt::Debug for Scrubber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scrubber").field("passed_over", &self.passed_over()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

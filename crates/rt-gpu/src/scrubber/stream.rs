@@ -1,0 +1,79 @@
+//! Scrubbing a text that comes in pieces: what is held back until its end is known, and nothing more.
+
+use crate::MASK;
+use crate::scrubber::Scrubber;
+
+/// How much is looked at in one go, in bytes, beside what is held back.
+const BLOCK: usize = 64 << 10;
+
+/// A text that comes in pieces, scrubbed: made by [`Scrubber::stream`].
+///
+/// The result does not depend on how the text was cut. Held back is only what may be the beginning of a secret: a line that
+/// ends like none is handed on at once. At most three times the longest form of a secret is held back, and 64 KiB are
+/// copied at a time.
+///
+/// ```
+/// let mut stream = rt_gpu::Scrubber::new(&["hunter2".into()]).stream();
+/// let mut clean = Vec::new();
+/// stream.push(b"the word is hun", &mut clean);
+/// assert_eq!(clean, b"the word is ");
+/// stream.push(b"ter2, really", &mut clean);
+/// stream.finish(&mut clean);
+/// assert_eq!(clean, b"the word is <redacted>, really");
+/// ```
+#[derive(Clone)]
+#[must_use = "a stream does nothing until something is pushed"]
+pub struct ScrubStream {
+    scrubber: Scrubber,
+    held: Vec<u8>,
+    /// How many of the held bytes belong to a mask that is handed on already.
+    covered: usize,
+}
+
+impl ScrubStream {
+    pub(super) fn new(scrubber: Scrubber) -> Self {
+        Self { scrubber, held: Vec::new(), covered: 0 }
+    }
+
+    /// Takes the next piece and appends to `clean` what is certain.
+    pub fn push(&mut self, piece: &[u8], clean: &mut Vec<u8>) {
+        for block in piece.chunks(BLOCK) {
+            self.held.extend_from_slice(block);
+            let certain = self.scrubber.first_open(&self.held);
+            self.hand_on(certain, clean);
+        }
+    }
+
+    /// Appends the rest: the text has ended. A next text can follow.
+    pub fn finish(&mut self, clean: &mut Vec<u8>) {
+        self.hand_on(self.held.len(), clean);
+    }
+
+    /// How many bytes are held back.
+    pub fn held_back(&self) -> usize {
+        self.held.len()
+    }
+
+    fn hand_on(&mut self, certain: usize, clean: &mut Vec<u8>) {
+        let mut covered = self.covered;
+        let mut kept = covered.min(certain);
+        for find in self.scrubber.finds(&self.held).into_iter().take_while(|find| find.start < certain) {
+            if find.start >= covered {
+                clean.extend_from_slice(&self.held[kept..find.start]);
+                clean.extend_from_slice(MASK.as_bytes());
+            }
+            covered = covered.max(find.end);
+            kept = covered.min(certain);
+        }
+        clean.extend_from_slice(&self.held[kept..certain]);
+        self.held.drain(..certain);
+        self.covered = covered.saturating_sub(certain);
+    }
+}
+
+impl std::fmt::Debug for ScrubStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What is held may be the beginning of a secret.
+        f.debug_struct("ScrubStream").field("held_back", &self.held.len()).finish_non_exhaustive()
+    }
+}

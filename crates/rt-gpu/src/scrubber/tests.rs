@@ -1,0 +1,225 @@
+//! What the scrubber finds, and that it does not matter how the text was cut.
+
+use std::io::Write;
+
+use proptest::prelude::*;
+use rt_protocol::Secret;
+
+use super::{MIN_SECRET_BYTES, Scrubber};
+
+fn scrubber(secrets: &[&str]) -> Scrubber {
+    Scrubber::new(&secrets.iter().map(|secret| Secret::new(*secret)).collect::<Vec<_>>())
+}
+
+fn check(secrets: &[&str], text: &str, expected: &str) {
+    let scrubber = scrubber(secrets);
+    assert_eq!(scrubber.scrub_text(text), expected, "{text}");
+    for cut in 1..=text.len() {
+        let mut stream = scrubber.stream();
+        let mut clean = Vec::new();
+        for piece in text.as_bytes().chunks(cut) {
+            stream.push(piece, &mut clean);
+        }
+        stream.finish(&mut clean);
+        assert_eq!(String::from_utf8(clean).unwrap(), expected, "{text} in pieces of {cut}");
+    }
+}
+
+#[test]
+fn a_secret_is_masked_wherever_it_stands() {
+    check(&["hunter2"], "hunter2", "<redacted>");
+    check(&["hunter2"], "xhunter2y hunter2", "x<redacted>y <redacted>");
+    check(&["hunter2"], "hunterhunter2hunter", "hunter<redacted>hunter");
+    check(&["hunter2"], "hunter", "hunter");
+    check(&["hunter2"], "hunter2hunter2", "<redacted><redacted>");
+}
+
+#[test]
+fn the_longest_secret_counts_and_overlaps_share_a_mask() {
+    check(&["abcdef", "abcdefgh"], "abcdefgh abcdefg", "<redacted> <redacted>g");
+    check(&["abcdef", "defghi"], "xabcdefghix", "x<redacted>x");
+    check(&["abcabcab"], "abcabcabcab.", "<redacted>.");
+}
+
+#[test]
+fn base64_is_masked_in_all_alignments_and_alphabets() {
+    // Alone: "hunter2", "hunter22", "hunter222".
+    check(&["hunter2"], "a aHVudGVyMg== b aHVudGVyMg b", "a <redacted> b <redacted> b");
+    check(&["hunter22"], "aHVudGVyMjI= b", "<redacted> b");
+    check(&["hunter222"], "aHVudGVyMjIy", "<redacted>");
+    // "u:hunter2:x" and its neighbours.
+    // In "u:hunter2:x" and "us:hunter2": of a character that is shared with a neighbour, the neighbour's bits stay.
+    check(&["hunter2"], "dTpodW50ZXIyOng=", "dTp<redacted>Ong=");
+    check(&["hunter2"], "dXM6aHVudGVyMg==", "dXM6<redacted>");
+    // Bytes that differ between the alphabets.
+    check(&["\u{fb}\u{ff}\u{fe}"], "w7vDv8O+ w7vDv8O-", "<redacted> <redacted>");
+}
+
+#[test]
+fn percent_encoding_is_masked_whatever_part_of_it_is_encoded() {
+    check(&["p@ss w/rd"], "p%40ss%20w%2Frd", "<redacted>");
+    check(&["p@ss w/rd"], "p%40ss+w%2frd", "<redacted>");
+    check(&["p@ss w/rd"], "%70%40%73%73%20%77%2f%72%64!", "<redacted>!");
+    check(&["p@ss w/rd"], "x=p@ss%20w/rd&y", "x=<redacted>&y");
+    check(&["50%41off"], "50%41off 50%2541off", "<redacted> <redacted>");
+    check(&["hunter2"], "100%hunter2% %zzhunter2%4", "100%<redacted>% %zz<redacted>%4");
+    // base64 whose padding was encoded.
+    check(&["hunter2"], "aHVudGVyMg%3D%3D", "<redacted>");
+}
+
+#[test]
+fn short_secrets_are_passed_over_and_counted() {
+    let short = "x".repeat(MIN_SECRET_BYTES - 1);
+    let scrubber = scrubber(&[&short, "", "hunter2"]);
+    assert_eq!(scrubber.passed_over(), 2);
+    assert_eq!(scrubber.scrub_text("xxxxx hunter2"), "xxxxx <redacted>");
+    assert!(matches!(Scrubber::new([]).scrub_text("text"), std::borrow::Cow::Borrowed("text")));
+}
+
+#[test]
+fn no_debug_text_shows_a_secret() {
+    let scrubber = scrubber(&["hunter2"]);
+    let mut stream = scrubber.stream();
+    stream.push(b"hunter", &mut Vec::new());
+    let mut writer = scrubber.writer(Vec::new());
+    writer.write_all(b"hunter").unwrap();
+    let text = format!("{scrubber:?} {stream:?} {writer:?}");
+    assert!(!text.contains("hunter") && !text.contains("104, 117"), "{text}");
+}
+
+#[test]
+fn only_what_may_be_a_beginning_is_held_back() {
+    let mut stream = scrubber(&["hunter2"]).stream();
+    let mut clean = Vec::new();
+    stream.push(b"login: ", &mut clean);
+    assert_eq!((clean.as_slice(), stream.held_back()), (&b"login: "[..], 0));
+    stream.push(b"hunt", &mut clean);
+    assert_eq!(stream.held_back(), 4);
+    stream.push(b"ing", &mut clean);
+    assert_eq!((clean.as_slice(), stream.held_back()), (&b"login: hunting"[..], 0));
+}
+
+#[test]
+fn a_writer_hands_on_what_is_clean_and_the_rest_at_the_end() {
+    let mut written = Vec::new();
+    {
+        let mut writer = scrubber(&["hunter2"]).writer(&mut written);
+        write!(writer, "a hun").unwrap();
+        write!(writer, "ter2 b hunt").unwrap();
+        writer.flush().unwrap();
+    }
+    assert_eq!(written, b"a <redacted> b hunt");
+    let writer = scrubber(&["hunter2"]).writer(Vec::new());
+    assert_eq!(writer.finish().unwrap(), b"");
+}
+
+/// Takes one byte at a time and fails at every third call.
+struct Reluctant {
+    taken: Vec<u8>,
+    calls: usize,
+}
+
+impl Write for Reluctant {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.calls += 1;
+        if self.calls.is_multiple_of(3) {
+            return Err(std::io::ErrorKind::WouldBlock.into());
+        }
+        self.taken.extend(bytes.first());
+        Ok(bytes.len().min(1))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_writer_whose_errors_pass_loses_and_repeats_nothing() {
+    let mut writer = scrubber(&["hunter2"]).writer(Reluctant { taken: Vec::new(), calls: 0 });
+    for byte in b"a hunter2 b" {
+        while writer.write(&[*byte]).is_err() {}
+    }
+    while writer.flush().is_err() {}
+    let reluctant = writer.finish().unwrap();
+    assert_eq!(reluctant.taken, b"a <redacted> b");
+}
+
+/// Text that is made of what a scrubber looks at.
+fn text() -> impl Strategy<Value = String> {
+    let part = proptest::sample::select(vec![
+        "hunter2",
+        "hunter",
+        "hunt",
+        "2",
+        "%68unter2",
+        "%6",
+        "8",
+        "%",
+        "aHVudGVyMg==",
+        "aHVud",
+        "GVyMg",
+        "=",
+        "ab%25c",
+        "%2525",
+        "swordfish",
+        "sword",
+        "fish",
+        "s%77ord",
+        "+",
+        " ",
+        "hunterhunter2",
+        "dW50ZXIy",
+        "podW50ZXIy",
+        "%4",
+        "1x",
+        "41%78yz",
+        "41xyzw",
+    ]);
+    proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #[test]
+    fn the_result_does_not_depend_on_the_cuts(text in text(), cuts in proptest::collection::vec(0..40_usize, 0..30)) {
+        let scrubber = scrubber(&["hunter2", "swordfish", "hunterhunter", "ab%25c", "41xyzw", "%2525%25"]);
+        let expected = scrubber.scrub_text(&text).into_owned();
+        let mut stream = scrubber.stream();
+        let mut clean = Vec::new();
+        let mut rest = text.as_bytes();
+        for cut in cuts {
+            let (piece, behind) = rest.split_at(cut.min(rest.len()));
+            stream.push(piece, &mut clean);
+            rest = behind;
+        }
+        stream.push(rest, &mut clean);
+        stream.finish(&mut clean);
+        prop_assert_eq!(String::from_utf8(clean).unwrap(), expected);
+    }
+
+    #[test]
+    fn no_form_of_a_secret_is_left(
+        secret in "[!-~]{6,20}", before in "[ -~]{0,5}", after in "[ -~]{0,5}", lower in any::<bool>(), mask in any::<u32>(),
+    ) {
+        let scrubber = scrubber(&[&secret]);
+        let plain = format!("{before}{secret}{after}");
+        prop_assert!(!scrubber.scrub_text(&plain).contains(&secret));
+        let encoded: String = secret.bytes().enumerate().map(|(place, byte)| match mask >> (place % 32) & 1 {
+            0 if byte != b'%' => char::from(byte).to_string(),
+            _ if lower => format!("%{byte:02x}"),
+            _ => format!("%{byte:02X}"),
+        }).collect();
+        let text = format!("{before} {encoded} {after}");
+        prop_assert!(!scrubber.scrub_text(&text).contains(&encoded));
+        for alphabet in super::forms::ALPHABETS {
+            let whole = super::forms::base64(secret.as_bytes(), alphabet);
+            let whole = String::from_utf8(whole).unwrap();
+            prop_assert!(!scrubber.scrub_text(&whole).contains(&whole));
+            let joined = super::forms::base64(format!("{before}{secret}{after}").as_bytes(), alphabet);
+            let clean = scrubber.scrub(&joined).into_owned();
+            // All but what shares its characters with the neighbours is gone.
+            prop_assert!(clean.windows(10).any(|window| window == b"<redacted>"));
+            prop_assert!(clean.len() <= joined.len() - (secret.len() * 8 / 6 - 2) + 10);
+        }
+    }
+}

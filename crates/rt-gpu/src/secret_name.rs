@@ -1,0 +1,183 @@
+//! The policy of names: which variables, labels and build arguments hold secrets. Values are looked at in `secret_value`.
+
+/// Words that make a name secret wherever they stand in it (`PGPASSWORD`, `GITHUBTOKEN`), where they stand for themselves
+/// (`API_URL`, `sshKeyFile`), and at its end, behind another word (`DB_PASS`; `PWD` alone is a directory); by their first
+/// two letters, because few places of few names begin any of them.
+fn words(first: u8, second: u8) -> Option<[&'static [&'static [u8]]; 3]> {
+    Some(match [first.to_ascii_uppercase(), second.to_ascii_uppercase()] {
+        [b'A', b'P'] => [&[b"APIKEY"], &[b"API"], &[]],
+        [b'A', b'U'] => [&[], &[b"AUTH", b"AUTHORIZATION"], &[]],
+        [b'C', b'O'] => [&[], &[b"COOKIE", b"COOKIES"], &[]],
+        [b'C', b'R'] => [&[b"CREDENTIAL"], &[], &[]],
+        [b'K', b'E'] => [&[], &[b"KEY", b"KEYS"], &[]],
+        [b'P', b'A'] => [&[b"PASSWORD", b"PASSWD", b"PASSPHRASE"], &[], &[b"PASS"]],
+        [b'P', b'R'] => [&[b"PRIVATE"], &[], &[]],
+        [b'P', b'W'] => [&[], &[], &[b"PWD"]],
+        [b'S', b'E'] => [&[b"SECRET"], &[], &[]],
+        [b'T', b'O'] => [&[b"TOKEN"], &[], &[]],
+        _ => return None,
+    })
+}
+
+/// Whole names: addresses of repositories, often with a token in them.
+const WHOLE: [&[u8]; 2] = [b"CODE_REPO", b"CLONE_FROM"];
+
+/// English words that only end like a key.
+const NO_KEYS: [&[u8]; 9] =
+    [b"MONKEY", b"DONKEY", b"TURKEY", b"HOCKEY", b"JOCKEY", b"WHISKEY", b"LACKEY", b"MICKEY", b"HANKEY"];
+
+/// Whole names that hold none, though the rule says otherwise.
+const HARMLESS: [&[u8]; 1] = [b"TOKENIZERS_PARALLELISM"];
+
+/// Whether what goes by this name (a variable, a label, an annotation, a build argument) is to be kept out of texts.
+///
+/// Letter case does not matter, but a change of it begins a new word, as `_`, `-`, `.` and digits do.
+///
+/// - PASSWORD, PASSWD, PASSPHRASE, SECRET, TOKEN, CREDENTIAL, PRIVATE and APIKEY: anywhere in the name.
+/// - KEY, API, AUTH, AUTHORIZATION and COOKIE (KEYS and COOKIES too): as words of their own.
+/// - KEY or KEYS at the end of the name (`SSHKEY`), except in words such as MONKEY.
+/// - PASS and PWD: as the last word, behind another.
+/// - `CODE_REPO` and `CLONE_FROM`: as the whole name.
+///
+/// A cruder rule, any name that contains KEY or API, also hides names that this one shows: KEYBOARD, `KEYCLOAK_URL` and
+/// KEYFRAMES (words that begin with a key hold none), CAPITAL, RAPID and THERAPIST (API inside a word is chance), the
+/// exceptions of the third rule, and `TOKENIZERS_PARALLELISM` (a switch that many programs print).
+///
+/// ```
+/// use rt_gpu::is_secret_name;
+///
+/// assert!(is_secret_name("AWS_SECRET_ACCESS_KEY") && is_secret_name("apiKey"));
+/// assert!(!is_secret_name("MONKEY") && !is_secret_name("CAPITAL"));
+/// ```
+pub fn is_secret_name(name: impl AsRef<[u8]>) -> bool {
+    let name = name.as_ref();
+    if HARMLESS.iter().any(|whole| name.eq_ignore_ascii_case(whole)) {
+        return false;
+    }
+    name.windows(2).enumerate().any(|(place, pair)| begins_secret(name, place, pair))
+        || WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole))
+        || ends_in_key(name)
+}
+
+fn begins_secret(name: &[u8], place: usize, pair: &[u8]) -> bool {
+    // Most places of most names are done with here.
+    if !matches!(pair[0] | 0x20, b'a' | b'c' | b'k' | b'p' | b's' | b't') {
+        return false;
+    }
+    let Some([anywhere, alone, last]) = words(pair[0], pair[1]) else { return false };
+    let starts =
+        |word: &[u8]| name[place..].get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word));
+    anywhere.iter().any(|word| starts(word))
+        || alone
+            .iter()
+            .any(|word| starts(word) && is_border(name, place) && is_border(name, place + word.len()))
+        || last.iter().any(|word| {
+            starts(word) && place > 0 && is_border(name, place) && place + word.len() == name.len()
+        })
+}
+
+/// Whether a word ends and another begins before `place`.
+fn is_border(name: &[u8], place: usize) -> bool {
+    let (Some(before), Some(after)) = (place.checked_sub(1).and_then(|last| name.get(last)), name.get(place))
+    else {
+        return true;
+    };
+    if !before.is_ascii_alphabetic() || !after.is_ascii_alphabetic() {
+        return true;
+    }
+    // `apiKey`, and `APIKey`, where the last capital begins the word.
+    let next_is_small = name.get(place + 1).is_some_and(u8::is_ascii_lowercase);
+    after.is_ascii_uppercase() && (before.is_ascii_lowercase() || next_is_small)
+}
+
+fn ends_in_key(name: &[u8]) -> bool {
+    let stem = name.strip_suffix(b"S").or_else(|| name.strip_suffix(b"s")).unwrap_or(name);
+    let ends =
+        |word: &[u8]| stem.len() >= word.len() && stem[stem.len() - word.len()..].eq_ignore_ascii_case(word);
+    ends(b"KEY") && !NO_KEYS.iter().any(|word| ends(word) && is_border(name, stem.len() - word.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_hold_secrets() {
+        for name in [
+            "PASSWORD",
+            "PGPASSWORD",
+            "db_passwd",
+            "GPG_PASSPHRASE",
+            "SECRET",
+            "DBSECRET",
+            "GITHUBTOKEN",
+            "token",
+            "AWS_CREDENTIALS",
+            "PRIVATE_REPO",
+            "KEY",
+            "API_KEY",
+            "apiKey",
+            "APIKey",
+            "OPENAIAPIKEY2",
+            "KEY_1",
+            "KEY1",
+            "SSHKEY",
+            "SSHKEYS",
+            "sshKeyFile",
+            "AUTHORIZED_KEYS",
+            "API",
+            "API_URL",
+            "com.example.api-key",
+            "X_AUTH",
+            "AuthUser",
+            "HTTP_AUTHORIZATION",
+            "SESSION_COOKIE",
+            "Cookies",
+            "CODE_REPO",
+            "clone_from",
+            "DB_PASS",
+            "MYSQL_PWD",
+        ] {
+            assert!(is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_hold_none() {
+        for name in [
+            "",
+            "PATH",
+            "PWD",
+            "OLDPWD",
+            "PASS",
+            "COMPASS",
+            "PASS_THROUGH",
+            "CAPITAL",
+            "RAPID",
+            "THERAPIST",
+            "MONKEY",
+            "monkeys",
+            "CHUNKY_MONKEY",
+            "TURKEY",
+            "WHISKEY",
+            "KEYBOARD",
+            "KEYBOARD_LAYOUT",
+            "KEYCLOAK_URL",
+            "AUTHOR",
+            "AUTHORS",
+            "GIT_AUTHOR_NAME",
+            "COOKIECUTTER",
+            "MY_CODE_REPO_DIR",
+            "TOKENIZERS_PARALLELISM",
+            "NVIDIA_VISIBLE_DEVICES",
+        ] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_do_no_harm() {
+        assert!(is_secret_name(b"\xff_TOKEN\xfe"));
+        assert!(!is_secret_name(b"\xff\xfe"));
+    }
+}

@@ -1,0 +1,59 @@
+//! The makers of GPUs that are known by name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rt_protocol::InvalidValue;
+
+/// A maker of GPUs. In the order in which their arguments stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum GpuVendor {
+    /// NVIDIA.
+    Nvidia,
+    /// AMD.
+    Amd,
+    /// Intel.
+    Intel,
+}
+
+impl GpuVendor {
+    /// All of them, in order.
+    pub const ALL: [Self; 3] = [Self::Nvidia, Self::Amd, Self::Intel];
+
+    /// `nvidia`, `amd` or `intel`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nvidia => "nvidia",
+            Self::Amd => "amd",
+            Self::Intel => "intel",
+        }
+    }
+
+    /// The CDI kind of its GPUs, such as `nvidia.com/gpu`.
+    pub const fn cdi_kind(self) -> &'static str {
+        match self {
+            Self::Nvidia => "nvidia.com/gpu",
+            Self::Amd => "amd.com/gpu",
+            Self::Intel => "intel.com/gpu",
+        }
+    }
+}
+
+impl fmt::Display for GpuVendor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for GpuVendor {
+    type Err = InvalidValue;
+
+    /// Any letter case.
+    fn from_str(name: &str) -> Result<Self, InvalidValue> {
+        Self::ALL
+            .into_iter()
+            .find(|vendor| name.eq_ignore_ascii_case(vendor.as_str()))
+            .ok_or_else(|| InvalidValue::new("GPU vendor", name, "it is one of nvidia, amd and intel"))
+    }
+}
