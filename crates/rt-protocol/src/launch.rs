@@ -92,7 +92,7 @@ impl LaunchSpec {
 
     /// Begins a changed copy.
     pub fn to_builder(&self) -> LaunchSpecBuilder {
-        LaunchSpecBuilder { spec: Ok(self.clone()) }
+        LaunchSpecBuilder::new(Ok(self.clone()))
     }
 
     /// The container's name.
