@@ -8,6 +8,9 @@ mod copying;
 mod errors;
 mod events;
 mod execs;
+mod krun_commands;
+mod krun_faults;
+mod krun_machine;
 mod lifecycle;
 mod logs;
 mod misuse;
@@ -69,8 +72,8 @@ impl Need {
     fn missing(self, live: &Live) -> Option<&str> {
         match self {
             Self::Nothing => None,
-            Self::Sshd => live.sshd.as_ref().err().map(String::as_str),
-            Self::Machine => live.machine.as_ref().err().map(String::as_str),
+            Self::Sshd => live.sshd().err(),
+            Self::Machine => live.machine().err(),
         }
     }
 }
@@ -94,6 +97,9 @@ fn cases() -> impl Iterator<Item = (Need, Case)> {
         (Need::Nothing, agreement::CASES),
         (Need::Sshd, ssh_lab::CASES),
         (Need::Machine, ssh_lab::MACHINE_CASES),
+        (Need::Sshd, krun_commands::CASES),
+        (Need::Sshd, krun_faults::CASES),
+        (Need::Machine, krun_machine::CASES),
     ]
     .into_iter()
     .flat_map(|(need, cases)| cases.iter().map(move |case| (need, *case)))
@@ -111,14 +117,20 @@ fn trial(
             Some(Err(reason)) => return Ok(Completion::ignored_with(reason)),
             Some(Ok(live)) => live,
         };
-        match need.missing(&live) {
-            Some(reason) if live.demanded => return Err(Failed::from(format!("it cannot run: {reason}"))),
-            Some(reason) => return Ok(Completion::ignored_with(reason)),
-            None => {}
+        if let Some(reason) = need.missing(&live) {
+            return without(&live, reason);
         }
         let before = Leftovers::now();
         case(&live).map_err(|error| Failed::from(error.to_string()))?;
         Leftovers::check_against(&before)?;
         Ok(Completion::Completed)
     })
+}
+
+/// What a case answers that lacks something: ignored, or, where that is demanded, failed.
+fn without(live: &Live, reason: &str) -> Result<Completion, Failed> {
+    if live.guests_are_demanded {
+        return Err(Failed::from(format!("demanded, and it cannot run: {reason}")));
+    }
+    Ok(Completion::ignored_with(reason))
 }

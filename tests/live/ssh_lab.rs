@@ -37,14 +37,10 @@ pub(crate) const MACHINE_CASES: &[Case] =
 /// The client's own failure, as ssh(1) says.
 const CLIENT_FAILED: Option<ExitStatus> = Some(ExitStatus::Code(255));
 
-fn sshd(live: &Live) -> &std::path::Path {
-    live.sshd.as_ref().expect("the case needs it")
-}
-
 fn loopback(live: &Live) -> Outcome {
     let keys = TempDir::new()?;
     let identity = KeyPair::generate(keys.path())?;
-    let guest = Loopback::start(sshd(live), &identity, Settings::default())?;
+    let guest = Loopback::start(live.sshd()?, &identity, Settings::default())?;
     for (user, home) in [("root", "/root"), ("dev", "/home/dev")] {
         let script = "id -un; pwd; echo $$ > mine; cd /workspace; pwd; hostname >/dev/null; exit 7";
         let said = ssh(guest.address(), user, &identity, guest.host_key(), script)?;
@@ -63,7 +59,7 @@ fn loopback(live: &Live) -> Outcome {
 fn faults(live: &Live) -> Outcome {
     let keys = TempDir::new()?;
     let identity = KeyPair::generate(keys.path())?;
-    let mut guest = Loopback::start(sshd(live), &identity, Settings::default())?;
+    let mut guest = Loopback::start(live.sshd()?, &identity, Settings::default())?;
     assert_eq!((guest.processes().len(), guest.sessions().len()), (1, 0));
     let (address, first_key) = (guest.address(), guest.host_key().clone());
     std::thread::scope(|scope| {
@@ -108,7 +104,7 @@ fn faults(live: &Live) -> Outcome {
 fn refusals(live: &Live) -> Outcome {
     let keys = TempDir::new()?;
     let identity = KeyPair::generate(keys.path())?;
-    let mut guest = Loopback::start(sshd(live), &identity, Settings::default())?;
+    let mut guest = Loopback::start(live.sshd()?, &identity, Settings::default())?;
     guest.authorize(&[])?;
     let said = ssh(guest.address(), "dev", &identity, guest.host_key(), "true")?;
     assert!(said.stderr_capture.text().contains("Permission denied (publickey)"));
@@ -123,7 +119,7 @@ fn refusals(live: &Live) -> Outcome {
 fn container(live: &Live) -> Outcome {
     let keys = TempDir::new()?;
     let identity = KeyPair::generate(keys.path())?;
-    let image = GuestImage::import(live, sshd(live), &identity)?;
+    let image = GuestImage::import(live, live.sshd()?, &identity)?;
     let sandbox = Sandbox::launch(&live.runtime, image.spec()?)?;
     let address = published_address(sandbox.container.as_ref())?;
     wait_for_banner(address)?;
@@ -140,8 +136,7 @@ fn container(live: &Live) -> Outcome {
 fn machine(live: &Live) -> Outcome {
     let keys = TempDir::new()?;
     let identity = KeyPair::generate(keys.path())?;
-    let parts = live.machine.as_ref().expect("the case needs it");
-    let mut files = MachineFiles::make(live, parts, sshd(live), &identity)?;
+    let mut files = MachineFiles::make(live, live.machine()?, live.sshd()?, &identity)?;
     let sandbox = Sandbox::launch(&live.runtime, files.spec(live)?)?;
     let address = published_address(sandbox.container.as_ref())?;
     wait_for_banner(address)?;

@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod conformance;
+pub mod krun;
 pub mod leftovers;
 pub mod live;
 pub mod sandbox;

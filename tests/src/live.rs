@@ -23,12 +23,10 @@ pub struct Live {
     pub image: ImageRef,
     /// An image with one program and no shell: `/bin/sleep`.
     pub bare_image: ImageRef,
-    /// An OpenSSH server, or why there is none, or why it cannot be used here.
-    pub sshd: std::result::Result<PathBuf, String>,
-    /// What a virtual machine is made of, or why there is none.
-    pub machine: std::result::Result<MachineParts, String>,
-    /// Whether a live suite that was not run as a whole is a failure.
-    pub demanded: bool,
+    sshd: std::result::Result<PathBuf, String>,
+    machine: std::result::Result<MachineParts, String>,
+    /// Whether a guest that is not there is a failure, and not a reason to ignore a test.
+    pub guests_are_demanded: bool,
 }
 
 /// Why the live tests cannot run.
@@ -70,7 +68,7 @@ impl Live {
                     kernel,
                     modules,
                 }),
-                demanded,
+                guests_are_demanded: std::env::var("RT_LIVE_GUESTS").is_ok_and(|word| word == "demand"),
             };
             let full = busybox_image::archive(&live.busybox).map_err(archive_error)?;
             live.import(full, &live.image)?;
@@ -84,6 +82,22 @@ impl Live {
     /// Another runtime over the same podman.
     pub fn builder(&self) -> PodmanRuntimeBuilder {
         PodmanRuntime::builder().binary(&self.podman)
+    }
+
+    /// An OpenSSH server.
+    ///
+    /// # Errors
+    /// Why there is none, or why it cannot be used here.
+    pub fn sshd(&self) -> std::result::Result<&Path, &str> {
+        self.sshd.as_deref().map_err(String::as_str)
+    }
+
+    /// What a virtual machine is made of.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn machine(&self) -> std::result::Result<&MachineParts, &str> {
+        self.machine.as_ref().map_err(String::as_str)
     }
 
     fn import(&self, archive: Vec<u8>, reference: &ImageRef) -> Result<()> {

@@ -4,7 +4,7 @@
 mod account;
 mod containers_conf;
 mod debian;
-mod guests;
+pub(crate) mod guests;
 mod leftovers;
 mod mode;
 mod mounts;

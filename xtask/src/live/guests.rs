@@ -25,6 +25,12 @@ pub(super) fn variables(mode: Mode) -> Variables {
     .collect()
 }
 
+/// Says that a guest which is not there is a failure: where the suite is demanded, and has the rights for guests.
+pub(crate) fn demand(suite_is_demanded: bool) -> Variables {
+    let demanded = suite_is_demanded && rustix::process::geteuid().is_root();
+    vec![("RT_LIVE_GUESTS", demanded.then(|| "demand".into()))]
+}
+
 fn lines(paths: &[PathBuf]) -> OsString {
     paths.iter().map(|path| path.as_os_str()).collect::<Vec<_>>().join("\n".as_ref())
 }
