@@ -33,6 +33,9 @@ pub const GUEST_PORT: u16 = 2222;
 /// The guest's user who is not root.
 pub const DEV: &str = "dev";
 
+/// The number of this user, and of its group.
+pub const DEV_ID: u32 = 1000;
+
 /// What the laboratory answers; its errors are for people.
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 

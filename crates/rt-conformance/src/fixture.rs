@@ -57,6 +57,11 @@ pub trait Fixture: fmt::Debug + Send + Sync {
         BEGIN.get_or_init(Instant::now).elapsed()
     }
 
+    /// A user of every guest who is not root, as a request names it, and its number.
+    fn user(&self) -> (&'static str, u32) {
+        ("1234", 1234)
+    }
+
     /// A directory of every guest in which commands may write.
     fn scratch(&self) -> &'static str {
         "/tmp"

@@ -1,5 +1,6 @@
 //! The conformance suite through rt-krun: on which guests, as whom, and which of its cases.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::ssh_lab::container::{GuestImage, published_address, wait_for_banner};
 use crate::ssh_lab::key::KeyPair;
 use crate::ssh_lab::loopback::{Loopback, Settings};
 use crate::ssh_lab::machine::MachineFiles;
-use crate::ssh_lab::{DEV, GUEST_PORT, Result};
+use crate::ssh_lab::{DEV, DEV_ID, GUEST_PORT, Result};
 
 /// Connections that a case has opened are leftovers of that case until they have been idle for so long.
 const IDLE_LIMIT: Duration = Duration::from_millis(300);
@@ -120,6 +121,7 @@ impl Ground {
             prefix: NamePrefix::new(format!("rtk{}", std::process::id()))?,
             image,
             standing,
+            identity: identity.private().to_owned(),
         };
         // The suite borrows both; they are small, and there are few.
         let suite = Suite::new(Box::leak(Box::new(runtime)), Box::leak(Box::new(fixture)));
@@ -154,6 +156,7 @@ struct KrunFixture {
     prefix: NamePrefix,
     image: ImageRef,
     standing: Option<ContainerName>,
+    identity: PathBuf,
 }
 
 impl Fixture for KrunFixture {
@@ -170,9 +173,21 @@ impl Fixture for KrunFixture {
     }
 
     fn lacks(&self, need: Need) -> Option<String> {
-        let beside = matches!(self.ground, Ground::Container | Ground::ContainerAsDev);
-        (need == Need::LaunchFailures && beside)
-            .then(|| String::from("sshd is started first, and becomes the command, as a guest's init does"))
+        let in_container = matches!(self.ground, Ground::Container | Ground::ContainerAsDev);
+        let reason = match need {
+            Need::LaunchFailures if in_container => {
+                "sshd is started first, and becomes the command, as a guest's init does"
+            }
+            Need::LaunchSettings => "sshd gives each command the environment of its user's login",
+            Need::Offline => "sshd is reached over the network",
+            Need::Groups => "sshd logs a user in with the groups that the guest says",
+            _ => return None,
+        };
+        Some(String::from(reason))
+    }
+
+    fn user(&self) -> (&'static str, u32) {
+        (DEV, DEV_ID)
     }
 
     fn equip(&self, spec: LaunchSpecBuilder) -> LaunchSpecBuilder {
@@ -191,7 +206,7 @@ impl Fixture for KrunFixture {
     fn broken(&self) -> Option<Arc<dyn ContainerRuntime>> {
         let broken = PodmanRuntime::builder().binary("false").build().ok()?;
         let resolver = PodmanPortResolver::new(broken.clone());
-        let transport = TcpSshTransport::builder("/nonexistent", resolver).build();
+        let transport = TcpSshTransport::builder(&self.identity, resolver).build();
         Some(Arc::new(KrunRuntime::on(broken, Arc::new(transport))))
     }
 }

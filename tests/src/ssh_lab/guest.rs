@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::key::KeyPair;
 use super::tree::Tree;
-use super::{DEV, Result, answered_text};
+use super::{DEV, DEV_ID, Result, answered_text};
 
 /// Where a guest keeps its host key.
 pub(super) const HOST_KEY: &str = "/etc/ssh/host_key";
@@ -17,9 +17,6 @@ pub(super) const AUTHORIZED_KEYS: &str = "/etc/ssh/authorized_keys";
 
 /// Where sshd is, inside.
 pub(super) const SSHD: &str = "/usr/sbin/sshd";
-
-/// The number of the user `dev`, and of its group.
-const DEV_ID: u32 = 1000;
 
 /// sshd's configuration, but for the port: the defaults of sshd, and what makes it stand on its own.
 const SSHD_CONFIG: &str = "\
