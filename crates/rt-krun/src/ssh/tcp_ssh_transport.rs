@@ -297,8 +297,7 @@ impl<'a> Call<'a> {
         let mut is_replaced = false;
         loop {
             until.check().map_err(|stop| self.never_started(stop))?;
-            let seat = pool.seat(self.guest, &self.user, until).map_err(unstarted)?;
-            let seat = seat.map_err(|stop| self.never_started(stop))?;
+            let seat = pool.seat(self.guest, &self.user, until)?.map_err(|stop| self.never_started(stop))?;
             let ticket = Ticket::default();
             let job = self.job(&ticket, streams().map_err(|cause| self.no_pipe(cause))?)?;
             tracing::debug!(
@@ -332,7 +331,9 @@ impl<'a> Call<'a> {
                         .with_kill_report(never_started()),
                     ));
                 }
-                Some(NotStarted::Refused(error)) => return Err(unstarted(self.explain(error, until))),
+                Some(NotStarted::Refused(error)) => {
+                    return Err(self.explain(error, until).with_kill_report(never_started()));
+                }
             }
         }
     }
@@ -481,11 +482,6 @@ impl<'a> Call<'a> {
             _ => error,
         }
     }
-}
-
-/// An error on the way to a guest, or of a guest that took no command.
-fn unstarted(error: Error) -> Error {
-    error.with_kill_report(never_started())
 }
 
 fn never_started() -> KillReport {
