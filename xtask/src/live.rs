@@ -4,6 +4,7 @@
 mod account;
 mod containers_conf;
 mod debian;
+pub(crate) mod guests;
 mod leftovers;
 mod mode;
 mod mounts;
@@ -81,6 +82,7 @@ impl Live {
             ("RT_LIVE_MODE", Some(self.mode.name().into())),
             ("RT_LIVE_BUSYBOX", Some(self.busybox.clone().into())),
         ]);
+        variables.extend(guests::variables(self.mode));
         variables
     }
 

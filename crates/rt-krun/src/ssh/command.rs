@@ -128,10 +128,13 @@ impl Command {
         }
     }
 
-    /// Ends the job as one that lost its connection.
+    /// Ends the job as one that lost its connection. The status may come before the last of the output, and libssh2 gives
+    /// nothing out of its queues once the socket is dead: a status without the end of the output is half an answer.
     pub(super) fn lose(mut self) {
-        if self.is_running {
+        if self.is_running && self.channel.is_eof() {
             self.look_for_status();
+        } else {
+            self.outcome = None;
         }
         self.end(StreamEnd::Stopped);
     }

@@ -64,12 +64,14 @@ enum Stage {
 }
 
 impl SshSession {
-    /// Begins a connection: a thread of its own calls `connect`, and then serves the jobs until the connection ends.
+    /// Begins a connection: a thread of its own calls `connect`, and then serves the jobs until the connection ends. The
+    /// last thing that it does is to call `ended`.
     pub(super) fn open(
         keeping: Keeping,
         most_seats: usize,
         bell: Bell,
         connect: impl FnOnce(&Watch<'_>) -> Result<Connection> + Send + 'static,
+        ended: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<Self> {
         let state = State {
             stage: Stage::Connecting,
@@ -99,6 +101,7 @@ impl SshSession {
                 Err(error) => served.gone(Some(error)),
             }
             drop(guard);
+            ended();
         })?;
         Ok(Self(line))
     }
