@@ -1,19 +1,29 @@
-//! The conformance suite on real podman, one trial for each case.
+//! The conformance suite on real podman and through rt-krun, one trial for each case.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Completion, Failed, Trial};
-use rt_conformance::{Outcome, Suite, cases};
+use rt_conformance::{Case, Outcome, Suite, cases};
 use rt_tests::conformance::PodmanFixture;
+use rt_tests::conformance::krun::{Ground, KrunSuite};
 use rt_tests::live::Live;
 
 /// The trials; without a podman each of them is ignored with this reason.
 pub(crate) fn trials(live: Option<&Result<Arc<Live>, String>>) -> Vec<Trial> {
-    let suite = match live {
-        Some(Ok(live)) => Some(Ok(suite(Arc::clone(live)))),
-        Some(Err(reason)) => Some(Err(reason.clone())),
-        None => None,
-    };
+    let live = live.map(|live| match live {
+        // The suites borrow it for as long as they have trials.
+        Ok(live) => Ok(&**Box::leak(Box::new(Arc::clone(live)))),
+        Err(reason) => Err(reason.clone()),
+    });
+    let mut trials = podman(live.as_ref());
+    for ground in Ground::ALL {
+        trials.extend(krun(ground, live.as_ref()));
+    }
+    trials
+}
+
+fn podman(live: Option<&Result<&'static Live, String>>) -> Vec<Trial> {
+    let suite = live.cloned().map(|live| live.map(podman_suite));
     cases()
         .iter()
         .map(|case| {
@@ -21,19 +31,45 @@ pub(crate) fn trials(live: Option<&Result<Arc<Live>, String>>) -> Vec<Trial> {
             Trial::ignorable_test(format!("conformance: {}", case.name()), move || match suite {
                 None => Ok(Completion::Completed),
                 Some(Err(reason)) => Ok(Completion::ignored_with(reason)),
-                Some(Ok(suite)) => match suite.run_case(case) {
-                    Outcome::Skipped(reason) => Ok(Completion::ignored_with(reason)),
-                    Outcome::Failed(seen) => Err(Failed::from(seen)),
-                    Outcome::Passed => Ok(Completion::Completed),
-                },
+                Some(Ok(suite)) => run(&suite, case),
             })
         })
         .collect()
 }
 
+/// The guests are made for the first trial that is run, and removed after the last.
+fn krun(ground: Ground, live: Option<&Result<&'static Live, String>>) -> Vec<Trial> {
+    let suite = Arc::new(OnceLock::<Result<KrunSuite, String>>::new());
+    let wanted = cases().iter().filter(|case| ground.wants(case));
+    wanted
+        .map(|case| {
+            let (suite, live) = (Arc::clone(&suite), live.cloned());
+            Trial::ignorable_test(format!("conformance ({}): {}", ground.name(), case.name()), move || {
+                let live = match live {
+                    None => return Ok(Completion::Completed),
+                    Some(Err(reason)) => return Ok(Completion::ignored_with(reason)),
+                    Some(Ok(live)) => live,
+                };
+                if let Some(reason) = ground.missing(live) {
+                    return crate::without(live, reason);
+                }
+                let prepared = suite.get_or_init(|| ground.prepare(live).map_err(|error| error.to_string()));
+                prepared.as_ref().map_err(Failed::from).and_then(|prepared| run(&prepared.suite, case))
+            })
+        })
+        .collect()
+}
+
+fn run(suite: &Suite<'_>, case: &Case) -> Result<Completion, Failed> {
+    match suite.run_case(case) {
+        Outcome::Skipped(reason) => Ok(Completion::ignored_with(reason)),
+        Outcome::Failed(seen) => Err(Failed::from(seen)),
+        Outcome::Passed => Ok(Completion::Completed),
+    }
+}
+
 /// The suite keeps containers that many cases look at, and removes them when it is dropped: after the last trial.
-fn suite(live: Arc<Live>) -> Arc<Suite<'static>> {
-    let live: &'static Live = Box::leak(Box::new(live));
+fn podman_suite(live: &'static Live) -> Arc<Suite<'static>> {
     let fixture = PodmanFixture::new(live).expect("a well-formed prefix");
     let fixture: &'static PodmanFixture = Box::leak(Box::new(fixture));
     Arc::new(Suite::new(&live.runtime, fixture))

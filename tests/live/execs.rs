@@ -173,7 +173,7 @@ fn killed_client(live: &Live) -> Outcome {
                 })
                 .expect("a client");
             census::signal(&client, signal)?;
-            Ok::<_, Box<dyn std::error::Error>>(call.join().expect("no panic")?)
+            Ok::<_, crate::Problem>(call.join().expect("no panic")?)
         })?
         .outcome;
         assert_eq!(outcome, ExitOutcome::Lost, "{signal:?}");
@@ -216,7 +216,7 @@ fn a_thousand(live: &Live) -> Outcome {
 }
 
 /// How many exec sessions podman keeps for the container.
-fn exec_sessions(live: &Live, sandbox: &Sandbox<'_>) -> Result<usize, Box<dyn std::error::Error>> {
+fn exec_sessions(live: &Live, sandbox: &Sandbox<'_>) -> Result<usize, crate::Problem> {
     let podman = rt_process::Program::find(&live.podman)?;
     let spec = rt_process::ProcessSpec::new(&podman).args([
         "container",

@@ -8,6 +8,9 @@ mod copying;
 mod errors;
 mod events;
 mod execs;
+mod krun_commands;
+mod krun_faults;
+mod krun_machine;
 mod lifecycle;
 mod logs;
 mod misuse;
@@ -15,6 +18,7 @@ mod profile;
 mod quickstart;
 mod ready;
 mod secrets;
+mod ssh_lab;
 mod streams;
 mod tar_streams;
 mod timeouts;
@@ -29,8 +33,21 @@ use rt_tests::live::Live;
 /// One case: its name is the fact that it shows.
 type Case = (&'static str, fn(&Live) -> Outcome);
 
+/// What a case needs beside podman.
+#[derive(Clone, Copy)]
+enum Need {
+    Nothing,
+    /// An OpenSSH server.
+    Sshd,
+    /// And a virtual machine.
+    Machine,
+}
+
 /// What a case answers: any failed step, or a broken expectation by panic.
-type Outcome = Result<(), Box<dyn std::error::Error>>;
+type Outcome = Result<(), Problem>;
+
+/// Whatever went wrong; it may have happened on another thread.
+type Problem = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -44,44 +61,76 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let live = live.map(|live| live.map(Arc::new).map_err(|missing| missing.reason));
-    let mut trials: Vec<_> = cases().map(|(name, case)| trial(name, case, live.clone())).collect();
+    let mut trials: Vec<_> =
+        cases().map(|(need, (name, case))| trial(name, need, case, live.clone())).collect();
     trials.extend(conformance::trials(live.as_ref()));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn cases() -> impl Iterator<Item = Case> {
-    [
-        execs::CASES,
-        timeouts::CASES,
-        streams::CASES,
-        errors::CASES,
-        misuse::CASES,
-        secrets::CASES,
-        lifecycle::CASES,
-        logs::CASES,
-        copying::CASES,
-        tar_streams::CASES,
-        ready::CASES,
-        profile::CASES,
-        events::CASES,
-        quickstart::CASES,
-        agreement::CASES,
-    ]
-    .into_iter()
-    .flatten()
-    .copied()
+impl Need {
+    /// Why this is not to be had here.
+    fn missing(self, live: &Live) -> Option<&str> {
+        match self {
+            Self::Nothing => None,
+            Self::Sshd => live.sshd().err(),
+            Self::Machine => live.machine().err(),
+        }
+    }
 }
 
-fn trial(name: &'static str, case: fn(&Live) -> Outcome, live: Option<Result<Arc<Live>, String>>) -> Trial {
+fn cases() -> impl Iterator<Item = (Need, Case)> {
+    [
+        (Need::Nothing, execs::CASES),
+        (Need::Nothing, timeouts::CASES),
+        (Need::Nothing, streams::CASES),
+        (Need::Nothing, errors::CASES),
+        (Need::Nothing, misuse::CASES),
+        (Need::Nothing, secrets::CASES),
+        (Need::Nothing, lifecycle::CASES),
+        (Need::Nothing, logs::CASES),
+        (Need::Nothing, copying::CASES),
+        (Need::Nothing, tar_streams::CASES),
+        (Need::Nothing, ready::CASES),
+        (Need::Nothing, profile::CASES),
+        (Need::Nothing, events::CASES),
+        (Need::Nothing, quickstart::CASES),
+        (Need::Nothing, agreement::CASES),
+        (Need::Sshd, ssh_lab::CASES),
+        (Need::Machine, ssh_lab::MACHINE_CASES),
+        (Need::Sshd, krun_commands::CASES),
+        (Need::Sshd, krun_faults::CASES),
+        (Need::Machine, krun_machine::CASES),
+    ]
+    .into_iter()
+    .flat_map(|(need, cases)| cases.iter().map(move |case| (need, *case)))
+}
+
+fn trial(
+    name: &'static str,
+    need: Need,
+    case: fn(&Live) -> Outcome,
+    live: Option<Result<Arc<Live>, String>>,
+) -> Trial {
     Trial::ignorable_test(name, move || {
         let live = match live {
             None => return Ok(Completion::Completed),
             Some(Err(reason)) => return Ok(Completion::ignored_with(reason)),
             Some(Ok(live)) => live,
         };
+        if let Some(reason) = need.missing(&live) {
+            return without(&live, reason);
+        }
         let before = Leftovers::now();
         case(&live).map_err(|error| Failed::from(error.to_string()))?;
         Leftovers::check_against(&before)?;
         Ok(Completion::Completed)
     })
+}
+
+/// What a case answers that lacks something: ignored, or, where that is demanded, failed.
+fn without(live: &Live, reason: &str) -> Result<Completion, Failed> {
+    if live.guests_are_demanded {
+        return Err(Failed::from(format!("demanded, and it cannot run: {reason}")));
+    }
+    Ok(Completion::ignored_with(reason))
 }

@@ -1,4 +1,6 @@
-//! The conformance suite on real podman: what the suite is told about this machine's podman.
+//! The conformance suite on real podman: what the suite is told about this machine's podman. Through rt-krun: `krun`.
+
+pub mod krun;
 
 use std::fs;
 use std::path::PathBuf;

@@ -3,9 +3,11 @@
 
 pub mod bench;
 pub mod conformance;
+pub mod krun;
 pub mod leftovers;
 pub mod live;
 pub mod sandbox;
+pub mod ssh_lab;
 
 #[path = "../../crates/rt/examples/quickstart/busybox_image.rs"]
 #[allow(dead_code, reason = "the example has more than the tests use")]

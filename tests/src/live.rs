@@ -8,6 +8,7 @@ use rt_podman::{PodmanRuntime, PodmanRuntimeBuilder};
 use rt_protocol::{Image, ImageRef, Result, Until};
 
 use crate::busybox_image;
+use crate::ssh_lab::machine::MachineParts;
 
 /// An isolated podman that `cargo xtask` has made and proved.
 #[derive(Debug)]
@@ -22,6 +23,10 @@ pub struct Live {
     pub image: ImageRef,
     /// An image with one program and no shell: `/bin/sleep`.
     pub bare_image: ImageRef,
+    sshd: std::result::Result<PathBuf, String>,
+    machine: std::result::Result<MachineParts, String>,
+    /// Whether a guest that is not there is a failure, and not a reason to ignore a test.
+    pub guests_are_demanded: bool,
 }
 
 /// Why the live tests cannot run.
@@ -57,6 +62,13 @@ impl Live {
                 busybox,
                 image: ImageRef::new("localhost/rt-test:full")?,
                 bare_image: ImageRef::new("localhost/rt-test:bare")?,
+                sshd: part("SSHD").map(|[sshd]| sshd),
+                machine: part("MACHINE").map(|[qemu, kernel, modules]| MachineParts {
+                    qemu,
+                    kernel,
+                    modules,
+                }),
+                guests_are_demanded: std::env::var("RT_LIVE_GUESTS").is_ok_and(|word| word == "demand"),
             };
             let full = busybox_image::archive(&live.busybox).map_err(archive_error)?;
             live.import(full, &live.image)?;
@@ -72,6 +84,22 @@ impl Live {
         PodmanRuntime::builder().binary(&self.podman)
     }
 
+    /// An OpenSSH server.
+    ///
+    /// # Errors
+    /// Why there is none, or why it cannot be used here.
+    pub fn sshd(&self) -> std::result::Result<&Path, &str> {
+        self.sshd.as_deref().map_err(String::as_str)
+    }
+
+    /// What a virtual machine is made of.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn machine(&self) -> std::result::Result<&MachineParts, &str> {
+        self.machine.as_ref().map_err(String::as_str)
+    }
+
     fn import(&self, archive: Vec<u8>, reference: &ImageRef) -> Result<()> {
         let changes = [r#"CMD ["/bin/sh"]"#, "LABEL made-by=rt-tests"];
         let until = Until::after(Duration::from_secs(60));
@@ -83,6 +111,16 @@ impl Live {
     pub fn image_handle(&self, reference: &ImageRef) -> std::sync::Arc<dyn Image> {
         rt_protocol::ContainerRuntime::image(&self.runtime, reference)
     }
+}
+
+/// The files of a part of the environment, one on each line, or why it is not there.
+fn part<const N: usize>(name: &str) -> std::result::Result<[PathBuf; N], String> {
+    if let Ok(reason) = std::env::var(format!("RT_LIVE_{name}_UNAVAILABLE")) {
+        return Err(reason);
+    }
+    let files = std::env::var(format!("RT_LIVE_{name}")).unwrap_or_default();
+    let files: Vec<PathBuf> = files.lines().map(PathBuf::from).collect();
+    files.try_into().map_err(|_| format!("RT_LIVE_{name} does not name {N} files"))
 }
 
 /// An image that has `/bin/sleep` and no shell.

@@ -34,8 +34,8 @@ ci      everything that must hold before a merge. The parts, in this order:
           --only PARTS   these parts only, separated by commas
 
 conformance  the table of the conformance suite for each backend, podman in a store of its own
-          --backend NAME  null or podman; all without it
-          --podman 5, --rootless  as for test, for the backend podman
+          --backend NAME  null, podman or krun; all without it
+          --podman 5, --rootless  as for test, for podman and krun
           --filter TEXT   only cases whose name contains TEXT
 
 bench   measurements, ours beside the simplest other way, in turns: a table, and JSON in target/bench

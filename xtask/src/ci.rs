@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::arguments::{CiOptions, TestOptions};
 use crate::child::Task;
 use crate::failure::{Failure, Result};
+use crate::live::packages;
 use crate::report::Report;
 use crate::test;
 use crate::workspace::Workspace;
@@ -64,6 +65,10 @@ const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Runs the parts that were asked for; failures are in the report.
 pub(crate) fn run(workspace: &Workspace, options: &CiOptions, report: &mut Report) {
+    if options.live {
+        // The other parts build what needs them too: libssh2 is C.
+        report.step("packages", packages::install_missing);
+    }
     for part in Part::ALL {
         if options.only.is_empty() || options.only.contains(&part) {
             run_part(part, workspace, options, report);

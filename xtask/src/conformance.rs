@@ -15,15 +15,17 @@ use crate::workspace::Workspace;
 pub(crate) enum Backend {
     Null,
     Podman,
+    Krun,
 }
 
 impl Backend {
-    pub(crate) const ALL: [Self; 2] = [Self::Null, Self::Podman];
+    pub(crate) const ALL: [Self; 3] = [Self::Null, Self::Podman, Self::Krun];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Podman => "podman",
+            Self::Krun => "krun",
         }
     }
 
@@ -32,7 +34,7 @@ impl Backend {
     }
 }
 
-/// The suite takes some three minutes on podman.
+/// The suite takes some three minutes on podman, and more on the guests of krun.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Runs the suite on each backend that was asked for; the tables are printed as they come.
@@ -51,7 +53,7 @@ fn suite(workspace: &Workspace, backend: Backend, options: &ConformanceOptions) 
     let words = [backend.name()].into_iter().chain(options.filter.as_deref());
     match backend {
         Backend::Null => Task::new(program).args(words).limit(LIMIT).must(),
-        Backend::Podman => {
+        Backend::Podman | Backend::Krun => {
             let place = Place::find(options.whereabouts, &workspace.target)?;
             live::must_run(place.as_ref(), &program, words, LIMIT)
         }

@@ -4,6 +4,7 @@
 mod account;
 mod containers_conf;
 mod debian;
+pub(crate) mod guests;
 mod leftovers;
 mod mode;
 mod mounts;
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::arguments::LiveAction;
-use crate::child::Task;
+use crate::child::{self, Task};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::programs;
@@ -81,6 +82,7 @@ impl Live {
             ("RT_LIVE_MODE", Some(self.mode.name().into())),
             ("RT_LIVE_BUSYBOX", Some(self.busybox.clone().into())),
         ]);
+        variables.extend(guests::variables(self.mode));
         variables
     }
 
@@ -105,7 +107,10 @@ pub(crate) fn must_run<S: AsRef<OsStr>>(
 ) -> Result<()> {
     if let Some(place) = place {
         // There, this program does the same as below, with what it finds there.
-        return place.live(program, args)?.limit(limit).must();
+        let status = place.live(program, args)?.limit(limit).visible()?;
+        // The whole line, with the script that enters the place, would hide what failed.
+        let failed = || Failure::new(format!("{}: {}", program.display(), child::describe(status)));
+        return status.success().then_some(()).ok_or_else(failed);
     }
     let live = Live::make()?;
     let outcome = Task::new(program).args(args).envs(&live.variables(true)).limit(limit).must();

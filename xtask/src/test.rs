@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::arguments::TestOptions;
 use crate::child::Task;
 use crate::failure::{Failure, Result};
-use crate::live::{self, Live, Place, packages};
+use crate::live::{self, Live, Place, guests, packages};
 use crate::report::{Report, Verdict};
 use crate::workspace::Workspace;
 
@@ -110,7 +110,8 @@ fn live_suite(workspace: &Workspace, options: &TestOptions) -> Verdict {
     let task = tests(workspace, options, selection);
     match Live::make() {
         Ok(live) => {
-            let outcome = task.envs(&live.variables(options.live)).must();
+            let variables = [live.variables(options.live), guests::demand(options.live)].concat();
+            let outcome = task.envs(&variables).must();
             match outcome.and(live.close()) {
                 Ok(()) => Verdict::Passed,
                 Err(failure) => Verdict::Failed(failure.to_string()),

@@ -204,6 +204,12 @@ pub enum Need {
     Processes,
     /// A launch that must fail at its start does: an unknown command.
     LaunchFailures,
+    /// Commands take over what the launch said of the main process: environment, workdir, user.
+    LaunchSettings,
+    /// Commands get in without a network of the container.
+    Offline,
+    /// A command's user may be given a group of the request's choice.
+    Groups,
     /// [`Fixture::broken`](crate::Fixture::broken) has a runtime whose engine cannot be asked.
     BrokenEngine,
 }
@@ -218,6 +224,9 @@ impl fmt::Display for Need {
             Self::Streaming => "output that is streamed",
             Self::Processes => "processes that can be counted",
             Self::LaunchFailures => "launches that can fail",
+            Self::LaunchSettings => "commands that inherit from the launch",
+            Self::Offline => "commands without a network",
+            Self::Groups => "users in any group",
             Self::BrokenEngine => "a runtime whose engine cannot be asked",
         })
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use rt_protocol::{ContainerName, ContainerRuntime, ImageRef, LaunchSpec, NamePrefix};
+use rt_protocol::{ContainerName, ContainerRuntime, ImageRef, LaunchSpec, LaunchSpecBuilder, NamePrefix};
 
 use crate::Need;
 
@@ -32,6 +32,12 @@ pub trait Fixture: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Adds to the description of a container what the backend cannot do without, such as the published port by which
+    /// commands get in. The suite describes every container of its image with it; nothing is added by default.
+    fn equip(&self, spec: LaunchSpecBuilder) -> LaunchSpecBuilder {
+        spec
+    }
+
     /// Called before the suite starts a container that it made. A backend that runs nothing learns here what the main
     /// process is to do.
     fn before_start(&self, spec: &LaunchSpec) {
@@ -49,6 +55,11 @@ pub trait Fixture: fmt::Debug + Send + Sync {
     fn clock(&self) -> Duration {
         static BEGIN: OnceLock<Instant> = OnceLock::new();
         BEGIN.get_or_init(Instant::now).elapsed()
+    }
+
+    /// A user of every guest who is not root, as a request names it, and its number.
+    fn user(&self) -> (&'static str, u32) {
+        ("1234", 1234)
     }
 
     /// A directory of every guest in which commands may write.

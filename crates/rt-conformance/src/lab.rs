@@ -137,9 +137,10 @@ impl<'a> Lab<'a> {
         lock(&self.made).push(name.clone());
     }
 
-    /// The beginning of a description: the name, the image, and no pulling.
+    /// The beginning of a description: the name, the image, no pulling, and what the fixture adds.
     pub(crate) fn describe(&self, name: &ContainerName) -> LaunchSpecBuilder {
-        LaunchSpec::builder(name.as_str(), self.fixture.image().as_str()).pull(PullPolicy::Never)
+        let spec = LaunchSpec::builder(name.as_str(), self.fixture.image().as_str());
+        self.fixture.equip(spec.pull(PullPolicy::Never))
     }
 
     /// Makes what was described, after telling the fixture.

@@ -150,7 +150,7 @@ impl PodmanContainer {
     /// Whether a command goes on whose client has left: podman's record of it is still there, and its process too.
     ///
     /// podman 4.3 exits with 0 when somebody sends it TERM, as if the command had ended well. A client that has seen the
-    /// end has removed the record before it leaves.
+    /// end has removed the record before it leaves; that holds on every version, so the look asks for none.
     pub(crate) fn goes_on(&self, marker: &Marker) -> bool {
         let Some(static_dir) = self.shared.static_dir(self.name()) else {
             return false;

@@ -12,7 +12,7 @@ use rt_process::Marker;
 ///
 /// The container's name stands behind `--`, and the command behind the name: `podman exec NAME --` would take the dashes
 /// for the command. `-i` only where the caller has a stdin: with `-i`, podman loses output in some calls whose command
-/// leaves more than 64 KiB of stdin unread.
+/// leaves any of its stdin unread.
 pub(crate) fn exec(
     call: ProcessSpec,
     request: &ExecRequest,

@@ -1,6 +1,8 @@
 //! One GiB through a command's stdout, and through its stdin.
 
 use std::fs::File;
+use std::io;
+use std::thread;
 use std::time::Duration;
 
 use rt_protocol::{ContainerRuntime, ExecRequest, ExecStdio, Sink, Source, Until};
@@ -20,9 +22,13 @@ pub(super) fn measure_out(live: &Live) -> Outcome<Row> {
     let sandbox = Sandbox::idle(live)?;
     let request = ExecRequest::new(["head", "-c", &BYTES.to_string(), "/dev/zero"])?;
     let ours = |()| {
-        let stdio = ExecStdio::new(Source::empty(), Sink::descriptor(File::create("/dev/null")?));
+        // Into a pipe that somebody reads, as `cat` does for them.
+        let (mut reader, pipe) = io::pipe()?;
+        let reading = thread::spawn(move || io::copy(&mut reader, &mut io::sink()));
+        let stdio = ExecStdio::new(Source::empty(), Sink::descriptor(pipe));
         let result = live.runtime.exec_stdio(&sandbox.name, &request, stdio, &minutes())?;
-        all(result.ok(), result.stdout.bytes)
+        let read = reading.join().map_err(|_| "the reader panicked")??;
+        all(result.ok(), read)
     };
     let script = format!("\"$podman\" exec \"$1\" head -c {BYTES} /dev/zero | cat >/dev/null");
     let theirs = |()| shell::run(live, &script, [sandbox.name.as_str()]);

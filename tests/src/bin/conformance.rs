@@ -1,4 +1,4 @@
-//! Runs the conformance suite on one backend and prints its report: `conformance null|podman [PART OF A NAME]`.
+//! Runs the conformance suite on one backend and prints its report: `conformance null|podman|krun [PART OF A NAME]`.
 
 #[allow(dead_code, reason = "the suite's own tests use more of it")]
 #[path = "../../../crates/rt-conformance/tests/fixture/null.rs"]
@@ -6,9 +6,10 @@ mod null_fixture;
 
 use std::process::ExitCode;
 
-use rt_conformance::{Fixture, Outcome, Suite};
+use rt_conformance::{Case, Fixture, Outcome, Suite};
 use rt_protocol::ContainerRuntime;
 use rt_tests::conformance::PodmanFixture;
+use rt_tests::conformance::krun::Ground;
 use rt_tests::live::Live;
 
 fn main() -> ExitCode {
@@ -27,18 +28,46 @@ fn main() -> ExitCode {
             },
             Err(missing) => failed(&missing.reason),
         },
-        _ => failed("usage: conformance null|podman [PART OF A NAME]"),
+        "krun" => match Live::from_environment() {
+            Ok(live) => krun(Box::leak(Box::new(live)), &filter),
+            Err(missing) => failed(&missing.reason),
+        },
+        _ => failed("usage: conformance null|podman|krun [PART OF A NAME]"),
     }
 }
 
+/// One report for each kind of guest.
+fn krun(live: &'static Live, filter: &str) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for ground in Ground::ALL {
+        println!("\n{}", ground.name());
+        let prepared = match ground.missing(live) {
+            Some(reason) => Err(String::from(reason)),
+            None => ground.prepare(live).map_err(|error| error.to_string()),
+        };
+        let answer = match prepared {
+            Ok(prepared) => run(&prepared.suite, &|case| ground.wants(case) && case.name().contains(filter)),
+            Err(reason) => failed(&reason),
+        };
+        if answer != ExitCode::SUCCESS {
+            code = answer;
+        }
+    }
+    code
+}
+
 fn report(runtime: &dyn ContainerRuntime, fixture: &dyn Fixture, filter: &str) -> ExitCode {
-    let suite = Suite::new(runtime, fixture);
-    let report = suite.run(&|case| case.name().contains(filter), &mut |case, outcome| {
+    println!("{}", runtime.id());
+    run(&Suite::new(runtime, fixture), &|case| case.name().contains(filter))
+}
+
+fn run(suite: &Suite<'_>, wanted: &dyn Fn(&Case) -> bool) -> ExitCode {
+    let report = suite.run(wanted, &mut |case, outcome| {
         if let Outcome::Failed(seen) = outcome {
             eprintln!("failed: {}: {seen}", case.name());
         }
     });
-    println!("{}\n{report}", runtime.id());
+    println!("{report}");
     if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

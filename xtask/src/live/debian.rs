@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::place::Place;
-use super::{mounts, note, packages};
+use super::{mounts, note, packages, place};
 use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::programs;
@@ -42,10 +41,11 @@ const PACKAGES: [&str; 17] = [
 /// debootstrap and apt have no limit of their own; both download.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// A complete tree.
-#[derive(Debug, Clone)]
+/// A complete tree, which nobody makes anew while this lives.
+#[derive(Debug)]
 pub(super) struct Tree {
     dir: PathBuf,
+    _lock: File,
 }
 
 impl Tree {
@@ -57,43 +57,58 @@ impl Tree {
             ));
         }
         fs::create_dir_all(target).map_err(|error| Failure::io("make", target, &error))?;
-        let tree = Self { dir: target.join("live-debian-13") };
-        let _one_maker = tree.lock()?;
-        let stamp = format!("{RELEASE} {USER} {}\n", PACKAGES.join(" "));
-        if fs::read_to_string(tree.stamp()).is_ok_and(|text| text == stamp) {
-            note(&format!("the Debian 13 tree at {} is complete", tree.dir.display()));
-            return Ok(tree);
+        let site = Site { dir: target.join("live-debian-13") };
+        let lock = site.lock(FlockOperation::LockShared)?;
+        if site.is_complete() {
+            note(&format!("the Debian 13 tree at {} is complete", site.dir.display()));
+            return Ok(Self { dir: site.dir, _lock: lock });
         }
-        tree.remove()?;
-        note(&format!("making a Debian 13 tree at {}, some 0.9 GB", tree.dir.display()));
-        let made = tree.bootstrap().and_then(|()| tree.equip());
-        if let Err(failure) = made {
-            // Half a tree is none.
-            return Err(tree.remove().err().unwrap_or(failure));
+        drop(lock);
+        // Waits for those who use one that is to be made anew, and for another maker.
+        let lock = site.lock(FlockOperation::LockExclusive)?;
+        if !site.is_complete() {
+            site.build()?;
         }
-        // Last, so that the stamp says that everything before it was done.
-        fs::write(tree.stamp(), stamp).map_err(|error| Failure::io("write", &tree.stamp(), &error))?;
-        Ok(tree)
-    }
-
-    #[cfg(test)]
-    pub(super) fn at(dir: &str) -> Self {
-        Self { dir: dir.into() }
+        flock(&lock, FlockOperation::LockShared)
+            .map_err(|error| Failure::io("lock", &site.dir, &error.into()))?;
+        Ok(Self { dir: site.dir, _lock: lock })
     }
 
     pub(super) fn dir(&self) -> &Path {
         &self.dir
+    }
+}
+
+/// Where a tree stands, whether or not there is one.
+struct Site {
+    dir: PathBuf,
+}
+
+impl Site {
+    fn build(&self) -> Result<()> {
+        self.remove()?;
+        note(&format!("making a Debian 13 tree at {}, some 0.9 GB", self.dir.display()));
+        let made = self.bootstrap().and_then(|()| self.equip());
+        if let Err(failure) = made {
+            // Half a tree is none.
+            return Err(self.remove().err().unwrap_or(failure));
+        }
+        // Last, so that the stamp says that everything before it was done.
+        fs::write(self.stamp(), stamp_text()).map_err(|error| Failure::io("write", &self.stamp(), &error))
+    }
+
+    fn is_complete(&self) -> bool {
+        fs::read_to_string(self.stamp()).is_ok_and(|text| text == stamp_text())
     }
 
     fn stamp(&self) -> PathBuf {
         self.dir.join("complete")
     }
 
-    fn lock(&self) -> Result<File> {
+    fn lock(&self, operation: FlockOperation) -> Result<File> {
         let path = self.dir.with_extension("lock");
         let file = File::create(&path).map_err(|error| Failure::io("make", &path, &error))?;
-        flock(&file, FlockOperation::LockExclusive)
-            .map_err(|error| Failure::io("lock", &path, &error.into()))?;
+        flock(&file, operation).map_err(|error| Failure::io("lock", &path, &error.into()))?;
         Ok(file)
     }
 
@@ -135,9 +150,14 @@ impl Tree {
              useradd --create-home --shell /bin/sh {USER}",
             PACKAGES.join(" ")
         );
-        let task = Place::inside(self.clone()).enter(["sh", "-c", &script]);
+        let task = place::enter(&self.dir, &self.dir).args(["sh", "-c", &script]);
         task.env("DEBIAN_FRONTEND", Some("noninteractive")).limit(LIMIT).must()
     }
+}
+
+/// What a tree was made of.
+fn stamp_text() -> String {
+    format!("{RELEASE} {USER} {}\n", PACKAGES.join(" "))
 }
 
 /// The Debian mirror of this machine's own apt, so that a machine behind one goes on using it.
@@ -176,10 +196,21 @@ mod tests {
     #[test]
     fn half_a_tree_is_removed() {
         let target = tempfile::tempdir().unwrap();
-        let tree = Tree { dir: target.path().join("live-debian-13") };
-        fs::create_dir_all(tree.dir.join("usr/bin")).unwrap();
-        tree.remove().unwrap();
-        tree.remove().unwrap();
-        assert!(!tree.dir.exists());
+        let site = Site { dir: target.path().join("live-debian-13") };
+        fs::create_dir_all(site.dir.join("usr/bin")).unwrap();
+        assert!(!site.is_complete());
+        site.remove().unwrap();
+        site.remove().unwrap();
+        assert!(!site.dir.exists());
+    }
+
+    #[test]
+    fn a_tree_of_other_packages_is_not_complete() {
+        let target = tempfile::tempdir().unwrap();
+        let site = Site { dir: target.path().to_owned() };
+        fs::write(site.stamp(), stamp_text()).unwrap();
+        assert!(site.is_complete());
+        fs::write(site.stamp(), "trixie podman\n").unwrap();
+        assert!(!site.is_complete());
     }
 }

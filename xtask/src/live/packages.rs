@@ -30,7 +30,12 @@ const fn library(name: &'static str) -> Package {
     Package { name, program: None, optional: false }
 }
 
-const PACKAGES: [Package; 23] = [
+/// For one architecture, or not in every release.
+const fn optional(package: Package) -> Package {
+    Package { optional: true, ..package }
+}
+
+const PACKAGES: [Package; 27] = [
     program("podman", "podman"),
     program("crun", "crun"),
     program("runc", "runc"),
@@ -39,7 +44,7 @@ const PACKAGES: [Package; 23] = [
     library("netavark"),
     library("aardvark-dns"),
     program("slirp4netns", "slirp4netns"),
-    Package { name: "passt", program: Some("pasta"), optional: true },
+    optional(program("passt", "pasta")),
     program("iptables", "iptables"),
     program("nftables", "nft"),
     program("uidmap", "newuidmap"),
@@ -50,6 +55,12 @@ const PACKAGES: [Package; 23] = [
     // The far side of the krun transport.
     program("openssh-server", "sshd"),
     program("openssh-client", "ssh"),
+    // A virtual machine, which is emulated: sealed as a krun guest is, on a host without KVM. Kernel packages depend on
+    // kmod, which lists what a module needs.
+    optional(program("qemu-system-x86", "qemu-system-x86_64")),
+    optional(library("seabios")),
+    optional(library("linux-image-cloud-amd64")),
+    program("xz-utils", "xz"),
     // What libssh2 and a vendored OpenSSL are built with.
     program("gcc", "cc"),
     library("libc6-dev"),
@@ -183,7 +194,10 @@ mod tests {
     #[test]
     fn a_program_from_elsewhere_makes_its_package_unnecessary() {
         let missing = names(missing(&BTreeSet::new(), |_| true));
-        assert_eq!(missing, ["netavark", "aardvark-dns", "libc6-dev", "libssl-dev"]);
+        assert_eq!(
+            missing,
+            ["netavark", "aardvark-dns", "seabios", "linux-image-cloud-amd64", "libc6-dev", "libssl-dev"]
+        );
     }
 
     #[test]

@@ -37,6 +37,14 @@ exec chroot . /bin/sh -c 'umount -l /.host && exec "$@"' sh "$@""#;
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// A command in the tree, with the rights and the variables of this process; its words are still to come.
+pub(super) fn enter(tree: &Path, target: &Path) -> Task {
+    Task::new("unshare")
+        .args(["--mount", "--propagation=private", "sh", "-c", ENTER, "sh"])
+        .args([tree, target])
+        .env("PATH", Some(PATH))
+}
+
 /// Another place than here.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -62,12 +70,6 @@ impl Place {
         Ok(Some(place))
     }
 
-    /// The tree alone, while it is being equipped.
-    pub(super) fn inside(tree: Tree) -> Self {
-        let target = tree.dir().to_owned();
-        Self { tree: Some(tree), account: None, target }
-    }
-
     /// `xtask live -- PROGRAM ARGUMENT…` there. `program` stands in the target directory.
     pub(crate) fn live<S: AsRef<OsStr>>(
         &self,
@@ -79,18 +81,16 @@ impl Place {
         let mut words = self.as_account();
         words.extend([self.seen(&this)?, "live".into(), "--".into(), self.seen(program)?]);
         words.extend(args.into_iter().map(|word| word.as_ref().to_owned()));
-        Ok(self.enter(words).grace(GRACE))
+        Ok(self.task(words).grace(GRACE))
     }
 
-    /// These words there, with the rights and the variables of this process.
-    pub(super) fn enter<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Task {
+    /// These words there.
+    fn task(&self, words: Vec<OsString>) -> Task {
         let task = match &self.tree {
-            Some(tree) => Task::new("unshare")
-                .args(["--mount", "--propagation=private", "sh", "-c", ENTER, "sh"])
-                .args([tree.dir(), &self.target]),
+            Some(tree) => enter(tree.dir(), &self.target),
             None => Task::new("env"),
         };
-        task.env("PATH", Some(PATH)).args(words)
+        task.args(words)
     }
 
     /// The words before a command that is to run as the account, with an environment of its own.
@@ -106,13 +106,7 @@ impl Place {
 
     /// A file of the target directory, as it is called there.
     fn seen(&self, path: &Path) -> Result<OsString> {
-        if self.tree.is_none() {
-            return Ok(path.into());
-        }
-        let below = path.strip_prefix(&self.target).map_err(|_| {
-            Failure::new(format!("{} does not stand in {}", path.display(), self.target.display()))
-        })?;
-        Ok(Path::new(TARGET).join(below).into())
+        if self.tree.is_some() { seen_in_tree(&self.target, path) } else { Ok(path.into()) }
     }
 
     /// Both network programs of rootless containers open this device.
@@ -120,7 +114,7 @@ impl Place {
         const TUN: &str = "/dev/net/tun";
         let mut words = self.as_account();
         words.extend(["test", "-r", TUN, "-a", "-w", TUN].map(OsString::from));
-        let got = self.enter(words).limit(Duration::from_secs(20)).captured()?;
+        let got = self.task(words).limit(Duration::from_secs(20)).captured()?;
         match got.status.code() {
             Some(0) => Ok(()),
             Some(1) => Err(Failure::new(format!(
@@ -131,18 +125,23 @@ impl Place {
     }
 }
 
+fn seen_in_tree(target: &Path, path: &Path) -> Result<OsString> {
+    let below = path
+        .strip_prefix(target)
+        .map_err(|_| Failure::new(format!("{} does not stand in {}", path.display(), target.display())))?;
+    Ok(Path::new(TARGET).join(below).into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_program_of_the_target_directory_has_another_name_in_the_tree() {
-        let mut place = Place { tree: None, account: None, target: "/w/target".into() };
-        let program = Path::new("/w/target/debug/deps/live");
-        assert_eq!(place.seen(program).unwrap(), program);
-        place.tree = Some(Tree::at("/w/target/tree"));
-        assert_eq!(place.seen(program).unwrap(), "/mnt/debug/deps/live");
-        assert!(place.seen(Path::new("/usr/bin/live")).is_err());
+        let target = Path::new("/w/target");
+        let seen = seen_in_tree(target, Path::new("/w/target/debug/deps/live"));
+        assert_eq!(seen.unwrap(), "/mnt/debug/deps/live");
+        assert!(seen_in_tree(target, Path::new("/usr/bin/live")).is_err());
     }
 
     #[test]

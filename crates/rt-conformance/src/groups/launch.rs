@@ -32,16 +32,16 @@ pub(super) const CASES: &[Case] = &[
     ]),
     fact("launch: commands see its environment", env)
         .can(&[Capability::Create, Capability::ForceRemove, Capability::Start, Capability::ExecEnv])
-        .needs(&[Need::Shell]),
+        .needs(&[Need::Shell, Need::LaunchSettings]),
     fact("launch: commands see its secret environment, and nobody else does", secret_env)
         .can(&[Capability::Create, Capability::ForceRemove, Capability::Start, Capability::ExecSecretEnv])
-        .needs(&[Need::Shell]),
+        .needs(&[Need::Shell, Need::LaunchSettings]),
     fact("launch: commands start in its workdir", workdir)
         .can(&[Capability::Create, Capability::ForceRemove, Capability::Start, Capability::ExecWorkdir])
-        .needs(&[Need::Shell]),
+        .needs(&[Need::Shell, Need::LaunchSettings]),
     fact("launch: commands run as its user", user)
         .can(&[Capability::Create, Capability::ForceRemove, Capability::Start, Capability::ExecUser])
-        .needs(&[Need::Shell]),
+        .needs(&[Need::Shell, Need::LaunchSettings]),
     fact("launch: mounts are read back", mounts).can(&[
         Capability::Create,
         Capability::ForceRemove,
@@ -68,7 +68,7 @@ pub(super) const CASES: &[Case] = &[
     ]),
     fact("launch: without a network it still runs commands", no_network)
         .can(&[Capability::Create, Capability::ForceRemove, Capability::Start, Capability::LaunchNetwork])
-        .needs(&[Need::Shell]),
+        .needs(&[Need::Offline, Need::Shell]),
     fact("launch: a name that is taken is refused, and its owner stays", taken_name).can(RUN),
     fact("launch: an image that is not here is refused, and nothing is made", no_image).can(MAKE),
     fact("launch: a failed start is an error of the start", failed_start)

@@ -42,7 +42,7 @@ pub(super) const CASES: &[Case] = &[
         .unstarted()
         .can(WORKDIR),
     fact("settings: the user is who runs the command", user).can(USER),
-    fact("settings: the group goes with the user", group).can(USER),
+    fact("settings: the group goes with the user", group).can(USER).needs(&[Need::Shell, Need::Groups]),
     fact("settings: a user that is not known is an error, and the command does not run", unknown_user)
         .unstarted()
         .can(USER),
@@ -197,8 +197,10 @@ fn bad_workdir(lab: &Lab<'_>) -> Verdict {
 }
 
 fn user(lab: &Lab<'_>) -> Verdict {
-    let seen = output_of(lab, &Script::User, |request| request.user("1234"))?;
-    ensure!(seen.starts_with(b"1234:"), "the user is {}", String::from_utf8_lossy(&seen));
+    let (name, number) = lab.fixture().user();
+    let seen = output_of(lab, &Script::User, |request| request.user(name))?;
+    let expected = format!("{number}:");
+    ensure!(seen.starts_with(expected.as_bytes()), "the user is {}", String::from_utf8_lossy(&seen));
     Ok(())
 }
 

@@ -128,10 +128,13 @@ impl Command {
         }
     }
 
-    /// Ends the job as one that lost its connection.
+    /// Ends the job as one that lost its connection. The status may come before the last of the output, and libssh2 gives
+    /// nothing out of its queues once the socket is dead: a status without the end of the output is half an answer.
     pub(super) fn lose(mut self) {
-        if self.is_running {
+        if self.is_running && self.channel.is_eof() {
             self.look_for_status();
+        } else {
+            self.outcome = None;
         }
         self.end(StreamEnd::Stopped);
     }
@@ -406,30 +409,26 @@ impl Output {
     fn take(&mut self, bytes: &[u8]) {
         match self {
             Self::Captured(capture) => capture.push(bytes),
-            Self::Piped { pipe: Some(_), pending, written } => {
+            Self::Piped { pipe, pending, written } => {
+                let mut rest = bytes;
                 if *written == pending.len() {
                     pending.clear();
                     *written = 0;
+                    rest = &bytes[write_some(pipe, bytes)..];
                 }
-                pending.extend_from_slice(bytes);
+                if pipe.is_some() {
+                    pending.extend_from_slice(rest);
+                }
             }
-            Self::Piped { .. } => {}
         }
     }
 
     /// Hands on what the caller's side takes now; whether anything was.
     fn flush(&mut self) -> bool {
         let Self::Piped { pipe, pending, written } = self else { return false };
-        let before = *written;
-        while *written < pending.len() {
-            let Some(open) = pipe else { break };
-            match rustix::io::write(&*open, &pending[*written..]) {
-                Ok(count) => *written += count,
-                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => break,
-                Err(_) => *pipe = None,
-            }
-        }
-        *written > before
+        let count = write_some(pipe, &pending[*written..]);
+        *written += count;
+        count > 0
     }
 
     /// Closes it. What was taken and not handed on is lost: only who was stopped has any.
@@ -447,6 +446,19 @@ impl Output {
             }
         }
     }
+}
+
+/// Writes what a pipe takes now, and lets go of one whose reader is gone.
+fn write_some(pipe: &mut Option<OwnedFd>, bytes: &[u8]) -> usize {
+    let mut count = 0;
+    while let (Some(open), true) = (&*pipe, count < bytes.len()) {
+        match rustix::io::write(open, &bytes[count..]) {
+            Ok(more) => count += more,
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => break,
+            Err(_) => *pipe = None,
+        }
+    }
+    count
 }
 
 fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
@@ -472,7 +484,7 @@ mod tests {
         let (reader, writer) = io::pipe().unwrap();
         let mut output = Output::piped(writer.into());
         output.take(&vec![7; 200_000]);
-        assert!(output.flush() && !output.has_room() && output.waits_for().is_some());
+        assert!(!output.flush() && !output.has_room() && output.waits_for().is_some());
         drop(reader);
         assert!(!output.flush() && output.has_room() && output.waits_for().is_none());
     }

@@ -121,10 +121,14 @@ fn key_exchange_failed(error: &ssh2::Error) -> Error {
         libssh2_sys::LIBSSH2_ERROR_BANNER_RECV | libssh2_sys::LIBSSH2_ERROR_BANNER_SEND => {
             unreachable(format!("it showed no SSH banner ({})", error.message()))
         }
-        libssh2_sys::LIBSSH2_ERROR_METHOD_NONE | libssh2_sys::LIBSSH2_ERROR_KEX_FAILURE => {
-            unreachable(format!("no algorithms in common ({})", error.message()))
-                .with_hint("let its sshd offer one of the algorithms in rt_krun::KEY_EXCHANGES, HOST_KEY_ALGORITHMS, CIPHERS, MACS")
-        }
+        // The same number stands for no algorithm in common, and for a server that hangs up in between.
+        libssh2_sys::LIBSSH2_ERROR_METHOD_NONE | libssh2_sys::LIBSSH2_ERROR_KEX_FAILURE => unreachable(format!(
+            "the key exchange failed ({})",
+            error.message()
+        ))
+        .with_hint(
+            "see the log of its sshd; it must offer algorithms of rt_krun::KEY_EXCHANGES, HOST_KEY_ALGORITHMS, CIPHERS, MACS",
+        ),
         _ => unreachable(format!("the key exchange failed ({})", error.message())),
     }
 }

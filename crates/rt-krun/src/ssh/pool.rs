@@ -142,11 +142,28 @@ impl Pool {
     /// wants.
     fn open(self: &Arc<Self>, container: &Arc<dyn Container>, user: &SshUser) -> std::io::Result<SshSession> {
         let (pool, settings) = (Arc::downgrade(self), Arc::clone(&self.settings));
+        let (keeping, bell) = (settings.keeping, self.bell.clone());
+        let (weak, name) = (pool.clone(), container.key().name.clone());
         let (container, user) = (Arc::clone(container), user.clone());
-        SshSession::open(settings.keeping, CHANNELS_PER_CONNECTION, self.bell.clone(), move |watch| {
+        let connect = move |watch: &Watch<'_>| {
             connect(&pool, &settings, container.as_ref(), &user, watch)
                 .map_err(|error| error.during("exec in").in_container(&container.key().name))
+        };
+        SshSession::open(keeping, CHANNELS_PER_CONNECTION, bell, connect, move || {
+            if let Some(pool) = weak.upgrade() {
+                pool.tidy(&name);
+            }
         })
+    }
+
+    /// Connections that have ended hold a pipe as long as they are kept here. Of a guest that was never met nothing stays.
+    fn tidy(&self, name: &ContainerName) {
+        let mut guests = self.lock();
+        let Some(guest) = guests.get_mut(name) else { return };
+        guest.sessions.retain(|(_, session)| !session.is_gone());
+        if guest.sessions.is_empty() && guest.id.is_none() {
+            guests.remove(name);
+        }
     }
 
     /// Takes note of whose container it is now. With another id than before, nothing of the old one is kept. The key that
@@ -208,7 +225,7 @@ impl Pool {
         let until = Until::after(CLOSE_WAIT);
         loop {
             let seen = self.bell.count();
-            if sessions.iter().all(|(_, session)| session.is_gone() || session.seats() > 0) {
+            if sessions.iter().all(|(_, session)| session.has_ended() || session.seats() > 0) {
                 return;
             }
             if self.bell.wait(seen, &until).is_err() {

@@ -184,10 +184,13 @@ impl Script {
     fn command(&mut self, argv: &Argv) {
         let program = argv.program();
         if program.as_bytes().first() == Some(&b'-') {
-            // `exec` would take it for an option, and dash knows no `exec --`; so its file is looked up as exec would.
+            // `exec` would take it for an option, and dash knows no `exec --`; so its file is looked up as exec would. What
+            // is not there becomes a path that never is: no word at all would be refused with one shell's 126 or another's 127.
             self.say(b"\"$(IFS=:; for d in $PATH; do f=${d:-.}/");
             self.word(program);
-            self.say(b"; [ -f \"$f\" ] && [ -x \"$f\" ] && printf %s \"$f\" && break; done)\"");
+            self.say(b"; [ -f \"$f\" ] && [ -x \"$f\" ] && printf %s \"$f\" && exit; done; printf %s /proc/");
+            self.word(program);
+            self.say(b")\"");
         } else {
             self.word(program);
         }

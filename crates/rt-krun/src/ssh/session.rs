@@ -51,6 +51,8 @@ struct State {
     /// No new commands; it ends with those it has.
     is_retired: bool,
     socket: Option<Arc<TcpStream>>,
+    /// Its thread is done with it.
+    has_ended: bool,
 }
 
 #[derive(Debug)]
@@ -62,12 +64,14 @@ enum Stage {
 }
 
 impl SshSession {
-    /// Begins a connection: a thread of its own calls `connect`, and then serves the jobs until the connection ends.
+    /// Begins a connection: a thread of its own calls `connect`, and then serves the jobs until the connection ends. The
+    /// last thing that it does is to call `ended`.
     pub(super) fn open(
         keeping: Keeping,
         most_seats: usize,
         bell: Bell,
         connect: impl FnOnce(&Watch<'_>) -> Result<Connection> + Send + 'static,
+        ended: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<Self> {
         let state = State {
             stage: Stage::Connecting,
@@ -76,6 +80,7 @@ impl SshSession {
             most_seats,
             is_retired: false,
             socket: None,
+            has_ended: false,
         };
         let line = Arc::new(Line { state: Mutex::new(state), waker: Waker::new()?, keeping, bell });
         let served = Arc::clone(&line);
@@ -96,6 +101,7 @@ impl SshSession {
                 Err(error) => served.gone(Some(error)),
             }
             drop(guard);
+            ended();
         })?;
         Ok(Self(line))
     }
@@ -116,6 +122,11 @@ impl SshSession {
 
     pub(super) fn is_gone(&self) -> bool {
         matches!(self.0.lock().stage, Stage::Gone(_))
+    }
+
+    /// Whether its thread is done with it, and its socket is closed.
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.lock().has_ended
     }
 
     /// How many seats are taken.
@@ -189,9 +200,10 @@ impl Drop for Seat {
         let line = &self.0.0;
         let mut state = line.lock();
         state.seats -= 1;
-        let nobody_waits = state.seats == 0 && matches!(state.stage, Stage::Connecting);
+        // Nobody waits for it to come to be, or it only waited for the last of them.
+        let can_end = state.seats == 0 && (state.is_retired || matches!(state.stage, Stage::Connecting));
         drop(state);
-        if nobody_waits {
+        if can_end {
             line.waker.ring();
         }
         line.bell.ring();
@@ -240,6 +252,7 @@ impl Line {
         let jobs = {
             let mut state = self.lock();
             state.socket = None;
+            state.has_ended = true;
             if !matches!(state.stage, Stage::Gone(_)) {
                 state.stage = Stage::Gone(why.clone());
             }

@@ -60,8 +60,12 @@ pub(super) fn run(line: &Line, connection: Connection) {
         }
         if channels.is_idle() {
             let is_over = line.is_retired() || now >= clock.used + line.keeping.idle;
-            if is_over && line.close_idle() {
-                break String::from("it was not used any more");
+            if is_over {
+                if line.close_idle() {
+                    break String::from("it was not used any more");
+                }
+                // Somebody has a seat, and takes his time.
+                clock.used = now;
             }
         } else {
             if was_idle {
@@ -94,7 +98,7 @@ pub(super) fn run(line: &Line, connection: Connection) {
         {
             flags |= PollFlags::OUT;
         }
-        let timeout = channels.timeout(&clock, now);
+        let timeout = channels.timeout(&clock, now, is_keepalive_due);
         let ready = wait(&channels, line, socket.as_fd(), (flags, has_hung_up && !can_pump), timeout);
         if ready.intersects(PollFlags::IN) {
             clock.heard = Instant::now();
@@ -182,10 +186,7 @@ impl Channels<'_> {
 
     fn wants_channel(&self) -> bool {
         let in_use = self.commands.len() + self.closing.len();
-        let ahead = !self.no_spare
-            && !self.is_shunned
-            && in_use < MOST_CHANNELS - 1
-            && self.commands.iter().all(Command::can_read);
+        let ahead = !self.no_spare && !self.is_shunned && in_use < MOST_CHANNELS - 1;
         self.spare.is_none() && (!self.waiting.is_empty() || ahead)
     }
 
@@ -282,13 +283,15 @@ impl Channels<'_> {
     }
 
     /// How long there is nothing to do by itself.
-    fn timeout(&self, clock: &Clock, now: Instant) -> Duration {
+    fn timeout(&self, clock: &Clock, now: Instant, is_keepalive_due: bool) -> Duration {
         let keeping = &self.line.keeping;
         let next = if self.is_idle() {
             clock.used + keeping.idle
         } else {
-            let asking = (clock.heard + keeping.keepalive).max(clock.asked + keeping.keepalive);
-            asking.min(clock.heard + keeping.keepalive * SILENT_INTERVALS)
+            let asking = clock.heard.max(clock.asked) + keeping.keepalive;
+            let end = clock.heard + keeping.keepalive * SILENT_INTERVALS;
+            // One that is due waits for the socket.
+            if is_keepalive_due { end } else { asking.min(end) }
         };
         let drains = self.commands.iter().filter_map(Command::wake_at);
         drains.chain([next]).min().unwrap_or(next).saturating_duration_since(now)

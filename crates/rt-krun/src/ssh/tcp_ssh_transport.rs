@@ -331,7 +331,9 @@ impl<'a> Call<'a> {
                         .with_kill_report(never_started()),
                     ));
                 }
-                Some(NotStarted::Refused(error)) => return Err(self.explain(error, until)),
+                Some(NotStarted::Refused(error)) => {
+                    return Err(self.explain(error, until).with_kill_report(never_started()));
+                }
             }
         }
     }

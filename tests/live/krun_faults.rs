@@ -1,0 +1,393 @@
+//! What goes wrong between rt-krun and a guest: every failure is told truly, within a bound, and the next command is served.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rt_krun::KrunRuntime;
+use rt_protocol::{Container, ContainerRuntime, Error, ErrorKind, ExecRequest, ExitOutcome, Until};
+use rt_tests::krun::{LoopbackGuest, transport_to};
+use rt_tests::live::Live;
+use rt_tests::sandbox::Sandbox;
+use rt_tests::ssh_lab::impostor::{Impostor, Manners};
+use rt_tests::ssh_lab::key::KeyPair;
+use rt_tests::ssh_lab::loopback::Settings;
+use rt_tests::ssh_lab::proxy::{Cut, Direction, FaultProxy, Harm, Traffic};
+use tempfile::TempDir;
+
+use crate::krun_commands::sh;
+use crate::{Case, Outcome, Problem};
+
+pub(crate) const CASES: &[Case] = &[
+    ("krun faults: a command whose sshd is killed is lost, and the next one is served", killed),
+    ("krun faults: an sshd that is frozen for a while is waited out", frozen_for_a_while),
+    ("krun faults: an sshd that stays frozen is found within the stated bound", frozen_for_good),
+    ("krun faults: a frozen sshd does not hold a deadline", frozen_with_deadline),
+    ("krun faults: an sshd with another host key is refused with an error of its own", other_host_key),
+    ("krun faults: a session that died unseen is replaced, and the command runs once", died_unseen),
+    (
+        "krun faults: an sshd that refuses channels is told, and one that takes a single one serves many",
+        channels,
+    ),
+    ("krun faults: who is not authorised is told so, and nothing else is tried", not_authorised),
+    ("krun faults: an identity that is no key is an error before anything is sent", bad_identity),
+    ("krun faults: whoever is no SSH server is told, and never waited for beyond the deadline", impostors),
+    (
+        "krun faults: a key exchange that is cut or garbled anywhere is an error or a whole answer",
+        broken_handshakes,
+    ),
+    (
+        "krun faults: a connection that is swallowed in the middle of a command is lost within the stated bound",
+        swallowed,
+    ),
+    (
+        "krun faults: connections that are cut under load give whole answers, lost ones or errors, and nothing else",
+        cut_under_load,
+    ),
+    ("krun faults: a slow connection answers slowly and whole", slow),
+];
+
+/// A guest that is entered through a proxy.
+fn proxied(live: &Live) -> Result<(LoopbackGuest<'_>, FaultProxy), Problem> {
+    let mut proxy = None;
+    let guest = LoopbackGuest::start_through(
+        live,
+        Settings::default(),
+        |sshd| Ok(proxy.insert(FaultProxy::start(sshd.address())?).address()),
+        |builder| builder.keepalive(KEEPALIVE),
+    )?;
+    Ok((guest, proxy.ok_or("no proxy")?))
+}
+
+fn exec(container: &dyn Container, script: &str, limit: Duration) -> Result<rt_protocol::ExecResult, Error> {
+    container.exec(&ExecRequest::new(["sh", "-c", script])?, &Until::after(limit))
+}
+
+const LONG: Duration = Duration::from_secs(120);
+
+/// What is set here, so that the bound is a matter of seconds.
+const KEEPALIVE: Duration = Duration::from_secs(2);
+
+/// How long a guest may be silent then, as the transport says, and a little for this machine.
+const SILENCE_BOUND: Duration = Duration::from_secs(3 * KEEPALIVE.as_secs() + 3);
+
+/// Waits until the guest has this file.
+fn wait_for_file(guest: &LoopbackGuest<'_>, path: &str) {
+    let patience = Until::after(Duration::from_secs(60));
+    while !guest.sshd.inside(path).exists() {
+        assert!(patience.sleep(Duration::from_millis(5)).is_ok(), "{path} never came");
+    }
+}
+
+/// Runs a command that stays, does `this` once it runs, and gives the answer and how long it took from then on.
+fn meanwhile(
+    guest: &LoopbackGuest<'_>,
+    script: &str,
+    this: impl FnOnce(),
+) -> (Result<rt_protocol::ExecResult, Error>, Duration) {
+    let _ = fs::remove_file(guest.sshd.inside("/tmp/runs"));
+    std::thread::scope(|scope| {
+        let script = format!("echo began; touch /tmp/runs; {script}");
+        let container = guest.container.as_ref();
+        let call = scope.spawn(move || exec(container, &script, LONG));
+        wait_for_file(guest, "/tmp/runs");
+        let begun = Instant::now();
+        this();
+        (call.join().expect("no panic"), begun.elapsed())
+    })
+}
+
+fn killed(live: &Live) -> Outcome {
+    let guest = LoopbackGuest::start(live, Settings::default())?;
+    for _ in 0..3 {
+        let (answer, took) = meanwhile(&guest, "sleep 600", || guest.sshd.kill_sessions());
+        let result = answer?;
+        assert_eq!((result.outcome, result.stdout.text().as_ref()), (ExitOutcome::Lost, "began\n"));
+        assert!(took < Duration::from_secs(10), "{took:?}");
+        assert!(sh(guest.container.as_ref(), "true")?.ok());
+    }
+    Ok(())
+}
+
+fn frozen_for_a_while(live: &Live) -> Outcome {
+    let guest = LoopbackGuest::start(live, Settings::default())?;
+    let (answer, _) = meanwhile(&guest, "sleep 1; echo done", || {
+        guest.sshd.freeze();
+        std::thread::sleep(Duration::from_secs(3));
+        guest.sshd.thaw();
+    });
+    let result = answer?;
+    assert_eq!((result.outcome, result.stdout.text().as_ref()), (ExitOutcome::Code(0), "began\ndone\n"));
+    Ok(())
+}
+
+fn frozen_for_good(live: &Live) -> Outcome {
+    let guest = LoopbackGuest::start_through(
+        live,
+        Settings::default(),
+        |sshd| Ok(sshd.address()),
+        |builder| builder.keepalive(KEEPALIVE),
+    )?;
+    let (answer, took) = meanwhile(&guest, "sleep 600", || guest.sshd.freeze());
+    assert_eq!(answer?.outcome, ExitOutcome::Lost);
+    assert!(took < SILENCE_BOUND, "{took:?}");
+    guest.sshd.thaw();
+    assert!(sh(guest.container.as_ref(), "true")?.ok());
+    Ok(())
+}
+
+fn frozen_with_deadline(live: &Live) -> Outcome {
+    let guest = LoopbackGuest::start(live, Settings::default())?;
+    sh(guest.container.as_ref(), "true")?;
+    guest.sshd.freeze();
+    let begun = Instant::now();
+    let error =
+        exec(guest.container.as_ref(), "echo never > /tmp/never", Duration::from_secs(1)).unwrap_err();
+    // The deadline, eight seconds for a look into a guest that does not answer, and two for the command's last words.
+    assert!(begun.elapsed() < Duration::from_secs(13), "{:?}", begun.elapsed());
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    assert!(error.kill_report().is_some(), "{error:?}");
+    guest.sshd.thaw();
+    assert!(sh(guest.container.as_ref(), "true")?.ok());
+    Ok(())
+}
+
+fn other_host_key(live: &Live) -> Outcome {
+    let mut guest = LoopbackGuest::start(live, Settings::default())?;
+    sh(guest.container.as_ref(), "true")?;
+    guest.sshd.change_host_key()?;
+    guest.sshd.restart(Settings::default())?;
+    for _ in 0..2 {
+        let error = sh_error(&guest, "touch /tmp/never");
+        assert_eq!(error.kind(), ErrorKind::HostKeyMismatch, "{error}");
+        assert!(error.never_started());
+    }
+    assert!(!guest.sshd.inside("/tmp/never").exists());
+    assert_eq!(guest.sshd.log()?.matches("Accepted publickey").count(), 1);
+    Ok(())
+}
+
+/// What a command answers that must fail.
+fn sh_error(guest: &LoopbackGuest<'_>, script: &str) -> Error {
+    exec(guest.container.as_ref(), script, LONG).expect_err("an error")
+}
+
+fn died_unseen(live: &Live) -> Outcome {
+    let mut guest = LoopbackGuest::start(live, Settings::default())?;
+    for round in 1..=3 {
+        sh(guest.container.as_ref(), "true")?;
+        match round {
+            1 => {
+                guest.sshd.kill_sessions();
+                // A killed process is gone a moment later, and its connection with it.
+                let patience = Until::after(Duration::from_secs(10));
+                while !guest.sshd.sessions().is_empty() {
+                    patience.sleep(Duration::from_millis(5)).map_err(|_| "the sessions stay")?;
+                }
+            }
+            _ => guest.sshd.restart(Settings::default())?,
+        }
+        assert!(sh(guest.container.as_ref(), "echo ran >> /tmp/count")?.ok());
+        assert_eq!(fs::read_to_string(guest.sshd.inside("/tmp/count"))?, "ran\n".repeat(round));
+    }
+    Ok(())
+}
+
+fn channels(live: &Live) -> Outcome {
+    let mut guest = LoopbackGuest::start(live, Settings { max_sessions: 0, ..Settings::default() })?;
+    let error = sh_error(&guest, "touch /tmp/never");
+    assert!(error.never_started(), "{error:?}");
+    assert!(!guest.sshd.inside("/tmp/never").exists());
+
+    guest.sshd.restart(Settings { max_sessions: 1, ..Settings::default() })?;
+    let container = guest.container.as_ref();
+    std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..6)
+            .map(|number| scope.spawn(move || sh(container, &format!("sleep 0.3; echo {number}"))))
+            .collect();
+        for (number, call) in calls.into_iter().enumerate() {
+            assert_eq!(call.join().expect("no panic")?.stdout, format!("{number}\n").as_str());
+        }
+        Ok(())
+    })
+}
+
+fn not_authorised(live: &Live) -> Outcome {
+    let guest = LoopbackGuest::start(live, Settings { log_level: "VERBOSE", ..Settings::default() })?;
+    guest.sshd.authorize(&[])?;
+    let error = sh_error(&guest, "true");
+    assert_eq!(error.kind(), ErrorKind::AuthenticationRefused, "{error}");
+    assert!(error.never_started());
+    let log = guest.sshd.log()?;
+    assert!(!log.contains("password") && !log.contains("keyboard"), "{log}");
+    guest.sshd.authorize(&[&guest.identity])?;
+    assert!(sh(guest.container.as_ref(), "true")?.ok());
+    Ok(())
+}
+
+fn bad_identity(live: &Live) -> Outcome {
+    let guest = LoopbackGuest::start(live, Settings { log_level: "VERBOSE", ..Settings::default() })?;
+    let directory = TempDir::new()?;
+    let proxy = FaultProxy::start(guest.sshd.address())?;
+    let missing = directory.path().join("missing");
+    let malformed = directory.path().join("malformed");
+    let text = fs::read_to_string(guest.identity.private())?;
+    fs::write(&malformed, text.replace('A', "B"))?;
+    let public = guest.identity.private().with_extension("pub");
+    for file in [&missing, &malformed, &public, &directory.path().to_owned()] {
+        let transport = transport_to(proxy.address(), file).build();
+        let runtime = KrunRuntime::on(live.runtime.clone(), Arc::new(transport));
+        let error = exec(runtime.container(&guest.sandbox.name).as_ref(), "true", LONG).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadIdentity, "{}: {error}", file.display());
+    }
+    assert_eq!(proxy.seen().accepted, 0);
+    Ok(())
+}
+
+/// A handle on an idle container whose SSH server is whatever listens there.
+fn entered(live: &Live, sandbox: &Sandbox<'_>, address: SocketAddr, key: &KeyPair) -> Arc<dyn Container> {
+    let transport = transport_to(address, key.private()).build();
+    KrunRuntime::on(live.runtime.clone(), Arc::new(transport)).container(&sandbox.name)
+}
+
+fn impostors(live: &Live) -> Outcome {
+    let keys = TempDir::new()?;
+    let key = KeyPair::generate(keys.path())?;
+    let sandbox = Sandbox::idle(live)?;
+    for manners in [
+        Manners::Silent,
+        Manners::Garbage,
+        Manners::EndlessLines,
+        Manners::Stuck,
+        Manners::HangsUp,
+        Manners::HugePacket,
+    ] {
+        let impostor = Impostor::start(manners)?;
+        let container = entered(live, &sandbox, impostor.address(), &key);
+        let begun = Instant::now();
+        let error = exec(container.as_ref(), "true", Duration::from_secs(3)).unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{manners:?}: {:?}", begun.elapsed());
+        let expected = [ErrorKind::TimedOut, ErrorKind::Unreachable];
+        assert!(expected.contains(&error.kind()), "{manners:?}: {error}");
+        assert!(error.never_started(), "{manners:?}: {error:?}");
+    }
+    Ok(())
+}
+
+fn broken_handshakes(live: &Live) -> Outcome {
+    let (guest, proxy) = proxied(live)?;
+    // A handshake with its login is some three KiB each way.
+    for direction in [Direction::ToServer, Direction::ToClient] {
+        for after in (0..3600).step_by(180) {
+            for harm in [Harm::Cut(Cut::Close), Harm::Cut(Cut::Reset), Harm::Garble] {
+                proxy.forgive();
+                proxy.harm(direction, after, harm);
+                // A connection of its own.
+                guest.runtime.transport().forget(&guest.sandbox.name);
+                let begun = Instant::now();
+                match exec(guest.container.as_ref(), "echo whole", Duration::from_secs(10)) {
+                    Ok(result) => {
+                        let whole = result.ok() && result.stdout == "whole\n";
+                        assert!(
+                            whole || result.outcome == ExitOutcome::Lost,
+                            "{direction:?} {after} {harm:?}: {result:?}"
+                        );
+                    }
+                    Err(error) => {
+                        let expected = [
+                            ErrorKind::Unreachable,
+                            ErrorKind::TimedOut,
+                            ErrorKind::AuthenticationRefused,
+                            ErrorKind::HostKeyMismatch,
+                        ];
+                        assert!(
+                            expected.contains(&error.kind()),
+                            "{direction:?} {after} {harm:?}: {error:?}"
+                        );
+                    }
+                }
+                assert!(begun.elapsed() < Duration::from_secs(15), "{direction:?} {after} {harm:?}");
+            }
+        }
+    }
+    proxy.forgive();
+    guest.runtime.transport().forget(&guest.sandbox.name);
+    assert!(sh(guest.container.as_ref(), "true")?.ok());
+    Ok(())
+}
+
+fn swallowed(live: &Live) -> Outcome {
+    let (guest, proxy) = proxied(live)?;
+    let (answer, took) = meanwhile(&guest, "sleep 600", || proxy.set(Traffic::Swallowed));
+    assert_eq!(answer?.outcome, ExitOutcome::Lost);
+    assert!(took < SILENCE_BOUND, "{took:?}");
+    proxy.set(Traffic::Pass);
+    assert!(sh(guest.container.as_ref(), "true")?.ok());
+    Ok(())
+}
+
+fn cut_under_load(live: &Live) -> Outcome {
+    const THREADS: usize = 8;
+    let (guest, proxy) = proxied(live)?;
+    sh(guest.container.as_ref(), "true")?;
+    let over = AtomicBool::new(false);
+    let (whole, lost) = std::thread::scope(|scope| {
+        let container = guest.container.as_ref();
+        let over = &over;
+        let workers: Vec<_> = (0..THREADS)
+            .map(|worker| {
+                scope.spawn(move || {
+                    let (mut whole, mut lost) = (0, 0);
+                    for number in 0.. {
+                        if over.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        // Its output is far more than a packet.
+                        let script = format!("yes {worker}-{number} | head -n 20000; exit 7");
+                        match exec(container, &script, LONG) {
+                            Ok(result) if result.outcome == ExitOutcome::Lost => lost += 1,
+                            Ok(result) => {
+                                assert_eq!(result.outcome, ExitOutcome::Code(7));
+                                let expected = format!("{worker}-{number}\n").repeat(20_000);
+                                assert!(
+                                    result.stdout == expected.as_str(),
+                                    "{} bytes",
+                                    result.stdout.total()
+                                );
+                                whole += 1;
+                            }
+                            Err(error) => {
+                                assert_eq!(error.kind(), ErrorKind::Unreachable, "{error:?}");
+                                lost += 1;
+                            }
+                        }
+                    }
+                    (whole, lost)
+                })
+            })
+            .collect();
+        for round in 0..20 {
+            let seen = proxy.seen().to_client;
+            assert!(proxy.wait_until(|now| now.to_client > seen + 300_000));
+            proxy.cut(if round % 2 == 0 { Cut::Reset } else { Cut::Close });
+        }
+        over.store(true, Ordering::Relaxed);
+        workers
+            .into_iter()
+            .map(|worker| worker.join().expect("no panic"))
+            .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    });
+    assert!(whole > 0 && lost > 0, "{whole} whole, {lost} lost");
+    assert!(sh(guest.container.as_ref(), "true")?.ok());
+    Ok(())
+}
+
+fn slow(live: &Live) -> Outcome {
+    let (guest, proxy) = proxied(live)?;
+    proxy.set(Traffic::Delayed(Duration::from_millis(100)));
+    let result = sh(guest.container.as_ref(), "head -c 3000000 /dev/zero; exit 5")?;
+    assert_eq!((result.outcome, result.stdout.total()), (ExitOutcome::Code(5), 3_000_000));
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! rt-krun over the guests of the laboratory: what enters which guest as whom.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use rt_krun::{KrunContainer, KrunRuntime, TcpEndpoint, TcpSshTransport, TcpSshTransportBuilder};
+use rt_protocol::{Container, ContainerRuntime, Until};
+use tempfile::TempDir;
+
+use crate::live::Live;
+use crate::sandbox::Sandbox;
+use crate::ssh_lab::Result;
+use crate::ssh_lab::key::KeyPair;
+use crate::ssh_lab::loopback::{Loopback, Settings};
+
+/// A transport into whatever listens at `address`, for whichever container.
+pub fn transport_to(address: SocketAddr, identity: &Path) -> TcpSshTransportBuilder {
+    let resolver = move |_: &dyn Container| Ok(TcpEndpoint::on_loopback(address.port())?);
+    TcpSshTransport::builder(identity, resolver)
+}
+
+/// Waits until a krun container can be entered.
+///
+/// # Errors
+/// Why it cannot, and when it is a container of another runtime.
+pub fn wait_until_reachable(container: &dyn Container, until: &Until) -> Result<()> {
+    let container = container.as_any().downcast_ref::<KrunContainer>().ok_or("it is no krun container")?;
+    Ok(container.wait_until_reachable(until)?)
+}
+
+/// A guest on loopback, and the handle that enters it. Its container is one of podman's, whose life stands for the guest's.
+#[derive(Debug)]
+pub struct LoopbackGuest<'a> {
+    /// The guest.
+    pub sshd: Loopback,
+    /// Who may log in.
+    pub identity: KeyPair,
+    /// What enters.
+    pub runtime: KrunRuntime,
+    /// The handle.
+    pub container: Arc<dyn Container>,
+    /// podman's container.
+    pub sandbox: Sandbox<'a>,
+    _keys: TempDir,
+}
+
+impl<'a> LoopbackGuest<'a> {
+    /// Starts one; `dev`, the default user, enters it, straight through its port.
+    ///
+    /// # Errors
+    /// When the guest, the container or the transport cannot be made.
+    pub fn start(live: &'a Live, settings: Settings) -> Result<Self> {
+        Self::start_through(live, settings, |sshd| Ok(sshd.address()), |builder| builder)
+    }
+
+    /// Starts one that is entered through the address that `way` gives, by the transport that `finish` makes of the default.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_through(
+        live: &'a Live,
+        settings: Settings,
+        way: impl FnOnce(&Loopback) -> Result<SocketAddr>,
+        finish: impl FnOnce(TcpSshTransportBuilder) -> TcpSshTransportBuilder,
+    ) -> Result<Self> {
+        let keys = TempDir::new()?;
+        let identity = KeyPair::generate(keys.path())?;
+        let sshd = Loopback::start(live.sshd()?, &identity, settings)?;
+        let transport = finish(transport_to(way(&sshd)?, identity.private())).build();
+        let runtime = KrunRuntime::on(live.runtime.clone(), Arc::new(transport));
+        let sandbox = Sandbox::idle(live)?;
+        let container = runtime.container(&sandbox.name);
+        Ok(Self { sshd, identity, runtime, container, sandbox, _keys: keys })
+    }
+}
