@@ -61,6 +61,8 @@
 //! assert_eq!(scrubber.scrub_text("connecting to db:hunt%65r2@host"), "connecting to db:<redacted>@host");
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "cdi")]
 mod cdi;
 mod cdi_source;

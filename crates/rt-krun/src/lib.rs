@@ -155,6 +155,8 @@
 //! `arguments`, `timeout`), when one was ended (`container`, `report`), and when a connection ends (`why`); `warn` when the
 //! system refuses to wait for one (`error`). Arguments, variables and outputs are never in them.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod container;
 mod endpoint;
 mod fake_transport;

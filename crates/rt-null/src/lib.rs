@@ -157,6 +157,8 @@
 //! - Archives ([`CopyTar`](rt_protocol::Capability::CopyTar)) are not served, and every directory of a container counts as
 //!   there.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod answer;
 mod attempt;
 mod bell;

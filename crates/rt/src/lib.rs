@@ -31,6 +31,8 @@
 //!
 //! A feature adds a door and never changes what is behind another one.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod backend;
 mod detect;
 mod doctor;
