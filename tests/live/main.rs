@@ -8,12 +8,14 @@ mod copying;
 mod errors;
 mod events;
 mod execs;
+mod gpu;
 mod lifecycle;
 mod logs;
 mod misuse;
 mod profile;
 mod quickstart;
 mod ready;
+mod redaction;
 mod secrets;
 mod streams;
 mod tar_streams;
@@ -44,7 +46,8 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let live = live.map(|live| live.map(Arc::new).map_err(|missing| missing.reason));
-    let mut trials: Vec<_> = cases().map(|(name, case)| trial(name, case, live.clone())).collect();
+    let mut trials: Vec<_> = cases().map(|(name, case)| trial(name, case, |_| None, live.clone())).collect();
+    trials.extend(gpu::CASES.iter().map(|(name, case)| trial(name, *case, gpu::obstacle, live.clone())));
     trials.extend(conformance::trials(live.as_ref()));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -66,19 +69,29 @@ fn cases() -> impl Iterator<Item = Case> {
         events::CASES,
         quickstart::CASES,
         agreement::CASES,
+        redaction::CASES,
     ]
     .into_iter()
     .flatten()
     .copied()
 }
 
-fn trial(name: &'static str, case: fn(&Live) -> Outcome, live: Option<Result<Arc<Live>, String>>) -> Trial {
+/// A trial of a case; `obstacle` answers why this case cannot run where others can.
+fn trial(
+    name: &'static str,
+    case: fn(&Live) -> Outcome,
+    obstacle: fn(&Live) -> Option<String>,
+    live: Option<Result<Arc<Live>, String>>,
+) -> Trial {
     Trial::ignorable_test(name, move || {
         let live = match live {
             None => return Ok(Completion::Completed),
             Some(Err(reason)) => return Ok(Completion::ignored_with(reason)),
             Some(Ok(live)) => live,
         };
+        if let Some(reason) = obstacle(&live) {
+            return Ok(Completion::ignored_with(reason));
+        }
         let before = Leftovers::now();
         case(&live).map_err(|error| Failed::from(error.to_string()))?;
         Leftovers::check_against(&before)?;
