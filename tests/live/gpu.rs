@@ -315,8 +315,9 @@ fn agreement(live: &Live) -> Outcome {
     // In conflict in one directory, and declared in a later one.
     if host(live)?.cdi().specs().is_empty() && live.runtime.profile()?.cdi_source().dirs().len() > 1 {
         let text = with_edits(r#""env": ["A=b"]"#);
-        let _conflict =
-            (Spec::write_as("/etc/cdi", "json", &text)?, Spec::write_as("/etc/cdi", "json", &text)?);
+        // Dropped the other way round: the first one has made the directory.
+        let _one = Spec::write_as("/etc/cdi", "json", &text)?;
+        let _other = Spec::write_as("/etc/cdi", "json", &text)?;
         let _later = Spec::write(&text)?;
         assert!(!found(&host(live)?));
         check_refused(live, "unresolvable CDI devices")?;
