@@ -1,4 +1,4 @@
-//! The command line of `cargo xtask`, read by hand: four commands with a few flags each do not earn a
+//! The command line of `cargo xtask`, read by hand: five commands with a few flags each do not earn a
 //! dependency. What the commands do is not known here.
 
 use std::ffi::OsString;
@@ -10,9 +10,10 @@ use crate::conformance::Backend;
 pub(crate) const USAGE: &str = "\
 Developer automation of the rt workspace.
 
-usage: cargo xtask test [--live] [--filter TEXT]
+usage: cargo xtask test [--live] [--podman 5] [--rootless] [--filter TEXT]
        cargo xtask ci [--live] [--only PART[,PART]...]
-       cargo xtask conformance [--backend NAME]... [--filter TEXT]
+       cargo xtask conformance [--backend NAME]... [--podman 5] [--rootless] [--filter TEXT]
+       cargo xtask bench [--filter TEXT]
        cargo xtask live [--] COMMAND [ARGUMENT]...
        cargo xtask live --keep DIR | --destroy DIR
 
@@ -21,6 +22,10 @@ test    unit, property and doc tests; each feature of `rt` alone, none and all t
         usable podman the live tests are reported as ignored, with the reason.
           --live         demand the live suite: install what is missing (Debian, as root), and fail
                          where no isolated podman can be made
+          --podman 5     the live suite alone, demanded, with podman 5.4 in a Debian 13 tree (root; made
+                         once below the target directory, 0.9 GB)
+          --rootless     the live suite alone, demanded, as a user without root's rights: you, or for
+                         root the first user with ranges in /etc/subuid; with --podman 5 one of the tree
           --filter TEXT  only tests whose name contains TEXT, in every step
 
 ci      everything that must hold before a merge. The parts, in this order:
@@ -30,7 +35,11 @@ ci      everything that must hold before a merge. The parts, in this order:
 
 conformance  the table of the conformance suite for each backend, podman in a store of its own
           --backend NAME  null or podman; all without it
+          --podman 5, --rootless  as for test, for the backend podman
           --filter TEXT   only cases whose name contains TEXT
+
+bench   measurements, ours beside the simplest other way, in turns: a table, and JSON in target/bench
+          --filter TEXT  only measurements whose name contains TEXT
 
 live    COMMAND with a podman of its own: `cargo xtask live -- podman info`. Everything it made is
         removed when it ends.
@@ -44,6 +53,8 @@ pub(crate) enum Request {
     Test(TestOptions),
     Ci(CiOptions),
     Conformance(ConformanceOptions),
+    /// Only measurements whose name contains this.
+    Bench(Option<String>),
     Live(LiveAction),
 }
 
@@ -51,8 +62,42 @@ pub(crate) enum Request {
 pub(crate) struct TestOptions {
     /// Demand the live suite instead of running it where possible.
     pub(crate) live: bool,
+    pub(crate) whereabouts: Whereabouts,
     /// Handed to every test binary. One at most: a harness of our own takes no more.
     pub(crate) filter: Option<String>,
+}
+
+/// Where a suite is to run on a real podman; the default is here, as the caller is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Whereabouts {
+    /// In a Debian 13 tree, whose podman is 5.4.
+    pub(crate) debian: bool,
+    /// As a user without root's rights.
+    pub(crate) rootless: bool,
+}
+
+impl Whereabouts {
+    /// Takes a word that is about the place.
+    fn take(&mut self, word: &str, rest: &mut impl Iterator<Item = OsString>) -> Result<bool, String> {
+        if word == "--rootless" {
+            self.rootless = true;
+            return Ok(true);
+        }
+        match value(word, "--podman", rest)?.as_deref() {
+            None => Ok(false),
+            Some("5") => {
+                self.debian = true;
+                Ok(true)
+            }
+            Some(other) => {
+                Err(format!("--podman brings 5 and not {other:?}; without it the machine's own is used"))
+            }
+        }
+    }
+
+    pub(crate) fn is_elsewhere(self) -> bool {
+        self != Self::default()
+    }
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -66,6 +111,7 @@ pub(crate) struct CiOptions {
 pub(crate) struct ConformanceOptions {
     /// Empty means all.
     pub(crate) backends: Vec<Backend>,
+    pub(crate) whereabouts: Whereabouts,
     pub(crate) filter: Option<String>,
 }
 
@@ -91,6 +137,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         Some("test") => test(rest).map(Request::Test),
         Some("ci") => ci(rest).map(Request::Ci),
         Some("conformance") => conformance(rest).map(Request::Conformance),
+        Some("bench") => bench(rest).map(Request::Bench),
         Some("live") => live(rest),
         _ => Err(format!("no command is called {:?}", command.to_string_lossy())),
     }
@@ -103,6 +150,7 @@ fn test(rest: Vec<OsString>) -> Result<TestOptions, String> {
         let word = text(word)?;
         if word == "--live" {
             options.live = true;
+        } else if options.whereabouts.take(&word, &mut rest)? {
         } else if let Some(filter) = value(&word, "--filter", &mut rest)? {
             set_filter(&mut options.filter, filter)?;
         } else {
@@ -136,7 +184,8 @@ fn conformance(rest: Vec<OsString>) -> Result<ConformanceOptions, String> {
     let mut rest = rest.into_iter();
     while let Some(word) = rest.next() {
         let word = text(word)?;
-        if let Some(filter) = value(&word, "--filter", &mut rest)? {
+        if options.whereabouts.take(&word, &mut rest)? {
+        } else if let Some(filter) = value(&word, "--filter", &mut rest)? {
             set_filter(&mut options.filter, filter)?;
         } else if let Some(name) = value(&word, "--backend", &mut rest)? {
             let backend =
@@ -147,6 +196,19 @@ fn conformance(rest: Vec<OsString>) -> Result<ConformanceOptions, String> {
         }
     }
     Ok(options)
+}
+
+fn bench(rest: Vec<OsString>) -> Result<Option<String>, String> {
+    let mut filter = None;
+    let mut rest = rest.into_iter();
+    while let Some(word) = rest.next() {
+        let word = text(word)?;
+        match value(&word, "--filter", &mut rest)? {
+            Some(text) => set_filter(&mut filter, text)?,
+            None => return Err(format!("bench does not know {word:?}")),
+        }
+    }
+    Ok(filter)
 }
 
 /// A test binary would read a dash as the beginning of an option of its own.
@@ -220,7 +282,7 @@ mod tests {
 
     #[test]
     fn test_takes_live_and_a_filter() {
-        let options = TestOptions { live: true, filter: Some("exec".into()) };
+        let options = TestOptions { live: true, filter: Some("exec".into()), ..TestOptions::default() };
         assert_eq!(read("test --live --filter exec"), Ok(Request::Test(options.clone())));
         assert_eq!(read("test --filter=exec --live"), Ok(Request::Test(options)));
         assert!(read("test --filter exec --filter=logs").is_err());
@@ -233,6 +295,20 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_named_by_its_podman_and_its_rights() {
+        let of = |debian, rootless| Whereabouts { debian, rootless };
+        for (line, whereabouts) in [
+            ("test", of(false, false)),
+            ("test --podman 5", of(true, false)),
+            ("test --rootless --podman=5", of(true, true)),
+        ] {
+            let options = TestOptions { whereabouts, ..TestOptions::default() };
+            assert_eq!(read(line), Ok(Request::Test(options)), "{line}");
+        }
+        assert!(read("conformance --podman 4").is_err() && read("test --podman").is_err());
+    }
+
+    #[test]
     fn ci_takes_parts() {
         let options = CiOptions { live: false, only: vec![Part::Fmt, Part::Clippy] };
         assert_eq!(read("ci --only fmt,clippy"), Ok(Request::Ci(options)));
@@ -241,10 +317,21 @@ mod tests {
 
     #[test]
     fn conformance_takes_backends_and_a_filter() {
-        let options = ConformanceOptions { backends: vec![Backend::Null], filter: Some("exec".into()) };
+        let options = ConformanceOptions {
+            backends: vec![Backend::Null],
+            filter: Some("exec".into()),
+            ..ConformanceOptions::default()
+        };
         assert_eq!(read("conformance --backend null --filter exec"), Ok(Request::Conformance(options)));
         assert_eq!(read("conformance"), Ok(Request::Conformance(ConformanceOptions::default())));
         assert!(read("conformance --backend docker").is_err());
+    }
+
+    #[test]
+    fn bench_takes_a_filter() {
+        assert_eq!(read("bench"), Ok(Request::Bench(None)));
+        assert_eq!(read("bench --filter exec"), Ok(Request::Bench(Some("exec".into()))));
+        assert!(read("bench exec").is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_pro
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 
-/// How long a group may take over SIGTERM before it gets SIGKILL. cargo and dpkg need a moment.
+/// How long a group may take over SIGTERM before it gets SIGKILL, unless its task says otherwise. cargo and dpkg need a moment.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A command to be run once.
@@ -23,6 +23,7 @@ const GRACE: Duration = Duration::from_secs(5);
 pub(crate) struct Task {
     command: Command,
     limit: Option<Duration>,
+    grace: Duration,
     deaf: bool,
     loud: bool,
 }
@@ -47,7 +48,7 @@ impl Task {
     pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(program);
         command.stdin(Stdio::null());
-        Self { command, limit: None, deaf: false, loud: false }
+        Self { command, limit: None, grace: GRACE, deaf: false, loud: false }
     }
 
     pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
@@ -83,6 +84,12 @@ impl Task {
 
     pub(crate) fn limit(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);
+        self
+    }
+
+    /// How long it may take over SIGTERM, for commands that have much to clean up.
+    pub(crate) fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
         self
     }
 
@@ -172,11 +179,11 @@ impl Task {
                 return Ok(status);
             }
             if !self.deaf && interrupt::signal().is_some() {
-                end_group(child);
+                end_group(child, self.grace);
                 return Err(Failure::new("interrupted"));
             }
             if let Some(limit) = self.limit.filter(|limit| start.elapsed() >= *limit) {
-                end_group(child);
+                end_group(child, self.grace);
                 let line = self.line();
                 return Err(Failure::new(format!("`{line}` did not end within {} s", limit.as_secs_f32())));
             }
@@ -201,12 +208,12 @@ fn poll(child: &mut Child) -> Result<Option<ExitStatus>> {
 
 /// TERM, a grace period, KILL, to the whole group. The leader stays unreaped until the last signal is sent:
 /// until then its number cannot become another group's.
-fn end_group(mut child: Child) {
+fn end_group(mut child: Child, grace: Duration) {
     let group = Pid::from_child(&child);
     let _ = kill_process_group(group, Signal::TERM);
     let start = Instant::now();
     let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    while start.elapsed() < GRACE && matches!(waitid(WaitId::Pid(group), look), Ok(None)) {
+    while start.elapsed() < grace && matches!(waitid(WaitId::Pid(group), look), Ok(None)) {
         sleep(Duration::from_millis(20));
     }
     let _ = kill_process_group(group, Signal::KILL);

@@ -99,7 +99,7 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
             });
         }
         Part::Test => {
-            let options = TestOptions { live: options.live, filter: None };
+            let options = TestOptions { live: options.live, ..TestOptions::default() };
             test::run(workspace, &options, report);
         }
     }

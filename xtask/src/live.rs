@@ -1,20 +1,25 @@
 //! A real podman in a store of its own, and the variables that lead a process to it. The parts (store,
 //! configuration, probe, removal, packages) stand in the modules below; what is tested with it does not.
 
+mod account;
 mod containers_conf;
+mod debian;
 mod leftovers;
 mod mode;
 mod mounts;
 mod network;
 pub(crate) mod packages;
+mod place;
 mod podman;
 mod probe;
 mod removal;
 mod rootfs;
 mod store;
+mod surroundings;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::arguments::LiveAction;
 use crate::child::Task;
@@ -23,8 +28,10 @@ use crate::interrupt;
 use crate::programs;
 use leftovers::Reach;
 use mode::Mode;
+pub(crate) use place::Place;
 use podman::Podman;
 use store::Store;
+use surroundings::Surroundings;
 
 /// Variables to set, or with `None` to remove.
 pub(crate) type Variables = Vec<(&'static str, Option<OsString>)>;
@@ -37,6 +44,7 @@ pub(crate) struct Live {
     podman: Podman,
     busybox: PathBuf,
     mode: Mode,
+    surroundings: Surroundings,
 }
 
 impl Live {
@@ -57,8 +65,9 @@ impl Live {
         let podman = Podman::new(program, store.dir());
         note(&format!("trying {} in {}", program.display(), store.dir().display()));
         let found = probe::find(store.dir(), &podman, &busybox)?;
-        note(&format!("{}: mode {}, storage driver {}", found.version, found.mode.name(), found.driver));
-        Ok(Self { store, podman, busybox, mode: found.mode })
+        let surroundings = Surroundings::read(&podman, found)?;
+        note(&surroundings.to_string());
+        Ok(Self { store, podman, busybox, mode: found, surroundings })
     }
 
     /// What a process needs to be led to this store, and to nothing of the user's.
@@ -75,11 +84,32 @@ impl Live {
         variables
     }
 
+    /// Where this is, in one line.
+    pub(crate) fn surroundings(&self) -> String {
+        self.surroundings.to_string()
+    }
+
     /// Removes the environment; the error says what is left.
     pub(crate) fn close(self) -> Result<()> {
-        note("removing the store");
+        note(&format!("removing the store; this was {}", self.surroundings));
         self.store.close()
     }
+}
+
+/// Runs a program of the target directory with an environment of its own, here or in another place.
+pub(crate) fn must_run<S: AsRef<OsStr>>(
+    place: Option<&Place>,
+    program: &Path,
+    args: impl IntoIterator<Item = S>,
+    limit: Duration,
+) -> Result<()> {
+    if let Some(place) = place {
+        // There, this program does the same as below, with what it finds there.
+        return place.live(program, args)?.limit(limit).must();
+    }
+    let live = Live::make()?;
+    let outcome = Task::new(program).args(args).envs(&live.variables(true)).limit(limit).must();
+    outcome.and(live.close())
 }
 
 /// What the live suite gets when there is no environment: each test reports this reason.

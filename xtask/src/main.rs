@@ -6,6 +6,7 @@
 )]
 
 mod arguments;
+mod bench;
 mod child;
 mod ci;
 mod conformance;
@@ -63,6 +64,12 @@ fn run(request: Request) -> Result<u8> {
             let mut report = Report::new();
             conformance::run(&workspace, &options, &mut report);
             Ok(report.close("cargo xtask conformance"))
+        }
+        Request::Bench(filter) => {
+            let workspace = Workspace::read()?;
+            let mut report = Report::new();
+            report.step("bench", || bench::run(&workspace, filter.as_deref()));
+            Ok(report.close("cargo xtask bench"))
         }
         Request::Live(action) => live::run(action),
     }

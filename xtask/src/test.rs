@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::arguments::TestOptions;
 use crate::child::Task;
 use crate::failure::{Failure, Result};
-use crate::live::{self, Live, packages};
+use crate::live::{self, Live, Place, packages};
 use crate::report::{Report, Verdict};
 use crate::workspace::Workspace;
 
@@ -19,6 +19,11 @@ const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Runs every step; failures are in the report.
 pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Report) {
+    if options.whereabouts.is_elsewhere() {
+        // The other steps know no podman: they would only repeat what they said here.
+        report.step("test: live suite", || live_suite_elsewhere(workspace, options));
+        return;
+    }
     if options.live {
         report.step("test: packages", packages::install_missing);
     }
@@ -120,6 +125,20 @@ fn live_suite(workspace: &Workspace, options: &TestOptions) -> Verdict {
     }
 }
 
+/// The suite in another place. It is built here: the place may have no compiler.
+fn live_suite_elsewhere(workspace: &Workspace, options: &TestOptions) -> Result<()> {
+    let place = Place::find(options.whereabouts, &workspace.target)?;
+    let build = [words(&["test", "--no-run"]), suite_selection(workspace)?].concat();
+    let programs = workspace.member(SUITE)?.tests.iter().map(|test| workspace.built(&build, test));
+    let programs = programs.collect::<Result<Vec<_>>>()?;
+    // Some tests start it.
+    let quickstart = ["build", "--workspace", "--all-features", "--example", "quickstart"];
+    workspace.cargo(quickstart).limit(LIMIT).must()?;
+    programs
+        .iter()
+        .try_for_each(|program| live::must_run(place.as_ref(), program, options.filter.as_ref(), LIMIT))
+}
+
 /// The suite's own test targets, out of the same build as the other tests.
 fn suite_selection(workspace: &Workspace) -> Result<Vec<String>> {
     let suite = workspace.member(SUITE)?;
@@ -182,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_filter_goes_to_the_test_binaries() {
-        let options = TestOptions { live: false, filter: Some("exec".into()) };
+        let options = TestOptions { filter: Some("exec".into()), ..TestOptions::default() };
         let line = tests(&workspace(), &options, words(&["-p", "rt"])).line();
         assert!(line.ends_with("test --no-fail-fast -p rt -- exec"), "{line}");
     }

@@ -85,9 +85,37 @@ impl Workspace {
         cargo_in(&self.root).args(args)
     }
 
+    /// Runs a cargo command that builds, and gives the program of the target `name`.
+    pub(crate) fn built(&self, command: &[String], name: &str) -> Result<PathBuf> {
+        let got = self
+            .cargo(command)
+            .args(["--message-format=json-render-diagnostics"])
+            .limit(Duration::from_secs(30 * 60))
+            .loud()
+            .captured()?;
+        if !got.status.success() {
+            return Err(Failure::new(format!(
+                "`cargo {}`: {}",
+                command.join(" "),
+                child::describe(got.status)
+            )));
+        }
+        program(&got.stdout, name)
+            .ok_or_else(|| Failure::new(format!("`cargo {}` built no program {name}", command.join(" "))))
+    }
+
     pub(crate) fn member(&self, name: &str) -> Result<&Member> {
         self.members.get(name).ok_or_else(|| Failure::new(format!("the workspace has no package {name}")))
     }
+}
+
+/// The program of a target in the messages of a build.
+fn program(messages: &str, name: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == name)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
 impl Member {
@@ -169,5 +197,15 @@ mod tests {
         assert!(rt.dependencies[0].normal && rt.dependencies[0].optional && !rt.dependencies[1].normal);
         assert_eq!(workspace.links[&("z-sys".into(), "1.2.3".into())], "z");
         assert!(!workspace.members.contains_key("z-sys"));
+    }
+
+    #[test]
+    fn the_program_of_a_target_is_found_in_the_messages_of_a_build() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"live"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"live"},"executable":"/t/deps/live-1"}
+no JSON
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(program(messages, "live"), Some("/t/deps/live-1".into()));
+        assert_eq!(program(messages, "other"), None);
     }
 }

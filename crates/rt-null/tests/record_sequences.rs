@@ -1,32 +1,21 @@
 //! Random sequences of operations answer the same when they are replayed.
 #![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
 
+#[path = "fixture/recording.rs"]
+mod recording;
+
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rt_null::record::{Recorder, Replay};
+use recording::recorded;
 use rt_null::{ArgvPattern, ExecReply, Fault, NullRuntime, Operation, Scope, When};
 use rt_protocol::{
     ContainerFilter, ContainerName, ContainerRuntime, EventOptions, ExecRequest, ExecStdio, ExitOutcome,
     Image, ImageFilter, ImageRef, LaunchSpec, LogOptions, NamePrefix, OutputLimit, Result, Sink, Source,
     Until,
 };
-
-#[derive(Clone, Default)]
-struct Paper(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Paper {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -204,11 +193,10 @@ proptest! {
 
     #[test]
     fn a_replay_answers_as_the_runtime_did(ops in proptest::collection::vec(op(), 0..30)) {
-        let paper = Paper::default();
-        let recorder = Recorder::new(Arc::new(scripted()), paper.clone());
+        let (recorder, paper) = recorded(&scripted());
         let before: Vec<String> = ops.iter().map(|op| step(&recorder, op)).collect();
         recorder.finish().unwrap();
-        let replay = Replay::read(&paper.0.lock().unwrap()[..]).unwrap();
+        let replay = paper.replay();
         replay.clock().skip_waits(true);
         for (op, before) in ops.iter().zip(before) {
             prop_assert_eq!(step(&replay, op), before, "{:?}", op);

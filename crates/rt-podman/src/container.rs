@@ -21,9 +21,9 @@ use crate::image::PodmanImage;
 use crate::kill::KillSide;
 use crate::listing::{self, Inspected};
 use crate::logs::PodmanLogStream;
-use crate::marker::Marker;
 use crate::runtime_state::{Overlap, RuntimeState};
 use crate::{copy, exec, stop, tar_copy, wait};
+use rt_process::Marker;
 
 /// A container of podman's.
 ///

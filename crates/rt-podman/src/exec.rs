@@ -4,16 +4,16 @@ use std::time::SystemTime;
 
 use rt_process::{Drive, ExitStatus, Finished, Output, Process, Streams, with_process};
 use rt_protocol::{
-    Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Fate, KillReport, OutputLimit,
-    OutputStream, Partial, Result, StdioResult, Stop, StreamReport, Until,
+    Error, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Fate, KillReport, OutputLimit, OutputStream,
+    Partial, Result, StdioResult, Stop, StreamReport, Until,
 };
 
 use crate::container::PodmanContainer;
 use crate::engine::process_error;
 use crate::exec_events::ExecEvents;
 use crate::failure::{self, Failure};
-use crate::marker::Marker;
 use crate::{exec_argv, kill};
+use rt_process::Marker;
 
 const OPERATION: &str = "exec in";
 
@@ -142,23 +142,13 @@ impl Call<'_> {
         tracing::debug!(container = %self.container.name(), %report, "a command was ended");
         let error = match why {
             Why::Stop(stop) => Error::stopped(stop, OPERATION),
-            Why::Source(cause) => {
-                Error::new(ErrorKind::SourceFailed, OPERATION, "reading it failed").with_source(cause)
-            }
-            Why::Sink(stream, cause) => {
-                let message = match stream {
-                    OutputStream::Stdout => "writing stdout failed",
-                    OutputStream::Stderr => "writing stderr failed",
-                };
-                Error::new(ErrorKind::SinkFailed, OPERATION, message).with_source(cause)
-            }
+            Why::Source(cause) => Error::source_failed(OPERATION, cause),
+            Why::Sink(stream, cause) => Error::sink_failed(OPERATION, stream, cause),
         };
-        let hint = match report.fate {
-            Fate::NeverStarted => "it may be sent again",
-            Fate::Gone => "what it did until then stays; see the partial output",
-            _ => "look after the processes named in the kill report",
-        };
-        self.about(error).with_hint(hint).with_kill_report(report).with_partial(self.partial(finished))
+        self.about(error)
+            .with_hint(report.fate.advice())
+            .with_kill_report(report)
+            .with_partial(self.partial(finished))
     }
 
     fn partial(&self, finished: Finished) -> Partial {

@@ -5,8 +5,8 @@ use std::ffi::{OsStr, OsString};
 use rt_process::ProcessSpec;
 use rt_protocol::{EnvValue, ExecRequest, Result};
 
-use crate::marker::Marker;
 use crate::secret_env::{Passed, SecretEnv};
+use rt_process::Marker;
 
 /// Adds `exec …` for `request` to a call of podman. `target` is a checked name or a full id.
 ///

@@ -6,7 +6,7 @@ use rt_protocol::ContainerName;
 use serde_json::Value;
 
 use crate::engine::Engine;
-use crate::json;
+use crate::{event_line, json};
 
 /// Execs of one container since a point in time.
 ///
@@ -36,14 +36,14 @@ impl ExecEvents {
         answer.ok().then(|| Self::decode(&answer.stdout, name, since))
     }
 
-    fn decode(stdout: &str, name: &ContainerName, since: SystemTime) -> Self {
+    pub(crate) fn decode(stdout: &str, name: &ContainerName, since: SystemTime) -> Self {
         let mut events = Self::default();
         for line in stdout.lines() {
             let Ok(event) = serde_json::from_str::<Value>(line) else {
                 continue;
             };
             let is_ours = json::text(&event, &["Name"]).as_deref() == Some(name.as_str());
-            if !is_ours || event_time(&event).is_some_and(|time| time < since) {
+            if !is_ours || event_line::time(&event).is_some_and(|(_, latest)| latest < since) {
                 continue;
             }
             match json::text(&event, &["Status"]).as_deref() {
@@ -61,14 +61,6 @@ impl ExecEvents {
     /// Whether a command has ended with `code`, which is not 0: 4.3.1 leaves that one out.
     pub(crate) fn ended_with(&self, code: i32) -> bool {
         self.ended.contains(&Some(code))
-    }
-}
-
-/// `Time` in 4.x; `timeNano` beside whole seconds in `time` from 5.0 on.
-fn event_time(event: &Value) -> Option<SystemTime> {
-    match json::unsigned(event, &["timeNano"]) {
-        Some(nanoseconds) => Some(UNIX_EPOCH + std::time::Duration::from_nanos(nanoseconds)),
-        None => json::time(event, &["Time"]),
     }
 }
 

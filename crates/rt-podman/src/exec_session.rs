@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::json;
-use crate::marker::Marker;
+use rt_process::Marker;
 
 /// The session of one exec.
 #[derive(Debug)]

@@ -22,11 +22,19 @@ pub struct PodmanImage {
 
 /// What the listing says of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Listed {
+pub(crate) struct Listed {
     repository: String,
     tag: String,
     size: Option<u64>,
     created: Option<SystemTime>,
+}
+
+#[cfg(any(fuzzing, test))]
+impl Listed {
+    /// Whether both columns say something.
+    pub(crate) fn is_named(&self) -> bool {
+        !self.repository.is_empty() && !self.tag.is_empty()
+    }
 }
 
 /// What podman shows in place of a missing repository or tag.
@@ -127,7 +135,7 @@ impl Image for PodmanImage {
     }
 }
 
-fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Option<ImageInfo>> {
+pub(crate) fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Option<ImageInfo>> {
     let rows = rows(operation, stdout)?;
     let Some(row) = rows.first() else {
         return Ok(None);
@@ -149,7 +157,7 @@ fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Option<ImageI
 
 /// The rows of `podman images --format json`: one pair for each name. podman repeats an image for each of its names,
 /// each time with all of them, so names that were seen are left out.
-fn decode_images(operation: &'static str, stdout: &str) -> Result<Vec<(ImageRef, Listed)>> {
+pub(crate) fn decode_images(operation: &'static str, stdout: &str) -> Result<Vec<(ImageRef, Listed)>> {
     let mut found: Vec<(ImageRef, Listed)> = Vec::new();
     for row in rows(operation, stdout)? {
         let Some(reference) = json::text(&row, &["Id"]).and_then(|id| ImageRef::new(id).ok()) else {
@@ -176,13 +184,16 @@ fn decode_images(operation: &'static str, stdout: &str) -> Result<Vec<(ImageRef,
     Ok(found)
 }
 
-/// `localhost:5000/a:1` is `localhost:5000/a` and `1`; a colon before the last slash belongs to a port.
+/// `localhost:5000/a:1` is `localhost:5000/a` and `1`; a colon before the last slash belongs to a port. What is empty is
+/// `<none>`, as podman shows it.
 fn split_name(name: &str) -> (String, String) {
     let last = name.rfind('/').map_or(0, |slash| slash + 1);
-    match name[last..].find(':') {
-        Some(colon) => (name[..last + colon].to_owned(), name[last + colon + 1..].to_owned()),
-        None => (name.to_owned(), NONE.to_owned()),
-    }
+    let (repository, tag) = match name[last..].find(':') {
+        Some(colon) => (&name[..last + colon], &name[last + colon + 1..]),
+        None => (name, ""),
+    };
+    let shown = |part: &str| if part.is_empty() { NONE.to_owned() } else { part.to_owned() };
+    (shown(repository), shown(tag))
 }
 
 #[cfg(test)]
@@ -205,6 +216,16 @@ mod tests {
             shown,
             [("aa", "localhost/a", "1"), ("aa", "localhost:5000/b", "2"), ("bb", "<none>", "<none>")]
         );
+    }
+
+    #[test]
+    fn no_part_of_a_name_is_ever_empty() {
+        let pair = |repository: &str, tag: &str| (repository.to_owned(), tag.to_owned());
+        assert_eq!(split_name("a:1"), pair("a", "1"));
+        assert_eq!(split_name("localhost:5000/a"), pair("localhost:5000/a", "<none>"));
+        assert_eq!(split_name("a:"), pair("a", "<none>"));
+        assert_eq!(split_name(":1"), pair("<none>", "1"));
+        assert_eq!(split_name(""), pair("<none>", "<none>"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use rt_process::{Drive, Process};
 use rt_protocol::{Fate, KillReport, Until};
 
 use crate::container::PodmanContainer;
-use crate::marker::Marker;
+use rt_process::Marker;
 
 /// Where the processes of a command that must end are looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -44,7 +44,10 @@ pub(crate) fn end_exec(
     };
     let (fate, killed, survivors) = match found {
         host::Verdict::Ended(ended) => (ended.fate, ended.killed, ended.survivors),
-        host::Verdict::CannotLook(why) => inside::end(container, marker, &why),
+        host::Verdict::CannotLook(why) => {
+            let ended = inside::end(container, marker, &why);
+            (ended.fate, ended.killed, ended.survivors)
+        }
     };
     // The client leaves by itself once its command is gone, with the last of the output. One that does not is ended; its
     // exec session is then stale until the container stops.

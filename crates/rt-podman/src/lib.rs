@@ -97,6 +97,9 @@
 mod bypass_network;
 mod container;
 mod copy;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod decoders;
 mod engine;
 mod event_line;
 mod events;
@@ -112,7 +115,6 @@ mod kill;
 mod launch_argv;
 mod listing;
 mod logs;
-mod marker;
 mod probe;
 mod profile;
 mod removal;

@@ -12,9 +12,9 @@ use std::time::Duration;
 use rt_protocol::{ContainerName, Error, ErrorKind, Result, Until};
 
 use crate::failure;
-use crate::marker::Marker;
 use crate::removal;
 use crate::runtime::PodmanRuntime;
+use rt_process::Marker;
 
 const OPERATION: &str = "probe podman with";
 

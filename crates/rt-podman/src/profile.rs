@@ -83,7 +83,7 @@ impl PodmanProfile {
         Self::decode(&ask("version")?, &ask("info")?)
     }
 
-    fn decode(version: &Value, info: &Value) -> Result<Self> {
+    pub(crate) fn decode(version: &Value, info: &Value) -> Result<Self> {
         let part = |name: &str| json::field(version, &[name]).and_then(PodmanVersion::of);
         // `Client` beside `Server` where there are two; some builds print the fields of the one without a heading.
         let own = part("Client")

@@ -86,6 +86,26 @@ impl PodmanRuntime {
         }
     }
 
+    /// What podman says of one published TCP port of a container, in its own words: a line `HOST:PORT` for each mapping.
+    /// Bounded by [`TimeLimits::port`].
+    ///
+    /// # Errors
+    /// podman's own failures; [`BackendFailed`](ErrorKind::BackendFailed) for a port that is not published.
+    pub fn port_text(&self, name: &ContainerName, container_port: u16, until: &Until) -> Result<String> {
+        const OPERATION: &str = "find the port of";
+        let container = PodmanContainer::new(Arc::clone(&self.shared), name.clone());
+        let port = format!("{container_port}/tcp");
+        let engine = &self.shared.engine;
+        let answer = engine
+            .ask_within(OPERATION, engine.limits.port, until, ["port", "--", &container.target()?, &port])
+            .map_err(|error| error.in_container(name))?;
+        if answer.ok() {
+            Ok(answer.stdout)
+        } else {
+            Err(answer.failure().into_error(OPERATION, name, &answer.stderr))
+        }
+    }
+
     /// What this podman is: its version, and what it says of itself and of its host. Asked at the first call and
     /// remembered, by all clones together; takes a quarter of a second.
     ///

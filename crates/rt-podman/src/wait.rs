@@ -1,12 +1,11 @@
 //! Waiting for a container's main process, past the race with its removal.
 
-use rt_protocol::{ContainerState, Error, ErrorKind, ExitOutcome, Result, Until};
-use serde_json::Value;
+use rt_protocol::{ContainerState, Error, ErrorKind, EventAction, ExitOutcome, Result, Until};
 
 use crate::container::PodmanContainer;
 use crate::engine::bad_answer;
+use crate::event_line::EventLine;
 use crate::failure::Failure;
-use crate::json;
 
 const OPERATION: &str = "wait for";
 
@@ -17,7 +16,7 @@ pub(crate) fn wait(container: &PodmanContainer, until: &Until) -> Result<ExitOut
     let limit = container.engine().limits.read;
     let found =
         container.inspect_as(OPERATION, limit, false, until)?.ok_or_else(|| container.no_such(OPERATION))?;
-    // podman 4.3 answers 0 for one that never ran.
+    // podman 4.3 answers 0 for one that never ran; the state tells it on every version.
     if found.info.state == ContainerState::Created {
         return Err(Error::new(ErrorKind::NotRunning, OPERATION, "it was never started")
             .in_container(container.name())
@@ -28,7 +27,8 @@ pub(crate) fn wait(container: &PodmanContainer, until: &Until) -> Result<ExitOut
     let answer = container.engine().ask_until(OPERATION, until, ["wait", "--", &id]).map_err(about)?;
     let code = answer.stdout.trim();
     match (answer.ok(), code.parse::<i32>()) {
-        // podman up to 5.4.0 answers -1 for a container that is removed as it ends (podman#25479).
+        // podman up to 5.4.0 answers -1 for a container that is removed as it ends (podman#25479). On later ones no main
+        // process ends with -1 either, so the version need not be asked for.
         (true, Ok(-1)) => Ok(after_removal(container, &id)),
         (true, Ok(code)) => Ok(ExitOutcome::Code(code)),
         (true, Err(_)) => {
@@ -54,17 +54,18 @@ fn after_removal(container: &PodmanContainer, id: &str) -> ExitOutcome {
     code.map_or(ExitOutcome::Lost, ExitOutcome::Code)
 }
 
-/// The exit code of the last death of this container. 4.3.1 leaves code 0 out.
+/// The exit code of the last death of this container, where the event has one.
 fn last_death(events: &str, id: &str) -> Option<i32> {
-    let event = events
+    events
         .lines()
         .rev()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find(|event| json::text(event, &["ID"]).as_deref() == Some(id))?;
-    match json::field(&event, &["ContainerExitCode"]) {
-        Some(code) => json::as_integer(code).and_then(|code| i32::try_from(code).ok()),
-        None => Some(0),
-    }
+        .find_map(|line| match EventLine::decode(line.as_bytes()) {
+            EventLine::Told { event, .. } => (event.action == EventAction::Died
+                && event.id.as_deref() == Some(id))
+            .then_some(event.exit_code),
+            EventLine::Other | EventLine::Malformed => None,
+        })
+        .flatten()
 }
 
 #[cfg(test)]
@@ -72,10 +73,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_death_counts_and_a_missing_code_is_zero() {
-        let events = "{\"ID\":\"a\",\"ContainerExitCode\":3}\nbroken\n{\"ID\":\"b\"}\n{\"ID\":\"a\",\"ContainerExitCode\":7}\n";
-        assert_eq!(last_death(events, "a"), Some(7));
-        assert_eq!(last_death(events, "b"), Some(0));
-        assert_eq!(last_death(events, "c"), None);
+    fn the_last_death_counts_and_a_missing_code_is_what_its_podman_means_by_it() {
+        let old = |id: &str, code: &str| {
+            format!(r#"{{{code}"ID":"{id}","Name":"c","Status":"died","Time":"2026-11-21T20:39:51Z"}}"#)
+        };
+        let new = r#"{"ID":"d","Name":"c","Status":"died","time":1795293700,"timeNano":1795293700384327544}"#;
+        let lines = [
+            old("a", r#""ContainerExitCode":3,"#),
+            "broken".into(),
+            old("b", ""),
+            old("a", r#""ContainerExitCode":7,"#),
+            new.into(),
+        ];
+        let events = lines.join("\n");
+        assert_eq!(last_death(&events, "a"), Some(7));
+        assert_eq!(last_death(&events, "b"), Some(0));
+        assert_eq!(last_death(&events, "d"), None);
+        assert_eq!(last_death(&events, "c"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Local processes for the `rt` workspace: the one place that starts one, moves its bytes, and ends it.
 //!
-//! Everything that the backends run on this machine goes through here. The crate knows no engine: not one word of
+//! Everything that the backends run on this machine goes through here. The same loop serves the caller's streams of a
+//! command that runs elsewhere ([`with_bridge`]). The crate knows no engine: not one word of
 //! podman or ssh stands in it. It never parses what a process says, never retries, and never decides what a failure
 //! means; it answers with bytes, an [`ExitStatus`], and a [`ProcessError`] when there is none.
 //!
@@ -46,6 +47,7 @@
 //! As the standard library does, this crate writes to pipes whose reader may be gone, and expects SIGPIPE to be ignored.
 //! Rust programs start that way.
 
+mod bridge;
 pub mod census;
 mod descriptor;
 mod drain;
@@ -53,9 +55,11 @@ mod ending;
 mod error;
 mod exit_status;
 mod inlet;
+mod inside_ending;
 mod interest;
 mod leader;
 mod lines;
+mod marker;
 mod outlet;
 mod port;
 mod process;
@@ -71,9 +75,12 @@ mod waker;
 mod way;
 mod worker;
 
+pub use bridge::{Bridge, Bridged, FarEnds, with_bridge};
 pub use error::ProcessError;
 pub use exit_status::ExitStatus;
+pub use inside_ending::InsideEnding;
 pub use lines::{Line, LineStream};
+pub use marker::Marker;
 pub use port::TcpPortReservation;
 pub use process::{Drive, Finished, Process, with_process};
 pub use program::Program;
@@ -81,3 +88,4 @@ pub use question::capture;
 pub use rt_protocol::OutputStream;
 pub use spec::{ProcessSpec, ShownBy};
 pub use streams::{Output, Streams};
+pub use waker::Waker;

@@ -50,6 +50,20 @@ impl<'a> Pump<'a> {
         Self { leader, inlet, outlets, waker, failures, patient: false, exit_told: false, last_look: now }
     }
 
+    /// Streams without a process: the far ends of their pipes are somebody else's, who closes them.
+    pub(crate) fn elsewhere(inlet: Inlet<'a>, outlets: [Outlet<'a>; 2], waker: Waker) -> Self {
+        Self {
+            leader: None,
+            inlet,
+            outlets,
+            waker,
+            failures: VecDeque::new(),
+            patient: true,
+            exit_told: true,
+            last_look: Instant::now(),
+        }
+    }
+
     /// Reads both outputs to their end, without the bounded drain.
     pub(crate) fn patiently(mut self) -> Self {
         self.patient = true;

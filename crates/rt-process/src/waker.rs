@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::descriptor::set_nonblocking;
 
-/// A bell at the door of one poll loop. Clones are the same bell.
+/// A bell at the door of one poll loop, which polls it for reading. Clones are the same bell.
 #[derive(Clone, Debug)]
-pub(crate) struct Waker(Arc<Ends>);
+pub struct Waker(Arc<Ends>);
 
 /// Both ends live as long as any clone, so that a late ring never meets a closed pipe and its SIGPIPE.
 #[derive(Debug)]
@@ -18,7 +18,11 @@ struct Ends {
 }
 
 impl Waker {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// A bell that nobody has rung.
+    ///
+    /// # Errors
+    /// The system has no pipe to give.
+    pub fn new() -> io::Result<Self> {
         let (reader, writer) = io::pipe()?;
         set_nonblocking(&reader)?;
         set_nonblocking(&writer)?;
@@ -26,13 +30,13 @@ impl Waker {
     }
 
     /// Wakes the loop, now or at its next poll. Never blocks.
-    pub(crate) fn ring(&self) {
+    pub fn ring(&self) {
         // A full pipe has rung often enough.
         let _ = (&self.0.writer).write(&[1]);
     }
 
     /// Takes all rings so far. What was rung for has to be looked at after this, not before.
-    pub(crate) fn hush(&self) {
+    pub fn hush(&self) {
         let mut rings = [0; 256];
         while matches!((&self.0.reader).read(&mut rings), Ok(count) if count == rings.len()) {}
     }

@@ -4,6 +4,9 @@
     reason = "the functions of a test file are tests, and an unwrap is their assertion"
 )]
 
+#[path = "fixture/bridged.rs"]
+mod fixture;
+
 use std::io::{self, Read, Seek, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,33 +15,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rt_process::{Drive, ExitStatus, Finished, Output, Process, ProcessSpec, Program, Streams, with_process};
+use fixture::{ALL, bridged, sh, soon, streams};
+use rt_process::{Drive, ExitStatus, Output, Process, Streams, with_process};
 use rt_protocol::{CancelToken, KILL_GRACE, OutputLimit, Sink, Source, Stop, StreamEnd, Until};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
-const ALL: OutputLimit = OutputLimit::UNLIMITED;
 const MIB: usize = 1024 * 1024;
-
-fn sh(script: &str) -> ProcessSpec {
-    ProcessSpec::new(&Program::find("sh").unwrap()).args(["-c", script])
-}
-
-fn soon() -> Until {
-    Until::after(Duration::from_secs(60))
-}
-
-fn streams<'a>(stdin: Source<'a>, stdout: Sink<'a>) -> Streams<'a> {
-    Streams { stdin, stdout: Output::Bridge(stdout), stderr: Output::Capture(ALL) }
-}
-
-fn bridged<'a>(script: &str, stdin: Source<'a>, stdout: Sink<'a>) -> Finished {
-    with_process(&sh(script), streams(stdin, stdout), |process| {
-        let drive = process.drive(&soon());
-        assert!(matches!(drive, Drive::Finished), "{drive:?}");
-        process.finish()
-    })
-    .unwrap()
-}
 
 /// Bytes in which every position is told from its neighbours.
 fn pattern(count: usize) -> Vec<u8> {

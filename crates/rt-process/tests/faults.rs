@@ -4,40 +4,18 @@
     reason = "the functions of a test file are tests, and an unwrap is their assertion"
 )]
 
+#[path = "fixture/bridged.rs"]
+mod fixture;
+
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use rt_process::{
-    Drive, ExitStatus, Finished, Output, OutputStream, ProcessError, ProcessSpec, Program, Streams, capture,
-    with_process,
-};
-use rt_protocol::{KILL_GRACE, OutputLimit, Sink, Source, StreamEnd, Until};
-
-const ALL: OutputLimit = OutputLimit::UNLIMITED;
-
-fn sh(script: &str) -> ProcessSpec {
-    ProcessSpec::new(&Program::find("sh").unwrap()).args(["-c", script])
-}
-
-fn soon() -> Until {
-    Until::after(Duration::from_secs(60))
-}
-
-fn streams<'a>(stdin: Source<'a>, stdout: Sink<'a>) -> Streams<'a> {
-    Streams { stdin, stdout: Output::Bridge(stdout), stderr: Output::Capture(ALL) }
-}
-
-fn bridged<'a>(script: &str, stdin: Source<'a>, stdout: Sink<'a>) -> Finished {
-    with_process(&sh(script), streams(stdin, stdout), |process| {
-        let drive = process.drive(&soon());
-        assert!(matches!(drive, Drive::Finished), "{drive:?}");
-        process.finish()
-    })
-    .unwrap()
-}
+use fixture::{ALL, bridged, sh, soon, streams};
+use rt_process::{Drive, ExitStatus, Output, OutputStream, ProcessError, Streams, capture, with_process};
+use rt_protocol::{KILL_GRACE, Sink, Source, StreamEnd, Until};
 
 #[test]
 fn a_process_that_does_not_read_is_no_error() {

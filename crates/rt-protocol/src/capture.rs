@@ -136,6 +136,19 @@ impl CapturedOutput {
         Self { head: bytes.len(), total: bytes.len() as u64, bytes }
     }
 
+    /// A stream of which `omitted` bytes between `head` and `tail` were dropped; with none it is
+    /// [`whole`](Self::whole). For backends and recordings that have the parts and not the stream; who sees the stream
+    /// go by takes a [`Capture`].
+    pub fn cut(head: impl Into<Vec<u8>>, omitted: u64, tail: &[u8]) -> Self {
+        let mut bytes = head.into();
+        let gap = bytes.len();
+        bytes.extend_from_slice(tail);
+        match (bytes.len() as u64).saturating_add(omitted) {
+            total if total > bytes.len() as u64 => Self { bytes, head: gap, total },
+            _ => Self::whole(bytes),
+        }
+    }
+
     /// All kept bytes. When the stream was [cut](Self::is_truncated), the bytes before and after the gap stand
     /// together; [`head`](Self::head) and [`tail`](Self::tail) keep them apart.
     pub fn as_bytes(&self) -> &[u8] {
@@ -255,6 +268,17 @@ mod tests {
         let mut capture = Capture::new(OutputLimit::bytes(10));
         capture.push(b"abcdefgh");
         assert_eq!(capture.finish(), CapturedOutput::whole("abcdefgh"));
+    }
+
+    #[test]
+    fn parts_put_together_equal_the_capture_that_they_came_from() {
+        for total in [0, 4, 5, 6, 1000] {
+            let mut capture = Capture::new(OutputLimit::head_and_tail(2, 3));
+            capture.push(&vec![7; total]);
+            let output = capture.finish();
+            assert_eq!(CapturedOutput::cut(output.head(), output.omitted(), output.tail()), output);
+        }
+        assert_eq!(CapturedOutput::cut("ab", u64::MAX, b"c").total(), u64::MAX);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::{
     Capabilities, CapturedOutput, ContainerName, Fate, GpuConfigError, ImageRef, InvalidValue, KillReport,
-    Stop, StreamReport,
+    OutputStream, Stop, StreamReport,
 };
 
 /// The result of everything that can fail here.
@@ -209,6 +209,20 @@ impl Error {
                 Self::new(ErrorKind::Cancelled, operation, "").with_hint("as the caller's token asked")
             }
         }
+    }
+
+    /// The answer to a call whose stdin source failed.
+    pub fn source_failed(operation: &'static str, cause: std::io::Error) -> Self {
+        Self::new(ErrorKind::SourceFailed, operation, "reading it failed").with_source(cause)
+    }
+
+    /// The answer to a call one of whose sinks failed.
+    pub fn sink_failed(operation: &'static str, stream: OutputStream, cause: std::io::Error) -> Self {
+        let message = match stream {
+            OutputStream::Stdout => "writing stdout failed",
+            OutputStream::Stderr => "writing stderr failed",
+        };
+        Self::new(ErrorKind::SinkFailed, operation, message).with_source(cause)
     }
 
     /// Names the container.

@@ -41,6 +41,17 @@ pub enum Fate {
     Unknown(String),
 }
 
+impl Fate {
+    /// What the caller does next, as an error's hint says it.
+    pub const fn advice(&self) -> &'static str {
+        match self {
+            Self::NeverStarted => "it may be sent again",
+            Self::Gone => "what it did until then stays; see the partial output",
+            Self::Alive | Self::Unknown(_) => "look after the processes named in the kill report",
+        }
+    }
+}
+
 /// A process that outlived the attempt to end it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

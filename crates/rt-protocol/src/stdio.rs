@@ -184,6 +184,11 @@ impl<'a> Sink<'a> {
         Self(SinkKind::Borrowed(writer))
     }
 
+    /// Whether the bytes are dropped.
+    pub fn is_discard(&self) -> bool {
+        matches!(self.0, SinkKind::Discard)
+    }
+
     /// Takes the sink apart; for backends.
     pub fn into_kind(self) -> SinkKind<'a> {
         self.0

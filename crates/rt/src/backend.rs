@@ -47,8 +47,7 @@ impl Backend {
     pub const fn is_compiled_in(self) -> bool {
         match self {
             Self::Podman => cfg!(feature = "podman"),
-            // The feature is declared; the backend behind it is not there yet.
-            Self::Krun => false,
+            Self::Krun => cfg!(feature = "krun"),
             Self::Null => cfg!(feature = "null"),
         }
     }

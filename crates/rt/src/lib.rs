@@ -23,7 +23,7 @@
 //! | feature | adds | default |
 //! | --- | --- | --- |
 //! | `podman` | [`Backend::Podman`] can be opened | yes |
-//! | `krun` | [`Backend::Krun`] can be opened; declared, the backend comes with a later version | no |
+//! | `krun` | the krun backend: `KrunRuntime` and its transport over SSH; needs a C compiler and OpenSSL | no |
 //! | `null` | [`Backend::Null`] can be opened: a build with it can be told by its configuration to run nothing | no |
 //! | `gpu` | the module `gpu`: what GPUs a host has, which of them a launch gets, and redaction | no |
 //! | `mock` | mocks of the contract's traits (mockall), in the module `mock`: for a program's dev-dependencies | no |
@@ -46,6 +46,8 @@ pub use rt_protocol::*;
 
 #[cfg(feature = "gpu")]
 pub use rt_gpu as gpu;
+#[cfg(feature = "krun")]
+pub use rt_krun as krun;
 #[cfg(feature = "null")]
 pub use rt_null as null;
 #[cfg(feature = "podman")]

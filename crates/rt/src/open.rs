@@ -14,6 +14,8 @@ use crate::Backend;
 ///
 /// # Errors
 /// - [`CompiledOut`](ErrorKind::CompiledOut) for a backend that this build does not have; the hint names the feature.
+/// - [`InvalidRequest`](ErrorKind::InvalidRequest) for krun, which has no defaults: it needs an identity and a way to find
+///   its guests. Build its `KrunRuntime`.
 /// - [`BackendMissing`](ErrorKind::BackendMissing) and [`BackendNotExecutable`](ErrorKind::BackendNotExecutable) for
 ///   podman.
 ///
@@ -29,19 +31,29 @@ pub fn open(backend: Backend) -> Result<Arc<dyn ContainerRuntime>> {
     match backend {
         #[cfg(feature = "podman")]
         Backend::Podman => Ok(Arc::new(rt_podman::PodmanRuntime::new()?)),
+        #[cfg(feature = "krun")]
+        Backend::Krun => Err(krun_needs_more()),
         #[cfg(feature = "null")]
         Backend::Null => Ok(Arc::new(rt_null::NullRuntime::new())),
+        #[cfg(not(all(feature = "podman", feature = "krun", feature = "null")))]
         other => Err(compiled_out(other)),
     }
 }
 
 /// The error for a backend that this build does not have.
+#[cfg(not(all(feature = "podman", feature = "krun", feature = "null")))]
 pub(crate) fn compiled_out(backend: Backend) -> Error {
-    let error = Error::new(ErrorKind::CompiledOut, "open", "").about(format!("backend `{backend}`"));
-    match backend {
-        Backend::Krun => error.with_hint("this version of rt has no krun backend yet"),
-        _ => error.with_hint(format!("build rt with its feature `{backend}`")),
-    }
+    Error::new(ErrorKind::CompiledOut, "open", "")
+        .about(format!("backend `{backend}`"))
+        .with_hint(format!("build rt with its feature `{backend}`"))
+}
+
+/// The error for krun by its name alone.
+#[cfg(feature = "krun")]
+pub(crate) fn krun_needs_more() -> Error {
+    Error::new(ErrorKind::InvalidRequest, "open", "it needs an identity and a resolver of endpoints")
+        .about(format!("backend `{}`", Backend::Krun))
+        .with_hint("build a rt_krun::KrunRuntime with a TcpSshTransport")
 }
 
 #[cfg(test)]
@@ -56,6 +68,9 @@ mod tests {
                 // A machine without podman.
                 Err(error) if error.kind() == ErrorKind::BackendMissing => {
                     assert_eq!(*backend, Backend::Podman);
+                }
+                Err(error) if *backend == Backend::Krun && backend.is_compiled_in() => {
+                    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
                 }
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::CompiledOut);

@@ -9,7 +9,7 @@ use crate::flags::{self, Words};
 use crate::profile::Profile;
 use crate::store::Store;
 use crate::{
-    copy, creation, description, event, exec, image, import, lifecycle, listing, log, removal, start,
+    copy, creation, description, event, exec, health, image, import, lifecycle, listing, log, removal, start,
 };
 
 /// What a verb works with.
@@ -87,6 +87,7 @@ fn verb(words: &[String]) -> Option<(&'static str, &[String])> {
         ("container rm", "rm"),
         ("container inspect", "container inspect"),
         ("container exists", "container exists"),
+        ("healthcheck run", "healthcheck run"),
         ("logs", "logs"),
         ("cp", "cp"),
         ("port", "port"),
@@ -126,6 +127,7 @@ fn dispatch(call: &Call, verb: &str) -> Reply {
         "ps" => listing::ps(call),
         "container inspect" => description::container_inspect(call),
         "container exists" => description::container_exists(call),
+        "healthcheck run" => health::run(call),
         "logs" => log::logs(call),
         "cp" => copy::cp(call),
         "port" => description::port(call),

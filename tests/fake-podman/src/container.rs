@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::health::Health;
 use crate::store::Store;
 use crate::time::Nanos;
 
@@ -36,6 +37,7 @@ pub(crate) struct Container {
     pub(crate) log_driver: String,
     pub(crate) auto_remove: bool,
     pub(crate) create_command: Vec<String>,
+    pub(crate) health: Option<Health>,
     pub(crate) state: State,
 }
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use crate::answer::{Answer, Reply};
 use crate::client::Call;
 use crate::container::Container;
+use crate::health::Health;
 use crate::image::{self, Image};
 use crate::store::{Lock, fresh_id};
 use crate::{archive, event, time};
@@ -22,6 +23,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "cgroups",
     "detach",
     "dns",
+    // Nothing runs a check by itself here.
+    "health-interval",
     "hostname",
     "http-proxy",
     "interactive",
@@ -40,6 +43,7 @@ const PLAYED: &[&str] = &[
     "device",
     "env",
     "env-file",
+    "health-cmd",
     "init",
     "label",
     "log-driver",
@@ -173,6 +177,7 @@ fn describe(call: &Call, image: Option<&Image>) -> Result<Container, Answer> {
         nano_cpus: words.value("cpus").map_or(Ok(0), value::nano_cpus)?,
         log_driver: words.value("log-driver").unwrap_or("k8s-file").to_owned(),
         auto_remove: words.has("rm"),
+        health: words.value("health-cmd").map(Health::of),
         create_command: [&[String::from("podman")], &call.line[..]].concat(),
         ..Container::default()
     };

@@ -85,6 +85,10 @@ fn row(call: &Call, container: &Container) -> Result<Value, Answer> {
         .collect();
     row["Mounts"] = json!(mounts);
     fill_state(&mut row["State"], container);
+    if let Some(health) = &container.health {
+        row["State"]["Health"] = health.state();
+        row["Config"]["Healthcheck"] = health.config();
+    }
     let ports = port_bindings(container);
     row["NetworkSettings"]["Ports"] = ports.clone();
     let host = &mut row["HostConfig"];

@@ -32,6 +32,11 @@ pub(crate) fn exec(call: &Call) -> Reply {
     if container.state.status != Status::Running {
         return Err(call.profile.refusal("exec-not-running", &[]));
     }
+    command_in(call, &container, command)
+}
+
+/// Runs a command in a running container.
+pub(crate) fn command_in(call: &Call, container: &Container, command: &[String]) -> Reply {
     // Signals to the client never reach the command; what they do to the client differs from version to version.
     let on_term =
         if call.faults.has(&Fault::TermExitsZero) { 0 } else { call.profile.code("exec-ends-on-term-with") };
@@ -39,7 +44,7 @@ pub(crate) fn exec(call: &Call) -> Reply {
     fault::end_on(fault::INT, call.profile.code("exec-ends-on-int-with"))?;
 
     let session = fresh_id()?;
-    let prepared = describe(call, &container, command);
+    let prepared = describe(call, container, command);
     if prepared.is_err() && !call.profile.has("unfound-command-leaks-session") {
         return Err(prepared.err().unwrap_or_default());
     }

@@ -23,6 +23,7 @@ mod exec;
 mod fault;
 mod flags;
 mod guest;
+mod health;
 mod image;
 mod import;
 mod inside;

@@ -92,6 +92,14 @@ pub(crate) fn install_missing() -> Result<()> {
     apt(&words).args(missing.iter().map(|package| package.name)).must()
 }
 
+/// Installs one package that only some runs need.
+pub(super) fn install(name: &str) -> Result<()> {
+    note(&format!("installing {name}"));
+    apt(&["update"]).must()?;
+    let _policy = NoServices::begin()?;
+    apt(&["install", "--yes", "--no-install-recommends", name]).must()
+}
+
 /// The names of installed packages; `None` where there is no dpkg.
 fn installed() -> Result<Option<BTreeSet<String>>> {
     if programs::find("dpkg-query").is_none() {

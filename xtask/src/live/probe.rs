@@ -18,28 +18,19 @@ const CONTAINER: &str = "rt-live-probe";
 /// Directories that podman fills, and that start anew when the storage driver changes.
 const FILLED: [&str; 3] = ["root", "run", "tmp"];
 
-/// What works here.
-#[derive(Debug)]
-pub(super) struct Found {
-    pub(super) mode: Mode,
-    pub(super) driver: &'static str,
-    /// podman's own words.
-    pub(super) version: String,
-}
-
 /// Writes the configuration into the store at `dir` and leaves it with the first mode that works.
-pub(super) fn find(dir: &Path, podman: &Podman, busybox: &Path) -> Result<Found> {
+pub(super) fn find(dir: &Path, podman: &Podman, busybox: &Path) -> Result<Mode> {
     let host = Host::look();
     lay_out(dir, &host)?;
     let tar = rootfs::archive(dir, busybox)?;
     // Even the version is told only with configuration files in place.
     configure(dir, Mode::Native, &host, "overlay")?;
-    let version = podman.version()?;
+    podman.must_answer()?;
     let driver = storage_driver(dir, podman, &host, &tar)?;
     let mode = first_mode(dir, podman, &host, driver)?;
     // The tests begin with an empty store.
     podman.ask(&["rmi", "--force", IMAGE])?;
-    Ok(Found { mode, driver, version })
+    Ok(mode)
 }
 
 fn lay_out(dir: &Path, host: &Host) -> Result<()> {

@@ -1,10 +1,10 @@
-//! Readiness: watching a log for a sign.
+//! Readiness: watching a log for a sign, and waiting until several conditions are met.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
-use rt_protocol::{CancelToken, Capability, ErrorKind, Readiness, Until};
+use rt_protocol::{CancelToken, Capability, ErrorKind, Partial, Readiness, ReadyWhen, Until};
 
 use crate::case::{Case, Group, Need};
 use crate::ensure::refused;
@@ -30,6 +30,9 @@ pub(super) const CASES: &[Case] = &[
     fact("readiness: a panic of the test passes through", panics),
     fact("readiness: a failing echo is an error", failing_echo),
     fact("readiness: the absent are an error", absent).needs(&[]),
+    fact("readiness: several conditions are met by what was and what is", all_of_them),
+    fact("readiness: a condition that is not met is named at the deadline", not_met),
+    fact("readiness: what has ended is not ready, and its last words are there", not_ready_any_more),
 ];
 
 fn starting() -> Script {
@@ -152,5 +155,43 @@ fn failing_echo(lab: &Lab<'_>) -> Verdict {
 fn absent(lab: &Lab<'_>) -> Verdict {
     let answer = lab.absent()?.stream_initial_logs(&mut |_| true, &mut io::sink(), &patience());
     refused(answer, ErrorKind::NoSuchContainer)?;
+    Ok(())
+}
+
+/// Longer than any round of questions takes.
+const ROUNDS: Duration = Duration::from_secs(10);
+
+fn init_complete() -> ReadyWhen {
+    ReadyWhen::new().log_line("the sign", |line| line.contains("init complete"))
+}
+
+/// The line was written long ago, and the command is run now.
+fn all_of_them(lab: &Lab<'_>) -> Verdict {
+    let container = lab.kept(&starting())?;
+    let when = init_complete().exec(lab.request(&Script::Exit(0))?);
+    let ready = when.wait(container.as_ref(), &Until::after(ROUNDS))?;
+    ensure_eq!(ready.lines, [">> init complete"], "the lines that were signs");
+    Ok(())
+}
+
+fn not_met(lab: &Lab<'_>) -> Verdict {
+    let container = lab.kept(&starting())?;
+    let when = init_complete().exec(lab.request(&Script::Exit(4))?);
+    let until = Until::after(Duration::from_millis(700));
+    let error = refused(when.wait(container.as_ref(), &until), ErrorKind::TimedOut)?;
+    let text = error.to_string();
+    ensure!(text.contains("exit code 4"), "it does not say what was not met: {text}");
+    Ok(())
+}
+
+fn not_ready_any_more(lab: &Lab<'_>) -> Verdict {
+    let container = lab.kept(&lines())?;
+    let when = ReadyWhen::new().log_line("a line of it", |line| line == "a");
+    let error = refused(when.wait(container.as_ref(), &Until::after(ROUNDS)), ErrorKind::NotRunning)?;
+    let last = match error.partial() {
+        Some(Partial::Output { stdout, .. }) => stdout.text().into_owned(),
+        _ => String::new(),
+    };
+    ensure!(last.ends_with("last\n"), "its last words are {last:?}");
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rt_protocol::{
     ContainerFilter, ContainerPath, CopyOptions, Env, EnvValue, EventOptions, ExecRequest, ExecStdio,
-    LaunchSpec, LogOptions, Mount, Network, OutputLimit, OutputStream, PortPublish, Sink, User,
+    LaunchSpec, LogOptions, Mount, Network, OutputLimit, OutputStream, PortPublish, User,
 };
 use serde_json::Value;
 
@@ -29,12 +29,10 @@ pub(super) fn exec_request(request: &ExecRequest, bridged: Value) -> Value {
 
 /// Which streams are the caller's; the others are empty or dropped.
 pub(super) fn bridged(stdio: &ExecStdio<'_>) -> Value {
-    // Nothing but its text says what a sink is without taking it apart.
-    let discards = |sink: &Sink<'_>| format!("{sink:?}") == "Sink::Discard";
     let streams = [
         ("stdin", !stdio.stdin.is_empty()),
-        ("stdout", !discards(&stdio.stdout)),
-        ("stderr", !discards(&stdio.stderr)),
+        ("stdout", !stdio.stdout.is_discard()),
+        ("stderr", !stdio.stderr.is_discard()),
     ];
     streams.into_iter().filter(|(_, given)| *given).map(|(name, _)| Value::from(name)).collect()
 }

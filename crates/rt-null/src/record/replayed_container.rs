@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use rt_protocol::{
     Argv, Container, ContainerInfo, ContainerKey, ContainerPath, ContainerState, CopyOptions, Error,
     ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, LogOptions, LogStream,
-    MountPoint, Partial, PublishedPort, Readiness, Result, StdioResult, Until,
+    MountPoint, PublishedPort, Readiness, Result, StdioResult, Until,
 };
 use serde_json::Value;
 
@@ -24,7 +24,6 @@ use super::question::Question;
 use super::recorded_image::ImageFacts;
 use super::replayed_image::ReplayedImage;
 use super::replayed_stream::ReplayedStream;
-use super::result::as_captured;
 use super::transcript::{self, Step};
 use super::tree;
 
@@ -61,22 +60,7 @@ impl Container for ReplayedContainer {
 
     /// At once, whatever time it took.
     fn exec(&self, request: &ExecRequest, _until: &Until) -> Result<ExecResult> {
-        let answer = self.playback.ask::<ExecResult>(&Question::exec(&self.key.name, request));
-        let (out, err) = (request.stdout_limit(), request.stderr_limit());
-        match answer {
-            Ok(mut result) => {
-                result.stdout = as_captured(result.stdout, out);
-                result.stderr = as_captured(result.stderr, err);
-                Ok(result)
-            }
-            Err(error) => match error.partial().cloned() {
-                Some(Partial::Output { stdout, stderr }) => {
-                    let (stdout, stderr) = (as_captured(stdout, out), as_captured(stderr, err));
-                    Err(error.with_partial(Partial::Output { stdout, stderr }))
-                }
-                _ => Err(error),
-            },
-        }
+        self.playback.ask(&Question::exec(&self.key.name, request))
     }
 
     fn inspect(&self) -> Result<Option<ContainerInfo>> {

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use rt_protocol::{
-    Capture, CapturedOutput, ExecResult, ExitOutcome, OutputLimit, StdioResult, StreamEnd, StreamReport,
-};
+use rt_protocol::{CapturedOutput, ExecResult, ExitOutcome, StdioResult, StreamEnd, StreamReport};
 use serde_json::Value;
 
 use super::data::{self, Answer, field, object, pick, word};
@@ -50,35 +48,8 @@ impl Answer for CapturedOutput {
         let Some(omitted) = value.get("omitted") else { return data::to_bytes(value).map(Self::whole) };
         let head = data::to_bytes(value.get("head")?)?;
         let tail = data::to_bytes(value.get("tail")?)?;
-        Some(with_gap(&head, omitted.as_u64()?, &tail))
+        Some(Self::cut(head, omitted.as_u64()?, &tail))
     }
-}
-
-/// The contract has one maker of cut output, the capture itself; so the gap is pushed through one.
-fn with_gap(head: &[u8], omitted: u64, tail: &[u8]) -> CapturedOutput {
-    let mut capture = Capture::new(OutputLimit::head_and_tail(head.len(), tail.len()));
-    capture.push(head);
-    let filler = vec![0; 1 << 20];
-    let mut left = omitted;
-    while left > 0 {
-        let step = usize::try_from(left).unwrap_or(usize::MAX).min(filler.len());
-        capture.push(&filler[..step]);
-        left -= step as u64;
-    }
-    capture.push(tail);
-    capture.finish()
-}
-
-/// Recorded output as the limit of the request would have captured it. The bytes are the same; what is compared beside
-/// them ([`PartialEq`] of [`CapturedOutput`]) comes from the limit.
-pub(super) fn as_captured(output: CapturedOutput, limit: OutputLimit) -> CapturedOutput {
-    if output.is_truncated() {
-        return output;
-    }
-    let mut capture = Capture::new(limit);
-    capture.push(output.as_bytes());
-    let captured = capture.finish();
-    if captured.is_truncated() { output } else { captured }
 }
 
 impl Answer for ExecResult {
@@ -136,6 +107,8 @@ impl Answer for StdioResult {
 
 #[cfg(test)]
 mod tests {
+    use rt_protocol::{Capture, OutputLimit};
+
     use super::*;
 
     #[test]
@@ -152,15 +125,5 @@ mod tests {
             let report = StreamReport::new(u64::MAX, end);
             assert_eq!(StreamReport::decode(&report.encode()), Some(report));
         }
-    }
-
-    #[test]
-    fn output_below_its_limit_equals_that_of_a_capture() {
-        let limit = OutputLimit::bytes(10);
-        let mut capture = Capture::new(limit);
-        capture.push(b"0123456");
-        let captured = capture.finish();
-        let back = CapturedOutput::decode(&captured.encode()).unwrap();
-        assert_eq!(as_captured(back, limit), captured);
     }
 }

@@ -16,7 +16,7 @@ use crate::container::PodmanContainer;
 use crate::exec_events::ExecEvents;
 use crate::exec_session::ExecSession;
 use crate::listing::Inspected;
-use crate::marker::Marker;
+use rt_process::Marker;
 
 /// What looking from the host came to.
 pub(crate) enum Verdict {

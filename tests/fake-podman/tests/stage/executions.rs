@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use rt_process::census::{self, Signal};
 use rt_protocol::{
-    Container, ContainerName, ContainerRuntime, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Fate, Sink,
-    Source, Until,
+    Container, ContainerName, ContainerRuntime, ContainerRuntimeExt, ErrorKind, ExecRequest, ExecStdio,
+    ExitOutcome, Fate, Health, ReadyWhen, Sink, Source, Until,
 };
 
 use crate::Case;
@@ -24,6 +24,7 @@ pub(crate) const CASES: &[Case] = &[
     ("exec: sixteen at once are sixteen answers", parallel),
     ("wait: -1 is settled by the record of the container", minus_one),
     ("wait: a container that is removed meanwhile has its code from the events", removed_meanwhile),
+    ("ready: a health condition waits for podman's own verdict", health),
     ("stop: a client that is stuck is left alone, and the answer says so", stuck),
 ];
 
@@ -165,7 +166,7 @@ fn parallel(engine: &Engine) {
 
 fn ending(engine: &Engine, script: &str) {
     let spec = engine.spec("e").command(["sh", "-c", script]).build().unwrap();
-    rt_protocol::ContainerRuntimeExt::launch(&engine.runtime(), &spec, &patience()).unwrap();
+    engine.runtime().launch(&spec, &patience()).unwrap();
 }
 
 fn minus_one(engine: &Engine) {
@@ -215,4 +216,26 @@ fn stuck(engine: &Engine) {
     assert_eq!(left.len(), 1, "{left:?}");
     census::signal(&left[0], Signal::Kill).unwrap();
     assert!(engine.runtime().force_remove(&[container.key().name.clone()], &patience())[0].removed);
+}
+
+fn health(engine: &Engine) {
+    let without = engine.running("n");
+    let error = ReadyWhen::new().healthy().wait(without.as_ref(), &patience()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
+    assert_eq!(engine.ask(&["healthcheck", "run", "n"]).0, 125);
+
+    let spec =
+        engine.spec("h").extra_args(["--health-cmd", "test -e /tmp/well", "--health-interval", "disable"]);
+    let container = engine.runtime().launch(&spec.build().unwrap(), &patience()).unwrap();
+    for verdict in [Health::Starting, Health::Starting, Health::Unhealthy] {
+        assert_eq!(engine.ask(&["healthcheck", "run", "h"]).0, 1);
+        assert_eq!(container.health().unwrap(), Some(verdict));
+    }
+    let short = Until::after(Duration::from_millis(300));
+    let error = ReadyWhen::new().healthy().wait(container.as_ref(), &short).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    assert!(error.to_string().contains("health"), "{error}");
+    assert!(container.exec(&request(&["touch", "/tmp/well"]), &patience()).unwrap().ok());
+    assert_eq!(engine.ask(&["healthcheck", "run", "h"]).0, 0);
+    ReadyWhen::new().healthy().wait(container.as_ref(), &patience()).unwrap();
 }

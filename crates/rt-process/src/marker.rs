@@ -1,21 +1,22 @@
-//! The variable by which a command's processes are found again.
+//! The variable by which the processes of a command that runs elsewhere (in a container, in a guest) are found again.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A value that no other command has, set in the environment of every exec as [`Marker::NAME`].
+/// A value that no other command has, set in its environment as [`Marker::NAME`].
 ///
 /// Processes inherit it, so a scan of `/proc/*/environ` finds the command's children wherever they went. A process can
 /// shed it (`env -i`), so it is one sign among several and never the proof that nothing is left.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Marker(String);
+pub struct Marker(String);
 
 impl Marker {
     /// The variable's name; commands see it.
-    pub(crate) const NAME: &'static str = "RT_EXEC_ID";
+    pub const NAME: &'static str = "RT_EXEC_ID";
 
     /// A fresh value: 32 hexadecimal digits.
-    pub(crate) fn fresh() -> Self {
+    #[must_use]
+    pub fn fresh() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         // `RandomState` is keyed by the system's randomness; process id and count keep forks and calls apart.
@@ -30,7 +31,7 @@ impl Marker {
     }
 
     /// The value.
-    pub(crate) fn value(&self) -> &str {
+    pub fn value(&self) -> &str {
         &self.0
     }
 }

@@ -1,0 +1,52 @@
+//! What a launch needs so that SSH can enter: the published port and the authorised keys.
+
+use std::path::PathBuf;
+
+use rt_protocol::{InvalidValue, LaunchSpecBuilder, Mount, PortPublish};
+
+/// Additions to a launch for a guest that SSH enters.
+///
+/// ```
+/// use rt_krun::KrunLaunchExt;
+/// use rt_protocol::LaunchSpec;
+///
+/// let spec = LaunchSpec::builder("vm-1", "localhost/guest")
+///     .ssh_port(2222)
+///     .authorized_keys("/home/me/.ssh/guest.pub", "/etc/ssh/authorized_keys")?
+///     .build()?;
+/// assert_eq!(spec.ports()[0].container_port(), 2222);
+/// assert!(spec.mounts()[0].is_read_only());
+/// # Ok::<(), rt_protocol::Error>(())
+/// ```
+pub trait KrunLaunchExt: Sized {
+    /// Publishes the guest's sshd on a port of 127.0.0.1 that podman picks, so that no two guests race for one.
+    /// [`PodmanPortResolver`](crate::PodmanPortResolver) finds it.
+    ///
+    /// With passt, krun cannot forward guest ports below 1024.
+    #[must_use]
+    fn ssh_port(self, guest_port: u16) -> Self;
+
+    /// Mounts a file of public keys, read-only, where the guest's sshd looks for them (its `AuthorizedKeysFile`).
+    ///
+    /// # Errors
+    /// A path that is not absolute or contains a NUL byte.
+    fn authorized_keys(
+        self,
+        host_file: impl Into<PathBuf>,
+        guest_file: impl Into<PathBuf>,
+    ) -> Result<Self, InvalidValue>;
+}
+
+impl KrunLaunchExt for LaunchSpecBuilder {
+    fn ssh_port(self, guest_port: u16) -> Self {
+        self.port(PortPublish::any_port_on_loopback(guest_port))
+    }
+
+    fn authorized_keys(
+        self,
+        host_file: impl Into<PathBuf>,
+        guest_file: impl Into<PathBuf>,
+    ) -> Result<Self, InvalidValue> {
+        Ok(self.mount(Mount::read_only(host_file, guest_file)?))
+    }
+}

@@ -1,0 +1,182 @@
+//! From a container to the endpoint of its guest's sshd: the contract, and the resolver that asks podman.
+
+use std::fmt;
+
+use rt_podman::PodmanRuntime;
+use rt_protocol::{Container, ContainerName, Error, ErrorKind, InvalidValue, Result, Until};
+
+use crate::endpoint::{DEFAULT_GUEST_SSHD_PORT, DEFAULT_SSH_HOST, TcpEndpoint, parse_port};
+
+/// Says where a guest's sshd is reached.
+///
+/// Any `Fn(&dyn Container) -> Result<TcpEndpoint>` is one; [`PodmanPortResolver`] is the usual one. It is asked when a
+/// connection is made, never for a command on a kept one.
+pub trait EndpointResolver: Send + Sync {
+    /// The endpoint of this container's guest. The handle is podman's: its `exec` does not enter the guest.
+    ///
+    /// # Errors
+    /// When there is none, or it could not be found out; the error names the container and the remedy.
+    fn resolve(&self, container: &dyn Container) -> Result<TcpEndpoint>;
+}
+
+impl<F> EndpointResolver for F
+where
+    F: Fn(&dyn Container) -> Result<TcpEndpoint> + Send + Sync,
+{
+    fn resolve(&self, container: &dyn Container) -> Result<TcpEndpoint> {
+        self(container)
+    }
+}
+
+impl fmt::Debug for dyn EndpointResolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EndpointResolver")
+    }
+}
+
+/// Asks `podman port` for the host port of the guest's sshd, within [`TimeLimits::port`](rt_protocol::TimeLimits::port)
+/// (5 s).
+///
+/// Of several mappings the first counts. podman's host part is ignored on purpose: a forward that is bound to 0.0.0.0 is
+/// reached on loopback all the same, and is better reached there.
+#[derive(Clone, Debug)]
+pub struct PodmanPortResolver {
+    podman: PodmanRuntime,
+    guest_port: u16,
+    host: String,
+}
+
+impl PodmanPortResolver {
+    /// The default guest port ([`DEFAULT_GUEST_SSHD_PORT`]), forwarded to [`DEFAULT_SSH_HOST`].
+    pub fn new(podman: PodmanRuntime) -> Self {
+        Self { podman, guest_port: DEFAULT_GUEST_SSHD_PORT, host: DEFAULT_SSH_HOST.to_owned() }
+    }
+
+    /// The port on which the guest's sshd listens.
+    ///
+    /// # Errors
+    /// Port 0.
+    pub fn guest_port(self, port: u16) -> std::result::Result<Self, InvalidValue> {
+        // The endpoint's own rule for ports.
+        TcpEndpoint::on_loopback(port)?;
+        Ok(Self { guest_port: port, ..self })
+    }
+
+    /// The loopback host on which the forwards are reached.
+    ///
+    /// # Errors
+    /// A host that is no loopback one.
+    pub fn host(self, host: &str) -> std::result::Result<Self, InvalidValue> {
+        TcpEndpoint::new(host, self.guest_port)?;
+        Ok(Self { host: host.to_owned(), ..self })
+    }
+}
+
+impl EndpointResolver for PodmanPortResolver {
+    fn resolve(&self, container: &dyn Container) -> Result<TcpEndpoint> {
+        let name = &container.key().name;
+        let text = self
+            .podman
+            .port_text(name, self.guest_port, &Until::forever())
+            .map_err(|error| EndpointError::of_podman(error, name, self.guest_port))?;
+        let port = forwarded_port(&text).map_err(|refused| refused.about(name, self.guest_port))?;
+        Ok(TcpEndpoint::new(&self.host, port)?)
+    }
+}
+
+/// Why a guest's endpoint could not be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EndpointError {
+    NoMapping,
+    UnreadableLine,
+    BadPort,
+}
+
+impl EndpointError {
+    fn about(self, name: &ContainerName, guest_port: u16) -> Error {
+        const OPERATION: &str = "find the SSH port of";
+        let error = match self {
+            Self::NoMapping => Error::new(
+                ErrorKind::Unreachable,
+                OPERATION,
+                format!("its guest port {guest_port}/tcp is not published"),
+            )
+            .with_hint("publish it when the container is made, see KrunLaunchExt::ssh_port, and start it"),
+            Self::UnreadableLine => {
+                Error::new(ErrorKind::BadAnswer, OPERATION, "podman's mapping has no `:` before a port")
+                    .with_hint("see what `podman port` prints for it")
+            }
+            Self::BadPort => {
+                Error::new(ErrorKind::BadAnswer, OPERATION, "podman's mapping names no port from 1 to 65535")
+                    .with_hint("see what `podman port` prints for it")
+            }
+        };
+        error.in_container(name)
+    }
+
+    /// podman's own failures keep their kind; the one that says "not published" is no failure of podman's.
+    fn of_podman(error: Error, name: &ContainerName, guest_port: u16) -> Error {
+        if error.kind() == ErrorKind::BackendFailed && error.message().contains("no public port") {
+            return Self::NoMapping.about(name, guest_port);
+        }
+        error
+    }
+}
+
+/// The host port of the first mapping: what stands after the last colon of the first line, because an IPv6 host has
+/// colons of its own.
+fn forwarded_port(text: &str) -> std::result::Result<u16, EndpointError> {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).ok_or(EndpointError::NoMapping)?;
+    let (_, port) = line.rsplit_once(':').ok_or(EndpointError::UnreadableLine)?;
+    parse_port(port).map_err(|_| EndpointError::BadPort)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(text: &str, expected: std::result::Result<u16, EndpointError>) {
+        assert_eq!(forwarded_port(text), expected, "{text:?}");
+    }
+
+    #[test]
+    fn the_port_after_the_last_colon_of_the_first_mapping_counts() {
+        check("127.0.0.1:42201\n", Ok(42201));
+        check("0.0.0.0:12345", Ok(12345));
+        check("127.0.0.1:1\n0.0.0.0:2\n", Ok(1));
+        check("[::1]:42\n", Ok(42));
+        check(":::42\n", Ok(42));
+        check("", Err(EndpointError::NoMapping));
+        check(" \n\n", Err(EndpointError::NoMapping));
+        check("just-a-bare-token", Err(EndpointError::UnreadableLine));
+        check("127.0.0.1:not-a-port", Err(EndpointError::BadPort));
+        check("127.0.0.1:0", Err(EndpointError::BadPort));
+        check("127.0.0.1:999999", Err(EndpointError::BadPort));
+        check("127.0.0.1:", Err(EndpointError::BadPort));
+        check("127.0.0.1:+22", Err(EndpointError::BadPort));
+    }
+
+    #[test]
+    fn a_refusal_names_the_container_and_the_remedy() {
+        let name = ContainerName::new("vm-1").unwrap();
+        for refused in [EndpointError::NoMapping, EndpointError::UnreadableLine, EndpointError::BadPort] {
+            let error = refused.about(&name, 2222);
+            assert!(error.to_string().contains("`vm-1`") && error.hint().is_some(), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_mapping_gives_its_port_and_nothing_else_does(host in "[0-9.]{7,15}|\\[[0-9a-f:]{2,20}\\]|:{2}", port in 0u32..200_000) {
+            let expected = u16::try_from(port).ok().filter(|port| *port > 0).ok_or(EndpointError::BadPort);
+            prop_assert_eq!(forwarded_port(&format!("{host}:{port}\n")), expected);
+        }
+
+        #[test]
+        fn no_text_gives_port_0_or_a_panic(text in "\\PC{0,40}|[0-9:\\n \\[\\]]{0,30}") {
+            prop_assert_ne!(forwarded_port(&text), Ok(0));
+        }
+    }
+}

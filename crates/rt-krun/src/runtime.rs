@@ -1,0 +1,162 @@
+//! krun as a runtime: podman for the life of the microVMs, a transport for what runs in them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rt_podman::PodmanRuntime;
+use rt_protocol::{
+    Capabilities, Capability, Container, ContainerFilter, ContainerInfo, ContainerName,
+    ContainerRemoveResult, ContainerRuntime, ContainerState, Error, ErrorKind, EventOptions, EventStream,
+    ExecRequest, ExecResult, ExecStdio, Image, ImageFilter, ImageRef, LaunchSpec, NamePrefix, OciRuntime,
+    PortReservation, Result, RuntimeId, StdioResult, Until,
+};
+
+use crate::container::KrunContainer;
+use crate::transport::KrunTransport;
+
+/// The OCI runtime that boots a microVM, by the name that podman's configuration knows.
+const OCI_RUNTIME: &str = "krun";
+
+/// microVMs on this host.
+///
+/// podman makes, starts, stops and removes them, and serves their logs, copies, images and events; commands go to the
+/// [`KrunTransport`], never to `podman exec`. What krun itself cannot do stands in the documentation of the
+/// [`crate`]. Clones share everything. No inner runtime is handed out, so that nobody enters a guest beside it.
+#[derive(Clone, Debug)]
+pub struct KrunRuntime {
+    id: RuntimeId,
+    podman: PodmanRuntime,
+    transport: Arc<dyn KrunTransport>,
+}
+
+impl KrunRuntime {
+    /// The `podman` on PATH, and this transport.
+    ///
+    /// # Errors
+    /// As for [`PodmanRuntime::new`].
+    pub fn new(transport: Arc<dyn KrunTransport>) -> Result<Self> {
+        Ok(Self::on(PodmanRuntime::new()?, transport))
+    }
+
+    /// This podman, and this transport. The resolver of the transport should ask the same podman.
+    pub fn on(podman: PodmanRuntime, transport: Arc<dyn KrunTransport>) -> Self {
+        let id = match podman.id().as_str() {
+            "podman" => RuntimeId::new("krun"),
+            other => RuntimeId::new(format!("krun:{other}")),
+        };
+        Self { id, podman, transport }
+    }
+
+    /// What enters the guests.
+    pub fn transport(&self) -> &Arc<dyn KrunTransport> {
+        &self.transport
+    }
+
+    fn wrap(&self, podman: Arc<dyn Container>) -> Arc<dyn Container> {
+        Arc::new(KrunContainer::new(self.id.clone(), podman, Arc::clone(&self.transport)))
+    }
+}
+
+/// What podman serves, and what an SSH server adds: any bytes in words, and the signals that commands die of.
+fn capabilities(podman: Capabilities) -> Capabilities {
+    podman.with(Capability::ByteArguments).with(Capability::Signals)
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl ContainerRuntime for KrunRuntime {
+    fn id(&self) -> &RuntimeId {
+        &self.id
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        capabilities(self.podman.capabilities())
+    }
+
+    fn container(&self, name: &ContainerName) -> Arc<dyn Container> {
+        self.wrap(self.podman.container(name))
+    }
+
+    fn exec(&self, name: &ContainerName, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
+        self.container(name).exec(request, until)
+    }
+
+    fn exec_stdio(
+        &self,
+        name: &ContainerName,
+        request: &ExecRequest,
+        stdio: ExecStdio<'_>,
+        until: &Until,
+    ) -> Result<StdioResult> {
+        self.container(name).exec_stdio(request, stdio, until)
+    }
+
+    fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>> {
+        self.podman.list(filter)
+    }
+
+    fn containers_with_prefix(&self, prefix: &NamePrefix) -> Result<Vec<Arc<dyn Container>>> {
+        let found = self.podman.containers_with_prefix(prefix)?;
+        Ok(found.into_iter().map(|container| self.wrap(container)).collect())
+    }
+
+    fn states(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, ContainerState>> {
+        self.podman.states(prefix)
+    }
+
+    fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>> {
+        self.podman.rw_sizes(prefix)
+    }
+
+    fn create(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>> {
+        const OPERATION: &str = "create";
+        let refused = |message: String, hint: &'static str| {
+            Err(Error::new(ErrorKind::InvalidRequest, OPERATION, message)
+                .with_hint(hint)
+                .in_container(spec.name()))
+        };
+        let spec = match spec.oci_runtime() {
+            Some(runtime) if runtime.as_str() != OCI_RUNTIME => {
+                let message = format!("its OCI runtime is to be `{}`", runtime.as_str());
+                return refused(message, "leave the OCI runtime out, or use the podman backend");
+            }
+            Some(_) => spec.clone(),
+            None => spec.to_builder().oci_runtime(OciRuntime::new(OCI_RUNTIME)?).build()?,
+        };
+        if spec.init() {
+            // podman#21083: the guest does not boot.
+            return refused(String::from("an init breaks a krun guest"), "leave `init` out");
+        }
+        // The name's predecessor may have left connections.
+        self.transport.removed(spec.name());
+        self.podman.create(&spec, until).map(|container| self.wrap(container))
+    }
+
+    fn force_remove(&self, names: &[ContainerName], until: &Until) -> Vec<ContainerRemoveResult> {
+        let results = self.podman.force_remove(names, until);
+        for result in &results {
+            if result.removed {
+                self.transport.removed(&result.name);
+            } else {
+                self.transport.forget(&result.name);
+            }
+        }
+        results
+    }
+
+    fn image(&self, reference: &ImageRef) -> Arc<dyn Image> {
+        self.podman.image(reference)
+    }
+
+    fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
+        self.podman.images(filter)
+    }
+
+    fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>> {
+        self.podman.reserve_port(host)
+    }
+
+    fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>> {
+        self.podman.events(options)
+    }
+}

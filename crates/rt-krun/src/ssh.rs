@@ -1,0 +1,31 @@
+//! The transport over libssh2: identities, host keys, connections that are kept, and commands on their channels.
+//!
+//! From the outside in: [`TcpSshTransport`] judges what came of a command; the `pool` finds it a connection; a `session`
+//! is one connection with the thread that owns it; its `connection` made it; its `loop` moves the bytes of its `command`s
+//! over `libssh2`'s channels, which only that thread ever touches.
+
+mod algorithms;
+mod banner;
+mod command;
+mod connection;
+mod host_key;
+mod identity;
+mod job;
+mod kill;
+mod libssh2;
+mod login_command;
+mod pool;
+mod quoting;
+mod remote_command;
+mod remote_failure;
+mod session;
+mod session_loop;
+mod tcp;
+mod tcp_ssh_transport;
+
+pub use algorithms::{CIPHERS, HOST_KEY_ALGORITHMS, KEY_EXCHANGES, MACS};
+pub use host_key::{HostKey, HostKeyPolicy};
+pub use libssh2::linked_libssh2;
+pub use pool::{CHANNELS_PER_CONNECTION, CONNECTIONS_PER_GUEST};
+pub use remote_command::DEFAULT_WORKDIR;
+pub use tcp_ssh_transport::{TcpSshTransport, TcpSshTransportBuilder};

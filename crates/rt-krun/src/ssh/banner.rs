@@ -1,0 +1,117 @@
+//! Whether a guest can be entered: its sshd shows its banner. A TCP connection alone says nothing; passt accepts before
+//! the guest listens, and resets then.
+
+use std::io::{ErrorKind as IoErrorKind, Read};
+use std::time::{Duration, Instant};
+
+use rt_process::Waker;
+use rt_protocol::{Container, Error, ErrorKind, Result, Stop, Until};
+use rustix::event::PollFlags;
+
+use super::tcp::{self, Watch, unreachable};
+use crate::EndpointResolver;
+
+const OPERATION: &str = "wait for the sshd of";
+
+/// How long one try may take.
+const TRY_LIMIT: Duration = Duration::from_secs(5);
+
+/// From try to try.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The most that is read before the banner, in bytes. A server may send other lines first (RFC 4253, 4.2).
+const MOST_BYTES: usize = 16 << 10;
+
+/// Waits for the banner.
+pub(super) fn wait(container: &dyn Container, resolver: &dyn EndpointResolver, until: &Until) -> Result<()> {
+    let about = |error: Error| error.in_container(&container.key().name);
+    let mut reason = String::from("it was not asked yet");
+    let mut try_once = || {
+        until.check()?;
+        match attempt(container, resolver, until) {
+            Err(error) if !matches!(error.kind(), ErrorKind::NoSuchContainer | ErrorKind::NotRunning) => {
+                error.message().clone_into(&mut reason);
+                until.sleep(PAUSE).map(|()| None)
+            }
+            done => Ok(Some(done)),
+        }
+    };
+    let stop = loop {
+        match try_once() {
+            Ok(None) => {}
+            Ok(Some(done)) => return done.map_err(about),
+            Err(stop) => break stop,
+        }
+    };
+    let kind = match stop {
+        Stop::Cancelled => ErrorKind::Cancelled,
+        Stop::DeadlinePassed => ErrorKind::TimedOut,
+    };
+    let error = Error::new(kind, OPERATION, format!("at the last try: {reason}"));
+    Err(about(error.with_hint("see the container's log for what keeps its sshd")))
+}
+
+fn attempt(container: &dyn Container, resolver: &dyn EndpointResolver, until: &Until) -> Result<()> {
+    let Some(info) = container.inspect()? else {
+        return Err(Error::new(ErrorKind::NoSuchContainer, OPERATION, "").with_hint("create it first"));
+    };
+    if !info.state.is_running() {
+        return Err(Error::new(ErrorKind::NotRunning, OPERATION, format!("it is {}", info.state))
+            .with_hint("start it"));
+    }
+    let endpoint = resolver.resolve(container)?;
+    let refused = |cause| unreachable("a pipe was refused").with_source(cause);
+    let waker = Waker::new().map_err(refused)?;
+    let _registration = until.cancel_token().map(|token| {
+        let waker = waker.clone();
+        token.on_cancel(move || waker.ring())
+    });
+    let limit = Instant::now() + TRY_LIMIT;
+    let watch = Watch {
+        waker: &waker,
+        deadline: until.deadline().map_or(limit, |deadline| limit.min(deadline.instant())),
+        is_called_off: &|| until.check().is_err(),
+    };
+    let mut socket = tcp::open(&endpoint, &watch)?;
+    let mut heard = Vec::new();
+    let mut chunk = [0; 512];
+    loop {
+        if shows_banner(&heard) {
+            return Ok(());
+        }
+        match socket.read(&mut chunk) {
+            Ok(0) => return Err(unreachable("it closed the connection without a banner")),
+            Ok(_) if heard.len() >= MOST_BYTES => return Err(unreachable("what it sends is no SSH banner")),
+            Ok(count) => heard.extend_from_slice(&chunk[..count]),
+            Err(error) if error.kind() == IoErrorKind::WouldBlock => {
+                watch.wait(&socket, PollFlags::IN, "its SSH banner")?;
+            }
+            Err(error) if error.kind() == IoErrorKind::Interrupted => {}
+            Err(error) => {
+                return Err(
+                    unreachable(format!("it broke the connection off ({})", error.kind())).with_source(error)
+                );
+            }
+        }
+    }
+}
+
+/// Whether one of the lines is the banner of an SSH 2 server.
+fn shows_banner(heard: &[u8]) -> bool {
+    let mut lines = heard.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    lines.any(|line| line.starts_with(b"SSH-2.0-") || line.starts_with(b"SSH-1.99-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_banner_is_a_whole_line_that_says_ssh_2() {
+        assert!(shows_banner(b"SSH-2.0-OpenSSH_9.2\r\n"));
+        assert!(shows_banner(b"welcome\r\nSSH-2.0-x\n"));
+        for none in [&b""[..], b"SSH-2.0-OpenSSH", b"SSH-1.5-old\n", b"HTTP/1.1 400\r\n", b"xSSH-2.0-\n"] {
+            assert!(!shows_banner(none));
+        }
+    }
+}

@@ -1,0 +1,488 @@
+//! One command on one channel: its request, its streams, its end. It never waits; the loop asks it to go on.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use rt_protocol::{Capture, CapturedOutput, Error, ErrorKind, ExitOutcome, OutputStream, StreamEnd};
+use rustix::event::PollFlags;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+use super::job::{Claim, Job, JobEnd, JobOutput, NotStarted, Ran};
+use super::libssh2::{Channel, Refusal};
+use super::remote_failure::TellWatch;
+
+/// The most that is moved at once, in bytes.
+const CHUNK: usize = 64 << 10;
+
+/// An output that a child of the command holds open is left when nothing came for this long after the exit status.
+const DRAIN_IDLE: Duration = Duration::from_millis(100);
+
+/// And this long after the exit status in any case.
+const DRAIN_TOTAL: Duration = Duration::from_secs(1);
+
+/// A command, and the channel that it has to itself.
+#[derive(Debug)]
+pub(super) struct Command {
+    channel: Channel,
+    claim: Claim,
+    text: Vec<u8>,
+    is_running: bool,
+    stdin: Stdin,
+    outputs: [Output; 2],
+    tell: TellWatch,
+    signals: Vec<&'static str>,
+    outcome: Option<ExitOutcome>,
+    /// Since the exit status: when it came, and when bytes came last.
+    drain: Option<(Instant, Instant)>,
+}
+
+/// What became of asking a command to go on.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// Nothing could be done.
+    None,
+    /// Something moved: it is worth asking again.
+    Some,
+    /// It is over; the channel can be closed.
+    Over,
+    /// The connection is at its end, for this reason.
+    Dead(Refusal),
+}
+
+impl Command {
+    /// Takes a job onto a channel. The request is sent when it is asked to go on.
+    pub(super) fn new(job: Job, channel: Channel) -> Self {
+        let Job { text, preamble, tell, stdin, output, claim } = job;
+        let preamble = preamble.map(|lines| lines.expose().as_bytes().to_vec()).unwrap_or_default();
+        let outputs = match output {
+            JobOutput::Captured(limits) => limits.map(|limit| Output::Captured(Capture::new(limit))),
+            JobOutput::Piped(pipes) => pipes.map(Output::piped),
+        };
+        Self {
+            channel,
+            claim,
+            text,
+            is_running: false,
+            stdin: Stdin::new(preamble, stdin),
+            outputs,
+            tell: TellWatch::new(tell),
+            signals: Vec::new(),
+            outcome: None,
+            drain: None,
+        }
+    }
+
+    /// What to wait for beside the socket.
+    pub(super) fn interests<'p>(&'p self, add: &mut dyn FnMut(&'p OwnedFd, PollFlags)) {
+        if !self.is_running {
+            return;
+        }
+        if let Some(pipe) = self.stdin.waits_for(&self.channel) {
+            add(pipe, PollFlags::IN);
+        }
+        for output in &self.outputs {
+            if let Some(pipe) = output.waits_for() {
+                add(pipe, PollFlags::OUT);
+            }
+        }
+    }
+
+    /// Whether bytes that are here could be taken now.
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_running && self.channel.has_queued() && self.outputs.iter().any(Output::has_room)
+    }
+
+    /// Whether reading its channel brings in what has come over the socket.
+    pub(super) fn can_read(&self) -> bool {
+        !self.is_running || self.outputs.iter().any(Output::has_room)
+    }
+
+    /// When it is worth asking again, whatever comes.
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        let (status, bytes) = self.drain?;
+        // A sink that takes nothing has all the time; its bytes are the command's own.
+        self.outputs.iter().all(Output::has_room).then(|| (bytes + DRAIN_IDLE).min(status + DRAIN_TOTAL))
+    }
+
+    /// Does what can be done now.
+    pub(super) fn advance(&mut self, now: Instant, scratch: &mut [u8]) -> Progress {
+        if self.claim.is_left() {
+            self.look_for_status();
+            self.end(StreamEnd::Stopped);
+            return Progress::Over;
+        }
+        if !self.is_running {
+            return self.request();
+        }
+        match self.try_advance(now, scratch) {
+            Ok(progress) => progress,
+            // Whoever closes a channel early has nothing more to say on it.
+            Err(refusal) if refusal.is_of_channel() => {
+                self.end(StreamEnd::Eof);
+                Progress::Over
+            }
+            Err(refusal) => Progress::Dead(refusal),
+        }
+    }
+
+    /// Ends the job as one that lost its connection.
+    pub(super) fn lose(mut self) {
+        if self.is_running {
+            self.look_for_status();
+        }
+        self.end(StreamEnd::Stopped);
+    }
+
+    /// The channel, to be closed.
+    pub(super) fn into_channel(self) -> Channel {
+        self.channel
+    }
+
+    fn request(&mut self) -> Progress {
+        match self.channel.exec(&self.text) {
+            Poll::Pending => Progress::None,
+            Poll::Ready(Ok(())) => {
+                self.text = Vec::new();
+                self.is_running = true;
+                Progress::Some
+            }
+            Poll::Ready(Err(refusal)) if refusal.is_of_channel() => {
+                let error = Error::new(
+                    ErrorKind::BackendFailed,
+                    "exec in",
+                    "the guest's sshd refuses to run commands",
+                )
+                .with_hint("see its ForceCommand, and the user's shell")
+                .with_source(refusal);
+                self.claim.end(JobEnd::NotStarted(NotStarted::Refused(error)));
+                Progress::Over
+            }
+            Poll::Ready(Err(refusal)) => Progress::Dead(refusal),
+        }
+    }
+
+    fn try_advance(&mut self, now: Instant, scratch: &mut [u8]) -> Result<Progress, Refusal> {
+        let mut moved = self.send_signals()?;
+        moved |= self.stdin.advance(&mut self.channel)?;
+        let read = self.read(scratch)?;
+        moved |= read;
+        self.look_for_status();
+        let eof = self.channel.is_eof();
+        if eof && self.outcome.is_none() && matches!(self.channel.wait_closed(), Poll::Ready(_)) {
+            // Closed, and no status can come any more. It may have come with the close.
+            self.look_for_status();
+            if self.has_handed_on_all() {
+                self.end(StreamEnd::Eof);
+                return Ok(Progress::Over);
+            }
+        }
+        if self.outcome.is_some() {
+            self.stdin.close();
+            let (status, bytes) = self.drain.get_or_insert((now, now));
+            if read {
+                *bytes = now;
+            }
+            let idle = now >= (*bytes + DRAIN_IDLE).min(*status + DRAIN_TOTAL) && !self.channel.has_queued();
+            if (eof || idle) && self.has_handed_on_all() {
+                self.end(if eof { StreamEnd::Eof } else { StreamEnd::LeftOpen });
+                return Ok(Progress::Over);
+            }
+        }
+        Ok(if moved { Progress::Some } else { Progress::None })
+    }
+
+    fn send_signals(&mut self) -> Result<bool, Refusal> {
+        self.signals.extend(self.claim.take_signals());
+        let mut moved = false;
+        while let Some(name) = self.signals.first() {
+            match self.channel.signal(name) {
+                Poll::Pending => break,
+                Poll::Ready(sent) => {
+                    self.signals.remove(0);
+                    moved = true;
+                    sent?;
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Both outputs are always read: what is left of one fills the window that they share.
+    fn read(&mut self, scratch: &mut [u8]) -> Result<bool, Refusal> {
+        let mut moved = false;
+        for (place, stream) in [OutputStream::Stdout, OutputStream::Stderr].into_iter().enumerate() {
+            moved |= self.outputs[place].flush();
+            while self.outputs[place].has_room() {
+                let count = match self.channel.read(stream, &mut scratch[..CHUNK]) {
+                    Poll::Pending | Poll::Ready(Ok(0)) => break,
+                    Poll::Ready(read) => read?,
+                };
+                moved = true;
+                let output = &mut self.outputs[place];
+                match stream {
+                    OutputStream::Stdout => output.take(&scratch[..count]),
+                    OutputStream::Stderr => {
+                        self.tell.push(&scratch[..count], &mut |bytes| output.take(bytes));
+                    }
+                }
+                output.flush();
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Gives the outputs what was held back, and says whether the caller's side has taken everything.
+    fn has_handed_on_all(&mut self) -> bool {
+        let [stdout, stderr] = &mut self.outputs;
+        self.tell.finish(&mut |bytes| stderr.take(bytes));
+        stderr.flush();
+        stdout.has_room() && stderr.has_room()
+    }
+
+    fn look_for_status(&mut self) {
+        if self.outcome.is_none() {
+            // A signal first: with one, libssh2's status is 0.
+            self.outcome = match self.channel.exit_signal() {
+                Some(name) => Some(ExitOutcome::Signal(signal_name(&name))),
+                None => self.channel.exit_status().map(ExitOutcome::Code),
+            };
+        }
+    }
+
+    fn end(&mut self, output_end: StreamEnd) {
+        let [stdout, stderr] = &mut self.outputs;
+        self.tell.finish(&mut |bytes| stderr.take(bytes));
+        let captured = [stdout.finish(), stderr.finish()];
+        self.claim.end(JobEnd::Ran(Ran {
+            outcome: self.outcome.take().unwrap_or(ExitOutcome::Lost),
+            failure: self.tell.found(),
+            captured,
+            output_end,
+            stdin_bytes: self.stdin.bytes,
+            stdin_ended: self.stdin.is_ended,
+        }));
+        self.stdin.close();
+    }
+}
+
+/// The longest name of a signal that is believed, in bytes; OpenSSH's longest is `XFSZ@openssh.com`.
+const LONGEST_SIGNAL: usize = 64;
+
+/// The name without the suffix that marks it as one of a vendor's (RFC 4254, 6.10). What a guest makes up is not shown as
+/// it is.
+fn signal_name(name: &[u8]) -> String {
+    let name = name.split(|byte| *byte == b'@').next().unwrap_or_default();
+    let is_name = !name.is_empty()
+        && name.len() <= LONGEST_SIGNAL
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-'));
+    if is_name { String::from_utf8_lossy(name).into_owned() } else { String::from("unknown") }
+}
+
+/// The way into a command.
+#[derive(Debug)]
+struct Stdin {
+    /// The caller's; `None` when there is none, or it has ended.
+    pipe: Option<OwnedFd>,
+    buffer: Vec<u8>,
+    written: usize,
+    /// How much of what is written is our own, and not the caller's.
+    own: u64,
+    bytes: u64,
+    /// The end was passed on.
+    is_ended: bool,
+    is_closed: bool,
+}
+
+impl Stdin {
+    fn new(preamble: Vec<u8>, pipe: Option<OwnedFd>) -> Self {
+        let pipe = pipe.filter(|pipe| set_nonblocking(pipe).is_ok());
+        let own = preamble.len() as u64;
+        Self { pipe, buffer: preamble, written: 0, own, bytes: 0, is_ended: false, is_closed: false }
+    }
+
+    /// The caller's pipe, when bytes of it could be taken on.
+    fn waits_for(&self, channel: &Channel) -> Option<&OwnedFd> {
+        let is_empty = self.written == self.buffer.len();
+        self.pipe.as_ref().filter(|_| is_empty && !self.is_closed && channel.window() > 0)
+    }
+
+    fn advance(&mut self, channel: &mut Channel) -> Result<bool, Refusal> {
+        let mut moved = false;
+        while !self.is_closed && !self.is_ended {
+            if self.written < self.buffer.len() {
+                match channel.write(&self.buffer[self.written..]) {
+                    Poll::Pending => break,
+                    Poll::Ready(count) => self.note(count?),
+                }
+            } else if let Some(pipe) = &self.pipe {
+                // No more than the guest takes at once: what a command leaves unread stays with the caller, as far as
+                // the guest's window allows.
+                let most = channel.window().min(CHUNK);
+                if most == 0 {
+                    break;
+                }
+                self.buffer.resize(most, 0);
+                match rustix::io::read(pipe, &mut self.buffer[..]) {
+                    Ok(0) => self.pipe = None,
+                    Ok(count) => {
+                        self.buffer.truncate(count);
+                        self.written = 0;
+                        continue;
+                    }
+                    Err(error) => {
+                        self.buffer.clear();
+                        self.written = 0;
+                        if matches!(error, rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) {
+                            break;
+                        }
+                        self.pipe = None;
+                    }
+                }
+                self.buffer.clear();
+                self.written = 0;
+            } else {
+                match channel.send_eof() {
+                    Poll::Pending => break,
+                    Poll::Ready(sent) => {
+                        self.is_ended = true;
+                        sent?;
+                    }
+                }
+            }
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    fn note(&mut self, count: usize) {
+        self.written += count;
+        let own = self.own.min(count as u64);
+        self.own -= own;
+        self.bytes += count as u64 - own;
+    }
+
+    /// Nobody reads on: the caller's side sees it.
+    fn close(&mut self) {
+        self.pipe = None;
+        self.is_closed = true;
+    }
+}
+
+/// The way out of a command.
+#[derive(Debug)]
+enum Output {
+    Captured(Capture),
+    Piped {
+        /// `None` when the caller's side takes no more: the rest is dropped.
+        pipe: Option<OwnedFd>,
+        pending: Vec<u8>,
+        written: usize,
+    },
+}
+
+impl Output {
+    fn piped(pipe: OwnedFd) -> Self {
+        let pipe = set_nonblocking(&pipe).is_ok().then_some(pipe);
+        Self::Piped { pipe, pending: Vec::new(), written: 0 }
+    }
+
+    fn waits_for(&self) -> Option<&OwnedFd> {
+        match self {
+            Self::Piped { pipe, .. } if !self.has_room() => pipe.as_ref(),
+            _ => None,
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        match self {
+            Self::Captured(_) => true,
+            Self::Piped { pipe, pending, written } => pipe.is_none() || *written == pending.len(),
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Captured(capture) => capture.push(bytes),
+            Self::Piped { pipe, pending, written } => {
+                let mut rest = bytes;
+                if *written == pending.len() {
+                    pending.clear();
+                    *written = 0;
+                    rest = &bytes[write_some(pipe, bytes)..];
+                }
+                if pipe.is_some() {
+                    pending.extend_from_slice(rest);
+                }
+            }
+        }
+    }
+
+    /// Hands on what the caller's side takes now; whether anything was.
+    fn flush(&mut self) -> bool {
+        let Self::Piped { pipe, pending, written } = self else { return false };
+        let count = write_some(pipe, &pending[*written..]);
+        *written += count;
+        count > 0
+    }
+
+    /// Closes it. What was taken and not handed on is lost: only who was stopped has any.
+    fn finish(&mut self) -> CapturedOutput {
+        match self {
+            Self::Captured(capture) => {
+                std::mem::replace(capture, Capture::new(rt_protocol::OutputLimit::UNLIMITED)).finish()
+            }
+            Self::Piped { .. } => {
+                self.flush();
+                if let Self::Piped { pipe, .. } = self {
+                    *pipe = None;
+                }
+                CapturedOutput::default()
+            }
+        }
+    }
+}
+
+/// Writes what a pipe takes now, and lets go of one whose reader is gone.
+fn write_some(pipe: &mut Option<OwnedFd>, bytes: &[u8]) -> usize {
+    let mut count = 0;
+    while let (Some(open), true) = (&*pipe, count < bytes.len()) {
+        match rustix::io::write(open, &bytes[count..]) {
+            Ok(more) => count += more,
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => break,
+            Err(_) => *pipe = None,
+        }
+    }
+    count
+}
+
+fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
+    let flags = fcntl_getfl(&fd)?;
+    Ok(fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_signal_is_a_word() {
+        assert_eq!(signal_name(b"KILL"), "KILL");
+        assert_eq!(signal_name(b"XCPU@openssh.com"), "XCPU");
+        for made_up in [&b""[..], b"\x1b[31m", b"A B", &[b'A'; 100], b"@x"] {
+            assert_eq!(signal_name(made_up), "unknown");
+        }
+    }
+
+    #[test]
+    fn an_output_waits_for_a_reader_and_drops_what_none_will_read() {
+        let (reader, writer) = io::pipe().unwrap();
+        let mut output = Output::piped(writer.into());
+        output.take(&vec![7; 200_000]);
+        assert!(!output.flush() && !output.has_room() && output.waits_for().is_some());
+        drop(reader);
+        assert!(!output.flush() && output.has_room() && output.waits_for().is_none());
+    }
+}

@@ -1,0 +1,130 @@
+//! From an endpoint to an authenticated SSH session, step by step under one watch.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use rt_protocol::{Error, ErrorKind, Result};
+use rustix::event::PollFlags;
+use ssh2::{BlockDirections, ErrorCode, Session};
+
+use super::algorithms;
+use super::host_key::{HostKey, HostKeyPolicy, Policy};
+use super::identity::{Identity, IdentityFile};
+use super::tcp::{self, Watch, unreachable};
+use crate::{SshUser, TcpEndpoint};
+
+/// An SSH session whose guest has proved who it is.
+pub(super) struct Connection {
+    pub(super) session: Session,
+    /// The session's own socket.
+    pub(super) socket: Arc<TcpStream>,
+    pub(super) host_key: HostKey,
+}
+
+/// libssh2 says "again" in this number.
+const AGAIN: ErrorCode = ErrorCode::Session(libssh2_sys::LIBSSH2_ERROR_EAGAIN);
+
+/// Connects and exchanges keys. The host key is checked before anything else is sent.
+pub(super) fn open(
+    endpoint: &TcpEndpoint,
+    policy: &HostKeyPolicy,
+    pinned: Option<&HostKey>,
+    watch: &Watch<'_>,
+) -> Result<Connection> {
+    if policy.0 == Policy::FirstUse && !endpoint.is_loopback() {
+        return Err(Error::new(
+            ErrorKind::InvalidRequest,
+            "connect to",
+            "beyond loopback, the first key proves nothing",
+        )
+        .with_hint("give the guest's host key"));
+    }
+    let socket = Arc::new(tcp::open(endpoint, watch)?);
+    let refused = |error: ssh2::Error| {
+        Error::new(ErrorKind::System, "connect to", "libssh2 refused a session").with_source(error)
+    };
+    let mut session = Session::new().map_err(refused)?;
+    session.set_blocking(false);
+    algorithms::restrict(&session, &policy.algorithms(pinned)).map_err(refused)?;
+    session.set_tcp_stream(Arc::clone(&socket));
+    until_done(&session, &socket, watch, "the key exchange", || session.clone().handshake())?
+        .map_err(|error| key_exchange_failed(&error))?;
+    let shown = session
+        .host_key()
+        .and_then(|(blob, _)| HostKey::from_blob(blob))
+        .ok_or_else(|| unreachable("it showed no host key that can be read"))?;
+    policy.check(&shown, pinned).map_err(|expected| {
+        let message = format!("it shows {}, and {expected} was expected", shown.fingerprint());
+        Error::new(ErrorKind::HostKeyMismatch, "connect to", message)
+            .with_hint("somebody else may be answering; if the guest was rebuilt, give its new key")
+    })?;
+    Ok(Connection { session, socket, host_key: shown })
+}
+
+impl Connection {
+    /// Logs in by public key, and by nothing else.
+    pub(super) fn authenticate(
+        &self,
+        user: &SshUser,
+        file: &IdentityFile,
+        identity: &Identity,
+        watch: &Watch<'_>,
+    ) -> Result<()> {
+        let attempt = || self.session.userauth_pubkey_memory(user.as_str(), None, identity.expose(), None);
+        until_done(&self.session, &self.socket, watch, "the authentication", attempt)?.map_err(|error| {
+            match error.code() {
+                ErrorCode::Session(
+                    libssh2_sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED
+                    | libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED,
+                ) => Error::new(
+                    ErrorKind::AuthenticationRefused,
+                    "log in to",
+                    format!("the guest's sshd refuses `{}` for user `{user}`", file.path().display()),
+                )
+                .with_hint("add its public key to the user's authorized keys in the guest"),
+                ErrorCode::Session(
+                    libssh2_sys::LIBSSH2_ERROR_FILE | libssh2_sys::LIBSSH2_ERROR_METHOD_NOT_SUPPORTED,
+                ) => file.unusable().with_source(error),
+                _ => unreachable("the connection ended during the authentication").with_source(error),
+            }
+        })
+    }
+}
+
+/// Repeats an attempt until it is done, waiting for the socket in between.
+fn until_done<T>(
+    session: &Session,
+    socket: &TcpStream,
+    watch: &Watch<'_>,
+    what: &'static str,
+    mut attempt: impl FnMut() -> std::result::Result<T, ssh2::Error>,
+) -> Result<std::result::Result<T, ssh2::Error>> {
+    loop {
+        match attempt() {
+            Err(error) if error.code() == AGAIN => {}
+            done => return Ok(done),
+        }
+        let flags = match session.block_directions() {
+            BlockDirections::Outbound => PollFlags::OUT,
+            BlockDirections::Both => PollFlags::IN | PollFlags::OUT,
+            BlockDirections::Inbound | BlockDirections::None => PollFlags::IN,
+        };
+        watch.wait(socket, flags, what)?;
+    }
+}
+
+fn key_exchange_failed(error: &ssh2::Error) -> Error {
+    let ErrorCode::Session(code) = error.code() else {
+        return unreachable("the key exchange failed");
+    };
+    match code {
+        libssh2_sys::LIBSSH2_ERROR_BANNER_RECV | libssh2_sys::LIBSSH2_ERROR_BANNER_SEND => {
+            unreachable(format!("it showed no SSH banner ({})", error.message()))
+        }
+        libssh2_sys::LIBSSH2_ERROR_METHOD_NONE | libssh2_sys::LIBSSH2_ERROR_KEX_FAILURE => {
+            unreachable(format!("no algorithms in common ({})", error.message()))
+                .with_hint("let its sshd offer one of the algorithms in rt_krun::KEY_EXCHANGES, HOST_KEY_ALGORITHMS, CIPHERS, MACS")
+        }
+        _ => unreachable(format!("the key exchange failed ({})", error.message())),
+    }
+}

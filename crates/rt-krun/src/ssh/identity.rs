@@ -1,0 +1,247 @@
+//! The private key that a transport logs in with: read and checked before anything is sent.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use rt_protocol::{Error, ErrorKind, Result, Secret};
+use ssh_key::PrivateKey;
+
+/// The longest accepted key file, in bytes. An RSA key of 16,384 bits has some 13,000.
+const LONGEST_FILE: u64 = 64 << 10;
+
+/// A file with a private key in it.
+///
+/// It is read anew for every connection, so that a key can be exchanged under a long-lived program.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct IdentityFile(PathBuf);
+
+impl IdentityFile {
+    pub(super) fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The key, checked as far as it can be without using it. OpenSSH's own format is read whole; of PEM files (PKCS#1,
+    /// PKCS#8, SEC 1) the frame is.
+    pub(super) fn read(&self) -> Result<Identity> {
+        let metadata = fs::metadata(&self.0).map_err(|cause| {
+            let (message, hint) = match cause.kind() {
+                std::io::ErrorKind::NotFound => {
+                    ("the file does not exist", "make a key pair with ssh-keygen")
+                }
+                _ => ("the file cannot be looked at", "see the permissions of its directories"),
+            };
+            self.bad(message, hint).with_source(cause)
+        })?;
+        if !metadata.is_file() {
+            return Err(self.bad("it is no regular file", "name the file of a private key"));
+        }
+        if metadata.len() > LONGEST_FILE {
+            return Err(self.bad("it is longer than any private key", "name the file of a private key"));
+        }
+        let mut text = String::new();
+        File::open(&self.0)
+            .map_err(|cause| self.bad("the file cannot be read", "see its permissions").with_source(cause))?
+            .take(LONGEST_FILE + 1)
+            .read_to_string(&mut text)
+            .map_err(|cause| {
+                self.bad("it is no text", "name the file of a private key").with_source(cause)
+            })?;
+        match check(&text) {
+            Ok(()) => Ok(Identity(Secret::new(text))),
+            Err(flaw) => Err(self.flawed(flaw)),
+        }
+    }
+
+    /// The error for a key that libssh2 could not use after all.
+    pub(super) fn unusable(&self) -> Error {
+        self.flawed(Flaw::Malformed)
+    }
+
+    fn flawed(&self, flaw: Flaw) -> Error {
+        match flaw {
+            Flaw::Encrypted => {
+                self.bad("the key is encrypted", "use a key without a passphrase, one for each program")
+            }
+            Flaw::Public => {
+                self.bad("it is a public key", "name the file of the private key, without `.pub`")
+            }
+            Flaw::Malformed => self.bad("the key is malformed", "make a new key pair with ssh-keygen"),
+            Flaw::NoKey => self.bad("there is no private key in it", "name the file of a private key"),
+            Flaw::Unsupported => {
+                self.bad("the key is of a kind that is not supported", "use Ed25519, ECDSA or RSA")
+            }
+        }
+    }
+
+    fn bad(&self, message: &'static str, hint: &'static str) -> Error {
+        Error::new(ErrorKind::BadIdentity, "log in with", message)
+            .about(format!("identity `{}`", self.0.display()))
+            .with_hint(hint)
+    }
+}
+
+impl fmt::Debug for IdentityFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IdentityFile({})", self.0.display())
+    }
+}
+
+/// A private key in the clear, as text.
+#[derive(Clone, Debug)]
+pub(super) struct Identity(Secret);
+
+impl Identity {
+    pub(super) fn expose(&self) -> &str {
+        // `check` saw text.
+        self.0.expose().to_str().unwrap_or_default()
+    }
+}
+
+/// What is wrong with the text of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flaw {
+    NoKey,
+    Public,
+    Encrypted,
+    Malformed,
+    Unsupported,
+}
+
+fn check(text: &str) -> std::result::Result<(), Flaw> {
+    let text = text.trim();
+    if text.starts_with("ssh-")
+        || text.starts_with("ecdsa-")
+        || text.contains("BEGIN PUBLIC KEY")
+        || text.contains("SSH2 PUBLIC KEY")
+    {
+        return Err(Flaw::Public);
+    }
+    if text.contains('\0') {
+        return Err(Flaw::Malformed);
+    }
+    let Some(label) =
+        text.strip_prefix("-----BEGIN ").and_then(|rest| rest.split_once("-----")).map(|(label, _)| label)
+    else {
+        return Err(Flaw::NoKey);
+    };
+    match label {
+        "OPENSSH PRIVATE KEY" => check_openssh(text),
+        "ENCRYPTED PRIVATE KEY" => Err(Flaw::Encrypted),
+        "RSA PRIVATE KEY" | "EC PRIVATE KEY" | "PRIVATE KEY" => check_pem(text),
+        _ if label.ends_with("PRIVATE KEY") => Err(Flaw::Unsupported),
+        _ => Err(Flaw::NoKey),
+    }
+}
+
+fn check_openssh(text: &str) -> std::result::Result<(), Flaw> {
+    match PrivateKey::from_openssh(text) {
+        Ok(key) if key.is_encrypted() => Err(Flaw::Encrypted),
+        Ok(_) => Ok(()),
+        Err(ssh_key::Error::AlgorithmUnknown | ssh_key::Error::AlgorithmUnsupported { .. }) => {
+            Err(Flaw::Unsupported)
+        }
+        Err(_) => Err(Flaw::Malformed),
+    }
+}
+
+/// The frame of a PEM file: its lines, and one DER sequence that is as long as it says.
+fn check_pem(text: &str) -> std::result::Result<(), Flaw> {
+    if text.contains("ENCRYPTED") {
+        return Err(Flaw::Encrypted);
+    }
+    let (_, der) = pem_rfc7468::decode_vec(text.as_bytes()).map_err(|_| Flaw::Malformed)?;
+    let length = match der.as_slice() {
+        [0x30, short @ 0..=0x7f, ..] => 2 + usize::from(*short),
+        [0x30, 0x81, length, ..] => 3 + usize::from(*length),
+        [0x30, 0x82, high, low, ..] => 4 + usize::from(u16::from_be_bytes([*high, *low])),
+        _ => return Err(Flaw::Malformed),
+    };
+    if der.len() == length { Ok(()) } else { Err(Flaw::Malformed) }
+}
+
+#[cfg(test)]
+mod tests {
+    use rt_process::{ProcessSpec, Program, capture};
+    use rt_protocol::{OutputLimit, Source, Until};
+
+    use super::*;
+
+    /// A key pair of the real `ssh-keygen`'s; `None` where there is none.
+    fn keygen(directory: &Path, arguments: &[&str]) -> Option<PathBuf> {
+        let path = directory.join(arguments.concat().replace(' ', ""));
+        let spec = ProcessSpec::new(&Program::find("ssh-keygen").ok()?)
+            .args(["-q", "-f"])
+            .args([path.as_os_str()])
+            .args(arguments);
+        let limit = OutputLimit::UNLIMITED;
+        let done = capture(&spec, Source::empty(), limit, limit, &Until::forever()).unwrap();
+        assert!(path.exists(), "{done:?}");
+        Some(path)
+    }
+
+    fn refusal(path: &Path) -> String {
+        let error = IdentityFile::new(path).read().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadIdentity);
+        assert!(error.hint().is_some() && error.to_string().contains(&*path.to_string_lossy()), "{error}");
+        error.message().to_owned()
+    }
+
+    #[test]
+    fn keys_of_ssh_keygen_are_read_and_their_flaws_are_told_apart() {
+        let home = tempfile::tempdir().unwrap();
+        for arguments in [
+            &["-t", "ed25519", "-N", ""][..],
+            &["-t", "rsa", "-b", "2048", "-N", ""],
+            &["-t", "rsa", "-b", "2048", "-m", "PEM", "-N", ""],
+            &["-t", "ecdsa", "-m", "PKCS8", "-N", ""],
+        ] {
+            let Some(path) = keygen(home.path(), arguments) else { return };
+            let key = IdentityFile::new(&path).read().unwrap();
+            assert!(key.expose().contains("PRIVATE KEY"));
+            assert!(!format!("{key:?}").contains("BEGIN"));
+            assert_eq!(refusal(&path.with_extension("pub")), "it is a public key");
+
+            let text = fs::read_to_string(&path).unwrap();
+            let mut lines: Vec<&str> = text.lines().collect();
+            lines.remove(3);
+            let broken = home.path().join("broken");
+            fs::write(&broken, lines.join("\n")).unwrap();
+            assert_eq!(refusal(&broken), "the key is malformed", "{arguments:?}");
+        }
+        for arguments in
+            [&["-t", "ed25519", "-N", "hunter2"][..], &["-t", "rsa", "-m", "PEM", "-N", "hunter2"]]
+        {
+            let path = keygen(home.path(), arguments).unwrap();
+            assert_eq!(refusal(&path), "the key is encrypted");
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_file_is_refused_with_the_reason() {
+        let home = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| {
+            let path = home.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            path
+        };
+        assert_eq!(refusal(&home.path().join("nothing")), "the file does not exist");
+        assert_eq!(refusal(home.path()), "it is no regular file");
+        assert_eq!(refusal(Path::new("/dev/zero")), "it is no regular file");
+        assert_eq!(refusal(&file("empty", b"")), "there is no private key in it");
+        assert_eq!(refusal(&file("bytes", b"\xff\xfe")), "it is no text");
+        assert_eq!(refusal(&file("long", &vec![b'a'; 70_000])), "it is longer than any private key");
+        let frame = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
+        assert_eq!(refusal(&file("frame", frame.as_bytes())), "the key is malformed");
+        assert_eq!(
+            refusal(&file("dsa", b"-----BEGIN DSA PRIVATE KEY-----")),
+            "the key is of a kind that is not supported"
+        );
+        assert_eq!(refusal(&file("cert", b"-----BEGIN CERTIFICATE-----")), "there is no private key in it");
+    }
+}

@@ -1,0 +1,147 @@
+//! Ending a command in a guest, and looking whether it is gone.
+//!
+//! Closing a channel does not end its command. So the guest's sshd is asked to signal it, which for a user other than root
+//! reaches the whole process group within milliseconds; and a script on a channel of its own ends what is left, whatever
+//! became of its group, and says what it saw.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rt_process::{InsideEnding, Marker};
+use rt_protocol::{Container, ExecRequest, ExitOutcome, Fate, KillReport, OutputLimit, Until};
+
+use super::job::{Job, JobEnd, JobOutput, NotStarted, Ran, Ticket};
+use super::pool::Pool;
+use super::remote_command::RemoteCommand;
+use super::remote_failure::Tell;
+use super::session::Seat;
+use crate::SshUser;
+
+/// How long the script may take: its grace periods, and a slow guest.
+const SCRIPT_LIMIT: Duration = Duration::from_secs(8);
+
+/// How long a command whose processes are gone may take to say so, with the last of its output.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A command that must end.
+pub(super) struct Condemned<'a> {
+    pub(super) pool: &'a Arc<Pool>,
+    pub(super) container: &'a Arc<dyn Container>,
+    pub(super) user: &'a SshUser,
+    pub(super) seat: &'a Seat,
+    pub(super) ticket: &'a Ticket,
+    pub(super) marker: &'a Marker,
+}
+
+impl Condemned<'_> {
+    /// Ends it. `last_words` is called while its end is waited for, to take what it still says. What came of it until
+    /// then, and the report.
+    pub(super) fn end(self, last_words: impl FnOnce(&Until)) -> (Option<Ran>, KillReport) {
+        let begun = Instant::now();
+        if self.ticket.is_unsent() && self.seat.leave(self.ticket) {
+            return (None, KillReport::new(Fate::NeverStarted, 0, Vec::new(), begun.elapsed()));
+        }
+        self.seat.signal(self.ticket, "TERM");
+        let script = self.run_script();
+        let until = Until::after(LAST_WORDS);
+        if script.fate != Fate::Alive {
+            last_words(&until);
+            // Whether it has ended by now or not, it is left next.
+            let _ = self.ticket.wait(&until);
+        }
+        self.seat.leave(self.ticket);
+        let _ = self.ticket.wait(&Until::after(LAST_WORDS));
+        match self.ticket.take_end() {
+            Some(JobEnd::Ran(ran)) => {
+                let ending = self.judge(script, &ran.outcome);
+                (Some(ran), KillReport::new(ending.fate, ending.killed, ending.survivors, begun.elapsed()))
+            }
+            Some(JobEnd::NotStarted(_)) => {
+                (None, KillReport::new(Fate::NeverStarted, 0, Vec::new(), begun.elapsed()))
+            }
+            // Its thread does not answer: a guest keeps it busy.
+            None => {
+                self.seat.session().cut();
+                let ending = self.judge(script, &ExitOutcome::Lost);
+                (None, KillReport::new(ending.fate, ending.killed, ending.survivors, begun.elapsed()))
+            }
+        }
+    }
+
+    /// What script and status say together. Seen from inside, what is over and what never began look alike; the status
+    /// tells them apart.
+    fn judge(&self, script: InsideEnding, outcome: &ExitOutcome) -> InsideEnding {
+        let nobody_looked = matches!(script.fate, Fate::Unknown(_));
+        match outcome {
+            ExitOutcome::Signal(_) if script.found_nothing() => gone(1),
+            ExitOutcome::Code(_) if script.found_nothing() => gone(0),
+            ExitOutcome::Lost if nobody_looked && self.has_stopped() => gone(0),
+            _ => script,
+        }
+    }
+
+    /// With the container, everything in its guest is gone.
+    fn has_stopped(&self) -> bool {
+        matches!(self.container.inspect(), Ok(info) if info.as_ref().is_none_or(|info| !info.state.is_running()))
+    }
+
+    fn run_script(&self) -> InsideEnding {
+        let until = Until::after(SCRIPT_LIMIT);
+        match self.try_script(self.seat, &until) {
+            Some(ending) => ending,
+            // This connection has no place for it, or is no more.
+            None => match self.pool.seat(self.container, self.user, &until) {
+                Ok(Ok(seat)) => {
+                    self.try_script(&seat, &until).unwrap_or_else(|| no_look("it takes no more channels"))
+                }
+                Ok(Err(_)) => no_look("it gave no answer in time"),
+                Err(error) => no_look(&error.to_string()),
+            },
+        }
+    }
+
+    /// The script's answer over this connection; `None` when it never ran there.
+    fn try_script(&self, seat: &Seat, until: &Until) -> Option<InsideEnding> {
+        let request = match ExecRequest::new(InsideEnding::argv(self.marker)) {
+            Ok(request) => request,
+            Err(refused) => return Some(no_look(&refused.to_string())),
+        };
+        let tell = Tell::fresh();
+        let remote = match RemoteCommand::new(&request, None, &Marker::fresh(), &tell) {
+            Ok(remote) => remote,
+            Err(refused) => return Some(no_look(&refused.to_string())),
+        };
+        let ticket = Ticket::default();
+        seat.post(Job {
+            text: remote.text,
+            preamble: remote.preamble,
+            tell,
+            stdin: None,
+            output: JobOutput::Captured([OutputLimit::bytes(256 << 10), OutputLimit::bytes(4 << 10)]),
+            claim: ticket.claim(),
+        });
+        if ticket.wait(until).is_err() {
+            seat.leave(&ticket);
+            return Some(no_look("it gave no answer in time"));
+        }
+        match ticket.take_end()? {
+            JobEnd::Ran(ran) if ran.outcome == ExitOutcome::Lost => {
+                Some(no_look("the connection to it was lost"))
+            }
+            JobEnd::Ran(ran) if ran.failure.is_some() => Some(no_look("it has no `sh`")),
+            JobEnd::Ran(ran) => Some(InsideEnding::read(&ran.captured[0].text())),
+            JobEnd::NotStarted(NotStarted::Refused(error)) => Some(no_look(&error.to_string())),
+            JobEnd::NotStarted(NotStarted::Full | NotStarted::ConnectionDied | NotStarted::Left) => None,
+        }
+    }
+}
+
+fn gone(killed: usize) -> InsideEnding {
+    let mut ending = InsideEnding::unknown("");
+    (ending.fate, ending.killed) = (Fate::Gone, killed);
+    ending
+}
+
+fn no_look(why: &str) -> InsideEnding {
+    InsideEnding::unknown(format!("nobody could look in the guest: {why}"))
+}

@@ -1,0 +1,288 @@
+//! Channels, by libssh2's own functions: the one file of the workspace with `unsafe` in it.
+//!
+//! `ssh2` does the handshake, the authentication and the host key; its channels lack what this backend stands on: whether
+//! an exit status arrived at all (its `exit_status` is 0 without one, libssh2#2515), the signal request, and a way to see
+//! what is queued. It also takes a lock for every call. So a [`Channel`] here calls libssh2 itself, on the session of a
+//! [`ssh2::Session`] that does not block.
+//!
+//! # What every `unsafe` block here relies on
+//!
+//! - **The session lives.** A [`Channel`] holds a clone of its `ssh2::Session`, and libssh2 frees a session only when the
+//!   last clone is dropped. What becomes of channels that were not freed before: `libssh2_session_free` frees them.
+//! - **The channel lives.** Its pointer came from `libssh2_channel_open_ex` of that session, and only [`Channel::free`],
+//!   which takes the pointer away for good, ever frees it.
+//! - **One thread.** A raw pointer makes a [`Channel`] neither `Send` nor `Sync`, and it is made on the thread that owns
+//!   the session. No call of `ssh2` is on the way at the same time: nobody else has a clone.
+
+#![allow(unsafe_code, reason = "libssh2 has functions that ssh2 does not bind; each block says why it holds")]
+
+use std::ffi::{c_char, c_int, c_ulong};
+use std::fmt;
+use std::ptr::{self, NonNull};
+use std::task::Poll;
+
+use libssh2_sys as raw;
+use rt_protocol::OutputStream;
+use ssh2::Session;
+
+unsafe extern "C" {
+    /// `libssh2.h`: the version, if it is at least the wanted one.
+    fn libssh2_version(wanted: c_int) -> *const c_char;
+    /// `libssh2.h`: 1 when the channel received an exit-status request. Since 1.11.2.
+    fn libssh2_channel_has_exit_status(channel: *mut raw::LIBSSH2_CHANNEL) -> c_int;
+    /// `libssh2.h`: sends a signal request (RFC 4254, 6.9). Since 1.11.0.
+    fn libssh2_channel_signal_ex(
+        channel: *mut raw::LIBSSH2_CHANNEL,
+        name: *const c_char,
+        length: usize,
+    ) -> c_int;
+}
+
+/// How much a guest may send on one channel before it waits for us, in bytes: flat memory, and enough for throughput.
+const WINDOW: u32 = 2 << 20;
+
+/// The largest packet that a guest may send, in bytes; the most that libssh2 and OpenSSH take.
+const PACKET: u32 = 32 << 10;
+
+/// The number of stderr among the extended streams (RFC 4254, 5.2).
+const STDERR: c_int = 1;
+
+/// The version of libssh2 that is linked in, as it names itself.
+pub fn linked_libssh2() -> String {
+    // Safety: `libssh2_version` answers a static string when the wanted version is none (0), and takes no other pointer.
+    let text = unsafe { libssh2_version(0) };
+    if text.is_null() {
+        return String::new();
+    }
+    // Safety: it is not null, and libssh2 documents it as a NUL-terminated static string.
+    unsafe { std::ffi::CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
+/// What libssh2 refused, by its number and its own words. The words never come from the guest.
+#[derive(Debug, thiserror::Error)]
+#[error("{words} (libssh2 error {code})")]
+pub(super) struct Refusal {
+    code: c_int,
+    words: String,
+}
+
+impl Refusal {
+    /// Whether it concerns one channel; everything else is the end of the connection.
+    pub(super) fn is_of_channel(&self) -> bool {
+        matches!(
+            self.code,
+            raw::LIBSSH2_ERROR_CHANNEL_FAILURE
+                | raw::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED
+                | raw::LIBSSH2_ERROR_CHANNEL_CLOSED
+                | raw::LIBSSH2_ERROR_CHANNEL_EOF_SENT
+                | raw::LIBSSH2_ERROR_CHANNEL_WINDOW_EXCEEDED
+        )
+    }
+}
+
+/// An attempt that may have to be repeated, with the same arguments, when the socket is ready.
+pub(super) type Attempt<T> = Poll<Result<T, Refusal>>;
+
+/// A channel of a session that does not block.
+pub(super) struct Channel {
+    raw: NonNull<raw::LIBSSH2_CHANNEL>,
+    session: Session,
+}
+
+impl Channel {
+    /// Opens a channel. Only one can be on its way in a session: libssh2 keeps the state of it there.
+    pub(super) fn open(session: &Session) -> Attempt<Self> {
+        const KIND: &str = "session";
+        // Safety: the session lives; the kind is a buffer of the given length, and the message may be null.
+        let channel = unsafe {
+            raw::libssh2_channel_open_ex(
+                &raw mut *session.raw(),
+                KIND.as_ptr().cast(),
+                length(KIND.as_bytes()),
+                WINDOW,
+                PACKET,
+                ptr::null(),
+                0,
+            )
+        };
+        if let Some(raw) = NonNull::new(channel) {
+            return Poll::Ready(Ok(Self { raw, session: session.clone() }));
+        }
+        let error = ssh2::Error::last_session_error(session);
+        match error.as_ref().map(ssh2::Error::code) {
+            Some(ssh2::ErrorCode::Session(raw::LIBSSH2_ERROR_EAGAIN)) => Poll::Pending,
+            Some(ssh2::ErrorCode::Session(code)) => {
+                let words = error.map(|error| error.message().to_owned()).unwrap_or_default();
+                Poll::Ready(Err(Refusal { code, words }))
+            }
+            _ => Poll::Ready(Err(Refusal {
+                code: raw::LIBSSH2_ERROR_CHANNEL_UNKNOWN,
+                words: String::from("no channel"),
+            })),
+        }
+    }
+
+    /// Has the guest's sshd run `command` by the user's login shell, and waits for its consent.
+    pub(super) fn exec(&mut self, command: &[u8]) -> Attempt<()> {
+        const REQUEST: &str = "exec";
+        // Safety: the channel lives; both buffers have the given lengths, and libssh2 copies them before it returns.
+        let code = unsafe {
+            raw::libssh2_channel_process_startup(
+                self.raw.as_ptr(),
+                REQUEST.as_ptr().cast(),
+                length(REQUEST.as_bytes()),
+                command.as_ptr().cast(),
+                length(command),
+            )
+        };
+        self.attempt(code as isize).map_ok(|_| ())
+    }
+
+    /// Reads what has come on one output. 0 bytes are no end of the stream: see [`is_eof`](Self::is_eof).
+    pub(super) fn read(&mut self, stream: OutputStream, buffer: &mut [u8]) -> Attempt<usize> {
+        let number = match stream {
+            OutputStream::Stdout => 0,
+            OutputStream::Stderr => STDERR,
+        };
+        // Safety: the channel lives, and the buffer has the given length.
+        let count = unsafe {
+            raw::libssh2_channel_read_ex(self.raw.as_ptr(), number, buffer.as_mut_ptr().cast(), buffer.len())
+        };
+        self.attempt(count)
+    }
+
+    /// Writes to the command's stdin; some of the bytes, or none while the guest takes none.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Attempt<usize> {
+        // Safety: the channel lives, and the buffer has the given length.
+        let count = unsafe {
+            raw::libssh2_channel_write_ex(self.raw.as_ptr(), 0, bytes.as_ptr().cast(), bytes.len())
+        };
+        match self.attempt(count) {
+            // The window is shut; libssh2 says so in two ways.
+            Poll::Ready(Ok(0)) if !bytes.is_empty() => Poll::Pending,
+            other => other,
+        }
+    }
+
+    /// How many bytes the guest takes now.
+    pub(super) fn window(&self) -> usize {
+        // Safety: the channel lives, and the second pointer may be null.
+        let window = unsafe { raw::libssh2_channel_window_write_ex(self.raw.as_ptr(), ptr::null_mut()) };
+        usize::try_from(window).unwrap_or(usize::MAX)
+    }
+
+    /// Whether bytes of either output are here and were not read. Asks nobody.
+    pub(super) fn has_queued(&self) -> bool {
+        let mut queued: c_ulong = 0;
+        // Safety: the channel lives, the first pointer is to a live number, and the second may be null.
+        unsafe { raw::libssh2_channel_window_read_ex(self.raw.as_ptr(), &raw mut queued, ptr::null_mut()) };
+        queued > 0
+    }
+
+    /// Says that no more stdin comes.
+    pub(super) fn send_eof(&mut self) -> Attempt<()> {
+        // Safety: the channel lives.
+        let code = unsafe { raw::libssh2_channel_send_eof(self.raw.as_ptr()) };
+        self.attempt(code as isize).map_ok(|_| ())
+    }
+
+    /// Whether both outputs have ended and everything was read.
+    pub(super) fn is_eof(&self) -> bool {
+        // Safety: the channel lives.
+        (unsafe { raw::libssh2_channel_eof(self.raw.as_ptr()) }) == 1
+    }
+
+    /// Whether the guest has closed the channel, once [`is_eof`](Self::is_eof). Nothing comes after that.
+    pub(super) fn wait_closed(&mut self) -> Attempt<()> {
+        // Safety: the channel lives.
+        let code = unsafe { raw::libssh2_channel_wait_closed(self.raw.as_ptr()) };
+        self.attempt(code as isize).map_ok(|_| ())
+    }
+
+    /// The exit status, if one has arrived.
+    pub(super) fn exit_status(&self) -> Option<i32> {
+        // Safety: the channel lives.
+        let arrived = unsafe { libssh2_channel_has_exit_status(self.raw.as_ptr()) } == 1;
+        // Safety: the channel lives.
+        arrived.then(|| unsafe { raw::libssh2_channel_get_exit_status(self.raw.as_ptr()) })
+    }
+
+    /// The name of the signal that ended the command, without `SIG`, if one has arrived; the guest's own bytes.
+    pub(super) fn exit_signal(&self) -> Option<Vec<u8>> {
+        let mut name: *mut c_char = ptr::null_mut();
+        let mut length = 0;
+        let null = ptr::null_mut();
+        // Safety: the channel lives; the first two pointers are to live variables, and the others may be null.
+        let code = unsafe {
+            raw::libssh2_channel_get_exit_signal(
+                self.raw.as_ptr(),
+                &raw mut name,
+                &raw mut length,
+                null,
+                ptr::null_mut(),
+                null,
+                ptr::null_mut(),
+            )
+        };
+        if code != 0 || name.is_null() {
+            return None;
+        }
+        // Safety: libssh2 has answered success and a buffer of that length, which is the caller's.
+        let bytes = unsafe { std::slice::from_raw_parts(name.cast::<u8>(), length) }.to_vec();
+        // Safety: the buffer was allocated by this session, and nobody else has it.
+        unsafe { raw::libssh2_free(&raw mut *self.session.raw(), name.cast()) };
+        Some(bytes)
+    }
+
+    /// Asks the guest's sshd to send a signal, by its name without `SIG`. OpenSSH sends it to the whole process group of
+    /// the command, and refuses without a word where the login is root's.
+    pub(super) fn signal(&mut self, name: &str) -> Attempt<()> {
+        // Safety: the channel lives; the name has the given length, and libssh2 copies it before it returns.
+        let code = unsafe { libssh2_channel_signal_ex(self.raw.as_ptr(), name.as_ptr().cast(), name.len()) };
+        self.attempt(code as isize).map_ok(|_| ())
+    }
+
+    /// Closes the channel and frees it, once the guest has closed it too. Afterwards there is none: `Ready` takes it.
+    pub(super) fn free(self) -> Result<(), Self> {
+        // Safety: the channel lives; unless libssh2 wants to be asked again it is freed now, and `self` is gone with it.
+        match unsafe { raw::libssh2_channel_free(self.raw.as_ptr()) } {
+            raw::LIBSSH2_ERROR_EAGAIN => Err(self),
+            _ => Ok(()),
+        }
+    }
+
+    fn attempt(&self, answer: isize) -> Attempt<usize> {
+        match usize::try_from(answer) {
+            Ok(count) => Poll::Ready(Ok(count)),
+            Err(_) if answer == raw::LIBSSH2_ERROR_EAGAIN as isize => Poll::Pending,
+            Err(_) => {
+                let code = c_int::try_from(answer).unwrap_or(raw::LIBSSH2_ERROR_PROTO);
+                let words = ssh2::Error::from_session_error(&self.session, code).message().to_owned();
+                Poll::Ready(Err(Refusal { code, words }))
+            }
+        }
+    }
+}
+
+/// The length of a buffer as libssh2 takes it; a longer one is cut, which its server then refuses.
+fn length(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bundled_libssh2_is_newer_than_1_11_1() {
+        let version = linked_libssh2();
+        let numbers: Vec<u32> = version.split(['.', '_', '-']).filter_map(|part| part.parse().ok()).collect();
+        assert!(numbers >= vec![1, 11, 2], "{version}");
+    }
+}

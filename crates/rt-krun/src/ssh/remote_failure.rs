@@ -1,0 +1,234 @@
+//! What the guest's shell says when it does not become the command: the one classifier of this backend.
+//!
+//! The texts of shells differ and could be the command's own, so they are not read. The remote script tells by a line of
+//! its own, with a number that nobody else knows: see [`Tell`].
+
+use rt_process::Marker;
+use rt_protocol::{ContainerName, Error, ErrorKind, ExecRequest};
+
+/// How far the remote script had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Setting variables.
+    Variables,
+    /// Changing to the workdir.
+    Workdir,
+    /// Becoming the command.
+    Start,
+}
+
+impl Stage {
+    const ALL: [Self; 3] = [Self::Variables, Self::Workdir, Self::Start];
+
+    const fn letter(self) -> char {
+        match self {
+            Self::Variables => 'v',
+            Self::Workdir => 'w',
+            Self::Start => 's',
+        }
+    }
+}
+
+/// The line by which a remote script tells that it ended before the command began: `rt-NUMBER STAGE CODE`.
+///
+/// The command itself never learns the number. Whoever can read the command lines of the guest's other processes could,
+/// and the guest's sshd knows it in any case: a guest that wants to lie about its own commands can.
+#[derive(Clone, Debug)]
+pub(super) struct Tell(Marker);
+
+impl Tell {
+    pub(super) fn fresh() -> Self {
+        Self(Marker::fresh())
+    }
+
+    /// The line, up to the code.
+    pub(super) fn prefix(&self, stage: Stage) -> String {
+        format!("{}{} ", self.head(), stage.letter())
+    }
+
+    /// What every such line begins with.
+    pub(super) fn head(&self) -> String {
+        format!("rt-{} ", self.0.value())
+    }
+
+    /// What `line`, without its newline, tells.
+    fn read(&self, line: &[u8]) -> Option<RemoteFailure> {
+        let line = std::str::from_utf8(line).ok()?;
+        Stage::ALL.into_iter().find_map(|stage| {
+            let code = line.strip_prefix(&self.prefix(stage))?.parse().ok()?;
+            Some(RemoteFailure { stage, code })
+        })
+    }
+}
+
+/// The remote script ended before the command began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RemoteFailure {
+    stage: Stage,
+    code: i32,
+}
+
+impl RemoteFailure {
+    /// The error for it.
+    pub(super) fn into_error(
+        self,
+        operation: &'static str,
+        name: &ContainerName,
+        request: &ExecRequest,
+    ) -> Error {
+        let program = || format!("`{}`", request.argv().program().to_string_lossy());
+        let error = match (self.stage, self.code) {
+            (Stage::Workdir, _) => {
+                Error::new(ErrorKind::BadWorkdir, operation, "the guest's shell cannot enter it")
+                    .with_hint("create the directory, or name another workdir")
+            }
+            (Stage::Start, 127) => Error::new(ErrorKind::CommandNotFound, operation, program())
+                .with_hint("give its path, or add it to the image"),
+            (Stage::Start, 126) => Error::new(ErrorKind::CommandNotExecutable, operation, program())
+                .with_hint("see its permissions, its format and the length of its arguments"),
+            (Stage::Start, code) => {
+                let message = format!("the guest's shell could not start {} (code {code})", program());
+                Error::new(ErrorKind::BackendFailed, operation, message)
+                    .with_hint("the guest's login shell must be a POSIX one")
+            }
+            (Stage::Variables, code) => {
+                let message = format!("the guest's shell could not set the variables (code {code})");
+                Error::new(ErrorKind::BackendFailed, operation, message)
+                    .with_hint("a name may be read-only in the guest's login shell")
+            }
+        };
+        error.in_container(name)
+    }
+}
+
+/// Watches a command's stderr for the line of its [`Tell`], and keeps that line from the caller.
+#[derive(Debug)]
+pub(super) struct TellWatch {
+    tell: Tell,
+    head: Vec<u8>,
+    /// The beginning of a line that may still become a tell; never longer than one can be.
+    held: Vec<u8>,
+    at_line_start: bool,
+    found: Option<RemoteFailure>,
+}
+
+/// A tell is its head, a letter, a blank, at most four digits and the newline.
+const LONGEST_REST: usize = 8;
+
+impl TellWatch {
+    pub(super) fn new(tell: Tell) -> Self {
+        let head = tell.head().into_bytes();
+        Self { tell, head, held: Vec::new(), at_line_start: true, found: None }
+    }
+
+    /// Takes the next bytes and gives `out` those that are the command's own.
+    pub(super) fn push(&mut self, mut bytes: &[u8], out: &mut dyn FnMut(&[u8])) {
+        while !bytes.is_empty() {
+            if !self.at_line_start && self.held.is_empty() {
+                // Nothing can begin in the middle of a line, and most output is that.
+                let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
+                let (line, rest) = bytes.split_at(end);
+                out(line);
+                self.at_line_start = line.ends_with(b"\n");
+                bytes = rest;
+                continue;
+            }
+            let byte = bytes[0];
+            bytes = &bytes[1..];
+            self.held.push(byte);
+            let shared = self.held.len().min(self.head.len());
+            if self.held[..shared] != self.head[..shared] || self.held.len() > self.head.len() + LONGEST_REST
+            {
+                out(&self.held);
+                self.held.clear();
+                self.at_line_start = byte == b'\n';
+            } else if byte == b'\n' {
+                match self.tell.read(&self.held[..self.held.len() - 1]) {
+                    Some(found) => self.found = Some(found),
+                    None => out(&self.held),
+                }
+                self.held.clear();
+                self.at_line_start = true;
+            }
+        }
+    }
+
+    /// The stream is over: what was held back is the command's own.
+    pub(super) fn finish(&mut self, out: &mut dyn FnMut(&[u8])) {
+        if !self.held.is_empty() {
+            out(&self.held);
+            self.held.clear();
+        }
+    }
+
+    /// What the script told, if it did.
+    pub(super) fn found(&self) -> Option<RemoteFailure> {
+        self.found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pass(watch: &mut TellWatch, chunks: &[&[u8]]) -> Vec<u8> {
+        let mut passed = Vec::new();
+        for chunk in chunks {
+            watch.push(chunk, &mut |bytes| passed.extend_from_slice(bytes));
+        }
+        watch.finish(&mut |bytes| passed.extend_from_slice(bytes));
+        passed
+    }
+
+    #[test]
+    fn the_tell_is_read_and_kept_back() {
+        let tell = Tell::fresh();
+        let mut watch = TellWatch::new(tell.clone());
+        let line = format!("{}127\n", tell.prefix(Stage::Start));
+        assert_eq!(
+            pass(&mut watch, &[b"sh: nosuch: not found\n", line.as_bytes()]),
+            b"sh: nosuch: not found\n"
+        );
+        assert_eq!(watch.found(), Some(RemoteFailure { stage: Stage::Start, code: 127 }));
+    }
+
+    #[test]
+    fn another_number_another_stage_and_half_a_line_are_the_commands_own() {
+        let tell = Tell::fresh();
+        let other = format!("{}127\n", Tell::fresh().prefix(Stage::Start));
+        let stage = format!("{}x 127\n", tell.head());
+        let inside = format!("x{}127\n", tell.prefix(Stage::Start));
+        let half = format!("{}12", tell.prefix(Stage::Workdir));
+        for text in [&other, &stage, &inside, &half] {
+            let mut watch = TellWatch::new(tell.clone());
+            assert_eq!(pass(&mut watch, &[text.as_bytes()]), text.as_bytes());
+            assert_eq!(watch.found(), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_passed_on_does_not_depend_on_the_chunks(
+            before in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'r'), any::<u8>()], 0..40),
+            after in proptest::collection::vec(any::<u8>(), 0..20),
+            cuts in proptest::collection::vec(0usize..120, 0..6),
+        ) {
+            let tell = Tell::fresh();
+            let mut text = before.clone();
+            text.push(b'\n');
+            text.extend_from_slice(format!("{}2\n", tell.prefix(Stage::Workdir)).as_bytes());
+            text.extend_from_slice(&after);
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect();
+            let mut watch = TellWatch::new(tell);
+            let passed = pass(&mut watch, &chunks);
+            let expected: Vec<u8> = before.into_iter().chain([b'\n']).chain(after).collect();
+            prop_assert_eq!(passed, expected);
+            prop_assert_eq!(watch.found(), Some(RemoteFailure { stage: Stage::Workdir, code: 2 }));
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! The one poll loop for SSH: the thread that owns a connection, its socket, and the pipes of its commands.
+//!
+//! Nobody else calls libssh2 on this connection, so there is no lock, and no call that waits for another. Everything here
+//! is asked to go on and never waits, but for the one `poll`.
+//!
+//! What libssh2 reads for one channel it queues for the others, and a socket that was read empty wakes nobody. So a pass
+//! over the commands is repeated until none of them moved and none has anything queued that it could take.
+//!
+//! One channel is opened ahead: a command then costs one exchange less, its end can be looked for while it still runs, and
+//! there is always a channel whose reading brings in what the guest sends.
+
+use std::collections::VecDeque;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use rt_protocol::{Error, ErrorKind, OutputStream};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use ssh2::{BlockDirections, Session};
+
+use super::command::{Command, Progress};
+use super::connection::Connection;
+use super::job::{Job, JobEnd, NotStarted};
+use super::libssh2::{Channel, Refusal};
+use super::session::{Line, SILENT_INTERVALS};
+
+/// The most that is read at once, in bytes.
+const CHUNK: usize = 64 << 10;
+
+/// How many channels there are at most, those that are being closed among them. OpenSSH's `MaxSessions` is 10.
+const MOST_CHANNELS: usize = 10;
+
+/// Serves the jobs of `line` until the connection ends or is not wanted any more.
+pub(super) fn run(line: &Line, connection: Connection) {
+    let Connection { session, socket, .. } = connection;
+    // libssh2 sends one when at least this many seconds have passed since the last; when it is asked to is decided here.
+    session.set_keepalive(true, 2);
+    let now = Instant::now();
+    let mut channels = Channels {
+        session: session.clone(),
+        line,
+        waiting: VecDeque::new(),
+        commands: Vec::new(),
+        closing: Vec::new(),
+        spare: None,
+        is_opening: false,
+        no_spare: false,
+        is_shunned: false,
+        scratch: vec![0; CHUNK],
+    };
+    let mut clock = Clock { heard: now, asked: now, used: now };
+    let (mut has_hung_up, mut was_idle) = (false, true);
+    let why = loop {
+        channels.waiting.extend(line.take_jobs());
+        let now = Instant::now();
+        if let Err(refusal) = channels.go_on(now) {
+            break refusal.to_string();
+        }
+        if channels.is_idle() {
+            let is_over = line.is_retired() || now >= clock.used + line.keeping.idle;
+            if is_over {
+                if line.close_idle() {
+                    break String::from("it was not used any more");
+                }
+                // Somebody has a seat, and takes his time.
+                clock.used = now;
+            }
+        } else {
+            if was_idle {
+                // Nobody listened until now.
+                (clock.heard, clock.asked) = (now, now);
+            }
+            clock.used = now;
+        }
+        was_idle = channels.is_idle();
+        let can_pump = channels.can_pump();
+        if has_hung_up && channels.is_idle() {
+            break String::from("the guest closed it");
+        }
+        if !can_pump {
+            clock.heard = now;
+        }
+        let silent = now.saturating_duration_since(clock.heard);
+        let interval = line.keeping.keepalive;
+        if !channels.is_idle() && silent >= interval * SILENT_INTERVALS {
+            break format!("the guest was silent for {} s", silent.as_secs());
+        }
+        let is_keepalive_due = !channels.is_idle() && silent >= interval && now >= clock.asked + interval;
+
+        let mut flags = if can_pump { PollFlags::IN } else { PollFlags::empty() };
+        if !has_hung_up {
+            flags |= PollFlags::RDHUP;
+        }
+        if is_keepalive_due
+            || matches!(session.block_directions(), BlockDirections::Outbound | BlockDirections::Both)
+        {
+            flags |= PollFlags::OUT;
+        }
+        let timeout = channels.timeout(&clock, now, is_keepalive_due);
+        let ready = wait(&channels, line, socket.as_fd(), (flags, has_hung_up && !can_pump), timeout);
+        if ready.intersects(PollFlags::IN) {
+            clock.heard = Instant::now();
+        }
+        has_hung_up |= ready.intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR);
+        if is_keepalive_due && ready.contains(PollFlags::OUT) {
+            // A packet of this size always fits a socket that is ready, so it is never sent by halves: libssh2 could not
+            // finish it.
+            clock.asked = Instant::now();
+            if session.keepalive_send().is_err() {
+                break String::from("it takes no more bytes");
+            }
+        }
+    };
+    tracing::debug!(target: "rt_krun", why, "an SSH connection ends");
+    channels.lose();
+    // Politely, if it goes without waiting; then for good, so that freeing the session has nothing left to send.
+    let _ = session.disconnect(None, "done", None);
+    let _ = socket.shutdown(Shutdown::Both);
+}
+
+/// What happened when.
+struct Clock {
+    /// The guest was heard last, or somebody began to listen.
+    heard: Instant,
+    /// It was asked for a word last.
+    asked: Instant,
+    /// There was a command last.
+    used: Instant,
+}
+
+/// The channels of one connection.
+struct Channels<'a> {
+    session: Session,
+    line: &'a Line,
+    /// Jobs that have no channel yet.
+    waiting: VecDeque<Job>,
+    commands: Vec<Command>,
+    closing: Vec<Channel>,
+    /// Opened ahead.
+    spare: Option<Channel>,
+    /// An open is on its way, and has to be asked again until it has ended.
+    is_opening: bool,
+    /// The guest refused a channel; until one is closed there is no point in another try.
+    no_spare: bool,
+    /// The guest closes what nobody uses: nothing is opened ahead any more.
+    is_shunned: bool,
+    scratch: Vec<u8>,
+}
+
+impl Channels<'_> {
+    /// Does what can be done now, until nothing can.
+    fn go_on(&mut self, now: Instant) -> Result<(), Refusal> {
+        loop {
+            let mut moved = self.open()?;
+            moved |= self.dispatch();
+            moved |= self.advance(now)?;
+            self.pump()?;
+            self.close();
+            if !moved && !self.commands.iter().any(Command::is_behind) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Opens the channel that is needed, or the next one ahead.
+    fn open(&mut self) -> Result<bool, Refusal> {
+        self.waiting.retain(|job| !job.claim.is_left());
+        if !self.is_opening && !self.wants_channel() {
+            return Ok(false);
+        }
+        self.is_opening = true;
+        let opened = match Channel::open(&self.session) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(opened) => opened,
+        };
+        self.is_opening = false;
+        match opened {
+            Ok(channel) => self.spare = Some(channel),
+            Err(refusal) if refusal.is_of_channel() => self.refused(&refusal),
+            Err(refusal) => return Err(refusal),
+        }
+        Ok(true)
+    }
+
+    fn wants_channel(&self) -> bool {
+        let in_use = self.commands.len() + self.closing.len();
+        let ahead = !self.no_spare && !self.is_shunned && in_use < MOST_CHANNELS - 1;
+        self.spare.is_none() && (!self.waiting.is_empty() || ahead)
+    }
+
+    /// The guest takes no more channels: those who wait go elsewhere, or are told so.
+    fn refused(&mut self, refusal: &Refusal) {
+        self.no_spare = true;
+        let in_use = self.commands.len() + self.closing.len();
+        if in_use > 0 && !self.waiting.is_empty() {
+            self.line.limit_seats(in_use);
+        }
+        for job in self.waiting.drain(..) {
+            let end = if in_use > 0 {
+                NotStarted::Full
+            } else {
+                let error = Error::new(
+                    ErrorKind::BackendFailed,
+                    "exec in",
+                    format!("the guest's sshd refuses a channel: {refusal}"),
+                );
+                NotStarted::Refused(error.with_hint("see MaxSessions in its configuration"))
+            };
+            job.claim.end(JobEnd::NotStarted(end));
+        }
+    }
+
+    fn dispatch(&mut self) -> bool {
+        let Some(channel) = self.spare.take() else { return false };
+        while let Some(job) = self.waiting.pop_front() {
+            if job.claim.begin() {
+                self.commands.push(Command::new(job, channel));
+                return true;
+            }
+            job.claim.end(JobEnd::NotStarted(NotStarted::Left));
+        }
+        self.spare = Some(channel);
+        false
+    }
+
+    fn advance(&mut self, now: Instant) -> Result<bool, Refusal> {
+        let mut moved = false;
+        let mut place = 0;
+        while place < self.commands.len() {
+            match self.commands[place].advance(now, &mut self.scratch) {
+                Progress::None => place += 1,
+                Progress::Some => {
+                    moved = true;
+                    place += 1;
+                }
+                Progress::Over => {
+                    moved = true;
+                    let command = self.commands.swap_remove(place);
+                    self.closing.push(command.into_channel());
+                }
+                Progress::Dead(refusal) => return Err(refusal),
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Brings in what has come, where no command does.
+    fn pump(&mut self) -> Result<(), Refusal> {
+        let Some(spare) = &mut self.spare else { return Ok(()) };
+        match spare.read(OutputStream::Stdout, &mut self.scratch) {
+            Poll::Ready(Err(refusal)) if !refusal.is_of_channel() => return Err(refusal),
+            // A guest that closes it, or talks on it, gets it back.
+            Poll::Ready(_) => {
+                self.closing.extend(self.spare.take());
+                self.is_shunned = true;
+            }
+            Poll::Pending => {}
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        let before = self.closing.len();
+        self.closing = std::mem::take(&mut self.closing)
+            .into_iter()
+            .filter_map(|channel| channel.free().err())
+            .collect();
+        self.no_spare &= self.closing.len() == before;
+    }
+
+    fn is_idle(&self) -> bool {
+        self.commands.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Whether anything that is done here reads the socket.
+    fn can_pump(&self) -> bool {
+        self.spare.is_some()
+            || self.is_opening
+            || !self.closing.is_empty()
+            || self.commands.iter().any(Command::can_read)
+    }
+
+    /// How long there is nothing to do by itself.
+    fn timeout(&self, clock: &Clock, now: Instant, is_keepalive_due: bool) -> Duration {
+        let keeping = &self.line.keeping;
+        let next = if self.is_idle() {
+            clock.used + keeping.idle
+        } else {
+            let asking = clock.heard.max(clock.asked) + keeping.keepalive;
+            let end = clock.heard + keeping.keepalive * SILENT_INTERVALS;
+            // One that is due waits for the socket.
+            if is_keepalive_due { end } else { asking.min(end) }
+        };
+        let drains = self.commands.iter().filter_map(Command::wake_at);
+        drains.chain([next]).min().unwrap_or(next).saturating_duration_since(now)
+    }
+
+    /// The connection is over: everybody is told.
+    fn lose(&mut self) {
+        self.commands.drain(..).for_each(Command::lose);
+        // Their claims say that they never ran.
+        self.waiting.clear();
+    }
+}
+
+/// Waits for the socket, the waker and the commands' pipes; what the socket is ready for.
+fn wait(
+    channels: &Channels<'_>,
+    line: &Line,
+    socket: BorrowedFd<'_>,
+    (flags, skip_socket): (PollFlags, bool),
+    timeout: Duration,
+) -> PollFlags {
+    let mut fds = vec![PollFd::new(&line.waker, PollFlags::IN)];
+    if !skip_socket {
+        fds.push(PollFd::from_borrowed_fd(socket, flags));
+    }
+    for command in &channels.commands {
+        command.interests(&mut |fd, flags| fds.push(PollFd::new(fd, flags)));
+    }
+    // A deadline that lies a fraction of a millisecond ahead is not met by asking at once, over and over.
+    let timeout = Timespec::try_from(timeout).ok();
+    match poll(&mut fds, timeout.as_ref()) {
+        Ok(_) => {
+            if !fds[0].revents().is_empty() {
+                line.waker.hush();
+            }
+            if skip_socket { PollFlags::empty() } else { fds[1].revents() }
+        }
+        Err(Errno::INTR) => PollFlags::empty(),
+        Err(error) => {
+            // Only a kernel out of memory gets here.
+            tracing::warn!(target: "rt_krun", %error, "poll failed");
+            std::thread::sleep(
+                Duration::from_millis(10).min(timeout.and_then(|it| it.try_into().ok()).unwrap_or_default()),
+            );
+            PollFlags::empty()
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! A bridge between a caller's streams and three pipes whose far ends somebody else serves: a channel of an SSH
+//! connection, say. There is no process here; where one is started, its streams are driven by `process`.
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::Duration;
+
+use rt_protocol::{OutputStream, StreamReport, Until};
+
+use crate::descriptor::set_nonblocking;
+use crate::inlet::Inlet;
+use crate::pump::Pump;
+use crate::waker::Waker;
+use crate::way::Outlets;
+use crate::{Drive, ProcessError, Streams};
+
+/// Runs `body` with a bridge for `streams`, and the far ends of its pipes.
+///
+/// Bytes move only inside [`Bridge::drive`], on the calling thread. Writers that `streams` borrows are served by threads
+/// that end before this returns, as for [`with_process`](crate::with_process). When `body` returns or panics, our ends of
+/// the pipes are closed.
+///
+/// ```
+/// use std::io::{Read, Write};
+///
+/// use rt_process::{Drive, Output, Streams, with_bridge};
+/// use rt_protocol::{Sink, Source, Until};
+///
+/// let mut answer = Vec::new();
+/// let streams = Streams {
+///     stdin: Source::bytes("ping"),
+///     stdout: Output::Bridge(Sink::borrowed(&mut answer)),
+///     stderr: Output::Bridge(Sink::discard()),
+/// };
+/// with_bridge(streams, |bridge, far| {
+///     let echo = std::thread::spawn(move || {
+///         let mut text = String::new();
+///         std::fs::File::from(far.stdin.unwrap()).read_to_string(&mut text).unwrap();
+///         std::fs::File::from(far.stdout).write_all(text.as_bytes()).unwrap();
+///         drop(far.stderr);
+///     });
+///     assert!(matches!(bridge.drive(&Until::forever()), Drive::Finished));
+///     echo.join().unwrap();
+/// })?;
+/// assert_eq!(answer, b"ping");
+/// # Ok::<(), rt_process::ProcessError>(())
+/// ```
+///
+/// # Errors
+/// [`System`](ProcessError::System): a pipe, a thread, or a look at a caller's descriptor was refused.
+pub fn with_bridge<T>(
+    streams: Streams<'_>,
+    body: impl FnOnce(&mut Bridge<'_>, FarEnds) -> T,
+) -> Result<T, ProcessError> {
+    let refused = |source| ProcessError::System { what: "prepare a bridge of streams", source };
+    let waker = Waker::new().map_err(refused)?;
+    thread::scope(|scope| {
+        let mut outlets = Outlets::new(&waker, scope);
+        let stdout = outlets.open(OutputStream::Stdout, streams.stdout).map_err(refused)?;
+        let stderr = outlets.open(OutputStream::Stderr, streams.stderr).map_err(refused)?;
+        let inlet = Inlet::new(streams.stdin, &waker).map_err(refused)?;
+        let (mut bridge, far) = Bridge::open(inlet, [stdout, stderr], waker).map_err(refused)?;
+        let answer = body(&mut bridge, far);
+        drop(bridge);
+        outlets.join();
+        Ok(answer)
+    })
+}
+
+/// The far ends of a bridge's pipes. They block, unless their owner makes them not to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FarEnds {
+    /// To be read: what the caller's source has. `None` for [`Source::empty`](rt_protocol::Source::empty). Closing it
+    /// says that nobody reads on.
+    pub stdin: Option<OwnedFd>,
+    /// To be written: what goes to the caller's stdout sink. Closing it is the end of the stream.
+    pub stdout: OwnedFd,
+    /// To be written: what goes to the caller's stderr sink. Closing it is the end of the stream.
+    pub stderr: OwnedFd,
+}
+
+/// Our side of a bridge.
+pub struct Bridge<'a> {
+    pump: Pump<'a>,
+}
+
+/// What was moved over a bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Bridged {
+    /// What went into the pipe of stdin.
+    pub stdin: StreamReport,
+    /// What came to the sink of stdout.
+    pub stdout: StreamReport,
+    /// What came to the sink of stderr.
+    pub stderr: StreamReport,
+}
+
+impl<'a> Bridge<'a> {
+    fn open(
+        mut inlet: Inlet<'a>,
+        mut outlets: [crate::outlet::Outlet<'a>; 2],
+        waker: Waker,
+    ) -> io::Result<(Self, FarEnds)> {
+        let stdin = if inlet.wants_pipe() {
+            let (far, near) = io::pipe()?;
+            set_nonblocking(&near)?;
+            inlet.attach(Some(near.into()));
+            Some(OwnedFd::from(far))
+        } else {
+            None
+        };
+        let mut output = |place: usize| -> io::Result<OwnedFd> {
+            let (near, far) = io::pipe()?;
+            set_nonblocking(&near)?;
+            outlets[place].attach(near.into());
+            Ok(far.into())
+        };
+        let (stdout, stderr) = (output(0)?, output(1)?);
+        let bridge = Self { pump: Pump::elsewhere(inlet, outlets, waker) };
+        Ok((bridge, FarEnds { stdin, stdout, stderr }))
+    }
+
+    /// Moves bytes until both outputs have ended and were handed on, `until` is over, or a stream of the caller has
+    /// failed, as [`Process::drive`](crate::Process::drive) does. May be called again afterwards.
+    pub fn drive(&mut self, until: &Until) -> Drive {
+        let _registration = until.cancel_token().map(|token| {
+            let waker = self.pump.waker.clone();
+            token.on_cancel(move || waker.ring())
+        });
+        loop {
+            if let Some(failure) = self.pump.failures.pop_front() {
+                return failure.into();
+            }
+            if self.pump.is_complete() {
+                return Drive::Finished;
+            }
+            if let Err(stop) = until.check() {
+                // One turn also after the end: what is there to be taken is taken.
+                while self.pump.turn(Some(Duration::ZERO)) && !self.pump.is_complete() {}
+                if self.pump.failures.is_empty() && !self.pump.is_complete() {
+                    return Drive::Stopped(stop);
+                }
+                continue;
+            }
+            self.pump.turn(until.remaining());
+        }
+    }
+
+    /// Closes our ends of the pipes, wherever they are, and says what was moved.
+    pub fn finish(&mut self) -> Bridged {
+        self.pump.stop_streams();
+        let [stdout, stderr] = &self.pump.outlets;
+        Bridged { stdin: self.pump.inlet.report(), stdout: stdout.report(), stderr: stderr.report() }
+    }
+}
+
+/// Streams are left out: they may hold anything.
+impl fmt::Debug for Bridge<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bridge").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read, Write};
+    use std::time::Instant;
+
+    use rt_protocol::{Sink, Source, StreamEnd};
+
+    use super::*;
+    use crate::Output;
+
+    fn streams<'a>(stdin: Source<'a>, stdout: Sink<'a>) -> Streams<'a> {
+        Streams { stdin, stdout: Output::Bridge(stdout), stderr: Output::Bridge(Sink::discard()) }
+    }
+
+    #[test]
+    fn bytes_cross_both_ways_and_ends_are_passed_on() {
+        let mut answer = Vec::new();
+        let bridged = with_bridge(
+            streams(Source::bytes("a".repeat(300_000)), Sink::borrowed(&mut answer)),
+            |bridge, far| {
+                let echo = thread::spawn(move || {
+                    drop(far.stderr);
+                    io::copy(&mut File::from(far.stdin.unwrap()), &mut File::from(far.stdout)).unwrap()
+                });
+                assert!(matches!(bridge.drive(&Until::forever()), Drive::Finished));
+                assert_eq!(echo.join().unwrap(), 300_000);
+                bridge.finish()
+            },
+        )
+        .unwrap();
+        assert_eq!(answer.len(), 300_000);
+        assert_eq!(bridged.stdin, StreamReport::new(300_000, StreamEnd::Eof));
+        assert_eq!(bridged.stdout, StreamReport::new(300_000, StreamEnd::Eof));
+    }
+
+    #[test]
+    fn a_deadline_stops_the_drive_and_not_the_bridge() {
+        with_bridge(streams(Source::empty(), Sink::discard()), |bridge, far| {
+            assert!(far.stdin.is_none());
+            let begun = Instant::now();
+            assert!(matches!(bridge.drive(&Until::after(Duration::from_millis(20))), Drive::Stopped(_)));
+            assert!(begun.elapsed() >= Duration::from_millis(20));
+            File::from(far.stdout).write_all(b"last words").unwrap();
+            drop(far.stderr);
+            assert!(matches!(bridge.drive(&Until::after(Duration::from_secs(10))), Drive::Finished));
+            assert_eq!(bridge.finish().stdout, StreamReport::new(10, StreamEnd::Eof));
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_far_end_that_reads_no_more_is_a_reader_that_is_gone() {
+        let (source, _kept) = io::pipe().unwrap();
+        with_bridge(streams(Source::descriptor(source), Sink::discard()), |bridge, far| {
+            drop(far.stdin);
+            assert!(matches!(bridge.drive(&Until::after(Duration::from_millis(5))), Drive::Stopped(_)));
+            drop((far.stdout, far.stderr));
+            assert!(matches!(bridge.drive(&Until::forever()), Drive::Finished));
+            assert_eq!(bridge.finish().stdin, StreamReport::new(0, StreamEnd::ReaderGone));
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_failing_source_is_said_once_and_its_pipe_stays_open() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("torn"))
+            }
+        }
+        with_bridge(streams(Source::reader(Broken), Sink::discard()), |bridge, far| {
+            assert!(matches!(bridge.drive(&Until::forever()), Drive::SourceFailed(_)));
+            assert!(matches!(bridge.drive(&Until::after(Duration::from_millis(1))), Drive::Stopped(_)));
+            set_nonblocking(far.stdin.as_ref().unwrap()).unwrap();
+            let read = File::from(far.stdin.unwrap()).read(&mut [0; 8]).unwrap_err();
+            assert_eq!(read.kind(), io::ErrorKind::WouldBlock);
+        })
+        .unwrap();
+    }
+}

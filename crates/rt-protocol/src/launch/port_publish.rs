@@ -1,0 +1,65 @@
+//! A port to publish on the host. The port that an engine has picked is a `PublishedPort`.
+
+use std::net::IpAddr;
+
+use crate::Protocol;
+
+/// A port to publish on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PortPublish {
+    container_port: u16,
+    protocol: Protocol,
+    host_ip: Option<IpAddr>,
+    host_port: Option<u16>,
+}
+
+impl PortPublish {
+    /// Publishes a TCP port on 127.0.0.1, on a host port that the engine picks. The picked port is read back from
+    /// [`ContainerInfo::ports`](crate::ContainerInfo::ports) once the container is started; nobody else can take it
+    /// in between.
+    pub fn any_port_on_loopback(container_port: u16) -> Self {
+        Self {
+            container_port,
+            protocol: Protocol::Tcp,
+            host_ip: Some(IpAddr::from([127, 0, 0, 1])),
+            host_port: None,
+        }
+    }
+
+    /// Publishes a TCP port on 127.0.0.1, on this host port.
+    pub fn on_loopback(host_port: u16, container_port: u16) -> Self {
+        Self { host_port: Some(host_port), ..Self::any_port_on_loopback(container_port) }
+    }
+
+    /// Another transport.
+    #[must_use]
+    pub fn protocol(self, protocol: Protocol) -> Self {
+        Self { protocol, ..self }
+    }
+
+    /// Another address of the host, or `None` for all of them.
+    #[must_use]
+    pub fn host_ip(self, host_ip: Option<IpAddr>) -> Self {
+        Self { host_ip, ..self }
+    }
+
+    /// The port inside the container.
+    pub fn container_port(&self) -> u16 {
+        self.container_port
+    }
+
+    /// The transport.
+    pub fn transport(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The address on the host; `None` is all of them.
+    pub fn host_address(&self) -> Option<IpAddr> {
+        self.host_ip
+    }
+
+    /// The port on the host; `None` lets the engine pick.
+    pub fn host_port(&self) -> Option<u16> {
+        self.host_port
+    }
+}

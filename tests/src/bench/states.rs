@@ -1,0 +1,36 @@
+//! The states of fifty containers.
+
+use rt_protocol::{ContainerName, ContainerRuntime, LaunchSpec, NamePrefix, Network, Until};
+
+use super::rounds::in_turns;
+use super::{Outcome, Row, shell};
+use crate::live::Live;
+
+const COUNT: usize = 50;
+
+pub(super) fn measure(live: &Live) -> Outcome<Row> {
+    let prefix = NamePrefix::new(format!("rtb{}", std::process::id()))?;
+    let mut names = Vec::new();
+    let measured = fill(live, &prefix, &mut names).and_then(|()| {
+        let ours = |()| match live.runtime.states(&prefix)?.len() {
+            COUNT => Ok(()),
+            count => Err(format!("{count} states of {COUNT}").into()),
+        };
+        let script =
+            "for name; do \"$podman\" container inspect --format '{{.State.Status}}' \"$name\" || exit; done";
+        let theirs = |()| shell::run(live, script, names.iter().map(ContainerName::as_str));
+        in_turns(5, || Ok(()), ours, theirs)
+    });
+    live.runtime.force_remove(&names, &Until::forever());
+    Ok(Row::of("podman-states", "the states of 50 containers, and 50 inspects", 20.0, &measured?))
+}
+
+fn fill(live: &Live, prefix: &NamePrefix, names: &mut Vec<ContainerName>) -> Outcome {
+    for number in 0..COUNT {
+        let spec = LaunchSpec::builder(format!("{prefix}-{number}"), live.image.as_str());
+        let spec = spec.network(Network::None).command(["true"]).build()?;
+        live.runtime.create(&spec, &Until::forever())?;
+        names.push(spec.name().clone());
+    }
+    Ok(())
+}

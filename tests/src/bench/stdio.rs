@@ -1,0 +1,56 @@
+//! One GiB through a command's stdout, and through its stdin.
+
+use std::fs::File;
+use std::time::Duration;
+
+use rt_protocol::{ContainerRuntime, ExecRequest, ExecStdio, Sink, Source, Until};
+
+use super::rounds::in_turns;
+use super::{Outcome, Row, shell};
+use crate::live::Live;
+use crate::sandbox::Sandbox;
+
+const BYTES: u64 = 1 << 30;
+const ROUNDS: u32 = 5;
+
+/// A shell pipe keeps this part of our throughput at most.
+const TARGET: f64 = 0.95;
+
+pub(super) fn measure_out(live: &Live) -> Outcome<Row> {
+    let sandbox = Sandbox::idle(live)?;
+    let request = ExecRequest::new(["head", "-c", &BYTES.to_string(), "/dev/zero"])?;
+    let ours = |()| {
+        let stdio = ExecStdio::new(Source::empty(), Sink::descriptor(File::create("/dev/null")?));
+        let result = live.runtime.exec_stdio(&sandbox.name, &request, stdio, &minutes())?;
+        all(result.ok(), result.stdout.bytes)
+    };
+    let script = format!("\"$podman\" exec \"$1\" head -c {BYTES} /dev/zero | cat >/dev/null");
+    let theirs = |()| shell::run(live, &script, [sandbox.name.as_str()]);
+    let rounds = in_turns(ROUNDS, || Ok(()), ours, theirs)?;
+    Ok(Row::of("podman-stdio-out", "1 GiB of stdout, and `podman exec | cat`", TARGET, &rounds))
+}
+
+pub(super) fn measure_in(live: &Live) -> Outcome<Row> {
+    let sandbox = Sandbox::idle(live)?;
+    let request = ExecRequest::new(["sh", "-c", "cat >/dev/null"])?;
+    // Without blocks on the disk: what is measured is the way, not the disk.
+    let file = tempfile::NamedTempFile::new()?;
+    file.as_file().set_len(BYTES)?;
+    let ours = |()| {
+        let stdio = ExecStdio::new(Source::descriptor(File::open(file.path())?), Sink::discard());
+        let result = live.runtime.exec_stdio(&sandbox.name, &request, stdio, &minutes())?;
+        all(result.ok(), result.stdin.bytes)
+    };
+    let script = "cat \"$2\" | \"$podman\" exec -i \"$1\" sh -c 'cat >/dev/null'";
+    let theirs = |()| shell::run(live, script, [sandbox.name.as_str().as_ref(), file.path().as_os_str()]);
+    let rounds = in_turns(ROUNDS, || Ok(()), ours, theirs)?;
+    Ok(Row::of("podman-stdio-in", "1 GiB of stdin, and `cat | podman exec -i`", TARGET, &rounds))
+}
+
+fn minutes() -> Until {
+    Until::after(Duration::from_secs(600))
+}
+
+fn all(ok: bool, bytes: u64) -> Outcome {
+    if ok && bytes == BYTES { Ok(()) } else { Err(format!("{bytes} bytes of {BYTES} were moved").into()) }
+}

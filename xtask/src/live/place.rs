@@ -1,0 +1,158 @@
+//! Where a live suite runs when it is not to run as it was called: in a Debian 13 tree, as a user without root's rights,
+//! or both. What runs there is `xtask live` itself, so every place is probed and cleaned up in the same way.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::account::Account;
+use super::debian::Tree;
+use super::note;
+use crate::arguments::Whereabouts;
+use crate::child::Task;
+use crate::failure::{Failure, Result};
+
+/// Where the target directory stands in the tree.
+const TARGET: &str = "/mnt";
+
+/// What a clean-up may take after a signal: removing thirty containers, one after the other.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// Enters the tree `$1` and runs the words after `$2`, the target directory, there.
+///
+/// All mounts are private to this process and what it starts, and go with the last of them; the host's are only looked
+/// at. The root is changed by `pivot_root`: in a plain chroot `podman exec` lands in the outer root.
+const ENTER: &str = r#"set -e
+tree=$1 target=$2; shift 2
+mount --bind "$tree" "$tree"
+mount -t proc proc "$tree/proc"
+mount --rbind /sys "$tree/sys"
+mount --rbind /dev "$tree/dev"
+mount -t tmpfs -o mode=755 tmpfs "$tree/run"
+mount --bind "$target" "$tree/mnt"
+mkdir -p "$tree/.host"
+cd "$tree"
+pivot_root . .host
+exec chroot . /bin/sh -c 'umount -l /.host && exec "$@"' sh "$@""#;
+
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Another place than here.
+#[derive(Debug)]
+pub(crate) struct Place {
+    tree: Option<Tree>,
+    account: Option<Account>,
+    target: PathBuf,
+}
+
+impl Place {
+    /// What was asked for; `None` is here, as the caller is.
+    pub(crate) fn find(whereabouts: Whereabouts, target: &Path) -> Result<Option<Self>> {
+        let tree = if whereabouts.debian { Some(Tree::make(target)?) } else { None };
+        let root = tree.as_ref().map_or(Path::new("/"), Tree::dir);
+        let account = if whereabouts.rootless { Account::without_root(root)? } else { None };
+        if tree.is_none() && account.is_none() {
+            return Ok(None);
+        }
+        let place = Self { tree, account, target: target.to_owned() };
+        if let Some(account) = &place.account {
+            note(&format!("as the user {}", account.name));
+            place.check_devices()?;
+        }
+        Ok(Some(place))
+    }
+
+    /// The tree alone, while it is being equipped.
+    pub(super) fn inside(tree: Tree) -> Self {
+        let target = tree.dir().to_owned();
+        Self { tree: Some(tree), account: None, target }
+    }
+
+    /// `xtask live -- PROGRAM ARGUMENT…` there. `program` stands in the target directory.
+    pub(crate) fn live<S: AsRef<OsStr>>(
+        &self,
+        program: &Path,
+        args: impl IntoIterator<Item = S>,
+    ) -> Result<Task> {
+        let this = std::env::current_exe()
+            .map_err(|error| Failure::new(format!("where xtask stands is unknown: {error}")))?;
+        let mut words = self.as_account();
+        words.extend([self.seen(&this)?, "live".into(), "--".into(), self.seen(program)?]);
+        words.extend(args.into_iter().map(|word| word.as_ref().to_owned()));
+        Ok(self.enter(words).grace(GRACE))
+    }
+
+    /// These words there, with the rights and the variables of this process.
+    pub(super) fn enter<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Task {
+        let task = match &self.tree {
+            Some(tree) => Task::new("unshare")
+                .args(["--mount", "--propagation=private", "sh", "-c", ENTER, "sh"])
+                .args([tree.dir(), &self.target]),
+            None => Task::new("env"),
+        };
+        task.env("PATH", Some(PATH)).args(words)
+    }
+
+    /// The words before a command that is to run as the account, with an environment of its own.
+    fn as_account(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = vec!["setpriv".into(), "--reset-env".into()];
+        if let Some(Account { uid, gid, .. }) = &self.account {
+            words.extend([format!("--reuid={uid}").into(), format!("--regid={gid}").into()]);
+            words.push("--init-groups".into());
+        }
+        words.extend(["env", &format!("PATH={PATH}"), "--chdir=/"].map(OsString::from));
+        words
+    }
+
+    /// A file of the target directory, as it is called there.
+    fn seen(&self, path: &Path) -> Result<OsString> {
+        if self.tree.is_none() {
+            return Ok(path.into());
+        }
+        let below = path.strip_prefix(&self.target).map_err(|_| {
+            Failure::new(format!("{} does not stand in {}", path.display(), self.target.display()))
+        })?;
+        Ok(Path::new(TARGET).join(below).into())
+    }
+
+    /// Both network programs of rootless containers open this device.
+    fn check_devices(&self) -> Result<()> {
+        const TUN: &str = "/dev/net/tun";
+        let mut words = self.as_account();
+        words.extend(["test", "-r", TUN, "-a", "-w", TUN].map(OsString::from));
+        let got = self.enter(words).limit(Duration::from_secs(20)).captured()?;
+        match got.status.code() {
+            Some(0) => Ok(()),
+            Some(1) => Err(Failure::new(format!(
+                "rootless containers have no network here: {TUN} is not open to everybody"
+            ))),
+            _ => Err(Failure::new(format!("nothing runs as another user here: {}", got.complaint()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_of_the_target_directory_has_another_name_in_the_tree() {
+        let mut place = Place { tree: None, account: None, target: "/w/target".into() };
+        let program = Path::new("/w/target/debug/deps/live");
+        assert_eq!(place.seen(program).unwrap(), program);
+        place.tree = Some(Tree::at("/w/target/tree"));
+        assert_eq!(place.seen(program).unwrap(), "/mnt/debug/deps/live");
+        assert!(place.seen(Path::new("/usr/bin/live")).is_err());
+    }
+
+    #[test]
+    fn another_user_gets_no_variable_of_ours() {
+        let account = Account { name: "rt".into(), uid: 1000, gid: 1001 };
+        let place = Place { tree: None, account: Some(account), target: "/w".into() };
+        let line = place.live(Path::new("/w/live"), ["exec"]).unwrap().line();
+        assert!(
+            line.starts_with("env setpriv --reset-env --reuid=1000 --regid=1001 --init-groups env PATH=")
+        );
+        assert!(line.ends_with(" live -- /w/live exec"), "{line}");
+    }
+}
