@@ -8,6 +8,7 @@ mod copying;
 mod errors;
 mod events;
 mod execs;
+mod gpu;
 mod krun_commands;
 mod krun_faults;
 mod krun_machine;
@@ -17,6 +18,7 @@ mod misuse;
 mod profile;
 mod quickstart;
 mod ready;
+mod redaction;
 mod secrets;
 mod ssh_lab;
 mod streams;
@@ -61,12 +63,43 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let live = live.map(|live| live.map(Arc::new).map_err(|missing| missing.reason));
+    let mut trials: Vec<_> = cases().map(|(name, case)| trial(name, case, |_| None, live.clone())).collect();
+    trials.extend(gpu::CASES.iter().map(|(name, case)| trial(name, *case, gpu::obstacle, live.clone())));
     let mut trials: Vec<_> =
         cases().map(|(need, (name, case))| trial(name, need, case, live.clone())).collect();
     trials.extend(conformance::trials(live.as_ref()));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
+fn cases() -> impl Iterator<Item = Case> {
+    [
+        execs::CASES,
+        timeouts::CASES,
+        streams::CASES,
+        errors::CASES,
+        misuse::CASES,
+        secrets::CASES,
+        lifecycle::CASES,
+        logs::CASES,
+        copying::CASES,
+        tar_streams::CASES,
+        ready::CASES,
+        profile::CASES,
+        events::CASES,
+        quickstart::CASES,
+        agreement::CASES,
+        redaction::CASES,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+}
+
+/// A trial of a case; `obstacle` answers why this case cannot run where others can.
+fn trial(
+    name: &'static str,
+    case: fn(&Live) -> Outcome,
+    obstacle: fn(&Live) -> Option<String>,
 impl Need {
     /// Why this is not to be had here.
     fn missing(self, live: &Live) -> Option<&str> {
@@ -76,10 +109,7 @@ impl Need {
             Self::Machine => live.machine().err(),
         }
     }
-}
-
 fn cases() -> impl Iterator<Item = (Need, Case)> {
-    [
         (Need::Nothing, execs::CASES),
         (Need::Nothing, timeouts::CASES),
         (Need::Nothing, streams::CASES),
@@ -100,15 +130,8 @@ fn cases() -> impl Iterator<Item = (Need, Case)> {
         (Need::Sshd, krun_commands::CASES),
         (Need::Sshd, krun_faults::CASES),
         (Need::Machine, krun_machine::CASES),
-    ]
-    .into_iter()
     .flat_map(|(need, cases)| cases.iter().map(move |case| (need, *case)))
-}
-
-fn trial(
-    name: &'static str,
     need: Need,
-    case: fn(&Live) -> Outcome,
     live: Option<Result<Arc<Live>, String>>,
 ) -> Trial {
     Trial::ignorable_test(name, move || {
@@ -117,6 +140,8 @@ fn trial(
             Some(Err(reason)) => return Ok(Completion::ignored_with(reason)),
             Some(Ok(live)) => live,
         };
+        if let Some(reason) = obstacle(&live) {
+            return Ok(Completion::ignored_with(reason));
         if let Some(reason) = need.missing(&live) {
             return without(&live, reason);
         }

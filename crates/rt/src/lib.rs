@@ -25,7 +25,7 @@
 //! | `podman` | [`Backend::Podman`] can be opened | yes |
 //! | `krun` | the krun backend: `KrunRuntime` and its transport over SSH; needs a C compiler and OpenSSL | no |
 //! | `null` | [`Backend::Null`] can be opened: a build with it can be told by its configuration to run nothing | no |
-//! | `gpu` | GPU detection; declared, comes with a later version | no |
+//! | `gpu` | the module `gpu`: what GPUs a host has, which of them a launch gets, and redaction | no |
 //! | `mock` | mocks of the contract's traits (mockall), in the module `mock`: for a program's dev-dependencies | no |
 //! | `vendored-openssl` | handed on to `krun`'s SSH library | no |
 //!
@@ -44,6 +44,8 @@ pub use open::open;
 
 pub use rt_protocol::*;
 
+#[cfg(feature = "gpu")]
+pub use rt_gpu as gpu;
 #[cfg(feature = "krun")]
 pub use rt_krun as krun;
 #[cfg(feature = "null")]

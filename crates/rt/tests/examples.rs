@@ -2,6 +2,10 @@
 
 #[path = "../examples/agent_loop.rs"]
 mod agent_loop;
+#[cfg(feature = "gpu")]
+#[allow(dead_code, reason = "its arguments are not those of this test")]
+#[path = "../examples/gpu_check.rs"]
+mod gpu_check;
 #[path = "../examples/reaper.rs"]
 mod reaper;
 #[path = "../examples/stdio_bridge.rs"]
@@ -21,6 +25,17 @@ mod tokio_agent;
 #[test]
 fn agent_loop_runs_to_its_end() {
     agent_loop::main().unwrap();
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+fn gpu_check_tells_what_this_host_has() {
+    let report = gpu_check::report("all").unwrap();
+    assert!(
+        report.contains("nvidia: ") && report.contains("amd: ") && report.contains("intel: "),
+        "{report}"
+    );
+    assert!(gpu_check::report("matrox").is_err());
 }
 
 #[test]
