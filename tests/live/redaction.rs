@@ -28,7 +28,7 @@ fn tables(live: &Live) -> Outcome {
     Ok(())
 }
 
-fn help(live: &Live, verb: &str) -> Result<String, Box<dyn std::error::Error>> {
+fn help(live: &Live, verb: &str) -> Result<String, crate::Problem> {
     let words = [verb, "--help"].into_iter().filter(|word| !word.is_empty());
     let call = ProcessSpec::new(&Program::find(&live.podman)?).args(words);
     let limit = OutputLimit::UNLIMITED;
