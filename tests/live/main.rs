@@ -8,6 +8,7 @@ mod copying;
 mod errors;
 mod events;
 mod execs;
+mod gpu;
 mod krun_commands;
 mod krun_faults;
 mod krun_machine;
@@ -17,6 +18,7 @@ mod misuse;
 mod profile;
 mod quickstart;
 mod ready;
+mod redaction;
 mod secrets;
 mod ssh_lab;
 mod streams;
@@ -41,6 +43,8 @@ enum Need {
     Sshd,
     /// And a virtual machine.
     Machine,
+    /// A place for a GPU specification of its own.
+    CdiSpec,
 }
 
 /// What a case answers: any failed step, or a broken expectation by panic.
@@ -69,12 +73,19 @@ fn main() -> ExitCode {
 
 impl Need {
     /// Why this is not to be had here.
-    fn missing(self, live: &Live) -> Option<&str> {
+    fn missing(self, live: &Live) -> Option<String> {
         match self {
             Self::Nothing => None,
-            Self::Sshd => live.sshd().err(),
-            Self::Machine => live.machine().err(),
+            Self::Sshd => live.sshd().err().map(str::to_owned),
+            Self::Machine => live.machine().err().map(str::to_owned),
+            Self::CdiSpec => gpu::obstacle(live),
         }
+    }
+
+    /// Whether it can be missing also where the live suite is demanded: a host with real GPUs keeps its specifications to
+    /// itself.
+    fn is_optional(self) -> bool {
+        matches!(self, Self::CdiSpec)
     }
 }
 
@@ -95,6 +106,8 @@ fn cases() -> impl Iterator<Item = (Need, Case)> {
         (Need::Nothing, events::CASES),
         (Need::Nothing, quickstart::CASES),
         (Need::Nothing, agreement::CASES),
+        (Need::Nothing, redaction::CASES),
+        (Need::CdiSpec, gpu::CASES),
         (Need::Sshd, ssh_lab::CASES),
         (Need::Machine, ssh_lab::MACHINE_CASES),
         (Need::Sshd, krun_commands::CASES),
@@ -118,7 +131,11 @@ fn trial(
             Some(Ok(live)) => live,
         };
         if let Some(reason) = need.missing(&live) {
-            return without(&live, reason);
+            return if need.is_optional() {
+                Ok(Completion::ignored_with(reason))
+            } else {
+                without(&live, &reason)
+            };
         }
         let before = Leftovers::now();
         case(&live).map_err(|error| Failed::from(error.to_string()))?;

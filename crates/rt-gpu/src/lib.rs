@@ -17,7 +17,8 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let root = tempfile::tempdir()?;
 //! # std::fs::create_dir_all(root.path().join("etc/cdi"))?;
-//! # let text = r#"{"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": [{"name": "0"}, {"name": "all"}]}"#;
+//! # let text = r#"{"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": [
+//! #     {"name": "0", "containerEdits": {"deviceNodes": [{"path": "/dev/null"}]}}]}"#;
 //! # std::fs::write(root.path().join("etc/cdi/nvidia.json"), text)?;
 //! # let host = GpuHost::at(root.path()); /*
 //! let host = GpuHost::new();

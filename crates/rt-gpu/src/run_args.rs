@@ -88,7 +88,8 @@ impl From<GpuUnavailable> for rt_protocol::Error {
 ///
 /// let root = tempfile::tempdir()?;
 /// std::fs::create_dir_all(root.path().join("etc/cdi"))?;
-/// let spec = r#"{"cdiVersion": "0.5.0", "kind": "amd.com/gpu", "devices": [{"name": "0"}]}"#;
+/// let spec = r#"{"cdiVersion": "0.5.0", "kind": "amd.com/gpu", "devices": [
+///     {"name": "0", "containerEdits": {"deviceNodes": [{"path": "/dev/dri/renderD128"}]}}]}"#;
 /// std::fs::write(root.path().join("etc/cdi/amd.json"), spec)?;
 ///
 /// let args = gpu_run_args(&"amd:0".parse()?, &GpuHost::at(root.path()))?;

@@ -16,7 +16,7 @@ use rt_protocol::{
 
 use crate::engine::{Engine, bad_answer};
 use crate::exec_session::ExecSession;
-use crate::failure::Failure;
+use crate::failure::{Failure, launch_error};
 use crate::image::PodmanImage;
 use crate::kill::KillSide;
 use crate::listing::{self, Inspected};
@@ -220,11 +220,7 @@ impl Container for PodmanContainer {
             .engine()
             .ask_within("start", limit, until, ["start", "--", &target])
             .map_err(|error| error.in_container(self.name()))?;
-        if answer.ok() {
-            Ok(())
-        } else {
-            Err(answer.failure().into_error("start", self.name(), &answer.stderr))
-        }
+        if answer.ok() { Ok(()) } else { Err(launch_error("start", self.name(), &answer.stderr)) }
     }
 
     fn stop(&self, grace: Duration, until: &Until) -> Result<()> {

@@ -1,16 +1,18 @@
 //! podman as a program to ask: where it is, what every call of it gets, and how its own failures are told.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rt_gpu::redact_env_args;
 use rt_process::{Finished, ProcessError, ProcessSpec, Program};
 use rt_protocol::{Error, ErrorKind, OutputLimit, Result, RuntimeId, Source, TimeLimits, Until};
 
 use crate::failure::{self, Failure};
 
 /// One podman: a binary and what goes with every call of it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Engine {
     pub(crate) id: RuntimeId,
     pub(crate) limits: TimeLimits,
@@ -56,13 +58,15 @@ impl Engine {
         Ok(Self { id, limits, program, global_args, env })
     }
 
-    /// A call of podman with these arguments.
+    /// A call of podman with these arguments. No text of it shows a secret, however that came into the argv.
     pub(crate) fn spec<I, S>(&self, args: I) -> ProcessSpec
     where
         I: IntoIterator<Item = S>,
         S: Into<OsString>,
     {
-        let spec = ProcessSpec::new(&self.program).args(self.global_args.iter().cloned());
+        let spec = ProcessSpec::new(&self.program)
+            .shown_by(|words| redact_env_args(words))
+            .args(self.global_args.iter().cloned());
         let spec = self.env.iter().fold(spec, |spec, (name, value)| spec.env(name.clone(), value.clone()));
         spec.args(args)
     }
@@ -149,6 +153,16 @@ impl Engine {
     }
 }
 
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("id", &self.id)
+            .field("limits", &self.limits)
+            .field("command", &format_args!("{}", self.spec::<_, &str>([])))
+            .finish_non_exhaustive()
+    }
+}
+
 fn answer(operation: &'static str, finished: Finished) -> Result<Answer> {
     if finished.stdout_capture.is_truncated() {
         let message = format!("podman answered with {} bytes", finished.stdout_capture.total());
@@ -181,4 +195,33 @@ pub(crate) fn process_error(operation: &'static str, error: ProcessError) -> Err
 /// An answer of podman that is not what its version promises.
 pub(crate) fn bad_answer(operation: &'static str, what: impl Into<String>) -> Error {
     Error::new(ErrorKind::BadAnswer, operation, what).with_hint("report this with the version of podman")
+}
+
+#[cfg(test)]
+mod tests {
+    use rt_protocol::LaunchSpec;
+
+    use super::*;
+    use crate::launch_argv;
+
+    #[test]
+    fn no_text_of_a_launch_shows_a_secret_that_came_as_a_plain_word() {
+        let engine =
+            Engine::new(RuntimeId::new("x"), OsStr::new("/bin/sh"), vec![], vec![], TimeLimits::DEFAULT)
+                .unwrap();
+        let spec = LaunchSpec::builder("web", "localhost/bb")
+            .env("DB_PASSWORD", "hunter2")
+            .env("LANG", "C")
+            .label("api-key", "hunter2")
+            .annotation("url", "https://hunter2@host")
+            .extra_args(["-ite", "GITHUBTOKEN=hunter2", "--secret=hunter2"])
+            .command(["env", "TOKEN=of-the-command"])
+            .build()
+            .unwrap();
+        let call = launch_argv::create(engine.spec::<_, &str>([]), &spec).unwrap().call;
+        let text = format!("{call} {call:?} {engine:?}");
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(text.contains("DB_PASSWORD=<redacted>") && text.contains("LANG=C"), "{text}");
+        assert!(text.contains("TOKEN=of-the-command"), "{text}");
+    }
 }

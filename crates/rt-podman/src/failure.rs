@@ -128,6 +128,14 @@ pub(crate) fn shown(stderr: &str) -> String {
     }
 }
 
+/// The public error of a launch that failed: as any other's, or over its GPU configuration.
+pub(crate) fn launch_error(operation: &'static str, name: &ContainerName, stderr: &str) -> Error {
+    match rt_gpu::check_gpu_error(stderr) {
+        Err(gpu) => Error::from(gpu).during(operation).in_container(name),
+        Ok(()) => classify(stderr).unwrap_or(Failure::Other).into_error(operation, name, stderr),
+    }
+}
+
 impl Failure {
     /// The public kind, and what the caller can do.
     fn kind(self) -> (ErrorKind, Option<&'static str>) {
@@ -295,6 +303,23 @@ mod tests {
     #[test]
     fn a_usage_hint_after_the_error_does_not_hide_it() {
         check("Error: unknown flag: --x\nSee 'podman exec --help'", Some(Failure::Other));
+    }
+
+    #[test]
+    fn a_launch_may_fail_over_its_gpus() {
+        let name = ContainerName::new("train").unwrap();
+        let stderr = "Error: unable to start container \"5d99\": setting up CDI devices: unresolvable CDI devices \
+                      nvidia.com/gpu=all\n";
+        let error = launch_error("start", &name, stderr);
+        assert_eq!((error.kind(), error.operation()), (ErrorKind::GpuConfig, "start"));
+        let gpu = error.gpu_config().unwrap();
+        assert!(gpu.message().contains(stderr.trim_end()) && gpu.message().ends_with(gpu.hint()));
+        assert!(error.to_string().contains("`train`") && error.hint() == Some(gpu.hint()));
+        // The same tail as a file of a driver that is gone.
+        let other = "Error: crun: error stat'ing file `/srv/data`: No such file or directory: OCI runtime attempted to \
+                     invoke a command that was not found";
+        assert_eq!(launch_error("start", &name, other).kind(), ErrorKind::NoSuchPath);
+        assert_eq!(launch_error("start", &name, "").kind(), ErrorKind::BackendFailed);
     }
 
     #[test]

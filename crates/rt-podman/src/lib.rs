@@ -79,7 +79,19 @@
 //! podman takes the beginning of an id wherever it takes a name. A name of hexadecimal digits alone is therefore looked
 //! up first, and podman is given the full id.
 //!
-//! # Logs of this crate
+//! # GPUs
+//!
+//! A create or start that failed over its GPU configuration answers [`GpuConfig`](rt_protocol::ErrorKind::GpuConfig), with
+//! podman's words and the remedy; podman itself has one text for a missing, a broken and a conflicting CDI spec, and calls a
+//! spec that is older than the driver a missing command. Which specs a podman reads is
+//! [`PodmanProfile::cdi_source`].
+//!
+//! # What is shown
+//!
+//! No text shows a secret: `Debug` and `Display` of runtimes, handles, builders and calls mask what
+//! [`rt_gpu::redact_env_args`] finds, also in arguments that a caller has added. Only
+//! [`login_command`](rt_protocol::Container::login_command) hands out an argv as it is, to be run; show it by the same
+//! function.
 //!
 //! `tracing` events carry the operation, the container, the program, the number of arguments and the time limit; never
 //! arguments or variables.

@@ -4,6 +4,8 @@
 //! tolerantly: the answer at hand is a better witness than a version number. What must be known before podman is asked
 //! anything comes from here.
 
+mod cdi;
+
 use std::fmt;
 
 use rt_protocol::{Error, Result, Until};

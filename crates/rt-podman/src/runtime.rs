@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io::Read;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rt_gpu::redact_env_args;
 use rt_process::TcpPortReservation;
 use rt_protocol::{
     Capabilities, Container, ContainerFilter, ContainerInfo, ContainerName, ContainerRemoveResult,
@@ -17,6 +19,7 @@ use rt_protocol::{
 use crate::container::PodmanContainer;
 use crate::engine::Engine;
 use crate::events::PodmanEventStream;
+use crate::failure::launch_error;
 use crate::image::PodmanImage;
 use crate::kill::KillSide;
 use crate::profile::PodmanProfile;
@@ -127,7 +130,7 @@ impl PodmanRuntime {
 }
 
 /// Says which podman a [`PodmanRuntime`] is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct PodmanRuntimeBuilder {
     binary: OsString,
@@ -186,16 +189,39 @@ impl PodmanRuntimeBuilder {
     }
 
     /// `podman` for the podman that a shell would run; with the arguments and variables that may choose another store
-    /// otherwise.
+    /// otherwise. Ids stand in texts: a secret is no part of one.
     fn default_id(&self) -> RuntimeId {
-        let mut id = self.binary.to_string_lossy().into_owned();
-        for argument in &self.global_args {
-            id = format!("{id}:{}", argument.to_string_lossy());
-        }
-        for (name, value) in &self.env {
-            id = format!("{id}:{}={}", name.to_string_lossy(), value.to_string_lossy());
-        }
-        RuntimeId::new(id)
+        let (variables, words) = self.shown();
+        let id: Vec<_> = words.into_iter().chain(variables).collect();
+        RuntimeId::new(id.join(":"))
+    }
+
+    /// The variables, and the binary with its arguments, as texts may show them.
+    fn shown(&self) -> (Vec<String>, Vec<String>) {
+        let variables = self.env.iter().map(|(name, value)| assignment(name, value));
+        let command: Vec<_> =
+            variables.chain([self.binary.clone()]).chain(self.global_args.iter().cloned()).collect();
+        let mut shown: Vec<_> =
+            redact_env_args(&command).iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let words = shown.split_off(self.env.len());
+        (shown, words)
+    }
+}
+
+fn assignment(name: &OsStr, value: &OsStr) -> OsString {
+    [name, OsStr::new("="), value].into_iter().collect()
+}
+
+impl fmt::Debug for PodmanRuntimeBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (variables, words) = self.shown();
+        f.debug_struct("PodmanRuntimeBuilder")
+            .field("command", &words)
+            .field("env", &variables)
+            .field("id", &self.id)
+            .field("limits", &self.limits)
+            .field("kill_side", &self.kill_side)
+            .finish_non_exhaustive()
     }
 }
 
@@ -251,7 +277,7 @@ impl ContainerRuntime for PodmanRuntime {
         if answer.ok() {
             Ok(self.container(spec.name()))
         } else {
-            Err(answer.failure().into_error(OPERATION, spec.name(), &answer.stderr))
+            Err(launch_error(OPERATION, spec.name(), &answer.stderr))
         }
     }
 
@@ -291,5 +317,31 @@ impl PodmanRuntime {
         {
             removal::force_remove(&self.shared, std::slice::from_ref(name), &Until::forever());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_of_a_runtime_shows_a_secret_of_its_settings() {
+        let builder = PodmanRuntime::builder()
+            .binary("/bin/sh")
+            .env("REGISTRY_TOKEN", "hunter2")
+            .env("LANG", "C")
+            .global_arg("--url=ssh://me:hunter2@host/run/podman.sock")
+            .global_arg("--log-level=info");
+        let runtime = builder.clone().build().unwrap();
+        assert_eq!(
+            runtime.id().to_string(),
+            "/bin/sh:--url=ssh://me:<redacted>@host/run/podman.sock:--log-level=info:REGISTRY_TOKEN=<redacted>:LANG=C"
+        );
+        let container = runtime.container(&ContainerName::new("web").unwrap());
+        for text in [format!("{builder:?}"), format!("{runtime:?}"), format!("{container:?}")] {
+            assert!(text.contains("LANG=C") && !text.contains("hunter2"), "{text}");
+        }
+        // What is run has it.
+        assert!(container.login_command(None).unwrap().contains(&OsString::from("REGISTRY_TOKEN=hunter2")));
     }
 }

@@ -86,6 +86,6 @@ pub use process::{Drive, Finished, Process, with_process};
 pub use program::Program;
 pub use question::capture;
 pub use rt_protocol::OutputStream;
-pub use spec::ProcessSpec;
+pub use spec::{ProcessSpec, ShownBy};
 pub use streams::{Output, Streams};
 pub use waker::Waker;

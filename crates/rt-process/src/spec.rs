@@ -16,7 +16,8 @@ use crate::Program;
 /// would type it in a shell; both `Display` and `Debug` show `<redacted>` for what was given as a secret.
 ///
 /// A secret argument is masked in our texts only: every user of the machine can read `/proc/PID/cmdline`. A secret
-/// variable is readable to the same user and root (`/proc/PID/environ`).
+/// variable is readable to the same user and root (`/proc/PID/environ`). Whoever knows the words of the program can also
+/// say how texts [show them](Self::shown_by).
 ///
 /// ```
 /// use rt_process::{ProcessSpec, Program};
@@ -39,7 +40,14 @@ pub struct ProcessSpec {
     arguments: Vec<Word>,
     environment: Vec<Change>,
     directory: Option<PathBuf>,
+    shown_by: Option<ShownBy>,
 }
+
+/// Makes of a command (assignments, program, arguments) what texts show, word by word.
+pub type ShownBy = for<'a> fn(&'a [&'a OsStr]) -> Vec<Cow<'a, OsStr>>;
+
+/// What texts show in place of a secret.
+const MASK: &str = "<redacted>";
 
 /// One argument or value.
 #[derive(Clone)]
@@ -59,7 +67,13 @@ pub(crate) enum Change {
 impl ProcessSpec {
     /// The program without arguments.
     pub fn new(program: &Program) -> Self {
-        Self { program: program.clone(), arguments: Vec::new(), environment: Vec::new(), directory: None }
+        Self {
+            program: program.clone(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+            shown_by: None,
+        }
     }
 
     /// Appends an argument. A NUL in it is refused when the process is started.
@@ -110,6 +124,13 @@ impl ProcessSpec {
         self
     }
 
+    /// Lets texts show the command as this function makes it, which knows what else is secret among the words; secrets that
+    /// were given as such stand as `<redacted>` already. What is started is not changed.
+    pub fn shown_by(mut self, shown_by: ShownBy) -> Self {
+        self.shown_by = Some(shown_by);
+        self
+    }
+
     /// How many arguments there are, without the program's name.
     pub fn argument_count(&self) -> usize {
         self.arguments.len()
@@ -149,16 +170,20 @@ impl Word {
         }
     }
 
-    /// As a shell would read it, or `<redacted>`.
-    fn shown(&self) -> Cow<'_, str> {
+    /// What a text may hold of it.
+    fn shown(&self) -> &OsStr {
         match self {
-            Self::Plain(plain) => quoted(plain),
-            Self::Secret(_) => Cow::Borrowed("<redacted>"),
+            Self::Plain(plain) => plain,
+            Self::Secret(_) => OsStr::new(MASK),
         }
     }
 }
 
+/// As a shell would read it, and the mask as it is.
 fn quoted(word: &OsStr) -> Cow<'_, str> {
+    if word == MASK {
+        return Cow::Borrowed(MASK);
+    }
     match shlex::bytes::Quoter::new().allow_nul(true).quote(word.as_bytes()) {
         Ok(Cow::Borrowed(bytes)) => String::from_utf8_lossy(bytes),
         Ok(Cow::Owned(bytes)) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
@@ -169,13 +194,37 @@ fn quoted(word: &OsStr) -> Cow<'_, str> {
 
 impl fmt::Display for ProcessSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for change in &self.environment {
-            if let Change::Set(name, value) = change {
-                write!(f, "{}={} ", quoted(name), value.shown())?;
+        let assignments: Vec<OsString> = self
+            .environment
+            .iter()
+            .filter_map(|change| match change {
+                Change::Set(name, value) => {
+                    Some([name, OsStr::new("="), value.shown()].into_iter().collect())
+                }
+                Change::Clear | Change::Remove(_) => None,
+            })
+            .collect();
+        let program = self.program.path().as_os_str();
+        let words = assignments.iter().map(OsString::as_os_str).chain([program]);
+        let words: Vec<&OsStr> = words.chain(self.arguments.iter().map(Word::shown)).collect();
+        let shown = match self.shown_by {
+            Some(shown_by) => shown_by(&words),
+            None => words.iter().map(|word| Cow::Borrowed(*word)).collect(),
+        };
+        for (place, word) in shown.iter().enumerate() {
+            let blank = if place == 0 { "" } else { " " };
+            let equals = word.as_bytes().iter().position(|byte| *byte == b'=');
+            match equals.filter(|_| place < assignments.len()) {
+                // The name and the value for themselves, as one types an assignment.
+                Some(equals) => {
+                    let (name, value) = word.as_bytes().split_at(equals);
+                    let (name, value) = (OsStr::from_bytes(name), OsStr::from_bytes(&value[1..]));
+                    write!(f, "{blank}{}={}", quoted(name), quoted(value))?;
+                }
+                None => write!(f, "{blank}{}", quoted(word))?,
             }
         }
-        f.write_str(&quoted(self.program.path().as_os_str()))?;
-        self.arguments.iter().try_for_each(|argument| write!(f, " {}", argument.shown()))
+        Ok(())
     }
 }
 
@@ -206,5 +255,19 @@ mod tests {
             assert!(!text.contains("hunter2") && !text.contains("swordfish"), "{text}");
         }
         assert_eq!(spec.argument_count(), 4);
+    }
+
+    #[test]
+    fn texts_show_what_the_owner_of_the_words_makes_of_them() {
+        fn loud<'a>(words: &'a [&'a OsStr]) -> Vec<Cow<'a, OsStr>> {
+            words.iter().map(|word| Cow::Owned(word.to_ascii_uppercase())).collect()
+        }
+        let spec = ProcessSpec::new(&Program::find("/bin/sh").unwrap())
+            .env("a", "b c")
+            .args(["x y"])
+            .secret_arg(&Secret::new("hunter2"))
+            .shown_by(loud);
+        assert_eq!(spec.to_string(), "A='B C' /BIN/SH 'X Y' '<REDACTED>'");
+        assert_eq!(spec.arguments().collect::<Vec<_>>(), ["x y", "hunter2"]);
     }
 }

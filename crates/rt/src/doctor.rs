@@ -93,7 +93,7 @@ pub fn doctor(options: &DoctorOptions) -> Diagnosis {
     #[cfg(not(feature = "krun"))]
     let krun = compiled_out(&KRUN, "build rt with its feature `krun`");
     #[cfg(feature = "gpu")]
-    let gpu = gpu::findings();
+    let gpu = gpu::findings(options);
     #[cfg(not(feature = "gpu"))]
     let gpu = compiled_out(&GPU, "build rt with its feature `gpu`");
     Diagnosis { findings: podman.into_iter().chain(krun).chain(gpu).collect() }

@@ -5,6 +5,10 @@ mod agent_loop;
 #[allow(dead_code, reason = "its exit code is this host's, and no success of a test")]
 #[path = "../examples/doctor.rs"]
 mod doctor;
+#[cfg(feature = "gpu")]
+#[allow(dead_code, reason = "its arguments are not those of this test")]
+#[path = "../examples/gpu_check.rs"]
+mod gpu_check;
 #[path = "../examples/reaper.rs"]
 mod reaper;
 #[path = "../examples/stdio_bridge.rs"]
@@ -24,6 +28,17 @@ mod tokio_agent;
 #[test]
 fn agent_loop_runs_to_its_end() {
     agent_loop::main().unwrap();
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+fn gpu_check_tells_what_this_host_has() {
+    let report = gpu_check::report("all").unwrap();
+    assert!(
+        report.contains("nvidia: ") && report.contains("amd: ") && report.contains("intel: "),
+        "{report}"
+    );
+    assert!(gpu_check::report("matrox").is_err());
 }
 
 #[test]

@@ -104,6 +104,12 @@ pub enum CdiFault {
         /// As written.
         name: String,
     },
+    /// A device that adds nothing to a container; its `containerEdits` are missing or empty.
+    #[error("device {name:?} has no containerEdits")]
+    EmptyDevice {
+        /// The device.
+        name: String,
+    },
     /// One name twice in one file.
     #[error("declares device {name:?} twice")]
     DuplicateDevice {

@@ -128,7 +128,7 @@ pub(super) fn parse(
     let class = checked_kind(&kind)?;
     uses.note(class.contains('.'), "a dot in the class of the kind", V0_6);
     uses.note(fields.map_of_texts("annotations")? > 0, "annotations", V0_6);
-    let edits = edits(fields.take("containerEdits"), &mut uses)?;
+    let (edits, _) = edits(fields.take("containerEdits"), &mut uses)?;
     let mut devices: Vec<CdiDevice> = Vec::new();
     for node in fields.list("devices")? {
         let device = device(node, &mut uses)?;
@@ -138,10 +138,8 @@ pub(super) fn parse(
         devices.push(device);
     }
     fields.end()?;
-    // Readers before 0.6 do not hold a file against its own version.
-    if newest >= V0_6 {
-        uses.check(version)?;
-    }
+    // Readers before 0.6 do not hold a file against its own version, and know nothing newer than theirs.
+    uses.check(if newest >= V0_6 { version } else { newest }, version)?;
     if devices.is_empty() {
         return Err(CdiFault::NoDevices);
     }
@@ -165,9 +163,9 @@ impl Uses {
         }
     }
 
-    fn check(&self, version: CdiVersion) -> Result<(), CdiFault> {
+    fn check(&self, limit: CdiVersion, version: CdiVersion) -> Result<(), CdiFault> {
         match self.0 {
-            Some((needs, feature)) if needs > version => {
+            Some((needs, feature)) if needs > limit => {
                 Err(CdiFault::NeedsVersion { feature: feature.to_owned(), needs, version })
             }
             _ => Ok(()),
@@ -222,13 +220,17 @@ fn device(node: Node, uses: &mut Uses) -> Result<CdiDevice, CdiFault> {
         V0_5,
     );
     uses.note(fields.map_of_texts("annotations")? > 0, "annotations", V0_6);
-    let edits = edits(fields.take("containerEdits"), uses)?;
+    let (edits, is_empty) = edits(fields.take("containerEdits"), uses)?;
     fields.end()?;
+    if is_empty {
+        return Err(CdiFault::EmptyDevice { name });
+    }
     Ok(CdiDevice { name, edits })
 }
 
-fn edits(node: Option<Node>, uses: &mut Uses) -> Result<CdiEdits, CdiFault> {
-    let Some(node) = node else { return Ok(CdiEdits::default()) };
+/// The edits, and whether there is none at all, those included that are not kept here.
+fn edits(node: Option<Node>, uses: &mut Uses) -> Result<(CdiEdits, bool), CdiFault> {
+    let Some(node) = node else { return Ok((CdiEdits::default(), true)) };
     let mut fields = Fields::of(node, "containerEdits")?;
     let env = checked_env(fields.texts("env")?, fields.line())?;
     let device_nodes = fields.list("deviceNodes")?;
@@ -237,14 +239,19 @@ fn edits(node: Option<Node>, uses: &mut Uses) -> Result<CdiEdits, CdiFault> {
     let mounts = fields.list("mounts")?;
     let mounts = mounts.into_iter().map(|node| mount(node, uses)).collect::<Result<_, _>>()?;
     let hooks = fields.list("hooks")?.into_iter().map(hook).collect::<Result<_, _>>()?;
-    uses.note(!fields.texts("additionalGids")?.is_empty(), "additionalGids", V0_7);
-    uses.note(!fields.list("netDevices")?.is_empty(), "netDevices", V1_1);
-    if let Some(rdt) = fields.take("intelRdt") {
+    let edits = CdiEdits { env, device_nodes, mounts, hooks };
+    let has_groups = !fields.texts("additionalGids")?.is_empty();
+    let has_networks = !fields.list("netDevices")?.is_empty();
+    let rdt = fields.take("intelRdt");
+    let is_empty = edits == CdiEdits::default() && !has_groups && !has_networks && rdt.is_none();
+    uses.note(has_groups, "additionalGids", V0_7);
+    uses.note(has_networks, "netDevices", V1_1);
+    if let Some(rdt) = rdt {
         uses.note(true, "intelRdt", V0_7);
         intel_rdt(rdt, uses)?;
     }
     fields.end()?;
-    Ok(CdiEdits { env, device_nodes, mounts, hooks })
+    Ok((edits, is_empty))
 }
 
 fn checked_env(env: Vec<String>, line: usize) -> Result<Vec<String>, CdiFault> {

@@ -28,7 +28,7 @@ fn read(root: &TempDir) -> CdiRegistry {
 
 fn declaring(kind: &str, device: &str) -> String {
     format!(
-        "{{\"cdiVersion\": \"0.5.0\", \"kind\": \"{kind}\", \"devices\": [{{\"name\": \"{device}\", \"containerEdits\": {{}}}}]}}"
+        "{{\"cdiVersion\": \"0.5.0\", \"kind\": \"{kind}\", \"devices\": [{{\"name\": \"{device}\", \"containerEdits\": {{\"env\": [\"A=b\"]}}}}]}}"
     )
 }
 
@@ -52,7 +52,7 @@ fn json_and_yaml_specs_are_read_with_all_that_a_start_needs() {
                 hookName: createContainer\n    path: /usr/bin/hook\n    args: [hook, run]\ndevices:\n- name: 0\n  \
                 containerEdits:\n    deviceNodes:\n    - {path: /dev/x, hostPath: /dev/y}\n    - {path: /dev/z, type: c, major: \
                 195, minor: 0}\n    mounts:\n    - hostPath: /lib/a.so\n      containerPath: /lib/a.so\n      options: [ro, \
-                bind]\n- name: all\n";
+                bind]\n- name: all\n  containerEdits: {env: [A=b]}\n";
     let root = host(&[
         ("/etc/cdi/nvidia.yaml", yaml),
         ("/var/run/cdi/amd.json", &declaring("amd.com\\/gpu", "all")),
@@ -75,7 +75,7 @@ fn json_and_yaml_specs_are_read_with_all_that_a_start_needs() {
 fn only_what_is_declared_counts() {
     let other = declaring("management.nvidia.com/gpu", "all");
     let legacy = declaring("nvidia.com/gpu-legacy", "all");
-    let annotated = "cdiVersion: 0.6.0\nkind: a.b/c\nannotations: {kind: nvidia.com/gpu}\ndevices: [{name: x}] # nvidia.com/gpu\n";
+    let annotated = "cdiVersion: 0.6.0\nkind: a.b/c\nannotations: {kind: nvidia.com/gpu}\ndevices: [{name: x, containerEdits: {env: [A=b]}}] # nvidia.com/gpu\n";
     let root = host(&[
         ("/etc/cdi/a.json", &other),
         ("/etc/cdi/b.json", &legacy),
@@ -92,7 +92,7 @@ fn only_what_is_declared_counts() {
 
 #[test]
 fn files_that_engines_refuse_are_refused_with_the_reason() {
-    let devices = "devices: [{name: all}]";
+    let devices = "devices: [{name: all, containerEdits: {env: [A=b]}}]";
     check_refused("", "is empty");
     check_refused("cdiVersion: [", "line 2: while parsing a node, did not find expected node content");
     check_refused("[]", "line 1: a spec is a map");
@@ -115,7 +115,18 @@ fn files_that_engines_refuse_are_refused_with_the_reason() {
     let head = "cdiVersion: 0.5.0\nkind: a.b/c";
     check_refused(head, "declares no device");
     check_refused(&format!("{head}\ndevices: []"), "declares no device");
-    check_refused(&format!("{head}\ndevices: [{{name: x}}, {{name: x}}]"), "declares device \"x\" twice");
+    for edits in ["", ", containerEdits: {}", ", containerEdits: {env: [], mounts: ~}"] {
+        check_refused(
+            &format!("{head}\ndevices: [{{name: x{edits}}}]"),
+            "device \"x\" has no containerEdits",
+        );
+    }
+    check_refused(
+        &format!(
+            "{head}\ndevices: [{{name: x, containerEdits: {{env: [A=b]}}}}, {{name: x, containerEdits: {{env: [A=b]}}}}]"
+        ),
+        "declares device \"x\" twice",
+    );
     check_refused(
         &format!("{head}\ndevices: [{{name: -x}}]"),
         "\"-x\" is no name of a CDI device: letters, digits, and `_-.:` between them",
@@ -153,20 +164,31 @@ fn a_spec_is_held_against_its_own_version() {
         ("1.0.0", "a.b/c", "containerEdits: {netDevices: [{}]}\n", "netDevices", "1.1.0"),
     ] {
         check_refused(
-            &format!("cdiVersion: {version}\nkind: {kind}\n{rest}devices: [{{name: all}}]"),
+            &format!(
+                "cdiVersion: {version}\nkind: {kind}\n{rest}devices: [{{name: all, containerEdits: {{env: [A=b]}}}}]"
+            ),
             &format!("{feature} needs cdiVersion {needs}, and the file says {version}"),
         );
     }
     // Before 0.6 readers did not look.
-    let root = host(&[("/etc/cdi/x.yaml", "cdiVersion: 0.3.0\nkind: a.b/c\ndevices: [{name: 0}]\n")]);
+    let root = host(&[(
+        "/etc/cdi/x.yaml",
+        "cdiVersion: 0.3.0\nkind: a.b/c\ndevices: [{name: 0, containerEdits: {env: [A=b]}}]\n",
+    )]);
     let old = CdiSource::new(["/etc/cdi"], CdiVersion::new(0, 5, 0));
     assert!(CdiRegistry::read(root.path(), &old).declares("a.b/c"));
     assert!(!read(&root).declares("a.b/c"));
+    // And knew nothing newer (measured on podman 4.3.1).
+    let newer = "cdiVersion: 0.5.0\nkind: a.b/c\nannotations: {a: b}\ndevices: [{name: x, containerEdits: {env: [A=b]}}]\n";
+    assert!(!CdiRegistry::read(host(&[("/etc/cdi/x.yaml", newer)]).path(), &old).declares("a.b/c"));
 }
 
 #[test]
 fn the_newest_version_is_the_callers() {
-    let root = host(&[("/etc/cdi/x.yaml", "cdiVersion: 0.8.0\nkind: a.b/c\ndevices: [{name: x}]\n")]);
+    let root = host(&[(
+        "/etc/cdi/x.yaml",
+        "cdiVersion: 0.8.0\nkind: a.b/c\ndevices: [{name: x, containerEdits: {env: [A=b]}}]\n",
+    )]);
     for (newest, expected) in [((0, 5, 0), false), ((0, 8, 0), true), ((1, 0, 0), true)] {
         let source = CdiSource::new(["/etc/cdi"], CdiVersion::new(newest.0, newest.1, newest.2));
         assert_eq!(CdiRegistry::read(root.path(), &source).declares("a.b/c"), expected, "{newest:?}");
@@ -269,7 +291,7 @@ fn a_check_names_every_path_that_is_missing() {
     let text = "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ncontainerEdits:\n  mounts:\n  - {hostPath: /lib/here.so, containerPath: \
                 /x}\n  - {hostPath: /lib/libcuda.so.535, containerPath: /x}\n  - {hostPath: tmpfs, containerPath: /t, type: \
                 tmpfs}\ndevices:\n- name: all\n  containerEdits:\n    deviceNodes: [{path: /dev/gone}, {path: /dev/made, type: c, \
-                major: 1}]\n    hooks: [{hookName: createContainer, path: /usr/bin/gone}]\n- name: good\n";
+                major: 1}]\n    hooks: [{hookName: createContainer, path: /usr/bin/gone}]\n- name: good\n  containerEdits: {env: [A=b]}\n";
     let root = host(&[("/etc/cdi/x.yaml", text), ("/lib/here.so", "")]);
     let check = read(&root).check(root.path());
     let spec = root.path().join("etc/cdi/x.yaml").display().to_string();

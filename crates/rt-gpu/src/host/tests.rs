@@ -24,7 +24,8 @@ pub(crate) fn host(files: &[&str]) -> (tempfile::TempDir, GpuHost) {
 
 /// A spec that declares these devices, as a line for [`host`].
 pub(crate) fn spec(path: &str, kind: &str, devices: &[&str]) -> String {
-    let devices: Vec<_> = devices.iter().map(|name| format!("{{name: {name:?}}}")).collect();
+    let devices: Vec<_> =
+        devices.iter().map(|name| format!("{{name: {name:?}, containerEdits: {{env: [A=b]}}}}")).collect();
     format!("{path} {{cdiVersion: 0.5.0, kind: {kind}, devices: [{}]}}", devices.join(", "))
 }
 
@@ -80,15 +81,14 @@ fn specs_that_do_not_count_make_no_gpus_available() {
         spec("/etc/cdi/a.yml", "nvidia.com/gpu", &["all"]),
         String::from("/etc/cdi/a.yaml # nvidia.com/gpu"),
         String::from(
-            "/etc/cdi/a.yaml {cdiVersion: 0.6.0, kind: a.b/c, annotations: {k: nvidia.com/gpu}, devices: [{name: x}]}",
+            "/etc/cdi/a.yaml {cdiVersion: 0.6.0, kind: a.b/c, annotations: {k: nvidia.com/gpu}, devices: [{name: x, containerEdits: {env: [A=b]}}]}",
         ),
         String::from("/etc/cdi/a.json {\"kind\": \"nvidia.com/gpu\", "),
     ] {
         let (_root, host) = host(&[&line]);
         assert!(!host.check_gpu_available(), "{line}");
     }
-    let escaped =
-        r#"/etc/cdi/a.json {"cdiVersion": "0.5.0", "kind": "nvidia.com\/gpu", "devices": [{"name": "all"}]}"#;
+    let escaped = r#"/etc/cdi/a.json {"cdiVersion": "0.5.0", "kind": "nvidia.com\/gpu", "devices": [{"name": "all", "containerEdits": {"env": ["A=b"]}}]}"#;
     assert!(host(&[escaped]).1.check_gpu_available());
 }
 

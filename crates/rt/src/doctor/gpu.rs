@@ -2,13 +2,26 @@
 
 use rt_gpu::{CdiRegistry, CdiSource, DeviceState, GpuHost, SpecCheck};
 
-use super::{Finding, Verdict};
+use super::{DoctorOptions, Finding, Verdict};
 
-pub(super) fn findings() -> Vec<Finding> {
-    let source = CdiSource::default();
+pub(super) fn findings(options: &DoctorOptions) -> Vec<Finding> {
+    let source = cdi_source(options);
     let host = GpuHost::new().cdi_source(source.clone());
     let registry = host.cdi();
     vec![specs(&source, &registry), devices(&registry.check(host.root()))]
+}
+
+/// What the podman of this host reads; without one, what the specification names.
+fn cdi_source(options: &DoctorOptions) -> CdiSource {
+    #[cfg(feature = "podman")]
+    if let Ok(podman) = rt_podman::PodmanRuntime::new()
+        && let Ok(profile) = podman.profile_until(&options.until)
+    {
+        return profile.cdi_source();
+    }
+    // Unused without podman.
+    let _ = options;
+    CdiSource::default()
 }
 
 fn specs(source: &CdiSource, registry: &CdiRegistry) -> Finding {
