@@ -1,7 +1,9 @@
 //! `cargo xtask ci`: the parts, their order and the commands of the simple ones. The checks that look into
 //! the workspace stand in the modules below, the tests in `test`.
 
+mod api;
 mod layering;
+mod minimal;
 mod tidiness;
 mod tools;
 mod tree;
@@ -24,20 +26,30 @@ pub(crate) enum Part {
     Docs,
     Layering,
     Tidiness,
+    Typos,
+    Unused,
     Licences,
+    Api,
+    Package,
+    Minimal,
     Powerset,
     Test,
 }
 
 impl Part {
     /// In the order in which they run: quick answers first, the tests last, where their results are seen.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Fmt,
         Self::Clippy,
         Self::Docs,
         Self::Layering,
         Self::Tidiness,
+        Self::Typos,
+        Self::Unused,
         Self::Licences,
+        Self::Api,
+        Self::Package,
+        Self::Minimal,
         Self::Powerset,
         Self::Test,
     ];
@@ -49,7 +61,12 @@ impl Part {
             Self::Docs => "docs",
             Self::Layering => "layering",
             Self::Tidiness => "tidiness",
+            Self::Typos => "typos",
+            Self::Unused => "unused",
             Self::Licences => "licences",
+            Self::Api => "api",
+            Self::Package => "package",
+            Self::Minimal => "minimal",
             Self::Powerset => "powerset",
             Self::Test => "test",
         }
@@ -96,6 +113,19 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
             let words = ["check", "bans", "licenses", "sources"];
             Task::new(deny).dir(&workspace.root).args(words).limit(LIMIT).must()
         }),
+        Part::Typos => report.step("typos", || {
+            // What it passes over stands in `_typos.toml`.
+            Task::new(tools::get(workspace, &tools::TYPOS)?).dir(&workspace.root).limit(LIMIT).must()
+        }),
+        Part::Unused => report.step("unused: dependencies", || {
+            let machete = tools::get(workspace, &tools::MACHETE)?;
+            Task::new(machete).dir(&workspace.root).args(["--with-metadata"]).limit(LIMIT).must()
+        }),
+        Part::Api => report.judged("api: as listed in api/", || api::compare(workspace)),
+        Part::Package => report.step("package", || package(workspace)),
+        Part::Minimal => {
+            report.step("minimal: smallest versions of direct dependencies", || minimal::check(workspace));
+        }
         Part::Powerset => {
             report.step("powerset: every subset", || hack(workspace, &["--feature-powerset"]));
             // Separately, because the dev-dependencies of tests turn features of their own on.
@@ -148,6 +178,25 @@ fn hack(workspace: &Workspace, sets: &[&str]) -> Result<()> {
         .must()
 }
 
+/// Packs what is published, and builds each from its package, with the others as they would be at the registry.
+fn package(workspace: &Workspace) -> Result<()> {
+    let packages = workspace.published().flat_map(|name| ["--package", name]);
+    // Uncommitted changes are what is being checked.
+    build(workspace, &["package", "--allow-dirty"]).args(packages).must()
+}
+
+/// Compiles OpenSSL, which takes minutes and shows nothing about our own code.
+const VENDORED: &str = "vendored-openssl";
+
+/// Every feature of what is published but these, as cargo's `--features` takes them for several packages.
+fn features_but(workspace: &Workspace, left_out: &[&str]) -> String {
+    let members = workspace.members.iter().filter(|(_, member)| member.is_published);
+    let features =
+        members.flat_map(|(name, member)| member.features.iter().map(move |feature| (name, feature)));
+    let kept = features.filter(|(_, feature)| !left_out.contains(&feature.as_str()));
+    kept.map(|(name, feature)| format!("{name}/{feature}")).collect::<Vec<_>>().join(",")
+}
+
 fn build(workspace: &Workspace, words: &[&str]) -> Task {
     workspace.cargo(words).limit(LIMIT)
 }
@@ -155,6 +204,17 @@ fn build(workspace: &Workspace, words: &[&str]) -> Task {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn features_are_those_of_what_is_published_but_the_ones_left_out() {
+        let text = r#"{"workspace_root":"/w","target_directory":"/t","workspace_members":["a","b","c"],"packages":[
+            {"id":"a","name":"a","publish":null,"features":{"default":["x"],"x":[],"vendored-openssl":[]}},
+            {"id":"b","name":"b","publish":null,"features":{}},
+            {"id":"c","name":"c","publish":[],"features":{"y":[]}}]}"#;
+        let workspace = Workspace::from_json(text).unwrap();
+        assert_eq!(features_but(&workspace, &[VENDORED]), "a/x");
+        assert_eq!(features_but(&workspace, &[VENDORED, "x"]), "");
+    }
 
     #[test]
     fn every_part_is_found_by_its_name() {

@@ -25,6 +25,8 @@ pub(crate) struct Workspace {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) manifest: PathBuf,
+    /// Whether it may go to a registry.
+    pub(crate) is_published: bool,
     /// Without `default`.
     pub(crate) features: BTreeSet<String>,
     /// What the feature `default` turns on.
@@ -104,6 +106,11 @@ impl Workspace {
             .ok_or_else(|| Failure::new(format!("`cargo {}` built no program {name}", command.join(" "))))
     }
 
+    /// The members that go to the registry, by name.
+    pub(crate) fn published(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().filter(|(_, member)| member.is_published).map(|(name, _)| name.as_str())
+    }
+
     pub(crate) fn member(&self, name: &str) -> Result<&Member> {
         self.members.get(name).ok_or_else(|| Failure::new(format!("the workspace has no package {name}")))
     }
@@ -126,6 +133,8 @@ impl Member {
         let default = array(&package["features"]["default"]).iter().map(string).collect();
         let mut member = Self {
             manifest: PathBuf::from(string(&package["manifest_path"])),
+            // An empty list of registries is `publish = false`.
+            is_published: package["publish"].is_null(),
             features,
             default,
             ..Self::default()
@@ -179,7 +188,7 @@ mod tests {
 
     #[test]
     fn members_features_targets_and_links_are_read() {
-        let text = r#"{"workspace_root":"/w","target_directory":"/w/target","workspace_members":["p#rt"],
+        let text = r#"{"workspace_root":"/w","target_directory":"/w/target","workspace_members":["p#rt","p#tests"],
             "packages":[
               {"id":"p#rt","name":"rt","version":"0.1.0","manifest_path":"/w/rt/Cargo.toml","links":null,
                "features":{"default":["podman"],"podman":["dep:rt-podman"],"null":[]},
@@ -187,6 +196,7 @@ mod tests {
                           {"name":"quickstart","kind":["example"]}],
                "dependencies":[{"name":"rt-podman","kind":null,"optional":true},
                                {"name":"rt-null","kind":"dev","optional":false}]},
+              {"id":"p#tests","name":"rt-tests","publish":[],"targets":[],"dependencies":[]},
               {"id":"r#z","name":"z-sys","version":"1.2.3","links":"z","targets":[],"dependencies":[]}]}"#;
         let workspace = Workspace::from_json(text).unwrap();
         let rt = workspace.member("rt").unwrap();
@@ -197,6 +207,7 @@ mod tests {
         assert!(rt.dependencies[0].normal && rt.dependencies[0].optional && !rt.dependencies[1].normal);
         assert_eq!(workspace.links[&("z-sys".into(), "1.2.3".into())], "z");
         assert!(!workspace.members.contains_key("z-sys"));
+        assert_eq!(workspace.published().collect::<Vec<_>>(), ["rt"]);
     }
 
     #[test]

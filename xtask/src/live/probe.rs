@@ -76,6 +76,8 @@ fn first_mode(dir: &Path, podman: &Podman, host: &Host, driver: &str) -> Result<
             reasons.push(format!("{}: {reason}", mode.name()));
             continue;
         }
+        // Some seconds pass before it is known to work.
+        note(&format!("trying a container, mode {}", mode.name()));
         configure(dir, mode, host, driver)?;
         let answer = try_mode(dir, podman);
         let removed = podman.ask(&["rm", "--force", "--time", "0", "--ignore", CONTAINER]);
