@@ -8,6 +8,7 @@ mod algorithms;
 mod banner;
 mod command;
 mod connection;
+mod drain;
 mod host_key;
 mod identity;
 mod job;

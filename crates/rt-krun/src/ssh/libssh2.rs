@@ -242,6 +242,26 @@ impl Channel {
         self.attempt(code as isize).map_ok(|_| ())
     }
 
+    /// Asks the guest's sshd something that it answers whatever the command does: to set a variable, which it refuses of a
+    /// command that runs. Whatever it had to say before the answer has come by then.
+    pub(super) fn ask(&mut self) -> Attempt<()> {
+        const NAME: &str = "RT_STILL_THERE";
+        // Safety: the channel lives; both buffers have the given lengths, and libssh2 copies them before it returns.
+        let code = unsafe {
+            raw::libssh2_channel_setenv_ex(
+                self.raw.as_ptr(),
+                NAME.as_ptr().cast(),
+                length(NAME.as_bytes()),
+                NAME.as_ptr().cast(),
+                0,
+            )
+        };
+        match self.attempt(code as isize) {
+            Poll::Ready(Err(refusal)) if refusal.is_of_channel() => Poll::Ready(Ok(())),
+            other => other.map_ok(|_| ()),
+        }
+    }
+
     /// Closes the channel and frees it, once the guest has closed it too. Afterwards there is none: `Ready` takes it.
     pub(super) fn free(self) -> Result<(), Self> {
         // Safety: the channel lives; unless libssh2 wants to be asked again it is freed now, and `self` is gone with it.
