@@ -15,6 +15,7 @@ mod job;
 mod kill;
 mod libssh2;
 mod login_command;
+mod outbox;
 mod pool;
 mod quoting;
 mod remote_command;
