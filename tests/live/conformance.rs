@@ -70,7 +70,7 @@ fn run(suite: &Suite<'_>, case: &Case) -> Result<Completion, Failed> {
 
 /// The suite keeps containers that many cases look at, and removes them when it is dropped: after the last trial.
 fn podman_suite(live: &'static Live) -> Arc<Suite<'static>> {
-    let fixture = PodmanFixture::new(live).expect("a well-formed prefix");
+    let fixture = PodmanFixture::new(&live.podman, &live.image).expect("a well-formed prefix");
     let fixture: &'static PodmanFixture = Box::leak(Box::new(fixture));
     Arc::new(Suite::new(&live.runtime, fixture))
 }

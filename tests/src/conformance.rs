@@ -3,7 +3,7 @@
 pub mod krun;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +11,6 @@ use rt_conformance::Fixture;
 use rt_podman::PodmanRuntime;
 use rt_process::{ProcessSpec, Program};
 use rt_protocol::{ContainerName, ContainerRuntime, ImageRef, NamePrefix, OutputLimit, Source, Until};
-
-use crate::live::Live;
 
 /// The surroundings of a run on podman.
 #[derive(Debug)]
@@ -23,15 +21,15 @@ pub struct PodmanFixture {
 }
 
 impl PodmanFixture {
-    /// Names of this process's own, and the full image.
+    /// Names of this process's own, containers of `image`, and the podman whose records are looked into.
     ///
     /// # Errors
     /// Never in practice: the prefix is well-formed.
-    pub fn new(live: &Live) -> rt_protocol::Result<Self> {
+    pub fn new(podman: &Path, image: &ImageRef) -> rt_protocol::Result<Self> {
         Ok(Self {
             prefix: NamePrefix::new(format!("rtc{}", std::process::id()))?,
-            image: live.image.clone(),
-            podman: live.podman.clone(),
+            image: image.clone(),
+            podman: podman.to_owned(),
         })
     }
 }

@@ -340,6 +340,7 @@ impl Error {
                     | ErrorKind::CommandNotExecutable
                     | ErrorKind::BadWorkdir
                     | ErrorKind::UnknownUser
+                    | ErrorKind::GpuConfig
                     | ErrorKind::HostKeyMismatch
                     | ErrorKind::BadIdentity
                     | ErrorKind::AuthenticationRefused

@@ -9,6 +9,7 @@ mod pull_policy;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 
 pub use builder::LaunchSpecBuilder;
 pub use mount::Mount;
@@ -36,7 +37,7 @@ use crate::{Argv, Capabilities, Capability, ContainerName, ContainerPath, Env, I
 /// assert_eq!(spec.name().as_str(), "web-1");
 /// # Ok::<(), rt_protocol::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct LaunchSpec {
     name: ContainerName,
     image: ImageRef,
@@ -221,9 +222,50 @@ impl LaunchSpec {
     }
 }
 
+/// Words in the engine's own terms, labels and annotations may hold anything, secrets too, and this crate knows no way to
+/// tell: of the words only the number is shown, of the others the names.
+impl fmt::Debug for LaunchSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaunchSpec")
+            .field("name", &self.name)
+            .field("image", &self.image)
+            .field("command", &self.command)
+            .field("env", &self.env)
+            .field("ports", &self.ports)
+            .field("mounts", &self.mounts)
+            .field("user", &self.user)
+            .field("workdir", &self.workdir)
+            .field("labels", &self.labels.keys())
+            .field("annotations", &self.annotations.keys())
+            .field("memory", &self.memory)
+            .field("milli_cpus", &self.milli_cpus)
+            .field("network", &self.network)
+            .field("gpu_args", &self.gpu_args.len())
+            .field("oci_runtime", &self.oci_runtime)
+            .field("init", &self.init)
+            .field("pull", &self.pull)
+            .field("extra_args", &self.extra_args.len())
+            .finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_of_the_engine_labels_and_annotations_are_not_shown() {
+        let spec = LaunchSpec::builder("a", "b")
+            .extra_args(["--env=TOKEN=hunter2"])
+            .gpu_args(["-e", "X=hunter2"])
+            .label("token", "hunter2")
+            .annotation("token", "hunter2")
+            .secret_env("S", "hunter2")
+            .build()
+            .unwrap();
+        let shown = format!("{spec:?} {:?}", spec.to_builder());
+        assert!(!shown.contains("hunter2") && shown.contains("token"), "{shown}");
+    }
 
     #[test]
     fn demands_name_what_is_used() {

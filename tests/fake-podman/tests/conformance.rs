@@ -13,7 +13,6 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use rt_conformance::{Case, Outcome, Suite, cases};
 use rt_podman::PodmanRuntime;
 use rt_tests::conformance::PodmanFixture;
-use rt_tests::live::Live;
 
 use engine::Engine;
 
@@ -48,17 +47,11 @@ fn main() -> ExitCode {
 fn stage(engine: &Engine) -> Arc<Suite<'static>> {
     let image = engine.import();
     let podman = engine.wrapper();
-    let live = Live {
-        runtime: PodmanRuntime::builder().binary(&podman).build().unwrap(),
-        podman,
-        busybox: engine::busybox().unwrap_or_default(),
-        bare_image: image.clone(),
-        image,
-    };
     // A trial lives as long as the process, and so does what it runs on.
-    let fixture: &'static PodmanFixture = Box::leak(Box::new(PodmanFixture::new(&live).unwrap()));
-    let live: &'static Live = Box::leak(Box::new(live));
-    Arc::new(Suite::new(&live.runtime, fixture))
+    let runtime: &'static PodmanRuntime =
+        Box::leak(Box::new(PodmanRuntime::builder().binary(&podman).build().unwrap()));
+    let fixture: &'static PodmanFixture = Box::leak(Box::new(PodmanFixture::new(&podman, &image).unwrap()));
+    Arc::new(Suite::new(runtime, fixture))
 }
 
 fn trials(profile: &str, stage: &Result<Arc<Suite<'static>>, String>) -> Vec<Trial> {

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
             report(&runtime, &fixture, &filter)
         }
         "podman" => match Live::from_environment() {
-            Ok(live) => match PodmanFixture::new(&live) {
+            Ok(live) => match PodmanFixture::new(&live.podman, &live.image) {
                 Ok(fixture) => report(&live.runtime, &fixture, &filter),
                 Err(error) => failed(&error.to_string()),
             },

@@ -19,8 +19,10 @@ use crate::ssh_lab::loopback::{Loopback, Settings};
 use crate::ssh_lab::machine::MachineFiles;
 use crate::ssh_lab::{DEV, DEV_ID, GUEST_PORT, Result};
 
-/// Connections that a case has opened are leftovers of that case until they have been idle for so long.
-const IDLE_LIMIT: Duration = Duration::from_millis(300);
+/// Connections that a case has opened are leftovers of that case until they have been idle for so long. Less than the suite
+/// waits for leftovers to go; but from case to case one stays, since deadlines of a second do not count on a new one in an
+/// emulated machine.
+const IDLE_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long a guest may take until its sshd listens.
 const PATIENCE: Duration = Duration::from_secs(20);

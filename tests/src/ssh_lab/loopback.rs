@@ -191,7 +191,9 @@ impl Loopback {
     }
 
     fn run(&mut self, settings: Settings) -> Result<()> {
-        let spec = ProcessSpec::new(&Program::find("unshare")?)
+        // A test that is killed drops nothing: then the kernel ends `unshare`, and that what is inside.
+        let spec = ProcessSpec::new(&Program::find("setpriv")?)
+            .args(["--pdeathsig=KILL", "unshare"])
             .args(["--mount", "--pid", "--fork", "--kill-child", "--", "sh", "-c", ENTER, "sh"])
             .args([&self.root, &self.sshd])
             .arg(self.address.port().to_string())

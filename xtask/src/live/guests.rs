@@ -43,7 +43,7 @@ fn sshd() -> Result<Vec<PathBuf>, String> {
     if !rustix::process::geteuid().is_root() {
         return Err("only root gives an sshd users and a file tree of its own".into());
     }
-    for tool in ["ssh", "ssh-keygen", "unshare"] {
+    for tool in ["ssh", "ssh-keygen", "setpriv", "unshare"] {
         found(tool)?;
     }
     Ok(vec![found("sshd")?])

@@ -4,24 +4,19 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rt_protocol::{Capture, CapturedOutput, Error, ErrorKind, ExitOutcome, OutputStream, StreamEnd};
 use rustix::event::PollFlags;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
+use super::drain::Drain;
 use super::job::{Claim, Job, JobEnd, JobOutput, NotStarted, Ran};
 use super::libssh2::{Channel, Refusal};
 use super::remote_failure::TellWatch;
 
 /// The most that is moved at once, in bytes.
 const CHUNK: usize = 64 << 10;
-
-/// An output that a child of the command holds open is left when nothing came for this long after the exit status.
-const DRAIN_IDLE: Duration = Duration::from_millis(100);
-
-/// And this long after the exit status in any case.
-const DRAIN_TOTAL: Duration = Duration::from_secs(1);
 
 /// A command, and the channel that it has to itself.
 #[derive(Debug)]
@@ -35,8 +30,8 @@ pub(super) struct Command {
     tell: TellWatch,
     signals: Vec<&'static str>,
     outcome: Option<ExitOutcome>,
-    /// Since the exit status: when it came, and when bytes came last.
-    drain: Option<(Instant, Instant)>,
+    /// Since the exit status.
+    drain: Option<Drain>,
 }
 
 /// What became of asking a command to go on.
@@ -102,9 +97,9 @@ impl Command {
 
     /// When it is worth asking again, whatever comes.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        let (status, bytes) = self.drain?;
+        let drain = self.drain.as_ref()?;
         // A sink that takes nothing has all the time; its bytes are the command's own.
-        self.outputs.iter().all(Output::has_room).then(|| (bytes + DRAIN_IDLE).min(status + DRAIN_TOTAL))
+        if self.outputs.iter().all(Output::has_room) { drain.wake_at() } else { None }
     }
 
     /// Does what can be done now.
@@ -184,11 +179,19 @@ impl Command {
         }
         if self.outcome.is_some() {
             self.stdin.close();
-            let (status, bytes) = self.drain.get_or_insert((now, now));
+            let drain = self.drain.get_or_insert_with(|| Drain::new(now));
             if read {
-                *bytes = now;
+                drain.heard(now);
             }
-            let idle = now >= (*bytes + DRAIN_IDLE).min(*status + DRAIN_TOTAL) && !self.channel.has_queued();
+            if !eof
+                && drain.asks(now)
+                && let Poll::Ready(answer) = self.channel.ask()
+            {
+                answer?;
+                drain.answered(now);
+                moved = true;
+            }
+            let idle = drain.is_over(now) && !self.channel.has_queued();
             if (eof || idle) && self.has_handed_on_all() {
                 self.end(if eof { StreamEnd::Eof } else { StreamEnd::LeftOpen });
                 return Ok(Progress::Over);

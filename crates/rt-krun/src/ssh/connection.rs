@@ -1,21 +1,23 @@
 //! From an endpoint to an authenticated SSH session, step by step under one watch.
 
 use std::net::TcpStream;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rt_protocol::{Error, ErrorKind, Result};
 use rustix::event::PollFlags;
-use ssh2::{BlockDirections, ErrorCode, Session};
+use ssh2::ErrorCode;
 
 use super::algorithms;
 use super::host_key::{HostKey, HostKeyPolicy, Policy};
 use super::identity::{Identity, IdentityFile};
+use super::libssh2::Wire;
 use super::tcp::{self, Watch, unreachable};
 use crate::{SshUser, TcpEndpoint};
 
 /// An SSH session whose guest has proved who it is.
 pub(super) struct Connection {
-    pub(super) session: Session,
+    pub(super) wire: Rc<Wire>,
     /// The session's own socket.
     pub(super) socket: Arc<TcpStream>,
     pub(super) host_key: HostKey,
@@ -43,11 +45,10 @@ pub(super) fn open(
     let refused = |error: ssh2::Error| {
         Error::new(ErrorKind::System, "connect to", "libssh2 refused a session").with_source(error)
     };
-    let mut session = Session::new().map_err(refused)?;
-    session.set_blocking(false);
-    algorithms::restrict(&session, &policy.algorithms(pinned)).map_err(refused)?;
-    session.set_tcp_stream(Arc::clone(&socket));
-    until_done(&session, &socket, watch, "the key exchange", || session.clone().handshake())?
+    let wire = Wire::new(Arc::clone(&socket)).map_err(refused)?;
+    let session = wire.session();
+    algorithms::restrict(session, &policy.algorithms(pinned)).map_err(refused)?;
+    until_done(&wire, &socket, watch, "the key exchange", || session.clone().handshake())?
         .map_err(|error| key_exchange_failed(&error))?;
     let shown = session
         .host_key()
@@ -58,7 +59,7 @@ pub(super) fn open(
         Error::new(ErrorKind::HostKeyMismatch, "connect to", message)
             .with_hint("somebody else may be answering; if the guest was rebuilt, give its new key")
     })?;
-    Ok(Connection { session, socket, host_key: shown })
+    Ok(Connection { wire, socket, host_key: shown })
 }
 
 impl Connection {
@@ -70,8 +71,9 @@ impl Connection {
         identity: &Identity,
         watch: &Watch<'_>,
     ) -> Result<()> {
-        let attempt = || self.session.userauth_pubkey_memory(user.as_str(), None, identity.expose(), None);
-        until_done(&self.session, &self.socket, watch, "the authentication", attempt)?.map_err(|error| {
+        let session = self.wire.session();
+        let attempt = || session.userauth_pubkey_memory(user.as_str(), None, identity.expose(), None);
+        until_done(&self.wire, &self.socket, watch, "the authentication", attempt)?.map_err(|error| {
             match error.code() {
                 ErrorCode::Session(
                     libssh2_sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED
@@ -93,7 +95,7 @@ impl Connection {
 
 /// Repeats an attempt until it is done, waiting for the socket in between.
 fn until_done<T>(
-    session: &Session,
+    wire: &Wire,
     socket: &TcpStream,
     watch: &Watch<'_>,
     what: &'static str,
@@ -104,11 +106,8 @@ fn until_done<T>(
             Err(error) if error.code() == AGAIN => {}
             done => return Ok(done),
         }
-        let flags = match session.block_directions() {
-            BlockDirections::Outbound => PollFlags::OUT,
-            BlockDirections::Both => PollFlags::IN | PollFlags::OUT,
-            BlockDirections::Inbound | BlockDirections::None => PollFlags::IN,
-        };
+        wire.outbox().flush().map_err(|cause| unreachable(format!("{what} broke off")).with_source(cause))?;
+        let flags = if wire.outbox().is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
         watch.wait(socket, flags, what)?;
     }
 }

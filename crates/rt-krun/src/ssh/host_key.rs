@@ -99,7 +99,7 @@ impl HostKeyPolicy {
     }
 
     /// It shows a key of this SHA-256 fingerprint, `SHA256:` and base64, as `ssh-keygen -l` prints it. Of several host
-    /// keys it has to be that of the first algorithm in [`HOST_KEY_ALGORITHMS`](crate::HOST_KEY_ALGORITHMS).
+    /// keys it has to be that of the first algorithm in [`HOST_KEY_ALGORITHMS`].
     ///
     /// # Errors
     /// A text that is none.

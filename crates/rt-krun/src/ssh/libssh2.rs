@@ -3,12 +3,15 @@
 //! `ssh2` does the handshake, the authentication and the host key; its channels lack what this backend stands on: whether
 //! an exit status arrived at all (its `exit_status` is 0 without one, libssh2#2515), the signal request, and a way to see
 //! what is queued. It also takes a lock for every call. So a [`Channel`] here calls libssh2 itself, on the session of a
-//! [`ssh2::Session`] that does not block.
+//! [`ssh2::Session`] that does not block and whose packets go out through an [`Outbox`].
 //!
 //! # What every `unsafe` block here relies on
 //!
-//! - **The session lives.** A [`Channel`] holds a clone of its `ssh2::Session`, and libssh2 frees a session only when the
-//!   last clone is dropped. What becomes of channels that were not freed before: `libssh2_session_free` frees them.
+//! - **The session lives.** A [`Channel`] holds its [`Wire`], and that the `ssh2::Session`; libssh2 frees a session only
+//!   when the last clone is dropped. What becomes of channels that were not freed before: `libssh2_session_free` frees
+//!   them.
+//! - **The outbox lives as long as the session.** A [`Wire`] owns both, hands out no clone of the session that could
+//!   outlive it, and its fields are dropped in their order, the session first.
 //! - **The channel lives.** Its pointer came from `libssh2_channel_open_ex` of that session, and only [`Channel::free`],
 //!   which takes the pointer away for good, ever frees it.
 //! - **One thread.** A raw pointer makes a [`Channel`] neither `Send` nor `Sync`, and it is made on the thread that owns
@@ -16,16 +19,34 @@
 
 #![allow(unsafe_code, reason = "libssh2 has functions that ssh2 does not bind; each block says why it holds")]
 
-use std::ffi::{c_char, c_int, c_ulong};
+use std::ffi::{c_char, c_int, c_ulong, c_void};
 use std::fmt;
+use std::net::TcpStream;
 use std::ptr::{self, NonNull};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use libssh2_sys as raw;
 use rt_protocol::OutputStream;
 use ssh2::Session;
 
+use super::outbox::Outbox;
+
+/// `libssh2.h`: what sends instead of send(2): socket, bytes, their number, flags, and the session's `abstract`. The number
+/// of bytes that were taken, or the negative errno.
+type SendCallback = unsafe extern "C" fn(c_int, *const c_void, usize, c_int, *mut *mut c_void) -> isize;
+
+/// `libssh2.h`: `LIBSSH2_CALLBACK_SEND`.
+const CALLBACK_SEND: c_int = 5;
+
 unsafe extern "C" {
+    /// `libssh2.h`: has a callback called. All callbacks are pointers to functions, whatever they take. Since 1.11.1.
+    fn libssh2_session_callback_set2(
+        session: *mut raw::LIBSSH2_SESSION,
+        kind: c_int,
+        callback: Option<SendCallback>,
+    ) -> Option<SendCallback>;
     /// `libssh2.h`: the version, if it is at least the wanted one.
     fn libssh2_version(wanted: c_int) -> *const c_char;
     /// `libssh2.h`: 1 when the channel received an exit-status request. Since 1.11.2.
@@ -83,16 +104,72 @@ impl Refusal {
 /// An attempt that may have to be repeated, with the same arguments, when the socket is ready.
 pub(super) type Attempt<T> = Poll<Result<T, Refusal>>;
 
+/// A session that never blocks, and whose packets are never sent by halves.
+pub(super) struct Wire {
+    /// First, because freeing it may send.
+    session: Session,
+    outbox: Box<Outbox>,
+}
+
+impl Wire {
+    /// A session over a connected socket that does not block.
+    pub(super) fn new(socket: Arc<TcpStream>) -> Result<Rc<Self>, ssh2::Error> {
+        let mut session = Session::new()?;
+        session.set_blocking(false);
+        session.set_tcp_stream(Arc::clone(&socket));
+        let outbox = Box::new(Outbox::new(socket));
+        {
+            let mut raw = session.raw();
+            // Safety: the session lives, and libssh2 answers the place of its `abstract`, which is ours: `ssh2` gives a
+            // session none. The outbox stays where it is as long as the session lives.
+            unsafe { *raw::libssh2_session_abstract(&raw mut *raw) = (&raw const *outbox).cast_mut().cast() };
+            // Safety: the session lives, and the callback is of the type that this kind is called by.
+            unsafe { libssh2_session_callback_set2(&raw mut *raw, CALLBACK_SEND, Some(send_by_outbox)) };
+        }
+        Ok(Rc::new(Self { session, outbox }))
+    }
+
+    /// The session, for what `ssh2` does itself. Clones of it must not outlive this.
+    pub(super) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// What waits for the socket.
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+}
+
+/// Sends by the outbox of the session: it takes everything.
+unsafe extern "C" fn send_by_outbox(
+    _socket: c_int,
+    bytes: *const c_void,
+    length: usize,
+    _flags: c_int,
+    outbox: *mut *mut c_void,
+) -> isize {
+    // Safety: libssh2 hands over the place of the session's `abstract`, which `Wire::new` has filled before the first
+    // packet; the outbox lives as long as the session.
+    let outbox = unsafe { &*(*outbox).cast::<Outbox>() };
+    // Safety: libssh2 hands over a buffer of that length, which nobody writes to during the call.
+    let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
+    match outbox.take(bytes) {
+        Ok(()) => isize::try_from(length).unwrap_or(isize::MAX),
+        Err(error) => -(error.raw_os_error() as isize),
+    }
+}
+
 /// A channel of a session that does not block.
 pub(super) struct Channel {
     raw: NonNull<raw::LIBSSH2_CHANNEL>,
-    session: Session,
+    wire: Rc<Wire>,
 }
 
 impl Channel {
     /// Opens a channel. Only one can be on its way in a session: libssh2 keeps the state of it there.
-    pub(super) fn open(session: &Session) -> Attempt<Self> {
+    pub(super) fn open(wire: &Rc<Wire>) -> Attempt<Self> {
         const KIND: &str = "session";
+        let session = &wire.session;
         // Safety: the session lives; the kind is a buffer of the given length, and the message may be null.
         let channel = unsafe {
             raw::libssh2_channel_open_ex(
@@ -106,7 +183,7 @@ impl Channel {
             )
         };
         if let Some(raw) = NonNull::new(channel) {
-            return Poll::Ready(Ok(Self { raw, session: session.clone() }));
+            return Poll::Ready(Ok(Self { raw, wire: Rc::clone(wire) }));
         }
         let error = ssh2::Error::last_session_error(session);
         match error.as_ref().map(ssh2::Error::code) {
@@ -151,8 +228,11 @@ impl Channel {
         self.attempt(count)
     }
 
-    /// Writes to the command's stdin; some of the bytes, or none while the guest takes none.
+    /// Writes to the command's stdin; some of the bytes, or none while the guest or the socket takes none.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Attempt<usize> {
+        if self.wire.outbox.is_full() {
+            return Poll::Pending;
+        }
         // Safety: the channel lives, and the buffer has the given length.
         let count = unsafe {
             raw::libssh2_channel_write_ex(self.raw.as_ptr(), 0, bytes.as_ptr().cast(), bytes.len())
@@ -164,8 +244,11 @@ impl Channel {
         }
     }
 
-    /// How many bytes the guest takes now.
+    /// How many bytes the guest takes now; none while too many wait for the socket.
     pub(super) fn window(&self) -> usize {
+        if self.wire.outbox.is_full() {
+            return 0;
+        }
         // Safety: the channel lives, and the second pointer may be null.
         let window = unsafe { raw::libssh2_channel_window_write_ex(self.raw.as_ptr(), ptr::null_mut()) };
         usize::try_from(window).unwrap_or(usize::MAX)
@@ -230,7 +313,7 @@ impl Channel {
         // Safety: libssh2 has answered success and a buffer of that length, which is the caller's.
         let bytes = unsafe { std::slice::from_raw_parts(name.cast::<u8>(), length) }.to_vec();
         // Safety: the buffer was allocated by this session, and nobody else has it.
-        unsafe { raw::libssh2_free(&raw mut *self.session.raw(), name.cast()) };
+        unsafe { raw::libssh2_free(&raw mut *self.wire.session.raw(), name.cast()) };
         Some(bytes)
     }
 
@@ -240,6 +323,26 @@ impl Channel {
         // Safety: the channel lives; the name has the given length, and libssh2 copies it before it returns.
         let code = unsafe { libssh2_channel_signal_ex(self.raw.as_ptr(), name.as_ptr().cast(), name.len()) };
         self.attempt(code as isize).map_ok(|_| ())
+    }
+
+    /// Asks the guest's sshd something that it answers whatever the command does: to set a variable, which it refuses of a
+    /// command that runs. Whatever it had to say before the answer has come by then.
+    pub(super) fn ask(&mut self) -> Attempt<()> {
+        const NAME: &str = "RT_STILL_THERE";
+        // Safety: the channel lives; both buffers have the given lengths, and libssh2 copies them before it returns.
+        let code = unsafe {
+            raw::libssh2_channel_setenv_ex(
+                self.raw.as_ptr(),
+                NAME.as_ptr().cast(),
+                length(NAME.as_bytes()),
+                NAME.as_ptr().cast(),
+                0,
+            )
+        };
+        match self.attempt(code as isize) {
+            Poll::Ready(Err(refusal)) if refusal.is_of_channel() => Poll::Ready(Ok(())),
+            other => other.map_ok(|_| ()),
+        }
     }
 
     /// Closes the channel and frees it, once the guest has closed it too. Afterwards there is none: `Ready` takes it.
@@ -257,7 +360,7 @@ impl Channel {
             Err(_) if answer == raw::LIBSSH2_ERROR_EAGAIN as isize => Poll::Pending,
             Err(_) => {
                 let code = c_int::try_from(answer).unwrap_or(raw::LIBSSH2_ERROR_PROTO);
-                let words = ssh2::Error::from_session_error(&self.session, code).message().to_owned();
+                let words = ssh2::Error::from_session_error(&self.wire.session, code).message().to_owned();
                 Poll::Ready(Err(Refusal { code, words }))
             }
         }

@@ -12,18 +12,18 @@
 use std::collections::VecDeque;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use rt_protocol::{Error, ErrorKind, OutputStream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use ssh2::{BlockDirections, Session};
 
 use super::command::{Command, Progress};
 use super::connection::Connection;
 use super::job::{Job, JobEnd, NotStarted};
-use super::libssh2::{Channel, Refusal};
+use super::libssh2::{Channel, Refusal, Wire};
 use super::session::{Line, SILENT_INTERVALS};
 
 /// The most that is read at once, in bytes.
@@ -34,12 +34,12 @@ const MOST_CHANNELS: usize = 10;
 
 /// Serves the jobs of `line` until the connection ends or is not wanted any more.
 pub(super) fn run(line: &Line, connection: Connection) {
-    let Connection { session, socket, .. } = connection;
+    let Connection { wire, socket, .. } = connection;
     // libssh2 sends one when at least this many seconds have passed since the last; when it is asked to is decided here.
-    session.set_keepalive(true, 2);
+    wire.session().set_keepalive(true, 2);
     let now = Instant::now();
     let mut channels = Channels {
-        session: session.clone(),
+        wire: Rc::clone(&wire),
         line,
         waiting: VecDeque::new(),
         commands: Vec::new(),
@@ -93,9 +93,7 @@ pub(super) fn run(line: &Line, connection: Connection) {
         if !has_hung_up {
             flags |= PollFlags::RDHUP;
         }
-        if is_keepalive_due
-            || matches!(session.block_directions(), BlockDirections::Outbound | BlockDirections::Both)
-        {
+        if is_keepalive_due || !wire.outbox().is_empty() {
             flags |= PollFlags::OUT;
         }
         let timeout = channels.timeout(&clock, now, is_keepalive_due);
@@ -104,11 +102,13 @@ pub(super) fn run(line: &Line, connection: Connection) {
             clock.heard = Instant::now();
         }
         has_hung_up |= ready.intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR);
-        if is_keepalive_due && ready.contains(PollFlags::OUT) {
-            // A packet of this size always fits a socket that is ready, so it is never sent by halves: libssh2 could not
-            // finish it.
+        if wire.outbox().flush().is_err() {
+            break String::from("it takes no more bytes");
+        }
+        // Where others wait, a guest that takes them has no need to be asked.
+        if is_keepalive_due && wire.outbox().is_empty() {
             clock.asked = Instant::now();
-            if session.keepalive_send().is_err() {
+            if wire.session().keepalive_send().is_err() {
                 break String::from("it takes no more bytes");
             }
         }
@@ -116,7 +116,7 @@ pub(super) fn run(line: &Line, connection: Connection) {
     tracing::debug!(target: "rt_krun", why, "an SSH connection ends");
     channels.lose();
     // Politely, if it goes without waiting; then for good, so that freeing the session has nothing left to send.
-    let _ = session.disconnect(None, "done", None);
+    let _ = wire.session().disconnect(None, "done", None);
     let _ = socket.shutdown(Shutdown::Both);
 }
 
@@ -132,7 +132,7 @@ struct Clock {
 
 /// The channels of one connection.
 struct Channels<'a> {
-    session: Session,
+    wire: Rc<Wire>,
     line: &'a Line,
     /// Jobs that have no channel yet.
     waiting: VecDeque<Job>,
@@ -171,7 +171,7 @@ impl Channels<'_> {
             return Ok(false);
         }
         self.is_opening = true;
-        let opened = match Channel::open(&self.session) {
+        let opened = match Channel::open(&self.wire) {
             Poll::Pending => return Ok(false),
             Poll::Ready(opened) => opened,
         };
