@@ -1,6 +1,8 @@
-//! What podman says of itself.
+//! What podman says of itself, and what the doctor makes of it.
 
+use rt::{CancelToken, DoctorOptions, Until, Verdict};
 use rt_podman::{PodmanRuntime, PodmanVersion};
+use rt_protocol::{ContainerRuntime, NamePrefix};
 use rt_tests::live::Live;
 
 use crate::{Case, Outcome};
@@ -9,6 +11,8 @@ pub(crate) const CASES: &[Case] = &[
     ("profile: version and surroundings are known", known),
     ("profile: the arguments for the host's network fit the mode", bypass),
     ("profile: a podman that cannot be asked is an error", broken),
+    ("profile: a caller that has cancelled waits for no answer", cancelled),
+    ("doctor: a podman that runs containers is found to, and none of its containers stays", doctor),
 ];
 
 fn known(live: &Live) -> Outcome {
@@ -30,5 +34,26 @@ fn bypass(live: &Live) -> Outcome {
 fn broken(_: &Live) -> Outcome {
     let broken = PodmanRuntime::builder().binary("false").build()?;
     assert!(broken.profile().is_err() && broken.bypass_network_args().is_err());
+    Ok(())
+}
+
+fn cancelled(live: &Live) -> Outcome {
+    let token = CancelToken::new();
+    token.cancel();
+    let fresh = live.builder().build()?;
+    let error = fresh.profile_until(&Until::cancelled(&token)).unwrap_err();
+    assert_eq!(error.kind(), rt::ErrorKind::Cancelled, "{error}");
+    assert!(fresh.profile().is_ok(), "a failure is not remembered");
+    Ok(())
+}
+
+fn doctor(live: &Live) -> Outcome {
+    let before = live.runtime.states(&NamePrefix::new("rt-probe")?)?;
+    let diagnosis = rt::doctor(&DoctorOptions::new());
+    for code in ["podman-version", "podman-rights", "podman-place", "podman-container"] {
+        let finding = diagnosis.finding(code).ok_or(code)?;
+        assert_eq!(finding.verdict, Verdict::Good, "{diagnosis}");
+    }
+    assert_eq!(live.runtime.states(&NamePrefix::new("rt-probe")?)?, before);
     Ok(())
 }
