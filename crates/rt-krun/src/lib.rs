@@ -40,8 +40,7 @@
 //!   of the identity where that sshd looks for it ([`KrunLaunchExt::authorized_keys`]).
 //! - A POSIX shell as the user's login shell: sshd gives it the command as one text. dash, bash and BusyBox's ash are
 //!   tested; shells of another grammar (fish, csh) are not served.
-//! - The workdir: commands land in [`DEFAULT_WORKDIR`](constant@DEFAULT_WORKDIR), `/workspace`, unless the transport or the
-//!   request names another.
+//! - The workdir: commands land in [`DEFAULT_WORKDIR`], `/workspace`, unless the transport or the request names another.
 //! - `sh`, `grep` and `/proc`, for what remains of a command that must end.
 //!
 //! # What krun itself cannot do
@@ -75,16 +74,16 @@
 //!    that only this request has; the line is kept from the caller. So `CommandNotFound`, `CommandNotExecutable` and
 //!    `BadWorkdir` are told from a command's own 126 and 127.
 //! 4. The outcome is what the guest's sshd sent: an exit status, a signal, or nothing, which is
-//!    [`Lost`](rt_protocol::ExitOutcome::Lost). After it, an output that somebody else holds open is left 100 ms after the
-//!    last byte, and 1 s after the status at the latest.
+//!    [`Lost`](rt_protocol::ExitOutcome::Lost); so is a status whose output never came to its end. After it, an output that
+//!    a child of the command holds open is left 100 ms after the guest has answered a question before which nothing came,
+//!    and 1 s after the status where it is never silent, though not before everything that a pipe holds has come.
 //!
 //! A request that was sent is never sent again. A kept connection that turns out to be dead before is replaced, once.
 //!
 //! # Connections and their bounds
 //!
-//! At most 8 commands share a connection ([`CHANNELS_PER_CONNECTION`](constant@CHANNELS_PER_CONNECTION); OpenSSH allows 10
-//! channels), and one user of one guest has at most 8 connections
-//! ([`CONNECTIONS_PER_GUEST`](constant@CONNECTIONS_PER_GUEST)), made one after another. A guest whose sshd takes fewer
+//! At most 8 commands share a connection ([`CHANNELS_PER_CONNECTION`]; OpenSSH allows 10 channels), and one user of one
+//! guest has at most 8 connections ([`CONNECTIONS_PER_GUEST`]), made one after another. A guest whose sshd takes fewer
 //! channels gets fewer. Beyond that, commands wait, under their own [`Until`](rt_protocol::Until).
 //!
 //! | limit | value | set by |
@@ -100,14 +99,13 @@
 //!
 //! # Who the guest is
 //!
-//! The host key is checked before anything else is sent, by a [`HostKeyPolicy`](struct@HostKeyPolicy): a known key, a
+//! The host key is checked before anything else is sent, by a [`HostKeyPolicy`]: a known key, a
 //! fingerprint, a line of a `known_hosts` file, or the first key that a container shows, pinned to its id for as long as
 //! this process lives. First use is refused beyond loopback. Another key than the right one is
 //! [`HostKeyMismatch`](rt_protocol::ErrorKind::HostKeyMismatch), and nothing was sent.
 //!
-//! Which algorithms are offered stands in [`KEY_EXCHANGES`](constant@KEY_EXCHANGES),
-//! [`HOST_KEY_ALGORITHMS`](constant@HOST_KEY_ALGORITHMS), [`CIPHERS`](constant@CIPHERS) and [`MACS`](constant@MACS); SHA-1,
-//! CBC and everything older is not among them, and nothing is compressed. The login is by public key alone; no agent, no
+//! Which algorithms are offered stands in [`KEY_EXCHANGES`], [`HOST_KEY_ALGORITHMS`], [`CIPHERS`] and [`MACS`]; SHA-1, CBC
+//! and everything older is not among them, and nothing is compressed. The login is by public key alone; no agent, no
 //! password, and no configuration of the user's is looked at.
 //!
 //! # Secrets
@@ -143,7 +141,7 @@
 //!
 //! The feature `libssh2`, on by default, builds the copy that `libssh2-sys` brings, 1.11.2 or newer. Do not set
 //! `LIBSSH2_SYS_USE_PKG_CONFIG`: the libssh2 of the system may be one with known holes, such as Debian 12's 1.10
-//! (CVE-2026-55200 and others). [`linked_libssh2`](fn@linked_libssh2) says which one it is. It needs OpenSSL; with the
+//! (CVE-2026-55200 and others). [`linked_libssh2`] says which one it is. It needs OpenSSL; with the
 //! feature `vendored-openssl` that is built from source too.
 //!
 //! `unsafe` stands in one file, which binds what the `ssh2` crate lacks: whether an exit status arrived at all, signal
