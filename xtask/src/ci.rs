@@ -16,7 +16,7 @@ use crate::failure::{Failure, Result};
 use crate::live::packages;
 use crate::report::Report;
 use crate::test;
-use crate::workspace::Workspace;
+use crate::workspace::{VENDORED, Workspace};
 
 /// One subject of `ci`; some are several steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,7 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
         Part::Fmt => report.step("fmt", || build(workspace, &["fmt", "--all", "--check"]).must()),
         Part::Clippy => clippy(workspace, report),
         Part::Docs => report.step("docs", || {
-            build(workspace, &["doc", "--workspace", "--no-deps", "--all-features"])
+            build(workspace, &["doc", "--workspace", "--no-deps", "--features", &workspace.usual_features()])
                 .args(["--document-private-items"])
                 .env("RUSTDOCFLAGS", Some("-D warnings"))
                 .must()
@@ -132,6 +132,12 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
             report.step("powerset: each feature, with tests and examples", || {
                 hack(workspace, &["--each-feature", "--all-targets"])
             });
+            // Once is enough: OpenSSL is compiled for it, which takes minutes and shows nothing about our own code.
+            report.step("powerset: OpenSSL of its own", || {
+                build(workspace, &["clippy", "-p", "rt", "--no-default-features"])
+                    .args(["--features", &format!("krun,{VENDORED}"), "--", "-D", "warnings"])
+                    .must()
+            });
         }
         Part::Test => {
             let options = TestOptions { live: options.live, ..TestOptions::default() };
@@ -143,8 +149,9 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
 /// Lints and warnings are denied behind `--`, which reaches the workspace's own crates alone: dependencies
 /// are checked once and shared by all sets.
 fn clippy(workspace: &Workspace, report: &mut Report) {
+    let features = workspace.usual_features();
     let sets: [(&str, &[&str]); 4] = [
-        ("clippy: all features", &["--workspace", "--all-features"]),
+        ("clippy: all features", &["--workspace", "--features", &features]),
         ("clippy: default features", &["--workspace"]),
         ("clippy: rt, podman only", &["-p", "rt", "--no-default-features", "--features", "podman"]),
         ("clippy: rt, null only", &["-p", "rt", "--no-default-features", "--features", "null"]),
@@ -170,7 +177,7 @@ fn hack(workspace: &Workspace, sets: &[&str]) -> Result<()> {
     // The word `hack` as cargo itself would give it to a subcommand.
     Task::new(hack)
         .dir(&workspace.root)
-        .args(["hack", "clippy", "--keep-going"])
+        .args(["hack", "clippy", "--keep-going", "--exclude-features", VENDORED])
         .args(sets)
         .args(packages)
         .args(["--", "-D", "warnings"])
@@ -185,18 +192,6 @@ fn package(workspace: &Workspace) -> Result<()> {
     build(workspace, &["package", "--allow-dirty"]).args(packages).must()
 }
 
-/// Compiles OpenSSL, which takes minutes and shows nothing about our own code.
-const VENDORED: &str = "vendored-openssl";
-
-/// Every feature of what is published but these, as cargo's `--features` takes them for several packages.
-fn features_but(workspace: &Workspace, left_out: &[&str]) -> String {
-    let members = workspace.members.iter().filter(|(_, member)| member.is_published);
-    let features =
-        members.flat_map(|(name, member)| member.features.iter().map(move |feature| (name, feature)));
-    let kept = features.filter(|(_, feature)| !left_out.contains(&feature.as_str()));
-    kept.map(|(name, feature)| format!("{name}/{feature}")).collect::<Vec<_>>().join(",")
-}
-
 fn build(workspace: &Workspace, words: &[&str]) -> Task {
     workspace.cargo(words).limit(LIMIT)
 }
@@ -204,17 +199,6 @@ fn build(workspace: &Workspace, words: &[&str]) -> Task {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn features_are_those_of_what_is_published_but_the_ones_left_out() {
-        let text = r#"{"workspace_root":"/w","target_directory":"/t","workspace_members":["a","b","c"],"packages":[
-            {"id":"a","name":"a","publish":null,"features":{"default":["x"],"x":[],"vendored-openssl":[]}},
-            {"id":"b","name":"b","publish":null,"features":{}},
-            {"id":"c","name":"c","publish":[],"features":{"y":[]}}]}"#;
-        let workspace = Workspace::from_json(text).unwrap();
-        assert_eq!(features_but(&workspace, &[VENDORED]), "a/x");
-        assert_eq!(features_but(&workspace, &[VENDORED, "x"]), "");
-    }
 
     #[test]
     fn every_part_is_found_by_its_name() {

@@ -8,7 +8,7 @@ use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::live::{self, Live, Place, guests, packages};
 use crate::report::{Report, Verdict};
-use crate::workspace::Workspace;
+use crate::workspace::{VENDORED, Workspace};
 
 /// The package of the live suite, and the facade whose features are walked through.
 const SUITE: &str = "rt-tests";
@@ -33,11 +33,11 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Rep
         tests(workspace, options, workspace_selection(workspace)).must()
     });
     report.step("test: doc tests", || {
-        tests(workspace, options, words(&["--workspace", "--all-features", "--doc"])).must()
+        tests(workspace, options, [all(workspace), words(&["--doc"])].concat()).must()
     });
     if workspace.members.values().any(|member| member.has_examples) {
         report.step("test: examples build", || {
-            workspace.cargo(["build", "--workspace", "--all-features", "--examples"]).limit(LIMIT).must()
+            workspace.cargo(["build", "--examples"]).args(all(workspace)).limit(LIMIT).must()
         });
     }
     // The README's first command, as it stands there.
@@ -69,7 +69,7 @@ fn tests(workspace: &Workspace, options: &TestOptions, selection: Vec<String>) -
 
 /// Everything that has tests, except the live suite's own targets.
 fn workspace_selection(workspace: &Workspace) -> Vec<String> {
-    let mut selection = words(&["--workspace", "--all-features", "--lib", "--bins"]);
+    let mut selection = [all(workspace), words(&["--lib", "--bins"])].concat();
     for (_, member) in workspace.members.iter().filter(|(name, _)| *name != SUITE) {
         for test in &member.tests {
             selection.extend(["--test".into(), test.clone()]);
@@ -86,14 +86,15 @@ struct FeatureSet {
 
 /// None, each alone, all together.
 fn feature_sets<'a>(features: impl Iterator<Item = &'a str>) -> Vec<FeatureSet> {
+    let all: Vec<&str> = features.filter(|feature| *feature != VENDORED).collect();
     let mut sets = vec![FeatureSet { name: "no feature".into(), flags: words(&["--no-default-features"]) }];
-    for feature in features {
+    for feature in &all {
         sets.push(FeatureSet {
             name: format!("{feature} alone"),
             flags: words(&["--no-default-features", "--features", feature]),
         });
     }
-    sets.push(FeatureSet { name: "all features".into(), flags: words(&["--all-features"]) });
+    sets.push(FeatureSet { name: "all features".into(), flags: words(&["--features", &all.join(",")]) });
     sets
 }
 
@@ -133,8 +134,7 @@ fn live_suite_elsewhere(workspace: &Workspace, options: &TestOptions) -> Result<
     let programs = workspace.member(SUITE)?.tests.iter().map(|test| workspace.built(&build, test));
     let programs = programs.collect::<Result<Vec<_>>>()?;
     // Some tests start it.
-    let quickstart = ["build", "--workspace", "--all-features", "--example", "quickstart"];
-    workspace.cargo(quickstart).limit(LIMIT).must()?;
+    workspace.cargo(["build", "--example", "quickstart"]).args(all(workspace)).limit(LIMIT).must()?;
     programs
         .iter()
         .try_for_each(|program| live::must_run(place.as_ref(), program, options.filter.as_ref(), LIMIT))
@@ -147,11 +147,16 @@ fn suite_selection(workspace: &Workspace) -> Result<Vec<String>> {
     if suite.tests.is_empty() {
         return Err(Failure::new(format!("{SUITE} has no test targets")));
     }
-    let mut selection = words(&["--workspace", "--all-features"]);
+    let mut selection = all(workspace);
     for test in &suite.tests {
         selection.extend(["--test".into(), test.clone()]);
     }
     Ok(selection)
+}
+
+/// The whole workspace, with all features that are of use here.
+fn all(workspace: &Workspace) -> Vec<String> {
+    words(&["--workspace", "--features", &workspace.usual_features()])
 }
 
 fn words(words: &[&str]) -> Vec<String> {
@@ -187,10 +192,10 @@ mod tests {
     #[test]
     fn the_live_suite_runs_in_its_own_step_only() {
         let workspace = workspace();
-        let units = ["--workspace", "--all-features", "--lib", "--bins", "--test", "door"];
+        let units = ["--workspace", "--features", "", "--lib", "--bins", "--test", "door"];
         assert_eq!(workspace_selection(&workspace), units);
         let suite = suite_selection(&workspace).unwrap();
-        assert_eq!(suite, ["--workspace", "--all-features", "--test", "exec", "--test", "logs"]);
+        assert_eq!(suite, ["--workspace", "--features", "", "--test", "exec", "--test", "logs"]);
     }
 
     #[test]

@@ -11,6 +11,9 @@ use serde_json::Value;
 use crate::child::{self, Task};
 use crate::failure::{Failure, Result};
 
+/// The feature that has OpenSSL compiled, which takes minutes and shows nothing about our own code.
+pub(crate) const VENDORED: &str = "vendored-openssl";
+
 /// What `xtask` knows about the project.
 #[derive(Debug)]
 pub(crate) struct Workspace {
@@ -111,6 +114,21 @@ impl Workspace {
         self.members.iter().filter(|(_, member)| member.is_published).map(|(name, _)| name.as_str())
     }
 
+    /// Every feature of what is published, except the one that takes minutes, as cargo's `--features` takes them for
+    /// several packages.
+    pub(crate) fn usual_features(&self) -> String {
+        self.features_but(&[VENDORED])
+    }
+
+    /// Every feature of what is published but these.
+    pub(crate) fn features_but(&self, left_out: &[&str]) -> String {
+        let members = self.members.iter().filter(|(_, member)| member.is_published);
+        let features =
+            members.flat_map(|(name, member)| member.features.iter().map(move |feature| (name, feature)));
+        let kept = features.filter(|(_, feature)| !left_out.contains(&feature.as_str()));
+        kept.map(|(name, feature)| format!("{name}/{feature}")).collect::<Vec<_>>().join(",")
+    }
+
     pub(crate) fn member(&self, name: &str) -> Result<&Member> {
         self.members.get(name).ok_or_else(|| Failure::new(format!("the workspace has no package {name}")))
     }
@@ -185,6 +203,17 @@ fn string(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn features_are_those_of_what_is_published_but_the_ones_left_out() {
+        let text = r#"{"workspace_root":"/w","target_directory":"/t","workspace_members":["a","b","c"],"packages":[
+            {"id":"a","name":"a","publish":null,"features":{"default":["x"],"x":[],"vendored-openssl":[]}},
+            {"id":"b","name":"b","publish":null,"features":{}},
+            {"id":"c","name":"c","publish":[],"features":{"y":[]}}]}"#;
+        let workspace = Workspace::from_json(text).unwrap();
+        assert_eq!(workspace.features_but(&[VENDORED]), "a/x");
+        assert_eq!(workspace.features_but(&[VENDORED, "x"]), "");
+    }
 
     #[test]
     fn members_features_targets_and_links_are_read() {

@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use public_api::Builder;
 use serde_json::Value;
 
-use super::{LIMIT, VENDORED, features_but};
+use super::LIMIT;
 use crate::failure::{Failure, Result};
 use crate::report::Verdict;
-use crate::workspace::Workspace;
+use crate::workspace::{VENDORED, Workspace};
 
 /// The format that `public-api` reads: that of Rust 1.95.
 const FORMAT: u64 = 57;
@@ -70,7 +70,7 @@ fn describe(workspace: &Workspace) -> Result<()> {
     let rustdoc = wrapper(&workspace.target.join("tools"))?;
     let packages = workspace.published().flat_map(|name| ["--package", name]);
     workspace
-        .cargo(["doc", "--no-deps", "--lib", "--features", &features_but(workspace, &[VENDORED, MOCK])])
+        .cargo(["doc", "--no-deps", "--lib", "--features", &workspace.features_but(&[VENDORED, MOCK])])
         .args(packages)
         .env("RUSTDOC", Some(rustdoc))
         .env("RUSTDOCFLAGS", Some("-Zunstable-options --output-format=json"))

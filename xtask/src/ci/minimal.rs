@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{LIMIT, VENDORED, features_but};
+use super::LIMIT;
 use crate::failure::{Failure, Result};
 use crate::workspace::Workspace;
 
@@ -28,7 +28,7 @@ pub(super) fn check(workspace: &Workspace) -> Result<()> {
     let cargo = |words: &[&str]| workspace.cargo(words).dir(&copy).limit(LIMIT);
     cargo(&["update", "-Zdirect-minimal-versions"]).env("RUSTC_BOOTSTRAP", Some("1")).must()?;
     let packages = workspace.published().flat_map(|name| ["--package", name]);
-    cargo(&["check", "--locked", "--lib", "--features", &features_but(workspace, &[VENDORED])])
+    cargo(&["check", "--locked", "--lib", "--features", &workspace.usual_features()])
         .args(packages)
         // Kept from run to run; the copy is not.
         .env("CARGO_TARGET_DIR", Some(dir.join("target")))

@@ -23,6 +23,12 @@ const SCRIPT_LIMIT: Duration = Duration::from_secs(8);
 /// How long a command whose processes are gone may take to say so, with the last of its output.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How long a login shell may take to become its command.
+const BEGIN_LIMIT: Duration = Duration::from_secs(2);
+
+/// From look to look, while nothing of the command shows.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// A command that must end.
 pub(super) struct Condemned<'a> {
     pub(super) pool: &'a Arc<Pool>,
@@ -42,7 +48,7 @@ impl Condemned<'_> {
             return (None, KillReport::new(Fate::NeverStarted, 0, Vec::new(), begun.elapsed()));
         }
         self.seat.signal(self.ticket, "TERM");
-        let script = self.run_script();
+        let script = self.look_until_it_shows();
         let until = Until::after(LAST_WORDS);
         if script.fate != Fate::Alive {
             last_words(&until);
@@ -83,6 +89,19 @@ impl Condemned<'_> {
     /// With the container, everything in its guest is gone.
     fn has_stopped(&self) -> bool {
         matches!(self.container.inspect(), Ok(info) if info.as_ref().is_none_or(|info| !info.state.is_running()))
+    }
+
+    /// A command shows its marker from the moment on at which the login shell has become it. One that is on its way there
+    /// is waited for: it would begin behind the back of a script that has found nothing.
+    fn look_until_it_shows(&self) -> InsideEnding {
+        let begun = Instant::now();
+        loop {
+            let ending = self.run_script();
+            let shows = !ending.found_nothing() || self.ticket.wait(&Until::after(LOOK_AGAIN)).is_ok();
+            if shows || begun.elapsed() >= BEGIN_LIMIT {
+                return ending;
+            }
+        }
     }
 
     fn run_script(&self) -> InsideEnding {
