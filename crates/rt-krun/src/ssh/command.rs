@@ -18,6 +18,9 @@ use super::remote_failure::TellWatch;
 /// The most that is moved at once, in bytes.
 const CHUNK: usize = 64 << 10;
 
+/// In the order of [`Command`]'s outputs.
+const STREAMS: [OutputStream; 2] = [OutputStream::Stdout, OutputStream::Stderr];
+
 /// A command, and the channel that it has to itself.
 #[derive(Debug)]
 pub(super) struct Command {
@@ -85,9 +88,9 @@ impl Command {
         }
     }
 
-    /// Whether bytes that are here could be taken now.
-    pub(super) fn is_behind(&self) -> bool {
-        self.is_running && self.channel.has_queued() && self.outputs.iter().any(Output::has_room)
+    /// How many bytes of its output are here and wait for room.
+    pub(super) fn queued(&self) -> u64 {
+        self.channel.queued()
     }
 
     /// Whether reading its channel brings in what has come over the socket.
@@ -191,7 +194,7 @@ impl Command {
                 drain.answered(now);
                 moved = true;
             }
-            let idle = drain.is_over(now) && !self.channel.has_queued();
+            let idle = drain.is_over(now) && self.channel.queued() == 0;
             if (eof || idle) && self.has_handed_on_all() {
                 self.end(if eof { StreamEnd::Eof } else { StreamEnd::LeftOpen });
                 return Ok(Progress::Over);
@@ -219,7 +222,7 @@ impl Command {
     /// Both outputs are always read: what is left of one fills the window that they share.
     fn read(&mut self, scratch: &mut [u8]) -> Result<bool, Refusal> {
         let mut moved = false;
-        for (place, stream) in [OutputStream::Stdout, OutputStream::Stderr].into_iter().enumerate() {
+        for (place, stream) in STREAMS.into_iter().enumerate() {
             moved |= self.outputs[place].flush();
             while self.outputs[place].has_room() {
                 let count = match self.channel.read(stream, &mut scratch[..CHUNK]) {

@@ -40,18 +40,18 @@ pub(super) struct Condemned<'a> {
 }
 
 impl Condemned<'_> {
-    /// Ends it. `last_words` is called while its end is waited for, to take what it still says. What came of it until
-    /// then, and the report.
-    pub(super) fn end(self, last_words: impl FnOnce(&Until)) -> (Option<Ran>, KillReport) {
+    /// Ends it. While its end is waited for, `take_output` takes what it still says: with its output in the way, it could
+    /// not end. What came of it until then, and the report.
+    pub(super) fn end(self, mut take_output: impl FnMut(&Until)) -> (Option<Ran>, KillReport) {
         let begun = Instant::now();
         if self.ticket.is_unsent() && self.seat.leave(self.ticket) {
             return (None, KillReport::new(Fate::NeverStarted, 0, Vec::new(), begun.elapsed()));
         }
         self.seat.signal(self.ticket, "TERM");
-        let script = self.look_until_it_shows();
+        let script = self.look_until_it_shows(&mut take_output);
         let until = Until::after(LAST_WORDS);
         if script.fate != Fate::Alive {
-            last_words(&until);
+            take_output(&until);
             // Whether it has ended by now or not, it is left next.
             let _ = self.ticket.wait(&until);
         }
@@ -93,12 +93,16 @@ impl Condemned<'_> {
 
     /// A command shows its marker from the moment on at which the login shell has become it. One that is on its way there
     /// is waited for: it would begin behind the back of a script that has found nothing.
-    fn look_until_it_shows(&self) -> InsideEnding {
+    fn look_until_it_shows(&self, take_output: &mut impl FnMut(&Until)) -> InsideEnding {
         let begun = Instant::now();
         loop {
             let ending = self.run_script();
-            let shows = !ending.found_nothing() || self.ticket.wait(&Until::after(LOOK_AGAIN)).is_ok();
-            if shows || begun.elapsed() >= BEGIN_LIMIT {
+            if !ending.found_nothing() || begun.elapsed() >= BEGIN_LIMIT {
+                return ending;
+            }
+            let until = Until::after(LOOK_AGAIN);
+            take_output(&until);
+            if self.ticket.wait(&until).is_ok() {
                 return ending;
             }
         }

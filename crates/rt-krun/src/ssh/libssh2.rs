@@ -65,8 +65,13 @@ const WINDOW: u32 = 2 << 20;
 /// The largest packet that a guest may send, in bytes; the most that libssh2 and OpenSSH take.
 const PACKET: u32 = 32 << 10;
 
-/// The number of stderr among the extended streams (RFC 4254, 5.2).
-const STDERR: c_int = 1;
+/// The number of an output; stderr is the first of the extended streams (RFC 4254, 5.2).
+const fn number(stream: OutputStream) -> c_int {
+    match stream {
+        OutputStream::Stdout => 0,
+        OutputStream::Stderr => 1,
+    }
+}
 
 /// The version of libssh2 that is linked in, as it names itself.
 pub fn linked_libssh2() -> String {
@@ -217,13 +222,14 @@ impl Channel {
 
     /// Reads what has come on one output. 0 bytes are no end of the stream: see [`is_eof`](Self::is_eof).
     pub(super) fn read(&mut self, stream: OutputStream, buffer: &mut [u8]) -> Attempt<usize> {
-        let number = match stream {
-            OutputStream::Stdout => 0,
-            OutputStream::Stderr => STDERR,
-        };
         // Safety: the channel lives, and the buffer has the given length.
         let count = unsafe {
-            raw::libssh2_channel_read_ex(self.raw.as_ptr(), number, buffer.as_mut_ptr().cast(), buffer.len())
+            raw::libssh2_channel_read_ex(
+                self.raw.as_ptr(),
+                number(stream),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+            )
         };
         self.attempt(count)
     }
@@ -254,12 +260,12 @@ impl Channel {
         usize::try_from(window).unwrap_or(usize::MAX)
     }
 
-    /// Whether bytes of either output are here and were not read. Asks nobody.
-    pub(super) fn has_queued(&self) -> bool {
+    /// How many bytes of both outputs are here and were not read. Asks nobody.
+    pub(super) fn queued(&self) -> u64 {
         let mut queued: c_ulong = 0;
         // Safety: the channel lives, the first pointer is to a live number, and the second may be null.
         unsafe { raw::libssh2_channel_window_read_ex(self.raw.as_ptr(), &raw mut queued, ptr::null_mut()) };
-        queued > 0
+        queued
     }
 
     /// Says that no more stdin comes.

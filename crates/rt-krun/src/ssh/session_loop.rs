@@ -4,7 +4,7 @@
 //! is asked to go on and never waits, but for the one `poll`.
 //!
 //! What libssh2 reads for one channel it queues for the others, and a socket that was read empty wakes nobody. So a pass
-//! over the commands is repeated until none of them moved and none has anything queued that it could take.
+//! over the commands is repeated until none of them moved, and none was brought anything behind its back.
 //!
 //! One channel is opened ahead: a command then costs one exchange less, its end can be looked for while it still runs, and
 //! there is always a channel whose reading brings in what the guest sends.
@@ -152,15 +152,19 @@ struct Channels<'a> {
 impl Channels<'_> {
     /// Does what can be done now, until nothing can.
     fn go_on(&mut self, now: Instant) -> Result<(), Refusal> {
+        let mut before = 0;
         loop {
             let mut moved = self.open()?;
             moved |= self.dispatch();
             moved |= self.advance(now)?;
             self.pump()?;
             self.close();
-            if !moved && !self.commands.iter().any(Command::is_behind) {
+            // What was queued before this pass had its chance in it, and has no room; what came since has not.
+            let queued = self.commands.iter().map(Command::queued).sum();
+            if !moved && (queued == 0 || queued == before) {
                 return Ok(());
             }
+            before = queued;
         }
     }
 

@@ -373,11 +373,11 @@ impl<'a> Call<'a> {
             Drive::SinkFailed(stream, error) => Some(Why::Sink(stream, error)),
         };
         if let Some(why) = why {
-            let last_words = |until: &Until| {
+            let take_output = |until: &Until| {
                 // However it ends, the bridge is closed next.
                 let _: Drive = bridge.drive(until);
             };
-            let error = self.end(&seat, &ticket, why, last_words, |_| None);
+            let error = self.end(&seat, &ticket, why, take_output, |_| None);
             let moved = bridge.finish();
             let partial = Partial::Streams { stdin: moved.stdin, stdout: moved.stdout, stderr: moved.stderr };
             return Err(error.with_partial(partial));
@@ -426,7 +426,7 @@ impl<'a> Call<'a> {
         seat: &Seat,
         ticket: &Ticket,
         why: Why,
-        last_words: impl FnOnce(&Until),
+        take_output: impl FnMut(&Until),
         partial: impl FnOnce(Ran) -> Option<Partial>,
     ) -> Error {
         let condemned = Condemned {
@@ -437,7 +437,7 @@ impl<'a> Call<'a> {
             ticket,
             marker: &self.marker,
         };
-        let (ran, report) = condemned.end(last_words);
+        let (ran, report) = condemned.end(take_output);
         tracing::debug!(target: "rt_krun", container = %self.name(), %report, "a command was ended");
         let error = match why {
             Why::Stop(stop) => Error::stopped(stop, OPERATION),
