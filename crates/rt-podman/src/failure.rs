@@ -64,6 +64,8 @@ const TEXTS: &[(&str, Failure)] = &[
     // A mount or CDI source that is missing carries the tail of a missing command too.
     ("stat'ing file", Failure::NoSuchPath),
     ("cannot stat", Failure::NoSuchPath),
+    // A limit that this process may not raise: of the host's doing, and not the command's, whatever podman adds to it.
+    ("setrlimit", Failure::Other),
     ("OCI runtime attempted to invoke a command that was not found", Failure::CommandNotFound),
     ("OCI permission denied", Failure::CommandNotExecutable),
     // runc on 5.4.2, exec of a directory; it has no tail.
@@ -221,6 +223,10 @@ mod tests {
         check(
             "Error: crun: the path `/etc` is not a regular file: Operation not permitted: OCI permission denied",
             Some(Failure::CommandNotExecutable),
+        );
+        check(
+            "Error: crun: setrlimit `RLIMIT_NOFILE`: Operation not permitted: OCI permission denied",
+            Some(Failure::Other),
         );
         check(
             "Error: OCI runtime error: runc: exec failed: unable to start container process: exec: \"/etc\": is a directory",
