@@ -6,6 +6,7 @@
 
 mod algorithms;
 mod banner;
+mod call;
 mod command;
 mod connection;
 mod drain;

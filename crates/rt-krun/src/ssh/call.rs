@@ -1,0 +1,279 @@
+//! One command on its way to a guest: where it begins, what its end means, and how it is ended before.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rt_process::{Drive, FarEnds, Marker};
+use rt_protocol::{
+    Capabilities, Capability, Container, ContainerName, Error, ErrorKind, ExecRequest, ExitOutcome, Fate,
+    InvalidValue, KillReport, OutputStream, Partial, Result, StdioResult, Stop, StreamEnd, StreamReport,
+    Until,
+};
+
+use super::job::{Job, JobEnd, JobOutput, NotStarted, Ran, Ticket};
+use super::kill::Condemned;
+use super::remote_command::RemoteCommand;
+use super::remote_failure::Tell;
+use super::session::Seat;
+use super::tcp_ssh_transport::TcpSshTransport;
+use crate::{KrunTransport, SshUser};
+
+/// What errors of a command say was being done.
+pub(super) const OPERATION: &str = "exec in";
+
+/// Why a command was ended before it ended by itself.
+pub(super) enum Why {
+    Stop(Stop),
+    Source(std::io::Error),
+    Sink(OutputStream, std::io::Error),
+}
+
+/// One exec on its way.
+pub(super) struct Call<'a> {
+    transport: &'a TcpSshTransport,
+    guest: &'a Arc<dyn Container>,
+    request: &'a ExecRequest,
+    user: SshUser,
+    marker: Marker,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(
+        transport: &'a TcpSshTransport,
+        guest: &'a Arc<dyn Container>,
+        request: &'a ExecRequest,
+    ) -> Result<Self> {
+        let user = match request.user() {
+            None => transport.user.clone(),
+            Some(user) if user.as_str().contains(':') => {
+                let missing = Capabilities::none().with(Capability::ExecUser);
+                return Err(Error::unsupported(OPERATION, missing)
+                    .in_container(&guest.key().name)
+                    .with_hint("SSH logs a user in with the user's own groups; leave the group out"));
+            }
+            Some(user) => SshUser::new(user.as_str())
+                .map_err(|refused| Error::from(refused).during(OPERATION).in_container(&guest.key().name))?,
+        };
+        Ok(Self { transport, guest, request, user, marker: Marker::fresh() })
+    }
+
+    pub(super) fn name(&self) -> &ContainerName {
+        &self.guest.key().name
+    }
+
+    fn about(&self, error: Error) -> Error {
+        error.in_container(self.name())
+    }
+
+    /// Has the command begin: on a connection that takes it. A connection that was kept and turns out to be dead before
+    /// the request was sent is replaced, once.
+    pub(super) fn begin(
+        &self,
+        until: &Until,
+        mut streams: impl FnMut() -> std::io::Result<(Option<OwnedFd>, JobOutput)>,
+    ) -> Result<(Seat, Ticket)> {
+        let pool = &self.transport.pool;
+        let mut is_replaced = false;
+        loop {
+            until.check().map_err(|stop| self.never_started(stop))?;
+            let seat = pool.seat(self.guest, &self.user, until)?.map_err(|stop| self.never_started(stop))?;
+            let ticket = Ticket::default();
+            let job = self.job(&ticket, streams().map_err(|cause| self.no_pipe(cause))?)?;
+            tracing::debug!(
+                target: "rt_krun",
+                operation = OPERATION,
+                container = %self.name(),
+                program = %self.request.argv().program().to_string_lossy(),
+                arguments = self.request.argv().len() - 1,
+                timeout = ?until.remaining(),
+                "a command goes to a guest"
+            );
+            seat.post(job);
+            if let Err(stop) = ticket.wait_for_begin(until) {
+                if seat.leave(&ticket) {
+                    return Err(self.never_started(stop));
+                }
+                return Ok((seat, ticket));
+            }
+            match ticket.take_not_started() {
+                None => return Ok((seat, ticket)),
+                Some(NotStarted::Full) => {}
+                Some(NotStarted::ConnectionDied) if !is_replaced => is_replaced = true,
+                Some(NotStarted::ConnectionDied | NotStarted::Left) => {
+                    return Err(self.about(
+                        Error::new(
+                            ErrorKind::Unreachable,
+                            OPERATION,
+                            "its connections end before a command begins",
+                        )
+                        .with_hint("see the log of the guest's sshd")
+                        .with_kill_report(never_started()),
+                    ));
+                }
+                Some(NotStarted::Refused(error)) => {
+                    return Err(self.explain(error, until).with_kill_report(never_started()));
+                }
+            }
+        }
+    }
+
+    fn job(&self, ticket: &Ticket, (stdin, output): (Option<OwnedFd>, JobOutput)) -> Result<Job> {
+        let tell = Tell::fresh();
+        let refused = |refused: InvalidValue| self.about(Error::from(refused).during(OPERATION));
+        let remote = RemoteCommand::new(self.request, self.transport.workdir.as_ref(), &self.marker, &tell)
+            .map_err(refused)?;
+        Ok(Job { text: remote.text, preamble: remote.preamble, tell, stdin, output, claim: ticket.claim() })
+    }
+
+    pub(super) fn bridge(
+        &self,
+        bridge: &mut rt_process::Bridge<'_>,
+        far: FarEnds,
+        has_stdin: bool,
+        until: &Until,
+    ) -> Result<StdioResult> {
+        let begun = Instant::now();
+        let copies = || {
+            let stdin = far.stdin.as_ref().map(OwnedFd::try_clone).transpose()?;
+            Ok((stdin, JobOutput::Piped([far.stdout.try_clone()?, far.stderr.try_clone()?])))
+        };
+        let (seat, ticket) = self.begin(until, copies)?;
+        // From here on the connection alone holds the far ends, and their closing says that it is done with them.
+        drop(far);
+        let drive = bridge.drive(until);
+        let why = match drive {
+            Drive::Finished => None,
+            Drive::Stopped(stop) => Some(Why::Stop(stop)),
+            Drive::SourceFailed(error) => Some(Why::Source(error)),
+            Drive::SinkFailed(stream, error) => Some(Why::Sink(stream, error)),
+        };
+        if let Some(why) = why {
+            let take_output = |until: &Until| {
+                // However it ends, the bridge is closed next.
+                let _: Drive = bridge.drive(until);
+            };
+            let error = self.end(&seat, &ticket, why, take_output, |_| None);
+            let moved = bridge.finish();
+            let partial = Partial::Streams { stdin: moved.stdin, stdout: moved.stdout, stderr: moved.stderr };
+            return Err(error.with_partial(partial));
+        }
+        // The outputs are closed a moment before the job is declared over.
+        let _ = ticket.wait(&Until::forever());
+        let ran = self.ran(ticket.take_end())?;
+        let outcome = self.judge(&ran)?;
+        let moved = bridge.finish();
+        let output = |report: StreamReport| StreamReport::new(report.bytes, ran.output_end);
+        Ok(StdioResult::new(
+            outcome,
+            stdin_report(has_stdin, &ran),
+            output(moved.stdout),
+            output(moved.stderr),
+            begun.elapsed(),
+        ))
+    }
+
+    pub(super) fn ran(&self, end: Option<JobEnd>) -> Result<Ran> {
+        match end {
+            Some(JobEnd::Ran(ran)) => Ok(ran),
+            Some(JobEnd::NotStarted(NotStarted::Refused(error))) => Err(self.about(error)),
+            Some(JobEnd::NotStarted(_)) | None => Err(self.about(
+                Error::new(
+                    ErrorKind::Unreachable,
+                    OPERATION,
+                    "the connection ended before the command began",
+                )
+                .with_kill_report(never_started()),
+            )),
+        }
+    }
+
+    /// What the guest's answer means: the shell's own tell first.
+    pub(super) fn judge(&self, ran: &Ran) -> Result<ExitOutcome> {
+        match ran.failure {
+            Some(failure) => Err(failure.into_error(OPERATION, self.name(), self.request)),
+            None => Ok(ran.outcome.clone()),
+        }
+    }
+
+    /// Ends the command, and makes the error of it.
+    pub(super) fn end(
+        &self,
+        seat: &Seat,
+        ticket: &Ticket,
+        why: Why,
+        take_output: impl FnMut(&Until),
+        partial: impl FnOnce(Ran) -> Option<Partial>,
+    ) -> Error {
+        let condemned = Condemned {
+            pool: &self.transport.pool,
+            container: self.guest,
+            user: &self.user,
+            seat,
+            ticket,
+            marker: &self.marker,
+        };
+        let (ran, report) = condemned.end(take_output);
+        tracing::debug!(target: "rt_krun", container = %self.name(), %report, "a command was ended");
+        let error = match why {
+            Why::Stop(stop) => Error::stopped(stop, OPERATION),
+            Why::Source(cause) => Error::source_failed(OPERATION, cause),
+            Why::Sink(stream, cause) => Error::sink_failed(OPERATION, stream, cause),
+        };
+        let error = self.about(error).with_hint(report.fate.advice()).with_kill_report(report);
+        match ran.and_then(partial) {
+            Some(partial) => error.with_partial(partial),
+            None => error,
+        }
+    }
+
+    fn never_started(&self, stop: Stop) -> Error {
+        let report = never_started();
+        self.about(Error::stopped(stop, OPERATION)).with_hint(report.fate.advice()).with_kill_report(report)
+    }
+
+    fn no_pipe(&self, cause: std::io::Error) -> Error {
+        self.about(Error::new(ErrorKind::System, OPERATION, "a pipe was refused").with_source(cause))
+    }
+
+    /// An sshd says the same of a user that is unknown and of one whose key it refuses. Whom the request names, and who is
+    /// not the transport's own user, the guest itself is asked about.
+    fn explain(&self, error: Error, until: &Until) -> Error {
+        let error = self.about(error);
+        if error.kind() != ErrorKind::AuthenticationRefused || self.user == self.transport.user {
+            return error;
+        }
+        let Ok(question) = ExecRequest::builder(["id", "-u", self.user.as_str()]).workdir("/").build() else {
+            return error;
+        };
+        match self.transport.exec(self.guest, &question, until) {
+            Ok(answer) if answer.outcome == ExitOutcome::Code(1) => self.about(
+                Error::new(
+                    ErrorKind::UnknownUser,
+                    OPERATION,
+                    format!("the guest has no user `{}`", self.user),
+                )
+                .with_hint("name a user of the guest"),
+            ),
+            _ => error,
+        }
+    }
+}
+
+fn never_started() -> KillReport {
+    KillReport::new(Fate::NeverStarted, 0, Vec::new(), Duration::ZERO)
+}
+
+pub(super) fn captured(ran: Ran) -> Partial {
+    let [stdout, stderr] = ran.captured;
+    Partial::Output { stdout, stderr }
+}
+
+fn stdin_report(has_stdin: bool, ran: &Ran) -> StreamReport {
+    let end = match (has_stdin, ran.stdin_ended) {
+        (false, _) => StreamEnd::Unused,
+        (true, true) => StreamEnd::Eof,
+        (true, false) => StreamEnd::ReaderGone,
+    };
+    StreamReport::new(ran.stdin_bytes, end)
+}
