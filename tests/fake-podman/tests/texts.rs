@@ -122,6 +122,11 @@ const TEXTS: &[(ErrorKind, &str)] = &[
         ErrorKind::NotRunning,
         "Error: can only kill running containers. 1aa0 is in state exited: container state improper",
     ),
+    // The host's own limit, in words that sound like the command's.
+    (
+        ErrorKind::BackendFailed,
+        "Error: crun: setrlimit `RLIMIT_NOFILE`: Operation not permitted: OCI permission denied",
+    ),
     // Nothing that the classifier knows.
     (ErrorKind::BackendFailed, "Error: unknown flag: --nosuchflag\nSee 'podman run --help'"),
     (ErrorKind::BackendFailed, "Error: invalid reference format"),
