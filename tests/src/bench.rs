@@ -1,7 +1,11 @@
-//! Measurements on a real podman: ours beside the simplest other way to the same end, in turns. What is measured stands in
-//! the modules below, the turns in `rounds`, a result in `row`; `cargo xtask bench` makes the podman and prints the table.
+//! Measurements: ours beside the simplest other way to the same end, in turns, on a real podman and a real sshd. What is
+//! measured stands in the modules below, the turns in `rounds`, a result in `row`; `cargo xtask bench` makes the podman and
+//! prints the table.
 
 mod exec;
+mod krun;
+mod pipe;
+mod redaction;
 mod removal;
 mod rounds;
 mod row;
@@ -9,21 +13,37 @@ mod shell;
 mod states;
 mod stdio;
 
-pub use row::Row;
+pub use krun::memory::{PEAK, tell_peak};
+pub use row::{Row, Target, Unit};
 
 use crate::live::Live;
 
 /// What any step of a measurement may answer.
-pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+pub type Outcome<T = ()> = crate::ssh_lab::Result<T>;
 
 /// One measurement by its name.
 pub type Bench = (&'static str, fn(&Live) -> Outcome<Row>);
 
 /// All of them.
-pub const BENCHES: [Bench; 5] = [
+pub const BENCHES: [Bench; 20] = [
     ("podman-exec", exec::measure),
     ("podman-stdio-out", stdio::measure_out),
     ("podman-stdio-in", stdio::measure_in),
     ("podman-states", states::measure),
     ("podman-force-remove", removal::measure),
+    ("krun-exec-ssh", krun::exec::measure_ssh),
+    ("krun-exec-controlmaster", krun::exec::measure_control_master),
+    ("krun-exec-openssh", krun::exec::measure_mux),
+    ("krun-exec-russh", krun::exec::measure_russh),
+    ("krun-exec-ssh2", krun::exec::measure_ssh2),
+    ("krun-exec-threads", krun::exec::measure_at_once),
+    ("krun-stdio-out-ssh2", krun::stdio::measure_out_ssh2),
+    ("krun-stdio-out-ssh", krun::stdio::measure_out_ssh),
+    ("krun-stdio-in-ssh2", krun::stdio::measure_in_ssh2),
+    ("krun-stdio-in-ssh", krun::stdio::measure_in_ssh),
+    ("krun-memory-out", krun::memory::measure_out),
+    ("krun-memory-in", krun::memory::measure_in),
+    ("redaction-argv", redaction::measure_argv),
+    ("redaction-scrubber", redaction::measure_scrubber),
+    ("redaction-scrubber-words", redaction::measure_scrubber_of_words),
 ];

@@ -1,6 +1,7 @@
 //! What the live tests stand on: the environment that `cargo xtask` hands over, containers that remove themselves, and
 //! counts of what is left behind. The tests themselves stand in `live/`.
 
+#[cfg(feature = "bench")]
 pub mod bench;
 pub mod conformance;
 pub mod krun;

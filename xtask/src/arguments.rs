@@ -38,7 +38,7 @@ conformance  the table of the conformance suite for each backend, podman in a st
           --podman 5, --rootless  as for test, for podman and krun
           --filter TEXT   only cases whose name contains TEXT
 
-bench   measurements, ours beside the simplest other way, in turns: a table, and JSON in target/bench
+bench   measurements, ours beside the simplest other way, in turns: a table, JSON and a chart in target/bench
           --filter TEXT  only measurements whose name contains TEXT
 
 live    COMMAND with a podman of its own: `cargo xtask live -- podman info`. Everything it made is

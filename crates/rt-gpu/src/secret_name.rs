@@ -3,7 +3,7 @@
 /// Words that make a name secret wherever they stand in it (`PGPASSWORD`, `GITHUBTOKEN`), where they stand for themselves
 /// (`API_URL`, `sshKeyFile`), and at its end, behind another word (`DB_PASS`; `PWD` alone is a directory); by their first
 /// two letters, because few places of few names begin any of them.
-fn words(first: u8, second: u8) -> Option<[&'static [&'static [u8]]; 3]> {
+const fn words(first: u8, second: u8) -> Option<[&'static [&'static [u8]]; 3]> {
     Some(match [first.to_ascii_uppercase(), second.to_ascii_uppercase()] {
         [b'A', b'P'] => [&[b"APIKEY"], &[b"API"], &[]],
         [b'A', b'U'] => [&[], &[b"AUTH", b"AUTHORIZATION"], &[]],
@@ -18,6 +18,23 @@ fn words(first: u8, second: u8) -> Option<[&'static [&'static [u8]]; 3]> {
         _ => return None,
     })
 }
+
+/// For each first letter, by its place in the alphabet, a bit for each second one with which a word begins.
+const BEGINNINGS: [u32; 32] = {
+    let mut table = [0; 32];
+    let mut first = b'A';
+    while first <= b'Z' {
+        let mut second = b'A';
+        while second <= b'Z' {
+            if words(first, second).is_some() {
+                table[(first & 31) as usize] |= 1 << (second & 31);
+            }
+            second += 1;
+        }
+        first += 1;
+    }
+    table
+};
 
 /// Whole names: addresses of repositories, often with a token in them.
 const WHOLE: [&[u8]; 2] = [b"CODE_REPO", b"CLONE_FROM"];
@@ -60,8 +77,8 @@ pub fn is_secret_name(name: impl AsRef<[u8]>) -> bool {
 }
 
 fn begins_secret(name: &[u8], place: usize, pair: &[u8]) -> bool {
-    // Most places of most names are done with here.
-    if !matches!(pair[0] | 0x20, b'a' | b'c' | b'k' | b'p' | b's' | b't') {
+    // Most places of most names are done with here. What is no letter may pass, and has no words.
+    if BEGINNINGS[usize::from(pair[0] & 31)] >> (pair[1] & 31) & 1 == 0 {
         return false;
     }
     let Some([anywhere, alone, last]) = words(pair[0], pair[1]) else { return false };

@@ -3,7 +3,7 @@
 use rt_protocol::{ContainerName, ContainerRuntime, ContainerRuntimeExt, Until};
 
 use super::rounds::in_turns;
-use super::{Outcome, Row, shell};
+use super::{Outcome, Row, Target, Unit, shell};
 use crate::live::Live;
 use crate::sandbox::Sandbox;
 
@@ -24,13 +24,14 @@ pub(super) fn measure(live: &Live) -> Outcome<Row> {
     };
     let theirs = |names: Vec<ContainerName>| {
         let script = "for name; do \"$podman\" rm -f -t 0 \"$name\" || exit; done";
-        shell::run(live, script, names.iter().map(ContainerName::as_str))
+        shell::run_with_podman(live, script, names.iter().map(ContainerName::as_str))
     };
     let rounds = in_turns(3, running, ours, theirs)?;
     Ok(Row::of(
         "podman-force-remove",
         "30 running ones at once, and 30 times `podman rm -f -t 0`",
-        2.5,
+        Unit::Seconds,
+        Target::Ratio(2.5),
         &rounds,
     ))
 }

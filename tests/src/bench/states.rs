@@ -3,7 +3,7 @@
 use rt_protocol::{ContainerName, ContainerRuntime, LaunchSpec, NamePrefix, Network, Until};
 
 use super::rounds::in_turns;
-use super::{Outcome, Row, shell};
+use super::{Outcome, Row, Target, Unit, shell};
 use crate::live::Live;
 
 const COUNT: usize = 50;
@@ -18,11 +18,12 @@ pub(super) fn measure(live: &Live) -> Outcome<Row> {
         };
         let script =
             "for name; do \"$podman\" container inspect --format '{{.State.Status}}' \"$name\" || exit; done";
-        let theirs = |()| shell::run(live, script, names.iter().map(ContainerName::as_str));
+        let theirs = |()| shell::run_with_podman(live, script, names.iter().map(ContainerName::as_str));
         in_turns(5, || Ok(()), ours, theirs)
     });
     live.runtime.force_remove(&names, &Until::forever());
-    Ok(Row::of("podman-states", "the states of 50 containers, and 50 inspects", 20.0, &measured?))
+    let what = "the states of 50 containers, and 50 inspects";
+    Ok(Row::of("podman-states", what, Unit::Seconds, Target::Ratio(20.0), &measured?))
 }
 
 fn fill(live: &Live, prefix: &NamePrefix, names: &mut Vec<ContainerName>) -> Outcome {

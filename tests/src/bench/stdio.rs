@@ -1,14 +1,12 @@
 //! One GiB through a command's stdout, and through its stdin.
 
 use std::fs::File;
-use std::io;
-use std::thread;
 use std::time::Duration;
 
 use rt_protocol::{ContainerRuntime, ExecRequest, ExecStdio, Sink, Source, Until};
 
 use super::rounds::in_turns;
-use super::{Outcome, Row, shell};
+use super::{Outcome, Row, Target, Unit, pipe, shell};
 use crate::live::Live;
 use crate::sandbox::Sandbox;
 
@@ -16,24 +14,23 @@ const BYTES: u64 = 1 << 30;
 const ROUNDS: u32 = 5;
 
 /// A shell pipe keeps this part of our throughput at most.
-const TARGET: f64 = 0.95;
+const TARGET: Target = Target::Ratio(0.95);
 
 pub(super) fn measure_out(live: &Live) -> Outcome<Row> {
     let sandbox = Sandbox::idle(live)?;
     let request = ExecRequest::new(["head", "-c", &BYTES.to_string(), "/dev/zero"])?;
     let ours = |()| {
         // Into a pipe that somebody reads, as `cat` does for them.
-        let (mut reader, pipe) = io::pipe()?;
-        let reading = thread::spawn(move || io::copy(&mut reader, &mut io::sink()));
-        let stdio = ExecStdio::new(Source::empty(), Sink::descriptor(pipe));
+        let (writer, emptying) = pipe::emptied()?;
+        let stdio = ExecStdio::new(Source::empty(), Sink::descriptor(writer));
         let result = live.runtime.exec_stdio(&sandbox.name, &request, stdio, &minutes())?;
-        let read = reading.join().map_err(|_| "the reader panicked")??;
-        all(result.ok(), read)
+        all(result.ok(), emptying.bytes()?)
     };
     let script = format!("\"$podman\" exec \"$1\" head -c {BYTES} /dev/zero | cat >/dev/null");
-    let theirs = |()| shell::run(live, &script, [sandbox.name.as_str()]);
+    let theirs = |()| shell::run_with_podman(live, &script, [sandbox.name.as_str()]);
     let rounds = in_turns(ROUNDS, || Ok(()), ours, theirs)?;
-    Ok(Row::of("podman-stdio-out", "1 GiB of stdout, and `podman exec | cat`", TARGET, &rounds))
+    let what = "1 GiB of stdout, and `podman exec | cat`";
+    Ok(Row::of("podman-stdio-out", what, Unit::Seconds, TARGET, &rounds))
 }
 
 pub(super) fn measure_in(live: &Live) -> Outcome<Row> {
@@ -48,9 +45,11 @@ pub(super) fn measure_in(live: &Live) -> Outcome<Row> {
         all(result.ok(), result.stdin.bytes)
     };
     let script = "cat \"$2\" | \"$podman\" exec -i \"$1\" sh -c 'cat >/dev/null'";
-    let theirs = |()| shell::run(live, script, [sandbox.name.as_str().as_ref(), file.path().as_os_str()]);
+    let theirs =
+        |()| shell::run_with_podman(live, script, [sandbox.name.as_str().as_ref(), file.path().as_os_str()]);
     let rounds = in_turns(ROUNDS, || Ok(()), ours, theirs)?;
-    Ok(Row::of("podman-stdio-in", "1 GiB of stdin, and `cat | podman exec -i`", TARGET, &rounds))
+    let what = "1 GiB of stdin, and `cat | podman exec -i`";
+    Ok(Row::of("podman-stdio-in", what, Unit::Seconds, TARGET, &rounds))
 }
 
 fn minutes() -> Until {

@@ -2,11 +2,15 @@
 
 use std::process::ExitCode;
 
-use rt_tests::bench::BENCHES;
+use rt_tests::bench::{BENCHES, PEAK, tell_peak};
 use rt_tests::live::Live;
 
 fn main() -> ExitCode {
-    let filter = std::env::args().nth(1).unwrap_or_default();
+    let mut words = std::env::args().skip(1);
+    let filter = words.next().unwrap_or_default();
+    if filter == PEAK {
+        return done(PEAK, tell_peak(words));
+    }
     let live = match Live::from_environment() {
         Ok(live) => live,
         Err(missing) => {
@@ -14,16 +18,23 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let mut failed = false;
+    let mut code = ExitCode::SUCCESS;
     for (name, measure) in BENCHES.iter().filter(|(name, _)| name.contains(&filter)) {
         eprintln!("bench: {name}");
-        match measure(&live) {
-            Ok(row) => println!("{}", row.json()),
-            Err(error) => {
-                eprintln!("bench: {name}: {error}");
-                failed = true;
-            }
+        let measured = measure(&live).map(|row| println!("{}", row.json()));
+        if measured.is_err() {
+            code = done(name, measured);
         }
     }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    code
+}
+
+fn done(what: &str, outcome: rt_tests::bench::Outcome) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {what}: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
