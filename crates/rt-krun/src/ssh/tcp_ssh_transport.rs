@@ -122,7 +122,7 @@ impl TcpSshTransportBuilder {
     }
 
     /// After how long without a word a guest with running commands is asked for one; 10 s by default, 2 s at least. Silent
-    /// for three times that, it counts as gone, and its commands as [`Lost`](ExitOutcome::Lost).
+    /// for three times that, it counts as gone, and its commands as [`Lost`](rt_protocol::ExitOutcome::Lost).
     pub fn keepalive(mut self, interval: Duration) -> Self {
         self.keeping.keepalive = interval.max(Duration::from_secs(2));
         self
