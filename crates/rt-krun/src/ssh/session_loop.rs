@@ -53,7 +53,6 @@ pub(super) fn run(line: &Line, connection: Connection) {
     let mut clock = Clock { heard: now, asked: now, used: now };
     let (mut has_hung_up, mut was_idle) = (false, true);
     let why = loop {
-        channels.waiting.extend(line.take_jobs());
         let now = Instant::now();
         if let Err(refusal) = channels.go_on(now) {
             break refusal.to_string();
@@ -154,6 +153,8 @@ impl Channels<'_> {
     fn go_on(&mut self, now: Instant) -> Result<(), Refusal> {
         let mut before = 0;
         loop {
+            // In every pass: a command that never falls silent must not keep out the one that is to end it.
+            self.waiting.extend(self.line.take_jobs());
             let mut moved = self.open()?;
             moved |= self.dispatch();
             moved |= self.advance(now)?;
