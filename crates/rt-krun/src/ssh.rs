@@ -12,6 +12,7 @@ mod connection;
 mod drain;
 mod host_key;
 mod identity;
+mod inbox;
 mod job;
 mod kill;
 mod libssh2;

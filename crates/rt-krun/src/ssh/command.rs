@@ -18,9 +18,6 @@ use super::remote_failure::TellWatch;
 /// The most that is moved at once, in bytes.
 const CHUNK: usize = 64 << 10;
 
-/// The most chunks of one output that are read before others have their turn.
-const MOST_CHUNKS: usize = 16;
-
 /// In the order of [`Command`]'s outputs.
 const STREAMS: [OutputStream; 2] = [OutputStream::Stdout, OutputStream::Stderr];
 
@@ -89,11 +86,6 @@ impl Command {
                 add(pipe, PollFlags::OUT);
             }
         }
-    }
-
-    /// How many bytes of its output are here and wait for room.
-    pub(super) fn queued(&self) -> u64 {
-        self.channel.queued()
     }
 
     /// Whether reading its channel brings in what has come over the socket.
@@ -227,10 +219,7 @@ impl Command {
         let mut moved = false;
         for (place, stream) in STREAMS.into_iter().enumerate() {
             moved |= self.outputs[place].flush();
-            for _ in 0..MOST_CHUNKS {
-                if !self.outputs[place].has_room() {
-                    break;
-                }
+            while self.outputs[place].has_room() {
                 let count = match self.channel.read(stream, &mut scratch[..CHUNK]) {
                     Poll::Pending | Poll::Ready(Ok(0)) => break,
                     Poll::Ready(read) => read?,

@@ -3,14 +3,14 @@
 //! `ssh2` does the handshake, the authentication and the host key; its channels lack what this backend stands on: whether
 //! an exit status arrived at all (its `exit_status` is 0 without one, libssh2#2515), the signal request, and a way to see
 //! what is queued. It also takes a lock for every call. So a [`Channel`] here calls libssh2 itself, on the session of a
-//! [`ssh2::Session`] that does not block and whose packets go out through an [`Outbox`].
+//! [`ssh2::Session`] that does not block, whose packets go out through an [`Outbox`] and come in through an [`Inbox`].
 //!
 //! # What every `unsafe` block here relies on
 //!
 //! - **The session lives.** A [`Channel`] holds its [`Wire`], and that the `ssh2::Session`; libssh2 frees a session only
 //!   when the last clone is dropped. What becomes of channels that were not freed before: `libssh2_session_free` frees
 //!   them.
-//! - **The outbox lives as long as the session.** A [`Wire`] owns both, hands out no clone of the session that could
+//! - **The traffic lives as long as the session.** A [`Wire`] owns both, hands out no clone of the session that could
 //!   outlive it, and its fields are dropped in their order, the session first.
 //! - **The channel lives.** Its pointer came from `libssh2_channel_open_ex` of that session, and only [`Channel::free`],
 //!   which takes the pointer away for good, ever frees it.
@@ -21,6 +21,7 @@
 
 use std::ffi::{c_char, c_int, c_ulong, c_void};
 use std::fmt;
+use std::mem;
 use std::net::TcpStream;
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
@@ -31,22 +32,32 @@ use libssh2_sys as raw;
 use rt_protocol::OutputStream;
 use ssh2::Session;
 
+use super::inbox::Inbox;
 use super::outbox::Outbox;
 
 /// `libssh2.h`: what sends instead of send(2): socket, bytes, their number, flags, and the session's `abstract`. The number
 /// of bytes that were taken, or the negative errno.
 type SendCallback = unsafe extern "C" fn(c_int, *const c_void, usize, c_int, *mut *mut c_void) -> isize;
 
+/// `libssh2.h`: what receives instead of recv(2), with the same arguments and answer.
+type ReceiveCallback = unsafe extern "C" fn(c_int, *mut c_void, usize, c_int, *mut *mut c_void) -> isize;
+
+/// `libssh2.h`: what a callback of any kind is handed over as.
+type AnyCallback = unsafe extern "C" fn();
+
 /// `libssh2.h`: `LIBSSH2_CALLBACK_SEND`.
 const CALLBACK_SEND: c_int = 5;
+
+/// `libssh2.h`: `LIBSSH2_CALLBACK_RECV`.
+const CALLBACK_RECEIVE: c_int = 6;
 
 unsafe extern "C" {
     /// `libssh2.h`: has a callback called. All callbacks are pointers to functions, whatever they take. Since 1.11.1.
     fn libssh2_session_callback_set2(
         session: *mut raw::LIBSSH2_SESSION,
         kind: c_int,
-        callback: Option<SendCallback>,
-    ) -> Option<SendCallback>;
+        callback: Option<AnyCallback>,
+    ) -> Option<AnyCallback>;
     /// `libssh2.h`: the version, if it is at least the wanted one.
     fn libssh2_version(wanted: c_int) -> *const c_char;
     /// `libssh2.h`: 1 when the channel received an exit-status request. Since 1.11.2.
@@ -109,11 +120,17 @@ impl Refusal {
 /// An attempt that may have to be repeated, with the same arguments, when the socket is ready.
 pub(super) type Attempt<T> = Poll<Result<T, Refusal>>;
 
-/// A session that never blocks, and whose packets are never sent by halves.
+/// A session that never blocks, whose packets are never sent by halves, and whose bytes are counted.
 pub(super) struct Wire {
     /// First, because freeing it may send.
     session: Session,
-    outbox: Box<Outbox>,
+    traffic: Box<Traffic>,
+}
+
+/// Both directions of a session's socket.
+struct Traffic {
+    inbox: Inbox,
+    outbox: Outbox,
 }
 
 impl Wire {
@@ -122,16 +139,25 @@ impl Wire {
         let mut session = Session::new()?;
         session.set_blocking(false);
         session.set_tcp_stream(Arc::clone(&socket));
-        let outbox = Box::new(Outbox::new(socket));
+        let traffic =
+            Box::new(Traffic { inbox: Inbox::new(Arc::clone(&socket)), outbox: Outbox::new(socket) });
         {
             let mut raw = session.raw();
             // Safety: the session lives, and libssh2 answers the place of its `abstract`, which is ours: `ssh2` gives a
-            // session none. The outbox stays where it is as long as the session lives.
-            unsafe { *raw::libssh2_session_abstract(&raw mut *raw) = (&raw const *outbox).cast_mut().cast() };
+            // session none. The traffic stays where it is as long as the session lives.
+            unsafe {
+                *raw::libssh2_session_abstract(&raw mut *raw) = (&raw const *traffic).cast_mut().cast()
+            };
+            // Safety: both are pointers to functions, and libssh2 calls this kind by the type that it was given.
+            let send = unsafe { mem::transmute::<SendCallback, AnyCallback>(send_by_outbox) };
+            // Safety: as above.
+            let receive = unsafe { mem::transmute::<ReceiveCallback, AnyCallback>(receive_by_inbox) };
             // Safety: the session lives, and the callback is of the type that this kind is called by.
-            unsafe { libssh2_session_callback_set2(&raw mut *raw, CALLBACK_SEND, Some(send_by_outbox)) };
+            unsafe { libssh2_session_callback_set2(&raw mut *raw, CALLBACK_SEND, Some(send)) };
+            // Safety: as above.
+            unsafe { libssh2_session_callback_set2(&raw mut *raw, CALLBACK_RECEIVE, Some(receive)) };
         }
-        Ok(Rc::new(Self { session, outbox }))
+        Ok(Rc::new(Self { session, traffic }))
     }
 
     /// The session, for what `ssh2` does itself. Clones of it must not outlive this.
@@ -141,7 +167,12 @@ impl Wire {
 
     /// What waits for the socket.
     pub(super) fn outbox(&self) -> &Outbox {
-        &self.outbox
+        &self.traffic.outbox
+    }
+
+    /// What comes from the socket.
+    pub(super) fn inbox(&self) -> &Inbox {
+        &self.traffic.inbox
     }
 }
 
@@ -151,15 +182,35 @@ unsafe extern "C" fn send_by_outbox(
     bytes: *const c_void,
     length: usize,
     _flags: c_int,
-    outbox: *mut *mut c_void,
+    traffic: *mut *mut c_void,
 ) -> isize {
     // Safety: libssh2 hands over the place of the session's `abstract`, which `Wire::new` has filled before the first
-    // packet; the outbox lives as long as the session.
-    let outbox = unsafe { &*(*outbox).cast::<Outbox>() };
+    // packet; the traffic lives as long as the session.
+    let Traffic { outbox, .. } = unsafe { &*(*traffic).cast::<Traffic>() };
     // Safety: libssh2 hands over a buffer of that length, which nobody writes to during the call.
     let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
     match outbox.take(bytes) {
         Ok(()) => isize::try_from(length).unwrap_or(isize::MAX),
+        Err(error) => -(error.raw_os_error() as isize),
+    }
+}
+
+/// Receives by the inbox of the session.
+unsafe extern "C" fn receive_by_inbox(
+    _socket: c_int,
+    buffer: *mut c_void,
+    length: usize,
+    _flags: c_int,
+    traffic: *mut *mut c_void,
+) -> isize {
+    // Safety: libssh2 hands over the place of the session's `abstract`, which `Wire::new` has filled before the first
+    // packet; the traffic lives as long as the session.
+    let Traffic { inbox, .. } = unsafe { &*(*traffic).cast::<Traffic>() };
+    // Safety: libssh2 hands over a buffer of that length, which it has filled before (a session is allocated as zeros),
+    // and which nobody else touches during the call.
+    let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length) };
+    match inbox.take(buffer) {
+        Ok(count) => isize::try_from(count).unwrap_or(isize::MAX),
         Err(error) => -(error.raw_os_error() as isize),
     }
 }
@@ -236,7 +287,7 @@ impl Channel {
 
     /// Writes to the command's stdin; some of the bytes, or none while the guest or the socket takes none.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Attempt<usize> {
-        if self.wire.outbox.is_full() {
+        if self.wire.outbox().is_full() {
             return Poll::Pending;
         }
         // Safety: the channel lives, and the buffer has the given length.
@@ -252,7 +303,7 @@ impl Channel {
 
     /// How many bytes the guest takes now; none while too many wait for the socket.
     pub(super) fn window(&self) -> usize {
-        if self.wire.outbox.is_full() {
+        if self.wire.outbox().is_full() {
             return 0;
         }
         // Safety: the channel lives, and the second pointer may be null.

@@ -3,8 +3,8 @@
 //! Nobody else calls libssh2 on this connection, so there is no lock, and no call that waits for another. Everything here
 //! is asked to go on and never waits, but for the one `poll`.
 //!
-//! What libssh2 reads for one channel it queues for the others, and a socket that was read empty wakes nobody. So a pass
-//! over the commands is repeated until none of them moved, and none was brought anything behind its back.
+//! What libssh2 reads in a call for one channel it keeps for the others, and a socket that was read empty wakes nobody. So
+//! a turn is as many passes over the commands as it takes until none of them moved, and nothing came behind their backs.
 //!
 //! One channel is opened ahead: a command then costs one exchange less, its end can be looked for while it still runs, and
 //! there is always a channel whose reading brings in what the guest sends.
@@ -53,6 +53,7 @@ pub(super) fn run(line: &Line, connection: Connection) {
     let mut clock = Clock { heard: now, asked: now, used: now };
     let (mut has_hung_up, mut was_idle) = (false, true);
     let why = loop {
+        channels.waiting.extend(line.take_jobs());
         let now = Instant::now();
         if let Err(refusal) = channels.go_on(now) {
             break refusal.to_string();
@@ -149,24 +150,24 @@ struct Channels<'a> {
 }
 
 impl Channels<'_> {
-    /// Does what can be done now, until nothing can.
+    /// One turn: does what can be done with what has come, until nothing can. How much comes in a turn is the inbox's
+    /// bound, so that who never falls silent does not keep out the one that is to end it.
     fn go_on(&mut self, now: Instant) -> Result<(), Refusal> {
-        let mut before = 0;
-        loop {
-            // In every pass: a command that never falls silent must not keep out the one that is to end it.
-            self.waiting.extend(self.line.take_jobs());
+        self.wire.inbox().begin_turn();
+        // A call that found what it was made for may have left more in libssh2's own buffer, which the first call of the
+        // next pass then takes out of it without a byte that comes. So two quiet passes in a row, and not one.
+        let mut quiet = 0;
+        while quiet < 2 {
+            let before = self.wire.inbox().count();
             let mut moved = self.open()?;
             moved |= self.dispatch();
             moved |= self.advance(now)?;
             self.pump()?;
-            self.close();
-            // What was queued before this pass had its chance in it, and has no room; what came since has not.
-            let queued = self.commands.iter().map(Command::queued).sum();
-            if !moved && (queued == 0 || queued == before) {
-                return Ok(());
-            }
-            before = queued;
+            moved |= self.close();
+            let is_quiet = !moved && self.wire.inbox().count() == before;
+            quiet = if is_quiet { quiet + 1 } else { 0 };
         }
+        Ok(())
     }
 
     /// Opens the channel that is needed, or the next one ahead.
@@ -266,13 +267,16 @@ impl Channels<'_> {
         Ok(())
     }
 
-    fn close(&mut self) {
+    /// Whether a channel could be closed.
+    fn close(&mut self) -> bool {
         let before = self.closing.len();
         self.closing = std::mem::take(&mut self.closing)
             .into_iter()
             .filter_map(|channel| channel.free().err())
             .collect();
-        self.no_spare &= self.closing.len() == before;
+        let moved = self.closing.len() != before;
+        self.no_spare &= !moved;
+        moved
     }
 
     fn is_idle(&self) -> bool {
