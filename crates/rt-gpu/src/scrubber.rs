@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Match, Span, packed};
 use rt_protocol::Secret;
 
 use crate::MASK;
@@ -46,17 +46,50 @@ pub struct Scrubber {
 
 struct Forms {
     /// `None` without any secret.
-    search: Option<AhoCorasick>,
-    /// In order, for the search by prefix.
+    heads: Option<Heads>,
+    /// In order: those that begin alike stand together, the shorter first.
     sorted: Vec<Vec<u8>>,
+    /// For each head, in order, which of the sorted forms begin with it.
+    groups: Vec<Range<usize>>,
     /// Which bytes may begin a find.
     first: [bool; 256],
     longest: usize,
     passed_over: usize,
 }
 
-/// Up to this many bytes of forms the search is compiled to its fastest kind, at some 1 KiB of memory for each byte.
-const DENSE_BYTES: usize = 8 << 10;
+/// How a text is searched: for what the forms begin with, which is the same for many of them. What a text has in common with
+/// a secret, a word or two, is most often not that; and where it is, the few forms that begin so are compared one by one.
+enum Heads {
+    /// By vector instructions, while the heads are few and the processor has them.
+    Packed(packed::Searcher),
+    Automaton(AhoCorasick),
+}
+
+/// How many bytes of a form are searched for at most. No form is shorter than [`MIN_SECRET_BYTES`].
+const HEAD: usize = MIN_SECRET_BYTES;
+
+impl Heads {
+    fn new(heads: &[&[u8]]) -> Option<Self> {
+        if let Some(searcher) = packed::Config::new().builder().extend(heads).build() {
+            return Some(Self::Packed(searcher));
+        }
+        // It can only fail for more states than 32 bits can count: secrets of gigabytes.
+        AhoCorasick::builder().kind(automaton_kind(heads.len())).build(heads).ok().map(Self::Automaton)
+    }
+
+    fn find(&self, bytes: &[u8], from: usize) -> Option<Match> {
+        let span = Span { start: from, end: bytes.len() };
+        match self {
+            Self::Packed(searcher) => searcher.find_in(bytes, span),
+            Self::Automaton(automaton) => automaton.find(aho_corasick::Input::new(bytes).span(span)),
+        }
+    }
+}
+
+/// Up to some 8 MiB of memory, the automaton is compiled to its fastest kind.
+fn automaton_kind(heads: usize) -> Option<AhoCorasickKind> {
+    (heads * HEAD <= 8 << 10).then_some(AhoCorasickKind::DFA)
+}
 
 impl Scrubber {
     /// A scrubber for these secrets.
@@ -73,21 +106,22 @@ impl Scrubber {
         }
         sorted.sort();
         sorted.dedup();
-        let kind =
-            (sorted.iter().map(Vec::len).sum::<usize>() <= DENSE_BYTES).then_some(AhoCorasickKind::DFA);
-        let search = if sorted.is_empty() {
-            None
-        } else {
-            // It can only fail for more states than 32 bits can count: secrets of gigabytes.
-            AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).kind(kind).build(&sorted).ok()
-        };
+        let mut groups: Vec<Range<usize>> = Vec::new();
+        for (place, form) in sorted.iter().enumerate() {
+            match groups.last_mut() {
+                Some(group) if sorted[group.start][..HEAD] == form[..HEAD] => group.end = place + 1,
+                _ => groups.push(place..place + 1),
+            }
+        }
+        let heads: Vec<&[u8]> = groups.iter().map(|group| &sorted[group.start][..HEAD]).collect();
+        let heads = if heads.is_empty() { None } else { Heads::new(&heads) };
         let mut first = [false; 256];
         for form in &sorted {
             first[usize::from(form[0])] = true;
         }
         first[usize::from(b'%')] = true;
         let longest = sorted.iter().map(Vec::len).max().unwrap_or(0);
-        Self { forms: Arc::new(Forms { search, sorted, first, longest, passed_over }) }
+        Self { forms: Arc::new(Forms { heads, sorted, groups, first, longest, passed_over }) }
     }
 
     /// How many secrets are not looked for, because they are too short.
@@ -151,11 +185,15 @@ impl Scrubber {
 
     /// The longest find at each place where one begins.
     fn search(&self, bytes: &[u8], mut found: impl FnMut(Range<usize>)) {
-        let Some(search) = &self.forms.search else { return };
+        let Some(heads) = &self.forms.heads else { return };
         let mut from = 0;
-        while let Some(find) = search.find(Input::new(bytes).range(from..)) {
-            found(find.range());
-            from = find.start() + 1;
+        while let Some(head) = heads.find(bytes, from) {
+            let group = self.forms.groups[head.pattern().as_usize()].clone();
+            let mut longest_first = self.forms.sorted[group].iter().rev();
+            if let Some(form) = longest_first.find(|form| bytes[head.start()..].starts_with(form)) {
+                found(head.start()..head.start() + form.len());
+            }
+            from = head.start() + 1;
         }
     }
 

@@ -223,3 +223,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn more_secrets_than_vector_instructions_take_are_found_all_the_same() {
+    let words: Vec<String> = (0..500_u64)
+        .map(|number| format!("{:016x}", (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        .collect();
+    let secrets: Vec<Secret> = words.iter().map(|word| word.as_str().into()).collect();
+    let scrubber = Scrubber::new(&secrets);
+    for word in &words {
+        let text = format!("{word} {} x{word}y", word.replace('a', "%61"));
+        assert_eq!(scrubber.scrub_text(&text), "<redacted> <redacted> x<redacted>y");
+    }
+}
+
+#[test]
+fn of_forms_that_begin_alike_each_is_found() {
+    let scrubber = Scrubber::new(&["secret".into(), "secret-2".into(), "secret-23".into(), "secreT".into()]);
+    let text = "secret secret-2 secret-23 secret-3 secreT secre secretsecret-2";
+    let clean = "<redacted> <redacted> <redacted> <redacted>-3 <redacted> secre <redacted><redacted>";
+    assert_eq!(scrubber.scrub_text(text), clean);
+}
