@@ -127,10 +127,7 @@ impl<'a> Bridge<'a> {
     /// Moves bytes until both outputs have ended and were handed on, `until` is over, or a stream of the caller has
     /// failed, as [`Process::drive`](crate::Process::drive) does. May be called again afterwards.
     pub fn drive(&mut self, until: &Until) -> Drive {
-        let _registration = until.cancel_token().map(|token| {
-            let waker = self.pump.waker.clone();
-            token.on_cancel(move || waker.ring())
-        });
+        let _registration = self.pump.waker.ring_on_cancel(until);
         loop {
             if let Some(failure) = self.pump.failures.pop_front() {
                 return failure.into();

@@ -79,10 +79,7 @@ impl LineStream {
         if let Some(line) = self.next_line() {
             return Ok(Pull::Item(line));
         }
-        let _registration = until.cancel_token().map(|token| {
-            let waker = self.process.pump.waker.clone();
-            token.on_cancel(move || waker.ring())
-        });
+        let _registration = self.process.pump.waker.ring_on_cancel(until);
         loop {
             let over = until.check().is_err();
             if self.process.pump.is_complete() {

@@ -126,10 +126,7 @@ impl<'a> Process<'a> {
     /// When the process has exited and only somebody else holds its outputs open, the end of `until` is no reason to
     /// call it stopped: all that it said is there, and the answer is [`Finished`](Drive::Finished).
     pub fn drive(&mut self, until: &Until) -> Drive {
-        let _registration = until.cancel_token().map(|token| {
-            let waker = self.pump.waker.clone();
-            token.on_cancel(move || waker.ring())
-        });
+        let _registration = self.pump.waker.ring_on_cancel(until);
         loop {
             if let Some(failure) = self.pump.failures.pop_front() {
                 return failure.into();

@@ -4,6 +4,8 @@ use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
+use rt_protocol::{CancelRegistration, Until};
+
 use crate::descriptor::set_nonblocking;
 
 /// A bell at the door of one poll loop, which polls it for reading. Clones are the same bell.
@@ -33,6 +35,12 @@ impl Waker {
     pub fn ring(&self) {
         // A full pipe has rung often enough.
         let _ = (&self.0.writer).write(&[1]);
+    }
+
+    /// Rings when `until` is cancelled, as long as the registration lives. `None` where nobody can cancel.
+    pub fn ring_on_cancel(&self, until: &Until) -> Option<CancelRegistration> {
+        let waker = self.clone();
+        until.cancel_token().map(|token| token.on_cancel(move || waker.ring()))
     }
 
     /// Takes all rings so far. What was rung for has to be looked at after this, not before.

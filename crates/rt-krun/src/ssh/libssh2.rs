@@ -143,11 +143,10 @@ impl Wire {
             Box::new(Traffic { inbox: Inbox::new(Arc::clone(&socket)), outbox: Outbox::new(socket) });
         {
             let mut raw = session.raw();
+            let place: *const Traffic = &raw const *traffic;
             // Safety: the session lives, and libssh2 answers the place of its `abstract`, which is ours: `ssh2` gives a
             // session none. The traffic stays where it is as long as the session lives.
-            unsafe {
-                *raw::libssh2_session_abstract(&raw mut *raw) = (&raw const *traffic).cast_mut().cast()
-            };
+            unsafe { *raw::libssh2_session_abstract(&raw mut *raw) = place.cast_mut().cast() };
             // Safety: both are pointers to functions, and libssh2 calls this kind by the type that it was given.
             let send = unsafe { mem::transmute::<SendCallback, AnyCallback>(send_by_outbox) };
             // Safety: as above.
