@@ -25,7 +25,7 @@ pub type Outcome<T = ()> = crate::ssh_lab::Result<T>;
 pub type Bench = (&'static str, fn(&Live) -> Outcome<Row>);
 
 /// All of them.
-pub const BENCHES: [Bench; 20] = [
+pub const BENCHES: [Bench; 22] = [
     ("podman-exec", exec::measure),
     ("podman-stdio-out", stdio::measure_out),
     ("podman-stdio-in", stdio::measure_in),
@@ -33,6 +33,8 @@ pub const BENCHES: [Bench; 20] = [
     ("podman-force-remove", removal::measure),
     ("krun-exec-ssh", krun::exec::measure_ssh),
     ("krun-exec-controlmaster", krun::exec::measure_control_master),
+    ("krun-floor-ssh", krun::exec::measure_ssh_floor),
+    ("krun-floor-controlmaster", krun::exec::measure_control_master_floor),
     ("krun-exec-openssh", krun::exec::measure_mux),
     ("krun-exec-russh", krun::exec::measure_russh),
     ("krun-exec-ssh2", krun::exec::measure_ssh2),

@@ -2,6 +2,7 @@
 //! the workspace stand in the modules below, the tests in `test`.
 
 mod api;
+mod labels;
 mod layering;
 mod minimal;
 mod tidiness;
@@ -97,12 +98,16 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
     match part {
         Part::Fmt => report.step("fmt", || build(workspace, &["fmt", "--all", "--check"]).must()),
         Part::Clippy => clippy(workspace, report),
-        Part::Docs => report.step("docs", || {
-            build(workspace, &["doc", "--workspace", "--no-deps", "--features", &workspace.usual_features()])
-                .args(["--document-private-items"])
-                .env("RUSTDOCFLAGS", Some("-D warnings"))
-                .must()
-        }),
+        Part::Docs => {
+            report.step("docs", || {
+                let words = ["doc", "--workspace", "--no-deps", "--features", &workspace.usual_features()];
+                build(workspace, &words)
+                    .args(["--document-private-items"])
+                    .env("RUSTDOCFLAGS", Some("-D warnings"))
+                    .must()
+            });
+            report.step("docs: labels of features", || labels::check(workspace));
+        }
         Part::Layering => {
             report.step("layering: crate arrows", || layering::arrows(workspace));
             report.step("layering: sizes and C compilers", || tree::bounds(workspace));

@@ -67,7 +67,7 @@ fn try_compare(workspace: &Workspace) -> Result<Option<String>> {
 
 /// Has rustdoc write the JSON of every published crate below `target/doc`.
 fn describe(workspace: &Workspace) -> Result<()> {
-    let rustdoc = wrapper(&workspace.target.join("tools"))?;
+    let rustdoc = unstable_rustdoc(&workspace.target.join("tools"))?;
     let packages = workspace.published().flat_map(|name| ["--package", name]);
     workspace
         .cargo(["doc", "--no-deps", "--lib", "--features", &workspace.features_but(&[VENDORED, MOCK])])
@@ -79,7 +79,7 @@ fn describe(workspace: &Workspace) -> Result<()> {
 }
 
 /// A rustdoc that takes unstable options.
-fn wrapper(dir: &Path) -> Result<PathBuf> {
+pub(super) fn unstable_rustdoc(dir: &Path) -> Result<PathBuf> {
     let path = dir.join("rustdoc-unstable");
     let script = "#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec rustdoc \"$@\"\n";
     fs::create_dir_all(dir)

@@ -65,6 +65,29 @@ pub(in super::super) fn measure_ssh2(live: &Live) -> Outcome<Row> {
     Ok(row("krun-exec-ssh2", "one command, and one in a bare loop over libssh2", 1.0 / 1.15, &rounds))
 }
 
+/// What of an `ssh` nobody can save who has the same guest do the same work.
+pub(in super::super) fn measure_ssh_floor(live: &Live) -> Outcome<Row> {
+    floor(live, "krun-floor-ssh", "in the place of ours a bare loop over libssh2, and one `ssh`", GUEST)
+}
+
+/// The same of one through a kept connection.
+pub(in super::super) fn measure_control_master_floor(live: &Live) -> Outcome<Row> {
+    let what = "in the place of ours a bare loop over libssh2, and one `ssh` through a ControlMaster";
+    floor(live, "krun-floor-controlmaster", what, SHARED_GUEST)
+}
+
+fn floor(live: &Live, name: &'static str, what: &'static str, host: &str) -> Outcome<Row> {
+    let guest = LoopbackGuest::start(live, Settings::default())?;
+    let config = SshConfig::write(&guest)?;
+    let session = Ssh2Session::open(&guest)?;
+    let bare = |()| (0..IN_A_ROW).try_for_each(|_| session.run(TRUE));
+    let theirs = |()| run_ssh(&config, host, FEW_IN_A_ROW);
+    let rounds = in_turns(ROUNDS, || Ok(()), bare, theirs)?;
+    let each = |(bare, their)| (bare / f64::from(IN_A_ROW), their / f64::from(FEW_IN_A_ROW));
+    let rounds: Vec<_> = rounds.into_iter().map(each).collect();
+    Ok(Row::of(name, what, Unit::Seconds, Target::Shown, &rounds))
+}
+
 pub(in super::super) fn measure_at_once(live: &Live) -> Outcome<Row> {
     let guest = LoopbackGuest::start(live, Settings::default())?;
     let (count, threads) = AT_ONCE;
