@@ -2,7 +2,8 @@
 //!
 //! `O_NONBLOCK` belongs to the open file description, which the caller, its parent and its other threads may share, so
 //! it is never set on a caller's descriptor. What the kernel offers instead differs by kind, and that is what this file
-//! knows: splice(2) and tee(2) for pipes, `MSG_DONTWAIT` for sockets, nothing needed for files.
+//! knows: splice(2) and tee(2) for pipes, `MSG_DONTWAIT` for sockets, nothing needed for files. (A file has no need of
+//! splice(2) either, but only that takes as much as a pipe has room for, and copies nothing.)
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -37,6 +38,11 @@ impl Kind {
             FileType::RegularFile | FileType::BlockDevice => Self::File,
             _ => Self::Other,
         })
+    }
+
+    /// Whether what comes from it goes into a pipe by splice(2).
+    pub(crate) fn is_spliced(self) -> bool {
+        self == Self::Pipe || (self == Self::File && cfg!(target_os = "linux"))
     }
 }
 
@@ -112,8 +118,8 @@ pub(crate) fn write_file(fd: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Moves what there is from pipe to pipe and blocks on neither. It takes no more than `to` has room for, so nothing is
-/// read ahead. `Later` is said by an empty `from` and by a full `to` alike.
+/// Moves what there is from a pipe or a file to a pipe, and blocks on neither pipe. It takes no more than `to` has room for,
+/// so nothing is read ahead. `Later` is said by an empty `from` and by a full `to` alike.
 #[cfg(target_os = "linux")]
 pub(crate) fn splice(from: impl AsFd, to: impl AsFd) -> io::Result<Moved> {
     use rustix::pipe::SpliceFlags;

@@ -177,28 +177,23 @@ impl<'a> Inlet<'a> {
 
     /// Takes no more than the pipe surely has room for.
     fn take_from_descriptor(&mut self) -> io::Result<()> {
-        let (Some(pipe), Feed::Descriptor(source, kind)) = (&self.pipe, &self.feed) else { return Ok(()) };
-        if *kind == Kind::Pipe {
-            return match descriptor::splice(source, pipe) {
-                Ok(Moved::Bytes(count)) => {
-                    self.bytes += count as u64;
-                    Ok(())
-                }
+        let (Some(pipe), Feed::Descriptor(source, kind)) = (&self.pipe, &mut self.feed) else {
+            return Ok(());
+        };
+        if kind.is_spliced() {
+            match descriptor::splice(&*source, pipe) {
+                Ok(Moved::Bytes(count)) => self.bytes += count as u64,
                 // Either the source is empty again or the pipe is full; poll knows.
-                Ok(Moved::Later) => {
-                    self.room = false;
-                    Ok(())
+                Ok(Moved::Later) => self.room = false,
+                Ok(Moved::End) => self.close(StreamEnd::Eof),
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => self.close(StreamEnd::ReaderGone),
+                // A file system that cannot: from now on as what is read and written.
+                Err(error) if *kind == Kind::File && error.kind() == ErrorKind::InvalidInput => {
+                    *kind = Kind::Other;
                 }
-                Ok(Moved::End) => {
-                    self.close(StreamEnd::Eof);
-                    Ok(())
-                }
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                    self.close(StreamEnd::ReaderGone);
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            };
+                Err(error) => return Err(error),
+            }
+            return Ok(());
         }
         // An empty pipe takes its capacity. One that merely has room takes PIPE_BUF: how much more, nobody tells.
         let empty = ioctl_fionread(pipe).is_ok_and(|held| held == 0);

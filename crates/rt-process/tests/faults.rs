@@ -8,7 +8,7 @@
 mod fixture;
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -39,6 +39,29 @@ fn the_end_of_a_source_is_the_end_of_stdin_and_no_source_is_none() {
     assert_eq!((finished.stdin.bytes, finished.stdin.end), (0, StreamEnd::Eof));
     let finished = bridged("wc -c", Source::empty(), Sink::discard());
     assert_eq!(finished.stdin.end, StreamEnd::Unused);
+}
+
+#[test]
+fn a_file_that_cannot_be_spliced_is_read() {
+    // proc(5): splice(2) refuses it, and nothing says so before.
+    let own = File::open("/proc/self/environ").unwrap();
+    let expected = std::fs::read("/proc/self/environ").unwrap().len() as u64;
+    let finished = bridged("cat", Source::descriptor(own), Sink::discard());
+    assert_eq!((finished.stdin.bytes, finished.stdin.end), (expected, StreamEnd::Eof));
+    assert_eq!(finished.stdout.bytes, expected);
+}
+
+#[test]
+fn of_a_file_no_more_is_taken_than_the_pipe_to_the_process_holds() {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&vec![b'x'; 1 << 20]).unwrap();
+    file.rewind().unwrap();
+    let source = Source::descriptor(file.try_clone().unwrap());
+    let finished = bridged("head -c 1000 >/dev/null; sleep 0.05", source, Sink::discard());
+    let offset = file.stream_position().unwrap();
+    assert_eq!((finished.stdin.bytes, finished.stdin.end), (offset, StreamEnd::ReaderGone));
+    // What `head` has read, and a pipe of Linux.
+    assert!(offset <= 2 * (64 << 10), "{offset}");
 }
 
 #[test]
