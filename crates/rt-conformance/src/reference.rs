@@ -132,6 +132,10 @@ impl World {
                 flood(guest, *stdout, *stderr)?;
                 *code
             }
+            Script::Zeros(count) => {
+                zeros(guest, *count)?;
+                0
+            }
             Script::Endless => loop {
                 guest.write(OutputStream::Stdout, &b"y\n".repeat(4096))?;
             },
@@ -268,6 +272,17 @@ fn drain(guest: &mut dyn Guest, echo: bool) -> io::Result<u64> {
 }
 
 /// In pieces of whole lines, so that memory stays flat.
+fn zeros(guest: &mut dyn Guest, count: u64) -> io::Result<()> {
+    const CHUNK: usize = 8 << 10;
+    let mut left = count;
+    while left > 0 {
+        let most = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+        guest.write(OutputStream::Stdout, &[0; CHUNK][..most])?;
+        left -= most as u64;
+    }
+    Ok(())
+}
+
 fn flood(guest: &mut dyn Guest, stdout: u64, stderr: u64) -> io::Result<()> {
     const LINES: u64 = 4096;
     for (stream, total) in [(OutputStream::Stdout, stdout), (OutputStream::Stderr, stderr)] {

@@ -66,6 +66,8 @@ pub enum Script {
         /// The exit code.
         code: i32,
     },
+    /// Writes so many zero bytes to stdout: long output that costs the guest nothing to make.
+    Zeros(u64),
     /// Writes lines of `y` to stdout until it is ended.
     Endless,
     /// Writes each of these words between `<` and `>`.
@@ -178,6 +180,7 @@ impl Script {
                 "{ seq 10000000 99999999 | head -c \"$2\" >&2; } & seq 10000000 99999999 | head -c \"$1\"; wait; exit \"$3\"",
                 vec![number(stdout), number(stderr), number(code)],
             ),
+            Self::Zeros(count) => ("zeros", "exec head -c \"$1\" /dev/zero", vec![number(count)]),
             Self::Endless => ("endless", "exec yes", vec![]),
             Self::Words(words) => {
                 ("words", "for word in \"$@\"; do printf '<%s>' \"$word\"; done", words.clone())
@@ -240,6 +243,7 @@ impl Script {
             "flood" => {
                 Self::Flood { stdout: parsed(word()?)?, stderr: parsed(word()?)?, code: parsed(word()?)? }
             }
+            "zeros" => Self::Zeros(parsed(word()?)?),
             "endless" => Self::Endless,
             "words" => Self::Words(std::iter::from_fn(word).collect()),
             "length" => Self::Length(word()?.into_string().ok()?),
@@ -308,6 +312,7 @@ mod tests {
             Script::Cat,
             Script::CountStdin,
             Script::Flood { stdout: 1, stderr: 2, code: 3 },
+            Script::Zeros(1 << 40),
             Script::Endless,
             Script::Words(vec![word(vec![0xff]), "".into(), "--".into()]),
             Script::Length("abc".into()),
