@@ -13,6 +13,9 @@ use crate::Marker;
 /// found by their session and their parents. Sessions 0 and 1 and the script's own are nobody's sign: the first two are
 /// shared with process 1. A process is in doubt when it began no earlier than the command, was adopted by process 1 and
 /// carries no sign: nobody can say whose it was.
+///
+/// The periods are measured by `/proc/uptime` (proc(5): seconds with two decimals), because looking takes a slow guest as
+/// long as waiting; where that cannot be read, by how often it was looked.
 const SCRIPT: &str = r#"
 mark=$1; seen=' '; killed=0; first=; sids=' '
 stat() { IFS= read -r line 2>/dev/null </proc/$1/stat || return 1; line=${line##*) }; set -- $line; state=$1; parent=$2; sid=$4; began=${20}; [ "$state" != Z ]; }
@@ -41,13 +44,14 @@ scan() {
 }
 living() { alive=; for pid in $seen; do if stat $pid; then alive="$alive $pid"; fi; done; }
 tell() { for pid in $2; do IFS= read -r name 2>/dev/null </proc/$pid/comm && echo "$1 $pid $name"; done; }
+clock() { now=0; IFS=' ' read -r up rest 2>/dev/null </proc/uptime && now=$((${up%.*}*100+1${up#*.}-100)); }
 scan; living
-for word in TERM KILL; do
-  tries=0
-  while [ -n "$alive" ] && [ $tries -lt 20 ]; do
+for step in TERM:200:20 KILL:100:10; do
+  word=${step%%:*}; step=${step#*:}; grace=${step%:*}; most=${step#*:}; tries=0
+  clock; begun=$now
+  while [ -n "$alive" ] && [ $tries -lt $most ] && [ $((now-begun)) -lt $grace ]; do
     kill -$word $alive 2>/dev/null
-    sleep 0.1; tries=$((tries+1)); scan; living
-    if [ $word = KILL ] && [ $tries -ge 10 ]; then break; fi
+    sleep 0.1; tries=$((tries+1)); scan; living; clock
   done
 done
 for pid in $seen; do case " $alive " in *" $pid "*) ;; *) killed=$((killed+1));; esac; done
