@@ -25,9 +25,10 @@ pub type Outcome<T = ()> = crate::ssh_lab::Result<T>;
 pub type Bench = (&'static str, fn(&Live) -> Outcome<Row>);
 
 /// All of them.
-pub const BENCHES: [Bench; 22] = [
+pub const BENCHES: [Bench; 23] = [
     ("podman-exec", exec::measure),
     ("podman-stdio-out", stdio::measure_out),
+    ("podman-floor-out", stdio::measure_out_floor),
     ("podman-stdio-in", stdio::measure_in),
     ("podman-states", states::measure),
     ("podman-force-remove", removal::measure),

@@ -155,9 +155,10 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
 /// are checked once and shared by all sets.
 fn clippy(workspace: &Workspace, report: &mut Report) {
     let features = workspace.usual_features();
-    let sets: [(&str, &[&str]); 4] = [
+    let sets: [(&str, &[&str]); 5] = [
         ("clippy: all features", &["--workspace", "--features", &features]),
         ("clippy: default features", &["--workspace"]),
+        ("clippy: measurements", &["-p", "rt-tests", "--features", "bench,micro"]),
         ("clippy: rt, podman only", &["-p", "rt", "--no-default-features", "--features", "podman"]),
         ("clippy: rt, null only", &["-p", "rt", "--no-default-features", "--features", "null"]),
     ];

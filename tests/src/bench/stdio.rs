@@ -33,6 +33,19 @@ pub(super) fn measure_out(live: &Live) -> Outcome<Row> {
     Ok(Row::of("podman-stdio-out", what, Unit::Seconds, TARGET, &rounds))
 }
 
+/// What of the shell pipe nobody can keep who looks at the bytes on their way, and so stands between podman and the reader.
+pub(super) fn measure_out_floor(live: &Live) -> Outcome<Row> {
+    let sandbox = Sandbox::idle(live)?;
+    let with = |readers: &'static str| {
+        let script = format!("\"$podman\" exec \"$1\" head -c {BYTES} /dev/zero | {readers} >/dev/null");
+        let name = sandbox.name.clone();
+        move |()| shell::run_with_podman(live, &script, [name.as_str()])
+    };
+    let rounds = in_turns(ROUNDS, || Ok(()), with("cat | cat"), with("cat"))?;
+    let what = "in the place of ours `podman exec | cat | cat`, and `podman exec | cat`";
+    Ok(Row::of("podman-floor-out", what, Unit::Seconds, Target::Shown, &rounds))
+}
+
 pub(super) fn measure_in(live: &Live) -> Outcome<Row> {
     let sandbox = Sandbox::idle(live)?;
     let request = ExecRequest::new(["sh", "-c", "cat >/dev/null"])?;
