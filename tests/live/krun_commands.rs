@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use rt_krun::{KrunRuntime, PodmanPortResolver, TcpSshTransport};
 use rt_podman::PodmanRuntime;
 use rt_process::{ExitStatus, ProcessSpec, Program};
-use rt_protocol::{Argv, Container, ExecRequest, ExecResult, ExitOutcome, OutputLimit, Source, Until};
-use rt_tests::krun::{LoopbackGuest, wait_until_reachable};
+use rt_protocol::{
+    Argv, Container, ContainerRuntime, ExecRequest, ExecResult, ExitOutcome, OutputLimit, Source, Until,
+};
+use rt_tests::krun::{LoopbackGuest, transport_to, wait_until_reachable};
 use rt_tests::leftovers::Leftovers;
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -29,6 +31,7 @@ pub(crate) const CASES: &[Case] = &[
         "krun: 10,000 commands in a row leave memory, descriptors, threads and sshd's processes as they were",
         many_in_a_row,
     ),
+    ("krun: connections that have ended leave no memory, descriptor or thread", many_connections),
     ("krun: a secret is in no command line of the guest, and in no log of its sshd", secrets),
     ("krun: a login lands in the guest, and is refused where another host key shows", login),
     ("krun: a command on a kept session is fifty times faster than one by an ssh process", speed),
@@ -150,6 +153,30 @@ fn many_in_a_row(live: &Live) -> Outcome {
     // Three times as long, when nobody waits for what is there already: sshd starts a login shell for each, and twice
     // the guest has to be asked. Beside each other, so that both see the same machine.
     assert!(there < here * 8, "{COMMANDS} commands took {there:?}, and {here:?} without a guest");
+    Ok(())
+}
+
+/// A session of libssh2 takes some hundred KiB, and is not freed while its guest is still waited for.
+fn many_connections(live: &Live) -> Outcome {
+    const CONNECTIONS: usize = 100;
+    let guest = LoopbackGuest::start(live, Settings::default())?;
+    let connect = || -> Outcome {
+        let transport = transport_to(guest.sshd.address(), guest.identity.private()).build();
+        let runtime = KrunRuntime::on(live.runtime.clone(), Arc::new(transport));
+        sh(runtime.container(&guest.sandbox.name).as_ref(), "exit 0").map(drop)
+    };
+    let before = Leftovers::now();
+    for _ in 0..CONNECTIONS / 4 {
+        connect()?;
+    }
+    Leftovers::check_against(&before)?;
+    let memory = resident_memory()?;
+    for _ in 0..CONNECTIONS {
+        connect()?;
+    }
+    Leftovers::check_against(&before)?;
+    let grown = resident_memory()?.saturating_sub(memory);
+    assert!(grown < 2 << 20, "{grown} bytes more after {CONNECTIONS} connections");
     Ok(())
 }
 

@@ -115,9 +115,11 @@ pub(super) fn run(line: &Line, connection: Connection) {
     };
     tracing::debug!(target: "rt_krun", why, "an SSH connection ends");
     channels.lose();
-    // Politely, if it goes without waiting; then for good, so that freeing the session has nothing left to send.
+    // Politely, if it goes without waiting; then for good, so that freeing the session has nothing left to send. That asks
+    // the socket once more: told that nothing has come yet, libssh2 would wait for it, and free nothing.
     let _ = wire.session().disconnect(None, "done", None);
     let _ = socket.shutdown(Shutdown::Both);
+    wire.inbox().begin_turn();
 }
 
 /// What happened when.
