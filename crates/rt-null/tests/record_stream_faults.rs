@@ -1,19 +1,22 @@
 //! Bridged commands under record and in replay whose streams fail, stand still or panic.
 #![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
 
+#[path = "fixture/broken.rs"]
+mod broken;
 #[path = "fixture/cat.rs"]
 mod cat;
 #[path = "fixture/recording.rs"]
 mod recording;
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::Duration;
 
+use broken::Broken;
 use cat::{bridge, running};
 use recording::recorded;
 use rt_null::LogScript;
@@ -71,24 +74,6 @@ fn a_cancel_reaches_the_inner_call_and_is_the_callers_own() {
     thread::sleep(Duration::from_millis(10));
     token.cancel();
     assert_eq!(call.join().unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
-}
-
-struct Broken;
-
-impl Read for Broken {
-    fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
-        Err(io::Error::other("disk on fire"))
-    }
-}
-
-impl Write for Broken {
-    fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
-        Err(io::Error::other("disk full"))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Failing streams of every kind; what is answered to each.

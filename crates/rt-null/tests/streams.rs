@@ -1,6 +1,10 @@
 //! Facts about bridged commands: every kind of source and sink, scripts, handlers, ends. Captured ones stand in
 //! `commands`.
-#![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
+
+#[path = "fixture/broken.rs"]
+mod broken;
+#[path = "fixture/cat.rs"]
+mod cat;
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -9,33 +13,16 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use rt_null::{ArgvPattern, ExecReply, Fault, NullRuntime, Operation, Scope, StdioScript, When};
+use rt_null::{ArgvPattern, ExecReply, Fault, Operation, Scope, StdioScript, When};
 use rt_protocol::{
-    CancelToken, ContainerName, ContainerRuntime, ContainerState, Error, ErrorKind, ExecRequest, ExecStdio,
-    ExitOutcome, Fate, Partial, Result, Sink, Source, StdioResult, StreamEnd, Until,
+    CancelToken, Error, ErrorKind, ExecStdio, ExitOutcome, Fate, Partial, Result, Sink, Source, StdioResult,
+    StreamEnd, Until,
 };
 
+use broken::Broken;
+use cat::{bridge, running};
+
 const LONG: Duration = Duration::from_secs(3600);
-
-fn running() -> NullRuntime {
-    let runtime = NullRuntime::new();
-    runtime.set_state("job", ContainerState::Running).unwrap();
-    runtime.on_stdio(Scope::all(), ArgvPattern::program("cat"), |_, peer| {
-        let mut chunk = vec![0; 64 * 1024];
-        loop {
-            match peer.read(&mut chunk)? {
-                0 => return Ok(ExitOutcome::Code(0)),
-                count => peer.write_stdout(&chunk[..count])?,
-            }
-        }
-    });
-    runtime
-}
-
-fn bridge(runtime: &NullRuntime, word: &str, stdio: ExecStdio<'_>, until: &Until) -> Result<StdioResult> {
-    let request = ExecRequest::new([word])?;
-    runtime.exec_stdio(&ContainerName::new("job")?, &request, stdio, until)
-}
 
 fn ends(result: &StdioResult) -> (StreamEnd, StreamEnd) {
     (result.stdin.end, result.stdout.end)
@@ -262,24 +249,6 @@ fn an_owned_sink_that_blocks_does_not_hold_the_call() {
     let stdio = ExecStdio::new(Source::bytes(vec![0; 8 << 20]), Sink::descriptor(full));
     let error = bridge(&runtime, "cat", stdio, &Until::after(Duration::from_millis(20))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
-}
-
-struct Broken;
-
-impl Read for Broken {
-    fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
-        Err(io::Error::other("disk on fire"))
-    }
-}
-
-impl Write for Broken {
-    fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
-        Err(io::Error::other("disk full"))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[test]
