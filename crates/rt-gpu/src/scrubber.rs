@@ -65,7 +65,7 @@ enum Heads {
     Automaton(AhoCorasick),
 }
 
-/// How many bytes of a form are searched for at most. No form is shorter than [`MIN_SECRET_BYTES`].
+/// How many bytes of each form are searched for. No form is shorter than [`MIN_SECRET_BYTES`].
 const HEAD: usize = MIN_SECRET_BYTES;
 
 impl Heads {
