@@ -13,6 +13,7 @@ pub(crate) const CASES: &[Case] =
     &[("redaction: every option of podman's help takes a value where the tables say so", tables)];
 
 fn tables(live: &Live) -> Outcome {
+    let mut disputed = Vec::new();
     for (verb, least) in
         [("", 20), ("create", 100), ("run", 100), ("exec", 10), ("build", 80), ("update", 15)]
     {
@@ -21,10 +22,14 @@ fn tables(live: &Live) -> Outcome {
         assert!(options.len() >= least, "{verb}: {options:?}");
         for (names, takes_value) in options {
             for name in names {
-                assert_eq!(podman_option_takes_value(verb, name), Some(takes_value), "{verb} {name}");
+                let known = podman_option_takes_value(verb, name);
+                if known != Some(takes_value) {
+                    disputed.push(format!("{verb} {name}: help {takes_value}, the tables {known:?}"));
+                }
             }
         }
     }
+    assert_eq!(disputed, [""; 0]);
     Ok(())
 }
 

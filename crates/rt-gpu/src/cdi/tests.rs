@@ -162,6 +162,8 @@ fn a_spec_is_held_against_its_own_version() {
             "0.4.0",
         ),
         ("1.0.0", "a.b/c", "containerEdits: {netDevices: [{}]}\n", "netDevices", "1.1.0"),
+        ("0.1.0", "a.b/c", "", "any spec, to this engine,", "0.3.0"),
+        ("0.2.0", "a.b/c", "", "any spec, to this engine,", "0.3.0"),
     ] {
         check_refused(
             &format!(
@@ -173,7 +175,7 @@ fn a_spec_is_held_against_its_own_version() {
     // Before 0.6 readers did not look.
     let root = host(&[(
         "/etc/cdi/x.yaml",
-        "cdiVersion: 0.3.0\nkind: a.b/c\ndevices: [{name: 0, containerEdits: {env: [A=b]}}]\n",
+        "cdiVersion: 0.1.0\nkind: a.b/c\ndevices: [{name: 0, containerEdits: {env: [A=b]}}]\n",
     )]);
     let old = CdiSource::new(["/etc/cdi"], CdiVersion::new(0, 5, 0));
     assert!(CdiRegistry::read(root.path(), &old).declares("a.b/c"));

@@ -6,7 +6,7 @@ pub(super) const FLAGS: &[&str] = &[
     "rm", "rmi", "run", "tty", "help", "init", "force", "quiet", "detach", "passwd", "rootfs", "destroy",
     "replace", "env-host", "no-hosts", "read-only", "sig-proxy", "http-proxy", "privileged", "tls-verify",
     "interactive", "no-hostname", "publish-all", "unsetenv-all", "no-healthcheck", "read-only-tmpfs",
-    "oom-kill-disable", "shm-size-systemd", "disable-content-trust",
+    "oom-kill-disable", "disable-content-trust",
 ];
 
 /// Options with a value.
@@ -26,7 +26,8 @@ pub(super) const VALUES: &[&str] = &[
     "passwd-entry", "preserve-fds", "security-opt", "stop-timeout", "volumes-from", "cgroup-parent",
     "cpu-rt-period", "network-alias", "oom-score-adj", "override-arch", "conmon-pidfile", "cpu-rt-runtime",
     "decryption-key", "health-retries", "health-timeout", "seccomp-policy", "device-read-bps",
-    "health-interval", "device-read-iops", "device-write-bps", "override-variant", "signature-policy",
+    "health-interval", "device-read-iops", "device-write-bps", "override-variant", "shm-size-systemd",
+    "signature-policy",
     "device-write-iops", "health-on-failure", "memory-swappiness", "device-cgroup-rule",
     "health-startup-cmd", "memory-reservation", "blkio-weight-device", "health-max-log-size",
     "health-start-period", "healthcheck-command", "healthcheck-retries", "healthcheck-timeout",
