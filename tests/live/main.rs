@@ -64,6 +64,9 @@ fn main() -> ExitCode {
         eprintln!("the live suite is demanded and cannot run: {}", missing.reason);
         return ExitCode::FAILURE;
     }
+    if !arguments.list {
+        println!("libssh2 {} is linked in", rt_krun::linked_libssh2());
+    }
     let live = live.map(|live| live.map(Arc::new).map_err(|missing| missing.reason));
     let mut trials: Vec<_> =
         cases().map(|(need, (name, case))| trial(name, need, case, live.clone())).collect();
