@@ -290,7 +290,10 @@ fn signal_name(name: &[u8]) -> String {
 struct Stdin {
     /// The caller's; `None` when there is none, or it has ended.
     pipe: Option<OwnedFd>,
+    /// Holds bytes up to `filled`; those before `written` are sent. It never shrinks: to clear it for every read would cost
+    /// as much as to read.
     buffer: Vec<u8>,
+    filled: usize,
     written: usize,
     /// How much of what is written is our own, and not the caller's.
     own: u64,
@@ -303,21 +306,22 @@ struct Stdin {
 impl Stdin {
     fn new(preamble: Vec<u8>, pipe: Option<OwnedFd>) -> Self {
         let pipe = pipe.filter(|pipe| set_nonblocking(pipe).is_ok());
-        let own = preamble.len() as u64;
-        Self { pipe, buffer: preamble, written: 0, own, bytes: 0, is_ended: false, is_closed: false }
+        let filled = preamble.len();
+        let own = filled as u64;
+        Self { pipe, buffer: preamble, filled, written: 0, own, bytes: 0, is_ended: false, is_closed: false }
     }
 
     /// The caller's pipe, when bytes of it could be taken on.
     fn waits_for(&self, channel: &Channel) -> Option<&OwnedFd> {
-        let is_empty = self.written == self.buffer.len();
+        let is_empty = self.written == self.filled;
         self.pipe.as_ref().filter(|_| is_empty && !self.is_closed && channel.window() > 0)
     }
 
     fn advance(&mut self, channel: &mut Channel) -> Result<bool, Refusal> {
         let mut moved = false;
         while !self.is_closed && !self.is_ended {
-            if self.written < self.buffer.len() {
-                match channel.write(&self.buffer[self.written..]) {
+            if self.written < self.filled {
+                match channel.write(&self.buffer[self.written..self.filled]) {
                     Poll::Pending => break,
                     Poll::Ready(count) => self.note(count?),
                 }
@@ -328,25 +332,18 @@ impl Stdin {
                 if most == 0 {
                     break;
                 }
-                self.buffer.resize(most, 0);
-                match rustix::io::read(pipe, &mut self.buffer[..]) {
+                if self.buffer.len() < most {
+                    self.buffer.resize(most, 0);
+                }
+                match rustix::io::read(pipe, &mut self.buffer[..most]) {
                     Ok(0) => self.pipe = None,
                     Ok(count) => {
-                        self.buffer.truncate(count);
-                        self.written = 0;
+                        (self.filled, self.written) = (count, 0);
                         continue;
                     }
-                    Err(error) => {
-                        self.buffer.clear();
-                        self.written = 0;
-                        if matches!(error, rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) {
-                            break;
-                        }
-                        self.pipe = None;
-                    }
+                    Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => break,
+                    Err(_) => self.pipe = None,
                 }
-                self.buffer.clear();
-                self.written = 0;
             } else {
                 match channel.send_eof() {
                     Poll::Pending => break,
