@@ -71,17 +71,20 @@ pub fn is_secret_name(name: impl AsRef<[u8]>) -> bool {
     if HARMLESS.iter().any(|whole| name.eq_ignore_ascii_case(whole)) {
         return false;
     }
-    name.windows(2).enumerate().any(|(place, pair)| begins_secret(name, place, pair))
+    name.windows(2).enumerate().any(|(place, pair)| may_begin(pair) && begins_secret(name, place))
         || WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole))
         || ends_in_key(name)
 }
 
-fn begins_secret(name: &[u8], place: usize, pair: &[u8]) -> bool {
-    // Most places of most names are done with here. What is no letter may pass, and has no words.
-    if BEGINNINGS[usize::from(pair[0] & 31)] >> (pair[1] & 31) & 1 == 0 {
-        return false;
-    }
-    let Some([anywhere, alone, last]) = words(pair[0], pair[1]) else { return false };
+/// Whether a word may begin with these two bytes. Most places of most names are done with here, so nothing else is in the
+/// loop over them. What is no letter may pass, and has no words.
+fn may_begin(pair: &[u8]) -> bool {
+    BEGINNINGS[usize::from(pair[0] & 31)] >> (pair[1] & 31) & 1 == 1
+}
+
+#[inline(never)]
+fn begins_secret(name: &[u8], place: usize) -> bool {
+    let Some([anywhere, alone, last]) = words(name[place], name[place + 1]) else { return false };
     let starts =
         |word: &[u8]| name[place..].get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word));
     anywhere.iter().any(|word| starts(word))
