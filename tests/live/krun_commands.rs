@@ -156,7 +156,7 @@ fn many_in_a_row(live: &Live) -> Outcome {
     Ok(())
 }
 
-/// A session of libssh2 takes some hundred KiB, and is not freed while its guest is still waited for.
+/// A session of libssh2 that could not be freed at once would stay, with its buffers.
 fn many_connections(live: &Live) -> Outcome {
     const CONNECTIONS: usize = 100;
     let guest = LoopbackGuest::start(live, Settings::default())?;

@@ -115,8 +115,8 @@ pub(super) fn run(line: &Line, connection: Connection) {
     };
     tracing::debug!(target: "rt_krun", why, "an SSH connection ends");
     channels.lose();
-    // Politely, if it goes without waiting; then for good, so that freeing the session has nothing left to send. That asks
-    // the socket once more: told that nothing has come yet, libssh2 would wait for it, and free nothing.
+    // Politely, if it goes without waiting; then for good, so that freeing the session has nothing left to send. Where that
+    // reads, it is to find the socket's end: told that nothing has come yet, libssh2 may answer "again" and free nothing.
     let _ = wire.session().disconnect(None, "done", None);
     let _ = socket.shutdown(Shutdown::Both);
     wire.inbox().begin_turn();
