@@ -1,5 +1,6 @@
 //! One command on one channel: its request, its streams, its end. It never waits; the loop asks it to go on.
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -285,8 +286,7 @@ fn signal_name(name: &[u8]) -> String {
     if is_name { String::from_utf8_lossy(name).into_owned() } else { String::from("unknown") }
 }
 
-/// The way into a command.
-#[derive(Debug)]
+/// The way into a command. `Debug` shows no byte of it: the first ones may be secrets.
 struct Stdin {
     /// The caller's; `None` when there is none, or it has ended.
     pipe: Option<OwnedFd>,
@@ -301,6 +301,12 @@ struct Stdin {
     /// The end was passed on.
     is_ended: bool,
     is_closed: bool,
+}
+
+impl fmt::Debug for Stdin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stdin").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
 }
 
 impl Stdin {
@@ -475,6 +481,15 @@ mod tests {
         for made_up in [&b""[..], b"\x1b[31m", b"A B", &[b'A'; 100], b"@x"] {
             assert_eq!(signal_name(made_up), "unknown");
         }
+    }
+
+    #[test]
+    fn no_debug_text_of_stdin_shows_what_goes_in() {
+        let shown = format!("{:?}", Stdin::new(b"hunter2".to_vec(), None));
+        assert!(
+            shown.starts_with("Stdin") && !shown.contains("104, 117") && !shown.contains("hunter2"),
+            "{shown}"
+        );
     }
 
     #[test]
