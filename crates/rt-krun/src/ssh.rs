@@ -24,6 +24,7 @@ mod remote_command;
 mod remote_failure;
 mod session;
 mod session_loop;
+mod stdin;
 mod tcp;
 mod tcp_ssh_transport;
 

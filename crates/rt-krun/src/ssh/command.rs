@@ -1,6 +1,5 @@
 //! One command on one channel: its request, its streams, its end. It never waits; the loop asks it to go on.
 
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -15,9 +14,10 @@ use super::drain::Drain;
 use super::job::{Claim, Job, JobEnd, JobOutput, NotStarted, Ran};
 use super::libssh2::{Channel, Refusal};
 use super::remote_failure::TellWatch;
+use super::stdin::Stdin;
 
 /// The most that is moved at once, in bytes.
-const CHUNK: usize = 64 << 10;
+pub(super) const CHUNK: usize = 64 << 10;
 
 /// In the order of [`Command`]'s outputs.
 const STREAMS: [OutputStream; 2] = [OutputStream::Stdout, OutputStream::Stderr];
@@ -286,98 +286,6 @@ fn signal_name(name: &[u8]) -> String {
     if is_name { String::from_utf8_lossy(name).into_owned() } else { String::from("unknown") }
 }
 
-/// The way into a command. `Debug` shows no byte of it: the first ones may be secrets.
-struct Stdin {
-    /// The caller's; `None` when there is none, or it has ended.
-    pipe: Option<OwnedFd>,
-    /// Holds bytes up to `filled`; those before `written` are sent. It never shrinks: to clear it for every read would cost
-    /// as much as to read.
-    buffer: Vec<u8>,
-    filled: usize,
-    written: usize,
-    /// How much of what is written is our own, and not the caller's.
-    own: u64,
-    bytes: u64,
-    /// The end was passed on.
-    is_ended: bool,
-    is_closed: bool,
-}
-
-impl fmt::Debug for Stdin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stdin").field("bytes", &self.bytes).finish_non_exhaustive()
-    }
-}
-
-impl Stdin {
-    fn new(preamble: Vec<u8>, pipe: Option<OwnedFd>) -> Self {
-        let pipe = pipe.filter(|pipe| set_nonblocking(pipe).is_ok());
-        let filled = preamble.len();
-        let own = filled as u64;
-        Self { pipe, buffer: preamble, filled, written: 0, own, bytes: 0, is_ended: false, is_closed: false }
-    }
-
-    /// The caller's pipe, when bytes of it could be taken on.
-    fn waits_for(&self, channel: &Channel) -> Option<&OwnedFd> {
-        let is_empty = self.written == self.filled;
-        self.pipe.as_ref().filter(|_| is_empty && !self.is_closed && channel.window() > 0)
-    }
-
-    fn advance(&mut self, channel: &mut Channel) -> Result<bool, Refusal> {
-        let mut moved = false;
-        while !self.is_closed && !self.is_ended {
-            if self.written < self.filled {
-                match channel.write(&self.buffer[self.written..self.filled]) {
-                    Poll::Pending => break,
-                    Poll::Ready(count) => self.note(count?),
-                }
-            } else if let Some(pipe) = &self.pipe {
-                // No more than the guest takes at once: what a command leaves unread stays with the caller, as far as
-                // the guest's window allows.
-                let most = channel.window().min(CHUNK);
-                if most == 0 {
-                    break;
-                }
-                if self.buffer.len() < most {
-                    self.buffer.resize(most, 0);
-                }
-                match rustix::io::read(pipe, &mut self.buffer[..most]) {
-                    Ok(0) => self.pipe = None,
-                    Ok(count) => {
-                        (self.filled, self.written) = (count, 0);
-                        continue;
-                    }
-                    Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => break,
-                    Err(_) => self.pipe = None,
-                }
-            } else {
-                match channel.send_eof() {
-                    Poll::Pending => break,
-                    Poll::Ready(sent) => {
-                        self.is_ended = true;
-                        sent?;
-                    }
-                }
-            }
-            moved = true;
-        }
-        Ok(moved)
-    }
-
-    fn note(&mut self, count: usize) {
-        self.written += count;
-        let own = self.own.min(count as u64);
-        self.own -= own;
-        self.bytes += count as u64 - own;
-    }
-
-    /// Nobody reads on: the caller's side sees it.
-    fn close(&mut self) {
-        self.pipe = None;
-        self.is_closed = true;
-    }
-}
-
 /// The way out of a command.
 #[derive(Debug)]
 enum Output {
@@ -465,7 +373,7 @@ fn write_some(pipe: &mut Option<OwnedFd>, bytes: &[u8]) -> usize {
     count
 }
 
-fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
+pub(super) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     let flags = fcntl_getfl(&fd)?;
     Ok(fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?)
 }
@@ -481,15 +389,6 @@ mod tests {
         for made_up in [&b""[..], b"\x1b[31m", b"A B", &[b'A'; 100], b"@x"] {
             assert_eq!(signal_name(made_up), "unknown");
         }
-    }
-
-    #[test]
-    fn no_debug_text_of_stdin_shows_what_goes_in() {
-        let shown = format!("{:?}", Stdin::new(b"hunter2".to_vec(), None));
-        assert!(
-            shown.starts_with("Stdin") && !shown.contains("104, 117") && !shown.contains("hunter2"),
-            "{shown}"
-        );
     }
 
     #[test]
