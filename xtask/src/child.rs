@@ -1,6 +1,8 @@
 //! Child processes with an end: each has a process group of its own, a time limit where one is set, and
 //! stops when `xtask` is asked to stop. Which commands are run, and what their output means, is not here.
 
+mod echo;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{IsTerminal as _, Read as _, Seek as _};
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
+use self::echo::Echo;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 
@@ -119,11 +122,20 @@ impl Task {
         self.finish(child)
     }
 
-    /// As [`visible`](Self::visible), with anything but exit code 0 as a failure.
-    pub(crate) fn must(self) -> Result<()> {
+    /// As [`visible`](Self::visible), with anything but exit code 0 as a failure. Where nobody watches, the
+    /// failure has the last lines of the output with it; a terminal is left to the command, with its colours.
+    pub(crate) fn must(mut self) -> Result<()> {
         let line = self.line();
-        let status = self.visible()?;
-        if status.success() { Ok(()) } else { Err(Failure::new(format!("`{line}`: {}", describe(status)))) }
+        if std::io::stdout().is_terminal() || std::io::stderr().is_terminal() {
+            return judge(&line, self.visible()?);
+        }
+        let echo = Echo::of(&mut self.command)?;
+        self.command.process_group(0);
+        let child = self.spawn()?;
+        echo::release(&mut self.command);
+        let outcome = self.finish(child).and_then(|status| judge(&line, status));
+        let last = echo.last();
+        outcome.map_err(|failure| failure.after(last))
     }
 
     /// Runs with its output caught in unlinked files. Files, because a daemon that a command leaves behind
@@ -191,6 +203,10 @@ impl Task {
             pause = (pause * 2).min(Duration::from_millis(50));
         }
     }
+}
+
+fn judge(line: &str, status: ExitStatus) -> Result<()> {
+    if status.success() { Ok(()) } else { Err(Failure::new(format!("`{line}`: {}", describe(status)))) }
 }
 
 /// `exit code 3`, or the signal by its number.
@@ -265,6 +281,22 @@ mod tests {
         assert!(start.elapsed() < Duration::from_secs(3));
         let pid: i32 = got.stdout.trim().parse().unwrap();
         let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
+    }
+
+    #[test]
+    fn a_failure_has_the_last_lines_of_both_outputs_with_it() {
+        let script = "seq 100; echo why >&2; exit 3";
+        let echo_and_fail = || {
+            let mut task = shell(script);
+            let echo = Echo::of(&mut task.command).unwrap();
+            let child = task.spawn().unwrap();
+            echo::release(&mut task.command);
+            task.finish(child).unwrap();
+            echo.last()
+        };
+        let last = echo_and_fail();
+        assert_eq!(last.len(), 40);
+        assert!(last.contains(&"100".to_owned()) && last.contains(&"why".to_owned()), "{last:?}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod api;
 mod labels;
 mod layering;
 mod minimal;
+mod package;
 mod tidiness;
 mod tools;
 mod tree;
@@ -127,7 +128,7 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
             Task::new(machete).dir(&workspace.root).args(["--with-metadata"]).limit(LIMIT).must()
         }),
         Part::Api => report.judged("api: as listed in api/", || api::compare(workspace)),
-        Part::Package => report.step("package", || package(workspace)),
+        Part::Package => report.step("package", || package::check(workspace)),
         Part::Minimal => {
             report.step("minimal: smallest versions of direct dependencies", || minimal::check(workspace));
         }
@@ -189,13 +190,6 @@ fn hack(workspace: &Workspace, sets: &[&str]) -> Result<()> {
         .args(["--", "-D", "warnings"])
         .limit(LIMIT)
         .must()
-}
-
-/// Packs what is published, and builds each from its package, with the others as they would be at the registry.
-fn package(workspace: &Workspace) -> Result<()> {
-    let packages = workspace.published().flat_map(|name| ["--package", name]);
-    // Uncommitted changes are what is being checked.
-    build(workspace, &["package", "--allow-dirty"]).args(packages).must()
 }
 
 fn build(workspace: &Workspace, words: &[&str]) -> Task {

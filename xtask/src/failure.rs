@@ -1,4 +1,4 @@
-//! The one error type of `xtask`: a text for the person at the terminal. No kinds and no sources; nothing
+//! The one error type of `xtask`: a text for the person at the terminal, and what a command said before it failed. No kinds and no sources; nothing
 //! here decides by the sort of an error.
 
 use std::fmt;
@@ -9,27 +9,40 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 /// Why something did not work, as a fragment that reads well after "xtask: ".
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure(String);
+pub(crate) struct Failure {
+    text: String,
+    /// What the command at fault printed last.
+    output: Vec<String>,
+}
 
 impl Failure {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self { text: text.into(), output: Vec::new() }
     }
 
     /// A failed file operation: what was tried, where, and what the system said.
     pub(crate) fn io(verb: &str, path: &Path, error: &std::io::Error) -> Self {
-        Self(format!("cannot {verb} {}: {error}", path.display()))
+        Self::new(format!("cannot {verb} {}: {error}", path.display()))
+    }
+
+    /// The same with the last lines of a command's output.
+    pub(crate) fn after(self, output: Vec<String>) -> Self {
+        Self { output, ..self }
+    }
+
+    pub(crate) fn output(&self) -> &[String] {
+        &self.output
     }
 
     /// The text on one line, for environment variables and table cells.
     pub(crate) fn one_line(&self) -> String {
-        self.0.split_whitespace().collect::<Vec<_>>().join(" ")
+        self.text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

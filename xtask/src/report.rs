@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::interrupt;
 
 /// One line on standard output. A reader that went away (`| head`) is no reason to leave things undone.
@@ -23,7 +23,7 @@ pub(crate) fn say(line: &str) {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Passed,
-    Failed(String),
+    Failed(Failure),
     /// It could not be tried here, and why.
     Ignored(String),
 }
@@ -50,7 +50,7 @@ impl Report {
     pub(crate) fn step(&mut self, name: &str, work: impl FnOnce() -> Result<()>) {
         self.judged(name, || match work() {
             Ok(()) => Verdict::Passed,
-            Err(failure) => Verdict::Failed(failure.to_string()),
+            Err(failure) => Verdict::Failed(failure),
         });
     }
 
@@ -82,9 +82,9 @@ impl Report {
         u8::from(self.failures().next().is_some())
     }
 
-    fn failures(&self) -> impl Iterator<Item = (&Row, &str)> {
+    fn failures(&self) -> impl Iterator<Item = (&Row, &Failure)> {
         self.rows.iter().filter_map(|row| match &row.verdict {
-            Verdict::Failed(why) => Some((row, why.as_str())),
+            Verdict::Failed(why) => Some((row, why)),
             _ => None,
         })
     }
@@ -112,6 +112,9 @@ impl Report {
         );
         for (row, why) in self.failures() {
             let _ = write!(text, "\nFAILED {}: {why}", row.step);
+            for line in why.output() {
+                let _ = write!(text, "\n  | {line}");
+            }
         }
         text
     }
@@ -120,7 +123,6 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Failure;
 
     #[test]
     fn a_failed_step_does_not_stop_the_next_and_sets_the_exit_code() {
@@ -147,5 +149,7 @@ mod tests {
         report.step("a long name", || Err(Failure::new("why")));
         report.step("b", || Ok(()));
         assert!(report.table("t").ends_with("\nFAILED a long name: why"));
+        report.step("c", || Err(Failure::new("exit code 1").after(vec!["error:".into(), "it broke".into()])));
+        assert!(report.table("t").ends_with("\nFAILED c: exit code 1\n  | error:\n  | it broke"));
     }
 }

@@ -101,12 +101,12 @@ fn feature_sets<'a>(features: impl Iterator<Item = &'a str>) -> Vec<FeatureSet> 
 fn live_suite(workspace: &Workspace, options: &TestOptions) -> Verdict {
     let selection = match suite_selection(workspace) {
         Ok(selection) => selection,
-        Err(failure) => return Verdict::Failed(failure.to_string()),
+        Err(failure) => return Verdict::Failed(failure),
     };
     // Built before the store is made: a store that waits for a compiler is one more that can be left behind.
     let build = [words(&["--no-run"]), selection.clone()].concat();
     if let Err(failure) = tests(workspace, &TestOptions::default(), build).must() {
-        return Verdict::Failed(failure.to_string());
+        return Verdict::Failed(failure);
     }
     let task = tests(workspace, options, selection);
     match Live::make() {
@@ -115,14 +115,16 @@ fn live_suite(workspace: &Workspace, options: &TestOptions) -> Verdict {
             let outcome = task.envs(&variables).must();
             match outcome.and(live.close()) {
                 Ok(()) => Verdict::Passed,
-                Err(failure) => Verdict::Failed(failure.to_string()),
+                Err(failure) => Verdict::Failed(failure),
             }
         }
-        Err(failure) if options.live => Verdict::Failed(format!("no isolated podman: {failure}")),
+        Err(failure) if options.live => {
+            Verdict::Failed(Failure::new(format!("no isolated podman: {failure}")))
+        }
         // It runs all the same, so that every test that did not happen is on the list with its reason.
         Err(failure) => match task.envs(&live::unavailable(&failure)).must() {
             Ok(()) => Verdict::Ignored(failure.one_line()),
-            Err(failure) => Verdict::Failed(failure.to_string()),
+            Err(failure) => Verdict::Failed(failure),
         },
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn compare(workspace: &Workspace) -> Verdict {
     match try_compare(workspace) {
         Ok(None) => Verdict::Passed,
         Ok(Some(reason)) => Verdict::Ignored(reason),
-        Err(failure) => Verdict::Failed(failure.to_string()),
+        Err(failure) => Verdict::Failed(failure),
     }
 }
 

@@ -1,0 +1,75 @@
+//! Passing a command's output on while keeping its last lines, for the close of a long report: who reads
+//! only the end of a log still sees why a step failed.
+
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader, PipeReader, Write};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::failure::{Failure, Result};
+
+/// How many lines are kept: a compiler's error with its notes, or a test's panic and the list of what failed.
+const KEPT: usize = 40;
+/// How long the output may go on after its command ended. A daemon may hold it open for ever.
+const REST: Duration = Duration::from_secs(2);
+
+type Lines = Arc<Mutex<VecDeque<String>>>;
+
+/// The two outputs of one command on their way to ours.
+#[derive(Debug)]
+pub(super) struct Echo {
+    lines: Lines,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Echo {
+    /// Takes the outputs of a command that is not started yet. The command must be let go of its ends
+    /// ([`release`]) when it is.
+    pub(super) fn of(command: &mut Command) -> Result<Self> {
+        let pipe = || std::io::pipe().map_err(|error| Failure::new(format!("cannot make a pipe: {error}")));
+        let ((stdout, out), (stderr, err)) = (pipe()?, pipe()?);
+        command.stdout(out).stderr(err);
+        let lines = Lines::default();
+        let pass = |from: PipeReader, to: fn() -> Box<dyn Write>| {
+            let lines = Arc::clone(&lines);
+            thread::spawn(move || pass_on(from, to, &lines))
+        };
+        let threads =
+            vec![pass(stdout, || Box::new(std::io::stdout())), pass(stderr, || Box::new(std::io::stderr()))];
+        Ok(Self { lines, threads })
+    }
+
+    /// The last lines, once the command has ended.
+    pub(super) fn last(self) -> Vec<String> {
+        let start = Instant::now();
+        while start.elapsed() < REST && !self.threads.iter().all(JoinHandle::is_finished) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().cloned().collect()
+    }
+}
+
+/// Closes our copies of a started command's outputs: their readers see an end only then.
+pub(super) fn release(command: &mut Command) {
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+}
+
+fn pass_on(from: PipeReader, to: fn() -> Box<dyn Write>, lines: &Lines) {
+    let mut from = BufReader::new(from);
+    let mut line = Vec::new();
+    // A reader of ours that went away is no reason to hold the command up.
+    while matches!(from.read_until(b'\n', &mut line), Ok(1..)) {
+        let mut to = to();
+        let _ = to.write_all(&line).and_then(|()| to.flush());
+        let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == KEPT {
+            lines.pop_front();
+        }
+        lines.push_back(String::from_utf8_lossy(&line).trim_end().to_owned());
+        drop(lines);
+        line.clear();
+    }
+}
