@@ -12,8 +12,8 @@ mod running;
 
 /// The options of one verb.
 pub(crate) struct Verb {
-    flags: &'static [&'static str],
-    values: &'static [&'static str],
+    flags: Names,
+    values: Names,
     short_flags: &'static [u8],
     short_values: &'static [(u8, &'static str)],
     /// Whether options may stand behind the first operand; otherwise podman reads none from there on.
@@ -32,8 +32,8 @@ pub(crate) enum Arity {
 }
 
 static LAUNCH: Verb = Verb {
-    flags: launch::FLAGS,
-    values: launch::VALUES,
+    flags: Names::new(launch::FLAGS),
+    values: Names::new(launch::VALUES),
     short_flags: b"dfiPqt",
     short_values: &[
         (b'a', "attach"),
@@ -51,24 +51,24 @@ static LAUNCH: Verb = Verb {
 };
 
 static EXEC: Verb = Verb {
-    flags: running::EXEC_FLAGS,
-    values: running::EXEC_VALUES,
+    flags: Names::new(running::EXEC_FLAGS),
+    values: Names::new(running::EXEC_VALUES),
     short_flags: b"dilt",
     short_values: &[(b'e', "env"), (b'u', "user"), (b'w', "workdir")],
     interspersed: false,
 };
 
 static UPDATE: Verb = Verb {
-    flags: running::UPDATE_FLAGS,
-    values: running::UPDATE_VALUES,
+    flags: Names::new(running::UPDATE_FLAGS),
+    values: Names::new(running::UPDATE_VALUES),
     short_flags: b"l",
     short_values: &[(b'c', "cpu-shares"), (b'e', "env"), (b'm', "memory")],
     interspersed: true,
 };
 
 static BUILD: Verb = Verb {
-    flags: build::FLAGS,
-    values: build::VALUES,
+    flags: Names::new(build::FLAGS),
+    values: Names::new(build::VALUES),
     short_flags: b"Dq",
     short_values: &[
         (b'c', "cpu-shares"),
@@ -83,8 +83,8 @@ static BUILD: Verb = Verb {
 
 /// podman itself, before its verb.
 pub(crate) static GLOBAL: Verb = Verb {
-    flags: global::FLAGS,
-    values: global::VALUES,
+    flags: Names::new(global::FLAGS),
+    values: Names::new(global::VALUES),
     short_flags: b"Drv",
     short_values: &[(b'H', "host"), (b'c', "connection")],
     interspersed: false,
@@ -117,13 +117,9 @@ impl Verb {
     }
 
     fn own_long(&self, name: &[u8]) -> Arity {
-        let find = |names: &'static [&'static str]| {
-            let place = names.binary_search_by_key(&order(name), |known| order(known.as_bytes()));
-            place.ok().map(|place| names[place])
-        };
-        match find(self.values) {
+        match self.values.find(name) {
             Some(name) => Arity::Value(name),
-            None if find(self.flags).is_some() => Arity::Flag,
+            None if self.flags.find(name).is_some() => Arity::Flag,
             None => Arity::Unknown,
         }
     }
@@ -138,10 +134,38 @@ impl Verb {
     }
 }
 
-/// The order of the tables: by length, and only then by letter. Lengths are compared faster, and so is one letter; few names
-/// share both.
-fn order(name: &[u8]) -> (usize, Option<&u8>, &[u8]) {
-    (name.len(), name.first(), name)
+/// Names of options, found by their length: few share it.
+struct Names {
+    /// The shortest first.
+    names: &'static [&'static str],
+    /// For each length, how many are shorter.
+    shorter: [usize; LONGEST + 2],
+}
+
+/// No name has more bytes.
+const LONGEST: usize = 31;
+
+impl Names {
+    const fn new(names: &'static [&'static str]) -> Self {
+        let mut shorter = [0; LONGEST + 2];
+        let mut place = 0;
+        while place < names.len() {
+            let mut length = names[place].len() + 1;
+            while length < shorter.len() {
+                shorter[length] = place + 1;
+                length += 1;
+            }
+            place += 1;
+        }
+        Self { names, shorter }
+    }
+
+    fn find(&self, name: &[u8]) -> Option<&'static str> {
+        let (begin, end) = (*self.shorter.get(name.len())?, *self.shorter.get(name.len() + 1)?);
+        let mut as_long = self.names[begin..end].iter();
+        // One letter is compared faster than a name, and mostly enough.
+        as_long.find(|known| known.as_bytes().first() == name.first() && known.as_bytes() == name).copied()
+    }
 }
 
 /// Whether an option of one of podman's verbs takes a value, as the redaction understands it: `("run", "--env")`,
@@ -177,15 +201,30 @@ mod tests {
     #[test]
     fn the_tables_are_sorted_and_no_name_is_in_two() {
         for verb in [&LAUNCH, &EXEC, &UPDATE, &BUILD, &GLOBAL] {
-            for names in [verb.flags, verb.values] {
+            for Names { names, .. } in [&verb.flags, &verb.values] {
                 assert!(
-                    names.is_sorted_by(|left, right| order(left.as_bytes()) < order(right.as_bytes())),
+                    names.is_sorted_by(|left, right| (left.len(), left) < (right.len(), right)),
                     "{names:?}"
                 );
             }
-            assert!(verb.flags.iter().all(|flag| !verb.values.contains(flag)));
+            assert!(verb.flags.names.iter().all(|flag| !verb.values.names.contains(flag)));
             for (letter, name) in verb.short_values {
-                assert!(verb.values.contains(name) && !verb.short_flags.contains(letter), "{name}");
+                assert!(verb.values.names.contains(name) && !verb.short_flags.contains(letter), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_name_is_found_and_nothing_else() {
+        for verb in [&LAUNCH, &EXEC, &UPDATE, &BUILD, &GLOBAL] {
+            for name in verb.values.names {
+                assert_eq!(verb.long(name.as_bytes()), Arity::Value(name));
+            }
+            for name in verb.flags.names {
+                assert_eq!(verb.long(name.as_bytes()), Arity::Flag, "{name}");
+            }
+            for name in ["", "e", "enw", "label-", "a-name-that-is-longer-than-any-option-of-any-podman"] {
+                assert_eq!(verb.long(name.as_bytes()), Arity::Unknown, "{name}");
             }
         }
     }

@@ -1,37 +1,49 @@
 //! The policy of names: which variables, labels and build arguments hold secrets. Values are looked at in `secret_value`.
 
-/// Words that make a name secret wherever they stand in it (`PGPASSWORD`, `GITHUBTOKEN`), where they stand for themselves
-/// (`API_URL`, `sshKeyFile`), and at its end, behind another word (`DB_PASS`; `PWD` alone is a directory); by their first
-/// two letters, because few places of few names begin any of them.
-const fn words(first: u8, second: u8) -> Option<[&'static [&'static [u8]]; 3]> {
-    Some(match [first.to_ascii_uppercase(), second.to_ascii_uppercase()] {
-        [b'A', b'P'] => [&[b"APIKEY"], &[b"API"], &[]],
-        [b'A', b'U'] => [&[], &[b"AUTH", b"AUTHORIZATION"], &[]],
-        [b'C', b'O'] => [&[], &[b"COOKIE", b"COOKIES"], &[]],
-        [b'C', b'R'] => [&[b"CREDENTIAL"], &[], &[]],
-        [b'K', b'E'] => [&[], &[b"KEY", b"KEYS"], &[]],
-        [b'P', b'A'] => [&[b"PASSWORD", b"PASSWD", b"PASSPHRASE"], &[], &[b"PASS"]],
-        [b'P', b'R'] => [&[b"PRIVATE"], &[], &[]],
-        [b'P', b'W'] => [&[], &[], &[b"PWD"]],
-        [b'S', b'E'] => [&[b"SECRET"], &[], &[]],
-        [b'T', b'O'] => [&[b"TOKEN"], &[], &[]],
-        _ => return None,
-    })
+/// Words that make a name secret.
+struct Words {
+    /// What they begin with. Hardly a place of a name that holds no secret begins so.
+    beginning: [u8; 3],
+    /// Secret wherever they stand in a name: `PGPASSWORD`, `GITHUBTOKEN`.
+    anywhere: &'static [&'static [u8]],
+    /// Secret where they stand for themselves: `API_URL`, `sshKeyFile`.
+    alone: &'static [&'static [u8]],
+    /// Secret at the end of a name, behind another word: `DB_PASS`. `PWD` alone is a directory.
+    last: &'static [&'static [u8]],
 }
 
-/// For each first letter, by its place in the alphabet, a bit for each second one with which a word begins.
-const BEGINNINGS: [u32; 32] = {
-    let mut table = [0; 32];
-    let mut first = b'A';
-    while first <= b'Z' {
-        let mut second = b'A';
-        while second <= b'Z' {
-            if words(first, second).is_some() {
-                table[(first & 31) as usize] |= 1 << (second & 31);
-            }
-            second += 1;
-        }
-        first += 1;
+const WORDS: [Words; 10] = {
+    const fn words(
+        beginning: [u8; 3],
+        anywhere: &'static [&'static [u8]],
+        alone: &'static [&'static [u8]],
+        last: &'static [&'static [u8]],
+    ) -> Words {
+        Words { beginning, anywhere, alone, last }
+    }
+    [
+        words(*b"API", &[b"APIKEY"], &[b"API"], &[]),
+        words(*b"AUT", &[], &[b"AUTH", b"AUTHORIZATION"], &[]),
+        words(*b"COO", &[], &[b"COOKIE", b"COOKIES"], &[]),
+        words(*b"CRE", &[b"CREDENTIAL"], &[], &[]),
+        words(*b"KEY", &[], &[b"KEY", b"KEYS"], &[]),
+        words(*b"PAS", &[b"PASSWORD", b"PASSWD", b"PASSPHRASE"], &[], &[b"PASS"]),
+        words(*b"PRI", &[b"PRIVATE"], &[], &[]),
+        words(*b"PWD", &[], &[], &[b"PWD"]),
+        words(*b"SEC", &[b"SECRET"], &[], &[]),
+        words(*b"TOK", &[b"TOKEN"], &[], &[]),
+    ]
+};
+
+/// For each first letter, by its place in the alphabet, and each second one, a bit for each third one with which words
+/// begin.
+static BEGINNINGS: [[u32; 32]; 32] = {
+    let mut table = [[0; 32]; 32];
+    let mut number = 0;
+    while number < WORDS.len() {
+        let [first, second, third] = WORDS[number].beginning;
+        table[(first & 31) as usize][(second & 31) as usize] |= 1 << (third & 31);
+        number += 1;
     }
     table
 };
@@ -71,20 +83,26 @@ pub fn is_secret_name(name: impl AsRef<[u8]>) -> bool {
     if HARMLESS.iter().any(|whole| name.eq_ignore_ascii_case(whole)) {
         return false;
     }
-    name.windows(2).enumerate().any(|(place, pair)| may_begin(pair) && begins_secret(name, place))
+    name.windows(3).enumerate().any(|(place, letters)| may_begin(letters) && begins_secret(name, place))
         || WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole))
         || ends_in_key(name)
 }
 
-/// Whether a word may begin with these two bytes. Most places of most names are done with here, so nothing else is in the
+/// Whether a word may begin with these three bytes. Most places of most names are done with here, so nothing else is in the
 /// loop over them. What is no letter may pass, and has no words.
-fn may_begin(pair: &[u8]) -> bool {
-    BEGINNINGS[usize::from(pair[0] & 31)] >> (pair[1] & 31) & 1 == 1
+fn may_begin(letters: &[u8]) -> bool {
+    let place = |byte: u8| usize::from(byte & 31);
+    BEGINNINGS[place(letters[0])][place(letters[1])] >> place(letters[2]) & 1 == 1
 }
 
 #[inline(never)]
 fn begins_secret(name: &[u8], place: usize) -> bool {
-    let Some([anywhere, alone, last]) = words(name[place], name[place + 1]) else { return false };
+    let beginning = &name[place..place + 3];
+    let Some(Words { anywhere, alone, last, .. }) =
+        WORDS.iter().find(|words| words.beginning.eq_ignore_ascii_case(beginning))
+    else {
+        return false;
+    };
     let starts =
         |word: &[u8]| name[place..].get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word));
     anywhere.iter().any(|word| starts(word))

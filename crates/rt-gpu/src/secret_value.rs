@@ -8,22 +8,25 @@ use crate::secret_name::is_secret_name;
 ///
 /// `None` where nothing is to be masked.
 pub(crate) fn masked_pairs(value: &[u8]) -> Option<Vec<u8>> {
-    let mut start = 0;
-    loop {
-        let field = &value[start..];
-        let comma = position(field, b',');
-        let name = position(field, b'=').filter(|equals| comma.is_none_or(|comma| *equals < comma));
-        if let Some(equals) = name {
-            let (name, rest) = (&field[..equals], &field[equals + 1..]);
-            if !rest.is_empty() && is_secret_name(name.strip_prefix(b"\"").unwrap_or(name)) {
-                return Some([&value[..=start + equals], MASK.as_bytes()].concat());
+    let mut field = 0;
+    let mut is_named = false;
+    let mut has_url = false;
+    // Values are short: to look at each byte costs less than to skip to the next one of these.
+    for (place, byte) in value.iter().enumerate() {
+        match byte {
+            b',' => (field, is_named) = (place + 1, false),
+            b'=' if !is_named => {
+                is_named = true;
+                let name = &value[field..place];
+                if place + 1 < value.len() && is_secret_name(name.strip_prefix(b"\"").unwrap_or(name)) {
+                    return Some([&value[..=place], MASK.as_bytes()].concat());
+                }
             }
-        }
-        match comma {
-            Some(comma) => start += comma + 1,
-            None => return masked_urls(value),
+            b':' => has_url |= value[place..].starts_with(b"://"),
+            _ => {}
         }
     }
+    if has_url { masked_urls(value) } else { None }
 }
 
 /// URLs in a value: the password of `scheme://user:password@host`, the user of an `http` URL without a password (that is
