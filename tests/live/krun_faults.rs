@@ -1,7 +1,8 @@
 //! What goes wrong between rt-krun and a guest: every failure is told truly, within a bound, and the next command is served.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -34,6 +35,7 @@ pub(crate) const CASES: &[Case] = &[
     ("krun faults: who is not authorised is told so, and nothing else is tried", not_authorised),
     ("krun faults: an identity that is no key is an error before anything is sent", bad_identity),
     ("krun faults: whoever is no SSH server is told, and never waited for beyond the deadline", impostors),
+    ("krun faults: an sshd that turns a connection away is told in its own words", turned_away),
     (
         "krun faults: a key exchange that is cut or garbled anywhere is an error or a whole answer",
         broken_handshakes,
@@ -54,7 +56,8 @@ fn proxied(live: &Live) -> Result<(LoopbackGuest<'_>, FaultProxy), Problem> {
     let mut proxy = None;
     let guest = LoopbackGuest::start_through(
         live,
-        Settings::default(),
+        // What the proxy does to connections is not to be held against the next ones.
+        Settings { is_forgiving: true, ..Settings::default() },
         |sshd| Ok(proxy.insert(FaultProxy::start(sshd.address())?).address()),
         |builder| builder.keepalive(KEEPALIVE),
     )?;
@@ -260,6 +263,7 @@ fn impostors(live: &Live) -> Outcome {
         Manners::Silent,
         Manners::Garbage,
         Manners::EndlessLines,
+        Manners::TurnsAway,
         Manners::Stuck,
         Manners::HangsUp,
         Manners::HugePacket,
@@ -272,6 +276,32 @@ fn impostors(live: &Live) -> Outcome {
         let expected = [ErrorKind::TimedOut, ErrorKind::Unreachable];
         assert!(expected.contains(&error.kind()), "{manners:?}: {error}");
         assert!(error.never_started(), "{manners:?}: {error:?}");
+        if manners == Manners::TurnsAway {
+            assert!(error.hint().is_some_and(|hint| hint.contains("PerSourcePenalties")), "{error}");
+        }
+    }
+    Ok(())
+}
+
+fn turned_away(live: &Live) -> Outcome {
+    let settings = Settings { max_startups: "1:100:1", ..Settings::default() };
+    let guest = LoopbackGuest::start(live, settings)?;
+    // Somebody who takes the only place, and does not log in.
+    let mut stranger = TcpStream::connect(guest.sshd.address())?;
+    stranger.read_exact(&mut [0; 4])?;
+    let attempt = || exec(guest.container.as_ref(), "true", Duration::from_secs(10));
+    let error = attempt().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    assert!(error.never_started());
+    let text = error.to_string();
+    let words = ["Exceeded MaxStartups", "Not allowed at this time"];
+    assert!(words.iter().any(|words| text.contains(&format!("said {words:?}"))), "{text}");
+    assert!(text.contains("MaxStartups)") && text.contains("PerSourcePenalties"), "{text}");
+    drop(stranger);
+    let patience = Until::after(Duration::from_secs(20));
+    while let Err(error) = attempt() {
+        assert!(error.kind() == ErrorKind::Unreachable && error.never_started(), "{error}");
+        patience.sleep(Duration::from_millis(50)).map_err(|_| "its place is never given back")?;
     }
     Ok(())
 }

@@ -86,6 +86,14 @@ impl<'a> Lab<'a> {
         Ok(self.runtime.container(&name))
     }
 
+    /// The same, after a command in it: whatever only a first one needs is done, a login say. A deadline of a second is then
+    /// the next command's own, also on a slow machine.
+    pub(crate) fn ready(&self) -> Result<Arc<dyn Container>, Failure> {
+        let standing = self.standing()?;
+        standing.exec(&self.request(&Script::Exit(0))?, &patience())?;
+        Ok(standing)
+    }
+
     /// A container with this main process that other cases look at too, and that nobody changes. When the main process
     /// ends by itself, it has ended.
     pub(crate) fn kept(&self, main: &Script) -> Result<Arc<dyn Container>, Failure> {

@@ -86,6 +86,11 @@
 //! guest has at most 8 connections ([`CONNECTIONS_PER_GUEST`]), made one after another. A guest whose sshd takes fewer
 //! channels gets fewer. Beyond that, commands wait, under their own [`Until`](rt_protocol::Until).
 //!
+//! An sshd may turn connections away, and the error then has its words. OpenSSH does so from 9.8 on with an address that does
+//! not log in: a refused identity counts for 5 s, a connection that ends before its login for 1 s, a look of
+//! `wait_until_reachable` included, and once that comes to 15 s, nobody from there is heard until they are over
+//! (`PerSourcePenalties` in `sshd_config(5)`). All connections of a host have one address for its guest.
+//!
 //! | limit | value | set by |
 //! | --- | --- | --- |
 //! | TCP, key exchange and login together | 15 s | `connect_limit` |

@@ -15,6 +15,8 @@ pub enum Manners {
     Garbage,
     /// Line after line before the version, as RFC 4253 allows, and never the version.
     EndlessLines,
+    /// A line in the place of the version, and the end of the connection.
+    TurnsAway,
     /// The version, and then nothing.
     Stuck,
     /// The version, and the end of the connection in the middle of the key exchange.
@@ -24,6 +26,9 @@ pub enum Manners {
 }
 
 const VERSION: &[u8] = b"SSH-2.0-OpenSSH_9.2p1\r\n";
+
+/// As OpenSSH 9.8 and newer say it to whoever failed to log in too often.
+const TURNED_AWAY: &[u8] = b"Not allowed at this time\r\n";
 
 /// A server with bad manners. Dropping it ends its connections.
 pub struct Impostor {
@@ -106,6 +111,10 @@ fn receive(mut connection: TcpStream, manners: Manners) -> io::Result<()> {
         Manners::EndlessLines => loop {
             connection.write_all(b"please wait\r\n")?;
         },
+        Manners::TurnsAway => {
+            connection.write_all(TURNED_AWAY)?;
+            return connection.shutdown(Shutdown::Both);
+        }
         Manners::Stuck => connection.write_all(VERSION)?,
         Manners::HangsUp => {
             connection.write_all(VERSION)?;

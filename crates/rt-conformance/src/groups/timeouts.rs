@@ -42,7 +42,7 @@ const SLACK: Duration = Duration::from_secs(KILL_GRACE.as_secs() + 3);
 /// Runs a command that stays with a deadline, or a cancel, of one second; gives the error and how long it took.
 fn ended(lab: &Lab<'_>, shape: Shape, token: u32, until: &Until) -> Result<(Error, Duration), Failure> {
     let request = lab.request(&Script::Hold { shape, token })?;
-    let standing = lab.standing()?;
+    let standing = lab.ready()?;
     let (answer, took) = lab.timed(|| standing.exec(&request, until));
     let kind = if until.cancel_token().is_some() { ErrorKind::Cancelled } else { ErrorKind::TimedOut };
     Ok((refused(answer, kind)?, took))
@@ -168,7 +168,7 @@ fn good_afterwards(lab: &Lab<'_>) -> Verdict {
 fn endless(lab: &Lab<'_>) -> Verdict {
     let request = lab.builder(&Script::Endless).output_limit(OutputLimit::bytes(64 << 10)).build()?;
     let begin = Instant::now();
-    let error = refused(lab.standing()?.exec(&request, &one_second()), ErrorKind::TimedOut)?;
+    let error = refused(lab.ready()?.exec(&request, &one_second()), ErrorKind::TimedOut)?;
     ensure!(begin.elapsed() < Duration::from_secs(1) + SLACK, "the call took {:?}", begin.elapsed());
     check_report(lab, &error)?;
     let Some(Partial::Output { stdout, .. }) = error.partial() else {

@@ -22,6 +22,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The most that is read before the banner, in bytes. A server may send other lines first (RFC 4253, 4.2).
 const MOST_BYTES: usize = 16 << 10;
 
+/// The most of a guest's words that an error has, in characters.
+const MOST_SAID: usize = 100;
+
 /// Waits for the banner.
 pub(super) fn wait(container: &dyn Container, resolver: &dyn EndpointResolver, until: &Until) -> Result<()> {
     let about = |error: Error| error.in_container(&container.key().name);
@@ -77,8 +80,8 @@ fn attempt(container: &dyn Container, resolver: &dyn EndpointResolver, until: &U
             return Ok(());
         }
         match socket.read(&mut chunk) {
-            Ok(0) => return Err(unreachable("it closed the connection without a banner")),
-            Ok(_) if heard.len() >= MOST_BYTES => return Err(unreachable("what it sends is no SSH banner")),
+            Ok(0) => return Err(missing(&heard)),
+            Ok(_) if heard.len() >= MOST_BYTES => return Err(missing(&heard)),
             Ok(count) => heard.extend_from_slice(&chunk[..count]),
             Err(error) if error.kind() == IoErrorKind::WouldBlock => {
                 watch.wait(&socket, PollFlags::IN, "its SSH banner")?;
@@ -93,8 +96,25 @@ fn attempt(container: &dyn Container, resolver: &dyn EndpointResolver, until: &U
     }
 }
 
+/// The error for a guest that showed no banner, with what it said instead: sshd tells by a line why it turns somebody away.
+pub(super) fn missing(heard: &[u8]) -> Error {
+    let first = heard.split(|byte| matches!(byte, b'\r' | b'\n')).find(|line| !line.is_empty());
+    let Some(first) = first else { return unreachable("it showed no SSH banner") };
+    let said: String = String::from_utf8_lossy(first).chars().take(MOST_SAID).collect();
+    // In quotation marks and with escapes: these are a guest's words.
+    let error = unreachable(format!("it showed no SSH banner, but said {said:?}"));
+    // The first since OpenSSH 9.8, whatever the reason; the other one before.
+    if said == "Not allowed at this time" || said == "Exceeded MaxStartups" {
+        return error.with_hint(
+            "its sshd turns connections away for now, because too many are about to log in (MaxStartups), or because earlier \
+             ones from this address did not (PerSourcePenalties); see its log, and try again later",
+        );
+    }
+    error
+}
+
 /// Whether one of the lines is the banner of an SSH 2 server.
-fn shows_banner(heard: &[u8]) -> bool {
+pub(super) fn shows_banner(heard: &[u8]) -> bool {
     let mut lines = heard.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
     lines.any(|line| line.starts_with(b"SSH-2.0-") || line.starts_with(b"SSH-1.99-"))
 }
@@ -110,5 +130,16 @@ mod tests {
         for none in [&b""[..], b"SSH-2.0-OpenSSH", b"SSH-1.5-old\n", b"HTTP/1.1 400\r\n", b"xSSH-2.0-\n"] {
             assert!(!shows_banner(none));
         }
+    }
+
+    #[test]
+    fn an_error_has_what_was_said_instead_of_a_banner_and_no_control_characters() {
+        let turned_away = missing(b"Not allowed at this time\r\n");
+        assert!(turned_away.to_string().contains("said \"Not allowed at this time\""), "{turned_away}");
+        assert!(turned_away.hint().is_some_and(|hint| hint.contains("PerSourcePenalties")));
+        let hostile = missing(b"\r\n\x1b[2J\xff\0evil\n").to_string();
+        assert!(hostile.contains("said \"\\u{1b}[2J\u{fffd}\\0evil\""), "{hostile}");
+        assert!(missing(&[b'x'; 9000]).to_string().len() < 400);
+        assert!(missing(b"\r\n").to_string().contains("showed no SSH banner ("));
     }
 }

@@ -9,8 +9,10 @@ use rustix::event::PollFlags;
 use ssh2::ErrorCode;
 
 use super::algorithms;
+use super::banner;
 use super::host_key::{HostKey, HostKeyPolicy, Policy};
 use super::identity::{Identity, IdentityFile};
+use super::inbox::OPENING;
 use super::libssh2::Wire;
 use super::tcp::{self, Watch, unreachable};
 use crate::{SshUser, TcpEndpoint};
@@ -48,8 +50,18 @@ pub(super) fn open(
     let wire = Wire::new(Arc::clone(&socket)).map_err(refused)?;
     let session = wire.session();
     algorithms::restrict(session, &policy.algorithms(pinned)).map_err(refused)?;
-    until_done(&wire, &socket, watch, "the key exchange", || session.clone().handshake())?
-        .map_err(|error| key_exchange_failed(&error))?;
+    until_done(&wire, &socket, watch, "the key exchange", || session.clone().handshake())?.map_err(
+        |error| {
+            let opening = wire.inbox().opening();
+            // libssh2 passes over lines before the banner (RFC 4253, 4.2 allows them), and then only misses it.
+            let heard_banner = banner::shows_banner(&opening) || opening.len() == OPENING;
+            if heard_banner {
+                key_exchange_failed(&error)
+            } else {
+                banner::missing(&opening).with_source(error)
+            }
+        },
+    )?;
     let shown = session
         .host_key()
         .and_then(|(blob, _)| HostKey::from_blob(blob))
@@ -117,9 +129,6 @@ fn key_exchange_failed(error: &ssh2::Error) -> Error {
         return unreachable("the key exchange failed");
     };
     match code {
-        libssh2_sys::LIBSSH2_ERROR_BANNER_RECV | libssh2_sys::LIBSSH2_ERROR_BANNER_SEND => {
-            unreachable(format!("it showed no SSH banner ({})", error.message()))
-        }
         // The same number stands for no algorithm in common, and for a server that hangs up in between.
         libssh2_sys::LIBSSH2_ERROR_METHOD_NONE | libssh2_sys::LIBSSH2_ERROR_KEX_FAILURE => unreachable(format!(
             "the key exchange failed ({})",

@@ -8,7 +8,7 @@
 //! more is there once a turn has had enough bytes, or has found the socket empty. The rest is for the next turn, and
 //! poll(2) says at once that it is there.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::TcpStream;
 use std::sync::Arc;
 
@@ -18,6 +18,9 @@ use rustix::net::{RecvFlags, recv};
 /// The most that one turn takes, in bytes: some milliseconds of work.
 const TURN: usize = 256 << 10;
 
+/// The most that is remembered of what came first, in bytes: a banner has 255 (RFC 4253, 4.2).
+pub(super) const OPENING: usize = 256;
+
 /// Bytes from one socket.
 #[derive(Debug)]
 pub(super) struct Inbox {
@@ -26,11 +29,13 @@ pub(super) struct Inbox {
     count: Cell<u64>,
     /// How many more this turn takes. Before the first turn there is no limit, and the socket is asked every time.
     left: Cell<Option<usize>>,
+    /// What came first, before the first turn.
+    opening: RefCell<Vec<u8>>,
 }
 
 impl Inbox {
     pub(super) fn new(socket: Arc<TcpStream>) -> Self {
-        Self { socket, count: Cell::new(0), left: Cell::new(None) }
+        Self { socket, count: Cell::new(0), left: Cell::new(None), opening: RefCell::default() }
     }
 
     /// Lets bytes come again.
@@ -41,6 +46,11 @@ impl Inbox {
     /// How many bytes have come in all. Who finds it as it was has missed nothing in between.
     pub(super) fn count(&self) -> u64 {
         self.count.get()
+    }
+
+    /// What the peer said first: its banner, or what it said instead.
+    pub(super) fn opening(&self) -> Vec<u8> {
+        self.opening.borrow().clone()
     }
 
     /// Fills as much of the buffer as there are bytes; 0 at their end, `AGAIN` when this turn has no more of them.
@@ -65,6 +75,11 @@ impl Inbox {
         self.left.set(left);
         let (count, _) = came?;
         self.count.set(self.count.get() + count as u64);
+        if left.is_none() {
+            let mut opening = self.opening.borrow_mut();
+            let room = OPENING - opening.len();
+            opening.extend_from_slice(&buffer[..count.min(room)]);
+        }
         Ok(count)
     }
 }
@@ -82,6 +97,17 @@ mod tests {
         let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         near.set_nonblocking(true).unwrap();
         (Inbox::new(Arc::new(near)), listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn what_came_first_is_remembered_and_no_more() {
+        let (inbox, mut far) = pair();
+        far.write_all(&[b'a'; 1000]).unwrap();
+        let mut buffer = [0; 100];
+        for _ in 0..10 {
+            while inbox.take(&mut buffer) != Ok(100) {}
+        }
+        assert_eq!((inbox.opening(), inbox.count()), (vec![b'a'; 256], 1000));
     }
 
     #[test]

@@ -212,13 +212,14 @@ fn closed_pipe(lab: &Lab<'_>) -> Verdict {
 }
 
 fn deadline(lab: &Lab<'_>) -> Verdict {
+    let standing = lab.ready()?;
     let begin = Instant::now();
     let (reader, writer) = io::pipe()?;
     let mut stdout = Vec::new();
     let (answer, held) = {
         let stdio = ExecStdio::new(Source::descriptor(reader), Sink::borrowed(&mut stdout));
         let request = lab.request(&Script::Hold { shape: Shape::Alone, token: lab.token() })?;
-        (lab.standing()?.exec_stdio(&request, stdio, &Until::after(Duration::from_secs(1))), begin.elapsed())
+        (standing.exec_stdio(&request, stdio, &Until::after(Duration::from_secs(1))), begin.elapsed())
     };
     drop(writer);
     let error = refused(answer, ErrorKind::TimedOut)?;
@@ -234,7 +235,7 @@ fn deadline(lab: &Lab<'_>) -> Verdict {
 fn deadline_leaves_nothing(lab: &Lab<'_>) -> Verdict {
     let token = lab.token();
     let request = lab.request(&Script::Hold { shape: Shape::Background, token })?;
-    let standing = lab.standing()?;
+    let standing = lab.ready()?;
     let answer = standing.exec_stdio(&request, ExecStdio::default(), &Until::after(Duration::from_secs(1)));
     let error = refused(answer, ErrorKind::TimedOut)?;
     check_report(lab, &error)?;
@@ -248,7 +249,7 @@ fn cancel(lab: &Lab<'_>) -> Verdict {
     let token = CancelToken::new();
     let until = patience().or_cancelled(&token);
     let request = lab.request(&Script::Cat)?;
-    let standing = lab.standing()?;
+    let standing = lab.ready()?;
     let (reader, writer) = io::pipe()?;
     let answer = std::thread::scope(|scope| {
         scope.spawn(|| {
