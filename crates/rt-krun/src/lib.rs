@@ -58,7 +58,7 @@
 //! # What was tried
 //!
 //! A KVM guest under a real krun was not: none boots on the hosts of the development. Tried is everything on this side of
-//! krun: the transport against OpenSSH 9.2 on loopback and behind broken networks, and the whole backend with a complete
+//! krun: the transport against OpenSSH 9.2 and 10.0 on loopback and behind broken networks, and the whole backend with a complete
 //! virtual machine (Linux under QEMU, without KVM) that podman starts through an OCI runtime of the name `krun`, behind a
 //! port that podman publishes.
 //!
