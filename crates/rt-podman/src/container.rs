@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use rt_process::census;
 use rt_protocol::{
-    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, CopyOptions, Error,
-    ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogOptions, LogStream,
-    Result, StdioResult, Until,
+    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, ContainerState, CopyOptions,
+    Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogOptions,
+    LogStream, Result, StdioResult, Until,
 };
 
 use crate::engine::{Engine, bad_answer};
@@ -64,18 +64,15 @@ impl PodmanContainer {
     /// What podman is told this container is: its name, or its full id where podman could take the name for an id.
     ///
     /// podman takes an id prefix wherever it takes a name: `exec -- 422c true` ran in the container whose id begins so.
-    pub(crate) fn target(&self) -> Result<String> {
+    pub(crate) fn target(&self, until: &Until) -> Result<String> {
         if !self.name().looks_like_id() {
             return Ok(self.name().to_string());
         }
-        self.id_by_listing()?.ok_or_else(|| self.no_such("look up"))
+        self.id_by_listing(until)?.ok_or_else(|| self.no_such("look up"))
     }
 
-    fn id_by_listing(&self) -> Result<Option<String>> {
-        let found = self
-            .shared
-            .list("look up", &Until::forever())
-            .map_err(|error| error.in_container(self.name()))?;
+    fn id_by_listing(&self, until: &Until) -> Result<Option<String>> {
+        let found = self.shared.list("look up", until).map_err(|error| error.in_container(self.name()))?;
         Ok(found.into_iter().find(|info| info.name == *self.name()).map(|info| info.id))
     }
 
@@ -99,7 +96,7 @@ impl PodmanContainer {
         until: &Until,
     ) -> Result<Option<Inspected>> {
         let target = if self.name().looks_like_id() {
-            match self.id_by_listing()? {
+            match self.id_by_listing(until)? {
                 Some(id) => id,
                 None => return Ok(None),
             }
@@ -162,6 +159,18 @@ impl PodmanContainer {
         })
     }
 
+    /// Takes back what a `start` that was ended on its way may have left: a container that is "initialized", which podman
+    /// cannot start any more, but stop.
+    fn undo_half_start(&self) {
+        let limit = self.engine().limits.read;
+        if let Ok(Some(found)) = self.inspect_within(limit)
+            && found.info.state == ContainerState::Initialized
+        {
+            // Whoever asks for the state next sees whether it helped.
+            let _ = self.engine().ask("stop", limit, ["stop", "--time=0", "--", &found.info.id]);
+        }
+    }
+
     /// Whether the container of this handle has stopped, or was replaced or restarted, since `then`.
     pub(crate) fn has_gone_since(&self, then: SystemTime) -> bool {
         match self.inspect_within(self.engine().limits.read) {
@@ -214,12 +223,13 @@ impl Container for PodmanContainer {
     }
 
     fn start(&self, until: &Until) -> Result<()> {
-        let target = self.target()?;
+        let target = self.target(until)?;
         let limit = self.engine().limits.start;
-        let answer = self
-            .engine()
-            .ask_within("start", limit, until, ["start", "--", &target])
-            .map_err(|error| error.in_container(self.name()))?;
+        let answer =
+            self.engine().ask_within("start", limit, until, ["start", "--", &target]).map_err(|error| {
+                self.undo_half_start();
+                error.in_container(self.name())
+            })?;
         if answer.ok() { Ok(()) } else { Err(launch_error("start", self.name(), &answer.stderr)) }
     }
 
@@ -248,7 +258,7 @@ impl Container for PodmanContainer {
     }
 
     fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
-        let target = self.target()?;
+        let target = self.target(&Until::forever())?;
         let mut words = self.engine().command_words();
         words.extend(["exec", "-it", "--", &target].map(OsString::from));
         match command {

@@ -27,7 +27,7 @@ pub(crate) fn copy_in(
     let about = |error: Error| error.in_container(container.name());
     let source = host_path::source_word(src).map_err(about)?;
     let dest_path = container_path(INTO, dest).map_err(about)?;
-    let target = container.target()?;
+    let target = container.target(until)?;
     let copy =
         |source: &OsString, dest: &Path| podman_cp(container, INTO, source, &place(&target, dest), until);
     match copy(&source, dest_path)? {
@@ -63,7 +63,7 @@ pub(crate) fn copy_out(
     let about = |error: Error| error.in_container(container.name());
     let source = container_path(OUT_OF, src).map_err(about)?;
     let word = host_path::destination_word(dest).map_err(about)?;
-    let target = container.target()?;
+    let target = container.target(until)?;
     until.check().map_err(|stop| about(Error::stopped(stop, OUT_OF)))?;
     let made = if options.create_parents {
         MadeDirectories::above(Path::new(&word)).map_err(about)?

@@ -46,6 +46,10 @@ const ANSWER_LIMIT: OutputLimit = OutputLimit::head_and_tail(64 << 20, 0);
 /// The most that is kept of podman's complaints, its end above all.
 const COMPLAINT_LIMIT: OutputLimit = OutputLimit::bytes(64 << 10);
 
+/// Variables by which a service manager speaks to this process alone. podman would report a container's process as the
+/// service's, mount the manager's socket in the container, and hand it descriptors that were never meant for it.
+const OF_THIS_PROCESS: [&str; 4] = ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
+
 impl Engine {
     pub(crate) fn new(
         id: RuntimeId,
@@ -67,6 +71,7 @@ impl Engine {
         let spec = ProcessSpec::new(&self.program)
             .shown_by(|words| redact_env_args(words))
             .args(self.global_args.iter().cloned());
+        let spec = OF_THIS_PROCESS.iter().fold(spec, |spec, name| spec.env_remove(*name));
         let spec = self.env.iter().fold(spec, |spec, (name, value)| spec.env(name.clone(), value.clone()));
         spec.args(args)
     }
@@ -205,6 +210,34 @@ mod tests {
     use crate::launch_argv;
 
     #[test]
+    fn what_a_service_manager_says_to_this_process_is_not_said_to_podman() {
+        let none = Source::empty;
+        if std::env::var_os(OF_THIS_PROCESS[0]).is_none() {
+            // Once more, as a process to whom one speaks.
+            let this = "engine::tests::what_a_service_manager_says_to_this_process_is_not_said_to_podman";
+            let program = Program::find(std::env::current_exe().unwrap()).unwrap();
+            let again = ProcessSpec::new(&program).args(["--exact", this]);
+            let again = OF_THIS_PROCESS.iter().fold(again, |again, name| again.env(*name, "spoken"));
+            let limit = OutputLimit::UNLIMITED;
+            let answer = rt_process::capture(&again, none(), limit, limit, &Until::forever()).unwrap();
+            assert_eq!(answer.status, Some(rt_process::ExitStatus::Code(0)), "{}", answer.stdout_capture);
+            assert!(answer.stdout_capture.text().contains("1 passed"));
+            return;
+        }
+        // What is meant for podman stays.
+        let meant = vec![(OsString::from("LISTEN_FDS"), OsString::from("meant"))];
+        let engine =
+            Engine::new(RuntimeId::new("x"), OsStr::new("/bin/sh"), vec![], meant, TimeLimits::DEFAULT)
+                .unwrap();
+        let answer = engine.run("ask", engine.spec(["-c", "env"]), none(), &Until::forever()).unwrap();
+        assert!(
+            !answer.stdout.contains("spoken") && answer.stdout.contains("LISTEN_FDS=meant"),
+            "{}",
+            answer.stdout
+        );
+    }
+
+    #[test]
     fn no_text_of_a_launch_shows_a_secret_that_came_as_a_plain_word() {
         let engine =
             Engine::new(RuntimeId::new("x"), OsStr::new("/bin/sh"), vec![], vec![], TimeLimits::DEFAULT)
@@ -218,7 +251,9 @@ mod tests {
             .command(["env", "TOKEN=of-the-command"])
             .build()
             .unwrap();
-        let call = launch_argv::create(engine.spec::<_, &str>([]), &spec).unwrap().call;
+        let call = launch_argv::create(engine.spec::<_, &str>([]), &spec, &rt_process::Marker::fresh())
+            .unwrap()
+            .call;
         let text = format!("{call} {call:?} {engine:?}");
         assert!(!text.contains("hunter2"), "{text}");
         assert!(text.contains("DB_PASSWORD=<redacted>") && text.contains("LANG=C"), "{text}");

@@ -1,11 +1,11 @@
 //! Running a command with `podman exec`, and judging what came of it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rt_process::{Drive, ExitStatus, Finished, Output, Process, Streams, with_process};
 use rt_protocol::{
-    Error, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Fate, KillReport, OutputLimit, OutputStream,
-    Partial, Result, StdioResult, Stop, StreamReport, Until,
+    Capture, CapturedOutput, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Fate,
+    KillReport, OutputLimit, OutputStream, Partial, Result, StdioResult, Stop, StreamReport, Until,
 };
 
 use crate::container::PodmanContainer;
@@ -17,8 +17,8 @@ use rt_process::Marker;
 
 const OPERATION: &str = "exec in";
 
-/// What is kept of a bridged command's stderr, to read podman's own last words from.
-const LAST_WORDS: OutputLimit = OutputLimit::head_and_tail(0, 16 << 10);
+/// What is kept of stderr in any case, in bytes of its end: podman's own last words stand there.
+const LAST_WORDS: usize = 16 << 10;
 
 /// Runs a command and captures its output.
 pub(crate) fn captured(
@@ -26,7 +26,9 @@ pub(crate) fn captured(
     request: &ExecRequest,
     until: &Until,
 ) -> Result<ExecResult> {
-    let streams = Streams::captured(request.stdout_limit(), request.stderr_limit());
+    let limit = request.stderr_limit();
+    let kept = OutputLimit::head_and_tail(limit.head(), limit.tail().max(LAST_WORDS));
+    let streams = Streams::captured(request.stdout_limit(), if limit.is_unlimited() { limit } else { kept });
     let call = Call { container, request, bridged: false };
     let (outcome, finished) = call.run(streams, until)?;
     Ok(ExecResult::new(outcome, finished.stdout_capture, finished.stderr_capture, finished.elapsed))
@@ -43,7 +45,7 @@ pub(crate) fn bridged(
     let streams = Streams {
         stdin: stdio.stdin,
         stdout: Output::Bridge(stdio.stdout),
-        stderr: Output::Tee(stdio.stderr, LAST_WORDS),
+        stderr: Output::Tee(stdio.stderr, OutputLimit::head_and_tail(0, LAST_WORDS)),
     };
     let call = Call { container, request, bridged: true };
     let (outcome, finished) = call.run(streams, until)?;
@@ -66,13 +68,10 @@ enum Why {
 
 impl Call<'_> {
     fn run(&self, mut streams: Streams<'_>, until: &Until) -> Result<(ExitOutcome, Finished)> {
-        if let Err(stop) = until.check() {
-            let report = KillReport::new(Fate::NeverStarted, 0, Vec::new(), std::time::Duration::ZERO);
-            return Err(self.about(Error::stopped(stop, OPERATION)).with_kill_report(report));
-        }
+        until.check().map_err(|stop| self.not_begun(self.about(Error::stopped(stop, OPERATION))))?;
         self.refuse_unserved()?;
-        self.container.refuse_microvm(OPERATION, until)?;
-        let target = self.container.target()?;
+        self.container.refuse_microvm(OPERATION, until).map_err(|error| self.not_begun(error))?;
+        let target = self.container.target(until).map_err(|error| self.not_begun(error))?;
         let marker = Marker::fresh();
         let interactive = !streams.stdin.is_empty();
         let call = self.container.engine().spec::<_, &str>([]);
@@ -100,7 +99,7 @@ impl Call<'_> {
                     if client_died || self.container.goes_on(&marker) {
                         // Somebody ended the client. Its command may go on, and nobody would ever hear of it; what the
                         // client says on its way out is not the command's.
-                        kill::end_exec(self.container, process, &marker, started);
+                        kill::end_exec(self.container, process, &marker, started, self.request.user());
                         finished.status = None;
                     }
                     return Ok(finished);
@@ -113,9 +112,25 @@ impl Call<'_> {
         })
         .map_err(|error| self.about(process_error(OPERATION, error)))?;
         let mut finished = ended?;
-        hide_env_file(&mut finished, interactive);
         let outcome = self.judge(&finished, started, overlap.alone())?;
+        self.tidy(&mut finished, interactive);
         Ok((outcome, finished))
+    }
+
+    /// A call that was stopped before its command could begin says so.
+    fn not_begun(&self, error: Error) -> Error {
+        if !matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Cancelled) {
+            return error;
+        }
+        let report = KillReport::new(Fate::NeverStarted, 0, Vec::new(), Duration::ZERO);
+        let partial = if self.bridged {
+            let none = StreamReport::default();
+            Partial::Streams { stdin: none, stdout: none, stderr: none }
+        } else {
+            let none = CapturedOutput::whole([]);
+            Partial::Output { stdout: none.clone(), stderr: none }
+        };
+        error.with_kill_report(report).with_partial(partial)
     }
 
     fn refuse_unserved(&self) -> Result<()> {
@@ -136,9 +151,9 @@ impl Call<'_> {
         started: SystemTime,
         interactive: bool,
     ) -> Error {
-        let report = kill::end_exec(self.container, process, marker, started);
+        let report = kill::end_exec(self.container, process, marker, started, self.request.user());
         let mut finished = process.finish();
-        hide_env_file(&mut finished, interactive);
+        self.tidy(&mut finished, interactive);
         tracing::debug!(container = %self.container.name(), %report, "a command was ended");
         let error = match why {
             Why::Stop(stop) => Error::stopped(stop, OPERATION),
@@ -166,7 +181,7 @@ impl Call<'_> {
             Some(ExitStatus::Code(code)) => code,
             Some(ExitStatus::Signal(_)) | None => return Ok(ExitOutcome::Lost),
         };
-        let stderr = finished.stderr_capture.text();
+        let stderr = self.without_own_lines(&finished.stderr_capture.text());
         let said = matches!(code, 125 | 126 | 127 | 255).then(|| failure::classify(&stderr)).flatten();
         if code == 125 && said.is_none() && finished.stdout.bytes == 0 && self.never_began(started, alone) {
             return Err(Failure::Other.into_error(OPERATION, self.container.name(), &stderr));
@@ -190,15 +205,41 @@ impl Call<'_> {
         alone && events.is_some_and(|events| events.started == 0)
     }
 
-    /// Whether the command has run, in spite of podman's words on stderr: podman's event log knows, unless other commands
-    /// ran in the meantime. Then, and without a log, the words decide, and the code.
+    /// Whether the command has run, in spite of podman's words on stderr: podman's event log has its end, with its code,
+    /// before the client leaves. Where other commands ran in the meantime that end may be another's; then, and without a
+    /// log, the words decide, and the code.
     fn has_run(&self, code: i32, failure: Failure, started: SystemTime, alone: bool) -> bool {
         match ExecEvents::since(self.container.engine(), self.container.name(), started) {
             Some(events) if events.started == 0 => false,
-            Some(events) if alone && events.started == 1 => true,
             Some(events) if !events.ended_with(code) && failure != Failure::Removed => false,
+            Some(events) if alone && events.started == 1 => true,
             // Said only of a container that was there.
             _ => failure == Failure::Removed || failure == Failure::Other && code != 125,
+        }
+    }
+
+    /// podman's words, with those of the request that have a newline on one line: what stands behind it must not be read as
+    /// an error of podman's own.
+    fn without_own_lines(&self, stderr: &str) -> String {
+        let user = self.request.user().map(ToString::to_string);
+        let own = [
+            Some(self.request.argv().program().to_string_lossy()),
+            self.request.workdir().map(|workdir| workdir.as_os_str().to_string_lossy()),
+            user.as_deref().map(Into::into),
+        ];
+        let of_lines = own.into_iter().flatten().filter(|word| word.contains('\n'));
+        of_lines.fold(stderr.to_owned(), |text, word| text.replace(&*word, &word.replace('\n', " ")))
+    }
+
+    /// What the caller gets of the streams. A command without a stdin has none in its report either: what went into podman's
+    /// was the env file of its secrets. And of a captured stderr it is as much as was asked for.
+    fn tidy(&self, finished: &mut Finished, interactive: bool) {
+        if !interactive {
+            finished.stdin = StreamReport::default();
+        }
+        if !self.bridged {
+            let kept = std::mem::take(&mut finished.stderr_capture);
+            finished.stderr_capture = narrowed(kept, self.request.stderr_limit());
         }
     }
 
@@ -207,9 +248,37 @@ impl Call<'_> {
     }
 }
 
-/// A command without a stdin has none in its report either: what went into podman's was the env file of its secrets.
-fn hide_env_file(finished: &mut Finished, interactive: bool) {
-    if !interactive {
-        finished.stdin = StreamReport::default();
+/// What a smaller limit would have kept; `kept` was taken with one of the same head and of no smaller a tail.
+fn narrowed(kept: CapturedOutput, limit: OutputLimit) -> CapturedOutput {
+    if !kept.is_truncated() {
+        let mut capture = Capture::new(limit);
+        capture.push(kept.as_bytes());
+        return capture.finish();
+    }
+    let tail = kept.tail();
+    let dropped = tail.len().saturating_sub(limit.tail());
+    CapturedOutput::cut(kept.head(), kept.omitted() + dropped as u64, &tail[dropped..])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_narrowed_output_is_what_the_smaller_limit_keeps(
+            stream in proptest::collection::vec(any::<u8>(), 0..200), head in 0usize..80, tail in 0usize..40, more in 0usize..80,
+        ) {
+            let capture = |limit| {
+                let mut capture = Capture::new(limit);
+                capture.push(&stream);
+                capture.finish()
+            };
+            let limit = OutputLimit::head_and_tail(head, tail);
+            let kept = capture(OutputLimit::head_and_tail(head, tail + more));
+            prop_assert_eq!(narrowed(kept, limit), capture(limit));
+        }
     }
 }

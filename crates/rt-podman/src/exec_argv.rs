@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 
 use rt_process::ProcessSpec;
-use rt_protocol::{EnvValue, ExecRequest, Result};
+use rt_protocol::{EnvValue, Error, ErrorKind, ExecRequest, Result};
 
 use crate::secret_env::{Passed, SecretEnv};
 use rt_process::Marker;
@@ -23,7 +23,8 @@ pub(crate) fn exec(
     let mut secrets = SecretEnv::new(!interactive);
     let mut call = call.arg("exec");
     if interactive {
-        call = call.arg("--interactive");
+        // Without detach keys: podman would take the two bytes ctrl-p and ctrl-q for an order to leave the command.
+        call = call.args(["--interactive", "--detach-keys="]);
     }
     if let Some(user) = request.user() {
         call = call.arg(format!("--user={user}"));
@@ -32,12 +33,19 @@ pub(crate) fn exec(
         call = call.arg("--workdir").arg(workdir.as_os_str());
     }
     for (name, value) in request.env().iter() {
+        if name.as_str() == Marker::NAME {
+            let message = format!(
+                "the variable {name} is this backend's own: it tells which processes are the command's"
+            );
+            return Err(
+                Error::new(ErrorKind::InvalidRequest, "exec in", message).with_hint("choose another name")
+            );
+        }
         call = match value {
             EnvValue::Plain(value) => call.arg("--env").arg(assignment(name.as_str(), value)),
             EnvValue::Secret(secret) => secrets.pass(call, name, secret)?,
         };
     }
-    // Last, so that no variable of the caller takes its place.
     call = call.arg("--env").arg(assignment(Marker::NAME, OsStr::new(marker.value())));
     let mut passed = secrets.finish(call);
     passed.call = passed.call.args(["--", target]).args(request.argv().words().iter().cloned());
@@ -91,7 +99,7 @@ mod tests {
             let words = words(&request, interactive, &marker, name.as_str());
             let mut expected: Vec<String> = vec!["exec".into()];
             if interactive {
-                expected.push("--interactive".into());
+                expected.extend(["--interactive".into(), "--detach-keys=".into()]);
             }
             expected.extend(["--user=dev:staff".into(), "--workdir".into(), workdir]);
             expected.extend(["--env".into(), format!("PLAIN={value}"), "--env".into(), "HIDDEN".into()]);

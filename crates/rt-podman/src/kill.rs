@@ -10,7 +10,7 @@ pub(crate) mod inside;
 use std::time::{Duration, Instant};
 
 use rt_process::{Drive, Process};
-use rt_protocol::{Fate, KillReport, Until};
+use rt_protocol::{Fate, KillReport, Until, User};
 
 use crate::container::PodmanContainer;
 use rt_process::Marker;
@@ -30,12 +30,14 @@ pub enum KillSide {
 /// How long a client whose command is gone may take to say so and leave.
 const CLIENT_GRACE: Duration = Duration::from_secs(1);
 
-/// Ends what `process`, the client of an exec marked `marker`, has started, and then the client.
+/// Ends what `process`, the client of an exec marked `marker`, has started, and then the client. `user` is whom the command
+/// was to run as, if not the container's own.
 pub(crate) fn end_exec(
     container: &PodmanContainer,
     process: &mut Process<'_>,
     marker: &Marker,
     started: std::time::SystemTime,
+    user: Option<&User>,
 ) -> KillReport {
     let begun = Instant::now();
     let found = match container.kill_side() {
@@ -45,7 +47,7 @@ pub(crate) fn end_exec(
     let (fate, killed, survivors) = match found {
         host::Verdict::Ended(ended) => (ended.fate, ended.killed, ended.survivors),
         host::Verdict::CannotLook(why) => {
-            let ended = inside::end(container, marker, &why);
+            let ended = inside::end(container, marker, user, &why);
             (ended.fate, ended.killed, ended.survivors)
         }
     };

@@ -2,17 +2,20 @@
 
 use std::ffi::{OsStr, OsString};
 
-use rt_process::ProcessSpec;
-use rt_protocol::{EnvValue, LaunchSpec, Mount, Network, PortPublish, Result};
+use rt_process::{Marker, ProcessSpec};
+use rt_protocol::{EnvValue, InvalidValue, LaunchSpec, Mount, Network, PortPublish, Result};
 
 use crate::exec_argv::assignment;
 use crate::secret_env::{Passed, SecretEnv};
 
-/// Adds `create …` for `spec` to a call of podman.
+/// The annotation that tells which call has made a container.
+pub(crate) const MADE_BY: &str = "rt.create-id";
+
+/// Adds `create …` for `spec` to a call of podman. The container carries `marker`, by which its maker knows it again.
 ///
 /// Everything of the caller's stands behind an option that takes exactly one value, or behind `--`; secret values stand
 /// in podman's own environment, and only their names in the argv.
-pub(crate) fn create(call: ProcessSpec, spec: &LaunchSpec) -> Result<Passed> {
+pub(crate) fn create(call: ProcessSpec, spec: &LaunchSpec, marker: &Marker) -> Result<Passed> {
     let mut secrets = SecretEnv::new(true);
     let call = match spec.oci_runtime() {
         // A flag of podman itself, not of its verb.
@@ -37,8 +40,9 @@ pub(crate) fn create(call: ProcessSpec, spec: &LaunchSpec) -> Result<Passed> {
         call = call.arg("--label").arg(format!("{key}={value}"));
     }
     for (key, value) in spec.annotations() {
-        call = call.arg("--annotation").arg(format!("{key}={value}"));
+        call = call.arg("--annotation").arg(csv_field("annotation", format!("{key}={value}"))?);
     }
+    call = call.arg(format!("--annotation={MADE_BY}={}", marker.value()));
     for port in spec.ports() {
         call = call.arg("--publish").arg(publish(port));
     }
@@ -81,24 +85,31 @@ fn publish(port: &PortPublish) -> String {
     format!("{address}{host}{separator}{}/{}", port.container_port(), port.transport())
 }
 
-/// `--mount` takes comma-separated fields, read by Go's CSV reader: a field with a comma or a quotation mark is quoted,
-/// and its quotation marks are doubled. `-v` would break on colons.
+/// `--mount` takes comma-separated fields. `-v` would break on colons.
 fn bind(mount: &Mount) -> Result<OsString> {
     let field = |key: &str, path: &OsStr| {
-        let text = path
-            .to_str()
-            .ok_or_else(|| rt_protocol::InvalidValue::new("mount path", path, "podman takes only UTF-8"))?;
-        let plain = format!("{key}={text}");
-        Ok::<_, rt_protocol::Error>(if plain.contains([',', '"', '\n', '\r']) {
-            format!("\"{}\"", plain.replace('"', "\"\""))
-        } else {
-            plain
-        })
+        let text =
+            path.to_str().ok_or_else(|| InvalidValue::new("mount path", path, "podman takes only UTF-8"))?;
+        csv_field("mount path", format!("{key}={text}"))
     };
     let source = field("source", mount.source().as_os_str())?;
     let destination = field("destination", mount.destination().as_os_str())?;
     let access = if mount.is_read_only() { ",readonly=true" } else { "" };
     Ok(format!("type=bind,{source},{destination}{access}").into())
+}
+
+/// One field for an option that is read by Go's CSV reader: with a comma, a quotation mark or the end of a line in it, it is
+/// quoted, and its quotation marks are doubled.
+fn csv_field(what: &'static str, text: String) -> Result<String> {
+    if text.contains("\r\n") {
+        let reason = "podman would read a carriage return before a line's end as none";
+        return Err(InvalidValue::new(what, text, reason).into());
+    }
+    Ok(if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    })
 }
 
 #[cfg(test)]
@@ -110,10 +121,13 @@ mod tests {
 
     fn words(spec: &LaunchSpec) -> Vec<String> {
         let shell = Program::find("/bin/sh").unwrap();
-        let call = create(ProcessSpec::new(&shell), spec).unwrap().call;
+        let call = create(ProcessSpec::new(&shell), spec, &Marker::fresh()).unwrap().call;
         let mut words = shlex::split(&call.to_string()).unwrap();
         let program = words.iter().position(|word| word == "/bin/sh").unwrap();
-        words.split_off(program + 1)
+        let mut words = words.split_off(program + 1);
+        let of_maker = words.iter().position(|word| word.starts_with("--annotation=rt.create-id=")).unwrap();
+        words.remove(of_maker);
+        words
     }
 
     #[test]
@@ -130,7 +144,7 @@ mod tests {
             .mount(Mount::read_only("/srv/a,b", "/data").unwrap())
             .memory(1 << 20)
             .milli_cpus(1500)
-            .network(Network::None)
+            .network(Network::Named(rt_protocol::NetworkName::new("apps").unwrap()))
             .user("dev")
             .workdir("/tmp")
             .init(true)
@@ -141,9 +155,24 @@ mod tests {
         let expected = "--runtime crun create --name web --pull=missing --user=dev --workdir /tmp --env 'A=b c' --env TOKEN \
                         --label k=v --annotation run.oci.x=1 --publish 127.0.0.1::80/tcp --publish 127.0.0.1:8080:81/tcp \
                         --publish 82/tcp --mount 'type=bind,\"source=/srv/a,b\",destination=/data,readonly=true' \
-                        --memory=1048576b --cpus=1.500 --network=none --init --device nvidia.com/gpu=all -- localhost/bb:1 sh \
+                        --memory=1048576b --cpus=1.500 --network=apps --init --device nvidia.com/gpu=all -- localhost/bb:1 sh \
                         -c exit";
         assert_eq!(words(&spec), shlex::split(expected).unwrap());
+    }
+
+    #[test]
+    fn a_list_of_annotations_is_never_made_of_one() {
+        let words = |value: &str| {
+            let spec = LaunchSpec::builder("web", "bb").annotation("note", value).build().unwrap();
+            words(&spec).into_iter().skip_while(|word| word != "--annotation").nth(1).unwrap()
+        };
+        assert_eq!(words("a=b"), "note=a=b");
+        assert_eq!(words("x,run.oci.keep_original_groups=1"), "\"note=x,run.oci.keep_original_groups=1\"");
+        assert_eq!(words("[\"a\"]\nb"), "\"note=[\"\"a\"\"]\nb\"");
+        let folded = LaunchSpec::builder("web", "bb").annotation("note", "a\r\nb").build().unwrap();
+        let shell = Program::find("/bin/sh").unwrap();
+        let error = create(ProcessSpec::new(&shell), &folded, &Marker::fresh()).err().unwrap();
+        assert_eq!(error.kind(), rt_protocol::ErrorKind::InvalidRequest);
     }
 
     proptest! {

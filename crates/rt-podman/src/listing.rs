@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::engine::bad_answer;
 use crate::json;
+use crate::launch_argv::MADE_BY;
 
 /// The rows of `podman ps --format json`. A row that is no object or has no usable name is left out; the rest of the
 /// answer counts.
@@ -50,6 +51,8 @@ pub(crate) struct Inspected {
     pub(crate) pid: Option<u32>,
     /// The size of the writable layer in bytes, when it was asked for.
     pub(crate) rw_size: Option<u64>,
+    /// What tells which call has made it, see [`launch_argv::MADE_BY`](crate::launch_argv::MADE_BY).
+    pub(crate) made_by: Option<String>,
 }
 
 fn ps_row(row: &Value) -> Option<ContainerInfo> {
@@ -133,6 +136,10 @@ fn inspect_row(row: &Value) -> Option<Inspected> {
         static_dir: json::text(row, &["StaticDir"]),
         pid: json::integer(state, &["Pid"]).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
         rw_size: json::unsigned(row, &["SizeRw"]),
+        made_by: json::field(row, &["Config"]).and_then(|config| {
+            let mut annotations = json::text_pairs(config, &["Annotations"]);
+            annotations.find(|(name, _)| name == MADE_BY).map(|(_, value)| value)
+        }),
     })
 }
 

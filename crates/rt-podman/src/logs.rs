@@ -38,7 +38,7 @@ const EXIT_AFTER_ERROR: Duration = Duration::from_millis(250);
 
 impl PodmanLogStream {
     pub(crate) fn open(container: &PodmanContainer, options: &LogOptions) -> Result<Self> {
-        let target = container.target()?;
+        let target = container.target(&Until::forever())?;
         let mut args = vec![String::from("logs")];
         if options.follow {
             args.push(String::from("--follow"));

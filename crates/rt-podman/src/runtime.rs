@@ -6,10 +6,9 @@ use std::fmt;
 use std::io::Read;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rt_gpu::redact_env_args;
-use rt_process::TcpPortReservation;
+use rt_process::{Marker, TcpPortReservation};
 use rt_protocol::{
     Capabilities, Container, ContainerFilter, ContainerInfo, ContainerName, ContainerRemoveResult,
     ContainerRuntime, Error, ErrorKind, EventOptions, EventStream, Image, ImageFilter, ImageRef, LaunchSpec,
@@ -97,7 +96,12 @@ impl PodmanRuntime {
         let port = format!("{container_port}/tcp");
         let engine = &self.shared.engine;
         let answer = engine
-            .ask_within(OPERATION, engine.limits.port, until, ["port", "--", &container.target()?, &port])
+            .ask_within(
+                OPERATION,
+                engine.limits.port,
+                until,
+                ["port", "--", &container.target(until)?, &port],
+            )
             .map_err(|error| error.in_container(name))?;
         if answer.ok() {
             Ok(answer.stdout)
@@ -264,13 +268,13 @@ impl ContainerRuntime for PodmanRuntime {
         }
         until.check().map_err(|stop| about(Error::stopped(stop, OPERATION)))?;
         let engine = &self.shared.engine;
-        let passed = launch_argv::create(engine.spec::<_, &str>([]), spec).map_err(about)?;
+        let marker = Marker::fresh();
+        let passed = launch_argv::create(engine.spec::<_, &str>([]), spec, &marker).map_err(about)?;
         let stdin = passed.stdin.unwrap_or_default();
         self.shared.forget(spec.name());
-        let begun = SystemTime::now();
         let answer = engine.run(OPERATION, passed.call, stdin, until).map_err(|error| {
             if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Cancelled) {
-                self.remove_made_since(begun, spec.name());
+                self.remove_made_by(&marker, spec.name());
             }
             about(error)
         })?;
@@ -309,13 +313,17 @@ impl ContainerRuntime for PodmanRuntime {
 }
 
 impl PodmanRuntime {
-    /// Removes what a `create` that was stopped may have made all the same; never a container that was there before.
-    fn remove_made_since(&self, begun: SystemTime, name: &ContainerName) {
+    /// Removes what a `create` that was stopped may have made all the same, and never a container that somebody else has
+    /// made: it goes by its id.
+    fn remove_made_by(&self, marker: &Marker, name: &ContainerName) {
         let container = PodmanContainer::new(Arc::clone(&self.shared), name.clone());
-        if let Ok(Some(info)) = container.inspect()
-            && info.created.is_some_and(|created| created >= begun)
+        let limit = self.shared.engine.limits.read;
+        if let Ok(Some(found)) = container.inspect_within(limit)
+            && found.made_by.as_deref() == Some(marker.value())
         {
-            removal::force_remove(&self.shared, std::slice::from_ref(name), &Until::forever());
+            let args = ["rm", "--force", "--volumes", "--time=0", "--", &found.info.id];
+            // A container that stays is seen by its name.
+            let _ = self.shared.engine.ask("remove", self.shared.engine.limits.start, args);
         }
     }
 }

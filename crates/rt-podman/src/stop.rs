@@ -21,10 +21,14 @@ const CLEAN_UP_LIMIT: Duration = Duration::from_secs(60);
 /// From look to look, once the grace period is over.
 const STEP: Duration = Duration::from_secs(1);
 
+/// The longest grace period, in seconds: 68 years. podman counts nanoseconds in 63 bits, and kills at once when they do not
+/// suffice.
+const LONGEST_GRACE: u64 = i32::MAX as u64;
+
 /// Stops `container`: TERM, `grace` in whole seconds rounded up, KILL.
 pub(crate) fn stop(container: &PodmanContainer, grace: Duration, until: &Until) -> Result<()> {
-    let seconds = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);
-    let target = container.target()?;
+    let seconds = grace.as_secs().saturating_add(u64::from(grace.subsec_nanos() > 0)).min(LONGEST_GRACE);
+    let target = container.target(until)?;
     let call = container.engine().spec(["stop", "--time", &seconds.to_string(), "--", &target]);
     let streams = Streams::captured(OutputLimit::bytes(4 << 10), OutputLimit::bytes(64 << 10));
     let grace = Duration::from_secs(seconds);

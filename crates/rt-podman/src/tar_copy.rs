@@ -45,7 +45,7 @@ pub(crate) fn copy_in_tar(
     let system =
         |message, cause: io::Error| about(Error::new(ErrorKind::System, INTO, message).with_source(cause));
     let dest = container_path(INTO, dest).map_err(about)?;
-    let target = container.target()?;
+    let target = container.target(until)?;
     until.check().map_err(|stop| about(Error::stopped(stop, INTO)))?;
     let spool = spool(container.engine())
         .map_err(|cause| system(String::from("no temporary directory can be made"), cause))?;
@@ -95,7 +95,7 @@ pub(crate) fn copy_out_tar(
     let about = |error: Error| error.in_container(container.name());
     // With `/.`, the entries of a directory have no leading directory; a file has its own name (4.3.1 and 5.4.2).
     let source = contents_of(container_path(OUT_OF, src).map_err(about)?);
-    let target = container.target()?;
+    let target = container.target(until)?;
     until.check().map_err(|stop| about(Error::stopped(stop, OUT_OF)))?;
     let words = [OsString::from("cp"), OsString::from("--"), place(&target, &source), OsString::from("-")];
     let call = container.engine().spec(words);

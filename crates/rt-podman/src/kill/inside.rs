@@ -3,27 +3,55 @@
 use std::time::Duration;
 
 use rt_process::{InsideEnding, Marker};
+use rt_protocol::{Fate, Until, User};
 
 use crate::container::PodmanContainer;
 
-/// How long the second exec may take: the grace periods of its script, and podman's own time.
+/// How long all of it may take: the grace periods of its script, and podman's own time.
 const LIMIT: Duration = Duration::from_secs(8);
 
 /// Ends the command from inside. `why` is the reason for which the host could not.
-pub(crate) fn end(container: &PodmanContainer, marker: &Marker, why: &str) -> InsideEnding {
-    let target = match container.target() {
+///
+/// By the command's own user, who may look into its processes; root in a container may not look into those of others. Where
+/// that user finds none, root may: of a program that has become root.
+pub(crate) fn end(
+    container: &PodmanContainer,
+    marker: &Marker,
+    user: Option<&User>,
+    why: &str,
+) -> InsideEnding {
+    let until = Until::after(LIMIT);
+    let own = user.map(|user| format!("--user={user}"));
+    let ending = end_as(container, marker, own.as_deref(), why, &until);
+    if matches!(ending.fate, Fate::Unknown(_)) {
+        let by_root = end_as(container, marker, Some("--user=0"), why, &until);
+        if !matches!(by_root.fate, Fate::Unknown(_)) {
+            return by_root;
+        }
+    }
+    ending
+}
+
+fn end_as(
+    container: &PodmanContainer,
+    marker: &Marker,
+    user: Option<&str>,
+    why: &str,
+    until: &Until,
+) -> InsideEnding {
+    let unknown = |what: String| InsideEnding::unknown(format!("the host cannot look ({why}), and {what}"));
+    let target = match container.target(until) {
         Ok(target) => target,
-        Err(error) => return InsideEnding::unknown(format!("the host cannot look ({why}), and {error}")),
+        Err(error) => return unknown(error.to_string()),
     };
     let script = InsideEnding::argv(marker);
-    let mut args = vec!["exec", "--user=0", "--", &target];
+    let mut args = vec!["exec"];
+    args.extend(user);
+    args.extend(["--", &target]);
     args.extend(script.iter().map(String::as_str));
-    match container.engine().ask("end a command in", LIMIT, args) {
+    match container.engine().ask_until("end a command in", until, args) {
         Ok(answer) if answer.ok() => InsideEnding::read(&answer.stdout),
-        Ok(answer) => InsideEnding::unknown(format!(
-            "the host cannot look ({why}), and the image cannot help: {}",
-            crate::failure::shown(&answer.stderr)
-        )),
-        Err(error) => InsideEnding::unknown(format!("the host cannot look ({why}), and {error}")),
+        Ok(answer) => unknown(format!("the image cannot help: {}", crate::failure::shown(&answer.stderr))),
+        Err(error) => unknown(error.to_string()),
     }
 }
