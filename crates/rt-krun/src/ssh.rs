@@ -19,6 +19,7 @@ mod libssh2;
 mod login_command;
 mod outbox;
 mod pool;
+mod question;
 mod quoting;
 mod remote_command;
 mod remote_failure;

@@ -24,6 +24,9 @@ use super::session::Keeping;
 use super::tcp::Watch;
 use crate::{DEFAULT_WORKDIR, EndpointResolver, KrunTransport, SshUser};
 
+/// The longest limit: ten years. What is longer means as much, and clocks could not count it.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// Enters guests over SSH, on connections that are kept.
 ///
 /// A command costs one exchange and the guest's own work: connections are kept per container and user, several commands
@@ -117,20 +120,20 @@ impl TcpSshTransportBuilder {
 
     /// How long the way to a connection may take: TCP, keys, login. 15 s by default.
     pub fn connect_limit(mut self, limit: Duration) -> Self {
-        self.keeping.connect_limit = limit;
+        self.keeping.connect_limit = limit.min(LONGEST);
         self
     }
 
     /// After how long without a word a guest with running commands is asked for one; 10 s by default, 2 s at least. Silent
     /// for three times that, it counts as gone, and its commands as [`Lost`](rt_protocol::ExitOutcome::Lost).
     pub fn keepalive(mut self, interval: Duration) -> Self {
-        self.keeping.keepalive = interval.max(Duration::from_secs(2));
+        self.keeping.keepalive = interval.clamp(Duration::from_secs(2), LONGEST);
         self
     }
 
     /// How long a connection without commands is kept, 5 minutes by default.
     pub fn idle_limit(mut self, limit: Duration) -> Self {
-        self.keeping.idle = limit;
+        self.keeping.idle = limit.min(LONGEST);
         self
     }
 
