@@ -16,6 +16,7 @@ pub(crate) const CASES: &[Case] = &[
     ("logs: a flood on both streams loses nothing", flood),
     ("logs: a line that looks like podman's own error is a line", looks_like_an_error),
     ("logs: a pull ends with its limit while a line is told from podman's own error", limit_while_held),
+    ("logs: a tail of more lines than podman can count is the whole log", endless_tail),
     ("logs: closing ends the reader, twice is fine", close),
     ("readiness: the sign is seen, and only whole lines are offered", ready),
     ("readiness: a deadline and an ended log are two answers", not_ready),
@@ -148,6 +149,16 @@ fn limit_while_held(live: &Live) -> Outcome {
     };
     assert_eq!(line.text(), "Error: theirs");
     assert!(longest < Duration::from_millis(150), "of {pulls} pulls of 10 ms one took {longest:?}");
+    Ok(())
+}
+
+fn endless_tail(live: &Live) -> Outcome {
+    let sandbox = ended(live, "echo a; echo b >&2; printf c")?;
+    for count in [1 << 27, (1 << 27) + 1, 1 << 32, i64::MAX as u64, u64::MAX] {
+        let found = lines(&sandbox, &LogOptions::new().tail(count))?;
+        let bytes: usize = found.iter().map(|line| line.bytes.len()).sum();
+        assert_eq!(bytes, 3, "with a tail of {count}: {found:?}");
+    }
     Ok(())
 }
 
