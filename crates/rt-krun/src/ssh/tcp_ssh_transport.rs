@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rt_process::{Output, Streams, Waker, with_bridge};
+use rt_process::{Output, ProcessError, Streams, Waker, with_bridge};
 use rt_protocol::{
     Argv, Container, ContainerName, ContainerPath, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio,
     Result, StdioResult, Until,
@@ -193,10 +193,13 @@ impl KrunTransport for TcpSshTransport {
         };
         let bridged = with_bridge(streams, |bridge, far| call.bridge(bridge, far, has_stdin, until));
         bridged.map_err(|error| {
-            let error = Error::new(ErrorKind::System, OPERATION, error.to_string());
-            error
-                .with_hint("see whether this process has run out of descriptors or threads")
-                .in_container(call.name())
+            let (kind, hint) = match error {
+                ProcessError::UnfitDescriptor { .. } => {
+                    (ErrorKind::InvalidRequest, "give a stream socket or a pipe")
+                }
+                _ => (ErrorKind::System, "see whether this process has run out of descriptors or threads"),
+            };
+            Error::new(kind, OPERATION, error.to_string()).with_hint(hint).in_container(call.name())
         })?
     }
 
