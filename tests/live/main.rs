@@ -15,6 +15,7 @@ mod krun_machine;
 mod lifecycle;
 mod logs;
 mod misuse;
+mod neighbours;
 mod profile;
 mod quickstart;
 mod ready;
@@ -99,6 +100,7 @@ fn cases() -> impl Iterator<Item = (Need, Case)> {
         (Need::Nothing, streams::CASES),
         (Need::Nothing, errors::CASES),
         (Need::Nothing, misuse::CASES),
+        (Need::Nothing, neighbours::CASES),
         (Need::Nothing, secrets::CASES),
         (Need::Nothing, lifecycle::CASES),
         (Need::Nothing, logs::CASES),

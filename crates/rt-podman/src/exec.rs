@@ -218,8 +218,7 @@ impl Call<'_> {
         }
     }
 
-    /// podman's words, with those of the request that have a newline on one line: what stands behind it must not be read as
-    /// an error of podman's own.
+    /// podman's words, without lines of the request's own words: those must not be read as an error of podman's.
     fn without_own_lines(&self, stderr: &str) -> String {
         let user = self.request.user().map(ToString::to_string);
         let own = [
@@ -227,8 +226,7 @@ impl Call<'_> {
             self.request.workdir().map(|workdir| workdir.as_os_str().to_string_lossy()),
             user.as_deref().map(Into::into),
         ];
-        let of_lines = own.into_iter().flatten().filter(|word| word.contains('\n'));
-        of_lines.fold(stderr.to_owned(), |text, word| text.replace(&*word, &word.replace('\n', " ")))
+        own.into_iter().flatten().fold(stderr.to_owned(), |text, word| failure::without_lines_of(text, &word))
     }
 
     /// What the caller gets of the streams. A command without a stdin has none in its report either: what went into podman's

@@ -105,6 +105,21 @@ fn without_quoted(text: &str) -> String {
     kept
 }
 
+/// The text without the lines of a caller's word that has several: quoted as one it may be, but podman shows the last line
+/// alone of what crun says.
+pub(crate) fn without_lines_of(text: String, word: &str) -> String {
+    if !word.contains('\n') {
+        return text;
+    }
+    let meaning =
+        |line: &&str| line.starts_with("Error: ") || TEXTS.iter().any(|(text, _)| line.contains(text));
+    let text = text.replace(word, "");
+    // The quotation mark that closes the word would open another.
+    let ends =
+        ["`", "\"", ""].map(|mark| word.lines().filter(meaning).map(move |line| format!("{line}{mark}")));
+    ends.into_iter().flatten().fold(text, |text, line| text.replace(&line, ""))
+}
+
 /// podman's own last error without its `Error: `, with the lines that follow it: some errors have several (pasta's,
 /// those of `cp`), others are followed by a usage hint.
 pub(crate) fn error_line(stderr: &str) -> Option<&str> {
@@ -297,6 +312,21 @@ mod tests {
              runtime attempted to invoke a command that was not found",
             Some(Failure::CommandNotFound),
         );
+    }
+
+    #[test]
+    fn lines_of_a_word_are_not_podmans_words() {
+        let tail = "not found in $PATH: No such file or directory: OCI runtime attempted to invoke a command that was not found";
+        let word = "x\nError: no such container";
+        for said in [
+            format!("Error: crun: executable file `{word}` {tail}"),
+            format!("Error: crun: Error: no such container` {tail}"),
+        ] {
+            let heard = without_lines_of(said, word);
+            check(&heard, Some(Failure::CommandNotFound));
+        }
+        let said = String::from("Error: no such container");
+        assert_eq!(without_lines_of(said.clone(), "no such container"), said);
     }
 
     #[test]

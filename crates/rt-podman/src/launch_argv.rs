@@ -24,6 +24,8 @@ pub(crate) fn create(call: ProcessSpec, spec: &LaunchSpec, marker: &Marker) -> R
     };
     let mut call = call.args(["create", "--name"]).arg(spec.name().as_str());
     call = call.arg(format!("--pull={}", spec.pull().as_str()));
+    // A proxy's address often has a password in it, and the container is not asked whether it is trusted.
+    call = call.arg("--http-proxy=false");
     if let Some(user) = spec.user() {
         call = call.arg(format!("--user={user}"));
     }
@@ -152,7 +154,7 @@ mod tests {
             .oci_runtime(rt_protocol::OciRuntime::new("crun").unwrap())
             .build()
             .unwrap();
-        let expected = "--runtime crun create --name web --pull=missing --user=dev --workdir /tmp --env 'A=b c' --env TOKEN \
+        let expected = "--runtime crun create --name web --pull=missing --http-proxy=false --user=dev --workdir /tmp --env 'A=b c' --env TOKEN \
                         --label k=v --annotation run.oci.x=1 --publish 127.0.0.1::80/tcp --publish 127.0.0.1:8080:81/tcp \
                         --publish 82/tcp --mount 'type=bind,\"source=/srv/a,b\",destination=/data,readonly=true' \
                         --memory=1048576b --cpus=1.500 --network=apps --init --device nvidia.com/gpu=all -- localhost/bb:1 sh \

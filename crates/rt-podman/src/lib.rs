@@ -35,9 +35,22 @@
 //!
 //! podman answers 125, 126, 127 and 255 for failures of its own, and a command may return them too. podman's event log
 //! tells the two apart: it has an entry for a command that was really started. Without a log (`events_logger = "none"`),
-//! or while other commands run in the same container, podman's words on stderr decide, and a command that prints them to
-//! the letter is believed. A death by signal N is [`Code(128 + N)`](rt_protocol::ExitOutcome::Code), as podman reports
+//! or while other commands of this runtime run in the same container, podman's words on stderr decide, and a command that
+//! prints them to the letter is believed. A death by signal N is [`Code(128 + N)`](rt_protocol::ExitOutcome::Code), as podman reports
 //! it. When the container has gone under the command the outcome is [`Lost`](rt_protocol::ExitOutcome::Lost).
+//!
+//! A program that the OCI runtime finds and the kernel then refuses (a script whose interpreter is missing, an empty file) is
+//! crun's word against nobody's: `Code(1)`, and `exec: …` on stderr.
+//!
+//! # What goes to podman and to containers
+//!
+//! podman inherits this process's environment, but for `NOTIFY_SOCKET` and `LISTEN_*`, which a service manager means for this
+//! process alone. A container gets the variables of the request and of its image, and none of this process's: podman's own
+//! habit of handing on `HTTP_PROXY` and its like is turned off, and `extra_args(["--http-proxy"])` turns it on again.
+//! Containers carry the annotation `rt.create-id`, by which a `create` that was stopped knows the one that it has made.
+//!
+//! Ending a command leaves podman's record of its exec in the container's list of sessions until the container stops, where
+//! the client had to be ended too.
 //!
 //! # What podman cannot do
 //!

@@ -144,9 +144,12 @@ fn receive(mut connection: TcpStream, manners: Manners) -> io::Result<()> {
 fn unasked_for() -> Vec<u8> {
     const KIND: u8 = 200;
     const PADDING: u8 = 10;
-    let payload = [&[KIND][..], &[0; 32_000]].concat();
-    let length = 1 + payload.len() as u32 + u32::from(PADDING);
-    [&length.to_be_bytes()[..], &[PADDING], &payload, &[0; PADDING as usize]].concat()
+    // The rest of the packet, and in it the padding's length, the kind, and the padding.
+    const LENGTH: u32 = 32_000;
+    let mut packet = LENGTH.to_be_bytes().to_vec();
+    packet.extend([PADDING, KIND]);
+    packet.resize(4 + LENGTH as usize, 0);
+    packet
 }
 
 fn lock(guests: &Mutex<Guests>) -> MutexGuard<'_, Guests> {

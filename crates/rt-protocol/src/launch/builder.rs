@@ -19,7 +19,9 @@ impl LaunchSpecBuilder {
         Self { spec }
     }
 
-    /// The command instead of the image's own.
+    /// The command instead of the image's own. Where the image has an entry point (`ENTRYPOINT`), that program is started, and
+    /// these words are its arguments, as `podman run IMAGE WORDS…` has it; an engine's own words can take it away
+    /// (`extra_args(["--entrypoint="])` on podman).
     pub fn command<I, S>(self, argv: I) -> Self
     where
         I: IntoIterator<Item = S>,
@@ -41,7 +43,8 @@ impl LaunchSpecBuilder {
         self.with(|spec| spec.env.set_secret(name, value.into()))
     }
 
-    /// Publishes a port. Port 0 is refused.
+    /// Publishes a port. Port 0 is refused, and so is any with [`Network::None`] and [`Network::Host`], where nothing can be
+    /// published.
     pub fn port(self, port: PortPublish) -> Self {
         self.with(|spec| {
             if port.container_port() == 0 || port.host_port() == Some(0) {
@@ -174,7 +177,12 @@ impl LaunchSpecBuilder {
     /// # Errors
     /// The first part that was refused, as [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest).
     pub fn build(self) -> crate::Result<LaunchSpec> {
-        Ok(self.spec?)
+        let spec = self.spec?;
+        if let (Some(port), Network::None | Network::Host) = (spec.ports.first(), &spec.network) {
+            let reason = "a container without a network of its own publishes none";
+            return Err(InvalidValue::new("port", port.container_port().to_string(), reason).into());
+        }
+        Ok(spec)
     }
 
     fn with(mut self, change: impl FnOnce(&mut LaunchSpec) -> Result<(), InvalidValue>) -> Self {
@@ -229,6 +237,8 @@ mod tests {
             LaunchSpec::builder("a", "b").port(PortPublish::on_loopback(0, 1)),
             LaunchSpec::builder("a", "b").label("", "x"),
             LaunchSpec::builder("a", "b").annotation("a=b", "x"),
+            LaunchSpec::builder("a", "b").port(PortPublish::any_port_on_loopback(80)).network(Network::None),
+            LaunchSpec::builder("a", "b").network(Network::Host).port(PortPublish::any_port_on_loopback(80)),
             LaunchSpec::builder("a", "b").extra_args(["a\0"]),
         ] {
             assert!(refused.clone().build().is_err(), "{refused:?}");
