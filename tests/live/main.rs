@@ -4,6 +4,7 @@
 
 mod agreement;
 mod conformance;
+mod copy_names;
 mod copying;
 mod errors;
 mod events;
@@ -103,6 +104,7 @@ fn cases() -> impl Iterator<Item = (Need, Case)> {
         (Need::Nothing, lifecycle::CASES),
         (Need::Nothing, logs::CASES),
         (Need::Nothing, copying::CASES),
+        (Need::Nothing, copy_names::CASES),
         (Need::Nothing, tar_streams::CASES),
         (Need::Nothing, ready::CASES),
         (Need::Nothing, profile::CASES),

@@ -64,6 +64,15 @@
 //!   anywhere on the host for whoever follows them later; named pipes are copied; files belong to the caller and keep
 //!   their set-user-id bits, so that a copy by root can leave a program on the host that makes anybody root. Devices are
 //!   left out without a word. Copy into a directory that nobody else can enter, and look before you follow.
+//! - **Names that are patterns.** podman reads the source of a copy as a pattern (`*`, `?`, `[`, `\\`), and so the
+//!   destination when it looks whether it is there. Sources of the host are told by a link of our own in the directory for
+//!   temporary files, sources in the container are escaped, and what podman cannot be told is refused as
+//!   [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest) before anything is copied: a source in the container
+//!   with a `*`; a destination in the container below a directory with such a character, or with one in its own name
+//!   where podman finds a directory for a file, which may be another; a tar stream into such a directory. Two cases stay:
+//!   a symbolic link in the container with a plain name is followed by podman, and the name that it leads to is
+//!   a pattern again; and a mount whose place in the container has such a character is not seen while the container does
+//!   not run.
 //! - **Tar streams in.** podman writes the stream to a temporary file and unpacks it afterwards, so it needs the space
 //!   twice. The file is in a directory of this call's own under `TMPDIR`, and gone when the call returns (not for a
 //!   rootless podman without `XDG_RUNTIME_DIR`, where `TMPDIR` means more; podman 4.3 then leaves its file behind). A
@@ -99,6 +108,8 @@
 mod bypass_network;
 mod container;
 mod copy;
+mod copy_in;
+mod copy_out;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod decoders;
@@ -117,12 +128,14 @@ mod kill;
 mod launch_argv;
 mod listing;
 mod logs;
+mod pattern;
 mod probe;
 mod profile;
 mod removal;
 mod runtime;
 mod runtime_state;
 mod secret_env;
+mod stand_in;
 mod stop;
 mod tar_copy;
 mod wait;
