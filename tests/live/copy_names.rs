@@ -102,7 +102,7 @@ fn destinations(live: &Live) -> Outcome {
     fs::write(&file, "x")?;
     fs::create_dir(&tree)?;
     fs::write(tree.join("f"), "x")?;
-    fs::write(tree.join("hard"), "x")?;
+    fs::hard_link(tree.join("f"), tree.join("hard"))?;
     for (name, neighbour) in NAMES {
         sandbox.sh("rm -rf /tmp/d; mkdir /tmp/d")?;
         sandbox.sh(&format!("cd /tmp/d; echo another >'{neighbour}'; mkdir -p 'tree/{neighbour}'"))?;

@@ -5,6 +5,7 @@
 mod agreement;
 mod conformance;
 mod copy_names;
+mod copy_trees;
 mod copying;
 mod errors;
 mod events;
@@ -104,6 +105,7 @@ fn cases() -> impl Iterator<Item = (Need, Case)> {
         (Need::Nothing, lifecycle::CASES),
         (Need::Nothing, logs::CASES),
         (Need::Nothing, copying::CASES),
+        (Need::Nothing, copy_trees::CASES),
         (Need::Nothing, copy_names::CASES),
         (Need::Nothing, tar_streams::CASES),
         (Need::Nothing, ready::CASES),

@@ -10,7 +10,7 @@ use rt_protocol::{ContainerPath, CopyOptions, Error, Result, Until};
 use crate::container::PodmanContainer;
 use crate::copy::{Copied, Copier, INTO, container_path, contents_of, system};
 use crate::failure::Failure;
-use crate::host_path::HostSource;
+use crate::host_path::{self, HostSource};
 use crate::pattern;
 use crate::stand_in::{EmptyDirectory, StandIn};
 
@@ -74,7 +74,8 @@ impl Destination {
 fn send(copier: &Copier<'_>, source: &HostSource, dest: &Destination) -> Copied {
     let stand_in = |name: &OsStr| StandIn::new(&source.real, name).map_err(no_directory);
     if source.is_directory {
-        return if source.is_plain {
+        // Of hard links podman renames only the one end, unless the copy needs no other name.
+        return if source.is_plain && !host_path::has_hard_links(&source.real, copier.until) {
             copier.copy_in(contents_of(&source.path).as_os_str(), &dest.path)
         } else {
             copier.copy_in(&stand_in(dest.name())?.contents(), &dest.path)

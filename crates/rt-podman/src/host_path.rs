@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rt_protocol::{Error, ErrorKind, Result};
+use rt_protocol::{Error, ErrorKind, Result, Until};
 
 use crate::pattern;
 
@@ -49,6 +49,26 @@ pub(crate) fn destination_word(dest: &Path) -> Result<OsString> {
         Error::new(ErrorKind::InvalidRequest, OPERATION, message).with_source(cause)
     })?;
     utf8(OPERATION, word)
+}
+
+/// Whether a file below the directory has more names than one; `true` where that cannot be seen, or not in time.
+pub(crate) fn has_hard_links(directory: &Path, until: &Until) -> bool {
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        let (Ok(entries), Ok(())) = (fs::read_dir(directory), until.check()) else { return true };
+        for entry in entries {
+            // Of the entry itself, and not of what it leads to.
+            let Ok((path, found)) = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?))) else {
+                return true;
+            };
+            if found.is_dir() {
+                directories.push(path);
+            } else if found.is_file() && found.nlink() > 1 {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 fn utf8(operation: &'static str, path: PathBuf) -> Result<OsString> {
@@ -177,6 +197,10 @@ mod tests {
         std::os::unix::fs::symlink("a b", directory.0.join("link")).unwrap();
         assert!(is_plain("a b") && is_plain("a b/f") && is_plain("link/f"));
         assert!(!is_plain("link") && !is_plain("w[1]") && !is_plain("w[1]/f") && !is_plain("back\\slash"));
+        let has_hard_links = |directory: &Path| has_hard_links(directory, &Until::forever());
+        assert!(!has_hard_links(&directory.0));
+        fs::hard_link(directory.0.join("a b/f"), directory.0.join("w[1]/g")).unwrap();
+        assert!(has_hard_links(&directory.0) && has_hard_links(&directory.0.join("no such directory")));
     }
 
     #[test]

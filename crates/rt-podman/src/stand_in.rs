@@ -2,7 +2,9 @@
 //! that podman is to work with.
 //!
 //! podman first asks the system for the source to the letter, then reads the same word as a pattern. A path of our own
-//! choice is the same to both.
+//! choice is the same to both. The name of the link is what podman calls the copy, before it renames it to what the
+//! destination is called; of hard links it renames only the one end (4.3.1 and 5.4.2), so with a link that has the
+//! destination's name already, both ends agree.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::DirBuilder;

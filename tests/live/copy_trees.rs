@@ -1,0 +1,69 @@
+//! Copies of what is more than plain files: hard links and permissions.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Duration;
+
+use rt_protocol::{ContainerPath, CopyOptions, Until};
+use rt_tests::live::Live;
+use rt_tests::sandbox::Sandbox;
+
+use crate::{Case, Outcome};
+
+pub(crate) const CASES: &[Case] = &[
+    ("copy in: hard links stay links among the files of their tree", hard_links),
+    ("copy in: a directory has its permissions at a new place, and an old place keeps its own", permissions),
+];
+
+fn until() -> Until {
+    Until::after(Duration::from_secs(60))
+}
+
+fn path(path: &str) -> ContainerPath {
+    ContainerPath::new(path).expect("a path")
+}
+
+fn hard_links(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let directory = tempfile::tempdir()?;
+    let tree = directory.path().join("tree");
+    fs::create_dir_all(tree.join("a/b"))?;
+    fs::write(tree.join("f"), "mine")?;
+    fs::hard_link(tree.join("f"), tree.join("hard"))?;
+    fs::hard_link(tree.join("f"), tree.join("a/b/deep"))?;
+    // What has the source's name, the link's or the destination's is no business of the copy.
+    sandbox.sh(
+        "mkdir -p /tmp/tree /tmp/old /tmp/source; for d in tree source; do echo theirs >/tmp/$d/f; done",
+    )?;
+    for dest in ["/tmp/new", "/tmp/old", "/tmp/w[1]", "/tmp/new/tree", "/tmp/also/"] {
+        let options = CopyOptions::new();
+        sandbox.container.copy_in(&tree, &path(dest), &options, &until())?;
+        let found = sandbox
+            .sh(&format!("cd '{dest}'; cat f hard a/b/deep; stat -c %h f; ls /tmp/tree /tmp/source"))?;
+        assert_eq!(found.stdout, "mineminemine3\n/tmp/source:\nf\n\n/tmp/tree:\nf\n", "{dest}");
+    }
+    assert_eq!(sandbox.sh("cat /tmp/tree/f /tmp/source/f")?.stdout, "theirs\ntheirs\n");
+    let stopped = Sandbox::create(&live.runtime, Sandbox::spec(live).command(["cat", "/etc/t/a/b/deep"]))?;
+    stopped.container.copy_in(&tree, &path("/etc/t"), &CopyOptions::new(), &until())?;
+    stopped.container.start(&until())?;
+    assert_eq!(stopped.container.wait(&until())?, rt_protocol::ExitOutcome::Code(0));
+    Ok(())
+}
+
+fn permissions(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let directory = tempfile::tempdir()?;
+    let tree = directory.path().join("tree");
+    fs::create_dir(&tree)?;
+    fs::write(tree.join("tool"), "x")?;
+    fs::set_permissions(tree.join("tool"), Permissions::from_mode(0o4751))?;
+    fs::set_permissions(&tree, Permissions::from_mode(0o750))?;
+    symlink("nowhere", tree.join("link"))?;
+    sandbox.sh("mkdir -m 711 /tmp/old")?;
+    for (dest, mode) in [("/tmp/new", "750"), ("/tmp/old", "711")] {
+        sandbox.container.copy_in(&tree, &path(dest), &CopyOptions::new(), &until())?;
+        let found = sandbox.sh(&format!("cd {dest}; stat -c '%a %u:%g' . tool; readlink link"))?;
+        assert_eq!(found.stdout.text(), format!("{mode} 0:0\n4751 0:0\nnowhere\n"));
+    }
+    Ok(())
+}
