@@ -1,10 +1,10 @@
-//! Copies of what is more than plain files: hard links and permissions.
+//! Copies of what is more than plain files: hard links, and parents that are made.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
-use rt_protocol::{ContainerPath, CopyOptions, Until};
+use rt_protocol::{ContainerPath, CopyOptions, ErrorKind, Until};
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
@@ -13,6 +13,8 @@ use crate::{Case, Outcome};
 pub(crate) const CASES: &[Case] = &[
     ("copy in: hard links stay links among the files of their tree", hard_links),
     ("copy in: a directory has its permissions at a new place, and an old place keeps its own", permissions),
+    ("copy in: parents that are made are open to all, as mkdir makes them", open_parents),
+    ("copy in: a slash at the end of the destination", slashes),
 ];
 
 fn until() -> Until {
@@ -64,6 +66,45 @@ fn permissions(live: &Live) -> Outcome {
         sandbox.container.copy_in(&tree, &path(dest), &CopyOptions::new(), &until())?;
         let found = sandbox.sh(&format!("cd {dest}; stat -c '%a %u:%g' . tool; readlink link"))?;
         assert_eq!(found.stdout.text(), format!("{mode} 0:0\n4751 0:0\nnowhere\n"));
+    }
+    Ok(())
+}
+
+fn open_parents(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("file");
+    fs::write(&file, "x")?;
+    sandbox.sh("mkdir -m 700 /tmp/kept")?;
+    let options = CopyOptions::new().create_parents();
+    sandbox.container.copy_in(&file, &path("/tmp/kept/a/b/file"), &options, &until())?;
+    let found = sandbox.sh("cd /tmp/kept; stat -c '%a %u:%g' . a a/b")?;
+    assert_eq!(found.stdout, "700 0:0\n755 0:0\n755 0:0\n");
+    Ok(())
+}
+
+fn slashes(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let directory = tempfile::tempdir()?;
+    let (file, tree) = (directory.path().join("file"), directory.path().join("tree"));
+    fs::write(&file, "x")?;
+    fs::create_dir(&tree)?;
+    fs::write(tree.join("f"), "x")?;
+    let (plain, parents) = (CopyOptions::new(), CopyOptions::new().create_parents());
+    for (source, dest, arrived) in [
+        (&tree, "/tmp/r1/r2/", "r1\nr1/r2\nr1/r2/f\n"),
+        (&tree, "/tmp/r1/r2/.", "r1\nr1/r2\nr1/r2/f\n"),
+        (&file, "/tmp/r1/r2/", "r1\nr1/r2\nr1/r2/file\n"),
+        (&file, "/tmp/r1/r2/r3//", "r1\nr1/r2\nr1/r2/r3\nr1/r2/r3/file\n"),
+    ] {
+        sandbox.sh("rm -rf /tmp/r1")?;
+        let error = sandbox.container.copy_in(source, &path(dest), &plain, &until()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoSuchPath, "{error}");
+        assert!(!sandbox.sh("test -e /tmp/r1")?.ok(), "nothing is made for a copy that fails");
+        for _ in 0..2 {
+            sandbox.container.copy_in(source, &path(dest), &parents, &until())?;
+            assert_eq!(sandbox.sh("cd /tmp; find r1 | sort")?.stdout.text(), arrived, "{dest}");
+        }
     }
     Ok(())
 }

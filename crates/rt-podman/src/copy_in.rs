@@ -30,7 +30,7 @@ pub(crate) fn copy_in(
             Ok(()) => Ok(()),
             Err(refused) if options.create_parents && refused.failure == Failure::NoSuchPath => {
                 let empty = EmptyDirectory::new().map_err(no_directory)?;
-                make_directory(&copier, &empty, dest.path.parent().unwrap_or(Path::new("/")))?;
+                make_directory(&copier, &empty, dest.above())?;
                 send(&copier, &source, &dest)?.map_err(|refused| refused.into_error(INTO))
             }
             Err(refused) => Err(refused.into_error(INTO)),
@@ -62,6 +62,11 @@ impl Destination {
     fn word(&self) -> PathBuf {
         // To join nothing is to add a slash.
         if self.is_into { self.path.join("") } else { self.path.clone() }
+    }
+
+    /// What must be there before something can be copied to it.
+    fn above(&self) -> &Path {
+        if self.is_into { &self.path } else { self.path.parent().unwrap_or(Path::new("/")) }
     }
 
     /// What something that is copied to it is called; anything where the destination is sure to be there.

@@ -73,6 +73,8 @@
 //!   a symbolic link in the container with a plain name is followed by podman, and the name that it leads to is
 //!   a pattern again; and a mount whose place in the container has such a character is not seen while the container does
 //!   not run.
+//! - **Slashes at the end.** A file for a destination that ends with `/` or `/.` goes into that directory, which must be
+//!   there, unless parents are made: then it counts as one. Parents are made with the mode 0755, for the container's user.
 //! - **Tar streams in.** podman writes the stream to a temporary file and unpacks it afterwards, so it needs the space
 //!   twice. The file is in a directory of this call's own under `TMPDIR`, and gone when the call returns (not for a
 //!   rootless podman without `XDG_RUNTIME_DIR`, where `TMPDIR` means more; podman 4.3 then leaves its file behind). A

@@ -7,9 +7,9 @@
 //! destination's name already, both ends agree.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::host_path::TemporaryDirectory;
@@ -48,7 +48,7 @@ impl StandIn {
     }
 }
 
-/// An empty directory, gone when dropped.
+/// An empty directory, with the permissions that a new one commonly has; gone when dropped.
 #[derive(Debug)]
 pub(crate) struct EmptyDirectory {
     contents: OsString,
@@ -60,7 +60,9 @@ impl EmptyDirectory {
     pub(crate) fn new() -> io::Result<Self> {
         let directory = plain_directory()?;
         let empty = directory.path().join("empty");
-        DirBuilder::new().mode(0o700).create(&empty)?;
+        DirBuilder::new().create(&empty)?;
+        // Whatever the umask is: podman hands it on.
+        fs::set_permissions(&empty, Permissions::from_mode(0o755))?;
         Ok(Self { contents: empty.join(".").into_os_string(), _directory: directory })
     }
 
@@ -80,8 +82,6 @@ fn plain_directory() -> io::Result<TemporaryDirectory> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
@@ -97,5 +97,13 @@ mod tests {
             drop(stand_in);
             assert!(!word.parent().unwrap().exists());
         }
+    }
+
+    #[test]
+    fn an_empty_directory_is_open_to_all() {
+        let empty = EmptyDirectory::new().unwrap();
+        let path = Path::new(empty.contents());
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o7777, 0o755);
+        assert_eq!(fs::read_dir(path).unwrap().count(), 0);
     }
 }
