@@ -1,7 +1,8 @@
-//! Copies of what is more than plain files: hard links, and parents that are made.
+//! Copies of what is more than plain files: hard links, parents that are made, devices and sockets.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use rt_protocol::{ContainerPath, CopyOptions, ErrorKind, Until};
@@ -15,6 +16,9 @@ pub(crate) const CASES: &[Case] = &[
     ("copy in: a directory has its permissions at a new place, and an old place keeps its own", permissions),
     ("copy in: parents that are made are open to all, as mkdir makes them", open_parents),
     ("copy in: a slash at the end of the destination", slashes),
+    ("copy in: a socket is refused", socket_in),
+    ("copy out: what podman leaves out is not called copied", left_out),
+    ("copy out: a socket is refused", socket_out),
 ];
 
 fn until() -> Until {
@@ -106,5 +110,95 @@ fn slashes(live: &Live) -> Outcome {
             assert_eq!(sandbox.sh("cd /tmp; find r1 | sort")?.stdout.text(), arrived, "{dest}");
         }
     }
+    Ok(())
+}
+
+fn socket_in(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let directory = tempfile::tempdir()?;
+    let socket = directory.path().join("socket");
+    let _listener = UnixListener::bind(&socket)?;
+    let error =
+        sandbox.container.copy_in(&socket, &path("/tmp/s"), &CopyOptions::new(), &until()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
+    assert!(error.to_string().contains("socket"), "{error}");
+    // In a tree it is left out.
+    fs::write(directory.path().join("f"), "x")?;
+    sandbox.container.copy_in(directory.path(), &path("/tmp/t"), &CopyOptions::new(), &until())?;
+    assert_eq!(sandbox.sh("ls /tmp/t")?.stdout, "f\n");
+    Ok(())
+}
+
+fn left_out(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    sandbox.sh(
+        "mkdir /tmp/d; mknod /tmp/d/null c 1 3; touch /tmp/d/f; mkdir '/tmp/x[1]'; mknod '/tmp/x[1]/[' c 1 3",
+    )?;
+    let directory = tempfile::tempdir()?;
+    let into = directory.path().join("into");
+    fs::create_dir(&into)?;
+    let new = directory.path().join("new");
+    for src in [
+        "/dev",
+        "/dev/",
+        "/proc",
+        "/sys",
+        "/dev/null",
+        "/proc/version",
+        "/dev/shm",
+        "/sys/fs",
+        "//dev/../proc/./1/comm",
+    ] {
+        for dest in [&new, &into] {
+            let error =
+                sandbox.container.copy_out(&path(src), dest, &CopyOptions::new(), &until()).expect_err(src);
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{src} {error}");
+            assert!(!new.exists() && fs::read_dir(&into)?.count() == 0);
+        }
+        let mut tar = Vec::new();
+        let error = sandbox.container.copy_out_tar(&path(src), &mut tar, &until()).expect_err(src);
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{src} {error}");
+        assert!(tar.is_empty());
+    }
+    for src in ["/tmp/d/null", "/tmp/x[1]/["] {
+        let error =
+            sandbox.container.copy_out(&path(src), &new, &CopyOptions::new(), &until()).expect_err(src);
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{src} {error}");
+        assert!(!new.exists());
+    }
+    // Out of a container that does not run, these names are left out of a mount too.
+    let host = tempfile::tempdir()?;
+    fs::create_dir(host.path().join("dev"))?;
+    fs::write(host.path().join("dev/f"), "x")?;
+    let mount = rt_protocol::Mount::read_only(host.path(), "/mnt")?;
+    let stopped = Sandbox::create(&live.runtime, Sandbox::spec(live).command(["true"]).mount(mount))?;
+    let error =
+        stopped.container.copy_out(&path("/mnt/dev"), &new, &CopyOptions::new(), &until()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
+    // In a tree a device is left out.
+    sandbox.container.copy_out(&path("/tmp/d"), &new, &CopyOptions::new(), &until())?;
+    assert_eq!(fs::read_dir(&new)?.count(), 1);
+    Ok(())
+}
+
+fn socket_out(live: &Live) -> Outcome {
+    let host = tempfile::tempdir()?;
+    let spec = Sandbox::spec(live)
+        .command(["sleep", "777777"])
+        .mount(rt_protocol::Mount::read_only(host.path(), "/mnt")?);
+    let mounted = Sandbox::launch(&live.runtime, spec)?;
+    let _listener = UnixListener::bind(host.path().join("socket"))?;
+    let directory = tempfile::tempdir()?;
+    let new = directory.path().join("new");
+    let error = mounted
+        .container
+        .copy_out(&path("/mnt/socket"), &new, &CopyOptions::new(), &until())
+        .expect_err("a socket");
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
+    let error = mounted
+        .container
+        .copy_out_tar(&path("/mnt/socket"), &mut Vec::new(), &until())
+        .expect_err("a socket");
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
     Ok(())
 }

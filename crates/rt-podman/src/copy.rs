@@ -5,13 +5,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rt_protocol::{ContainerPath, Error, ErrorKind, Result, Until};
 
 use crate::container::PodmanContainer;
 use crate::failure::Failure;
-use crate::host_path;
+use crate::{host_path, pattern};
 
 pub(crate) const INTO: &str = "copy into";
 pub(crate) const OUT_OF: &str = "copy out of";
@@ -78,6 +78,32 @@ pub(crate) fn container_path<'a>(operation: &'static str, path: &'a ContainerPat
     if path.as_os_str().to_str().is_some() { Ok(path.as_path()) } else { Err(host_path::not_utf8(operation)) }
 }
 
+/// A source in the container as podman must be told it, where there is something to copy.
+///
+/// podman leaves out what it finds at `dev`, `proc` and `sys`, asked for by name or not, and calls it a success.
+pub(crate) fn container_source(path: &ContainerPath) -> Result<PathBuf> {
+    let path = container_path(OUT_OF, path)?;
+    if is_left_out(path) { Err(left_out()) } else { pattern::container_source(OUT_OF, path) }
+}
+
+fn is_left_out(path: &Path) -> bool {
+    let mut names = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => names.push(name),
+            Component::ParentDir => drop(names.pop()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    names.first().is_some_and(|first| ["dev", "proc", "sys"].iter().any(|name| first == name))
+}
+
+/// The error for a source of which podman copies nothing.
+pub(crate) fn left_out() -> Error {
+    let message = "podman copies no device nodes, and nothing of what lies in /dev, /proc and /sys";
+    Error::new(ErrorKind::InvalidRequest, OUT_OF, message)
+}
+
 /// The error for something of the host that is needed on the way.
 pub(crate) fn system(operation: &'static str, message: &'static str, cause: io::Error) -> Error {
     Error::new(ErrorKind::System, operation, message).with_source(cause)
@@ -94,6 +120,16 @@ mod tests {
         assert_eq!(place("web", path), "web:/a:b c\nd");
         assert_eq!(place("web", &contents_of(path)), "web:/a:b c\nd/.");
         assert_eq!(place("web", &contents_of(Path::new("/"))), "web:/.");
+    }
+
+    #[test]
+    fn what_podman_leaves_out_is_known_by_its_path() {
+        for path in ["/dev", "/proc/", "/sys/fs", "//tmp/../dev/./null", "/../proc"] {
+            assert!(is_left_out(Path::new(path)), "{path}");
+        }
+        for path in ["/", "/device", "/srv/dev", "/dev/..", "/dev/../srv/proc"] {
+            assert!(!is_left_out(Path::new(path)), "{path}");
+        }
     }
 
     #[test]

@@ -7,9 +7,8 @@ use std::path::Path;
 use rt_protocol::{ContainerPath, CopyOptions, Error, ErrorKind, Result, Until};
 
 use crate::container::PodmanContainer;
-use crate::copy::{Copier, OUT_OF, container_path, contents_of, system};
+use crate::copy::{Copier, OUT_OF, container_source, contents_of, left_out, system};
 use crate::host_path::{self, MadeDirectories, TemporaryDirectory};
-use crate::pattern;
 
 /// Copies a file, or the contents of a directory, out of the container.
 ///
@@ -25,8 +24,7 @@ pub(crate) fn copy_out(
     until: &Until,
 ) -> Result<()> {
     let copy = || -> Result<()> {
-        let source = container_path(OUT_OF, src)?;
-        let told = pattern::container_source(OUT_OF, source)?;
+        let told = container_source(src)?;
         let word = host_path::destination_word(dest)?;
         let copier = Copier { container, target: container.target()?, until };
         until.check().map_err(|stop| Error::stopped(stop, OUT_OF))?;
@@ -37,8 +35,12 @@ pub(crate) fn copy_out(
         };
         if dest.is_dir() {
             copier.copy_out(&contents_of(&told), &word)?.map_err(|refused| refused.into_error(OUT_OF))?;
-        } else if told.file_name() == source.file_name() {
+        } else if told.file_name() == src.as_path().file_name() {
             copier.copy_out(&told, &word)?.map_err(|refused| refused.into_error(OUT_OF))?;
+            // podman calls it a success to leave out all there is.
+            if fs::symlink_metadata(&word).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                return Err(left_out());
+            }
         } else {
             by_its_own_name(&copier, &told, Path::new(&word))?;
         }
@@ -60,7 +62,7 @@ fn by_its_own_name(copier: &Copier<'_>, source: &Path, dest: &Path) -> Result<()
     copier.copy_out(source, way.path().as_os_str())?.map_err(|refused| refused.into_error(OUT_OF))?;
     let arrived = fs::read_dir(way.path()).and_then(|mut entries| entries.next().transpose());
     let Some(arrived) = arrived.map_err(failed("what was copied cannot be found"))? else {
-        return refused("podman calls it a success, and has copied nothing");
+        return Err(left_out());
     };
     let kind = arrived.file_type().map_err(failed("what was copied cannot be looked at"))?;
     // As podman has it. To rename would put a file in the place of anything but a directory.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -33,6 +33,9 @@ impl HostSource {
             Error::new(kind_of(&cause), OPERATION, message).with_source(cause)
         };
         let kind = fs::metadata(src).map_err(missing)?.file_type();
+        if kind.is_socket() {
+            return Err(Error::new(ErrorKind::InvalidRequest, OPERATION, "a socket cannot be copied"));
+        }
         let path = std::path::absolute(src).map_err(missing)?;
         let real = fs::canonicalize(src).map_err(missing)?;
         // podman puts the target of a link together without a look at the links before it: `..` leads elsewhere then.

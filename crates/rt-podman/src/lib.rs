@@ -62,8 +62,14 @@
 //!   nor does a symbolic link that an earlier copy has left there (measured on 4.3.1 and 5.4.2, as root; podman changes
 //!   its root directory for it). What it does not keep away: symbolic links are copied as they are and may point
 //!   anywhere on the host for whoever follows them later; named pipes are copied; files belong to the caller and keep
-//!   their set-user-id bits, so that a copy by root can leave a program on the host that makes anybody root. Devices are
-//!   left out without a word. Copy into a directory that nobody else can enter, and look before you follow.
+//!   their set-user-id bits, so that a copy by root can leave a program on the host that makes anybody root. Copy into a
+//!   directory that nobody else can enter, and look before you follow.
+//! - **What is not copied.** Of a tree, sockets are left out without a word, both ways; out of a container also device
+//!   nodes (a tar stream has them), and all of `/dev`, `/proc` and `/sys`. Into a container, device nodes are made as they
+//!   are on the host. A single socket, and what lies in those three directories, is refused as
+//!   [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest); so is a single device node, unless the destination is
+//!   a directory: then nothing arrives, and nothing tells. Out of a container that does not run, podman also leaves out
+//!   `dev`, `proc` and `sys` at the top of a mount.
 //! - **Names that are patterns.** podman reads the source of a copy as a pattern (`*`, `?`, `[`, `\\`), and so the
 //!   destination when it looks whether it is there. Sources of the host are told by a link of our own in the directory for
 //!   temporary files, sources in the container are escaped, and what podman cannot be told is refused as

@@ -17,7 +17,7 @@ use rt_protocol::{
 };
 
 use crate::container::PodmanContainer;
-use crate::copy::{INTO, OUT_OF, container_path, contents_of, place};
+use crate::copy::{INTO, OUT_OF, container_path, container_source, contents_of, place};
 use crate::engine::{Engine, process_error};
 use crate::failure::{self, Failure};
 use crate::host_path::TemporaryDirectory;
@@ -96,8 +96,7 @@ pub(crate) fn copy_out_tar(
 ) -> Result<()> {
     let about = |error: Error| error.in_container(container.name());
     // With `/.`, the entries of a directory have no leading directory; a file has its own name (4.3.1 and 5.4.2).
-    let source = container_path(OUT_OF, src).and_then(|path| pattern::container_source(OUT_OF, path));
-    let source = contents_of(&source.map_err(about)?);
+    let source = contents_of(&container_source(src).map_err(about)?);
     let target = container.target()?;
     until.check().map_err(|stop| about(Error::stopped(stop, OUT_OF)))?;
     let words = [OsString::from("cp"), OsString::from("--"), place(&target, &source), OsString::from("-")];
