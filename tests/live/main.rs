@@ -4,6 +4,8 @@
 
 mod agreement;
 mod conformance;
+mod copy_names;
+mod copy_trees;
 mod copying;
 mod errors;
 mod events;
@@ -105,6 +107,8 @@ fn cases() -> impl Iterator<Item = (Need, Case)> {
         (Need::Nothing, lifecycle::CASES),
         (Need::Nothing, logs::CASES),
         (Need::Nothing, copying::CASES),
+        (Need::Nothing, copy_trees::CASES),
+        (Need::Nothing, copy_names::CASES),
         (Need::Nothing, tar_streams::CASES),
         (Need::Nothing, ready::CASES),
         (Need::Nothing, profile::CASES),

@@ -22,7 +22,7 @@ use crate::kill::KillSide;
 use crate::listing::{self, Inspected};
 use crate::logs::PodmanLogStream;
 use crate::runtime_state::{Overlap, RuntimeState};
-use crate::{copy, exec, stop, tar_copy, wait};
+use crate::{copy_in, copy_out, exec, stop, tar_copy, wait};
 use rt_process::Marker;
 
 /// A container of podman's.
@@ -242,11 +242,11 @@ impl Container for PodmanContainer {
     }
 
     fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()> {
-        copy::copy_in(self, src, dest, *options, until)
+        copy_in::copy_in(self, src, dest, *options, until)
     }
 
     fn copy_out(&self, src: &ContainerPath, dest: &Path, options: &CopyOptions, until: &Until) -> Result<()> {
-        copy::copy_out(self, src, dest, *options, until)
+        copy_out::copy_out(self, src, dest, *options, until)
     }
 
     fn copy_in_tar(&self, tar: &mut (dyn Read + Send), dest: &ContainerPath, until: &Until) -> Result<()> {

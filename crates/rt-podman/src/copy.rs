@@ -1,110 +1,63 @@
-//! Copying with `podman cp`, by files and by tar streams; how podman must be told a place of the host stands in
-//! `host_path`.
+//! What both directions of `podman cp` share; the directions stand in `copy_in` and `copy_out`, tar streams in `tar_copy`.
 //!
 //! `podman cp` between two paths of one container hangs on every version. That cannot happen here: one side is always an
 //! absolute path of the host, or `-`.
 
-use std::ffi::OsString;
-use std::path::Path;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Component, Path, PathBuf};
 
-use rt_protocol::{ContainerPath, CopyOptions, Error, ErrorKind, Result, Until};
+use rt_protocol::{ContainerPath, Error, ErrorKind, Result, Until};
 
 use crate::container::PodmanContainer;
 use crate::failure::Failure;
-use crate::host_path::{self, MadeDirectories, TemporaryDirectory};
+use crate::{host_path, pattern};
 
-const INTO: &str = "copy into";
-const OUT_OF: &str = "copy out of";
+pub(crate) const INTO: &str = "copy into";
+pub(crate) const OUT_OF: &str = "copy out of";
 
-/// Copies a file, or the contents of a directory, into the container.
-pub(crate) fn copy_in(
-    container: &PodmanContainer,
-    src: &Path,
-    dest: &ContainerPath,
-    options: CopyOptions,
-    until: &Until,
-) -> Result<()> {
-    let about = |error: Error| error.in_container(container.name());
-    let source = host_path::source_word(src).map_err(about)?;
-    let dest_path = container_path(INTO, dest).map_err(about)?;
-    let target = container.target(until)?;
-    let copy =
-        |source: &OsString, dest: &Path| podman_cp(container, INTO, source, &place(&target, dest), until);
-    match copy(&source, dest_path)? {
-        Ok(()) => Ok(()),
-        Err(refused) if options.create_parents && refused.failure == Failure::NoSuchPath => {
-            let parent = dest_path.parent().unwrap_or(Path::new("/"));
-            let empty = TemporaryDirectory::new(&std::env::temp_dir()).map_err(|cause| {
-                about(
-                    Error::new(ErrorKind::System, INTO, "no temporary directory can be made")
-                        .with_source(cause),
-                )
-            })?;
-            make_directory(&copy, &empty.path().join(".").into_os_string(), parent).map_err(about)?;
-            copy(&source, dest_path)?.map_err(|refused| about(refused.into_error(INTO)))
-        }
-        Err(refused) => Err(about(refused.into_error(INTO))),
-    }
-}
-
-/// Copies a file, or the contents of a directory, out of the container.
-///
-/// Where the destination is a directory, podman is given the source with `/.` behind it: it then copies a directory by its
-/// contents, and takes a file all the same (seen on 4.3.1 and 5.4.2), so nobody needs to know beforehand which one it is.
-/// Where nothing is there, podman makes the destination from a file or a directory alike, and with `/.` it would put a
-/// file beside it, under the file's own name.
-pub(crate) fn copy_out(
-    container: &PodmanContainer,
-    src: &ContainerPath,
-    dest: &Path,
-    options: CopyOptions,
-    until: &Until,
-) -> Result<()> {
-    let about = |error: Error| error.in_container(container.name());
-    let source = container_path(OUT_OF, src).map_err(about)?;
-    let word = host_path::destination_word(dest).map_err(about)?;
-    let target = container.target(until)?;
-    until.check().map_err(|stop| about(Error::stopped(stop, OUT_OF)))?;
-    let made = if options.create_parents {
-        MadeDirectories::above(Path::new(&word)).map_err(about)?
-    } else {
-        MadeDirectories::none()
-    };
-    let source = if dest.is_dir() { contents_of(source) } else { source.to_owned() };
-    podman_cp(container, OUT_OF, &place(&target, &source), &word, until)?
-        .map_err(|refused| about(refused.into_error(OUT_OF)))?;
-    made.keep();
-    Ok(())
+/// Where the copies of one request go on: the container, as podman is told it, and until when.
+pub(crate) struct Copier<'a> {
+    pub(crate) container: &'a PodmanContainer,
+    pub(crate) target: String,
+    pub(crate) until: &'a Until,
 }
 
 /// What podman says of a copy that it refused.
-struct Refused {
-    failure: Failure,
+pub(crate) struct Refused {
+    pub(crate) failure: Failure,
     stderr: String,
 }
 
-impl Refused {
-    fn into_error(self, operation: &'static str) -> Error {
-        self.failure.error(operation, &self.stderr)
+/// What one copy came to; the outer result is whether podman could be asked.
+pub(crate) type Copied = Result<std::result::Result<(), Refused>>;
+
+impl Copier<'_> {
+    /// Copies into the container.
+    pub(crate) fn copy_in(&self, source: &OsStr, dest: &Path) -> Copied {
+        self.copy(INTO, source.to_owned(), place(&self.target, dest))
+    }
+
+    /// Copies out of the container.
+    pub(crate) fn copy_out(&self, source: &Path, dest: &OsStr) -> Copied {
+        self.copy(OUT_OF, place(&self.target, source), dest.to_owned())
+    }
+
+    fn copy(&self, operation: &'static str, source: OsString, dest: OsString) -> Copied {
+        let args = [OsString::from("cp"), OsString::from("--"), source, dest];
+        let answer = self.container.engine().ask_until(operation, self.until, args)?;
+        Ok(if answer.ok() {
+            Ok(())
+        } else {
+            Err(Refused { failure: answer.failure(), stderr: answer.stderr })
+        })
     }
 }
 
-/// What one copy came to; the outer result is whether podman could be asked.
-type Copied = Result<std::result::Result<(), Refused>>;
-
-fn podman_cp(
-    container: &PodmanContainer,
-    operation: &'static str,
-    source: &OsString,
-    dest: &OsString,
-    until: &Until,
-) -> Copied {
-    let args = [OsString::from("cp"), OsString::from("--"), source.clone(), dest.clone()];
-    let answer = container
-        .engine()
-        .ask_until(operation, until, args)
-        .map_err(|error| error.in_container(container.name()))?;
-    Ok(if answer.ok() { Ok(()) } else { Err(Refused { failure: answer.failure(), stderr: answer.stderr }) })
+impl Refused {
+    pub(crate) fn into_error(self, operation: &'static str) -> Error {
+        self.failure.error(operation, &self.stderr)
+    }
 }
 
 /// `CONTAINER:PATH`; what follows the first colon is the path, colons included.
@@ -115,7 +68,7 @@ pub(crate) fn place(target: &str, path: &Path) -> OsString {
 }
 
 /// The path with `/.` behind it.
-pub(crate) fn contents_of(path: &Path) -> std::path::PathBuf {
+pub(crate) fn contents_of(path: &Path) -> PathBuf {
     path.join(".")
 }
 
@@ -125,23 +78,35 @@ pub(crate) fn container_path<'a>(operation: &'static str, path: &'a ContainerPat
     if path.as_os_str().to_str().is_some() { Ok(path.as_path()) } else { Err(host_path::not_utf8(operation)) }
 }
 
-/// Makes `directory`, and what is missing above it, by copying nothing into it. What exists is never touched: a
-/// directory is only made after podman has said that something below it has no place.
-fn make_directory(
-    copy: &dyn Fn(&OsString, &Path) -> Copied,
-    nothing: &OsString,
-    directory: &Path,
-) -> Result<()> {
-    match copy(nothing, directory)? {
-        Ok(()) => Ok(()),
-        Err(refused) => match directory.parent() {
-            Some(parent) if refused.failure == Failure::NoSuchPath && parent != Path::new("/") => {
-                make_directory(copy, nothing, parent)?;
-                copy(nothing, directory)?.map_err(|refused| refused.into_error(INTO))
-            }
-            _ => Err(refused.into_error(INTO)),
-        },
+/// A source in the container as podman must be told it, where there is something to copy.
+///
+/// podman leaves out what it finds at `dev`, `proc` and `sys`, asked for by name or not, and calls it a success.
+pub(crate) fn container_source(path: &ContainerPath) -> Result<PathBuf> {
+    let path = container_path(OUT_OF, path)?;
+    if is_left_out(path) { Err(left_out()) } else { pattern::container_source(OUT_OF, path) }
+}
+
+fn is_left_out(path: &Path) -> bool {
+    let mut names = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => names.push(name),
+            Component::ParentDir => drop(names.pop()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
     }
+    names.first().is_some_and(|first| ["dev", "proc", "sys"].iter().any(|name| first == name))
+}
+
+/// The error for a source of which podman copies nothing.
+pub(crate) fn left_out() -> Error {
+    let message = "podman copies no device nodes, and nothing of what lies in /dev, /proc and /sys";
+    Error::new(ErrorKind::InvalidRequest, OUT_OF, message)
+}
+
+/// The error for something of the host that is needed on the way.
+pub(crate) fn system(operation: &'static str, message: &'static str, cause: io::Error) -> Error {
+    Error::new(ErrorKind::System, operation, message).with_source(cause)
 }
 
 #[cfg(test)]
@@ -155,6 +120,16 @@ mod tests {
         assert_eq!(place("web", path), "web:/a:b c\nd");
         assert_eq!(place("web", &contents_of(path)), "web:/a:b c\nd/.");
         assert_eq!(place("web", &contents_of(Path::new("/"))), "web:/.");
+    }
+
+    #[test]
+    fn what_podman_leaves_out_is_known_by_its_path() {
+        for path in ["/dev", "/proc/", "/sys/fs", "//tmp/../dev/./null", "/../proc"] {
+            assert!(is_left_out(Path::new(path)), "{path}");
+        }
+        for path in ["/", "/device", "/srv/dev", "/dev/..", "/dev/../srv/proc"] {
+            assert!(!is_left_out(Path::new(path)), "{path}");
+        }
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(crate) enum Failure {
     UnknownUser,
     /// The OCI runtime has no exec, as krun.
     ExecRefused,
+    /// A socket was to be copied.
+    Socket,
     /// Anything else.
     Other,
 }
@@ -73,6 +75,8 @@ const TEXTS: &[(&str, Failure)] = &[
     ("could not be found on", Failure::NoSuchPath),
     // A tar stream into a directory that is not there, or is none; podman has one text for both.
     ("destination must be a directory when copying from stdin", Failure::NoSuchPath),
+    // A socket that is copied by its own name; in a tree podman skips it.
+    ("archive/tar: sockets not supported", Failure::Socket),
     ("statfs ", Failure::NoSuchPath),
     ("container state improper", Failure::NotRunning),
 ];
@@ -178,6 +182,7 @@ impl Failure {
                 (ErrorKind::UnknownUser, Some("name a user of the container's /etc/passwd, or a number"))
             }
             Self::ExecRefused => (ErrorKind::Unsupported, Some("a microVM is entered over SSH: use rt-krun")),
+            Self::Socket => (ErrorKind::InvalidRequest, Some("a socket cannot be copied")),
             Self::Other => (ErrorKind::BackendFailed, Some("see podman's own words")),
         }
     }

@@ -3,26 +3,45 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rt_protocol::{Error, ErrorKind, Result};
+use rt_protocol::{Error, ErrorKind, Result, Until};
 
-/// The source as podman must be told it: absolute, so that `-`, `-x` and `name:path` are files; a directory with `/.`
-/// behind it, so that its contents are copied and what is at the destination stays.
-pub(crate) fn source_word(src: &Path) -> Result<OsString> {
-    const OPERATION: &str = "copy into";
-    let missing = |cause: io::Error| {
-        let message = format!("the source {} cannot be read", src.display());
-        Error::new(kind_of(&cause), OPERATION, message).with_source(cause)
-    };
-    let is_directory = fs::metadata(src).map_err(missing)?.is_dir();
-    let mut word = std::path::absolute(src).map_err(missing)?;
-    if is_directory {
-        word.push(".");
+use crate::pattern;
+
+/// A source of the host.
+#[derive(Debug)]
+pub(crate) struct HostSource {
+    /// As it was given, but absolute, so that `-`, `-x` and `name:path` are files; UTF-8.
+    pub(crate) path: PathBuf,
+    /// With no symbolic link in it.
+    pub(crate) real: PathBuf,
+    /// Whether it is a directory.
+    pub(crate) is_directory: bool,
+    /// Whether podman makes of the path what it is, and not what a pattern matches or a link of its own reading leads to.
+    pub(crate) is_plain: bool,
+}
+
+impl HostSource {
+    /// Looks it up.
+    pub(crate) fn find(src: &Path) -> Result<Self> {
+        const OPERATION: &str = "copy into";
+        let missing = |cause: io::Error| {
+            let message = format!("the source {} cannot be read", src.display());
+            Error::new(kind_of(&cause), OPERATION, message).with_source(cause)
+        };
+        let kind = fs::metadata(src).map_err(missing)?.file_type();
+        if kind.is_socket() {
+            return Err(Error::new(ErrorKind::InvalidRequest, OPERATION, "a socket cannot be copied"));
+        }
+        let path = std::path::absolute(src).map_err(missing)?;
+        let real = fs::canonicalize(src).map_err(missing)?;
+        // podman puts the target of a link together without a look at the links before it: `..` leads elsewhere then.
+        let is_plain = pattern::is_plain(&path) && !path.is_symlink();
+        Ok(Self { path: utf8(OPERATION, path)?.into(), real, is_directory: kind.is_dir(), is_plain })
     }
-    utf8(OPERATION, word)
 }
 
 /// The destination as podman must be told it: absolute, for the same reason.
@@ -35,6 +54,26 @@ pub(crate) fn destination_word(dest: &Path) -> Result<OsString> {
     utf8(OPERATION, word)
 }
 
+/// Whether a file below the directory has more names than one; `true` where that cannot be seen, or not in time.
+pub(crate) fn has_hard_links(directory: &Path, until: &Until) -> bool {
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        let (Ok(entries), Ok(())) = (fs::read_dir(directory), until.check()) else { return true };
+        for entry in entries {
+            // Of the entry itself, and not of what it leads to.
+            let Ok((path, found)) = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?))) else {
+                return true;
+            };
+            if found.is_dir() {
+                directories.push(path);
+            } else if found.is_file() && found.nlink() > 1 {
+                return true;
+            }
+        }
+    }
+    false
+}
+
 fn utf8(operation: &'static str, path: PathBuf) -> Result<OsString> {
     let word = path.into_os_string();
     if word.to_str().is_some() { Ok(word) } else { Err(not_utf8(operation)) }
@@ -45,7 +84,8 @@ pub(crate) fn not_utf8(operation: &'static str) -> Error {
     Error::new(ErrorKind::InvalidRequest, operation, "podman takes only paths that are UTF-8")
 }
 
-fn kind_of(cause: &io::Error) -> ErrorKind {
+/// The kind of an error over a path.
+pub(crate) fn kind_of(cause: &io::Error) -> ErrorKind {
     if cause.kind() == io::ErrorKind::NotFound { ErrorKind::NoSuchPath } else { ErrorKind::System }
 }
 
@@ -140,13 +180,30 @@ mod tests {
         for name in ["-", "-x", "a:b", "a b\nc"] {
             let file = directory.0.join(name);
             fs::write(&file, "").unwrap();
-            let word = source_word(&file).unwrap().into_string().unwrap();
-            assert!(word.starts_with('/') && word.ends_with(name), "{word}");
+            let source = HostSource::find(&file).unwrap();
+            assert!(source.path.is_absolute() && source.path.ends_with(name), "{source:?}");
+            assert!(!source.is_directory);
             fs::remove_file(file).unwrap();
         }
-        let word = source_word(&directory.0).unwrap().into_string().unwrap();
-        assert!(word.ends_with("/."), "{word}");
-        assert_eq!(source_word(&directory.0.join("absent")).unwrap_err().kind(), ErrorKind::NoSuchPath);
+        assert!(HostSource::find(&directory.0).unwrap().is_directory);
+        assert_eq!(HostSource::find(&directory.0.join("absent")).unwrap_err().kind(), ErrorKind::NoSuchPath);
+    }
+
+    #[test]
+    fn what_podman_would_read_otherwise_is_known() {
+        let directory = temporary();
+        let is_plain = |name: &str| HostSource::find(&directory.0.join(name)).unwrap().is_plain;
+        for name in ["a b", "w[1]", "back\\slash"] {
+            fs::create_dir(directory.0.join(name)).unwrap();
+            fs::write(directory.0.join(name).join("f"), "").unwrap();
+        }
+        std::os::unix::fs::symlink("a b", directory.0.join("link")).unwrap();
+        assert!(is_plain("a b") && is_plain("a b/f") && is_plain("link/f"));
+        assert!(!is_plain("link") && !is_plain("w[1]") && !is_plain("w[1]/f") && !is_plain("back\\slash"));
+        let has_hard_links = |directory: &Path| has_hard_links(directory, &Until::forever());
+        assert!(!has_hard_links(&directory.0));
+        fs::hard_link(directory.0.join("a b/f"), directory.0.join("w[1]/g")).unwrap();
+        assert!(has_hard_links(&directory.0) && has_hard_links(&directory.0.join("no such directory")));
     }
 
     #[test]

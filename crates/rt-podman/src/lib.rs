@@ -75,8 +75,25 @@
 //!   nor does a symbolic link that an earlier copy has left there (measured on 4.3.1 and 5.4.2, as root; podman changes
 //!   its root directory for it). What it does not keep away: symbolic links are copied as they are and may point
 //!   anywhere on the host for whoever follows them later; named pipes are copied; files belong to the caller and keep
-//!   their set-user-id bits, so that a copy by root can leave a program on the host that makes anybody root. Devices are
-//!   left out without a word. Copy into a directory that nobody else can enter, and look before you follow.
+//!   their set-user-id bits, so that a copy by root can leave a program on the host that makes anybody root. Copy into a
+//!   directory that nobody else can enter, and look before you follow.
+//! - **What is not copied.** Of a tree, sockets are left out without a word, both ways; out of a container also device
+//!   nodes (a tar stream has them), and all of `/dev`, `/proc` and `/sys`. Into a container, device nodes are made as they
+//!   are on the host. A single socket, and what lies in those three directories, is refused as
+//!   [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest); so is a single device node, unless the destination is
+//!   a directory: then nothing arrives, and nothing tells. Out of a container that does not run, podman also leaves out
+//!   `dev`, `proc` and `sys` at the top of a mount.
+//! - **Names that are patterns.** podman reads the source of a copy as a pattern (`*`, `?`, `[`, `\\`), and so the
+//!   destination when it looks whether it is there. Sources of the host are told by a link of our own in the directory for
+//!   temporary files, sources in the container are escaped, and what podman cannot be told is refused as
+//!   [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest) before anything is copied: a source in the container
+//!   with a `*`; a destination in the container below a directory with such a character, or with one in its own name
+//!   where podman finds a directory for a file, which may be another; a tar stream into such a directory. Two cases stay:
+//!   a symbolic link in the container with a plain name is followed by podman, and the name that it leads to is
+//!   a pattern again; and a mount whose place in the container has such a character is not seen while the container does
+//!   not run.
+//! - **Slashes at the end.** A file for a destination that ends with `/` or `/.` goes into that directory, which must be
+//!   there, unless parents are made: then it counts as one. Parents are made with the mode 0755, for the container's user.
 //! - **Tar streams in.** podman writes the stream to a temporary file and unpacks it afterwards, so it needs the space
 //!   twice. The file is in a directory of this call's own under `TMPDIR`, and gone when the call returns (not for a
 //!   rootless podman without `XDG_RUNTIME_DIR`, where `TMPDIR` means more; podman 4.3 then leaves its file behind). A
@@ -116,6 +133,8 @@
 mod bypass_network;
 mod container;
 mod copy;
+mod copy_in;
+mod copy_out;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod decoders;
@@ -134,12 +153,14 @@ mod kill;
 mod launch_argv;
 mod listing;
 mod logs;
+mod pattern;
 mod probe;
 mod profile;
 mod removal;
 mod runtime;
 mod runtime_state;
 mod secret_env;
+mod stand_in;
 mod stop;
 mod tar_copy;
 mod wait;

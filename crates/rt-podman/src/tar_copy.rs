@@ -17,13 +17,11 @@ use rt_protocol::{
 };
 
 use crate::container::PodmanContainer;
-use crate::copy::{container_path, contents_of, place};
+use crate::copy::{INTO, OUT_OF, container_path, container_source, contents_of, place};
 use crate::engine::{Engine, process_error};
 use crate::failure::{self, Failure};
 use crate::host_path::TemporaryDirectory;
-
-const INTO: &str = "copy into";
-const OUT_OF: &str = "copy out of";
+use crate::pattern;
 
 /// What is kept of podman's complaints, in bytes.
 const COMPLAINTS: OutputLimit = OutputLimit::bytes(64 << 10);
@@ -45,6 +43,10 @@ pub(crate) fn copy_in_tar(
     let system =
         |message, cause: io::Error| about(Error::new(ErrorKind::System, INTO, message).with_source(cause));
     let dest = container_path(INTO, dest).map_err(about)?;
+    // A directory that podman looks up as a pattern is not the one that it then unpacks into.
+    if !pattern::is_plain(dest) {
+        return Err(about(pattern::refused(INTO)));
+    }
     let target = container.target(until)?;
     until.check().map_err(|stop| about(Error::stopped(stop, INTO)))?;
     let spool = spool(container.engine())
@@ -94,7 +96,7 @@ pub(crate) fn copy_out_tar(
 ) -> Result<()> {
     let about = |error: Error| error.in_container(container.name());
     // With `/.`, the entries of a directory have no leading directory; a file has its own name (4.3.1 and 5.4.2).
-    let source = contents_of(container_path(OUT_OF, src).map_err(about)?);
+    let source = contents_of(&container_source(src).map_err(about)?);
     let target = container.target(until)?;
     until.check().map_err(|stop| about(Error::stopped(stop, OUT_OF)))?;
     let words = [OsString::from("cp"), OsString::from("--"), place(&target, &source), OsString::from("-")];

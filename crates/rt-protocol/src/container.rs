@@ -179,11 +179,13 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// Copies a file or directory of the host into the container, running or not.
     ///
     /// A directory is copied by its contents: what is at `dest` stays and is added to. A file goes to `dest` itself, or
-    /// into it when that is a directory.
+    /// into it when that is a directory. Names are taken to the letter, and never as patterns. Of a directory, a backend may
+    /// leave out what is no file, directory or symbolic link; its documentation says what.
     ///
     /// # Errors
     /// [`NoSuchContainer`](ErrorKind::NoSuchContainer), [`NoSuchPath`](ErrorKind::NoSuchPath),
-    /// [`TimedOut`](ErrorKind::TimedOut), [`Cancelled`](ErrorKind::Cancelled).
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) for a path that the backend cannot be told and a source that it cannot
+    /// copy, [`TimedOut`](ErrorKind::TimedOut), [`Cancelled`](ErrorKind::Cancelled).
     fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()> {
         let _ = (src, dest, options, until);
         lacks(self.key(), "copy into", Capability::CopyIn)

@@ -124,7 +124,7 @@ fn put(
 ) -> Reply {
     let has_parent = target.parent().is_some_and(Path::is_dir);
     let exists = target.exists();
-    if !exists && (!has_parent || target_is_directory && !source.is_dir()) {
+    if !exists && (!has_parent || target_is_directory) {
         return Err(missing());
     }
     if !source.is_dir() {
