@@ -24,10 +24,11 @@ pub const MIN_SECRET_BYTES: usize = 6;
 /// Masks known secrets in texts: the output of a program that may print them, a log, an error message.
 ///
 /// A secret is found as it stands, in base64 (wherever it lies in what was encoded; both alphabets, with padding and
-/// without), and percent-encoded (any of its bytes or all, upper or lower case; `+` for a blank). Of a base64 text in
-/// which the secret is only a part, the characters that hold nothing but its bits are masked; up to four of its bits, which
-/// share a character with their neighbours, stay. Every byte that belongs to any find is masked; finds that overlap share
-/// one mask. Other disguises, such as compression, hexadecimal digits or base64 broken into lines, are not looked for.
+/// without), and percent-encoded (any of its bytes or all, upper or lower case; each blank as `+`, as `%20` or as it is).
+/// Of a base64 text in which the secret is only a part, the characters that hold nothing but its bits are masked; up to
+/// four of its bits, which share a character with their neighbours, stay. Every byte that belongs to any find is masked;
+/// finds that overlap share one mask. Other disguises, such as compression, hexadecimal digits or base64 broken into lines,
+/// are not looked for.
 ///
 /// Secrets of fewer than [`MIN_SECRET_BYTES`] are passed over; [`passed_over`](Self::passed_over) counts them.
 ///
@@ -51,9 +52,8 @@ struct Forms {
     sorted: Vec<Vec<u8>>,
     /// For each head, in order, which of the sorted forms begin with it.
     groups: Vec<Range<usize>>,
-    /// Which bytes may begin a find.
+    /// Which bytes may begin a form.
     first: [bool; 256],
-    longest: usize,
     passed_over: usize,
 }
 
@@ -119,9 +119,7 @@ impl Scrubber {
         for form in &sorted {
             first[usize::from(form[0])] = true;
         }
-        first[usize::from(b'%')] = true;
-        let longest = sorted.iter().map(Vec::len).max().unwrap_or(0);
-        Self { forms: Arc::new(Forms { heads, sorted, groups, first, longest, passed_over }) }
+        Self { forms: Arc::new(Forms { heads, sorted, groups, first, passed_over }) }
     }
 
     /// How many secrets are not looked for, because they are too short.
@@ -131,7 +129,7 @@ impl Scrubber {
 
     /// The bytes with every find masked; borrowed where there is none.
     pub fn scrub<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-        let finds = self.finds(bytes);
+        let Seen { finds, .. } = self.look(bytes);
         if finds.is_empty() {
             return Cow::Borrowed(bytes);
         }
@@ -165,12 +163,26 @@ impl Scrubber {
         ScrubWriter::new(self.clone(), inner)
     }
 
-    /// Where secrets are, in order; overlapping finds are one.
-    fn finds(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+    /// What a text shows of secrets. It is searched once as it stands and once decoded, from its beginning to its end: what
+    /// is open falls out of the same search, and nothing is decoded for one place alone.
+    fn look(&self, bytes: &[u8]) -> Seen {
         let mut finds = Vec::new();
-        self.search(bytes, |find| finds.push(find));
+        if self.forms.heads.is_none() {
+            return Seen { finds, open: bytes.len() };
+        }
+        let mut open = self.search(bytes, bytes.len(), |find| finds.push(find));
         if let Some(decoded) = forms::Decoded::of(bytes) {
-            self.search(&decoded.bytes, |find| finds.push(decoded.origin(find)));
+            let open_decoded = self.search(&decoded.bytes, decoded.whole, |find| {
+                // What has no escape was found as it stands, or is none: there a `+` is no blank.
+                if decoded.has_escape(&find) {
+                    finds.push(decoded.origin(find));
+                }
+            });
+            // Before an escape that is not complete yet, nothing can be said of it.
+            let open_decoded = open_decoded.min(decoded.whole);
+            if open_decoded < decoded.bytes.len() {
+                open = open.min(decoded.origin(open_decoded..open_decoded).start);
+            }
             finds.sort_by_key(|find| find.start);
         }
         finds.dedup_by(|next, find| {
@@ -180,46 +192,52 @@ impl Scrubber {
             }
             overlaps
         });
-        finds
+        // What begins inside an escape would be read as something else in the next piece.
+        let open = (open.saturating_sub(forms::LONGEST_ESCAPE - 1)..open)
+            .find(|place| forms::escaped(&bytes[*place..]).is_some())
+            .unwrap_or(open);
+        Seen { finds, open }
     }
 
-    /// The longest find at each place where one begins.
-    fn search(&self, bytes: &[u8], mut found: impl FnMut(Range<usize>)) {
-        let Some(heads) = &self.forms.heads else { return };
+    /// The longest find at each place where one begins. Answers the first place from which on all bytes before `end` are the
+    /// beginning of a form and not the whole of it; the length of all bytes where there is none.
+    fn search(&self, bytes: &[u8], end: usize, mut found: impl FnMut(Range<usize>)) -> usize {
+        let Some(heads) = &self.forms.heads else { return bytes.len() };
+        let mut open = None;
         let mut from = 0;
         while let Some(head) = heads.find(bytes, from) {
-            let group = self.forms.groups[head.pattern().as_usize()].clone();
-            let mut longest_first = self.forms.sorted[group].iter().rev();
-            if let Some(form) = longest_first.find(|form| bytes[head.start()..].starts_with(form)) {
-                found(head.start()..head.start() + form.len());
+            let begin = head.start();
+            let group = &self.forms.sorted[self.forms.groups[head.pattern().as_usize()].clone()];
+            let mut longest_first = group.iter().rev();
+            if let Some(form) = longest_first.find(|form| bytes[begin..].starts_with(form)) {
+                found(begin..begin + form.len());
             }
-            from = head.start() + 1;
+            if open.is_none() && begin + HEAD <= end {
+                let rest = &bytes[begin..end];
+                let goes_on = |form: &Vec<u8>| form.len() > rest.len() && form.starts_with(rest);
+                open = group.iter().any(goes_on).then_some(begin);
+            }
+            from = begin + 1;
+        }
+        open.or_else(|| (end.saturating_sub(HEAD - 1)..end).find(|place| self.begins(&bytes[*place..end])))
+            .unwrap_or(bytes.len())
+    }
+
+    /// Whether a form begins with these bytes, fewer than those of a head.
+    fn begins(&self, bytes: &[u8]) -> bool {
+        self.forms.first[usize::from(bytes[0])] && {
+            let place = self.forms.sorted.partition_point(|form| form.as_slice() < bytes);
+            self.forms.sorted.get(place).is_some_and(|form| form.starts_with(bytes))
         }
     }
+}
 
+/// What a text shows of secrets.
+struct Seen {
+    /// Where they are, in order; overlapping finds are one.
+    finds: Vec<Range<usize>>,
     /// The first place from which on a find may begin whose end is not there yet; the length where there is none.
-    fn first_open(&self, bytes: &[u8]) -> usize {
-        let window = bytes.len().saturating_sub(forms::LONGEST_ESCAPE * self.forms.longest);
-        let open = (window..bytes.len())
-            .find(|place| self.forms.first[usize::from(bytes[*place])] && self.may_go_on(&bytes[*place..]));
-        let Some(open) = open else { return bytes.len() };
-        // What begins inside an escape would be read as something else in the next piece.
-        (open.saturating_sub(forms::LONGEST_ESCAPE - 1)..open)
-            .find(|place| forms::escaped(&bytes[*place..]).is_some())
-            .unwrap_or(open)
-    }
-
-    /// Whether the bytes may be the beginning of a find.
-    fn may_go_on(&self, bytes: &[u8]) -> bool {
-        let begins = |bytes: &[u8]| {
-            let place = self.forms.sorted.partition_point(|form| form.as_slice() < bytes);
-            self.forms.sorted[place..]
-                .iter()
-                .take(2)
-                .any(|form| form.len() > bytes.len() && form.starts_with(bytes))
-        };
-        begins(bytes) || forms::decoded_whole(bytes).is_some_and(|decoded| begins(&decoded))
-    }
+    open: usize,
 }
 
 impl fmt::Debug for Scrubber {

@@ -15,7 +15,7 @@ pub(super) const ALPHABETS: [&[u8; 64]; 2] = [
 pub(super) fn of(secret: &[u8], forms: &mut Vec<Vec<u8>>) {
     forms.push(secret.to_vec());
     if secret.contains(&b' ') {
-        // A form's way to write a blank.
+        // A form's way to write a blank; and how each blank of a decoded text is written here.
         forms.push(secret.iter().map(|byte| if *byte == b' ' { b'+' } else { *byte }).collect());
     }
     for alphabet in ALPHABETS {
@@ -56,17 +56,20 @@ pub(super) fn escaped(bytes: &[u8]) -> Option<u8> {
     u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
 }
 
-/// Bytes whose escapes are decoded.
+/// Bytes whose escapes are decoded, and whose blanks are written `+`: of two blanks one may be an escape and one a `+`, and
+/// to list who is which takes a form for each mixture.
 pub(super) struct Decoded {
     pub(super) bytes: Vec<u8>,
+    /// How many of `bytes` stand before an escape at the end that is not complete; all where there is none.
+    pub(super) whole: usize,
     /// For each escape, where its byte stands in `bytes`, in order.
     escapes: Vec<usize>,
 }
 
 impl Decoded {
-    /// `None` for bytes without an escape.
+    /// `None` for bytes without an escape or the beginning of one at their end.
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
-        let mut decoded = Self { bytes: Vec::new(), escapes: Vec::new() };
+        let mut decoded = Self { bytes: Vec::new(), whole: 0, escapes: Vec::new() };
         let mut kept = 0;
         for place in memchr::memchr_iter(b'%', bytes) {
             if let Some(byte) = escaped(&bytes[place..]) {
@@ -76,30 +79,41 @@ impl Decoded {
                 kept = place + LONGEST_ESCAPE;
             }
         }
-        if decoded.escapes.is_empty() {
+        let part = begun_escape(bytes);
+        if decoded.escapes.is_empty() && part == 0 {
             return None;
         }
         decoded.bytes.extend_from_slice(&bytes[kept..]);
+        decoded.whole = decoded.bytes.len() - part;
+        for byte in &mut decoded.bytes {
+            *byte = if *byte == b' ' { b'+' } else { *byte };
+        }
         Some(decoded)
+    }
+
+    /// Whether one of these bytes was an escape.
+    pub(super) fn has_escape(&self, range: &Range<usize>) -> bool {
+        self.before(range.start) < self.before(range.end)
     }
 
     /// Where a range of the decoded bytes comes from.
     pub(super) fn origin(&self, range: Range<usize>) -> Range<usize> {
-        let before = |place: usize| self.escapes.partition_point(|escape| *escape < place);
-        let begin = range.start + before(range.start) * (LONGEST_ESCAPE - 1);
-        begin..range.end + before(range.end) * (LONGEST_ESCAPE - 1)
+        let origin = |place: usize| place + self.before(place) * (LONGEST_ESCAPE - 1);
+        origin(range.start)..origin(range.end)
+    }
+
+    /// How many escapes stand before this place.
+    fn before(&self, place: usize) -> usize {
+        self.escapes.partition_point(|escape| *escape < place)
     }
 }
 
-/// The bytes decoded, without an escape that is not complete at their end; `None` where nothing is to be decoded.
-pub(super) fn decoded_whole(bytes: &[u8]) -> Option<Vec<u8>> {
-    let tail = bytes.len().saturating_sub(LONGEST_ESCAPE - 1);
-    let is_part =
-        |place: &usize| bytes[*place] == b'%' && bytes[place + 1..].iter().all(u8::is_ascii_hexdigit);
-    let whole = (tail..bytes.len()).find(is_part).map_or(bytes, |place| &bytes[..place]);
-    match Decoded::of(whole) {
-        Some(decoded) => Some(decoded.bytes),
-        None => (whole.len() < bytes.len()).then(|| whole.to_vec()),
+/// How many bytes at the end may be the beginning of an escape.
+fn begun_escape(bytes: &[u8]) -> usize {
+    match bytes {
+        [.., b'%'] => 1,
+        [.., b'%', digit] if digit.is_ascii_hexdigit() => 2,
+        _ => 0,
     }
 }
 
@@ -123,6 +137,18 @@ mod tests {
         assert_eq!(decoded.origin(1..4), 1..8);
         assert_eq!(decoded.origin(0..1), 0..1);
         assert_eq!(decoded.origin(4..8), 8..12);
-        assert!(Decoded::of(b"100% %g1 %").is_none());
+        assert!(Decoded::of(b"100% %g1 % ").is_none());
+    }
+
+    #[test]
+    fn an_escape_that_has_begun_is_not_whole() {
+        for (text, whole) in [("100%", 3), ("%41b%4", 2), ("%", 0), ("%41%g", 3)] {
+            assert_eq!(Decoded::of(text.as_bytes()).unwrap().whole, whole, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_blank_is_a_plus() {
+        assert_eq!(Decoded::of(b"a b%20c+d").unwrap().bytes, b"a+b+c+d");
     }
 }

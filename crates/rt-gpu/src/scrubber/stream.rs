@@ -1,7 +1,7 @@
 //! Scrubbing a text that comes in pieces: what is held back until its end is known, and nothing more.
 
 use crate::MASK;
-use crate::scrubber::Scrubber;
+use crate::scrubber::{Scrubber, Seen};
 
 /// How much is looked at in one go, in bytes, beside what is held back.
 const BLOCK: usize = 64 << 10;
@@ -10,7 +10,8 @@ const BLOCK: usize = 64 << 10;
 ///
 /// The result does not depend on how the text was cut. Held back is only what may be the beginning of a secret: a line that
 /// ends like none is handed on at once. At most three times the longest form of a secret is held back, and 64 KiB are
-/// copied at a time.
+/// copied at a time. What a piece costs grows with its length and that of what is held back, and is
+/// about what they cost as a whole text.
 ///
 /// ```
 /// let mut stream = rt_gpu::Scrubber::new(&["hunter2".into()]).stream();
@@ -39,14 +40,16 @@ impl ScrubStream {
     pub fn push(&mut self, piece: &[u8], clean: &mut Vec<u8>) {
         for block in piece.chunks(BLOCK) {
             self.held.extend_from_slice(block);
-            let certain = self.scrubber.first_open(&self.held);
-            self.hand_on(certain, clean);
+            let seen = self.scrubber.look(&self.held);
+            let certain = seen.open;
+            self.hand_on(seen, certain, clean);
         }
     }
 
     /// Appends the rest: the text has ended. A next text can follow.
     pub fn finish(&mut self, clean: &mut Vec<u8>) {
-        self.hand_on(self.held.len(), clean);
+        let seen = self.scrubber.look(&self.held);
+        self.hand_on(seen, self.held.len(), clean);
     }
 
     /// How many bytes are held back.
@@ -54,10 +57,10 @@ impl ScrubStream {
         self.held.len()
     }
 
-    fn hand_on(&mut self, certain: usize, clean: &mut Vec<u8>) {
+    fn hand_on(&mut self, seen: Seen, certain: usize, clean: &mut Vec<u8>) {
         let mut covered = self.covered;
         let mut kept = covered.min(certain);
-        for find in self.scrubber.finds(&self.held).into_iter().take_while(|find| find.start < certain) {
+        for find in seen.finds.into_iter().take_while(|find| find.start < certain) {
             if find.start >= covered {
                 clean.extend_from_slice(&self.held[kept..find.start]);
                 clean.extend_from_slice(MASK.as_bytes());
