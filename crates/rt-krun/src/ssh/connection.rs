@@ -13,7 +13,7 @@ use super::banner;
 use super::host_key::{HostKey, HostKeyPolicy, Policy};
 use super::identity::{Identity, IdentityFile};
 use super::inbox::OPENING;
-use super::libssh2::Wire;
+use super::libssh2::{Channel, Wire};
 use super::tcp::{self, Watch, unreachable};
 use crate::{SshUser, TcpEndpoint};
 
@@ -23,6 +23,8 @@ pub(super) struct Connection {
     /// The session's own socket.
     pub(super) socket: Arc<TcpStream>,
     pub(super) host_key: HostKey,
+    /// A channel that is open, for the first command.
+    pub(super) spare: Option<Channel>,
 }
 
 /// libssh2 says "again" in this number.
@@ -71,7 +73,7 @@ pub(super) fn open(
         Error::new(ErrorKind::HostKeyMismatch, "connect to", message)
             .with_hint("somebody else may be answering; if the guest was rebuilt, give its new key")
     })?;
-    Ok(Connection { wire, socket, host_key: shown })
+    Ok(Connection { wire, socket, host_key: shown, spare: None })
 }
 
 impl Connection {
@@ -95,7 +97,10 @@ impl Connection {
                     "log in to",
                     format!("the guest's sshd refuses `{}` for user `{user}`", file.path().display()),
                 )
-                .with_hint("add its public key to the user's authorized keys in the guest"),
+                .with_hint(
+                    "add its public key to the user's authorized keys in the guest; OpenSSH also refuses users that it does \
+                     not know, and those whose login shell does not exist or cannot be executed",
+                ),
                 ErrorCode::Session(
                     libssh2_sys::LIBSSH2_ERROR_FILE | libssh2_sys::LIBSSH2_ERROR_METHOD_NOT_SUPPORTED,
                 ) => file.unusable().with_source(error),

@@ -34,7 +34,7 @@ const MOST_CHANNELS: usize = 10;
 
 /// Serves the jobs of `line` until the connection ends or is not wanted any more.
 pub(super) fn run(line: &Line, connection: Connection) {
-    let Connection { wire, socket, .. } = connection;
+    let Connection { wire, socket, spare, .. } = connection;
     // libssh2 sends one when at least this many seconds have passed since the last; when it is asked to is decided here.
     wire.session().set_keepalive(true, 2);
     let now = Instant::now();
@@ -44,7 +44,7 @@ pub(super) fn run(line: &Line, connection: Connection) {
         waiting: VecDeque::new(),
         commands: Vec::new(),
         closing: Vec::new(),
-        spare: None,
+        spare,
         is_opening: false,
         no_spare: false,
         is_shunned: false,

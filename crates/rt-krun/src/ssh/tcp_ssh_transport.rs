@@ -209,7 +209,7 @@ impl KrunTransport for TcpSshTransport {
             host_key: &host_key,
         };
         let shell = Argv::new(["bash", "-l"])?;
-        Ok(login.words(RemoteCommand::login(command.unwrap_or(&shell), self.workdir.as_ref())))
+        login.words(RemoteCommand::login(command.unwrap_or(&shell), self.workdir.as_ref())).map_err(about)
     }
 
     fn wait_until_reachable(&self, guest: &Arc<dyn Container>, until: &Until) -> Result<()> {
