@@ -267,6 +267,7 @@ fn impostors(live: &Live) -> Outcome {
         Manners::Stuck,
         Manners::HangsUp,
         Manners::HugePacket,
+        Manners::Floods,
     ] {
         let impostor = Impostor::start(manners)?;
         let container = entered(live, &sandbox, impostor.address(), &key);
@@ -276,11 +277,34 @@ fn impostors(live: &Live) -> Outcome {
         let expected = [ErrorKind::TimedOut, ErrorKind::Unreachable];
         assert!(expected.contains(&error.kind()), "{manners:?}: {error}");
         assert!(error.never_started(), "{manners:?}: {error:?}");
+        // Who never ends is not waited for until somebody's deadline, nor listened to afterwards.
+        if matches!(manners, Manners::EndlessLines | Manners::Floods) {
+            assert!(
+                error.kind() == ErrorKind::Unreachable && error.to_string().contains("never ends"),
+                "{error}"
+            );
+            assert_eq!(connections_of_this_process()?, 0, "{manners:?}");
+        }
         if manners == Manners::TurnsAway {
             assert!(error.hint().is_some_and(|hint| hint.contains("PerSourcePenalties")), "{error}");
         }
     }
     Ok(())
+}
+
+/// How many threads of this process serve connections, once those that end have ended.
+fn connections_of_this_process() -> Result<usize, Problem> {
+    let count = || -> Result<usize, Problem> {
+        let mut count = 0;
+        for thread in fs::read_dir("/proc/self/task")? {
+            let name = fs::read_to_string(thread?.path().join("comm")).unwrap_or_default();
+            count += usize::from(name.trim_end() == "rt-krun-ssh");
+        }
+        Ok(count)
+    };
+    let patience = Until::after(Duration::from_secs(2));
+    while count()? > 0 && patience.sleep(Duration::from_millis(10)).is_ok() {}
+    count()
 }
 
 fn turned_away(live: &Live) -> Outcome {

@@ -15,6 +15,8 @@ pub(crate) const CASES: &[Case] = &[
     ("logs: a follower gets lines as they are written, and ends with the container", follow),
     ("logs: a flood on both streams loses nothing", flood),
     ("logs: a line that looks like podman's own error is a line", looks_like_an_error),
+    ("logs: a pull ends with its limit while a line is told from podman's own error", limit_while_held),
+    ("logs: a tail of more lines than podman can count is the whole log", endless_tail),
     ("logs: closing ends the reader, twice is fine", close),
     ("readiness: the sign is seen, and only whole lines are offered", ready),
     ("readiness: a deadline and an ended log are two answers", not_ready),
@@ -125,6 +127,38 @@ fn looks_like_an_error(live: &Live) -> Outcome {
     let found = lines(&sandbox, &LogOptions::new())?;
     let texts: Vec<_> = found.iter().map(|line| line.text()).collect();
     assert_eq!(texts, ["Error: no such container", "Error: last"]);
+    Ok(())
+}
+
+fn limit_while_held(live: &Live) -> Outcome {
+    let script = "echo 'Error: theirs' >&2; sleep 1000";
+    let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", script]))?;
+    let mut log = sandbox.container.logs(&LogOptions::new().follow())?;
+    let begun = Instant::now();
+    let (mut pulls, mut longest) = (0, Duration::ZERO);
+    let line = loop {
+        let pull = Instant::now();
+        let pulled = log.pull(&Until::after(Duration::from_millis(10)))?;
+        longest = longest.max(pull.elapsed());
+        pulls += 1;
+        match pulled {
+            Pull::Item(line) => break line,
+            Pull::Idle => assert!(begun.elapsed() < Duration::from_secs(30), "no line"),
+            Pull::End => panic!("no line"),
+        }
+    };
+    assert_eq!(line.text(), "Error: theirs");
+    assert!(longest < Duration::from_millis(150), "of {pulls} pulls of 10 ms one took {longest:?}");
+    Ok(())
+}
+
+fn endless_tail(live: &Live) -> Outcome {
+    let sandbox = ended(live, "echo a; echo b >&2; printf c")?;
+    for count in [1 << 27, (1 << 27) + 1, 1 << 32, i64::MAX as u64, u64::MAX] {
+        let found = lines(&sandbox, &LogOptions::new().tail(count))?;
+        let bytes: usize = found.iter().map(|line| line.bytes.len()).sum();
+        assert_eq!(bytes, 3, "with a tail of {count}: {found:?}");
+    }
     Ok(())
 }
 

@@ -20,6 +20,7 @@ mod login_command;
 mod login_shell;
 mod outbox;
 mod pool;
+mod question;
 mod quoting;
 mod remote_command;
 mod remote_failure;

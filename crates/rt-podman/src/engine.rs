@@ -191,6 +191,10 @@ pub(crate) fn process_error(operation: &'static str, error: ProcessError) -> Err
         }
         ProcessError::TooLong { .. } => Error::new(ErrorKind::InvalidRequest, operation, error.to_string())
             .with_hint("pass long values through stdin or a file"),
+        ProcessError::UnfitDescriptor { .. } => {
+            Error::new(ErrorKind::InvalidRequest, operation, error.to_string())
+                .with_hint("give a stream socket or a pipe")
+        }
         ProcessError::Stopped { stop, .. } => Error::stopped(stop, operation),
         error => Error::new(ErrorKind::System, operation, error.to_string())
             .with_hint("see whether this process has run out of descriptors, threads or processes"),

@@ -68,8 +68,12 @@
 //!   twice. The file is in a directory of this call's own under `TMPDIR`, and gone when the call returns (not for a
 //!   rootless podman without `XDG_RUNTIME_DIR`, where `TMPDIR` means more; podman 4.3 then leaves its file behind). A
 //!   caller's reader or writer that blocks delays the return, never the end of podman.
-//! - **Long lines and `tail`.** podman logs a line of more than some 8 KiB in pieces; with
-//!   [`tail`](rt_protocol::LogOptions::tail), podman 4.3 joins such a line to the one before it. Without, lines are whole.
+//! - **Pieces of lines and `tail`.** podman logs a line in pieces where it was not read in one go: a line of more than
+//!   some 8 KiB, one that the command wrote bit by bit, a last one without its newline. Without
+//!   [`tail`](rt_protocol::LogOptions::tail) lines are whole. With it, podman 4.3 leaves only the last piece in its place
+//!   and gives the others, last first, to the end of the line before, or to nobody: of `a`, `b` and an unterminated `c`
+//!   the last two lines are `a` and `bc`, and a line of 3 MB may be empty. podman 4.7 has mended that. A tail of more
+//!   than 134,217,728 lines (2^27) is the whole log: podman falls over at less than it accepts.
 //! - **Health checks.** podman has them run by timers of systemd; where there is none, a container's health stays
 //!   "starting" until somebody runs `podman healthcheck run`.
 //! - **microVMs.** exec in a container whose OCI runtime is krun is refused: it would land beside the guest.

@@ -1,10 +1,12 @@
 //! The log of a container, by `podman logs`.
 
 use std::collections::VecDeque;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rt_process::{Line, LineStream};
-use rt_protocol::{ContainerName, Error, LogLine, LogOptions, LogStream, OutputStream, Pull, Result, Until};
+use rt_protocol::{
+    ContainerName, Deadline, Error, LogLine, LogOptions, LogStream, OutputStream, Pull, Result, Until,
+};
 
 use crate::container::PodmanContainer;
 use crate::engine::process_error;
@@ -15,8 +17,8 @@ const OPERATION: &str = "read the log of";
 /// Lines of a `podman logs` that is running.
 ///
 /// podman writes the container's stderr lines to its own stderr (since 3.0), and its own errors too. A line that begins
-/// as podman's errors do is held back for a moment: podman exits at once after an error of its own, the container's log
-/// goes on.
+/// as podman's errors do is held back for a moment, over as many pulls as that takes: podman exits at once after an error
+/// of its own, the container's log goes on.
 #[derive(Debug)]
 pub struct PodmanLogStream {
     name: ContainerName,
@@ -25,9 +27,17 @@ pub struct PodmanLogStream {
     /// Only lines of this output. Both are read all the same: podman's own errors come on stderr, and an output that
     /// nobody reads holds podman back.
     only: Option<OutputStream>,
-    /// Lines that were read while one was held back.
-    waiting: VecDeque<LogLine>,
+    held: Option<Held>,
+    /// Lines that were read while one was held back, and then that one, at their head.
+    waiting: VecDeque<Line>,
     ended: bool,
+}
+
+/// A line that is podman's own error if podman exits with a failure before `decided_at`, and a line of the log otherwise.
+#[derive(Debug)]
+struct Held {
+    line: Line,
+    decided_at: Deadline,
 }
 
 /// How many lines of the other output a pull whose limit is over still drops while they come without waiting.
@@ -36,6 +46,10 @@ const DROPPED_AFTER_THE_END: usize = 1000;
 /// How long podman may take from its error to its exit.
 const EXIT_AFTER_ERROR: Duration = Duration::from_millis(250);
 
+/// The longest tail that podman is asked for. It makes room for that many pointers before it reads a line (1 GiB here,
+/// untouched): podman 4.3.1 runs out of memory at 2^32 lines, and panics at 2^63 - 1.
+const LONGEST_TAIL: u64 = 1 << 27;
+
 impl PodmanLogStream {
     pub(crate) fn open(container: &PodmanContainer, options: &LogOptions) -> Result<Self> {
         let target = container.target(&Until::forever())?;
@@ -43,7 +57,7 @@ impl PodmanLogStream {
         if options.follow {
             args.push(String::from("--follow"));
         }
-        if let Some(lines) = options.tail {
+        if let Some(lines) = options.tail.filter(|lines| *lines <= LONGEST_TAIL) {
             args.push(format!("--tail={lines}"));
         }
         if let Some(since) = options.since {
@@ -60,74 +74,93 @@ impl PodmanLogStream {
             lines,
             timestamps: options.timestamps,
             only: options.stream,
+            held: None,
             waiting: VecDeque::new(),
             ended: false,
         })
     }
 
-    fn next_line(&mut self, until: &Until) -> Result<Pull<Line>> {
-        self.lines.pull(until).map_err(|error| process_error(OPERATION, error).in_container(&self.name))
-    }
-
     fn advance(&mut self, until: &Until) -> Result<Pull<LogLine>> {
         let mut left = DROPPED_AFTER_THE_END;
         loop {
-            if let Some(line) = self.waiting.pop_front() {
+            let line = match self.next_line(until)? {
+                Pull::Item(line) => line,
+                Pull::Idle => return Ok(Pull::Idle),
+                Pull::End => return Ok(Pull::End),
+            };
+            if let Some(line) = self.decode(line) {
                 return Ok(Pull::Item(line));
             }
-            if self.ended {
-                return Ok(Pull::End);
-            }
-            match self.next_line(until)? {
-                Pull::Item(line)
-                    if line.stream == OutputStream::Stderr && line.bytes.starts_with(b"Error: ") =>
-                {
-                    self.settle(line)?;
-                }
-                Pull::Item(line) => match self.decode(line) {
-                    Some(line) => return Ok(Pull::Item(line)),
-                    None if until.check().is_err() => {
-                        left -= 1;
-                        if left == 0 {
-                            return Ok(Pull::Idle);
-                        }
-                    }
-                    None => {}
-                },
-                Pull::Idle => return Ok(Pull::Idle),
-                Pull::End => {
-                    self.ended = true;
-                    return self.verdict();
+            if until.check().is_err() {
+                left -= 1;
+                if left == 0 {
+                    return Ok(Pull::Idle);
                 }
             }
         }
     }
 
-    /// Decides about a line that may be podman's own error: it is when podman exits with a failure right after it.
-    fn settle(&mut self, line: Line) -> Result<()> {
-        let text = String::from_utf8_lossy(&line.bytes).into_owned();
-        let soon = Until::after(EXIT_AFTER_ERROR);
+    /// The next line of the log, of either output.
+    fn next_line(&mut self, until: &Until) -> Result<Pull<Line>> {
         loop {
-            match self.next_line(&soon)? {
-                Pull::Item(next) => {
-                    let next = self.decode(next);
-                    self.waiting.extend(next);
+            if self.held.is_some() {
+                if !self.settle(until)? {
+                    return Ok(Pull::Idle);
                 }
-                Pull::Idle => break,
-                Pull::End => {
-                    self.ended = true;
-                    if self.lines.status().is_some_and(rt_process::ExitStatus::success) {
-                        break;
+            } else if let Some(line) = self.waiting.pop_front() {
+                return Ok(Pull::Item(line));
+            } else if self.ended {
+                return Ok(Pull::End);
+            } else {
+                match self.read(until)? {
+                    Pull::Item(line) if may_be_of_podman(&line) => {
+                        let decided_at = Deadline::at(Instant::now() + EXIT_AFTER_ERROR);
+                        self.held = Some(Held { line, decided_at });
                     }
-                    let failure = failure::classify(&text).unwrap_or(Failure::Other);
-                    return Err(failure.into_error(OPERATION, &self.name, &text));
+                    Pull::Item(line) => return Ok(Pull::Item(line)),
+                    Pull::Idle => return Ok(Pull::Idle),
+                    Pull::End => {
+                        self.ended = true;
+                        self.verdict()?;
+                    }
                 }
             }
         }
-        if let Some(first) = self.decode(line) {
-            self.waiting.push_front(first);
+    }
+
+    fn read(&mut self, until: &Until) -> Result<Pull<Line>> {
+        self.lines.pull(until).map_err(|error| process_error(OPERATION, error).in_container(&self.name))
+    }
+
+    /// Decides about the line that is held back, or says that `until` was over before.
+    fn settle(&mut self, until: &Until) -> Result<bool> {
+        while let Some(Held { line, decided_at }) = self.held.take() {
+            let soon = until.clone().or_after(decided_at.remaining());
+            match self.read(&soon)? {
+                Pull::End => {
+                    self.ended = true;
+                    if self.lines.status().is_none_or(|status| !status.success()) {
+                        let text = String::from_utf8_lossy(&line.bytes);
+                        let failure = failure::classify(&text).unwrap_or(Failure::Other);
+                        return Err(failure.into_error(OPERATION, &self.name, &text));
+                    }
+                    self.waiting.push_front(line);
+                    return Ok(true);
+                }
+                Pull::Item(next) => self.waiting.push_back(next),
+                Pull::Idle => {}
+            }
+            // Looked at after every line: a log that never pauses would hold the line back for good.
+            if decided_at.has_passed() {
+                self.waiting.push_front(line);
+                return Ok(true);
+            }
+            self.held = Some(Held { line, decided_at });
+            if until.check().is_err() {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The line, if it is of an output that was asked for.
@@ -144,7 +177,7 @@ impl PodmanLogStream {
     }
 
     /// What podman's exit says of a log that is over.
-    fn verdict(&self) -> Result<Pull<LogLine>> {
+    fn verdict(&self) -> Result<()> {
         match self.lines.status() {
             Some(status) if !status.success() => {
                 let message = format!("podman ended with {status:?} and without a word");
@@ -152,7 +185,7 @@ impl PodmanLogStream {
                     .in_container(&self.name)
                     .with_hint("the log may be incomplete; ask again"))
             }
-            _ => Ok(Pull::End),
+            _ => Ok(()),
         }
     }
 }
@@ -161,19 +194,23 @@ impl LogStream for PodmanLogStream {
     fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>> {
         let answer = self.advance(until);
         if answer.is_err() {
-            self.ended = true;
-            self.waiting.clear();
-            self.lines.close();
+            self.close()?;
         }
         answer
     }
 
     fn close(&mut self) -> Result<()> {
         self.ended = true;
+        self.held = None;
         self.waiting.clear();
         self.lines.close();
         Ok(())
     }
+}
+
+/// Whether the line begins as podman's own errors do.
+fn may_be_of_podman(line: &Line) -> bool {
+    line.stream == OutputStream::Stderr && line.bytes.starts_with(b"Error: ")
 }
 
 /// `2026-11-21T20:23:51.883198261Z err5`

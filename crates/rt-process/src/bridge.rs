@@ -49,12 +49,13 @@ use crate::{Drive, ProcessError, Streams};
 /// ```
 ///
 /// # Errors
-/// [`System`](ProcessError::System): a pipe, a thread, or a look at a caller's descriptor was refused.
+/// - [`UnfitDescriptor`](ProcessError::UnfitDescriptor): a caller's descriptor is a socket that keeps messages apart.
+/// - [`System`](ProcessError::System): a pipe, a thread, or a look at a caller's descriptor was refused.
 pub fn with_bridge<T>(
     streams: Streams<'_>,
     body: impl FnOnce(&mut Bridge<'_>, FarEnds) -> T,
 ) -> Result<T, ProcessError> {
-    let refused = |source| ProcessError::System { what: "prepare a bridge of streams", source };
+    let refused = |source| ProcessError::of_streams("prepare a bridge of streams", source);
     let waker = Waker::new().map_err(refused)?;
     thread::scope(|scope| {
         let mut outlets = Outlets::new(&waker, scope);

@@ -13,7 +13,8 @@ use rustix::buffer::Buffer;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::sockopt::socket_type;
+use rustix::net::{RecvFlags, SendFlags, SocketType, recv, send};
 
 /// The most that is read at once, in bytes: what a pipe of Linux holds, unless somebody changed it.
 pub(crate) const CHUNK: usize = 64 * 1024;
@@ -23,6 +24,7 @@ pub(crate) const CHUNK: usize = 64 * 1024;
 pub(crate) enum Kind {
     /// A pipe or a named one, on a system that can splice.
     Pipe,
+    /// A stream socket.
     Socket,
     /// A regular file or a block device: never waits for anybody.
     File,
@@ -31,10 +33,19 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// # Errors
+    /// For a socket that keeps messages apart: what a read leaves of a message is gone, so such a source would lose bytes
+    /// without a word, a message of no bytes would look like the end, and a sink would cut what is one stream into
+    /// messages of any length.
     pub(crate) fn of(fd: impl AsFd) -> io::Result<Self> {
-        Ok(match FileType::from_raw_mode(fstat(fd)?.st_mode) {
+        Ok(match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
             FileType::Fifo if cfg!(target_os = "linux") => Self::Pipe,
-            FileType::Socket => Self::Socket,
+            FileType::Socket if socket_type(&fd)? == SocketType::STREAM => Self::Socket,
+            FileType::Socket => {
+                let message =
+                    "the descriptor is a socket that keeps messages apart; only a stream socket will do";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            }
             FileType::RegularFile | FileType::BlockDevice => Self::File,
             _ => Self::Other,
         })

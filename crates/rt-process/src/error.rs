@@ -52,6 +52,13 @@ pub enum ProcessError {
         /// What the system said.
         source: io::Error,
     },
+    /// A descriptor that the caller gave as a source or sink cannot be one: a socket that keeps messages apart. Nothing
+    /// was started.
+    #[error("{reason}")]
+    UnfitDescriptor {
+        /// What is wrong with it.
+        reason: io::Error,
+    },
     /// The system refused something that is needed around a process: a pipe, a thread. Nothing was left running.
     #[error("cannot {what}")]
     System {
@@ -76,6 +83,18 @@ pub enum ProcessError {
         /// What there was until then.
         finished: Box<Finished>,
     },
+}
+
+impl ProcessError {
+    /// What an error at the making of streams is; `what` was being made.
+    pub(crate) fn of_streams(what: &'static str, source: io::Error) -> Self {
+        // The kind that `Kind::of` gives; no pipe, thread or fstat(2) of ours answers EINVAL.
+        if source.kind() == io::ErrorKind::InvalidInput {
+            Self::UnfitDescriptor { reason: source }
+        } else {
+            Self::System { what, source }
+        }
+    }
 }
 
 fn stop_words(stop: Stop) -> &'static str {

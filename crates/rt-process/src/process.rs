@@ -28,6 +28,8 @@ use crate::{ExitStatus, ProcessError, ProcessSpec, Streams, ending, reaper, spaw
 /// - [`NotFound`](ProcessError::NotFound), [`NotExecutable`](ProcessError::NotExecutable),
 ///   [`TooLong`](ProcessError::TooLong), [`WorkingDirectory`](ProcessError::WorkingDirectory),
 ///   [`Spawn`](ProcessError::Spawn): it was not started.
+/// - [`UnfitDescriptor`](ProcessError::UnfitDescriptor): a caller's descriptor is a socket that keeps messages apart;
+///   nothing was started.
 /// - [`System`](ProcessError::System): a pipe, a thread, or a look at a caller's descriptor was refused; nothing was
 ///   started.
 pub fn with_process<T>(
@@ -35,7 +37,7 @@ pub fn with_process<T>(
     streams: Streams<'_>,
     body: impl FnOnce(&mut Process<'_>) -> T,
 ) -> Result<T, ProcessError> {
-    let refused = |source| ProcessError::System { what: "prepare the streams of a process", source };
+    let refused = |source| ProcessError::of_streams("prepare the streams of a process", source);
     let waker = Waker::new().map_err(refused)?;
     thread::scope(|scope| {
         let mut outlets = Outlets::new(&waker, scope);

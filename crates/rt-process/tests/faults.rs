@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use fixture::{ALL, bridged, sh, soon, streams};
 use rt_process::{Drive, ExitStatus, Output, OutputStream, ProcessError, Streams, capture, with_process};
 use rt_protocol::{KILL_GRACE, Sink, Source, StreamEnd, Until};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 #[test]
 fn a_process_that_does_not_read_is_no_error() {
@@ -62,6 +63,28 @@ fn of_a_file_no_more_is_taken_than_the_pipe_to_the_process_holds() {
     assert_eq!((finished.stdin.bytes, finished.stdin.end), (offset, StreamEnd::ReaderGone));
     // What `head` has read, and a pipe of Linux.
     assert!(offset <= 2 * (64 << 10), "{offset}");
+}
+
+#[test]
+fn a_socket_that_keeps_messages_apart_is_refused_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("started");
+    let command = format!("touch {}; cat", mark.display());
+    for kind in [SocketType::DGRAM, SocketType::SEQPACKET] {
+        for as_source in [true, false] {
+            let (near, _far) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap();
+            let (stdin, stdout) = if as_source {
+                (Source::descriptor(near), Output::Capture(ALL))
+            } else {
+                (Source::empty(), Output::Bridge(Sink::descriptor(near)))
+            };
+            let streams = Streams { stdin, stdout, stderr: Output::Capture(ALL) };
+            let error = with_process(&sh(&command), streams, |_| ()).unwrap_err();
+            assert!(matches!(error, ProcessError::UnfitDescriptor { .. }), "{error:?}");
+            assert!(error.to_string().contains("only a stream socket"), "{error}");
+        }
+    }
+    assert!(!mark.exists());
 }
 
 #[test]

@@ -55,7 +55,8 @@ impl LogLine {
 pub struct LogOptions {
     /// Whether to wait for further lines until the container stops.
     pub follow: bool,
-    /// Only the last lines, counted over both streams; `None` is all.
+    /// Only the last lines, counted over both streams; `None` is all. What an engine makes of a line that it keeps in
+    /// pieces is told by its backend, as is the number beyond which a tail is all.
     pub tail: Option<u64>,
     /// Only lines written since then.
     pub since: Option<SystemTime>,

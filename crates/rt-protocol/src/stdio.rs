@@ -81,7 +81,12 @@ impl<'a> Source<'a> {
         Self(SourceKind::Bytes(bytes.into()))
     }
 
-    /// A descriptor, which this source owns: a pipe, a socket, a terminal, a file.
+    /// A descriptor, which this source owns: a pipe, a stream socket, a terminal, a file.
+    ///
+    /// A socket that keeps messages apart (datagram, seqpacket) is refused before anything starts: what a read leaves of
+    /// a message is lost, and a message of no bytes looks like the end. Only a backend that starts nothing
+    /// (`rt-null`) may take one. Give such a socket as a [`reader`](Self::reader), whose buffer of 64 KiB bounds what a
+    /// message may hold.
     ///
     /// It is polled, its flags are never changed, and no more is read from it than the command's stdin can take, so
     /// what a command leaves unread stays in it as far as the kernel's pipe on the way allows.
@@ -162,7 +167,9 @@ impl<'a> Sink<'a> {
         Self::default()
     }
 
-    /// A descriptor, which this sink owns. It is polled, and its flags are never changed.
+    /// A descriptor, which this sink owns: a pipe, a stream socket, a terminal, a file. It is polled, and its flags are
+    /// never changed. A socket that keeps messages apart (datagram, seqpacket) is refused before anything starts, as
+    /// for a source.
     pub fn descriptor(fd: impl Into<OwnedFd>) -> Self {
         Self(SinkKind::Descriptor(StreamFd::Owned(fd.into())))
     }

@@ -23,6 +23,8 @@ pub enum Manners {
     HangsUp,
     /// The version, and a packet that says it is 4 GiB long.
     HugePacket,
+    /// The version, and packets without end that nobody has to answer.
+    Floods,
 }
 
 const VERSION: &[u8] = b"SSH-2.0-OpenSSH_9.2p1\r\n";
@@ -122,6 +124,13 @@ fn receive(mut connection: TcpStream, manners: Manners) -> io::Result<()> {
             connection.read_exact(&mut [0; 64])?;
             return connection.shutdown(Shutdown::Both);
         }
+        Manners::Floods => {
+            connection.write_all(VERSION)?;
+            let packet = unasked_for();
+            loop {
+                connection.write_all(&packet)?;
+            }
+        }
         Manners::HugePacket => {
             connection.write_all(VERSION)?;
             connection.write_all(&[0xff; 64])?;
@@ -129,6 +138,15 @@ fn receive(mut connection: TcpStream, manners: Manners) -> io::Result<()> {
     }
     // Until the client gives up, or the impostor is dropped.
     io::copy(&mut connection, &mut io::sink()).map(drop)
+}
+
+/// A packet of a kind that nobody has defined (RFC 4253, 6; RFC 4250, 4.1.2), which a client keeps or answers.
+fn unasked_for() -> Vec<u8> {
+    const KIND: u8 = 200;
+    const PADDING: u8 = 10;
+    let payload = [&[KIND][..], &[0; 32_000]].concat();
+    let length = 1 + payload.len() as u32 + u32::from(PADDING);
+    [&length.to_be_bytes()[..], &[PADDING], &payload, &[0; PADDING as usize]].concat()
 }
 
 fn lock(guests: &Mutex<Guests>) -> MutexGuard<'_, Guests> {

@@ -27,6 +27,10 @@ pub(super) struct Connection {
     pub(super) spare: Option<Channel>,
 }
 
+/// The most that a guest may send until the login is done, in bytes. A key exchange and a login have some 4 KiB, and
+/// libssh2 keeps whatever it is not asked for.
+const MOST_BEFORE_LOGIN: u64 = 256 << 10;
+
 /// libssh2 says "again" in this number.
 const AGAIN: ErrorCode = ErrorCode::Session(libssh2_sys::LIBSSH2_ERROR_EAGAIN);
 
@@ -119,9 +123,13 @@ fn until_done<T>(
     mut attempt: impl FnMut() -> std::result::Result<T, ssh2::Error>,
 ) -> Result<std::result::Result<T, ssh2::Error>> {
     loop {
+        wire.inbox().begin_turn();
         match attempt() {
             Err(error) if error.code() == AGAIN => {}
             done => return Ok(done),
+        }
+        if wire.inbox().count() > MOST_BEFORE_LOGIN {
+            return Err(unreachable(format!("{what} never ends: its sshd sends more than any needs to")));
         }
         wire.outbox().flush().map_err(|cause| unreachable(format!("{what} broke off")).with_source(cause))?;
         let flags = if wire.outbox().is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };

@@ -29,7 +29,7 @@ pub(super) struct Inbox {
     count: Cell<u64>,
     /// How many more this turn takes. Before the first turn there is no limit, and the socket is asked every time.
     left: Cell<Option<usize>>,
-    /// What came first, before the first turn.
+    /// What came first.
     opening: RefCell<Vec<u8>>,
 }
 
@@ -75,11 +75,9 @@ impl Inbox {
         self.left.set(left);
         let (count, _) = came?;
         self.count.set(self.count.get() + count as u64);
-        if left.is_none() {
-            let mut opening = self.opening.borrow_mut();
-            let room = OPENING - opening.len();
-            opening.extend_from_slice(&buffer[..count.min(room)]);
-        }
+        let mut opening = self.opening.borrow_mut();
+        let room = OPENING - opening.len();
+        opening.extend_from_slice(&buffer[..count.min(room)]);
         Ok(count)
     }
 }

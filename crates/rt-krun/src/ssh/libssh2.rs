@@ -19,6 +19,7 @@
 
 #![allow(unsafe_code, reason = "libssh2 has functions that ssh2 does not bind; each block says why it holds")]
 
+use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_ulong, c_void};
 use std::fmt;
 use std::mem;
@@ -34,6 +35,7 @@ use ssh2::Session;
 
 use super::inbox::Inbox;
 use super::outbox::Outbox;
+use super::question::Question;
 
 /// `libssh2.h`: what sends instead of send(2): socket, bytes, their number, flags, and the session's `abstract`. The number
 /// of bytes that were taken, or the negative errno.
@@ -125,6 +127,11 @@ pub(super) struct Wire {
     /// First, because freeing it may send.
     session: Session,
     traffic: Box<Traffic>,
+    /// The channel that was asked something and has not answered yet. There is one at most: libssh2 waits for the next
+    /// answer that comes, whichever channel it is of, and takes another channel's for the end of the session.
+    pub(super) asked: Cell<Option<usize>>,
+    /// How many bytes of output were read from channels.
+    delivered: Cell<u64>,
 }
 
 /// Both directions of a session's socket.
@@ -156,7 +163,7 @@ impl Wire {
             // Safety: as above.
             unsafe { libssh2_session_callback_set2(&raw mut *raw, CALLBACK_RECEIVE, Some(receive)) };
         }
-        Ok(Rc::new(Self { session, traffic }))
+        Ok(Rc::new(Self { session, traffic, asked: Cell::default(), delivered: Cell::default() }))
     }
 
     /// The session, for what `ssh2` does itself. Clones of it must not outlive this.
@@ -172,6 +179,21 @@ impl Wire {
     /// What comes from the socket.
     pub(super) fn inbox(&self) -> &Inbox {
         &self.traffic.inbox
+    }
+
+    /// Whether an answer is on its way, so that nothing else can be asked.
+    pub(super) fn awaits_answer(&self) -> bool {
+        self.asked.get().is_some()
+    }
+
+    /// How many bytes have come that were no output of a command.
+    pub(super) fn overhead(&self) -> u64 {
+        self.inbox().count().saturating_sub(self.delivered.get())
+    }
+
+    /// How many bytes of output were read.
+    pub(super) fn delivered(&self) -> u64 {
+        self.delivered.get()
     }
 }
 
@@ -217,7 +239,9 @@ unsafe extern "C" fn receive_by_inbox(
 /// A channel of a session that does not block.
 pub(super) struct Channel {
     raw: NonNull<raw::LIBSSH2_CHANNEL>,
-    wire: Rc<Wire>,
+    pub(super) wire: Rc<Wire>,
+    /// What it was asked last.
+    pub(super) question: Question,
 }
 
 impl Channel {
@@ -238,7 +262,7 @@ impl Channel {
             )
         };
         if let Some(raw) = NonNull::new(channel) {
-            return Poll::Ready(Ok(Self { raw, wire: Rc::clone(wire) }));
+            return Poll::Ready(Ok(Self { raw, wire: Rc::clone(wire), question: Question::Exec }));
         }
         let error = ssh2::Error::last_session_error(session);
         match error.as_ref().map(ssh2::Error::code) {
@@ -254,8 +278,8 @@ impl Channel {
         }
     }
 
-    /// Has the guest's sshd run `command` by the user's login shell, and waits for its consent.
-    pub(super) fn exec(&mut self, command: &[u8]) -> Attempt<()> {
+    /// The request for a command; see [`exec`](Self::exec).
+    pub(super) fn startup(&self, command: &[u8]) -> Attempt<()> {
         const REQUEST: &str = "exec";
         // Safety: the channel lives; both buffers have the given lengths, and libssh2 copies them before it returns.
         let code = unsafe {
@@ -281,7 +305,11 @@ impl Channel {
                 buffer.len(),
             )
         };
-        self.attempt(count)
+        let attempt = self.attempt(count);
+        if let Poll::Ready(Ok(count)) = attempt {
+            self.wire.delivered.set(self.wire.delivered.get() + count as u64);
+        }
+        attempt
     }
 
     /// Writes to the command's stdin; some of the bytes, or none while the guest or the socket takes none.
@@ -381,9 +409,8 @@ impl Channel {
         self.attempt(code as isize).map_ok(|_| ())
     }
 
-    /// Asks the guest's sshd something that it answers whatever the command does: to set a variable, which it refuses of a
-    /// command that runs. Whatever it had to say before the answer has come by then.
-    pub(super) fn ask(&mut self) -> Attempt<()> {
+    /// The request for a variable; see [`ask`](Self::ask).
+    pub(super) fn variable(&self) -> Attempt<()> {
         const NAME: &str = "RT_STILL_THERE";
         // Safety: the channel lives; both buffers have the given lengths, and libssh2 copies them before it returns.
         let code = unsafe {
@@ -395,14 +422,20 @@ impl Channel {
                 0,
             )
         };
-        match self.attempt(code as isize) {
-            Poll::Ready(Err(refusal)) if refusal.is_of_channel() => Poll::Ready(Ok(())),
-            other => other.map_ok(|_| ()),
-        }
+        self.attempt(code as isize).map_ok(|_| ())
     }
 
-    /// Closes the channel and frees it, once the guest has closed it too. Afterwards there is none: `Ready` takes it.
-    pub(super) fn free(self) -> Result<(), Self> {
+    /// Tells it from the other channels of its session.
+    pub(super) fn number(&self) -> usize {
+        self.raw.addr().get()
+    }
+
+    /// Closes the channel and frees it, once it owes no answer and the guest has closed it too. Afterwards there is none:
+    /// `Ok` takes it.
+    pub(super) fn free(mut self) -> Result<(), Self> {
+        if self.owes_answer() {
+            return Err(self);
+        }
         // Safety: the channel lives; unless libssh2 wants to be asked again it is freed now, and `self` is gone with it.
         match unsafe { raw::libssh2_channel_free(self.raw.as_ptr()) } {
             raw::LIBSSH2_ERROR_EAGAIN => Err(self),

@@ -220,6 +220,11 @@ impl Line {
         self.lock().is_retired
     }
 
+    /// Takes no new commands from now on.
+    pub(super) fn retire(&self) {
+        self.lock().is_retired = true;
+    }
+
     /// The guest takes no more than this many channels.
     pub(super) fn limit_seats(&self, most: usize) {
         self.lock().most_seats = most.max(1);

@@ -32,6 +32,21 @@ const CHUNK: usize = 64 << 10;
 /// How many channels there are at most, those that are being closed among them. OpenSSH's `MaxSessions` is 10.
 const MOST_CHANNELS: usize = 10;
 
+/// What a guest may send beside the output of its commands: so much on every connection, and so much more for each byte of
+/// output, in bytes. Packets and their protection cost less than that even where each has a single byte of output. What
+/// comes beyond is for nobody, and libssh2 keeps it.
+const SPARE_OVERHEAD: u64 = 64 << 20;
+const OVERHEAD_PER_BYTE: u64 = 128;
+
+/// How long a channel that nobody wants any more may owe an answer, which keeps the others from asking.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long after the close of a channel a guest may still count it, and refuse another.
+const COUNTED_LIMIT: Duration = Duration::from_secs(1);
+
+/// From try to try in that time.
+const TRY_AGAIN: Duration = Duration::from_millis(10);
+
 /// Serves the jobs of `line` until the connection ends or is not wanted any more.
 pub(super) fn run(line: &Line, connection: Connection) {
     let Connection { wire, socket, spare, .. } = connection;
@@ -48,6 +63,9 @@ pub(super) fn run(line: &Line, connection: Connection) {
         is_opening: false,
         no_spare: false,
         is_shunned: false,
+        owing_since: None,
+        closed_last: None,
+        try_again_at: None,
         scratch: vec![0; CHUNK],
     };
     let mut clock = Clock { heard: now, asked: now, used: now };
@@ -58,6 +76,10 @@ pub(super) fn run(line: &Line, connection: Connection) {
         if let Err(refusal) = channels.go_on(now) {
             break refusal.to_string();
         }
+        if wire.overhead() > SPARE_OVERHEAD + OVERHEAD_PER_BYTE * wire.delivered() {
+            break String::from("the guest sends what nobody asked for");
+        }
+        channels.give_up_on_answers(now);
         if channels.is_idle() {
             let is_over = line.is_retired() || now >= clock.used + line.keeping.idle;
             if is_over {
@@ -148,6 +170,12 @@ struct Channels<'a> {
     no_spare: bool,
     /// The guest closes what nobody uses: nothing is opened ahead any more.
     is_shunned: bool,
+    /// Since when a channel that is to be closed owes an answer.
+    owing_since: Option<Instant>,
+    /// When a channel was closed last.
+    closed_last: Option<Instant>,
+    /// When a refused channel is tried for again.
+    try_again_at: Option<Instant>,
     scratch: Vec<u8>,
 }
 
@@ -161,11 +189,11 @@ impl Channels<'_> {
         let mut quiet = 0;
         while quiet < 2 {
             let before = self.wire.inbox().count();
-            let mut moved = self.open()?;
+            let mut moved = self.open(now)?;
             moved |= self.dispatch();
             moved |= self.advance(now)?;
             self.pump()?;
-            moved |= self.close();
+            moved |= self.close(now);
             let is_quiet = !moved && self.wire.inbox().count() == before;
             quiet = if is_quiet { quiet + 1 } else { 0 };
         }
@@ -173,9 +201,10 @@ impl Channels<'_> {
     }
 
     /// Opens the channel that is needed, or the next one ahead.
-    fn open(&mut self) -> Result<bool, Refusal> {
+    fn open(&mut self, now: Instant) -> Result<bool, Refusal> {
         self.waiting.retain(|job| !job.claim.is_left());
-        if !self.is_opening && !self.wants_channel() {
+        self.try_again_at = self.try_again_at.filter(|at| *at > now && !self.waiting.is_empty());
+        if !self.is_opening && (self.try_again_at.is_some() || !self.wants_channel()) {
             return Ok(false);
         }
         self.is_opening = true;
@@ -186,7 +215,7 @@ impl Channels<'_> {
         self.is_opening = false;
         match opened {
             Ok(channel) => self.spare = Some(channel),
-            Err(refusal) if refusal.is_of_channel() => self.refused(&refusal),
+            Err(refusal) if refusal.is_of_channel() => self.refused(&refusal, now),
             Err(refusal) => return Err(refusal),
         }
         Ok(true)
@@ -199,9 +228,13 @@ impl Channels<'_> {
     }
 
     /// The guest takes no more channels: those who wait go elsewhere, or are told so.
-    fn refused(&mut self, refusal: &Refusal) {
+    fn refused(&mut self, refusal: &Refusal, now: Instant) {
         self.no_spare = true;
         let in_use = self.commands.len() + self.closing.len();
+        if in_use == 0 && self.closed_last.is_some_and(|closed| now < closed + COUNTED_LIMIT) {
+            self.try_again_at = Some(now + TRY_AGAIN);
+            return;
+        }
         if in_use > 0 && !self.waiting.is_empty() {
             self.line.limit_seats(in_use);
         }
@@ -220,7 +253,11 @@ impl Channels<'_> {
         }
     }
 
+    /// Gives the channel to the next command, once it can send its request.
     fn dispatch(&mut self) -> bool {
+        if self.wire.awaits_answer() {
+            return false;
+        }
         let Some(channel) = self.spare.take() else { return false };
         while let Some(job) = self.waiting.pop_front() {
             if job.claim.begin() {
@@ -270,7 +307,7 @@ impl Channels<'_> {
     }
 
     /// Whether a channel could be closed.
-    fn close(&mut self) -> bool {
+    fn close(&mut self, now: Instant) -> bool {
         let before = self.closing.len();
         self.closing = std::mem::take(&mut self.closing)
             .into_iter()
@@ -278,7 +315,25 @@ impl Channels<'_> {
             .collect();
         let moved = self.closing.len() != before;
         self.no_spare &= !moved;
+        if moved {
+            self.closed_last = Some(now);
+        }
         moved
+    }
+
+    /// Where a channel that nobody wants any more owes an answer for long, those who wait for their turn go elsewhere.
+    fn give_up_on_answers(&mut self, now: Instant) {
+        if !self.closing.iter().any(Channel::is_asked) {
+            self.owing_since = None;
+            return;
+        }
+        let since = *self.owing_since.get_or_insert(now);
+        if now >= since + ANSWER_LIMIT {
+            self.line.retire();
+            for job in self.waiting.drain(..) {
+                job.claim.end(JobEnd::NotStarted(NotStarted::Full));
+            }
+        }
     }
 
     fn is_idle(&self) -> bool {
@@ -305,7 +360,14 @@ impl Channels<'_> {
             if is_keepalive_due { end } else { asking.min(end) }
         };
         let drains = self.commands.iter().filter_map(Command::wake_at);
-        drains.chain([next]).min().unwrap_or(next).saturating_duration_since(now)
+        let owing = self.owing_since.filter(|_| !self.line.is_retired()).map(|since| since + ANSWER_LIMIT);
+        drains
+            .chain([next])
+            .chain(owing)
+            .chain(self.try_again_at)
+            .min()
+            .unwrap_or(next)
+            .saturating_duration_since(now)
     }
 
     /// The connection is over: everybody is told.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rt_process::{Output, Streams, Waker, with_bridge};
+use rt_process::{Output, ProcessError, Streams, Waker, with_bridge};
 use rt_protocol::{
     Argv, Container, ContainerName, ContainerPath, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio,
     Result, StdioResult, Until,
@@ -23,6 +23,9 @@ use super::remote_command::RemoteCommand;
 use super::session::Keeping;
 use super::tcp::Watch;
 use crate::{DEFAULT_WORKDIR, EndpointResolver, KrunTransport, SshUser};
+
+/// The longest limit: ten years. What is longer means as much, and clocks could not count it.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Enters guests over SSH, on connections that are kept.
 ///
@@ -117,20 +120,20 @@ impl TcpSshTransportBuilder {
 
     /// How long the way to a connection may take: TCP, keys, login. 15 s by default.
     pub fn connect_limit(mut self, limit: Duration) -> Self {
-        self.keeping.connect_limit = limit;
+        self.keeping.connect_limit = limit.min(LONGEST);
         self
     }
 
     /// After how long without a word a guest with running commands is asked for one; 10 s by default, 2 s at least. Silent
     /// for three times that, it counts as gone, and its commands as [`Lost`](rt_protocol::ExitOutcome::Lost).
     pub fn keepalive(mut self, interval: Duration) -> Self {
-        self.keeping.keepalive = interval.max(Duration::from_secs(2));
+        self.keeping.keepalive = interval.clamp(Duration::from_secs(2), LONGEST);
         self
     }
 
     /// How long a connection without commands is kept, 5 minutes by default.
     pub fn idle_limit(mut self, limit: Duration) -> Self {
-        self.keeping.idle = limit;
+        self.keeping.idle = limit.min(LONGEST);
         self
     }
 
@@ -190,10 +193,13 @@ impl KrunTransport for TcpSshTransport {
         };
         let bridged = with_bridge(streams, |bridge, far| call.bridge(bridge, far, has_stdin, until));
         bridged.map_err(|error| {
-            let error = Error::new(ErrorKind::System, OPERATION, error.to_string());
-            error
-                .with_hint("see whether this process has run out of descriptors or threads")
-                .in_container(call.name())
+            let (kind, hint) = match error {
+                ProcessError::UnfitDescriptor { .. } => {
+                    (ErrorKind::InvalidRequest, "give a stream socket or a pipe")
+                }
+                _ => (ErrorKind::System, "see whether this process has run out of descriptors or threads"),
+            };
+            Error::new(kind, OPERATION, error.to_string()).with_hint(hint).in_container(call.name())
         })?
     }
 
