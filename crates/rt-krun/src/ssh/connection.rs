@@ -13,7 +13,7 @@ use super::banner;
 use super::host_key::{HostKey, HostKeyPolicy, Policy};
 use super::identity::{Identity, IdentityFile};
 use super::inbox::OPENING;
-use super::libssh2::{Channel, Wire};
+use super::libssh2::Wire;
 use super::tcp::{self, Watch, unreachable};
 use crate::{SshUser, TcpEndpoint};
 
@@ -23,8 +23,6 @@ pub(super) struct Connection {
     /// The session's own socket.
     pub(super) socket: Arc<TcpStream>,
     pub(super) host_key: HostKey,
-    /// A channel that is open, for the first command.
-    pub(super) spare: Option<Channel>,
 }
 
 /// The most that a guest may send until the login is done, in bytes. A key exchange and a login have some 4 KiB, and
@@ -77,7 +75,7 @@ pub(super) fn open(
         Error::new(ErrorKind::HostKeyMismatch, "connect to", message)
             .with_hint("somebody else may be answering; if the guest was rebuilt, give its new key")
     })?;
-    Ok(Connection { wire, socket, host_key: shown, spare: None })
+    Ok(Connection { wire, socket, host_key: shown })
 }
 
 impl Connection {

@@ -21,21 +21,24 @@ use crate::SshUser;
 /// The most that is read of what start-up files and the shell say, in bytes.
 const MOST_BYTES: usize = 64 << 10;
 
-/// The exit status may come before the last of the output. sshd reads its pipes before it answers a question, 16 KiB and
+/// The most that a guest may send until then, with the key exchange and the login, in bytes: libssh2 keeps whatever it is
+/// not asked for.
+const MOST_TRAFFIC: u64 = 1 << 20;
+
+/// The exit status may come before the last of the output. sshd reads its pipes before it answers a riddle, 16 KiB and
 /// more each time: after so many answers everything that it lets one say has come.
 const ANSWERS: u32 = 8;
 
 const WHAT: &str = "its login shell";
 
 impl Connection {
-    /// Has the login shell answer a question, and opens the channel for the first command. What start-up files say before
-    /// the answer is passed over.
+    /// Has the login shell answer a riddle. What start-up files say before is passed over.
     ///
     /// # Errors
     /// `BackendFailed` when it does something else; `Unreachable` and `Cancelled` as for every step of a connection.
-    pub(super) fn try_login_shell(&mut self, user: &SshUser, watch: &Watch<'_>) -> Result<()> {
-        let question = Question::fresh();
-        let text = question.text();
+    pub(super) fn try_login_shell(&self, user: &SshUser, watch: &Watch<'_>) -> Result<()> {
+        let riddle = Riddle::fresh();
+        let text = riddle.text();
         let mut channel = self.step(watch, || Channel::open(&self.wire))?.map_err(|refusal| {
             told(format!("the guest's sshd refuses a channel: {refusal}"))
                 .with_hint("see MaxSessions in its configuration")
@@ -52,7 +55,7 @@ impl Connection {
             self.wire.inbox().begin_turn();
             loop {
                 let moved = answer.hear(&mut channel).map_err(lost)?;
-                if question.is_answered_by(&answer) {
+                if riddle.is_answered_by(&answer) {
                     break 'turns;
                 }
                 if answer.is_over {
@@ -64,17 +67,13 @@ impl Connection {
             }
             self.wait(watch)?;
         }
-        // A guest may have a place for one channel only: this one is given back before the next is opened.
+        // A guest may have a place for one channel only, so this one is given back first.
         let mut closing = Some(channel);
         self.step(watch, || {
             closing = closing.take().and_then(|channel| channel.free().err());
             if closing.is_some() { Poll::Pending } else { Poll::Ready(Ok(())) }
         })?
-        .map_err(lost)?;
-        // OpenSSH frees the place only after it has looked at what came with the close. Who was refused meanwhile is not
-        // refused again: then the channel is opened for the first command.
-        self.spare = self.step(watch, || Channel::open(&self.wire))?.ok();
-        Ok(())
+        .map_err(lost)
     }
 
     /// Repeats an attempt until it is done. What remains is a refusal of that attempt alone: the connection is good.
@@ -94,6 +93,9 @@ impl Connection {
     }
 
     fn wait(&self, watch: &Watch<'_>) -> Result<()> {
+        if self.wire.inbox().count() > MOST_TRAFFIC {
+            return Err(unreachable("its sshd sends what nobody asked for"));
+        }
         let outbox = self.wire.outbox();
         outbox
             .flush()
@@ -116,11 +118,11 @@ fn lost(refusal: Refusal) -> Error {
     unreachable(format!("the connection ended before {WHAT} had answered")).with_source(refusal)
 }
 
-/// What a login shell is asked: a number that is nowhere whole in the question, so that repeating it is no answer.
+/// What a login shell is asked: a number that is nowhere whole in the riddle, so that repeating it is no answer.
 #[derive(Debug)]
-struct Question(Marker);
+struct Riddle(Marker);
 
-impl Question {
+impl Riddle {
     fn fresh() -> Self {
         Self(Marker::fresh())
     }
@@ -258,29 +260,29 @@ mod tests {
 
     #[test]
     fn posix_shells_answer_and_nothing_else_does() {
-        let question = Question::fresh();
+        let riddle = Riddle::fresh();
         for shell in [&["sh"][..], &["dash"], &["bash"], &["busybox", "sh"], &["ksh"], &["zsh"]] {
-            let Some(answer) = answer_of(shell, &question.text()) else { continue };
-            assert!(question.is_answered_by(&answer), "{shell:?}: {answer:?}");
+            let Some(answer) = answer_of(shell, &riddle.text()) else { continue };
+            assert!(riddle.is_answered_by(&answer), "{shell:?}: {answer:?}");
         }
         for other in ["true", "false", "echo", "cat", "python3", "perl", "fish", "csh", "/usr/sbin/nologin"] {
-            let Some(answer) = answer_of(&[other], &question.text()) else { continue };
-            assert!(!question.is_answered_by(&answer), "{other}: {answer:?}");
+            let Some(answer) = answer_of(&[other], &riddle.text()) else { continue };
+            assert!(!riddle.is_answered_by(&answer), "{other}: {answer:?}");
         }
         // What a shell says that only repeats what it is given, on both outputs.
         let answer =
-            answer_of(&["sh", "-c", "echo \"$2\"; echo \"$2\" >&2", "sh"], &question.text()).unwrap();
-        assert!(answer.outputs[1].len() > 100 && !question.is_answered_by(&answer), "{answer:?}");
+            answer_of(&["sh", "-c", "echo \"$2\"; echo \"$2\" >&2", "sh"], &riddle.text()).unwrap();
+        assert!(answer.outputs[1].len() > 100 && !riddle.is_answered_by(&answer), "{answer:?}");
     }
 
     #[test]
     fn noise_before_the_answer_is_passed_over_and_after_it_is_not() {
-        let question = Question::fresh();
+        let riddle = Riddle::fresh();
         let check = |text: &str, expected| {
             let answer = answer_of(&["sh"], text).unwrap();
-            assert_eq!(question.is_answered_by(&answer), expected, "{text}: {answer:?}");
+            assert_eq!(riddle.is_answered_by(&answer), expected, "{text}: {answer:?}");
         };
-        let text = question.text();
+        let text = riddle.text();
         check(&format!("printf noise; echo noise >&2; {text}"), true);
         check(&format!("trap 'echo bye' EXIT; {text}"), true);
         check(&format!("{text}; echo bye"), false);

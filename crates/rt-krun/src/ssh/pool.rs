@@ -263,7 +263,7 @@ fn connect(
 ) -> Result<Connection> {
     // First of all: with a bad identity nothing is sent, and nobody asked.
     let identity = settings.identity.read()?;
-    let (id, mut connection) = meet_guest(pool, settings, container, watch)?;
+    let (id, connection) = meet_guest(pool, settings, container, watch)?;
     connection.authenticate(user, &settings.identity, &identity, watch)?;
     keep_first_key(pool, container, &id, &connection)?;
     connection.try_login_shell(user, watch)?;

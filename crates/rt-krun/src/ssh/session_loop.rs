@@ -49,7 +49,7 @@ const TRY_AGAIN: Duration = Duration::from_millis(10);
 
 /// Serves the jobs of `line` until the connection ends or is not wanted any more.
 pub(super) fn run(line: &Line, connection: Connection) {
-    let Connection { wire, socket, spare, .. } = connection;
+    let Connection { wire, socket, .. } = connection;
     // libssh2 sends one when at least this many seconds have passed since the last; when it is asked to is decided here.
     wire.session().set_keepalive(true, 2);
     let now = Instant::now();
@@ -59,12 +59,13 @@ pub(super) fn run(line: &Line, connection: Connection) {
         waiting: VecDeque::new(),
         commands: Vec::new(),
         closing: Vec::new(),
-        spare,
+        spare: None,
         is_opening: false,
         no_spare: false,
         is_shunned: false,
         owing_since: None,
-        closed_last: None,
+        // The one by which the login shell was tried.
+        closed_last: Some(now),
         try_again_at: None,
         scratch: vec![0; CHUNK],
     };
