@@ -25,14 +25,14 @@ const MOST_BYTES: usize = 64 << 10;
 /// not asked for.
 const MOST_TRAFFIC: u64 = 1 << 20;
 
-/// The exit status may come before the last of the output. sshd reads its pipes before it answers a riddle, 16 KiB and
+/// The exit status may come before the last of the output. sshd reads its pipes before it answers a question, 16 KiB and
 /// more each time: after so many answers everything that it lets one say has come.
 const ANSWERS: u32 = 8;
 
 const WHAT: &str = "its login shell";
 
 impl Connection {
-    /// Has the login shell answer a riddle. What start-up files say before is passed over.
+    /// Has the login shell answer a question. What start-up files say before is passed over.
     ///
     /// # Errors
     /// `BackendFailed` when it does something else; `Unreachable` and `Cancelled` as for every step of a connection.
@@ -118,7 +118,7 @@ fn lost(refusal: Refusal) -> Error {
     unreachable(format!("the connection ended before {WHAT} had answered")).with_source(refusal)
 }
 
-/// What a login shell is asked: a number that is nowhere whole in the riddle, so that repeating it is no answer.
+/// What a login shell is asked: a number that is nowhere whole in the question, so that repeating it is no answer.
 #[derive(Debug)]
 struct Riddle(Marker);
 
@@ -270,8 +270,7 @@ mod tests {
             assert!(!riddle.is_answered_by(&answer), "{other}: {answer:?}");
         }
         // What a shell says that only repeats what it is given, on both outputs.
-        let answer =
-            answer_of(&["sh", "-c", "echo \"$2\"; echo \"$2\" >&2", "sh"], &riddle.text()).unwrap();
+        let answer = answer_of(&["sh", "-c", "echo \"$2\"; echo \"$2\" >&2", "sh"], &riddle.text()).unwrap();
         assert!(answer.outputs[1].len() > 100 && !riddle.is_answered_by(&answer), "{answer:?}");
     }
 
