@@ -13,6 +13,7 @@ mod execs;
 mod gpu;
 mod krun_commands;
 mod krun_faults;
+mod krun_logins;
 mod krun_machine;
 mod lifecycle;
 mod logs;
@@ -121,6 +122,7 @@ fn cases() -> impl Iterator<Item = (Need, Case)> {
         (Need::Machine, ssh_lab::MACHINE_CASES),
         (Need::Sshd, krun_commands::CASES),
         (Need::Sshd, krun_faults::CASES),
+        (Need::Sshd, krun_logins::CASES),
         (Need::Machine, krun_machine::CASES),
     ]
     .into_iter()

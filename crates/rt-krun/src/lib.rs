@@ -39,7 +39,9 @@
 //! - An sshd, OpenSSH or another, on a port that the container publishes ([`KrunLaunchExt::ssh_port`]), and the public key
 //!   of the identity where that sshd looks for it ([`KrunLaunchExt::authorized_keys`]).
 //! - A POSIX shell as the user's login shell: sshd gives it the command as one text. dash, bash and BusyBox's ash are
-//!   tested; shells of another grammar (fish, csh) are not served.
+//!   tested; shells of another grammar (fish, csh) are not served. Each connection begins with a question to the shell, so
+//!   that no command is taken for run where `nologin`, sshd's `ForceCommand` or a start-up file that exits stands in its
+//!   place: that is an error, and says what was heard instead. What start-up files print comes before a command's output.
 //! - The workdir: commands land in [`DEFAULT_WORKDIR`], `/workspace`, unless the transport or the request names another.
 //! - `sh`, `grep` and `/proc`, for what remains of a command that must end.
 //!
@@ -73,10 +75,11 @@
 //! 3. Where the shell ends without becoming the command, it says at which step, in a line of stderr with a random number
 //!    that only this request has; the line is kept from the caller. So `CommandNotFound`, `CommandNotExecutable` and
 //!    `BadWorkdir` are told from a command's own 126 and 127.
-//! 4. The outcome is what the guest's sshd sent: an exit status, a signal, or nothing, which is
-//!    [`Lost`](rt_protocol::ExitOutcome::Lost); so is a status whose output never came to its end. After it, an output that
-//!    a child of the command holds open is left 100 ms after the guest has answered a question before which nothing came,
-//!    and 1 s after the status where it is never silent, though not before everything that a pipe holds has come.
+//! 4. The outcome is what the guest's sshd sent: an exit status, a signal (`unknown` for those that OpenSSH has no name for,
+//!    such as `XCPU`), or nothing, which is [`Lost`](rt_protocol::ExitOutcome::Lost); so is a status whose output never came
+//!    to its end. After it, an output that a child of the command holds open is left 100 ms after the guest has answered a
+//!    question before which nothing came, and 1 s after the status where it is never silent, though not before everything
+//!    that a pipe holds has come.
 //!
 //! A request that was sent is never sent again. A kept connection that turns out to be dead before is replaced, once.
 //!
@@ -93,7 +96,7 @@
 //!
 //! | limit | value | set by |
 //! | --- | --- | --- |
-//! | TCP, key exchange and login together | 15 s | `connect_limit` |
+//! | TCP, key exchange, login and the login shell's answer together | 15 s | `connect_limit` |
 //! | silence of a guest with running commands, before it is asked for a sign of life | 10 s | `keepalive` |
 //! | silence in spite of that, after which it counts as gone and its commands as lost | 30 s, three times the above | |
 //! | a connection without commands | 5 min | `idle_limit` |
@@ -119,8 +122,9 @@
 //! no command line of the guest and in no log of its sshd. The command's environment has them, and whoever may read that
 //! in the guest. Plain variables stand in the shell's command line.
 //!
-//! Names that a shell gives a meaning of its own are refused, secret or plain: `UID`, `RANDOM`, `SHLVL`, `_`, the `BASH_…`
-//! ones and their like. bash would drop or change them without a word.
+//! Names that a shell gives a meaning of its own are refused, secret or plain: `PWD`, `OLDPWD`, `UID`, `RANDOM`, `SHLVL`,
+//! `_`, the `BASH_…` ones and their like. A shell would drop or change them without a word. So is `RT_EXEC_ID`, by which the
+//! processes of a command are found.
 //!
 //! # Ending a command
 //!

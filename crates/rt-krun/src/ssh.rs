@@ -17,6 +17,7 @@ mod job;
 mod kill;
 mod libssh2;
 mod login_command;
+mod login_shell;
 mod outbox;
 mod pool;
 mod question;
@@ -28,6 +29,7 @@ mod session_loop;
 mod stdin;
 mod tcp;
 mod tcp_ssh_transport;
+mod words;
 
 pub use algorithms::{CIPHERS, HOST_KEY_ALGORITHMS, KEY_EXCHANGES, MACS};
 pub use host_key::{HostKey, HostKeyPolicy};

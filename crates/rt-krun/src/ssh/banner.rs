@@ -9,6 +9,7 @@ use rt_protocol::{Container, Error, ErrorKind, Result, Stop, Until};
 use rustix::event::PollFlags;
 
 use super::tcp::{self, Watch, unreachable};
+use super::words;
 use crate::EndpointResolver;
 
 const OPERATION: &str = "wait for the sshd of";
@@ -21,9 +22,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// The most that is read before the banner, in bytes. A server may send other lines first (RFC 4253, 4.2).
 const MOST_BYTES: usize = 16 << 10;
-
-/// The most of a guest's words that an error has, in characters.
-const MOST_SAID: usize = 100;
 
 /// Waits for the banner.
 pub(super) fn wait(container: &dyn Container, resolver: &dyn EndpointResolver, until: &Until) -> Result<()> {
@@ -100,11 +98,10 @@ fn attempt(container: &dyn Container, resolver: &dyn EndpointResolver, until: &U
 pub(super) fn missing(heard: &[u8]) -> Error {
     let first = heard.split(|byte| matches!(byte, b'\r' | b'\n')).find(|line| !line.is_empty());
     let Some(first) = first else { return unreachable("it showed no SSH banner") };
-    let said: String = String::from_utf8_lossy(first).chars().take(MOST_SAID).collect();
     // In quotation marks and with escapes: these are a guest's words.
-    let error = unreachable(format!("it showed no SSH banner, but said {said:?}"));
+    let error = unreachable(format!("it showed no SSH banner, but said \"{}\"", words::shown(first)));
     // The first since OpenSSH 9.8, whatever the reason; the other one before.
-    if said == "Not allowed at this time" || said == "Exceeded MaxStartups" {
+    if matches!(first, b"Not allowed at this time" | b"Exceeded MaxStartups") {
         return error.with_hint(
             "its sshd turns connections away for now, because too many are about to log in (MaxStartups), or because earlier \
              ones from this address did not (PerSourcePenalties); see its log, and try again later",

@@ -176,7 +176,9 @@ impl<'a> Call<'a> {
     pub(super) fn ran(&self, end: Option<JobEnd>) -> Result<Ran> {
         match end {
             Some(JobEnd::Ran(ran)) => Ok(ran),
-            Some(JobEnd::NotStarted(NotStarted::Refused(error))) => Err(self.about(error)),
+            Some(JobEnd::NotStarted(NotStarted::Refused(error))) => {
+                Err(self.about(error).with_kill_report(never_started()))
+            }
             Some(JobEnd::NotStarted(_)) | None => Err(self.about(
                 Error::new(
                     ErrorKind::Unreachable,
@@ -276,4 +278,29 @@ fn stdin_report(has_stdin: bool, ran: &Ran) -> StreamReport {
         (true, false) => StreamEnd::ReaderGone,
     };
     StreamReport::new(ran.stdin_bytes, end)
+}
+
+#[cfg(test)]
+mod tests {
+    use rt_podman::PodmanRuntime;
+    use rt_protocol::ContainerRuntime;
+
+    use super::*;
+    use crate::TcpEndpoint;
+
+    #[test]
+    fn what_a_guest_refuses_to_run_is_told_never_to_have_started() {
+        let transport =
+            TcpSshTransport::builder("/no/such", |_: &dyn Container| Ok(TcpEndpoint::on_loopback(1)?))
+                .build();
+        let podman = PodmanRuntime::builder().binary("/bin/true").build().unwrap();
+        let guest = podman.container(&ContainerName::new("vm").unwrap());
+        let request = ExecRequest::new(["true"]).unwrap();
+        let call = Call::new(&transport, &guest, &request).unwrap();
+        let refusal =
+            Error::new(ErrorKind::BackendFailed, OPERATION, "the guest's sshd refuses to run commands");
+        let error = call.ran(Some(JobEnd::NotStarted(NotStarted::Refused(refusal)))).unwrap_err();
+        assert!(error.never_started(), "{error:?}");
+        assert_eq!(error.subject(), Some("container `vm`"));
+    }
 }

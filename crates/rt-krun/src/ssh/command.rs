@@ -273,14 +273,18 @@ impl Command {
     }
 }
 
-/// The longest name of a signal that is believed, in bytes; OpenSSH's longest is `XFSZ@openssh.com`.
+/// The longest name of a signal that is believed, in bytes; OpenSSH's longest is `SIG@openssh.com`.
 const LONGEST_SIGNAL: usize = 64;
+
+/// What OpenSSH calls every signal that RFC 4254 has no name for: `SIG@openssh.com`. It does not tell which it was.
+const NAMELESS: &[u8] = b"SIG";
 
 /// The name without the suffix that marks it as one of a vendor's (RFC 4254, 6.10). What a guest makes up is not shown as
 /// it is.
-fn signal_name(name: &[u8]) -> String {
+pub(super) fn signal_name(name: &[u8]) -> String {
     let name = name.split(|byte| *byte == b'@').next().unwrap_or_default();
     let is_name = !name.is_empty()
+        && name != NAMELESS
         && name.len() <= LONGEST_SIGNAL
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-'));
     if is_name { String::from_utf8_lossy(name).into_owned() } else { String::from("unknown") }
@@ -386,7 +390,7 @@ mod tests {
     fn the_name_of_a_signal_is_a_word() {
         assert_eq!(signal_name(b"KILL"), "KILL");
         assert_eq!(signal_name(b"XCPU@openssh.com"), "XCPU");
-        for made_up in [&b""[..], b"\x1b[31m", b"A B", &[b'A'; 100], b"@x"] {
+        for made_up in [&b""[..], b"SIG@openssh.com", b"\x1b[31m", b"A B", &[b'A'; 100], b"@x"] {
             assert_eq!(signal_name(made_up), "unknown");
         }
     }

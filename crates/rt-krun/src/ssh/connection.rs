@@ -99,7 +99,10 @@ impl Connection {
                     "log in to",
                     format!("the guest's sshd refuses `{}` for user `{user}`", file.path().display()),
                 )
-                .with_hint("add its public key to the user's authorized keys in the guest"),
+                .with_hint(
+                    "add its public key to the user's authorized keys in the guest; OpenSSH also refuses users that it does \
+                     not know, and those whose login shell does not exist or cannot be executed",
+                ),
                 ErrorCode::Session(
                     libssh2_sys::LIBSSH2_ERROR_FILE | libssh2_sys::LIBSSH2_ERROR_METHOD_NOT_SUPPORTED,
                 ) => file.unusable().with_source(error),

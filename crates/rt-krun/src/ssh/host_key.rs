@@ -40,6 +40,15 @@ impl HostKey {
         format!("{} {self}", known_hosts_name(endpoint))
     }
 
+    /// A key of a type that the transport takes; any other would have every connection fail.
+    fn of_known_type(key: &PublicKey) -> Result<Self, String> {
+        let bare = Self(PublicKey::new(key.key_data().clone(), ""));
+        if bare.algorithms().is_empty() {
+            return Err(format!("{} is none of rt_krun::HOST_KEY_ALGORITHMS", key.algorithm()));
+        }
+        Ok(bare)
+    }
+
     /// The algorithms by which a server signs with this key.
     pub(super) fn algorithms(&self) -> Vec<&'static str> {
         let name = self.0.algorithm().to_string();
@@ -70,15 +79,24 @@ impl fmt::Debug for HostKey {
     }
 }
 
-/// `TYPE BASE64 [COMMENT]`, the form of a `.pub` file.
+/// `TYPE BASE64 [COMMENT]`, the form of a `.pub` file; the type is one of [`HOST_KEY_ALGORITHMS`], or `ssh-rsa`, whose keys
+/// sign by `rsa-sha2-256` and `rsa-sha2-512`.
 impl FromStr for HostKey {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        PublicKey::from_openssh(text)
-            .map(|key| Self(PublicKey::new(key.key_data().clone(), "")))
-            .map_err(|cause| InvalidValue::new("host key", text, cause.to_string()))
+        PublicKey::from_openssh(&single_blanks(text))
+            .map_err(|cause| cause.to_string())
+            .and_then(|key| Self::of_known_type(&key))
+            .map_err(|reason| InvalidValue::new("host key", text, reason))
     }
+}
+
+/// Every line with one blank between its fields: OpenSSH takes any number of blanks and tabs there, `ssh_key` takes one
+/// blank.
+fn single_blanks(text: &str) -> String {
+    let lines = text.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>().join(" "));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// How a guest proves that it is the one that is meant.
@@ -114,14 +132,16 @@ impl HostKeyPolicy {
     /// not looked at, since a guest's port changes with every container.
     ///
     /// # Errors
-    /// A line that is none, or one that is marked `@revoked` or `@cert-authority`.
+    /// A line that is none, one that is marked `@revoked` or `@cert-authority`, or a key of a type that is not among
+    /// [`HOST_KEY_ALGORITHMS`].
     pub fn known_hosts_line(line: &str) -> Result<Self, InvalidValue> {
         let refused = |reason: &str| InvalidValue::new("known_hosts line", line, reason);
-        let mut entries: Vec<Entry> =
-            KnownHosts::new(line).collect::<Result<_, _>>().map_err(|cause| refused(&cause.to_string()))?;
+        let mut entries: Vec<Entry> = KnownHosts::new(&single_blanks(line))
+            .collect::<Result<_, _>>()
+            .map_err(|cause| refused(&cause.to_string()))?;
         match (entries.pop(), entries.is_empty()) {
             (Some(entry), true) if entry.marker().is_none() => {
-                Ok(Self::key(HostKey(PublicKey::new(entry.public_key().key_data().clone(), ""))))
+                HostKey::of_known_type(entry.public_key()).map(Self::key).map_err(|reason| refused(&reason))
             }
             (Some(_), true) => Err(refused("it pins no key of a host")),
             _ => Err(refused("it must be one line")),
@@ -211,6 +231,32 @@ mod tests {
         {
             assert!(HostKeyPolicy::known_hosts_line(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn fields_may_stand_apart_as_openssh_takes_them() {
+        let (kind, base64) = ED25519.split_once(' ').unwrap();
+        for line in [
+            format!("host\t{kind}\t{base64}"),
+            format!("  host  {kind} \t {base64}  a  comment\r\n"),
+            format!("# comment\n\nhost {kind} {base64}\n\n"),
+        ] {
+            assert_eq!(
+                HostKeyPolicy::known_hosts_line(&line),
+                Ok(HostKeyPolicy::key(key(ED25519))),
+                "{line:?}"
+            );
+        }
+        assert_eq!(key(&format!(" {kind}\t{base64}  a  comment\n")), key(ED25519));
+    }
+
+    #[test]
+    fn keys_of_types_that_are_never_asked_for_are_refused() {
+        const TOKEN: &str = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAICFo/k5LU8863u66YC9eUO2170QduohPURkQnbLa/dczAAAABHNzaDo=";
+        assert!(PublicKey::from_openssh(TOKEN).is_ok());
+        let refused = HostKeyPolicy::known_hosts_line(&format!("host {TOKEN}")).unwrap_err();
+        assert!(refused.to_string().contains("HOST_KEY_ALGORITHMS"), "{refused}");
+        assert!(TOKEN.parse::<HostKey>().is_err());
     }
 
     #[test]

@@ -73,6 +73,11 @@ impl IdentityFile {
         self.flawed(Flaw::Malformed)
     }
 
+    /// The error for a path that OpenSSH's client cannot be given; libssh2 is given the key itself.
+    pub(super) fn not_for_ssh(&self) -> Error {
+        self.bad("ssh takes `${` in its path for a variable", "give it a path without")
+    }
+
     fn flawed(&self, flaw: Flaw) -> Error {
         match flaw {
             Flaw::Encrypted => {

@@ -2,6 +2,10 @@
 //! key bound to the transport's pin, without a file.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use rt_protocol::Result;
 
 use super::host_key::{HostKey, known_hosts_name};
 use super::identity::IdentityFile;
@@ -47,12 +51,15 @@ const OPTIONS: &[&str] = &[
 
 impl Login<'_> {
     /// The words, `remote` last.
-    pub(super) fn words(&self, remote: OsString) -> Vec<OsString> {
+    ///
+    /// # Errors
+    /// `BadIdentity` for a path that ssh cannot be given.
+    pub(super) fn words(&self, remote: OsString) -> Result<Vec<OsString>> {
         let mut words = vec![self.ssh.to_owned()];
         words.extend(["-F", "none", "-p"].map(OsString::from));
         words.push(self.endpoint.port().to_string().into());
-        words.push("-i".into());
-        words.push(self.identity.path().into());
+        words.push("-o".into());
+        words.push(identity_option(self.identity.path()).ok_or_else(|| self.identity.not_for_ssh())?);
         words.push("-tt".into());
         // Every accepted name is free of blanks, quotes and percent signs, which ssh would read.
         let name = known_hosts_name(self.endpoint);
@@ -64,6 +71,64 @@ impl Login<'_> {
         words.push(format!("{}@{}", self.user, self.endpoint.host()).into());
         words.push("--".into());
         words.push(remote);
-        words
+        Ok(words)
+    }
+}
+
+/// The option that names this file and no other. Not `-i`: ssh looks for that file before it expands the name, and does
+/// without when it is not there. `None` where ssh would read a variable, which nothing keeps it from.
+fn identity_option(path: &Path) -> Option<OsString> {
+    // Absolute, so that neither `~` nor the word `none` stands at the beginning.
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let path = path.as_os_str().as_bytes();
+    if path.windows(2).any(|two| two == b"${") {
+        return None;
+    }
+    let mut option = b"IdentityFile=\"".to_vec();
+    for byte in path {
+        match byte {
+            b'%' => option.push(b'%'),
+            b'"' | b'\\' => option.push(b'\\'),
+            _ => {}
+        }
+        option.push(*byte);
+    }
+    option.push(b'"');
+    Some(OsString::from_vec(option))
+}
+
+#[cfg(test)]
+mod tests {
+    use rt_process::{ProcessSpec, Program, capture};
+    use rt_protocol::{OutputLimit, Source, Until};
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_named_so_that_ssh_expands_nothing_in_it() {
+        let option =
+            |path: &str| identity_option(Path::new(path)).map(|option| option.into_string().unwrap());
+        assert_eq!(option("/a b/key").as_deref(), Some("IdentityFile=\"/a b/key\""));
+        assert_eq!(option("/%h/$HOME/\"\\").as_deref(), Some(r#"IdentityFile="/%%h/$HOME/\"\\""#));
+        assert_eq!(option("/a/${HOME}/key"), None);
+        let here = std::env::current_dir().unwrap();
+        for relative in ["~/key", "none", "-x"] {
+            let absolute = here.join(relative);
+            assert_eq!(identity_option(Path::new(relative)), identity_option(&absolute));
+        }
+    }
+
+    /// `ssh -G` tells what it has read, before it expands it.
+    #[test]
+    fn the_real_ssh_reads_the_path_as_one_word() {
+        let Ok(ssh) = Program::find("ssh") else { return };
+        for path in ["/a b/%d #c/'d\"e\\f", "/end\\", "/blank "] {
+            let option = identity_option(Path::new(path)).unwrap();
+            let spec = ProcessSpec::new(&ssh).args(["-F", "none", "-G", "-o"]).arg(option).arg("host");
+            let limit = OutputLimit::UNLIMITED;
+            let done = capture(&spec, Source::empty(), limit, limit, &Until::forever()).unwrap();
+            let line = format!("identityfile {}\n", path.replace('%', "%%"));
+            assert!(done.stdout_capture.text().contains(&line), "{line} {done:?}");
+        }
     }
 }

@@ -266,6 +266,7 @@ fn connect(
     let (id, connection) = meet_guest(pool, settings, container, watch)?;
     connection.authenticate(user, &settings.identity, &identity, watch)?;
     keep_first_key(pool, container, &id, &connection)?;
+    connection.try_login_shell(user, watch)?;
     Ok(connection)
 }
 

@@ -17,7 +17,7 @@ pub const DEFAULT_WORKDIR: &str = "/workspace";
 const LONGEST_TEXT: usize = 30_000;
 
 /// What a shell gives a meaning of its own: bash refuses to set some of these, answers others with numbers of its own, and
-/// changes the rest at every command.
+/// changes the rest at every command; `cd` sets two in every shell.
 const SHELL_NAMES: &[&str] = &[
     "BASH",
     "BASHOPTS",
@@ -43,9 +43,11 @@ const SHELL_NAMES: &[&str] = &[
     "GROUPS",
     "HISTCMD",
     "LINENO",
+    "OLDPWD",
     "OPTIND",
     "PIPESTATUS",
     "PPID",
+    "PWD",
     "RANDOM",
     "SECONDS",
     "SHELLOPTS",
@@ -86,7 +88,7 @@ impl RemoteCommand {
         if request.env().has_secrets() {
             script.on_failure(tell, Stage::Variables);
             for (name, value) in request.env().iter() {
-                refuse_shell_name(name)?;
+                refuse_taken_name(name)?;
                 if let EnvValue::Secret(secret) = value {
                     script.read_variable(name, secret, &mut secrets);
                 }
@@ -101,7 +103,7 @@ impl RemoteCommand {
         script.on_failure(tell, Stage::Variables);
         script.export(EnvName::new(Marker::NAME)?.as_str(), OsStr::new(marker.value()));
         for (name, value) in request.env().iter() {
-            refuse_shell_name(name)?;
+            refuse_taken_name(name)?;
             if let EnvValue::Plain(value) = value {
                 script.export(name.as_str(), value);
             }
@@ -128,15 +130,14 @@ impl RemoteCommand {
     }
 }
 
-fn refuse_shell_name(name: &EnvName) -> Result<(), InvalidValue> {
-    if SHELL_NAMES.contains(&name.as_str()) {
-        return Err(InvalidValue::new(
-            "environment variable name",
-            name.as_str(),
-            "the guest's shell gives it a meaning of its own",
-        ));
-    }
-    Ok(())
+fn refuse_taken_name(name: &EnvName) -> Result<(), InvalidValue> {
+    let reason = match name.as_str() {
+        // Of two values the last would count, and who looks for the first would call the command gone.
+        Marker::NAME => "it is this backend's own: it tells which processes are the command's",
+        name if SHELL_NAMES.contains(&name) => "the guest's shell gives it a meaning of its own",
+        _ => return Ok(()),
+    };
+    Err(InvalidValue::new("environment variable name", name.as_str(), reason))
 }
 
 /// The text of a shell script in the making.
@@ -366,8 +367,8 @@ mod tests {
     }
 
     #[test]
-    fn names_that_shells_keep_for_themselves_are_refused() {
-        for name in ["UID", "RANDOM", "SHLVL", "_", "rt_line"] {
+    fn names_that_shells_and_this_backend_keep_for_themselves_are_refused() {
+        for name in ["UID", "RANDOM", "SHLVL", "_", "PWD", "OLDPWD", "rt_line", Marker::NAME] {
             for request in [
                 ExecRequest::builder(["true"]).env(name, "1").build().unwrap(),
                 ExecRequest::builder(["true"]).secret_env(name, "1").build().unwrap(),

@@ -3,8 +3,12 @@
 //! The texts of shells differ and could be the command's own, so they are not read. The remote script tells by a line of
 //! its own, with a number that nobody else knows: see [`Tell`].
 
+use std::os::unix::ffi::OsStrExt;
+
 use rt_process::Marker;
 use rt_protocol::{ContainerName, Error, ErrorKind, ExecRequest};
+
+use super::words;
 
 /// How far the remote script had come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +80,7 @@ impl RemoteFailure {
         name: &ContainerName,
         request: &ExecRequest,
     ) -> Error {
-        let program = || format!("`{}`", request.argv().program().to_string_lossy());
+        let program = || format!("`{}`", words::shown(request.argv().program().as_bytes()));
         let error = match (self.stage, self.code) {
             (Stage::Workdir, _) => {
                 Error::new(ErrorKind::BadWorkdir, operation, "the guest's shell cannot enter it")
@@ -192,6 +196,20 @@ mod tests {
             b"sh: nosuch: not found\n"
         );
         assert_eq!(watch.found(), Some(RemoteFailure { stage: Stage::Start, code: 127 }));
+    }
+
+    #[test]
+    fn a_program_of_any_name_is_told_in_a_short_line() {
+        let name = ContainerName::new("vm").unwrap();
+        for code in [126, 127, 2] {
+            let text = |program: &str| {
+                let request = ExecRequest::new([program]).unwrap();
+                RemoteFailure { stage: Stage::Start, code }.into_error("exec in", &name, &request).to_string()
+            };
+            assert!(text("no-such").contains("`no-such`"));
+            assert!(text("no\n2026 ERROR \x1b[31m").contains("`no\\n2026 ERROR \\u{1b}[31m`"));
+            assert!(text(&"x".repeat(50_000)).len() < 400);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rt_process::Waker;
-use rt_protocol::{Error, Result};
+use rt_protocol::{Error, ErrorKind, Result};
 
 use super::connection::Connection;
 use super::job::{Job, JobEnd, NotStarted, Ticket};
@@ -277,8 +277,9 @@ impl Line {
 
 fn not_started(why: Option<&Error>) -> JobEnd {
     JobEnd::NotStarted(match why {
-        Some(error) => NotStarted::Refused(error.clone()),
-        None => NotStarted::ConnectionDied,
+        // Called off just before somebody wanted it again: that one is to have another.
+        Some(error) if error.kind() != ErrorKind::Cancelled => NotStarted::Refused(error.clone()),
+        _ => NotStarted::ConnectionDied,
     })
 }
 

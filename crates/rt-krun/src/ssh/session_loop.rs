@@ -64,7 +64,8 @@ pub(super) fn run(line: &Line, connection: Connection) {
         no_spare: false,
         is_shunned: false,
         owing_since: None,
-        closed_last: None,
+        // The one by which the login shell was tried.
+        closed_last: Some(now),
         try_again_at: None,
         scratch: vec![0; CHUNK],
     };

@@ -113,12 +113,12 @@ impl TcpSshTransportBuilder {
     }
 
     /// The OpenSSH client that [`login_command`](KrunTransport::login_command) names, `ssh` by default. Commands never
-    /// start it.
+    /// start it. It would take `${` in the identity's path for a variable, so such a path is refused there.
     pub fn ssh_binary(self, ssh: impl AsRef<OsStr>) -> Self {
         Self { ssh: ssh.as_ref().to_owned(), ..self }
     }
 
-    /// How long the way to a connection may take: TCP, keys, login. 15 s by default.
+    /// How long the way to a connection may take: TCP, keys, login, and the user's start-up files. 15 s by default.
     pub fn connect_limit(mut self, limit: Duration) -> Self {
         self.keeping.connect_limit = limit.min(LONGEST);
         self
@@ -215,7 +215,7 @@ impl KrunTransport for TcpSshTransport {
             host_key: &host_key,
         };
         let shell = Argv::new(["bash", "-l"])?;
-        Ok(login.words(RemoteCommand::login(command.unwrap_or(&shell), self.workdir.as_ref())))
+        login.words(RemoteCommand::login(command.unwrap_or(&shell), self.workdir.as_ref())).map_err(about)
     }
 
     fn wait_until_reachable(&self, guest: &Arc<dyn Container>, until: &Until) -> Result<()> {
