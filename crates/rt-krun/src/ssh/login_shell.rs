@@ -307,7 +307,7 @@ mod tests {
                 .contains("KILL ended it, and it said \"b\"")
         );
         assert!(error(None, b"", b"").contains("without an exit status"));
-        let endless = error(None, b"", &[b'x'; MOST_BYTES + 1]);
+        let endless = error(None, b"", &vec![b'x'; MOST_BYTES + 1]);
         assert!(endless.contains("more than 64 KiB") && endless.len() < 500, "{endless}");
     }
 }

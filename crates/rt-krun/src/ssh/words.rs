@@ -31,7 +31,7 @@ mod tests {
         assert_eq!(shown(b"\x1b[31m\nred\xff\0\\"), "\\u{1b}[31m\\nred\u{fffd}\\0\\\\");
         assert_eq!(shown("a\u{202e}b".as_bytes()), "a\\u{202e}b");
         assert_eq!(shown(&[b'x'; 100]), "x".repeat(100));
-        assert_eq!(shown(&[b'x'; 50_000]), "x".repeat(100) + "…");
+        assert_eq!(shown(&vec![b'x'; 50_000]), "x".repeat(100) + "…");
         assert_eq!(shown("ä".repeat(5000).as_bytes()), "ä".repeat(100) + "…");
     }
 }
