@@ -44,7 +44,7 @@ enum Times {
     /// They were not asked for.
     None,
     /// From a second reader.
-    Apart(LineTimes),
+    Apart(Box<LineTimes>),
     /// From the lines themselves, which podman gives them with: with a tail, the second reader's may begin elsewhere.
     Within { max_line_bytes: usize },
 }
@@ -96,7 +96,7 @@ impl PodmanLogStream {
             (false, _) => Times::None,
             (true, true) => Times::Within { max_line_bytes: options.max_line_bytes },
             (true, false) => {
-                Times::Apart(LineTimes::new(container.name().clone(), spec(true), options.stream))
+                Times::Apart(Box::new(LineTimes::new(container.name().clone(), spec(true), options.stream)))
             }
         };
         if let Times::Apart(times) = &mut times
@@ -150,13 +150,13 @@ impl PodmanLogStream {
         match &mut self.times {
             Times::None => {}
             Times::Within { max_line_bytes } => timestamp = take_times(&mut line, *max_line_bytes),
-            Times::Apart(times) => match times.of(&line, until)? {
-                Pull::Item(time) => timestamp = time,
-                _ => {
+            Times::Apart(times) => {
+                let Pull::Item(time) = times.of(&line, until)? else {
                     self.untimed = Some(line);
                     return Ok(Pull::Idle);
-                }
-            },
+                };
+                timestamp = time;
+            }
         }
         let mut timed = LogLine::new(line.stream, line.bytes);
         (timed.omitted, timed.timestamp) = (line.omitted, timestamp);
