@@ -108,7 +108,7 @@ impl LineTimes {
         }
         if self.only.is_none_or(|only| only == line.stream) {
             let head = line.bytes[..line.bytes.len().min(HEAD)].to_vec();
-            let (time, bytes) = stamp::split(head);
+            let (time, bytes) = stamp::take_off(head);
             self.ahead[index(line.stream)].push_back(Head { time, bytes });
         }
     }

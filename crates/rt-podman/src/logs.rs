@@ -272,7 +272,7 @@ pub(crate) fn wordless(name: &ContainerName, status: ExitStatus) -> Error {
 
 /// Takes podman's times out of a line, and answers the first one. What is beyond the bound is cut afterwards.
 fn take_times(line: &mut Line, max_line_bytes: usize) -> Option<SystemTime> {
-    let (time, mut bytes) = stamp::split(std::mem::take(&mut line.bytes));
+    let (time, mut bytes) = stamp::take_off(std::mem::take(&mut line.bytes));
     if let Some(first) = time {
         bytes = stamp::join(&bytes, first, SystemTime::now());
     }

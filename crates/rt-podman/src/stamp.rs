@@ -17,7 +17,7 @@ pub(crate) const LONGEST: usize = FORM.len() + "+00:00 ".len();
 const AHEAD: Duration = Duration::from_secs(60);
 
 /// Takes the time off that the line begins with. `None` is a line that podman itself said.
-pub(crate) fn split(mut line: Vec<u8>) -> (Option<SystemTime>, Vec<u8>) {
+pub(crate) fn take_off(mut line: Vec<u8>) -> (Option<SystemTime>, Vec<u8>) {
     let space = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
     let Some(time) = read(&line[..space]) else { return (None, line) };
     line.drain(..line.len().min(space + 1));
@@ -82,11 +82,11 @@ mod tests {
 
     #[test]
     fn a_timestamp_is_taken_off_and_other_text_is_left_alone() {
-        let (time, rest) = split(b"2026-11-21T20:23:51.883198261Z err5 x".to_vec());
+        let (time, rest) = take_off(b"2026-11-21T20:23:51.883198261Z err5 x".to_vec());
         assert!(time.is_some());
         assert_eq!(rest, b"err5 x");
-        assert_eq!(split(b"2026-11-21T20:23:51Z".to_vec()).1, b"");
-        assert_eq!(split(b"no time".to_vec()), (None, b"no time".to_vec()));
+        assert_eq!(take_off(b"2026-11-21T20:23:51Z".to_vec()).1, b"");
+        assert_eq!(take_off(b"no time".to_vec()), (None, b"no time".to_vec()));
     }
 
     #[test]
