@@ -13,6 +13,9 @@ pub(crate) const CASES: &[Case] = &[
     ("logs: one stream alone, and an absent container is still an error", one_stream),
     ("logs: tail, timestamps and a bound for lines", options),
     ("logs: a follower gets lines as they are written, and ends with the container", follow),
+    ("logs: with times lines are those without, and no time is in them", lines_with_times),
+    ("logs: with times the bound of a line counts its own bytes", bound_with_times),
+    ("logs: a follower with times gets what was written bit by bit in one line", follow_with_times),
     ("logs: a flood on both streams loses nothing", flood),
     ("logs: a line that looks like podman's own error is a line", looks_like_an_error),
     ("logs: a pull ends with its limit while a line is told from podman's own error", limit_while_held),
@@ -105,6 +108,70 @@ fn follow(live: &Live) -> Outcome {
     rest.sort();
     assert_eq!(rest, ["second", "third"]);
     assert_eq!(log.pull(&until())?, Pull::End);
+    Ok(())
+}
+
+/// Lines that podman keeps in pieces: of 40,000 bytes, written bit by bit, unterminated. And one with a time of podman's
+/// form in it, of a moment between the writing and the reading.
+const PIECES: &str = "head -c 40000 /dev/zero | tr '\\0' z; echo; printf a; sleep 0.3; echo b; echo err >&2; echo; \
+    echo \"next: $(date -u -d @$(($(date +%s) + 1)) +%Y-%m-%dT%H:%M:%S).000000000Z x\"; printf la; sleep 0.1; printf st";
+
+fn lines_with_times(live: &Live) -> Outcome {
+    let sandbox = ended(live, PIECES)?;
+    std::thread::sleep(Duration::from_secs(2));
+    let of = |options: &LogOptions, stream| -> rt_protocol::Result<Vec<_>> {
+        Ok(lines(&sandbox, options)?.into_iter().filter(|line| line.stream == stream).collect())
+    };
+    for options in [LogOptions::new(), LogOptions::new().follow()] {
+        for stream in [OutputStream::Stdout, OutputStream::Stderr] {
+            let (plain, timed) = (of(&options, stream)?, of(&options.clone().timestamps(), stream)?);
+            let bytes = |lines: &[rt_protocol::LogLine]| {
+                lines.iter().map(|line| line.bytes.clone()).collect::<Vec<_>>()
+            };
+            assert_eq!(bytes(&timed), bytes(&plain));
+            assert!(timed.is_sorted_by_key(|line| line.timestamp), "{timed:?}");
+            assert!(timed.iter().all(|line| line.timestamp.is_some_and(|at| at < SystemTime::now())));
+        }
+    }
+    let found = of(&LogOptions::new().timestamps(), OutputStream::Stdout)?;
+    assert_eq!(found.iter().map(|line| line.bytes.len()).collect::<Vec<_>>(), [40_000, 2, 0, 38, 4]);
+    assert!(found[0].bytes.iter().all(|byte| *byte == b'z'));
+    // With a tail podman 4.3 hands pieces to other lines, but no time is left in them.
+    let tail = lines(&sandbox, &LogOptions::new().timestamps().tail(100))?;
+    let own = tail.iter().filter(|line| line.text().contains("Z ")).count();
+    assert!(own <= 1 && tail.iter().all(|line| line.timestamp.is_some()), "{tail:?}");
+    Ok(())
+}
+
+fn bound_with_times(live: &Live) -> Outcome {
+    let sandbox = ended(live, "echo hello; head -c 40000 /dev/zero | tr '\\0' z; echo")?;
+    for (bound, kept) in [(5, 5), (35, 5), (2, 2), (0, 0)] {
+        let found = lines(&sandbox, &LogOptions::new().timestamps().max_line_bytes(bound))?;
+        assert_eq!(found[0].bytes, &b"hello"[..kept], "{found:?}");
+        assert_eq!(found[0].omitted, 5 - kept as u64);
+        assert_eq!((found[1].bytes.len(), found[1].omitted), (bound, 40_000 - bound as u64));
+        assert!(found.iter().all(|line| line.timestamp.is_some()), "{found:?}");
+    }
+    Ok(())
+}
+
+fn follow_with_times(live: &Live) -> Outcome {
+    let script = "echo first; while [ ! -e /tmp/go ]; do sleep 0.1; done; printf a; sleep 0.3; printf b; sleep 0.3; \
+        echo c; head -c 40000 /dev/zero | tr '\\0' z; echo";
+    for options in [LogOptions::new(), LogOptions::new().tail(5)] {
+        let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", script]))?;
+        let mut log = sandbox.container.logs(&options.follow().timestamps())?;
+        let Pull::Item(first) = log.pull(&until())? else { panic!("no line") };
+        assert!(first.text() == "first" && first.timestamp.is_some(), "{first:?}");
+        assert_eq!(log.pull(&Until::after(Duration::from_millis(300)))?, Pull::Idle);
+        sandbox.sh("touch /tmp/go")?;
+        let mut rest = Vec::new();
+        while let Pull::Item(line) = log.pull(&until())? {
+            assert!(line.timestamp.is_some(), "{line:?}");
+            rest.push(line.text().into_owned());
+        }
+        assert_eq!(rest, ["abc".to_owned(), "z".repeat(40_000)]);
+    }
     Ok(())
 }
 

@@ -87,6 +87,9 @@ pub(crate) fn exec_stdio(
         Ok(None) => {
             return Err(attempt.error(ErrorKind::Unsupported, "a stream is of a kind that came later"));
         }
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            return Err(attempt.error(ErrorKind::InvalidRequest, error.to_string()));
+        }
         Err(error) => return Err(attempt.error(ErrorKind::System, "").with_source(error)),
     };
 

@@ -173,6 +173,7 @@ mod fixture;
 mod image;
 mod lifecycle;
 mod log;
+mod message_socket;
 mod output;
 mod pattern;
 mod peer;

@@ -10,6 +10,7 @@ use rt_protocol::{SinkKind, StreamEnd, StreamFd, StreamReport};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
+use crate::message_socket;
 use crate::stdin::{ReadStop, await_ready};
 use crate::waiter::Waiter;
 use crate::worker::Worker;
@@ -51,7 +52,10 @@ impl<'s> Output<'s> {
     pub(crate) fn open<'a: 's>(kind: SinkKind<'a>, waiter: &Waiter) -> io::Result<Option<Self>> {
         let drain = match kind {
             SinkKind::Discard => Drain::Discard,
-            SinkKind::Descriptor(fd) => Drain::Descriptor(fd, waiter.connect()?),
+            SinkKind::Descriptor(fd) => {
+                message_socket::refuse(&fd)?;
+                Drain::Descriptor(fd, waiter.connect()?)
+            }
             SinkKind::Owned(mut writer) => {
                 Drain::Owned(Worker::spawn(waiter.bell(), move |bytes: Vec<u8>| {
                     writer.write_all(&bytes).and_then(|()| writer.flush())

@@ -9,6 +9,7 @@ use rt_protocol::{SourceKind, Stop, StreamEnd, StreamFd, StreamReport};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use crate::message_socket;
 use crate::waiter::Waiter;
 use crate::worker::Worker;
 
@@ -47,7 +48,10 @@ impl<'s> Stdin<'s> {
         let feed = match kind {
             SourceKind::Empty => Feed::Empty,
             SourceKind::Bytes(bytes) => Feed::Bytes(io::Cursor::new(bytes)),
-            SourceKind::Descriptor(fd) => Feed::Descriptor(fd, waiter.connect()?),
+            SourceKind::Descriptor(fd) => {
+                message_socket::refuse(&fd)?;
+                Feed::Descriptor(fd, waiter.connect()?)
+            }
             SourceKind::Reader(mut reader) => {
                 Feed::Reader(Worker::spawn(waiter.bell(), move |wanted: usize| {
                     let mut chunk = vec![0; wanted];

@@ -8,7 +8,7 @@ mod cat;
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -33,6 +33,25 @@ fn streams_of(error: &Error) -> (u64, u64) {
         Some(Partial::Streams { stdin, stdout, .. }) => (stdin.bytes, stdout.bytes),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_socket_that_keeps_messages_apart_is_refused() -> Result<()> {
+    let runtime = running();
+    for as_source in [true, false] {
+        let socket = UnixDatagram::unbound()
+            .map_err(|error| Error::new(ErrorKind::System, "make a socket", error.to_string()))?;
+        let stdio = if as_source {
+            ExecStdio::new(Source::descriptor(socket), Sink::discard())
+        } else {
+            ExecStdio::new(Source::empty(), Sink::descriptor(socket))
+        };
+        match bridge(&runtime, "cat", stdio, &Until::forever()) {
+            Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}"),
+            Ok(result) => panic!("{result:?}"),
+        }
+    }
+    Ok(())
 }
 
 #[test]

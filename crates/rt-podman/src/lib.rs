@@ -104,6 +104,18 @@
 //!   and gives the others, last first, to the end of the line before, or to nobody: of `a`, `b` and an unterminated `c`
 //!   the last two lines are `a` and `bc`, and a line of 3 MB may be empty. podman 4.7 has mended that. A tail of more
 //!   than 134,217,728 lines (2^27) is the whole log: podman falls over at less than it accepts.
+//! - **Times of lines.** podman prints a time before every piece, also in the middle of a line, and nothing tells it from
+//!   the command's own words. [`timestamps`](rt_protocol::LogOptions::timestamps) therefore has two `podman logs` read
+//!   the log, one with times and one without, and no byte of a line is guessed. A line comes without a time where the
+//!   second one has not seen it: the last ones of a log that grows while it is read without `follow`, and those from
+//!   where the log was rotated between the two (only with a `max-size`, and as far as the lines' beginnings show it:
+//!   where lines are alike, a time may be that of another line). With a `tail` the two could begin with different
+//!   lines, so there is one reader, and what has podman's form of a time to the letter (`2026-11-21T20:23:51.883198261Z`
+//!   or with an offset, and a blank) is taken out of a line if it lies between the piece before and a minute after it
+//!   is read. Words of the command go with it only if they are in that form the time of a moment that had yet to come
+//!   when they were written. And where a piece of such a line lies beyond
+//!   [`max_line_bytes`](rt_protocol::LogOptions::max_line_bytes), `omitted` counts its time too; a line of more than
+//!   some 1800 pieces may keep fewer bytes than the bound.
 //! - **Health checks.** podman has them run by timers of systemd; where there is none, a container's health stays
 //!   "starting" until somebody runs `podman healthcheck run`.
 //! - **microVMs.** exec in a container whose OCI runtime is krun is refused: it would land beside the guest.
@@ -151,6 +163,7 @@ mod image;
 mod json;
 mod kill;
 mod launch_argv;
+mod line_times;
 mod listing;
 mod logs;
 mod pattern;
@@ -160,6 +173,7 @@ mod removal;
 mod runtime;
 mod runtime_state;
 mod secret_env;
+mod stamp;
 mod stand_in;
 mod stop;
 mod tar_copy;

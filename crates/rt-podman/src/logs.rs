@@ -3,16 +3,19 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rt_process::{Line, LineStream};
+use rt_process::{ExitStatus, Line, LineStream};
 use rt_protocol::{
-    ContainerName, Deadline, Error, LogLine, LogOptions, LogStream, OutputStream, Pull, Result, Until,
+    ContainerName, Deadline, Error, ErrorKind, LogLine, LogOptions, LogStream, OutputStream, Pull, Result,
+    Until,
 };
 
 use crate::container::PodmanContainer;
 use crate::engine::process_error;
 use crate::failure::{self, Failure};
+use crate::line_times::LineTimes;
+use crate::stamp;
 
-const OPERATION: &str = "read the log of";
+pub(crate) const OPERATION: &str = "read the log of";
 
 /// Lines of a `podman logs` that is running.
 ///
@@ -23,7 +26,9 @@ const OPERATION: &str = "read the log of";
 pub struct PodmanLogStream {
     name: ContainerName,
     lines: LineStream,
-    timestamps: bool,
+    times: Times,
+    /// A line whose time is not known yet.
+    untimed: Option<Line>,
     /// Only lines of this output. Both are read all the same: podman's own errors come on stderr, and an output that
     /// nobody reads holds podman back.
     only: Option<OutputStream>,
@@ -33,6 +38,17 @@ pub struct PodmanLogStream {
     ended: bool,
 }
 
+/// Where the times of lines come from.
+#[derive(Debug)]
+enum Times {
+    /// They were not asked for.
+    None,
+    /// From a second reader.
+    Apart(Box<LineTimes>),
+    /// From the lines themselves, which podman gives them with: with a tail, the second reader's may begin elsewhere.
+    Within { max_line_bytes: usize },
+}
+
 /// A line that is podman's own error if podman exits with a failure before `decided_at`, and a line of the log otherwise.
 #[derive(Debug)]
 struct Held {
@@ -40,8 +56,8 @@ struct Held {
     decided_at: Deadline,
 }
 
-/// How many lines of the other output a pull whose limit is over still drops while they come without waiting.
-const DROPPED_AFTER_THE_END: usize = 1000;
+/// How many lines that are not the one it wants a pull whose limit is over still passes while they come without waiting.
+pub(crate) const DROPPED_AFTER_THE_END: usize = 1000;
 
 /// How long podman may take from its error to its exit.
 const EXIT_AFTER_ERROR: Duration = Duration::from_millis(250);
@@ -50,6 +66,9 @@ const EXIT_AFTER_ERROR: Duration = Duration::from_millis(250);
 /// untouched): podman 4.3.1 runs out of memory at 2^32 lines, and panics at 2^63 - 1.
 const LONGEST_TAIL: u64 = 1 << 27;
 
+/// How many bytes of podman's times a line may hold before they count as its own: those of some 1800 records.
+const ROOM_FOR_TIMES: usize = 64 << 10;
+
 impl PodmanLogStream {
     pub(crate) fn open(container: &PodmanContainer, options: &LogOptions) -> Result<Self> {
         let target = container.target(&Until::forever())?;
@@ -57,22 +76,41 @@ impl PodmanLogStream {
         if options.follow {
             args.push(String::from("--follow"));
         }
-        if let Some(lines) = options.tail.filter(|lines| *lines <= LONGEST_TAIL) {
+        let tail = options.tail.filter(|lines| *lines <= LONGEST_TAIL);
+        if let Some(lines) = tail {
             args.push(format!("--tail={lines}"));
         }
         if let Some(since) = options.since {
             args.push(format!("--since={}", rfc3339(since)));
         }
-        if options.timestamps {
-            args.push(String::from("--timestamps"));
-        }
-        args.extend([String::from("--"), target]);
-        let lines = LineStream::spawn(&container.engine().spec(args), options.max_line_bytes)
+        let spec = |timestamps: bool| {
+            let timestamps = timestamps.then(|| String::from("--timestamps"));
+            let words = args.iter().cloned().chain(timestamps);
+            container.engine().spec(words.chain([String::from("--"), target.clone()]))
+        };
+        let within = options.timestamps && tail.is_some();
+        let limit = options.max_line_bytes.saturating_add(if within { ROOM_FOR_TIMES } else { 0 });
+        let lines = LineStream::spawn(&spec(within), limit)
             .map_err(|error| process_error(OPERATION, error).in_container(container.name()))?;
+        let mut times = match (options.timestamps, within) {
+            (false, _) => Times::None,
+            (true, true) => Times::Within { max_line_bytes: options.max_line_bytes },
+            (true, false) => {
+                Times::Apart(Box::new(LineTimes::new(container.name().clone(), spec(true), options.stream)))
+            }
+        };
+        if let Times::Apart(times) = &mut times
+            && options.follow
+        {
+            // At once, lest the container be gone by then. Without follow it begins with the first line, so that it sees
+            // no less of a log that grows.
+            times.start()?;
+        }
         Ok(Self {
             name: container.name().clone(),
             lines,
-            timestamps: options.timestamps,
+            times,
+            untimed: None,
             only: options.stream,
             held: None,
             waiting: VecDeque::new(),
@@ -83,13 +121,19 @@ impl PodmanLogStream {
     fn advance(&mut self, until: &Until) -> Result<Pull<LogLine>> {
         let mut left = DROPPED_AFTER_THE_END;
         loop {
-            let line = match self.next_line(until)? {
-                Pull::Item(line) => line,
-                Pull::Idle => return Ok(Pull::Idle),
-                Pull::End => return Ok(Pull::End),
+            let line = match self.untimed.take() {
+                Some(line) => line,
+                None => match self.next_line(until)? {
+                    Pull::Item(line) => line,
+                    Pull::Idle => return Ok(Pull::Idle),
+                    Pull::End => {
+                        self.close()?;
+                        return Ok(Pull::End);
+                    }
+                },
             };
-            if let Some(line) = self.decode(line) {
-                return Ok(Pull::Item(line));
+            if self.only.is_none_or(|only| only == line.stream) {
+                return self.timed(line, until);
             }
             if until.check().is_err() {
                 left -= 1;
@@ -98,6 +142,25 @@ impl PodmanLogStream {
                 }
             }
         }
+    }
+
+    /// The line with its time, if that was asked for.
+    fn timed(&mut self, mut line: Line, until: &Until) -> Result<Pull<LogLine>> {
+        let mut timestamp = None;
+        match &mut self.times {
+            Times::None => {}
+            Times::Within { max_line_bytes } => timestamp = take_times(&mut line, *max_line_bytes),
+            Times::Apart(times) => {
+                let Pull::Item(time) = times.of(&line, until)? else {
+                    self.untimed = Some(line);
+                    return Ok(Pull::Idle);
+                };
+                timestamp = time;
+            }
+        }
+        let mut timed = LogLine::new(line.stream, line.bytes);
+        (timed.omitted, timed.timestamp) = (line.omitted, timestamp);
+        Ok(Pull::Item(timed))
     }
 
     /// The next line of the log, of either output.
@@ -163,28 +226,10 @@ impl PodmanLogStream {
         Ok(true)
     }
 
-    /// The line, if it is of an output that was asked for.
-    fn decode(&self, line: Line) -> Option<LogLine> {
-        if self.only.is_some_and(|only| only != line.stream) {
-            return None;
-        }
-        let (timestamp, bytes) =
-            if self.timestamps { split_timestamp(line.bytes) } else { (None, line.bytes) };
-        let mut decoded = LogLine::new(line.stream, bytes);
-        decoded.omitted = line.omitted;
-        decoded.timestamp = timestamp;
-        Some(decoded)
-    }
-
     /// What podman's exit says of a log that is over.
     fn verdict(&self) -> Result<()> {
         match self.lines.status() {
-            Some(status) if !status.success() => {
-                let message = format!("podman ended with {status:?} and without a word");
-                Err(Error::new(rt_protocol::ErrorKind::BackendFailed, OPERATION, message)
-                    .in_container(&self.name)
-                    .with_hint("the log may be incomplete; ask again"))
-            }
+            Some(status) if !status.success() => Err(wordless(&self.name, status)),
             _ => Ok(()),
         }
     }
@@ -202,26 +247,42 @@ impl LogStream for PodmanLogStream {
     fn close(&mut self) -> Result<()> {
         self.ended = true;
         self.held = None;
+        self.untimed = None;
         self.waiting.clear();
         self.lines.close();
+        if let Times::Apart(times) = &mut self.times {
+            times.close();
+        }
         Ok(())
     }
 }
 
 /// Whether the line begins as podman's own errors do.
-fn may_be_of_podman(line: &Line) -> bool {
+pub(crate) fn may_be_of_podman(line: &Line) -> bool {
     line.stream == OutputStream::Stderr && line.bytes.starts_with(b"Error: ")
 }
 
-/// `2026-11-21T20:23:51.883198261Z err5`
-fn split_timestamp(bytes: Vec<u8>) -> (Option<SystemTime>, Vec<u8>) {
-    let space = bytes.iter().position(|byte| *byte == b' ').unwrap_or(bytes.len());
-    let timestamp =
-        std::str::from_utf8(&bytes[..space]).ok().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-    match timestamp {
-        Some(timestamp) => (Some(timestamp.into()), bytes.get(space + 1..).unwrap_or_default().to_vec()),
-        None => (None, bytes),
+/// podman failed, and did not say why.
+pub(crate) fn wordless(name: &ContainerName, status: ExitStatus) -> Error {
+    let message = format!("podman ended with {status:?} and without a word");
+    Error::new(ErrorKind::BackendFailed, OPERATION, message)
+        .in_container(name)
+        .with_hint("the log may be incomplete; ask again")
+}
+
+/// Takes podman's times out of a line, and answers the first one. What is beyond the bound is cut afterwards.
+fn take_times(line: &mut Line, max_line_bytes: usize) -> Option<SystemTime> {
+    let (time, mut bytes) = stamp::take_off(std::mem::take(&mut line.bytes));
+    if let Some(first) = time {
+        bytes = stamp::join(&bytes, first, SystemTime::now());
     }
+    // A line that was cut may end in the middle of a time.
+    let whole = if line.omitted == 0 { bytes.len() } else { bytes.len().saturating_sub(stamp::LONGEST) };
+    let kept = whole.min(max_line_bytes);
+    line.omitted += (bytes.len() - kept) as u64;
+    bytes.truncate(kept);
+    line.bytes = bytes;
+    time
 }
 
 /// The time as podman's `--since` reads it; nanoseconds are kept.
@@ -232,15 +293,6 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_timestamp_is_taken_off_and_other_text_is_left_alone() {
-        let (time, rest) = split_timestamp(b"2026-11-21T20:23:51.883198261Z err5 x".to_vec());
-        assert!(time.is_some());
-        assert_eq!(rest, b"err5 x");
-        assert_eq!(split_timestamp(b"2026-11-21T20:23:51Z".to_vec()).1, b"");
-        assert_eq!(split_timestamp(b"no time".to_vec()), (None, b"no time".to_vec()));
-    }
 
     #[test]
     fn a_time_goes_to_podman_with_its_nanoseconds() {

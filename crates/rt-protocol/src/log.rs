@@ -28,7 +28,8 @@ pub struct LogLine {
     pub bytes: Vec<u8>,
     /// How many bytes of an over-long line were dropped from its end; 0 for a whole line.
     pub omitted: u64,
-    /// When it was written, when [`LogOptions::timestamps`] asked for it.
+    /// When it was written, when [`LogOptions::timestamps`] asked for it: when the engine had read the first of it. `None`
+    /// also where the engine does not tell; its backend says when that is.
     pub timestamp: Option<SystemTime>,
 }
 
@@ -65,7 +66,8 @@ pub struct LogOptions {
     /// Only lines of this output; `None` is both. Lines of the other one are left out after [`tail`](Self::tail) has
     /// counted them.
     pub stream: Option<OutputStream>,
-    /// The longest line that is kept whole, in bytes; the rest of a longer one is dropped and counted.
+    /// The longest line that is kept whole, in bytes; the rest of a longer one is dropped and counted. Of the line's own
+    /// bytes: what an engine writes before it, such as its time, does not count.
     pub max_line_bytes: usize,
 }
 

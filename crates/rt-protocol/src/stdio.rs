@@ -83,10 +83,9 @@ impl<'a> Source<'a> {
 
     /// A descriptor, which this source owns: a pipe, a stream socket, a terminal, a file.
     ///
-    /// A socket that keeps messages apart (datagram, seqpacket) is refused before anything starts: what a read leaves of
-    /// a message is lost, and a message of no bytes looks like the end. Only a backend that starts nothing
-    /// (`rt-null`) may take one. Give such a socket as a [`reader`](Self::reader), whose buffer of 64 KiB bounds what a
-    /// message may hold.
+    /// A socket that keeps messages apart (datagram, seqpacket) is refused before anything starts, with
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest): what a read leaves of a message is lost, and a message of no
+    /// bytes looks like the end. A [`reader`](Self::reader) that keeps its messages whole can stand in for it.
     ///
     /// It is polled, its flags are never changed, and no more is read from it than the command's stdin can take, so
     /// what a command leaves unread stays in it as far as the kernel's pipe on the way allows.

@@ -57,19 +57,16 @@ impl Entry {
 }
 
 /// Prints entries where the container printed them.
-#[derive(Default)]
 struct Printer {
     timestamps: bool,
-    /// Whether a line has begun, on stdout and on stderr: a time stands before a line, not before a piece of one.
-    begun: [bool; 2],
 }
 
 impl Printer {
     /// A reader that has gone ends the call, as a SIGPIPE would.
-    fn print(&mut self, entry: &Entry) -> Result<(), Answer> {
-        let begun = &mut self.begun[usize::from(entry.to_stderr)];
+    fn print(&self, entry: &Entry) -> Result<(), Answer> {
         let mut bytes = Vec::with_capacity(entry.text.len() + 40);
-        if self.timestamps && !*begun {
+        // Before every piece, so that a line of several has times in it, as podman's has.
+        if self.timestamps {
             bytes.extend(entry.time.as_bytes());
             bytes.push(b' ');
         }
@@ -77,7 +74,6 @@ impl Printer {
         if entry.ends_line {
             bytes.push(b'\n');
         }
-        *begun = !entry.ends_line;
         let printed = if entry.to_stderr {
             io::stderr().write_all(&bytes)
         } else {
@@ -144,7 +140,7 @@ fn read(call: &Call, id: &str, since: Nanos, tail: Option<usize>, follow: bool, 
         return Ok(Answer::silent());
     };
     let mut reader = Reader { file: BufReader::new(file), partial: Vec::new() };
-    let mut printer = Printer { timestamps, ..Printer::default() };
+    let printer = Printer { timestamps };
     let mut kept = VecDeque::new();
     while let Some(entry) = reader.next()? {
         if entry.at() < since {

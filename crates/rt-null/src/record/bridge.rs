@@ -16,6 +16,7 @@ use rt_protocol::{
 use super::relay::Relay;
 use super::tee::{SinkTee, TeeReader};
 use super::transcript::{Delivered, Step, Stream, Tap, Transcript};
+use crate::message_socket;
 
 /// What came of the call, and what was overheard.
 pub(super) struct Overheard {
@@ -116,6 +117,8 @@ impl<'a> SourceTee<'a> {
     }
 
     fn of_descriptor(fd: BorrowedFd<'_>, tap: Tap, stop: &CancelToken) -> io::Result<Doubled> {
+        // Handed on as it is, so that the backend refuses it, and not taken apart on the way.
+        message_socket::refuse(fd)?;
         let mut own = File::from(fd.try_clone_to_owned()?);
         if own.metadata()?.is_file() {
             let from = own.stream_position()?;

@@ -31,6 +31,9 @@ pub(super) fn play(
         Ok(None) => {
             return Err(question.error(ErrorKind::Unsupported, "a stream is of a kind that came later"));
         }
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            return Err(question.error(ErrorKind::InvalidRequest, error.to_string()));
+        }
         Err(error) => return Err(question.error(ErrorKind::System, "").with_source(error)),
     };
     let played = steps.iter().try_for_each(|step| take(playback, &mut peer, step));

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::data::{self, object};
 use super::transcript::Tap;
+use crate::message_socket;
 
 /// The caller's reader, overheard.
 pub(super) struct TeeReader {
@@ -170,6 +171,8 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 impl FdWriter {
     fn new(fd: &StreamFd<'_>, tap: Tap) -> io::Result<(Self, FdWatch)> {
+        // Handed on as it is, so that the backend refuses it.
+        message_socket::refuse(fd)?;
         let fd = fd.as_fd().try_clone_to_owned()?;
         let (call, ended) = UnixStream::pair()?;
         let written = Arc::<AtomicU64>::default();

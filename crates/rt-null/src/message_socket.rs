@@ -1,0 +1,20 @@
+//! Sockets that keep messages apart, which are neither a source nor a sink.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use rustix::net::SocketType;
+use rustix::net::sockopt::socket_type;
+
+/// Refuses a datagram or seqpacket socket, as every backend does: what a read leaves of a message is gone.
+pub(crate) fn refuse(fd: impl AsFd) -> io::Result<()> {
+    match socket_type(fd) {
+        Ok(kind) if kind != SocketType::STREAM => {
+            let message =
+                "the descriptor is a socket that keeps messages apart; only a stream socket will do";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+        }
+        // A stream socket, or none at all.
+        _ => Ok(()),
+    }
+}
