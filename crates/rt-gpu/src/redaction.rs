@@ -100,14 +100,25 @@ enum ValueKind {
 impl ValueKind {
     fn of(option: &[u8]) -> Self {
         match option {
-            b"env-file" | b"secret" | b"creds" | b"decryption-key" | b"password" => Self::Hidden,
-            // Entries of files of users and groups, whose second field may be the hash of a password.
-            b"passwd-entry" | b"group-entry" => Self::Hidden,
-            b"env" | b"env-merge" | b"label" | b"layer-label" | b"annotation" | b"build-arg" | b"log-opt"
-            | b"storage-opt" | b"sysctl" | b"runtime-flag" | b"opt" | b"mount" | b"pull-option"
-            | b"cpp-flag" => Self::Pairs,
-            // Commands, which may begin with assignments and have options with secret names.
-            b"entrypoint"
+            // Of the entries of users and groups the second field may be the hash of a password.
+            b"env-file" | b"secret" | b"creds" | b"decryption-key" | b"password" | b"passwd-entry"
+            | b"group-entry" => Self::Hidden,
+            // The commands among them may begin with assignments, and have options with secret names.
+            b"env"
+            | b"env-merge"
+            | b"label"
+            | b"layer-label"
+            | b"annotation"
+            | b"build-arg"
+            | b"log-opt"
+            | b"storage-opt"
+            | b"sysctl"
+            | b"runtime-flag"
+            | b"opt"
+            | b"mount"
+            | b"pull-option"
+            | b"cpp-flag"
+            | b"entrypoint"
             | b"health-cmd"
             | b"health-startup-cmd"
             | b"healthcheck-command"
