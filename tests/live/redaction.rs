@@ -15,7 +15,7 @@ pub(crate) const CASES: &[Case] =
 fn tables(live: &Live) -> Outcome {
     let mut disputed = Vec::new();
     for (verb, least) in
-        [("", 20), ("create", 100), ("run", 100), ("exec", 10), ("build", 80), ("update", 15)]
+        [("", 20), ("create", 100), ("run", 100), ("exec", 10), ("build", 80), ("update", 15), ("login", 7)]
     {
         let help = help(live, verb)?;
         let options: Vec<_> = help.lines().filter_map(option).collect();

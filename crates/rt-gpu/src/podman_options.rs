@@ -8,6 +8,7 @@
 mod build;
 mod global;
 mod launch;
+mod login;
 mod running;
 
 /// The options of one verb.
@@ -81,6 +82,14 @@ static BUILD: Verb = Verb {
     interspersed: true,
 };
 
+static LOGIN: Verb = Verb {
+    flags: Names::new(login::FLAGS),
+    values: Names::new(login::VALUES),
+    short_flags: b"v",
+    short_values: &[(b'p', "password"), (b'u', "username")],
+    interspersed: true,
+};
+
 /// podman itself, before its verb.
 pub(crate) static GLOBAL: Verb = Verb {
     flags: Names::new(global::FLAGS),
@@ -98,6 +107,7 @@ impl Verb {
             b"exec" => Some(&EXEC),
             b"update" => Some(&UPDATE),
             b"build" => Some(&BUILD),
+            b"login" => Some(&LOGIN),
             _ => None,
         }
     }
@@ -200,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_tables_are_sorted_and_no_name_is_in_two() {
-        for verb in [&LAUNCH, &EXEC, &UPDATE, &BUILD, &GLOBAL] {
+        for verb in [&LAUNCH, &EXEC, &UPDATE, &BUILD, &LOGIN, &GLOBAL] {
             for Names { names, .. } in [&verb.flags, &verb.values] {
                 assert!(
                     names.is_sorted_by(|left, right| (left.len(), left) < (right.len(), right)),
@@ -216,7 +226,7 @@ mod tests {
 
     #[test]
     fn every_name_is_found_and_nothing_else() {
-        for verb in [&LAUNCH, &EXEC, &UPDATE, &BUILD, &GLOBAL] {
+        for verb in [&LAUNCH, &EXEC, &UPDATE, &BUILD, &LOGIN, &GLOBAL] {
             for name in verb.values.names {
                 assert_eq!(verb.long(name.as_bytes()), Arity::Value(name));
             }

@@ -13,16 +13,23 @@ use crate::secret_value::{masked_pairs, masked_urls};
 /// A podman command line as a log or an error may show it: `<redacted>` in place of each secret.
 ///
 /// `argv` is the program and its words. Before an option or one of the verbs below the program may be left out; `env` and
-/// assignments may stand before it. What is
-/// masked, in the options of podman itself and of `create`, `run`, `exec`, `build` and `update`, up to the image or the
-/// container (all behind it belongs to the command):
+/// assignments may stand before it. What is masked, in the options of podman itself and of `create`, `run`, `exec`, `build`,
+/// `update` and `login`, up to the image or the container (all behind it belongs to the command):
 ///
 /// - the value of a pair with a [secret name](crate::is_secret_name), however it is spelled: `--env K=V`, `--env=K=V`,
-///   `-e K=V`, `-eK=V`, `-e=K=V`, `-ite K=V`, and in `--label`, `--annotation`, `--build-arg` and their like;
-/// - passwords in URLs (`scheme://user:password@host`), wherever one stands;
-/// - the whole value of `--env-file`, `--secret`, `--creds`, `--decryption-key` and `--password`.
+///   `-e K=V`, `-eK=V`, `-e=K=V`, `-ite K=V`, and in `--label`, `--annotation`, `--build-arg`, `--mount`, `--health-cmd` and
+///   their like; also where it is a pair within another's value (`volume-opt=password=V`);
+/// - passwords in URLs (`scheme://user:password@host`), wherever one stands, and the user of an `http` URL without one
+///   (`https://token@host`, `https://token:x-oauth-basic@host`);
+/// - the whole value of `--env-file`, `--secret`, `--creds`, `--decryption-key`, `--password`, `--passwd-entry` and
+///   `--group-entry`, also where it begins with a dash.
 ///
-/// `-e KEY` alone has no value and stays. In other verbs every pair, URL and option with a secret name counts.
+/// A URL ends at a blank or a `"`, and its password at the last `@` before that, whatever stands between: of
+/// `a://u:p@h,b://u:q@h` is left `a://u:<redacted>@h`, since the rest could be the password's. Only a password that begins like
+/// a port (`u:12/x@h`) is taken for one, and shown.
+///
+/// `-e KEY` alone has no value and stays. In other verbs every pair, URL and option with a secret name counts, and the
+/// options whose whole value is masked are the same.
 ///
 /// The answer has as many words as `argv`; words without a secret are borrowed, byte by byte what they were; doing it twice
 /// changes nothing. Masking hides nothing from `ps`: a value that must stay private does not belong into an argv.
@@ -93,9 +100,29 @@ enum ValueKind {
 impl ValueKind {
     fn of(option: &[u8]) -> Self {
         match option {
-            b"env-file" | b"secret" | b"creds" | b"decryption-key" | b"password" => Self::Hidden,
-            b"env" | b"env-merge" | b"label" | b"layer-label" | b"annotation" | b"build-arg" | b"log-opt"
-            | b"storage-opt" | b"sysctl" | b"runtime-flag" | b"opt" => Self::Pairs,
+            // Of the entries of users and groups the second field may be the hash of a password.
+            b"env-file" | b"secret" | b"creds" | b"decryption-key" | b"password" | b"passwd-entry"
+            | b"group-entry" => Self::Hidden,
+            // The commands among them may begin with assignments, and have options with secret names.
+            b"env"
+            | b"env-merge"
+            | b"label"
+            | b"layer-label"
+            | b"annotation"
+            | b"build-arg"
+            | b"log-opt"
+            | b"storage-opt"
+            | b"sysctl"
+            | b"runtime-flag"
+            | b"opt"
+            | b"mount"
+            | b"pull-option"
+            | b"cpp-flag"
+            | b"entrypoint"
+            | b"health-cmd"
+            | b"health-startup-cmd"
+            | b"healthcheck-command"
+            | b"sbom-scanner-command" => Self::Pairs,
             _ => Self::Plain,
         }
     }
@@ -106,6 +133,15 @@ impl ValueKind {
             Self::Plain if is_secret_name(option) => Self::Hidden,
             Self::Plain => Self::Pairs,
             known => known,
+        }
+    }
+
+    /// The word behind an option that is in no table. What is known to be hidden is hidden in every verb, and its value may
+    /// begin with a dash.
+    fn behind_unknown(option: &[u8]) -> Pending {
+        match Self::of(option) {
+            Self::Hidden => Pending::Value(Self::Hidden),
+            _ => Pending::Perhaps(Self::of_unknown(option)),
         }
     }
 
@@ -213,7 +249,7 @@ impl Reader {
         match (equals, arity) {
             (Some(equals), _) => masked_behind(word, equals + 3, kind),
             (None, Arity::Value(_)) => self.expect(Pending::Value(kind)),
-            (None, Arity::Unknown) => self.expect(Pending::Perhaps(kind)),
+            (None, Arity::Unknown) => self.expect(ValueKind::behind_unknown(name)),
             (None, Arity::Flag) => None,
         }
     }
@@ -243,11 +279,12 @@ impl Reader {
             [b'-', b'-', long @ ..] => match long.iter().position(|byte| *byte == b'=') {
                 Some(equals) => masked_behind(word, equals + 3, ValueKind::of_unknown(&long[..equals])),
                 None if !long.is_empty() && matches!(ValueKind::of_unknown(long), ValueKind::Hidden) => {
-                    self.expect(Pending::Perhaps(ValueKind::Hidden))
+                    self.expect(ValueKind::behind_unknown(long))
                 }
                 None => None,
             },
-            // `podman login`; elsewhere `-p` publishes a port or is a flag, and a hidden word is no harm.
+            // A `login` that was not seen as one (`sudo podman login`); elsewhere `-p` publishes a port or is a flag, and a
+            // hidden word is no harm.
             b"-p" => self.expect(Pending::Perhaps(ValueKind::Hidden)),
             _ => masked_pairs(word),
         }

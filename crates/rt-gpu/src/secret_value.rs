@@ -1,110 +1,187 @@
 //! The policy of values: secrets inside `NAME=VALUE` pairs and inside URLs, masked where they stand.
 
+use std::ops::Range;
+
 use crate::MASK;
 use crate::secret_name::is_secret_name;
 
-/// A value that may be `NAME=VALUE`, or several of them with commas, as podman's list options take them. From the first
-/// secret name on nothing is shown: whether a comma ends the value depends on the option and on podman's version.
+/// A value that may be `NAME=VALUE`, or several of them with commas, as podman's list options take them, or a pair whose
+/// value is such pairs again (`o=username=x,password=y`). From the first secret name on nothing is shown: whether a comma
+/// ends the value depends on the option and on podman's version. URLs are masked as [`masked_urls`] does.
 ///
 /// `None` where nothing is to be masked.
 pub(crate) fn masked_pairs(value: &[u8]) -> Option<Vec<u8>> {
-    let mut field = 0;
-    let mut is_named = false;
+    let mut name = 0;
+    let mut is_nested = false;
     let mut has_url = false;
+    let mut bytes = value.iter().enumerate();
     // Values are short: to look at each byte costs less than to skip to the next one of these.
-    for (place, byte) in value.iter().enumerate() {
+    while let Some((place, byte)) = bytes.next() {
         match byte {
-            b',' => (field, is_named) = (place + 1, false),
-            b'=' if !is_named => {
-                is_named = true;
-                let name = &value[field..place];
-                if place + 1 < value.len() && is_secret_name(name.strip_prefix(b"\"").unwrap_or(name)) {
-                    return Some([&value[..=place], MASK.as_bytes()].concat());
+            b',' => (name, is_nested) = (place + 1, false),
+            b'=' => {
+                let behind = &value[place + 1..];
+                if !behind.is_empty() && is_secret_name(without_quote(&value[name..place])) {
+                    // At the end of a value an equals sign is the padding of base64.
+                    if !is_nested || behind.iter().any(|byte| *byte != b'=') {
+                        return masked_before(value, place + 1);
+                    }
                 }
+                (name, is_nested) = (place + 1, true);
             }
-            b':' => has_url |= value[place..].starts_with(b"://"),
+            // Names inside of a URL are its own: there they end at other signs.
+            b':' if value[place..].starts_with(b"://") => {
+                has_url = true;
+                let length = length_while(&value[place..], |byte| is_of_url(byte) && byte != b',');
+                name = place + length;
+                bytes.nth(length - 2);
+            }
             _ => {}
         }
     }
     if has_url { masked_urls(value) } else { None }
 }
 
-/// URLs in a value: the password of `scheme://user:password@host`, the user of an `http` URL without a password (that is
-/// where a token stands), and the values of secret names in a query.
+/// URLs in a value: the password of `scheme://user:password@host`, the user of an `http` URL without one (that is where a
+/// token stands), and the values of secret names in what follows.
 ///
 /// `None` where nothing is to be masked.
 pub(crate) fn masked_urls(value: &[u8]) -> Option<Vec<u8>> {
+    // Most values have no colon at all.
+    scheme(value)?;
+    masked_before(value, value.len())
+}
+
+/// The value with the secrets of its URLs masked, and all from `end` on as one.
+fn masked_before(value: &[u8], end: usize) -> Option<Vec<u8>> {
     let mut masked = Vec::new();
     let mut kept = 0;
-    let mut from = 0;
-    while let Some(colon) = scheme_end(&value[from..]) {
-        let authority = from + colon + 3;
-        let end = authority + value[authority..].iter().take_while(|byte| is_of_url(**byte)).count();
-        let is_http = ends_with_any(&value[..from + colon], &[b"http", b"https"]);
-        let credentials = credentials(&value[authority..end], is_http);
-        let query_from = credentials.as_ref().map_or(authority, |hidden| authority + hidden.end);
-        let hidden = credentials.map(|hidden| authority + hidden.start..authority + hidden.end);
-        for hidden in hidden.into_iter().chain(query_values(value, query_from, end)) {
+    url_secrets(value, |hidden| {
+        // A password may have an equals sign in it, and go on behind `end`.
+        if hidden.start < end {
             masked.extend_from_slice(&value[kept..hidden.start]);
             masked.extend_from_slice(MASK.as_bytes());
             kept = hidden.end;
         }
-        from = end;
+    });
+    if kept == 0 && end == value.len() {
+        return None;
     }
-    (kept > 0).then(|| {
-        masked.extend_from_slice(&value[kept..]);
-        masked
-    })
-}
-
-/// Where the secret stands in what follows `://`.
-fn credentials(url: &[u8], is_http: bool) -> Option<std::ops::Range<usize>> {
-    let authority = url.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(url.len());
-    let at = if let Some(at) = url[..authority].iter().rposition(|byte| *byte == b'@') {
-        at
-    } else {
-        // A password with a `/` that nobody encoded; what begins with a port has none.
-        let colon = position(&url[..authority], b':')?;
-        if url[colon + 1..authority].iter().all(u8::is_ascii_digit) {
-            return None;
+    if kept < end {
+        masked.extend_from_slice(&value[kept..end]);
+        if end < value.len() {
+            masked.extend_from_slice(MASK.as_bytes());
         }
-        url.iter().rposition(|byte| *byte == b'@')?
-    };
-    match position(&url[..at], b':') {
-        Some(colon) if colon + 1 < at => Some(colon + 1..at),
-        None if is_http && at > 0 => Some(0..at),
-        _ => None,
+    }
+    Some(masked)
+}
+
+/// Where secrets stand in the URLs of a value, in order. Several URLs may stand in one run of bytes, with commas or other
+/// signs between them: each `://` counts for itself.
+fn url_secrets(value: &[u8], mut found: impl FnMut(Range<usize>)) {
+    let mut place = 0;
+    while let Some(colon) = scheme(&value[place..]) {
+        place += colon;
+        let end = place + length_while(&value[place..], is_of_url);
+        let last_at = memchr::memrchr(b'@', &value[place..end]).map_or(place, |at| place + at);
+        while place < end {
+            let hidden = match value[place] {
+                b':' if value[place..].starts_with(b"://") => {
+                    let is_http = ends_with_any(&value[..place], &[b"http", b"https"]);
+                    place += 3;
+                    let url = &value[place..end];
+                    credentials(url, last_at.checked_sub(place), is_http).or_else(|| parameter(url))
+                }
+                b'/' | b'?' | b'&' | b';' | b'#' | b',' => {
+                    place += 1;
+                    parameter(&value[place..end])
+                }
+                _ => {
+                    place += 1;
+                    continue;
+                }
+            };
+            if let Some(hidden) = hidden {
+                found(place + hidden.start..place + hidden.end);
+                place += hidden.end;
+            }
+        }
     }
 }
 
-/// The values of secret names in the query of a URL.
-fn query_values(
-    value: &[u8],
-    from: usize,
-    end: usize,
-) -> impl Iterator<Item = std::ops::Range<usize>> + use<'_> {
-    let query = position(&value[from..end], b'?').map_or(end, |mark| from + mark + 1);
-    let mut start = query;
-    value[query..end].split(|byte| matches!(byte, b'&' | b';' | b'#')).filter_map(move |parameter| {
-        let begin = start;
-        start += parameter.len() + 1;
-        let equals = position(parameter, b'=')?;
-        let is_hidden = equals + 1 < parameter.len() && is_secret_name(&parameter[..equals]);
-        is_hidden.then_some(begin + equals + 1..begin + parameter.len())
-    })
+/// Where the secret stands in what follows `://`; `last_at` is the last `@` there.
+///
+/// A password may have every sign in it that should have been encoded, so it goes up to the last `@`, though what stands
+/// between may as well be a host and a path or another URL: `a://u:p@h,b://u:p@h` is two URLs, or the one password
+/// `p@h,b://u:p`, and nobody can tell.
+fn credentials(url: &[u8], last_at: Option<usize>, is_http: bool) -> Option<Range<usize>> {
+    let authority = &url[..length_while(url, |byte| !matches!(byte, b'/' | b'?' | b'#'))];
+    let host = memchr::memrchr(b'@', authority).map_or(0, |at| at + 1);
+    let has_password = position(&authority[..host], b':').is_some();
+    let at = if has_password || has_odd_port(&authority[host..], &url[authority.len()..]) {
+        last_at?
+    } else {
+        host.checked_sub(1)?
+    };
+    let first_at = position(url, b'@')?;
+    match position(&url[..at], b':') {
+        Some(colon) if is_http && first_at < colon => Some(0..at),
+        // Of GitHub's tokens the password says no more than what they are.
+        Some(colon) if is_http && colon > 0 && is_no_password(&url[colon + 1..first_at]) => {
+            Some(0..if first_at == at { colon } else { at })
+        }
+        Some(colon) => (colon + 1 < at).then_some(colon + 1..at),
+        None => (is_http && at > 0).then_some(0..at),
+    }
 }
 
-/// Whether a URL goes on with this byte, rather than the text around it. `<` and `>` are the mask's own.
+/// Whether behind the colon of `host:port` something else stands than a port: a password with a `/`.
+fn has_odd_port(host: &[u8], behind: &[u8]) -> bool {
+    let Some(colon) = position(host, b':') else { return false };
+    let port = &host[colon + 1..];
+    if port.is_empty() && behind.starts_with(b"//") {
+        // `host,scheme://` is a host and the next URL; in `user://` the password begins with the first `/`.
+        return host[..colon].iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(byte));
+    }
+    port.is_empty() || !port.iter().all(u8::is_ascii_digit)
+}
+
+fn is_no_password(password: &[u8]) -> bool {
+    password.is_empty() || password.eq_ignore_ascii_case(b"x-oauth-basic")
+}
+
+/// The value of `name=value` at the beginning of these bytes, where the name is secret.
+fn parameter(bytes: &[u8]) -> Option<Range<usize>> {
+    let name = length_while(bytes, |byte| !matches!(byte, b'=' | b'/' | b'?' | b'&' | b';' | b'#' | b','));
+    let begin = name + 1;
+    if bytes.get(name) != Some(&b'=') || !is_secret_name(&bytes[..name]) {
+        return None;
+    }
+    let length = length_while(&bytes[begin..], |byte| !matches!(byte, b'&' | b';' | b'#'));
+    (length > 0).then_some(begin..begin + length)
+}
+
+/// Whether a URL goes on with this byte, rather than the text around it. `'` may stand in a password (RFC 3986, section
+/// 2.2); `<` and `>` are the mask's own.
 fn is_of_url(byte: u8) -> bool {
-    !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`')
+    !byte.is_ascii_whitespace() && byte != b'"'
+}
+
+/// How many bytes at the beginning are such.
+fn length_while(bytes: &[u8], is_such: impl Fn(u8) -> bool) -> usize {
+    bytes.iter().position(|byte| !is_such(*byte)).unwrap_or(bytes.len())
+}
+
+fn without_quote(name: &[u8]) -> &[u8] {
+    name.strip_prefix(b"\"").unwrap_or(name)
 }
 
 fn position(bytes: &[u8], wanted: u8) -> Option<usize> {
     memchr::memchr(wanted, bytes)
 }
 
-/// Where `://` begins.
-fn scheme_end(bytes: &[u8]) -> Option<usize> {
+/// Where the first `://` begins.
+fn scheme(bytes: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b':', bytes).find(|colon| bytes[*colon..].starts_with(b"://"))
 }
 
@@ -135,6 +212,21 @@ mod tests {
         check("TOKEN", "TOKEN");
         check("MONKEY=abc", "MONKEY=abc");
         check("PATH=/bin:/usr/bin", "PATH=/bin:/usr/bin");
+        check("A=http://u:p@h,token=x", "A=http://u:<redacted>@h,token=<redacted>");
+        check("A=http://h:80 token=x", "A=http://h:80 token=<redacted>");
+        check("A=a://u:p,token=x@h", "A=a://u:<redacted>");
+    }
+
+    #[test]
+    fn a_pair_in_a_pair_is_one_too() {
+        check("o=password=s", "o=password=<redacted>");
+        check("o=username=x,password=s", "o=username=x,password=<redacted>");
+        check("type=volume,volume-opt=o=password=s,ro", "type=volume,volume-opt=o=password=<redacted>");
+        check("OPTS=-Dtoken=s -Da=b", "OPTS=-Dtoken=<redacted>");
+        check("TOKEN==", "TOKEN=<redacted>");
+        for padded in ["X=YWJj=", "X=YWJj==", "X=YKEY=", "X=YKEY==", "=", "===", "a=b=c"] {
+            check(padded, padded);
+        }
     }
 
     #[test]
@@ -149,10 +241,66 @@ mod tests {
     }
 
     #[test]
+    fn of_several_urls_each_counts() {
+        check("R=a://u:s@h,b://u:s@h", "R=a://u:<redacted>@h");
+        check("R=https://a:s@h|https://b:s@h", "R=https://a:<redacted>@h");
+        check("R=https://s@h,https://b:s@h", "R=https://<redacted>@h,https://b:<redacted>@h");
+        check("R=http://h:80/x,http://u:s@h/y", "R=http://h:80/x,http://u:<redacted>@h/y");
+        check("R=ssh://git@h/x;https://s@h", "R=ssh://git@h/x;https://<redacted>@h");
+        check(
+            "R=https://h/?to=https://u:s@h/&token=s",
+            "R=https://h/?to=https://u:<redacted>@h/&token=<redacted>",
+        );
+        check("R=https://h/?a=1,https://h/?token=s", "R=https://h/?a=1,https://h/?token=<redacted>");
+        check("R=http://h:80,http://h:81", "R=http://h:80,http://h:81");
+    }
+
+    #[test]
+    fn of_a_password_no_part_is_shown_whatever_is_in_it() {
+        for password in [
+            "x'y",
+            "x`y",
+            "x://y",
+            "x,y",
+            "x@y",
+            "x/y",
+            "x@b://y",
+            "@b://y",
+            "x@h,b://u:y",
+            "x@y/z",
+            "x?y",
+            "x#y@z",
+            "x&token=y",
+            "x=y",
+            ":x",
+            "//x",
+            "x//",
+            "://",
+        ] {
+            check(&format!("postgres://u:{password}@h/db"), "postgres://u:<redacted>@h/db");
+        }
+        check("postgres://u:x@y,token=z@h", "postgres://u:<redacted>");
+        check("smtp://me@example.com:x/y@h", "smtp://me@example.com:<redacted>@h");
+    }
+
+    #[test]
+    fn of_an_http_url_without_a_password_the_user_is_the_secret() {
+        check("https://s:x-oauth-basic@h/a", "https://<redacted>:x-oauth-basic@h/a");
+        check("https://s:@h/a", "https://<redacted>:@h/a");
+        check("https://s:@h/@a", "https://<redacted>@a");
+        check("git+https://s@h/a", "git+https://<redacted>@h/a");
+        check("http://:@h", "http://:@h");
+    }
+
+    #[test]
     fn urls_without_secrets_stay_as_they_are() {
         for value in [
             "U=https://host/x",
             "U=ssh://git@host/x",
+            "U=ssh://git@host,ssh://git@host/x",
+            "U=ssh://git@host:x/y",
+            "U=ssh://git@host:/y",
+            "U=http://host,http://host/@x",
             "U=http://host:80/p@x",
             "U=postgres://u:@host",
             "U=postgres://u@host",

@@ -132,6 +132,66 @@ fn other_verbs_are_masked_by_name_alone() {
 }
 
 #[test]
+fn of_a_login_every_spelling_of_the_password_is_masked() {
+    check("login -u me -ps3cret quay.io", "login -u me -p<redacted> quay.io");
+    check("login -p=s3cret q", "login -p=<redacted> q");
+    check("login -vps3cret q", "login -vp<redacted> q");
+    check("login q -vp s3cret", "login q -vp <redacted>");
+    check("login --password=s3cret q", "login --password=<redacted> q");
+    check("login --secret s3cret q --tls-verify", "login --secret <redacted> q --tls-verify");
+    check_stays("login --password-stdin -u me -v quay.io");
+}
+
+#[test]
+fn a_hidden_value_may_begin_with_a_dash() {
+    check("login --password -s3cret q", "login --password <redacted> q");
+    check("login -p -s3cret q", "login -p <redacted> q");
+    check_as_it_is("podman push --creds -u:s3cret img", "podman push --creds <redacted> img");
+    check_as_it_is("podman pull -q --creds -u:s3cret -a", "podman pull -q --creds <redacted> -a");
+    check("run --password -s3cret img", "run --password <redacted> img");
+    check("--creds -u:s3cret run img", "--creds <redacted> run img");
+}
+
+#[test]
+fn pairs_in_pairs_are_masked() {
+    check_as_it_is(
+        "podman volume create --opt o=password=s3cret,username=x v",
+        "podman volume create --opt o=password=<redacted> v",
+    );
+    check_as_it_is("podman volume create -oo=password=s v", "podman volume create -oo=password=<redacted> v");
+    check_as_it_is(
+        "podman secret create --driver-opts path=/x,key=s n -",
+        "podman secret create --driver-opts path=/x,key=<redacted> n -",
+    );
+    check(
+        "run --mount type=volume,volume-opt=password=s i",
+        "run --mount type=volume,volume-opt=password=<redacted> i",
+    );
+    check(
+        "run --mount=type=volume,volume-opt=o=password=s i",
+        "run --mount=type=volume,volume-opt=o=password=<redacted> i",
+    );
+    check_stays("run --mount type=bind,src=/a,dst=/b,ro=true -e X=YWJj= img");
+}
+
+#[test]
+fn other_options_that_carry_secrets_are_masked() {
+    check("run --health-cmd PGPASSWORD=s img", "run --health-cmd PGPASSWORD=<redacted> img");
+    check("run --entrypoint=x,--token=s img", "run --entrypoint=x,--token=<redacted> img");
+    check("run --passwd-entry u:hash:1:1 img", "run --passwd-entry <redacted> img");
+    check("build --cpp-flag=-DTOKEN=s .", "build --cpp-flag=-DTOKEN=<redacted> .");
+    check("build --build-context x=https://s@h/y .", "build --build-context x=https://<redacted>@h/y .");
+    check_stays("build --ssh default=/keys/id --build-context api=./api .");
+}
+
+#[test]
+fn several_urls_and_quotes_do_not_hide_a_password_from_the_mask() {
+    check("run -e R=a://u:s3cret@h,b://u:s3cret@h img", "run -e R=a://u:<redacted>@h img");
+    check("run -e DB=postgres://u:pa's3cret@h/db img", "run -e DB=postgres://u:<redacted>@h/db img");
+    check("build https://s3cret:x-oauth-basic@h/a", "build https://<redacted>:x-oauth-basic@h/a");
+}
+
+#[test]
 fn words_that_are_not_utf8_are_masked_and_kept_alike() {
     let words = [&b"run"[..], b"-e", b"TOKEN=\xff\xfe", b"-e", b"A=\xff", b"\xffimg"]
         .map(|word| OsString::from_vec(word.to_vec()));
@@ -141,7 +201,7 @@ fn words_that_are_not_utf8_are_masked_and_kept_alike() {
 }
 
 /// Every way to hand a pair to podman: the words before the pair, and what stands in the pair's own word before it.
-const SPELLINGS: [(&[&str], &str); 14] = [
+const SPELLINGS: [(&[&str], &str); 20] = [
     (&["-e"], ""),
     (&["--env"], ""),
     (&[], "--env="),
@@ -156,6 +216,12 @@ const SPELLINGS: [(&[&str], &str); 14] = [
     (&[], "--annotation=a=b,"),
     (&["--env-merge"], ""),
     (&["--log-opt"], ""),
+    (&["-e"], "A=b="),
+    (&["--mount"], "type=volume,volume-opt="),
+    (&[], "--mount=type=volume,volume-opt=o=a=b,"),
+    (&["--health-cmd"], ""),
+    (&["-e"], "A=http://u:p@h,"),
+    (&["-e"], "A=ssh://git@h/x?y=z "),
 ];
 
 /// Options that stand around it.
@@ -174,6 +240,16 @@ const COMPANIONS: [&[&str]; 12] = [
     &["--memory", "1g", "-q"],
 ];
 
+/// URLs without a password, which stand before one with it.
+const URLS: [&str; 6] = [
+    "ssh://git@h",
+    "http://h:80",
+    "http://h:80/x?a=b",
+    "https://h/@a",
+    "postgres://u:@h",
+    "https://t:x-oauth-basic@h",
+];
+
 proptest! {
     #[test]
     fn no_spelling_in_no_position_shows_a_secret(
@@ -182,7 +258,7 @@ proptest! {
         before in proptest::collection::vec(0..COMPANIONS.len(), 0..4),
         spelling in 0..SPELLINGS.len(),
         name in "[A-Z]{0,4}(PASSWORD|_KEY|TOKEN|_API_|SECRET)[A-Z0-9_]{0,0}",
-        secret in "[a-zA-Z0-9,=/ :@?&%+.-]{0,8}s3cretX[a-zA-Z0-9,=/ :@?&%+.-]{0,8}",
+        secret in "[a-zA-Z0-9,=/ :@?&%+.'\"`-]{0,8}s3cretX[a-zA-Z0-9,=/ :@?&%+.'\"`-]{0,8}",
         after in proptest::collection::vec(0..COMPANIONS.len(), 0..4),
     ) {
         let mut argv: Vec<String> = vec!["podman".into()];
@@ -202,8 +278,46 @@ proptest! {
     }
 
     #[test]
+    fn no_url_shows_a_password(
+        option in proptest::sample::select(vec!["-eA=", "--url=", "-v=", "--label=a=b,c=", "--mount=type=volume,o=", ""]),
+        before in proptest::collection::vec((0..URLS.len(), "[,;| ]|"), 0..3),
+        scheme in "[a-z]{1,4}|https?|git\\+https",
+        user in "[a-z._-]{1,4}",
+        passwords in proptest::collection::vec(
+            ("[a-zA-Z,=/:@?&%+.'`|;#-]{0,5}s3cretX[a-zA-Z0-9,=/:@?&%+.'`|;#-]{0,5}|s3cretX://[a-z@:,/]{0,4}", "[,;| ]|"),
+            1..3,
+        ),
+        path in "(/[a-z@=?,]{0,4})?",
+    ) {
+        let before = before.iter().map(|(place, sign)| format!("{}{sign}", URLS[*place]));
+        let urls =
+            passwords.iter().map(|(password, sign)| format!("{scheme}://{user}:{password}@h{path}{sign}"));
+        let value = before.chain(urls).collect::<Vec<_>>().concat();
+        let argv = ["podman".into(), "run".into(), format!("{option}{value}"), "img".into()];
+        let shown = redact_env_args(&argv);
+        prop_assert!(!shown[2].to_str().unwrap().contains("s3cretX"), "{:?}", shown);
+        prop_assert_eq!(&redact_env_args(&shown), &shown);
+    }
+
+    #[test]
+    fn no_login_and_no_creds_show_a_password(
+        option in proptest::sample::select(vec!["-p ", "-p", "-p=", "-vp ", "-vp", "--password ", "--password=", "--creds ", "--creds="]),
+        verb in proptest::sample::select(vec!["login", "login -u me", "login --tls-verify", "login quay.io"]),
+        other in proptest::sample::select(vec!["push", "pull -q", "manifest push", "run", "build", "kube play"]),
+        password in "[a-zA-Z0-9,=/:@-]{0,5}s3cretX[a-zA-Z0-9,=/:@-]{0,5}",
+    ) {
+        let verb = if option.starts_with("--creds") { other } else { verb };
+        let line = format!("podman {verb} {option}{password} x");
+        let words: Vec<_> = line.split(' ').collect();
+        let shown = redact_env_args(&words);
+        prop_assert_eq!(shown.len(), words.len());
+        prop_assert!(shown.iter().all(|word| !word.to_str().unwrap().contains("s3cretX")), "{:?}", shown);
+        prop_assert_eq!(&redact_env_args(&shown), &shown);
+    }
+
+    #[test]
     fn any_words_keep_their_number_and_are_masked_once(
-        words in proptest::collection::vec("(podman|run|exec|build|--|-e|--env|--secret|TOKEN=x|a://b:c@d)|[ -~]{0,12}", 0..12),
+        words in proptest::collection::vec("(podman|run|exec|build|login|push|--|-e|--env|--secret|--creds|-p|-px|TOKEN=x|o=password=x|a://b:c@d|a://b:c@d,e://f:g@h|https://t:@h)|[ -~]{0,12}|[a:/@,=?&\"' TOKEN]{0,16}", 0..12),
     ) {
         let shown = redact_env_args(&words);
         prop_assert_eq!(shown.len(), words.len());
@@ -212,7 +326,7 @@ proptest! {
 
     #[test]
     fn a_command_line_without_secrets_is_borrowed(
-        words in proptest::collection::vec("[a-z0-9./]{1,8}|-[itq]|--(name|env|volume|rm)|[A-Z]{1,3}X=[a-z]{0,5}", 0..12),
+        words in proptest::collection::vec("[a-z0-9./]{1,8}|-[itq]|--(name|env|volume|rm)|[A-Z]{1,3}X=[a-z]{0,5}={0,2}|[A-Z]X=[a-z]{1,2}=[a-z]{1,2}|(https?://h(:80)?/[a-z@]{0,3},?){1,3}|ssh://git@h(,ssh://git@h)?|type=bind,src=/a", 0..12),
     ) {
         for (word, shown) in words.iter().zip(redact_env_args(&words)) {
             prop_assert!(matches!(shown, std::borrow::Cow::Borrowed(_)), "{}", word);
