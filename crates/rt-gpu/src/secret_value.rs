@@ -24,7 +24,11 @@ pub(crate) fn masked_pairs(value: &[u8]) -> Option<Vec<u8>> {
                 if !behind.is_empty() && is_secret_name(without_quote(&value[name..place])) {
                     // At the end of a value an equals sign is the padding of base64.
                     if !is_nested || behind.iter().any(|byte| *byte != b'=') {
-                        return masked_before(value, place + 1);
+                        return if has_url {
+                            masked_before(value, place + 1)
+                        } else {
+                            Some([&value[..=place], MASK.as_bytes()].concat())
+                        };
                     }
                 }
                 (name, is_nested) = (place + 1, true);
