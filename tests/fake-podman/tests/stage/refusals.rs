@@ -158,7 +158,7 @@ fn flags(engine: &Engine) {
         .mount(Mount::read_only("/etc", "/mnt/etc").unwrap())
         .memory(64 << 20)
         .milli_cpus(1500)
-        .network(rt_protocol::Network::Host)
+        .network(rt_protocol::Network::Named(rt_protocol::NetworkName::new("podman").unwrap()))
         .user("dev")
         .workdir("/tmp")
         .build()
