@@ -285,8 +285,7 @@ mod tests {
 
     #[test]
     fn a_failure_has_the_last_lines_of_both_outputs_with_it() {
-        let script = "seq 100; echo why >&2; exit 3";
-        let echo_and_fail = || {
+        let last = |script: &str| {
             let mut task = shell(script);
             let echo = Echo::of(&mut task.command).unwrap();
             let child = task.spawn().unwrap();
@@ -294,9 +293,11 @@ mod tests {
             task.finish(child).unwrap();
             echo.last()
         };
-        let last = echo_and_fail();
-        assert_eq!(last.len(), 40);
-        assert!(last.contains(&"100".to_owned()) && last.contains(&"why".to_owned()), "{last:?}");
+        let of_both = last("seq 20; echo why >&2; exit 3");
+        assert_eq!(of_both.len(), 21);
+        assert!(of_both.contains(&"20".to_owned()) && of_both.contains(&"why".to_owned()), "{of_both:?}");
+        let kept: Vec<_> = (61..=100).map(|number| number.to_string()).collect();
+        assert_eq!(last("seq 100"), kept);
     }
 
     #[test]

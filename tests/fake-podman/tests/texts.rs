@@ -117,6 +117,12 @@ const TEXTS: &[(ErrorKind, &str)] = &[
     (ErrorKind::NoSuchPath, "Error: \"nosuch\" could not be found on the host: no such file or directory"),
     // Not recorded: `podman cp -` onto a file.
     (ErrorKind::NoSuchPath, "Error: destination must be a directory when copying from stdin"),
+    // Recorded on podman 4.3.1 alone.
+    (
+        ErrorKind::InvalidRequest,
+        "Error: 1 error occurred:\n\t* copying from host: copier: get: \"/tmp/s\": generating tar header for /tmp/s (): \
+         archive/tar: sockets not supported",
+    ),
     (ErrorKind::NoSuchPath, "Error: statfs /nonexistent: no such file or directory"),
     (
         ErrorKind::NotRunning,
