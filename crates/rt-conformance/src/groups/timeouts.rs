@@ -40,10 +40,16 @@ pub(super) const CASES: &[Case] = &[
 const SLACK: Duration = Duration::from_secs(KILL_GRACE.as_secs() + 3);
 
 /// Runs a command that stays with a deadline, or a cancel, of one second; gives the error and how long it took.
-fn ended(lab: &Lab<'_>, shape: Shape, token: u32, until: &Until) -> Result<(Error, Duration), Failure> {
+fn ended(
+    lab: &Lab<'_>,
+    shape: Shape,
+    token: u32,
+    until: impl FnOnce() -> Until,
+) -> Result<(Error, Duration), Failure> {
     let request = lab.request(&Script::Hold { shape, token })?;
     let standing = lab.ready()?;
-    let (answer, took) = lab.timed(|| standing.exec(&request, until));
+    let until = until();
+    let (answer, took) = lab.timed(|| standing.exec(&request, &until));
     let kind = if until.cancel_token().is_some() { ErrorKind::Cancelled } else { ErrorKind::TimedOut };
     Ok((refused(answer, kind)?, took))
 }
@@ -69,7 +75,7 @@ fn check_report(lab: &Lab<'_>, error: &Error) -> Result<KillReport, Failure> {
 }
 
 fn deadline(lab: &Lab<'_>) -> Verdict {
-    let (error, took) = ended(lab, Shape::Alone, lab.token(), &one_second())?;
+    let (error, took) = ended(lab, Shape::Alone, lab.token(), one_second)?;
     ensure!(took >= Duration::from_millis(950), "the call returned after {took:?}, before its deadline");
     ensure!(took < Duration::from_secs(1) + SLACK, "the call took {took:?}");
     let report = check_report(lab, &error)?;
@@ -78,13 +84,15 @@ fn deadline(lab: &Lab<'_>) -> Verdict {
 }
 
 fn cancel(lab: &Lab<'_>) -> Verdict {
+    // Before the second begins that the other thread waits.
+    lab.ready()?;
     let token = CancelToken::new();
     let (error, took) = std::thread::scope(|scope| {
         scope.spawn(|| {
             let _ = one_second().sleep(Duration::from_secs(1));
             token.cancel();
         });
-        ended(lab, Shape::Alone, lab.token(), &patience().or_cancelled(&token))
+        ended(lab, Shape::Alone, lab.token(), || patience().or_cancelled(&token))
     })?;
     ensure!(took < Duration::from_secs(1) + SLACK, "the call took {took:?}");
     check_report(lab, &error)?;
@@ -92,7 +100,7 @@ fn cancel(lab: &Lab<'_>) -> Verdict {
 }
 
 fn partial(lab: &Lab<'_>) -> Verdict {
-    let (error, _) = ended(lab, Shape::Alone, lab.token(), &one_second())?;
+    let (error, _) = ended(lab, Shape::Alone, lab.token(), one_second)?;
     let Some(Partial::Output { stdout, stderr, .. }) = error.partial() else {
         return Err(Failure::new(format!("there is no partial output: {error:?}")));
     };
@@ -101,7 +109,7 @@ fn partial(lab: &Lab<'_>) -> Verdict {
 }
 
 fn starts_nothing(lab: &Lab<'_>, until: &Until) -> Verdict {
-    let (error, took) = ended(lab, Shape::Alone, lab.token(), until)?;
+    let (error, took) = ended(lab, Shape::Alone, lab.token(), || until.clone())?;
     ensure!(error.never_started(), "the command may have run: {error:?}");
     ensure!(took < Duration::from_secs(1), "refusing took {took:?}");
     Ok(())
@@ -119,7 +127,7 @@ fn cancelled_before(lab: &Lab<'_>) -> Verdict {
 
 fn relatives(lab: &Lab<'_>, shape: Shape) -> Verdict {
     let token = lab.token();
-    let (error, took) = ended(lab, shape, token, &one_second())?;
+    let (error, took) = ended(lab, shape, token, one_second)?;
     ensure!(took < Duration::from_secs(1) + SLACK, "the call took {took:?}");
     let left = if lab.offers(Need::Processes) { Lab::count(lab.standing()?.as_ref(), token)? } else { 0 };
     let Some(report) = error.kill_report() else {
@@ -147,7 +155,7 @@ fn others(lab: &Lab<'_>) -> Verdict {
         let running = scope.spawn(move || standing.exec(request, &until));
         let there = || Lab::count(standing, bystander).map(|count| (count == 2).then_some(()));
         Lab::eventually("the bystander runs", there)?;
-        let error = ended(lab, Shape::Background, lab.token(), &one_second())?.0;
+        let error = ended(lab, Shape::Background, lab.token(), one_second)?.0;
         let alive = Lab::count(standing, bystander)?;
         ensure!(!running.is_finished(), "the bystander's call has returned");
         Ok::<_, Failure>((error, alive))
@@ -158,7 +166,7 @@ fn others(lab: &Lab<'_>) -> Verdict {
 }
 
 fn good_afterwards(lab: &Lab<'_>) -> Verdict {
-    ended(lab, Shape::Alone, lab.token(), &Until::after(Duration::from_millis(500)))?;
+    ended(lab, Shape::Alone, lab.token(), || Until::after(Duration::from_millis(500)))?;
     let result = lab.run(&Script::Say { stdout: b"good".to_vec(), stderr: vec![], code: 2 })?;
     ensure_eq!(result.outcome, ExitOutcome::Code(2), "the outcome of the next command");
     ensure_eq!(result.stdout.text(), "good", "stdout of the next command");
@@ -190,7 +198,7 @@ fn in_time(lab: &Lab<'_>) -> Verdict {
 }
 
 fn error_text(lab: &Lab<'_>) -> Verdict {
-    let (error, _) = ended(lab, Shape::Alone, lab.token(), &Until::after(Duration::from_millis(300)))?;
+    let (error, _) = ended(lab, Shape::Alone, lab.token(), || Until::after(Duration::from_millis(300)))?;
     let name = lab.standing()?.key().name.clone();
     let text = error.to_string();
     ensure!(text.contains(name.as_str()), "the error does not name {name}: {text}");
@@ -202,7 +210,9 @@ fn two_deadlines(lab: &Lab<'_>) -> Verdict {
     let (short, long) = std::thread::scope(|scope| {
         let run = |millis| {
             let token = lab.token();
-            scope.spawn(move || ended(lab, Shape::Alone, token, &Until::after(Duration::from_millis(millis))))
+            scope.spawn(move || {
+                ended(lab, Shape::Alone, token, || Until::after(Duration::from_millis(millis)))
+            })
         };
         let (short, long) = (run(500), run(4000));
         let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
