@@ -122,6 +122,8 @@
 //! no command line of the guest and in no log of its sshd. The command's environment has them, and whoever may read that
 //! in the guest. Plain variables stand in the shell's command line.
 //!
+//! A secret of many lines costs its shell time with the square of their number: seconds from some 10,000 on.
+//!
 //! Names that a shell gives a meaning of its own are refused, secret or plain: `PWD`, `OLDPWD`, `UID`, `RANDOM`, `SHLVL`,
 //! `_`, the `BASH_…` ones and their like. A shell would drop or change them without a word. So is `RT_EXEC_ID`, by which the
 //! processes of a command are found.
@@ -144,6 +146,7 @@
 //!   [`OutputLimit`](rt_protocol::OutputLimit) or the caller's own sink allows.
 //! - It learns the commands, the variables and the secrets that are sent to it, and the public key of the identity; use an
 //!   identity that opens nothing else. It never learns the private key, and gets no agent and no forwarding.
+//! - It can hold a command until that one's own deadline, by sending output of a kind that SSH does not define.
 //! - It cannot reach another guest or this host through the connection: nothing is forwarded, no request of its own is
 //!   served.
 //! - What it sends before and beside the commands is parsed by libssh2, which is C. Keep that current.
