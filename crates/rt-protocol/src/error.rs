@@ -61,16 +61,29 @@ pub enum ErrorKind {
     BackendUnresponsive,
     /// The engine answered with something that cannot be read: report a bug, with the text.
     BadAnswer,
+    /// The engine's program was ended from outside, by a signal or a shutdown of its service, before it proved that the
+    /// work was done. All, part or none of it may be done: look at the state, then ask again.
+    BackendInterrupted,
     /// The engine refused for a reason that has no kind of its own; its words are in the message.
     BackendFailed,
     /// This container does not exist: create it.
     NoSuchContainer,
     /// The container is there and not running: start it.
     NotRunning,
+    /// The container is paused: unpause it.
+    Paused,
+    /// The container is on its way to its end: wait until it has stopped, or remove it by force.
+    Stopping,
     /// The name is taken: choose another, or remove its owner.
     NameInUse,
-    /// The image is not known here: pull or build it.
+    /// The image is not known here, nor to the registry where that was asked: pull or build it.
     NoSuchImage,
+    /// The registry of the image cannot be reached, or fails to serve it: try again later. Whether it has the image is
+    /// not known.
+    RegistryUnreachable,
+    /// The registry refuses to hand out the image: log in, or ask for access. Some registries answer so for an image that
+    /// they do not have.
+    RegistryDenied,
     /// The image is used by a container: remove that first.
     ImageInUse,
     /// The port is taken on the host: choose another, or let the engine pick one.
@@ -97,7 +110,7 @@ pub enum ErrorKind {
     SinkFailed,
     /// The far side cannot be reached: start it, or wait until it is ready.
     Unreachable,
-    /// The far side showed another host key than the pinned one: somebody else may be answering.
+    /// The far side showed another host key than the expected one: another machine may be answering.
     HostKeyMismatch,
     /// The identity (key file) is missing, unreadable, encrypted or malformed; nothing was sent.
     BadIdentity,
@@ -119,11 +132,16 @@ impl ErrorKind {
             Self::BackendNotExecutable => "the engine's program cannot be executed",
             Self::BackendUnresponsive => "the engine does not answer",
             Self::BadAnswer => "the engine's answer cannot be read",
+            Self::BackendInterrupted => "the engine's program was interrupted",
             Self::BackendFailed => "the engine failed",
             Self::NoSuchContainer => "no such container",
             Self::NotRunning => "not running",
+            Self::Paused => "paused",
+            Self::Stopping => "stopping",
             Self::NameInUse => "the name is in use",
             Self::NoSuchImage => "no such image",
+            Self::RegistryUnreachable => "the registry cannot be reached",
+            Self::RegistryDenied => "the registry denies access",
             Self::ImageInUse => "the image is in use",
             Self::PortInUse => "the port is in use",
             Self::NoSuchPath => "no such path",
@@ -137,7 +155,7 @@ impl ErrorKind {
             Self::SourceFailed => "the stdin source failed",
             Self::SinkFailed => "an output sink failed",
             Self::Unreachable => "cannot be reached",
-            Self::HostKeyMismatch => "the host key has changed",
+            Self::HostKeyMismatch => "not the expected host key",
             Self::BadIdentity => "bad identity",
             Self::AuthenticationRefused => "authentication refused",
             Self::CompiledOut => "not compiled in",
@@ -336,6 +354,8 @@ impl Error {
                     | ErrorKind::BackendNotExecutable
                     | ErrorKind::NoSuchContainer
                     | ErrorKind::NotRunning
+                    | ErrorKind::Paused
+                    | ErrorKind::Stopping
                     | ErrorKind::CommandNotFound
                     | ErrorKind::CommandNotExecutable
                     | ErrorKind::BadWorkdir

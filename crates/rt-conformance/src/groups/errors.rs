@@ -182,6 +182,7 @@ const COULD_NOT_ASK: &[ErrorKind] = &[
     ErrorKind::BackendMissing,
     ErrorKind::BackendNotExecutable,
     ErrorKind::BackendUnresponsive,
+    ErrorKind::BackendInterrupted,
     ErrorKind::BackendFailed,
     ErrorKind::BadAnswer,
     ErrorKind::Unreachable,

@@ -13,18 +13,23 @@ use serde_json::Value;
 use super::data::{Answer, field, object, pick, word};
 use crate::bell::lock;
 
-const KINDS: [ErrorKind; 29] = [
+const KINDS: [ErrorKind; 34] = [
     ErrorKind::InvalidRequest,
     ErrorKind::Unsupported,
     ErrorKind::BackendMissing,
     ErrorKind::BackendNotExecutable,
     ErrorKind::BackendUnresponsive,
     ErrorKind::BadAnswer,
+    ErrorKind::BackendInterrupted,
     ErrorKind::BackendFailed,
     ErrorKind::NoSuchContainer,
     ErrorKind::NotRunning,
+    ErrorKind::Paused,
+    ErrorKind::Stopping,
     ErrorKind::NameInUse,
     ErrorKind::NoSuchImage,
+    ErrorKind::RegistryUnreachable,
+    ErrorKind::RegistryDenied,
     ErrorKind::ImageInUse,
     ErrorKind::PortInUse,
     ErrorKind::NoSuchPath,
