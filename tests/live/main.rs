@@ -19,6 +19,7 @@ mod lifecycle;
 mod logs;
 mod misuse;
 mod neighbours;
+mod pausing;
 mod profile;
 mod quickstart;
 mod ready;
@@ -47,6 +48,8 @@ enum Need {
     Sshd,
     /// And a virtual machine.
     Machine,
+    /// Containers that can be paused and limited.
+    Cgroups,
     /// A place for a GPU specification of its own.
     CdiSpec,
 }
@@ -85,14 +88,15 @@ impl Need {
             Self::Nothing => None,
             Self::Sshd => live.sshd().err().map(str::to_owned),
             Self::Machine => live.machine().err().map(str::to_owned),
+            Self::Cgroups => live.cgroups().err().map(str::to_owned),
             Self::CdiSpec => gpu::obstacle(live),
         }
     }
 
     /// Whether it can be missing also where the live suite is demanded: a host with real GPUs keeps its specifications to
-    /// itself.
+    /// itself, and some have no cgroups to give.
     fn is_optional(self) -> bool {
-        matches!(self, Self::CdiSpec)
+        matches!(self, Self::CdiSpec | Self::Cgroups)
     }
 }
 
@@ -107,6 +111,7 @@ fn cases() -> impl Iterator<Item = (Need, Case)> {
         (Need::Nothing, secrets::CASES),
         (Need::Nothing, lifecycle::CASES),
         (Need::Nothing, logs::CASES),
+        (Need::Cgroups, pausing::CASES),
         (Need::Nothing, copying::CASES),
         (Need::Nothing, copy_trees::CASES),
         (Need::Nothing, copy_names::CASES),

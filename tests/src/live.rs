@@ -23,6 +23,7 @@ pub struct Live {
     pub image: ImageRef,
     /// An image with one program and no shell: `/bin/sleep`.
     pub bare_image: ImageRef,
+    has_cgroups: bool,
     sshd: std::result::Result<PathBuf, String>,
     machine: std::result::Result<MachineParts, String>,
     /// Whether a guest that is not there is a failure, and not a reason to ignore a test.
@@ -62,6 +63,9 @@ impl Live {
                 busybox,
                 image: ImageRef::new("localhost/rt-test:full")?,
                 bare_image: ImageRef::new("localhost/rt-test:bare")?,
+                // The name of the mode is `cargo xtask`'s.
+                has_cgroups: std::env::var("RT_LIVE_MODE").is_ok_and(|mode| mode != "nocgroups")
+                    && (rustix::process::geteuid().is_root() || has_version_2()),
                 sshd: part("SSHD").map(|[sshd]| sshd),
                 machine: part("MACHINE").map(|[qemu, kernel, modules]| MachineParts {
                     qemu,
@@ -82,6 +86,26 @@ impl Live {
     /// Another runtime over the same podman.
     pub fn builder(&self) -> PodmanRuntimeBuilder {
         PodmanRuntime::builder().binary(&self.podman)
+    }
+
+    /// Whether containers have cgroups of their own, without which there is no pause, no stats and no limit.
+    ///
+    /// # Errors
+    /// Why they have none.
+    pub fn cgroups(&self) -> std::result::Result<(), &'static str> {
+        if self.has_cgroups {
+            return Ok(());
+        }
+        Err("containers have no cgroups of their own here: no pause, no stats, no limits")
+    }
+
+    /// What plain podman answers to these words: the truth that a test compares with. It must end with 0.
+    ///
+    /// # Errors
+    /// When it does not, with its own words.
+    pub fn plain(&self, words: &[&str]) -> crate::ssh_lab::Result<String> {
+        let answer = crate::ssh_lab::answer(&self.podman, words.iter().copied())?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
     /// An OpenSSH server.
@@ -111,6 +135,11 @@ impl Live {
     pub fn image_handle(&self, reference: &ImageRef) -> std::sync::Arc<dyn Image> {
         rt_protocol::ContainerRuntime::image(&self.runtime, reference)
     }
+}
+
+/// Without root, cgroups of version 1 are nobody's to give.
+fn has_version_2() -> bool {
+    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
 /// The files of a part of the environment, one on each line, or why it is not there.

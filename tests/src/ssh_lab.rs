@@ -43,7 +43,7 @@ pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a program writes to its standard output; it must end with 0.
-fn answer<'a>(program: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Result<Vec<u8>> {
+pub(crate) fn answer<'a>(program: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Result<Vec<u8>> {
     let spec = ProcessSpec::new(&Program::find(program)?).args(arguments);
     let limit = OutputLimit::UNLIMITED;
     let finished = rt_process::capture(&spec, Source::empty(), limit, limit, &Until::after(PATIENCE))?;

@@ -2,6 +2,7 @@
 //! dependency. What the commands do is not known here.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::ci::Part;
@@ -10,9 +11,9 @@ use crate::conformance::Backend;
 pub(crate) const USAGE: &str = "\
 Developer automation of the rt workspace.
 
-usage: cargo xtask test [--live] [--podman 5] [--rootless] [--filter TEXT]
+usage: cargo xtask test [--live] [--podman-version 5|6] [--rootless] [--filter TEXT]
        cargo xtask ci [--live] [--only PART[,PART]...]
-       cargo xtask conformance [--backend NAME]... [--podman 5] [--rootless] [--filter TEXT]
+       cargo xtask conformance [--backend NAME]... [--podman-version 5|6] [--rootless] [--filter TEXT]
        cargo xtask bench [--filter TEXT]
        cargo xtask live [--] COMMAND [ARGUMENT]...
        cargo xtask live --keep DIR | --destroy DIR
@@ -22,10 +23,14 @@ test    unit, property and doc tests; each feature of `rt` alone, none and all t
         usable podman the live tests are reported as ignored, with the reason.
           --live         demand the live suite: install what is missing (Debian, as root), and fail
                          where no isolated podman can be made
-          --podman 5     the live suite alone, demanded, with podman 5.4 in a Debian 13 tree (root; made
-                         once below the target directory, 0.9 GB)
+          --podman-version 5
+                         the live suite alone, demanded, with podman 5.4 in a Debian 13 tree (root; made
+                         once below the target directory, 0.9 GB); `--podman 5` is the same
+          --podman-version 6
+                         the same with podman 6.1 out of Debian sid and experimental, and a cgroup v2
+                         view of its own where the host has version 1
           --rootless     the live suite alone, demanded, as a user without root's rights: you, or for
-                         root the first user with ranges in /etc/subuid; with --podman 5 one of the tree
+                         root the first user with ranges in /etc/subuid; in a tree one of the tree
           --filter TEXT  only tests whose name contains TEXT, in every step
 
 ci      everything that must hold before a merge. The parts, in this order:
@@ -35,7 +40,7 @@ ci      everything that must hold before a merge. The parts, in this order:
 
 conformance  the table of the conformance suite for each backend, podman in a store of its own
           --backend NAME  null, podman or krun; all without it
-          --podman 5, --rootless  as for test, for podman and krun
+          --podman-version, --rootless  as for test, for podman and krun
           --filter TEXT   only cases whose name contains TEXT
 
 bench   measurements, ours beside the simplest other way, in turns: a table, JSON and a chart in target/bench
@@ -70,10 +75,28 @@ pub(crate) struct TestOptions {
 /// Where a suite is to run on a real podman; the default is here, as the caller is.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Whereabouts {
-    /// In a Debian 13 tree, whose podman is 5.4.
-    pub(crate) debian: bool,
+    /// In a Debian tree with this podman.
+    pub(crate) podman: Option<PodmanVersion>,
     /// As a user without root's rights.
     pub(crate) rootless: bool,
+}
+
+/// A podman that is brought where the machine has another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PodmanVersion {
+    /// 5.4, of Debian 13.
+    Five,
+    /// 6.1, of Debian experimental.
+    Six,
+}
+
+impl fmt::Display for PodmanVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Five => "5",
+            Self::Six => "6",
+        })
+    }
 }
 
 impl Whereabouts {
@@ -83,16 +106,22 @@ impl Whereabouts {
             self.rootless = true;
             return Ok(true);
         }
-        match value(word, "--podman", rest)?.as_deref() {
-            None => Ok(false),
-            Some("5") => {
-                self.debian = true;
-                Ok(true)
-            }
-            Some(other) => {
-                Err(format!("--podman brings 5 and not {other:?}; without it the machine's own is used"))
-            }
+        let mut version = value(word, "--podman-version", rest)?;
+        if version.is_none() {
+            // The older name of the option.
+            version = value(word, "--podman", rest)?;
         }
+        self.podman = match version.as_deref() {
+            None => return Ok(false),
+            Some("5") => Some(PodmanVersion::Five),
+            Some("6") => Some(PodmanVersion::Six),
+            Some(other) => {
+                return Err(format!(
+                    "--podman-version brings 5 or 6 and not {other:?}; without it the machine's own is used"
+                ));
+            }
+        };
+        Ok(true)
     }
 
     pub(crate) fn is_elsewhere(self) -> bool {
@@ -296,16 +325,17 @@ mod tests {
 
     #[test]
     fn a_place_is_named_by_its_podman_and_its_rights() {
-        let of = |debian, rootless| Whereabouts { debian, rootless };
+        let of = |podman, rootless| Whereabouts { podman, rootless };
         for (line, whereabouts) in [
-            ("test", of(false, false)),
-            ("test --podman 5", of(true, false)),
-            ("test --rootless --podman=5", of(true, true)),
+            ("test", of(None, false)),
+            ("test --podman 5", of(Some(PodmanVersion::Five), false)),
+            ("test --podman-version 5", of(Some(PodmanVersion::Five), false)),
+            ("test --rootless --podman-version=6", of(Some(PodmanVersion::Six), true)),
         ] {
             let options = TestOptions { whereabouts, ..TestOptions::default() };
             assert_eq!(read(line), Ok(Request::Test(options)), "{line}");
         }
-        assert!(read("conformance --podman 4").is_err() && read("test --podman").is_err());
+        assert!(read("conformance --podman-version 4").is_err() && read("test --podman").is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! configuration, probe, removal, packages) stand in the modules below; what is tested with it does not.
 
 mod account;
+mod cgroup_view;
 mod containers_conf;
 mod debian;
 pub(crate) mod guests;

@@ -1,4 +1,4 @@
-//! A Debian 13 tree with podman 5.4, for machines whose own podman is an older one. It is made once below the target
+//! Debian trees with podman 5.4 and 6.1, for machines whose own podman is an older one. Each is made once below the target
 //! directory and kept; how it is entered stands in `place`.
 
 use std::fs::{self, File};
@@ -8,11 +8,56 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 
 use super::{mounts, note, packages, place};
+use crate::arguments::PodmanVersion;
 use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::programs;
 
-const RELEASE: &str = "trixie";
+/// What a tree is made of.
+#[derive(Debug, Clone, Copy)]
+struct Release {
+    /// The directory below the target directory.
+    name: &'static str,
+    suite: &'static str,
+    /// The suite of podman and of what it needs of there, where that is another one.
+    podman_suite: Option<&'static str>,
+}
+
+impl Release {
+    fn of(version: PodmanVersion) -> Self {
+        match version {
+            PodmanVersion::Five => Self { name: "live-debian-13", suite: "trixie", podman_suite: None },
+            PodmanVersion::Six => {
+                Self { name: "live-debian-sid", suite: "sid", podman_suite: Some("experimental") }
+            }
+        }
+    }
+
+    /// The stamp of a complete tree.
+    fn stamp_text(self) -> String {
+        let suites = [Some(self.suite), self.podman_suite].into_iter().flatten().collect::<Vec<_>>();
+        format!("{} {USER} {}\n", suites.join(" "), PACKAGES.join(" "))
+    }
+
+    /// What apt is told to do, by a shell in the tree.
+    fn script(self, mirror: &str) -> String {
+        const INSTALL: &str = "apt-get -qq --yes --no-install-recommends install";
+        // No package starts a service in the tree.
+        let quiet =
+            "printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d";
+        let podman = self.podman_suite.map_or(String::new(), |suite| {
+            format!(
+                "echo 'deb {mirror} {suite} main' >>/etc/apt/sources.list && apt-get -qq update && \
+                 {INSTALL} --target-release {suite} podman && "
+            )
+        });
+        format!(
+            "{quiet} && apt-get -qq update && {podman}{INSTALL} {} && apt-get clean && \
+             useradd --create-home --shell /bin/sh {USER}",
+            PACKAGES.join(" ")
+        )
+    }
+}
 
 /// The user of rootless runs.
 const USER: &str = "rt";
@@ -50,17 +95,18 @@ pub(super) struct Tree {
 
 impl Tree {
     /// The tree below `target`, made where it is missing or was made of other packages.
-    pub(super) fn make(target: &Path) -> Result<Self> {
+    pub(super) fn make(version: PodmanVersion, target: &Path) -> Result<Self> {
         if !rustix::process::geteuid().is_root() {
-            return Err(Failure::new(
-                "podman 5 is brought in a Debian tree, and only root can make and enter one",
-            ));
+            return Err(Failure::new(format!(
+                "podman {version} is brought in a Debian tree, and only root can make and enter one",
+            )));
         }
         fs::create_dir_all(target).map_err(|error| Failure::io("make", target, &error))?;
-        let site = Site { dir: target.join("live-debian-13") };
+        let release = Release::of(version);
+        let site = Site { dir: target.join(release.name), release };
         let lock = site.lock(FlockOperation::LockShared)?;
         if site.is_complete() {
-            note(&format!("the Debian 13 tree at {} is complete", site.dir.display()));
+            note(&format!("the tree of Debian {} at {} is complete", release.suite, site.dir.display()));
             return Ok(Self { dir: site.dir, _lock: lock });
         }
         drop(lock);
@@ -82,23 +128,29 @@ impl Tree {
 /// Where a tree stands, whether or not there is one.
 struct Site {
     dir: PathBuf,
+    release: Release,
 }
 
 impl Site {
     fn build(&self) -> Result<()> {
         self.remove()?;
-        note(&format!("making a Debian 13 tree at {}, some 0.9 GB", self.dir.display()));
+        note(&format!(
+            "making a tree of Debian {} at {}, some 0.9 GB",
+            self.release.suite,
+            self.dir.display()
+        ));
         let made = self.bootstrap().and_then(|()| self.equip());
         if let Err(failure) = made {
             // Half a tree is none.
             return Err(self.remove().err().unwrap_or(failure));
         }
         // Last, so that the stamp says that everything before it was done.
-        fs::write(self.stamp(), stamp_text()).map_err(|error| Failure::io("write", &self.stamp(), &error))
+        fs::write(self.stamp(), self.release.stamp_text())
+            .map_err(|error| Failure::io("write", &self.stamp(), &error))
     }
 
     fn is_complete(&self) -> bool {
-        fs::read_to_string(self.stamp()).is_ok_and(|text| text == stamp_text())
+        fs::read_to_string(self.stamp()).is_ok_and(|text| text == self.release.stamp_text())
     }
 
     fn stamp(&self) -> PathBuf {
@@ -126,7 +178,7 @@ impl Site {
             packages::install("debootstrap")?;
         }
         Task::new("debootstrap")
-            .args(["--variant=minbase", "--include=ca-certificates", RELEASE])
+            .args(["--variant=minbase", "--include=ca-certificates", self.release.suite])
             .args([self.dir.as_os_str(), mirror().as_ref()])
             .limit(LIMIT)
             .must()
@@ -143,21 +195,10 @@ impl Site {
         for entry in settings.filter(|entry| entry.path().is_file()) {
             copy(&entry.path())?;
         }
-        // No package starts a service in the tree.
-        let script = format!(
-            "printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d && \
-             apt-get -qq update && apt-get -qq --yes --no-install-recommends install {} && apt-get clean && \
-             useradd --create-home --shell /bin/sh {USER}",
-            PACKAGES.join(" ")
-        );
-        let task = place::enter(&self.dir, &self.dir).args(["sh", "-c", &script]);
+        let script = self.release.script(&mirror());
+        let task = place::enter(&self.dir, &self.dir, None).args(["sh", "-c", &script]);
         task.env("DEBIAN_FRONTEND", Some("noninteractive")).limit(LIMIT).must()
     }
-}
-
-/// What a tree was made of.
-fn stamp_text() -> String {
-    format!("{RELEASE} {USER} {}\n", PACKAGES.join(" "))
 }
 
 /// The Debian mirror of this machine's own apt, so that a machine behind one goes on using it.
@@ -182,6 +223,21 @@ fn mirror_in(sources: &str) -> String {
 mod tests {
     use super::*;
 
+    fn site(dir: PathBuf) -> Site {
+        Site { dir, release: Release::of(PodmanVersion::Five) }
+    }
+
+    #[test]
+    fn podman_alone_comes_from_the_newer_suite() {
+        let script = Release::of(PodmanVersion::Six).script("http://near/debian");
+        let (newer, rest) = script.split_once("install --target-release experimental podman &&").unwrap();
+        assert!(newer.contains("'deb http://near/debian experimental main'"), "{script}");
+        assert!(rest.contains(" crun ") && !rest.contains("experimental"), "{script}");
+        assert!(!Release::of(PodmanVersion::Five).script("x").contains("target-release"));
+        let [five, six] = [PodmanVersion::Five, PodmanVersion::Six].map(Release::of);
+        assert!(five.name != six.name && five.stamp_text() != six.stamp_text());
+    }
+
     #[test]
     fn the_mirror_is_the_one_of_the_machine() {
         let old = "# deb http://old/debian x\ndeb [arch=amd64] http://near/debian/ bookworm main\n";
@@ -196,7 +252,7 @@ mod tests {
     #[test]
     fn half_a_tree_is_removed() {
         let target = tempfile::tempdir().unwrap();
-        let site = Site { dir: target.path().join("live-debian-13") };
+        let site = site(target.path().join("live-debian-13"));
         fs::create_dir_all(site.dir.join("usr/bin")).unwrap();
         assert!(!site.is_complete());
         site.remove().unwrap();
@@ -207,8 +263,8 @@ mod tests {
     #[test]
     fn a_tree_of_other_packages_is_not_complete() {
         let target = tempfile::tempdir().unwrap();
-        let site = Site { dir: target.path().to_owned() };
-        fs::write(site.stamp(), stamp_text()).unwrap();
+        let site = site(target.path().to_owned());
+        fs::write(site.stamp(), site.release.stamp_text()).unwrap();
         assert!(site.is_complete());
         fs::write(site.stamp(), "trixie podman\n").unwrap();
         assert!(!site.is_complete());

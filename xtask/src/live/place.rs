@@ -1,4 +1,4 @@
-//! Where a live suite runs when it is not to run as it was called: in a Debian 13 tree, as a user without root's rights,
+//! Where a live suite runs when it is not to run as it was called: in a Debian tree, as a user without root's rights,
 //! or both. What runs there is `xtask live` itself, so every place is probed and cleaned up in the same way.
 
 use std::ffi::{OsStr, OsString};
@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::account::Account;
+use super::cgroup_view::CgroupView;
 use super::debian::Tree;
 use super::note;
-use crate::arguments::Whereabouts;
+use crate::arguments::{PodmanVersion, Whereabouts};
 use crate::child::Task;
 use crate::failure::{Failure, Result};
 
@@ -18,15 +19,21 @@ const TARGET: &str = "/mnt";
 /// What a clean-up may take after a signal: removing thirty containers, one after the other.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// Enters the tree `$1` and runs the words after `$2`, the target directory, there.
+/// Enters the tree `$1` and runs the words after `$3` there; `$2` is the target directory, and with `view` as `$3` the
+/// tree sees the cgroups of version 2 of the caller's cgroup namespace alone.
 ///
 /// All mounts are private to this process and what it starts, and go with the last of them; the host's are only looked
 /// at. The root is changed by `pivot_root`: in a plain chroot `podman exec` lands in the outer root.
 const ENTER: &str = r#"set -e
-tree=$1 target=$2; shift 2
+tree=$1 target=$2 cgroups=$3; shift 3
 mount --bind "$tree" "$tree"
 mount -t proc proc "$tree/proc"
 mount --rbind /sys "$tree/sys"
+if [ "$cgroups" = view ]; then
+	mount -t cgroup2 cgroup2 "$tree/sys/fs/cgroup"
+	# Only the root of the whole machine lacks it: there crun would move every process.
+	test -e "$tree/sys/fs/cgroup/cgroup.type"
+fi
 mount --rbind /dev "$tree/dev"
 mount -t tmpfs -o mode=755 tmpfs "$tree/run"
 mount --bind "$target" "$tree/mnt"
@@ -37,11 +44,18 @@ exec chroot . /bin/sh -c 'umount -l /.host && exec "$@"' sh "$@""#;
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Enters the cgroup `$1`, makes it the root of a cgroup namespace, and runs the other words there.
+const ENTER_GROUP: &str = r#"echo $$ >"$1/cgroup.procs" && shift && exec unshare --cgroup "$@""#;
+
 /// A command in the tree, with the rights and the variables of this process; its words are still to come.
-pub(super) fn enter(tree: &Path, target: &Path) -> Task {
-    Task::new("unshare")
-        .args(["--mount", "--propagation=private", "sh", "-c", ENTER, "sh"])
+pub(super) fn enter(tree: &Path, target: &Path, view: Option<&CgroupView>) -> Task {
+    let task = match view {
+        Some(view) => Task::new("sh").args(["-c", ENTER_GROUP, "sh"]).args([view.group()]).args(["unshare"]),
+        None => Task::new("unshare"),
+    };
+    task.args(["--mount", "--propagation=private", "sh", "-c", ENTER, "sh"])
         .args([tree, target])
+        .args([if view.is_some() { "view" } else { "host" }])
         .env("PATH", Some(PATH))
 }
 
@@ -49,6 +63,7 @@ pub(super) fn enter(tree: &Path, target: &Path) -> Task {
 #[derive(Debug)]
 pub(crate) struct Place {
     tree: Option<Tree>,
+    view: Option<CgroupView>,
     account: Option<Account>,
     target: PathBuf,
 }
@@ -56,13 +71,17 @@ pub(crate) struct Place {
 impl Place {
     /// What was asked for; `None` is here, as the caller is.
     pub(crate) fn find(whereabouts: Whereabouts, target: &Path) -> Result<Option<Self>> {
-        let tree = if whereabouts.debian { Some(Tree::make(target)?) } else { None };
+        let tree = whereabouts.podman.map(|version| Tree::make(version, target)).transpose()?;
+        let view = match whereabouts.podman {
+            Some(PodmanVersion::Six) => CgroupView::make()?,
+            _ => None,
+        };
         let root = tree.as_ref().map_or(Path::new("/"), Tree::dir);
         let account = if whereabouts.rootless { Account::without_root(root)? } else { None };
         if tree.is_none() && account.is_none() {
             return Ok(None);
         }
-        let place = Self { tree, account, target: target.to_owned() };
+        let place = Self { tree, view, account, target: target.to_owned() };
         if let Some(account) = &place.account {
             note(&format!("as the user {}", account.name));
             place.check_devices()?;
@@ -87,7 +106,7 @@ impl Place {
     /// These words there.
     fn task(&self, words: Vec<OsString>) -> Task {
         let task = match &self.tree {
-            Some(tree) => enter(tree.dir(), &self.target),
+            Some(tree) => enter(tree.dir(), &self.target, self.view.as_ref()),
             None => Task::new("env"),
         };
         task.args(words)
@@ -147,7 +166,7 @@ mod tests {
     #[test]
     fn another_user_gets_no_variable_of_ours() {
         let account = Account { name: "rt".into(), uid: 1000, gid: 1001 };
-        let place = Place { tree: None, account: Some(account), target: "/w".into() };
+        let place = Place { tree: None, view: None, account: Some(account), target: "/w".into() };
         let line = place.live(Path::new("/w/live"), ["exec"]).unwrap().line();
         assert!(
             line.starts_with("env setpriv --reset-env --reuid=1000 --regid=1001 --init-groups env PATH=")
