@@ -8,18 +8,24 @@ use rt_tests::conformance::PodmanFixture;
 use rt_tests::conformance::krun::{Ground, KrunSuite};
 use rt_tests::live::Live;
 
-/// The trials; without a podman each of them is ignored with this reason.
-pub(crate) fn trials(live: Option<&Result<Arc<Live>, String>>) -> Vec<Trial> {
+use crate::shard::{Theme, timed};
+
+/// A theme for each backend that is asked; without a podman each trial is ignored with this reason.
+pub(crate) fn themes(live: Option<&Result<Arc<Live>, String>>) -> Vec<Theme> {
     let live = live.map(|live| match live {
         // The suites borrow it for as long as they have trials.
         Ok(live) => Ok(&**Box::leak(Box::new(Arc::clone(live)))),
         Err(reason) => Err(reason.clone()),
     });
-    let mut trials = podman(live.as_ref());
-    for ground in Ground::ALL {
-        trials.extend(krun(ground, live.as_ref()));
-    }
-    trials
+    let grounds = Ground::ALL.into_iter().map(|ground| {
+        let seconds = match ground {
+            Ground::Container => 200,
+            Ground::Loopback | Ground::LoopbackAsRoot => 100,
+            Ground::ContainerAsDev | Ground::Machine => 100,
+        };
+        Theme::new(seconds, krun(ground, live.as_ref()))
+    });
+    [Theme::new(200, podman(live.as_ref()))].into_iter().chain(grounds).collect()
 }
 
 fn podman(live: Option<&Result<&'static Live, String>>) -> Vec<Trial> {
@@ -28,7 +34,7 @@ fn podman(live: Option<&Result<&'static Live, String>>) -> Vec<Trial> {
         .iter()
         .map(|case| {
             let suite = suite.clone();
-            Trial::ignorable_test(format!("conformance: {}", case.name()), move || match suite {
+            timed(format!("conformance: {}", case.name()), move || match suite {
                 None => Ok(Completion::Completed),
                 Some(Err(reason)) => Ok(Completion::ignored_with(reason)),
                 Some(Ok(suite)) => run(&suite, case),
@@ -44,7 +50,7 @@ fn krun(ground: Ground, live: Option<&Result<&'static Live, String>>) -> Vec<Tri
     wanted
         .map(|case| {
             let (suite, live) = (Arc::clone(&suite), live.cloned());
-            Trial::ignorable_test(format!("conformance ({}): {}", ground.name(), case.name()), move || {
+            timed(format!("conformance ({}): {}", ground.name(), case.name()), move || {
                 let live = match live {
                     None => return Ok(Completion::Completed),
                     Some(Err(reason)) => return Ok(Completion::ignored_with(reason)),

@@ -1,4 +1,4 @@
-//! The live suite: real podman, one case at a time, and after each case a count of what it left behind.
+//! The live suite: real podman, one case at a time in a process, and after each case a count of what it left behind.
 
 #![allow(clippy::unwrap_used, reason = "the panic of a case is its report")]
 
@@ -25,6 +25,7 @@ mod quickstart;
 mod ready;
 mod redaction;
 mod secrets;
+mod shard;
 mod ssh_lab;
 mod streams;
 mod tar_streams;
@@ -36,6 +37,8 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use rt_tests::leftovers::Leftovers;
 use rt_tests::live::Live;
+
+use shard::{Shard, Theme};
 
 /// One case: its name is the fact that it shows.
 type Case = (&'static str, fn(&Live) -> Outcome);
@@ -75,10 +78,22 @@ fn main() -> ExitCode {
         println!("libssh2 {} is linked in", rt_krun::linked_libssh2());
     }
     let live = live.map(|live| live.map(Arc::new).map_err(|missing| missing.reason));
-    let mut trials: Vec<_> =
-        cases().map(|(need, (name, case))| trial(name, need, case, live.clone())).collect();
-    trials.extend(conformance::trials(live.as_ref()));
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let shard = match Shard::from_environment() {
+        Ok(shard) => shard,
+        Err(reason) => {
+            eprintln!("{reason}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut themes: Vec<_> = THEMES
+        .iter()
+        .map(|(need, seconds, cases)| {
+            let trials = cases.iter().map(|(name, case)| trial(name, *need, *case, live.clone()));
+            Theme::new(*seconds, trials.collect())
+        })
+        .collect();
+    themes.extend(conformance::themes(live.as_ref()));
+    libtest_mimic::run(&arguments, shard.take(themes)).exit_code()
 }
 
 impl Need {
@@ -100,39 +115,36 @@ impl Need {
     }
 }
 
-fn cases() -> impl Iterator<Item = (Need, Case)> {
-    [
-        (Need::Nothing, execs::CASES),
-        (Need::Nothing, timeouts::CASES),
-        (Need::Nothing, streams::CASES),
-        (Need::Nothing, errors::CASES),
-        (Need::Nothing, misuse::CASES),
-        (Need::Nothing, neighbours::CASES),
-        (Need::Nothing, secrets::CASES),
-        (Need::Nothing, lifecycle::CASES),
-        (Need::Nothing, logs::CASES),
-        (Need::Cgroups, pausing::CASES),
-        (Need::Nothing, copying::CASES),
-        (Need::Nothing, copy_trees::CASES),
-        (Need::Nothing, copy_names::CASES),
-        (Need::Nothing, tar_streams::CASES),
-        (Need::Nothing, ready::CASES),
-        (Need::Nothing, profile::CASES),
-        (Need::Nothing, events::CASES),
-        (Need::Nothing, quickstart::CASES),
-        (Need::Nothing, agreement::CASES),
-        (Need::Nothing, redaction::CASES),
-        (Need::CdiSpec, gpu::CASES),
-        (Need::Sshd, ssh_lab::CASES),
-        (Need::Machine, ssh_lab::MACHINE_CASES),
-        (Need::Sshd, krun_commands::CASES),
-        (Need::Sshd, krun_faults::CASES),
-        (Need::Sshd, krun_logins::CASES),
-        (Need::Machine, krun_machine::CASES),
-    ]
-    .into_iter()
-    .flat_map(|(need, cases)| cases.iter().map(move |case| (need, *case)))
-}
+/// What the cases of a theme need, how long they take in seconds, and the cases.
+const THEMES: &[(Need, u32, &[Case])] = &[
+    (Need::Nothing, 10, execs::CASES),
+    (Need::Nothing, 10, timeouts::CASES),
+    (Need::Nothing, 10, streams::CASES),
+    (Need::Nothing, 10, errors::CASES),
+    (Need::Nothing, 10, misuse::CASES),
+    (Need::Nothing, 10, neighbours::CASES),
+    (Need::Nothing, 10, secrets::CASES),
+    (Need::Nothing, 10, lifecycle::CASES),
+    (Need::Nothing, 10, logs::CASES),
+    (Need::Cgroups, 10, pausing::CASES),
+    (Need::Nothing, 10, copying::CASES),
+    (Need::Nothing, 10, copy_trees::CASES),
+    (Need::Nothing, 10, copy_names::CASES),
+    (Need::Nothing, 10, tar_streams::CASES),
+    (Need::Nothing, 10, ready::CASES),
+    (Need::Nothing, 10, profile::CASES),
+    (Need::Nothing, 10, events::CASES),
+    (Need::Nothing, 10, quickstart::CASES),
+    (Need::Nothing, 10, agreement::CASES),
+    (Need::Nothing, 10, redaction::CASES),
+    (Need::CdiSpec, 10, gpu::CASES),
+    (Need::Sshd, 10, ssh_lab::CASES),
+    (Need::Machine, 10, ssh_lab::MACHINE_CASES),
+    (Need::Sshd, 10, krun_commands::CASES),
+    (Need::Sshd, 10, krun_faults::CASES),
+    (Need::Sshd, 10, krun_logins::CASES),
+    (Need::Machine, 10, krun_machine::CASES),
+];
 
 fn trial(
     name: &'static str,
@@ -140,7 +152,7 @@ fn trial(
     case: fn(&Live) -> Outcome,
     live: Option<Result<Arc<Live>, String>>,
 ) -> Trial {
-    Trial::ignorable_test(name, move || {
+    shard::timed(String::from(name), move || {
         let live = match live {
             None => return Ok(Completion::Completed),
             Some(Err(reason)) => return Ok(Completion::ignored_with(reason)),

@@ -124,18 +124,31 @@ impl Task {
 
     /// As [`visible`](Self::visible), with anything but exit code 0 as a failure. Where nobody watches, the
     /// failure has the last lines of the output with it; a terminal is left to the command, with its colours.
-    pub(crate) fn must(mut self) -> Result<()> {
+    pub(crate) fn must(self) -> Result<()> {
         let line = self.line();
         if std::io::stdout().is_terminal() || std::io::stderr().is_terminal() {
             return judge(&line, self.visible()?);
         }
-        let echo = Echo::of(&mut self.command)?;
+        self.must_labelled("")
+    }
+
+    /// As [`must`](Self::must), a whole line at a time and behind a label: for commands that run side by side.
+    pub(crate) fn must_labelled(mut self, label: &str) -> Result<()> {
+        let line = self.line();
+        let echo = Echo::of(&mut self.command, label)?;
         self.command.process_group(0);
         let child = self.spawn()?;
         echo::release(&mut self.command);
-        let outcome = self.finish(child).and_then(|status| judge(&line, status));
+        let outcome = self
+            .finish(child)
+            .map_err(|failure| (failure, true))
+            .and_then(|status| judge(&line, status).map_err(|failure| (failure, false)));
         let last = echo.last();
-        outcome.map_err(|failure| failure.after(last))
+        outcome.map_err(|(failure, was_cut_off)| match last.last() {
+            // What it was at is the first thing that a reader asks.
+            Some(line) if was_cut_off => Failure::new(format!("{failure}; it was at: {line}")).after(last),
+            _ => failure.after(last),
+        })
     }
 
     /// Runs with its output caught in unlinked files. Files, because a daemon that a command leaves behind
@@ -287,7 +300,7 @@ mod tests {
     fn a_failure_has_the_last_lines_of_both_outputs_with_it() {
         let last = |script: &str| {
             let mut task = shell(script);
-            let echo = Echo::of(&mut task.command).unwrap();
+            let echo = Echo::of(&mut task.command, "").unwrap();
             let child = task.spawn().unwrap();
             echo::release(&mut task.command);
             task.finish(child).unwrap();

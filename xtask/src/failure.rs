@@ -30,6 +30,12 @@ impl Failure {
         Self { output, ..self }
     }
 
+    /// Several at once, each with its own last lines.
+    pub(crate) fn all(failures: Vec<Self>) -> Self {
+        let text = failures.iter().map(|failure| failure.text.as_str()).collect::<Vec<_>>().join("; ");
+        Self { text, output: failures.into_iter().flat_map(|failure| failure.output).collect() }
+    }
+
     pub(crate) fn output(&self) -> &[String] {
         &self.output
     }

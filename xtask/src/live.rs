@@ -16,6 +16,7 @@ mod podman;
 mod probe;
 mod removal;
 mod rootfs;
+pub(crate) mod shards;
 mod store;
 mod surroundings;
 

@@ -35,11 +35,34 @@ struct Row {
     took: Duration,
 }
 
+/// One case of the live suite, for the list of the slowest.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SlowCase {
+    seconds: f64,
+    name: String,
+}
+
+impl SlowCase {
+    /// Reads lines `SECONDS NAME`; what is none is passed over.
+    pub(crate) fn read(text: &str) -> Vec<Self> {
+        let line = |line: &str| {
+            let (seconds, name) = line.split_once(' ')?;
+            Some(Self { seconds: seconds.parse().ok()?, name: name.to_owned() })
+        };
+        text.lines().filter_map(line).collect()
+    }
+}
+
 /// All steps of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     rows: Vec<Row>,
+    cases: Vec<SlowCase>,
 }
+
+/// How many of the slowest steps and cases the close names.
+const SLOWEST_STEPS: usize = 10;
+const SLOWEST_CASES: usize = 20;
 
 impl Report {
     pub(crate) fn new() -> Self {
@@ -72,12 +95,18 @@ impl Report {
         self.add(name, verdict, took);
     }
 
+    /// Takes how long each case of a step took.
+    pub(crate) fn cases(&mut self, cases: Vec<SlowCase>) {
+        self.cases.extend(cases);
+    }
+
     fn add(&mut self, name: &str, verdict: Verdict, took: Duration) {
         self.rows.push(Row { step: name.to_owned(), verdict, took });
     }
 
     /// Prints the table and gives the exit code: 0 when no step failed.
     pub(crate) fn close(&self, title: &str) -> u8 {
+        say(&self.slowest());
         say(&self.table(title));
         u8::from(self.failures().next().is_some())
     }
@@ -87,6 +116,27 @@ impl Report {
             Verdict::Failed(why) => Some((row, why)),
             _ => None,
         })
+    }
+
+    /// The steps and cases that take the time, the slowest first.
+    fn slowest(&self) -> String {
+        let steps = self.rows.iter().map(|row| (row.took.as_secs_f64(), row.step.as_str())).collect();
+        let cases = self.cases.iter().map(|case| (case.seconds, case.name.as_str())).collect();
+        let mut text = String::new();
+        for (title, count, rows) in
+            [("slowest steps", SLOWEST_STEPS, steps), ("slowest live cases", SLOWEST_CASES, cases)]
+        {
+            let mut rows: Vec<(f64, &str)> = rows;
+            rows.sort_by(|one, other| other.0.total_cmp(&one.0));
+            // A list of everything says nothing.
+            if rows.len() > count {
+                let _ = write!(text, "\n{title}\n");
+                for (seconds, name) in &rows[..count] {
+                    let _ = writeln!(text, "  {seconds:>7.1} s  {name}");
+                }
+            }
+        }
+        text
     }
 
     fn table(&self, title: &str) -> String {
@@ -131,6 +181,16 @@ mod tests {
         report.step("two", || Ok(()));
         assert_eq!(report.rows[1].verdict, Verdict::Passed);
         assert_eq!(report.close("t"), 1);
+    }
+
+    #[test]
+    fn the_slowest_cases_are_named_and_no_others() {
+        let mut report = Report::new();
+        let lines: Vec<_> = (0..30).map(|n| format!("{n}.5 case {n}")).collect();
+        report.cases(SlowCase::read(&lines.join("\n")));
+        let text = report.slowest();
+        assert!(text.starts_with("\nslowest live cases\n     29.5 s  case 29\n"), "{text}");
+        assert!(text.contains("case 10\n") && !text.contains("case 9\n"), "{text}");
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! `cargo xtask test`: which cargo commands are run, in which order, and with which live environment. How
 //! the environment is made stands in `live`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::arguments::TestOptions;
 use crate::child::Task;
 use crate::failure::{Failure, Result};
-use crate::live::{self, Live, Place, guests, packages};
-use crate::report::{Report, Verdict};
+use crate::live::{self, Live, Place, packages, shards};
+use crate::report::{Report, SlowCase, Verdict};
 use crate::workspace::{VENDORED, Workspace};
 
 /// The package of the live suite, and the facade whose features are walked through.
@@ -54,7 +55,9 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Rep
         }
         Err(failure) => report.step("test: features", || Err(failure)),
     }
-    report.judged("test: live suite", || live_suite(workspace, options));
+    let mut cases = Vec::new();
+    report.judged("test: live suite", || live_suite(workspace, options, &mut cases));
+    report.cases(cases);
 }
 
 /// One `cargo test`, with the filter at its end.
@@ -98,48 +101,53 @@ fn feature_sets<'a>(features: impl Iterator<Item = &'a str>) -> Vec<FeatureSet> 
     sets
 }
 
-fn live_suite(workspace: &Workspace, options: &TestOptions) -> Verdict {
-    let selection = match suite_selection(workspace) {
-        Ok(selection) => selection,
-        Err(failure) => return Verdict::Failed(failure),
-    };
-    // Built before the store is made: a store that waits for a compiler is one more that can be left behind.
-    let build = [words(&["--no-run"]), selection.clone()].concat();
-    if let Err(failure) = tests(workspace, &TestOptions::default(), build).must() {
-        return Verdict::Failed(failure);
+fn live_suite(workspace: &Workspace, options: &TestOptions, cases: &mut Vec<SlowCase>) -> Verdict {
+    match live_suite_here(workspace, options, cases) {
+        Ok(verdict) => verdict,
+        Err(failure) => Verdict::Failed(failure),
     }
-    let task = tests(workspace, options, selection);
-    match Live::make() {
-        Ok(live) => {
-            let variables = [live.variables(options.live), guests::demand(options.live)].concat();
-            let outcome = task.envs(&variables).must();
-            match outcome.and(live.close()) {
-                Ok(()) => Verdict::Passed,
-                Err(failure) => Verdict::Failed(failure),
+}
+
+fn live_suite_here(
+    workspace: &Workspace,
+    options: &TestOptions,
+    cases: &mut Vec<SlowCase>,
+) -> Result<Verdict> {
+    // Built before a store is made: a store that waits for a compiler is one more that can be left behind.
+    let programs = suite_programs(workspace)?;
+    let lives = || (0..shards::COUNT).map(|_| Live::make()).collect::<Result<Vec<_>>>();
+    for program in programs {
+        let lives = match lives() {
+            Ok(lives) => lives,
+            Err(failure) if options.live => {
+                return Err(Failure::new(format!("no isolated podman: {failure}")));
             }
-        }
-        Err(failure) if options.live => {
-            Verdict::Failed(Failure::new(format!("no isolated podman: {failure}")))
-        }
-        // It runs all the same, so that every test that did not happen is on the list with its reason.
-        Err(failure) => match task.envs(&live::unavailable(&failure)).must() {
-            Ok(()) => Verdict::Ignored(failure.one_line()),
-            Err(failure) => Verdict::Failed(failure),
-        },
+            // It runs all the same, so that every test that did not happen is on the list with its reason.
+            Err(failure) => {
+                let task = Task::new(program).args(&options.filter).envs(&live::unavailable(&failure));
+                return task.limit(LIMIT).must().map(|()| Verdict::Ignored(failure.one_line()));
+            }
+        };
+        cases.extend(shards::run(lives, &program, options.filter.as_ref(), options.live, LIMIT)?);
     }
+    Ok(Verdict::Passed)
 }
 
 /// The suite in another place. It is built here: the place may have no compiler.
 fn live_suite_elsewhere(workspace: &Workspace, options: &TestOptions) -> Result<()> {
     let place = Place::find(options.whereabouts, &workspace.target)?;
+    suite_programs(workspace)?
+        .iter()
+        .try_for_each(|program| live::must_run(place.as_ref(), program, options.filter.as_ref(), LIMIT))
+}
+
+/// The programs of the live suite, and what they start.
+fn suite_programs(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let build = [words(&["test", "--no-run"]), suite_selection(workspace)?].concat();
     let programs = workspace.member(SUITE)?.tests.iter().map(|test| workspace.built(&build, test));
     let programs = programs.collect::<Result<Vec<_>>>()?;
-    // Some tests start it.
     workspace.cargo(["build", "--example", "quickstart"]).args(all(workspace)).limit(LIMIT).must()?;
-    programs
-        .iter()
-        .try_for_each(|program| live::must_run(place.as_ref(), program, options.filter.as_ref(), LIMIT))
+    Ok(programs)
 }
 
 /// The suite's own test targets, out of the same build as the other tests.

@@ -27,14 +27,16 @@ pub(super) struct Echo {
 impl Echo {
     /// Takes the outputs of a command that is not started yet. The command must be let go of its ends
     /// ([`release`]) when it is.
-    pub(super) fn of(command: &mut Command) -> Result<Self> {
+    ///
+    /// `label` stands before each line that is passed on.
+    pub(super) fn of(command: &mut Command, label: &str) -> Result<Self> {
         let pipe = || std::io::pipe().map_err(|error| Failure::new(format!("cannot make a pipe: {error}")));
         let ((stdout, out), (stderr, err)) = (pipe()?, pipe()?);
         command.stdout(out).stderr(err);
         let lines = Lines::default();
         let pass = |from: PipeReader, to: fn() -> Box<dyn Write>| {
-            let lines = Arc::clone(&lines);
-            thread::spawn(move || pass_on(from, to, &lines))
+            let (lines, label) = (Arc::clone(&lines), label.to_owned());
+            thread::spawn(move || pass_on(from, to, &label, &lines))
         };
         let threads =
             vec![pass(stdout, || Box::new(std::io::stdout())), pass(stderr, || Box::new(std::io::stderr()))];
@@ -57,13 +59,15 @@ pub(super) fn release(command: &mut Command) {
     command.stdout(Stdio::null()).stderr(Stdio::null());
 }
 
-fn pass_on(from: PipeReader, to: fn() -> Box<dyn Write>, lines: &Lines) {
+fn pass_on(from: PipeReader, to: fn() -> Box<dyn Write>, label: &str, lines: &Lines) {
     let mut from = BufReader::new(from);
     let mut line = Vec::new();
     // A reader of ours that went away is no reason to hold the command up.
     while matches!(from.read_until(b'\n', &mut line), Ok(1..)) {
         let mut to = to();
-        let _ = to.write_all(&line).and_then(|()| to.flush());
+        // One write, so that lines of commands side by side do not mix.
+        let whole = [label.as_bytes(), &line].concat();
+        let _ = to.write_all(&whole).and_then(|()| to.flush());
         let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == KEPT {
             lines.pop_front();

@@ -1,0 +1,58 @@
+//! The live suite in several processes at once, each with a podman store of its own: most of its cases wait, and each
+//! counts what its own process left behind. Which cases are in which part is the suite's.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use super::{Live, guests};
+use crate::child::Task;
+use crate::failure::{Failure, Result};
+use crate::report::SlowCase;
+
+/// Twice the cores of the smallest machine this is meant for: half of the suite's time is waiting.
+pub(crate) const COUNT: usize = 4;
+
+/// Runs `program` once for each of `lives`, and removes them. Answers how long each case took.
+pub(crate) fn run(
+    lives: Vec<Live>,
+    program: &Path,
+    filter: Option<&String>,
+    demanded: bool,
+    limit: Duration,
+) -> Result<Vec<SlowCase>> {
+    let count = lives.len();
+    let times =
+        tempfile::tempdir().map_err(|error| Failure::new(format!("cannot make a directory: {error}")))?;
+    let run = |index: usize, live: Live| {
+        let variables = [live.variables(demanded), guests::demand(demanded)].concat();
+        let shard = format!("{index}/{count}");
+        let outcome = Task::new(program)
+            .args(filter)
+            .envs(&variables)
+            .env("RT_LIVE_SHARD", Some(&shard))
+            .env("RT_LIVE_TIMES", Some(times.path().join(index.to_string())))
+            .limit(limit)
+            .must_labelled(&format!("[{shard}] "));
+        outcome.and(live.close())
+    };
+    let outcomes: Vec<Result<()>> = thread::scope(|scope| {
+        let threads: Vec<_> = (1..)
+            .zip(lives)
+            .map(|(index, live)| {
+                let run = &run;
+                scope.spawn(move || run(index, live))
+            })
+            .collect();
+        let joined = threads.into_iter().map(|thread| {
+            thread.join().unwrap_or_else(|_| Err(Failure::new("a thread of xtask has panicked")))
+        });
+        joined.collect()
+    });
+    let failures: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+    if !failures.is_empty() {
+        return Err(Failure::all(failures));
+    }
+    let files = (1..=count).map(|index| std::fs::read_to_string(times.path().join(index.to_string())));
+    Ok(files.flatten().flat_map(|text| SlowCase::read(&text)).collect())
+}
