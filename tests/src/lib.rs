@@ -3,6 +3,7 @@
 
 #[cfg(feature = "bench")]
 pub mod bench;
+pub mod chaos;
 pub mod conformance;
 pub mod krun;
 pub mod leftovers;

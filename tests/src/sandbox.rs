@@ -61,6 +61,11 @@ impl<'a> Sandbox<'a> {
         Ok(Self { name: spec.name().clone(), container, runtime })
     }
 
+    /// One of this name that somebody else made, or failed to.
+    pub fn known(runtime: &'a dyn ContainerRuntime, name: &ContainerName) -> Self {
+        Self { name: name.clone(), container: runtime.container(name), runtime }
+    }
+
     /// Runs a shell script in it, for at most a minute.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The command line of `cargo xtask`, read by hand: five commands with a few flags each do not earn a
+//! The command line of `cargo xtask`, read by hand: six commands with a few flags each do not earn a
 //! dependency. What the commands do is not known here.
 
 use std::ffi::OsString;
@@ -15,6 +15,7 @@ usage: cargo xtask test [--live] [--podman-version 5|6] [--rootless] [--filter T
        cargo xtask ci [--live] [--only PART[,PART]...]
        cargo xtask conformance [--backend NAME]... [--podman-version 5|6] [--rootless] [--filter TEXT]
        cargo xtask bench [--filter TEXT]
+       cargo xtask chaos [--minutes N] [--seed S] [--only ssh|podman] [--podman-version 5|6] [--rootless]
        cargo xtask live [--] COMMAND [ARGUMENT]...
        cargo xtask live --keep DIR | --destroy DIR
 
@@ -46,6 +47,13 @@ conformance  the table of the conformance suite for each backend, podman in a st
 bench   measurements, ours beside the simplest other way, in turns: a table, JSON and a chart in target/bench
           --filter TEXT  only measurements whose name contains TEXT
 
+chaos   random cuts, delays and turned bits over SSH, and random signals to every process of podman's; each
+        answer is compared with the truth, and a fault is a failure
+          --minutes N    half an hour without it; at least one round of each part is run
+          --seed S       decides what happens in which order; each round prints its own
+          --only PART    ssh or podman
+          --podman-version, --rootless  as for test
+
 live    COMMAND with a podman of its own: `cargo xtask live -- podman info`. Everything it made is
         removed when it ends.
           --keep DIR     make the environment in DIR, leave it, and print `export` lines for a shell
@@ -60,6 +68,7 @@ pub(crate) enum Request {
     Conformance(ConformanceOptions),
     /// Only measurements whose name contains this.
     Bench(Option<String>),
+    Chaos(ChaosOptions),
     Live(LiveAction),
 }
 
@@ -144,6 +153,22 @@ pub(crate) struct ConformanceOptions {
     pub(crate) filter: Option<String>,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChaosOptions {
+    pub(crate) minutes: u64,
+    /// Any other without one.
+    pub(crate) seed: Option<u64>,
+    /// `ssh` or `podman`; both without it.
+    pub(crate) only: Option<String>,
+    pub(crate) whereabouts: Whereabouts,
+}
+
+impl Default for ChaosOptions {
+    fn default() -> Self {
+        Self { minutes: 30, seed: None, only: None, whereabouts: Whereabouts::default() }
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum LiveAction {
     Run(Vec<OsString>),
@@ -167,6 +192,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         Some("ci") => ci(rest).map(Request::Ci),
         Some("conformance") => conformance(rest).map(Request::Conformance),
         Some("bench") => bench(rest).map(Request::Bench),
+        Some("chaos") => chaos(rest).map(Request::Chaos),
         Some("live") => live(rest),
         _ => Err(format!("no command is called {:?}", command.to_string_lossy())),
     }
@@ -238,6 +264,31 @@ fn bench(rest: Vec<OsString>) -> Result<Option<String>, String> {
         }
     }
     Ok(filter)
+}
+
+fn chaos(rest: Vec<OsString>) -> Result<ChaosOptions, String> {
+    let mut options = ChaosOptions::default();
+    let number = |option: &str, text: &str| {
+        text.parse().map_err(|_| format!("{option} takes a number, and {text:?} is none"))
+    };
+    let mut rest = rest.into_iter();
+    while let Some(word) = rest.next() {
+        let word = text(word)?;
+        if options.whereabouts.take(&word, &mut rest)? {
+        } else if let Some(minutes) = value(&word, "--minutes", &mut rest)? {
+            options.minutes = number("--minutes", &minutes)?;
+        } else if let Some(seed) = value(&word, "--seed", &mut rest)? {
+            options.seed = Some(number("--seed", &seed)?);
+        } else if let Some(part) = value(&word, "--only", &mut rest)? {
+            if part != "ssh" && part != "podman" {
+                return Err(format!("--only takes ssh or podman, and not {part:?}"));
+            }
+            options.only = Some(part);
+        } else {
+            return Err(format!("chaos does not know {word:?}"));
+        }
+    }
+    Ok(options)
 }
 
 /// A test binary would read a dash as the beginning of an option of its own.
@@ -362,6 +413,20 @@ mod tests {
         assert_eq!(read("bench"), Ok(Request::Bench(None)));
         assert_eq!(read("bench --filter exec"), Ok(Request::Bench(Some("exec".into()))));
         assert!(read("bench exec").is_err());
+    }
+
+    #[test]
+    fn chaos_takes_a_time_a_seed_and_a_part() {
+        assert_eq!(read("chaos"), Ok(Request::Chaos(ChaosOptions::default())));
+        let options = ChaosOptions {
+            minutes: 1,
+            seed: Some(u64::MAX),
+            only: Some("ssh".into()),
+            whereabouts: Whereabouts { podman: Some(PodmanVersion::Five), rootless: false },
+        };
+        let line = format!("chaos --minutes 1 --seed={} --only ssh --podman-version 5", u64::MAX);
+        assert_eq!(read(&line), Ok(Request::Chaos(options)));
+        assert!(read("chaos --minutes x").is_err() && read("chaos --only krun").is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod bench;
+mod chaos;
 mod child;
 mod ci;
 mod conformance;
@@ -70,6 +71,12 @@ fn run(request: Request) -> Result<u8> {
             let mut report = Report::new();
             report.step("bench", || bench::run(&workspace, filter.as_deref()));
             Ok(report.close("cargo xtask bench"))
+        }
+        Request::Chaos(options) => {
+            let workspace = Workspace::read()?;
+            let mut report = Report::new();
+            report.step("chaos", || chaos::run(&workspace, &options));
+            Ok(report.close("cargo xtask chaos"))
         }
         Request::Live(action) => live::run(action),
     }

@@ -30,12 +30,13 @@ const LENT: [&str; 8] = ["bin", "etc/alternatives", "lib", "lib32", "lib64", "li
 /// Mounts below the first argument the directories that the last ones name, and becomes sshd inside.
 const ENTER: &str = r#"
 set -eu
-root=$1 sshd=$2 port=$3 level=$4 sessions=$5 startups=$6 forgiving=$7
-shift 7
+root=$1 sshd=$2 port=$3 level=$4 sessions=$5 startups=$6 rekey=$7 forgiving=$8
+shift 8
 for directory; do mount --rbind "/$directory" "$root/$directory"; mount -o remount,bind,ro "$root/$directory"; done
 mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
-set -- -o ListenAddress=127.0.0.1 -o LogLevel="$level" -o MaxSessions="$sessions" -o MaxStartups="$startups"
+set -- -o ListenAddress=127.0.0.1 -o LogLevel="$level" -o MaxSessions="$sessions" -o MaxStartups="$startups" \
+	-o RekeyLimit="$rekey"
 # Before OpenSSH 9.8 there is no such option, and nothing to be forgiven.
 if $forgiving && chroot "$root" "$sshd" -t -o PerSourcePenalties=no; then set -- "$@" -o PerSourcePenalties=no; fi
 exec chroot "$root" "$sshd" -D -E /var/log/sshd -p "$port" "$@"
@@ -48,6 +49,8 @@ pub struct Settings {
     pub max_sessions: u32,
     /// Connections that may be about to log in, as sshd takes it: from how many on which part is refused, and the most.
     pub max_startups: &'static str,
+    /// After how many bytes it asks for new keys, as sshd takes it.
+    pub rekey_limit: &'static str,
     /// Whether it forgets at once who did not log in. Since OpenSSH 9.8 sshd turns an address away for some time otherwise.
     pub is_forgiving: bool,
     /// `INFO`, or up to `DEBUG3`.
@@ -57,7 +60,13 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         // sshd_config(5).
-        Self { max_sessions: 10, max_startups: "10:30:100", is_forgiving: false, log_level: "INFO" }
+        Self {
+            max_sessions: 10,
+            max_startups: "10:30:100",
+            rekey_limit: "default",
+            is_forgiving: false,
+            log_level: "INFO",
+        }
     }
 }
 
@@ -206,6 +215,7 @@ impl Loopback {
             .arg(settings.log_level)
             .arg(settings.max_sessions.to_string())
             .arg(settings.max_startups)
+            .arg(settings.rekey_limit)
             .arg(settings.is_forgiving.to_string())
             .args(self.lent.iter().copied());
         let mut process = LineStream::spawn(&spec, 4096)?;

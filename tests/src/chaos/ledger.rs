@@ -1,0 +1,139 @@
+//! What a run has found: answers counted by verb, faults with their seed, and calls that do not return.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How much longer than its bound a call may take before the whole run is given up: nothing ends a thread.
+const GIVE_UP: Duration = Duration::from_secs(90);
+
+/// Between two looks at the calls.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Shared by the threads of a run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger(Arc<Mutex<Book>>);
+
+#[derive(Debug, Default)]
+struct Book {
+    round: String,
+    rounds: u64,
+    answers: BTreeMap<(String, String), u64>,
+    faults: Vec<String>,
+    /// Calls that have not returned, by a number of their own.
+    open: BTreeMap<u64, (String, Instant)>,
+    next: u64,
+}
+
+impl Ledger {
+    /// A ledger with a thread that ends the process when a call hangs.
+    pub(super) fn watched() -> Self {
+        let ledger = Self::default();
+        let watched = ledger.clone();
+        thread::spawn(move || {
+            loop {
+                thread::sleep(PERIOD);
+                watched.give_up_on_hung_calls();
+            }
+        });
+        ledger
+    }
+
+    /// A round begins.
+    pub(super) fn begin(&self, part: &str, seed: u64) {
+        let mut book = self.lock();
+        book.rounds += 1;
+        book.round = format!("--only {part} --seed {seed}");
+        println!("chaos: round {}: {}", book.rounds, book.round);
+    }
+
+    /// Runs a call that must return within its bound.
+    pub(super) fn bounded<T>(&self, what: &str, bound: Duration, call: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let number = {
+            let mut book = self.lock();
+            book.next += 1;
+            let number = book.next;
+            book.open.insert(number, (what.to_owned(), begun + bound));
+            number
+        };
+        let answer = call();
+        self.lock().open.remove(&number);
+        if begun.elapsed() > bound {
+            self.fault(&format!("{what}: it took {:?}, and at most {bound:?} is right", begun.elapsed()));
+        }
+        answer
+    }
+
+    /// Counts an answer that is right, or notes the fault.
+    pub(super) fn judge(&self, verb: &str, verdict: Result<String, String>) {
+        match verdict {
+            Ok(answer) => *self.lock().answers.entry((verb.to_owned(), answer)).or_default() += 1,
+            Err(fault) => self.fault(&format!("{verb}: {fault}")),
+        }
+    }
+
+    /// Notes a fault.
+    pub(super) fn fault(&self, text: &str) {
+        let mut book = self.lock();
+        let text = format!("FAULT [{}] {text}", book.round);
+        println!("{text}");
+        book.faults.push(text);
+    }
+
+    /// How many faults there are.
+    pub(super) fn faults(&self) -> usize {
+        self.lock().faults.len()
+    }
+
+    /// The answers by verb, then the faults.
+    pub(super) fn summary(&self) -> String {
+        let book = self.lock();
+        let mut text = String::new();
+        for ((verb, answer), count) in &book.answers {
+            let _ = writeln!(text, "{count:>7}  {verb}: {answer}");
+        }
+        let calls: u64 = book.answers.values().sum();
+        let _ = writeln!(text, "{} rounds, {calls} right answers, {} faults", book.rounds, book.faults.len());
+        for fault in &book.faults {
+            let _ = writeln!(text, "{fault}");
+        }
+        text
+    }
+
+    fn give_up_on_hung_calls(&self) {
+        let now = Instant::now();
+        let hung = self.lock().open.values().find(|(_, limit)| now > *limit + GIVE_UP).cloned();
+        if let Some((what, _)) = hung {
+            self.fault(&format!("{what}: it hangs"));
+            print!("{}", self.summary());
+            std::process::exit(1);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_counted_and_faults_name_their_round() {
+        let ledger = Ledger::default();
+        ledger.begin("podman", 7);
+        ledger.judge("exec", Ok("whole".into()));
+        ledger.judge("exec", Ok("whole".into()));
+        ledger.judge("list", Err("empty".into()));
+        ledger.bounded("state", Duration::ZERO, || thread::sleep(Duration::from_millis(2)));
+        assert_eq!(ledger.faults(), 2);
+        let summary = ledger.summary();
+        assert!(summary.contains("      2  exec: whole\n"), "{summary}");
+        assert!(summary.contains("FAULT [--only podman --seed 7] list: empty\n"), "{summary}");
+        assert!(summary.contains("] state: it took"), "{summary}");
+    }
+}

@@ -1,0 +1,64 @@
+//! Every verb of a container, called in trouble, and its answer compared with the truth. What is right: the truth, or an error
+//! of a kind that does not contradict it.
+
+mod commands;
+mod copies;
+mod lifecycle;
+mod reads;
+
+use rt_protocol::{Error, ErrorKind};
+
+use super::podman::Turn;
+use crate::ssh_lab::Result;
+
+/// A word for a right answer, or what is wrong with it.
+pub(super) type Verdict = std::result::Result<String, String>;
+
+type Verb = fn(&mut Turn<'_>) -> Result<Verdict>;
+
+/// The more a verb has to lose, the more often it stands here.
+pub(super) const VERBS: [(&str, Verb); 24] = [
+    ("exec", commands::exec),
+    ("exec", commands::exec),
+    ("exec", commands::exec),
+    ("exec", commands::exec),
+    ("exec_stdio", commands::exec_stdio),
+    ("exec_stdio", commands::exec_stdio),
+    ("create", lifecycle::create),
+    ("launch", lifecycle::launch),
+    ("start", lifecycle::start),
+    ("start", lifecycle::start),
+    ("stop", lifecycle::stop),
+    ("stop", lifecycle::stop),
+    ("wait", lifecycle::wait),
+    ("force_remove", lifecycle::force_remove),
+    ("state", reads::state),
+    ("list", reads::list),
+    ("inspect", reads::inspect),
+    ("rw_size", reads::rw_size),
+    ("images", reads::images),
+    ("logs", reads::logs),
+    ("copy_in", copies::copy_in),
+    ("copy_out", copies::copy_out),
+    ("copy_in_tar", copies::copy_in_tar),
+    ("copy_out_tar", copies::copy_out_tar),
+];
+
+/// A word for an error that contradicts nothing: what was asked for is there, and what it needs runs unless its container
+/// was harmed.
+fn right_error(error: &Error, container_was_harmed: bool) -> Verdict {
+    match error.kind() {
+        ErrorKind::BackendInterrupted
+        | ErrorKind::BackendFailed
+        | ErrorKind::BackendUnresponsive
+        | ErrorKind::BadAnswer
+        | ErrorKind::TimedOut => Ok(format!("{:?}", error.kind())),
+        // A container that ends takes the mounts along through which podman sees its paths.
+        ErrorKind::NotRunning | ErrorKind::Paused | ErrorKind::Stopping | ErrorKind::NoSuchPath
+            if container_was_harmed =>
+        {
+            Ok(format!("{:?}", error.kind()))
+        }
+        _ => Err(format!("an error of a wrong kind: {error:?}")),
+    }
+}

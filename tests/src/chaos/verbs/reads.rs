@@ -1,0 +1,118 @@
+//! Verbs that change nothing: what they answer is the case.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rt_protocol::{
+    ContainerFilter, ContainerRuntime as _, ContainerState, ImageFilter, LogOptions, Pull, Until,
+};
+
+use super::{Verdict, right_error};
+use crate::chaos::command::Command;
+use crate::chaos::podman::{PATIENCE, SLACK, Turn};
+use crate::chaos::victims::Role;
+use crate::sandbox::Sandbox;
+use crate::ssh_lab::Result;
+
+/// The longest of podman's own limits for a read.
+const READ: Duration = Duration::from_secs(60);
+
+pub(super) fn state(turn: &mut Turn<'_>) -> Result<Verdict> {
+    let (sandbox, main) = turn.idle()?;
+    let answer = turn.disturbed("state", READ + SLACK, || sandbox.container.state());
+    let harmed = turn.has_harmed(&[Role::Main, Role::Conmon]);
+    let verdict = match answer {
+        Ok(Some(ContainerState::Running)) => Ok("running".into()),
+        Ok(Some(state)) if harmed => Ok(format!("{state}")),
+        Ok(state) => Err(format!("a running container is {state:?}")),
+        Err(error) => right_error(&error, harmed),
+    };
+    Ok(turn.clear(&sandbox, Some(&main)).and(verdict))
+}
+
+pub(super) fn list(turn: &mut Turn<'_>) -> Result<Verdict> {
+    let (sandbox, main) = turn.idle()?;
+    let runtime = &turn.live.runtime;
+    let answer = turn.disturbed("list", READ + SLACK, || runtime.list(&ContainerFilter::all()));
+    let verdict = match answer {
+        Ok(list) if list.iter().any(|info| info.name == sandbox.name) => Ok("listed".into()),
+        Ok(list) => Err(format!("a container is not among the {} of the list", list.len())),
+        Err(error) => right_error(&error, false),
+    };
+    Ok(turn.clear(&sandbox, Some(&main)).and(verdict))
+}
+
+pub(super) fn inspect(turn: &mut Turn<'_>) -> Result<Verdict> {
+    let (sandbox, main) = turn.idle()?;
+    let id = turn.live.plain(&["inspect", "--format={{.Id}}", sandbox.name.as_str()])?;
+    let answer = turn.disturbed("inspect", READ + SLACK, || sandbox.container.inspect());
+    let verdict = match answer {
+        Ok(Some(info)) if info.id == id.trim() => Ok("found".into()),
+        Ok(info) => Err(format!("the container {id} is {info:?}")),
+        Err(error) => right_error(&error, false),
+    };
+    Ok(turn.clear(&sandbox, Some(&main)).and(verdict))
+}
+
+pub(super) fn rw_size(turn: &mut Turn<'_>) -> Result<Verdict> {
+    let (sandbox, main) = turn.idle()?;
+    let answer = turn.disturbed("rw_size", READ + SLACK, || sandbox.container.rw_size());
+    let verdict = match answer {
+        Ok(Some(_)) => Ok("told".into()),
+        Ok(None) => Err("a container has no size".into()),
+        Err(error) => right_error(&error, false),
+    };
+    Ok(turn.clear(&sandbox, Some(&main)).and(verdict))
+}
+
+pub(super) fn images(turn: &mut Turn<'_>) -> Result<Verdict> {
+    let live = turn.live;
+    let ids = live.plain(&["images", "--no-trunc", "--quiet"])?;
+    let all: BTreeSet<_> = ids.lines().collect();
+    let answer = turn.disturbed("images", READ + SLACK, || live.runtime.images(&ImageFilter::all()));
+    Ok(match answer {
+        Ok(list) if list.len() >= all.len() => Ok("listed".into()),
+        Ok(list) => Err(format!("{} of {} images are listed", list.len(), all.len())),
+        Err(error) => right_error(&error, false),
+    })
+}
+
+/// The log of a container that has ended, followed or not.
+pub(super) fn logs(turn: &mut Turn<'_>) -> Result<Verdict> {
+    let id = turn.id.clone();
+    let command = Command::random(&mut turn.rng, id, 12);
+    let expected = String::from_utf8(command.stdout())?;
+    let script = format!("{}; exit 0", command.counting());
+    let sandbox = Sandbox::launch(&turn.live.runtime, turn.spec()?.command(["sh", "-c", &script]))?;
+    sandbox.container.wait(&Until::after(PATIENCE))?;
+    let mut options = LogOptions::new();
+    if turn.rng.bool() {
+        options = options.follow();
+    }
+    let (lines, end) = turn.disturbed("logs", PATIENCE + SLACK, || {
+        let (mut lines, begun) = (String::new(), Instant::now());
+        let read = |lines: &mut String| -> rt_protocol::Result<bool> {
+            let mut log = sandbox.container.logs(&options)?;
+            while begun.elapsed() < PATIENCE {
+                match log.pull(&Until::after(Duration::from_secs(1)))? {
+                    Pull::Item(line) => *lines = format!("{lines}{}\n", line.text()),
+                    Pull::Idle => {}
+                    Pull::End => return Ok(true),
+                }
+            }
+            Ok(false)
+        };
+        let end = read(&mut lines);
+        (lines, end)
+    });
+    let verdict = match end {
+        _ if !expected.starts_with(&lines) => {
+            Err(format!("lines are missing or doubled: {} of {} bytes", lines.len(), expected.len()))
+        }
+        Ok(true) if lines == expected => Ok("whole".into()),
+        Ok(true) => Err(format!("it ends after {} of {} bytes", lines.len(), expected.len())),
+        Ok(false) => Err("it does not end".into()),
+        Err(error) => right_error(&error, false),
+    };
+    Ok(turn.clear(&sandbox, None).and(verdict))
+}
