@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use rt_gpu::{Scrubber, is_secret_name, redact_env_args};
-use rt_protocol::{Argv, Capture, ContainerName, LaunchSpec, OutputLimit, Secret};
+use rt_protocol::{Argv, Capture, ContainerName, LaunchSpec, OutputLimit, Secret, StreamEnd};
 
 fn main() {
     divan::main();
@@ -25,7 +25,7 @@ fn capture_of_16_mib(bencher: Bencher<'_, '_>, limit: usize) {
         for _ in 0..STREAM / PIECE {
             capture.push(divan::black_box(&piece));
         }
-        capture.finish()
+        capture.finish(StreamEnd::Eof)
     });
 }
 

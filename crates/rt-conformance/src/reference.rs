@@ -40,6 +40,9 @@ pub trait Guest {
     /// When the command was ended; without a time that is the only way out.
     fn wait(&mut self, time: Option<Duration>) -> io::Result<()>;
 
+    /// A child of the command stays behind, and holds both outputs open.
+    fn leave_open(&mut self);
+
     /// The value of a variable.
     fn variable(&self, name: &str) -> Option<OsString>;
 
@@ -174,6 +177,7 @@ impl World {
             }
             Script::Leave(_) => {
                 say(guest, b"done", b"")?;
+                guest.leave_open();
                 0
             }
             Script::Die(signal) => return Ok(ExitOutcome::Signal(signal.clone())),

@@ -3,8 +3,8 @@
 use std::io;
 
 use rt_protocol::{
-    Capability, Capture, ContainerName, ContainerState, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio,
-    ExitOutcome, Partial, Result, StdioResult, Until,
+    Capability, Capture, CapturedOutput, ContainerName, ContainerState, Error, ErrorKind, ExecRequest,
+    ExecResult, ExecStdio, ExitOutcome, Partial, Result, StdioResult, StreamEnd, StreamReport, Until,
 };
 
 use crate::attempt::{Ask, Attempt};
@@ -37,10 +37,11 @@ pub(crate) fn exec(
         stdout.push(&reply.stdout[..passes]);
         let passes = cut.map_or(reply.stderr.len(), |cut| reply.stderr.len().min(cut - passes));
         stderr.push(&reply.stderr[..passes]);
-        (stdout.finish(), stderr.finish())
+        (stdout, stderr)
     };
     let ended = |stop, remains: &Remains, reply: &ExecReply| {
         let (stdout, stderr) = captured(reply);
+        let (stdout, stderr) = (stdout.finish(StreamEnd::Stopped), stderr.finish(StreamEnd::Stopped));
         attempt.ended(stop, remains).with_partial(Partial::Output { stdout, stderr })
     };
 
@@ -66,7 +67,8 @@ pub(crate) fn exec(
         _ => ExitOutcome::Lost,
     };
     let (stdout, stderr) = captured(&reply);
-    Ok(ExecResult::new(outcome, stdout, stderr, waiter.elapsed()))
+    let end = if outcome == ExitOutcome::Lost { StreamEnd::Stopped } else { reply.output_end };
+    Ok(ExecResult::new(outcome, stdout.finish(end), stderr.finish(end), waiter.elapsed()))
 }
 
 /// A bridged command.
@@ -170,6 +172,9 @@ fn replay(reply: ExecReply, peer: &mut StdioPeer<'_>) -> Play {
     let mut play = || {
         peer.write_stdout(&reply.stdout)?;
         peer.write_stderr(&reply.stderr)?;
+        if reply.output_end == StreamEnd::LeftOpen {
+            peer.leave_open();
+        }
         peer.pause(reply.after)
     };
     match reply.end {
@@ -191,9 +196,10 @@ fn ended_by(attempt: &Attempt<'_>, kind: ErrorKind, message: String, moved: Part
 
 fn nothing_yet(bridged: bool) -> Partial {
     if bridged {
-        let report = rt_protocol::StreamReport::new(0, rt_protocol::StreamEnd::Stopped);
+        let report = StreamReport::new(0, StreamEnd::Stopped);
         Partial::Streams { stdin: report, stdout: report, stderr: report }
     } else {
-        Partial::Output { stdout: <_>::default(), stderr: <_>::default() }
+        let none = CapturedOutput::default().with_end(StreamEnd::Stopped);
+        Partial::Output { stdout: none.clone(), stderr: none }
     }
 }

@@ -108,8 +108,8 @@ impl<'s> Output<'s> {
         Ok(())
     }
 
-    /// What was moved. `stopped` says that the call ended first, and not the command.
-    pub(crate) fn report(&self, stopped: bool) -> StreamReport {
-        StreamReport::new(self.bytes, if stopped { StreamEnd::Stopped } else { StreamEnd::Eof })
+    /// What was moved, and how the stream ended.
+    pub(crate) fn report(&self, end: StreamEnd) -> StreamReport {
+        StreamReport::new(self.bytes, end)
     }
 }

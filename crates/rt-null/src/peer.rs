@@ -5,7 +5,7 @@ use std::io;
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use rt_protocol::{ExecStdio, ExitOutcome, Partial, Stop};
+use rt_protocol::{ExecStdio, ExitOutcome, Partial, Stop, StreamEnd};
 
 use crate::output::Output;
 use crate::stdin::{ReadStop, Stdin};
@@ -27,6 +27,8 @@ pub struct StdioPeer<'s> {
     stderr: Output<'s>,
     /// How many bytes of output pass before the connection goes away.
     cut_after: Option<u64>,
+    /// How the outputs end when the command does.
+    output_end: StreamEnd,
     end: Option<PeerEnd>,
 }
 
@@ -54,7 +56,16 @@ impl<'s> StdioPeer<'s> {
         ) else {
             return Ok(None);
         };
-        Ok(Some(Self { waiter, gone, stdin, stdout, stderr, cut_after, end: None }))
+        Ok(Some(Self {
+            waiter,
+            gone,
+            stdin,
+            stdout,
+            stderr,
+            cut_after,
+            output_end: StreamEnd::Eof,
+            end: None,
+        }))
     }
 
     /// Writes all of it to stdout; it has reached the caller's sink when this returns.
@@ -87,6 +98,12 @@ impl<'s> StdioPeer<'s> {
         Ok((!line.is_empty()).then_some(line))
     }
 
+    /// A child of the command stays behind when it ends, and holds both outputs open: they end as
+    /// [`LeftOpen`](StreamEnd::LeftOpen).
+    pub fn leave_open(&mut self) {
+        self.output_end = StreamEnd::LeftOpen;
+    }
+
     /// Does nothing for so long, by the [clock](crate::NullClock).
     ///
     /// # Errors
@@ -117,10 +134,11 @@ impl<'s> StdioPeer<'s> {
             self.end = Some(PeerEnd::Lost);
         }
         let stopped = self.end.is_some();
+        let output_end = if stopped { StreamEnd::Stopped } else { self.output_end };
         let moved = Partial::Streams {
             stdin: self.stdin.report(stopped),
-            stdout: self.stdout.report(stopped),
-            stderr: self.stderr.report(stopped),
+            stdout: self.stdout.report(output_end),
+            stderr: self.stderr.report(output_end),
         };
         (self.end, moved)
     }

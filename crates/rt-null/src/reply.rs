@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rt_protocol::{ErrorKind, ExitOutcome, Fate, Survivor};
+use rt_protocol::{ErrorKind, ExitOutcome, Fate, StreamEnd, Survivor};
 
 use crate::fault::Remains;
 
@@ -23,6 +23,7 @@ pub struct ExecReply {
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
     pub(crate) after: Duration,
+    pub(crate) output_end: StreamEnd,
     pub(crate) end: ReplyEnd,
 }
 
@@ -81,6 +82,14 @@ impl ExecReply {
         self
     }
 
+    /// A child of the command stays behind and holds both outputs open: they end as
+    /// [`LeftOpen`](StreamEnd::LeftOpen).
+    #[must_use]
+    pub fn left_open(mut self) -> Self {
+        self.output_end = StreamEnd::LeftOpen;
+        self
+    }
+
     /// The answer takes this long by the [clock](crate::NullClock). The output was written before: when the deadline
     /// comes first, it is the partial output.
     #[must_use]
@@ -108,7 +117,13 @@ impl ExecReply {
     }
 
     fn ending(end: ReplyEnd) -> Self {
-        Self { stdout: Vec::new(), stderr: Vec::new(), after: Duration::ZERO, end }
+        Self {
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            after: Duration::ZERO,
+            output_end: StreamEnd::Eof,
+            end,
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use rt_null::{ArgvPattern, ExecReply, Fault, NullRuntime, Operation, Scope, When};
 use rt_protocol::{
     CancelToken, Capabilities, Capability, Container, ContainerName, ContainerRuntime, ContainerRuntimeExt,
-    ContainerState, ErrorKind, ExecRequest, ExitOutcome, Fate, OutputLimit, Partial, Result, Secret,
-    Survivor, Until,
+    ContainerState, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Fate, OutputLimit, Partial, Result,
+    Secret, StreamEnd, Survivor, Until,
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -124,7 +124,7 @@ fn a_hanging_command_ends_at_its_deadline_with_what_it_wrote() -> Result<()> {
     let report = error.kill_report().unwrap();
     assert_eq!((&report.fate, report.killed, report.survivors.len()), (&Fate::Alive, 0, 1));
     let Some(Partial::Output { stdout, .. }) = error.partial() else { panic!("{error:?}") };
-    assert_eq!(*stdout, "listening\n");
+    assert_eq!(*stdout, stdout_of("listening\n").with_end(StreamEnd::Stopped));
     Ok(())
 }
 
@@ -186,8 +186,24 @@ fn a_disconnect_cuts_stdout_and_then_stderr() -> Result<()> {
         runtime.inject(Operation::Exec, Scope::all(), When::Next, Fault::disconnect_after(bytes));
         let result = runtime.exec_in("job", ["make"])?;
         assert_eq!(result.outcome, ExitOutcome::Lost);
-        assert_eq!((result.stdout, result.stderr), (stdout_of(stdout), stdout_of(stderr)));
+        let cut = |text| stdout_of(text).with_end(StreamEnd::Stopped);
+        assert_eq!((result.stdout, result.stderr), (cut(stdout), cut(stderr)));
     }
+    Ok(())
+}
+
+#[test]
+fn a_reply_can_leave_its_streams_open() -> Result<()> {
+    let runtime = running();
+    runtime.set_exec("job", ["serve"], ExecReply::stdout("started").left_open())?;
+    let open = stdout_of("started").with_end(StreamEnd::LeftOpen);
+    assert_eq!(runtime.exec_in("job", ["serve"])?.stdout, open);
+    let result = runtime.container(&ContainerName::new("job")?).exec_stdio(
+        &ExecRequest::new(["serve"])?,
+        ExecStdio::default(),
+        &Until::forever(),
+    )?;
+    assert_eq!((result.stdout.bytes, result.stdout.end), (7, StreamEnd::LeftOpen));
     Ok(())
 }
 

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use rt_process::{Drive, ExitStatus, Finished, Output, Process, Streams, with_process};
 use rt_protocol::{
     Capture, CapturedOutput, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Fate,
-    KillReport, OutputLimit, OutputStream, Partial, Result, StdioResult, Stop, StreamReport, Until,
+    KillReport, OutputLimit, OutputStream, Partial, Result, StdioResult, Stop, StreamEnd, StreamReport,
+    Until,
 };
 
 use crate::container::PodmanContainer;
@@ -113,6 +114,10 @@ impl Call<'_> {
         .map_err(|error| self.about(process_error(OPERATION, error)))?;
         let mut finished = ended?;
         let outcome = self.judge(&finished, started, overlap.alone())?;
+        if outcome == ExitOutcome::Lost {
+            // The client's streams came to their end, and the command's may not have.
+            lose_ends(&mut finished);
+        }
         self.tidy(&mut finished, interactive);
         Ok((outcome, finished))
     }
@@ -124,10 +129,10 @@ impl Call<'_> {
         }
         let report = KillReport::new(Fate::NeverStarted, 0, Vec::new(), Duration::ZERO);
         let partial = if self.bridged {
-            let none = StreamReport::default();
-            Partial::Streams { stdin: none, stdout: none, stderr: none }
+            let none = StreamReport::new(0, StreamEnd::Stopped);
+            Partial::Streams { stdin: StreamReport::default(), stdout: none, stderr: none }
         } else {
-            let none = CapturedOutput::whole([]);
+            let none = CapturedOutput::default().with_end(StreamEnd::Stopped);
             Partial::Output { stdout: none.clone(), stderr: none }
         };
         error.with_kill_report(report).with_partial(partial)
@@ -246,16 +251,26 @@ impl Call<'_> {
     }
 }
 
+/// Says of both outputs that they did not come to their own end.
+fn lose_ends(finished: &mut Finished) {
+    for report in [&mut finished.stdout, &mut finished.stderr] {
+        report.end = StreamEnd::Stopped;
+    }
+    for captured in [&mut finished.stdout_capture, &mut finished.stderr_capture] {
+        *captured = std::mem::take(captured).with_end(StreamEnd::Stopped);
+    }
+}
+
 /// What a smaller limit would have kept; `kept` was taken with one of the same head and of no smaller a tail.
 fn narrowed(kept: CapturedOutput, limit: OutputLimit) -> CapturedOutput {
     if !kept.is_truncated() {
         let mut capture = Capture::new(limit);
         capture.push(kept.as_bytes());
-        return capture.finish();
+        return capture.finish(kept.end());
     }
     let tail = kept.tail();
     let dropped = tail.len().saturating_sub(limit.tail());
-    CapturedOutput::cut(kept.head(), kept.omitted() + dropped as u64, &tail[dropped..])
+    CapturedOutput::cut(kept.head(), kept.omitted() + dropped as u64, &tail[dropped..]).with_end(kept.end())
 }
 
 #[cfg(test)]
@@ -272,7 +287,7 @@ mod tests {
             let capture = |limit| {
                 let mut capture = Capture::new(limit);
                 capture.push(&stream);
-                capture.finish()
+                capture.finish(StreamEnd::LeftOpen)
             };
             let limit = OutputLimit::head_and_tail(head, tail);
             let kept = capture(OutputLimit::head_and_tail(head, tail + more));

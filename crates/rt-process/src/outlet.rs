@@ -177,7 +177,8 @@ impl<'a> Outlet<'a> {
 
     /// What was kept so far.
     pub(crate) fn take_copy(&mut self) -> CapturedOutput {
-        self.copy.take().map(Capture::finish).unwrap_or_default()
+        let end = self.report().end;
+        self.copy.take().map(|copy| copy.finish(end)).unwrap_or_default()
     }
 
     /// The lines, if this is where the output goes.

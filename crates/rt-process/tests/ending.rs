@@ -199,7 +199,10 @@ fn a_deadline_within_the_drain_finds_a_finished_process() {
         assert!(matches!(process.drive(&Until::after(Duration::ZERO)), Drive::Finished));
         let finished = process.finish();
         assert_eq!(finished.status, Some(ExitStatus::Code(0)));
-        assert_eq!(finished.stdout_capture, "hello\n");
+        assert_eq!(
+            (&*finished.stdout_capture.text(), finished.stdout_capture.end()),
+            ("hello\n", StreamEnd::LeftOpen)
+        );
         assert_eq!(finished.stdout.end, StreamEnd::LeftOpen);
         for entry in census::snapshot().unwrap() {
             if entry.group == process.pid() {

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 
+use crate::StreamEnd;
+
 /// How much of a stream is kept: its first and its last bytes. What lies between is counted and dropped.
 ///
 /// The default keeps everything. A cut stream is flagged ([`CapturedOutput::is_truncated`]), never an error.
@@ -53,12 +55,12 @@ impl Default for OutputLimit {
 /// Collects a stream under an [`OutputLimit`], in memory that never exceeds it by more than the allocator's slack.
 ///
 /// ```
-/// use rt_protocol::{Capture, OutputLimit};
+/// use rt_protocol::{Capture, OutputLimit, StreamEnd};
 ///
 /// let mut capture = Capture::new(OutputLimit::bytes(6));
 /// capture.push(b"hello, ");
 /// capture.push(b"world");
-/// let output = capture.finish();
+/// let output = capture.finish(StreamEnd::Eof);
 /// assert_eq!((output.head(), output.tail()), (&b"hel"[..], &b"rld"[..]));
 /// assert_eq!((output.total(), output.omitted()), (12, 6));
 /// ```
@@ -105,8 +107,8 @@ impl Capture {
         self.total
     }
 
-    /// Ends the capture.
-    pub fn finish(self) -> CapturedOutput {
+    /// Ends the capture. `end` is how the stream ended: [`StreamEnd::Eof`] only where its own end was seen.
+    pub fn finish(self, end: StreamEnd) -> CapturedOutput {
         let mut bytes = self.head;
         let kept_head = bytes.len();
         let (first, second) = self.tail.as_slices();
@@ -115,25 +117,28 @@ impl Capture {
         bytes.extend_from_slice(second);
         // Without a gap there is no place where it would be, and whole streams compare by their bytes alone.
         let head = if bytes.len() as u64 == self.total { bytes.len() } else { kept_head };
-        CapturedOutput { bytes, head, total: self.total }
+        CapturedOutput { bytes, head, total: self.total, end }
     }
 }
 
-/// What was kept of a stream, and how long the stream was.
+/// What was kept of a stream, how long the stream was, and how it ended.
 ///
 /// Bytes first: nothing is decoded, no line end is rewritten. [`text`](Self::text) is a view for people.
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
+///
+/// The default is an empty stream that came to its end.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CapturedOutput {
     bytes: Vec<u8>,
     head: usize,
     total: u64,
+    end: StreamEnd,
 }
 
 impl CapturedOutput {
-    /// A whole stream, nothing cut.
+    /// A whole stream: it came to its own end ([`StreamEnd::Eof`]), and nothing of it was dropped.
     pub fn whole(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
-        Self { head: bytes.len(), total: bytes.len() as u64, bytes }
+        Self { head: bytes.len(), total: bytes.len() as u64, bytes, end: StreamEnd::Eof }
     }
 
     /// A stream of which `omitted` bytes between `head` and `tail` were dropped; with none it is
@@ -144,9 +149,29 @@ impl CapturedOutput {
         let gap = bytes.len();
         bytes.extend_from_slice(tail);
         match (bytes.len() as u64).saturating_add(omitted) {
-            total if total > bytes.len() as u64 => Self { bytes, head: gap, total },
+            total if total > bytes.len() as u64 => Self { bytes, head: gap, total, end: StreamEnd::Eof },
             _ => Self::whole(bytes),
         }
+    }
+
+    /// The same bytes of a stream that ended in this way; for backends and recordings.
+    ///
+    /// ```
+    /// use rt_protocol::{CapturedOutput, StreamEnd};
+    ///
+    /// let begun = CapturedOutput::whole("1\n2\n").with_end(StreamEnd::Stopped);
+    /// assert_ne!(begun, CapturedOutput::whole("1\n2\n"));
+    /// ```
+    #[must_use]
+    pub fn with_end(mut self, end: StreamEnd) -> Self {
+        self.end = end;
+        self
+    }
+
+    /// How the stream ended. With [`StreamEnd::Eof`] it is known to have come to its own end; with any other, more of it
+    /// may have been written than arrived here.
+    pub fn end(&self) -> StreamEnd {
+        self.end
     }
 
     /// All kept bytes. When the stream was [cut](Self::is_truncated), the bytes before and after the gap stand
@@ -205,11 +230,18 @@ impl CapturedOutput {
     }
 }
 
+impl Default for CapturedOutput {
+    fn default() -> Self {
+        Self::whole([])
+    }
+}
+
 impl fmt::Debug for CapturedOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CapturedOutput")
             .field("text", &self.text())
             .field("total", &self.total)
+            .field("end", &self.end)
             .finish_non_exhaustive()
     }
 }
@@ -220,9 +252,10 @@ impl fmt::Display for CapturedOutput {
     }
 }
 
+/// Whether the stream was this text: it came to its own end, and nothing of it was dropped.
 impl PartialEq<str> for CapturedOutput {
     fn eq(&self, other: &str) -> bool {
-        !self.is_truncated() && self.bytes == other.as_bytes()
+        self.end == StreamEnd::Eof && !self.is_truncated() && self.bytes == other.as_bytes()
     }
 }
 
@@ -250,7 +283,7 @@ mod tests {
             for chunk in &chunks {
                 capture.push(chunk);
             }
-            let output = capture.finish();
+            let output = capture.finish(StreamEnd::Eof);
             prop_assert_eq!(output.total(), stream.len() as u64);
             if stream.len() <= head + tail {
                 prop_assert_eq!(output.as_bytes(), &stream[..]);
@@ -267,7 +300,7 @@ mod tests {
     fn whole_streams_are_equal_whatever_the_limit_was() {
         let mut capture = Capture::new(OutputLimit::bytes(10));
         capture.push(b"abcdefgh");
-        assert_eq!(capture.finish(), CapturedOutput::whole("abcdefgh"));
+        assert_eq!(capture.finish(StreamEnd::Eof), CapturedOutput::whole("abcdefgh"));
     }
 
     #[test]
@@ -275,10 +308,27 @@ mod tests {
         for total in [0, 4, 5, 6, 1000] {
             let mut capture = Capture::new(OutputLimit::head_and_tail(2, 3));
             capture.push(&vec![7; total]);
-            let output = capture.finish();
+            let output = capture.finish(StreamEnd::Eof);
             assert_eq!(CapturedOutput::cut(output.head(), output.omitted(), output.tail()), output);
         }
         assert_eq!(CapturedOutput::cut("ab", u64::MAX, b"c").total(), u64::MAX);
+    }
+
+    #[test]
+    fn equality_includes_the_end() {
+        let ended = |end| {
+            let mut capture = Capture::new(OutputLimit::UNLIMITED);
+            capture.push(b"abc");
+            capture.finish(end)
+        };
+        assert_eq!(ended(StreamEnd::Eof), CapturedOutput::whole("abc"));
+        assert_eq!(ended(StreamEnd::Eof), "abc");
+        for end in [StreamEnd::LeftOpen, StreamEnd::Stopped] {
+            assert_ne!(ended(end), CapturedOutput::whole("abc"));
+            assert_ne!(ended(end), "abc");
+            assert_eq!((ended(end).end(), ended(end)), (end, CapturedOutput::whole("abc").with_end(end)));
+        }
+        assert_eq!(CapturedOutput::default(), "");
     }
 
     #[test]
@@ -288,13 +338,13 @@ mod tests {
             capture.push(&[7; 333]);
         }
         assert!(capture.head.capacity() + capture.tail.capacity() <= 2 * 1000, "{capture:?}");
-        assert_eq!(capture.finish().total(), 3_330_000);
+        assert_eq!(capture.finish(StreamEnd::Eof).total(), 3_330_000);
     }
 
     #[test]
     fn a_cut_text_says_how_much_is_missing() {
         let mut capture = Capture::new(OutputLimit::bytes(2));
         capture.push(b"abcdef");
-        assert_eq!(capture.finish().text(), "a\n[… 4 bytes omitted …]\nf");
+        assert_eq!(capture.finish(StreamEnd::Eof).text(), "a\n[… 4 bytes omitted …]\nf");
     }
 }

@@ -265,10 +265,12 @@ pub enum StreamEnd {
     Eof,
     /// stdin only: the command stopped reading, or ended, before the source did.
     ReaderGone,
-    /// Output only: the command has ended, but somebody still holds the stream open (a background child), and it was
-    /// left after a bounded wait. Everything the command itself wrote has been moved.
+    /// Output only: the command has ended, and its stream has not: a background child holds it open, and it was left
+    /// after a bounded wait. What that child writes later is lost. What the command itself wrote has been moved, as far as
+    /// the backend can tell; see the limits of the backend.
     LeftOpen,
-    /// The call ended first: deadline, cancel, or the failure of a stream.
+    /// The call ended first: deadline, cancel, the failure of a stream, or the loss of the container or the connection.
+    /// More may have been written than was moved.
     Stopped,
 }
 

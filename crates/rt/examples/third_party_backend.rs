@@ -12,7 +12,7 @@ use rt::prelude::*;
 use rt::{
     Argv, Capabilities, Capability, Capture, ContainerFilter, ContainerInfo, ContainerKey, ContainerName,
     ContainerState, Error, ErrorKind, ExecRequest, ExecResult, ExitOutcome, Fate, ImageRef, KillReport,
-    LaunchSpec, LogOptions, NamePrefix, Result, RuntimeId, Stop, Until,
+    LaunchSpec, LogOptions, NamePrefix, Result, RuntimeId, Stop, StreamEnd, Until,
 };
 
 /// A command: gets its words and how long it may take, and answers an exit code and its output.
@@ -85,7 +85,9 @@ impl Container for FunctionContainer {
         let mut stdout = Capture::new(request.stdout_limit());
         stdout.push(text.as_bytes());
         let stderr = Capture::new(request.stderr_limit());
-        Ok(ExecResult::new(ExitOutcome::Code(code), stdout.finish(), stderr.finish(), begun.elapsed()))
+        // The function has returned, so nobody holds its streams.
+        let (stdout, stderr) = (stdout.finish(StreamEnd::Eof), stderr.finish(StreamEnd::Eof));
+        Ok(ExecResult::new(ExitOutcome::Code(code), stdout, stderr, begun.elapsed()))
     }
 
     fn inspect(&self) -> Result<Option<ContainerInfo>> {

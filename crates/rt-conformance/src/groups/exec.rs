@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rt_protocol::{Capability, ExecRequest, ExecResult, ExitOutcome};
+use rt_protocol::{Capability, ExecRequest, ExecResult, ExitOutcome, StreamEnd};
 
 use crate::case::{Case, Group, Need};
 use crate::ensure::same_bytes;
@@ -33,6 +33,7 @@ pub(super) const CASES: &[Case] = &[
     fact("exec: no output is empty output", empty_output).core(),
     fact("exec: ten MiB of output arrive whole", ten_mebibytes).core(),
     fact("exec: a MiB on both streams at once arrives whole", both_streams).core(),
+    fact("exec: output that is whole says that it came to its end", whole).core(),
     fact("exec: stdin is empty", empty_stdin).core(),
     fact("exec: words are not read by a shell", words).core(),
     fact("exec: words that look like options go to the command", option_words).core(),
@@ -147,6 +148,18 @@ fn both_streams(lab: &Lab<'_>) -> Verdict {
     let result = lab.run(&Script::Flood { stdout: out, stderr: err, code: 0 })?;
     same_bytes("stdout", result.stdout.as_bytes(), &pattern(out))?;
     same_bytes("stderr", result.stderr.as_bytes(), &pattern(err))
+}
+
+fn whole(lab: &Lab<'_>) -> Verdict {
+    let silent = Script::Exit(3);
+    let said = Script::Say { stdout: b"out".to_vec(), stderr: b"err".to_vec(), code: 0 };
+    let long = Script::Flood { stdout: 3 << 20, stderr: 1 << 20, code: 0 };
+    for script in [silent, said, long] {
+        let result = lab.run(&script)?;
+        let ends = (result.stdout.end(), result.stderr.end());
+        ensure_eq!(ends, (StreamEnd::Eof, StreamEnd::Eof), "the ends of stdout and stderr");
+    }
+    Ok(())
 }
 
 fn empty_stdin(lab: &Lab<'_>) -> Verdict {

@@ -260,7 +260,7 @@ impl Command {
     fn end(&mut self, output_end: StreamEnd) {
         let [stdout, stderr] = &mut self.outputs;
         self.tell.finish(&mut |bytes| stderr.take(bytes));
-        let captured = [stdout.finish(), stderr.finish()];
+        let captured = [stdout.finish(output_end), stderr.finish(output_end)];
         self.claim.end(JobEnd::Ran(Ran {
             outcome: self.outcome.take().unwrap_or(ExitOutcome::Lost),
             failure: self.tell.found(),
@@ -348,17 +348,17 @@ impl Output {
     }
 
     /// Closes it. What was taken and not handed on is lost: only who was stopped has any.
-    fn finish(&mut self) -> CapturedOutput {
+    fn finish(&mut self, end: StreamEnd) -> CapturedOutput {
         match self {
             Self::Captured(capture) => {
-                std::mem::replace(capture, Capture::new(rt_protocol::OutputLimit::UNLIMITED)).finish()
+                std::mem::replace(capture, Capture::new(rt_protocol::OutputLimit::UNLIMITED)).finish(end)
             }
             Self::Piped { .. } => {
                 self.flush();
                 if let Self::Piped { pipe, .. } = self {
                     *pipe = None;
                 }
-                CapturedOutput::default()
+                CapturedOutput::default().with_end(end)
             }
         }
     }

@@ -238,7 +238,7 @@ impl Ran {
         Self {
             outcome: ExitOutcome::Lost,
             failure: None,
-            captured: Default::default(),
+            captured: std::array::from_fn(|_| CapturedOutput::default().with_end(StreamEnd::Stopped)),
             output_end: StreamEnd::Stopped,
             stdin_bytes: 0,
             stdin_ended: false,

@@ -34,21 +34,33 @@ impl Answer for ExitOutcome {
 
 impl Answer for CapturedOutput {
     fn encode(&self) -> Value {
-        if !self.is_truncated() {
+        let end = if self.end() == StreamEnd::Eof { Value::Null } else { word(self.end()) };
+        if !self.is_truncated() && end.is_null() {
             return data::bytes(self.as_bytes());
+        }
+        if !self.is_truncated() {
+            return object([("kept", data::bytes(self.as_bytes())), ("end", end)]);
         }
         object([
             ("head", data::bytes(self.head())),
             ("omitted", self.omitted().into()),
             ("tail", data::bytes(self.tail())),
+            ("end", end),
         ])
     }
 
     fn decode(value: &Value) -> Option<Self> {
-        let Some(omitted) = value.get("omitted") else { return data::to_bytes(value).map(Self::whole) };
+        let end = match value.get("end") {
+            Some(end) => pick(&ENDS, end)?,
+            None => StreamEnd::Eof,
+        };
+        let Some(omitted) = value.get("omitted") else {
+            return data::to_bytes(value.get("kept").unwrap_or(value))
+                .map(|kept| Self::whole(kept).with_end(end));
+        };
         let head = data::to_bytes(value.get("head")?)?;
         let tail = data::to_bytes(value.get("tail")?)?;
-        Some(Self::cut(head, omitted.as_u64()?, &tail))
+        Some(Self::cut(head, omitted.as_u64()?, &tail).with_end(end))
     }
 }
 
@@ -116,10 +128,13 @@ mod tests {
         for outcome in [ExitOutcome::Code(-3), ExitOutcome::Signal("KILL".into()), ExitOutcome::Lost] {
             let mut capture = Capture::new(OutputLimit::head_and_tail(2, 3));
             capture.push(&vec![0xff; 3_000_000]);
-            let cut = capture.finish();
-            let result = ExecResult::new(outcome, CapturedOutput::whole("äb"), cut, Duration::new(1, 2));
-            let back = ExecResult::decode(&result.encode()).unwrap();
-            assert_eq!((&back, back.elapsed), (&result, result.elapsed));
+            let cut = capture.finish(StreamEnd::Eof);
+            for end in ENDS {
+                let (stdout, stderr) = (CapturedOutput::whole("äb").with_end(end), cut.clone().with_end(end));
+                let result = ExecResult::new(outcome.clone(), stdout, stderr, Duration::new(1, 2));
+                let back = ExecResult::decode(&result.encode()).unwrap();
+                assert_eq!((&back, back.elapsed), (&result, result.elapsed));
+            }
         }
         for end in ENDS {
             let report = StreamReport::new(u64::MAX, end);
