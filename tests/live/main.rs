@@ -13,6 +13,7 @@ mod execs;
 mod gpu;
 mod krun_commands;
 mod krun_faults;
+mod krun_identities;
 mod krun_logins;
 mod krun_machine;
 mod lifecycle;
@@ -143,6 +144,7 @@ const THEMES: &[(Need, u32, &[Case])] = &[
     (Need::Sshd, 10, krun_commands::CASES),
     (Need::Sshd, 10, krun_faults::CASES),
     (Need::Sshd, 10, krun_logins::CASES),
+    (Need::Sshd, 20, krun_identities::CASES),
     (Need::Machine, 10, krun_machine::CASES),
 ];
 

@@ -20,6 +20,7 @@ mod login_command;
 mod login_shell;
 mod outbox;
 mod pool;
+mod private_key;
 mod question;
 mod quoting;
 mod remote_command;

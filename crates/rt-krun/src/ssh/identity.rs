@@ -6,17 +6,20 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rt_protocol::{Error, ErrorKind, Result, Secret};
-use ssh_key::PrivateKey;
+
+use super::private_key::{self, Flaw};
 
 /// The longest accepted key file, in bytes. An RSA key of 16,384 bits has some 13,000.
 const LONGEST_FILE: u64 = 64 << 10;
 
 /// Whether a [`TcpSshTransport`](crate::TcpSshTransport) could log in with the private key in `file`, as far as the file
-/// itself tells: OpenSSH's own format is read whole; of PEM files (PKCS#1, PKCS#8, SEC 1) the frame is. Nothing is sent.
+/// itself tells. OpenSSH's own format, PKCS#8, PKCS#1 and SEC 1 are read, each as PEM, whatever else stands in the file: the
+/// first private key counts. Nothing is sent.
 ///
 /// # Errors
 /// [`BadIdentity`](ErrorKind::BadIdentity) for a file that is missing, unreadable, none or longer than 64 KiB, and for a key
-/// that is malformed, encrypted, public, or of another kind than Ed25519, ECDSA and RSA.
+/// that is malformed, encrypted, public, of another kind than Ed25519, ECDSA (P-256, P-384, P-521) and RSA (from 1,024 bits
+/// on), or in another format; the error says which it is and what makes a good one of it.
 pub fn check_identity(file: impl AsRef<Path>) -> Result<()> {
     IdentityFile::new(file.as_ref()).read().map(drop)
 }
@@ -36,8 +39,7 @@ impl IdentityFile {
         &self.0
     }
 
-    /// The key, checked as far as it can be without using it. OpenSSH's own format is read whole; of PEM files (PKCS#1,
-    /// PKCS#8, SEC 1) the frame is.
+    /// The key, checked as far as it can be without using it.
     pub(super) fn read(&self) -> Result<Identity> {
         let metadata = fs::metadata(&self.0).map_err(|cause| {
             let (message, hint) = match cause.kind() {
@@ -54,18 +56,11 @@ impl IdentityFile {
         if metadata.len() > LONGEST_FILE {
             return Err(self.bad("it is longer than any private key", "name the file of a private key"));
         }
-        let mut text = String::new();
+        let mut content = Vec::new();
         File::open(&self.0)
-            .map_err(|cause| self.bad("the file cannot be read", "see its permissions").with_source(cause))?
-            .take(LONGEST_FILE + 1)
-            .read_to_string(&mut text)
-            .map_err(|cause| {
-                self.bad("it is no text", "name the file of a private key").with_source(cause)
-            })?;
-        match check(&text) {
-            Ok(()) => Ok(Identity(Secret::new(text))),
-            Err(flaw) => Err(self.flawed(flaw)),
-        }
+            .and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut content))
+            .map_err(|cause| self.bad("the file cannot be read", "see its permissions").with_source(cause))?;
+        private_key::read(&content).map(|text| Identity(Secret::new(text))).map_err(|flaw| self.flawed(flaw))
     }
 
     /// The error for a key that libssh2 could not use after all.
@@ -88,8 +83,18 @@ impl IdentityFile {
             }
             Flaw::Malformed => self.bad("the key is malformed", "make a new key pair with ssh-keygen"),
             Flaw::NoKey => self.bad("there is no private key in it", "name the file of a private key"),
-            Flaw::Unsupported => {
-                self.bad("the key is of a kind that is not supported", "use Ed25519, ECDSA or RSA")
+            Flaw::Unsupported => self.bad(
+                "the key is of a kind that is not supported",
+                "use Ed25519, RSA, or ECDSA on P-256, P-384 or P-521, named and not described by its parameters",
+            ),
+            Flaw::Short => self.bad("the RSA key has less than 1,024 bits", "make one that no sshd refuses"),
+            Flaw::Der => self.bad("the key is in DER, and not in PEM", "convert it: openssl pkey -inform DER -in OLD"),
+            Flaw::Dropbear => self.bad(
+                "the key is in Dropbear's own format",
+                "convert it: dropbearconvert dropbear openssh OLD NEW",
+            ),
+            Flaw::Putty => {
+                self.bad("the key is in PuTTY's own format", "convert it: puttygen OLD -O private-openssh -o NEW")
             }
         }
     }
@@ -113,71 +118,9 @@ pub(super) struct Identity(Secret);
 
 impl Identity {
     pub(super) fn expose(&self) -> &str {
-        // `check` saw text.
+        // It was made of text.
         self.0.expose().to_str().unwrap_or_default()
     }
-}
-
-/// What is wrong with the text of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flaw {
-    NoKey,
-    Public,
-    Encrypted,
-    Malformed,
-    Unsupported,
-}
-
-fn check(text: &str) -> std::result::Result<(), Flaw> {
-    let text = text.trim();
-    if text.starts_with("ssh-")
-        || text.starts_with("ecdsa-")
-        || text.contains("BEGIN PUBLIC KEY")
-        || text.contains("SSH2 PUBLIC KEY")
-    {
-        return Err(Flaw::Public);
-    }
-    if text.contains('\0') {
-        return Err(Flaw::Malformed);
-    }
-    let Some(label) =
-        text.strip_prefix("-----BEGIN ").and_then(|rest| rest.split_once("-----")).map(|(label, _)| label)
-    else {
-        return Err(Flaw::NoKey);
-    };
-    match label {
-        "OPENSSH PRIVATE KEY" => check_openssh(text),
-        "ENCRYPTED PRIVATE KEY" => Err(Flaw::Encrypted),
-        "RSA PRIVATE KEY" | "EC PRIVATE KEY" | "PRIVATE KEY" => check_pem(text),
-        _ if label.ends_with("PRIVATE KEY") => Err(Flaw::Unsupported),
-        _ => Err(Flaw::NoKey),
-    }
-}
-
-fn check_openssh(text: &str) -> std::result::Result<(), Flaw> {
-    match PrivateKey::from_openssh(text) {
-        Ok(key) if key.is_encrypted() => Err(Flaw::Encrypted),
-        Ok(_) => Ok(()),
-        Err(ssh_key::Error::AlgorithmUnknown | ssh_key::Error::AlgorithmUnsupported { .. }) => {
-            Err(Flaw::Unsupported)
-        }
-        Err(_) => Err(Flaw::Malformed),
-    }
-}
-
-/// The frame of a PEM file: its lines, and one DER sequence that is as long as it says.
-fn check_pem(text: &str) -> std::result::Result<(), Flaw> {
-    if text.contains("ENCRYPTED") {
-        return Err(Flaw::Encrypted);
-    }
-    let (_, der) = pem_rfc7468::decode_vec(text.as_bytes()).map_err(|_| Flaw::Malformed)?;
-    let length = match der.as_slice() {
-        [0x30, short @ 0..=0x7f, ..] => 2 + usize::from(*short),
-        [0x30, 0x81, length, ..] => 3 + usize::from(*length),
-        [0x30, 0x82, high, low, ..] => 4 + usize::from(u16::from_be_bytes([*high, *low])),
-        _ => return Err(Flaw::Malformed),
-    };
-    if der.len() == length { Ok(()) } else { Err(Flaw::Malformed) }
 }
 
 #[cfg(test)]
@@ -249,7 +192,7 @@ mod tests {
         assert_eq!(refusal(home.path()), "it is no regular file");
         assert_eq!(refusal(Path::new("/dev/zero")), "it is no regular file");
         assert_eq!(refusal(&file("empty", b"")), "there is no private key in it");
-        assert_eq!(refusal(&file("bytes", b"\xff\xfe")), "it is no text");
+        assert_eq!(refusal(&file("bytes", b"\xff\xfe")), "there is no private key in it");
         assert_eq!(refusal(&file("long", &vec![b'a'; 70_000])), "it is longer than any private key");
         let frame = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
         assert_eq!(refusal(&file("frame", frame.as_bytes())), "the key is malformed");
@@ -258,5 +201,12 @@ mod tests {
             "the key is of a kind that is not supported"
         );
         assert_eq!(refusal(&file("cert", b"-----BEGIN CERTIFICATE-----")), "there is no private key in it");
+        assert_eq!(refusal(&file("public", b"-----BEGIN RSA PUBLIC KEY-----")), "it is a public key");
+        assert_eq!(refusal(&file("token", b"sk-ssh-ed25519@openssh.com AAAA")), "it is a public key");
+        assert_eq!(refusal(&file("der", b"\x30\x01\x00")), "the key is in DER, and not in PEM");
+        let putty = refusal(&file("putty", b"PuTTY-User-Key-File-3: ssh-ed25519\r\n"));
+        assert_eq!(putty, "the key is in PuTTY's own format");
+        let dropbear = refusal(&file("dropbear", b"\0\0\0\x07ssh-rsa\0\0\0\x03\x01\0\x01"));
+        assert_eq!(dropbear, "the key is in Dropbear's own format");
     }
 }
