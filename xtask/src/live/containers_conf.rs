@@ -68,11 +68,13 @@ fn runtimes(dir: &Path, mode: Mode, host: &Host) -> Vec<(&'static str, String)> 
 }
 
 /// storage.conf: images and containers below the store only.
-pub(super) fn storage_conf(dir: &Path, driver: &str) -> String {
+pub(super) fn storage_conf(dir: &Path, driver: &str, host: &Host) -> String {
     let (root, run) = (toml(&dir.join("root")), toml(&dir.join("run")));
-    format!(
-        "[storage]\ndriver = \"{driver}\"\ngraphroot = {root}\nrootless_storage_path = {root}\nrunroot = {run}\n"
-    )
+    let mut text = format!("[storage]\ndriver = \"{driver}\"\ngraphroot = {root}\nrunroot = {run}\n");
+    if host.rootless_storage_path {
+        let _ = writeln!(text, "rootless_storage_path = {root}");
+    }
+    text
 }
 
 /// A script that is crun, except that it sees an empty file where a hybrid host lists its version 2
@@ -104,6 +106,7 @@ mod tests {
             runc: Some("/usr/sbin/runc".into()),
             hybrid: true,
             systemd: true,
+            rootless_storage_path: true,
         }
     }
 
@@ -168,7 +171,7 @@ mod tests {
 
     #[test]
     fn storage_lies_below_the_store_even_without_root() {
-        let text = storage_conf(Path::new("/tmp/s \"x"), "vfs");
+        let text = storage_conf(Path::new("/tmp/s \"x"), "vfs", &host());
         assert!(text.contains("driver = \"vfs\"\ngraphroot = \"/tmp/s \\\"x/root\"\n"), "{text}");
         assert!(text.contains("rootless_storage_path = \"/tmp/s \\\"x/root\"\n"), "{text}");
     }

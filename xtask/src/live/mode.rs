@@ -58,6 +58,9 @@ pub(super) struct Host {
     pub(super) runc: Option<PathBuf>,
     pub(super) hybrid: bool,
     pub(super) systemd: bool,
+    /// Whether podman keeps a user's containers there alone: without root's rights before podman 6, which warns of it in
+    /// front of every answer.
+    pub(super) rootless_storage_path: bool,
 }
 
 impl Host {
@@ -68,6 +71,7 @@ impl Host {
             hybrid: Path::new(HYBRID_CONTROLLERS).exists(),
             // The test of sd_booted(3).
             systemd: Path::new("/run/systemd/system").is_dir(),
+            rootless_storage_path: !rustix::process::geteuid().is_root(),
         }
     }
 }
@@ -84,7 +88,13 @@ mod tests {
 
     #[test]
     fn what_the_host_lacks_is_not_tried() {
-        let host = Host { crun: Some("/usr/bin/crun".into()), runc: None, hybrid: false, systemd: true };
+        let host = Host {
+            crun: Some("/usr/bin/crun".into()),
+            runc: None,
+            hybrid: false,
+            systemd: true,
+            rootless_storage_path: false,
+        };
         let possible: Vec<_> =
             Mode::ALL.into_iter().filter(|mode| mode.impossible(&host).is_none()).collect();
         assert_eq!(possible, [Mode::Native, Mode::Ulimits, Mode::NoCgroups]);

@@ -39,11 +39,12 @@ impl Podman {
         &self.variables
     }
 
-    /// Fails for a podman that does not answer at all: one that hangs is found out here, and not once for each thing
-    /// that would be tried with it.
-    pub(super) fn must_answer(&self) -> Result<()> {
+    /// The 5 of 5.4.2. Fails for a podman that does not answer at all: one that hangs is found out here, and not once for
+    /// each thing that would be tried with it.
+    pub(super) fn major_version(&self) -> Result<u32> {
         let task = self.task(&["--version"]).limit(Duration::from_secs(10));
-        Self::judged(&["--version"], task).map(drop)
+        let text = Self::judged(&["--version"], task)?;
+        major_version(&text).ok_or_else(|| Failure::new(format!("podman --version answered {text:?}")))
     }
 
     /// Standard output of a call that answered 0.
@@ -71,6 +72,11 @@ impl Podman {
     }
 }
 
+/// `podman version 5.4.2`.
+fn major_version(text: &str) -> Option<u32> {
+    text.trim().rsplit(' ').next()?.split('.').next()?.parse().ok()
+}
+
 /// Variables that podman and what it starts read themselves; nothing on the machine is changed.
 fn isolation(dir: &Path) -> Variables {
     let at = |name: &str| Some(dir.join(name).into_os_string());
@@ -96,6 +102,13 @@ fn isolation(dir: &Path) -> Variables {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_major_version_is_read() {
+        assert_eq!(major_version("podman version 6.1.1\n"), Some(6));
+        assert_eq!(major_version("podman version 4.3.1+ds1"), Some(4));
+        assert_eq!(major_version("no podman"), None);
+    }
 
     #[test]
     fn what_leads_back_to_the_user_is_removed() {

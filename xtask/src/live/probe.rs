@@ -20,12 +20,12 @@ const FILLED: [&str; 3] = ["root", "run", "tmp"];
 
 /// Writes the configuration into the store at `dir` and leaves it with the first mode that works.
 pub(super) fn find(dir: &Path, podman: &Podman, busybox: &Path) -> Result<Mode> {
-    let host = Host::look();
+    let mut host = Host::look();
     lay_out(dir, &host)?;
     let tar = rootfs::archive(dir, busybox)?;
     // Even the version is told only with configuration files in place.
     configure(dir, Mode::Native, &host, "overlay")?;
-    podman.must_answer()?;
+    host.rootless_storage_path &= podman.major_version()? < 6;
     let driver = storage_driver(dir, podman, &host, &tar)?;
     let mode = first_mode(dir, podman, &host, driver)?;
     // The tests begin with an empty store.
@@ -102,7 +102,7 @@ fn try_mode(dir: &Path, podman: &Podman) -> Result<()> {
 }
 
 fn configure(dir: &Path, mode: Mode, host: &Host, driver: &str) -> Result<()> {
-    write(&dir.join("storage.conf"), &storage_conf(dir, driver))?;
+    write(&dir.join("storage.conf"), &storage_conf(dir, driver, host))?;
     write(&dir.join("containers.conf"), &containers_conf(dir, mode, host))
 }
 
