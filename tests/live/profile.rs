@@ -20,6 +20,15 @@ fn known(live: &Live) -> Outcome {
     assert!(profile.version >= PodmanVersion::new(4, 3, 0), "{profile:?}");
     assert!(profile.rootless.is_some() && profile.remote == Some(false), "{profile:?}");
     assert!(profile.oci_runtime.is_some() && profile.events_logger.is_some(), "{profile:?}");
+    assert_eq!(
+        profile.cdi_spec_dirs.is_some(),
+        profile.version >= PodmanVersion::new(6, 0, 0),
+        "{profile:?}"
+    );
+    assert_eq!(profile.warnings, Vec::<String>::new(), "they would stand in front of every command's stderr");
+    if profile.cgroup_version.as_deref() == Some("v1") {
+        assert!(profile.accepts_cgroup_v1(), "{profile:?}");
+    }
     assert!(std::ptr::eq(profile, live.runtime.clone().profile()?), "read once");
     Ok(())
 }

@@ -5,8 +5,10 @@
 //! anything comes from here.
 
 mod cdi;
+mod features;
 
 use std::fmt;
+use std::path::PathBuf;
 
 use rt_protocol::{Error, Result, Until};
 use serde_json::Value;
@@ -45,6 +47,12 @@ pub struct PodmanProfile {
     pub oci_runtime: Option<String>,
     /// `netavark` or `cni`.
     pub network_backend: Option<String>,
+    /// The directories of CDI specs; podman tells them from 6.0 on.
+    pub cdi_spec_dirs: Option<Vec<PathBuf>>,
+    /// What podman warns of on stderr. Such a line stands in front of every answer: of the stderr of every command that is
+    /// run in a container, too, where nothing tells it from the command's own. podman 6 warns so of a
+    /// `rootless_storage_path` beside a `graphroot` in storage.conf, and podman 5 of cgroups of version 1.
+    pub warnings: Vec<String>,
 }
 
 /// A version of podman. Ordered by its numbers.
@@ -62,8 +70,8 @@ pub struct PodmanVersion {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RootlessNetwork {
-    /// slirp4netns, the default before 5.0. Also for a podman that does not say, as all before 4.9, and for words that
-    /// this version of the crate does not know.
+    /// slirp4netns, the default before 5.0. Also for a podman before 6 that does not say, as all before 4.9, and for words
+    /// that this version of the crate does not know. podman 6 has it no more.
     #[default]
     Slirp4netns,
     /// pasta, the default from 5.0 on.
@@ -78,9 +86,11 @@ impl PodmanProfile {
             if !answer.ok() {
                 return Err(answer.failure().error(OPERATION, &answer.stderr).about(format!("by {verb}")));
             }
-            decode(verb, &answer.stdout)
+            Ok((decode(verb, &answer.stdout)?, warnings(&answer.stderr)))
         };
-        Self::decode(&ask("version")?, &ask("info")?)
+        let (version, warnings) = ask("version")?;
+        let (info, _) = ask("info")?;
+        Ok(Self { warnings, ..Self::decode(&version, &info)? })
     }
 
     pub(crate) fn decode(version: &Value, info: &Value) -> Result<Self> {
@@ -90,23 +100,29 @@ impl PodmanProfile {
             .or_else(|| PodmanVersion::of(version))
             .or_else(|| json::field(info, &["version"]).and_then(PodmanVersion::of))
             .ok_or_else(|| bad_answer(OPERATION, "podman named no version"))?;
+        let server = part("Server").filter(|server| *server != own);
         let null = Value::Null;
         let host = json::field(info, &["host"]).unwrap_or(&null);
         let security = json::field(host, &["security"]).unwrap_or(&null);
         let runtime = json::field(host, &["ociRuntime"]).unwrap_or(&null);
         Ok(Self {
             version: own,
-            server_version: part("Server").filter(|server| *server != own),
+            server_version: server,
             rootless: boolean(security, "rootless"),
             remote: boolean(host, "serviceIsRemote"),
-            rootless_network: json::text(host, &["rootlessNetworkCmd"])
-                .map_or(RootlessNetwork::default(), |word| RootlessNetwork::from_word(&word)),
+            rootless_network: match json::text(host, &["rootlessNetworkCmd"]) {
+                Some(word) => RootlessNetwork::from_word(&word),
+                None if server.unwrap_or(own) >= features::SIX => RootlessNetwork::Pasta,
+                None => RootlessNetwork::default(),
+            },
             cgroup_version: json::text(host, &["cgroupVersion"]),
             cgroup_manager: json::text(host, &["cgroupManager"]),
             events_logger: json::text(host, &["eventLogger"]),
             log_driver: json::text(host, &["logDriver"]),
             oci_runtime: json::text(runtime, &["name"]),
             network_backend: json::text(host, &["networkBackend"]),
+            cdi_spec_dirs: paths(host, "cdiSpecDirs"),
+            warnings: Vec::new(),
         })
     }
 }
@@ -116,6 +132,18 @@ fn decode(verb: &str, stdout: &str) -> Result<Value> {
         let error: Error = bad_answer(OPERATION, format!("the answer of `podman {verb}` is not JSON"));
         error.with_source(cause)
     })
+}
+
+/// The lines of stderr by which podman warns.
+fn warnings(stderr: &str) -> Vec<String> {
+    let lines = stderr.lines().filter(|line| line.starts_with("time=") && line.contains(" level=warning "));
+    lines.map(str::to_owned).collect()
+}
+
+/// A list of paths; what else is in it is left out.
+fn paths(object: &Value, name: &str) -> Option<Vec<PathBuf>> {
+    let list = json::field(object, &[name])?.as_array()?;
+    Some(list.iter().filter_map(Value::as_str).map(PathBuf::from).collect())
 }
 
 /// A truth value, also when it is written as text.
@@ -193,6 +221,37 @@ mod tests {
         let profile = PodmanProfile::decode(&version, &info(host)).unwrap();
         assert_eq!(profile.version, PodmanVersion::new(5, 4, 2));
         assert_eq!(profile.rootless_network, RootlessNetwork::Pasta);
+    }
+
+    #[test]
+    fn the_recorded_answer_of_6_1_1_is_read() {
+        let version =
+            json!({ "Client": { "APIVersion": "6.1.1", "Version": "6.1.1", "Built": 1_789_169_564 } });
+        let host = json!({
+            "cgroupManager": "cgroupfs", "cgroupVersion": "v2", "cgroupControllers": [], "eventLogger": "file",
+            "cdiSpecDirs": ["/etc/cdi", "/var/run/cdi"], "logDriver": "k8s-file", "networkBackend": "netavark",
+            "rootlessNetworkCmd": "pasta", "rootlessPortForwarder": "rootlessport", "serviceIsRemote": false,
+            "security": { "rootless": false }, "ociRuntime": { "name": "crun" },
+        });
+        let profile = PodmanProfile::decode(&version, &info(host)).unwrap();
+        assert_eq!(profile.version, PodmanVersion::new(6, 1, 1));
+        assert_eq!(profile.cdi_spec_dirs, Some(vec!["/etc/cdi".into(), "/var/run/cdi".into()]));
+        assert_eq!(profile.cgroup_version.as_deref(), Some("v2"));
+        // It has nothing but pasta, also where it does not say.
+        let silent = PodmanProfile::decode(&version, &Value::Null).unwrap();
+        assert_eq!(
+            (profile.rootless_network, silent.rootless_network),
+            (RootlessNetwork::Pasta, RootlessNetwork::Pasta)
+        );
+    }
+
+    #[test]
+    fn what_podman_warns_of_is_kept_and_what_it_answers_is_not() {
+        let stderr = "time=\"2026-11-28T19:21:08Z\" level=warning msg=\"Both rootless_storage_path and graphroot are set\"\n\
+            time=\"2026-11-28T19:21:08Z\" level=error msg=\"other\"\nError: no such container\n";
+        let found = warnings(stderr);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].ends_with("graphroot are set\""), "{found:?}");
     }
 
     #[test]

@@ -182,20 +182,19 @@ impl Ran {
     pub(super) fn captured(result: ExecResult) -> Self {
         Self {
             outcome: result.outcome,
+            is_whole: result.stdout.end() == StreamEnd::Eof && result.stderr.end() == StreamEnd::Eof,
             stdout: result.stdout.into_bytes(),
             stderr: result.stderr.into_bytes(),
-            is_whole: true,
         }
     }
 
     /// With bridged streams, which brought this.
     pub(super) fn bridged(result: &StdioResult, stdout: Vec<u8>, stderr: Vec<u8>) -> Self {
-        let whole = |end| matches!(end, StreamEnd::Eof | StreamEnd::LeftOpen);
         Self {
             outcome: result.outcome.clone(),
             stdout,
             stderr,
-            is_whole: whole(result.stdout.end) && whole(result.stderr.end),
+            is_whole: result.stdout.end == StreamEnd::Eof && result.stderr.end == StreamEnd::Eof,
         }
     }
 }

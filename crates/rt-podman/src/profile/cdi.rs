@@ -27,13 +27,15 @@ impl PodmanProfile {
     /// The directories of CDI specs that this podman reads, and the highest version that it accepts: for
     /// `GpuHost::cdi_source` of `rt-gpu`.
     ///
-    /// podman does not report its directories. From 5.5 on they are those of its defaults, unless `--cdi-spec-dir` or
-    /// containers.conf names others. Where another podman holds the containers, that one's version counts, and its host.
+    /// podman reports its directories from 6.0 on ([`cdi_spec_dirs`](Self::cdi_spec_dirs)). From 5.5 on they are those of
+    /// its defaults, unless `--cdi-spec-dir` or containers.conf names others. Where another podman holds the containers, that one's version counts, and its host.
     pub fn cdi_source(&self) -> CdiSource {
         let version = self.server_version.unwrap_or(self.version);
         let newest = ACCEPTED.iter().find(|(since, _)| version >= *since);
         let newest = newest.map_or(CdiVersion::new(0, 5, 0), |(_, newest)| *newest);
-        if version >= CONFIGURED && version < BOTH_AGAIN {
+        if let Some(dirs) = self.cdi_spec_dirs.as_ref().filter(|dirs| !dirs.is_empty()) {
+            CdiSource::new(dirs, newest)
+        } else if version >= CONFIGURED && version < BOTH_AGAIN {
             CdiSource::new([ETC], newest)
         } else {
             CdiSource::new([ETC, RUN], newest)
@@ -76,6 +78,14 @@ mod tests {
         {
             assert_eq!(source(podman).dirs().len(), count, "{podman}");
         }
+    }
+
+    #[test]
+    fn directories_that_podman_tells_are_taken() {
+        let version = json!({ "Client": { "Version": "6.1.1" } });
+        let info = json!({ "host": { "cdiSpecDirs": ["/etc/cdi", "/opt/cdi", "/run/cdi"] } });
+        let profile = PodmanProfile::decode(&version, &info).unwrap();
+        assert_eq!(profile.cdi_source().dirs().len(), 3);
     }
 
     #[test]
