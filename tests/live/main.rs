@@ -16,6 +16,7 @@ mod krun_faults;
 mod krun_identities;
 mod krun_logins;
 mod krun_machine;
+mod krun_outputs;
 mod lifecycle;
 mod logs;
 mod misuse;
@@ -144,6 +145,7 @@ const THEMES: &[(Need, u32, &[Case])] = &[
     (Need::Sshd, 10, krun_commands::CASES),
     (Need::Sshd, 10, krun_faults::CASES),
     (Need::Sshd, 10, krun_logins::CASES),
+    (Need::Sshd, 10, krun_outputs::CASES),
     (Need::Sshd, 20, krun_identities::CASES),
     (Need::Machine, 10, krun_machine::CASES),
 ];

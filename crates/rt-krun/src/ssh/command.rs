@@ -36,6 +36,8 @@ pub(super) struct Command {
     outcome: Option<ExitOutcome>,
     /// Since the exit status.
     drain: Option<Drain>,
+    /// How often keys had been renewed at the last look.
+    renewals: u64,
 }
 
 /// What became of asking a command to go on.
@@ -71,6 +73,7 @@ impl Command {
             signals: Vec::new(),
             outcome: None,
             drain: None,
+            renewals: 0,
         }
     }
 
@@ -96,9 +99,8 @@ impl Command {
 
     /// When it is worth asking again, whatever comes.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        let drain = self.drain.as_ref()?;
         // A sink that takes nothing has all the time; its bytes are the command's own.
-        if self.outputs.iter().all(Output::has_room) { drain.wake_at() } else { None }
+        if self.outputs.iter().all(Output::has_room) { self.drain.as_ref()?.wake_at() } else { None }
     }
 
     /// Does what can be done now.
@@ -113,9 +115,10 @@ impl Command {
         }
         match self.try_advance(now, scratch) {
             Ok(progress) => progress,
-            // Whoever closes a channel early has nothing more to say on it.
+            // Nothing more is heard on it.
             Err(refusal) if refusal.is_of_channel() => {
-                self.end(StreamEnd::Eof);
+                self.look_for_status();
+                self.end(StreamEnd::Stopped);
                 Progress::Over
             }
             Err(refusal) => Progress::Dead(refusal),
@@ -125,12 +128,13 @@ impl Command {
     /// Ends the job as one that lost its connection. The status may come before the last of the output, and libssh2 gives
     /// nothing out of its queues once the socket is dead: a status without the end of the output is half an answer.
     pub(super) fn lose(mut self) {
-        if self.is_running && self.channel.is_eof() {
+        let is_whole = self.is_running && self.channel.is_eof() && self.has_handed_on_all();
+        if is_whole {
             self.look_for_status();
         } else {
             self.outcome = None;
         }
-        self.end(StreamEnd::Stopped);
+        self.end(if is_whole { StreamEnd::Eof } else { StreamEnd::Stopped });
     }
 
     /// The channel, to be closed.
@@ -163,24 +167,35 @@ impl Command {
 
     fn try_advance(&mut self, now: Instant, scratch: &mut [u8]) -> Result<Progress, Refusal> {
         let mut moved = self.send_signals()?;
-        moved |= self.stdin.advance(&mut self.channel)?;
+        match self.stdin.advance(&mut self.channel) {
+            // A guest that takes no more may still have a lot to say.
+            Err(refusal) if refusal.is_of_channel() => self.stdin.close(),
+            advanced => moved |= advanced?,
+        }
         let read = self.read(scratch)?;
-        moved |= read;
+        moved |= read > 0;
         self.look_for_status();
         let eof = self.channel.is_eof();
         if eof && self.outcome.is_none() && matches!(self.channel.wait_closed(), Poll::Ready(_)) {
             // Closed, and no status can come any more. It may have come with the close.
             self.look_for_status();
             if self.has_handed_on_all() {
-                self.end(StreamEnd::Eof);
+                self.end(if self.outcome.is_some() { StreamEnd::Eof } else { StreamEnd::Stopped });
                 return Ok(Progress::Over);
             }
         }
         if self.outcome.is_some() {
             self.stdin.close();
             let drain = self.drain.get_or_insert_with(|| Drain::new(now));
-            if read {
-                drain.heard(now);
+            if read > 0 {
+                drain.heard(read, now);
+            }
+            let is_held = !self.outputs.iter().all(Output::has_room) || self.channel.queued() > 0;
+            if is_held
+                || self.channel.wire.renewals()
+                    != std::mem::replace(&mut self.renewals, self.channel.wire.renewals())
+            {
+                drain.disturbed(now);
             }
             if !eof
                 && drain.asks(now)
@@ -190,8 +205,11 @@ impl Command {
                 drain.answered(now);
                 moved = true;
             }
-            let idle = drain.is_over(now) && self.channel.queued() == 0;
-            if (eof || idle) && self.has_handed_on_all() {
+            let is_left = drain.is_over(now) && self.channel.queued() == 0;
+            if (eof || is_left) && self.has_handed_on_all() {
+                if !eof {
+                    tracing::debug!(target: "rt_krun", "outputs that somebody holds open are left");
+                }
                 self.end(if eof { StreamEnd::Eof } else { StreamEnd::LeftOpen });
                 return Ok(Progress::Over);
             }
@@ -208,7 +226,11 @@ impl Command {
                 Poll::Ready(sent) => {
                     self.signals.remove(0);
                     moved = true;
-                    sent?;
+                    match sent {
+                        // It has been closed: there is nobody to signal.
+                        Err(refusal) if refusal.is_of_channel() => {}
+                        sent => sent?,
+                    }
                 }
             }
         }
@@ -216,16 +238,17 @@ impl Command {
     }
 
     /// Both outputs are always read: what is left of one fills the window that they share.
-    fn read(&mut self, scratch: &mut [u8]) -> Result<bool, Refusal> {
-        let mut moved = false;
+    /// How many bytes came.
+    fn read(&mut self, scratch: &mut [u8]) -> Result<usize, Refusal> {
+        let mut moved = 0;
         for (place, stream) in STREAMS.into_iter().enumerate() {
-            moved |= self.outputs[place].flush();
+            self.outputs[place].flush();
             while self.outputs[place].has_room() {
                 let count = match self.channel.read(stream, &mut scratch[..CHUNK]) {
                     Poll::Pending | Poll::Ready(Ok(0)) => break,
                     Poll::Ready(read) => read?,
                 };
-                moved = true;
+                moved += count;
                 let output = &mut self.outputs[place];
                 match stream {
                     OutputStream::Stdout => output.take(&scratch[..count]),

@@ -73,7 +73,7 @@ unsafe extern "C" {
 }
 
 /// How much a guest may send on one channel before it waits for us, in bytes: flat memory, and enough for throughput.
-const WINDOW: u32 = 2 << 20;
+pub(super) const WINDOW: u32 = 2 << 20;
 
 /// The largest packet that a guest may send, in bytes; the most that libssh2 and OpenSSH take.
 const PACKET: u32 = 32 << 10;
@@ -132,7 +132,15 @@ pub(super) struct Wire {
     pub(super) asked: Cell<Option<usize>>,
     /// How many bytes of output were read from channels.
     delivered: Cell<u64>,
+    /// How many bytes had been sent when that was looked at last.
+    sent: Cell<u64>,
+    /// How often the keys were seen to be renewed.
+    renewals: Cell<u64>,
 }
+
+/// What libssh2 sends in one call beside what it was given is less than that, in bytes, unless keys are renewed: then it
+/// answers with the list of its algorithms.
+const LEAST_OF_RENEWAL: u64 = 300;
 
 /// Both directions of a session's socket.
 struct Traffic {
@@ -163,7 +171,14 @@ impl Wire {
             // Safety: as above.
             unsafe { libssh2_session_callback_set2(&raw mut *raw, CALLBACK_RECEIVE, Some(receive)) };
         }
-        Ok(Rc::new(Self { session, traffic, asked: Cell::default(), delivered: Cell::default() }))
+        Ok(Rc::new(Self {
+            session,
+            traffic,
+            asked: Cell::default(),
+            delivered: Cell::default(),
+            sent: Cell::default(),
+            renewals: Cell::default(),
+        }))
     }
 
     /// The session, for what `ssh2` does itself. Clones of it must not outlive this.
@@ -189,6 +204,21 @@ impl Wire {
     /// How many bytes have come that were no output of a command.
     pub(super) fn overhead(&self) -> u64 {
         self.inbox().count().saturating_sub(self.delivered.get())
+    }
+
+    /// How often keys were renewed. libssh2 does that inside of whatever it was asked for and tells nobody, but it begins
+    /// with a packet of ours that is longer than all others that nobody gave it.
+    pub(super) fn renewals(&self) -> u64 {
+        self.renewals.get()
+    }
+
+    /// Looks at what was sent since the last look, and at how much of it was given to be sent.
+    fn note_sent(&self, given: usize) {
+        let now = self.outbox().count();
+        let sent = now - self.sent.replace(now);
+        if sent > given as u64 + LEAST_OF_RENEWAL {
+            self.renewals.set(self.renewals.get() + 1);
+        }
     }
 
     /// How many bytes of output were read.
@@ -291,6 +321,7 @@ impl Channel {
                 length(command),
             )
         };
+        self.wire.note_sent(command.len());
         self.attempt(code as isize).map_ok(|_| ())
     }
 
@@ -321,6 +352,7 @@ impl Channel {
         let count = unsafe {
             raw::libssh2_channel_write_ex(self.raw.as_ptr(), 0, bytes.as_ptr().cast(), bytes.len())
         };
+        self.wire.note_sent(usize::try_from(count).unwrap_or_default());
         match self.attempt(count) {
             // The window is shut; libssh2 says so in two ways.
             Poll::Ready(Ok(0)) if !bytes.is_empty() => Poll::Pending,
@@ -444,6 +476,7 @@ impl Channel {
     }
 
     fn attempt(&self, answer: isize) -> Attempt<usize> {
+        self.wire.note_sent(0);
         match usize::try_from(answer) {
             Ok(count) => Poll::Ready(Ok(count)),
             Err(_) if answer == raw::LIBSSH2_ERROR_EAGAIN as isize => Poll::Pending,

@@ -6,6 +6,7 @@
 //! the shell to put a random number together and to say it on both of its outputs.
 
 use std::task::Poll;
+use std::time::Instant;
 
 use rt_process::Marker;
 use rt_protocol::{Error, ErrorKind, ExitOutcome, OutputStream, Result};
@@ -13,6 +14,7 @@ use rustix::event::PollFlags;
 
 use super::command::signal_name;
 use super::connection::Connection;
+use super::drain::Drain;
 use super::libssh2::{Attempt, Channel, Refusal};
 use super::tcp::{Watch, unreachable};
 use super::words;
@@ -24,10 +26,6 @@ const MOST_BYTES: usize = 64 << 10;
 /// The most that a guest may send until then, with the key exchange and the login, in bytes: libssh2 keeps whatever it is
 /// not asked for.
 const MOST_TRAFFIC: u64 = 1 << 20;
-
-/// The exit status may come before the last of the output. sshd reads its pipes before it answers a question, 16 KiB and
-/// more each time: after so many answers everything that it lets one say has come.
-const ANSWERS: u32 = 8;
 
 const WHAT: &str = "its login shell";
 
@@ -54,18 +52,19 @@ impl Connection {
         'turns: loop {
             self.wire.inbox().begin_turn();
             loop {
-                let moved = answer.hear(&mut channel).map_err(lost)?;
+                let now = Instant::now();
+                let moved = answer.hear(&mut channel, now).map_err(lost)?;
                 if riddle.is_answered_by(&answer) {
                     break 'turns;
                 }
                 if answer.is_over {
                     return Err(answer.into_error(user));
                 }
-                if !moved && !answer.ask(&mut channel).map_err(lost)? {
+                if !moved && !answer.ask(&mut channel, now).map_err(lost)? {
                     break;
                 }
             }
-            self.wait(watch)?;
+            self.wait(watch, answer.drain.as_ref().and_then(Drain::wake_at))?;
         }
         // A guest may have a place for one channel only, so this one is given back first.
         let mut closing = Some(channel);
@@ -87,12 +86,12 @@ impl Connection {
             match attempt() {
                 Poll::Ready(Err(refusal)) if !refusal.is_of_channel() => return Err(lost(refusal)),
                 Poll::Ready(done) => return Ok(done),
-                Poll::Pending => self.wait(watch)?,
+                Poll::Pending => self.wait(watch, None)?,
             }
         }
     }
 
-    fn wait(&self, watch: &Watch<'_>) -> Result<()> {
+    fn wait(&self, watch: &Watch<'_>, wake_at: Option<Instant>) -> Result<()> {
         if self.wire.inbox().count() > MOST_TRAFFIC {
             return Err(unreachable("its sshd sends what nobody asked for"));
         }
@@ -101,7 +100,7 @@ impl Connection {
             .flush()
             .map_err(|cause| unreachable(format!("{WHAT} was not heard out")).with_source(cause))?;
         let flags = if outbox.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
-        watch.wait(&*self.socket, flags, WHAT).map_err(|error| match error.kind() {
+        watch.wait_at_most(&*self.socket, flags, WHAT, wake_at).map_err(|error| match error.kind() {
             ErrorKind::Unreachable => error.with_hint(
                 "see whether the guest is overloaded, and what the user's start-up files and sshd's ForceCommand wait for",
             ),
@@ -150,21 +149,26 @@ struct Answer {
     /// What it said on stdout and on stderr, up to [`MOST_BYTES`] in all.
     outputs: [Vec<u8>; 2],
     outcome: Option<ExitOutcome>,
-    /// How often sshd has answered since.
-    answers: u32,
+    /// The exit status may come before the last of the output.
+    drain: Option<Drain>,
+    renewals: u64,
     /// No more of it comes, or is read.
     is_over: bool,
 }
 
 impl Answer {
     /// Takes what has come; whether anything has.
-    fn hear(&mut self, channel: &mut Channel) -> std::result::Result<bool, Refusal> {
+    fn hear(&mut self, channel: &mut Channel, now: Instant) -> std::result::Result<bool, Refusal> {
         let mut moved = false;
+        let mut bytes = 0;
         let mut chunk = [0; 4096];
         for (output, stream) in self.outputs.iter_mut().zip([OutputStream::Stdout, OutputStream::Stderr]) {
             loop {
                 match channel.read(stream, &mut chunk) {
-                    Poll::Ready(Ok(count)) if count > 0 => output.extend_from_slice(&chunk[..count]),
+                    Poll::Ready(Ok(count)) if count > 0 => {
+                        output.extend_from_slice(&chunk[..count]);
+                        bytes += count;
+                    }
                     Poll::Ready(Err(refusal)) if !refusal.is_of_channel() => return Err(refusal),
                     _ => break,
                 }
@@ -176,6 +180,16 @@ impl Answer {
             }
         }
         moved |= self.look_for_status(channel);
+        if self.outcome.is_some() {
+            let drain = self.drain.get_or_insert_with(|| Drain::new(now));
+            if bytes > 0 {
+                drain.heard(bytes, now);
+            }
+            if channel.wire.renewals() != std::mem::replace(&mut self.renewals, channel.wire.renewals()) {
+                drain.disturbed(now);
+            }
+            self.is_over |= drain.is_over(now);
+        }
         if channel.is_eof() {
             if self.outcome.is_some() {
                 self.is_over = true;
@@ -202,14 +216,14 @@ impl Answer {
 
     /// Once the shell has ended, asks sshd for what is still on its way: a process that a start-up file has left behind
     /// may hold the outputs open for good. Whether it has answered.
-    fn ask(&mut self, channel: &mut Channel) -> std::result::Result<bool, Refusal> {
-        if self.outcome.is_none() {
+    fn ask(&mut self, channel: &mut Channel, now: Instant) -> std::result::Result<bool, Refusal> {
+        let Some(drain) = &mut self.drain else { return Ok(false) };
+        if !drain.asks(now) {
             return Ok(false);
         }
         let Poll::Ready(answer) = channel.ask() else { return Ok(false) };
         answer?;
-        self.answers += 1;
-        self.is_over = self.answers >= ANSWERS;
+        drain.answered(now);
         Ok(true)
     }
 

@@ -5,7 +5,7 @@
 //! made again, and the connection would be silent for good. So libssh2 never meets a full socket: what does not fit
 //! waits here, and whoever would only add to it waits for room.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::net::TcpStream;
@@ -23,11 +23,13 @@ const ENOUGH: usize = 128 << 10;
 pub(super) struct Outbox {
     socket: Arc<TcpStream>,
     waiting: RefCell<VecDeque<u8>>,
+    /// How many bytes were taken in all.
+    count: Cell<u64>,
 }
 
 impl Outbox {
     pub(super) fn new(socket: Arc<TcpStream>) -> Self {
-        Self { socket, waiting: RefCell::default() }
+        Self { socket, waiting: RefCell::default(), count: Cell::default() }
     }
 
     /// Takes all of the bytes.
@@ -35,7 +37,13 @@ impl Outbox {
         let mut waiting = self.waiting.try_borrow_mut().map_err(|_| Errno::IO)?;
         let sent = if waiting.is_empty() { self.send(bytes)? } else { 0 };
         waiting.extend(&bytes[sent..]);
+        self.count.set(self.count.get() + bytes.len() as u64);
         Ok(())
+    }
+
+    /// How many bytes were taken in all.
+    pub(super) fn count(&self) -> u64 {
+        self.count.get()
     }
 
     /// Sends what the socket takes now.

@@ -29,13 +29,34 @@ impl Watch<'_> {
     /// # Errors
     /// `Unreachable` when the time is over, which `what` was spent on; `Cancelled` when it was called off.
     pub(super) fn wait(&self, fd: impl AsFd, flags: PollFlags, what: &'static str) -> Result<()> {
+        self.wait_at_most(fd, flags, what, None)
+    }
+
+    /// The same, or until that time.
+    ///
+    /// # Errors
+    /// As for [`wait`](Self::wait).
+    pub(super) fn wait_at_most(
+        &self,
+        fd: impl AsFd,
+        flags: PollFlags,
+        what: &'static str,
+        wake_at: Option<Instant>,
+    ) -> Result<()> {
         loop {
             if (self.is_called_off)() {
                 return Err(Error::new(ErrorKind::Cancelled, OPERATION, "nobody waits for it any more"));
             }
-            let left = self.deadline.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            let mut left = self.deadline.saturating_duration_since(now);
             if left.is_zero() {
                 return Err(unreachable(format!("{what} took too long")));
+            }
+            if let Some(wake_at) = wake_at {
+                left = left.min(wake_at.saturating_duration_since(now));
+                if left.is_zero() {
+                    return Ok(());
+                }
             }
             let mut fds = [PollFd::new(&fd, flags), PollFd::new(self.waker, PollFlags::IN)];
             match poll(&mut fds, Timespec::try_from(left).ok().as_ref()) {

@@ -7,12 +7,15 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::sockopt::set_socket_linger;
+use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size, set_socket_send_buffer_size};
 
 use super::{Appointment, Cut, Direction, Harm, Shared, Traffic};
 
 /// What may be on its way in one direction: a sender that is ahead waits, as on a real network.
 const WINDOW: usize = 256 * 1024;
+
+/// And where the network is slow: what is kept on the way hides that.
+const SMALL_WINDOW: usize = 32 * 1024;
 
 /// Rings in a link's poll. The link that hears it ends it by going away.
 pub(super) struct Waker(UnixStream);
@@ -42,6 +45,8 @@ struct Lane {
     /// What was taken, and when it is due.
     queue: VecDeque<(Instant, Vec<u8>)>,
     queued: usize,
+    /// When the last of it is due.
+    last_due: Option<Instant>,
     /// Bytes that were handed on.
     passed: u64,
     /// The sender has said all.
@@ -53,6 +58,10 @@ struct Lane {
 
 /// A link ends.
 struct Over(Cut);
+
+fn window(traffic: Traffic) -> usize {
+    if let Traffic::Paced(_) = traffic { SMALL_WINDOW } else { WINDOW }
+}
 
 impl<'a> Link<'a> {
     pub(super) fn new(client: TcpStream, server: TcpStream, shared: &'a Shared) -> io::Result<Self> {
@@ -66,6 +75,12 @@ impl<'a> Link<'a> {
         let mut state = shared.lock();
         state.wakers.push(Waker(waker));
         let (appointments, cuts) = (state.appointments.clone(), state.cuts);
+        if let Traffic::Paced(_) = state.traffic {
+            for end in [&client, &server] {
+                set_socket_recv_buffer_size(end, SMALL_WINDOW)?;
+                set_socket_send_buffer_size(end, SMALL_WINDOW)?;
+            }
+        }
         drop(state);
         shared.note(|seen| seen.accepted += 1);
         Ok(Self { ends: [client, server], lanes: Default::default(), bell, appointments, cuts, shared })
@@ -121,7 +136,7 @@ impl<'a> Link<'a> {
             if traffic == Traffic::Held {
                 continue;
             }
-            if !lane.ended && lane.queued < WINDOW {
+            if !lane.ended && lane.queued < window(traffic) {
                 wanted[from] |= PollFlags::IN;
             }
             match lane.queue.front() {
@@ -145,7 +160,7 @@ impl<'a> Link<'a> {
     fn take(&mut self, from: usize, traffic: Traffic) -> Result<(), Over> {
         let lane = &mut self.lanes[from];
         let mut buffer = [0; 16 * 1024];
-        while traffic != Traffic::Held && !lane.ended && lane.queued < WINDOW {
+        while traffic != Traffic::Held && !lane.ended && lane.queued < window(traffic) {
             let count = match (&self.ends[from]).read(&mut buffer) {
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -155,8 +170,19 @@ impl<'a> Link<'a> {
             if count == 0 {
                 lane.ended = true;
             } else if traffic != Traffic::Swallowed && !lane.swallows {
-                let delay = if let Traffic::Delayed(delay) = traffic { delay } else { Duration::ZERO };
-                lane.queue.push_back((Instant::now() + delay, buffer[..count].to_vec()));
+                let now = Instant::now();
+                let due = match traffic {
+                    Traffic::Delayed(delay) => now + delay,
+                    Traffic::Paced(rate) => {
+                        // A chunk is no longer than the buffer above.
+                        let bytes = u32::try_from(count).unwrap_or(u32::MAX);
+                        let time = Duration::from_secs_f64(f64::from(bytes) / f64::from(rate));
+                        lane.last_due.map_or(now, |last| last.max(now)) + time
+                    }
+                    _ => now,
+                };
+                lane.last_due = Some(due);
+                lane.queue.push_back((due, buffer[..count].to_vec()));
                 lane.queued += count;
             }
         }

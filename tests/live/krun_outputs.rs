@@ -1,0 +1,130 @@
+//! Output of commands in a sealed guest: it arrives whole, or its end says that it may not be.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rt_protocol::{Container, ExecRequest, ExecStdio, ExitOutcome, Sink, Source, StreamEnd, Until};
+use rt_tests::krun::LoopbackGuest;
+use rt_tests::live::Live;
+use rt_tests::ssh_lab::loopback::Settings;
+use rt_tests::ssh_lab::proxy::{FaultProxy, Traffic};
+
+use crate::krun_commands::sh;
+use crate::{Case, Outcome, Problem};
+
+pub(crate) const CASES: &[Case] = &[
+    ("krun outputs: they are whole while keys are renewed", renewed_keys),
+    ("krun outputs: ten at once are whole while keys are renewed", ten_at_once),
+    ("krun outputs: they are whole on a slow network", slow_network),
+    ("krun outputs: those that a child holds open say so", held_open),
+];
+
+/// New keys so often that several renewals fall into every output here.
+const RENEWING: Settings = Settings {
+    max_sessions: 10,
+    max_startups: "10:30:100",
+    rekey_limit: "512K",
+    is_forgiving: true,
+    log_level: "INFO",
+};
+
+/// Numbers of one width on both outputs, from two processes.
+fn flood(first: u32, count: u32) -> String {
+    let last = first + count - 1;
+    format!("seq {first} {last} >&2 & seq {first} {last}; wait; exit 7")
+}
+
+fn flood_bytes(first: u32, count: u32) -> Vec<u8> {
+    (first..first + count).flat_map(|number| format!("{number}\n").into_bytes()).collect()
+}
+
+/// Captured, then bridged: every byte, and the end of both outputs.
+fn check_whole(container: &dyn Container, first: u32, count: u32) -> Outcome {
+    let expected = flood_bytes(first, count);
+    let script = flood(first, count);
+    let result = sh(container, &script)?;
+    for output in [&result.stdout, &result.stderr] {
+        assert_eq!((output.total(), output.end()), (expected.len() as u64, StreamEnd::Eof));
+        assert!(output.as_bytes() == expected);
+    }
+    assert_eq!(result.outcome, ExitOutcome::Code(7));
+
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let stdio =
+        ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout)).stderr(Sink::borrowed(&mut stderr));
+    let request = ExecRequest::new(["sh", "-c", &script])?;
+    let result = container.exec_stdio(&request, stdio, &Until::after(Duration::from_secs(120)))?;
+    assert_eq!((result.stdout.bytes, result.stdout.end), (expected.len() as u64, StreamEnd::Eof));
+    assert_eq!((result.stderr.bytes, result.stderr.end), (expected.len() as u64, StreamEnd::Eof));
+    assert_eq!(result.outcome, ExitOutcome::Code(7));
+    assert!(stdout == expected && stderr == expected);
+    Ok(())
+}
+
+fn renewed_keys(live: &Live) -> Outcome {
+    let guest = LoopbackGuest::start(live, RENEWING)?;
+    let result = sh(guest.container.as_ref(), "seq 1 320000")?;
+    assert_eq!((result.stdout.total(), result.stdout.end()), (2_128_895, StreamEnd::Eof));
+    for _ in 0..3 {
+        check_whole(guest.container.as_ref(), 1_000_000, 200_000)?;
+    }
+    Ok(())
+}
+
+fn ten_at_once(live: &Live) -> Outcome {
+    let guest = LoopbackGuest::start(live, RENEWING)?;
+    let container = guest.container.as_ref();
+    std::thread::scope(|scope| {
+        let calls: Vec<_> = (1..=10)
+            .map(|number| scope.spawn(move || check_whole(container, number * 1_000_000, 60_000)))
+            .collect();
+        for call in calls {
+            call.join().expect("no panic")?;
+        }
+        Ok(())
+    })
+}
+
+fn slow_network(live: &Live) -> Outcome {
+    let mut proxy = None;
+    let guest = LoopbackGuest::start_through(
+        live,
+        Settings { is_forgiving: true, ..Settings::default() },
+        |sshd| {
+            let proxy = proxy.insert(FaultProxy::start(sshd.address())?);
+            proxy.set(Traffic::Paced(2_000_000));
+            Ok(proxy.address())
+        },
+        |builder| builder,
+    )?;
+    check_whole(guest.container.as_ref(), 1_000_000, 400_000)?;
+    drop(proxy);
+    Ok(())
+}
+
+fn held_open(live: &Live) -> Outcome {
+    let guest = LoopbackGuest::start(live, Settings::default())?;
+    let container: &Arc<dyn Container> = &guest.container;
+    let timed = |script: &str| -> Result<_, Problem> {
+        let begun = Instant::now();
+        let result = sh(container.as_ref(), script)?;
+        assert_eq!(result.outcome, ExitOutcome::Code(3));
+        Ok((result, begun.elapsed()))
+    };
+    let much = "seq 1000000 1199999";
+    let expected = flood_bytes(1_000_000, 200_000);
+    // A child that says nothing, one that says a little now and then, one that never stops.
+    let silent = format!("sleep 600 & {much}; exit 3");
+    let thin = format!("(sleep 1; while echo x; do sleep 0.03; done) & {much}; exit 3");
+    let loud = format!("{much}; yes & exit 3");
+    for (script, most) in [(&silent, 5), (&thin, 15), (&loud, 20)] {
+        let (result, took) = timed(script)?;
+        assert!(result.stdout.as_bytes().starts_with(&expected), "{script}: {} bytes", result.stdout.total());
+        assert_eq!(result.stdout.end(), StreamEnd::LeftOpen, "{script}");
+        assert!(took < Duration::from_secs(most), "{script}: {took:?}");
+    }
+    // Whose own output ends is not told of another's.
+    let (result, _) = timed("echo out; exit 3")?;
+    assert_eq!((result.stdout.end(), result.stderr.end()), (StreamEnd::Eof, StreamEnd::Eof));
+    Ok(())
+}
