@@ -150,6 +150,8 @@ group! {
     Exec = "exec",
     /// Environment, workdir and user of a command.
     Settings = "settings",
+    /// What a command finds around itself: its stdin, its variables, its limits.
+    Surroundings = "surroundings",
     /// Commands whose streams are bridged.
     Stdio = "stdio",
     /// Deaths by signal, and commands whose container goes away.
@@ -202,6 +204,8 @@ pub enum Need {
     Streaming,
     /// A command can count the processes of its guest.
     Processes,
+    /// Commands are programs of a system, and see what it gives them: descriptors, signals, limits.
+    System,
     /// A launch that must fail at its start does: an unknown command.
     LaunchFailures,
     /// Commands take over what the launch said of the main process: environment, workdir, user.
@@ -223,6 +227,7 @@ impl fmt::Display for Need {
             Self::MainProcess => "main processes that run",
             Self::Streaming => "output that is streamed",
             Self::Processes => "processes that can be counted",
+            Self::System => "programs of a system",
             Self::LaunchFailures => "launches that can fail",
             Self::LaunchSettings => "commands that inherit from the launch",
             Self::Offline => "commands without a network",

@@ -18,6 +18,7 @@ mod readiness;
 mod settings;
 mod signals;
 mod stdio;
+mod surroundings;
 mod timeouts;
 
 use crate::Case;
@@ -29,6 +30,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     launch::CASES,
     exec::CASES,
     settings::CASES,
+    surroundings::CASES,
     stdio::calls::CASES,
     stdio::streams::CASES,
     signals::CASES,

@@ -71,7 +71,7 @@
 //!    not for a command on one that is kept.
 //! 2. The request is one text for the login shell: it enters the workdir, exports the variables and becomes the command by
 //!    `exec`. Each word is quoted; bytes that are not UTF-8 pass as they are. A text longer than 30,000 bytes is read by
-//!    the shell from its stdin instead.
+//!    the shell from its stdin instead. A command without stdin has `/dev/null` there, as podman's have.
 //! 3. Where the shell ends without becoming the command, it says at which step, in a line of stderr with a random number
 //!    that only this request has; the line is kept from the caller. So `CommandNotFound`, `CommandNotExecutable` and
 //!    `BadWorkdir` are told from a command's own 126 and 127.

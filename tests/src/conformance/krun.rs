@@ -65,7 +65,12 @@ impl Ground {
             Self::ContainerAsDev | Self::Machine => case.is_core(),
             Self::Loopback | Self::LoopbackAsRoot => matches!(
                 case.group(),
-                Group::Exec | Group::Stdio | Group::Limits | Group::Timeouts | Group::Errors
+                Group::Exec
+                    | Group::Surroundings
+                    | Group::Stdio
+                    | Group::Limits
+                    | Group::Timeouts
+                    | Group::Errors
             ),
         }
     }

@@ -13,7 +13,7 @@ use rt_protocol::{
 
 use super::job::{Job, JobEnd, JobOutput, NotStarted, Ran, Ticket};
 use super::kill::Condemned;
-use super::remote_command::RemoteCommand;
+use super::remote_command::{RemoteCommand, Stdin};
 use super::remote_failure::Tell;
 use super::session::Seat;
 use super::tcp_ssh_transport::TcpSshTransport;
@@ -121,8 +121,9 @@ impl<'a> Call<'a> {
     fn job(&self, ticket: &Ticket, (stdin, output): (Option<OwnedFd>, JobOutput)) -> Result<Job> {
         let tell = Tell::fresh();
         let refused = |refused: InvalidValue| self.about(Error::from(refused).during(OPERATION));
-        let remote = RemoteCommand::new(self.request, self.transport.workdir.as_ref(), &self.marker, &tell)
-            .map_err(refused)?;
+        let kind = if stdin.is_some() { Stdin::Piped } else { Stdin::Empty };
+        let workdir = self.transport.workdir.as_ref();
+        let remote = RemoteCommand::new(self.request, workdir, kind, &self.marker, &tell).map_err(refused)?;
         Ok(Job { text: remote.text, preamble: remote.preamble, tell, stdin, output, claim: ticket.claim() })
     }
 

@@ -12,7 +12,7 @@ use rt_protocol::{Container, ExecRequest, ExitOutcome, Fate, KillReport, OutputL
 
 use super::job::{Job, JobEnd, JobOutput, NotStarted, Ran, Ticket};
 use super::pool::Pool;
-use super::remote_command::RemoteCommand;
+use super::remote_command::{RemoteCommand, Stdin};
 use super::remote_failure::Tell;
 use super::session::Seat;
 use crate::SshUser;
@@ -130,7 +130,7 @@ impl Condemned<'_> {
             Err(refused) => return Some(no_look(&refused.to_string())),
         };
         let tell = Tell::fresh();
-        let remote = match RemoteCommand::new(&request, None, &Marker::fresh(), &tell) {
+        let remote = match RemoteCommand::new(&request, None, Stdin::Empty, &Marker::fresh(), &tell) {
             Ok(remote) => remote,
             Err(refused) => return Some(no_look(&refused.to_string())),
         };

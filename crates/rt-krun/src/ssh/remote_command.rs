@@ -64,6 +64,16 @@ const SHELL_NAMES: &[&str] = &[
 /// of that character.
 const READ_LINE: &str = "LC_ALL=C IFS= read -r rt_line";
 
+/// What a command reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stdin {
+    /// Nothing. It is a character device at its end, as podman gives it: programs that look (`rg`, `grep -r`) take a pipe for
+    /// what they are to read.
+    Empty,
+    /// The caller's bytes, by a pipe of sshd's.
+    Piped,
+}
+
 /// A command as the guest gets it.
 #[derive(Debug)]
 pub(super) struct RemoteCommand {
@@ -78,6 +88,7 @@ impl RemoteCommand {
     pub(super) fn new(
         request: &ExecRequest,
         default_workdir: Option<&ContainerPath>,
+        stdin: Stdin,
         marker: &Marker,
         tell: &Tell,
     ) -> Result<Self, InvalidValue> {
@@ -98,7 +109,8 @@ impl RemoteCommand {
             script.on_failure(tell, Stage::Workdir);
             script.say(b"cd ");
             script.word(workdir.as_os_str());
-            script.say(b" && ");
+            // Which directory sshd began in is nobody's business.
+            script.say(b" && unset OLDPWD && ");
         }
         script.on_failure(tell, Stage::Variables);
         script.export(EnvName::new(Marker::NAME)?.as_str(), OsStr::new(marker.value()));
@@ -111,6 +123,9 @@ impl RemoteCommand {
         script.on_failure(tell, Stage::Start);
         script.say(b"exec ");
         script.command(request.argv());
+        if stdin == Stdin::Empty {
+            script.say(b" </dev/null");
+        }
         Ok(script.finish(secrets, tell))
     }
 
@@ -247,7 +262,9 @@ mod tests {
         let workdir = workdir.map(|path| ContainerPath::new(path).unwrap());
         for shell in SHELLS.into_iter().filter(|shell| Program::find(shell[0]).is_ok()) {
             let tell = Tell::fresh();
-            let remote = RemoteCommand::new(request, workdir.as_ref(), &Marker::fresh(), &tell).unwrap();
+            let kind = if stdin.is_empty() { Stdin::Empty } else { Stdin::Piped };
+            let remote =
+                RemoteCommand::new(request, workdir.as_ref(), kind, &Marker::fresh(), &tell).unwrap();
             let spec = ProcessSpec::new(&Program::find(shell[0]).unwrap())
                 .args(&shell[1..])
                 .args([OsString::from("-c"), OsString::from_vec(remote.text.clone())]);
@@ -284,7 +301,8 @@ mod tests {
         let workdir = ContainerPath::new(DEFAULT_WORKDIR).unwrap();
         let text = |request: &ExecRequest| {
             let remote =
-                RemoteCommand::new(request, Some(&workdir), &Marker::fresh(), &Tell::fresh()).unwrap();
+                RemoteCommand::new(request, Some(&workdir), Stdin::Piped, &Marker::fresh(), &Tell::fresh())
+                    .unwrap();
             assert!(remote.preamble.is_none());
             String::from_utf8(remote.text).unwrap()
         };
@@ -296,6 +314,16 @@ mod tests {
         assert!(text(&own).contains("cd '/a b' && ") && !text(&own).contains(DEFAULT_WORKDIR));
         let login = RemoteCommand::login(&Argv::new(["bash", "-l"]).unwrap(), Some(&workdir));
         assert_eq!(login, "cd /workspace && exec bash -l");
+    }
+
+    #[test]
+    fn an_empty_stdin_is_a_device_and_another_is_not() {
+        let script = "[ -c /dev/stdin ] && printf device; cat";
+        let short = ExecRequest::builder(["sh", "-c", script]).secret_env("S", "hunter2").build().unwrap();
+        check_output(&short, b"", b"device");
+        check_output(&short, b"bytes", b"bytes");
+        let long = ExecRequest::new(["sh", "-c", script, &"x".repeat(50_000)]).unwrap();
+        check_output(&long, b"", b"device");
     }
 
     #[test]
@@ -349,7 +377,8 @@ mod tests {
             .build()
             .unwrap();
         check_output(&request, b"the caller's\nown", b"hunter2| a\\b\n\n$(id) |the caller's\nown");
-        let remote = RemoteCommand::new(&request, None, &Marker::fresh(), &Tell::fresh()).unwrap();
+        let remote =
+            RemoteCommand::new(&request, None, Stdin::Piped, &Marker::fresh(), &Tell::fresh()).unwrap();
         assert!(!String::from_utf8_lossy(&remote.text).contains("hunter2"));
         assert!(!format!("{remote:?}").contains("hunter2"));
     }
@@ -361,7 +390,8 @@ mod tests {
             .secret_env("S", "hunter2")
             .build()
             .unwrap();
-        let remote = RemoteCommand::new(&request, None, &Marker::fresh(), &Tell::fresh()).unwrap();
+        let remote =
+            RemoteCommand::new(&request, None, Stdin::Piped, &Marker::fresh(), &Tell::fresh()).unwrap();
         assert!(remote.text.len() < 1000);
         check_output(&request, b"rest", format!("{long},hunter2,rest").as_bytes());
     }
@@ -374,7 +404,8 @@ mod tests {
                 ExecRequest::builder(["true"]).secret_env(name, "1").build().unwrap(),
             ] {
                 let refused =
-                    RemoteCommand::new(&request, None, &Marker::fresh(), &Tell::fresh()).unwrap_err();
+                    RemoteCommand::new(&request, None, Stdin::Piped, &Marker::fresh(), &Tell::fresh())
+                        .unwrap_err();
                 assert!(refused.to_string().contains(name), "{refused}");
             }
         }

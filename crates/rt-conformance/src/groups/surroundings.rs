@@ -1,0 +1,114 @@
+//! Surroundings: what a command finds around itself, before it does anything. They are the container's, and nothing of the
+//! caller's.
+
+use rt_protocol::{Capability, ExecRequest, ExecStdio, ExitOutcome, Sink, Source};
+
+use crate::case::{Case, Group, Need};
+use crate::lab::{Lab, patience};
+use crate::{Failure, Verdict};
+
+const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+    Case::new(name, Group::Surroundings, run).needs(&[Need::System]).core()
+}
+
+pub(super) const CASES: &[Case] = &[
+    fact("surroundings: an empty stdin is a character device at its end", empty_stdin),
+    fact("surroundings: files are made with the umask 022", umask),
+    fact("surroundings: no signal is ignored or blocked", signals),
+    fact("surroundings: HOME is that of the user", home),
+    fact("surroundings: PWD is the working directory, and no other one is told", workdir),
+    fact("surroundings: the group of the user is among its groups", groups),
+    fact("surroundings: the limits let a program work", limits),
+    fact("surroundings: no variable of the caller's process reaches a command", callers_variables),
+];
+
+/// What a text of shell writes; it must end with 0.
+fn said(lab: &Lab<'_>, text: &str) -> Result<String, Failure> {
+    let result = lab.standing()?.exec(&ExecRequest::new(["sh", "-c", text])?, &patience())?;
+    ensure!(
+        result.outcome == ExitOutcome::Code(0),
+        "{text} ended with {}: {}",
+        result.outcome,
+        result.stderr
+    );
+    Ok(result.stdout.text().into_owned())
+}
+
+/// Programs look: `rg` and `grep -r` search the directory when stdin is a device, and read it when it is a pipe.
+fn empty_stdin(lab: &Lab<'_>) -> Verdict {
+    const TEXT: &str = "if [ -c /proc/self/fd/0 ]; then printf device; fi; cat";
+    ensure_eq!(said(lab, TEXT)?, "device", "the stdin of a captured command");
+    if lab.can(Capability::ExecStdio) {
+        let mut stdout = Vec::new();
+        let streams = ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout));
+        lab.standing()?.exec_stdio(&ExecRequest::new(["sh", "-c", TEXT])?, streams, &patience())?;
+        ensure_eq!(String::from_utf8_lossy(&stdout), "device", "the stdin of a bridged command");
+    }
+    Ok(())
+}
+
+fn umask(lab: &Lab<'_>) -> Verdict {
+    ensure_eq!(said(lab, "umask")?.trim().trim_start_matches('0'), "22", "the umask");
+    Ok(())
+}
+
+/// A signal that is ignored stays so for every program that follows: a pipeline whose reader has gone would go on for ever.
+fn signals(lab: &Lab<'_>) -> Verdict {
+    // The C library keeps 32 and 33 for itself.
+    const STANDARD: u64 = 0x7fff_ffff;
+    // A program that is no shell: shells ignore some for themselves.
+    let status = said(lab, "exec cat /proc/self/status")?;
+    let masks: Vec<&str> =
+        status.lines().filter(|line| line.starts_with("SigIgn:") || line.starts_with("SigBlk:")).collect();
+    ensure_eq!(masks.len(), 2, "how many masks there are");
+    for line in masks {
+        let mask =
+            line.rsplit(char::is_whitespace).next().and_then(|mask| u64::from_str_radix(mask, 16).ok());
+        ensure_eq!(mask.map(|mask| mask & STANDARD), Some(0), line);
+    }
+    Ok(())
+}
+
+fn home(lab: &Lab<'_>) -> Verdict {
+    let text = "user=$(id -u); while IFS=: read -r _ _ number _ _ home _; do \
+                if [ \"$number\" = \"$user\" ]; then printf '%s ' \"$home\"; break; fi; done </etc/passwd; printf %s \"$HOME\"";
+    let homes = said(lab, text)?;
+    let (listed, seen) = homes.split_once(' ').unwrap_or(("/", &homes));
+    ensure_eq!(seen, listed, "HOME");
+    Ok(())
+}
+
+fn workdir(lab: &Lab<'_>) -> Verdict {
+    let told = said(lab, "printf '%s %s %s' \"$PWD\" \"$(pwd -P)\" \"${OLDPWD-none}\"")?;
+    let words: Vec<&str> = told.split(' ').collect();
+    ensure!(words.len() == 3 && words[0] == words[1] && words[2] == "none", "PWD, pwd, OLDPWD: {told}");
+    Ok(())
+}
+
+fn groups(lab: &Lab<'_>) -> Verdict {
+    let told = said(lab, "id -g; id -G")?;
+    let (group, all) = told.split_once('\n').unwrap_or_default();
+    ensure!(all.split_whitespace().any(|one| one == group), "group {group} is not among {all}");
+    Ok(())
+}
+
+fn limits(lab: &Lab<'_>) -> Verdict {
+    // Processor time and size of a file; open files; the stack in KiB.
+    let told = said(lab, "for limit in t f n s; do ulimit -$limit; done")?;
+    let limits: Vec<u64> = told.lines().map(|line| line.trim().parse().unwrap_or(u64::MAX)).collect();
+    ensure_eq!(limits.len(), 4, "how many limits there are");
+    ensure!(limits[0] == u64::MAX && limits[1] == u64::MAX, "time and file sizes are limited: {told}");
+    ensure!(limits[2] >= 256 && limits[3] >= 1024, "files and stack: {told}");
+    Ok(())
+}
+
+fn callers_variables(lab: &Lab<'_>) -> Verdict {
+    let told = said(lab, "env")?;
+    let seen: Vec<&str> = told.lines().collect();
+    // What is set everywhere, and to the same values.
+    let usual = ["PATH", "HOME", "PWD", "SHLVL", "TERM", "USER", "LOGNAME", "SHELL", "MAIL", "LANG", "_"];
+    for (name, value) in std::env::vars().filter(|(name, _)| !usual.contains(&name.as_str())) {
+        ensure!(!seen.contains(&&*format!("{name}={value}")), "{name} is the caller's");
+    }
+    Ok(())
+}
