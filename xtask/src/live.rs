@@ -109,7 +109,7 @@ pub(crate) fn must_run<S: AsRef<OsStr>>(
 ) -> Result<()> {
     if let Some(place) = place {
         // There, this program does the same as below, with what it finds there.
-        let status = place.live(program, args)?.limit(limit).visible()?;
+        let status = place.live(program, args, &[])?.limit(limit).visible()?;
         // The whole line, with the script that enters the place, would hide what failed.
         let failed = || Failure::new(format!("{}: {}", program.display(), child::describe(status)));
         return status.success().then_some(()).ok_or_else(failed);

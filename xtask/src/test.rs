@@ -18,6 +18,9 @@ const FACADE: &str = "rt";
 /// No step takes this long on the slowest machine we know, unless a test hangs.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
+/// A suite in a tree or without rights is run by hand, perhaps beside other work.
+const LIMIT_ELSEWHERE: Duration = Duration::from_secs(2 * 60 * 60);
+
 /// Runs every step; failures are in the report.
 pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Report) {
     if options.whereabouts.is_elsewhere() {
@@ -136,9 +139,11 @@ fn live_suite_here(
 /// The suite in another place. It is built here: the place may have no compiler.
 fn live_suite_elsewhere(workspace: &Workspace, options: &TestOptions) -> Result<()> {
     let place = Place::find(options.whereabouts, &workspace.target)?;
-    suite_programs(workspace)?
-        .iter()
-        .try_for_each(|program| live::must_run(place.as_ref(), program, options.filter.as_ref(), LIMIT))
+    suite_programs(workspace)?.iter().try_for_each(|program| match &place {
+        // A part of the suite is not worth four stores.
+        Some(place) if options.filter.is_none() => shards::run_elsewhere(place, program, LIMIT_ELSEWHERE),
+        _ => live::must_run(place.as_ref(), program, options.filter.as_ref(), LIMIT_ELSEWHERE),
+    })
 }
 
 /// The programs of the live suite, and what they start.

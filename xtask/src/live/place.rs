@@ -89,15 +89,18 @@ impl Place {
         Ok(Some(place))
     }
 
-    /// `xtask live -- PROGRAM ARGUMENT…` there. `program` stands in the target directory.
+    /// `xtask live -- PROGRAM ARGUMENT…` there, with these variables. `program` stands in the target directory.
     pub(crate) fn live<S: AsRef<OsStr>>(
         &self,
         program: &Path,
         args: impl IntoIterator<Item = S>,
+        variables: &[(&str, &str)],
     ) -> Result<Task> {
         let this = std::env::current_exe()
             .map_err(|error| Failure::new(format!("where xtask stands is unknown: {error}")))?;
         let mut words = self.as_account();
+        // The words end in those of `env`.
+        words.extend(variables.iter().map(|(name, value)| OsString::from(format!("{name}={value}"))));
         words.extend([self.seen(&this)?, "live".into(), "--".into(), self.seen(program)?]);
         words.extend(args.into_iter().map(|word| word.as_ref().to_owned()));
         Ok(self.task(words).grace(GRACE))
@@ -119,7 +122,7 @@ impl Place {
             words.extend([format!("--reuid={uid}").into(), format!("--regid={gid}").into()]);
             words.push("--init-groups".into());
         }
-        words.extend(["env", &format!("PATH={PATH}"), "--chdir=/"].map(OsString::from));
+        words.extend(["env", "--chdir=/", &format!("PATH={PATH}")].map(OsString::from));
         words
     }
 
@@ -167,10 +170,14 @@ mod tests {
     fn another_user_gets_no_variable_of_ours() {
         let account = Account { name: "rt".into(), uid: 1000, gid: 1001 };
         let place = Place { tree: None, view: None, account: Some(account), target: "/w".into() };
-        let line = place.live(Path::new("/w/live"), ["exec"]).unwrap().line();
+        let line = place.live(Path::new("/w/live"), ["exec"], &[("RT_LIVE_SHARD", "1/4")]).unwrap().line();
         assert!(
-            line.starts_with("env setpriv --reset-env --reuid=1000 --regid=1001 --init-groups env PATH=")
+            line.starts_with(
+                "env setpriv --reset-env --reuid=1000 --regid=1001 --init-groups env --chdir=/ PATH="
+            ),
+            "{line}"
         );
+        assert!(line.contains(" RT_LIVE_SHARD=1/4 "), "{line}");
         assert!(line.ends_with(" live -- /w/live exec"), "{line}");
     }
 }

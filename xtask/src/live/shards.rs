@@ -5,13 +5,32 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::{Live, guests};
+use super::{Live, Place, guests};
 use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::report::SlowCase;
 
 /// Twice the cores of the smallest machine this is meant for: half of the suite's time is waiting.
 pub(crate) const COUNT: usize = 4;
+
+/// Runs `program` in another place, in as many parts, each with a podman of its own there.
+pub(crate) fn run_elsewhere(place: &Place, program: &Path, limit: Duration) -> Result<()> {
+    let run = |index: usize| {
+        let shard = format!("{index}/{COUNT}");
+        let task = place.live(program, [""; 0], &[("RT_LIVE_SHARD", &shard)])?.limit(limit);
+        task.must_labelled(&format!("[{shard}] "))
+    };
+    let outcomes: Vec<Result<()>> = thread::scope(|scope| {
+        let run = &run;
+        let threads: Vec<_> = (1..=COUNT).map(|index| scope.spawn(move || run(index))).collect();
+        let joined = threads.into_iter().map(|thread| {
+            thread.join().unwrap_or_else(|_| Err(Failure::new("a thread of xtask has panicked")))
+        });
+        joined.collect()
+    });
+    let failures: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+    if failures.is_empty() { Ok(()) } else { Err(Failure::all(failures)) }
+}
 
 /// Runs `program` once for each of `lives`, and removes them. Answers how long each case took.
 pub(crate) fn run(
