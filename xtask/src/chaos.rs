@@ -1,31 +1,67 @@
 //! `cargo xtask chaos`: random harm to podman and to connections, in an environment of its own. What is harmed, asked and
 //! compared stands in `rt-tests`.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::arguments::ChaosOptions;
+use crate::child::Task;
 use crate::failure::Result;
-use crate::live::{self, Place};
-use crate::report::say;
+use crate::live::{self, Live, Place};
+use crate::report::{Verdict, say};
+use crate::test;
 use crate::workspace::Workspace;
 
-/// Beyond the time that was asked for: building the last round's truth, and removing what it has made.
+/// Beyond the time that was asked for: the last round goes on to its end.
 const MORE: Duration = Duration::from_secs(10 * 60);
 
+/// `ci` does the same things each time; how they meet podman is the machine's.
+const SEED: u64 = 11;
+
+/// What was asked for.
 pub(crate) fn run(workspace: &Workspace, options: &ChaosOptions) -> Result<()> {
-    // Built here: another place may have no compiler.
-    let build = ["build", "--package", "rt-tests", "--bin", "chaos"].map(str::to_owned);
-    let program = workspace.built(&build, "chaos")?;
-    let seed = options.seed.unwrap_or_else(some_seed);
+    let program = build(workspace)?;
+    let seed = options.seed.unwrap_or_else(any_seed);
     let time = Duration::from_secs(60 * options.minutes);
     say(&format!("chaos: {} minutes, --seed {seed}", options.minutes));
-    let words = [time.as_secs().to_string(), seed.to_string()].into_iter().chain(options.only.clone());
     let place = Place::find(options.whereabouts, &workspace.target)?;
-    live::must_run(place.as_ref(), &program, words, time + MORE)
+    live::must_run(place.as_ref(), &program, words(time, seed, options.only.as_deref()), time + MORE)
+}
+
+/// A minute of it, where a podman works or is demanded.
+pub(crate) fn minute(workspace: &Workspace, demanded: bool) -> Verdict {
+    let time = Duration::from_secs(60);
+    let run = |live: &Live, program: &Path| {
+        let task = Task::new(program).args(words(time, SEED, None)).envs(&live.variables(demanded));
+        task.limit(time + MORE).must()
+    };
+    let program = match build(workspace) {
+        Ok(program) => program,
+        Err(failure) => return Verdict::Failed(failure),
+    };
+    match Live::make() {
+        Ok(live) => {
+            let outcome = run(&live, &program);
+            outcome.and(live.close()).map_or_else(Verdict::Failed, |()| Verdict::Passed)
+        }
+        Err(failure) if demanded => Verdict::Failed(failure),
+        Err(failure) => Verdict::Ignored(failure.one_line()),
+    }
+}
+
+/// Built here: another place may have no compiler. Out of the same build as the tests.
+fn build(workspace: &Workspace) -> Result<PathBuf> {
+    let command =
+        [vec!["build".to_owned()], test::all(workspace), vec!["--bin".into(), "chaos".into()]].concat();
+    workspace.built(&command, "chaos")
+}
+
+fn words(time: Duration, seed: u64, only: Option<&str>) -> Vec<String> {
+    [time.as_secs().to_string(), seed.to_string()].into_iter().chain(only.map(str::to_owned)).collect()
 }
 
 /// Another one for each run.
-fn some_seed() -> u64 {
+fn any_seed() -> u64 {
     use std::hash::{BuildHasher as _, Hasher as _};
     std::hash::RandomState::new().build_hasher().finish()
 }

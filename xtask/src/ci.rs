@@ -13,6 +13,7 @@ mod tree;
 use std::time::Duration;
 
 use crate::arguments::{CiOptions, TestOptions};
+use crate::chaos;
 use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::live::packages;
@@ -36,11 +37,12 @@ pub(crate) enum Part {
     Minimal,
     Powerset,
     Test,
+    Chaos,
 }
 
 impl Part {
-    /// In the order in which they run: quick answers first, the tests last, where their results are seen.
-    pub(crate) const ALL: [Self; 13] = [
+    /// In the order in which they run: quick answers first, what runs containers last, where their results are seen.
+    pub(crate) const ALL: [Self; 14] = [
         Self::Fmt,
         Self::Clippy,
         Self::Docs,
@@ -54,6 +56,7 @@ impl Part {
         Self::Minimal,
         Self::Powerset,
         Self::Test,
+        Self::Chaos,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -71,6 +74,7 @@ impl Part {
             Self::Minimal => "minimal",
             Self::Powerset => "powerset",
             Self::Test => "test",
+            Self::Chaos => "chaos",
         }
     }
 
@@ -149,6 +153,7 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
             let options = TestOptions { live: options.live, ..TestOptions::default() };
             test::run(workspace, &options, report);
         }
+        Part::Chaos => report.judged("chaos: a minute", || chaos::minute(workspace, options.live)),
     }
 }
 

@@ -170,7 +170,7 @@ fn suite_selection(workspace: &Workspace) -> Result<Vec<String>> {
 }
 
 /// The whole workspace, with all features that are of use here.
-fn all(workspace: &Workspace) -> Vec<String> {
+pub(crate) fn all(workspace: &Workspace) -> Vec<String> {
     words(&["--workspace", "--features", &workspace.usual_features()])
 }
 

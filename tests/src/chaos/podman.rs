@@ -103,7 +103,8 @@ impl<'a> Turn<'a> {
         call: impl FnOnce() -> T + Send,
     ) -> T {
         let what = format!("podman: {what} [{:?}]", self.trouble);
-        let (answer, sent) = self.trouble.during(self.victims, || self.ledger.bounded(&what, bound, call));
+        let (answer, sent) =
+            self.trouble.during(self.live, self.victims, || self.ledger.bounded(&what, bound, call));
         self.sent = sent;
         answer
     }

@@ -1,19 +1,19 @@
-//! A signal that the chaos sends, and those that it has sent.
+//! What the chaos does to a process or to all containers, and what it has done.
 
 use std::fmt;
 
 use fastrand::Rng;
-use rt_process::census::ProcessEntry;
 use rustix::process::Signal;
 
 use super::victims::Role;
 
-/// One that was delivered.
+/// Something that was done.
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
     pub(super) role: Role,
     pub(super) signal: Signal,
-    pub(super) entry: ProcessEntry,
+    /// To whom, for people.
+    pub(super) whom: String,
 }
 
 /// TERM, INT, HUP and KILL end, STOP holds.
@@ -30,6 +30,6 @@ impl Sent {
 
 impl fmt::Display for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} to {:?} {} ({})", self.signal, self.role, self.entry.pid, self.entry.name)
+        write!(f, "{:?} to {:?} {}", self.signal, self.role, self.whom)
     }
 }
