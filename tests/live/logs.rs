@@ -1,5 +1,6 @@
 //! Logs and readiness.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant, SystemTime};
 
 use rt_protocol::{ErrorKind, LogOptions, OutputStream, Pull, Readiness, Until};
@@ -20,6 +21,12 @@ pub(crate) const CASES: &[Case] = &[
     ("logs: a line that looks like podman's own error is a line", looks_like_an_error),
     ("logs: a pull ends with its limit while a line is told from podman's own error", limit_while_held),
     ("logs: a tail of more lines than podman can count is the whole log", endless_tail),
+    ("logs: a follower of a container that has ended gets every line", follow_ended),
+    ("logs: a slow follower of a container that ends gets every line", follow_slowly),
+    ("logs: a follower's tail, since and outputs are those of a reading without follow", follow_options),
+    ("logs: a log that is rotated under its follower is whole, or says that it may not be", follow_rotated),
+    ("logs: where podman's own follower is what there is, nothing is lost in silence", follow_by_podman),
+    ("logs: lines of a terminal end where their text does", terminal),
     ("logs: closing ends the reader, twice is fine", close),
     ("readiness: the sign is seen, and only whole lines are offered", ready),
     ("readiness: a deadline and an ended log are two answers", not_ready),
@@ -186,6 +193,201 @@ fn flood(live: &Live) -> Outcome {
             .collect::<Result<_, _>>()?;
         assert!(numbers.iter().copied().eq(1..=20_000), "{stream:?}: {} lines", numbers.len());
     }
+    Ok(())
+}
+
+/// 60,000 lines on stdout, and some on stderr.
+const MANY: &str = "seq 1 60000; for i in 1 2 3; do echo e$i >&2; done";
+
+fn numbers(lines: &[rt_protocol::LogLine]) -> Vec<u32> {
+    let lines = lines.iter().filter(|line| line.stream == OutputStream::Stdout);
+    lines.map(|line| line.text().parse().unwrap()).collect()
+}
+
+fn follow_ended(live: &Live) -> Outcome {
+    let sandbox = ended(live, MANY)?;
+    let found = lines(&sandbox, &LogOptions::new().follow())?;
+    assert!(numbers(&found).into_iter().eq(1..=60_000), "{} lines", found.len());
+    assert_eq!(found.len(), 60_003);
+    let sign = |line: &str| line == "60000";
+    let readiness = sandbox.container.stream_initial_logs(&mut { sign }, &mut std::io::sink(), &until())?;
+    assert_eq!(readiness, Readiness::Ready("60000".into()));
+    Ok(())
+}
+
+fn follow_slowly(live: &Live) -> Outcome {
+    let script = format!("echo 0; while [ ! -e /tmp/go ]; do sleep 0.1; done; {MANY}");
+    let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", &script]))?;
+    let mut log = sandbox.container.logs(&LogOptions::new().follow())?;
+    let Pull::Item(first) = log.pull(&until())? else { panic!("no line") };
+    assert_eq!(first.text(), "0");
+    sandbox.sh("touch /tmp/go")?;
+    let mut found = Vec::new();
+    while let Pull::Item(line) = log.pull(&until())? {
+        if found.len() % 20_000 == 100 {
+            std::thread::sleep(Duration::from_millis(700));
+        }
+        found.push(line);
+    }
+    assert!(numbers(&found).into_iter().eq(1..=60_000), "{} lines", found.len());
+    assert_eq!(found.len(), 60_003);
+    Ok(())
+}
+
+fn follow_options(live: &Live) -> Outcome {
+    let script = "echo a; echo b >&2; head -c 20000 /dev/zero | tr '\\0' z; echo; echo c; sleep 0.2; echo d >&2; \
+        echo e; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo f; printf g";
+    let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", script]))?;
+    let written = || lines(&sandbox, &LogOptions::new().timestamps());
+    let all = loop {
+        let all = written()?;
+        if all.len() == 6 {
+            break all;
+        }
+    };
+    let of = |stream| all.iter().filter(move |line| line.stream == stream).cloned().collect::<Vec<_>>();
+    let (out, err) = (of(OutputStream::Stdout), of(OutputStream::Stderr));
+    let cases = [
+        LogOptions::new(),
+        LogOptions::new().tail(0),
+        LogOptions::new().tail(1),
+        LogOptions::new().tail(2),
+        LogOptions::new().tail(3),
+        LogOptions::new().tail(100),
+        LogOptions::new().since(out[2].timestamp.unwrap()),
+        LogOptions::new().since(err[0].timestamp.unwrap()).tail(2),
+        LogOptions::new().only(OutputStream::Stderr).tail(3),
+        LogOptions::new().max_line_bytes(7),
+    ];
+    let texts = |lines: Vec<rt_protocol::LogLine>, stream| {
+        let lines = lines.into_iter().filter(|line| line.stream == stream);
+        lines.map(|line| (line.bytes, line.omitted, line.timestamp)).collect::<Vec<_>>()
+    };
+    let mut followers = Vec::new();
+    for options in &cases {
+        for options in [options.clone(), options.clone().timestamps()] {
+            let mut log = sandbox.container.logs(&options.clone().follow())?;
+            let mut found = Vec::new();
+            while let Pull::Item(line) = log.pull(&Until::after(Duration::from_millis(100)))? {
+                found.push(line);
+            }
+            // A tail with pieces of a line is podman 4.3's own.
+            let mut same = options.clone();
+            same.tail = options.tail.filter(|count| *count < 100);
+            let plain = lines(&sandbox, &same)?;
+            for stream in [OutputStream::Stdout, OutputStream::Stderr] {
+                assert_eq!(texts(found.clone(), stream), texts(plain.clone(), stream), "{options:?}");
+            }
+            followers.push((options, log));
+        }
+    }
+    sandbox.sh("touch /tmp/go")?;
+    for (options, mut log) in followers {
+        let expected: &[&str] = if options.wants(OutputStream::Stdout) { &["f", "g"] } else { &[] };
+        for text in expected {
+            let Pull::Item(line) = log.pull(&until())? else { panic!("no line of {options:?}") };
+            assert_eq!((line.text().as_ref(), line.timestamp.is_some()), (*text, options.timestamps));
+        }
+        assert_eq!(log.pull(&until())?, Pull::End, "{options:?}");
+    }
+    Ok(())
+}
+
+fn follow_rotated(live: &Live) -> Outcome {
+    // At a pace that a reader can keep; at once, faster than anybody opens files; and one that nobody reads meanwhile.
+    let slowly =
+        "i=0; while [ $i -lt 300 ]; do seq $((i * 20 + 1)) $((i * 20 + 20)); sleep 0.01; i=$((i + 1)); done";
+    for (script, is_read, is_whole) in
+        [(slowly, true, true), ("seq 1 6000", true, false), (slowly, false, false)]
+    {
+        let script = format!("echo 0; while [ ! -e /tmp/go ]; do sleep 0.1; done; {script}");
+        let spec =
+            Sandbox::spec(live).extra_args(["--log-opt", "max-size=4kb"]).command(["sh", "-c", &script]);
+        let sandbox = Sandbox::launch(&live.runtime, spec)?;
+        let mut log = sandbox.container.logs(&LogOptions::new().follow())?;
+        let Pull::Item(first) = log.pull(&until())? else { panic!("no line") };
+        assert_eq!(first.text(), "0");
+        sandbox.sh("touch /tmp/go")?;
+        if !is_read {
+            sandbox.container.wait(&until())?;
+        }
+        let mut found = Vec::new();
+        let end = loop {
+            match log.pull(&until()) {
+                Ok(Pull::Item(line)) => found.push(line),
+                other => break other,
+            }
+        };
+        let numbers = numbers(&found);
+        assert!(numbers.is_sorted_by(|one, other| one < other), "a line came twice, or too late");
+        assert_eq!(numbers.last(), Some(&6000));
+        match end {
+            Ok(end) => assert_eq!((end, numbers.len()), (Pull::End, 6000)),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Incomplete, "{error}"),
+        }
+        assert!(!is_whole || numbers.len() == 6000, "{} lines", numbers.len());
+        assert_eq!(log.pull(&until())?, Pull::End);
+    }
+    Ok(())
+}
+
+/// The program asked is a script that shows podman's answers without where the log is.
+fn follow_by_podman(live: &Live) -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let wrapper = directory.path().join("podman");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *'container inspect'*) '{0}' \"$@\" | sed s/k8s-file/elsewhere/ ;; *) exec '{0}' \"$@\" ;; esac\n",
+        live.podman.display()
+    );
+    std::fs::write(&wrapper, script)?;
+    std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755))?;
+    let runtime = live.builder().binary(&wrapper).build()?;
+    let begin = "echo 0; while [ ! -e /tmp/go ]; do sleep 0.1; done";
+    for options in [LogOptions::new(), LogOptions::new().tail(10), LogOptions::new().timestamps()] {
+        let script = format!("{begin}; {MANY}");
+        let sandbox = Sandbox::launch(&runtime, Sandbox::spec(live).command(["sh", "-c", &script]))?;
+        let mut log = sandbox.container.logs(&options.clone().follow())?;
+        let Pull::Item(_) = log.pull(&until())? else { panic!("no line") };
+        sandbox.sh("touch /tmp/go")?;
+        sandbox.container.wait(&until())?;
+        std::thread::sleep(Duration::from_secs(1));
+        let mut found = Vec::new();
+        let end = loop {
+            match log.pull(&until()) {
+                Ok(Pull::Item(line)) => found.push(line),
+                other => break other,
+            }
+        };
+        match end {
+            Ok(_) => assert!(numbers(&found).into_iter().eq(1..=60_000), "{} lines", found.len()),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Incomplete, "{error}"),
+        }
+    }
+    Ok(())
+}
+
+fn terminal(live: &Live) -> Outcome {
+    let script = "echo READY; printf 'two\\r\\n'; printf last; while [ ! -e /tmp/go ]; do sleep 0.1; done";
+    let spec = Sandbox::spec(live).extra_args(["--tty"]).command(["sh", "-c", script]);
+    let sandbox = Sandbox::launch(&live.runtime, spec)?;
+    let when = rt_protocol::ReadyWhen::new().log_line("READY", |line| line == "READY");
+    when.wait(sandbox.container.as_ref(), &until())?;
+    let mut log = sandbox.container.logs(&LogOptions::new().follow().max_line_bytes(5))?;
+    let mut followed = Vec::new();
+    while followed.len() < 2 {
+        let Pull::Item(line) = log.pull(&until())? else { panic!("no line") };
+        followed.push(line);
+    }
+    sandbox.sh("touch /tmp/go")?;
+    while let Pull::Item(line) = log.pull(&until())? {
+        followed.push(line);
+    }
+    for found in [followed, lines(&sandbox, &LogOptions::new().max_line_bytes(5))?] {
+        let texts: Vec<_> = found.iter().map(|line| line.text()).collect();
+        assert_eq!(texts, ["READY", "two\r", "last"]);
+    }
+    let timed = lines(&sandbox, &LogOptions::new().timestamps())?;
+    assert!(timed[0].text() == "READY" && timed[0].timestamp.is_some(), "{timed:?}");
     Ok(())
 }
 

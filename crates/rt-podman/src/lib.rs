@@ -98,11 +98,19 @@
 //!   twice. The file is in a directory of this call's own under `TMPDIR`, and gone when the call returns (not for a
 //!   rootless podman without `XDG_RUNTIME_DIR`, where `TMPDIR` means more; podman 4.3 then leaves its file behind). A
 //!   caller's reader or writer that blocks delays the return, never the end of podman.
+//! - **Following a log.** podman's own follower loses lines: it stops shortly after the container, whatever is unread, and
+//!   drops what stood in a log file that was replaced (`max-size`). A container that has ended is read without it. The log
+//!   of one that runs is read from its file (drivers `k8s-file` and `json-file`, on this machine), at any pace; of files
+//!   that were replaced while nobody read, what is gone is told at the end as
+//!   [`Incomplete`](rt_protocol::ErrorKind::Incomplete). Elsewhere (`journald`, a remote podman) podman's follower is
+//!   used, a second reading is compared with what it said and gives what it left out at the end, without times; where the
+//!   two differ, and with a `tail`, the end is `Incomplete`.
 //! - **Pieces of lines and `tail`.** podman logs a line in pieces where it was not read in one go: a line of more than
 //!   some 8 KiB, one that the command wrote bit by bit, a last one without its newline. Without
 //!   [`tail`](rt_protocol::LogOptions::tail) lines are whole. With it, podman 4.3 leaves only the last piece in its place
 //!   and gives the others, last first, to the end of the line before, or to nobody: of `a`, `b` and an unterminated `c`
-//!   the last two lines are `a` and `bc`, and a line of 3 MB may be empty. podman 4.7 has mended that. A tail of more
+//!   the last two lines are `a` and `bc`, and a line of 3 MB may be empty. podman 4.7 has mended that, and a follower of
+//!   the file is right everywhere. A tail of more
 //!   than 134,217,728 lines (2^27) is the whole log: podman falls over at less than it accepts.
 //! - **Times of lines.** podman prints a time before every piece, also in the middle of a line, and nothing tells it from
 //!   the command's own words. [`timestamps`](rt_protocol::LogOptions::timestamps) therefore has two `podman logs` read
@@ -165,6 +173,9 @@ mod kill;
 mod launch_argv;
 mod line_times;
 mod listing;
+mod log_file;
+mod log_reader;
+mod log_record;
 mod logs;
 mod pattern;
 mod probe;

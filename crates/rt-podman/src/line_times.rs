@@ -12,7 +12,8 @@ use rt_protocol::{ContainerName, OutputStream, Pull, Result, Until};
 
 use crate::engine::process_error;
 use crate::failure::{self, Failure};
-use crate::logs::{DROPPED_AFTER_THE_END, OPERATION, may_be_of_podman, wordless};
+use crate::log_reader::{may_be_of_podman, wordless};
+use crate::logs::{DROPPED_AFTER_THE_END, OPERATION};
 use crate::stamp;
 
 /// How many bytes are kept of a line: its time, and some more to see that it is the right line.

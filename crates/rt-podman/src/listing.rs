@@ -51,6 +51,12 @@ pub(crate) struct Inspected {
     pub(crate) pid: Option<u32>,
     /// The size of the writable layer in bytes, when it was asked for.
     pub(crate) rw_size: Option<u64>,
+    /// The pid of its conmon, on the machine of the podman that answers; an old one where the container has stopped.
+    pub(crate) conmon_pid: Option<u32>,
+    /// The file that its log is written to, where it is one that conmon writes.
+    pub(crate) log_path: Option<String>,
+    /// Whether its main process has a terminal.
+    pub(crate) is_terminal: bool,
     /// What tells which call has made it, see [`launch_argv::MADE_BY`](crate::launch_argv::MADE_BY).
     pub(crate) made_by: Option<String>,
 }
@@ -131,10 +137,21 @@ fn inspect_row(row: &Value) -> Option<Inspected> {
         .map(|config| json::text_pairs(config, &["Labels"]).collect())
         .unwrap_or_default();
     info.oci_runtime = json::text(row, &["OCIRuntime"]);
+    let pid =
+        |name| json::integer(state, &[name]).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0);
+    let log = json::field(row, &["HostConfig"]).and_then(|host| json::field(host, &["LogConfig"]));
+    let log_driver = log.and_then(|log| json::text(log, &["Type"])).unwrap_or_default();
     Some(Inspected {
         info,
         static_dir: json::text(row, &["StaticDir"]),
-        pid: json::integer(state, &["Pid"]).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
+        pid: pid("Pid"),
+        conmon_pid: pid("ConmonPid"),
+        log_path: log
+            .filter(|_| matches!(log_driver.as_str(), "k8s-file" | "json-file"))
+            .and_then(|log| json::text(log, &["Path"])),
+        is_terminal: json::field(row, &["Config"])
+            .and_then(|config| json::field(config, &["Tty"]))
+            .is_some_and(|tty| tty.as_bool() == Some(true)),
         rw_size: json::unsigned(row, &["SizeRw"]),
         made_by: json::field(row, &["Config"]).and_then(|config| {
             let mut annotations = json::text_pairs(config, &["Annotations"]);

@@ -100,6 +100,8 @@ pub enum ErrorKind {
     UnknownUser,
     /// The GPU configuration is at fault: [`Error::gpu_config`] has the message and the remedy.
     GpuConfig,
+    /// What was handed over is right, and something of it may be missing. Whether it is cannot be known any more.
+    Incomplete,
     /// The caller's deadline passed; [`Error::kill_report`] says what became of the command.
     TimedOut,
     /// The caller cancelled; [`Error::kill_report`] says what became of the command.
@@ -150,6 +152,7 @@ impl ErrorKind {
             Self::BadWorkdir => "bad workdir",
             Self::UnknownUser => "unknown user",
             Self::GpuConfig => "bad GPU configuration",
+            Self::Incomplete => "incomplete",
             Self::TimedOut => "timed out",
             Self::Cancelled => "cancelled",
             Self::SourceFailed => "the stdin source failed",

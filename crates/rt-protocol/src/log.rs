@@ -24,7 +24,7 @@ pub enum OutputStream {
 pub struct LogLine {
     /// Which output it came from.
     pub stream: OutputStream,
-    /// Its bytes, without the newline.
+    /// Its bytes, without the newline, nor the carriage return that a terminal writes before it.
     pub bytes: Vec<u8>,
     /// How many bytes of an over-long line were dropped from its end; 0 for a whole line.
     pub omitted: u64,
@@ -156,6 +156,8 @@ pub enum Pull<T> {
 ///
 /// Pulled, never pushed: a caller who does not pull holds the engine's log reader back by the pipe's capacity and loses
 /// nothing. Ends when the log does; an absent container or a failing engine is an error at the end, never a silent end.
+/// Nor are lines lost in silence: where a log was cut or replaced before all of it was read, the stream goes on, and its
+/// end is an error of the kind [`Incomplete`](crate::ErrorKind::Incomplete).
 /// Dropping it does what [`close`](Self::close) does.
 pub trait LogStream: fmt::Debug + Send {
     /// The next line.
@@ -163,8 +165,8 @@ pub trait LogStream: fmt::Debug + Send {
     /// `until` bounds this pull alone: when it ends, by deadline or by cancel, the answer is [`Pull::Idle`].
     ///
     /// # Errors
-    /// [`NoSuchContainer`](crate::ErrorKind::NoSuchContainer) and the engine's own failures. After an error the stream
-    /// has ended.
+    /// [`NoSuchContainer`](crate::ErrorKind::NoSuchContainer), [`Incomplete`](crate::ErrorKind::Incomplete) in the place
+    /// of the end, and the engine's own failures. After an error the stream has ended.
     fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>>;
 
     /// Ends the stream and frees what it holds: no process, thread or descriptor is left. Twice is fine; a pull

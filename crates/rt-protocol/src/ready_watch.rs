@@ -128,11 +128,12 @@ impl<'a> Watch<'a> {
     fn listen(&mut self) -> Result<()> {
         let pause = self.until.clone().or_after(ReadyWhen::PAUSE);
         while let Some(log) = self.log.as_mut() {
-            match log.pull(&pause)? {
-                Pull::Item(line) => self.offer(line),
-                Pull::Idle => return Ok(()),
+            match log.pull(&pause) {
+                Ok(Pull::Item(line)) => self.offer(line),
+                Ok(Pull::Idle) => return Ok(()),
                 // The container has ended, which the next inspect says; if it has not, its log is opened again.
-                Pull::End => self.log = None,
+                Ok(Pull::End) => self.log = None,
+                Err(error) => self.end_of_log(error)?,
             }
             if !self.wants_lines() {
                 self.log = None;
@@ -140,6 +141,20 @@ impl<'a> Watch<'a> {
         }
         // A limit that is over is seen at the beginning of the next round.
         let _: std::result::Result<(), Stop> = pause.sleep(ReadyWhen::PAUSE);
+        Ok(())
+    }
+
+    /// Of a log that may have lost lines, as of any that has ended, the next inspect says more.
+    fn end_of_log(&mut self, error: Error) -> Result<()> {
+        if error.kind() != ErrorKind::Incomplete {
+            return Err(error);
+        }
+        self.log = None;
+        for watched in self.conditions.iter_mut().filter(|watched| watched.met.is_none()) {
+            if matches!(watched.condition, Condition::LogLine { .. }) {
+                watched.seen = format!("{NOT_SEEN}; {}", error.message());
+            }
+        }
         Ok(())
     }
 
@@ -171,8 +186,15 @@ impl<'a> Watch<'a> {
             None => return,
         };
         let Ok(mut log) = opened else { return };
-        while let Ok(Pull::Item(line)) = log.pull(&until) {
-            self.offer(line);
+        loop {
+            match log.pull(&until) {
+                Ok(Pull::Item(line)) => self.offer(line),
+                Ok(_) => return,
+                Err(error) => {
+                    let _ = self.end_of_log(error);
+                    return;
+                }
+            }
         }
     }
 

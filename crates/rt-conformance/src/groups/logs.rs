@@ -39,6 +39,8 @@ pub(super) const CASES: &[Case] = &[
     fact("logs: without follow the log of a running container ends", ends_while_running),
     fact("logs: follow brings lines as they come", follow),
     fact("logs: follow ends with the container", follow_ends).can(STOP),
+    fact("logs: a follower of a container that has ended gets every line", follow_ended),
+    fact("logs: a slow follower loses nothing", follow_slowly),
     fact("logs: follow goes on after what tail gave", follow_tail),
     fact("logs: a pull that ends is idle, and the stream stays good", idle),
     fact("logs: a cancelled pull is idle", cancelled_pull),
@@ -150,12 +152,33 @@ fn order(lab: &Lab<'_>) -> Verdict {
 
 fn much(lab: &Lab<'_>) -> Verdict {
     let lines = read(lab.kept(&flood())?.as_ref(), &LogOptions::new())?;
+    is_whole_flood(&lines)
+}
+
+fn is_whole_flood(lines: &[LogLine]) -> Verdict {
     for stream in [OutputStream::Stdout, OutputStream::Stderr] {
-        let (seen, expected) = (of(&lines, stream), flood_lines());
+        let (seen, expected) = (of(lines, stream), flood_lines());
         ensure_eq!(seen.len(), expected.len(), "how many lines there are");
         ensure!(seen == expected, "the lines of {stream:?} are others");
     }
     Ok(())
+}
+
+fn follow_ended(lab: &Lab<'_>) -> Verdict {
+    let container = lab.kept(&flood())?;
+    container.wait(&patience())?;
+    is_whole_flood(&read(container.as_ref(), &LogOptions::new().follow())?)
+}
+
+fn follow_slowly(lab: &Lab<'_>) -> Verdict {
+    let container = lab.started(&flood())?;
+    let mut stream = container.logs(&LogOptions::new().follow())?;
+    let mut lines = vec![next(stream.as_mut())?];
+    // The container has ended long before its log was read.
+    container.wait(&patience())?;
+    std::thread::sleep(Duration::from_secs(1));
+    lines.extend(all(stream.as_mut())?);
+    is_whole_flood(&lines)
 }
 
 fn silent(lab: &Lab<'_>) -> Verdict {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::data::{Answer, field, object, pick, word};
 use crate::bell::lock;
 
-const KINDS: [ErrorKind; 34] = [
+const KINDS: [ErrorKind; 35] = [
     ErrorKind::InvalidRequest,
     ErrorKind::Unsupported,
     ErrorKind::BackendMissing,
@@ -38,6 +38,7 @@ const KINDS: [ErrorKind; 34] = [
     ErrorKind::BadWorkdir,
     ErrorKind::UnknownUser,
     ErrorKind::GpuConfig,
+    ErrorKind::Incomplete,
     ErrorKind::TimedOut,
     ErrorKind::Cancelled,
     ErrorKind::SourceFailed,
