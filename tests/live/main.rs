@@ -9,6 +9,7 @@ mod copy_trees;
 mod copying;
 mod errors;
 mod events;
+mod exec_interruptions;
 mod execs;
 mod gpu;
 mod krun_commands;
@@ -120,6 +121,7 @@ impl Need {
 /// What the cases of a theme need, how long they take in seconds, and the cases.
 const THEMES: &[(Need, u32, &[Case])] = &[
     (Need::Nothing, 10, execs::CASES),
+    (Need::Nothing, 50, exec_interruptions::CASES),
     (Need::Nothing, 10, timeouts::CASES),
     (Need::Nothing, 10, streams::CASES),
     (Need::Nothing, 10, errors::CASES),

@@ -5,9 +5,8 @@ use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use rt_process::census;
 use rt_protocol::{
     Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, ContainerState, CopyOptions,
     Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogOptions,
@@ -15,7 +14,7 @@ use rt_protocol::{
 };
 
 use crate::engine::{Engine, bad_answer};
-use crate::exec_session::ExecSession;
+use crate::exec_target::ExecTarget;
 use crate::failure::{Failure, launch_error};
 use crate::image::PodmanImage;
 use crate::kill::KillSide;
@@ -23,7 +22,6 @@ use crate::listing::{self, Inspected};
 use crate::logs::PodmanLogStream;
 use crate::runtime_state::{Overlap, RuntimeState};
 use crate::{copy_in, copy_out, exec, stop, tar_copy, wait};
-use rt_process::Marker;
 
 /// A container of podman's.
 ///
@@ -121,42 +119,52 @@ impl PodmanContainer {
         Ok(found.filter(|found| found.info.name == *self.name()))
     }
 
-    /// Refuses a container that only SSH can enter: `podman exec` would land beside its guest.
+    /// The container that an exec enters. Refuses one that only SSH can enter: `podman exec` would land beside its guest.
     ///
-    /// Asked once for each name: the answer costs a third of an exec. Making or removing the container through this
-    /// runtime forgets it.
-    pub(crate) fn refuse_microvm(&self, operation: &'static str, until: &Until) -> Result<()> {
-        if self.shared.is_enterable(self.name()) {
-            return Ok(());
+    /// podman is asked once for each run of a container, where the host can see whether it is still the same one;
+    /// otherwise every time.
+    pub(crate) fn exec_target(&self, operation: &'static str, until: &Until) -> Result<Arc<ExecTarget>> {
+        if let Some(target) = self.shared.exec_target(self.name()) {
+            return Ok(target);
         }
         let limit = self.engine().limits.read;
         let found =
             self.inspect_as(operation, limit, false, until)?.ok_or_else(|| self.no_such(operation))?;
-        let runtime = found.info.oci_runtime.unwrap_or_default();
-        if Path::new(&runtime).file_name().is_some_and(|name| name == "krun") {
+        let runtime = found.info.oci_runtime.as_deref().unwrap_or_default();
+        if Path::new(runtime).file_name().is_some_and(|name| name == "krun") {
             return Err(Failure::ExecRefused.into_error(
                 operation,
                 self.name(),
                 "Error: its OCI runtime is krun",
             ));
         }
-        self.shared.remember_enterable(self.name(), found.static_dir.map(Into::into));
-        Ok(())
+        let target = Arc::new(ExecTarget::of(&found));
+        self.shared.remember_exec_target(self.name(), &target);
+        Ok(target)
     }
 
-    /// Whether a command goes on whose client has left: podman's record of it is still there, and its process too.
-    ///
-    /// podman 4.3 exits with 0 when somebody sends it TERM, as if the command had ended well. A client that has seen the
-    /// end has removed the record before it leaves; that holds on every version, so the look asks for none.
-    pub(crate) fn goes_on(&self, marker: &Marker) -> bool {
-        let Some(static_dir) = self.shared.static_dir(self.name()) else {
-            return false;
-        };
-        let pid = ExecSession::find(&static_dir, marker).and_then(|session| session.pid());
-        pid.is_some_and(|pid| {
-            let is_alive = matches!(census::entry(pid), Ok(Some(entry)) if !entry.is_zombie);
-            is_alive && matches!(census::environment_has(pid, Marker::NAME, marker.value()), Ok(Some(true)))
-        })
+    /// Whether the run of the container that `target` was is over. False where podman does not say.
+    pub(crate) fn has_gone(&self, target: &ExecTarget) -> bool {
+        match target.init_is_alive() {
+            Some(is_alive) => !is_alive,
+            None => match self.inspect_target(target) {
+                Ok(found) => !found.is_some_and(|found| target.is_same_run(&found)),
+                Err(_) => false,
+            },
+        }
+    }
+
+    /// What podman says of the container that was entered, whatever its name is by now.
+    pub(crate) fn inspect_target(&self, target: &ExecTarget) -> Result<Option<Inspected>> {
+        let args = ["container", "inspect", "--", &target.id];
+        let answer = self.engine().ask("inspect", self.engine().limits.read, args)?;
+        if !answer.ok() {
+            return match answer.failure() {
+                Failure::NoSuchContainer => Ok(None),
+                failure => Err(failure.into_error("inspect", self.name(), &answer.stderr)),
+            };
+        }
+        listing::decode_inspect("inspect", &answer.stdout)
     }
 
     /// Takes back what a `start` that was ended on its way may have left: a container that is "initialized", which podman
@@ -168,18 +176,6 @@ impl PodmanContainer {
         {
             // Whoever asks for the state next sees whether it helped.
             let _ = self.engine().ask("stop", limit, ["stop", "--time=0", "--", &found.info.id]);
-        }
-    }
-
-    /// Whether the container of this handle has stopped, or was replaced or restarted, since `then`.
-    pub(crate) fn has_gone_since(&self, then: SystemTime) -> bool {
-        match self.inspect_within(self.engine().limits.read) {
-            Ok(Some(found)) => {
-                !found.info.state.is_running() || found.info.started_at.is_some_and(|started| started > then)
-            }
-            Ok(None) => true,
-            // podman does not say; the code that it reported stands.
-            Err(_) => false,
         }
     }
 }

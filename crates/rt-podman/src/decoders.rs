@@ -70,7 +70,7 @@ pub fn events(bytes: &[u8]) {
     }
     let text = String::from_utf8_lossy(bytes);
     let name = ContainerName::new("x-ev").expect("a good name");
-    let execs = ExecEvents::decode(&text, &name, UNIX_EPOCH);
+    let execs = ExecEvents::decode(&text, name.as_str());
     let told =
         text.lines().filter(|line| matches!(EventLine::decode(line.as_bytes()), EventLine::Told { .. }));
     assert!(execs.started + execs.ended.len() + told.count() <= text.lines().count(), "no line is both");

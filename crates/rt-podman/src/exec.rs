@@ -1,6 +1,7 @@
 //! Running a command with `podman exec`, and judging what came of it.
 
-use std::time::{Duration, SystemTime};
+use std::borrow::Cow;
+use std::time::Duration;
 
 use rt_process::{Drive, ExitStatus, Finished, Output, Process, Streams, with_process};
 use rt_protocol::{
@@ -11,7 +12,8 @@ use rt_protocol::{
 
 use crate::container::PodmanContainer;
 use crate::engine::process_error;
-use crate::exec_events::ExecEvents;
+use crate::exec_verdict::{Facts, Verdict};
+use crate::exec_witness::ExecWitness;
 use crate::failure::{self, Failure};
 use crate::{exec_argv, kill};
 use rt_process::Marker;
@@ -71,12 +73,11 @@ impl Call<'_> {
     fn run(&self, mut streams: Streams<'_>, until: &Until) -> Result<(ExitOutcome, Finished)> {
         until.check().map_err(|stop| self.not_begun(self.about(Error::stopped(stop, OPERATION))))?;
         self.refuse_unserved()?;
-        self.container.refuse_microvm(OPERATION, until).map_err(|error| self.not_begun(error))?;
-        let target = self.container.target(until).map_err(|error| self.not_begun(error))?;
+        let target = self.container.exec_target(OPERATION, until).map_err(|error| self.not_begun(error))?;
         let marker = Marker::fresh();
         let interactive = !streams.stdin.is_empty();
         let call = self.container.engine().spec::<_, &str>([]);
-        let passed = exec_argv::exec(call, self.request, interactive, &marker, &target)
+        let passed = exec_argv::exec(call, self.request, interactive, &marker, &target.id)
             .map_err(|error| self.about(error))?;
         let call = passed.call;
         if let Some(env_file) = passed.stdin {
@@ -91,35 +92,84 @@ impl Call<'_> {
             "podman exec"
         );
         let overlap = self.container.overlap();
-        let started = SystemTime::now();
-        let ended = with_process(&call, streams, |process| {
-            let why = match process.drive(until) {
+        let mut witness = ExecWitness::of(target.static_dir.as_deref(), &marker);
+        with_process(&call, streams, |process| {
+            let why = match process.drive_beside(until, &mut witness) {
                 Drive::Finished => {
                     let mut finished = process.finish();
-                    let client_died = !matches!(finished.status, Some(ExitStatus::Code(_)));
-                    if client_died || self.container.goes_on(&marker) {
-                        // Somebody ended the client. Its command may go on, and nobody would ever hear of it; what the
-                        // client says on its way out is not the command's.
-                        kill::end_exec(self.container, process, &marker, started, self.request.user());
-                        finished.status = None;
-                    }
-                    return Ok(finished);
+                    witness.look(process);
+                    let said = self.said(&finished);
+                    let facts = Facts {
+                        container: self.container,
+                        target: &target,
+                        witness: &witness,
+                        finished: &finished,
+                        said,
+                        alone: overlap.alone(),
+                    };
+                    let verdict = facts.judge();
+                    self.tidy(&mut finished, interactive);
+                    return self.conclude(verdict, process, finished, &mut witness, &marker);
                 }
                 Drive::Stopped(stop) => Why::Stop(stop),
                 Drive::SourceFailed(error) => Why::Source(error),
                 Drive::SinkFailed(stream, error) => Why::Sink(stream, error),
             };
-            Err(self.end(process, why, &marker, started, interactive))
+            Err(self.end(process, why, &marker, &mut witness, interactive))
         })
-        .map_err(|error| self.about(process_error(OPERATION, error)))?;
-        let mut finished = ended?;
-        let outcome = self.judge(&finished, started, overlap.alone())?;
-        if outcome == ExitOutcome::Lost {
-            // The client's streams came to their end, and the command's may not have.
-            lose_ends(&mut finished);
+        .map_err(|error| self.about(process_error(OPERATION, error)))?
+    }
+
+    /// What podman's last words mean, where the client's code is one of podman's own.
+    fn said(&self, finished: &Finished) -> Option<Failure> {
+        let code = finished.status.and_then(ExitStatus::code)?;
+        if !matches!(code, 125 | 126 | 127 | 255) {
+            return None;
         }
-        self.tidy(&mut finished, interactive);
-        Ok((outcome, finished))
+        let capture = &finished.stderr_capture;
+        // Of a sentence with a very long word in it only the end is left.
+        let heard = if capture.is_truncated() {
+            Cow::from(format!("Error: {}", String::from_utf8_lossy(capture.tail())))
+        } else {
+            capture.text()
+        };
+        failure::classify(&self.without_own_words(&heard))
+    }
+
+    /// The caller's answer. What may still run of the command is ended first.
+    fn conclude(
+        &self,
+        verdict: Verdict,
+        process: &mut Process<'_>,
+        mut finished: Finished,
+        witness: &mut ExecWitness,
+        marker: &Marker,
+    ) -> Result<(ExitOutcome, Finished)> {
+        let stderr = finished.stderr_capture.text().into_owned();
+        let failed = |failure: Failure| failure.into_error(OPERATION, self.container.name(), &stderr);
+        let error = match verdict {
+            Verdict::Outcome(outcome) if outcome != ExitOutcome::Lost => return Ok((outcome, finished)),
+            Verdict::Outcome(_) => {
+                lose_ends(&mut finished);
+                return Ok((ExitOutcome::Lost, finished));
+            }
+            Verdict::Refused(failure) => return Err(failed(failure)),
+            Verdict::Failed(failure) => Some(failed(failure)),
+            Verdict::Interrupted => None,
+        };
+        // The client's streams came to their end, and the command's may not have.
+        lose_ends(&mut finished);
+        // Nobody would ever hear of the command; what the client said on its way out is not the command's.
+        let report = kill::end_exec(self.container, process, marker, witness, self.request.user());
+        tracing::debug!(container = %self.container.name(), %report, "the client of an exec was ended by somebody else");
+        let error = match error {
+            Some(error) => error,
+            // It may have run, and nothing of it is left.
+            None if report.fate == Fate::Gone => return Ok((ExitOutcome::Lost, finished)),
+            None => interrupted(&finished),
+        };
+        let hint = report.fate.advice();
+        Err(self.about(error).with_hint(hint).with_kill_report(report).with_partial(self.partial(finished)))
     }
 
     /// A call that was stopped before its command could begin says so.
@@ -153,10 +203,10 @@ impl Call<'_> {
         process: &mut Process<'_>,
         why: Why,
         marker: &Marker,
-        started: SystemTime,
+        witness: &mut ExecWitness,
         interactive: bool,
     ) -> Error {
-        let report = kill::end_exec(self.container, process, marker, started, self.request.user());
+        let report = kill::end_exec(self.container, process, marker, witness, self.request.user());
         let mut finished = process.finish();
         self.tidy(&mut finished, interactive);
         tracing::debug!(container = %self.container.name(), %report, "a command was ended");
@@ -179,59 +229,15 @@ impl Call<'_> {
         }
     }
 
-    /// What the client's exit says of the command. podman uses 125, 126, 127 and 255 for failures of its own, and so may
-    /// the command; 137 and 255 may be the command's end or the container's.
-    fn judge(&self, finished: &Finished, started: SystemTime, alone: bool) -> Result<ExitOutcome> {
-        let code = match finished.status {
-            Some(ExitStatus::Code(code)) => code,
-            Some(ExitStatus::Signal(_)) | None => return Ok(ExitOutcome::Lost),
-        };
-        let stderr = self.without_own_lines(&finished.stderr_capture.text());
-        let said = matches!(code, 125 | 126 | 127 | 255).then(|| failure::classify(&stderr)).flatten();
-        if code == 125 && said.is_none() && finished.stdout.bytes == 0 && self.never_began(started, alone) {
-            return Err(Failure::Other.into_error(OPERATION, self.container.name(), &stderr));
-        }
-        // podman itself writes nothing to stdout: whoever did has run.
-        if let Some(failure) = said
-            && finished.stdout.bytes == 0
-            && !self.has_run(code, failure, started, alone)
-        {
-            return Err(failure.into_error(OPERATION, self.container.name(), &stderr));
-        }
-        if (said.is_some() || matches!(code, 137 | 255)) && self.container.has_gone_since(started) {
-            return Ok(ExitOutcome::Lost);
-        }
-        Ok(ExitOutcome::Code(code))
-    }
-
-    /// Whether podman's event log is sure that the command never began.
-    fn never_began(&self, started: SystemTime, alone: bool) -> bool {
-        let events = ExecEvents::since(self.container.engine(), self.container.name(), started);
-        alone && events.is_some_and(|events| events.started == 0)
-    }
-
-    /// Whether the command has run, in spite of podman's words on stderr: podman's event log has its end, with its code,
-    /// before the client leaves. Where other commands ran in the meantime that end may be another's; then, and without a
-    /// log, the words decide, and the code.
-    fn has_run(&self, code: i32, failure: Failure, started: SystemTime, alone: bool) -> bool {
-        match ExecEvents::since(self.container.engine(), self.container.name(), started) {
-            Some(events) if events.started == 0 => false,
-            Some(events) if !events.ended_with(code) && failure != Failure::Removed => false,
-            Some(events) if alone && events.started == 1 => true,
-            // Said only of a container that was there.
-            _ => failure == Failure::Removed || failure == Failure::Other && code != 125,
-        }
-    }
-
-    /// podman's words, without lines of the request's own words: those must not be read as an error of podman's.
-    fn without_own_lines(&self, stderr: &str) -> String {
+    /// podman's words, without those of the request: they must not be read as an error of podman's.
+    fn without_own_words(&self, stderr: &str) -> String {
         let user = self.request.user().map(ToString::to_string);
         let own = [
             Some(self.request.argv().program().to_string_lossy()),
             self.request.workdir().map(|workdir| workdir.as_os_str().to_string_lossy()),
             user.as_deref().map(Into::into),
         ];
-        own.into_iter().flatten().fold(stderr.to_owned(), |text, word| failure::without_lines_of(text, &word))
+        own.into_iter().flatten().fold(stderr.to_owned(), |text, word| failure::without_word(text, &word))
     }
 
     /// What the caller gets of the streams. A command without a stdin has none in its report either: what went into podman's
@@ -259,6 +265,15 @@ fn lose_ends(finished: &mut Finished) {
     for captured in [&mut finished.stdout_capture, &mut finished.stderr_capture] {
         *captured = std::mem::take(captured).with_end(StreamEnd::Stopped);
     }
+}
+
+/// The error of a call whose client was ended by somebody else.
+fn interrupted(finished: &Finished) -> Error {
+    let how = match finished.status {
+        Some(status) => format!("podman's client of it was ended from outside ({status})"),
+        None => String::from("podman's client of it was ended, and its status is lost"),
+    };
+    Error::new(ErrorKind::BackendInterrupted, OPERATION, how)
 }
 
 /// What a smaller limit would have kept; `kept` was taken with one of the same head and of no smaller a tail.

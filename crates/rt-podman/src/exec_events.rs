@@ -1,14 +1,14 @@
-//! What podman's event log says of execs: the proof that a command was started, whatever its output claims.
+//! What podman's event log says of execs: the proof that a command was started, whatever its output claims. The last
+//! resort, where the host cannot see podman's records.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use rt_protocol::ContainerName;
 use serde_json::Value;
 
 use crate::engine::Engine;
-use crate::{event_line, json};
+use crate::json;
 
-/// Execs of one container since a point in time.
+/// Execs of one container during a call.
 ///
 /// podman logs `exec` and `exec_died` only for commands that were really started (seen on 4.3.1 and 5.4.2), so a
 /// command that prints podman's own words and returns 127 can be told from one that was not found.
@@ -22,35 +22,40 @@ pub(crate) struct ExecEvents {
 }
 
 impl ExecEvents {
-    /// Reads the log; `None` where this podman keeps none or does not answer.
-    pub(crate) fn since(engine: &Engine, name: &ContainerName, since: SystemTime) -> Option<Self> {
-        let seconds = since.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    /// Reads the log of the time from the beginning of the call, which took `elapsed`, until now; `None` where this podman
+    /// keeps none or does not answer.
+    ///
+    /// podman counts that time back by the clock that it writes into the log, so the clock of this process may be another.
+    pub(crate) fn during(engine: &Engine, id: &str, elapsed: Duration) -> Option<Self> {
+        // podman writes the events of 4.3 to the second.
+        const SLACK: Duration = Duration::from_secs(1);
         let args = [
             String::from("events"),
             String::from("--stream=false"),
-            format!("--since={seconds}"),
-            format!("--filter=container={name}"),
+            format!("--since={}ms", (elapsed + SLACK).as_millis()),
+            format!("--filter=container={id}"),
             String::from("--format=json"),
         ];
         let answer = engine.ask("read the events of", engine.limits.info, args).ok()?;
-        answer.ok().then(|| Self::decode(&answer.stdout, name, since))
+        answer.ok().then(|| Self::decode(&answer.stdout, id))
     }
 
-    pub(crate) fn decode(stdout: &str, name: &ContainerName, since: SystemTime) -> Self {
+    pub(crate) fn decode(stdout: &str, id: &str) -> Self {
         let mut events = Self::default();
         for line in stdout.lines() {
             let Ok(event) = serde_json::from_str::<Value>(line) else {
                 continue;
             };
-            let is_ours = json::text(&event, &["Name"]).as_deref() == Some(name.as_str());
-            if !is_ours || event_line::time(&event).is_some_and(|(_, latest)| latest < since) {
+            if json::text(&event, &["ID"]).as_deref() != Some(id) {
                 continue;
             }
             match json::text(&event, &["Status"]).as_deref() {
                 Some("exec") => events.started += 1,
                 Some("exec_died") => {
                     let code = json::integer(&event, &["ContainerExitCode"]);
-                    events.ended.push(code.and_then(|code| i32::try_from(code).ok()));
+                    // 4.x leaves code 0 out, and 5.x always writes a code: `timeNano` came with 5.0.
+                    let zero = json::field(&event, &["timeNano"]).is_none().then_some(0);
+                    events.ended.push(code.map_or(zero, |code| i32::try_from(code).ok()));
                 }
                 _ => {}
             }
@@ -58,7 +63,7 @@ impl ExecEvents {
         events
     }
 
-    /// Whether a command has ended with `code`, which is not 0: 4.3.1 leaves that one out.
+    /// Whether a command has ended with `code`.
     pub(crate) fn ended_with(&self, code: i32) -> bool {
         self.ended.contains(&Some(code))
     }
@@ -66,28 +71,26 @@ impl ExecEvents {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn both_versions_are_read_and_others_left_out() {
-        let name = ContainerName::new("t").unwrap();
-        let since = UNIX_EPOCH + Duration::from_secs(1_795_293_700);
         let log = concat!(
-            r#"{"Name":"t","Status":"exec","Time":"2026-11-21T20:41:39.9Z"}"#,
+            r#"{"ID":"t","Name":"x","Status":"exec","Time":"2026-11-21T20:41:40.1Z"}"#,
             "\n",
-            r#"{"Name":"t","Status":"exec","Time":"2026-11-21T20:41:40.1Z"}"#,
+            r#"{"ContainerExitCode":127,"ID":"t","Name":"x","Status":"exec_died","Time":"2026-11-21T20:41:41Z"}"#,
             "\n",
-            r#"{"ContainerExitCode":127,"Name":"t","Status":"exec_died","Time":"2026-11-21T20:41:41Z"}"#,
+            r#"{"ContainerExitCode":5,"ID":"t","Status":"exec_died","time":1795293700,"timeNano":1795293700500000000}"#,
             "\n",
-            r#"{"ContainerExitCode":5,"Name":"t","Status":"exec_died","time":1795293700,"timeNano":1795293700500000000}"#,
+            r#"{"ID":"t","Name":"x","Status":"exec_died","Time":"2026-11-21T20:41:41Z"}"#,
+            "\n",
+            r#"{"ID":"t","Status":"exec_died","time":1795293700,"timeNano":1795293700500000000}"#,
             "\nbroken\n",
-            r#"{"ContainerExitCode":9,"Name":"other","Status":"exec_died","time":1795293701}"#,
+            r#"{"ContainerExitCode":9,"ID":"other","Name":"x","Status":"exec_died","time":1795293701}"#,
             "\n",
         );
-        let events = ExecEvents::decode(log, &name, since);
-        assert_eq!(events, ExecEvents { started: 1, ended: vec![Some(127), Some(5)] });
+        let events = ExecEvents::decode(log, "t");
+        assert_eq!(events, ExecEvents { started: 1, ended: vec![Some(127), Some(5), Some(0), None] });
         assert!(events.ended_with(5) && !events.ended_with(9));
     }
 }

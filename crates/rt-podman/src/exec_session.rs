@@ -39,23 +39,34 @@ impl ExecSession {
     }
 }
 
-fn is_session_id(name: &str) -> bool {
+/// Whether a directory of this name is the record of an exec.
+pub(crate) fn is_session_id(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Whether the session's process spec sets the marked variable.
 fn spec_has(directory: &Path, entry: &str) -> bool {
-    /// Argv and environment of the largest command that Linux starts by default.
-    const LARGEST_SPEC: u64 = 8 << 20;
     let Ok(files) = fs::read_dir(directory) else {
         return false;
     };
     files
         .filter_map(Result::ok)
         .filter(|file| file.file_name().to_string_lossy().starts_with("exec-process-"))
-        .filter_map(|file| read_at_most(&file.path(), LARGEST_SPEC))
+        .filter_map(|file| read_spec(&file.path()))
         .filter_map(|text| serde_json::from_str::<Value>(&text).ok())
         .any(|spec| json::list(&spec, &["env"]).iter().any(|variable| variable.as_str() == Some(entry)))
+}
+
+/// The text of a session's process spec.
+pub(crate) fn read_spec(path: &Path) -> Option<String> {
+    /// Argv and environment of the largest command that Linux starts by default.
+    const LARGEST_SPEC: u64 = 8 << 20;
+    read_at_most(path, LARGEST_SPEC)
+}
+
+/// The exit code that conmon has written, `<session>/exit/<container>`.
+pub(crate) fn read_exit_code(path: &Path) -> Option<i32> {
+    read_at_most(path, 32)?.trim().parse().ok()
 }
 
 fn read_at_most(path: &Path, limit: u64) -> Option<String> {

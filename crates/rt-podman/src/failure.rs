@@ -3,6 +3,8 @@
 //! Texts were recorded on podman 4.3.1 and 5.4.2 with crun and runc. What comes before podman's own tail (the name of
 //! the OCI runtime, its wording) varies, so only the tail is matched wherever there is one.
 
+use std::fmt::Write;
+
 use rt_protocol::{ContainerName, Error, ErrorKind, ImageRef};
 
 /// What podman's last error line says.
@@ -109,19 +111,58 @@ fn without_quoted(text: &str) -> String {
     kept
 }
 
-/// The text without the lines of a caller's word that has several: quoted as one it may be, but podman shows the last line
-/// alone of what crun says.
-pub(crate) fn without_lines_of(text: String, word: &str) -> String {
-    if !word.contains('\n') {
+/// The text without a word of the caller's, such as the command or the workdir, wherever podman or the OCI runtime
+/// shows it: what it says is not podman's, and a quotation mark in it would open or close another.
+///
+/// Only where it is marked as a word: crun writes it in backticks, Go in quotation marks with escapes, runc behind `stat`,
+/// podman behind `user`. A command called `container` must not take that word out of podman's own sentences.
+pub(crate) fn without_word(text: String, word: &str) -> String {
+    if word.is_empty() {
         return text;
     }
-    let meaning =
-        |line: &&str| line.starts_with("Error: ") || TEXTS.iter().any(|(text, _)| line.contains(text));
-    let text = text.replace(word, "");
-    // The quotation mark that closes the word would open another.
-    let ends =
-        ["`", "\"", ""].map(|mark| word.lines().filter(meaning).map(move |line| format!("{line}{mark}")));
-    ends.into_iter().flatten().fold(text, |text, line| text.replace(&line, ""))
+    let quoted = go_quoted(word);
+    let marked = [
+        (format!("`{word}`"), "``"),
+        (format!("\"{word}\""), "\"\""),
+        (quoted, "\"\""),
+        (format!("stat {word}: "), "stat: "),
+        (format!("user {word}: "), "user: "),
+    ];
+    let rest = marked.iter().fold(text.clone(), |text, (marked, rest)| text.replace(marked, rest));
+    if rest != text {
+        return rest;
+    }
+    // podman shows the last line alone of what crun says: the end of the word, with the mark that closes it.
+    let ends = word.match_indices('\n').map(|(at, _)| format!("{}`", &word[at + 1..]));
+    for end in ends {
+        if let Some(place) = text.find(&end) {
+            let mut text = text;
+            text.replace_range(place..place + end.len(), "");
+            return text;
+        }
+    }
+    text
+}
+
+/// As Go's `%q` writes it.
+fn go_quoted(word: &str) -> String {
+    let mut quoted = String::from("\"");
+    for character in word.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\r' => quoted.push_str("\\r"),
+            '\u{7}' => quoted.push_str("\\a"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{b}' => quoted.push_str("\\v"),
+            '\u{c}' => quoted.push_str("\\f"),
+            control if control.is_ascii_control() => drop(write!(quoted, "\\x{:02x}", u32::from(control))),
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// podman's own last error without its `Error: `, with the lines that follow it: some errors have several (pasta's,
@@ -210,6 +251,8 @@ impl Failure {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(stderr: &str, expected: Option<Failure>) {
@@ -327,11 +370,71 @@ mod tests {
             format!("Error: crun: executable file `{word}` {tail}"),
             format!("Error: crun: Error: no such container` {tail}"),
         ] {
-            let heard = without_lines_of(said, word);
+            let heard = without_word(said, word);
             check(&heard, Some(Failure::CommandNotFound));
         }
         let said = String::from("Error: no such container");
-        assert_eq!(without_lines_of(said.clone(), "no such container"), said);
+        assert_eq!(without_word(said.clone(), "no such container"), said);
+    }
+
+    /// What stands in the middle of podman's own sentences as a word of the caller's.
+    fn hostile_word() -> impl Strategy<Value = String> {
+        let texts: Vec<String> = TEXTS.iter().map(|(text, _)| (*text).to_owned()).collect();
+        let marks = [
+            "`",
+            "\"",
+            "'",
+            "\\",
+            ": ",
+            "Error: ",
+            "\nError: ",
+            "\n",
+            "\t",
+            "\u{7}",
+            " ",
+            "x",
+            "/tmp/",
+            "chdir to `",
+        ];
+        let part = prop_oneof![
+            proptest::sample::select(texts),
+            proptest::sample::select(marks.map(str::to_owned).to_vec()),
+        ];
+        proptest::collection::vec(part, 1..6)
+            .prop_map(|parts| parts.concat())
+            .prop_filter("a word", |word| !word.is_empty())
+    }
+
+    proptest! {
+        #[test]
+        fn a_word_of_the_caller_never_chooses_the_error(word in hostile_word()) {
+            let quoted = go_quoted(&word);
+            // crun's last line alone.
+            let last = word.rsplit('\n').next().unwrap_or_default();
+            for (said, expected) in [
+                (format!("Error: crun: executable file `{word}` not found in $PATH: No such file or directory: OCI runtime \
+                    attempted to invoke a command that was not found"), Failure::CommandNotFound),
+                (format!("Error: crun: the path `{word}` exists but it is not executable: Operation not permitted: OCI \
+                    permission denied"), Failure::CommandNotExecutable),
+                (format!("Error: runc: runc exec failed: unable to start container process: exec: {quoted}: executable file \
+                    not found in $PATH: OCI runtime attempted to invoke a command that was not found"), Failure::CommandNotFound),
+                (format!("Error: runc: exec failed: unable to start container process: exec: {quoted}: stat {word}: no such \
+                    file or directory: OCI runtime attempted to invoke a command that was not found"), Failure::CommandNotFound),
+                (format!("Error: crun: chdir to `{word}`: No such file or directory: OCI runtime attempted to invoke a \
+                    command that was not found"), Failure::BadWorkdir),
+                (format!("Error: unable to find user {word}: no matching entries in passwd file"), Failure::UnknownUser),
+                (String::from("Error: no container with name or ID \"x\" found: no such container"), Failure::NoSuchContainer),
+                (String::from("Error: can only create exec sessions on running containers: container state improper"),
+                    Failure::NotRunning),
+            ] {
+                prop_assert_eq!(classify(&without_word(said.clone(), &word)), Some(expected), "{}", said);
+            }
+            if last.len() < word.len() {
+                let said = format!("Error: crun: {last}` not found in $PATH: No such file or directory: OCI runtime attempted \
+                    to invoke a command that was not found");
+                prop_assert_eq!(classify(&without_word(said.clone(), &word)), Some(Failure::CommandNotFound), "{}", said);
+            }
+        }
     }
 
     #[test]

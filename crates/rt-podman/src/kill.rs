@@ -13,6 +13,7 @@ use rt_process::{Drive, Process};
 use rt_protocol::{Fate, KillReport, Until, User};
 
 use crate::container::PodmanContainer;
+use crate::exec_witness::ExecWitness;
 use rt_process::Marker;
 
 /// Where the processes of a command that must end are looked for.
@@ -31,17 +32,17 @@ pub enum KillSide {
 const CLIENT_GRACE: Duration = Duration::from_secs(1);
 
 /// Ends what `process`, the client of an exec marked `marker`, has started, and then the client. `user` is whom the command
-/// was to run as, if not the container's own.
+/// was to run as, if not the container's own; `witness` has looked since before the client was started.
 pub(crate) fn end_exec(
     container: &PodmanContainer,
     process: &mut Process<'_>,
     marker: &Marker,
-    started: std::time::SystemTime,
+    witness: &mut ExecWitness,
     user: Option<&User>,
 ) -> KillReport {
     let begun = Instant::now();
     let found = match container.kill_side() {
-        KillSide::Auto => host::end(container, process, marker, started),
+        KillSide::Auto => host::end(container, process, marker, witness),
         KillSide::Container => host::Verdict::CannotLook(String::from("it was not asked to")),
     };
     let (fate, killed, survivors) = match found {

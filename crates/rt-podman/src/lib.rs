@@ -33,11 +33,24 @@
 //!
 //! # Exit codes
 //!
-//! podman answers 125, 126, 127 and 255 for failures of its own, and a command may return them too. podman's event log
-//! tells the two apart: it has an entry for a command that was really started. Without a log (`events_logger = "none"`),
-//! or while other commands of this runtime run in the same container, podman's words on stderr decide, and a command that
-//! prints them to the letter is believed. A death by signal N is [`Code(128 + N)`](rt_protocol::ExitOutcome::Code), as podman reports
-//! it. When the container has gone under the command the outcome is [`Lost`](rt_protocol::ExitOutcome::Lost).
+//! podman answers 125, 126, 127 and 255 for failures of its own, and a command may return them too. And a client that
+//! somebody else ends (`systemctl stop` signals every process of a unit) answers 0 on podman 4.3, and 1 on 5.x. So a code
+//! counts where this host has seen the command return it: podman's record of the exec is watched as it comes and goes, from
+//! before the client starts (`<StaticDir>/<session>/`). That costs no question to podman. Where something is missing in
+//! what was seen, podman is asked once, whether the client has seen the end of its command.
+//!
+//! - A client that was ended before its command could begin is
+//!   [`BackendInterrupted`](rt_protocol::ErrorKind::BackendInterrupted), and
+//!   [`never_started`](rt_protocol::Error::never_started) is true.
+//! - Where the command may have run, what still runs of it is ended. Nothing left: the outcome is
+//!   [`Lost`](rt_protocol::ExitOutcome::Lost). Otherwise `BackendInterrupted`, with a report that names what is left.
+//! - When the container has gone under the command, or was started anew, the outcome is `Lost`. Processes and ids are
+//!   compared for that, never times.
+//! - Where the host does not see podman's records (podman talks to another machine), podman's event log decides: one more
+//!   question after a code of podman's own, and after 0, 1 and 2. Without a log (`events_logger = "none"`), or while other
+//!   commands run in the same container, podman's words on stderr decide there, and the client's 0, 1 or 2 is believed.
+//!
+//! A death by signal N is [`Code(128 + N)`](rt_protocol::ExitOutcome::Code), as podman reports it.
 //!
 //! A program that the OCI runtime finds and the kernel then refuses (a script whose interpreter is missing, an empty file) is
 //! crun's word against nobody's: `Code(1)`, and `exec: …` on stderr.
@@ -60,9 +73,6 @@
 //!   read their stdin to the end, or get an empty one. [`StreamEnd::ReaderGone`](rt_protocol::StreamEnd::ReaderGone) on stdin
 //!   is a sure sign that some was unread, and its absence is none: podman takes what its own buffers hold. Where the output
 //!   counts, let the command read its stdin to the end.
-//! - **A client that others end.** podman 4.3 exits with 0 on SIGTERM while its command goes on. The client is never
-//!   believed while podman's record of the command and its process are still there: the command is ended, and the outcome
-//!   is [`Lost`](rt_protocol::ExitOutcome::Lost). Where the host cannot see them, such a 0 is believed.
 //! - **Bytes.** podman replaces bytes that are not UTF-8 in words and variables; such requests are refused as
 //!   [`Unsupported`](rt_protocol::ErrorKind::Unsupported).
 //! - **Secrets of certain names.** A secret variable travels in podman's own environment. Names that would steer podman,
@@ -131,7 +141,8 @@
 //! # Names
 //!
 //! podman takes the beginning of an id wherever it takes a name. A name of hexadecimal digits alone is therefore looked
-//! up first, and podman is given the full id.
+//! up first, and podman is given the full id. Commands go by the id in any case: whoever removes, recreates or renames the
+//! container meanwhile, a command never lands in another one, and never beside the guest of a microVM.
 //!
 //! # GPUs
 //!
@@ -165,6 +176,9 @@ mod exec;
 mod exec_argv;
 mod exec_events;
 mod exec_session;
+mod exec_target;
+mod exec_verdict;
+mod exec_witness;
 mod failure;
 mod host_path;
 mod image;

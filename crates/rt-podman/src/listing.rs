@@ -49,6 +49,8 @@ pub(crate) struct Inspected {
     pub(crate) static_dir: Option<String>,
     /// The host's pid of the main process, while it runs.
     pub(crate) pid: Option<u32>,
+    /// The exec sessions that podman has a record of: those that run, and those whose client did not see the end.
+    pub(crate) exec_ids: Vec<String>,
     /// The size of the writable layer in bytes, when it was asked for.
     pub(crate) rw_size: Option<u64>,
     /// The pid of its conmon, on the machine of the podman that answers; an old one where the container has stopped.
@@ -152,6 +154,7 @@ fn inspect_row(row: &Value) -> Option<Inspected> {
         is_terminal: json::field(row, &["Config"])
             .and_then(|config| json::field(config, &["Tty"]))
             .is_some_and(|tty| tty.as_bool() == Some(true)),
+        exec_ids: json::list(row, &["ExecIDs"]).iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         rw_size: json::unsigned(row, &["SizeRw"]),
         made_by: json::field(row, &["Config"]).and_then(|config| {
             let mut annotations = json::text_pairs(config, &["Annotations"]);

@@ -1,13 +1,13 @@
 //! What the handles of one runtime share: the engine, and what is remembered between calls.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rt_protocol::{ContainerInfo, ContainerName, Result, Until};
 
 use crate::engine::Engine;
+use crate::exec_target::ExecTarget;
 use crate::kill::KillSide;
 use crate::listing;
 use crate::profile::PodmanProfile;
@@ -20,8 +20,8 @@ pub(crate) struct RuntimeState {
     profile: OnceLock<PodmanProfile>,
     /// Held while the profile is read, so that it is read once.
     reading_profile: Mutex<()>,
-    /// Names whose containers `podman exec` can enter, and where podman keeps the records of their execs.
-    enterable: Mutex<HashMap<ContainerName, Option<PathBuf>>>,
+    /// The containers that `podman exec` can enter, by the names that they had.
+    exec_targets: Mutex<HashMap<ContainerName, Arc<ExecTarget>>>,
     running_execs: AtomicU64,
     started_execs: AtomicU64,
 }
@@ -36,7 +36,7 @@ impl RuntimeState {
             kill_side,
             profile: OnceLock::new(),
             reading_profile: Mutex::default(),
-            enterable: Mutex::default(),
+            exec_targets: Mutex::default(),
             running_execs: AtomicU64::new(0),
             started_execs: AtomicU64::new(0),
         }
@@ -66,30 +66,32 @@ impl RuntimeState {
         listing::decode_ps(operation, &answer.stdout)
     }
 
-    pub(crate) fn is_enterable(&self, name: &ContainerName) -> bool {
-        self.names().contains_key(name)
+    /// The container of that name, if it is known and still the same.
+    pub(crate) fn exec_target(&self, name: &ContainerName) -> Option<Arc<ExecTarget>> {
+        let known = self.exec_targets().get(name).cloned()?;
+        let current = known.still_of(name).map(Arc::new);
+        match &current {
+            Some(current) => drop(self.exec_targets().insert(name.clone(), Arc::clone(current))),
+            None => self.forget(name),
+        }
+        current
     }
 
-    pub(crate) fn remember_enterable(&self, name: &ContainerName, static_dir: Option<PathBuf>) {
-        let mut names = self.names();
-        if names.len() >= MOST_REMEMBERED {
-            names.clear();
+    pub(crate) fn remember_exec_target(&self, name: &ContainerName, target: &Arc<ExecTarget>) {
+        let mut targets = self.exec_targets();
+        if targets.len() >= MOST_REMEMBERED {
+            targets.clear();
         }
-        names.insert(name.clone(), static_dir);
+        targets.insert(name.clone(), Arc::clone(target));
     }
 
     /// Forgets what was known of a name: its container is made or removed.
     pub(crate) fn forget(&self, name: &ContainerName) {
-        self.names().remove(name);
+        self.exec_targets().remove(name);
     }
 
-    /// Where podman keeps the records of the container's execs, as far as it was asked.
-    pub(crate) fn static_dir(&self, name: &ContainerName) -> Option<PathBuf> {
-        self.names().get(name).cloned().flatten()
-    }
-
-    fn names(&self) -> MutexGuard<'_, HashMap<ContainerName, Option<PathBuf>>> {
-        self.enterable.lock().unwrap_or_else(PoisonError::into_inner)
+    fn exec_targets(&self) -> MutexGuard<'_, HashMap<ContainerName, Arc<ExecTarget>>> {
+        self.exec_targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts one exec, from now until the value is dropped.

@@ -50,7 +50,7 @@ fn a_directory_is_copied_in_by_its_contents_and_a_file_as_it_is() {
 }
 
 #[test]
-fn exec_is_podman_exec_of_the_name_and_the_words_and_code_1_is_data() {
+fn exec_is_podman_exec_of_the_id_and_the_words_and_code_1_is_data() {
     let runtime = played(r#"printf '%s\n' "$@"; exit 1"#);
     let result = runtime.exec_in("web", ["echo", "a b", "-x"]).unwrap();
     assert_eq!(result.outcome, ExitOutcome::Code(1));
@@ -58,7 +58,7 @@ fn exec_is_podman_exec_of_the_name_and_the_words_and_code_1_is_data() {
     let words: Vec<&str> = text.lines().collect();
     assert_eq!(words[0], "exec");
     assert!(!words.contains(&"--interactive"), "without a stdin there is no -i: {words:?}");
-    assert!(words.ends_with(&["--", "web", "echo", "a b", "-x"]), "{words:?}");
+    assert!(words.ends_with(&["--", "ab", "echo", "a b", "-x"]), "{words:?}");
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_bridged_exec_is_interactive() {
     let stdio = ExecStdio::new(Source::bytes(""), Sink::borrowed(&mut out));
     runtime.exec_stdio(&name("web"), &ExecRequest::new(["cat"]).unwrap(), stdio, &soon()).unwrap();
     let text = String::from_utf8(out).unwrap();
-    assert!(text.starts_with("exec\n--interactive\n") && text.ends_with("--\nweb\ncat\n"), "{text}");
+    assert!(text.starts_with("exec\n--interactive\n") && text.ends_with("--\nab\ncat\n"), "{text}");
 }
 
 #[test]

@@ -91,6 +91,23 @@ pub fn pid_namespace(pid: u32) -> io::Result<Option<u64>> {
     imp::pid_namespace(pid)
 }
 
+/// Whether the process is stopped by a signal or a tracer; false when it is gone.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn is_stopped(pid: u32) -> io::Result<bool> {
+    imp::is_stopped(pid)
+}
+
+/// Whether the process is on its way to its end, or gone. The first process of a pid namespace stays for a while on this
+/// way: it ends after all others of the namespace.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn is_exiting(pid: u32) -> io::Result<bool> {
+    imp::is_exiting(pid)
+}
+
 /// Sends a signal to this process and to no other that was given its number since. False when it is gone, or a zombie.
 ///
 /// # Errors

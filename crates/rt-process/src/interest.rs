@@ -21,6 +21,8 @@ pub(crate) enum Tag {
     Output(OutputStream),
     /// The caller's end of an output.
     Sink(OutputStream),
+    /// What the caller watches beside the streams.
+    Beside,
 }
 
 /// The poll set of one turn.

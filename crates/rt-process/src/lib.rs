@@ -50,6 +50,7 @@
 mod bridge;
 pub mod census;
 mod descriptor;
+mod directory_watch;
 mod drain;
 mod ending;
 mod error;
@@ -77,6 +78,7 @@ mod way;
 mod worker;
 
 pub use bridge::{Bridge, Bridged, FarEnds, with_bridge};
+pub use directory_watch::{DirectoryChange, DirectoryWatch};
 pub use error::ProcessError;
 pub use exit_status::ExitStatus;
 pub use followed_file::{FollowedFile, Growth};
@@ -84,7 +86,7 @@ pub use inside_ending::InsideEnding;
 pub use lines::{Line, LineStream};
 pub use marker::Marker;
 pub use port::TcpPortReservation;
-pub use process::{Drive, Finished, Process, with_process};
+pub use process::{Beside, Drive, Finished, Process, with_process};
 pub use program::Program;
 pub use question::capture;
 pub use rt_protocol::OutputStream;

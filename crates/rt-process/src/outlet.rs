@@ -75,6 +75,11 @@ impl<'a> Outlet<'a> {
         self.end.is_none() && !self.is_held() && self.drain.as_ref().is_some_and(Drain::owes)
     }
 
+    /// Whether bytes stand in the pipe.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.pipe.as_ref().is_some_and(|pipe| ioctl_fionread(pipe).unwrap_or(0) > 0)
+    }
+
     /// Whether the sink has not taken what was read; the process is held back until it has.
     fn is_held(&self) -> bool {
         match &self.way {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,16 @@ pub struct Process<'a> {
     pid: u32,
     started: Instant,
     pub(crate) pump: Pump<'a>,
+}
+
+/// Something that a caller watches while it drives a process, see [`Process::drive_beside`].
+pub trait Beside {
+    /// What becomes readable when there is something to do; `None` when there is nothing to watch (any more).
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Does it. Must not block, and must take what made the descriptor readable. The outputs that were there before were
+    /// taken as far as the caller's sinks allowed.
+    fn ready(&mut self, process: &Process<'_>);
 }
 
 /// Why [`Process::drive`] returned.
@@ -128,6 +139,15 @@ impl<'a> Process<'a> {
     /// When the process has exited and only somebody else holds its outputs open, the end of `until` is no reason to
     /// call it stopped: all that it said is there, and the answer is [`Finished`](Drive::Finished).
     pub fn drive(&mut self, until: &Until) -> Drive {
+        self.drive_with(until, None)
+    }
+
+    /// As [`drive`](Self::drive), with an eye on something else: whenever its descriptor is readable, it is called.
+    pub fn drive_beside(&mut self, until: &Until, beside: &mut dyn Beside) -> Drive {
+        self.drive_with(until, Some(beside))
+    }
+
+    fn drive_with(&mut self, until: &Until, mut beside: Option<&mut dyn Beside>) -> Drive {
         let _registration = self.pump.waker.ring_on_cancel(until);
         loop {
             if let Some(failure) = self.pump.failures.pop_front() {
@@ -137,7 +157,11 @@ impl<'a> Process<'a> {
                 return Drive::Finished;
             }
             let Err(stop) = until.check() else {
-                self.pump.turn(until.remaining());
+                let descriptor = beside.as_ref().and_then(|beside| beside.descriptor());
+                let (_, is_ready) = self.pump.turn_beside(until.remaining(), descriptor);
+                if is_ready && let Some(beside) = &mut beside {
+                    beside.ready(self);
+                }
                 continue;
             };
             // One turn also after the end: what is there to be taken is taken. Bytes of a process that has exited can
@@ -176,6 +200,16 @@ impl<'a> Process<'a> {
     /// Whether the process itself has exited. Says nothing about its output, and false for one that was detached.
     pub fn has_exited(&self) -> bool {
         self.pump.leader.as_ref().is_some_and(Leader::has_exited)
+    }
+
+    /// How many bytes of its outputs were taken so far.
+    pub fn output_bytes(&self) -> u64 {
+        self.pump.outlets.iter().map(|outlet| outlet.report().bytes).sum()
+    }
+
+    /// Whether bytes that it wrote have not been taken yet.
+    pub fn has_unread_output(&self) -> bool {
+        self.pump.outlets.iter().any(Outlet::has_unread)
     }
 
     /// Takes what was captured and counted so far. The streams are closed then, and the process is reaped if it has

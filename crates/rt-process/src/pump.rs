@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use rt_protocol::OutputStream;
@@ -93,9 +94,18 @@ impl<'a> Pump<'a> {
     /// Waits until something can be done, at most for `timeout` (`None`: for ever), and does it. Whether bytes moved or
     /// a stream ended. May return early with nothing done.
     pub(crate) fn turn(&mut self, timeout: Option<Duration>) -> bool {
+        self.turn_beside(timeout, None).0
+    }
+
+    /// As [`turn`](Self::turn), and returns also when `beside` is readable, which it then says in second place.
+    pub(crate) fn turn_beside(
+        &mut self,
+        timeout: Option<Duration>,
+        beside: Option<BorrowedFd<'_>>,
+    ) -> (bool, bool) {
         let start = self.pass_time();
         self.tell_exit(start);
-        let ready = self.wait(self.timeout(timeout, start));
+        let ready = self.wait(self.timeout(timeout, start), beside.as_ref());
         if ready.is(Tag::Waker) {
             self.waker.hush();
         }
@@ -122,7 +132,7 @@ impl<'a> Pump<'a> {
                 outlet.leave();
             }
         }
-        progress
+        (progress, ready.is(Tag::Beside))
     }
 
     /// Leaves outputs that somebody else holds open, once the process has ended.
@@ -138,9 +148,12 @@ impl<'a> Pump<'a> {
         self.outlets.iter_mut().for_each(Outlet::stop);
     }
 
-    fn wait(&self, timeout: Option<Duration>) -> crate::interest::Ready {
+    fn wait(&self, timeout: Option<Duration>, beside: Option<&BorrowedFd<'_>>) -> crate::interest::Ready {
         let mut interests = Interests::default();
         interests.add(Tag::Waker, &self.waker, PollFlags::IN);
+        if let Some(beside) = beside {
+            interests.add(Tag::Beside, beside, PollFlags::IN);
+        }
         let pidfd = self.leader.as_ref().filter(|leader| !leader.exited()).and_then(Leader::pidfd);
         if let Some(pidfd) = &pidfd {
             interests.add(Tag::Leader, pidfd, PollFlags::IN);

@@ -6,16 +6,15 @@
 //! what the container's own process 1 has started; then the report says so.
 
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rt_process::census::{self, ProcessEntry, Signal};
 use rt_process::{Drive, Process};
 use rt_protocol::{Fate, KILL_GRACE, Survivor, Until};
 
 use crate::container::PodmanContainer;
-use crate::exec_events::ExecEvents;
 use crate::exec_session::ExecSession;
-use crate::listing::Inspected;
+use crate::exec_witness::{Evidence, ExecWitness};
 use rt_process::Marker;
 
 /// What looking from the host came to.
@@ -50,12 +49,12 @@ const DEATH_LIMIT: Duration = Duration::from_millis(800);
 /// From look to look.
 const STEP: Duration = Duration::from_millis(15);
 
-/// Finds and ends the command of `process`, the client of an exec that was started at `started`.
+/// Finds and ends the command of `process`, the client of an exec that `witness` has seen from its beginning.
 pub(crate) fn end(
     container: &PodmanContainer,
     process: &mut Process<'_>,
     marker: &Marker,
-    started: SystemTime,
+    witness: &mut ExecWitness,
 ) -> Verdict {
     let inspected = match container.inspect_within(INSPECT_LIMIT) {
         Ok(Some(inspected)) => inspected,
@@ -75,7 +74,7 @@ pub(crate) fn end(
         Leader::Found(leader) => Some(leader),
         Leader::Gone => None,
         Leader::NoSession { client_left } => {
-            return without_session(container, started, &inspected, client_left);
+            return without_session(witness, process, client_left);
         }
     };
     let mut family = match Family::new(marker, init, process.pid()) {
@@ -134,18 +133,16 @@ fn find_leader(static_dir: &Path, process: &mut Process<'_>, marker: &Marker) ->
 }
 
 /// What became of a command that podman has no record of: it never began, or it is over and cleaned up.
-fn without_session(
-    container: &PodmanContainer,
-    started: SystemTime,
-    inspected: &Inspected,
-    client_left: bool,
-) -> Verdict {
-    let fate = match ExecEvents::since(container.engine(), &inspected.info.name, started) {
-        Some(events) if events.started == 0 => Fate::NeverStarted,
+fn without_session(witness: &mut ExecWitness, process: &Process<'_>, client_left: bool) -> Verdict {
+    witness.look(process);
+    let fate = match witness.evidence(process.output_bytes()) {
+        // The client is no more, so none will come either.
+        Evidence::NoRecord => Fate::NeverStarted,
+        Evidence::Returned(_) => Fate::Gone,
         // podman's client leaves by itself only after its command.
         _ if client_left => Fate::Gone,
         _ => Fate::Unknown(String::from(
-            "podman has no record of it, and others ran in the container meanwhile",
+            "podman has no record of it any more, and what came of it was not seen",
         )),
     };
     Ended::without_processes(fate)

@@ -23,3 +23,11 @@ pub(super) fn pid_namespace(_pid: u32) -> io::Result<Option<u64>> {
 pub(super) fn signal(_entry: &ProcessEntry, _signal: Signal) -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+pub(super) fn is_stopped(_pid: u32) -> io::Result<bool> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn is_exiting(_pid: u32) -> io::Result<bool> {
+    Err(io::ErrorKind::Unsupported.into())
+}

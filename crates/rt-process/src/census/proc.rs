@@ -30,6 +30,25 @@ pub(super) fn entry(pid: u32) -> io::Result<Option<ProcessEntry>> {
     })
 }
 
+pub(super) fn is_stopped(pid: u32) -> io::Result<bool> {
+    Ok(field(pid, 3)?.is_some_and(|state| matches!(state.as_str(), "T" | "t")))
+}
+
+pub(super) fn is_exiting(pid: u32) -> io::Result<bool> {
+    /// `PF_EXITING` of the kernel's `include/linux/sched.h`, in field 9 of proc(5).
+    const EXITING: u64 = 0x4;
+    let flags = field(pid, 9)?.and_then(|flags| flags.parse::<u64>().ok());
+    Ok(flags.is_none_or(|flags| flags & EXITING != 0))
+}
+
+/// A field of `/proc/PID/stat` behind the name, as proc(5) counts them; `None` when the process is gone.
+fn field(pid: u32, number: usize) -> io::Result<Option<String>> {
+    let Some(stat) = unless_gone(fs::read(format!("/proc/{pid}/stat")))? else { return Ok(None) };
+    let text = String::from_utf8_lossy(&stat);
+    let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+    Ok(rest.split_ascii_whitespace().nth(number - 3).map(str::to_owned))
+}
+
 pub(super) fn environment_has(pid: u32, name: &str, value: &str) -> io::Result<Option<bool>> {
     let wanted = format!("{name}={value}");
     let environment = unless_gone(fs::read(format!("/proc/{pid}/environ")))?;

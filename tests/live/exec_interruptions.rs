@@ -1,0 +1,431 @@
+//! Processes of podman's that others end, stop and freeze at random moments of an exec: no answer is a code that the
+//! command did not return, and nothing runs on unseen.
+//!
+//! Each case prints its seed; `RT_SEED` repeats it.
+
+use std::fs;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rt_process::census;
+use rt_protocol::{
+    ContainerRuntime, ContainerRuntimeExt, Error, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Fate,
+    LaunchSpec, Network, Result, Sink, Source, Until,
+};
+use rt_tests::live::Live;
+use rt_tests::sandbox::Sandbox;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{Case, Outcome, Problem};
+
+pub(crate) const CASES: &[Case] = &[
+    ("interruption: a client ended during exec tells no code that was not returned", captured),
+    ("interruption: a client ended during exec_stdio tells no code that was not returned", bridged),
+    ("interruption: a client whose output is held back is not believed", held_back),
+    ("interruption: conmon, the OCI runtime or the command is ended during exec", others),
+    ("interruption: a client that never came to its command may be sent again", never_started),
+    ("interruption: a recreated container is not taken for the one before", recreated),
+    ("interruption: a renamed container is not entered by its old name", renamed),
+    ("interruption: a restarted container keeps its genuine 137", restarted),
+];
+
+/// How long one case goes on.
+const TIME: Duration = Duration::from_secs(12);
+
+/// Numbers from a seed: xorshift64.
+struct Random(u64);
+
+impl Random {
+    fn new(case: &str) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.subsec_nanos());
+        let given = std::env::var("RT_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = given.unwrap_or_else(|| u64::from(now) | 1);
+        println!("{case}: RT_SEED={seed}");
+        Self(seed)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[usize::try_from(self.below(from.len() as u64)).expect("a small number")]
+    }
+}
+
+/// What a process of this machine was called with; empty for one that is gone.
+fn command_line(pid: u32) -> String {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&words).replace('\0', " ")
+}
+
+/// Processes, this one's children alone or all, whose command line has all of these words.
+fn find(own: bool, words: &[&str]) -> Vec<u32> {
+    let this = std::process::id();
+    let entries = census::snapshot().expect("/proc");
+    entries
+        .into_iter()
+        .filter(|entry| !entry.is_zombie && (!own || entry.parent == this))
+        .filter(|entry| {
+            let line = command_line(entry.pid);
+            words.iter().all(|word| line.contains(word))
+        })
+        .map(|entry| entry.pid)
+        .collect()
+}
+
+fn send(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a pid");
+    // One that is gone by now was too quick.
+    let _ = kill_process(pid, signal);
+}
+
+/// One command that says in the container how far it came: a file when it begins, and one when it ends.
+struct Errand {
+    token: String,
+    code: i32,
+    output: usize,
+}
+
+impl Errand {
+    fn new(number: usize, random: &mut Random) -> Self {
+        let (code, output) = (random.pick(&[0, 0, 1, 2, 7]), random.pick(&[0, 0, 3, 300_000]));
+        Self { token: format!("errand-{}-{number}-", random.0), code, output }
+    }
+
+    fn request(&self, seconds: &str) -> Result<ExecRequest> {
+        let Self { token, code, output } = self;
+        let script = format!(
+            "cat >/dev/null; touch /tmp/{token}b; head -c {output} /dev/zero; sleep {seconds}; touch /tmp/{token}e; exit {code}"
+        );
+        Ok(ExecRequest::new(["sh", "-c", &script])?)
+    }
+
+    /// Whether it began, and whether it came to its end.
+    fn progress(&self, sandbox: &Sandbox<'_>) -> Result<(bool, bool)> {
+        let script = format!("ls /tmp/{0}b /tmp/{0}e 2>/dev/null; true", self.token);
+        let listed = sandbox.sh(&script)?.stdout.text().into_owned();
+        Ok((listed.contains(&format!("{}b", self.token)), listed.contains(&format!("{}e", self.token))))
+    }
+
+    /// Holds an answer against what has happened.
+    fn check(
+        &self,
+        sandbox: &Sandbox<'_>,
+        answer: &Result<(ExitOutcome, usize)>,
+        how: &str,
+    ) -> std::result::Result<&'static str, Problem> {
+        let still =
+            || find(false, &[&self.token]).into_iter().filter(|pid| !command_line(*pid).contains("podman"));
+        let (began, ended) = self.progress(sandbox)?;
+        Ok(match answer {
+            Ok((ExitOutcome::Code(code), bytes)) => {
+                assert!(began && ended, "{how}: it says {code}, began {began}, ended {ended}");
+                assert_eq!((*code, *bytes), (self.code, self.output), "{how}: code and output");
+                "code"
+            }
+            Ok((ExitOutcome::Lost, _)) => {
+                assert_eq!(still().count(), 0, "{how}: it runs on");
+                "lost"
+            }
+            Ok((other, _)) => panic!("{how}: {other:?}"),
+            Err(error) => {
+                Self::check_error(error, began, how);
+                let named = error
+                    .kill_report()
+                    .is_some_and(|report| matches!(report.fate, Fate::Alive | Fate::Unknown(_)));
+                assert!(named || still().count() == 0, "{how}: it runs on: {error:?}");
+                if error.never_started() { "never started" } else { "failed" }
+            }
+        })
+    }
+
+    fn check_error(error: &Error, began: bool, how: &str) {
+        let kinds = [ErrorKind::BackendInterrupted, ErrorKind::BackendFailed, ErrorKind::TimedOut];
+        assert!(kinds.contains(&error.kind()), "{how}: {error:?}");
+        if error.never_started() {
+            assert!(!began, "{how}: it ran: {error:?}");
+        } else {
+            assert!(error.kill_report().is_some(), "{how}: nothing is said of the command: {error:?}");
+        }
+    }
+}
+
+/// Runs errand after errand; meanwhile `disturb` may do what it wants, some random time after the client has been started.
+fn rounds(
+    live: &Live,
+    name: &str,
+    call: impl Fn(&Sandbox<'_>, &ExecRequest) -> Result<(ExitOutcome, usize)> + Sync,
+    disturb: impl Fn(&Errand, &mut Random) -> String,
+) -> Outcome {
+    let mut random = Random::new(name);
+    let sandbox = Sandbox::idle(live)?;
+    sandbox.sh("true")?;
+    let begun = Instant::now();
+    let mut counts = std::collections::BTreeMap::new();
+    for number in 0.. {
+        if begun.elapsed() > TIME {
+            break;
+        }
+        let errand = Errand::new(number, &mut random);
+        let request = errand.request(random.pick(&["0", "0", "0.2"]))?;
+        let done = AtomicBool::new(false);
+        let (answer, how) = std::thread::scope(|scope| {
+            let answer = scope.spawn(|| {
+                let answer = call(&sandbox, &request);
+                done.store(true, Ordering::SeqCst);
+                answer
+            });
+            while find(true, &[&errand.token]).is_empty() && !done.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let how = disturb(&errand, &mut random);
+            (answer.join().expect("no panic"), how)
+        });
+        *counts.entry(errand.check(&sandbox, &answer, &how)?).or_insert(0_usize) += 1;
+    }
+    println!("{name}: {counts:?}");
+    assert!(counts.values().sum::<usize>() > 0);
+    Ok(())
+}
+
+fn end_client(errand: &Errand, random: &mut Random) -> String {
+    // Some of podman's signals are handled by podman, some by Go's runtime, some by nobody.
+    let signal =
+        random.pick(&[Signal::TERM, Signal::TERM, Signal::INT, Signal::HUP, Signal::KILL, Signal::QUIT]);
+    let wait = random.below(260);
+    std::thread::sleep(Duration::from_millis(wait));
+    for client in find(true, &[&errand.token]) {
+        send(client, signal);
+    }
+    format!("{signal:?} to the client after {wait} ms, code {}, {} bytes", errand.code, errand.output)
+}
+
+fn run_captured(sandbox: &Sandbox<'_>, request: &ExecRequest) -> Result<(ExitOutcome, usize)> {
+    let result = sandbox.container.exec(request, &Until::after(Duration::from_secs(30)))?;
+    Ok((result.outcome, result.stdout.as_bytes().len()))
+}
+
+fn captured(live: &Live) -> Outcome {
+    rounds(live, "exec", run_captured, end_client)
+}
+
+fn bridged(live: &Live) -> Outcome {
+    let call = |sandbox: &Sandbox<'_>, request: &ExecRequest| {
+        let mut stdout = Vec::new();
+        let stdio = ExecStdio::new(Source::bytes("words"), Sink::borrowed(&mut stdout));
+        let result = sandbox.container.exec_stdio(request, stdio, &Until::after(Duration::from_secs(30)))?;
+        Ok((result.outcome, stdout.len()))
+    };
+    rounds(live, "exec_stdio", call, end_client)
+}
+
+/// A sink that takes its time.
+struct Slow(usize);
+
+impl Write for Slow {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        std::thread::sleep(Duration::from_millis(150));
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn held_back(live: &Live) -> Outcome {
+    const BYTES: usize = 300_000;
+    let sandbox = Sandbox::idle(live)?;
+    sandbox.sh("true")?;
+    for (number, wait) in [None, Some(400), Some(500), Some(600)].into_iter().enumerate() {
+        let token = format!("held-{number}-");
+        let request = ExecRequest::new(["sh", "-c", &format!(": {token}; head -c {BYTES} /dev/zero")])?;
+        let mut sink = Slow(0);
+        let answer = std::thread::scope(|scope| {
+            let answer = scope.spawn(|| {
+                let stdio = ExecStdio::new(Source::empty(), Sink::borrowed(&mut sink));
+                sandbox.container.exec_stdio(&request, stdio, &Until::after(Duration::from_secs(30)))
+            });
+            if let Some(wait) = wait {
+                std::thread::sleep(Duration::from_millis(wait));
+                for client in find(true, &[&token]) {
+                    send(client, Signal::TERM);
+                }
+            }
+            answer.join().expect("no panic")
+        });
+        match answer.map(|result| result.outcome) {
+            Ok(ExitOutcome::Code(code)) => assert_eq!((code, sink.0), (0, BYTES), "TERM after {wait:?} ms"),
+            answer => assert!(wait.is_some(), "undisturbed, and {answer:?}"),
+        }
+    }
+    Ok(())
+}
+
+fn others(live: &Live) -> Outcome {
+    let mut random = Random::new("others");
+    let sandbox = Sandbox::idle(live)?;
+    let id = sandbox.container.id()?.expect("an id");
+    let begun = Instant::now();
+    let mut counts = std::collections::BTreeMap::new();
+    for number in 0.. {
+        if begun.elapsed() > TIME {
+            break;
+        }
+        let errand = Errand::new(number, &mut random);
+        let request = errand.request(random.pick(&["0", "0.3"]))?;
+        let (who, words): (_, [&str; 3]) = random.pick(&[
+            ("conmon", ["conmon", "--exec-process-spec", &id]),
+            ("the OCI runtime", [" exec ", "--process", &id]),
+            ("the command", ["sh -c ", "cat >/dev/null", &errand.token]),
+            ("the client", ["podman", "exec", &errand.token]),
+        ]);
+        let signal = random.pick(&[Signal::KILL, Signal::TERM, Signal::STOP]);
+        let wait = random.below(200);
+        let how = format!("{signal:?} to {who} after {wait} ms");
+        let mut hit = Vec::new();
+        let answer = std::thread::scope(|scope| {
+            let answer = scope.spawn(|| {
+                let result = sandbox.container.exec(&request, &Until::after(Duration::from_secs(3)))?;
+                Ok((result.outcome, result.stdout.as_bytes().len()))
+            });
+            std::thread::sleep(Duration::from_millis(wait));
+            hit = find(false, &words)
+                .into_iter()
+                .filter(|pid| who == "conmon" || !command_line(*pid).contains("conmon"))
+                .filter(|pid| who == "the client" || !command_line(*pid).contains("podman exec"))
+                .collect();
+            for pid in &hit {
+                send(*pid, signal);
+            }
+            answer.join().expect("no panic")
+        });
+        if signal == Signal::STOP {
+            for pid in &hit {
+                send(*pid, Signal::CONT);
+            }
+        }
+        let genuine = match (who, signal) {
+            ("the command", Signal::KILL) => Some(137),
+            ("the command", Signal::TERM) => Some(143),
+            _ => None,
+        };
+        let told = match &answer {
+            Ok((ExitOutcome::Code(code), _)) if genuine == Some(*code) && !hit.is_empty() => {
+                "code of a signal"
+            }
+            answer => errand.check(&sandbox, answer, &how)?,
+        };
+        *counts.entry(told).or_insert(0_usize) += 1;
+    }
+    println!("others: {counts:?}");
+    Ok(())
+}
+
+fn never_started(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    sandbox.sh("true")?;
+    let mut never = 0;
+    for number in 0..8 {
+        let file = format!("/tmp/began-{number}");
+        let request = ExecRequest::new(["touch", &file])?;
+        let answer = std::thread::scope(|scope| {
+            let answer =
+                scope.spawn(|| sandbox.container.exec(&request, &Until::after(Duration::from_secs(30))));
+            // As soon as it can be seen: podman takes some 40 ms until it makes the session.
+            while !answer.is_finished() {
+                for client in find(true, &[&file]) {
+                    send(client, Signal::TERM);
+                }
+            }
+            answer.join().expect("no panic")
+        });
+        let began = sandbox.sh(&format!("test -e {file}"))?.ok();
+        match answer {
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::BackendInterrupted, "{error:?}");
+                assert!(error.never_started() && !began && error.partial().is_some(), "{error:?}");
+                never += 1;
+            }
+            Ok(result) => assert_eq!(result.outcome, ExitOutcome::Lost),
+        }
+    }
+    assert!(never > 0, "no client was ended before its command");
+    Ok(())
+}
+
+fn recreated(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    sandbox.sh("touch /tmp/first")?;
+    // Somebody else: a runtime that shares nothing with the first.
+    let other = live.builder().build()?;
+    let until = Until::after(Duration::from_secs(60));
+    let again = |oci_runtime: Option<&str>| {
+        other.force_remove(std::slice::from_ref(&sandbox.name), &until);
+        let spec = LaunchSpec::builder(sandbox.name.as_str(), live.image.as_str()).network(Network::None);
+        let spec = match oci_runtime {
+            Some(oci_runtime) => spec.oci_runtime(rt_protocol::OciRuntime::new(oci_runtime)?),
+            None => spec,
+        };
+        other.launch(&spec.command(["sleep", "777777"]).build()?, &until)
+    };
+    again(None)?;
+    let result = sandbox.sh("test -e /tmp/first || echo second")?;
+    assert_eq!(result.stdout, "second\n");
+    again(Some("krun"))?;
+    let error = sandbox.sh("true").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+    Ok(())
+}
+
+fn renamed(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    sandbox.sh("touch /tmp/first")?;
+    let aside = Sandbox::fresh_name();
+    let podman = rt_process::Program::find(&live.podman)?;
+    let spec = rt_process::ProcessSpec::new(&podman).args(["rename", sandbox.name.as_str(), &aside]);
+    let limit = rt_protocol::OutputLimit::UNLIMITED;
+    let until = Until::after(Duration::from_secs(30));
+    rt_process::capture(&spec, Source::empty(), limit, limit, &until)?;
+    let _aside = Aside { live, name: rt_protocol::ContainerName::new(aside)? };
+    let error = sandbox.sh("true").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSuchContainer, "{error:?}");
+    let spec = LaunchSpec::builder(sandbox.name.as_str(), live.image.as_str()).network(Network::None);
+    let other = live.builder().build()?;
+    other.launch(&spec.command(["sleep", "777777"]).build()?, &until)?;
+    assert_eq!(sandbox.sh("test -e /tmp/first || echo second")?.stdout, "second\n");
+    Ok(())
+}
+
+/// Removes a container that a case has renamed.
+struct Aside<'a> {
+    live: &'a Live,
+    name: rt_protocol::ContainerName,
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        let until = Until::after(Duration::from_secs(60));
+        self.live.runtime.force_remove(std::slice::from_ref(&self.name), &until);
+    }
+}
+
+fn restarted(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    sandbox.sh("true")?;
+    let other = live.builder().build()?;
+    let handle = other.container(&sandbox.name);
+    handle.stop(Duration::ZERO, &Until::after(Duration::from_secs(60)))?;
+    handle.start(&Until::after(Duration::from_secs(60)))?;
+    for code in [137, 255] {
+        assert_eq!(sandbox.sh(&format!("exit {code}"))?.outcome, ExitOutcome::Code(code));
+    }
+    assert_eq!(sandbox.sh("kill -9 $$")?.outcome, ExitOutcome::Code(137));
+    Ok(())
+}
