@@ -8,20 +8,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rt_protocol::{
-    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, ContainerState, CopyOptions,
-    Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogOptions,
-    LogStream, Result, StdioResult, Until,
+    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, CopyOptions, Error,
+    ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogOptions, LogStream,
+    Result, StdioResult, Until,
 };
 
+use crate::answer::Answer;
 use crate::engine::{Engine, bad_answer};
 use crate::exec_target::ExecTarget;
-use crate::failure::{Failure, launch_error};
+use crate::failure::Failure;
 use crate::image::PodmanImage;
 use crate::kill::KillSide;
 use crate::listing::{self, Inspected};
 use crate::logs::PodmanLogStream;
 use crate::runtime_state::{Overlap, RuntimeState};
-use crate::{copy_in, copy_out, exec, stop, tar_copy, wait};
+use crate::{copy_in, copy_out, exec, start, stop, tar_copy, wait};
 
 /// A container of podman's.
 ///
@@ -93,7 +94,8 @@ impl PodmanContainer {
         with_size: bool,
         until: &Until,
     ) -> Result<Option<Inspected>> {
-        let target = if self.name().looks_like_id() {
+        let is_by_id = self.name().looks_like_id();
+        let target = if is_by_id {
             match self.id_by_listing(until)? {
                 Some(id) => id,
                 None => return Ok(None),
@@ -108,15 +110,17 @@ impl PodmanContainer {
         args.extend(["--", &target]);
         let about = |error: Error| error.in_container(self.name());
         let answer = self.engine().ask_within(operation, limit, until, args).map_err(about)?;
-        if !answer.ok() {
-            return match answer.failure() {
-                // Of one that is missing, 4.3 and 5.x print `[]` beside the error.
-                Failure::NoSuchContainer => Ok(None),
-                failure => Err(failure.into_error(operation, self.name(), &answer.stderr)),
-            };
+        let Some(found) = self.described(operation, answer)? else {
+            return Ok(None);
+        };
+        if found.info.name == *self.name() {
+            Ok(Some(found))
+        } else if is_by_id {
+            // It was renamed since its id was looked up.
+            Ok(None)
+        } else {
+            Err(about(bad_answer(operation, format!("podman described `{}`", found.info.name))))
         }
-        let found = listing::decode_inspect(operation, &answer.stdout).map_err(about)?;
-        Ok(found.filter(|found| found.info.name == *self.name()))
     }
 
     /// The container that an exec enters. Refuses one that only SSH can enter: `podman exec` would land beside its guest.
@@ -158,24 +162,16 @@ impl PodmanContainer {
     pub(crate) fn inspect_target(&self, target: &ExecTarget) -> Result<Option<Inspected>> {
         let args = ["container", "inspect", "--", &target.id];
         let answer = self.engine().ask("inspect", self.engine().limits.read, args)?;
-        if !answer.ok() {
-            return match answer.failure() {
-                Failure::NoSuchContainer => Ok(None),
-                failure => Err(failure.into_error("inspect", self.name(), &answer.stderr)),
-            };
-        }
-        listing::decode_inspect("inspect", &answer.stdout)
+        self.described("inspect", answer)
     }
 
-    /// Takes back what a `start` that was ended on its way may have left: a container that is "initialized", which podman
-    /// cannot start any more, but stop.
-    fn undo_half_start(&self) {
-        let limit = self.engine().limits.read;
-        if let Ok(Some(found)) = self.inspect_within(limit)
-            && found.info.state == ContainerState::Initialized
-        {
-            // Whoever asks for the state next sees whether it helped.
-            let _ = self.engine().ask("stop", limit, ["stop", "--time=0", "--", &found.info.id]);
+    /// What an inspect answered. Absent is what podman says is absent, and nothing else.
+    fn described(&self, operation: &'static str, answer: Answer) -> Result<Option<Inspected>> {
+        let about = |error: Error| error.in_container(self.name());
+        match answer.printed().map_err(about)? {
+            Ok(described) => listing::decode_inspect(operation, &described).map(Some).map_err(about),
+            Err(refusal) if refusal.failure() == Failure::NoSuchContainer => Ok(None),
+            Err(refusal) => Err(refusal.of_container(operation, self.name())),
         }
     }
 }
@@ -219,14 +215,7 @@ impl Container for PodmanContainer {
     }
 
     fn start(&self, until: &Until) -> Result<()> {
-        let target = self.target(until)?;
-        let limit = self.engine().limits.start;
-        let answer =
-            self.engine().ask_within("start", limit, until, ["start", "--", &target]).map_err(|error| {
-                self.undo_half_start();
-                error.in_container(self.name())
-            })?;
-        if answer.ok() { Ok(()) } else { Err(launch_error("start", self.name(), &answer.stderr)) }
+        start::start(self, until)
     }
 
     fn stop(&self, grace: Duration, until: &Until) -> Result<()> {

@@ -9,8 +9,8 @@ use std::path::{Component, Path, PathBuf};
 
 use rt_protocol::{ContainerPath, Error, ErrorKind, Result, Until};
 
+use crate::answer::Verdict;
 use crate::container::PodmanContainer;
-use crate::failure::Failure;
 use crate::{host_path, pattern};
 
 pub(crate) const INTO: &str = "copy into";
@@ -23,14 +23,8 @@ pub(crate) struct Copier<'a> {
     pub(crate) until: &'a Until,
 }
 
-/// What podman says of a copy that it refused.
-pub(crate) struct Refused {
-    pub(crate) failure: Failure,
-    stderr: String,
-}
-
 /// What one copy came to; the outer result is whether podman could be asked.
-pub(crate) type Copied = Result<std::result::Result<(), Refused>>;
+pub(crate) type Copied = Result<Verdict<()>>;
 
 impl Copier<'_> {
     /// Copies into the container.
@@ -45,18 +39,9 @@ impl Copier<'_> {
 
     fn copy(&self, operation: &'static str, source: OsString, dest: OsString) -> Copied {
         let args = [OsString::from("cp"), OsString::from("--"), source, dest];
+        // A copy that is whole says nothing.
         let answer = self.container.engine().ask_until(operation, self.until, args)?;
-        Ok(if answer.ok() {
-            Ok(())
-        } else {
-            Err(Refused { failure: answer.failure(), stderr: answer.stderr })
-        })
-    }
-}
-
-impl Refused {
-    pub(crate) fn into_error(self, operation: &'static str) -> Error {
-        self.failure.error(operation, &self.stderr)
+        Ok(answer.told()?.map(drop))
     }
 }
 

@@ -28,12 +28,12 @@ pub(crate) fn copy_in(
         let copier = Copier { container, target: container.target(until)?, until };
         match send(&copier, &source, &dest)? {
             Ok(()) => Ok(()),
-            Err(refused) if options.create_parents && refused.failure == Failure::NoSuchPath => {
+            Err(refused) if options.create_parents && refused.failure() == Failure::NoSuchPath => {
                 let empty = EmptyDirectory::new().map_err(no_directory)?;
                 make_directory(&copier, &empty, dest.above())?;
-                send(&copier, &source, &dest)?.map_err(|refused| refused.into_error(INTO))
+                send(&copier, &source, &dest)?.map_err(|refused| refused.error(INTO))
             }
-            Err(refused) => Err(refused.into_error(INTO)),
+            Err(refused) => Err(refused.error(INTO)),
         }
     };
     copy().map_err(|error| error.in_container(container.name()))
@@ -118,11 +118,11 @@ fn make_directory(copier: &Copier<'_>, empty: &EmptyDirectory, directory: &Path)
     match copier.copy_in(empty.contents(), directory)? {
         Ok(()) => Ok(()),
         Err(refused) => match directory.parent() {
-            Some(parent) if refused.failure == Failure::NoSuchPath && parent != Path::new("/") => {
+            Some(parent) if refused.failure() == Failure::NoSuchPath && parent != Path::new("/") => {
                 make_directory(copier, empty, parent)?;
-                copier.copy_in(empty.contents(), directory)?.map_err(|refused| refused.into_error(INTO))
+                copier.copy_in(empty.contents(), directory)?.map_err(|refused| refused.error(INTO))
             }
-            _ => Err(refused.into_error(INTO)),
+            _ => Err(refused.error(INTO)),
         },
     }
 }

@@ -34,9 +34,9 @@ pub(crate) fn copy_out(
             MadeDirectories::none()
         };
         if dest.is_dir() {
-            copier.copy_out(&contents_of(&told), &word)?.map_err(|refused| refused.into_error(OUT_OF))?;
+            copier.copy_out(&contents_of(&told), &word)?.map_err(|refused| refused.error(OUT_OF))?;
         } else if told.file_name() == src.as_path().file_name() {
-            copier.copy_out(&told, &word)?.map_err(|refused| refused.into_error(OUT_OF))?;
+            copier.copy_out(&told, &word)?.map_err(|refused| refused.error(OUT_OF))?;
             // podman calls it a success to leave out all there is.
             if fs::symlink_metadata(&word).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
                 return Err(left_out());
@@ -59,7 +59,7 @@ fn by_its_own_name(copier: &Copier<'_>, source: &Path, dest: &Path) -> Result<()
         let message = format!("the destination {} cannot be made", dest.display());
         Error::new(host_path::kind_of(&cause), OUT_OF, message).with_source(cause)
     })?;
-    copier.copy_out(source, way.path().as_os_str())?.map_err(|refused| refused.into_error(OUT_OF))?;
+    copier.copy_out(source, way.path().as_os_str())?.map_err(|refused| refused.error(OUT_OF))?;
     let arrived = fs::read_dir(way.path()).and_then(|mut entries| entries.next().transpose());
     let Some(arrived) = arrived.map_err(failed("what was copied cannot be found"))? else {
         return Err(left_out());

@@ -9,7 +9,7 @@ use rt_gpu::redact_env_args;
 use rt_process::{Finished, ProcessError, ProcessSpec, Program};
 use rt_protocol::{Error, ErrorKind, OutputLimit, Result, RuntimeId, Source, TimeLimits, Until};
 
-use crate::failure::{self, Failure};
+use crate::answer::{Answer, Telling};
 
 /// One podman: a binary and what goes with every call of it.
 #[derive(Clone)]
@@ -21,25 +21,34 @@ pub(crate) struct Engine {
     env: Vec<(OsString, OsString)>,
 }
 
-/// What podman answered to a question: any exit code, and its output as text.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    /// `None` when a signal ended podman itself.
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+/// One call of podman that is about to be made, and whether it will tell that somebody made it leave.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) spec: ProcessSpec,
+    telling: Telling,
 }
 
-impl Answer {
-    pub(crate) fn ok(&self) -> bool {
-        self.code == Some(0)
+impl Call {
+    /// The call with a variable more in its environment.
+    pub(crate) fn env(self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        Self { spec: self.spec.env(name, value), ..self }
     }
 
-    /// What podman said went wrong.
-    pub(crate) fn failure(&self) -> Failure {
-        failure::classify(&self.stderr).unwrap_or(Failure::Other)
+    /// What its client, which has finished, left with.
+    pub(crate) fn answer(&self, operation: &'static str, finished: Finished) -> Result<Answer> {
+        Answer::of(operation, finished, self.telling)
     }
 }
+
+/// A call that is judged without podman's log, as those must be that make or start a container.
+impl From<ProcessSpec> for Call {
+    fn from(spec: ProcessSpec) -> Self {
+        Self { spec, telling: Telling::Nothing }
+    }
+}
+
+/// Verbs whose log level stays: conmon and the clean-up of the container are started with it, for all of its life.
+const LEAVE_THEIR_LOG_LEVEL: [&str; 5] = ["create", "exec", "init", "run", "start"];
 
 /// The most that is kept of an answer: a listing of 10,000 containers is some 20 MiB.
 const ANSWER_LIMIT: OutputLimit = OutputLimit::head_and_tail(64 << 20, 0);
@@ -74,6 +83,29 @@ impl Engine {
         let spec = OF_THIS_PROCESS.iter().fold(spec, |spec, name| spec.env_remove(*name));
         let spec = self.env.iter().fold(spec, |spec, (name, value)| spec.env(name.clone(), value.clone()));
         spec.args(args)
+    }
+
+    /// A call of podman that tells when somebody makes it leave, where its verb allows that.
+    ///
+    /// podman says so at its log level `info`, on stderr; the caller's own level stays when it is as talkative.
+    pub(crate) fn call<I, S>(&self, args: I) -> Call
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<OsString>,
+    {
+        let mut args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+        let is_left = |verb: &OsString| LEAVE_THEIR_LOG_LEVEL.iter().any(|known| verb == known);
+        let telling = if args.first().is_none_or(is_left) {
+            Telling::Nothing
+        } else if is_talkative(&self.global_args) {
+            Telling::AsTheCallerWants
+        } else {
+            // Behind the verb, which may have two words.
+            let verb = args.iter().take_while(|word| !word.as_encoded_bytes().starts_with(b"-")).count();
+            args.insert(verb, OsString::from("--log-level=info"));
+            Telling::Asked
+        };
+        Call { spec: self.spec(args), telling }
     }
 
     /// The value of a variable in podman's environment, secrets of single calls aside.
@@ -123,7 +155,7 @@ impl Engine {
     {
         let limited = until.deadline().is_none();
         let bounded = if limited { until.clone().or_after(limit) } else { until.clone() };
-        self.run(operation, self.spec(args), Source::empty(), &bounded).map_err(|error| {
+        self.run(operation, self.call(args), Source::empty(), &bounded).map_err(|error| {
             if limited && error.kind() == ErrorKind::TimedOut {
                 let message = format!("podman gave no answer within {} s", limit.as_secs_f32());
                 Error::new(ErrorKind::BackendUnresponsive, operation, message)
@@ -140,7 +172,7 @@ impl Engine {
         I: IntoIterator<Item = S>,
         S: Into<OsString>,
     {
-        self.run(operation, self.spec(args), Source::empty(), until)
+        self.run(operation, self.call(args), Source::empty(), until)
     }
 
     /// Asks with something on stdin.
@@ -148,13 +180,14 @@ impl Engine {
     pub(crate) fn run(
         &self,
         operation: &'static str,
-        spec: ProcessSpec,
+        call: impl Into<Call>,
         stdin: Source<'_>,
         until: &Until,
     ) -> Result<Answer> {
-        let finished = rt_process::capture(&spec, stdin, ANSWER_LIMIT, COMPLAINT_LIMIT, until)
+        let call = call.into();
+        let finished = rt_process::capture(&call.spec, stdin, ANSWER_LIMIT, COMPLAINT_LIMIT, until)
             .map_err(|error| process_error(operation, error))?;
-        answer(operation, finished)
+        call.answer(operation, finished)
     }
 }
 
@@ -168,16 +201,19 @@ impl fmt::Debug for Engine {
     }
 }
 
-fn answer(operation: &'static str, finished: Finished) -> Result<Answer> {
-    if finished.stdout_capture.is_truncated() {
-        let message = format!("podman answered with {} bytes", finished.stdout_capture.total());
-        return Err(Error::new(ErrorKind::BadAnswer, operation, message).with_hint("ask for less at once"));
+/// Whether the caller's own arguments have podman log as much as is needed.
+fn is_talkative(global_args: &[OsString]) -> bool {
+    let mut level = None;
+    let mut words = global_args.iter().map(|word| word.to_string_lossy());
+    while let Some(word) = words.next() {
+        match word.strip_prefix("--log-level") {
+            Some("") => level = words.next().map(|value| value.to_string()),
+            Some(value) => level = value.strip_prefix('=').map(str::to_owned),
+            None => {}
+        }
     }
-    Ok(Answer {
-        code: finished.status.and_then(rt_process::ExitStatus::code),
-        stdout: String::from_utf8_lossy(finished.stdout_capture.as_bytes()).into_owned(),
-        stderr: finished.stderr_capture.text().into_owned(),
-    })
+    level
+        .is_some_and(|level| ["info", "debug", "trace"].iter().any(|known| level.eq_ignore_ascii_case(known)))
 }
 
 /// A failure to start or watch podman, by the caller's next move.
@@ -234,11 +270,8 @@ mod tests {
             Engine::new(RuntimeId::new("x"), OsStr::new("/bin/sh"), vec![], meant, TimeLimits::DEFAULT)
                 .unwrap();
         let answer = engine.run("ask", engine.spec(["-c", "env"]), none(), &Until::forever()).unwrap();
-        assert!(
-            !answer.stdout.contains("spoken") && answer.stdout.contains("LISTEN_FDS=meant"),
-            "{}",
-            answer.stdout
-        );
+        let said = answer.printed().unwrap().unwrap();
+        assert!(!said.contains("spoken") && said.contains("LISTEN_FDS=meant"), "{said}");
     }
 
     #[test]

@@ -37,7 +37,8 @@ impl ExecEvents {
             String::from("--format=json"),
         ];
         let answer = engine.ask("read the events of", engine.limits.info, args).ok()?;
-        answer.ok().then(|| Self::decode(&answer.stdout, id))
+        // Without events podman prints nothing.
+        answer.told().ok()?.ok().map(|events| Self::decode(&events, id))
     }
 
     pub(crate) fn decode(stdout: &str, id: &str) -> Self {

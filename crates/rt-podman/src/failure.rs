@@ -16,12 +16,16 @@ pub(crate) enum Failure {
     Removed,
     /// The container does not run, or is in another state that forbids it.
     NotRunning,
+    /// The OCI runtime knows the container already: somebody's earlier start was ended on its way.
+    HalfStarted,
     /// The name belongs to another container.
     NameInUse,
     /// The image is not here and could not be had.
     NoSuchImage,
     /// A container uses the image.
     ImageInUse,
+    /// The image stays for another reason: it has several names, or its store is only read.
+    ImageKept,
     /// The host port is taken.
     PortInUse,
     /// A path of the request does not exist.
@@ -51,11 +55,17 @@ const TEXTS: &[(&str, Failure)] = &[
     ("unable to find group", Failure::UnknownUser),
     ("no matching entries in passwd file", Failure::UnknownUser),
     ("no matching entries in group file", Failure::UnknownUser),
+    // crun quotes the id, runc leaves it out.
+    ("` already exists", Failure::HalfStarted),
+    ("container with given ID already exists", Failure::HalfStarted),
     ("no such container", Failure::NoSuchContainer),
     ("no such object", Failure::NoSuchContainer),
     ("is already in use by", Failure::NameInUse),
     ("that name is already in use", Failure::NameInUse),
     ("image is in use by a container", Failure::ImageInUse),
+    // Of an id; podman words it twice, once for each way in which it looked for the image.
+    ("with more than one tag", Failure::ImageKept),
+    ("cannot remove read-only image", Failure::ImageKept),
     ("image not known", Failure::NoSuchImage),
     ("did not resolve to an alias", Failure::NoSuchImage),
     ("initializing source docker://", Failure::NoSuchImage),
@@ -205,9 +215,11 @@ impl Failure {
             Self::NoSuchContainer => (ErrorKind::NoSuchContainer, Some("create it first")),
             Self::Removed => (ErrorKind::NoSuchContainer, Some("it was removed meanwhile; create it again")),
             Self::NotRunning => (ErrorKind::NotRunning, Some("start it first")),
+            Self::HalfStarted => (ErrorKind::BackendFailed, Some("start it again, or remove it by force")),
             Self::NameInUse => (ErrorKind::NameInUse, Some("choose another name, or remove its owner")),
             Self::NoSuchImage => (ErrorKind::NoSuchImage, Some("pull or build the image")),
             Self::ImageInUse => (ErrorKind::ImageInUse, Some("remove the containers that use it")),
+            Self::ImageKept => (ErrorKind::ImageInUse, Some("remove its names one by one")),
             Self::PortInUse => (ErrorKind::PortInUse, Some("choose another port, or let podman pick one")),
             Self::NoSuchPath => (ErrorKind::NoSuchPath, Some("check the paths of the request")),
             Self::CommandNotFound => {

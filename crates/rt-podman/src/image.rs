@@ -6,10 +6,11 @@ use std::time::SystemTime;
 use rt_protocol::{Error, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, Result};
 use serde_json::Value;
 
+use crate::answer::Refusal;
 use crate::engine::bad_answer;
 use crate::failure::{self, Failure};
 use crate::json;
-use crate::listing::rows;
+use crate::listing::{nothing_described, rows};
 use crate::runtime_state::RuntimeState;
 
 /// An image of podman's.
@@ -50,10 +51,8 @@ impl PodmanImage {
         const OPERATION: &str = "list images";
         let args = ["images", "--no-trunc", "--format=json"];
         let answer = shared.engine.ask(OPERATION, shared.engine.limits.images, args)?;
-        if !answer.ok() {
-            return Err(answer.failure().error(OPERATION, &answer.stderr));
-        }
-        let found = decode_images(OPERATION, &answer.stdout)?;
+        let rows = answer.printed()?.map_err(|refusal| refusal.error(OPERATION))?;
+        let found = decode_images(OPERATION, &rows)?;
         Ok(found
             .into_iter()
             .filter(|(_, listed)| !filter.dangling || listed.tag == NONE)
@@ -62,6 +61,16 @@ impl PodmanImage {
                     as Arc<dyn Image>
             })
             .collect())
+    }
+}
+
+impl PodmanImage {
+    /// What a question about an image comes to that podman does not know.
+    fn absent<T>(&self, operation: &'static str, refusal: &Refusal) -> Result<Option<T>> {
+        match refusal.failure() {
+            Failure::NoSuchImage => Ok(None),
+            _ => Err(refusal.of_image(operation, &self.reference)),
+        }
     }
 }
 
@@ -76,13 +85,10 @@ impl Image for PodmanImage {
         let args = ["image", "inspect", "--", self.reference.as_str()];
         let answer =
             self.shared.engine.ask(OPERATION, self.shared.engine.limits.exists, args).map_err(about)?;
-        if !answer.ok() {
-            return match answer.failure() {
-                Failure::NoSuchImage => Ok(None),
-                failure => Err(failure.into_image_error(OPERATION, &self.reference, &answer.stderr)),
-            };
+        match answer.printed().map_err(about)? {
+            Ok(described) => decode_inspect(OPERATION, &described).map(Some).map_err(about),
+            Err(refusal) => self.absent(OPERATION, &refusal),
         }
-        decode_inspect(OPERATION, &answer.stdout).map_err(about)
     }
 
     fn history(&self) -> Result<Option<Vec<String>>> {
@@ -91,13 +97,10 @@ impl Image for PodmanImage {
         let args = ["image", "history", "--no-trunc", "--format=json", "--", self.reference.as_str()];
         let answer =
             self.shared.engine.ask(OPERATION, self.shared.engine.limits.images, args).map_err(about)?;
-        if !answer.ok() {
-            return match answer.failure() {
-                Failure::NoSuchImage => Ok(None),
-                failure => Err(failure.into_image_error(OPERATION, &self.reference, &answer.stderr)),
-            };
-        }
-        let layers = rows(OPERATION, &answer.stdout).map_err(about)?;
+        let layers = match answer.printed().map_err(about)? {
+            Ok(layers) => rows(OPERATION, &layers).map_err(about)?,
+            Err(refusal) => return self.absent(OPERATION, &refusal),
+        };
         Ok(Some(layers.iter().map(|layer| json::text(layer, &["CreatedBy"]).unwrap_or_default()).collect()))
     }
 
@@ -109,12 +112,16 @@ impl Image for PodmanImage {
             .engine
             .ask(OPERATION, self.shared.engine.limits.images, args)
             .map_err(|error| error.of_image(&self.reference))?;
-        match answer.code {
-            Some(0) => Ok(ImageRemoval::Removed),
+        // Each name that goes is named, and the image too.
+        let Err(refusal) = answer.printed().map_err(|error| error.of_image(&self.reference))? else {
+            return Ok(ImageRemoval::Removed);
+        };
+        match refusal.failure() {
+            Failure::NoSuchImage => Ok(ImageRemoval::Removed),
+            Failure::ImageInUse | Failure::ImageKept => Ok(refused(&refusal)),
             // podman answers 1 for an image that is not there and 2 for one that is in use.
-            Some(1 | 2) if answer.failure() == Failure::NoSuchImage => Ok(ImageRemoval::Removed),
-            Some(1 | 2) => Ok(ImageRemoval::Refused(failure::shown(&answer.stderr))),
-            _ => Err(answer.failure().into_image_error(OPERATION, &self.reference, &answer.stderr)),
+            _ if matches!(refusal.code, 1 | 2) => Ok(refused(&refusal)),
+            _ => Err(refusal.of_image(OPERATION, &self.reference)),
         }
     }
 
@@ -135,11 +142,13 @@ impl Image for PodmanImage {
     }
 }
 
-pub(crate) fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Option<ImageInfo>> {
+fn refused(refusal: &Refusal) -> ImageRemoval {
+    ImageRemoval::Refused(failure::shown(&refusal.stderr))
+}
+
+pub(crate) fn decode_inspect(operation: &'static str, stdout: &str) -> Result<ImageInfo> {
     let rows = rows(operation, stdout)?;
-    let Some(row) = rows.first() else {
-        return Ok(None);
-    };
+    let row = rows.first().ok_or_else(|| nothing_described(operation))?;
     let id = json::text(row, &["Id"])
         .ok_or_else(|| bad_answer(operation, "podman described an image without id"))?;
     let mut info = ImageInfo::new(id);
@@ -152,7 +161,7 @@ pub(crate) fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Op
         );
     info.size = json::unsigned(row, &["Size"]);
     info.created = json::time(row, &["Created"]);
-    Ok(Some(info))
+    Ok(info)
 }
 
 /// The rows of `podman images --format json`: one pair for each name. podman repeats an image for each of its names,
@@ -160,9 +169,9 @@ pub(crate) fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Op
 pub(crate) fn decode_images(operation: &'static str, stdout: &str) -> Result<Vec<(ImageRef, Listed)>> {
     let mut found: Vec<(ImageRef, Listed)> = Vec::new();
     for row in rows(operation, stdout)? {
-        let Some(reference) = json::text(&row, &["Id"]).and_then(|id| ImageRef::new(id).ok()) else {
-            continue;
-        };
+        let reference = json::text(&row, &["Id"]).and_then(|id| ImageRef::new(id).ok());
+        let reference =
+            reference.ok_or_else(|| bad_answer(operation, "podman lists an image without an id"))?;
         let mut names: Vec<_> =
             json::list(&row, &["Names", "RepoTags"]).iter().filter_map(Value::as_str).collect();
         if names.is_empty() {
@@ -206,7 +215,7 @@ mod tests {
     fn every_name_is_a_row_and_an_image_without_one_too() {
         let text = r#"[{"Id":"aa","RepoTags":null,"Names":["localhost/a:1","localhost:5000/b:2"],"Size":5,"Created":7},
             {"Id":"aa","Names":["localhost/a:1","localhost:5000/b:2"],"Size":5,"Created":7},
-            {"Id":"bb","RepoTags":null,"Size":6},{"Size":6},null]"#;
+            {"Id":"bb","RepoTags":null,"Size":6}]"#;
         let found = decode_images("list images", text).unwrap();
         let shown: Vec<_> = found
             .iter()
@@ -216,6 +225,16 @@ mod tests {
             shown,
             [("aa", "localhost/a", "1"), ("aa", "localhost:5000/b", "2"), ("bb", "<none>", "<none>")]
         );
+    }
+
+    #[test]
+    fn what_says_of_no_image_that_it_is_absent_or_there_is_an_error() {
+        for none in ["", "[]", "null"] {
+            assert!(decode_inspect("inspect", none).is_err(), "{none}");
+        }
+        for row in ["{\"Size\":6}", "null", "7", "{\"Id\":\"\"}"] {
+            assert!(decode_images("list images", &format!("[{{\"Id\":\"aa\"}},{row}]")).is_err(), "{row}");
+        }
     }
 
     #[test]
@@ -232,8 +251,7 @@ mod tests {
     fn labels_are_read_from_the_configuration() {
         let info =
             decode_inspect("inspect", r#"[{"Id":"a","Config":{"Labels":{"k":"v"}},"Labels":null}]"#).unwrap();
-        assert_eq!(info.unwrap().labels.get("k").map(String::as_str), Some("v"));
-        assert_eq!(decode_inspect("inspect", "[]").unwrap(), None);
+        assert_eq!(info.labels.get("k").map(String::as_str), Some("v"));
     }
 
     proptest! {

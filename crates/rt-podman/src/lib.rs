@@ -161,6 +161,7 @@
 //! `tracing` events carry the operation, the container, the program, the number of arguments and the time limit; never
 //! arguments or variables.
 
+mod answer;
 mod bypass_network;
 mod container;
 mod copy;
@@ -200,6 +201,7 @@ mod runtime_state;
 mod secret_env;
 mod stamp;
 mod stand_in;
+mod start;
 mod stop;
 mod tar_copy;
 mod wait;

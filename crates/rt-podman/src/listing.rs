@@ -1,9 +1,10 @@
 //! `podman ps` and `podman container inspect`, decoded into [`ContainerInfo`].
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use rt_protocol::{
-    ContainerInfo, ContainerName, ContainerState, Health, MountPoint, Protocol, PublishedPort, Result,
+    ContainerInfo, ContainerName, ContainerState, Error, Health, MountPoint, Protocol, PublishedPort, Result,
 };
 use serde_json::Value;
 
@@ -11,27 +12,42 @@ use crate::engine::bad_answer;
 use crate::json;
 use crate::launch_argv::MADE_BY;
 
-/// The rows of `podman ps --format json`. A row that is no object or has no usable name is left out; the rest of the
-/// answer counts.
+/// The rows of `podman ps --format json`.
+///
+/// Nobody may conclude that a container is not there from a row that cannot be read: such a row is an error. A container
+/// that has no name, or one that no [`ContainerName`] can be, is left out with a warning: it is none that a caller could
+/// mean, and it must not keep anybody from the others.
 pub(crate) fn decode_ps(operation: &'static str, stdout: &str) -> Result<Vec<ContainerInfo>> {
-    Ok(rows(operation, stdout)?.iter().filter_map(ps_row).collect())
+    let rows = rows(operation, stdout)?;
+    rows.iter().filter_map(|row| ps_row(operation, row).transpose()).collect()
 }
 
-/// The one container of `podman container inspect`; `None` for the empty list.
-pub(crate) fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Option<Inspected>> {
-    match rows(operation, stdout)?.first() {
-        None => Ok(None),
-        Some(row) => inspect_row(row)
-            .map(Some)
-            .ok_or_else(|| bad_answer(operation, "podman described a container without id, name or state")),
-    }
+/// The sizes of the writable layers, from `podman ps --size --format json`.
+pub(crate) fn decode_ps_sizes(
+    operation: &'static str,
+    stdout: &str,
+) -> Result<BTreeMap<ContainerName, Option<u64>>> {
+    let size = |row: &Value| json::unsigned(json::field(row, &["Size"])?, &["rwSize"]);
+    let named = |row: &Value| Ok(ps_row(operation, row)?.map(|info| (info.name, size(row))));
+    rows(operation, stdout)?.iter().filter_map(|row| named(row).transpose()).collect()
 }
 
-/// A list of objects: podman prints `null` or nothing for none.
+/// The one container of `podman container inspect`. An answer without any is none: of a container that is not there podman
+/// says so in words.
+pub(crate) fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Inspected> {
+    let rows = rows(operation, stdout)?;
+    let row = rows.first().ok_or_else(|| nothing_described(operation))?;
+    inspect_row(row)
+        .ok_or_else(|| bad_answer(operation, "podman described a container without id, name or state"))
+}
+
+/// The error for an inspect that found nothing and does not say so.
+pub(crate) fn nothing_described(operation: &'static str) -> Error {
+    bad_answer(operation, "podman described nothing, and did not say that there is nothing")
+}
+
+/// A list of objects; some versions print `null` for none.
 pub(crate) fn rows(operation: &'static str, stdout: &str) -> Result<Vec<Value>> {
-    if stdout.trim().is_empty() {
-        return Ok(Vec::new());
-    }
     match serde_json::from_str(stdout) {
         Ok(Value::Array(rows)) => Ok(rows),
         Ok(Value::Null) => Ok(Vec::new()),
@@ -51,6 +67,8 @@ pub(crate) struct Inspected {
     pub(crate) pid: Option<u32>,
     /// The exec sessions that podman has a record of: those that run, and those whose client did not see the end.
     pub(crate) exec_ids: Vec<String>,
+    /// The files in which conmon notes its own number and that of the process that it has prepared.
+    pid_files: [Option<String>; 2],
     /// The size of the writable layer in bytes, when it was asked for.
     pub(crate) rw_size: Option<u64>,
     /// The pid of its conmon, on the machine of the podman that answers; an old one where the container has stopped.
@@ -63,18 +81,47 @@ pub(crate) struct Inspected {
     pub(crate) made_by: Option<String>,
 }
 
-fn ps_row(row: &Value) -> Option<ContainerInfo> {
-    let name = json::list(row, &["Names"]).iter().find_map(Value::as_str).map(str::to_owned);
-    let name = name.or_else(|| json::text(row, &["Names"])).and_then(|name| ContainerName::new(name).ok())?;
-    let state = ContainerState::from_word(&json::text(row, &["State"])?);
-    let mut info = ContainerInfo::new(name, json::text(row, &["Id"])?, state);
+impl Inspected {
+    /// The host's pid of conmon, as it has noted it itself; it may be of an earlier one.
+    pub(crate) fn conmon(&self) -> Option<u32> {
+        pid_in(self.pid_files[0].as_deref()?)
+    }
+
+    /// The host's pid of the process that conmon has prepared, as it has noted it itself.
+    pub(crate) fn prepared(&self) -> Option<u32> {
+        pid_in(self.pid_files[1].as_deref()?)
+    }
+}
+
+fn pid_in(file: &str) -> Option<u32> {
+    std::fs::read_to_string(file).ok()?.trim().parse().ok().filter(|pid| *pid > 1)
+}
+
+/// The container of a row; `None` for one that nobody can mean by a name.
+fn ps_row(operation: &'static str, row: &Value) -> Result<Option<ContainerInfo>> {
+    let (Some(id), Some(state)) = (json::text(row, &["Id"]), json::text(row, &["State"])) else {
+        return Err(unreadable(operation, row));
+    };
+    let name = ps_name(row).map_err(|()| unreadable(operation, row))?;
+    let name = match name.map(ContainerName::new) {
+        Some(Ok(name)) => name,
+        Some(Err(refused)) => {
+            tracing::warn!(operation, container = id, %refused, "a container is left out of a listing");
+            return Ok(None);
+        }
+        None => {
+            tracing::warn!(operation, container = id, "a container without a name is left out of a listing");
+            return Ok(None);
+        }
+    };
+    let mut info = ContainerInfo::new(name, id, ContainerState::from_word(&state));
     info.image_id = json::text(row, &["ImageID"]);
     info.image_name = json::text(row, &["Image"]);
     info.created = json::time(row, &["Created"]);
     info.started_at = json::time(row, &["StartedAt"]);
     info.finished_at = json::time(row, &["ExitedAt"]);
     if info.state.has_exited() {
-        info.exit_code = json::integer(row, &["ExitCode"]).and_then(|code| i32::try_from(code).ok());
+        info.exit_code = exit_code(row);
     }
     info.mounts = json::list(row, &["Mounts"])
         .iter()
@@ -83,13 +130,37 @@ fn ps_row(row: &Value) -> Option<ContainerInfo> {
         .collect();
     info.ports = json::list(row, &["Ports"]).iter().flat_map(ps_ports).collect();
     info.labels = json::text_pairs(row, &["Labels"]).collect();
-    Some(info)
+    Ok(Some(info))
 }
 
-/// The size of the writable layer, from a row of `podman ps --size`.
-pub(crate) fn ps_rw_size(row: &Value) -> Option<(ContainerName, u64)> {
-    let size = json::unsigned(json::field(row, &["Size"])?, &["rwSize"])?;
-    Some((ps_row(row)?.name, size))
+/// The name in a row, if it has one; an error when that cannot be told.
+fn ps_name(row: &Value) -> std::result::Result<Option<String>, ()> {
+    let given = |name: &str| Some(name.to_owned()).filter(|name| !name.is_empty());
+    match json::field(row, &["Names"]) {
+        None => Ok(None),
+        Some(Value::String(name)) => Ok(given(name)),
+        Some(Value::Array(names)) => match names.first() {
+            None => Ok(None),
+            Some(name) => name.as_str().map(given).ok_or(()),
+        },
+        Some(_) => Err(()),
+    }
+}
+
+fn unreadable(operation: &'static str, row: &Value) -> Error {
+    const LONGEST: usize = 200;
+    let shown: String = row.to_string().chars().take(LONGEST).collect();
+    bad_answer(operation, format!("podman lists a container that cannot be read: {shown}"))
+}
+
+/// Whether a process can end with it. podman writes -1 for a code that it does not know.
+pub(crate) fn is_exit_code(code: i32) -> bool {
+    (0..=255).contains(&code)
+}
+
+fn exit_code(object: &Value) -> Option<i32> {
+    let code = json::integer(object, &["ExitCode"]).and_then(|code| i32::try_from(code).ok());
+    code.filter(|code| is_exit_code(*code))
 }
 
 /// One row of ports may stand for a range.
@@ -122,7 +193,7 @@ fn inspect_row(row: &Value) -> Option<Inspected> {
     info.started_at = json::time(state, &["StartedAt"]);
     info.finished_at = json::time(state, &["FinishedAt"]);
     if info.state.has_exited() {
-        info.exit_code = json::integer(state, &["ExitCode"]).and_then(|code| i32::try_from(code).ok());
+        info.exit_code = exit_code(state);
     }
     info.health = json::field(state, &["Health", "Healthcheck"])
         .and_then(|health| json::text(health, &["Status"]))
@@ -155,6 +226,7 @@ fn inspect_row(row: &Value) -> Option<Inspected> {
             .and_then(|config| json::field(config, &["Tty"]))
             .is_some_and(|tty| tty.as_bool() == Some(true)),
         exec_ids: json::list(row, &["ExecIDs"]).iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        pid_files: [json::text(row, &["ConmonPidFile"]), json::text(row, &["PidFile"])],
         rw_size: json::unsigned(row, &["SizeRw"]),
         made_by: json::field(row, &["Config"]).and_then(|config| {
             let mut annotations = json::text_pairs(config, &["Annotations"]);
@@ -196,10 +268,10 @@ mod tests {
     const PS: &str = r#"[{"Id":"ab","Names":["x-a"],"State":"exited","ExitCode":5,"Created":1795293700,"StartedAt":
         -62135596800,"Ports":[{"host_ip":"127.0.0.1","container_port":80,"host_port":4242,"range":2,"protocol":"tcp"}],
         "Labels":null,"Mounts":["/data"],"Image":"localhost/bb:latest","ImageID":"cd","Size":{"rwSize":79,"rootFsSize":9}},
-        {"Names":null},{"Names":["bad name"],"Id":"x","State":"running"},7]"#;
+        {"Names":null,"Id":"y","State":"exited"},{"Names":["bad name"],"Id":"x","State":"running"}]"#;
 
     #[test]
-    fn a_row_that_cannot_be_read_does_not_lose_the_others() {
+    fn a_container_that_nobody_can_mean_does_not_lose_the_others() {
         let rows = decode_ps("list", PS).unwrap();
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].name.as_str(), rows[0].exit_code, rows[0].started_at), ("x-a", Some(5), None));
@@ -208,13 +280,34 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_null_are_no_containers_and_broken_json_is_an_error() {
-        for none in ["", " \n", "[]", "null"] {
-            assert_eq!(decode_ps("list", none).unwrap(), []);
-            assert_eq!(decode_inspect("inspect", none).unwrap(), None);
+    fn a_row_that_cannot_be_read_is_an_error_that_shows_it() {
+        for row in [
+            "7",
+            "null",
+            "{}",
+            r#"{"Id":"x","Names":["a"]}"#,
+            r#"{"Names":["a"],"State":"running"}"#,
+            r#"{"Id":"x","Names":[7],"State":"running"}"#,
+            r#"{"Id":"x","Names":{"a":1},"State":"running"}"#,
+        ] {
+            let rows =
+                format!(r#"[{{"Names":["b"],"Id":"y","State":"running","Size":{{"rwSize":1}}}},{row}]"#);
+            let error = decode_ps("list", &rows).unwrap_err();
+            assert_eq!(error.kind(), rt_protocol::ErrorKind::BadAnswer);
+            assert!(error.message().ends_with(row), "{error}");
+            assert!(decode_ps_sizes("measure", &rows).is_err(), "{row}");
         }
-        for broken in ["[{", "7", "\"x\"", "Error"] {
+    }
+
+    #[test]
+    fn no_containers_are_an_empty_list_and_never_the_answer_of_an_inspect() {
+        for none in ["[]", " null\n"] {
+            assert_eq!(decode_ps("list", none).unwrap(), []);
+            assert!(decode_inspect("inspect", none).is_err());
+        }
+        for broken in ["", " \n", "[{", "7", "\"x\"", "Error"] {
             assert!(decode_ps("list", broken).is_err(), "{broken}");
+            assert!(decode_inspect("inspect", broken).is_err(), "{broken}");
         }
         assert!(decode_inspect("inspect", "[{}]").is_err());
     }
@@ -229,7 +322,7 @@ mod tests {
                 "0001-01-01T00:00:00Z"}},"NetworkSettings":{{"Ports":{{"22/tcp":[{{"HostIp":"","HostPort":"18180"}}],
                 "80/tcp":null}}}},"Config":{{"Labels":{{"a":"b"}}}},"SizeRw":12}}]"#
             );
-            let found = decode_inspect("inspect", &text).unwrap().unwrap();
+            let found = decode_inspect("inspect", &text).unwrap();
             assert_eq!(found.info.health, None);
             assert!(found.info.started_at.is_some() && found.info.finished_at.is_none());
             assert_eq!((found.pid, found.rw_size, found.info.exit_code), (Some(12), Some(12), None));

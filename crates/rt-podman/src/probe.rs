@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use rt_protocol::{ContainerName, Error, ErrorKind, Result, Until};
 
-use crate::failure;
 use crate::removal;
 use crate::runtime::PodmanRuntime;
 use rt_process::Marker;
@@ -88,16 +87,12 @@ impl PodmanRuntime {
         ];
         let exec = ["exec", "--", name.as_str(), "/probe"];
         for (step, expected) in [(&run[..], None), (&exec[..], Some(GREETING))] {
-            let answer = engine
-                .ask_until(OPERATION, until, step.iter().copied())
-                .map_err(|error| error.about(step[0]))?;
-            if !answer.ok() {
-                return Err(answer.failure().error(OPERATION, &answer.stderr).about(step[0]));
-            }
-            if expected.is_some_and(|expected| answer.stdout != expected) {
-                let message =
-                    format!("the program did not answer; podman said: {}", failure::shown(&answer.stderr));
-                return Err(Error::new(ErrorKind::BackendFailed, OPERATION, message).about(step[0]));
+            let about = |error: Error| error.about(step[0]);
+            let answer = engine.ask_until(OPERATION, until, step.iter().copied()).map_err(about)?;
+            let said = answer.printed().map_err(about)?.map_err(|refusal| about(refusal.error(OPERATION)))?;
+            if expected.is_some_and(|expected| said != expected) {
+                let message = format!("the program did not answer, but said {said:?}");
+                return Err(about(Error::new(ErrorKind::BackendFailed, OPERATION, message)));
             }
         }
         Ok(())

@@ -83,10 +83,10 @@ impl PodmanProfile {
         let ask = |verb: &str| {
             let args = [verb, "--format=json"];
             let answer = engine.ask_within(OPERATION, engine.limits.info, until, args)?;
-            if !answer.ok() {
-                return Err(answer.failure().error(OPERATION, &answer.stderr).about(format!("by {verb}")));
-            }
-            Ok((decode(verb, &answer.stdout)?, warnings(&answer.stderr)))
+            let about = |error: Error| error.about(format!("by {verb}"));
+            let warnings = warnings(answer.remarks());
+            let said = answer.printed().map_err(about)?.map_err(|refusal| about(refusal.error(OPERATION)))?;
+            Ok::<_, Error>((decode(verb, &said)?, warnings))
         };
         let (version, warnings) = ask("version")?;
         let (info, _) = ask("info")?;

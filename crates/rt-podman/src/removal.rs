@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rt_protocol::{ContainerName, ContainerRemoveResult, Error, ErrorKind, Until};
 
-use crate::engine::Answer;
+use crate::answer::Verdict;
 use crate::failure::Failure;
 use crate::runtime_state::RuntimeState;
 
@@ -83,16 +83,14 @@ fn remove_all(
         let answer = match &together {
             // Whom podman has refused in company it may have refused for another's sake.
             Ok(_) if !alone || names.len() > 1 => remove(shared, [&target].into_iter(), until),
-            Ok(answer) => {
-                Ok(Answer { code: answer.code, stdout: String::new(), stderr: answer.stderr.clone() })
-            }
+            Ok(answer) => Ok(answer.clone()),
             Err(error) => Err(error.clone()),
         };
         let error = match answer {
-            Ok(answer) if answer.ok() => None,
-            Ok(answer) => match answer.failure() {
+            Ok(Ok(_)) => None,
+            Ok(Err(refusal)) => match refusal.failure() {
                 Failure::NoSuchContainer | Failure::Removed => None,
-                failure => Some(failure.into_error(OPERATION, &name, &answer.stderr)),
+                _ => Some(refusal.of_container(OPERATION, &name)),
             },
             Err(error) => Some(error.in_container(&name)),
         };
@@ -135,7 +133,7 @@ fn remove<'a>(
     shared: &RuntimeState,
     targets: impl Iterator<Item = &'a String>,
     until: &Until,
-) -> rt_protocol::Result<Answer> {
+) -> rt_protocol::Result<Verdict<String>> {
     let args = ["rm", "--force", "--ignore", "--volumes", "--time=0", "--"].into_iter();
-    shared.engine.ask_until(OPERATION, until, args.chain(targets.map(String::as_str)))
+    shared.engine.ask_until(OPERATION, until, args.chain(targets.map(String::as_str)))?.told()
 }

@@ -15,8 +15,9 @@ use rt_protocol::{
     NamePrefix, PortReservation, Result, RuntimeId, Source, TimeLimits, Until,
 };
 
+use crate::answer::Answer;
 use crate::container::PodmanContainer;
-use crate::engine::Engine;
+use crate::engine::{Engine, bad_answer};
 use crate::events::PodmanEventStream;
 use crate::failure::launch_error;
 use crate::image::PodmanImage;
@@ -76,13 +77,11 @@ impl PodmanRuntime {
         args.extend(["--", "-", reference.as_str()].map(OsString::from));
         let engine = &self.shared.engine;
         let answer = engine
-            .run(OPERATION, engine.spec(args), Source::reader(tar), until)
+            .run(OPERATION, engine.call(args), Source::reader(tar), until)
             .map_err(|error| error.of_image(reference))?;
-        if answer.ok() {
-            Ok(answer.stdout.trim().trim_start_matches("sha256:").to_owned())
-        } else {
-            Err(answer.failure().into_image_error(OPERATION, reference, &answer.stderr))
-        }
+        let id = answer.printed().map_err(|error| error.of_image(reference))?;
+        let id = id.map_err(|refusal| refusal.of_image(OPERATION, reference))?;
+        Ok(id.trim().trim_start_matches("sha256:").to_owned())
     }
 
     /// What podman says of one published TCP port of a container, in its own words: a line `HOST:PORT` for each mapping.
@@ -103,11 +102,9 @@ impl PodmanRuntime {
                 ["port", "--", &container.target(until)?, &port],
             )
             .map_err(|error| error.in_container(name))?;
-        if answer.ok() {
-            Ok(answer.stdout)
-        } else {
-            Err(answer.failure().into_error(OPERATION, name, &answer.stderr))
-        }
+        // A container that publishes nothing, or does not run, has an empty answer.
+        let said = answer.told().map_err(|error| error.in_container(name))?;
+        said.map_err(|refusal| refusal.of_container(OPERATION, name))
     }
 
     /// What this podman is: its version, and what it says of itself and of its host. Asked at the first call and
@@ -252,11 +249,13 @@ impl ContainerRuntime for PodmanRuntime {
         const OPERATION: &str = "measure containers";
         let args = ["ps", "--all", "--no-trunc", "--size", "--format=json"];
         let answer = self.shared.engine.ask(OPERATION, self.shared.engine.limits.bulk_sizes, args)?;
-        if !answer.ok() {
-            return Err(answer.failure().error(OPERATION, &answer.stderr));
-        }
-        let rows = listing::rows(OPERATION, &answer.stdout)?;
-        Ok(rows.iter().filter_map(listing::ps_rw_size).filter(|(name, _)| prefix.matches(name)).collect())
+        let rows = answer.printed()?.map_err(|refusal| refusal.error(OPERATION))?;
+        let sizes = listing::decode_ps_sizes(OPERATION, &rows)?.into_iter();
+        let missing = |name: &ContainerName| bad_answer(OPERATION, "podman named no size").in_container(name);
+        sizes
+            .filter(|(name, _)| prefix.matches(name))
+            .map(|(name, size)| size.ok_or_else(|| missing(&name)).map(|size| (name, size)))
+            .collect()
     }
 
     fn create(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>> {
@@ -272,16 +271,16 @@ impl ContainerRuntime for PodmanRuntime {
         let passed = launch_argv::create(engine.spec::<_, &str>([]), spec, &marker).map_err(about)?;
         let stdin = passed.stdin.unwrap_or_default();
         self.shared.forget(spec.name());
-        let answer = engine.run(OPERATION, passed.call, stdin, until).map_err(|error| {
-            if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Cancelled) {
-                self.remove_made_by(&marker, spec.name());
+        let id = engine.run(OPERATION, passed.call, stdin, until).and_then(Answer::printed);
+        match id {
+            Ok(Ok(_)) => Ok(self.container(spec.name())),
+            Ok(Err(refusal)) => Err(launch_error(OPERATION, spec.name(), &refusal.stderr)),
+            Err(error) => {
+                if is_half_done(&error) {
+                    self.remove_made_by(&marker, spec.name());
+                }
+                Err(about(error))
             }
-            about(error)
-        })?;
-        if answer.ok() {
-            Ok(self.container(spec.name()))
-        } else {
-            Err(launch_error(OPERATION, spec.name(), &answer.stderr))
         }
     }
 
@@ -310,6 +309,11 @@ impl ContainerRuntime for PodmanRuntime {
     fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>> {
         Ok(Box::new(PodmanEventStream::open(&self.shared.engine, options)?))
     }
+}
+
+/// Whether a call that ended with this error may have done something all the same.
+fn is_half_done(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Cancelled | ErrorKind::BackendInterrupted)
 }
 
 impl PodmanRuntime {

@@ -60,10 +60,8 @@ impl RuntimeState {
     pub(crate) fn list(&self, operation: &'static str, until: &Until) -> Result<Vec<ContainerInfo>> {
         let args = ["ps", "--all", "--no-trunc", "--format=json"];
         let answer = self.engine.ask_within(operation, self.engine.limits.read, until, args)?;
-        if !answer.ok() {
-            return Err(answer.failure().error(operation, &answer.stderr));
-        }
-        listing::decode_ps(operation, &answer.stdout)
+        let rows = answer.printed()?.map_err(|refusal| refusal.error(operation))?;
+        listing::decode_ps(operation, &rows)
     }
 
     /// The container of that name, if it is known and still the same.

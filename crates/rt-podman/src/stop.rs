@@ -5,12 +5,13 @@
 
 use std::time::{Duration, Instant};
 
-use rt_process::{Drive, ExitStatus, Finished, Process, Streams, with_process};
+use rt_process::{Drive, Finished, Process, Streams, with_process};
 use rt_protocol::{ContainerState, Error, ErrorKind, OutputLimit, Result, Until};
 
+use crate::answer::Answer;
 use crate::container::PodmanContainer;
 use crate::engine::process_error;
-use crate::failure::{self, Failure};
+use crate::failure::Failure;
 
 const OPERATION: &str = "stop";
 
@@ -29,23 +30,40 @@ const LONGEST_GRACE: u64 = i32::MAX as u64;
 pub(crate) fn stop(container: &PodmanContainer, grace: Duration, until: &Until) -> Result<()> {
     let seconds = grace.as_secs().saturating_add(u64::from(grace.subsec_nanos() > 0)).min(LONGEST_GRACE);
     let target = container.target(until)?;
-    let call = container.engine().spec(["stop", "--time", &seconds.to_string(), "--", &target]);
+    let call = container.engine().call(["stop", "--time", &seconds.to_string(), "--", &target]);
     let streams = Streams::captured(OutputLimit::bytes(4 << 10), OutputLimit::bytes(64 << 10));
     let grace = Duration::from_secs(seconds);
-    let finished = with_process(&call, streams, |process| watch(container, process, grace, until))
+    let about = |error: Error| error.in_container(container.name());
+    let finished = with_process(&call.spec, streams, |process| watch(container, process, grace, until))
         .map_err(|error| process_error(OPERATION, error))
         .and_then(|watched| watched)
-        .map_err(|error| error.in_container(container.name()))?;
-    let stderr = finished.stderr_capture.text();
-    if finished.status == Some(ExitStatus::Code(0)) {
-        return Ok(());
+        .map_err(about)?;
+    match call.answer(OPERATION, finished).and_then(Answer::printed) {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(refusal)) => {
+            // "container state improper" is said of a paused one, too; starting it would be no remedy.
+            let failure = match refusal.failure() {
+                Failure::NotRunning => Failure::Other,
+                failure => failure,
+            };
+            Err(failure.into_error(OPERATION, container.name(), &refusal.stderr))
+        }
+        Err(error) => settle(container, error),
     }
-    // "container state improper" is said of a paused one, too; starting it would be no remedy.
-    let failure = match failure::classify(&stderr).unwrap_or(Failure::Other) {
-        Failure::NotRunning => Failure::Other,
-        failure => failure,
-    };
-    Err(failure.into_error(OPERATION, container.name(), &stderr))
+}
+
+/// What a stop came to whose client was ended from outside: the state tells.
+fn settle(container: &PodmanContainer, error: Error) -> Result<()> {
+    match container.inspect_within(container.engine().limits.read) {
+        Ok(Some(found)) if found.info.state.has_exited() => Ok(()),
+        Ok(Some(found)) => {
+            let message = format!("{}; its state is {}", error.message(), found.info.state);
+            Err(Error::new(error.kind(), OPERATION, message)
+                .in_container(container.name())
+                .with_hint("stop it again, or remove it by force"))
+        }
+        Ok(None) | Err(_) => Err(error.in_container(container.name())),
+    }
 }
 
 fn watch(

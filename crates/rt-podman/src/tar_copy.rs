@@ -11,15 +11,15 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use rt_process::{Drive, ExitStatus, Output, ProcessSpec, Streams, with_process};
+use rt_process::{Drive, Output, Streams, with_process};
 use rt_protocol::{
     CancelToken, ContainerPath, Error, ErrorKind, KILL_GRACE, OutputLimit, Result, Sink, Source, Until,
 };
 
+use crate::answer::{Verdict, interrupted};
 use crate::container::PodmanContainer;
 use crate::copy::{INTO, OUT_OF, container_path, container_source, contents_of, place};
-use crate::engine::{Engine, process_error};
-use crate::failure::{self, Failure};
+use crate::engine::{Call, Engine, process_error};
 use crate::host_path::TemporaryDirectory;
 use crate::pattern;
 
@@ -52,7 +52,7 @@ pub(crate) fn copy_in_tar(
     let spool = spool(container.engine())
         .map_err(|cause| system(String::from("no temporary directory can be made"), cause))?;
     let words = [OsString::from("cp"), OsString::from("--"), OsString::from("-"), place(&target, dest)];
-    let mut call = container.engine().spec(words);
+    let mut call = container.engine().call(words);
     if let Some(spool) = &spool {
         call = call.env("TMPDIR", spool.path());
     }
@@ -82,8 +82,8 @@ pub(crate) fn copy_in_tar(
         Ok(()) => Ok(()),
         // An archive without entries is nothing to unpack; podman takes its zeros for something else. It has looked for
         // the directory before.
-        Err(refused) if fed.zeros >= TAR_BLOCK && refused.stderr.contains(NO_ARCHIVE) => Ok(()),
-        Err(refused) => Err(about(refused.failure.error(INTO, &refused.stderr))),
+        Err(refusal) if fed.zeros >= TAR_BLOCK && refusal.stderr.contains(NO_ARCHIVE) => Ok(()),
+        Err(refusal) => Err(about(refusal.error(INTO))),
     }
 }
 
@@ -100,48 +100,35 @@ pub(crate) fn copy_out_tar(
     let target = container.target(until)?;
     until.check().map_err(|stop| about(Error::stopped(stop, OUT_OF)))?;
     let words = [OsString::from("cp"), OsString::from("--"), place(&target, &source), OsString::from("-")];
-    let call = container.engine().spec(words);
+    let call = container.engine().call(words);
+    let mut archive = Trailer::watched(tar);
     let streams = Streams {
         stdin: Source::empty(),
-        stdout: Output::Bridge(Sink::borrowed(tar)),
+        stdout: Output::Bridge(Sink::borrowed(&mut archive)),
         stderr: Output::Capture(COMPLAINTS),
     };
-    run(&call, streams, OUT_OF, until)
-        .map_err(about)?
-        .map_err(|refused| about(refused.failure.error(OUT_OF, &refused.stderr)))?;
-    tar.flush().map_err(|cause| about(sink_failed(cause)))
+    run(&call, streams, OUT_OF, until).map_err(about)?.map_err(|refusal| about(refusal.error(OUT_OF)))?;
+    archive.flush().map_err(|cause| about(sink_failed(cause)))?;
+    if archive.has_ended() {
+        return Ok(());
+    }
+    Err(about(interrupted(OUT_OF, "podman ended with exit code 0 and without the end of the archive")))
 }
 
 fn sink_failed(cause: io::Error) -> Error {
     Error::new(ErrorKind::SinkFailed, OUT_OF, "writing the tar stream failed").with_source(cause)
 }
 
-/// What podman says of a copy that it refused.
-struct Refused {
-    failure: Failure,
-    stderr: String,
-}
-
 /// Runs the client to its end. One that is stopped, or whose stream fails, is ended before this returns.
-fn run(
-    call: &ProcessSpec,
-    streams: Streams<'_>,
-    operation: &'static str,
-    until: &Until,
-) -> Result<std::result::Result<(), Refused>> {
-    with_process(call, streams, |process| {
+fn run(call: &Call, streams: Streams<'_>, operation: &'static str, until: &Until) -> Result<Verdict<()>> {
+    with_process(&call.spec, streams, |process| {
         let drive = process.drive(until);
         if !matches!(drive, Drive::Finished) {
             process.end(KILL_GRACE);
         }
         let finished = process.finish();
         match drive {
-            Drive::Finished if finished.status == Some(ExitStatus::Code(0)) => Ok(Ok(())),
-            Drive::Finished => {
-                let stderr = finished.stderr_capture.text().into_owned();
-                let failure = failure::classify(&stderr).unwrap_or(Failure::Other);
-                Ok(Err(Refused { failure, stderr }))
-            }
+            Drive::Finished => Ok(call.answer(operation, finished)?.told()?.map(drop)),
             Drive::Stopped(stop) => {
                 Err(Error::stopped(stop, operation).with_hint("what was copied until then stays"))
             }
@@ -166,6 +153,40 @@ struct Fed {
 
 /// The size of a block of an archive; one of zeros begins its end (POSIX, `pax`, "ustar Interchange Format").
 const TAR_BLOCK: u64 = 512;
+
+/// An archive on its way to its writer, with a look at how it ends.
+struct Trailer<'a> {
+    tar: &'a mut (dyn Write + Send),
+    /// How many bytes there were, and how many of the last ones were zero.
+    bytes: u64,
+    zeros: u64,
+}
+
+impl<'a> Trailer<'a> {
+    fn watched(tar: &'a mut (dyn Write + Send)) -> Self {
+        Self { tar, bytes: 0, zeros: 0 }
+    }
+
+    /// Whether the archive is whole: blocks, and the two of zeros at its end.
+    fn has_ended(&self) -> bool {
+        self.bytes.is_multiple_of(TAR_BLOCK) && self.zeros >= 2 * TAR_BLOCK
+    }
+}
+
+impl Write for Trailer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.tar.write(bytes)?;
+        let taken = &bytes[..count.min(bytes.len())];
+        let zeros = taken.iter().rev().take_while(|byte| **byte == 0).count();
+        self.zeros = if zeros == taken.len() { self.zeros + zeros as u64 } else { zeros as u64 };
+        self.bytes += taken.len() as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.tar.flush()
+    }
+}
 
 /// Reads from the caller and writes into the pipe, until either ends.
 ///
@@ -259,6 +280,29 @@ mod tests {
         reader.read_exact(&mut half).unwrap();
         assert_eq!(&half, b"half");
         assert!(held.into_inner().unwrap().is_some());
+    }
+
+    #[test]
+    fn an_archive_is_whole_when_it_ends_with_two_blocks_of_zeros() {
+        let ended = |pieces: &[&[u8]]| {
+            let mut written = Vec::new();
+            let mut trailer = Trailer::watched(&mut written);
+            for piece in pieces {
+                trailer.write_all(piece).unwrap();
+            }
+            let ended = trailer.has_ended();
+            assert_eq!(written, pieces.concat());
+            ended
+        };
+        let (block, zeros) = ([7; 512], [0; 512]);
+        assert!(ended(&[&block, &zeros, &zeros]));
+        assert!(ended(&[&block, &[0; 100], &[0; 412], &[], &[0; 1], &[0; 511]]));
+        assert!(ended(&[&[0; 1024]]));
+        for cut in
+            [&[][..], &[&block[..]], &[&block, &zeros], &[&block, &zeros, &[0; 511]], &[&zeros, &block]]
+        {
+            assert!(!ended(cut), "{}", cut.len());
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::container::PodmanContainer;
 use crate::engine::bad_answer;
 use crate::event_line::EventLine;
 use crate::failure::Failure;
+use crate::listing::is_exit_code;
 
 const OPERATION: &str = "wait for";
 
@@ -25,33 +26,38 @@ pub(crate) fn wait(container: &PodmanContainer, until: &Until) -> Result<ExitOut
     let id = found.info.id;
     let about = |error: Error| error.in_container(container.name());
     let answer = container.engine().ask_until(OPERATION, until, ["wait", "--", &id]).map_err(about)?;
-    let code = answer.stdout.trim();
-    match (answer.ok(), code.parse::<i32>()) {
-        // podman up to 5.4.0 answers -1 for a container that is removed as it ends (podman#25479). On later ones no main
-        // process ends with -1 either, so the version need not be asked for.
-        (true, Ok(-1)) => Ok(after_removal(container, &id)),
-        (true, Ok(code)) => Ok(ExitOutcome::Code(code)),
-        (true, Err(_)) => {
-            Err(about(bad_answer(OPERATION, format!("podman answered {code:?}, which is no exit code"))))
-        }
-        (false, _) => match answer.failure() {
-            Failure::NoSuchContainer | Failure::Removed => Ok(after_removal(container, &id)),
-            failure => Err(failure.into_error(OPERATION, container.name(), &answer.stderr)),
+    let code = match answer.printed().map_err(about)? {
+        Ok(code) => code,
+        Err(refusal) => match refusal.failure() {
+            Failure::NoSuchContainer | Failure::Removed => {
+                return after_removal(container, &id).map_err(about);
+            }
+            _ => return Err(refusal.of_container(OPERATION, container.name())),
         },
+    };
+    match code.trim().parse::<i32>() {
+        Ok(code) if is_exit_code(code) => Ok(ExitOutcome::Code(code)),
+        // podman up to 5.4.0 answers -1 for a container that is removed as it ends (podman#25479), and every version for
+        // one whose conmon was killed. No main process ends with it, so the version need not be asked for.
+        Ok(_) => after_removal(container, &id).map_err(about),
+        Err(_) => {
+            let message = format!("podman answered {:?}, which is no exit code", code.trim());
+            Err(about(bad_answer(OPERATION, message)))
+        }
     }
 }
 
 /// The code of a container that was removed as it ended: from its record if that is still there, else from the events.
-fn after_removal(container: &PodmanContainer, id: &str) -> ExitOutcome {
-    let kept = container.inspect_within(container.engine().limits.read).ok().flatten();
+fn after_removal(container: &PodmanContainer, id: &str) -> Result<ExitOutcome> {
+    let kept = container.inspect_within(container.engine().limits.read)?;
     if let Some(code) = kept.filter(|found| found.info.id == id).and_then(|found| found.info.exit_code) {
-        return ExitOutcome::Code(code);
+        return Ok(ExitOutcome::Code(code));
     }
     let args = ["events", "--stream=false", "--since=24h", "--filter=event=died", "--format=json"];
-    let answer = container.engine().ask(OPERATION, container.engine().limits.info, args);
-    let code =
-        answer.ok().filter(crate::engine::Answer::ok).and_then(|answer| last_death(&answer.stdout, id));
-    code.map_or(ExitOutcome::Lost, ExitOutcome::Code)
+    let events = container.engine().ask(OPERATION, container.engine().limits.info, args)?.told()?;
+    // A podman without a log of events refuses; then nobody knows.
+    let code = events.ok().and_then(|events| last_death(&events, id)).filter(|code| is_exit_code(*code));
+    Ok(code.map_or(ExitOutcome::Lost, ExitOutcome::Code))
 }
 
 /// The exit code of the last death of this container, where the event has one.

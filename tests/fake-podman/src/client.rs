@@ -59,13 +59,13 @@ fn answer(line: &[String]) -> Reply {
     let store = Store::from_environment()?;
     store.note_call(line)?;
     let faults = Faults::from_environment(verb)?;
-    if let Some(answer) = faults.before(verb)? {
+    if let Some(answer) = faults.before(verb, line)? {
         return Ok(answer);
     }
     let words = flags::read(&profile, verb, rest)?;
     let call = Call { profile, store, words, faults, oci_runtime, line: line.to_vec() };
     let answer = dispatch(&call, verb).unwrap_or_else(|refusal| refusal);
-    Ok(call.faults.after(answer))
+    Ok(call.faults.after(answer, line))
 }
 
 /// The verb that the first words name, by its own name, and the words behind it.

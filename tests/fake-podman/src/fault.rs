@@ -17,6 +17,9 @@
 //! | `wait-says-minus-one` | `wait` answers -1, as podman before 5.4.1 does when the container is removed meanwhile |
 //! | `fail=CODE:TEXT` | these words on stderr, this code |
 //! | `exit-without-a-word=CODE` | this code |
+//! | `told-to-leave=CODE` | TERM has come before the work: this code, and what podman says of it at its log level `info` |
+//! | `told-to-leave-after=CODE` | the same, in the midst of the answer |
+//! | `print=TEXT` | this answer, and 0 |
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -43,6 +46,9 @@ pub(crate) enum Fault {
     WaitSaysMinusOne,
     Fail(u8, String),
     Silent(u8),
+    ToldToLeave(u8),
+    ToldToLeaveAfter(u8),
+    Print(String),
 }
 
 /// What goes wrong in one call.
@@ -79,7 +85,7 @@ impl Faults {
     }
 
     /// What goes wrong before the work; an answer ends the call.
-    pub(crate) fn before(&self, verb: &str) -> io::Result<Option<Answer>> {
+    pub(crate) fn before(&self, verb: &str, line: &[String]) -> io::Result<Option<Answer>> {
         for fault in &self.0 {
             match fault {
                 Fault::Hang => hang(),
@@ -108,6 +114,8 @@ impl Faults {
                 Fault::Slow(time) => std::thread::sleep(*time),
                 Fault::Fail(code, text) => return Ok(Some(Answer::refused(*code, text.clone()))),
                 Fault::Silent(code) => return Ok(Some(Answer::code(*code))),
+                Fault::ToldToLeave(code) => return Ok(Some(leave(line, *code, Answer::silent()))),
+                Fault::Print(text) => return Ok(Some(Answer::out(format!("{text}\n")))),
                 _ => {}
             }
         }
@@ -115,7 +123,7 @@ impl Faults {
     }
 
     /// What goes wrong with the answer.
-    pub(crate) fn after(&self, mut answer: Answer) -> Answer {
+    pub(crate) fn after(&self, mut answer: Answer, line: &[String]) -> Answer {
         if self.has(&Fault::HalfJson) {
             answer.stdout.truncate(answer.stdout.len() / 2);
             answer.code = 0;
@@ -123,8 +131,30 @@ impl Faults {
         if self.has(&Fault::NonUtf8) {
             answer.stdout.insert(0, 0xff);
         }
+        for fault in &self.0 {
+            if let Fault::ToldToLeaveAfter(code) = fault {
+                answer = leave(line, *code, answer);
+            }
+        }
         answer
     }
+}
+
+/// What a call leaves with that TERM has come to. As podman does, it tells so at its log level `info` alone.
+fn leave(line: &[String], code: u8, mut answer: Answer) -> Answer {
+    let mut levels = line.iter().filter_map(|word| word.strip_prefix("--log-level="));
+    let mut apart = line.windows(2).filter(|words| words[0] == "--log-level").map(|words| words[1].as_str());
+    let level = levels.next_back().or_else(|| apart.next_back()).unwrap_or("warn");
+    if ["info", "debug", "trace"].iter().any(|known| level.eq_ignore_ascii_case(known)) {
+        answer.stderr.insert_str(
+            0,
+            "time=\"2026-11-28T19:20:47Z\" level=info msg=\"Received shutdown signal \\\"terminated\\\", terminating!\" \
+             PID=7682\ntime=\"2026-11-28T19:20:47Z\" level=info msg=\"Invoking shutdown handler \\\"libpod\\\"\" \
+             PID=7682\n",
+        );
+    }
+    answer.code = code;
+    answer
 }
 
 /// The signals that podman's client takes.
@@ -208,6 +238,9 @@ fn one(text: &str) -> Option<Fault> {
             Fault::Fail(code.parse().ok()?, text.to_owned())
         }
         "exit-without-a-word" => Fault::Silent(value?.parse().ok()?),
+        "told-to-leave" => Fault::ToldToLeave(value?.parse().ok()?),
+        "told-to-leave-after" => Fault::ToldToLeaveAfter(value?.parse().ok()?),
+        "print" => Fault::Print(value?.to_owned()),
         _ => return None,
     })
 }

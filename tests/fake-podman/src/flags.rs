@@ -42,9 +42,11 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
+    /// Those of the verb, and podman's own, which may stand behind it too.
     fn entries(&self, kind: &str) -> impl Iterator<Item = &'a str> {
-        let list: &'a Value = &self.profile.flags["flags"][self.verb][kind];
-        list.as_str().unwrap_or_default().split_ascii_whitespace()
+        let flags: &'a Value = &self.profile.flags["flags"];
+        let of = move |verb: &str| flags[verb][kind].as_str().unwrap_or_default().split_ascii_whitespace();
+        of(self.verb).chain(of("").filter(|entry| !entry.contains('/') && *entry != "help"))
     }
 
     /// Its full name, and whether it takes a value.

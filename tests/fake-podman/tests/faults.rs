@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use rt_podman::PodmanRuntime;
 use rt_protocol::{
-    Container, ContainerFilter, ContainerName, ContainerRuntime, Error, ErrorKind, EventOptions, Image,
-    ImageFilter, ImageRef, ImageRemoval, LogOptions, Pull, TimeLimits, Until,
+    Container, ContainerFilter, ContainerName, ContainerPath, ContainerRuntime, CopyOptions, Error,
+    ErrorKind, EventOptions, Image, ImageFilter, ImageRef, ImageRemoval, LaunchSpec, LogOptions, Pull,
+    TimeLimits, Until,
 };
 
 use engine::{Engine, PROFILES, patience};
@@ -171,16 +172,107 @@ fn an_answer_that_is_not_utf8_is_a_bad_answer() {
 }
 
 #[test]
-fn a_podman_that_dies_of_a_signal_failed() {
-    check_all(&peopled("4.3.1").faulty("die-by-signal"), ErrorKind::BackendFailed);
+fn a_podman_that_dies_of_a_signal_was_interrupted() {
+    check_all(&peopled("4.3.1").faulty("die-by-signal"), ErrorKind::BackendInterrupted);
     // In the midst of its work, too.
-    check_all(&peopled("5.4.2").faulty("die-by-signal=50,slow=5000"), ErrorKind::BackendFailed);
+    check_all(&peopled("5.4.2").faulty("die-by-signal=50,slow=5000"), ErrorKind::BackendInterrupted);
+    // A rootless one, whose process in the user namespace was killed.
+    check_all(&peopled("4.3.1").faulty("exit-without-a-word=137"), ErrorKind::BackendInterrupted);
+}
+
+/// Every other verb that ends: what was done, and how it failed.
+fn deeds(runtime: &PodmanRuntime) -> Vec<(&'static str, Option<Error>)> {
+    let container = runtime.container(&name("c"));
+    let hexadecimal = runtime.container(&name("abc"));
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "text").unwrap();
+    let place = ContainerPath::new("/file").unwrap();
+    let options = CopyOptions::new();
+    let spec = LaunchSpec::builder("new", image().as_str()).build().unwrap();
+    let until = || Until::after(Duration::from_secs(20));
+    let mut tar = Vec::new();
+    vec![
+        ("create", runtime.create(&spec, &until()).err()),
+        ("start", container.start(&until()).err()),
+        ("stop", container.stop(Duration::ZERO, &until()).err()),
+        ("remove", runtime.force_remove(&[name("c")], &until()).remove(0).error),
+        ("copy_in", container.copy_in(&file, &place, &options, &until()).err()),
+        ("copy_out", container.copy_out(&place, &directory.path().join("out"), &options, &until()).err()),
+        ("copy_in_tar", container.copy_in_tar(&mut &[0; 1024][..], &place, &until()).err()),
+        ("copy_out_tar", container.copy_out_tar(&place, &mut tar, &until()).err()),
+        ("import", runtime.import_image(&[0; 1024][..], &image(), &[], &until()).err()),
+        ("port", runtime.port_text(&name("c"), 80, &until()).err()),
+        ("profile", runtime.profile().err()),
+        ("image remove", runtime.image(&image()).remove().err()),
+        ("login", hexadecimal.login_command(None).err()),
+        ("probe", runtime.probe(&until()).err()),
+    ]
+}
+
+#[test]
+fn a_podman_that_leaves_with_0_because_it_was_told_to_has_done_nothing() {
+    for fault in ["told-to-leave=0", "told-to-leave=1", "die-by-signal"] {
+        let engine = peopled("4.3.1");
+        let runtime = engine.faulty(fault);
+        check_all(&runtime, ErrorKind::BackendInterrupted);
+        for (deed, error) in deeds(&runtime) {
+            let error = error.unwrap_or_else(|| panic!("{fault}: {deed} was done"));
+            assert_eq!(error.kind(), ErrorKind::BackendInterrupted, "{fault}: {deed}: {error}");
+            assert!(error.hint().is_some(), "{fault}: {deed}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_podman_that_is_told_to_leave_after_it_has_begun_to_answer_has_not_answered() {
+    let engine = peopled("4.3.1");
+    check_all(&engine.faulty("half-json,told-to-leave-after=0"), ErrorKind::BackendInterrupted);
+    check_all(&engine.faulty("told-to-leave-after=0"), ErrorKind::BackendInterrupted);
+}
+
+#[test]
+fn what_says_nothing_or_describes_nothing_is_no_answer() {
+    let engine = peopled("4.3.1");
+    check_all(&engine.faulty("exit-without-a-word=0"), ErrorKind::BackendInterrupted);
+    for nothing in ["[]", "null", "{}", "[null]", "[7]"] {
+        // Not "c", which could be an id: that is looked up in the listing first, and an empty one is an answer.
+        let container = engine.faulty(&format!("print={nothing}")).container(&name("web"));
+        let image = engine.faulty(&format!("print={nothing}")).image(&image());
+        for error in [container.state().err(), container.rw_size().err(), image.exists().err()] {
+            assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::BadAnswer), "{nothing}");
+        }
+    }
+}
+
+#[test]
+fn the_callers_own_log_level_stays_useful() {
+    let engine = peopled("4.3.1");
+    let with_level = |words: [&str; 2], fault: &str| {
+        let builder = engine.builder().env("FAKE_PODMAN_FAULT", fault);
+        words.into_iter().fold(builder, |builder, word| builder.global_arg(word)).build().unwrap()
+    };
+    for level in [
+        ["--log-level", "debug"],
+        ["--log-level=warn", "--syslog"],
+        ["--log-level=fatal", "--log-level=INFO"],
+    ] {
+        for (question, error) in questions(&with_level(level, "")) {
+            assert!(error.is_none(), "{question}: {error:?}");
+        }
+        check_all(&with_level(level, "told-to-leave=0"), ErrorKind::BackendInterrupted);
+    }
+    // Lines that nobody asked for are no part of an error; those of the caller are.
+    let refused = "fail=125:time=\"x\" level=info msg=\"chatter\"\nsomething else";
+    let shown = |level| with_level(level, refused).list(&ContainerFilter::all()).unwrap_err().to_string();
+    assert!(!shown(["--log-level=warn", "--syslog"]).contains("chatter"));
+    assert!(shown(["--log-level=info", "--syslog"]).contains("chatter"));
 }
 
 #[test]
 fn a_podman_that_fails_without_a_word_failed_and_says_that_it_said_nothing() {
     let engine = peopled("4.3.1");
-    for code in [1, 125, 126, 127, 137, 255] {
+    for code in [1, 125, 126, 127, 255] {
         let runtime = engine.faulty(&format!("exit-without-a-word={code}"));
         check_all(&runtime, ErrorKind::BackendFailed);
         let error = runtime.list(&ContainerFilter::all()).unwrap_err();
@@ -290,7 +382,9 @@ fn an_image_that_cannot_be_removed_keeps_podmans_reason() {
     let error = refused("image rm:exit-without-a-word=125").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BackendFailed, "{error}");
     let error = refused("image rm:die-by-signal").unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::BackendFailed, "{error}");
+    assert_eq!(error.kind(), ErrorKind::BackendInterrupted, "{error}");
+    let two = "image rm:fail=125:Error: unable to delete image \"x\" by ID with more than one tag ([a b]): please force removal";
+    assert!(matches!(refused(two), Ok(ImageRemoval::Refused(why)) if why.contains("more than one tag")));
     // And really: the container uses it.
     let Ok(ImageRemoval::Refused(why)) = engine.runtime().image(&image()).remove() else {
         panic!("no refusal");

@@ -128,6 +128,19 @@ const TEXTS: &[(ErrorKind, &str)] = &[
         ErrorKind::NotRunning,
         "Error: can only kill running containers. 1aa0 is in state exited: container state improper",
     ),
+    // Recorded after a start that was killed half-way; runc's words are from its source.
+    (
+        ErrorKind::BackendFailed,
+        "Error: OCI runtime error: unable to start container \"25889f2c\": crun: container `25889f2c` already exists",
+    ),
+    (ErrorKind::BackendFailed, "Error: runc: runc create failed: container with given ID already exists"),
+    (
+        ErrorKind::ImageInUse,
+        "Error: unable to delete image \"eba4ff09\" by ID with more than one tag ([localhost/two:1 localhost/two:2]): please \
+         force removal",
+    ),
+    // From podman's source.
+    (ErrorKind::ImageInUse, "Error: cannot remove read-only image \"eba4ff09\""),
     // The host's own limit, in words that sound like the command's.
     (
         ErrorKind::BackendFailed,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rt_process::{InsideEnding, Marker};
 use rt_protocol::{Fate, Until, User};
 
+use crate::answer::Answer;
 use crate::container::PodmanContainer;
 
 /// How long all of it may take: the grace periods of its script, and podman's own time.
@@ -49,9 +50,12 @@ fn end_as(
     args.extend(user);
     args.extend(["--", &target]);
     args.extend(script.iter().map(String::as_str));
-    match container.engine().ask_until("end a command in", until, args) {
-        Ok(answer) if answer.ok() => InsideEnding::read(&answer.stdout),
-        Ok(answer) => unknown(format!("the image cannot help: {}", crate::failure::shown(&answer.stderr))),
+    let answer = container.engine().ask_until("end a command in", until, args);
+    match answer.and_then(Answer::printed) {
+        Ok(Ok(said)) => InsideEnding::read(&said),
+        Ok(Err(refusal)) => {
+            unknown(format!("the image cannot help: {}", crate::failure::shown(&refusal.stderr)))
+        }
         Err(error) => unknown(error.to_string()),
     }
 }

@@ -1,0 +1,116 @@
+//! Starting a container, and leaving none behind that cannot be started.
+//!
+//! A `podman start` that was ended on its way leaves one of two things (4.3.1). A container that is "initialized": podman
+//! cannot start it any more, but stop it. Or one that is "created", for all that podman knows, while conmon and the
+//! prepared process are there: the next attempt to prepare it fails, because the OCI runtime knows it already, and takes
+//! all of that back.
+
+use std::time::{Duration, Instant};
+
+use rt_process::census;
+use rt_protocol::{ContainerState, Error, ErrorKind, Result, Until};
+
+use crate::answer::{Answer, interrupted};
+use crate::container::PodmanContainer;
+use crate::failure::{Failure, launch_error};
+use crate::listing::Inspected;
+
+const OPERATION: &str = "start";
+
+/// How long conmon may go on preparing a container whose client is gone.
+const PREPARED: Duration = Duration::from_secs(1);
+/// From look to look.
+const STEP: Duration = Duration::from_millis(20);
+
+/// Starts the container. One that runs stays as it is.
+pub(crate) fn start(container: &PodmanContainer, until: &Until) -> Result<()> {
+    let about = |error: Error| error.in_container(container.name());
+    let target = container.target(until)?;
+    let ask = || {
+        let limit = container.engine().limits.start;
+        container.engine().ask_within(OPERATION, limit, until, ["start", "--", &target])
+    };
+    let mut answer = ask();
+    if let Ok(found) = &answer
+        && found.refusal().is_some_and(|refusal| is_half_started(container, refusal.failure()))
+    {
+        // Somebody's earlier attempt was ended on its way.
+        answer = ask();
+    }
+    match answer.map(Answer::claimed) {
+        Ok(Ok(Some(_))) => Ok(()),
+        // 4.3 names a container that it has started, and prints nothing of one that runs already. It prints nothing either
+        // when somebody has made it leave.
+        Ok(Ok(None)) => {
+            settle(container, interrupted(OPERATION, "podman ended with exit code 0 and without a word"))
+        }
+        Ok(Err(refusal)) => Err(launch_error(OPERATION, container.name(), &refusal.stderr)),
+        Err(error) if error.kind() == ErrorKind::BackendInterrupted => settle(container, error),
+        Err(error) => {
+            undo(container);
+            Err(about(error))
+        }
+    }
+}
+
+/// What a start came to whose client has proved nothing: the state tells.
+fn settle(container: &PodmanContainer, error: Error) -> Result<()> {
+    match container.inspect_within(container.engine().limits.read) {
+        Ok(Some(found)) if found.info.state.is_running() => return Ok(()),
+        Ok(Some(found)) => drop(undo_of(container, &found)),
+        // Nobody knows; the caller looks again.
+        Ok(None) | Err(_) => {}
+    }
+    Err(error.in_container(container.name()))
+}
+
+/// Whether a refused start met what an earlier one has left, which is gone now.
+fn is_half_started(container: &PodmanContainer, failure: Failure) -> bool {
+    match failure {
+        // By refusing podman has taken it back.
+        Failure::HalfStarted => true,
+        Failure::Other => undo(container),
+        _ => false,
+    }
+}
+
+/// Takes back what a start that was ended on its way may have left. Whether there was something.
+fn undo(container: &PodmanContainer) -> bool {
+    let found = container.inspect_within(container.engine().limits.read);
+    found.ok().flatten().is_some_and(|found| undo_of(container, &found))
+}
+
+fn undo_of(container: &PodmanContainer, found: &Inspected) -> bool {
+    let engine = container.engine();
+    let stop = || drop(engine.ask("stop", engine.limits.read, ["stop", "--time=0", "--", &found.info.id]));
+    match found.info.state {
+        // Whoever asks for the state next sees whether it helped.
+        ContainerState::Initialized => stop(),
+        ContainerState::Created if is_being_prepared(found) => {
+            let prepared = engine.ask("prepare", engine.limits.read, ["init", "--", &found.info.id]);
+            if matches!(prepared.map(Answer::claimed), Ok(Ok(_))) {
+                // Nothing was in the way, so it is prepared now.
+                stop();
+            }
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Whether processes of a container are there that podman takes for one that was never started. While conmon is still at it
+/// this waits.
+fn is_being_prepared(found: &Inspected) -> bool {
+    let begun = Instant::now();
+    while found.conmon().is_some_and(is_alive) {
+        if found.prepared().is_some_and(is_alive) || begun.elapsed() > PREPARED {
+            return true;
+        }
+        std::thread::sleep(STEP);
+    }
+    false
+}
+
+fn is_alive(pid: u32) -> bool {
+    matches!(census::entry(pid), Ok(Some(entry)) if !entry.is_zombie)
+}
