@@ -208,6 +208,7 @@ impl Call<'_> {
     ) -> Error {
         let report = kill::end_exec(self.container, process, marker, witness, self.request.user());
         let mut finished = process.finish();
+        lose_ends(&mut finished);
         self.tidy(&mut finished, interactive);
         tracing::debug!(container = %self.container.name(), %report, "a command was ended");
         let error = match why {

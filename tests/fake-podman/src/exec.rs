@@ -92,7 +92,7 @@ fn describe(call: &Call, container: &Container, command: &[String]) -> Result<Pr
 
 /// The file that rt-podman finds the session by; whole from the moment it has its name.
 fn write_process(directory: &Path, process: &Process) -> Result<(), Answer> {
-    fs::create_dir_all(directory)?;
+    fs::create_dir_all(directory.join("exit"))?;
     let fresh = directory.join("new");
     fs::write(&fresh, serde_json::to_vec(process)?)?;
     fs::rename(fresh, directory.join("exec-process-1"))?;

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, ChildStdout, ExitCode, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -32,6 +32,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
 struct Session {
     store: Store,
     container: Container,
+    directory: PathBuf,
     pid: Pid,
     /// Set when the command has ended while its start was watched.
     ended: Option<i32>,
@@ -71,7 +72,15 @@ impl Session {
             Became::Failed(why) => return Err(Answer::own(format!("the command did not begin: {why}"))),
         };
         event::note(&store, &store.lock()?, &container, "exec", None)?;
-        Ok(Self { store, container, pid, ended, stdout: join.stdout.take(), stderr: join.stderr.take() })
+        Ok(Self {
+            store,
+            container,
+            directory,
+            pid,
+            ended,
+            stdout: join.stdout.take(),
+            stderr: join.stderr.take(),
+        })
     }
 
     /// Moves output until the command has ended. A child of it that holds the streams holds nobody: its later output is
@@ -82,8 +91,19 @@ impl Session {
             None => self.wait()?,
         };
         while self.pass_on(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }), None)? {}
+        self.write_exit_file(code)?;
         event::note(&self.store, &self.store.lock()?, &self.container, "exec_died", Some(code))?;
         Ok(u8::try_from(code).unwrap_or(u8::MAX))
+    }
+
+    /// As conmon writes it, when all output is on its way. Of a record that a removal has taken away nothing is left.
+    fn write_exit_file(&self, code: i32) -> Result<(), Answer> {
+        let file = self.directory.join("exit").join(&self.container.id);
+        let fresh = file.with_extension("new");
+        match fs::write(&fresh, code.to_string()).and_then(|()| fs::rename(&fresh, &file)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     fn wait(&mut self) -> Result<i32, Answer> {
