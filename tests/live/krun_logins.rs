@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use rt_krun::KrunTransport;
 use rt_process::{ExitStatus, ProcessSpec, Program};
 use rt_protocol::{
-    Argv, Container, Error, ErrorKind, ExecRequest, ExecResult, ExitOutcome, OutputLimit, Source, Until,
+    Argv, Container, Error, ErrorKind, ExecRequest, ExecResult, ExitOutcome, OutputLimit, Source, StreamEnd,
+    Until,
 };
 use rt_tests::krun::{LoopbackGuest, transport_to};
 use rt_tests::live::Live;
@@ -151,9 +152,10 @@ fn noisy(live: &Live) -> Outcome {
     for number in 0..3 {
         let result = exec_as(&guest, "noisy", &format!("echo {number}; exit 5"), LIMIT)?;
         assert_eq!(
-            (result.outcome, result.stdout.text().as_ref()),
-            (ExitOutcome::Code(5), &*format!("noise{number}\n"))
+            (result.outcome, result.stdout.text().as_ref(), result.stderr.text().as_ref()),
+            (ExitOutcome::Code(5), &*format!("{number}\n"), "")
         );
+        assert_eq!(result.stdout.end(), StreamEnd::LeftOpen);
     }
 
     // The same child behind a shell that does not answer: nobody waits for it.

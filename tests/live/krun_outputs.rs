@@ -1,9 +1,13 @@
 //! Output of commands in a sealed guest: it arrives whole, or its end says that it may not be.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rt_protocol::{Container, ExecRequest, ExecStdio, ExitOutcome, Sink, Source, StreamEnd, Until};
+use rt_protocol::{
+    Container, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Sink, Source, StreamEnd, Until,
+};
 use rt_tests::krun::LoopbackGuest;
 use rt_tests::live::Live;
 use rt_tests::ssh_lab::loopback::Settings;
@@ -17,6 +21,7 @@ pub(crate) const CASES: &[Case] = &[
     ("krun outputs: ten at once are whole while keys are renewed", ten_at_once),
     ("krun outputs: they are whole on a slow network", slow_network),
     ("krun outputs: those that a child holds open say so", held_open),
+    ("krun outputs: what start-up files print is no part of them", startup_files),
 ];
 
 /// New keys so often that several renewals fall into every output here.
@@ -126,5 +131,62 @@ fn held_open(live: &Live) -> Outcome {
     // Whose own output ends is not told of another's.
     let (result, _) = timed("echo out; exit 3")?;
     assert_eq!((result.stdout.end(), result.stderr.end()), (StreamEnd::Eof, StreamEnd::Eof));
+    Ok(())
+}
+
+/// What prints on the streams of a command before it begins.
+fn startup_files(live: &Live) -> Outcome {
+    let noise = "printf 'out\\nrt-'; printf 'err\\nrt-' >&2";
+    let loud = format!("{noise}; set -xv; trap 'echo trap' DEBUG; head -c 30000 /dev/zero");
+    let mut guest = LoopbackGuest::start(live, RENEWING)?;
+    let (passwd, config) = (guest.sshd.inside("/etc/passwd"), guest.sshd.inside("/etc/ssh/sshd_config"));
+    let (users, options) = (fs::read_to_string(&passwd)?, fs::read_to_string(&config)?);
+    let rc = guest.sshd.inside("/home/dev/.ssh/rc");
+    fs::create_dir_all(guest.sshd.inside("/home/dev/.ssh"))?;
+    fs::set_permissions(guest.sshd.inside("/home/dev/.ssh"), fs::Permissions::from_mode(0o755))?;
+    fs::write(guest.sshd.inside("/home/dev/.bashrc"), &loud)?;
+
+    // sshd's own script, with dash; bash's start-up file; a command in the place of ours that runs it.
+    fs::write(&rc, noise)?;
+    check_noise(&guest)?;
+    fs::remove_file(&rc)?;
+    fs::write(&passwd, users.replace("/home/dev:/bin/sh", "/home/dev:/bin/bash"))?;
+    guest.sshd.restart(RENEWING)?;
+    check_noise(&guest)?;
+    let forced = format!("ForceCommand {noise}; exec sh -c \"$SSH_ORIGINAL_COMMAND\"\n");
+    fs::write(&config, format!("{options}{forced}"))?;
+    guest.sshd.restart(RENEWING)?;
+    check_noise(&guest)?;
+
+    // One that ends before the command begins: its code is not the command's.
+    fs::write(&config, &options)?;
+    guest.sshd.restart(RENEWING)?;
+    sh(guest.container.as_ref(), "true")?;
+    fs::write(guest.sshd.inside("/home/dev/.bashrc"), "exit 5")?;
+    let error = sh(guest.container.as_ref(), "touch /tmp/never").unwrap_err();
+    let error = error.downcast_ref::<rt_protocol::Error>().ok_or("an error of the contract")?;
+    assert!(error.never_started() && error.kind() == ErrorKind::BackendFailed, "{error:?}");
+    assert!(!guest.sshd.inside("/tmp/never").exists());
+    Ok(())
+}
+
+/// Outputs, a protocol over stdio, and failures before the command.
+fn check_noise(guest: &LoopbackGuest<'_>) -> Outcome {
+    let container = guest.container.as_ref();
+    let until = Until::after(Duration::from_secs(60));
+    for _ in 0..3 {
+        let result = sh(container, "printf '\\nout'; printf err >&2; exit 4")?;
+        assert_eq!((&*result.stdout.text(), &*result.stderr.text()), ("\nout", "err"));
+        assert_eq!(result.outcome, ExitOutcome::Code(4));
+    }
+    let mut answer = Vec::new();
+    let stdio = ExecStdio::new(Source::bytes("ping"), Sink::borrowed(&mut answer));
+    let result = container.exec_stdio(&ExecRequest::new(["cat"])?, stdio, &until)?;
+    assert_eq!((result.stdin.bytes, result.stdout.bytes, result.stderr.bytes), (4, 4, 0));
+    assert_eq!(answer, b"ping");
+
+    let refused = |request: ExecRequest| container.exec(&request, &until).unwrap_err().kind();
+    assert_eq!(refused(ExecRequest::new(["no-such-command"])?), ErrorKind::CommandNotFound);
+    assert_eq!(refused(ExecRequest::builder(["true"]).workdir("/no/such").build()?), ErrorKind::BadWorkdir);
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 mod algorithms;
 mod banner;
+mod begin_filter;
 mod call;
 mod command;
 mod connection;

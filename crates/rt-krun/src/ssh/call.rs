@@ -195,6 +195,17 @@ impl<'a> Call<'a> {
     pub(super) fn judge(&self, ran: &Ran) -> Result<ExitOutcome> {
         match ran.failure {
             Some(failure) => Err(failure.into_error(OPERATION, self.name(), self.request)),
+            // What would tell may be missing.
+            None if !ran.has_begun && ran.output_end == StreamEnd::Stopped => Ok(ExitOutcome::Lost),
+            None if !ran.has_begun && ran.outcome != ExitOutcome::Lost => Err(self.about(
+                Error::new(
+                    ErrorKind::BackendFailed,
+                    OPERATION,
+                    format!("the login shell ended before the command began ({})", ran.outcome),
+                )
+                .with_hint("see the user's start-up files, ~/.ssh/rc and sshd's ForceCommand")
+                .with_kill_report(never_started()),
+            )),
             None => Ok(ran.outcome.clone()),
         }
     }

@@ -10,11 +10,13 @@ use rt_protocol::{Capture, CapturedOutput, Error, ErrorKind, ExitOutcome, Output
 use rustix::event::PollFlags;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
+use super::begin_filter::BeginFilter;
 use super::drain::Drain;
 use super::job::{Claim, Job, JobEnd, JobOutput, NotStarted, Ran};
 use super::libssh2::{Channel, Refusal};
 use super::remote_failure::TellWatch;
 use super::stdin::Stdin;
+use super::words;
 
 /// The most that is moved at once, in bytes.
 pub(super) const CHUNK: usize = 64 << 10;
@@ -31,6 +33,8 @@ pub(super) struct Command {
     is_running: bool,
     stdin: Stdin,
     outputs: [Output; 2],
+    /// Of stdout and of stderr.
+    begins: [BeginFilter; 2],
     tell: TellWatch,
     signals: Vec<&'static str>,
     outcome: Option<ExitOutcome>,
@@ -69,6 +73,7 @@ impl Command {
             is_running: false,
             stdin: Stdin::new(preamble, stdin),
             outputs,
+            begins: std::array::from_fn(|_| BeginFilter::new(tell.begin_line())),
             tell: TellWatch::new(tell),
             signals: Vec::new(),
             outcome: None,
@@ -111,7 +116,7 @@ impl Command {
             return Progress::Over;
         }
         if !self.is_running {
-            return self.request();
+            return self.request(scratch);
         }
         match self.try_advance(now, scratch) {
             Ok(progress) => progress,
@@ -123,6 +128,17 @@ impl Command {
             }
             Err(refusal) => Progress::Dead(refusal),
         }
+    }
+
+    /// Ends the job of a command whose guest does not answer a question of its channel.
+    pub(super) fn give_up(&mut self) {
+        self.look_for_status();
+        self.end(StreamEnd::Stopped);
+    }
+
+    /// Whether its channel awaits an answer.
+    pub(super) fn is_asked(&self) -> bool {
+        self.channel.is_asked()
     }
 
     /// Ends the job as one that lost its connection. The status may come before the last of the output, and libssh2 gives
@@ -142,9 +158,9 @@ impl Command {
         self.channel
     }
 
-    fn request(&mut self) -> Progress {
+    fn request(&mut self, scratch: &mut [u8]) -> Progress {
         match self.channel.exec(&self.text) {
-            Poll::Pending => Progress::None,
+            Poll::Pending => self.look_for_close(scratch).unwrap_or_else(Progress::Dead),
             Poll::Ready(Ok(())) => {
                 self.text = Vec::new();
                 self.is_running = true;
@@ -163,6 +179,25 @@ impl Command {
             }
             Poll::Ready(Err(refusal)) => Progress::Dead(refusal),
         }
+    }
+
+    /// A guest may close the channel in place of an answer, which libssh2 would wait for on and on.
+    fn look_for_close(&mut self, scratch: &mut [u8]) -> Result<Progress, Refusal> {
+        let read = match self.read(scratch) {
+            Err(refusal) if refusal.is_of_channel() => 0,
+            read => read?,
+        };
+        if !self.channel.is_eof() || self.channel.wait_closed().is_pending() || !self.has_handed_on_all() {
+            return Ok(if read > 0 { Progress::Some } else { Progress::None });
+        }
+        if self.channel.is_asked() {
+            // It was sent, so it may have run.
+            self.look_for_status();
+            self.end(if self.outcome.is_some() { StreamEnd::Eof } else { StreamEnd::Stopped });
+        } else {
+            self.claim.end(JobEnd::NotStarted(NotStarted::ConnectionDied));
+        }
+        Ok(Progress::Over)
     }
 
     fn try_advance(&mut self, now: Instant, scratch: &mut [u8]) -> Result<Progress, Refusal> {
@@ -249,23 +284,52 @@ impl Command {
                     Poll::Ready(read) => read?,
                 };
                 moved += count;
-                let output = &mut self.outputs[place];
-                match stream {
-                    OutputStream::Stdout => output.take(&scratch[..count]),
-                    OutputStream::Stderr => {
-                        self.tell.push(&scratch[..count], &mut |bytes| output.take(bytes));
-                    }
-                }
-                output.flush();
+                self.take(place, &scratch[..count]);
+                self.outputs[place].flush();
             }
         }
         Ok(moved)
     }
 
+    /// Hands on what is the command's own.
+    fn take(&mut self, place: usize, bytes: &[u8]) {
+        let (begin, output, tell) = (&mut self.begins[place], &mut self.outputs[place], &mut self.tell);
+        match STREAMS[place] {
+            OutputStream::Stdout => output.take(begin.split(bytes, &mut |_| {})),
+            OutputStream::Stderr => {
+                let was_begun = begin.has_begun();
+                let own = begin.split(bytes, &mut |skipped| tell.push(skipped, &mut |_| {}));
+                if begin.has_begun() && !was_begun {
+                    tell.begin_line(&mut |_| {});
+                }
+                tell.push(own, &mut |bytes| output.take(bytes));
+            }
+        }
+    }
+
+    /// Ends the look for the beginning, where there was none, and tells the log what was skipped.
+    fn finish_begins(&mut self) {
+        for (stream, begin) in STREAMS.iter().zip(&mut self.begins) {
+            let tell = &mut self.tell;
+            let is_stderr = *stream == OutputStream::Stderr;
+            begin.finish(&mut |skipped| {
+                if is_stderr {
+                    tell.push(skipped, &mut |_| {});
+                }
+            });
+            if let (bytes @ 1.., first) = begin.skipped() {
+                let first = words::shown(first);
+                tracing::debug!(target: "rt_krun", ?stream, bytes, first, "skipped what start-up files print");
+            }
+        }
+    }
+
     /// Gives the outputs what was held back, and says whether the caller's side has taken everything.
     fn has_handed_on_all(&mut self) -> bool {
         let [stdout, stderr] = &mut self.outputs;
-        self.tell.finish(&mut |bytes| stderr.take(bytes));
+        if self.begins[1].has_begun() {
+            self.tell.finish(&mut |bytes| stderr.take(bytes));
+        }
         stderr.flush();
         stdout.has_room() && stderr.has_room()
     }
@@ -281,11 +345,18 @@ impl Command {
     }
 
     fn end(&mut self, output_end: StreamEnd) {
+        self.finish_begins();
         let [stdout, stderr] = &mut self.outputs;
-        self.tell.finish(&mut |bytes| stderr.take(bytes));
+        let has_begun = self.begins.iter().any(BeginFilter::has_begun);
+        self.tell.finish(&mut |bytes| {
+            if has_begun {
+                stderr.take(bytes);
+            }
+        });
         let captured = [stdout.finish(output_end), stderr.finish(output_end)];
         self.claim.end(JobEnd::Ran(Ran {
             outcome: self.outcome.take().unwrap_or(ExitOutcome::Lost),
+            has_begun,
             failure: self.tell.found(),
             captured,
             output_end,

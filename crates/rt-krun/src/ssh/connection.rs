@@ -13,7 +13,7 @@ use super::banner;
 use super::host_key::{HostKey, HostKeyPolicy, Policy};
 use super::identity::{Identity, IdentityFile};
 use super::inbox::OPENING;
-use super::libssh2::Wire;
+use super::libssh2::{Disconnect, Wire};
 use super::tcp::{self, Watch, unreachable};
 use crate::{SshUser, TcpEndpoint};
 
@@ -91,10 +91,7 @@ impl Connection {
         let attempt = || session.userauth_pubkey_memory(user.as_str(), None, identity.expose(), None);
         until_done(&self.wire, &self.socket, watch, "the authentication", attempt)?.map_err(|error| {
             match error.code() {
-                ErrorCode::Session(
-                    libssh2_sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED
-                    | libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED,
-                ) => Error::new(
+                _ if is_refusal(&error, self.wire.disconnect().as_ref()) => Error::new(
                     ErrorKind::AuthenticationRefused,
                     "log in to",
                     format!("the guest's sshd refuses `{}` for user `{user}`", file.path().display()),
@@ -103,12 +100,38 @@ impl Connection {
                     "add its public key to the user's authorized keys in the guest; OpenSSH also refuses users that it does \
                      not know, and those whose login shell does not exist or cannot be executed",
                 ),
+                ErrorCode::Session(libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED)
+                    if error.message().starts_with("Callback") =>
+                {
+                    file.unusable().with_source(error)
+                }
                 ErrorCode::Session(
                     libssh2_sys::LIBSSH2_ERROR_FILE | libssh2_sys::LIBSSH2_ERROR_METHOD_NOT_SUPPORTED,
                 ) => file.unusable().with_source(error),
                 _ => unreachable("the connection ended during the authentication").with_source(error),
             }
         })
+    }
+}
+
+/// Whether an sshd has refused a key. libssh2 has one number for that and for a connection that broke off meanwhile; its
+/// words, which are never the guest's, tell them apart. An sshd that allows a single attempt (`MaxAuthTries`) refuses by
+/// ending the connection in its own words.
+fn is_refusal(error: &ssh2::Error, disconnect: Option<&Disconnect>) -> bool {
+    /// RFC 4253, 11.1; OpenSSH gives the first for many things.
+    const PROTOCOL_ERROR: i32 = 2;
+    const NO_MORE_METHODS: i32 = 14;
+    let is_last_attempt = disconnect.is_some_and(|disconnect| match disconnect.reason {
+        NO_MORE_METHODS => true,
+        PROTOCOL_ERROR => disconnect.words.starts_with(b"Too many authentication failures"),
+        _ => false,
+    });
+    match error.code() {
+        ErrorCode::Session(libssh2_sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED) => true,
+        ErrorCode::Session(libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED) => {
+            is_last_attempt || error.message().starts_with("Invalid signature")
+        }
+        _ => is_last_attempt,
     }
 }
 

@@ -86,6 +86,8 @@ pub(super) enum NotStarted {
 #[derive(Debug)]
 pub(super) struct Ran {
     pub(super) outcome: ExitOutcome,
+    /// Whether the login shell came so far as to become the command.
+    pub(super) has_begun: bool,
     /// What the script told instead of becoming the command.
     pub(super) failure: Option<RemoteFailure>,
     /// What was kept of stdout and of stderr.
@@ -237,6 +239,7 @@ impl Ran {
     fn lost() -> Self {
         Self {
             outcome: ExitOutcome::Lost,
+            has_begun: false,
             failure: None,
             captured: std::array::from_fn(|_| CapturedOutput::default().with_end(StreamEnd::Stopped)),
             output_end: StreamEnd::Stopped,

@@ -152,6 +152,7 @@ impl Condemned<'_> {
                 Some(no_look("the connection to it was lost"))
             }
             JobEnd::Ran(ran) if ran.failure.is_some() => Some(no_look("it has no `sh`")),
+            JobEnd::Ran(ran) if !ran.has_begun => Some(no_look("its login shell ran no script")),
             JobEnd::Ran(ran) => Some(InsideEnding::read(&ran.captured[0].text())),
             JobEnd::NotStarted(NotStarted::Refused(error)) => Some(no_look(&error.to_string())),
             JobEnd::NotStarted(NotStarted::Full | NotStarted::ConnectionDied | NotStarted::Left) => None,

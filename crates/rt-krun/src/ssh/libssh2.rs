@@ -19,7 +19,7 @@
 
 #![allow(unsafe_code, reason = "libssh2 has functions that ssh2 does not bind; each block says why it holds")]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_int, c_ulong, c_void};
 use std::fmt;
 use std::mem;
@@ -44,8 +44,23 @@ type SendCallback = unsafe extern "C" fn(c_int, *const c_void, usize, c_int, *mu
 /// `libssh2.h`: what receives instead of recv(2), with the same arguments and answer.
 type ReceiveCallback = unsafe extern "C" fn(c_int, *mut c_void, usize, c_int, *mut *mut c_void) -> isize;
 
+/// `libssh2.h`: what is called when the server ends the connection in its own words: the session, a reason (RFC 4253, 11.1),
+/// its words and their length, their language, and the session's `abstract`.
+type DisconnectCallback = unsafe extern "C" fn(
+    *mut raw::LIBSSH2_SESSION,
+    c_int,
+    *const c_char,
+    c_int,
+    *const c_char,
+    c_int,
+    *mut *mut c_void,
+);
+
 /// `libssh2.h`: what a callback of any kind is handed over as.
 type AnyCallback = unsafe extern "C" fn();
+
+/// `libssh2.h`: `LIBSSH2_CALLBACK_DISCONNECT`.
+const CALLBACK_DISCONNECT: c_int = 2;
 
 /// `libssh2.h`: `LIBSSH2_CALLBACK_SEND`.
 const CALLBACK_SEND: c_int = 5;
@@ -130,6 +145,8 @@ pub(super) struct Wire {
     /// The channel that was asked something and has not answered yet. There is one at most: libssh2 waits for the next
     /// answer that comes, whichever channel it is of, and takes another channel's for the end of the session.
     pub(super) asked: Cell<Option<usize>>,
+    /// How many questions were begun.
+    pub(super) questions: Cell<u64>,
     /// How many bytes of output were read from channels.
     delivered: Cell<u64>,
     /// How many bytes had been sent when that was looked at last.
@@ -146,7 +163,20 @@ const LEAST_OF_RENEWAL: u64 = 300;
 struct Traffic {
     inbox: Inbox,
     outbox: Outbox,
+    disconnect: RefCell<Option<Disconnect>>,
 }
+
+/// How a server ended the connection in its own words.
+#[derive(Clone, Debug)]
+pub(super) struct Disconnect {
+    /// RFC 4253, 11.1.
+    pub(super) reason: i32,
+    /// The first of the guest's own bytes.
+    pub(super) words: Vec<u8>,
+}
+
+/// The most that is kept of a server's last words, in bytes.
+const LONGEST_WORDS: usize = 256;
 
 impl Wire {
     /// A session over a connected socket that does not block.
@@ -154,8 +184,11 @@ impl Wire {
         let mut session = Session::new()?;
         session.set_blocking(false);
         session.set_tcp_stream(Arc::clone(&socket));
-        let traffic =
-            Box::new(Traffic { inbox: Inbox::new(Arc::clone(&socket)), outbox: Outbox::new(socket) });
+        let traffic = Box::new(Traffic {
+            inbox: Inbox::new(Arc::clone(&socket)),
+            outbox: Outbox::new(socket),
+            disconnect: RefCell::default(),
+        });
         {
             let mut raw = session.raw();
             let place: *const Traffic = &raw const *traffic;
@@ -166,7 +199,11 @@ impl Wire {
             let send = unsafe { mem::transmute::<SendCallback, AnyCallback>(send_by_outbox) };
             // Safety: as above.
             let receive = unsafe { mem::transmute::<ReceiveCallback, AnyCallback>(receive_by_inbox) };
+            // Safety: as above.
+            let hear = unsafe { mem::transmute::<DisconnectCallback, AnyCallback>(hear_disconnect) };
             // Safety: the session lives, and the callback is of the type that this kind is called by.
+            unsafe { libssh2_session_callback_set2(&raw mut *raw, CALLBACK_DISCONNECT, Some(hear)) };
+            // Safety: as above.
             unsafe { libssh2_session_callback_set2(&raw mut *raw, CALLBACK_SEND, Some(send)) };
             // Safety: as above.
             unsafe { libssh2_session_callback_set2(&raw mut *raw, CALLBACK_RECEIVE, Some(receive)) };
@@ -175,6 +212,7 @@ impl Wire {
             session,
             traffic,
             asked: Cell::default(),
+            questions: Cell::default(),
             delivered: Cell::default(),
             sent: Cell::default(),
             renewals: Cell::default(),
@@ -194,6 +232,11 @@ impl Wire {
     /// What comes from the socket.
     pub(super) fn inbox(&self) -> &Inbox {
         &self.traffic.inbox
+    }
+
+    /// How the server ended the connection, if it said so.
+    pub(super) fn disconnect(&self) -> Option<Disconnect> {
+        self.traffic.disconnect.borrow().clone()
     }
 
     /// Whether an answer is on its way, so that nothing else can be asked.
@@ -264,6 +307,29 @@ unsafe extern "C" fn receive_by_inbox(
         Ok(count) => isize::try_from(count).unwrap_or(isize::MAX),
         Err(error) => -(error.raw_os_error() as isize),
     }
+}
+
+/// Keeps what a server says when it ends the connection.
+unsafe extern "C" fn hear_disconnect(
+    _session: *mut raw::LIBSSH2_SESSION,
+    reason: c_int,
+    words: *const c_char,
+    length: c_int,
+    _language: *const c_char,
+    _language_length: c_int,
+    traffic: *mut *mut c_void,
+) {
+    // Safety: libssh2 hands over the place of the session's `abstract`, which `Wire::new` has filled before the first
+    // packet; the traffic lives as long as the session.
+    let Traffic { disconnect, .. } = unsafe { &*(*traffic).cast::<Traffic>() };
+    let length = usize::try_from(length).unwrap_or_default().min(LONGEST_WORDS);
+    let words = if words.is_null() {
+        Vec::new()
+    } else {
+        // Safety: it is not null, and libssh2 hands over a buffer of at least that length.
+        unsafe { std::slice::from_raw_parts(words.cast::<u8>(), length) }.to_vec()
+    };
+    *disconnect.borrow_mut() = Some(Disconnect { reason, words });
 }
 
 /// A channel of a session that does not block.

@@ -127,11 +127,11 @@ impl Riddle {
     }
 
     /// Only what a command needs of a shell: variables, `&&`, `echo`, a redirection, and that no trap of a start-up file
-    /// stays. csh would take the `>&2` for a file, but fails at the assignment.
+    /// stays and nothing shows what is run. csh would take the `>&2` for a file, but fails at the assignment.
     fn text(&self) -> String {
         let (one, other) = self.0.value().split_at(16);
         format!(
-            "rt_line={one} && trap - EXIT && echo \"${{rt_line}}{other}\" && echo \"${{rt_line}}{other}\" >&2"
+            "rt_line={one} && {{ set +xv; }} 2>/dev/null && ${{BASH_VERSION:+trap - DEBUG}} && trap - EXIT && echo \"${{rt_line}}{other}\" && echo \"${{rt_line}}{other}\" >&2"
         )
     }
 
@@ -298,6 +298,7 @@ mod tests {
         let text = riddle.text();
         check(&format!("printf noise; echo noise >&2; {text}"), true);
         check(&format!("trap 'echo bye' EXIT; {text}"), true);
+        check(&format!("set -xv; {text}"), true);
         check(&format!("{text}; echo bye"), false);
         check(&format!("{text}; exit 3"), false);
         check(&format!("exit 0; {text}"), false);

@@ -65,7 +65,9 @@ impl Channel {
         if self.wire.asked.get().is_some_and(|asked| asked != self.number()) {
             return Poll::Pending;
         }
-        self.wire.asked.set(Some(self.number()));
+        if self.wire.asked.replace(Some(self.number())).is_none() {
+            self.wire.questions.set(self.wire.questions.get() + 1);
+        }
         self.question = question;
         let answer = match question {
             Question::Exec => self.startup(command),

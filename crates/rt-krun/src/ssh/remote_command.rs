@@ -93,8 +93,11 @@ impl RemoteCommand {
         tell: &Tell,
     ) -> Result<Self, InvalidValue> {
         let mut script = Script::default();
-        // bash leaves without its traps when exec(2) fails, unless it is told not to.
-        script.say(b"${BASH_VERSION:+shopt -s execfail}; ");
+        // What a start-up file has switched on would go on printing until the command has begun. And bash leaves without its
+        // traps when exec(2) fails, unless it is told not to.
+        script.say(
+            b"{ set +xv; } 2>/dev/null; ${BASH_VERSION:+trap - DEBUG}; ${BASH_VERSION:+shopt -s execfail}; ",
+        );
         let mut secrets = Vec::new();
         if request.env().has_secrets() {
             script.on_failure(tell, Stage::Variables);
@@ -121,6 +124,7 @@ impl RemoteCommand {
             }
         }
         script.on_failure(tell, Stage::Start);
+        script.begin(tell);
         script.say(b"exec ");
         script.command(request.argv());
         if stdin == Stdin::Empty {
@@ -168,11 +172,18 @@ impl Script {
         push_quoted(&mut self.0, word);
     }
 
-    /// From here on, a shell that ends instead of becoming the command says at which stage, on its stderr. The trap is
-    /// gone with the shell's own program text once `exec` has succeeded.
+    /// From here on, a shell that ends instead of becoming the command says at which stage, on its stderr, in a line of its
+    /// own whatever stands there. The trap is gone with the shell's own program text once `exec` has succeeded.
     fn on_failure(&mut self, tell: &Tell, stage: Stage) {
-        let line = format!("trap 'echo \"{}$?\" >&2' EXIT && ", tell.prefix(stage));
+        let line = format!("trap 'echo \"\n{}$?\" >&2' EXIT && ", tell.prefix(stage));
         self.say(line.as_bytes());
+    }
+
+    /// Says on both outputs that what follows is the command's own.
+    fn begin(&mut self, tell: &Tell) {
+        let line = tell.begin_line();
+        let line = line.trim_end();
+        self.say(format!("echo '{line}' && echo '{line}' >&2 && ").as_bytes());
     }
 
     fn export(&mut self, name: &str, value: &OsStr) {
@@ -244,8 +255,9 @@ mod tests {
 
     use proptest::prelude::*;
     use rt_process::{ExitStatus, Finished, ProcessSpec, Program, capture};
-    use rt_protocol::{OutputLimit, Source, Until};
+    use rt_protocol::{CapturedOutput, OutputLimit, Source, Until};
 
+    use super::super::begin_filter::BeginFilter;
     use super::super::remote_failure::TellWatch;
     use super::*;
 
@@ -272,9 +284,14 @@ mod tests {
                 remote.preamble.map(|lines| lines.expose().as_bytes().to_vec()).unwrap_or_default();
             bytes.extend_from_slice(stdin);
             let limit = OutputLimit::UNLIMITED;
-            let done = capture(&spec, Source::bytes(bytes), limit, limit, &Until::forever()).unwrap();
-            let mut watch = TellWatch::new(tell);
+            let mut done = capture(&spec, Source::bytes(bytes), limit, limit, &Until::forever()).unwrap();
+            let mut watch = TellWatch::new(tell.clone());
             watch.push(done.stderr_capture.as_bytes(), &mut |_| {});
+            for output in [&mut done.stdout_capture, &mut done.stderr_capture] {
+                let mut begin = BeginFilter::new(tell.begin_line());
+                let own = begin.split(output.as_bytes(), &mut |_| {});
+                *output = CapturedOutput::whole(own).with_end(output.end());
+            }
             check(&shell.join(" "), &done, &watch);
         }
     }

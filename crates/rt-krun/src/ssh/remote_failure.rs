@@ -55,6 +55,12 @@ impl Tell {
         format!("rt-{} ", self.0.value())
     }
 
+    /// The line after which the command's own output begins. It is no whole line of the script's text, so a shell that
+    /// shows what it reads does not write it.
+    pub(super) fn begin_line(&self) -> String {
+        format!("{}b\n", self.head())
+    }
+
     /// What `line`, without its newline, tells.
     fn read(&self, line: &[u8]) -> Option<RemoteFailure> {
         let line = std::str::from_utf8(line).ok()?;
@@ -155,6 +161,12 @@ impl TellWatch {
                 self.at_line_start = true;
             }
         }
+    }
+
+    /// What follows begins a line, and what was held back does not belong to it.
+    pub(super) fn begin_line(&mut self, out: &mut dyn FnMut(&[u8])) {
+        self.finish(out);
+        self.at_line_start = true;
     }
 
     /// The stream is over: what was held back is the command's own.

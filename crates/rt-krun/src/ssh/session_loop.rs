@@ -38,7 +38,8 @@ const MOST_CHANNELS: usize = 10;
 const SPARE_OVERHEAD: u64 = 64 << 20;
 const OVERHEAD_PER_BYTE: u64 = 128;
 
-/// How long a channel that nobody wants any more may owe an answer, which keeps the others from asking.
+/// How long a channel may owe an answer, which keeps the others from asking, or its opening take, until those who wait go
+/// elsewhere.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long after the close of a channel a guest may still count it, and refuse another.
@@ -63,7 +64,8 @@ pub(super) fn run(line: &Line, connection: Connection) {
         is_opening: false,
         no_spare: false,
         is_shunned: false,
-        owing_since: None,
+        owing: None,
+        opening_since: None,
         // The one by which the login shell was tried.
         closed_last: Some(now),
         try_again_at: None,
@@ -171,8 +173,10 @@ struct Channels<'a> {
     no_spare: bool,
     /// The guest closes what nobody uses: nothing is opened ahead any more.
     is_shunned: bool,
-    /// Since when a channel that is to be closed owes an answer.
-    owing_since: Option<Instant>,
+    /// Which question has no answer yet, and since when.
+    owing: Option<(u64, Instant)>,
+    /// Since when a channel is being opened.
+    opening_since: Option<Instant>,
     /// When a channel was closed last.
     closed_last: Option<Instant>,
     /// When a refused channel is tried for again.
@@ -322,19 +326,40 @@ impl Channels<'_> {
         moved
     }
 
-    /// Where a channel that nobody wants any more owes an answer for long, those who wait for their turn go elsewhere.
+    /// One guest's silence costs one command. Where a channel owes an answer for long, nobody else can ask: those who wait
+    /// go elsewhere, and no others come. And a command that is never answered ends, though its guest goes on to talk.
     fn give_up_on_answers(&mut self, now: Instant) {
-        if !self.closing.iter().any(Channel::is_asked) {
-            self.owing_since = None;
-            return;
-        }
-        let since = *self.owing_since.get_or_insert(now);
-        if now >= since + ANSWER_LIMIT {
+        let question = self.wire.awaits_answer().then(|| self.wire.questions.get());
+        self.owing = question.map(|number| match self.owing {
+            Some((known, since)) if known == number => (known, since),
+            _ => (number, now),
+        });
+        self.opening_since = self.is_opening.then(|| self.opening_since.unwrap_or(now));
+        let is_late = |since: Option<Instant>, limit| since.is_some_and(|since| now >= since + limit);
+        let owing_since = self.owing.map(|(_, since)| since);
+        let is_silent = is_late(owing_since, ANSWER_LIMIT);
+        let is_dead_weight = is_silent && self.closing.iter().any(Channel::is_asked);
+        let is_in_the_way = is_silent || is_late(self.opening_since, ANSWER_LIMIT);
+        if is_dead_weight || (is_in_the_way && !self.waiting.is_empty()) {
             self.line.retire();
             for job in self.waiting.drain(..) {
                 job.claim.end(JobEnd::NotStarted(NotStarted::Full));
             }
         }
+        if is_late(owing_since, self.unanswered_limit())
+            && let Some(place) = self.commands.iter().position(Command::is_asked)
+        {
+            tracing::debug!(target: "rt_krun", "a guest does not answer for a command");
+            self.line.retire();
+            let mut command = self.commands.swap_remove(place);
+            command.give_up();
+            self.closing.push(command.into_channel());
+        }
+    }
+
+    /// How long a command waits for an answer, as for any word of its guest.
+    fn unanswered_limit(&self) -> Duration {
+        self.line.keeping.keepalive * SILENT_INTERVALS
     }
 
     fn is_idle(&self) -> bool {
@@ -361,10 +386,16 @@ impl Channels<'_> {
             if is_keepalive_due { end } else { asking.min(end) }
         };
         let drains = self.commands.iter().filter_map(Command::wake_at);
-        let owing = self.owing_since.filter(|_| !self.line.is_retired()).map(|since| since + ANSWER_LIMIT);
+        let owing_since = self.owing.map(|(_, since)| since);
+        let limits = [
+            owing_since.map(|since| since + ANSWER_LIMIT),
+            self.opening_since.map(|since| since + ANSWER_LIMIT),
+            owing_since.map(|since| since + self.unanswered_limit()),
+        ];
         drains
             .chain([next])
-            .chain(owing)
+            // Those that have passed have had their effect.
+            .chain(limits.into_iter().flatten().filter(|limit| *limit > now))
             .chain(self.try_again_at)
             .min()
             .unwrap_or(next)
