@@ -18,6 +18,7 @@ mod krun_identities;
 mod krun_logins;
 mod krun_machine;
 mod krun_outputs;
+mod krun_servers;
 mod lifecycle;
 mod logs;
 mod misuse;
@@ -149,6 +150,7 @@ const THEMES: &[(Need, u32, &[Case])] = &[
     (Need::Sshd, 10, krun_logins::CASES),
     (Need::Sshd, 10, krun_outputs::CASES),
     (Need::Sshd, 20, krun_identities::CASES),
+    (Need::Sshd, 20, krun_servers::CASES),
     (Need::Machine, 10, krun_machine::CASES),
 ];
 

@@ -16,6 +16,7 @@ pub mod impostor;
 pub mod key;
 pub mod loopback;
 pub mod machine;
+pub mod other_server;
 pub mod proxy;
 mod tree;
 

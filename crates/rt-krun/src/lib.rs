@@ -36,8 +36,10 @@
 //!
 //! # What a guest needs
 //!
-//! - An sshd, OpenSSH or another, on a port that the container publishes ([`KrunLaunchExt::ssh_port`]), and the public key
-//!   of the identity where that sshd looks for it ([`KrunLaunchExt::authorized_keys`]).
+//! - An SSH server, OpenSSH, Dropbear or another, on a port that the container publishes ([`KrunLaunchExt::ssh_port`]), and the public key
+//!   of the identity where that sshd looks for it ([`KrunLaunchExt::authorized_keys`]). A server must take several channels on
+//!   a connection, one after the other; `TinySSH` takes one, and is refused. Dropbear 2022.82 to 2024.85 ends a connection
+//!   whose channels overlap: by its banner it is known, and each of its connections has one command at a time.
 //! - A POSIX shell as the user's login shell: sshd gives it the command as one text. dash, bash and BusyBox's ash are
 //!   tested; shells of another grammar (fish, csh) are not served. Each connection begins with a question to the shell, so
 //!   that no command is taken for run where `nologin`, sshd's `ForceCommand` or a start-up file that exits stands in its
@@ -70,7 +72,7 @@
 //!    command is one channel on it. The container's id, its state and its endpoint are asked when a connection is made, and
 //!    not for a command on one that is kept.
 //! 2. The request is one text for the login shell: it enters the workdir, exports the variables and becomes the command by
-//!    `exec`. Each word is quoted; bytes that are not UTF-8 pass as they are. A text longer than 30,000 bytes is read by
+//!    `exec`. Each word is quoted; bytes that are not UTF-8 pass as they are. A text longer than 8,000 bytes is read by
 //!    the shell from its stdin instead. A command without stdin has `/dev/null` there, as podman's have.
 //! 3. Where the shell ends without becoming the command, it says at which step, in a line of stderr with a random number
 //!    that only this request has; the line is kept from the caller. So `CommandNotFound`, `CommandNotExecutable` and

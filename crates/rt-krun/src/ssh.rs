@@ -26,6 +26,7 @@ mod question;
 mod quoting;
 mod remote_command;
 mod remote_failure;
+mod server;
 mod session;
 mod session_loop;
 mod stdin;

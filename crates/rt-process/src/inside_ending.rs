@@ -11,8 +11,10 @@ use crate::Marker;
 ///
 /// `$1` is the marked variable. Only `environ` files that can be read are looked at, so that processes of other users are
 /// found by their session and their parents. Sessions 0 and 1 and the script's own are nobody's sign: the first two are
-/// shared with process 1. A process is in doubt when it began no earlier than the command, was adopted by process 1 and
-/// carries no sign: nobody can say whose it was.
+/// shared with process 1. Where another process of the place leads the script's own session, commands have none of their
+/// own (Dropbear's are in that of their connection, with the server and each other), and no session is a sign. A process is
+/// in doubt when it began no earlier than the command, was adopted by process 1 and carries no sign: nobody can say whose it
+/// was.
 ///
 /// The periods are measured by `/proc/uptime` (proc(5): seconds with two decimals), because looking takes a slow guest as
 /// long as waiting; where that cannot be read, by how often it was looked.
@@ -20,7 +22,7 @@ const SCRIPT: &str = r#"
 mark=$1; seen=' '; killed=0; first=; sids=' '
 stat() { IFS= read -r line 2>/dev/null </proc/$1/stat || return 1; line=${line##*) }; set -- $line; state=$1; parent=$2; sid=$4; began=${20}; [ "$state" != Z ]; }
 stat $$; own=$sid
-note() { seen="$seen$1 "; case $sid in 0|1|$own) ;; *) case $sids in *" $sid "*) ;; *) sids="$sids$sid ";; esac;; esac; }
+note() { seen="$seen$1 "; case $own in 0|1|$$) ;; *) return 0;; esac; case $sid in 0|1|$own) ;; *) case $sids in *" $sid "*) ;; *) sids="$sids$sid ";; esac;; esac; }
 scan() {
   for file in $(grep -l "$mark" /proc/[0-9]*/environ 2>/dev/null); do
     pid=${file#/proc/}; pid=${pid%/environ}
@@ -167,10 +169,16 @@ mod tests {
     }
 
     fn run(shell: &str, marker: &Marker) -> InsideEnding {
+        // As an sshd or an engine starts a command: in a session of its own.
         let argv = InsideEnding::argv(marker);
-        let spec = ProcessSpec::new(&Program::find(shell).unwrap()).args(&argv[1..]);
+        let spec =
+            ProcessSpec::new(&Program::find("setsid").unwrap()).args(["--wait", shell]).args(&argv[1..]);
+        run_spec(&spec)
+    }
+
+    fn run_spec(spec: &ProcessSpec) -> InsideEnding {
         let limit = OutputLimit::UNLIMITED;
-        let done = capture(&spec, Source::empty(), limit, limit, &Until::forever()).unwrap();
+        let done = capture(spec, Source::empty(), limit, limit, &Until::forever()).unwrap();
         InsideEnding::read(&done.stdout_capture.text())
     }
 
@@ -190,20 +198,37 @@ mod tests {
             let marker = Marker::fresh();
             let line = "env -i sleep 60 & env -i sh -c 'sleep 60 & exec sleep 60' & echo up; wait";
             let spec = ProcessSpec::new(&Program::find("setsid").unwrap())
-                .args(["--wait", "sh", "-c", line])
-                .env(Marker::NAME, marker.value());
+                // Not for `setsid` itself, which is of the session of this test.
+                .args(["--wait", "env", &format!("{}={}", Marker::NAME, marker.value()), "sh", "-c", line]);
             let streams = Streams::captured(OutputLimit::UNLIMITED, OutputLimit::UNLIMITED);
             with_process(&spec, streams, |process| {
                 assert!(matches!(
                     process.drive(&Until::after(Duration::from_millis(300))),
                     Drive::Stopped(_)
                 ));
-                // `setsid` itself, which only waits, carries the marker too.
-                assert_eq!(killed(&run(shell, &marker)), 5);
+                assert_eq!(killed(&run(shell, &marker)), 4);
                 assert!(matches!(process.drive(&Until::after(Duration::from_secs(10))), Drive::Finished));
             })
             .unwrap();
         }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_session_that_commands_share_is_no_sign() {
+        let marker = Marker::fresh();
+        let mark = format!("{}={}", Marker::NAME, marker.value());
+        let argv = InsideEnding::argv(&marker);
+        // A server that leads a session with two commands in it; the script in the session of another connection.
+        let line = "sleep 61 & other=$!; env \"$1\" sleep 62 & shift; sleep 0.3; \
+                    setsid --wait sh -c '\"$@\"; :' sh \"$@\"; kill $other && echo other";
+        let spec = ProcessSpec::new(&Program::find("setsid").unwrap())
+            .args(["--wait", "sh", "-c", line, "sh", &mark])
+            .args(&argv);
+        let limit = OutputLimit::UNLIMITED;
+        let done =
+            capture(&spec, Source::empty(), limit, limit, &Until::after(Duration::from_secs(20))).unwrap();
+        assert_eq!(done.stdout_capture.text().lines().last(), Some("other"), "{done:?}");
     }
 
     #[test]

@@ -260,7 +260,7 @@ fn signal(entries: &[ProcessEntry], signal: Signal) {
 
 /// Places for the directories of this machine, and the list of those that are to be mounted. On most machines some of them
 /// are links into `usr`.
-fn lend(tree: &mut Tree) -> Result<Vec<&'static str>> {
+pub(super) fn lend(tree: &mut Tree) -> Result<Vec<&'static str>> {
     let mut lent = Vec::new();
     for name in LENT {
         let path = Path::new("/").join(name);
@@ -275,7 +275,7 @@ fn lend(tree: &mut Tree) -> Result<Vec<&'static str>> {
     Ok(lent)
 }
 
-fn reserve() -> Result<(OwnedFd, SocketAddr)> {
+pub(super) fn reserve() -> Result<(OwnedFd, SocketAddr)> {
     let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     set_socket_reuseaddr(&socket, true)?;
     bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;

@@ -35,7 +35,7 @@ const fn optional(package: Package) -> Package {
     Package { optional: true, ..package }
 }
 
-const PACKAGES: [Package; 29] = [
+const PACKAGES: [Package; 30] = [
     program("podman", "podman"),
     program("crun", "crun"),
     program("runc", "runc"),
@@ -55,8 +55,9 @@ const PACKAGES: [Package; 29] = [
     // The far side of the krun transport.
     program("openssh-server", "sshd"),
     program("openssh-client", "ssh"),
-    // A server of another make, and what makes its keys; keys of a third program.
+    // Servers of other makes, and what makes their keys; keys of a third program.
     program("dropbear-bin", "dropbear"),
+    program("tinysshd", "tinysshd"),
     program("openssl", "openssl"),
     // A virtual machine, which is emulated: sealed as a krun guest is, on a host without KVM. Kernel packages depend on
     // kmod, which lists what a module needs.

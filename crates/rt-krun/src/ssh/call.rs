@@ -107,7 +107,10 @@ impl<'a> Call<'a> {
                             OPERATION,
                             "its connections end before a command begins",
                         )
-                        .with_hint("see the log of the guest's sshd")
+                        .with_hint(
+                            "see the log of the guest's sshd; a server that has one channel for each connection, as TinySSH \
+                             does, is not served",
+                        )
                         .with_kill_report(never_started()),
                     ));
                 }

@@ -90,8 +90,10 @@ unsafe extern "C" {
 /// How much a guest may send on one channel before it waits for us, in bytes: flat memory, and enough for throughput.
 pub(super) const WINDOW: u32 = 2 << 20;
 
-/// The largest packet that a guest may send, in bytes; the most that libssh2 and OpenSSH take.
-const PACKET: u32 = 32 << 10;
+/// How many bytes of output a packet may have. libssh2 cuts a longer one without a word, and takes no packet of more than
+/// 40,000 bytes (`LIBSSH2_PACKET_MAXPAYLOAD`); this leaves room for the longest header, padding and check. So of a server
+/// that goes beyond what it is told, 32 KiB with most, either all arrives or the connection ends.
+const PACKET: u32 = 39_600;
 
 /// The number of an output; stderr is the first of the extended streams (RFC 4254, 5.2).
 const fn number(stream: OutputStream) -> c_int {

@@ -12,9 +12,9 @@ use super::remote_failure::{Stage, Tell};
 /// Where commands land unless somebody says otherwise, as `podman exec` does through the workdir of such images.
 pub const DEFAULT_WORKDIR: &str = "/workspace";
 
-/// The longest text that goes into the exec request itself, in bytes. libssh2 sends a request as one packet, of at most
-/// 35,000 bytes (`MAX_SSH_PACKET_LEN`); a longer text is read by a shell from its stdin.
-const LONGEST_TEXT: usize = 30_000;
+/// The longest text that goes into the exec request itself, in bytes. Dropbear takes 9,000 (`MAX_CMD_LEN`), libssh2 sends
+/// packets of up to 35,000 (`MAX_SSH_PACKET_LEN`); a longer text is read by a shell from its stdin.
+const LONGEST_TEXT: usize = 8_000;
 
 /// What a shell gives a meaning of its own: bash refuses to set some of these, answers others with numbers of its own, and
 /// changes the rest at every command; `cd` sets two in every shell.

@@ -24,6 +24,7 @@ use super::command::{Command, Progress};
 use super::connection::Connection;
 use super::job::{Job, JobEnd, NotStarted};
 use super::libssh2::{Channel, Refusal, Wire};
+use super::server::Server;
 use super::session::{Line, SILENT_INTERVALS};
 
 /// The most that is read at once, in bytes.
@@ -54,6 +55,10 @@ pub(super) fn run(line: &Line, connection: Connection) {
     // libssh2 sends one when at least this many seconds have passed since the last; when it is asked to is decided here.
     wire.session().set_keepalive(true, 2);
     let now = Instant::now();
+    let server = Server::of(wire.session().banner_bytes().unwrap_or_default());
+    if server.is_for_one {
+        line.limit_seats(1);
+    }
     let mut channels = Channels {
         wire: Rc::clone(&wire),
         line,
@@ -63,7 +68,8 @@ pub(super) fn run(line: &Line, connection: Connection) {
         spare: None,
         is_opening: false,
         no_spare: false,
-        is_shunned: false,
+        server,
+        is_shunned: server.is_for_one,
         owing: None,
         opening_since: None,
         // The one by which the login shell was tried.
@@ -171,6 +177,7 @@ struct Channels<'a> {
     is_opening: bool,
     /// The guest refused a channel; until one is closed there is no point in another try.
     no_spare: bool,
+    server: Server,
     /// The guest closes what nobody uses: nothing is opened ahead any more.
     is_shunned: bool,
     /// Which question has no answer yet, and since when.
@@ -195,7 +202,7 @@ impl Channels<'_> {
         while quiet < 2 {
             let before = self.wire.inbox().count();
             let mut moved = self.open(now)?;
-            moved |= self.dispatch();
+            moved |= self.dispatch()?;
             moved |= self.advance(now)?;
             self.pump()?;
             moved |= self.close(now);
@@ -208,6 +215,11 @@ impl Channels<'_> {
     /// Opens the channel that is needed, or the next one ahead.
     fn open(&mut self, now: Instant) -> Result<bool, Refusal> {
         self.waiting.retain(|job| !job.claim.is_left());
+        if self.server.is_for_one && !self.commands.is_empty() {
+            for job in self.waiting.drain(..) {
+                job.claim.end(JobEnd::NotStarted(NotStarted::Full));
+            }
+        }
         self.try_again_at = self.try_again_at.filter(|at| *at > now && !self.waiting.is_empty());
         if !self.is_opening && (self.try_again_at.is_some() || !self.wants_channel()) {
             return Ok(false);
@@ -228,6 +240,9 @@ impl Channels<'_> {
 
     fn wants_channel(&self) -> bool {
         let in_use = self.commands.len() + self.closing.len();
+        if self.server.is_for_one && in_use > 0 {
+            return false;
+        }
         let ahead = !self.no_spare && !self.is_shunned && in_use < MOST_CHANNELS - 1;
         self.spare.is_none() && (!self.waiting.is_empty() || ahead)
     }
@@ -259,20 +274,22 @@ impl Channels<'_> {
     }
 
     /// Gives the channel to the next command, once it can send its request.
-    fn dispatch(&mut self) -> bool {
+    fn dispatch(&mut self) -> Result<bool, Refusal> {
         if self.wire.awaits_answer() {
-            return false;
+            return Ok(false);
         }
-        let Some(channel) = self.spare.take() else { return false };
+        // The guest may have closed it meanwhile.
+        self.pump()?;
+        let Some(channel) = self.spare.take() else { return Ok(false) };
         while let Some(job) = self.waiting.pop_front() {
             if job.claim.begin() {
                 self.commands.push(Command::new(job, channel));
-                return true;
+                return Ok(true);
             }
             job.claim.end(JobEnd::NotStarted(NotStarted::Left));
         }
         self.spare = Some(channel);
-        false
+        Ok(false)
     }
 
     fn advance(&mut self, now: Instant) -> Result<bool, Refusal> {
