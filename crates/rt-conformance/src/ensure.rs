@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use rt_protocol::{Error, ErrorKind};
+use rt_protocol::{ContainerRemoveResult, Error, ErrorKind};
 
 use crate::{Failure, Verdict};
 
@@ -26,6 +26,11 @@ macro_rules! ensure_eq {
             }
         }
     };
+}
+
+/// Fails the case unless every container is gone.
+pub(crate) fn all_removed(results: Vec<ContainerRemoveResult>) -> Verdict {
+    results.into_iter().find_map(|result| result.error).map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// How much of a value a failure shows, in characters.

@@ -1,6 +1,8 @@
 //! Known secrets, taken out of a text of any length: finding them, in every form that is looked for, and masking them. What
 //! the forms are stands in `scrubber/forms`; text that comes in pieces is `scrubber/stream`'s.
 
+mod decoded;
+mod escape;
 mod forms;
 mod stream;
 mod writer;
@@ -9,11 +11,14 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Match, Span, packed};
 use rt_protocol::Secret;
 
+use self::decoded::Decoded;
+use self::escape::Scheme;
 use crate::MASK;
 pub use stream::ScrubStream;
 pub use writer::ScrubWriter;
@@ -23,8 +28,14 @@ pub const MIN_SECRET_BYTES: usize = 6;
 
 /// Masks known secrets in texts: the output of a program that may print them, a log, an error message.
 ///
-/// A secret is found as it stands, in base64 (wherever it lies in what was encoded; both alphabets, with padding and
-/// without), and percent-encoded (any of its bytes or all, upper or lower case; each blank as `+`, as `%20` or as it is).
+/// A secret is found
+/// - as it stands, and in base64: wherever it lies in what was encoded, in both alphabets, with padding and without;
+/// - escaped, any of its bytes or all: percent-encoded (each blank as `+`, as `%20` or as it is), with the backslashes of
+///   JSON, C, Rust and `$'…'` of shells (`\"`, `\/`, `\n`, `\u0026`, `\x41`, `\101`), as HTML entities (`&quot;`, `&#39;`,
+///   `&#x27;`; of the names those of ASCII characters). Letter case does not matter. Escapes of escapes are found up to three
+///   deep, in any order: `%2522`, JSON in JSON;
+/// - quoted: between a shell's quotes (`'\''`, `'"'"'`, `\$`) and with doubled quotes (`''`, `""`).
+///
 /// Of a base64 text in which the secret is only a part, the characters that hold nothing but its bits are masked; up to
 /// four of its bits, which share a character with their neighbours, stay. Every byte that belongs to any find is masked;
 /// finds that overlap share one mask. Other disguises, such as compression, hexadecimal digits or base64 broken into lines,
@@ -64,6 +75,9 @@ enum Heads {
     Packed(packed::Searcher),
     Automaton(AhoCorasick),
 }
+
+/// How many escapes may stand around each other: a JSON text in a log line of JSON in another.
+const MOST_ESCAPED: usize = 3;
 
 /// How many bytes of each form are searched for. No form is shorter than [`MIN_SECRET_BYTES`].
 const HEAD: usize = MIN_SECRET_BYTES;
@@ -163,29 +177,18 @@ impl Scrubber {
         ScrubWriter::new(self.clone(), inner)
     }
 
-    /// What a text shows of secrets. It is searched once as it stands and once decoded, from its beginning to its end: what
-    /// is open falls out of the same search, and nothing is decoded for one place alone.
+    /// What a text shows of secrets. It is searched once as it stands and once for each way in which escapes of it decode,
+    /// from its beginning to its end: what is open falls out of the same search, and nothing is decoded for one place alone.
     fn look(&self, bytes: &[u8]) -> Seen {
-        let mut finds = Vec::new();
+        let mut seen = Seen { finds: Vec::new(), open: bytes.len(), work: bytes.len() };
         if self.forms.heads.is_none() {
-            return Seen { finds, open: bytes.len() };
+            return seen;
         }
-        let mut open = self.search(bytes, bytes.len(), |find| finds.push(find));
-        if let Some(decoded) = forms::Decoded::of(bytes) {
-            let open_decoded = self.search(&decoded.bytes, decoded.whole, |find| {
-                // What has no escape was found as it stands, or is none: there a `+` is no blank.
-                if decoded.has_escape(&find) {
-                    finds.push(decoded.origin(find));
-                }
-            });
-            // Before an escape that is not complete yet, nothing can be said of it.
-            let open_decoded = open_decoded.min(decoded.whole);
-            if open_decoded < decoded.bytes.len() {
-                open = open.min(decoded.origin(open_decoded..open_decoded).start);
-            }
-            finds.sort_by_key(|find| find.start);
-        }
-        finds.dedup_by(|next, find| {
+        seen.open = self.search(bytes, bytes.len(), |find| seen.finds.push(find));
+        let mut layers = Vec::new();
+        self.look_below(bytes, bytes.len(), &mut Vec::new(), &mut layers, &mut seen);
+        seen.finds.sort_by_key(|find| find.start);
+        seen.finds.dedup_by(|next, find| {
             let overlaps = next.start < find.end;
             if overlaps {
                 find.end = find.end.max(next.end);
@@ -193,10 +196,46 @@ impl Scrubber {
             overlaps
         });
         // What begins inside an escape would be read as something else in the next piece.
-        let open = (open.saturating_sub(forms::LONGEST_ESCAPE - 1)..open)
-            .find(|place| forms::escaped(&bytes[*place..]).is_some())
-            .unwrap_or(open);
-        Seen { finds, open }
+        while let Some(escape) = layers.iter().find_map(|layer| layer.escape_around(seen.open)) {
+            seen.open = escape;
+        }
+        seen
+    }
+
+    /// Looks through the escapes of a text, and through those of what comes out. `above` are the decodings that led to it.
+    fn look_below(
+        &self,
+        bytes: &[u8],
+        certain: usize,
+        above: &mut Vec<Rc<Decoded>>,
+        layers: &mut Vec<Layer>,
+        seen: &mut Seen,
+    ) {
+        for scheme in Scheme::ALL {
+            seen.work += bytes.len();
+            let Some(decoded) = Decoded::of(scheme, bytes, certain) else { continue };
+            let (decoded, mut finds) = (Rc::new(decoded), Vec::new());
+            above.push(Rc::clone(&decoded));
+            let layer = Layer(above.clone());
+            let open = self.search(&decoded.bytes, decoded.whole, |find| {
+                // What has no escape was found as it stands, or is none: there a `+` is no blank.
+                if decoded.has_escape(&find) {
+                    finds.push(layer.origin(find));
+                }
+            });
+            seen.work += decoded.bytes.len();
+            seen.finds.append(&mut finds);
+            // Before an escape that is not complete yet, nothing can be said of it.
+            let open = open.min(decoded.whole);
+            if open < decoded.bytes.len() {
+                seen.open = seen.open.min(layer.origin(open..open).start);
+            }
+            layers.push(layer);
+            if above.len() < MOST_ESCAPED {
+                self.look_below(&decoded.bytes, decoded.whole, above, layers, seen);
+            }
+            above.pop();
+        }
     }
 
     /// The longest find at each place where one begins. Answers the first place from which on all bytes before `end` are the
@@ -238,6 +277,27 @@ struct Seen {
     finds: Vec<Range<usize>>,
     /// The first place from which on a find may begin whose end is not there yet; the length where there is none.
     open: usize,
+    /// How many bytes were looked at.
+    work: usize,
+}
+
+/// A text that was decoded once or several times, the outermost escapes first.
+struct Layer(Vec<Rc<Decoded>>);
+
+impl Layer {
+    /// Where a range of the decoded bytes comes from in the text.
+    fn origin(&self, range: Range<usize>) -> Range<usize> {
+        self.0.iter().rev().fold(range, |range, decoded| decoded.origin(range))
+    }
+
+    /// Where the escape begins that this place of the text is within.
+    fn escape_around(&self, place: usize) -> Option<usize> {
+        let (last, outer) = self.0.split_last()?;
+        let inner = outer.iter().fold(place, |place, decoded| decoded.place_of(place));
+        let escape = last.escape_around(inner)?;
+        let from = outer.iter().rev().fold(escape, |range, decoded| decoded.origin(range)).start;
+        (from < place).then_some(from)
+    }
 }
 
 impl fmt::Debug for Scrubber {

@@ -8,11 +8,11 @@ struct Words {
     anywhere: &'static [&'static [u8]],
     /// Secret where they stand for themselves: `API_URL`, `sshKeyFile`.
     alone: &'static [&'static [u8]],
-    /// Secret at the end of a name, behind another word: `DB_PASS`. `PWD` alone is a directory.
+    /// Secret as the last word of a name, behind another: `GITHUB_PAT`.
     last: &'static [&'static [u8]],
 }
 
-const WORDS: [Words; 10] = {
+const WORDS: [Words; 16] = {
     const fn words(
         beginning: [u8; 3],
         anywhere: &'static [&'static [u8]],
@@ -24,13 +24,19 @@ const WORDS: [Words; 10] = {
     [
         words(*b"API", &[b"APIKEY"], &[b"API"], &[]),
         words(*b"AUT", &[], &[b"AUTH", b"AUTHORIZATION"], &[]),
+        words(*b"BEA", &[b"BEARER"], &[], &[]),
         words(*b"COO", &[], &[b"COOKIE", b"COOKIES"], &[]),
-        words(*b"CRE", &[b"CREDENTIAL"], &[], &[]),
+        words(*b"CRE", &[b"CREDENTIAL"], &[b"CRED", b"CREDS"], &[]),
+        words(*b"JWT", &[b"JWT"], &[], &[]),
         words(*b"KEY", &[], &[b"KEY", b"KEYS"], &[]),
-        words(*b"PAS", &[b"PASSWORD", b"PASSWD", b"PASSPHRASE"], &[], &[b"PASS"]),
+        words(*b"OAU", &[], &[b"OAUTH"], &[]),
+        words(*b"PAS", &[b"PASSWORD", b"PASSWD", b"PASSPHRASE", b"PASSCODE"], &[], &[]),
+        words(*b"PAT", &[], &[], &[b"PAT"]),
         words(*b"PRI", &[b"PRIVATE"], &[], &[]),
-        words(*b"PWD", &[], &[], &[b"PWD"]),
+        words(*b"PSW", &[b"PSWD"], &[], &[]),
         words(*b"SEC", &[b"SECRET"], &[], &[]),
+        words(*b"SES", &[b"SESSID", b"SESSIONID"], &[b"SESSION", b"SESSIONS"], &[]),
+        words(*b"SIG", &[b"SIGNATURE"], &[], &[]),
         words(*b"TOK", &[b"TOKEN"], &[], &[]),
     ]
 };
@@ -51,9 +57,67 @@ static BEGINNINGS: [[u32; 32]; 32] = {
 /// Whole names: addresses of repositories, often with a token in them.
 const WHOLE: [&[u8]; 2] = [b"CODE_REPO", b"CLONE_FROM"];
 
-/// English words that only end like a key.
-const NO_KEYS: [&[u8]; 9] =
-    [b"MONKEY", b"DONKEY", b"TURKEY", b"HOCKEY", b"JOCKEY", b"WHISKEY", b"LACKEY", b"MICKEY", b"HANKEY"];
+/// Secret at the end of a name, whatever stands before it, digits behind it or not: `SSHKEY`, `SSHPASS`, `DBPW2`.
+const ENDS: [&[u8]; 5] = [b"KEY", b"PASS", b"PWD", b"PW", b"COOKIE"];
+
+/// Of these, what is none as a whole name: a switch and a directory.
+const NO_NAMES: [&[u8]; 2] = [b"PASS", b"PWD"];
+
+/// Words that only end so.
+const NO_ENDS: [&[u8]; 17] = [
+    b"MONKEY",
+    b"DONKEY",
+    b"TURKEY",
+    b"HOCKEY",
+    b"JOCKEY",
+    b"WHISKEY",
+    b"LACKEY",
+    b"MICKEY",
+    b"HANKEY",
+    b"COMPASS",
+    b"ENCOMPASS",
+    b"BYPASS",
+    b"OVERPASS",
+    b"UNDERPASS",
+    b"SURPASS",
+    b"TRESPASS",
+    b"OLDPWD",
+];
+
+/// What says that a session or a signature is not that itself, but something about it, by the beginning of the next word.
+const ABOUT: [&[u8]; 28] = [
+    b"ALGO",
+    b"BACKEND",
+    b"BUS",
+    b"CLASS",
+    b"COUNT",
+    b"DESKTOP",
+    b"DIR",
+    b"DOMAIN",
+    b"DRIVER",
+    b"ENGINE",
+    b"EXPIR",
+    b"LEADER",
+    b"LIFETIME",
+    b"LIMIT",
+    b"LOG",
+    b"MANAGER",
+    b"MAX",
+    b"METHOD",
+    b"NAME",
+    b"PATH",
+    b"SEAT",
+    b"STORE",
+    b"TIMEOUT",
+    b"TTL",
+    b"TYPE",
+    b"UID",
+    b"VERIFI",
+    b"VERSION",
+];
+
+/// Whose sessions are those of a screen.
+const DESKTOPS: [&[u8]; 6] = [b"XDG_", b"DBUS_", b"DESKTOP_", b"GNOME_", b"KDE_", b"GDM_"];
 
 /// Whole names that hold none, though the rule says otherwise.
 const HARMLESS: [&[u8]; 1] = [b"TOKENIZERS_PARALLELISM"];
@@ -62,10 +126,14 @@ const HARMLESS: [&[u8]; 1] = [b"TOKENIZERS_PARALLELISM"];
 ///
 /// Letter case does not matter, but a change of it begins a new word, as `_`, `-`, `.` and digits do.
 ///
-/// - PASSWORD, PASSWD, PASSPHRASE, SECRET, TOKEN, CREDENTIAL, PRIVATE and APIKEY: anywhere in the name.
-/// - KEY, API, AUTH, AUTHORIZATION and COOKIE (KEYS and COOKIES too): as words of their own.
-/// - KEY or KEYS at the end of the name (`SSHKEY`), except in words such as MONKEY.
-/// - PASS and PWD: as the last word, behind another.
+/// - PASSWORD, PASSWD, PASSPHRASE, PASSCODE, PSWD, SECRET, TOKEN, CREDENTIAL, PRIVATE, APIKEY, BEARER, JWT, SIGNATURE,
+///   SESSIONID and SESSID: anywhere in the name.
+/// - KEY, API, AUTH, AUTHORIZATION, OAUTH, COOKIE, CRED and SESSION (their plurals too): as words of their own.
+/// - KEY, COOKIE, PASS, PWD and PW at the end of the name (`SSHKEY`, `PGPASS`, `MYSQL_PWD`, `BINDPW2`), except in words such
+///   as MONKEY and BYPASS. PASS and PWD alone are none.
+/// - PAT: as the last word, behind another.
+/// - A session or signature that the next word says something about is none (`SESSION_MANAGER`, `SESSION_TIMEOUT`,
+///   `SIGNATURE_ALGORITHM`), nor is that of a screen (`XDG_SESSION_ID`).
 /// - `CODE_REPO` and `CLONE_FROM`: as the whole name.
 ///
 /// A cruder rule, any name that contains KEY or API, also hides names that this one shows: KEYBOARD, `KEYCLOAK_URL` and
@@ -85,7 +153,7 @@ pub fn is_secret_name(name: impl AsRef<[u8]>) -> bool {
     }
     name.windows(3).enumerate().any(|(place, letters)| may_begin(letters) && begins_secret(name, place))
         || WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole))
-        || ends_in_key(name)
+        || ends_secret(name)
 }
 
 /// Whether a word may begin with these three bytes. Most places of most names are done with here, so nothing else is in the
@@ -103,8 +171,7 @@ fn begins_secret(name: &[u8], place: usize) -> bool {
     else {
         return false;
     };
-    let starts =
-        |word: &[u8]| name[place..].get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word));
+    let starts = |word: &[u8]| begins_with(&name[place..], word) && !is_about(name, place, word);
     anywhere.iter().any(|word| starts(word))
         || alone
             .iter()
@@ -112,6 +179,21 @@ fn begins_secret(name: &[u8], place: usize) -> bool {
         || last.iter().any(|word| {
             starts(word) && place > 0 && is_border(name, place) && place + word.len() == name.len()
         })
+}
+
+/// Whether what stands behind SESSION or SIGNATURE, or before it, says that this is none.
+fn is_about(name: &[u8], place: usize, word: &[u8]) -> bool {
+    if !matches!(word, b"SESSION" | b"SESSIONS" | b"SIGNATURE") {
+        return false;
+    }
+    let behind = &name[place + word.len()..];
+    let next = &behind[behind.iter().take_while(|byte| !byte.is_ascii_alphanumeric()).count()..];
+    ABOUT.iter().any(|word| begins_with(next, word))
+        || word != b"SIGNATURE" && DESKTOPS.iter().any(|desktop| begins_with(name, desktop))
+}
+
+fn begins_with(bytes: &[u8], word: &[u8]) -> bool {
+    bytes.get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word))
 }
 
 /// Whether a word ends and another begins before `place`.
@@ -128,11 +210,22 @@ fn is_border(name: &[u8], place: usize) -> bool {
     after.is_ascii_uppercase() && (before.is_ascii_lowercase() || next_is_small)
 }
 
-fn ends_in_key(name: &[u8]) -> bool {
-    let stem = name.strip_suffix(b"S").or_else(|| name.strip_suffix(b"s")).unwrap_or(name);
-    let ends =
-        |word: &[u8]| stem.len() >= word.len() && stem[stem.len() - word.len()..].eq_ignore_ascii_case(word);
-    ends(b"KEY") && !NO_KEYS.iter().any(|word| ends(word) && is_border(name, stem.len() - word.len()))
+/// Whether the name ends in one of [`ENDS`].
+fn ends_secret(name: &[u8]) -> bool {
+    if NO_NAMES.iter().any(|whole| name.eq_ignore_ascii_case(whole)) {
+        return false;
+    }
+    let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit() || **byte == b'_').count();
+    let name = &name[..name.len() - digits];
+    let ends = |name: &[u8], word: &[u8]| {
+        name.len().checked_sub(word.len()).filter(|begin| name[*begin..].eq_ignore_ascii_case(word))
+    };
+    // The plural of a key, and of a compass.
+    let singular = name.strip_suffix(b"S").or_else(|| name.strip_suffix(b"s"));
+    [Some(name), singular].into_iter().flatten().any(|stem| {
+        ENDS.iter().any(|word| ends(stem, word).is_some())
+            && !NO_ENDS.iter().any(|word| ends(stem, word).is_some_and(|begin| is_border(name, begin)))
+    })
 }
 
 #[cfg(test)]
@@ -175,6 +268,38 @@ mod tests {
             "clone_from",
             "DB_PASS",
             "MYSQL_PWD",
+            "SSHPASS",
+            "PGPASS",
+            "sshpass",
+            "DB_PASS2",
+            "DBPASS_1",
+            "dbpwd",
+            "ADMIN_PSWD",
+            "BINDPW",
+            "root_pw",
+            "PASSCODE",
+            "REDISCLI_AUTH",
+            "OAUTH_CODE",
+            "JWT",
+            "ID_JWT",
+            "jwtAssertion",
+            "APPJWT",
+            "BEARER",
+            "bearerValue",
+            "X-Amz-Signature",
+            "HUBSIGNATURE",
+            "SIGNATURE",
+            "signatureV4",
+            "SESSION",
+            "BW_SESSION",
+            "OP_SESSION_my",
+            "session_id",
+            "PHPSESSID",
+            "JSESSIONID",
+            "SESSIONID",
+            "MAGICCOOKIE",
+            "DB_CREDS",
+            "GITHUB_PAT",
         ] {
             assert!(is_secret_name(name), "{name}");
         }
@@ -208,6 +333,29 @@ mod tests {
             "MY_CODE_REPO_DIR",
             "TOKENIZERS_PARALLELISM",
             "NVIDIA_VISIBLE_DEVICES",
+            "SSL_BYPASS",
+            "ENCOMPASS",
+            "COMPASSES",
+            "PASSES",
+            "SESSION_MANAGER",
+            "SESSION_TIMEOUT",
+            "sessionTimeout",
+            "SESSION_DRIVER",
+            "XDG_SESSION_ID",
+            "XDG_SESSION_TYPE",
+            "DESKTOP_SESSION",
+            "GDMSESSION",
+            "KDE_FULL_SESSION",
+            "DBUS_SESSION_BUS_ADDRESS",
+            "SESSIONS_MAX",
+            "OBSESSION",
+            "SIGNATURE_ALGORITHM",
+            "SIGNATURE_VERSION",
+            "STOPSIGNAL",
+            "PATH_PATTERN",
+            "PATTERN",
+            "CREDIT",
+            "FORBEAR",
         ] {
             assert!(!is_secret_name(name), "{name}");
         }

@@ -158,11 +158,17 @@ fn is_no_password(password: &[u8]) -> bool {
 fn parameter(bytes: &[u8]) -> Option<Range<usize>> {
     let name = length_while(bytes, |byte| !matches!(byte, b'=' | b'/' | b'?' | b'&' | b';' | b'#' | b','));
     let begin = name + 1;
-    if bytes.get(name) != Some(&b'=') || !is_secret_name(&bytes[..name]) {
+    if bytes.get(name) != Some(&b'=') || !is_secret_parameter(&bytes[..name]) {
         return None;
     }
     let length = length_while(&bytes[begin..], |byte| !matches!(byte, b'&' | b';' | b'#'));
     (length > 0).then_some(begin..begin + length)
+}
+
+/// Whether a parameter of a query is secret: one of a secret name, and what is short there and something else elsewhere.
+fn is_secret_parameter(name: &[u8]) -> bool {
+    const SHORT: [&[u8]; 4] = [b"sig", b"sid", b"pass", b"pwd"];
+    is_secret_name(name) || SHORT.iter().any(|short| name.eq_ignore_ascii_case(short))
 }
 
 /// Whether a URL goes on with this byte, rather than the text around it. `'` may stand in a password (RFC 3986, section
@@ -231,6 +237,18 @@ mod tests {
         for padded in ["X=YWJj=", "X=YWJj==", "X=YKEY=", "X=YKEY==", "=", "===", "a=b=c"] {
             check(padded, padded);
         }
+    }
+
+    #[test]
+    fn signed_urls_show_no_signature() {
+        check(
+            "U=https://b.s3.amazonaws.com/k?X-Amz-Expires=60&X-Amz-Signature=ab12&x=1",
+            "U=https://b.s3.amazonaws.com/k?X-Amz-Expires=60&X-Amz-Signature=<redacted>&x=1",
+        );
+        check("U=https://a.blob/c?sv=2020&sig=a%2Bb&se=1", "U=https://a.blob/c?sv=2020&sig=<redacted>&se=1");
+        check("U=https://h/?SID=ab&pass=x", "U=https://h/?SID=<redacted>&pass=<redacted>");
+        check("U=https://h/?side=a&sigma=b", "U=https://h/?side=a&sigma=b");
+        check("sig=a", "sig=a");
     }
 
     #[test]

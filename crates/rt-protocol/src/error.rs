@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::{
-    Capabilities, CapturedOutput, ContainerName, Fate, GpuConfigError, ImageRef, InvalidValue, KillReport,
-    OutputStream, Stop, StreamReport,
+    Capabilities, CapturedOutput, ContainerName, ExitOutcome, Fate, GpuConfigError, ImageRef, InvalidValue,
+    KillReport, OutputStream, Stop, StreamReport,
 };
 
 /// The result of everything that can fail here.
@@ -40,6 +40,7 @@ struct Inner {
     missing: Capabilities,
     kill_report: Option<KillReport>,
     partial: Option<Partial>,
+    outcome: Option<ExitOutcome>,
     gpu: Option<GpuConfigError>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -98,6 +99,13 @@ pub enum ErrorKind {
     BadWorkdir,
     /// The user does not exist in the container. The command did not run.
     UnknownUser,
+    /// The command ran, and ended with another exit code than 0 or by a signal: its stderr says why.
+    /// [`Error::outcome`] has the code, [`Error::partial`] the output. Only `exit_ok` makes it
+    /// ([`ExecResult::exit_ok`](crate::ExecResult::exit_ok)): a non-zero exit is data until the caller says otherwise.
+    CommandFailed,
+    /// The command's exit status never arrived ([`ExitOutcome::Lost`]): look at what it left before you repeat it. Only
+    /// `exit_ok` makes it.
+    CommandLost,
     /// The GPU configuration is at fault: [`Error::gpu_config`] has the message and the remedy.
     GpuConfig,
     /// What was handed over is right, and something of it may be missing. Whether it is cannot be known any more.
@@ -151,6 +159,8 @@ impl ErrorKind {
             Self::CommandNotExecutable => "the command cannot be executed",
             Self::BadWorkdir => "bad workdir",
             Self::UnknownUser => "unknown user",
+            Self::CommandFailed => "the command failed",
+            Self::CommandLost => "the command was lost",
             Self::GpuConfig => "bad GPU configuration",
             Self::Incomplete => "incomplete",
             Self::TimedOut => "timed out",
@@ -173,7 +183,7 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// What had arrived of a command's streams when the call failed.
+/// What had arrived of a command's streams when the call failed; all of it, for [`ErrorKind::CommandFailed`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Partial {
@@ -208,6 +218,7 @@ impl Error {
             missing: Capabilities::none(),
             kill_report: None,
             partial: None,
+            outcome: None,
             gpu: None,
             source: None,
         }))
@@ -286,6 +297,13 @@ impl Error {
         self
     }
 
+    /// Says how the command ended.
+    #[must_use]
+    pub fn with_outcome(mut self, outcome: ExitOutcome) -> Self {
+        self.0.outcome = Some(outcome);
+        self
+    }
+
     /// Keeps the cause; the message must not repeat its text.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
@@ -338,6 +356,11 @@ impl Error {
     /// What had arrived of the command's streams.
     pub fn partial(&self) -> Option<&Partial> {
         self.0.partial.as_ref()
+    }
+
+    /// How the command ended, for [`ErrorKind::CommandFailed`] and [`ErrorKind::CommandLost`].
+    pub fn outcome(&self) -> Option<&ExitOutcome> {
+        self.0.outcome.as_ref()
     }
 
     /// Message and remedy of a GPU failure, for [`ErrorKind::GpuConfig`].
@@ -401,6 +424,9 @@ impl fmt::Debug for Error {
         debug.field("kind", &inner.kind).field("text", &self.to_string());
         if let Some(report) = &inner.kill_report {
             debug.field("kill_report", report);
+        }
+        if let Some(outcome) = &inner.outcome {
+            debug.field("outcome", outcome);
         }
         if let Some(partial) = &inner.partial {
             debug.field("partial", partial);

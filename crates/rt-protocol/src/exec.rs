@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use crate::stderr_tail::stderr_tail;
 use crate::{
     Argv, Capabilities, Capability, CapturedOutput, ContainerPath, Env, EnvValue, Error, ErrorKind,
-    ExitOutcome, InvalidValue, OutputLimit, Secret, User,
+    ExitOutcome, InvalidValue, OutputLimit, Partial, Secret, User,
 };
 
 /// A command for [`Container::exec`](crate::Container::exec) or [`exec_stdio`](crate::Container::exec_stdio).
@@ -229,6 +230,7 @@ impl ExecRequestBuilder {
 /// Equality leaves the elapsed time out, so that a test can compare whole results.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[must_use = "a command that failed is no error until somebody looks; `exit_ok()` makes it one"]
 pub struct ExecResult {
     /// How the command ended.
     pub outcome: ExitOutcome,
@@ -254,6 +256,41 @@ impl ExecResult {
     /// Whether the exit code is 0.
     pub fn ok(&self) -> bool {
         self.outcome.success()
+    }
+
+    /// Hands the result back when the exit code is 0, and makes every other end an error, as
+    /// [`std::process::ExitStatus::exit_ok`] does.
+    ///
+    /// The error's message has the end of the command's stderr: its last 1,000 bytes at most, on one line. Colours are
+    /// left out; what is no printable character, a newline too, is escaped. The error keeps the
+    /// [outcome](Error::outcome) and [all output](Error::partial). What a command prints of its secrets is in its
+    /// output, and so in this message.
+    ///
+    /// ```
+    /// use rt_null::{ExecReply, NullRuntime};
+    /// use rt_protocol::{ContainerRuntimeExt, ContainerState, ErrorKind};
+    ///
+    /// let runtime = NullRuntime::new();
+    /// runtime.set_state("job", ContainerState::Running)?;
+    /// runtime.set_exec("job", ["make"], ExecReply::code(2).with_stderr("make: *** No targets.  Stop.\n"))?;
+    /// let error = runtime.exec_in("job", ["make"])?.exit_ok().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::CommandFailed);
+    /// assert_eq!(error.to_string(), "run: the command failed: exit code 2: make: *** No targets.  Stop.");
+    /// # Ok::<(), rt_protocol::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`CommandFailed`](crate::ErrorKind::CommandFailed) for another code and for a signal,
+    /// [`CommandLost`](crate::ErrorKind::CommandLost) for [`ExitOutcome::Lost`].
+    pub fn exit_ok(self) -> crate::Result<Self> {
+        if self.ok() {
+            return Ok(self);
+        }
+        let mut error = self.outcome.failure(&stderr_tail(&self.stderr));
+        if self.stderr.is_empty() && !self.stdout.is_empty() {
+            error = error.with_hint("it said nothing on stderr; see its stdout");
+        }
+        Err(error.with_partial(Partial::Output { stdout: self.stdout, stderr: self.stderr }))
     }
 }
 

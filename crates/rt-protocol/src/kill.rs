@@ -8,6 +8,7 @@ use std::time::Duration;
 /// Attached to the error of the call, see [`Error::kill_report`](crate::Error::kill_report).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[must_use = "it says whether the command is gone"]
 pub struct KillReport {
     /// What is known of the command now.
     pub fate: Fate,

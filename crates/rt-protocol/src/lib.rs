@@ -70,6 +70,7 @@ mod runtime;
 mod runtime_ext;
 mod secret;
 mod state;
+mod stderr_tail;
 mod stdio;
 mod time_limits;
 mod until;

@@ -143,6 +143,7 @@ impl Default for LogOptions {
 
 /// What a stream answers to one pull.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[must_use = "the item is taken from the stream"]
 pub enum Pull<T> {
     /// The next item.
     Item(T),
@@ -181,6 +182,7 @@ pub trait LogStream: fmt::Debug + Send {
 
 /// What watching a log for a sign came to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[must_use = "a deadline and an ended log are answers, not errors"]
 pub enum Readiness {
     /// This line was the sign.
     Ready(String),

@@ -5,6 +5,7 @@ use crate::{ContainerName, Error};
 /// One container of a [`force_remove`](crate::ContainerRuntime::force_remove).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[must_use = "it says whether the container is gone"]
 pub struct ContainerRemoveResult {
     /// Which container.
     pub name: ContainerName,
@@ -29,6 +30,7 @@ impl ContainerRemoveResult {
 /// What came of [`Image::remove`](crate::Image::remove).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[must_use = "a refused removal is no error"]
 pub enum ImageRemoval {
     /// It is gone, or was not there.
     Removed,

@@ -122,6 +122,7 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync {
 
     /// Removes containers, running or not, with their anonymous volumes. One result for each name, in order; never
     /// fails as a whole, and a container that is already gone counts as removed.
+    #[must_use = "each container has its own result; none of them is an error of the call"]
     fn force_remove(&self, names: &[ContainerName], until: &Until) -> Vec<ContainerRemoveResult> {
         let _ = until;
         let error = Error::unsupported("remove", Capabilities::none().with(Capability::ForceRemove));

@@ -19,7 +19,7 @@ use crate::{
 ///
 /// let runtime = NullRuntime::new();
 /// runtime.launch(&LaunchSpec::builder("job", "image").build()?, &Until::forever())?;
-/// assert!(runtime.exec_in("job", ["ls", "-l"])?.ok());
+/// runtime.exec_in("job", ["ls", "-l"])?.exit_ok()?;
 /// # Ok::<(), rt_protocol::Error>(())
 /// ```
 pub trait ContainerRuntimeExt: ContainerRuntime {
@@ -47,7 +47,8 @@ pub trait ContainerRuntimeExt: ContainerRuntime {
             Ok(()) => Ok(container),
             Err(error) => {
                 // Also after a deadline or a cancel: what this call made, this call removes.
-                self.force_remove(
+                // The reason of the failure is worth more to the caller than a removal that fails too.
+                let _ = self.force_remove(
                     std::slice::from_ref(spec.name()),
                     &Until::after(REMOVE_AFTER_FAILED_START),
                 );

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use crate::ExitOutcome;
+use crate::{ExitOutcome, Partial, Result};
 
 /// The three streams of [`Container::exec_stdio`](crate::Container::exec_stdio).
 ///
@@ -279,6 +279,7 @@ pub enum StreamEnd {
 /// Equality leaves the elapsed time out.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[must_use = "a command that failed is no error until somebody looks; `exit_ok()` makes it one"]
 pub struct StdioResult {
     /// How the command ended.
     pub outcome: ExitOutcome,
@@ -307,6 +308,20 @@ impl StdioResult {
     /// Whether the exit code is 0.
     pub fn ok(&self) -> bool {
         self.outcome.success()
+    }
+
+    /// Hands the result back when the exit code is 0, and makes every other end an error, as
+    /// [`std::process::ExitStatus::exit_ok`] does. The error keeps the [outcome](crate::Error::outcome) and the
+    /// [reports of the streams](crate::Error::partial); what went through them is not kept here, so no stderr is in it.
+    ///
+    /// # Errors
+    /// As for [`ExecResult::exit_ok`](crate::ExecResult::exit_ok).
+    pub fn exit_ok(self) -> Result<Self> {
+        if self.ok() {
+            return Ok(self);
+        }
+        let Self { stdin, stdout, stderr, .. } = self;
+        Err(self.outcome.failure("").with_partial(Partial::Streams { stdin, stdout, stderr }))
     }
 }
 

@@ -43,7 +43,7 @@ fn roll_out(
         Ok(()) => Ok(container),
         Err(error) => {
             // The reason is worth more to the caller than a removal that fails too; a reaper mends that.
-            runtime.force_remove(&[container.key().name.clone()], &Until::after(READY_WITHIN));
+            let _ = runtime.force_remove(&[container.key().name.clone()], &Until::after(READY_WITHIN));
             Err(error)
         }
     }

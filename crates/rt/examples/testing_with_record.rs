@@ -24,11 +24,11 @@ fn pending_updates(runtime: &dyn ContainerRuntime, image: &str, token: &Secret) 
         .secret_env("MIRROR_TOKEN", token.clone())
         .build()?;
     let result = container.exec(&request, &Until::after(LIMIT));
-    runtime.force_remove(&[spec.name().clone()], &Until::after(LIMIT));
-    let result = result?;
-    if !result.ok() {
-        return Err(rt::Error::new(ErrorKind::BackendFailed, "list updates", result.stderr.text()));
-    }
+    // A container that is left behind fails the call too, though not before the command's own answer.
+    let removed = runtime.force_remove(&[spec.name().clone()], &Until::after(LIMIT));
+    let result =
+        result?.exit_ok().map_err(|error| error.during("list updates in").in_container(spec.name()))?;
+    removed.into_iter().find_map(|result| result.error).map_or(Ok(()), Err)?;
     Ok(result.stdout.text().lines().count())
 }
 

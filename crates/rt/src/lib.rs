@@ -12,8 +12,9 @@
 //! // In a test; a program would say `rt::open(rt::Backend::Podman)?`.
 //! let runtime = rt_null::NullRuntime::new();
 //! runtime.launch(&LaunchSpec::builder("job-1", "alpine").command(["sleep", "inf"]).build()?, &Until::forever())?;
-//! let result = runtime.exec_in("job-1", ["echo", "hello"])?;
-//! assert!(result.ok());
+//! // A non-zero exit is data; `exit_ok` makes it an error, with what the command said at last.
+//! let result = runtime.exec_in("job-1", ["echo", "hello"])?.exit_ok()?;
+//! assert!(result.stderr.is_empty());
 //! # Ok(())
 //! # }
 //! ```

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rt_protocol::{Capability, Container, ContainerFilter, ContainerName, ContainerState, NamePrefix};
 
 use crate::case::{Case, Group, Need};
+use crate::ensure::all_removed;
 use crate::lab::{inside, patience};
 use crate::{Failure, Lab, Script, Verdict};
 
@@ -186,7 +187,7 @@ fn stable(lab: &Lab<'_>) -> Verdict {
 fn removed_unlisted(lab: &Lab<'_>) -> Verdict {
     let family = lab.family()?;
     let made = members(lab, &family, &["a", "b"])?;
-    lab.runtime().force_remove(&[made[0].key().name.clone()], &patience());
+    all_removed(lab.runtime().force_remove(&[made[0].key().name.clone()], &patience()))?;
     ensure_eq!(names_of(lab, &family)?, keys(&made[1..]), "who is listed");
     ensure_eq!(made[0].state()?, None, "the state of the removed one");
     Ok(())
@@ -211,7 +212,7 @@ fn remove_in_order(lab: &Lab<'_>) -> Verdict {
 fn spares(lab: &Lab<'_>) -> Verdict {
     let family = lab.family()?;
     let made = members(lab, &family, &["a", "aa", "a-b"])?;
-    lab.runtime().force_remove(&[made[0].key().name.clone()], &patience());
+    all_removed(lab.runtime().force_remove(&[made[0].key().name.clone()], &patience()))?;
     ensure_eq!(names_of(lab, &family)?, keys(&made[1..]), "who is left");
     Ok(())
 }

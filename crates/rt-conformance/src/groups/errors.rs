@@ -235,7 +235,8 @@ fn broken_remove(lab: &Lab<'_>) -> Verdict {
     }
     // What needs no engine still works.
     if lab.can(Capability::ReservePort) {
-        broken(lab)?.reserve_port(IpAddr::from([127, 0, 0, 1]))?;
+        let mut reservation = broken(lab)?.reserve_port(IpAddr::from([127, 0, 0, 1]))?;
+        reservation.close()?;
     }
     Ok(())
 }

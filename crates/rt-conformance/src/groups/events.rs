@@ -8,6 +8,7 @@ use rt_protocol::{
 };
 
 use crate::case::{Case, Group, Need};
+use crate::ensure::all_removed;
 use crate::lab::patience;
 use crate::{Failure, Lab, Script, Verdict};
 
@@ -61,7 +62,7 @@ fn live(lab: &Lab<'_>, family: &NamePrefix) -> Result<std::sync::Arc<dyn Contain
     let container = lab.created_as(&lab.member(family, "a")?, &Script::Stand)?;
     lab.begin(container.as_ref())?;
     container.stop(Duration::from_secs(10), &patience())?;
-    lab.runtime().force_remove(&[container.key().name.clone()], &patience());
+    all_removed(lab.runtime().force_remove(&[container.key().name.clone()], &patience()))?;
     Ok(container)
 }
 

@@ -7,7 +7,7 @@ use rt_protocol::{
 };
 
 use crate::case::{Case, Group, Need};
-use crate::ensure::refused;
+use crate::ensure::{all_removed, refused};
 use crate::lab::patience;
 use crate::script::pattern;
 use crate::{Failure, Lab, Script, Verdict};
@@ -366,7 +366,7 @@ fn removal_ends(lab: &Lab<'_>) -> Verdict {
     let container = lab.started(&talker())?;
     let mut stream = container.logs(&LogOptions::new().follow())?;
     ensure_eq!(next(stream.as_mut())?.text(), "begun", "the first line");
-    lab.runtime().force_remove(&[container.key().name.clone()], &patience());
+    all_removed(lab.runtime().force_remove(&[container.key().name.clone()], &patience()))?;
     match stream.pull(&patience()) {
         Ok(Pull::End) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NoSuchContainer => Ok(()),

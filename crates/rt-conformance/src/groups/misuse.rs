@@ -8,7 +8,7 @@ use rt_protocol::{
 };
 
 use crate::case::{Case, Group, Need};
-use crate::ensure::refused;
+use crate::ensure::{all_removed, refused};
 use crate::lab::patience;
 use crate::{Lab, Script, Verdict};
 
@@ -128,7 +128,7 @@ fn refused_name(lab: &Lab<'_>) -> Verdict {
 
 fn stale_handle(lab: &Lab<'_>) -> Verdict {
     let container = lab.created(&Script::Stand)?;
-    lab.runtime().force_remove(&[container.key().name.clone()], &patience());
+    all_removed(lab.runtime().force_remove(&[container.key().name.clone()], &patience()))?;
     ensure_eq!(container.state()?, None, "the state of what was removed");
     let answer = container.exec(&lab.request(&Script::Exit(0))?, &patience());
     refused(answer, ErrorKind::NoSuchContainer)?;
@@ -138,7 +138,7 @@ fn stale_handle(lab: &Lab<'_>) -> Verdict {
 fn reused_name(lab: &Lab<'_>) -> Verdict {
     let first = lab.created(&Script::Stand)?;
     let (name, id) = (first.key().name.clone(), first.id()?);
-    lab.runtime().force_remove(std::slice::from_ref(&name), &patience());
+    all_removed(lab.runtime().force_remove(std::slice::from_ref(&name), &patience()))?;
     lab.begin(lab.created_as(&name, &Script::Stand)?.as_ref())?;
     ensure!(first.id()? != id, "the next container of the name has the id of the first");
     ensure_eq!(

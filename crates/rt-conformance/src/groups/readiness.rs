@@ -65,7 +65,8 @@ fn ready_on_stderr(lab: &Lab<'_>) -> Verdict {
 
 fn echoed(lab: &Lab<'_>) -> Verdict {
     let mut echo = Vec::new();
-    lab.kept(&lines())?.stream_initial_logs(&mut |line| line == "c", &mut echo, &patience())?;
+    let answer = lab.kept(&lines())?.stream_initial_logs(&mut |line| line == "c", &mut echo, &patience())?;
+    ensure_eq!(answer, Readiness::Ready("c".into()), "the answer");
     ensure_eq!(String::from_utf8_lossy(&echo), "a\nb\nc\n", "what was shown");
     Ok(())
 }
@@ -101,7 +102,8 @@ fn fast_exit(lab: &Lab<'_>) -> Verdict {
         seen.push(line.to_owned());
         false
     };
-    container.stream_initial_logs(&mut note, &mut io::sink(), &patience())?;
+    let answer = container.stream_initial_logs(&mut note, &mut io::sink(), &patience())?;
+    ensure_eq!(answer, Readiness::Ended, "the answer");
     ensure_eq!(seen, ["a", "b", "c", "last"], "the lines that were offered");
     Ok(())
 }

@@ -6,12 +6,15 @@ use crate::scrubber::{Scrubber, Seen};
 /// How much is looked at in one go, in bytes, beside what is held back.
 const BLOCK: usize = 64 << 10;
 
+/// How often each byte may be looked at, on the average. Only where more than this many bytes are held back and more come
+/// one by one, some of them wait for the next.
+const LOOKS: usize = 64;
+
 /// A text that comes in pieces, scrubbed: made by [`Scrubber::stream`].
 ///
 /// The result does not depend on how the text was cut. Held back is only what may be the beginning of a secret: a line that
-/// ends like none is handed on at once. At most three times the longest form of a secret is held back, and 64 KiB are
-/// copied at a time. What a piece costs grows with its length and that of what is held back, and is
-/// about what they cost as a whole text.
+/// ends like none is handed on at once. Held back are at most some times the longest form of a secret, and 64 KiB are
+/// copied at a time. What a text costs grows with its length, in whatever pieces it comes.
 ///
 /// ```
 /// let mut stream = rt_gpu::Scrubber::new(&["hunter2".into()]).stream();
@@ -29,18 +32,27 @@ pub struct ScrubStream {
     held: Vec<u8>,
     /// How many of the held bytes belong to a mask that is handed on already.
     covered: usize,
+    /// How many bytes may be looked at before more text must come.
+    credit: usize,
 }
 
 impl ScrubStream {
     pub(super) fn new(scrubber: Scrubber) -> Self {
-        Self { scrubber, held: Vec::new(), covered: 0 }
+        Self { scrubber, held: Vec::new(), covered: 0, credit: BLOCK }
     }
 
     /// Takes the next piece and appends to `clean` what is certain.
     pub fn push(&mut self, piece: &[u8], clean: &mut Vec<u8>) {
         for block in piece.chunks(BLOCK) {
             self.held.extend_from_slice(block);
+            // What is held back is looked at again with each piece. Were that free, a long secret in tiny pieces would cost
+            // the square of its length.
+            self.credit = self.credit.saturating_add(block.len().saturating_mul(LOOKS));
+            if self.credit < self.held.len() {
+                continue;
+            }
             let seen = self.scrubber.look(&self.held);
+            self.credit = self.credit.saturating_sub(seen.work);
             let certain = seen.open;
             self.hand_on(seen, certain, clean);
         }

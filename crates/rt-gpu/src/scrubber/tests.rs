@@ -79,6 +79,95 @@ fn blanks_are_found_however_each_of_them_is_written() {
 }
 
 #[test]
+fn a_secret_in_escapes_is_masked() {
+    let secret = "a\"b/c&d\ne'f";
+    for written in [
+        r#"a\"b\/c\u0026d\ne'f"#,
+        r#"a\u0022b\u002Fc\u0026d\u000ae\u0027f"#,
+        r"a\x22b\x2Fc&d\x0ae'f",
+        r#"$'a"b/c&d\ne\'f'"#,
+        r"a\042b/c\46d\012e\47f",
+        r"a\u{22}b/c&d\u{A}e'f",
+        "a&quot;b/c&amp;d\ne&#39;f",
+        "a&#34;b&#x2f;c&#38;d&#10;e&apos;f",
+        "&#97;&#x22;b&sol;c&#x26;d&NewLine;e&#X27;f",
+        "a%22b%2fc%26d%0Ae%27f",
+        // Twice and three times.
+        "a%2522b%252fc%2526d%250ae%2527f",
+        "a%252522b%25252Fc%252526d%25250Ae%252527f",
+        r#"a\\\"b/c&d\\ne'f"#,
+        r#"a\\\\\\\"b/c&d\\\\ne'f"#,
+        "a&amp;quot;b/c&amp;amp;d\ne&amp;#39;f",
+        // One in the other.
+        r"a%5C%22b%2Fc%26d%5Cne%27f",
+        r"a\u002522b\/c\u002526d\u00250ae'f",
+        r"a\u0026quot;b/c\u0026amp;d\ne'f",
+        r#"a&#92;&#34;b/c&amp;d&#92;ne'f"#,
+    ] {
+        let text = format!("x={written};");
+        let clean = scrubber(&[secret]).scrub_text(&text).into_owned();
+        assert!(clean.starts_with("x=<redacted>") || clean == "x=$'<redacted>';", "{text}: {clean}");
+        assert!(clean.ends_with(';') && clean.len() <= "x=$'<redacted>';".len(), "{text}: {clean}");
+        check(&[secret], &text, &clean);
+    }
+}
+
+#[test]
+fn a_secret_in_quotes_is_masked() {
+    for (secret, quoted) in [
+        ("it's $5 \"ok\"", r#"'it'\''s $5 "ok"'"#),
+        ("it's $5 \"ok\"", r#"'it'"'"'s $5 "ok"'"#),
+        ("it's $5 \"ok\"", r#""it's \$5 \"ok\"""#),
+        ("it's $5 \"ok\"", r#"it\'s\ \$5\ \"ok\""#),
+        ("it's $5 \"ok\"", r#"{"a":"'it'\\''s $5 \"ok\"'"}"#),
+        ("it's $5 \"ok\"", r#"'{"a":"it'\''s $5 \"ok\""}'"#),
+        ("it's $5 \"ok\"", r#"'it''s $5 "ok"'"#),
+        ("it's $5 \"ok\"", r#""it's $5 ""ok""""#),
+        ("it's $5 \"ok\"", "%27it%27%5C%27%27s+%245+%22ok%22%27"),
+        ("`tick` \\ back", r#""\`tick\` \\ back""#),
+    ] {
+        let clean = scrubber(&[secret]).scrub_text(quoted).into_owned();
+        for part in ["it", "s $5", "ok", "tick", "back"] {
+            assert!(!clean.replace("<redacted>", "").contains(part), "{quoted}: {clean}");
+        }
+        assert!(clean.contains("<redacted>"), "{quoted}: {clean}");
+        check(&[secret], quoted, &clean);
+    }
+}
+
+#[test]
+fn what_only_looks_like_an_escape_is_left() {
+    for text in [
+        r"C:\new\table AT&T R&D; 100% \",
+        r#"{"a":"b\"c","d":"\u00e4\/"}"#,
+        "&quot;&#39;&lt;&unknown;&#xffffffff;",
+        r"\ud83d \u12 \x \777",
+    ] {
+        check(&["hunter2", "it's $5"], text, text);
+    }
+}
+
+#[test]
+fn a_long_secret_in_tiny_pieces_costs_what_its_length_is_worth() {
+    let time = |length: usize, part: &str| {
+        let secret = "0123456789abcdef".chars().cycle().take(length).collect::<String>() + "!";
+        let scrubber = scrubber(&[&secret]);
+        let text = part.chars().cycle().take(8 * length).collect::<String>();
+        least(|| {
+            let mut stream = scrubber.stream();
+            let mut clean = Vec::new();
+            text.as_bytes().chunks(1).for_each(|piece| stream.push(piece, &mut clean));
+            stream.finish(&mut clean);
+            assert_eq!(clean, text.as_bytes());
+        })
+    };
+    for part in ["0123456789abcdef", "0123456789abcde\\u0066", "%30123456789abcdef"] {
+        let (short, long) = (time(500, part), time(4_000, part));
+        assert!(long < 24 * short, "{part}: 8 times the length takes {long:?} instead of {short:?}");
+    }
+}
+
+#[test]
 fn short_secrets_are_passed_over_and_counted() {
     let short = "x".repeat(MIN_SECRET_BYTES - 1);
     let scrubber = scrubber(&[&short, "", "hunter2"]);
@@ -192,6 +281,30 @@ fn text() -> impl Strategy<Value = String> {
         "a+b%20c",
         "a b",
         "%20c",
+        "\\",
+        "\\\\",
+        "\\u00",
+        "68",
+        "\\u0068unter2",
+        "\\ud83d",
+        "\\ude00",
+        "\\x",
+        "\\n",
+        "\"",
+        "'",
+        "&",
+        "#x",
+        ";",
+        "&#104;unter2",
+        "&amp;",
+        "amp;#",
+        "&#x2",
+        "\\u0025",
+        "%5c",
+        "it's",
+        "it'\\''s",
+        "so\"fine",
+        "so\\\"fine",
     ]);
     proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
 }
@@ -218,7 +331,38 @@ fn percent_signs() -> impl Strategy<Value = String> {
     proptest::collection::vec(part, 0..40).prop_map(|parts| parts.concat())
 }
 
+/// Mostly the signs of escapes, around each other.
+fn escape_signs() -> impl Strategy<Value = String> {
+    let part = proptest::sample::select(vec![
+        "%", "%5c", "%26", "%4", "\\", "\\", "\\\\", "\\u00", "\\u0026", "\\u005", "\\x5", "\\ud83d",
+        "\\ude00", "\\1", "c", "26", "&", "&amp;", "&#", "&#x5c;", "x", "a", "m", "p", ";", "3", "n", "u",
+        "\"", "'", " ", "+", "A",
+    ]);
+    proptest::collection::vec(part, 0..40).prop_map(|parts| parts.concat())
+}
+
 proptest! {
+    #[test]
+    fn nor_does_it_with_escapes_in_escapes(
+        text in escape_signs(),
+        secret in escape_signs(),
+        cuts in proptest::collection::vec(0..12_usize, 0..30),
+    ) {
+        let scrubber = scrubber(&[&secret, "A&A&A&", "\\A\\A\\", "&amp;A", "\\u0026A"]);
+        let expected = scrubber.scrub(text.as_bytes()).into_owned();
+        let mut stream = scrubber.stream();
+        let mut clean = Vec::new();
+        let mut rest = text.as_bytes();
+        for cut in cuts {
+            let (piece, behind) = rest.split_at(cut.min(rest.len()));
+            stream.push(piece, &mut clean);
+            rest = behind;
+        }
+        stream.push(rest, &mut clean);
+        stream.finish(&mut clean);
+        prop_assert_eq!(clean, expected);
+    }
+
     #[test]
     fn nor_does_it_with_many_percent_signs(
         text in percent_signs(),
@@ -232,7 +376,7 @@ proptest! {
 
     #[test]
     fn the_result_does_not_depend_on_the_cuts(text in text(), cuts in proptest::collection::vec(0..40_usize, 0..30)) {
-        let scrubber = scrubber(&["hunter2", "swordfish", "hunterhunter", "ab%25c", "41xyzw", "%2525%25", "%%%%41", "a b c d"]);
+        let scrubber = scrubber(&["hunter2", "swordfish", "hunterhunter", "ab%25c", "41xyzw", "%2525%25", "%%%%41", "a b c d", "it's so\"fine", "it'sso\"fine", "\\\\u0068", "&amp;&"]);
         let expected = scrubber.scrub_text(&text).into_owned();
         prop_assert_eq!(streamed(&scrubber, &text, cuts), expected);
     }

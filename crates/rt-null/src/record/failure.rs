@@ -5,15 +5,15 @@ use std::fmt;
 use std::sync::Mutex;
 
 use rt_protocol::{
-    Capabilities, Capability, CapturedOutput, ContainerRemoveResult, Error, ErrorKind, Fate, GpuConfigError,
-    KillReport, Partial, Survivor,
+    Capabilities, Capability, CapturedOutput, ContainerRemoveResult, Error, ErrorKind, ExitOutcome, Fate,
+    GpuConfigError, KillReport, Partial, Survivor,
 };
 use serde_json::Value;
 
 use super::data::{Answer, field, object, pick, word};
 use crate::bell::lock;
 
-const KINDS: [ErrorKind; 35] = [
+const KINDS: [ErrorKind; 37] = [
     ErrorKind::InvalidRequest,
     ErrorKind::Unsupported,
     ErrorKind::BackendMissing,
@@ -37,6 +37,8 @@ const KINDS: [ErrorKind; 35] = [
     ErrorKind::CommandNotExecutable,
     ErrorKind::BadWorkdir,
     ErrorKind::UnknownUser,
+    ErrorKind::CommandFailed,
+    ErrorKind::CommandLost,
     ErrorKind::GpuConfig,
     ErrorKind::Incomplete,
     ErrorKind::TimedOut,
@@ -71,6 +73,7 @@ impl Answer for Error {
             ("missing", if self.missing().is_empty() { Value::Null } else { capabilities(self.missing()) }),
             ("kill-report", self.kill_report().map_or(Value::Null, KillReport::encode)),
             ("partial", self.partial().map_or(Value::Null, Partial::encode)),
+            ("outcome", self.outcome().map_or(Value::Null, |outcome| outcome.encode()["outcome"].clone())),
             ("gpu", self.gpu_config().map_or(Value::Null, encode_gpu)),
             ("causes", causes(self)),
         ])
@@ -100,6 +103,9 @@ impl Answer for Error {
         }
         if let Some(partial) = field::<Option<Partial>>(value, "partial")? {
             error = error.with_partial(partial);
+        }
+        if value.get("outcome").is_some() {
+            error = error.with_outcome(ExitOutcome::decode(value)?);
         }
         let causes = field::<Vec<String>>(value, "causes")?;
         let chain = causes
@@ -253,8 +259,8 @@ mod tests {
     fn seen(error: &Error) -> String {
         let cause = std::error::Error::source(error).map(ToString::to_string);
         let parts = (error.kind(), error.operation(), error.subject(), error.hint(), error.missing());
-        let rest = (error.kill_report(), error.partial(), error.gpu_config(), cause, error.never_started());
-        format!("{error} {parts:?} {rest:?}")
+        let rest = (error.kill_report(), error.partial(), error.gpu_config(), error.outcome(), cause);
+        format!("{error} {parts:?} {rest:?} {}", error.never_started())
     }
 
     #[test]
@@ -274,6 +280,9 @@ mod tests {
                 .about("x")
                 .with_hint("more")
                 .with_kill_report(report(Fate::Gone)),
+            ExitOutcome::Code(3).exit_ok().unwrap_err(),
+            ExitOutcome::Signal("KILL".into()).exit_ok().unwrap_err(),
+            ExitOutcome::Lost.exit_ok().unwrap_err(),
             Error::new(ErrorKind::Cancelled, "odd verb", "")
                 .with_kill_report(report(Fate::Unknown("why".into()))),
             Error::new(ErrorKind::Cancelled, "wait", "")

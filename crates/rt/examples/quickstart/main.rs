@@ -104,7 +104,7 @@ fn tour(backend: Backend, image: Option<String>) -> Outcome<()> {
     );
     std::fs::remove_file(&file)?;
     copied?;
-    let note = runtime.exec_in(stage.name.as_str(), ["cat", "/tmp/new/dir/note.txt"])?;
+    let note = runtime.exec_in(stage.name.as_str(), ["cat", "/tmp/new/dir/note.txt"])?.exit_ok()?;
     say(&format!("{place}: {:?}", note.stdout.text()));
 
     step(6, "give a command one second, and see what became of it");
@@ -120,7 +120,7 @@ fn tour(backend: Backend, image: Option<String>) -> Outcome<()> {
         }
         other => return Err(format!("the command was to time out: {other:?}").into()),
     }
-    let count = runtime.exec_in(stage.name.as_str(), ["sh", "-c", COUNT_SLEEPERS])?;
+    let count = runtime.exec_in(stage.name.as_str(), ["sh", "-c", COUNT_SLEEPERS])?.exit_ok()?;
     say(&format!("counted inside: {} left", count.stdout.text().trim()));
 
     step(7, "remove it");
@@ -210,7 +210,12 @@ fn import(_: &rt::ImageRef) -> Outcome<()> {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        self.runtime.force_remove(std::slice::from_ref(&self.name), &Until::after(Duration::from_secs(60)));
+        let names = std::slice::from_ref(&self.name);
+        for left in self.runtime.force_remove(names, &Until::after(Duration::from_secs(60))) {
+            if let Some(error) = left.error {
+                eprintln!("quickstart: {error}");
+            }
+        }
         if let Some(image) = &self.own_image
             && let Err(error) = self.runtime.image(image).remove()
         {
