@@ -68,7 +68,8 @@ impl TcpEndpoint {
         Ok(Self { host, port })
     }
 
-    /// A port of any host: an IP address, or a name of the form `[A-Za-z0-9][A-Za-z0-9.-]*`. What goes there leaves this
+    /// A port of any host: an IP address, or a name of the form `[A-Za-z0-9][A-Za-z0-9.-]*` that does not end in a number, as
+    /// names that libc would take for an address do (`127.1`, `0x7f000001`). What goes there leaves this
     /// machine, so the host key must be given, and never be that of the first use.
     ///
     /// # Errors
@@ -79,7 +80,7 @@ impl TcpEndpoint {
             InvalidValue::new(
                 "endpoint host",
                 host,
-                "it must be an IP address or match [A-Za-z0-9][A-Za-z0-9.-]*",
+                "it must be an IP address, or match [A-Za-z0-9][A-Za-z0-9.-]* and not end in a number",
             )
         })?;
         Ok(Self { host, port })
@@ -130,15 +131,22 @@ impl Host {
     }
 
     fn any(text: &str) -> Option<Self> {
-        if let Ok(ip) = text.parse() {
-            return Some(Self::Ip(ip));
+        if let Ok(ip) = text.parse::<IpAddr>() {
+            // `::ffff:127.0.0.1` is 127.0.0.1; a connection to 0.0.0.0 or `::` goes to this machine.
+            let ip = ip.to_canonical();
+            return (!ip.is_unspecified()).then_some(Self::Ip(ip));
         }
-        let mut bytes = text.bytes();
-        let well_formed = bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
-            && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
-        // Digits and dots alone are an address that was written wrongly: `127.1`, `0177.0.0.1`. inet_aton would read them
-        // as another one than a person does.
-        let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let well_formed = text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+            && !text.contains("..");
+        // inet_aton reads numbers in many ways as addresses, and as others than a person does: `127.1`, `0177.0.0.1`,
+        // `0x7f000001`, `2130706433`. No name of a host ends in a number (WHATWG URL, section 3.5).
+        let labels = text.strip_suffix('.').unwrap_or(text);
+        let last = labels.rsplit('.').next().unwrap_or(labels).to_ascii_lowercase();
+        let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
+            || last
+                .strip_prefix("0x")
+                .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
         (well_formed && !is_number && text.len() <= MAX_HOST_BYTES).then(|| Self::Name(text.to_owned()))
     }
 }
@@ -282,7 +290,39 @@ mod tests {
         ] {
             assert!(text.parse::<TcpEndpoint>().is_err(), "{text:?}");
         }
-        for host in ["", "-a", "a b", "a_b", "ä", "127.1", "0177.0.0.1", "a\n", "[::1]", &"a".repeat(254)] {
+        // What inet_aton would take for an address.
+        for host in [
+            "127.1",
+            "127.0.1",
+            "0177.0.0.1",
+            "0x7f000001",
+            "0X7F.1",
+            "0x7f.0.0.0x1",
+            "2130706433",
+            "017700000001",
+            "127.0.0.1.",
+            "0x",
+            "256.0.0.1",
+            "example.1",
+            "1.2.3.4.5",
+        ] {
+            assert!(TcpEndpoint::beyond_loopback(host, 22).is_err(), "{host:?}");
+        }
+        for (host, shown) in
+            [("::ffff:127.0.0.1", "127.0.0.1:22"), ("::FFFF:10.0.0.1", "10.0.0.1:22"), ("::2", "[::2]:22")]
+        {
+            let endpoint = TcpEndpoint::beyond_loopback(host, 22).unwrap();
+            assert_eq!(
+                (endpoint.to_string().as_str(), endpoint.is_loopback()),
+                (shown, shown.starts_with("127"))
+            );
+        }
+        for host in ["example.org", "example.org.", "0x7f.example", "1a", "0xg", "127.0.0.1.nip.io"] {
+            assert!(TcpEndpoint::beyond_loopback(host, 22).is_ok(), "{host:?}");
+        }
+        for host in
+            ["", "-a", "a b", "a_b", "ä", "a\n", "[::1]", "0.0.0.0", "::", "a..b", ".", &"a".repeat(254)]
+        {
             assert!(TcpEndpoint::beyond_loopback(host, 22).is_err(), "{host:?}");
         }
     }

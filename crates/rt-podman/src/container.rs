@@ -1,8 +1,9 @@
 //! A container of podman's: the handle, and what follows from one inspect.
 
 use std::any::Any;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -243,9 +244,13 @@ impl Container for PodmanContainer {
     }
 
     fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
-        let target = self.target(&Until::forever())?;
-        let mut words = self.engine().command_words();
-        words.extend(["exec", "-it", "--", &target].map(OsString::from));
+        let engine = self.engine().command_words();
+        let mut words = if self.name().looks_like_id() {
+            by_exact_name(&engine, self.name())
+        } else {
+            let exec = ["exec", "-it", "--", self.name().as_str()].map(OsString::from);
+            engine.into_iter().chain(exec).collect()
+        };
         match command {
             Some(argv) => words.extend(argv.words().iter().cloned()),
             None => words.extend(DEFAULT_LOGIN.map(OsString::from)),
@@ -259,5 +264,48 @@ impl Container for PodmanContainer {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+}
+
+/// The words of a login for a name that podman could take for the beginning of an id: a shell asks for the id of the container
+/// of exactly this name, when it runs and not before. The command's words follow.
+fn by_exact_name(engine: &[OsString], name: &ContainerName) -> Vec<OsString> {
+    let mut podman = OsString::new();
+    for word in engine {
+        podman.push(quoted(word));
+        podman.push(" ");
+    }
+    let mut script = OsString::from("id=$(");
+    script.push(&podman);
+    script.push(format!("ps --all --quiet --no-trunc --filter 'name=^{name}$') || exit; "));
+    script.push(format!("[ -n \"$id\" ] || {{ echo 'no such container: {name}' >&2; exit 125; }}; exec "));
+    script.push(&podman);
+    script.push("exec -it -- \"$id\" \"$@\"");
+    [OsString::from("/bin/sh"), "-c".into(), script, "sh".into()].into()
+}
+
+/// As one word of a shell.
+fn quoted(word: &OsStr) -> OsString {
+    let parts = word.as_bytes().split(|byte| *byte == b'\'').collect::<Vec<_>>();
+    OsString::from_vec([b"'", parts.join(&br"'\''"[..]).as_slice(), b"'"].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_by_a_name_like_an_id_asks_for_the_id_when_it_runs() {
+        let engine = ["/opt/it's/podman", "--root", "/a b"].map(OsString::from);
+        let words = by_exact_name(&engine, &ContainerName::new("422c").unwrap());
+        let [shell, option, script, zero] = &words[..] else { panic!("{words:?}") };
+        assert_eq!(
+            (shell.to_str(), option.to_str(), zero.to_str()),
+            (Some("/bin/sh"), Some("-c"), Some("sh"))
+        );
+        assert_eq!(
+            script.to_str().unwrap(),
+            r#"id=$('/opt/it'\''s/podman' '--root' '/a b' ps --all --quiet --no-trunc --filter 'name=^422c$') || exit; [ -n "$id" ] || { echo 'no such container: 422c' >&2; exit 125; }; exec '/opt/it'\''s/podman' '--root' '/a b' exec -it -- "$id" "$@""#
+        );
     }
 }

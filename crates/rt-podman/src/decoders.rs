@@ -31,7 +31,7 @@ pub fn ps(bytes: &[u8]) {
     let Ok(found) = listing::decode_ps("list", &text) else { return };
     assert!(found.len() <= rows.len());
     for info in &found {
-        assert!(ContainerName::new(info.name.as_str()).is_ok());
+        assert!(ContainerName::of_existing(info.name.as_str()).is_ok());
         assert!(info.started_at.is_none_or(|time| time > UNIX_EPOCH), "the year 1 is never");
         assert!(info.exit_code.is_none() || info.state.has_exited());
         assert!(info.ports.iter().all(|port| port.container_port > 0 && port.host_port > 0));

@@ -40,7 +40,7 @@ impl EventLine {
         let Some(action) = json::text(&line, &["Status", "Action"]).as_deref().and_then(action) else {
             return Self::Other;
         };
-        let name = json::text(&line, &["Name"]).and_then(|name| ContainerName::new(name).ok());
+        let name = json::text(&line, &["Name"]).and_then(|name| ContainerName::of_existing(name).ok());
         let (Some(name), Some((time, latest))) = (name, time(&line)) else {
             return Self::Malformed;
         };

@@ -103,7 +103,7 @@ fn ps_row(operation: &'static str, row: &Value) -> Result<Option<ContainerInfo>>
         return Err(unreadable(operation, row));
     };
     let name = ps_name(row).map_err(|()| unreadable(operation, row))?;
-    let name = match name.map(ContainerName::new) {
+    let name = match name.map(ContainerName::of_existing) {
         Some(Ok(name)) => name,
         Some(Err(refused)) => {
             tracing::warn!(operation, container = id, %refused, "a container is left out of a listing");
@@ -183,7 +183,7 @@ fn ps_ports(row: &Value) -> Vec<PublishedPort> {
 
 fn inspect_row(row: &Value) -> Option<Inspected> {
     let name = json::text(row, &["Name"])?;
-    let name = ContainerName::new(name.trim_start_matches('/')).ok()?;
+    let name = ContainerName::of_existing(name.trim_start_matches('/')).ok()?;
     let state = json::field(row, &["State"])?;
     let status = ContainerState::from_word(&json::text(state, &["Status"])?);
     let mut info = ContainerInfo::new(name, json::text(row, &["Id"])?, status);

@@ -15,13 +15,19 @@ fn is_word(text: &str, first: impl Fn(u8) -> bool) -> bool {
 }
 
 fn check_name(what: &'static str, text: String) -> Result<String, InvalidValue> {
-    // podman's own rule for names.
-    if !is_word(&text, |first| first.is_ascii_alphanumeric()) {
-        Err(InvalidValue::new(what, text, "it must match [a-zA-Z0-9][a-zA-Z0-9_.-]*"))
-    } else if text.len() > MAX_NAME_BYTES {
-        Err(InvalidValue::new(what, text, format!("it is longer than {MAX_NAME_BYTES} bytes")))
-    } else {
+    let text = check_form(what, text)?;
+    if text.len() > MAX_NAME_BYTES {
+        return Err(InvalidValue::new(what, text, format!("it is longer than {MAX_NAME_BYTES} bytes")));
+    }
+    Ok(text)
+}
+
+/// podman's own rule for names.
+fn check_form(what: &'static str, text: String) -> Result<String, InvalidValue> {
+    if is_word(&text, |first| first.is_ascii_alphanumeric()) {
         Ok(text)
+    } else {
+        Err(InvalidValue::new(what, text, "it must match [a-zA-Z0-9][a-zA-Z0-9_.-]*"))
     }
 }
 
@@ -95,6 +101,15 @@ impl ContainerName {
     /// Anything that does not match `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, or more than 255 bytes.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidValue> {
         check_name("container name", name.into()).map(Self)
+    }
+
+    /// The name of a container that is there already, as an engine tells it: of the same form, and as long as the engine
+    /// allows. For backends; podman's own limit is that of a command line.
+    ///
+    /// # Errors
+    /// Anything that does not match `[a-zA-Z0-9][a-zA-Z0-9_.-]*`.
+    pub fn of_existing(name: impl Into<String>) -> Result<Self, InvalidValue> {
+        check_form("container name", name.into()).map(Self)
     }
 
     /// Whether the name consists of hexadecimal digits alone, so that an engine could take it for an id.
@@ -207,6 +222,18 @@ mod tests {
             let family = NamePrefix::new(prefix.clone()).unwrap();
             let name = ContainerName::new(format!("{prefix}{rest}")).unwrap();
             prop_assert_eq!(family.matches(&name), rest.starts_with('-'));
+        }
+    }
+
+    #[test]
+    fn a_name_is_at_most_255_bytes_unless_an_engine_has_it_already() {
+        let (longest, longer) = ("a".repeat(255), "a".repeat(256));
+        assert!(ContainerName::new(longest.as_str()).is_ok() && NamePrefix::new(longest.as_str()).is_ok());
+        assert!(User::new(longest.as_str()).is_ok() && User::new(longer.as_str()).is_err());
+        assert!(ContainerName::new(longer.as_str()).is_err() && NamePrefix::new(longer.as_str()).is_err());
+        assert_eq!(ContainerName::of_existing(longer.as_str()).unwrap().as_str(), longer);
+        for bad in ["", "-a", "a b", "a\n", "a/b"] {
+            assert!(ContainerName::of_existing(bad).is_err(), "{bad}");
         }
     }
 
