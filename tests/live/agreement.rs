@@ -160,6 +160,6 @@ struct Cleaner<'a> {
 
 impl Drop for Cleaner<'_> {
     fn drop(&mut self) {
-        self.runtime.force_remove(self.names, &minute());
+        let _ = self.runtime.force_remove(self.names, &minute());
     }
 }

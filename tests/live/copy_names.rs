@@ -52,7 +52,7 @@ fn files_in(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let directory = tempfile::tempdir()?;
     names(directory.path())?;
-    sandbox.sh("mkdir /tmp/into; echo old >/tmp/there")?;
+    sandbox.sh("mkdir /tmp/into; echo old >/tmp/there")?.exit_ok()?;
     for (name, _) in NAMES {
         for dest in ["/tmp/new", "/tmp/there", "/tmp/into", "/tmp/into/"] {
             sandbox.container.copy_in(
@@ -79,7 +79,7 @@ fn below(live: &Live) -> Outcome {
             fs::write(project.join(text), "")?;
         }
         let project = directory.path().join(name).join("proj");
-        sandbox.sh("rm -rf /tmp/p /tmp/f /tmp/old; mkdir /tmp/old; touch /tmp/old/stays")?;
+        sandbox.sh("rm -rf /tmp/p /tmp/f /tmp/old; mkdir /tmp/old; touch /tmp/old/stays")?.exit_ok()?;
         for (source, dest) in
             [(project.as_path(), "/tmp/p"), (&project.join("f"), "/tmp/f"), (&project, "/tmp/old")]
         {
@@ -104,8 +104,10 @@ fn destinations(live: &Live) -> Outcome {
     fs::write(tree.join("f"), "x")?;
     fs::hard_link(tree.join("f"), tree.join("hard"))?;
     for (name, neighbour) in NAMES {
-        sandbox.sh("rm -rf /tmp/d; mkdir /tmp/d")?;
-        sandbox.sh(&format!("cd /tmp/d; echo another >'{neighbour}'; mkdir -p 'tree/{neighbour}'"))?;
+        sandbox.sh("rm -rf /tmp/d; mkdir /tmp/d")?.exit_ok()?;
+        sandbox
+            .sh(&format!("cd /tmp/d; echo another >'{neighbour}'; mkdir -p 'tree/{neighbour}'"))?
+            .exit_ok()?;
         for (source, dest) in [(&file, "/tmp/d"), (&tree, "/tmp/d/tree")] {
             let dest = path(Path::new(dest).join(name));
             sandbox.container.copy_in(source, &dest, &CopyOptions::new(), &until())?;
@@ -114,7 +116,7 @@ fn destinations(live: &Live) -> Outcome {
             .sh(&format!("cd /tmp/d; cat '{name}'; cd tree/'{name}'; ls; cat hard; ls '../{neighbour}'"))?;
         assert_eq!(found.stdout, "xf\nhard\nx", "{name}");
         // Where podman finds a directory, it may be another one.
-        sandbox.sh(&format!("cd /tmp/d; rm -rf *; mkdir '{neighbour}'"))?;
+        sandbox.sh(&format!("cd /tmp/d; rm -rf *; mkdir '{neighbour}'"))?.exit_ok()?;
         let answer = sandbox.container.copy_in(
             &file,
             &path(Path::new("/tmp/d").join(name)),
@@ -132,7 +134,7 @@ fn destinations(live: &Live) -> Outcome {
                 );
             }
         }
-        sandbox.sh(&format!("cd /tmp/d; rm -rf *; mkdir '{name}' '{neighbour}'; chmod 700 *"))?;
+        sandbox.sh(&format!("cd /tmp/d; rm -rf *; mkdir '{name}' '{neighbour}'; chmod 700 *"))?.exit_ok()?;
         let dest = path(Path::new("/tmp/d").join(name).join("far/file"));
         for options in [CopyOptions::new(), CopyOptions::new().create_parents()] {
             let error = sandbox.container.copy_in(&file, &dest, &options, &until()).unwrap_err();
@@ -168,14 +170,14 @@ const MAKE: &str = "make() { printf mine >\"$1\"; printf theirs >\"$2\"; mkdir -
 
 fn out(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh(MAKE)?;
+    sandbox.sh(MAKE)?.exit_ok()?;
     names_come_out(&sandbox)
 }
 
 fn out_of_the_stopped(live: &Live) -> Outcome {
     let spec = Sandbox::spec(live).command(["sh", "-c", MAKE]);
     let sandbox = Sandbox::launch(&live.runtime, spec)?;
-    sandbox.container.wait(&until())?;
+    let _ = sandbox.container.wait(&until())?;
     names_come_out(&sandbox)
 }
 
@@ -227,7 +229,7 @@ fn names_come_out(sandbox: &Sandbox<'_>) -> Outcome {
 
 fn tar_out(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh(MAKE)?;
+    sandbox.sh(MAKE)?.exit_ok()?;
     for name in ["q?", "x[1]", "back\\slash"] {
         for (kind, entry) in [("", name), (".d", "sub/f"), (".d/sub", "f")] {
             let mut out = Vec::new();
@@ -251,7 +253,7 @@ fn tar_out(live: &Live) -> Outcome {
 
 fn tar_in(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh("mkdir -p '/o/x[1]' /o/x1")?;
+    sandbox.sh("mkdir -p '/o/x[1]' /o/x1")?.exit_ok()?;
     let mut out = Vec::new();
     sandbox.container.copy_out_tar(&path("/etc/passwd"), &mut out, &until())?;
     let error = sandbox.container.copy_in_tar(&mut &out[..], &path("/o/x[1]"), &until()).unwrap_err();

@@ -38,9 +38,9 @@ fn hard_links(live: &Live) -> Outcome {
     fs::hard_link(tree.join("f"), tree.join("hard"))?;
     fs::hard_link(tree.join("f"), tree.join("a/b/deep"))?;
     // What has the source's name, the link's or the destination's is no business of the copy.
-    sandbox.sh(
-        "mkdir -p /tmp/tree /tmp/old /tmp/source; for d in tree source; do echo theirs >/tmp/$d/f; done",
-    )?;
+    sandbox
+        .sh("mkdir -p /tmp/tree /tmp/old /tmp/source; for d in tree source; do echo theirs >/tmp/$d/f; done")?
+        .exit_ok()?;
     for dest in ["/tmp/new", "/tmp/old", "/tmp/w[1]", "/tmp/new/tree", "/tmp/also/"] {
         let options = CopyOptions::new();
         sandbox.container.copy_in(&tree, &path(dest), &options, &until())?;
@@ -65,7 +65,7 @@ fn permissions(live: &Live) -> Outcome {
     fs::set_permissions(tree.join("tool"), Permissions::from_mode(0o4751))?;
     fs::set_permissions(&tree, Permissions::from_mode(0o750))?;
     symlink("nowhere", tree.join("link"))?;
-    sandbox.sh("mkdir -m 711 /tmp/old")?;
+    sandbox.sh("mkdir -m 711 /tmp/old")?.exit_ok()?;
     for (dest, mode) in [("/tmp/new", "750"), ("/tmp/old", "711")] {
         sandbox.container.copy_in(&tree, &path(dest), &CopyOptions::new(), &until())?;
         let found = sandbox.sh(&format!("cd {dest}; stat -c '%a %u:%g' . tool; readlink link"))?;
@@ -79,7 +79,7 @@ fn open_parents(live: &Live) -> Outcome {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("file");
     fs::write(&file, "x")?;
-    sandbox.sh("mkdir -m 700 /tmp/kept")?;
+    sandbox.sh("mkdir -m 700 /tmp/kept")?.exit_ok()?;
     let options = CopyOptions::new().create_parents();
     sandbox.container.copy_in(&file, &path("/tmp/kept/a/b/file"), &options, &until())?;
     let found = sandbox.sh("cd /tmp/kept; stat -c '%a %u:%g' . a a/b")?;
@@ -101,7 +101,7 @@ fn slashes(live: &Live) -> Outcome {
         (&file, "/tmp/r1/r2/", "r1\nr1/r2\nr1/r2/file\n"),
         (&file, "/tmp/r1/r2/r3//", "r1\nr1/r2\nr1/r2/r3\nr1/r2/r3/file\n"),
     ] {
-        sandbox.sh("rm -rf /tmp/r1")?;
+        sandbox.sh("rm -rf /tmp/r1")?.exit_ok()?;
         let error = sandbox.container.copy_in(source, &path(dest), &plain, &until()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoSuchPath, "{error}");
         assert!(!sandbox.sh("test -e /tmp/r1")?.ok(), "nothing is made for a copy that fails");

@@ -50,7 +50,7 @@ fn directories(live: &Live) -> Outcome {
     fs::write(directory.path().join("sub/new"), "new")?;
     fs::write(directory.path().join("both"), "ours")?;
     std::os::unix::fs::symlink("both", directory.path().join("link"))?;
-    sandbox.sh("mkdir -p /tmp/d/sub; echo theirs >/tmp/d/both; echo old >/tmp/d/sub/old")?;
+    sandbox.sh("mkdir -p /tmp/d/sub; echo theirs >/tmp/d/both; echo old >/tmp/d/sub/old")?.exit_ok()?;
     let dest = ContainerPath::new("/tmp/d")?;
     sandbox.container.copy_in(directory.path(), &dest, &CopyOptions::new(), &until())?;
     let result = sandbox.sh("cd /tmp/d; find . | sort; cat both; readlink link")?;
@@ -63,7 +63,7 @@ fn parents(live: &Live) -> Outcome {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("file");
     fs::write(&file, "x")?;
-    sandbox.sh("mkdir -m 700 /tmp/kept")?;
+    sandbox.sh("mkdir -m 700 /tmp/kept")?.exit_ok()?;
     let dest = ContainerPath::new("/tmp/kept/a/b/c/file")?;
     let error = sandbox.container.copy_in(&file, &dest, &CopyOptions::new(), &until()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoSuchPath, "{error}");
@@ -79,7 +79,7 @@ fn not_running(live: &Live) -> Outcome {
     fs::write(&file, "hello\n")?;
     sandbox.container.copy_in(&file, &ContainerPath::new("/tmp/note")?, &CopyOptions::new(), &until())?;
     sandbox.container.start(&until())?;
-    sandbox.container.wait(&until())?;
+    let _ = sandbox.container.wait(&until())?;
     let mut log = sandbox.container.logs(&rt_protocol::LogOptions::new())?;
     let rt_protocol::Pull::Item(hello) = log.pull(&until())? else { panic!("no line") };
     assert_eq!(hello.text(), "hello");
@@ -139,7 +139,7 @@ fn files_out(live: &Live) -> Outcome {
     fs::write(into.path().join("there"), "the longer one that was there")?;
     sandbox.container.copy_out(&src, &into.path().join("there"), &CopyOptions::new(), &until)?;
     assert_eq!(fs::read_to_string(into.path().join("there"))?, "a b");
-    sandbox.sh("ln -s odd/ü /tmp/link")?;
+    sandbox.sh("ln -s odd/ü /tmp/link")?.exit_ok()?;
     let link = ContainerPath::new("/tmp/link")?;
     sandbox.container.copy_out(&link, &into.path().join("linked"), &CopyOptions::new(), &until)?;
     assert_eq!(fs::read_to_string(into.path().join("linked"))?, "ü");
@@ -151,9 +151,9 @@ fn directories_out(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let directory = tempfile::tempdir()?;
     let dest = directory.path();
-    sandbox.sh(
-        "mkdir -p /tmp/d/sub; echo new >/tmp/d/both; ln -s both /tmp/d/link; echo deep >/tmp/d/sub/deep",
-    )?;
+    sandbox
+        .sh("mkdir -p /tmp/d/sub; echo new >/tmp/d/both; ln -s both /tmp/d/link; echo deep >/tmp/d/sub/deep")?
+        .exit_ok()?;
     fs::write(dest.join("both"), "old")?;
     fs::write(dest.join("stays"), "x")?;
     fs::create_dir(dest.join("sub"))?;
@@ -196,7 +196,7 @@ fn parents_out(live: &Live) -> Outcome {
 fn out_of_the_stopped(live: &Live) -> Outcome {
     let spec = Sandbox::spec(live).command(["sh", "-c", "echo made >/tmp/made"]);
     let sandbox = Sandbox::launch(&live.runtime, spec)?;
-    sandbox.container.wait(&until())?;
+    let _ = sandbox.container.wait(&until())?;
     let directory = tempfile::tempdir()?;
     let src = ContainerPath::new("/tmp/made")?;
     sandbox.container.copy_out(&src, directory.path(), &CopyOptions::new(), &until())?;
@@ -218,7 +218,8 @@ fn links(live: &Live) -> Outcome {
     std::os::unix::fs::symlink("../outside", dest.join("sub"))?;
     std::os::unix::fs::symlink(&outside, dest.join("abs"))?;
     sandbox
-        .sh("mkdir -p /tmp/d/sub /tmp/d/abs; cd /tmp/d; echo evil | tee f sub/g abs/h sub/new >abs/new")?;
+        .sh("mkdir -p /tmp/d/sub /tmp/d/abs; cd /tmp/d; echo evil | tee f sub/g abs/h sub/new >abs/new")?
+        .exit_ok()?;
     for part in ["", "/sub", "/abs", "/f"] {
         // Whether podman refuses it or replaces the link, nothing may come out beside the destination.
         let src = ContainerPath::new(format!("/tmp/d{part}"))?;
@@ -233,7 +234,7 @@ fn links(live: &Live) -> Outcome {
 
 fn out_deadline(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh("head -c 2000000000 /dev/zero >/tmp/big")?;
+    sandbox.sh("head -c 2000000000 /dev/zero >/tmp/big")?.exit_ok()?;
     let directory = tempfile::tempdir()?;
     let src = ContainerPath::new("/tmp/big")?;
     let begun = std::time::Instant::now();
@@ -241,7 +242,7 @@ fn out_deadline(live: &Live) -> Outcome {
     let error = sandbox.container.copy_out(&src, directory.path(), &CopyOptions::new(), &short).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    sandbox.sh("true")?;
+    sandbox.sh("true")?.exit_ok()?;
     let small = ContainerPath::new("/etc/passwd")?;
     sandbox.container.copy_out(&small, directory.path(), &CopyOptions::new(), &until())?;
     Ok(())

@@ -69,7 +69,7 @@ fn exit_codes(live: &Live) -> Outcome {
         let mut stream = live.runtime.events(&EventOptions::new())?;
         let spec = Sandbox::spec(live).command(["sh".to_owned(), "-c".to_owned(), format!("exit {code}")]);
         let sandbox = Sandbox::launch(&live.runtime, spec)?;
-        sandbox.container.wait(&until())?;
+        let _ = sandbox.container.wait(&until())?;
         let events = told(stream.as_mut(), &sandbox.name, EventAction::Died);
         let died = events.last().expect("the death");
         assert_eq!(died.exit_code, Some(code), "{events:?}");
@@ -100,7 +100,7 @@ fn dropped(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let mut all = live.runtime.events(&EventOptions::new())?;
     let mut other = live.runtime.events(&EventOptions::new().prefix(NamePrefix::new("another")?))?;
-    sandbox.sh("true")?;
+    sandbox.sh("true")?.exit_ok()?;
     let name = sandbox.name.clone();
     drop(sandbox);
     let events = told(all.as_mut(), &name, EventAction::Removed);

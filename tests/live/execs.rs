@@ -196,7 +196,7 @@ fn a_thousand(live: &Live) -> Outcome {
     const COMMANDS: usize = 1000;
     const THREADS: usize = 6;
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh("true")?;
+    sandbox.sh("true")?.exit_ok()?;
     let sessions = exec_sessions(live, &sandbox)?;
     let before = Leftovers::now();
     let next = AtomicUsize::new(0);

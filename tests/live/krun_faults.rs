@@ -143,7 +143,7 @@ fn frozen_for_good(live: &Live) -> Outcome {
 
 fn frozen_with_deadline(live: &Live) -> Outcome {
     let guest = LoopbackGuest::start(live, Settings::default())?;
-    sh(guest.container.as_ref(), "true")?;
+    sh(guest.container.as_ref(), "true")?.exit_ok()?;
     guest.sshd.freeze();
     let begun = Instant::now();
     let error =
@@ -159,7 +159,7 @@ fn frozen_with_deadline(live: &Live) -> Outcome {
 
 fn other_host_key(live: &Live) -> Outcome {
     let mut guest = LoopbackGuest::start(live, Settings::default())?;
-    sh(guest.container.as_ref(), "true")?;
+    sh(guest.container.as_ref(), "true")?.exit_ok()?;
     guest.sshd.change_host_key()?;
     guest.sshd.restart(Settings::default())?;
     for _ in 0..2 {
@@ -180,7 +180,7 @@ fn sh_error(guest: &LoopbackGuest<'_>, script: &str) -> Error {
 fn died_unseen(live: &Live) -> Outcome {
     let mut guest = LoopbackGuest::start(live, Settings::default())?;
     for round in 1..=3 {
-        sh(guest.container.as_ref(), "true")?;
+        sh(guest.container.as_ref(), "true")?.exit_ok()?;
         match round {
             1 => {
                 guest.sshd.kill_sessions();
@@ -396,7 +396,7 @@ fn swallowed(live: &Live) -> Outcome {
 fn cut_under_load(live: &Live) -> Outcome {
     const THREADS: usize = 8;
     let (guest, proxy) = proxied(live)?;
-    sh(guest.container.as_ref(), "true")?;
+    sh(guest.container.as_ref(), "true")?.exit_ok()?;
     let over = AtomicBool::new(false);
     let (whole, lost) = std::thread::scope(|scope| {
         let container = guest.container.as_ref();

@@ -105,7 +105,7 @@ fn rebuilt(live: &Live) -> Outcome {
     let mut machine = Machine::make(live)?;
     let sandbox = Sandbox::launch(&machine.runtime, machine.files.spec(live)?)?;
     wait_until_reachable(sandbox.container.as_ref(), &patience())?;
-    sh(sandbox.container.as_ref(), "true")?;
+    sh(sandbox.container.as_ref(), "true")?.exit_ok()?;
     machine.files.change_host_key()?;
     sandbox.container.stop(Duration::ZERO, &patience())?;
     sandbox.container.start(&patience())?;

@@ -164,7 +164,7 @@ fn sizes(live: &Live) -> Outcome {
         .command(["sleep", "777777"]);
     let sandbox = Sandbox::launch(&live.runtime, spec)?;
     let before = sandbox.container.rw_size()?.ok_or("absent")?;
-    sandbox.sh("dd if=/dev/zero of=/var/file bs=1000 count=1234 2>/dev/null")?;
+    sandbox.sh("dd if=/dev/zero of=/var/file bs=1000 count=1234 2>/dev/null")?.exit_ok()?;
     let after = sandbox.container.rw_size()?.ok_or("absent")?;
     assert_eq!(after - before, 1_234_000);
     let sizes = live.runtime.rw_sizes(&NamePrefix::new(&family)?)?;

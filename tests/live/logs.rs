@@ -48,7 +48,7 @@ fn lines(sandbox: &Sandbox<'_>, options: &LogOptions) -> rt_protocol::Result<Vec
 
 fn ended<'a>(live: &'a Live, script: &str) -> rt_protocol::Result<Sandbox<'a>> {
     let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", script]))?;
-    sandbox.container.wait(&until())?;
+    let _ = sandbox.container.wait(&until())?;
     Ok(sandbox)
 }
 
@@ -107,7 +107,7 @@ fn follow(live: &Live) -> Outcome {
     let Pull::Item(first) = log.pull(&until())? else { panic!("no line") };
     assert_eq!(first.text(), "first");
     assert_eq!(log.pull(&Until::after(Duration::from_millis(300)))?, Pull::Idle);
-    sandbox.sh("touch /tmp/go")?;
+    sandbox.sh("touch /tmp/go")?.exit_ok()?;
     let mut rest = Vec::new();
     while let Pull::Item(line) = log.pull(&until())? {
         rest.push(line.text().into_owned());
@@ -171,7 +171,7 @@ fn follow_with_times(live: &Live) -> Outcome {
         let Pull::Item(first) = log.pull(&until())? else { panic!("no line") };
         assert!(first.text() == "first" && first.timestamp.is_some(), "{first:?}");
         assert_eq!(log.pull(&Until::after(Duration::from_millis(300)))?, Pull::Idle);
-        sandbox.sh("touch /tmp/go")?;
+        sandbox.sh("touch /tmp/go")?.exit_ok()?;
         let mut rest = Vec::new();
         while let Pull::Item(line) = log.pull(&until())? {
             assert!(line.timestamp.is_some(), "{line:?}");

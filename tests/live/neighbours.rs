@@ -73,7 +73,7 @@ fn own_create(live: &Live) -> Outcome {
         let spec = Sandbox::spec(live).command(["sleep", "777777"]).build()?;
         match live.runtime.create(&spec, &Until::after(Duration::from_millis(milliseconds))) {
             Ok(container) => {
-                live.runtime.force_remove(&[container.key().name.clone()], &minute());
+                let _ = live.runtime.force_remove(&[container.key().name.clone()], &minute());
             }
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
@@ -108,7 +108,7 @@ fn another_execs(live: &Live) -> Outcome {
         let neighbour = scope.spawn(|| {
             let request = ExecRequest::new(["true"])?;
             while !over.load(Ordering::Relaxed) {
-                other.exec(&request, &minute())?;
+                other.exec(&request, &minute())?.exit_ok()?;
             }
             Ok::<_, crate::Problem>(())
         });

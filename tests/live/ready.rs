@@ -74,7 +74,7 @@ fn deadline(live: &Live) -> Outcome {
 fn earlier_run(live: &Live) -> Outcome {
     let script = "if [ -e /tmp/ran ]; then echo again; sleep 777777; fi; touch /tmp/ran; echo '>> ready'";
     let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", script]))?;
-    sandbox.container.wait(&until())?;
+    let _ = sandbox.container.wait(&until())?;
     sandbox.container.start(&until())?;
     let short = Until::after(Duration::from_secs(2));
     let error = live.runtime.wait_until_ready(&sandbox.name, &sign(), &short).unwrap_err();
@@ -97,7 +97,7 @@ fn health(live: &Live) -> Outcome {
     let short = Until::after(Duration::from_millis(500));
     let error = live.runtime.wait_until_ready(&sandbox.name, &healthy, &short).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-    sandbox.sh("touch /tmp/well")?;
+    sandbox.sh("touch /tmp/well")?.exit_ok()?;
     let check = rt_process::ProcessSpec::new(&rt_process::Program::find(&live.podman)?).args([
         "healthcheck",
         "run",

@@ -107,7 +107,7 @@ fn steering(live: &Live) -> Outcome {
         spec = spec.secret_env(name, format!("v-{name}").as_str());
     }
     let sandbox = Sandbox::launch(&live.runtime, spec)?;
-    sandbox.container.wait(&until)?;
+    let _ = sandbox.container.wait(&until)?;
     let mut log = sandbox.container.logs(&rt_protocol::LogOptions::new())?;
     let mut lines = Vec::new();
     while let rt_protocol::Pull::Item(line) = log.pull(&until)? {

@@ -250,7 +250,7 @@ fn stderr(live: &Live) -> Outcome {
     assert_eq!((result.stdout.bytes, result.stderr.bytes), (4, 4));
     let mut output = Vec::new();
     let stdio = ExecStdio::new(Source::empty(), Sink::borrowed(&mut output));
-    sandbox.container.exec_stdio(&request, stdio, &minute())?;
+    sandbox.container.exec_stdio(&request, stdio, &minute())?.exit_ok()?;
     assert_eq!(output, b"out\n");
     Ok(())
 }

@@ -43,7 +43,7 @@ fn archive(files: &[(&str, &[u8])]) -> io::Result<Vec<u8>> {
 
 fn tree(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh("mkdir -p /tmp/d/sub /tmp/e; echo a >/tmp/d/a; echo b >'/tmp/d/sub/b c'; ln -s a /tmp/d/l; echo old >/tmp/e/old")?;
+    sandbox.sh("mkdir -p /tmp/d/sub /tmp/e; echo a >/tmp/d/a; echo b >'/tmp/d/sub/b c'; ln -s a /tmp/d/l; echo old >/tmp/e/old")?.exit_ok()?;
     let mut out = Vec::new();
     sandbox.container.copy_out_tar(&path("/tmp/d"), &mut out, &until())?;
     let mut names = Vec::new();
@@ -56,7 +56,7 @@ fn tree(live: &Live) -> Outcome {
     let found = sandbox.sh("cd /tmp/e; find . | sort; cat a 'sub/b c'; readlink l")?;
     assert_eq!(found.stdout, ".\n./a\n./l\n./old\n./sub\n./sub/b c\na\nb\na\n");
     // A file alone, under its own name; and a large one, through pipes on both sides.
-    sandbox.sh("head -c 30000000 /dev/urandom >/tmp/big; mkdir /tmp/f")?;
+    sandbox.sh("head -c 30000000 /dev/urandom >/tmp/big; mkdir /tmp/f")?.exit_ok()?;
     let mut out = Vec::new();
     sandbox.container.copy_out_tar(&path("/tmp/big"), &mut out, &until())?;
     sandbox.container.copy_in_tar(&mut &out[..], &path("/tmp/f"), &until())?;
@@ -66,7 +66,7 @@ fn tree(live: &Live) -> Outcome {
 
 fn empty(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh("mkdir /tmp/none")?;
+    sandbox.sh("mkdir /tmp/none")?.exit_ok()?;
     let mut out = Vec::new();
     sandbox.container.copy_out_tar(&path("/tmp/none"), &mut out, &until())?;
     sandbox.container.copy_in_tar(&mut &out[..], &path("/tmp/none"), &until())?;
@@ -119,7 +119,7 @@ impl Write for Broken<'_> {
 
 fn failing_source(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh("mkdir /tmp/d")?;
+    sandbox.sh("mkdir /tmp/d")?.exit_ok()?;
     // Also after a whole archive, and in the middle of a file.
     let whole = archive(&[("first", b"x"), ("second", &[7; 5000])])?;
     for bytes in [&whole[..], &whole[..3000], &[]] {
@@ -134,17 +134,17 @@ fn failing_source(live: &Live) -> Outcome {
 
 fn failing_sink(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh("head -c 50000000 /dev/zero >/tmp/big")?;
+    sandbox.sh("head -c 50000000 /dev/zero >/tmp/big")?.exit_ok()?;
     for bytes in [&[0; 10_000][..], &[]] {
         let error =
             sandbox.container.copy_out_tar(&path("/tmp/big"), &mut Broken(bytes), &until()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::SinkFailed, "{error}");
-        sandbox.sh("true")?;
+        sandbox.sh("true")?.exit_ok()?;
         sandbox.container.copy_out_tar(&path("/etc/passwd"), &mut io::sink(), &until())?;
     }
     let spec = Sandbox::spec(live).command(["sh", "-c", "head -c 50000000 /dev/zero >/tmp/big"]);
     let stopped = Sandbox::launch(&live.runtime, spec)?;
-    stopped.container.wait(&until())?;
+    let _ = stopped.container.wait(&until())?;
     let error = stopped.container.copy_out_tar(&path("/tmp/big"), &mut Broken(&[]), &until()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::SinkFailed, "{error}");
     stopped.container.copy_out_tar(&path("/etc/passwd"), &mut io::sink(), &until())?;
@@ -176,7 +176,7 @@ impl Write for Endless {
 
 fn stopped(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh("head -c 50000000 /dev/zero >/tmp/big")?;
+    sandbox.sh("head -c 50000000 /dev/zero >/tmp/big")?.exit_ok()?;
     let token = CancelToken::new();
     let short = || Until::after(Duration::from_millis(500));
     std::thread::scope(|scope| {
@@ -199,7 +199,7 @@ fn stopped(live: &Live) -> Outcome {
         let error = sandbox.container.copy_out_tar(&path("/tmp/big"), &mut Endless, &short()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     });
-    sandbox.sh("true")?;
+    sandbox.sh("true")?.exit_ok()?;
     Ok(())
 }
 

@@ -185,7 +185,7 @@ fn neighbours(live: &Live) -> Outcome {
 
 fn early_deadline(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh("true")?;
+    sandbox.sh("true")?.exit_ok()?;
     // Somewhere between podman's start and the command's; each must be told truly, wherever it falls.
     for milliseconds in (5..160).step_by(10) {
         let file = format!("/tmp/ran-{milliseconds}");

@@ -87,7 +87,9 @@ impl<'a> Sandbox<'a> {
 
     /// Removes it.
     pub fn remove(&self) {
-        self.runtime.force_remove(std::slice::from_ref(&self.name), &Until::after(Duration::from_secs(60)));
+        let _ = self
+            .runtime
+            .force_remove(std::slice::from_ref(&self.name), &Until::after(Duration::from_secs(60)));
     }
 }
 

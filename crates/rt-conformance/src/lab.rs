@@ -90,7 +90,7 @@ impl<'a> Lab<'a> {
     /// the next command's own, also on a slow machine.
     pub(crate) fn ready(&self) -> Result<Arc<dyn Container>, Failure> {
         let standing = self.standing()?;
-        standing.exec(&self.request(&Script::Exit(0))?, &patience())?;
+        let _ = standing.exec(&self.request(&Script::Exit(0))?, &patience())?;
         Ok(standing)
     }
 

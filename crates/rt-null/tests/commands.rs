@@ -159,7 +159,7 @@ fn a_command_whose_container_goes_is_lost() -> Result<()> {
     while runtime.exec_calls().is_empty() {
         std::thread::yield_now();
     }
-    runtime.force_remove(&[ContainerName::new("job")?], &Until::forever());
+    let _ = runtime.force_remove(&[ContainerName::new("job")?], &Until::forever());
     // Either the command ran and was lost, or the removal was faster.
     match call.join().unwrap() {
         Ok(result) => assert_eq!(result.outcome, ExitOutcome::Lost),
@@ -233,7 +233,7 @@ fn records_have_everything_and_show_no_secret() -> Result<()> {
         .workdir("/srv")
         .user("app")
         .build()?;
-    job(&runtime).exec(&request, &Until::forever())?;
+    let _ = job(&runtime).exec(&request, &Until::forever())?;
     let call = runtime.exec_calls().remove(0);
     assert_eq!(call.env().get("STAGE").unwrap().expose(), "test");
     assert_eq!(call.env().get("TOKEN").unwrap().expose(), "hunter2");
@@ -243,7 +243,7 @@ fn records_have_everything_and_show_no_secret() -> Result<()> {
         assert!(!text.contains("hunter2"), "{text}");
     }
     runtime.clear_calls();
-    runtime.exec_in("job", ["true"])?;
+    let _ = runtime.exec_in("job", ["true"])?;
     assert_eq!(runtime.exec_calls()[0].order, call.order + 1);
     Ok(())
 }

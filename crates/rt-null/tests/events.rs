@@ -26,7 +26,7 @@ fn events_follow_from_what_happens() -> Result<()> {
     job.stop(Duration::ZERO, &Until::forever())?;
     job.start(&Until::forever())?;
     runtime.end("proj-1", 3)?;
-    runtime.force_remove(&[ContainerName::new("proj-1")?], &Until::forever());
+    let _ = runtime.force_remove(&[ContainerName::new("proj-1")?], &Until::forever());
 
     let mut seen = Vec::new();
     let soon = Until::after(Duration::from_millis(1));

@@ -73,7 +73,7 @@ fn an_image_in_use_stays_and_a_second_name_of_it_goes() -> Result<()> {
     assert_eq!(runtime.image(&reference("b:2")).remove()?, ImageRemoval::Removed);
     let ImageRemoval::Refused(why) = runtime.image(&reference("a:1")).remove()? else { panic!() };
     assert!(why.contains("`job`"), "{why}");
-    runtime.force_remove(std::slice::from_ref(&job.key().name), &Until::forever());
+    let _ = runtime.force_remove(std::slice::from_ref(&job.key().name), &Until::forever());
     assert_eq!(runtime.image(&reference("feed")).remove()?, ImageRemoval::Removed);
     assert_eq!(runtime.image(&reference("feed")).remove()?, ImageRemoval::Removed);
     assert!(runtime.images(&ImageFilter::all())?.is_empty());

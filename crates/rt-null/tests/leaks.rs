@@ -33,7 +33,7 @@ fn descriptors_and_threads_stay_where_they_were() {
         let stdio = ExecStdio::new(Source::descriptor(far), Sink::writer(Vec::new()));
         assert_eq!(job.exec_stdio(&request, stdio, &Until::forever()).unwrap().stdin.bytes, 5);
         let stdio = ExecStdio::new(Source::reader(&b"hello"[..]), Sink::discard());
-        job.exec_stdio(&request, stdio, &Until::forever()).unwrap();
+        let _ = job.exec_stdio(&request, stdio, &Until::forever()).unwrap();
         drop(job.logs(&LogOptions::new().follow()).unwrap());
         drop(runtime.events(&EventOptions::new()).unwrap());
     }

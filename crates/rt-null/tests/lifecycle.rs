@@ -133,7 +133,7 @@ fn a_wait_lasts_until_the_end_the_removal_or_the_deadline() -> Result<()> {
         let wait = thread::spawn(move || job.wait(&forever()).unwrap());
         change(&runtime);
         let outcome = wait.join();
-        runtime.force_remove(&[name("job")], &forever());
+        let _ = runtime.force_remove(&[name("job")], &forever());
         outcome
     };
     assert_eq!(waits(|runtime| runtime.end("job", 3).unwrap()).unwrap(), ExitOutcome::Code(3));
@@ -158,7 +158,7 @@ fn a_wait_whose_container_is_removed_is_lost() {
         let job = launch(&runtime, "job");
         let wait = thread::spawn(move || job.wait(&forever()));
         thread::yield_now();
-        runtime.force_remove(&[name("job")], &forever());
+        let _ = runtime.force_remove(&[name("job")], &forever());
         match wait.join().unwrap() {
             Ok(outcome) => outcome == ExitOutcome::Lost,
             Err(error) => {

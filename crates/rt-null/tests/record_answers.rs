@@ -31,7 +31,7 @@ fn what_was_not_recorded_says_what_was_expected() {
     let runtime = NullRuntime::new();
     runtime.set_state("job", ContainerState::Running).unwrap();
     let (recorder, paper) = recorded(&runtime);
-    recorder.exec_in("job", ["make", "test"]).unwrap();
+    let _ = recorder.exec_in("job", ["make", "test"]).unwrap();
     recorder.container(&name("job")).state().unwrap();
     recorder.finish().unwrap();
 
@@ -46,7 +46,7 @@ fn what_was_not_recorded_says_what_was_expected() {
     assert!(other.contains(r#"asked for exec {"argv":["make","\n"]}, which is not recorded"#), "{other}");
     assert!(other.contains(r#"expected next: exec {"argv":["make","test"]} (line 2)"#), "{other}");
     assert!(message(&["make", &"x".repeat(1000)]).len() < 600);
-    replay.exec_in("job", ["make", "test"]).unwrap();
+    let _ = replay.exec_in("job", ["make", "test"]).unwrap();
     let again = message(&["make", "test"]);
     assert!(again.contains("again, which is recorded once; expected next: state (line 3)"), "{again}");
     let nobody = replay.container(&name("nobody")).start(&Until::forever()).unwrap_err();

@@ -37,12 +37,13 @@ fn program(runtime: &dyn ContainerRuntime) {
             assert_eq!(job.exec_stdio(&request, stdio, &Until::forever()).unwrap().stdin.bytes, 5);
         }
         let null = File::open("/dev/null").unwrap();
-        job.exec_stdio(
-            &request,
-            ExecStdio::new(Source::descriptor(null), Sink::discard()),
-            &Until::forever(),
-        )
-        .unwrap();
+        let _ = job
+            .exec_stdio(
+                &request,
+                ExecStdio::new(Source::descriptor(null), Sink::discard()),
+                &Until::forever(),
+            )
+            .unwrap();
         // A stream that stands still until the deadline.
         let (_silent, waiting) = UnixStream::pair().unwrap();
         let stdio = ExecStdio::new(Source::descriptor(waiting), Sink::discard());

@@ -97,7 +97,7 @@ fn a_secret_that_is_no_variable_can_be_named() {
     runtime.set_exec("job", ["show"], ExecReply::stdout("it is hunter2")).unwrap();
     let (recorder, paper) = recorded(&runtime);
     recorder.secret("PASSWORD", &Secret::new("hunter2"));
-    recorder.exec_in("job", ["show"]).unwrap();
+    let _ = recorder.exec_in("job", ["show"]).unwrap();
     assert!(!paper.text().contains("hunter2"));
     assert_eq!(paper.replay().exec_in("job", ["show"]).unwrap().stdout, "it is <secret PASSWORD>");
     let replay = paper.replay();
@@ -123,7 +123,7 @@ fn a_secret_in_the_streams_is_not_written_however_it_is_cut() {
         let mut echo = Vec::new();
         let source = Source::bytes(format!("{secret}\n"));
         let stdio = ExecStdio::new(source, Sink::discard()).stderr(Sink::borrowed(&mut echo));
-        runtime.exec_stdio(&ContainerName::new("job")?, &request, stdio, &Until::forever())?;
+        let _ = runtime.exec_stdio(&ContainerName::new("job")?, &request, stdio, &Until::forever())?;
         Ok(echo)
     };
     let (recorder, paper) = recorded(&runtime);

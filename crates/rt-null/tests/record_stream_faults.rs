@@ -110,8 +110,9 @@ fn a_failing_source_or_sink_is_the_same_error_under_record() {
 #[test]
 fn a_replay_waits_for_stdin_no_longer_than_it_may() {
     let (recorder, paper) = recorded(&running());
-    bridge(&recorder, "cat", ExecStdio::new(Source::bytes("abc"), Sink::discard()), &Until::forever())
-        .unwrap();
+    let _ =
+        bridge(&recorder, "cat", ExecStdio::new(Source::bytes("abc"), Sink::discard()), &Until::forever())
+            .unwrap();
     let (_kept_open, silent) = UnixStream::pair().unwrap();
     let stdio = ExecStdio::new(Source::descriptor(silent), Sink::discard());
     let error = bridge(&paper.replay(), "cat", stdio, &Until::after(Duration::from_millis(20))).unwrap_err();
@@ -121,7 +122,7 @@ fn a_replay_waits_for_stdin_no_longer_than_it_may() {
 #[test]
 fn a_sink_that_fails_in_the_replay_is_an_error_there() {
     let (recorder, paper) = recorded(&running());
-    bridge(
+    let _ = bridge(
         &recorder,
         "cat",
         ExecStdio::new(Source::bytes("abc"), Sink::writer(Vec::new())),

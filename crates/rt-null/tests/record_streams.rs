@@ -169,12 +169,17 @@ fn other_stdin_than_recorded_shows_both_sides() {
         .set_stdio("job", ["serve"], StdioScript::new().read("ping\n").write("pong\n").read_end())
         .unwrap();
     let (recorder, paper) = recorded(&runtime);
-    bridge(&recorder, "serve", ExecStdio::new(Source::bytes("ping\n"), Sink::discard()), &Until::forever())
-        .unwrap();
+    let _ = bridge(
+        &recorder,
+        "serve",
+        ExecStdio::new(Source::bytes("ping\n"), Sink::discard()),
+        &Until::forever(),
+    )
+    .unwrap();
     let ask = |replay: &Replay, input: &str| {
         bridge(replay, "serve", ExecStdio::new(Source::bytes(input), Sink::discard()), &Until::forever())
     };
-    ask(&paper.replay(), "ping\n").unwrap();
+    let _ = ask(&paper.replay(), "ping\n").unwrap();
     for (input, message) in [
         ("pi", r#"expected "ping\n", got "pi" and the end"#),
         ("", r#"expected "ping\n", got the end"#),
@@ -200,7 +205,7 @@ fn threads_that_differ_in_their_stdin_alone_get_each_its_own() {
     let talk = |runtime: &dyn ContainerRuntime, text: &str| {
         let mut echo = Vec::new();
         let stdio = ExecStdio::new(Source::bytes(text), Sink::borrowed(&mut echo));
-        bridge(runtime, "cat", stdio, &Until::forever()).unwrap();
+        let _ = bridge(runtime, "cat", stdio, &Until::forever()).unwrap();
         assert_eq!(echo, text.as_bytes());
     };
     for text in ["one", "two", "one two", ""] {

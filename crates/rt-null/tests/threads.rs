@@ -64,6 +64,6 @@ fn life(runtime: &NullRuntime, thread: usize) {
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         job.stop(Duration::ZERO, &forever).unwrap();
         assert_eq!(job.wait(&Until::after(Duration::from_secs(90))).unwrap(), ExitOutcome::Code(0));
-        runtime.force_remove(&[ContainerName::new(text).unwrap()], &forever);
+        let _ = runtime.force_remove(&[ContainerName::new(text).unwrap()], &forever);
     }
 }

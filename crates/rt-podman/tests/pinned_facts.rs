@@ -66,7 +66,7 @@ fn a_bridged_exec_is_interactive() {
     let runtime = played(r#"printf '%s\n' "$@""#);
     let mut out = Vec::new();
     let stdio = ExecStdio::new(Source::bytes(""), Sink::borrowed(&mut out));
-    runtime.exec_stdio(&name("web"), &ExecRequest::new(["cat"]).unwrap(), stdio, &soon()).unwrap();
+    let _ = runtime.exec_stdio(&name("web"), &ExecRequest::new(["cat"]).unwrap(), stdio, &soon()).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert!(text.starts_with("exec\n--interactive\n") && text.ends_with("--\nab\ncat\n"), "{text}");
 }

@@ -258,7 +258,7 @@ impl ExecResult {
         self.outcome.success()
     }
 
-    /// Hands the result back when the exit code is 0, and makes every other end an error, as
+    /// Hands over the output when the exit code is 0, and makes every other end an error, as
     /// [`std::process::ExitStatus::exit_ok`] does.
     ///
     /// The error's message has the end of the command's stderr: its last 1,000 bytes at most, on one line. Colours are
@@ -273,6 +273,8 @@ impl ExecResult {
     /// let runtime = NullRuntime::new();
     /// runtime.set_state("job", ContainerState::Running)?;
     /// runtime.set_exec("job", ["make"], ExecReply::code(2).with_stderr("make: *** No targets.  Stop.\n"))?;
+    /// runtime.set_exec("job", ["date"], ExecReply::stdout("today\n"))?;
+    /// assert_eq!(runtime.exec_in("job", ["date"])?.exit_ok()?.stdout, "today\n");
     /// let error = runtime.exec_in("job", ["make"])?.exit_ok().unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::CommandFailed);
     /// assert_eq!(error.to_string(), "run: the command failed: exit code 2: make: *** No targets.  Stop.");
@@ -282,16 +284,26 @@ impl ExecResult {
     /// # Errors
     /// [`CommandFailed`](crate::ErrorKind::CommandFailed) for another code and for a signal,
     /// [`CommandLost`](crate::ErrorKind::CommandLost) for [`ExitOutcome::Lost`].
-    pub fn exit_ok(self) -> crate::Result<Self> {
+    pub fn exit_ok(self) -> crate::Result<ExecOutput> {
         if self.ok() {
-            return Ok(self);
+            return Ok(ExecOutput { stdout: self.stdout, stderr: self.stderr });
         }
         let mut error = self.outcome.failure(&stderr_tail(&self.stderr));
-        if self.stderr.is_empty() && !self.stdout.is_empty() {
+        if self.outcome != ExitOutcome::Lost && self.stderr.is_empty() && !self.stdout.is_empty() {
             error = error.with_hint("it said nothing on stderr; see its stdout");
         }
         Err(error.with_partial(Partial::Output { stdout: self.stdout, stderr: self.stderr }))
     }
+}
+
+/// What a command wrote that ended with exit code 0: made by [`ExecResult::exit_ok`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ExecOutput {
+    /// What it wrote to stdout.
+    pub stdout: CapturedOutput,
+    /// What it wrote to stderr.
+    pub stderr: CapturedOutput,
 }
 
 impl PartialEq for ExecResult {
@@ -338,6 +350,41 @@ mod tests {
     fn the_first_refused_part_is_reported() {
         let refused = ExecRequest::builder(["true"]).env("A B", "x").workdir("relative").build().unwrap_err();
         assert!(refused.to_string().contains("A B"), "{refused}");
+    }
+
+    #[test]
+    fn a_failed_command_keeps_its_output_in_the_error() {
+        let result = |outcome, stderr: &str| {
+            ExecResult::new(
+                outcome,
+                CapturedOutput::whole("out"),
+                CapturedOutput::whole(stderr),
+                Duration::ZERO,
+            )
+        };
+        let output = result(ExitOutcome::Code(0), "warning").exit_ok().unwrap();
+        assert_eq!((output.stdout.as_bytes(), output.stderr.as_bytes()), (&b"out"[..], &b"warning"[..]));
+        for (outcome, stderr, text) in [
+            (ExitOutcome::Code(7), "a\x1b[31mb\nc\n", "run: the command failed: exit code 7: ab\\nc"),
+            (
+                ExitOutcome::Code(7),
+                "",
+                "run: the command failed: exit code 7 (it said nothing on stderr; see its stdout)",
+            ),
+            (
+                ExitOutcome::Signal("KILL".into()),
+                "",
+                "run: the command failed: killed by signal KILL (it said",
+            ),
+            (ExitOutcome::Lost, "x", "run: the command was lost: no exit status arrived: x (look at"),
+        ] {
+            let result = result(outcome, stderr);
+            let error = result.clone().exit_ok().unwrap_err();
+            assert!(error.to_string().starts_with(text), "{error}");
+            assert_eq!(error.outcome(), Some(&result.outcome));
+            let Some(Partial::Output { stdout, stderr }) = error.partial() else { panic!("{error:?}") };
+            assert_eq!((stdout, stderr), (&result.stdout, &result.stderr));
+        }
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub use copy::CopyOptions;
 pub use env::{Env, EnvName, EnvValue};
 pub use error::{Error, ErrorKind, Partial, Result};
 pub use event::{Event, EventAction, EventOptions, EventStream};
-pub use exec::{ExecRequest, ExecRequestBuilder, ExecResult};
+pub use exec::{ExecOutput, ExecRequest, ExecRequestBuilder, ExecResult};
 pub use gpu_config_error::GpuConfigError;
 pub use image::{Image, ImageFilter, ImageInfo};
 pub use image_ref::ImageRef;

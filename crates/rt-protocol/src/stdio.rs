@@ -310,17 +310,16 @@ impl StdioResult {
         self.outcome.success()
     }
 
-    /// Hands the result back when the exit code is 0, and makes every other end an error, as
-    /// [`std::process::ExitStatus::exit_ok`] does. The error keeps the [outcome](crate::Error::outcome) and the
+    /// Makes every end but exit code 0 an error, as [`std::process::ExitStatus::exit_ok`] does. The error keeps the [outcome](crate::Error::outcome) and the
     /// [reports of the streams](crate::Error::partial); what went through them is not kept here, so no stderr is in it.
     ///
     /// # Errors
     /// As for [`ExecResult::exit_ok`](crate::ExecResult::exit_ok).
-    pub fn exit_ok(self) -> Result<Self> {
+    pub fn exit_ok(&self) -> Result<()> {
         if self.ok() {
-            return Ok(self);
+            return Ok(());
         }
-        let Self { stdin, stdout, stderr, .. } = self;
+        let Self { stdin, stdout, stderr, .. } = *self;
         Err(self.outcome.failure("").with_partial(Partial::Streams { stdin, stdout, stderr }))
     }
 }

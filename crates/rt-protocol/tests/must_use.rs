@@ -84,6 +84,14 @@ fn outcome() {
     end();
 }
 
+/// The way that is meant, without a warning.
+#[deny(unused_must_use)]
+fn checked(container: &dyn Container, request: &ExecRequest, stdio: ExecStdio<'_>) -> Result<()> {
+    container.exec(request, &Until::forever())?.exit_ok()?;
+    container.exec_stdio(request, stdio, &Until::forever())?.exit_ok()?;
+    container.wait(&Until::forever())?.exit_ok()
+}
+
 #[test]
 fn every_result_that_can_hide_a_failure_warns_when_it_is_dropped() {
     // Named, so that none of them is dead code.
@@ -91,6 +99,7 @@ fn every_result_that_can_hide_a_failure_warns_when_it_is_dropped() {
         (exec as fn(_, _) -> _, exec_in as fn(_) -> _, exec_stdio as fn(_, _, _) -> _, wait as fn(_) -> _);
     let _ = (stream_initial_logs as fn(_) -> _, remove_image as fn(_) -> _, pull as fn(_) -> _);
     let _ = (force_remove as fn(_), force_remove_of_a_backend as fn(_), reserve_port as fn(_) -> _);
+    let _ = checked as fn(_, _, _) -> _;
     kill_report();
     outcome();
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rt::prelude::*;
-use rt::{ErrorKind, ExecRequest, LaunchSpec, Secret, Until};
+use rt::{ExecRequest, LaunchSpec, Secret, Until};
 
 // ----- The code under test. -----
 

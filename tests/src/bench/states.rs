@@ -21,7 +21,7 @@ pub(super) fn measure(live: &Live) -> Outcome<Row> {
         let theirs = |()| shell::run_with_podman(live, script, names.iter().map(ContainerName::as_str));
         in_turns(5, || Ok(()), ours, theirs)
     });
-    live.runtime.force_remove(&names, &Until::forever());
+    let _ = live.runtime.force_remove(&names, &Until::forever());
     let what = "the states of 50 containers, and 50 inspects";
     Ok(Row::of("podman-states", what, Unit::Seconds, Target::Ratio(20.0), &measured?))
 }

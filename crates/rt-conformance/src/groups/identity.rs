@@ -62,7 +62,7 @@ fn debug_shows_the_name(lab: &Lab<'_>) -> Verdict {
 
 fn constant_runtime(lab: &Lab<'_>) -> Verdict {
     let (id, capabilities) = (lab.runtime().id().clone(), lab.runtime().capabilities());
-    lab.run(&Script::Exit(0))?.exit_ok()?;
+    let _ = lab.run(&Script::Exit(0))?.exit_ok()?;
     ensure_eq!(*lab.runtime().id(), id, "the id after a command");
     ensure_eq!(lab.runtime().capabilities(), capabilities, "the capabilities after a command");
     Ok(())

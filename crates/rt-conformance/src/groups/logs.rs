@@ -166,7 +166,7 @@ fn is_whole_flood(lines: &[LogLine]) -> Verdict {
 
 fn follow_ended(lab: &Lab<'_>) -> Verdict {
     let container = lab.kept(&flood())?;
-    container.wait(&patience())?;
+    let _ = container.wait(&patience())?;
     is_whole_flood(&read(container.as_ref(), &LogOptions::new().follow())?)
 }
 
@@ -175,7 +175,7 @@ fn follow_slowly(lab: &Lab<'_>) -> Verdict {
     let mut stream = container.logs(&LogOptions::new().follow())?;
     let mut lines = vec![next(stream.as_mut())?];
     // The container has ended long before its log was read.
-    container.wait(&patience())?;
+    let _ = container.wait(&patience())?;
     std::thread::sleep(Duration::from_secs(1));
     lines.extend(all(stream.as_mut())?);
     is_whole_flood(&lines)

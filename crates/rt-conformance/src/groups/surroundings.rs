@@ -41,7 +41,9 @@ fn empty_stdin(lab: &Lab<'_>) -> Verdict {
     if lab.can(Capability::ExecStdio) {
         let mut stdout = Vec::new();
         let streams = ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout));
-        lab.standing()?.exec_stdio(&ExecRequest::new(["sh", "-c", TEXT])?, streams, &patience())?;
+        lab.standing()?
+            .exec_stdio(&ExecRequest::new(["sh", "-c", TEXT])?, streams, &patience())?
+            .exit_ok()?;
         ensure_eq!(String::from_utf8_lossy(&stdout), "device", "the stdin of a bridged command");
     }
     Ok(())

@@ -95,7 +95,7 @@ fn cancel(lab: &Lab<'_>) -> Verdict {
         ended(lab, Shape::Alone, lab.token(), || patience().or_cancelled(&token))
     })?;
     ensure!(took < Duration::from_secs(1) + SLACK, "the call took {took:?}");
-    check_report(lab, &error)?;
+    let _ = check_report(lab, &error)?;
     Ok(())
 }
 
@@ -135,7 +135,7 @@ fn relatives(lab: &Lab<'_>, shape: Shape) -> Verdict {
     };
     if lab.can(Capability::VerifiedKill) {
         ensure_eq!(left, 0, "the processes that are left");
-        check_report(lab, &error)?;
+        let _ = check_report(lab, &error)?;
     } else if left > 0 {
         ensure!(report.fate != Fate::Gone, "{left} processes are left, and the report says {report:?}");
     }
@@ -160,7 +160,7 @@ fn others(lab: &Lab<'_>) -> Verdict {
         ensure!(!running.is_finished(), "the bystander's call has returned");
         Ok::<_, Failure>((error, alive))
     })?;
-    check_report(lab, &error)?;
+    let _ = check_report(lab, &error)?;
     ensure_eq!(alive, 2, "the processes of the bystander");
     Ok(())
 }
@@ -178,7 +178,7 @@ fn endless(lab: &Lab<'_>) -> Verdict {
     let begin = Instant::now();
     let error = refused(lab.ready()?.exec(&request, &one_second()), ErrorKind::TimedOut)?;
     ensure!(begin.elapsed() < Duration::from_secs(1) + SLACK, "the call took {:?}", begin.elapsed());
-    check_report(lab, &error)?;
+    let _ = check_report(lab, &error)?;
     let Some(Partial::Output { stdout, .. }) = error.partial() else {
         return Err(Failure::new(format!("there is no partial output: {error:?}")));
     };

@@ -47,6 +47,6 @@ impl Shelf {
         let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
         let names: Vec<_> = kept.into_values().flatten().collect();
         // Nobody is left to be told about a failure; the next run has other names.
-        runtime.force_remove(&names, &patience());
+        let _ = runtime.force_remove(&names, &patience());
     }
 }

@@ -84,7 +84,7 @@ pub(super) fn logs(turn: &mut Turn<'_>) -> Result<Verdict> {
     let expected = String::from_utf8(command.stdout())?;
     let script = format!("{}; exit 0", command.counting());
     let sandbox = Sandbox::launch(&turn.live.runtime, turn.spec()?.command(["sh", "-c", &script]))?;
-    sandbox.container.wait(&Until::after(PATIENCE))?;
+    let _ = sandbox.container.wait(&Until::after(PATIENCE))?;
     let mut options = LogOptions::new();
     if turn.rng.bool() {
         options = options.follow();

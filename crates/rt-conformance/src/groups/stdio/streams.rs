@@ -97,7 +97,7 @@ fn prompt(lab: &Lab<'_>) -> Verdict {
 fn reader(lab: &Lab<'_>) -> Verdict {
     let mut stdout = Vec::new();
     let stdio = ExecStdio::new(Source::reader(Cursor::new(pattern(150_000))), Sink::borrowed(&mut stdout));
-    bridge(lab, &Script::Cat, stdio)?.exit_ok()?;
+    let _ = bridge(lab, &Script::Cat, stdio)?.exit_ok()?;
     same_bytes("stdout", &stdout, &pattern(150_000))
 }
 
@@ -118,7 +118,7 @@ impl Write for Sender {
 fn writer(lab: &Lab<'_>) -> Verdict {
     let (sender, receiver) = mpsc::channel();
     let stdio = ExecStdio::new(Source::empty(), Sink::writer(Sender(sender)));
-    bridge(lab, &Script::Flood { stdout: 150_000, stderr: 0, code: 0 }, stdio)?.exit_ok()?;
+    let _ = bridge(lab, &Script::Flood { stdout: 150_000, stderr: 0, code: 0 }, stdio)?.exit_ok()?;
     // Ends when the sink was dropped, which the call did.
     let mut stdout = Vec::new();
     while let Ok(bytes) = receiver.recv_timeout(PATIENCE) {
@@ -153,7 +153,7 @@ impl Write for Slow {
 fn short_writes(lab: &Lab<'_>) -> Verdict {
     let mut slow = Slow::default();
     let stdio = ExecStdio::new(Source::empty(), Sink::borrowed(&mut slow));
-    bridge(lab, &Script::Flood { stdout: 100_000, stderr: 0, code: 0 }, stdio)?.exit_ok()?;
+    let _ = bridge(lab, &Script::Flood { stdout: 100_000, stderr: 0, code: 0 }, stdio)?.exit_ok()?;
     same_bytes("stdout", &slow.bytes, &pattern(100_000))
 }
 
@@ -162,7 +162,7 @@ fn file(lab: &Lab<'_>) -> Verdict {
     fs::write(&path, pattern(100_000))?;
     let mut stdout = Vec::new();
     let stdio = ExecStdio::new(Source::descriptor(fs::File::open(&path)?), Sink::borrowed(&mut stdout));
-    bridge(lab, &Script::Cat, stdio)?.exit_ok()?;
+    let _ = bridge(lab, &Script::Cat, stdio)?.exit_ok()?;
     same_bytes("stdout", &stdout, &pattern(100_000))
 }
 
@@ -188,7 +188,7 @@ fn pipe(lab: &Lab<'_>) -> Verdict {
         let script = Script::Flood { stdout: 300_000, stderr: 0, code: 0 };
         let call = scope.spawn(move || bridge(lab, &script, stdio));
         let read = read_to_end(reader);
-        call.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let _ = call.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         read
     })?;
     same_bytes("stdout", &stdout, &pattern(300_000))
@@ -208,7 +208,7 @@ fn borrowed(lab: &Lab<'_>) -> Verdict {
         Source::borrowed_descriptor(reader.as_fd()),
         Sink::borrowed_descriptor(writer.as_fd()),
     );
-    lab.standing()?.exec_stdio(&lab.request(&Script::Cat)?, stdio, &patience())?;
+    let _ = lab.standing()?.exec_stdio(&lab.request(&Script::Cat)?, stdio, &patience())?;
     let after = (flag_line(flags(&reader)), flag_line(flags(&writer)));
     ensure_eq!(after, before, "the flags of the caller's descriptors");
     let mut writer = writer;
