@@ -12,6 +12,7 @@ mod events;
 mod exec_interruptions;
 mod execs;
 mod gpu;
+mod kills;
 mod krun_commands;
 mod krun_faults;
 mod krun_identities;
@@ -124,6 +125,7 @@ const THEMES: &[(Need, u32, &[Case])] = &[
     (Need::Nothing, 10, execs::CASES),
     (Need::Nothing, 50, exec_interruptions::CASES),
     (Need::Nothing, 10, timeouts::CASES),
+    (Need::Nothing, 60, kills::CASES),
     (Need::Nothing, 10, streams::CASES),
     (Need::Nothing, 10, errors::CASES),
     (Need::Nothing, 10, misuse::CASES),

@@ -19,7 +19,7 @@ use crate::engine::{Engine, bad_answer};
 use crate::exec_target::ExecTarget;
 use crate::failure::Failure;
 use crate::image::PodmanImage;
-use crate::kill::KillSide;
+use crate::kill::{Claims, KillSide};
 use crate::listing::{self, Inspected};
 use crate::logs::PodmanLogStream;
 use crate::runtime_state::{Overlap, RuntimeState};
@@ -54,6 +54,10 @@ impl PodmanContainer {
 
     pub(crate) fn kill_side(&self) -> KillSide {
         self.shared.kill_side
+    }
+
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.shared.claims
     }
 
     /// Counts this exec among those that run now.
@@ -152,7 +156,7 @@ impl PodmanContainer {
     pub(crate) fn has_gone(&self, target: &ExecTarget) -> bool {
         match target.init_is_alive() {
             Some(is_alive) => !is_alive,
-            None => match self.inspect_target(target) {
+            None => match self.inspect_target(target, self.engine().limits.read) {
                 Ok(found) => !found.is_some_and(|found| target.is_same_run(&found)),
                 Err(_) => false,
             },
@@ -160,9 +164,9 @@ impl PodmanContainer {
     }
 
     /// What podman says of the container that was entered, whatever its name is by now.
-    pub(crate) fn inspect_target(&self, target: &ExecTarget) -> Result<Option<Inspected>> {
+    pub(crate) fn inspect_target(&self, target: &ExecTarget, limit: Duration) -> Result<Option<Inspected>> {
         let args = ["container", "inspect", "--", &target.id];
-        let answer = self.engine().ask("inspect", self.engine().limits.read, args)?;
+        let answer = self.engine().ask("inspect", limit, args)?;
         self.described("inspect", answer)
     }
 

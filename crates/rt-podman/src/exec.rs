@@ -12,10 +12,11 @@ use rt_protocol::{
 
 use crate::container::PodmanContainer;
 use crate::engine::process_error;
+use crate::exec_argv;
 use crate::exec_verdict::{Facts, Verdict};
 use crate::exec_witness::ExecWitness;
 use crate::failure::{self, Failure};
-use crate::{exec_argv, kill};
+use crate::kill::{self, StartedExec};
 use rt_process::Marker;
 
 const OPERATION: &str = "exec in";
@@ -94,6 +95,7 @@ impl Call<'_> {
         let overlap = self.container.overlap();
         let mut witness = ExecWitness::of(target.static_dir.as_deref(), &marker);
         with_process(&call, streams, |process| {
+            let exec = StartedExec::of(&target, process, marker);
             let why = match process.drive_beside(until, &mut witness) {
                 Drive::Finished => {
                     let mut finished = process.finish();
@@ -109,13 +111,13 @@ impl Call<'_> {
                     };
                     let verdict = facts.judge();
                     self.tidy(&mut finished, interactive);
-                    return self.conclude(verdict, process, finished, &mut witness, &marker);
+                    return self.conclude(verdict, process, finished, &mut witness, &exec);
                 }
                 Drive::Stopped(stop) => Why::Stop(stop),
                 Drive::SourceFailed(error) => Why::Source(error),
                 Drive::SinkFailed(stream, error) => Why::Sink(stream, error),
             };
-            Err(self.end(process, why, &marker, &mut witness, interactive))
+            Err(self.end(process, why, &exec, &mut witness, interactive))
         })
         .map_err(|error| self.about(process_error(OPERATION, error)))?
     }
@@ -143,7 +145,7 @@ impl Call<'_> {
         process: &mut Process<'_>,
         mut finished: Finished,
         witness: &mut ExecWitness,
-        marker: &Marker,
+        exec: &StartedExec<'_>,
     ) -> Result<(ExitOutcome, Finished)> {
         let stderr = finished.stderr_capture.text().into_owned();
         let failed = |failure: Failure| failure.into_error(OPERATION, self.container.name(), &stderr);
@@ -160,7 +162,7 @@ impl Call<'_> {
         // The client's streams came to their end, and the command's may not have.
         lose_ends(&mut finished);
         // Nobody would ever hear of the command; what the client said on its way out is not the command's.
-        let report = kill::end_exec(self.container, process, marker, witness, self.request.user());
+        let report = kill::end_exec(self.container, process, exec, witness, self.request.user());
         tracing::debug!(container = %self.container.name(), %report, "the client of an exec was ended by somebody else");
         let error = match error {
             Some(error) => error,
@@ -202,11 +204,11 @@ impl Call<'_> {
         &self,
         process: &mut Process<'_>,
         why: Why,
-        marker: &Marker,
+        exec: &StartedExec<'_>,
         witness: &mut ExecWitness,
         interactive: bool,
     ) -> Error {
-        let report = kill::end_exec(self.container, process, marker, witness, self.request.user());
+        let report = kill::end_exec(self.container, process, exec, witness, self.request.user());
         let mut finished = process.finish();
         lose_ends(&mut finished);
         self.tidy(&mut finished, interactive);
@@ -258,13 +260,17 @@ impl Call<'_> {
     }
 }
 
-/// Says of both outputs that they did not come to their own end.
+/// Says of both outputs that they did not come to their own end, though the client's did: its command was ended, or may go on.
 fn lose_ends(finished: &mut Finished) {
     for report in [&mut finished.stdout, &mut finished.stderr] {
-        report.end = StreamEnd::Stopped;
+        if report.end == StreamEnd::Eof {
+            report.end = StreamEnd::Stopped;
+        }
     }
     for captured in [&mut finished.stdout_capture, &mut finished.stderr_capture] {
-        *captured = std::mem::take(captured).with_end(StreamEnd::Stopped);
+        if captured.end() == StreamEnd::Eof {
+            *captured = std::mem::take(captured).with_end(StreamEnd::Stopped);
+        }
     }
 }
 

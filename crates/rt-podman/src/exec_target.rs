@@ -55,6 +55,11 @@ impl ExecTarget {
         Some(Self { names: Some(names), ..self.clone() })
     }
 
+    /// The container's first process, while it is alive and this host can see it.
+    pub(crate) fn first_process(&self) -> Option<&ProcessEntry> {
+        self.init.as_ref().filter(|_| self.init_is_alive() == Some(true))
+    }
+
     /// Whether the container's first process is alive, and not on its way to its end; `None` where the host cannot tell.
     pub(crate) fn init_is_alive(&self) -> Option<bool> {
         let init = self.init.as_ref()?;

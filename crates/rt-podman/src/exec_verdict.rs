@@ -87,7 +87,7 @@ impl Facts<'_> {
     /// A client that has seen the end of its command takes the session off podman's list before it leaves. (Of one that
     /// podman could not start, 4.3 keeps it.)
     fn ask_for_record(&self, code: i32, refused: Option<Failure>) -> Verdict {
-        let found = match self.container.inspect_target(self.target) {
+        let found = match self.container.inspect_target(self.target, self.container.engine().limits.read) {
             Ok(Some(found)) if found.info.state.is_running() => found,
             Ok(_) => return Verdict::Outcome(ExitOutcome::Lost),
             Err(_) => return self.lost_or_interrupted(),

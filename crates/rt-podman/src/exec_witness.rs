@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use rt_process::{Beside, DirectoryChange, DirectoryWatch, Marker, Process, census};
 
-use crate::exec_session;
+use crate::exec_session::{self, ExecSession};
 
 /// The witness of one exec.
 #[derive(Debug)]
@@ -90,6 +90,11 @@ impl ExecWitness {
     /// Whether the host sees podman's records at all.
     pub(crate) fn can_see(&self) -> bool {
         self.watch.is_some()
+    }
+
+    /// podman's record of the command, once it was seen.
+    pub(crate) fn session(&self) -> Option<ExecSession> {
+        self.record.as_ref().map(|record| ExecSession::at(&record.directory))
     }
 
     /// Whether the command was started for sure.

@@ -22,14 +22,30 @@
 //! themselves are found and ended: TERM, two seconds, KILL, and a look whether it helped.
 //!
 //! - Every command has the variable `RT_EXEC_ID` in its environment, with a value of its own. The command can see it.
-//! - From the host: podman's record of the exec names its first process; its session, its descendants and whoever
-//!   carries the variable belong to it. This needs nothing in the image. It needs the containers on this machine, and
-//!   the right to signal them (root, or the user whose rootless podman it is).
-//! - Where the host cannot see them (podman talks to another machine), a second exec does it from inside, with the
+//! - From the host: podman's record of the exec names its first process and its conmon. Whoever shares a session with a
+//!   process of the command, descends from one, carries the variable, or was adopted by that conmon, belongs to it. This needs
+//!   nothing in the image, and podman is asked nothing: it may hang. It needs the containers on this machine, and the right
+//!   to signal them (root, or the user whose rootless podman it is).
+//! - A command that is still on its way is stopped there: its client, its conmon and the OCI runtime are ended with it.
+//! - Where the host cannot see the processes (podman talks to another machine), a second exec does it from inside, with the
 //!   image's `sh` and `grep`. Without these the report says [`Fate::Unknown`](rt_protocol::Fate::Unknown), and why.
 //! - A process that left the session *and* shed the variable *and* lost its parents (`setsid env -i … &` twice over)
-//!   looks like one that the container's own process 1 has started. Where there is such a one, younger than the command,
-//!   the report says `Unknown` and names it. It is not killed: it may be somebody else's.
+//!   looks like one that others have started in the container. Where there is such a one, younger than the command, the
+//!   report says `Unknown` and names it. It is not killed: it may be somebody else's. Who is in the container is told by
+//!   control group and mount namespace, so this holds with `--pid=host`, `--pid=container:…`, in pods, with `--init` and
+//!   `--cgroups=disabled` too.
+//! - In a container that is paused, KILL takes effect when it goes on (control groups v1): the report says
+//!   [`Alive`](rt_protocol::Fate::Alive) and names the processes.
+//!
+//! From the deadline to the answer it mostly takes some 50 ms, and 2 s more where TERM is ignored. At most, on a machine that
+//! gives this process time to run, it is 6 s: 1.4 s for a command on its way, 2 s after TERM, 0.8 s after KILL, 1 s for a
+//! client that does not leave, 1 s for one that hangs in the kernel; or, where podman has to be asked what became of a command
+//! that is not to be seen, [`TimeLimits::kill_report`](rt_protocol::TimeLimits::kill_report) (2 s) more in place of the two
+//! waits after signals. From inside it is [`TimeLimits::kill_inside`](rt_protocol::TimeLimits::kill_inside) (8 s) and 2 s.
+//!
+//! **When this program itself is ended by KILL**, nobody is left to end its commands: `podman exec` and the command go on, and
+//! deadlines are void. Give such a command a deadline of its own: `["timeout", "60", "make"]` ends it in the container. One whose
+//! stdin is bridged sees its stdin end.
 //!
 //! # Exit codes
 //!

@@ -8,7 +8,7 @@ use rt_protocol::{ContainerInfo, ContainerName, Result, Until};
 
 use crate::engine::Engine;
 use crate::exec_target::ExecTarget;
-use crate::kill::KillSide;
+use crate::kill::{Claims, KillSide};
 use crate::listing;
 use crate::profile::PodmanProfile;
 
@@ -17,6 +17,8 @@ use crate::profile::PodmanProfile;
 pub(crate) struct RuntimeState {
     pub(crate) engine: Engine,
     pub(crate) kill_side: KillSide,
+    /// The processes of commands that are being ended.
+    pub(crate) claims: Claims,
     profile: OnceLock<PodmanProfile>,
     /// Held while the profile is read, so that it is read once.
     reading_profile: Mutex<()>,
@@ -34,6 +36,7 @@ impl RuntimeState {
         Self {
             engine,
             kill_side,
+            claims: Claims::default(),
             profile: OnceLock::new(),
             reading_profile: Mutex::default(),
             exec_targets: Mutex::default(),

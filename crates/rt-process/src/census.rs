@@ -33,7 +33,7 @@ pub struct ProcessEntry {
     pub start_time: u64,
     /// Its name (comm): at most 15 bytes, which it may have chosen itself. Lossy: invalid UTF-8 becomes U+FFFD.
     pub name: String,
-    /// Whether it has ended and only waits to be reaped.
+    /// Whether it has ended, all threads of it, and only waits to be reaped.
     pub is_zombie: bool,
 }
 
@@ -106,6 +106,50 @@ pub fn is_stopped(pid: u32) -> io::Result<bool> {
 /// When it cannot be read.
 pub fn is_exiting(pid: u32) -> io::Result<bool> {
     imp::is_exiting(pid)
+}
+
+/// The mount namespace of a process, as [`pid_namespace`] tells that of its processes. Each container has one of its own,
+/// also where it shares every other namespace.
+///
+/// # Errors
+/// [`PermissionDenied`](io::ErrorKind::PermissionDenied) for a process of another user; others when it cannot be read.
+pub fn mount_namespace(pid: u32) -> io::Result<Option<u64>> {
+    imp::mount_namespace(pid)
+}
+
+/// Whether the process is process 1 of its process namespace, which adopts its orphans; `None` when it is gone.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn is_namespace_init(pid: u32) -> io::Result<Option<bool>> {
+    imp::is_namespace_init(pid)
+}
+
+/// The control groups of a process as `/proc/PID/cgroup` names them, see cgroups(7): one path for each hierarchy, without
+/// its controllers; `None` when the process is gone.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn cgroups(pid: u32) -> io::Result<Option<Vec<String>>> {
+    imp::cgroups(pid)
+}
+
+/// The words that a process was started with; a process may overwrite them. Lossy: invalid UTF-8 becomes U+FFFD. Empty for
+/// a zombie and for a thread of the kernel; `None` when the process is gone.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn command_line(pid: u32) -> io::Result<Option<Vec<String>>> {
+    imp::command_line(pid)
+}
+
+/// The value of a variable that the process was started with; `None` when it has none, or is gone. Lossy, and subject to
+/// what [`environment_has`] says of changes and of `execve`.
+///
+/// # Errors
+/// As [`environment_has`].
+pub fn environment_value(pid: u32, name: &str) -> io::Result<Option<String>> {
+    imp::environment_value(pid, name)
 }
 
 /// Sends a signal to this process and to no other that was given its number since. False when it is gone, or a zombie.

@@ -33,7 +33,7 @@ impl KillReport {
 pub enum Fate {
     /// It certainly never ran. The one case in which the same command may be sent again without a thought.
     NeverStarted,
-    /// It ran, and none of its processes is left; this was looked up, not assumed.
+    /// None of its processes is left; this was looked up, not assumed. It ran, or was on its way and may have run.
     Gone,
     /// Some of its processes are left, see [`KillReport::survivors`].
     Alive,

@@ -28,6 +28,11 @@ pub struct TimeLimits {
     pub start: Duration,
     /// Removing containers: 120 s.
     pub remove: Duration,
+    /// What a backend asks its engine about a command that it has ended or could not find: 2 s. No process of the command is
+    /// left alone meanwhile.
+    pub kill_report: Duration,
+    /// Ending a command with the engine's help, where the backend cannot reach its processes itself: 8 s.
+    pub kill_inside: Duration,
 }
 
 impl TimeLimits {
@@ -42,6 +47,8 @@ impl TimeLimits {
         port: Duration::from_secs(5),
         start: Duration::from_secs(30),
         remove: Duration::from_secs(120),
+        kill_report: Duration::from_secs(2),
+        kill_inside: Duration::from_secs(8),
     };
 }
 

@@ -1,27 +1,23 @@
 //! Ending a command by a second exec, where the host cannot see the container's processes.
 
-use std::time::Duration;
-
 use rt_process::{InsideEnding, Marker};
 use rt_protocol::{Fate, Until, User};
 
 use crate::answer::Answer;
 use crate::container::PodmanContainer;
 
-/// How long all of it may take: the grace periods of its script, and podman's own time.
-const LIMIT: Duration = Duration::from_secs(8);
-
-/// Ends the command from inside. `why` is the reason for which the host could not.
+/// Ends the command from inside, within [`TimeLimits::kill_inside`](rt_protocol::TimeLimits::kill_inside). `why` is the
+/// reason for which the host could not.
 ///
 /// By the command's own user, who may look into its processes; root in a container may not look into those of others. Where
 /// that user finds none, root may: of a program that has become root.
-pub(crate) fn end(
+pub(super) fn end(
     container: &PodmanContainer,
     marker: &Marker,
     user: Option<&User>,
     why: &str,
 ) -> InsideEnding {
-    let until = Until::after(LIMIT);
+    let until = Until::after(container.engine().limits.kill_inside);
     let own = user.map(|user| format!("--user={user}"));
     let ending = end_as(container, marker, own.as_deref(), why, &until);
     if matches!(ending.fate, Fate::Unknown(_)) {

@@ -20,6 +20,26 @@ pub(super) fn pid_namespace(_pid: u32) -> io::Result<Option<u64>> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+pub(super) fn mount_namespace(_pid: u32) -> io::Result<Option<u64>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn is_namespace_init(_pid: u32) -> io::Result<Option<bool>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn cgroups(_pid: u32) -> io::Result<Option<Vec<String>>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn command_line(_pid: u32) -> io::Result<Option<Vec<String>>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn environment_value(_pid: u32, _name: &str) -> io::Result<Option<String>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 pub(super) fn signal(_entry: &ProcessEntry, _signal: Signal) -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
 }

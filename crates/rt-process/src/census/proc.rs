@@ -62,7 +62,48 @@ pub(super) fn environment_has(pid: u32, name: &str, value: &str) -> io::Result<O
 }
 
 pub(super) fn pid_namespace(pid: u32) -> io::Result<Option<u64>> {
-    Ok(unless_gone(fs::metadata(format!("/proc/{pid}/ns/pid")))?.map(|metadata| metadata.ino()))
+    namespace(pid, "pid")
+}
+
+pub(super) fn mount_namespace(pid: u32) -> io::Result<Option<u64>> {
+    namespace(pid, "mnt")
+}
+
+fn namespace(pid: u32, kind: &str) -> io::Result<Option<u64>> {
+    Ok(unless_gone(fs::metadata(format!("/proc/{pid}/ns/{kind}")))?.map(|metadata| metadata.ino()))
+}
+
+pub(super) fn is_namespace_init(pid: u32) -> io::Result<Option<bool>> {
+    let Some(status) = unless_gone(fs::read(format!("/proc/{pid}/status")))? else { return Ok(None) };
+    // Its numbers from the outermost to the innermost namespace. The name above them has its newlines escaped.
+    let numbers = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
+    let innermost = numbers.and_then(|line| line.rsplit(u8::is_ascii_whitespace).next());
+    Ok(Some(innermost == Some(b"1")))
+}
+
+pub(super) fn cgroups(pid: u32) -> io::Result<Option<Vec<String>>> {
+    let Some(text) = unless_gone(fs::read(format!("/proc/{pid}/cgroup")))? else { return Ok(None) };
+    // hierarchy:controllers:path
+    let path = |line: &str| line.splitn(3, ':').nth(2).map(str::to_owned);
+    Ok(Some(String::from_utf8_lossy(&text).lines().filter_map(path).collect()))
+}
+
+pub(super) fn command_line(pid: u32) -> io::Result<Option<Vec<String>>> {
+    let Some(words) = unless_gone(fs::read(format!("/proc/{pid}/cmdline")))? else { return Ok(None) };
+    let words = words.strip_suffix(&[0]).unwrap_or(&words);
+    if words.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    Ok(Some(words.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()))
+}
+
+pub(super) fn environment_value(pid: u32, name: &str) -> io::Result<Option<String>> {
+    let Some(environment) = unless_gone(fs::read(format!("/proc/{pid}/environ")))? else { return Ok(None) };
+    let value = |entry: &[u8]| {
+        let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    };
+    Ok(environment.split(|byte| *byte == 0).find_map(value))
 }
 
 pub(super) fn signal(meant: &ProcessEntry, signal: Signal) -> io::Result<bool> {
@@ -109,6 +150,7 @@ fn parse_stat(pid: u32, stat: &[u8]) -> Option<ProcessEntry> {
     let id = |number| {
         field(number).and_then(|text| text.parse::<i64>().ok()).map(|id| u32::try_from(id).unwrap_or(0))
     };
+    let has_more_threads = field(20)?.parse::<u32>().is_ok_and(|threads| threads > 1);
     Some(ProcessEntry {
         pid,
         parent: id(4)?,
@@ -116,7 +158,8 @@ fn parse_stat(pid: u32, stat: &[u8]) -> Option<ProcessEntry> {
         session: id(6)?,
         start_time: field(22)?.parse().ok()?,
         name,
-        is_zombie: matches!(field(3)?, "Z" | "X" | "x"),
+        // A process whose first thread has ended shows as a zombie while others of its threads live on.
+        is_zombie: matches!(field(3)?, "X" | "x") || field(3)? == "Z" && !has_more_threads,
     })
 }
 
@@ -136,6 +179,38 @@ mod tests {
         }
         let entry = parse_stat(7, b"7 (\xff) Z 0 -1 -1 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 5\n").unwrap();
         assert_eq!((entry.name.as_str(), entry.group, entry.is_zombie), ("\u{fffd}", 0, true));
+    }
+
+    #[test]
+    fn a_process_whose_other_threads_live_on_has_not_ended() {
+        let state = |state: &str, threads: u32| {
+            let stat = format!("7 (sh) {state} 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 5 6 7");
+            let entry = parse_stat(7, stat.as_bytes()).unwrap();
+            entry.is_zombie
+        };
+        assert_eq!([state("Z", 1), state("Z", 2), state("X", 0)], [true, false, true]);
+        assert_eq!([state("T", 2), state("t", 1), state("S", 1)], [false; 3]);
+    }
+
+    #[test]
+    fn a_process_tells_its_words_its_namespaces_and_its_groups() {
+        let own = std::process::id();
+        let words = command_line(own).unwrap().unwrap();
+        assert_eq!(words, std::env::args().collect::<Vec<_>>());
+        assert!(
+            mount_namespace(own).unwrap().is_some()
+                && mount_namespace(own).unwrap() != pid_namespace(own).unwrap()
+        );
+        assert!(cgroups(own).unwrap().unwrap().iter().all(|path| path.starts_with('/')));
+        assert_eq!(
+            (is_namespace_init(1).unwrap(), is_namespace_init(own).unwrap()),
+            (Some(true), Some(own == 1))
+        );
+        let (name, value) = std::env::vars().next().unwrap();
+        assert_eq!(environment_value(own, &name).unwrap(), Some(value));
+        assert_eq!(environment_value(own, &name[..name.len() - 1]).unwrap(), None);
+        let gone = u32::MAX / 2;
+        assert_eq!((command_line(gone).unwrap(), cgroups(gone).unwrap()), (None, None));
     }
 
     #[test]

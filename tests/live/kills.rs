@@ -1,0 +1,277 @@
+//! Commands that end must also end where it is hard: namespaces that are shared, a podman that hangs, processes that others
+//! have stopped, a machine under load. Of each it is looked up on the host what is left.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rt_process::census::{self, Signal};
+use rt_protocol::{
+    CancelToken, Container, ContainerRuntime, Error, ErrorKind, ExecRequest, Fate, KillReport, Until,
+};
+use rt_tests::live::Live;
+use rt_tests::sandbox::Sandbox;
+
+use crate::{Case, Outcome};
+
+pub(crate) const CASES: &[Case] = &[
+    ("kills: whatever namespaces a container shares, nothing lives on unnamed", shared_namespaces),
+    ("kills: in shared namespaces, other commands and containers are spared", shared_neighbours),
+    ("kills: a podman that hangs on everything but exec holds nobody up", hanging_podman),
+    ("kills: under load, random deadlines leave nothing and tell no lie", load),
+];
+
+/// The longest time from a deadline to the answer, as the documentation of rt-podman has it.
+const BOUND: Duration = Duration::from_secs(8);
+
+/// A number that no other process has on its command line: a time to sleep, in seconds.
+pub(crate) fn fresh_tag() -> u32 {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    40_000_000 + (std::process::id() % 30_000) * 1_000 + COUNT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The host's processes that sleep for `tag` seconds, zombies aside.
+pub(crate) fn sleepers(tag: u32) -> Vec<u32> {
+    let is_one = |pid: &u32| {
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let mut words = words.split(|byte| *byte == 0);
+        words.next().is_some_and(|word| word.ends_with(b"sleep"))
+            && words.next() == Some(tag.to_string().as_bytes())
+    };
+    let numbers = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_one).collect()
+}
+
+/// What is left of the command whose processes sleep for `tag` is what the report says.
+fn check_report(report: &KillReport, tag: u32, about: &str) {
+    let left = sleepers(tag);
+    match &report.fate {
+        Fate::NeverStarted | Fate::Gone => assert!(left.is_empty(), "{about}: {left:?} lives on: {report:?}"),
+        Fate::Alive => {
+            let named = |pid| report.survivors.iter().any(|survivor| survivor.pid == pid);
+            assert!(left.iter().all(|pid| named(*pid)), "{about}: {left:?}: {report:?}");
+        }
+        Fate::Unknown(why) => {
+            assert!(left.iter().all(|pid| why.contains(&pid.to_string())), "{about}: {left:?}: {report:?}");
+        }
+        other => panic!("{about}: {other:?}"),
+    }
+}
+
+fn end_sleepers(tag: u32) {
+    for pid in sleepers(tag) {
+        if let Ok(Some(entry)) = census::entry(pid) {
+            // One that has ended in the meantime needs no signal.
+            let _ = census::signal(&entry, Signal::Kill);
+        }
+    }
+}
+
+/// Runs `script`, in which `TAG` is the time to sleep, against a deadline of half a second.
+fn time_out(sandbox: &Sandbox<'_>, script: &str, tag: u32) -> Error {
+    let request = ExecRequest::new(["sh", "-c", &script.replace("TAG", &tag.to_string())]).unwrap();
+    let begun = Instant::now();
+    let error = sandbox.container.exec(&request, &Until::after(Duration::from_millis(700))).unwrap_err();
+    let took = begun.elapsed();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    assert!(took < BOUND, "it took {took:?}: {error:?}");
+    error
+}
+
+/// The arguments of containers that share a namespace or lack a sign; `first` is a container to share with.
+fn kinds(live: &Live, first: &str) -> Vec<Vec<String>> {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    if live.cgroups().is_err() {
+        // podman refuses the others: without control groups a container must have a process namespace of its own.
+        return vec![words(&[]), words(&["--init"])];
+    }
+    vec![
+        words(&[]),
+        words(&["--pid=host"]),
+        vec![format!("--pid=container:{first}")],
+        words(&["--init"]),
+        words(&["--cgroups=disabled"]),
+        words(&["--privileged", "--pid=host"]),
+    ]
+}
+
+/// What sheds one sign, two, and three; whether the host must find it in every kind of container.
+const SCRIPTS: [(&str, bool); 5] = [
+    ("(env -i sleep TAG &); exec sleep TAG", true),
+    ("(setsid sleep TAG &); setsid env -i sleep TAG & exec sleep TAG", true),
+    ("(env -i sh -c 'trap \"\" TERM; (sleep TAG &); sleep TAG; sleep TAG' &); exec sleep TAG", true),
+    ("(setsid env -i sleep TAG &); exec sleep TAG", false),
+    ("(setsid env -i sh -c '(setsid sleep TAG &); sleep TAG' &); exec sleep TAG", false),
+];
+
+fn shared_namespaces(live: &Live) -> Outcome {
+    let first = Sandbox::idle(live)?;
+    for kind in kinds(live, first.name.as_str()) {
+        let spec = Sandbox::spec(live).command(["sleep", "777777"]).extra_args(&kind);
+        let sandbox = Sandbox::launch(&live.runtime, spec)?;
+        for (script, must_be_found) in SCRIPTS {
+            let tag = fresh_tag();
+            let error = time_out(&sandbox, script, tag);
+            let report = error.kill_report().expect("a report");
+            let about = format!("{kind:?}: {script}");
+            check_report(report, tag, &about);
+            if must_be_found {
+                assert_eq!(report.fate, Fate::Gone, "{about}");
+            }
+            end_sleepers(tag);
+        }
+    }
+    Ok(())
+}
+
+fn shared_neighbours(live: &Live) -> Outcome {
+    let first = Sandbox::idle(live)?;
+    for kind in kinds(live, first.name.as_str()) {
+        let spec = Sandbox::spec(live).command(["sleep", "777777"]).extra_args(&kind);
+        let sandbox = Sandbox::launch(&live.runtime, spec)?;
+        let (tag, other, file) = (fresh_tag(), fresh_tag(), format!("/tmp/{}", fresh_tag()));
+        let token = CancelToken::new();
+        // Younger than the command that is ended: one in its container and one in the container that it shares with.
+        let script = format!(
+            "(sleep {other} &); (setsid sleep {other} &); while ! [ -e {file} ]; do sleep 0.1; done; echo fine"
+        );
+        let script = script.as_str();
+        std::thread::scope(|scope| -> Outcome {
+            let command = format!("(env -i sleep {tag} &); exec sleep {tag}");
+            let request = ExecRequest::new(["sh", "-c", &command])?;
+            let (container, until) = (&sandbox.container, Until::cancelled(&token));
+            let call = scope.spawn(move || container.exec(&request, &until));
+            until_sleeping(tag, 2);
+            let neighbours = [&sandbox, &first].map(|sandbox| scope.spawn(move || sandbox.sh(script)));
+            until_sleeping(other, 4);
+            token.cancel();
+            let error = call.join().expect("no panic").unwrap_err();
+            let report = error.kill_report().expect("a report");
+            assert_eq!(report.fate, Fate::Gone, "{kind:?}: {report:?}");
+            assert!(sleepers(tag).is_empty(), "{kind:?}: {report:?}");
+            assert_eq!(sleepers(other).len(), 4, "{kind:?}: {report:?}");
+            first.sh(&format!("touch {file}"))?;
+            sandbox.sh(&format!("touch {file}"))?;
+            for neighbour in neighbours {
+                assert_eq!(neighbour.join().expect("no panic")?.stdout, "fine\n", "{kind:?}");
+            }
+            Ok(())
+        })?;
+        end_sleepers(other);
+    }
+    Ok(())
+}
+
+fn until_sleeping(tag: u32, count: usize) {
+    let begun = Instant::now();
+    while sleepers(tag).len() < count {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?} of {count} sleep", sleepers(tag));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn hanging_podman(live: &Live) -> Outcome {
+    let files = tempfile::tempdir()?;
+    let (wrapper, hangs) = (files.path().join("podman"), files.path().join("hangs"));
+    let podman = live.podman.display();
+    let script = format!(
+        "#!/bin/sh\nfor word; do case $word in exec) exec {podman} \"$@\";; -*) ;; *) break;; esac; done\n\
+         [ -e {} ] || exec {podman} \"$@\"\nexec sleep 600\n",
+        hangs.display()
+    );
+    fs::write(&wrapper, script)?;
+    fs::set_permissions(&wrapper, Permissions::from_mode(0o755))?;
+    let runtime = live.builder().binary(&wrapper).build()?;
+    let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sleep", "777777"]))?;
+    let container = runtime.container(&sandbox.name);
+    container.exec(&ExecRequest::new(["true"])?, &Until::after(Duration::from_secs(30)))?;
+    fs::write(&hangs, "")?;
+    for (script, deadline) in [
+        ("sleep TAG & exec sleep TAG", 700),
+        ("trap '' TERM; sleep TAG; sleep TAG", 700),
+        ("sleep TAG", 0),
+        ("sleep TAG", 15),
+        ("sleep TAG", 40),
+        ("sleep TAG", 80),
+        ("sleep TAG", 120),
+    ] {
+        let tag = fresh_tag();
+        let request = ExecRequest::new(["sh", "-c", &script.replace("TAG", &tag.to_string())])?;
+        let begun = Instant::now();
+        let error = container.exec(&request, &Until::after(Duration::from_millis(deadline))).unwrap_err();
+        let took = begun.elapsed().saturating_sub(Duration::from_millis(deadline));
+        let about = format!("{script} after {deadline} ms");
+        println!("    {about}: {took:?} after the deadline, {:?}", error.kill_report());
+        assert!(took < BOUND, "{about}: {took:?}, {error:?}");
+        let report = error.kill_report().expect("a report");
+        assert!(sleepers(tag).is_empty(), "{about}: {report:?}");
+        if deadline > 500 {
+            assert_eq!(report.fate, Fate::Gone, "{about}");
+        }
+    }
+    Ok(())
+}
+
+/// Twelve at once for twelve seconds, while others use every processor that they can have.
+fn load(live: &Live) -> Outcome {
+    const FOR: Duration = Duration::from_secs(12);
+    const AT_ONCE: u64 = 12;
+    let seed = std::env::var("RT_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| {
+        std::time::UNIX_EPOCH.elapsed().map_or(1, |now| u64::try_from(now.as_nanos()).unwrap_or(1))
+    });
+    println!("    RT_SEED={seed}");
+    let busy = "for i in 1 2 3 4; do nice -n 10 sh -c 'while :; do :; done' & done; sleep 777777";
+    let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", busy]))?;
+    let (begun, ended) = (Instant::now(), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for number in 0..AT_ONCE {
+            let (sandbox, ended) = (&sandbox, &ended);
+            scope.spawn(move || {
+                let mut random = Random(seed.wrapping_add(number));
+                while begun.elapsed() < FOR {
+                    let tag = fresh_tag();
+                    let script = SCRIPTS[usize::try_from(random.below(3)).unwrap()].0;
+                    let script = format!("touch /tmp/{tag}; {script}").replace("TAG", &tag.to_string());
+                    let request = ExecRequest::new(["sh", "-c", &script]).unwrap();
+                    let until = Until::after(Duration::from_millis(random.below(3000)));
+                    let error = sandbox.container.exec(&request, &until).unwrap_err();
+                    let report = error.kill_report().unwrap_or_else(|| panic!("{error:?}"));
+                    check_report(report, tag, &format!("{script}, {error}"));
+                    ended.lock().unwrap().push((tag, report.clone()));
+                }
+            });
+        }
+    });
+    let ended = ended.into_inner().unwrap();
+    let ran = sandbox.sh("ls /tmp")?.stdout.text().into_owned();
+    let mut counts = BTreeMap::new();
+    for (tag, report) in &ended {
+        let has_run = ran.lines().any(|line| line == tag.to_string());
+        assert!(report.fate != Fate::NeverStarted || !has_run, "it has run: {report:?}");
+        assert!(sleepers(*tag).is_empty(), "{report:?}");
+        *counts.entry(format!("{:?}", report.fate)).or_insert(0) += 1;
+    }
+    let longest = ended.iter().map(|(_, report)| report.took).max().unwrap_or_default();
+    println!("    {} commands, the longest end took {longest:?}: {counts:?}", ended.len());
+    assert!(longest < BOUND, "{longest:?}");
+    let doubtful: Vec<_> =
+        counts.keys().filter(|fate| fate.starts_with("Unknown") || *fate == "Alive").collect();
+    assert!(doubtful.is_empty(), "{doubtful:?}");
+    Ok(())
+}
+
+/// Numbers that a seed repeats: `SplitMix64`.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}
