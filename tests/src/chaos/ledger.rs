@@ -21,6 +21,8 @@ struct Book {
     round: String,
     rounds: u64,
     answers: BTreeMap<(String, String), u64>,
+    /// What was done to whom.
+    harm: BTreeMap<String, u64>,
     faults: Vec<String>,
     /// Calls that have not returned, by a number of their own.
     open: BTreeMap<u64, (String, Instant)>,
@@ -75,6 +77,11 @@ impl Ledger {
         }
     }
 
+    /// Counts what was done to somebody.
+    pub(super) fn harmed(&self, what: String) {
+        *self.lock().harm.entry(what).or_default() += 1;
+    }
+
     /// Notes a fault.
     pub(super) fn fault(&self, text: &str) {
         let mut book = self.lock();
@@ -88,10 +95,13 @@ impl Ledger {
         self.lock().faults.len()
     }
 
-    /// The answers by verb, then the faults.
+    /// What was done, the answers by verb, then the faults.
     pub(super) fn summary(&self) -> String {
         let book = self.lock();
         let mut text = String::new();
+        for (what, count) in &book.harm {
+            let _ = writeln!(text, "{count:>7}  done: {what}");
+        }
         for ((verb, answer), count) in &book.answers {
             let _ = writeln!(text, "{count:>7}  {verb}: {answer}");
         }

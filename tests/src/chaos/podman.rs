@@ -64,6 +64,9 @@ pub(super) fn round(live: &Live, seed: u64, ledger: &Ledger) -> Result<()> {
         let notes = notes.path();
         let mut turn = Turn { live, ledger, rng, id, victims: &victims, notes, trouble, sent: Vec::new() };
         let verdict = verb(&mut turn);
+        for sent in &turn.sent {
+            ledger.harmed(sent.kind());
+        }
         let sent: Vec<_> = turn.sent.iter().map(ToString::to_string).collect();
         let sent = if sent.is_empty() { "nothing was sent".into() } else { sent.join(", ") };
         match verdict {

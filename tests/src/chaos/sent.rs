@@ -28,8 +28,23 @@ impl Sent {
     }
 }
 
+impl Sent {
+    /// What it was to whom, without a name.
+    pub(super) fn kind(&self) -> String {
+        let names = [
+            (Signal::TERM, "TERM"),
+            (Signal::INT, "INT"),
+            (Signal::HUP, "HUP"),
+            (Signal::KILL, "KILL"),
+            (Signal::STOP, "STOP"),
+        ];
+        let name = names.iter().find(|(signal, _)| *signal == self.signal).map_or("?", |(_, name)| name);
+        format!("{name} to {:?}", self.role)
+    }
+}
+
 impl fmt::Display for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} to {:?} {}", self.signal, self.role, self.whom)
+        write!(f, "{} {}", self.kind(), self.whom)
     }
 }

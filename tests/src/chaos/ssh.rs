@@ -62,7 +62,7 @@ pub(super) fn round(live: &Live, seed: u64, ledger: &Ledger) -> Result<()> {
             let mut rng = rng.fork();
             while open.load(Ordering::Relaxed) > 0 {
                 thread::sleep(Duration::from_millis(rng.u64(20..600)));
-                harm(&guest, &proxy, &mut rng, &garbled);
+                ledger.harmed(format!("over ssh: {}", harm(&guest, &proxy, &mut rng, &garbled)));
             }
         });
         heal(&guest, &proxy);
@@ -157,8 +157,8 @@ fn is_alive(guest: &LoopbackGuest<'_>, command: &Command) -> bool {
     })
 }
 
-/// One change for the worse, or for the better.
-fn harm(guest: &LoopbackGuest<'_>, proxy: &FaultProxy, rng: &mut Rng, garbled: &AtomicBool) {
+/// One change for the worse, or for the better; a word for it.
+fn harm(guest: &LoopbackGuest<'_>, proxy: &FaultProxy, rng: &mut Rng, garbled: &AtomicBool) -> &'static str {
     let cut = if rng.bool() { Cut::Close } else { Cut::Reset };
     let direction = if rng.bool() { Direction::ToServer } else { Direction::ToClient };
     let after = super::number(rng, 4..=21);
@@ -170,25 +170,49 @@ fn harm(guest: &LoopbackGuest<'_>, proxy: &FaultProxy, rng: &mut Rng, garbled: &
         proxy.set(Traffic::Pass);
     };
     match rng.u8(..16) {
-        0..=2 => proxy.cut(cut),
-        3 | 4 => proxy.set(Traffic::Delayed(Duration::from_millis(rng.u64(1..250)))),
-        5 => silent(Traffic::Held),
-        6 => silent(Traffic::Swallowed),
-        7 | 8 => proxy.harm(direction, after, Harm::Cut(cut)),
+        0..=2 => {
+            proxy.cut(cut);
+            "a cut now"
+        }
+        3 | 4 => {
+            proxy.set(Traffic::Delayed(Duration::from_millis(rng.u64(1..250))));
+            "a delay"
+        }
+        5 => {
+            silent(Traffic::Held);
+            "held for a while"
+        }
+        6 => {
+            silent(Traffic::Swallowed);
+            "swallowed for a while"
+        }
+        7 | 8 => {
+            proxy.harm(direction, after, Harm::Cut(cut));
+            "a cut at some byte"
+        }
         9 | 10 => {
             garbled.store(true, Ordering::Relaxed);
             proxy.harm(direction, after, Harm::Garble);
+            "a bit turned at some byte"
         }
-        11 => proxy.harm(direction, after, Harm::Swallow),
-        12 => guest.sshd.kill_sessions(),
+        11 => {
+            proxy.harm(direction, after, Harm::Swallow);
+            "swallowed from some byte on"
+        }
+        12 => {
+            guest.sshd.kill_sessions();
+            "sshd's sessions killed"
+        }
         13 => {
             guest.sshd.freeze();
             thread::sleep(silence);
             guest.sshd.thaw();
+            "sshd frozen for a while"
         }
         _ => {
             proxy.forgive();
             proxy.set(Traffic::Pass);
+            "a rest"
         }
     }
 }

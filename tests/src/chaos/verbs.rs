@@ -5,6 +5,7 @@ mod commands;
 mod copies;
 mod lifecycle;
 mod reads;
+mod watches;
 
 use rt_protocol::{Error, ErrorKind};
 
@@ -17,7 +18,7 @@ pub(super) type Verdict = std::result::Result<String, String>;
 type Verb = fn(&mut Turn<'_>) -> Result<Verdict>;
 
 /// The more a verb has to lose, the more often it stands here.
-pub(super) const VERBS: [(&str, Verb); 24] = [
+pub(super) const VERBS: [(&str, Verb); 28] = [
     ("exec", commands::exec),
     ("exec", commands::exec),
     ("exec", commands::exec),
@@ -37,7 +38,11 @@ pub(super) const VERBS: [(&str, Verb); 24] = [
     ("inspect", reads::inspect),
     ("rw_size", reads::rw_size),
     ("images", reads::images),
+    ("states", reads::states),
+    ("image inspect", reads::image),
     ("logs", reads::logs),
+    ("events", watches::events),
+    ("stream_initial_logs", watches::ready),
     ("copy_in", copies::copy_in),
     ("copy_out", copies::copy_out),
     ("copy_in_tar", copies::copy_in_tar),

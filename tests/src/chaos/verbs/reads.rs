@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rt_protocol::{
-    ContainerFilter, ContainerRuntime as _, ContainerState, ImageFilter, LogOptions, Pull, Until,
+    ContainerFilter, ContainerRuntime as _, ContainerState, ImageFilter, LogOptions, NamePrefix, Pull, Until,
 };
 
 use super::{Verdict, right_error};
@@ -73,6 +73,29 @@ pub(super) fn images(turn: &mut Turn<'_>) -> Result<Verdict> {
     Ok(match answer {
         Ok(list) if list.len() >= all.len() => Ok("listed".into()),
         Ok(list) => Err(format!("{} of {} images are listed", list.len(), all.len())),
+        Err(error) => right_error(&error, false),
+    })
+}
+
+pub(super) fn states(turn: &mut Turn<'_>) -> Result<Verdict> {
+    let (sandbox, main) = turn.idle()?;
+    let prefix = NamePrefix::new(sandbox.name.as_str())?;
+    let runtime = &turn.live.runtime;
+    let answer = turn.disturbed("states", READ + SLACK, || runtime.states(&prefix));
+    let verdict = match answer {
+        Ok(states) if states.contains_key(&sandbox.name) => Ok("listed".into()),
+        Ok(states) => Err(format!("a container is not among {states:?}")),
+        Err(error) => right_error(&error, false),
+    };
+    Ok(turn.clear(&sandbox, Some(&main)).and(verdict))
+}
+
+pub(super) fn image(turn: &mut Turn<'_>) -> Result<Verdict> {
+    let image = turn.live.image_handle(&turn.live.image);
+    let answer = turn.disturbed("image inspect", READ + SLACK, || image.inspect());
+    Ok(match answer {
+        Ok(Some(_)) => Ok("found".into()),
+        Ok(None) => Err("an image that is there is none".into()),
         Err(error) => right_error(&error, false),
     })
 }
