@@ -22,10 +22,15 @@ pub struct Sandbox<'a> {
 }
 
 impl<'a> Sandbox<'a> {
+    /// The prefix of the names of this process.
+    pub fn family() -> String {
+        format!("rtt-{}", std::process::id())
+    }
+
     /// A name that no other test has.
     pub fn fresh_name() -> String {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        format!("rtt-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+        format!("{}-{}", Self::family(), COUNT.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A running container of the full image that does nothing.

@@ -63,7 +63,7 @@ impl Release {
 const USER: &str = "rt";
 
 /// podman and what the live suite uses beside it. Nothing is compiled in the tree.
-const PACKAGES: [&str; 17] = [
+const PACKAGES: [&str; 19] = [
     "podman",
     "crun",
     "runc",
@@ -80,6 +80,8 @@ const PACKAGES: [&str; 17] = [
     "busybox-static",
     "openssh-server",
     "openssh-client",
+    "dropbear-bin",
+    "openssl",
     "iproute2",
 ];
 

@@ -6,7 +6,7 @@ pub(super) const FLAGS: &[&str] = &[
     "rm", "load", "pull", "quiet", "stdin", "layers", "squash", "compress", "force-rm", "logsplit",
     "no-cache", "no-hosts", "http-proxy", "log-rusage", "pull-never", "squash-all", "tls-verify",
     "no-hostname", "pull-always", "save-stages", "omit-history", "stage-labels", "all-platforms",
-    "compat-volumes", "identity-label", "inherit-labels", "rewrite-timestamp", "created-annotation",
+    "compat-volumes", "identity-label", "inherit-labels", "force-compression", "rewrite-timestamp", "created-annotation",
     "skip-unused-stages", "disable-compression", "inherit-annotations", "disable-content-trust",
 ];
 
@@ -25,7 +25,7 @@ pub(super) const VALUES: &[&str] = &[
     "build-context", "cgroup-parent", "metadata-file", "override-arch", "build-arg-file", "cdi-config-dir",
     "cni-config-dir", "decryption-key", "rusage-logfile", "userns-gid-map", "userns-uid-map",
     "cni-plugin-path", "unsetannotation", "override-variant", "sbom-purl-output", "signature-policy",
-    "sbom-image-output", "source-date-epoch", "sbom-scanner-image", "source-policy-file",
+    "compression-level", "sbom-image-output", "source-date-epoch", "compression-format", "sbom-scanner-image", "source-policy-file",
     "sbom-merge-strategy", "userns-uid-map-user", "sbom-scanner-command", "userns-gid-map-group",
     "sbom-image-purl-output",
 ];

@@ -13,10 +13,10 @@ const CONFIGURED: PodmanVersion = PodmanVersion::new(5, 5, 0);
 /// 5.5 has `/etc/cdi` alone for its default (`DefaultCdiSpecDirs`); from 5.6 on both are there again.
 const BOTH_AGAIN: PodmanVersion = PodmanVersion::new(5, 6, 0);
 
-/// The first version of podman that accepts a `cdiVersion`. 0.5.0 and 0.8.0 are measured, on 4.3.1 and 5.4.2; the others are
-/// those of the CDI library in podman's go.mod.
-const ACCEPTED: [(PodmanVersion, CdiVersion); 5] = [
-    (PodmanVersion::new(6, 0, 0), CdiVersion::new(1, 1, 0)),
+/// The first version of podman that accepts a `cdiVersion`. 0.5.0, 0.8.0 and 1.0.0 are measured, on 4.3.1, 5.4.2 and 6.1.1;
+/// the others are those of the CDI library in podman's go.mod. A distribution may build podman with an older library: Debian's
+/// 6.1.1 refuses 1.1.0.
+const ACCEPTED: [(PodmanVersion, CdiVersion); 4] = [
     (PodmanVersion::new(5, 5, 0), CdiVersion::new(1, 0, 0)),
     (PodmanVersion::new(5, 2, 0), CdiVersion::new(0, 8, 0)),
     (PodmanVersion::new(5, 1, 0), CdiVersion::new(0, 7, 0)),
@@ -65,7 +65,7 @@ mod tests {
             ("5.4.2", "0.8.0"),
             ("5.5.0", "1.0.0"),
             ("5.8.2", "1.0.0"),
-            ("6.0.0-dev", "1.1.0"),
+            ("6.1.1", "1.0.0"),
         ] {
             assert_eq!(source(podman).newest(), newest.parse().unwrap(), "{podman}");
         }

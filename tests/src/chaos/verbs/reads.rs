@@ -79,7 +79,7 @@ pub(super) fn images(turn: &mut Turn<'_>) -> Result<Verdict> {
 
 pub(super) fn states(turn: &mut Turn<'_>) -> Result<Verdict> {
     let (sandbox, main) = turn.idle()?;
-    let prefix = NamePrefix::new(sandbox.name.as_str())?;
+    let prefix = NamePrefix::new(Sandbox::family())?;
     let runtime = &turn.live.runtime;
     let answer = turn.disturbed("states", READ + SLACK, || runtime.states(&prefix));
     let verdict = match answer {

@@ -17,7 +17,7 @@ const LATE: Duration = Duration::from_secs(20);
 /// A container dies while its events are read.
 pub(super) fn events(turn: &mut Turn<'_>) -> Result<Verdict> {
     let (sandbox, main) = turn.idle()?;
-    let options = EventOptions::new().prefix(NamePrefix::new(sandbox.name.as_str())?);
+    let options = EventOptions::new().prefix(NamePrefix::new(Sandbox::family())?);
     let live = turn.live;
     let (seen, end) = turn.disturbed("events", LATE + SLACK, || {
         let mut seen = Vec::new();
@@ -28,7 +28,8 @@ pub(super) fn events(turn: &mut Turn<'_>) -> Result<Verdict> {
             let begun = Instant::now();
             while begun.elapsed() < LATE && !seen.contains(&EventAction::Died) {
                 match stream.pull(&Until::after(Duration::from_millis(500)))? {
-                    Pull::Item(event) => seen.push(event.action),
+                    Pull::Item(event) if event.name == sandbox.name => seen.push(event.action),
+                    Pull::Item(_) => {}
                     Pull::Idle if main.is_alive() => return Ok(true),
                     Pull::Idle => {}
                     Pull::End => return Ok(false),
