@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rt_protocol::{ContainerRuntimeExt, ErrorKind, ExecRequest, ExitOutcome, OutputLimit, Partial, Until};
+use rt_protocol::{
+    ContainerRuntimeExt, ErrorKind, ExecRequest, ExitOutcome, OutputLimit, Partial, StreamEnd, Until,
+};
 use rt_tests::leftovers::Leftovers;
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -126,8 +128,18 @@ fn background_child(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let begun = std::time::Instant::now();
     let result = sandbox.sh("sleep 300 & echo done")?;
-    assert_eq!(result.stdout, "done\n");
+    assert_eq!(result.stdout.text(), "done\n");
+    assert_eq!((result.stdout.end(), result.stderr.end()), (StreamEnd::LeftOpen, StreamEnd::LeftOpen));
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    // One that holds stderr alone, one that holds a pipe of its own, one that holds neither.
+    for (script, ends) in [
+        ("sleep 300 >/dev/null & echo done", (StreamEnd::Eof, StreamEnd::LeftOpen)),
+        ("(sleep 300 | sleep 300 >/dev/null) >/dev/null 2>&1 & echo done", (StreamEnd::Eof, StreamEnd::Eof)),
+        ("sleep 300 >/dev/null 2>&1 & echo done", (StreamEnd::Eof, StreamEnd::Eof)),
+    ] {
+        let result = sandbox.sh(script)?;
+        assert_eq!((result.stdout.end(), result.stderr.end()), ends, "{script}");
+    }
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use crate::exec_argv;
 use crate::exec_verdict::{Facts, Verdict};
 use crate::exec_witness::ExecWitness;
 use crate::failure::{self, Failure};
+use crate::held_streams::held_streams;
 use crate::kill::{self, StartedExec};
 use rt_process::Marker;
 
@@ -150,7 +151,10 @@ impl Call<'_> {
         let stderr = finished.stderr_capture.text().into_owned();
         let failed = |failure: Failure| failure.into_error(OPERATION, self.container.name(), &stderr);
         let error = match verdict {
-            Verdict::Outcome(outcome) if outcome != ExitOutcome::Lost => return Ok((outcome, finished)),
+            Verdict::Outcome(outcome) if outcome != ExitOutcome::Lost => {
+                leave_open(&mut finished, held_streams(exec.marker(), process.pid()));
+                return Ok((outcome, finished));
+            }
             Verdict::Outcome(_) => {
                 lose_ends(&mut finished);
                 return Ok((ExitOutcome::Lost, finished));
@@ -257,6 +261,18 @@ impl Call<'_> {
 
     fn about(&self, error: Error) -> Error {
         error.in_container(self.container.name())
+    }
+}
+
+/// Says of outputs that somebody still holds that they did not come to their own end.
+fn leave_open(finished: &mut Finished, held: [bool; 2]) {
+    let reports = [&mut finished.stdout, &mut finished.stderr];
+    let captures = [&mut finished.stdout_capture, &mut finished.stderr_capture];
+    for ((report, captured), _) in reports.into_iter().zip(captures).zip(held).filter(|(_, held)| *held) {
+        if report.end == StreamEnd::Eof {
+            report.end = StreamEnd::LeftOpen;
+            *captured = std::mem::take(captured).with_end(StreamEnd::LeftOpen);
+        }
     }
 }
 

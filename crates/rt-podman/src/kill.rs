@@ -49,6 +49,11 @@ pub(crate) struct StartedExec<'a> {
 }
 
 impl<'a> StartedExec<'a> {
+    /// What its processes carry.
+    pub(crate) fn marker(&self) -> &Marker {
+        &self.marker
+    }
+
     /// Of a client that was just started.
     pub(crate) fn of(target: &'a ExecTarget, process: &Process<'_>, marker: Marker) -> Self {
         let client = census::entry(process.pid()).ok().flatten();

@@ -197,6 +197,7 @@ mod exec_target;
 mod exec_verdict;
 mod exec_witness;
 mod failure;
+mod held_streams;
 mod host_path;
 mod image;
 mod json;

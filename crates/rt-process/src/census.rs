@@ -37,6 +37,18 @@ pub struct ProcessEntry {
     pub is_zombie: bool,
 }
 
+/// An end of a pipe that a process holds open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct PipeEnd {
+    /// The descriptor's number in the process.
+    pub fd: u32,
+    /// The pipe, by its inode number: equal numbers are the same pipe.
+    pub pipe: u64,
+    /// Whether it is the end that is written to.
+    pub is_written: bool,
+}
+
 /// A signal that [`signal`] sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Signal {
@@ -89,6 +101,23 @@ pub fn environment_has(pid: u32, name: &str, value: &str) -> io::Result<Option<b
 /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) for a process of another user; others when it cannot be read.
 pub fn pid_namespace(pid: u32) -> io::Result<Option<u64>> {
     imp::pid_namespace(pid)
+}
+
+/// The numbers of the processes that may have been started since one of this number was: numbers
+/// are given in order, and begin again at their end.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn numbers_since(pid: u32) -> io::Result<Vec<u32>> {
+    imp::numbers_since(pid)
+}
+
+/// The ends of pipes that the process holds open; `None` when it is gone.
+///
+/// # Errors
+/// [`PermissionDenied`](io::ErrorKind::PermissionDenied) for a process of another user; others when it cannot be read.
+pub fn pipe_ends(pid: u32) -> io::Result<Option<Vec<PipeEnd>>> {
+    imp::pipe_ends(pid)
 }
 
 /// Whether the process is stopped by a signal or a tracer; false when it is gone.

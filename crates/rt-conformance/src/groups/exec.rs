@@ -261,6 +261,8 @@ fn held_by_child(lab: &Lab<'_>) -> Verdict {
     let result = lab.run(&Script::Leave(8))?;
     ensure_eq!(result.outcome, ExitOutcome::Code(0), "the outcome");
     ensure_eq!(result.stdout.text(), "done", "what the command itself wrote");
+    ensure_eq!(result.stdout.end(), StreamEnd::LeftOpen, "the end of stdout");
+    ensure_eq!(result.stderr.end(), StreamEnd::LeftOpen, "the end of stderr");
     ensure!(result.elapsed < Duration::from_secs(6), "the call was held for {:?}", result.elapsed);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{ProcessEntry, Signal};
+use super::{PipeEnd, ProcessEntry, Signal};
 
 pub(super) fn snapshot() -> io::Result<Vec<ProcessEntry>> {
     Err(io::ErrorKind::Unsupported.into())
@@ -41,6 +41,14 @@ pub(super) fn environment_value(_pid: u32, _name: &str) -> io::Result<Option<Str
 }
 
 pub(super) fn signal(_entry: &ProcessEntry, _signal: Signal) -> io::Result<bool> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn numbers_since(_pid: u32) -> io::Result<Vec<u32>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn pipe_ends(_pid: u32) -> io::Result<Option<Vec<PipeEnd>>> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 
-use super::{ProcessEntry, Signal};
+use super::{PipeEnd, ProcessEntry, Signal};
 
 pub(super) fn snapshot() -> io::Result<Vec<ProcessEntry>> {
     let mut entries = Vec::new();
@@ -28,6 +28,42 @@ pub(super) fn entry(pid: u32) -> io::Result<Option<ProcessEntry>> {
     parse_stat(pid, &stat).map(Some).ok_or_else(|| {
         io::Error::new(ErrorKind::InvalidData, format!("/proc/{pid}/stat is not as proc(5) says"))
     })
+}
+
+pub(super) fn numbers_since(pid: u32) -> io::Result<Vec<u32>> {
+    // The last field is the number that was given last. Whatever comes meanwhile is younger still.
+    let load = fs::read_to_string("/proc/loadavg")?;
+    let last = load.split_ascii_whitespace().last().and_then(|last| last.parse::<u32>().ok());
+    let last =
+        last.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "/proc/loadavg is not as proc(5) says"))?;
+    let is_since = |number: u32| if last >= pid { number > pid } else { number > pid || number <= last };
+    let mut numbers = Vec::new();
+    for item in fs::read_dir("/proc")? {
+        numbers.extend(
+            item?.file_name().to_str().and_then(|name| name.parse().ok()).filter(|number| is_since(*number)),
+        );
+    }
+    Ok(numbers)
+}
+
+pub(super) fn pipe_ends(pid: u32) -> io::Result<Option<Vec<PipeEnd>>> {
+    let Some(descriptors) = unless_gone(fs::read_dir(format!("/proc/{pid}/fd")))? else { return Ok(None) };
+    let mut ends = Vec::new();
+    for item in descriptors {
+        let path = item?.path();
+        let Some(fd) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        let Some(target) = unless_gone(fs::read_link(&path))? else { continue };
+        let pipe =
+            target.to_str().and_then(|target| target.strip_prefix("pipe:[")?.strip_suffix(']')?.parse().ok());
+        let Some(pipe) = pipe else { continue };
+        let Some(metadata) = unless_gone(fs::symlink_metadata(&path))? else { continue };
+        // The link's own mode shows how it is open: proc(5), `/proc/pid/fd`.
+        ends.push(PipeEnd { fd, pipe, is_written: metadata.mode() & 0o200 != 0 });
+    }
+    Ok(Some(ends))
 }
 
 pub(super) fn is_stopped(pid: u32) -> io::Result<bool> {

@@ -140,6 +140,7 @@ fn held_by_child(lab: &Lab<'_>) -> Verdict {
     let result = bridge(lab, &Script::Leave(8), stdio)?;
     ensure!(result.ok(), "the outcome is {}", result.outcome);
     same_bytes("what the command itself wrote", &stdout, b"done")?;
+    ensure_eq!(result.stdout.end, StreamEnd::LeftOpen, "the end of stdout");
     ensure!(result.elapsed < Duration::from_secs(6), "the call was held for {:?}", result.elapsed);
     Ok(())
 }
