@@ -15,6 +15,7 @@ pub(crate) const CASES: &[Case] = &[
     ("events: nothing is missed between the subscription and the first pull", from_construction),
     ("events: exit codes, zero included", exit_codes),
     ("events: resuming at the last event's time tells the rest", resume),
+    ("events: the stream goes on when podman's log is rotated, and tells each event once", rotation),
     ("events: execs and other families are not told", dropped),
     ("events: a podman that keeps no log of events is an error", no_log),
     ("events: a killed podman is an error and not a quiet stream", killed),
@@ -93,6 +94,52 @@ fn resume(live: &Live) -> Outcome {
     assert_eq!(rest.first(), Some(&first), "the event of that very time is told again");
     assert!(rest.iter().any(|event| event.action == EventAction::Started), "{rest:?}");
     assert!(rest.iter().all(|event| event.time >= first.time), "{rest:?}");
+    Ok(())
+}
+
+/// A podman with a small log of events of its own.
+fn rotation(live: &Live) -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let log = directory.path().join("events.log");
+    let conf = std::fs::read_to_string(std::env::var_os("CONTAINERS_CONF").ok_or("no containers.conf")?)?;
+    let conf: String = conf
+        .lines()
+        .filter(|line| !line.starts_with("events_logfile_"))
+        .map(|line| {
+            let own = format!("events_logfile_path = {log:?}\nevents_logfile_max_size = 8000\n");
+            if line == "[engine]" { format!("{line}\n{own}") } else { format!("{line}\n") }
+        })
+        .collect();
+    let own_conf = directory.path().join("containers.conf");
+    std::fs::write(&own_conf, conf)?;
+    let runtime = live.builder().env("CONTAINERS_CONF", &own_conf).build()?;
+    let mut stream = runtime.events(&EventOptions::new())?;
+    let (mut made, mut told, mut rotations) = (Vec::new(), Vec::new(), 0);
+    let mut size = 0;
+    for _ in 0..20 {
+        let sandbox = Sandbox::create(&runtime, Sandbox::spec(live).command(["true"]))?;
+        let name = sandbox.name.clone();
+        drop(sandbox);
+        made.extend([(name.clone(), EventAction::Created), (name.clone(), EventAction::Removed)]);
+        let now = log.metadata()?.len();
+        rotations += usize::from(now < size);
+        size = now;
+        // The pace of a caller who reads along: a log whose older half went unread is another case.
+        loop {
+            match stream.pull(&until())? {
+                Pull::Item(event) => {
+                    let is_last = event.name == name && event.action == EventAction::Removed;
+                    told.push((event.name, event.action));
+                    if is_last {
+                        break;
+                    }
+                }
+                other => panic!("{other:?} after {told:?}"),
+            }
+        }
+    }
+    assert!(rotations > 0, "the log was never rotated, and is of {size} bytes");
+    assert_eq!(told, made);
     Ok(())
 }
 

@@ -25,11 +25,55 @@ pub(crate) const CASES: &[Case] = &[
     ("lifecycle: images are listed, described and removed", images),
     ("lifecycle: reserved ports are distinct and free afterwards", ports),
     ("lifecycle: the login command is an argv and runs nothing", login),
+    (
+        "lifecycle: no container holds the caller's directory, nor needs it; relative paths count from it",
+        directory,
+    ),
     ("lifecycle: the probe finds this podman usable and leaves nothing", probe),
 ];
 
 fn until() -> Until {
     Until::after(Duration::from_secs(60))
+}
+
+/// Back where it was, also after a panic.
+struct Back(std::path::PathBuf);
+
+impl Drop for Back {
+    fn drop(&mut self) {
+        let _ = std::env::set_current_dir(&self.0);
+    }
+}
+
+fn directory(live: &Live) -> Outcome {
+    let _back = Back(std::env::current_dir()?);
+    let directory = tempfile::tempdir()?;
+    std::fs::write(directory.path().join("given"), "from here")?;
+    std::os::unix::fs::symlink(&live.podman, directory.path().join("podman"))?;
+    std::env::set_current_dir(directory.path())?;
+    let relative = live.builder().binary("./podman").build()?;
+    let spec = Sandbox::spec(live).extra_args(["--volume", "./given:/given:ro"]).command(["sleep", "777777"]);
+    let sandbox = Sandbox::launch(&relative, spec)?;
+    assert_eq!(sandbox.sh("cat /given")?.stdout, "from here");
+    let id = sandbox.container.id()?.ok_or("no id")?;
+    let its_own = |entry: &rt_process::census::ProcessEntry| {
+        std::fs::read(format!("/proc/{}/cmdline", entry.pid))
+            .is_ok_and(|words| words.split(|byte| *byte == 0).any(|word| word == id.as_bytes()))
+    };
+    let holders: Vec<_> = rt_process::census::snapshot()?.into_iter().filter(its_own).collect();
+    assert!(!holders.is_empty(), "its conmon is not found");
+    for holder in holders {
+        let held = std::fs::read_link(format!("/proc/{}/cwd", holder.pid))?;
+        assert!(!held.starts_with(directory.path()), "{holder:?} holds {held:?}");
+    }
+    drop(directory);
+    assert!(std::env::current_dir().is_err());
+    for extra in [&[][..], &["--hostname", "there"]] {
+        let spec = Sandbox::spec(live).extra_args(extra.iter().copied()).command(["sleep", "777777"]);
+        let sandbox = Sandbox::launch(&live.runtime, spec)?;
+        assert_eq!(sandbox.sh("echo here")?.stdout, "here\n");
+    }
+    Ok(())
 }
 
 fn create(live: &Live) -> Outcome {

@@ -1,5 +1,6 @@
 //! Secrets reach the command and nobody else.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use rt_protocol::{ErrorKind, ExecRequest, Secret, Until};
@@ -13,6 +14,7 @@ pub(crate) const CASES: &[Case] = &[
     ("secrets: no command line of this machine shows the value", command_lines),
     ("secrets: a launch passes them alike", launch),
     ("secrets: names that steer podman travel all the same, and steer nothing", steering),
+    ("secrets: no name makes a script that stands for podman do anything", wrapper_script),
     ("secrets: a name that steers podman is refused where there is no private way", no_way),
 ];
 
@@ -115,6 +117,36 @@ fn steering(live: &Live) -> Outcome {
     }
     for name in STEERING {
         assert!(lines.contains(&format!("{name}=v-{name}")), "{name} in {lines:?}");
+    }
+    Ok(())
+}
+
+fn wrapper_script(live: &Live) -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let (wrapper, code, sign) =
+        (directory.path().join("podman"), directory.path().join("code"), directory.path().join("sign"));
+    std::fs::write(&wrapper, format!("#!/bin/bash\nexec '{}' \"$@\"\n", live.podman.display()))?;
+    std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755))?;
+    std::fs::write(&code, format!("echo ran >'{}'\n", sign.display()))?;
+    let runtime = live.builder().binary(&wrapper).build()?;
+    let sandbox = Sandbox::launch(&runtime, Sandbox::spec(live).command(["sleep", "777777"]))?;
+    let code = code.to_str().ok_or("a path")?;
+    let names = [
+        ("BASH_ENV", code),
+        ("ENV", code),
+        ("GLIBC_TUNABLES", SECRET),
+        ("LC_ALL", SECRET),
+        ("MALLOC_TRACE", SECRET),
+        ("GODEBUG", SECRET),
+    ];
+    for (name, value) in names {
+        let request = ExecRequest::builder(["sh", "-c", &format!("printf %s \"${name}\"")])
+            .secret_env(name, Secret::new(value))
+            .build()?;
+        let result = sandbox.container.exec(&request, &Until::after(Duration::from_secs(30)))?;
+        assert_eq!(result.stdout, value, "{name}");
+        assert_eq!(result.stderr, "", "{name}");
+        assert!(!sign.exists(), "{name}");
     }
     Ok(())
 }

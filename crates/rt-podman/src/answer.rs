@@ -147,6 +147,11 @@ pub(crate) fn is_farewell(stderr: &str) -> bool {
     stderr.lines().any(|line| line.starts_with(LOG_LINE) && line.contains(FAREWELL))
 }
 
+/// Whether a line of podman's log is none of its complaints.
+pub(crate) fn is_information(line: &str) -> bool {
+    line.starts_with(LOG_LINE) && line.contains(INFORMATION)
+}
+
 /// The error for a client that somebody else ended before it proved that its work was done.
 pub(crate) fn interrupted(operation: &'static str, what: impl Into<String>) -> Error {
     Error::new(ErrorKind::BackendInterrupted, operation, what)
@@ -167,8 +172,5 @@ fn is_of_a_signal(code: i32) -> bool {
 
 /// The text without the lines of podman's log that were asked for as evidence alone.
 fn without_information(stderr: &str) -> String {
-    stderr
-        .split_inclusive('\n')
-        .filter(|line| !(line.starts_with(LOG_LINE) && line.contains(INFORMATION)))
-        .collect()
+    stderr.split_inclusive('\n').filter(|line| !is_information(line)).collect()
 }

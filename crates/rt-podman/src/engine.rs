@@ -10,6 +10,7 @@ use rt_process::{Finished, ProcessError, ProcessSpec, Program};
 use rt_protocol::{Error, ErrorKind, OutputLimit, Result, RuntimeId, Source, TimeLimits, Until};
 
 use crate::answer::{Answer, Telling};
+use crate::caller_paths::{absolute_args, absolute_variables};
 
 /// One podman: a binary and what goes with every call of it.
 #[derive(Clone)]
@@ -68,6 +69,7 @@ impl Engine {
         limits: TimeLimits,
     ) -> Result<Self> {
         let program = Program::find(binary).map_err(|error| process_error("find podman", error))?;
+        let (global_args, env) = (absolute_args(global_args), absolute_variables(env));
         Ok(Self { id, limits, program, global_args, env })
     }
 
@@ -82,7 +84,19 @@ impl Engine {
             .args(self.global_args.iter().cloned());
         let spec = OF_THIS_PROCESS.iter().fold(spec, |spec, name| spec.env_remove(*name));
         let spec = self.env.iter().fold(spec, |spec, (name, value)| spec.env(name.clone(), value.clone()));
-        spec.args(args)
+        // conmon and the helpers of a network keep podman's directory as long as the container lives. One of the caller's
+        // could then not be unmounted, and where it was removed, no container starts.
+        spec.current_dir("/").args(args)
+    }
+
+    /// A call that starts no container, in the caller's own directory: paths in words of the caller's count from there.
+    /// Where that directory is gone, no such path leads anywhere.
+    pub(crate) fn spec_from_here(&self) -> ProcessSpec {
+        let spec = self.spec::<_, &str>([]);
+        match std::env::current_dir() {
+            Ok(here) => spec.current_dir(here),
+            Err(_) => spec,
+        }
     }
 
     /// A call of podman that tells when somebody makes it leave, where its verb allows that.
@@ -231,7 +245,19 @@ pub(crate) fn process_error(operation: &'static str, error: ProcessError) -> Err
             Error::new(ErrorKind::InvalidRequest, operation, error.to_string())
                 .with_hint("give a stream socket or a pipe")
         }
-        ProcessError::Stopped { stop, .. } => Error::stopped(stop, operation),
+        ProcessError::Stopped { stop, finished } => {
+            let said = finished.stderr_capture.text();
+            let stopped = Error::stopped(stop, operation);
+            match crate::failure::pull_words(&said) {
+                Some(words) => Error::new(
+                    stopped.kind(),
+                    operation,
+                    format!("podman still tried to pull the image: {words}"),
+                )
+                .with_hint("see whether the registry can be reached, or allow more time"),
+                None => stopped,
+            }
+        }
         error => Error::new(ErrorKind::System, operation, error.to_string())
             .with_hint("see whether this process has run out of descriptors, threads or processes"),
     }

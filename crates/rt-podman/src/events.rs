@@ -2,13 +2,14 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rt_process::{Line, LineStream};
+use rt_process::{ExitStatus, Line, LineStream};
 use rt_protocol::{
     Error, ErrorKind, Event, EventOptions, EventStream, NamePrefix, OutputStream, Pull, Result, Until,
 };
 
+use crate::answer;
 use crate::engine::{Engine, process_error};
-use crate::event_line::EventLine;
+use crate::event_line::{self, EventLine};
 use crate::failure;
 
 const OPERATION: &str = "watch events";
@@ -22,6 +23,12 @@ const COMPLAINTS: usize = 64 << 10;
 /// How many lines that are nobody's business a pull whose limit is over still drops while they come without waiting.
 const DROPPED_AFTER_THE_END: usize = 1000;
 
+/// How far the times of lines may be out of order: each process of podman's takes the time before it waits for the log.
+const CLOSE: Duration = Duration::from_secs(1);
+
+/// How often in a row podman may end its stream without a new line before that is an error.
+const MOST_FRUITLESS: u32 = 5;
+
 /// Events from a `podman events` that is running.
 ///
 /// The subscription stands from the moment it is made: podman is always given a time to begin at (`--since`), so it
@@ -32,30 +39,82 @@ const DROPPED_AFTER_THE_END: usize = 1000;
 /// than asked for is dropped here. An event of exactly the asked-for time is told: resuming at the time of the last event
 /// tells that event again and misses none.
 ///
-/// podman ends its stream with exit code 0 for filters that it cannot read (4.3) and when somebody stops it, so here every
-/// end that was not asked for is an error. With `events_logger = "none"` the error says so.
+/// podman 4.3 ends its stream with exit code 0 when the file of its log is rotated, and for filters that it cannot read.
+/// The stream then goes on here: podman is asked again, since the last line, and what comes up to
+/// that line was told before. A line from after it that comes before it says that the log was cut too far; that, an end
+/// with a reason or by a signal, and one that comes again and again, is an error. With `events_logger = "none"` the error says so.
 #[derive(Debug)]
 pub struct PodmanEventStream {
+    engine: Engine,
     lines: LineStream,
     prefix: Option<NamePrefix>,
     since: SystemTime,
+    /// The last line of podman's that has a time, and that time.
+    last: Option<(Vec<u8>, SystemTime)>,
+    /// Whether lines are read again, up to the last one.
+    resumes: bool,
+    /// How often podman has ended its stream since it last gave a new line.
+    fruitless: u32,
     complaints: String,
+    /// Whether a signal made podman leave, which 4.3 does with exit code 0.
+    was_made_to_leave: bool,
     ended: bool,
 }
 
 impl PodmanEventStream {
     pub(crate) fn open(engine: &Engine, options: &EventOptions) -> Result<Self> {
         let since = options.since.unwrap_or_else(SystemTime::now);
-        let seconds = since.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
-        let args = [
-            String::from("events"),
-            String::from("--format=json"),
-            String::from("--filter=type=container"),
-            format!("--since={}", seconds.saturating_sub(1)),
-        ];
-        let lines = LineStream::spawn(&engine.spec(args), LONGEST_LINE)
-            .map_err(|error| process_error(OPERATION, error))?;
-        Ok(Self { lines, prefix: options.prefix.clone(), since, complaints: String::new(), ended: false })
+        Ok(Self {
+            engine: engine.clone(),
+            lines: subscribe(engine, since)?,
+            prefix: options.prefix.clone(),
+            since,
+            last: None,
+            resumes: false,
+            fruitless: 0,
+            complaints: String::new(),
+            was_made_to_leave: false,
+            ended: false,
+        })
+    }
+
+    /// Whether a line was told before; only after podman has ended its stream and was asked again.
+    fn is_known(&mut self, line: &[u8]) -> Result<bool> {
+        let Some(time) = serde_json::from_slice(line).ok().and_then(|line| event_line::time(&line)) else {
+            return Ok(self.resumes);
+        };
+        if self.resumes
+            && let Some((last, last_time)) = &self.last
+        {
+            if last == line {
+                self.resumes = false;
+            } else if time.0 > *last_time + CLOSE {
+                let message = "podman's log of events was cut before all of it was read";
+                return Err(Error::new(ErrorKind::Incomplete, OPERATION, message)
+                    .with_hint("look at what is there now, and subscribe again"));
+            }
+            return Ok(true);
+        }
+        self.fruitless = 0;
+        self.last = Some((line.to_vec(), time.0));
+        Ok(false)
+    }
+
+    /// Goes on after podman has ended its stream without a reason.
+    fn resume(&mut self) -> Result<()> {
+        let succeeded = self.lines.status().is_some_and(ExitStatus::success);
+        if !succeeded
+            || self.was_made_to_leave
+            || !self.complaints.trim().is_empty()
+            || self.fruitless == MOST_FRUITLESS
+        {
+            return Err(self.verdict());
+        }
+        self.fruitless += 1;
+        self.resumes = self.last.is_some();
+        let since = self.last.as_ref().map_or(self.since, |(_, time)| *time);
+        self.lines = subscribe(&self.engine, since)?;
+        Ok(())
     }
 
     /// The event that a line tells, if it is one that was asked for.
@@ -77,7 +136,42 @@ impl PodmanEventStream {
         }
     }
 
+    fn advance(&mut self, until: &Until) -> Result<Pull<Event>> {
+        let mut left = DROPPED_AFTER_THE_END;
+        loop {
+            match self.lines.pull(until).map_err(|error| process_error(OPERATION, error))? {
+                Pull::Item(line) => {
+                    let is_event = line.stream == OutputStream::Stdout;
+                    let is_known = is_event && self.is_known(&line.bytes)?;
+                    if !is_known && let Some(event) = self.wanted(&line) {
+                        return Ok(Pull::Item(event));
+                    }
+                    if until.check().is_err() {
+                        left -= 1;
+                        if left == 0 {
+                            return Ok(Pull::Idle);
+                        }
+                    }
+                }
+                Pull::Idle => return Ok(Pull::Idle),
+                Pull::End => {
+                    self.resume()?;
+                    // What happens meanwhile is in podman's log.
+                    if until.check().is_err() {
+                        return Ok(Pull::Idle);
+                    }
+                }
+            }
+        }
+    }
+
     fn complain(&mut self, bytes: &[u8]) {
+        let line = String::from_utf8_lossy(bytes);
+        if answer::is_farewell(&line) {
+            self.was_made_to_leave = true;
+        } else if answer::is_information(&line) {
+            return;
+        }
         if self.complaints.len() + bytes.len() < COMPLAINTS {
             self.complaints.push_str(&String::from_utf8_lossy(bytes));
             self.complaints.push('\n');
@@ -109,33 +203,14 @@ impl PodmanEventStream {
 
 impl EventStream for PodmanEventStream {
     fn pull(&mut self, until: &Until) -> Result<Pull<Event>> {
-        let mut left = DROPPED_AFTER_THE_END;
-        while !self.ended {
-            match self.lines.pull(until) {
-                Ok(Pull::Item(line)) => {
-                    if let Some(event) = self.wanted(&line) {
-                        return Ok(Pull::Item(event));
-                    }
-                    if until.check().is_err() {
-                        left -= 1;
-                        if left == 0 {
-                            return Ok(Pull::Idle);
-                        }
-                    }
-                }
-                Ok(Pull::Idle) => return Ok(Pull::Idle),
-                Ok(Pull::End) => {
-                    self.ended = true;
-                    return Err(self.verdict());
-                }
-                Err(error) => {
-                    self.ended = true;
-                    self.lines.close();
-                    return Err(process_error(OPERATION, error));
-                }
-            }
+        if self.ended {
+            return Ok(Pull::End);
         }
-        Ok(Pull::End)
+        let answer = self.advance(until);
+        if answer.is_err() {
+            self.close()?;
+        }
+        answer
     }
 
     fn close(&mut self) -> Result<()> {
@@ -143,6 +218,17 @@ impl EventStream for PodmanEventStream {
         self.lines.close();
         Ok(())
     }
+}
+
+fn subscribe(engine: &Engine, since: SystemTime) -> Result<LineStream> {
+    let seconds = since.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+    let args = [
+        String::from("events"),
+        String::from("--format=json"),
+        String::from("--filter=type=container"),
+        format!("--since={}", seconds.saturating_sub(1)),
+    ];
+    LineStream::spawn(&engine.call(args).spec, LONGEST_LINE).map_err(|error| process_error(OPERATION, error))
 }
 
 #[cfg(test)]
@@ -202,6 +288,45 @@ not JSON
         assert_eq!(stream.pull(&soon()).unwrap(), Pull::End);
     }
 
+    /// Plays a log that is rotated: the first call prints `first`, the second one `second` and goes on.
+    fn rotated(first: &str, second: &str) -> (PodmanEventStream, tempfile::TempDir) {
+        let place = tempfile::tempdir().unwrap();
+        let script = format!(
+            "cd '{}'; if mkdir once 2>/dev/null; then printf '{first}'; else printf '{second}'; exec sleep 1000; fi",
+            place.path().display()
+        );
+        (played(&script, &EventOptions::new().since(UNIX_EPOCH)), place)
+    }
+
+    fn line(name: &str, second: u32) -> String {
+        format!(
+            r#"{{"Name":"{name}","Status":"start","Time":"2026-11-21T20:39:{second:02}Z","Type":"container"}}\n"#
+        )
+    }
+
+    #[test]
+    fn a_stream_goes_on_after_podman_has_ended_its_own() {
+        let lines: String = [("a", 1), ("b", 2), ("c", 2)].map(|(name, second)| line(name, second)).concat();
+        let (mut stream, _place) = rotated(&lines, &format!("{lines}{}", line("d", 2)));
+        let names: Vec<_> = (0..4).map(|_| event(&mut stream).name.to_string()).collect();
+        assert_eq!(names, ["a", "b", "c", "d"]);
+        assert_eq!(stream.pull(&Until::after(Duration::from_millis(50))).unwrap(), Pull::Idle);
+        // Nothing was there before; and the older half is gone.
+        let (mut stream, _place) = rotated("", &line("d", 2));
+        assert_eq!(event(&mut stream).name.as_str(), "d");
+        let (mut stream, _place) = rotated(&lines, &[line("c", 2), line("d", 9)].concat());
+        let names: Vec<_> = (0..4).map(|_| event(&mut stream).name.to_string()).collect();
+        assert_eq!(names, ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn a_log_that_was_cut_too_far_is_an_error() {
+        let (mut stream, _place) = rotated(&line("a", 1), &line("d", 9));
+        assert_eq!(event(&mut stream).name.as_str(), "a");
+        assert_eq!(stream.pull(&soon()).unwrap_err().kind(), ErrorKind::Incomplete);
+        assert_eq!(stream.pull(&soon()).unwrap(), Pull::End);
+    }
+
     #[test]
     fn podmans_own_words_are_in_the_error() {
         let script = r#"echo 'time="x" level=warning' >&2; echo 'Error: cannot read events with the "none" backend' >&2; exit 125"#;
@@ -215,7 +340,10 @@ not JSON
     fn podman_is_asked_for_a_second_more_and_for_containers_alone() {
         let script = r#"echo "Error: $*" >&2; exit 1"#;
         let error = played(script, &since()).pull(&soon()).unwrap_err();
-        assert_eq!(error.message(), "events --format=json --filter=type=container --since=1795293590");
+        assert_eq!(
+            error.message(),
+            "events --log-level=info --format=json --filter=type=container --since=1795293590"
+        );
     }
 
     #[test]

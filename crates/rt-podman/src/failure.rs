@@ -22,6 +22,10 @@ pub(crate) enum Failure {
     NameInUse,
     /// The image is not here and could not be had.
     NoSuchImage,
+    /// The registry of the image cannot be reached, or fails.
+    RegistryUnreachable,
+    /// The registry refuses to hand out the image.
+    RegistryDenied,
     /// A container uses the image.
     ImageInUse,
     /// The image stays for another reason: it has several names, or its store is only read.
@@ -68,7 +72,6 @@ const TEXTS: &[(&str, Failure)] = &[
     ("cannot remove read-only image", Failure::ImageKept),
     ("image not known", Failure::NoSuchImage),
     ("did not resolve to an alias", Failure::NoSuchImage),
-    ("initializing source docker://", Failure::NoSuchImage),
     ("address already in use", Failure::PortInUse),
     ("Address already in use", Failure::PortInUse),
     // runc and crun word a bad workdir differently, and podman adds the tail of a missing command to it.
@@ -101,7 +104,71 @@ pub(crate) fn classify(stderr: &str) -> Option<Failure> {
         return Some(Failure::NoSuchContainer);
     }
     let line = without_quoted(line);
+    if let Some(failure) = registry_failure(&line) {
+        return Some(failure);
+    }
     Some(TEXTS.iter().find(|(text, _)| line.contains(text)).map_or(Failure::Other, |(_, failure)| *failure))
+}
+
+/// Texts of a pull that failed; words of the caller's follow each, up to a colon and a blank.
+const PULLS: &[&str] = &[
+    "initializing source docker://",
+    "initializing image from source docker://",
+    "unable to copy from source docker://",
+    "determining manifest MIME type for docker://",
+    "pinging container registry ",
+    "reading manifest ",
+    "reading config blob ",
+    "reading blob ",
+];
+
+/// What a registry or the server of its tokens says that does not hand out an image.
+const DENIALS: &[&str] = &[
+    "unauthorized",
+    "authentication required",
+    "invalid username/password",
+    "denied:",
+    "resource is denied",
+    "registry 401",
+    "registry 403",
+    "StatusCode: 401",
+    "StatusCode: 403",
+];
+const ABSENCES: &[&str] =
+    &["manifest unknown", "name unknown", "name not known to registry", "registry 404", "StatusCode: 404"];
+
+/// What the last error of a pull says of the registry, if it is one. Whatever is neither a denial nor an absence is a
+/// registry that does not do its work: no connection, no name, no valid certificate, no time, 429, 500, half an answer.
+fn registry_failure(line: &str) -> Option<Failure> {
+    let mut said = None;
+    let mut rest = line;
+    while let Some(end) = PULLS.iter().filter_map(|text| Some(rest.find(text)? + text.len())).min() {
+        let after = &rest[end..];
+        rest = after.find(": ").map_or("", |place| &after[place..]);
+        said = Some(rest);
+    }
+    let said = said?;
+    let has = |texts: &[&str]| texts.iter().any(|text| said.contains(text));
+    // What came was not kept: the disk's doing, and none of the registry's.
+    if has(&["writing blob", "adding layer", "no space left"]) && !has(&["happened during read"]) {
+        return None;
+    }
+    Some(if has(ABSENCES) {
+        Failure::NoSuchImage
+    } else if has(DENIALS) {
+        Failure::RegistryDenied
+    } else {
+        Failure::RegistryUnreachable
+    })
+}
+
+/// What podman said last of a pull that it still tries.
+pub(crate) fn pull_words(stderr: &str) -> Option<String> {
+    let is_of_a_pull =
+        |line: &&str| line.starts_with("Trying to pull ") || PULLS.iter().any(|text| line.contains(text));
+    let line = stderr.lines().rev().find(is_of_a_pull)?;
+    let from = line.find("Error: ").map_or(0, |place| place + "Error: ".len());
+    Some(shown(line[from..].trim_end_matches('"')))
 }
 
 /// The text with what stands between quotation marks left out: names and paths are not podman's words, and a command
@@ -218,6 +285,13 @@ impl Failure {
             Self::HalfStarted => (ErrorKind::BackendFailed, Some("start it again, or remove it by force")),
             Self::NameInUse => (ErrorKind::NameInUse, Some("choose another name, or remove its owner")),
             Self::NoSuchImage => (ErrorKind::NoSuchImage, Some("pull or build the image")),
+            Self::RegistryUnreachable => (
+                ErrorKind::RegistryUnreachable,
+                Some("see whether the registry can be reached, and try again"),
+            ),
+            Self::RegistryDenied => {
+                (ErrorKind::RegistryDenied, Some("log in to the registry, or check the image's name"))
+            }
             Self::ImageInUse => (ErrorKind::ImageInUse, Some("remove the containers that use it")),
             Self::ImageKept => (ErrorKind::ImageInUse, Some("remove its names one by one")),
             Self::PortInUse => (ErrorKind::PortInUse, Some("choose another port, or let podman pick one")),
@@ -346,6 +420,75 @@ mod tests {
              that was not found",
             Some(Failure::NoSuchPath),
         );
+    }
+
+    #[test]
+    fn recorded_texts_of_pulls() {
+        use Failure::{NoSuchImage, RegistryDenied, RegistryUnreachable};
+        // Recorded on 4.3.1, with a registry of the test's own; the names are the caller's.
+        let manifest = "reading manifest latest in 127.0.0.1:40401/denied:/StatusCode";
+        for (said, expected) in [
+            (&*format!("{manifest}: unauthorized: authentication required"), RegistryDenied),
+            ("unable to retrieve auth token: invalid username/password: unauthorized: x", RegistryDenied),
+            ("Requesting bearer token: invalid status code from registry 403 (Forbidden)", RegistryDenied),
+            (
+                "pinging container registry 127.0.0.1:1: invalid status code from registry 403 (Forbidden)",
+                RegistryDenied,
+            ),
+            (&format!("{manifest}: StatusCode: 403,"), RegistryDenied),
+            (
+                &format!("{manifest}: errors:\ndenied: requested access to the resource is denied"),
+                RegistryDenied,
+            ),
+            (&format!("{manifest}: StatusCode: 404,"), NoSuchImage),
+            (&format!("{manifest}: manifest unknown"), NoSuchImage),
+            (&format!("{manifest}: name unknown: repository name not known to registry"), NoSuchImage),
+            (
+                &format!("{manifest}: received unexpected HTTP status: 500 Internal Server Error"),
+                RegistryUnreachable,
+            ),
+            (&format!("{manifest}: toomanyrequests: slow down"), RegistryUnreachable),
+            (&format!("{manifest}: unexpected EOF"), RegistryUnreachable),
+            (
+                "pinging container registry x: Get \"https://x/v2/\": dial tcp 127.0.0.1:40401: connect: connection refused",
+                RegistryUnreachable,
+            ),
+            (
+                "pinging container registry x: Get \"https://x/v2/\": dial tcp: lookup x on 10.0.0.1:53: no such host",
+                RegistryUnreachable,
+            ),
+            (
+                "pinging container registry x: Get \"https://x/v2/\": x509: certificate signed by unknown authority",
+                RegistryUnreachable,
+            ),
+            (
+                "pinging container registry x: Get \"https://x/v2/\": http: server gave HTTP response to HTTPS client",
+                RegistryUnreachable,
+            ),
+        ] {
+            check(
+                &format!("Error: initializing source docker://x/denied/404:manifest: {said}"),
+                Some(expected),
+            );
+        }
+        check(
+            "Error: initializing image from source docker://x/y:latest: invalid character 'g' looking for beginning of value",
+            Some(RegistryUnreachable),
+        );
+        let store = "Error: unable to copy from source docker://x/y:latest: writing blob: storing blob to file \"/var/tmp/1\"";
+        check(&format!("{store}: no space left on device"), Some(Failure::Other));
+        check(&format!("{store}: happened during read: unexpected EOF"), Some(RegistryUnreachable));
+    }
+
+    #[test]
+    fn the_last_words_of_a_pull_are_found() {
+        let retried = "Trying to pull localhost/x:latest...\ntime=\"t\" level=warning msg=\"Failed, retrying in 1s ... (1/3). Error: \
+            initializing source docker://localhost/x:latest: pinging container registry localhost: refused\"\n";
+        let words =
+            "initializing source docker://localhost/x:latest: pinging container registry localhost: refused";
+        assert_eq!(pull_words(retried).as_deref(), Some(words));
+        assert_eq!(pull_words("Trying to pull x:latest...\n").as_deref(), Some("Trying to pull x:latest..."));
+        assert_eq!(pull_words("time=x\nError: no such container"), None);
     }
 
     #[test]

@@ -93,7 +93,8 @@
 //!   [`Unsupported`](rt_protocol::ErrorKind::Unsupported).
 //! - **Secrets of certain names.** A secret variable travels in podman's own environment. Names that would steer podman,
 //!   its helpers or the loader (`PATH`, `LD_*`, `*_PROXY`, `CONTAINER*` and others) go as an env file through podman's
-//!   stdin instead. They are refused for a command that needs the stdin itself, and with values that not every reader of
+//!   stdin instead: those of podman and its helpers, the loader and the C library, shells and service managers. They are
+//!   refused for a command that needs the stdin itself, and with values that not every reader of
 //!   env files takes as they stand: control characters, line ends included, quotation marks, `\\`, `#`, `$`, a blank at
 //!   either end, or more than 60,000 bytes.
 //! - **Copies out of a container that is not trusted.** podman unpacks confined to the destination directory (to its
@@ -124,6 +125,12 @@
 //!   twice. The file is in a directory of this call's own under `TMPDIR`, and gone when the call returns (not for a
 //!   rootless podman without `XDG_RUNTIME_DIR`, where `TMPDIR` means more; podman 4.3 then leaves its file behind). A
 //!   caller's reader or writer that blocks delays the return, never the end of podman.
+//! - **Directories.** podman runs in `/`, so that no container holds the caller's directory. Relative paths in what every
+//!   call is given, and in the extra arguments of a launch, count from the caller's directory all the same.
+//! - **Registries.** A pull that fails is told as [`NoSuchImage`](rt_protocol::ErrorKind::NoSuchImage),
+//!   [`RegistryDenied`](rt_protocol::ErrorKind::RegistryDenied) or
+//!   [`RegistryUnreachable`](rt_protocol::ErrorKind::RegistryUnreachable), by podman's last error. podman tries again for
+//!   seconds, and for as long as it takes where the answer is 429; the end of the caller's wait tells what it was at.
 //! - **Following a log.** podman's own follower loses lines: it stops shortly after the container, whatever is unread, and
 //!   drops what stood in a log file that was replaced (`max-size`). A container that has ended is read without it. The log
 //!   of one that runs is read from its file (drivers `k8s-file` and `json-file`, on this machine), at any pace; of files
@@ -179,6 +186,7 @@
 
 mod answer;
 mod bypass_network;
+mod caller_paths;
 mod container;
 mod copy;
 mod copy_in;

@@ -268,7 +268,9 @@ impl ContainerRuntime for PodmanRuntime {
         until.check().map_err(|stop| about(Error::stopped(stop, OPERATION)))?;
         let engine = &self.shared.engine;
         let marker = Marker::fresh();
-        let passed = launch_argv::create(engine.spec::<_, &str>([]), spec, &marker).map_err(about)?;
+        let has_words = !(spec.extra_args().is_empty() && spec.gpu_args().is_empty());
+        let call = if has_words { engine.spec_from_here() } else { engine.spec::<_, &str>([]) };
+        let passed = launch_argv::create(call, spec, &marker).map_err(about)?;
         let stdin = passed.stdin.unwrap_or_default();
         self.shared.forget(spec.name());
         let id = engine.run(OPERATION, passed.call, stdin, until).and_then(Answer::printed);

@@ -8,23 +8,131 @@ use rt_protocol::{EnvName, Error, ErrorKind, Result, Secret, Source};
 
 const OPERATION: &str = "pass a secret to";
 
-/// Names that steer podman, its helpers or the loader. In podman's own environment they would do more than travel:
-/// `CONTAINER_HOST` made podman dial a socket, `LD_PRELOAD` was loaded.
-const STEERING_NAMES: &[&str] = &["PATH", "HOME", "TMPDIR", "NOTIFY_SOCKET"];
+/// Names that steer podman, its helpers, a script that stands for podman, or what all of them are linked with. In podman's
+/// own environment they would do more than travel: `CONTAINER_HOST` made podman dial a socket, `LD_PRELOAD` was loaded,
+/// `GLIBC_TUNABLES` stood on stderr with its value, `BASH_ENV` was run.
+///
+/// Found by the names in the binaries and libraries of podman 4.3 and 5.4, conmon, crun, runc, netavark, aardvark-dns,
+/// slirp4netns, pasta, fuse-overlayfs, catatonit and iptables, and in the manuals of glibc, bash
+/// and gpg. Names of everyday secrets that only begin alike (`DOCKER_PASSWORD`, `GPG_PASSPHRASE`) are none of them.
+const STEERING_NAMES: &[&str] = &[
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "SHELL",
+    "SUDO_USER",
+    "SSH_AUTH_SOCK",
+    // systemd.
+    "NOTIFY_SOCKET",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "DISABLE_HC_SYSTEMD",
+    // The C library.
+    "GCONV_PATH",
+    "GETCONF_DIR",
+    "GMON_OUT_PREFIX",
+    "HOSTALIASES",
+    "LANG",
+    "LANGUAGE",
+    "LOCALDOMAIN",
+    "LOCPATH",
+    "MSGVERB",
+    "NLSPATH",
+    "OUTPUT_CHARSET",
+    "POSIXLY_CORRECT",
+    "RES_OPTIONS",
+    "SEV_LEVEL",
+    "TEXTDOMAIN",
+    "TEXTDOMAINDIR",
+    "TZ",
+    "TZDIR",
+    // Shells.
+    "CDPATH",
+    "ENV",
+    "GLOBIGNORE",
+    "IFS",
+    "PROMPT_COMMAND",
+    "PS4",
+    "SHELLOPTS",
+    "ZDOTDIR",
+    // Registries, keys, logs.
+    "DOCKER_API_VERSION",
+    "DOCKER_CERT_PATH",
+    "DOCKER_CONFIG",
+    "DOCKER_CONTEXT",
+    "DOCKER_HOST",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_TMPDIR",
+    "GNUPGHOME",
+    "GPG_AGENT_INFO",
+    "GPG_TTY",
+    "OPENSSL_CONF",
+    "OPENSSL_ENGINES",
+    "OPENSSL_MODULES",
+    "RUST_BACKTRACE",
+    "RUST_LIB_BACKTRACE",
+    "RUST_LOG",
+    "RUST_MIN_STACK",
+    // libdevmapper, which podman is linked with.
+    "DM_ABORT_ON_INTERNAL_ERRORS",
+    "DM_DEBUG_WITH_LINE_NUMBERS",
+    "DM_DEFAULT_NAME_MANGLING_MODE",
+    "DM_DEV_DIR",
+    "DM_DISABLE_UDEV",
+    // Other languages that a script in podman's place may be written in.
+    "NODE_OPTIONS",
+    "NODE_PATH",
+    "RUBYLIB",
+    "RUBYOPT",
+];
 const STEERING_PREFIXES: &[&str] = &[
-    "LD_",
-    "XDG_",
-    "CONTAINER",
-    "PODMAN_",
-    "STORAGE_",
-    "REGISTRY_",
-    "GO",
-    "DBUS_",
-    "LISTEN_",
+    // podman and its libraries.
     "BUILDAH_",
-    "NETAVARK_",
+    "BUILD_REGISTRY_",
+    "CNI_",
+    "CONTAINER",
+    "LIBPOD_",
+    "PODMAN_",
+    "REGISTRY_",
+    "STORAGE_",
     "_CONTAINERS_",
+    "_PODMAN_",
+    // conmon, OCI runtimes, networks.
+    "AARDVARK_",
+    "CONMON_",
+    "CRUN_",
+    "IP6TABLES_",
+    "IPTABLES_",
+    "NETAVARK_",
+    "XTABLES_",
+    "_LIBCONTAINER_",
+    "_OCI_",
+    // The loader, the C library, and other libraries.
+    "ARGP_HELP_",
+    "GLIBC_",
+    "GPGME_",
+    "HESIOD_",
+    "HES_",
+    "LC_",
+    "LD_",
+    "MALLOC_",
+    "NIS_",
+    "RESOLV_",
+    "SELINUX_",
     "SSL_CERT_",
+    // Go, desktops, systemd, bash.
+    "BASHOPTS",
+    "BASH_",
+    "CGO_",
+    "DBUS_",
+    "GO",
+    "LISTEN_",
+    "PERL5",
+    "PYTHON",
+    "SYSTEMD_",
+    "XDG_",
 ];
 const STEERING_SUFFIXES: &[&str] = &["_PROXY"];
 
@@ -143,6 +251,24 @@ mod tests {
         "DBUS_SESSION_BUS_ADDRESS",
         "NOTIFY_SOCKET",
         "LISTEN_FDS",
+        "GLIBC_TUNABLES",
+        "GCONV_PATH",
+        "LOCPATH",
+        "MALLOC_PERTURB_",
+        "NLSPATH",
+        "RES_OPTIONS",
+        "LC_ALL",
+        "BASH_ENV",
+        "ENV",
+        "IFS",
+        "PS4",
+        "SHELLOPTS",
+        "XTABLES_LIBDIR",
+        "DOCKER_CONFIG",
+        "GNUPGHOME",
+        "NETAVARK_DNS_PORT",
+        "RUST_LOG",
+        "_OCI_SYNCPIPE",
     ];
 
     fn call() -> ProcessSpec {
@@ -158,7 +284,17 @@ mod tests {
         for name in STEERING {
             assert!(steers_podman(name), "{name}");
         }
-        for name in ["TOKEN", "API_KEY", "PGPASSWORD", "MY_PATH", "HOMEPAGE", "GOOGLE_API_KEY"] {
+        for name in [
+            "TOKEN",
+            "API_KEY",
+            "PGPASSWORD",
+            "MY_PATH",
+            "HOMEPAGE",
+            "GOOGLE_API_KEY",
+            "DOCKER_PASSWORD",
+            "GPG_KEY",
+            "ENV_KEY",
+        ] {
             assert!(!steers_podman(name), "{name}");
         }
     }
