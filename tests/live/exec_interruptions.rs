@@ -164,7 +164,7 @@ fn rounds(
 ) -> Outcome {
     let mut random = Random::new(name);
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh("true")?;
+    let _ = sandbox.sh("true")?;
     let begun = Instant::now();
     let mut counts = std::collections::BTreeMap::new();
     for number in 0.. {
@@ -242,7 +242,7 @@ impl Write for Slow {
 fn held_back(live: &Live) -> Outcome {
     const BYTES: usize = 300_000;
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh("true")?;
+    let _ = sandbox.sh("true")?;
     for (number, wait) in [None, Some(400), Some(500), Some(600)].into_iter().enumerate() {
         let token = format!("held-{number}-");
         let request = ExecRequest::new(["sh", "-c", &format!(": {token}; head -c {BYTES} /dev/zero")])?;
@@ -330,7 +330,7 @@ fn others(live: &Live) -> Outcome {
 
 fn never_started(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh("true")?;
+    let _ = sandbox.sh("true")?;
     let mut never = 0;
     for number in 0..8 {
         let file = format!("/tmp/began-{number}");
@@ -362,12 +362,12 @@ fn never_started(live: &Live) -> Outcome {
 
 fn recreated(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh("touch /tmp/first")?;
+    let _ = sandbox.sh("touch /tmp/first")?;
     // Somebody else: a runtime that shares nothing with the first.
     let other = live.builder().build()?;
     let until = Until::after(Duration::from_secs(60));
     let again = |oci_runtime: Option<&str>| {
-        other.force_remove(std::slice::from_ref(&sandbox.name), &until);
+        let _ = other.force_remove(std::slice::from_ref(&sandbox.name), &until);
         let spec = LaunchSpec::builder(sandbox.name.as_str(), live.image.as_str()).network(Network::None);
         let spec = match oci_runtime {
             Some(oci_runtime) => spec.oci_runtime(rt_protocol::OciRuntime::new(oci_runtime)?),
@@ -386,7 +386,7 @@ fn recreated(live: &Live) -> Outcome {
 
 fn renamed(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh("touch /tmp/first")?;
+    let _ = sandbox.sh("touch /tmp/first")?;
     let aside = Sandbox::fresh_name();
     let podman = rt_process::Program::find(&live.podman)?;
     let spec = rt_process::ProcessSpec::new(&podman).args(["rename", sandbox.name.as_str(), &aside]);
@@ -412,13 +412,13 @@ struct Aside<'a> {
 impl Drop for Aside<'_> {
     fn drop(&mut self) {
         let until = Until::after(Duration::from_secs(60));
-        self.live.runtime.force_remove(std::slice::from_ref(&self.name), &until);
+        let _ = self.live.runtime.force_remove(std::slice::from_ref(&self.name), &until);
     }
 }
 
 fn restarted(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh("true")?;
+    let _ = sandbox.sh("true")?;
     let other = live.builder().build()?;
     let handle = other.container(&sandbox.name);
     handle.stop(Duration::ZERO, &Until::after(Duration::from_secs(60)))?;

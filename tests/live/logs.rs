@@ -221,7 +221,7 @@ fn follow_slowly(live: &Live) -> Outcome {
     let mut log = sandbox.container.logs(&LogOptions::new().follow())?;
     let Pull::Item(first) = log.pull(&until())? else { panic!("no line") };
     assert_eq!(first.text(), "0");
-    sandbox.sh("touch /tmp/go")?;
+    let _ = sandbox.sh("touch /tmp/go")?;
     let mut found = Vec::new();
     while let Pull::Item(line) = log.pull(&until())? {
         if found.len() % 20_000 == 100 {
@@ -281,7 +281,7 @@ fn follow_options(live: &Live) -> Outcome {
             followers.push((options, log));
         }
     }
-    sandbox.sh("touch /tmp/go")?;
+    let _ = sandbox.sh("touch /tmp/go")?;
     for (options, mut log) in followers {
         let expected: &[&str] = if options.wants(OutputStream::Stdout) { &["f", "g"] } else { &[] };
         for text in expected {
@@ -307,9 +307,9 @@ fn follow_rotated(live: &Live) -> Outcome {
         let mut log = sandbox.container.logs(&LogOptions::new().follow())?;
         let Pull::Item(first) = log.pull(&until())? else { panic!("no line") };
         assert_eq!(first.text(), "0");
-        sandbox.sh("touch /tmp/go")?;
+        let _ = sandbox.sh("touch /tmp/go")?;
         if !is_read {
-            sandbox.container.wait(&until())?;
+            let _ = sandbox.container.wait(&until())?;
         }
         let mut found = Vec::new();
         let end = loop {
@@ -348,8 +348,8 @@ fn follow_by_podman(live: &Live) -> Outcome {
         let sandbox = Sandbox::launch(&runtime, Sandbox::spec(live).command(["sh", "-c", &script]))?;
         let mut log = sandbox.container.logs(&options.clone().follow())?;
         let Pull::Item(_) = log.pull(&until())? else { panic!("no line") };
-        sandbox.sh("touch /tmp/go")?;
-        sandbox.container.wait(&until())?;
+        let _ = sandbox.sh("touch /tmp/go")?;
+        let _ = sandbox.container.wait(&until())?;
         std::thread::sleep(Duration::from_secs(1));
         let mut found = Vec::new();
         let end = loop {
@@ -378,7 +378,7 @@ fn terminal(live: &Live) -> Outcome {
         let Pull::Item(line) = log.pull(&until())? else { panic!("no line") };
         followed.push(line);
     }
-    sandbox.sh("touch /tmp/go")?;
+    let _ = sandbox.sh("touch /tmp/go")?;
     while let Pull::Item(line) = log.pull(&until())? {
         followed.push(line);
     }

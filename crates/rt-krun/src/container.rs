@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::ffi::OsString;
+use std::fmt;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,11 +20,20 @@ use crate::transport::KrunTransport;
 ///
 /// Made by [`KrunRuntime::container`](rt_protocol::ContainerRuntime::container). Copies reach the container's file system
 /// as podman sees it; of a guest that shares it by virtio-fs that is the guest's too.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct KrunContainer {
     key: ContainerKey,
     podman: Arc<dyn Container>,
     transport: Arc<dyn KrunTransport>,
+}
+
+impl fmt::Debug for KrunContainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KrunContainer")
+            .field("runtime", &self.key.runtime.as_str())
+            .field("name", &self.key.name.as_str())
+            .finish_non_exhaustive()
+    }
 }
 
 impl KrunContainer {

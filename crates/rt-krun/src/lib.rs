@@ -185,7 +185,7 @@ mod transport;
 
 pub use container::KrunContainer;
 pub use endpoint::{DEFAULT_GUEST_SSHD_PORT, DEFAULT_SSH_HOST, TcpEndpoint};
-pub use fake_transport::{FakeExec, FakeKrunTransport};
+pub use fake_transport::{FakeExec, FakeKrunTransport, FakeReply};
 pub use host::KrunHost;
 pub use launch::KrunLaunchExt;
 pub use resolver::{EndpointResolver, PodmanPortResolver};

@@ -1,6 +1,7 @@
 //! krun as a runtime: podman for the life of the microVMs, a transport for what runs in them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -23,10 +24,10 @@ pub(crate) const OCI_RUNTIME: &str = "krun";
 /// podman makes, starts, stops and removes them, and serves their logs, copies, images and events; commands go to the
 /// [`KrunTransport`], never to `podman exec`. What krun itself cannot do stands in the documentation of the
 /// [`crate`]. Clones share everything. No inner runtime is handed out, so that nobody enters a guest beside it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct KrunRuntime {
     id: RuntimeId,
-    podman: PodmanRuntime,
+    podman: Arc<dyn ContainerRuntime>,
     transport: Arc<dyn KrunTransport>,
 }
 
@@ -41,11 +42,38 @@ impl KrunRuntime {
 
     /// This podman, and this transport. The resolver of the transport should ask the same podman.
     pub fn on(podman: PodmanRuntime, transport: Arc<dyn KrunTransport>) -> Self {
-        let id = match podman.id().as_str() {
+        Self::over(Arc::new(podman), transport)
+    }
+
+    /// This runtime for the life of the containers, and this transport: for tests without a podman, with `rt-null`'s
+    /// runtime and a [`FakeKrunTransport`](crate::FakeKrunTransport).
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use rt_krun::{FakeKrunTransport, FakeReply, KrunRuntime};
+    /// use rt_null::NullRuntime;
+    /// use rt_protocol::{Argv, ContainerName, ContainerRuntimeExt, LaunchSpec, Until};
+    ///
+    /// # fn main() -> rt_protocol::Result<()> {
+    /// let transport = Arc::new(FakeKrunTransport::new());
+    /// let broken = FakeReply::code(1).with_stderr("modprobe: not found\n");
+    /// transport.reply(&ContainerName::new("vm-1")?, &Argv::new(["modprobe", "tun"])?, broken);
+    ///
+    /// let runtime = KrunRuntime::over(Arc::new(NullRuntime::new()), transport.clone());
+    /// runtime.launch(&LaunchSpec::builder("vm-1", "localhost/guest").build()?, &Until::forever())?;
+    /// let result = runtime.exec_in("vm-1", ["modprobe", "tun"])?;
+    /// assert_eq!(result.exit_ok().unwrap_err().to_string(), "run: the command failed: exit code 1: modprobe: not found");
+    /// assert_eq!(transport.execs().len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn over(lifecycle: Arc<dyn ContainerRuntime>, transport: Arc<dyn KrunTransport>) -> Self {
+        let id = match lifecycle.id().as_str() {
             "podman" => RuntimeId::new("krun"),
             other => RuntimeId::new(format!("krun:{other}")),
         };
-        Self { id, podman, transport }
+        Self { id, podman: lifecycle, transport }
     }
 
     /// What enters the guests.
@@ -55,6 +83,15 @@ impl KrunRuntime {
 
     fn wrap(&self, podman: Arc<dyn Container>) -> Arc<dyn Container> {
         Arc::new(KrunContainer::new(self.id.clone(), podman, Arc::clone(&self.transport)))
+    }
+}
+
+impl fmt::Debug for KrunRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KrunRuntime")
+            .field("id", &self.id.as_str())
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
     }
 }
 

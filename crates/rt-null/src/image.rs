@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rt_protocol::{
-    Capability, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, Result, TimeLimits, Until,
+    Capability, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId, TimeLimits, Until,
 };
 
 use crate::attempt::Ask;
@@ -241,6 +241,10 @@ impl Image for NullImage {
         &self.reference
     }
 
+    fn runtime_id(&self) -> Option<&RuntimeId> {
+        Some(&self.shared.id)
+    }
+
     fn inspect(&self) -> Result<Option<ImageInfo>> {
         self.ask("inspect", &[], |world| {
             let mut rows = world.images.iter().filter(|image| image.answers_to(&self.reference));
@@ -313,6 +317,12 @@ impl PartialEq for NullImage {
 }
 
 impl Eq for NullImage {}
+
+impl std::hash::Hash for NullImage {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (&self.shared.id, &self.reference).hash(state);
+    }
+}
 
 impl fmt::Debug for NullImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io::{Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -29,10 +30,19 @@ use crate::{copy_in, copy_out, exec, start, stop, tar_copy, wait};
 ///
 /// Made by [`PodmanRuntime::container`](rt_protocol::ContainerRuntime::container). What podman itself cannot do, and
 /// what is therefore reported, stands in the documentation of the [`crate`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PodmanContainer {
     key: ContainerKey,
     shared: Arc<RuntimeState>,
+}
+
+impl fmt::Debug for PodmanContainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PodmanContainer")
+            .field("runtime", &self.key.runtime.as_str())
+            .field("name", &self.key.name.as_str())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a login runs when the caller has no other wish.

@@ -1,9 +1,10 @@
 //! An image of podman's, and the decoding of `podman images` and `podman image inspect`.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rt_protocol::{Error, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, Result};
+use rt_protocol::{Error, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId};
 use serde_json::Value;
 
 use crate::answer::Refusal;
@@ -14,7 +15,7 @@ use crate::listing::{nothing_described, rows};
 use crate::runtime_state::RuntimeState;
 
 /// An image of podman's.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PodmanImage {
     shared: Arc<RuntimeState>,
     reference: ImageRef,
@@ -35,6 +36,15 @@ impl Listed {
     /// Whether both columns say something.
     pub(crate) fn is_named(&self) -> bool {
         !self.repository.is_empty() && !self.tag.is_empty()
+    }
+}
+
+impl fmt::Debug for PodmanImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PodmanImage")
+            .field("runtime", &self.shared.engine.id.as_str())
+            .field("reference", &self.reference.as_str())
+            .finish_non_exhaustive()
     }
 }
 
@@ -77,6 +87,10 @@ impl PodmanImage {
 impl Image for PodmanImage {
     fn reference(&self) -> &ImageRef {
         &self.reference
+    }
+
+    fn runtime_id(&self) -> Option<&RuntimeId> {
+        Some(&self.shared.engine.id)
     }
 
     fn inspect(&self) -> Result<Option<ImageInfo>> {

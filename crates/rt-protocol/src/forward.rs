@@ -112,6 +112,7 @@ macro_rules! forward_image {
     ($($pointer:ty),*) => {$(
         impl<T: Image + ?Sized> Image for $pointer {
             fn reference(&self) -> &ImageRef { (**self).reference() }
+            fn runtime_id(&self) -> Option<&RuntimeId> { (**self).runtime_id() }
             fn inspect(&self) -> Result<Option<ImageInfo>> { (**self).inspect() }
             fn id(&self) -> Result<Option<String>> { (**self).id() }
             fn exists(&self) -> Result<bool> { (**self).exists() }

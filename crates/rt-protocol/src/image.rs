@@ -2,17 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::time::SystemTime;
 
-use crate::{Capabilities, Capability, Error, ImageRef, ImageRemoval, Result};
+use crate::{Capabilities, Capability, Error, ImageRef, ImageRemoval, Result, RuntimeId};
 
 /// A handle on an image; asking for one asks nothing.
 ///
 /// Backends implement [`reference`](Self::reference) and [`inspect`](Self::inspect). The four facts that a listing
 /// brings along ([`ContainerRuntime::images`](crate::ContainerRuntime::images)) are `None` on a bare handle.
+///
+/// Two handles are [equal](#impl-PartialEq-for-dyn+Image) when they ask the same question: when runtime and reference are
+/// the same. A reference is compared as it is written, so handles that are not equal may be on one image: on a name and an
+/// id, on `alpine` and `docker.io/library/alpine:latest`. Whether two are one image, their [ids](Self::id) tell.
 pub trait Image: fmt::Debug + Send + Sync {
     /// What it was asked for by; from a listing, its full id.
     fn reference(&self) -> &ImageRef;
+
+    /// Which runtime is asked. The default is `None`: a handle of a runtime that does not say. Two of those are equal when
+    /// their references are.
+    fn runtime_id(&self) -> Option<&RuntimeId> {
+        None
+    }
 
     /// What the engine knows of it: `Ok(None)` is absent.
     ///
@@ -80,6 +91,20 @@ pub trait Image: fmt::Debug + Send + Sync {
     /// When it was made, from a listing.
     fn created(&self) -> Option<SystemTime> {
         None
+    }
+}
+
+impl PartialEq for dyn Image + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        (self.runtime_id(), self.reference()) == (other.runtime_id(), other.reference())
+    }
+}
+
+impl Eq for dyn Image + '_ {}
+
+impl Hash for dyn Image + '_ {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.runtime_id(), self.reference()).hash(state);
     }
 }
 

@@ -135,7 +135,7 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync {
     /// A handle on an image. Asks nothing. A backend without images answers a handle whose every question is
     /// [`Unsupported`](crate::ErrorKind::Unsupported).
     fn image(&self, reference: &ImageRef) -> Arc<dyn Image> {
-        Arc::new(NoImage(reference.clone()))
+        Arc::new(NoImage { runtime: self.id().clone(), reference: reference.clone() })
     }
 
     /// Handles on the images that are here, with what the listing says of them; one for each name, and one for each
@@ -199,14 +199,22 @@ impl ContainerFilter {
 
 /// The image handle of a runtime without images.
 #[derive(Debug)]
-struct NoImage(ImageRef);
+struct NoImage {
+    runtime: RuntimeId,
+    reference: ImageRef,
+}
 
 impl Image for NoImage {
     fn reference(&self) -> &ImageRef {
-        &self.0
+        &self.reference
+    }
+
+    fn runtime_id(&self) -> Option<&RuntimeId> {
+        Some(&self.runtime)
     }
 
     fn inspect(&self) -> Result<Option<crate::ImageInfo>> {
-        Err(Error::unsupported("inspect", Capabilities::none().with(Capability::Images)).of_image(&self.0))
+        Err(Error::unsupported("inspect", Capabilities::none().with(Capability::Images))
+            .of_image(&self.reference))
     }
 }

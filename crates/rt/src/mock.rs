@@ -368,6 +368,10 @@ impl<M: Image> Image for Derived<M> {
         self.0.reference()
     }
 
+    fn runtime_id(&self) -> Option<&RuntimeId> {
+        self.0.runtime_id()
+    }
+
     fn inspect(&self) -> Result<Option<ImageInfo>> {
         self.0.inspect()
     }

@@ -57,12 +57,18 @@ fn debug_shows_the_name(lab: &Lab<'_>) -> Verdict {
     let name = ContainerName::new(format!("{}-nobody", lab.fixture().prefix()))?;
     let text = format!("{:?}", lab.runtime().container(&name));
     ensure!(text.contains(name.as_str()), "the debug text is {text}");
+    // It stands in logs, often and in lists: which container it is, and nothing of the backend's inside.
+    ensure!(text.contains(lab.runtime().id().as_str()), "the debug text has no runtime: {text}");
+    ensure!(
+        text.len() < name.as_str().len() + lab.runtime().id().as_str().len() + 100,
+        "the debug text is {text}"
+    );
     Ok(())
 }
 
 fn constant_runtime(lab: &Lab<'_>) -> Verdict {
     let (id, capabilities) = (lab.runtime().id().clone(), lab.runtime().capabilities());
-    let _ = lab.run(&Script::Exit(0))?.exit_ok()?;
+    lab.run(&Script::Exit(0))?.exit_ok()?;
     ensure_eq!(*lab.runtime().id(), id, "the id after a command");
     ensure_eq!(lab.runtime().capabilities(), capabilities, "the capabilities after a command");
     Ok(())

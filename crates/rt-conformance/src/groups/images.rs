@@ -1,6 +1,9 @@
 //! Images, as far as a program that runs containers needs them.
 
-use rt_protocol::{Capability, ImageFilter, ImageRef, ImageRemoval};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use rt_protocol::{Capability, Image, ImageFilter, ImageRef, ImageRemoval};
 
 use crate::case::{Case, Group};
 use crate::{Failure, Lab, Script, Verdict};
@@ -19,6 +22,7 @@ pub(super) const CASES: &[Case] = &[
     fact("images: a listed image is known by its full id", listed_reference),
     fact("images: a listed image brings its facts along", listed_facts),
     fact("images: a bare handle brings none", bare_facts),
+    fact("images: handles are equal when runtime and reference are", equal_handles),
     fact("images: the listing of dangling ones has no named one", dangling),
     fact("images: a container's image is that of its launch", of_container).can(&[
         Capability::Images,
@@ -66,7 +70,7 @@ fn labels(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn find(lab: &Lab<'_>) -> Result<std::sync::Arc<dyn rt_protocol::Image>, Failure> {
+fn find(lab: &Lab<'_>) -> Result<Arc<dyn Image>, Failure> {
     let id = lab.runtime().image(lab.fixture().image()).id()?;
     for image in lab.runtime().images(&ImageFilter::all())? {
         if image.id()? == id {
@@ -98,6 +102,17 @@ fn listed_facts(lab: &Lab<'_>) -> Verdict {
     let name = format!("{}:{}", image.repository().unwrap_or_default(), image.tag().unwrap_or_default());
     let wanted = lab.fixture().image().as_str();
     ensure!(name == wanted || name == format!("{wanted}:latest"), "it is listed as {name}, made as {wanted}");
+    Ok(())
+}
+
+fn equal_handles(lab: &Lab<'_>) -> Verdict {
+    let (one, other) = (ImageRef::new("localhost/rt-nobody:1")?, ImageRef::new("localhost/rt-nobody:2")?);
+    let image = |reference| lab.runtime().image(reference);
+    ensure!(*image(&one) == *image(&one) && *image(&one) != *image(&other), "handles compare otherwise");
+    let set: HashSet<Arc<dyn Image>> = [&one, &one, &other].map(image).into();
+    ensure_eq!(set.len(), 2, "handles of two references in a set");
+    let text = format!("{:?}", image(&one));
+    ensure!(text.contains(one.as_str()) && text.len() < 200, "the debug text is {text}");
     Ok(())
 }
 

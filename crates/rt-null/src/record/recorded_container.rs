@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::ffi::OsString;
+use std::fmt;
 use std::io::{Read, Write};
 use std::panic::resume_unwind;
 use std::path::Path;
@@ -28,10 +29,18 @@ use super::transcript::{self, Delivered, Stream, Tap, Transcript};
 use super::tree::Before;
 
 /// A handle whose calls are written down.
-#[derive(Debug)]
 pub(super) struct RecordedContainer {
     inner: Arc<dyn Container>,
     journal: Arc<Journal>,
+}
+
+impl fmt::Debug for RecordedContainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordedContainer")
+            .field("runtime", &self.inner.key().runtime.as_str())
+            .field("name", &self.inner.key().name.as_str())
+            .finish_non_exhaustive()
+    }
 }
 
 impl RecordedContainer {

@@ -2,10 +2,11 @@
 #![deny(clippy::missing_trait_methods, reason = "a default would ask the inner handle something else")]
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rt_protocol::{Image, ImageInfo, ImageRef, ImageRemoval, Result};
+use rt_protocol::{Image, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId};
 use serde_json::Value;
 
 use super::data::{Answer, field, object};
@@ -13,10 +14,15 @@ use super::journal::Journal;
 use super::question::Question;
 
 /// A handle whose questions are written down. What a listing brought along asks nothing.
-#[derive(Debug)]
 pub(super) struct RecordedImage {
     inner: Arc<dyn Image>,
     journal: Arc<Journal>,
+}
+
+impl fmt::Debug for RecordedImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RecordedImage({:?})", self.inner)
+    }
 }
 
 impl RecordedImage {
@@ -37,6 +43,10 @@ impl RecordedImage {
 impl Image for RecordedImage {
     fn reference(&self) -> &ImageRef {
         self.inner.reference()
+    }
+
+    fn runtime_id(&self) -> Option<&RuntimeId> {
+        self.inner.runtime_id()
     }
 
     fn inspect(&self) -> Result<Option<ImageInfo>> {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rt_protocol::{Image, ImageInfo, ImageRef, ImageRemoval, Result};
+use rt_protocol::{Image, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId};
 
 use super::data::Answer;
 use super::playback::Playback;
@@ -32,6 +32,10 @@ impl ReplayedImage {
 impl Image for ReplayedImage {
     fn reference(&self) -> &ImageRef {
         &self.facts.reference
+    }
+
+    fn runtime_id(&self) -> Option<&RuntimeId> {
+        Some(&self.playback.runtime)
     }
 
     fn inspect(&self) -> Result<Option<ImageInfo>> {

@@ -97,7 +97,7 @@ fn prompt(lab: &Lab<'_>) -> Verdict {
 fn reader(lab: &Lab<'_>) -> Verdict {
     let mut stdout = Vec::new();
     let stdio = ExecStdio::new(Source::reader(Cursor::new(pattern(150_000))), Sink::borrowed(&mut stdout));
-    let _ = bridge(lab, &Script::Cat, stdio)?.exit_ok()?;
+    bridge(lab, &Script::Cat, stdio)?.exit_ok()?;
     same_bytes("stdout", &stdout, &pattern(150_000))
 }
 
@@ -118,7 +118,7 @@ impl Write for Sender {
 fn writer(lab: &Lab<'_>) -> Verdict {
     let (sender, receiver) = mpsc::channel();
     let stdio = ExecStdio::new(Source::empty(), Sink::writer(Sender(sender)));
-    let _ = bridge(lab, &Script::Flood { stdout: 150_000, stderr: 0, code: 0 }, stdio)?.exit_ok()?;
+    bridge(lab, &Script::Flood { stdout: 150_000, stderr: 0, code: 0 }, stdio)?.exit_ok()?;
     // Ends when the sink was dropped, which the call did.
     let mut stdout = Vec::new();
     while let Ok(bytes) = receiver.recv_timeout(PATIENCE) {
@@ -153,7 +153,7 @@ impl Write for Slow {
 fn short_writes(lab: &Lab<'_>) -> Verdict {
     let mut slow = Slow::default();
     let stdio = ExecStdio::new(Source::empty(), Sink::borrowed(&mut slow));
-    let _ = bridge(lab, &Script::Flood { stdout: 100_000, stderr: 0, code: 0 }, stdio)?.exit_ok()?;
+    bridge(lab, &Script::Flood { stdout: 100_000, stderr: 0, code: 0 }, stdio)?.exit_ok()?;
     same_bytes("stdout", &slow.bytes, &pattern(100_000))
 }
 
@@ -162,7 +162,7 @@ fn file(lab: &Lab<'_>) -> Verdict {
     fs::write(&path, pattern(100_000))?;
     let mut stdout = Vec::new();
     let stdio = ExecStdio::new(Source::descriptor(fs::File::open(&path)?), Sink::borrowed(&mut stdout));
-    let _ = bridge(lab, &Script::Cat, stdio)?.exit_ok()?;
+    bridge(lab, &Script::Cat, stdio)?.exit_ok()?;
     same_bytes("stdout", &stdout, &pattern(100_000))
 }
 
