@@ -43,6 +43,10 @@ impl Fixture for PodmanFixture {
         &self.image
     }
 
+    fn image_variable(&self) -> Option<(&'static str, &'static str)> {
+        Some(("RT_IMAGE", "image"))
+    }
+
     /// Counts the records of commands that were started. podman 4.3 itself forgets to clean up after commands that were
     /// not: it keeps the id of one that was not found (podman#20392), and the empty record of one with an unknown user.
     fn exec_sessions(&self, container: &ContainerName) -> Option<usize> {

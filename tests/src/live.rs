@@ -125,7 +125,7 @@ impl Live {
     }
 
     fn import(&self, archive: Vec<u8>, reference: &ImageRef) -> Result<()> {
-        let changes = [r#"CMD ["/bin/sh"]"#, "LABEL made-by=rt-tests"];
+        let changes = [r#"CMD ["/bin/sh"]"#, "LABEL made-by=rt-tests", "ENV RT_IMAGE=image"];
         let until = Until::after(Duration::from_secs(60));
         self.runtime.import_image(Cursor::new(archive), reference, &changes, &until)?;
         Ok(())

@@ -208,7 +208,7 @@ pub enum Need {
     System,
     /// A launch that must fail at its start does: an unknown command.
     LaunchFailures,
-    /// Commands take over what the launch said of the main process: environment, workdir, user.
+    /// Commands take over what the launch said of the main process: workdir, user.
     LaunchSettings,
     /// Commands get in without a network of the container.
     Offline,

@@ -67,6 +67,11 @@ pub trait Fixture: fmt::Debug + Send + Sync {
         "/tmp"
     }
 
+    /// A variable that the image sets, and its value. `None` where no image has any.
+    fn image_variable(&self) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
     /// How many exec sessions the engine still holds in this container; `None` when that cannot be asked. Looked at before
     /// and after each case.
     fn exec_sessions(&self, container: &ContainerName) -> Option<usize> {

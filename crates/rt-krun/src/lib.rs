@@ -120,6 +120,12 @@
 //!
 //! # Secrets
 //!
+//! Below a request's own variables lie those of the container, as on podman: its image's, and above them its launch's. podman
+//! is asked for them with the container's id when a connection is made. Whatever podman's own command line did not show of
+//! them counts as secret. `HOME` and `HOSTNAME` count only where the launch set them; `SSH_…`, `USER`, `LOGNAME`, `SHELL`
+//! and `MAIL` are of the login. Names that a shell cannot export are left out, and so are all where the handle is not one of
+//! `rt-podman`.
+//!
 //! Secret variables go through the channel's stdin, to a `read` of the shell, before the caller's own bytes: they stand in
 //! no command line of the guest and in no log of its sshd. The command's environment has them, and whoever may read that
 //! in the guest. Plain variables stand in the shell's command line.

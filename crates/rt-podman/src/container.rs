@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rt_protocol::{
-    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, CopyOptions, Error,
+    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, CopyOptions, Env, Error,
     ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogOptions, LogStream,
     Result, StdioResult, Until,
 };
@@ -56,6 +56,19 @@ impl PodmanContainer {
     /// Its name.
     pub fn name(&self) -> &ContainerName {
         &self.key.name
+    }
+
+    /// What the container is, and the variables that its image and its launch set; `None` if it does not exist. One question
+    /// answers both, so they are of one container.
+    ///
+    /// Variables whose values podman's own command line did not show count as secret. `HOME` and `HOSTNAME` are left out
+    /// unless the launch set them, and so are names that [`EnvName`](rt_protocol::EnvName) refuses. Bytes that are not UTF-8
+    /// are replaced, as podman's JSON has them.
+    ///
+    /// # Errors
+    /// As for [`Container::inspect`].
+    pub fn inspect_with_env(&self) -> Result<Option<(ContainerInfo, Env)>> {
+        Ok(self.inspect_within(self.engine().limits.read)?.map(|found| (found.info, found.env)))
     }
 
     pub(crate) fn engine(&self) -> &Engine {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use rt_protocol::{
-    ContainerInfo, ContainerName, ContainerState, Error, Health, MountPoint, Protocol, PublishedPort, Result,
+    ContainerInfo, ContainerName, ContainerState, Env, Error, Health, MountPoint, Protocol, PublishedPort,
+    Result, Secret,
 };
 use serde_json::Value;
 
@@ -77,6 +78,8 @@ pub(crate) struct Inspected {
     pub(crate) log_path: Option<String>,
     /// Whether its main process has a terminal.
     pub(crate) is_terminal: bool,
+    /// The variables that its image and its launch set.
+    pub(crate) env: Env,
     /// What tells which call has made it, see [`launch_argv::MADE_BY`](crate::launch_argv::MADE_BY).
     pub(crate) made_by: Option<String>,
 }
@@ -95,6 +98,33 @@ impl Inspected {
 
 fn pid_in(file: &str) -> Option<u32> {
     std::fs::read_to_string(file).ok()?.trim().parse().ok().filter(|pid| *pid > 1)
+}
+
+/// What podman sets where nobody else does.
+const OWN_VARIABLES: [&str; 3] =
+    ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm", "container=podman"];
+
+/// The variables of a container, image and launch together. Whatever did not stand in the clear in podman's own command line
+/// may have been a secret, and is one. Names that no shell can export are left out.
+fn variables(config: &Value) -> Env {
+    let texts = |name| json::list(config, &[name]).iter().filter_map(Value::as_str);
+    let words: Vec<&str> =
+        texts("CreateCommand").map(|word| word.strip_prefix("--env=").unwrap_or(word)).collect();
+    let mut env = Env::default();
+    for text in texts("Env") {
+        let Some((name, value)) = text.split_once('=') else { continue };
+        // podman describes the main process's, of its user; commands have their own.
+        let is_own = matches!(name, "HOME" | "HOSTNAME");
+        if is_own && !words.iter().any(|word| word.split('=').next() == Some(name)) {
+            continue;
+        }
+        let _left_out = if words.contains(&text) || OWN_VARIABLES.contains(&text) {
+            env.set(name, value)
+        } else {
+            env.set_secret(name, Secret::new(value))
+        };
+    }
+    env
 }
 
 /// The container of a row; `None` for one that nobody can mean by a name.
@@ -228,6 +258,7 @@ fn inspect_row(row: &Value) -> Option<Inspected> {
         exec_ids: json::list(row, &["ExecIDs"]).iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         pid_files: [json::text(row, &["ConmonPidFile"]), json::text(row, &["PidFile"])],
         rw_size: json::unsigned(row, &["SizeRw"]),
+        env: json::field(row, &["Config"]).map(variables).unwrap_or_default(),
         made_by: json::field(row, &["Config"]).and_then(|config| {
             let mut annotations = json::text_pairs(config, &["Annotations"]);
             annotations.find(|(name, _)| name == MADE_BY).map(|(_, value)| value)
@@ -269,6 +300,35 @@ mod tests {
         -62135596800,"Ports":[{"host_ip":"127.0.0.1","container_port":80,"host_port":4242,"range":2,"protocol":"tcp"}],
         "Labels":null,"Mounts":["/data"],"Image":"localhost/bb:latest","ImageID":"cd","Size":{"rwSize":79,"rootFsSize":9}},
         {"Names":null,"Id":"y","State":"exited"},{"Names":["bad name"],"Id":"x","State":"running"}]"#;
+
+    #[test]
+    fn what_the_command_line_did_not_show_is_a_secret() {
+        let config = serde_json::json!({
+            "CreateCommand": ["podman", "create", "--env", "A=b c", "--env=B=x", "--env", "TOKEN", "image", "D=x"],
+            "Env": [
+                OWN_VARIABLES[0], "TERM=vt100", "container=podman", "A=b c", "B=x", "TOKEN=hunter2", "C=image=1",
+                "A.B=odd", "HOME=/root", "HOSTNAME=0123456789ab", "none",
+            ],
+        });
+        let env = variables(&config);
+        let seen: Vec<_> = env
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.expose().to_str().unwrap(), value.is_secret()))
+            .collect();
+        let path = OWN_VARIABLES[0].strip_prefix("PATH=").unwrap();
+        let expected = [
+            ("PATH", path, false),
+            ("TERM", "vt100", true),
+            ("container", "podman", false),
+            ("A", "b c", false),
+            ("B", "x", false),
+            ("TOKEN", "hunter2", true),
+            ("C", "image=1", true),
+        ];
+        assert_eq!(seen, expected);
+        let home = serde_json::json!({ "CreateCommand": ["--env", "HOME"], "Env": ["HOME=/h"] });
+        assert_eq!(variables(&home).len(), 1);
+    }
 
     #[test]
     fn a_container_that_nobody_can_mean_does_not_lose_the_others() {

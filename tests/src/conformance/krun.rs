@@ -185,12 +185,17 @@ impl Fixture for KrunFixture {
             Need::LaunchFailures if in_container => {
                 "sshd is started first, and becomes the command, as a guest's init does"
             }
-            Need::LaunchSettings => "sshd gives each command the environment of its user's login",
+            Need::LaunchSettings => "sshd begins each command in its user's login",
             Need::Offline => "sshd is reached over the network",
             Need::Groups => "sshd logs a user in with the groups that the guest says",
             _ => return None,
         };
         Some(String::from(reason))
+    }
+
+    /// A machine has none that anybody could launch with variables.
+    fn image_variable(&self) -> Option<(&'static str, &'static str)> {
+        (self.ground != Ground::Machine).then_some(("RT_IMAGE", "image"))
     }
 
     fn user(&self) -> (&'static str, u32) {

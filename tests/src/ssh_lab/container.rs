@@ -39,7 +39,12 @@ impl GuestImage {
         guest::add_sshd(&mut tree, sshd)?;
         tree.file("/bin/beside-sshd", 0o755, ENTRY);
         let reference = ImageRef::new("localhost/rt-test:sshd")?;
-        let changes = [r#"ENTRYPOINT ["/bin/beside-sshd"]"#, r#"CMD ["/bin/sh"]"#, "LABEL made-by=rt-tests"];
+        let changes = [
+            r#"ENTRYPOINT ["/bin/beside-sshd"]"#,
+            r#"CMD ["/bin/sh"]"#,
+            "LABEL made-by=rt-tests",
+            "ENV RT_IMAGE=image",
+        ];
         live.runtime.import_image(Cursor::new(tree.tar()?), &reference, &changes, &Until::after(PATIENCE))?;
         Ok(Self { reference, host_key, _directory: directory })
     }

@@ -32,10 +32,10 @@ pub(super) const CASES: &[Case] = &[
     ]),
     fact("launch: commands see its environment", env)
         .can(&[Capability::Create, Capability::ForceRemove, Capability::Start, Capability::ExecEnv])
-        .needs(&[Need::Shell, Need::LaunchSettings]),
+        .needs(&[Need::Shell]),
     fact("launch: commands see its secret environment, and nobody else does", secret_env)
         .can(&[Capability::Create, Capability::ForceRemove, Capability::Start, Capability::ExecSecretEnv])
-        .needs(&[Need::Shell, Need::LaunchSettings]),
+        .needs(&[Need::Shell]),
     fact("launch: commands start in its workdir", workdir)
         .can(&[Capability::Create, Capability::ForceRemove, Capability::Start, Capability::ExecWorkdir])
         .needs(&[Need::Shell, Need::LaunchSettings]),

@@ -5,10 +5,20 @@ use rt_protocol::{Capability, ExecRequest, ExecStdio, ExitOutcome, Sink, Source}
 
 use crate::case::{Case, Group, Need};
 use crate::lab::{Lab, patience};
-use crate::{Failure, Verdict};
+use crate::{Failure, Script, Verdict};
 
 const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Surroundings, run).needs(&[Need::System]).core()
+}
+
+const fn launched(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+    Case::new(name, Group::Surroundings, run).needs(&[Need::Shell]).can(&[
+        Capability::Create,
+        Capability::ForceRemove,
+        Capability::Start,
+        Capability::ExecEnv,
+        Capability::ExecSecretEnv,
+    ])
 }
 
 pub(super) const CASES: &[Case] = &[
@@ -19,6 +29,12 @@ pub(super) const CASES: &[Case] = &[
     fact("surroundings: PWD is the working directory, and no other one is told", workdir),
     fact("surroundings: the group of the user is among its groups", groups),
     fact("surroundings: the limits let a program work", limits),
+    launched(
+        "surroundings: the image's variables lie below the launch's, and these below the request's",
+        layers,
+    ),
+    launched("surroundings: every value that a launch sets arrives as it is", launch_values),
+    launched("surroundings: programs are found by the launch's PATH", launch_path).needs(&[Need::System]),
     fact("surroundings: no variable of the caller's process reaches a command", callers_variables),
 ];
 
@@ -112,5 +128,59 @@ fn callers_variables(lab: &Lab<'_>) -> Verdict {
     for (name, value) in std::env::vars().filter(|(name, _)| !usual.contains(&name.as_str())) {
         ensure!(!seen.contains(&&*format!("{name}={value}")), "{name} is the caller's");
     }
+    Ok(())
+}
+
+fn layers(lab: &Lab<'_>) -> Verdict {
+    let image = lab.fixture().image_variable();
+    let name = image.map_or("RT_LAYER", |(name, _)| name);
+    let read = Script::Variable(name.into());
+    if let Some((_, value)) = image {
+        ensure_eq!(Lab::text_in(lab.standing()?.as_ref(), &read)?, value, "the image's value");
+    }
+    for is_secret in [false, true] {
+        let spec = lab.describe(&lab.name()?);
+        let spec = if is_secret { spec.secret_env(name, "launch") } else { spec.env(name, "launch") };
+        let container = lab.started_from(spec)?;
+        ensure_eq!(Lab::text_in(container.as_ref(), &read)?, "launch", "the launch's value");
+        for request in
+            [lab.builder(&read).env(name, "request"), lab.builder(&read).secret_env(name, "request")]
+        {
+            let result = container.exec(&request.build()?, &patience())?;
+            ensure_eq!(result.stdout.text(), "request", "the request's value");
+        }
+    }
+    Ok(())
+}
+
+fn launch_values(lab: &Lab<'_>) -> Verdict {
+    const VALUES: [&str; 6] =
+        ["", " a  b ", "two\nlines\n", "it's \"$(id)\" `id` $HOME \\n", "a=b=c", "\u{e4}\u{20ac}"];
+    let name = |kind: char, number: usize| format!("RT_{kind}{number}");
+    let mut spec = lab.describe(&lab.name()?);
+    for (number, value) in VALUES.into_iter().enumerate() {
+        spec = spec.env(name('P', number), value).secret_env(name('S', number), value);
+    }
+    let container = lab.started_from(spec)?;
+    for (number, value) in VALUES.into_iter().enumerate() {
+        for kind in ['P', 'S'] {
+            let seen = Lab::text_in(container.as_ref(), &Script::Variable(name(kind, number)))?;
+            ensure_eq!(seen, value, &name(kind, number));
+        }
+    }
+    Ok(())
+}
+
+fn launch_path(lab: &Lab<'_>) -> Verdict {
+    const USUAL: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let directory = lab.guest_path()?;
+    let spec = lab.describe(&lab.name()?).env("PATH", format!("{directory}:{USUAL}"));
+    let container = lab.started_from(spec)?;
+    let text = "mkdir \"$1\" && printf '#!/bin/sh\\nprintf found' >\"$1/rt-only-here\" && chmod 755 \"$1/rt-only-here\"";
+    let words = ["sh", "-c", text, "sh", &directory.to_string()];
+    let made = container.exec(&ExecRequest::new(words)?, &patience())?;
+    ensure!(made.ok(), "the program cannot be made: {}", made.stderr);
+    let result = container.exec(&ExecRequest::new(["rt-only-here"])?, &patience())?;
+    ensure_eq!(result.stdout.text(), "found", "what the program says");
     Ok(())
 }

@@ -126,8 +126,9 @@ impl<'a> Call<'a> {
         let refused = |refused: InvalidValue| self.about(Error::from(refused).during(OPERATION));
         let kind = if stdin.is_some() { Stdin::Piped } else { Stdin::Empty };
         let workdir = self.transport.workdir.as_ref();
-        let remote = RemoteCommand::new(self.request, workdir, kind, &self.marker, &tell).map_err(refused)?;
-        Ok(Job { text: remote.text, preamble: remote.preamble, tell, stdin, output, claim: ticket.claim() })
+        let command =
+            RemoteCommand::new(self.request, workdir, kind, &self.marker, &tell).map_err(refused)?;
+        Ok(Job { command, tell, stdin, output, claim: ticket.claim() })
     }
 
     pub(super) fn bridge(

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::task::Poll;
 use std::time::Instant;
 
-use rt_protocol::{Capture, CapturedOutput, Error, ErrorKind, ExitOutcome, OutputStream, StreamEnd};
+use rt_protocol::{Capture, CapturedOutput, Env, Error, ErrorKind, ExitOutcome, OutputStream, StreamEnd};
 use rustix::event::PollFlags;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
@@ -14,6 +14,7 @@ use super::begin_filter::BeginFilter;
 use super::drain::Drain;
 use super::job::{Claim, Job, JobEnd, JobOutput, NotStarted, Ran};
 use super::libssh2::{Channel, Refusal};
+use super::remote_command::RemoteText;
 use super::remote_failure::TellWatch;
 use super::stdin::Stdin;
 use super::words;
@@ -58,9 +59,10 @@ pub(super) enum Progress {
 }
 
 impl Command {
-    /// Takes a job onto a channel. The request is sent when it is asked to go on.
-    pub(super) fn new(job: Job, channel: Channel) -> Self {
-        let Job { text, preamble, tell, stdin, output, claim } = job;
+    /// Takes a job onto a channel, with the variables of its container. The request is sent when it is asked to go on.
+    pub(super) fn new(job: Job, channel: Channel, env: &Env) -> Self {
+        let Job { command, tell, stdin, output, claim } = job;
+        let RemoteText { text, preamble } = command.text(env);
         let preamble = preamble.map(|lines| lines.expose().as_bytes().to_vec()).unwrap_or_default();
         let outputs = match output {
             JobOutput::Captured(limits) => limits.map(|limit| Output::Captured(Capture::new(limit))),

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rt_protocol::{Error, ErrorKind, Result};
+use rt_protocol::{Env, Error, ErrorKind, Result};
 use rustix::event::PollFlags;
 use ssh2::ErrorCode;
 
@@ -23,6 +23,8 @@ pub(super) struct Connection {
     /// The session's own socket.
     pub(super) socket: Arc<TcpStream>,
     pub(super) host_key: HostKey,
+    /// The variables of the container: its image's and its launch's.
+    pub(super) env: Env,
 }
 
 /// The most that a guest may send until the login is done, in bytes. A key exchange and a login have some 4 KiB, and
@@ -75,7 +77,7 @@ pub(super) fn open(
         Error::new(ErrorKind::HostKeyMismatch, "connect to", message)
             .with_hint("somebody else may be answering; if the guest was rebuilt, give its new key")
     })?;
-    Ok(Connection { wire, socket, host_key: shown })
+    Ok(Connection { wire, socket, host_key: shown, env: Env::default() })
 }
 
 impl Connection {

@@ -3,17 +3,16 @@
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rt_protocol::{CapturedOutput, Error, ExitOutcome, OutputLimit, Secret, Stop, StreamEnd, Until};
+use rt_protocol::{CapturedOutput, Error, ExitOutcome, OutputLimit, Stop, StreamEnd, Until};
 
+use super::remote_command::RemoteCommand;
 use super::remote_failure::{RemoteFailure, Tell};
 
 /// What a connection is to run.
 #[derive(Debug)]
 pub(super) struct Job {
-    /// The text for the guest's login shell.
-    pub(super) text: Vec<u8>,
-    /// Goes into stdin before the caller's bytes.
-    pub(super) preamble: Option<Secret>,
+    /// For the guest's login shell.
+    pub(super) command: RemoteCommand,
     pub(super) tell: Tell,
     /// Where the caller's stdin comes from; none is an end at once.
     pub(super) stdin: Option<OwnedFd>,

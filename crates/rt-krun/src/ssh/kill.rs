@@ -130,14 +130,13 @@ impl Condemned<'_> {
             Err(refused) => return Some(no_look(&refused.to_string())),
         };
         let tell = Tell::fresh();
-        let remote = match RemoteCommand::new(&request, None, Stdin::Empty, &Marker::fresh(), &tell) {
-            Ok(remote) => remote,
+        let command = match RemoteCommand::new(&request, None, Stdin::Empty, &Marker::fresh(), &tell) {
+            Ok(command) => command,
             Err(refused) => return Some(no_look(&refused.to_string())),
         };
         let ticket = Ticket::default();
         seat.post(Job {
-            text: remote.text,
-            preamble: remote.preamble,
+            command,
             tell,
             stdin: None,
             output: JobOutput::Captured([OutputLimit::bytes(256 << 10), OutputLimit::bytes(4 << 10)]),

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use rt_protocol::{Container, ContainerName, Error, ErrorKind, Result, Stop, Until};
+use rt_podman::PodmanContainer;
+use rt_protocol::{Container, ContainerName, Env, Error, ErrorKind, Result, Stop, Until};
 
 use super::connection::{self, Connection};
 use super::host_key::{HostKey, HostKeyPolicy};
@@ -280,7 +281,12 @@ fn meet_guest(
     let about = |kind, message: String, hint: &'static str| {
         Err(Error::new(kind, "connect to", message).with_hint(hint))
     };
-    let Some(info) = container.inspect()? else {
+    // The variables with the rest: they are of the container that is entered, whatever has the name later.
+    let described = match container.as_any().downcast_ref::<PodmanContainer>() {
+        Some(podmans) => podmans.inspect_with_env()?,
+        None => container.inspect()?.map(|info| (info, Env::default())),
+    };
+    let Some((info, env)) = described else {
         return about(ErrorKind::NoSuchContainer, String::new(), "create it first");
     };
     if !info.state.is_running() {
@@ -294,7 +300,7 @@ fn meet_guest(
     let endpoint = settings.resolver.resolve(container)?;
     let policy = (settings.policy)(container)?;
     let connection = connection::open(&endpoint, &policy, pinned.as_ref(), watch)?;
-    Ok((info.id, connection))
+    Ok((info.id, Connection { env, ..connection }))
 }
 
 fn keep_first_key(

@@ -1,10 +1,10 @@
 //! A request as the text that the guest's login shell runs, and as the lines that it reads before the caller's stdin.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use rt_process::Marker;
-use rt_protocol::{Argv, ContainerPath, EnvName, EnvValue, ExecRequest, InvalidValue, Secret};
+use rt_protocol::{Argv, ContainerPath, Env, EnvName, EnvValue, ExecRequest, InvalidValue, Secret};
 
 use super::quoting::push_quoted;
 use super::remote_failure::{Stage, Tell};
@@ -74,9 +74,22 @@ pub(super) enum Stdin {
     Piped,
 }
 
-/// A command as the guest gets it.
+/// A command for a guest, but for the variables of the container, which its connection knows.
 #[derive(Debug)]
 pub(super) struct RemoteCommand {
+    /// The script before the container's variables, and after them.
+    head: Script,
+    tail: Script,
+    /// The lines of the request's secrets.
+    secrets: Secret,
+    /// The names of the request's own variables.
+    names: Vec<EnvName>,
+    tell: Tell,
+}
+
+/// A command as the guest gets it.
+#[derive(Debug)]
+pub(super) struct RemoteText {
     /// The text of the exec request. No secret stands in it.
     pub(super) text: Vec<u8>,
     /// Lines for its stdin, before the caller's own bytes.
@@ -108,6 +121,7 @@ impl RemoteCommand {
                 }
             }
         }
+        let head = std::mem::take(&mut script);
         if let Some(workdir) = request.workdir().or(default_workdir) {
             script.on_failure(tell, Stage::Workdir);
             script.say(b"cd ");
@@ -130,13 +144,37 @@ impl RemoteCommand {
         if stdin == Stdin::Empty {
             script.say(b" </dev/null");
         }
-        Ok(script.finish(secrets, tell))
+        let names = request.env().iter().map(|(name, _)| name.clone()).collect();
+        let secrets = Secret::new(OsString::from_vec(secrets));
+        Ok(Self { head, tail: script, secrets, names, tell: tell.clone() })
+    }
+
+    /// The whole text, for a container with these variables. The request's own go before them. Those that the guest's shell or
+    /// this backend keeps for itself are left out.
+    pub(super) fn text(self, env: &Env) -> RemoteText {
+        let Self { head: mut script, tail, secrets, names, tell } = self;
+        let mut lines = secrets.expose().as_bytes().to_vec();
+        let is_wanted = |name: &EnvName| !names.contains(name) && refuse_taken_name(name).is_ok();
+        // The names of locales last: from there on bash has a word to say about each that is not there.
+        let is_locale =
+            |name: &EnvName| name.as_str().starts_with("LC_") || name.as_str().starts_with("LANG");
+        let (locales, others): (Vec<_>, Vec<_>) =
+            env.iter().filter(|(name, _)| is_wanted(name)).partition(|(name, _)| is_locale(name));
+        if !(locales.is_empty() && others.is_empty()) {
+            script.on_failure(&tell, Stage::Variables);
+        }
+        for (name, value) in others.into_iter().chain(locales) {
+            match value {
+                EnvValue::Plain(value) => script.export(name.as_str(), value),
+                EnvValue::Secret(secret) => script.read_variable(name, secret, &mut lines),
+            }
+        }
+        script.say(&tail.0);
+        script.finish(lines, &tell)
     }
 
     /// The text of a login: the default directory, and the command in the shell's place.
     pub(super) fn login(argv: &Argv, workdir: Option<&ContainerPath>) -> OsString {
-        use std::os::unix::ffi::OsStringExt;
-
         let mut script = Script::default();
         if let Some(workdir) = workdir {
             script.say(b"cd ");
@@ -160,7 +198,7 @@ fn refuse_taken_name(name: &EnvName) -> Result<(), InvalidValue> {
 }
 
 /// The text of a shell script in the making.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Script(Vec<u8>);
 
 impl Script {
@@ -227,9 +265,7 @@ impl Script {
         }
     }
 
-    fn finish(self, secrets: Vec<u8>, tell: &Tell) -> RemoteCommand {
-        use std::os::unix::ffi::OsStringExt;
-
+    fn finish(self, secrets: Vec<u8>, tell: &Tell) -> RemoteText {
         let (text, mut lines) = if self.0.len() <= LONGEST_TEXT {
             (self.0, Vec::new())
         } else {
@@ -245,14 +281,12 @@ impl Script {
         };
         lines.extend_from_slice(&secrets);
         let preamble = (!lines.is_empty()).then(|| Secret::new(OsString::from_vec(lines)));
-        RemoteCommand { text, preamble }
+        RemoteText { text, preamble }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::ffi::OsStringExt;
-
     use proptest::prelude::*;
     use rt_process::{ExitStatus, Finished, ProcessSpec, Program, capture};
     use rt_protocol::{CapturedOutput, OutputLimit, Source, Until};
@@ -271,12 +305,24 @@ mod tests {
         stdin: &[u8],
         check: impl Fn(&str, &Finished, &TellWatch),
     ) {
+        each_shell_above(&Env::default(), request, workdir, stdin, check);
+    }
+
+    /// The same in a container with these variables.
+    fn each_shell_above(
+        env: &Env,
+        request: &ExecRequest,
+        workdir: Option<&str>,
+        stdin: &[u8],
+        check: impl Fn(&str, &Finished, &TellWatch),
+    ) {
         let workdir = workdir.map(|path| ContainerPath::new(path).unwrap());
         for shell in SHELLS.into_iter().filter(|shell| Program::find(shell[0]).is_ok()) {
             let tell = Tell::fresh();
             let kind = if stdin.is_empty() { Stdin::Empty } else { Stdin::Piped };
-            let remote =
-                RemoteCommand::new(request, workdir.as_ref(), kind, &Marker::fresh(), &tell).unwrap();
+            let remote = RemoteCommand::new(request, workdir.as_ref(), kind, &Marker::fresh(), &tell)
+                .unwrap()
+                .text(env);
             let spec = ProcessSpec::new(&Program::find(shell[0]).unwrap())
                 .args(&shell[1..])
                 .args([OsString::from("-c"), OsString::from_vec(remote.text.clone())]);
@@ -319,7 +365,8 @@ mod tests {
         let text = |request: &ExecRequest| {
             let remote =
                 RemoteCommand::new(request, Some(&workdir), Stdin::Piped, &Marker::fresh(), &Tell::fresh())
-                    .unwrap();
+                    .unwrap()
+                    .text(&Env::default());
             assert!(remote.preamble.is_none());
             String::from_utf8(remote.text).unwrap()
         };
@@ -394,10 +441,60 @@ mod tests {
             .build()
             .unwrap();
         check_output(&request, b"the caller's\nown", b"hunter2| a\\b\n\n$(id) |the caller's\nown");
-        let remote =
-            RemoteCommand::new(&request, None, Stdin::Piped, &Marker::fresh(), &Tell::fresh()).unwrap();
+        let remote = RemoteCommand::new(&request, None, Stdin::Piped, &Marker::fresh(), &Tell::fresh())
+            .unwrap()
+            .text(&Env::default());
         assert!(!String::from_utf8_lossy(&remote.text).contains("hunter2"));
         assert!(!format!("{remote:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_containers_variables_lie_below_the_requests_and_are_no_words_of_the_text() {
+        let mut env = Env::default();
+        env.set("PLAIN", "it's\n$(id)").unwrap();
+        env.set("BOTH", "container").unwrap();
+        for (name, value) in [
+            ("LC_ALL", "xx_XX.nosuch"),
+            ("HIDDEN", " \"a\\b\n\n'$(id)' "),
+            ("LOWER", "container"),
+            ("EMPTY", ""),
+            ("IFS", "x"),
+            ("UID", "7"),
+            (Marker::NAME, "stolen"),
+        ] {
+            env.set_secret(name, Secret::new(value)).unwrap();
+        }
+        let script = "printf '%s|' \"$PLAIN\" \"$BOTH\" \"$HIDDEN\" \"$LOWER\" \"${EMPTY-unset}\" \"$LC_ALL\"; cat; env >&2";
+        let request = ExecRequest::builder(["sh", "-c", script])
+            .env("BOTH", "request")
+            .secret_env("LOWER", "hunter2")
+            .build()
+            .unwrap();
+        let expected =
+            "it's\n$(id)|request| \"a\\b\n\n'$(id)' |hunter2||xx_XX.nosuch|the caller's\n".as_bytes();
+        each_shell_above(&env, &request, Some("/"), b"the caller's\n", |shell, done, watch| {
+            assert_eq!(done.stdout_capture.as_bytes(), expected, "{shell}: {done:?}");
+            assert_eq!(watch.found(), None, "{shell}");
+            let seen = done.stderr_capture.text();
+            assert!(!seen.contains("stolen") && !seen.contains("setlocale"), "{shell}: {seen}");
+        });
+        let remote = RemoteCommand::new(&request, None, Stdin::Piped, &Marker::fresh(), &Tell::fresh());
+        let text = String::from_utf8(remote.unwrap().text(&env).text).unwrap();
+        assert!(text.contains("PLAIN=") && !text.contains("hunter2") && !text.contains("nosuch"), "{text}");
+    }
+
+    #[test]
+    fn the_containers_path_finds_the_program() {
+        let bin = tempfile::tempdir().unwrap();
+        let path = bin.path().join("rt-only-here");
+        std::fs::write(&path, "#!/bin/sh\nprintf ran\n").unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let mut env = Env::default();
+        env.set_secret("PATH", Secret::new(format!("{}:/usr/bin:/bin", bin.path().display()))).unwrap();
+        let request = ExecRequest::new(["rt-only-here"]).unwrap();
+        each_shell_above(&env, &request, Some("/"), b"", |shell, done, _| {
+            assert_eq!(done.stdout_capture.as_bytes(), b"ran", "{shell}: {done:?}");
+        });
     }
 
     #[test]
@@ -407,8 +504,9 @@ mod tests {
             .secret_env("S", "hunter2")
             .build()
             .unwrap();
-        let remote =
-            RemoteCommand::new(&request, None, Stdin::Piped, &Marker::fresh(), &Tell::fresh()).unwrap();
+        let remote = RemoteCommand::new(&request, None, Stdin::Piped, &Marker::fresh(), &Tell::fresh())
+            .unwrap()
+            .text(&Env::default());
         assert!(remote.text.len() < 1000);
         check_output(&request, b"rest", format!("{long},hunter2,rest").as_bytes());
     }

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use rt_protocol::{Error, ErrorKind, OutputStream};
+use rt_protocol::{Env, Error, ErrorKind, OutputStream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -51,7 +51,7 @@ const TRY_AGAIN: Duration = Duration::from_millis(10);
 
 /// Serves the jobs of `line` until the connection ends or is not wanted any more.
 pub(super) fn run(line: &Line, connection: Connection) {
-    let Connection { wire, socket, .. } = connection;
+    let Connection { wire, socket, env, .. } = connection;
     // libssh2 sends one when at least this many seconds have passed since the last; when it is asked to is decided here.
     wire.session().set_keepalive(true, 2);
     let now = Instant::now();
@@ -69,6 +69,7 @@ pub(super) fn run(line: &Line, connection: Connection) {
         is_opening: false,
         no_spare: false,
         server,
+        env,
         is_shunned: server.is_for_one,
         owing: None,
         opening_since: None,
@@ -178,6 +179,8 @@ struct Channels<'a> {
     /// The guest refused a channel; until one is closed there is no point in another try.
     no_spare: bool,
     server: Server,
+    /// What each command's variables lie upon.
+    env: Env,
     /// The guest closes what nobody uses: nothing is opened ahead any more.
     is_shunned: bool,
     /// Which question has no answer yet, and since when.
@@ -283,7 +286,7 @@ impl Channels<'_> {
         let Some(channel) = self.spare.take() else { return Ok(false) };
         while let Some(job) = self.waiting.pop_front() {
             if job.claim.begin() {
-                self.commands.push(Command::new(job, channel));
+                self.commands.push(Command::new(job, channel, &self.env));
                 return Ok(true);
             }
             job.claim.end(JobEnd::NotStarted(NotStarted::Left));
