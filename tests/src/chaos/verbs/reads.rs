@@ -91,6 +91,7 @@ pub(super) fn states(turn: &mut Turn<'_>) -> Result<Verdict> {
 }
 
 pub(super) fn image(turn: &mut Turn<'_>) -> Result<Verdict> {
+    turn.live.plain(&["image", "exists", turn.live.image.as_str()])?;
     let image = turn.live.image_handle(&turn.live.image);
     let answer = turn.disturbed("image inspect", READ + SLACK, || image.inspect());
     Ok(match answer {
