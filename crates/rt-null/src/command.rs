@@ -55,7 +55,7 @@ pub(crate) fn exec(
         _ => Remains::default(),
     };
     if let ReplyEnd::Error(kind, message) = &reply.end {
-        return Err(attempt.error(*kind, message.clone()));
+        return Err(attempt.error(*kind, message.clone()).of_command(request.argv()));
     }
     waiter.spend(reply.after).map_err(|stop| ended(stop, &remains, &reply))?;
     let outcome = match &reply.end {
@@ -124,7 +124,9 @@ pub(crate) fn exec_stdio(
             return Err(ended_by(&attempt, ErrorKind::SinkFailed, which.to_owned(), moved).with_source(error));
         }
         (Some(PeerEnd::Lost), _) => ExitOutcome::Lost,
-        (None, Play::NeverRan(kind, message)) => return Err(attempt.error(kind, message)),
+        (None, Play::NeverRan(kind, message)) => {
+            return Err(attempt.error(kind, message).of_command(request.argv()));
+        }
         (None, Play::Ended(Ok(outcome))) => outcome,
         (None, Play::Ended(Err(error))) => {
             return Err(ended_by(&attempt, ErrorKind::BackendFailed, error.to_string(), moved));

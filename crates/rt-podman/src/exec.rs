@@ -149,7 +149,9 @@ impl Call<'_> {
         exec: &StartedExec<'_>,
     ) -> Result<(ExitOutcome, Finished)> {
         let stderr = finished.stderr_capture.text().into_owned();
-        let failed = |failure: Failure| failure.into_error(OPERATION, self.container.name(), &stderr);
+        let failed = |failure: Failure| {
+            failure.into_error(OPERATION, self.container.name(), &stderr).of_command(self.request.argv())
+        };
         let error = match verdict {
             Verdict::Outcome(outcome) if outcome != ExitOutcome::Lost => {
                 leave_open(&mut finished, held_streams(exec.marker(), process.pid()));

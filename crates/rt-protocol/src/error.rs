@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use crate::{
-    Capabilities, CapturedOutput, ContainerName, ExitOutcome, Fate, GpuConfigError, ImageRef, InvalidValue,
-    KillReport, OutputStream, Stop, StreamReport,
+    Argv, Capabilities, CapturedOutput, ContainerName, ExitOutcome, Fate, GpuConfigError, ImageRef,
+    InvalidValue, KillReport, OutputStream, Stop, StreamReport,
 };
 
 /// The result of everything that can fail here.
@@ -276,6 +277,28 @@ impl Error {
         self
     }
 
+    /// Names the program of a command that cannot be started, where the message does not yet, and says so of a first word with
+    /// blanks in it that words are not split. Errors of other kinds than [`CommandNotFound`](ErrorKind::CommandNotFound) and
+    /// [`CommandNotExecutable`](ErrorKind::CommandNotExecutable) stay as they are. For backends.
+    #[must_use]
+    pub fn of_command(mut self, argv: &Argv) -> Self {
+        if !matches!(self.0.kind, ErrorKind::CommandNotFound | ErrorKind::CommandNotExecutable) {
+            return self;
+        }
+        let program = shown_program(argv);
+        if !self.0.message.contains(&program) {
+            let cause = std::mem::take(&mut self.0.message);
+            let separator = if cause.is_empty() { "" } else { ": " };
+            self.0.message = format!("`{program}`{separator}{cause}");
+        }
+        if argv.program().as_bytes().iter().any(u8::is_ascii_whitespace) {
+            return self.with_hint(
+                "words are not split at blanks: pass [\"ls\", \"-l\"] and not [\"ls -l\"], or run a shell, [\"sh\", \"-c\", …]",
+            );
+        }
+        self
+    }
+
     /// Says what to do about it, as an imperative fragment.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
@@ -396,6 +419,23 @@ impl Error {
     }
 }
 
+/// The program as a message has it: on one line, at most 100 characters.
+fn shown_program(argv: &Argv) -> String {
+    const MOST: usize = 100;
+    let text = argv.program().to_string_lossy();
+    let mut shown = String::new();
+    for letter in text.chars().take(MOST) {
+        match letter {
+            '"' | '\'' | '\\' => shown.push(letter),
+            _ => shown.extend(letter.escape_debug()),
+        }
+    }
+    if text.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
@@ -484,6 +524,32 @@ mod tests {
             error.to_string(),
             "exec in container `web`: timed out; the command and its children are gone (give it more time)"
         );
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_started_is_named() {
+        let told = |kind, message: &str, words: &[&str]| {
+            let argv = Argv::new(words.iter().copied()).unwrap();
+            Error::new(kind, "exec in", message).with_hint("as before").of_command(&argv).to_string()
+        };
+        let denied = "open executable: Permission denied";
+        assert_eq!(
+            told(ErrorKind::CommandNotExecutable, denied, &["/etc/passwd", "-x"]),
+            format!("exec in: the command cannot be executed: `/etc/passwd`: {denied} (as before)")
+        );
+        assert_eq!(
+            told(ErrorKind::CommandNotFound, "", &["a\u{1}b"]),
+            "exec in: command not found: `a\\u{1}b` (as before)"
+        );
+        let named = "executable file `ls -l` not found";
+        let split = told(ErrorKind::CommandNotFound, named, &["ls -l"]);
+        assert!(
+            split.starts_with(&format!("exec in: command not found: {named} (words are not split")),
+            "{split}"
+        );
+        let long = told(ErrorKind::CommandNotFound, "", &[&"x".repeat(5000)]);
+        assert!(long.len() < 200 && long.contains("x…`"), "{long}");
+        assert_eq!(told(ErrorKind::BadWorkdir, "gone", &["ls -l"]), "exec in: bad workdir: gone (as before)");
     }
 
     #[test]

@@ -52,7 +52,11 @@ pub trait ContainerRuntimeExt: ContainerRuntime {
                     std::slice::from_ref(spec.name()),
                     &Until::after(REMOVE_AFTER_FAILED_START),
                 );
-                Err(error)
+                // A command that does not exist shows at the start, and the handle does not know what it is.
+                Err(match spec.command() {
+                    Some(argv) => error.of_command(argv),
+                    None => error,
+                })
             }
         }
     }

@@ -32,6 +32,9 @@ pub(super) const CASES: &[Case] = &[
         Capability::Create,
         Capability::ForceRemove,
     ]),
+    fact("errors: words are not split, and a blank in the program is told", blanks_in_the_program)
+        .unstarted()
+        .needs(SHELL),
     fact("errors: a command that is not on the PATH is not found", not_on_path)
         .unstarted()
         .needs(SHELL)
@@ -107,7 +110,23 @@ fn stdio_absent(lab: &Lab<'_>) -> Verdict {
 
 fn program(lab: &Lab<'_>, argv: &[&str], kind: ErrorKind) -> Verdict {
     let answer = lab.standing()?.exec(&ExecRequest::new(argv.iter().copied())?, &patience());
-    never_started(&refused(answer, kind)?)
+    let error = refused(answer, kind)?;
+    ensure!(error.to_string().contains(argv[0]), "the error does not name the program: {error}");
+    never_started(&error)
+}
+
+fn blanks_in_the_program(lab: &Lab<'_>) -> Verdict {
+    let request = ExecRequest::new(["rt-no-such-command -l"])?;
+    let error = refused(lab.standing()?.exec(&request, &patience()), ErrorKind::CommandNotFound)?;
+    ensure!(
+        error.hint().is_some_and(|hint| hint.contains("not split")),
+        "nothing is said of the blank: {error}"
+    );
+    ensure!(
+        error.to_string().contains("rt-no-such-command -l"),
+        "the error does not name the program: {error}"
+    );
+    Ok(())
 }
 
 fn not_on_path(lab: &Lab<'_>) -> Verdict {
@@ -122,8 +141,11 @@ fn not_executable(lab: &Lab<'_>) -> Verdict {
     let standing = lab.standing()?;
     let path = inside(&lab.guest_dir(standing.as_ref())?, "plain");
     Lab::text_in(standing.as_ref(), &Script::WriteFile { path: path.clone(), bytes: b"exit 0\n".to_vec() })?;
-    let answer = standing.exec(&ExecRequest::new([path])?, &patience());
-    never_started(&refused(answer, ErrorKind::CommandNotExecutable)?)
+    let answer = standing.exec(&ExecRequest::new([path.clone()])?, &patience());
+    let error = refused(answer, ErrorKind::CommandNotExecutable)?;
+    let shown = path.to_string_lossy();
+    ensure!(error.to_string().contains(&*shown), "the error does not name the file: {error}");
+    never_started(&error)
 }
 
 fn directory(lab: &Lab<'_>) -> Verdict {

@@ -198,7 +198,9 @@ impl<'a> Call<'a> {
     /// What the guest's answer means: the shell's own tell first.
     pub(super) fn judge(&self, ran: &Ran) -> Result<ExitOutcome> {
         match ran.failure {
-            Some(failure) => Err(failure.into_error(OPERATION, self.name(), self.request)),
+            Some(failure) => {
+                Err(failure.into_error(OPERATION, self.name(), self.request).of_command(self.request.argv()))
+            }
             // What would tell may be missing.
             None if !ran.has_begun && ran.output_end == StreamEnd::Stopped => Ok(ExitOutcome::Lost),
             None if !ran.has_begun && ran.outcome != ExitOutcome::Lost => Err(self.about(
