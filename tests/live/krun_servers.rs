@@ -20,6 +20,7 @@ use crate::{Case, Outcome, Problem};
 pub(crate) const CASES: &[Case] = &[
     ("krun servers: many commands at once on a Dropbear each get their own answer", dropbear_at_once),
     ("krun servers: a Dropbear serves streams, secrets, long commands and deadlines", dropbear_serves),
+    ("krun servers: a command that is never answered holds up no other", unanswered),
     (
         "krun servers: a server with one channel for each connection is refused at once, and with the reason",
         tinyssh,
@@ -45,6 +46,40 @@ fn start(live: &Live, make: Make) -> Result<Guest<'_>, Problem> {
     let sandbox = Sandbox::idle(live)?;
     let container = runtime.container(&sandbox.name);
     Ok(Guest { container, server, _sandbox: sandbox, _keys: keys })
+}
+
+fn unanswered(live: &Live) -> Outcome {
+    let guest = start(live, Make::Paramiko)?;
+    let container = guest.container.as_ref();
+    sh(container, "true")?.exit_ok()?;
+    std::thread::scope(|scope| {
+        let silent = scope.spawn(|| {
+            let request = ExecRequest::new(["sh", "-c", "true rt-unanswered"])?;
+            container.exec(&request, &Until::after(Duration::from_secs(12)))
+        });
+        // It has been asked by then.
+        std::thread::sleep(Duration::from_millis(300));
+        for number in 0..5 {
+            let begun = Instant::now();
+            let result = sh(container, &format!("echo {number}"))?;
+            assert_eq!(result.stdout, format!("{number}\n").as_str());
+            assert!(begun.elapsed() < Duration::from_secs(6), "{number}: {:?}", begun.elapsed());
+        }
+        assert!(!silent.is_finished(), "they were served after it");
+        let error = silent.join().expect("no panic").unwrap_err();
+        // The script that looks after it has another way.
+        let looked =
+            error.kill_report().is_some_and(|report| !report.to_string().contains("nobody could look"));
+        assert!(error.kind() == ErrorKind::TimedOut && looked, "{error:?}");
+        Ok::<_, Problem>(())
+    })?;
+
+    let begun = Instant::now();
+    let result = sh(container, "true rt-closed")?;
+    assert_eq!(result.outcome, ExitOutcome::Lost);
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    sh(container, "true")?.exit_ok()?;
+    Ok(())
 }
 
 fn dropbear_at_once(live: &Live) -> Outcome {

@@ -45,11 +45,70 @@ while (accept(my $peer, $listener)) {
 }
 "#;
 
+/// Serves commands on the port of the argument, as whoever runs it. It owes the answer to a request for a command with the word
+/// `rt-unanswered` in it, and closes the channel in place of one with `rt-closed`.
+const PARAMIKO: &str = r#"
+import socket, subprocess, sys, threading
+import paramiko
+from paramiko.common import MSG_CHANNEL_REQUEST
+
+def request(channel, message):
+    text = message.asbytes()
+    if b"rt-unanswered" in text:
+        return
+    if b"rt-closed" in text:
+        threading.Thread(target=channel.close, daemon=True).start()
+        return
+    paramiko.Channel._handle_request(channel, message)
+
+table = paramiko.Transport._channel_handler_table
+paramiko.Transport._channel_handler_table = {**table, MSG_CHANNEL_REQUEST: request}
+
+class Server(paramiko.ServerInterface):
+    def check_auth_publickey(self, user, key):
+        return paramiko.AUTH_SUCCESSFUL
+    def get_allowed_auths(self, user):
+        return "publickey"
+    def check_channel_request(self, kind, number):
+        return paramiko.OPEN_SUCCEEDED
+    def check_channel_exec_request(self, channel, command):
+        threading.Thread(target=run, args=(channel, command), daemon=True).start()
+        return True
+
+def run(channel, command):
+    pipe = subprocess.PIPE
+    child = subprocess.Popen(["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True)
+    def pump(source, put):
+        for piece in iter(lambda: source.read1(32768), b""):
+            put(piece)
+    pumps = [(child.stdout, channel.sendall), (child.stderr, channel.sendall_stderr)]
+    pumps = [threading.Thread(target=pump, args=arguments, daemon=True) for arguments in pumps]
+    for thread in pumps: thread.start()
+    for thread in pumps: thread.join()
+    channel.send_exit_status(child.wait() & 255)
+    channel.close()
+
+key = paramiko.ECDSAKey.generate()
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("127.0.0.1", int(sys.argv[1])))
+listener.listen(64)
+while True:
+    transport = paramiko.Transport(listener.accept()[0])
+    transport.add_server_key(key)
+    transport.start_server(event=threading.Event(), server=Server())
+"#;
+
+/// Where Debian's own Python is, which has the packages of Debian.
+const PYTHON: &str = "/usr/bin/python3";
+
 /// Whose server it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Make {
     /// Dropbear. It has `MaxSessions` of its own, takes commands of 9,000 bytes, and no signals.
     Dropbear,
+    /// Paramiko, which lets anybody in, and whose answers can be withheld: see the command of its tests.
+    Paramiko,
     /// `TinySSH`: one connection a process, one channel a connection.
     TinySsh,
 }
@@ -57,8 +116,13 @@ pub enum Make {
 impl Make {
     /// Why it is not here.
     pub fn missing(self) -> Option<String> {
+        if self == Self::Paramiko {
+            let asked = answer(Path::new(PYTHON), ["-c", "import paramiko"]);
+            return asked.err().map(|error| error.to_string());
+        }
         let programs: &[&str] = match self {
             Self::Dropbear => &["dropbear", "dropbearconvert"],
+            Self::Paramiko => &[PYTHON],
             Self::TinySsh => &["tinysshd", "tinysshd-makekey"],
         };
         programs.iter().find_map(|name| Program::find(name).err()).map(|error| error.to_string())
@@ -106,6 +170,10 @@ impl OtherServer {
                 let [key, own] = [key.private(), &own].map(|path| path.to_str().unwrap_or_default());
                 answer(Path::new("dropbearconvert"), ["openssh", "dropbear", key, own])?;
                 format!("dropbear -F -s -p 127.0.0.1:{port} -P /run/dropbear -r /etc/dropbear_host_key")
+            }
+            Make::Paramiko => {
+                fs::write(root.join("etc/server.py"), PARAMIKO)?;
+                format!("{PYTHON} /etc/server.py {port}")
             }
             Make::TinySsh => {
                 let keys = root.join("etc/tinyssh");

@@ -81,6 +81,7 @@ const PACKAGES: [&str; 19] = [
     "openssh-server",
     "openssh-client",
     "dropbear-bin",
+    "python3-paramiko",
     "openssl",
     "iproute2",
 ];

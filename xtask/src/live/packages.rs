@@ -35,7 +35,7 @@ const fn optional(package: Package) -> Package {
     Package { optional: true, ..package }
 }
 
-const PACKAGES: [Package; 30] = [
+const PACKAGES: [Package; 31] = [
     program("podman", "podman"),
     program("crun", "crun"),
     program("runc", "runc"),
@@ -58,6 +58,7 @@ const PACKAGES: [Package; 30] = [
     // Servers of other makes, and what makes their keys; keys of a third program.
     program("dropbear-bin", "dropbear"),
     program("tinysshd", "tinysshd"),
+    library("python3-paramiko"),
     program("openssl", "openssl"),
     // A virtual machine, which is emulated: sealed as a krun guest is, on a host without KVM. Kernel packages depend on
     // kmod, which lists what a module needs.
