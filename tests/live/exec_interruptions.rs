@@ -34,10 +34,10 @@ pub(crate) const CASES: &[Case] = &[
 const TIME: Duration = Duration::from_secs(12);
 
 /// Numbers from a seed: xorshift64.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn new(case: &str) -> Self {
+    pub(crate) fn new(case: &str) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.subsec_nanos());
         let given = std::env::var("RT_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| u64::from(now) | 1);
@@ -45,14 +45,14 @@ impl Random {
         Self(seed)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % limit
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[usize::try_from(self.below(from.len() as u64)).expect("a small number")]
     }
 }
@@ -64,7 +64,7 @@ fn command_line(pid: u32) -> String {
 }
 
 /// Processes, this one's children alone or all, whose command line has all of these words.
-fn find(own: bool, words: &[&str]) -> Vec<u32> {
+pub(crate) fn find(own: bool, words: &[&str]) -> Vec<u32> {
     let this = std::process::id();
     let entries = census::snapshot().expect("/proc");
     entries

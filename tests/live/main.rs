@@ -12,6 +12,7 @@ mod events;
 mod exec_interruptions;
 mod execs;
 mod gpu;
+mod interruptions;
 mod kills;
 mod krun_commands;
 mod krun_faults;
@@ -124,6 +125,7 @@ impl Need {
 const THEMES: &[(Need, u32, &[Case])] = &[
     (Need::Nothing, 10, execs::CASES),
     (Need::Nothing, 50, exec_interruptions::CASES),
+    (Need::Nothing, 40, interruptions::CASES),
     (Need::Nothing, 10, timeouts::CASES),
     (Need::Nothing, 60, kills::CASES),
     (Need::Nothing, 10, streams::CASES),

@@ -142,6 +142,8 @@ impl Attempt<'_> {
         match kind {
             ErrorKind::NoSuchContainer => error.with_hint("create it first"),
             ErrorKind::NotRunning => error.with_hint("start it first"),
+            ErrorKind::Paused => error.with_hint("unpause it first"),
+            ErrorKind::Stopping => error.with_hint("wait until it has stopped, or remove it by force"),
             ErrorKind::NameInUse => error.with_hint("choose another name, or remove its owner"),
             ErrorKind::NoSuchImage => error.with_hint("add it with add_image, or let it be pulled"),
             ErrorKind::PortInUse => error.with_hint("choose another port, or let one be picked"),

@@ -10,7 +10,7 @@ use rt_protocol::{
 use crate::attempt::{Ask, Attempt};
 use crate::call::ExecCall;
 use crate::fault::{Operation, Remains};
-use crate::lifecycle::absent;
+use crate::lifecycle::{absent, in_state};
 use crate::peer::{PeerEnd, StdioPeer};
 use crate::reply::{ExecReply, ReplyEnd};
 use crate::world::{Shared, StdioPart};
@@ -153,7 +153,7 @@ fn begin(
         .look(|world| match world.containers.get(name) {
             None => Err(absent()),
             Some(record) if record.info.state == ContainerState::Running => Ok(record.serial),
-            Some(record) => Err((ErrorKind::NotRunning, format!("it is {}", record.info.state))),
+            Some(record) => Err(in_state(&record.info.state)),
         })
         .map_err(|refusal| attempt.refused(refusal))?;
     let remains = attempt.trouble.hang.clone().unwrap_or_default();

@@ -275,6 +275,11 @@ impl Image for NullImage {
             // A name among several only goes as a name; the image stays, in use or not.
             let by_id = id == self.reference;
             let names = world.images.iter().filter(|image| image.id == id).count();
+            if by_id && names > 1 {
+                return ImageRemoval::Refused(String::from(
+                    "the image has several names: remove them one by one",
+                ));
+            }
             let last = by_id || names == 1;
             let user = world
                 .in_order()

@@ -4,8 +4,8 @@
 use std::time::SystemTime;
 
 use rt_protocol::{
-    ContainerInfo, ContainerName, ContainerState, ErrorKind, EventAction, ImageRef, LaunchSpec, MountPoint,
-    PublishedPort, PullPolicy,
+    ContainerInfo, ContainerName, ContainerState, Error, ErrorKind, EventAction, ImageRef, LaunchSpec,
+    MountPoint, PublishedPort, PullPolicy,
 };
 
 use crate::clock::NullClock;
@@ -71,7 +71,7 @@ impl World {
         match &record.info.state {
             ContainerState::Running => return Ok(()),
             state @ (ContainerState::Paused | ContainerState::Stopping | ContainerState::Removing) => {
-                return Err((ErrorKind::BackendFailed, format!("it is {state}")));
+                return Err(in_state(state));
             }
             _ => {}
         }
@@ -102,9 +102,7 @@ impl World {
         let record = self.containers.get_mut(name).ok_or_else(absent)?;
         match &record.info.state {
             ContainerState::Running | ContainerState::Stopping => {}
-            state @ (ContainerState::Paused | ContainerState::Removing) => {
-                return Err((ErrorKind::BackendFailed, format!("it is {state}")));
-            }
+            state @ (ContainerState::Paused | ContainerState::Removing) => return Err(in_state(state)),
             _ => return Ok(()),
         }
         record.enter(ContainerState::Exited, now);
@@ -213,4 +211,9 @@ impl Record {
 
 pub(crate) fn absent() -> Refusal {
     (ErrorKind::NoSuchContainer, String::new())
+}
+
+/// What a container answers that does not serve a call in this state.
+pub(crate) fn in_state(state: &ContainerState) -> Refusal {
+    (Error::in_state(state, "").kind(), format!("it is {state}"))
 }

@@ -30,7 +30,7 @@ pub fn ps(bytes: &[u8]) {
     let Ok(rows) = listing::rows("list", &text) else { return };
     let Ok(found) = listing::decode_ps("list", &text) else { return };
     assert!(found.len() <= rows.len());
-    for info in &found {
+    for info in found.iter().map(|listed| &listed.info) {
         assert!(ContainerName::of_existing(info.name.as_str()).is_ok());
         assert!(info.started_at.is_none_or(|time| time > UNIX_EPOCH), "the year 1 is never");
         assert!(info.exit_code.is_none() || info.state.has_exited());

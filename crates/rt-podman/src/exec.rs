@@ -17,6 +17,7 @@ use crate::exec_verdict::{Facts, Verdict};
 use crate::exec_witness::ExecWitness;
 use crate::failure::{self, Failure};
 use crate::held_streams::held_streams;
+use crate::improper_state;
 use crate::kill::{self, StartedExec};
 use rt_process::Marker;
 
@@ -149,8 +150,11 @@ impl Call<'_> {
         exec: &StartedExec<'_>,
     ) -> Result<(ExitOutcome, Finished)> {
         let stderr = finished.stderr_capture.text().into_owned();
-        let failed = |failure: Failure| {
-            failure.into_error(OPERATION, self.container.name(), &stderr).of_command(self.request.argv())
+        let failed = |failure: Failure| match failure {
+            Failure::NotRunning => improper_state::of_state(self.container, OPERATION, &stderr),
+            failure => {
+                failure.into_error(OPERATION, self.container.name(), &stderr).of_command(self.request.argv())
+            }
         };
         let error = match verdict {
             Verdict::Outcome(outcome) if outcome != ExitOutcome::Lost => {

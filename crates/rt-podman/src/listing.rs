@@ -18,9 +18,23 @@ use crate::launch_argv::MADE_BY;
 /// Nobody may conclude that a container is not there from a row that cannot be read: such a row is an error. A container
 /// that has no name, or one that no [`ContainerName`] can be, is left out with a warning: it is none that a caller could
 /// mean, and it must not keep anybody from the others.
-pub(crate) fn decode_ps(operation: &'static str, stdout: &str) -> Result<Vec<ContainerInfo>> {
+pub(crate) fn decode_ps(operation: &'static str, stdout: &str) -> Result<Vec<Listed>> {
     let rows = rows(operation, stdout)?;
-    rows.iter().filter_map(|row| ps_row(operation, row).transpose()).collect()
+    let listed = |info, row| Listed { info, pid: pid_of(row, "Pid") };
+    let container = |row| Ok(ps_row(operation, row)?.map(|info| listed(info, row)));
+    rows.iter().filter_map(|row| container(row).transpose()).collect()
+}
+
+/// A container as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) info: ContainerInfo,
+    /// The pid of the main process, on the machine of the podman that answers, while it runs.
+    pub(crate) pid: Option<u32>,
+}
+
+fn pid_of(object: &Value, name: &str) -> Option<u32> {
+    json::integer(object, &[name]).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0)
 }
 
 /// The sizes of the writable layers, from `podman ps --size --format json`.
@@ -240,15 +254,13 @@ fn inspect_row(row: &Value) -> Option<Inspected> {
         .map(|config| json::text_pairs(config, &["Labels"]).collect())
         .unwrap_or_default();
     info.oci_runtime = json::text(row, &["OCIRuntime"]);
-    let pid =
-        |name| json::integer(state, &[name]).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0);
     let log = json::field(row, &["HostConfig"]).and_then(|host| json::field(host, &["LogConfig"]));
     let log_driver = log.and_then(|log| json::text(log, &["Type"])).unwrap_or_default();
     Some(Inspected {
         info,
         static_dir: json::text(row, &["StaticDir"]),
-        pid: pid("Pid"),
-        conmon_pid: pid("ConmonPid"),
+        pid: pid_of(state, "Pid"),
+        conmon_pid: pid_of(state, "ConmonPid"),
         log_path: log
             .filter(|_| matches!(log_driver.as_str(), "k8s-file" | "json-file"))
             .and_then(|log| json::text(log, &["Path"])),
@@ -332,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_container_that_nobody_can_mean_does_not_lose_the_others() {
-        let rows = decode_ps("list", PS).unwrap();
+        let rows: Vec<_> = decode_ps("list", PS).unwrap().into_iter().map(|listed| listed.info).collect();
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].name.as_str(), rows[0].exit_code, rows[0].started_at), ("x-a", Some(5), None));
         let ports: Vec<_> = rows[0].ports.iter().map(|port| (port.container_port, port.host_port)).collect();

@@ -3,19 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rt_protocol::{ContainerName, ContainerRemoveResult, Error, ErrorKind, Until};
+use rt_protocol::{ContainerName, ContainerRemoveResult, ContainerState, Error, ErrorKind, Result, Until};
 
 use crate::answer::Verdict;
 use crate::failure::Failure;
+use crate::listing::Listed;
+use crate::main_process::{self, MainProcess};
 use crate::runtime_state::RuntimeState;
+
+/// Why containers could not be removed.
+type Errors = BTreeMap<ContainerName, Error>;
 
 const OPERATION: &str = "remove";
 
 /// Removes `names`; one result each, in order.
 ///
-/// One `podman rm` for all of them, then one listing that tells who is really gone: podman 4.3 answers 0 and removes
-/// nothing when a name is missing and `--ignore` is not given, so its exit code alone proves nothing. Who is still there
-/// is removed alone, to hear podman's reason.
+/// One listing that tells who is there and what runs of it, one `podman rm` for all of them, and where podman does not
+/// name everybody, a listing that tells who is really gone: podman 4.3 answers 0 and removes nothing when a name is missing
+/// and `--ignore` is not given, so its exit code alone proves nothing. Who is still there is removed alone, to hear podman's
+/// reason. Removed is what has no record and no process.
 pub(crate) fn force_remove(
     shared: &Arc<RuntimeState>,
     names: &[ContainerName],
@@ -45,58 +51,97 @@ pub(crate) fn force_remove(
         .collect()
 }
 
+/// A container that is to be removed.
+struct Target {
+    name: ContainerName,
+    /// What podman is told it is: its name, or its id where podman could take the name for the beginning of another's.
+    word: String,
+    id: String,
+    state: ContainerState,
+    process: Option<MainProcess>,
+}
+
+impl Target {
+    fn of(listed: Listed) -> Self {
+        let Listed { info, pid } = listed;
+        let word = if info.name.looks_like_id() { info.id.clone() } else { info.name.to_string() };
+        let process = pid.and_then(|pid| MainProcess::find(&info.id, pid));
+        Self { name: info.name, word, id: info.id, state: info.state, process }
+    }
+}
+
 /// Why each of those that are still there could not be removed.
-fn remove_all(
-    shared: &Arc<RuntimeState>,
-    names: &[ContainerName],
-    until: &Until,
-) -> rt_protocol::Result<BTreeMap<ContainerName, Error>> {
-    let mut targets: BTreeMap<ContainerName, String> =
-        names.iter().map(|name| (name.clone(), name.to_string())).collect();
-    // podman would take such a name for the beginning of an id, and remove another container.
-    if targets.keys().any(ContainerName::looks_like_id) {
-        let ids: BTreeMap<_, _> =
-            shared.list(OPERATION, until)?.into_iter().map(|info| (info.name, info.id)).collect();
-        targets.retain(|name, target| match ids.get(name) {
-            _ if !name.looks_like_id() => true,
-            Some(id) => {
-                target.clone_from(id);
-                true
-            }
-            None => false,
-        });
-    }
+fn remove_all(shared: &Arc<RuntimeState>, names: &[ContainerName], until: &Until) -> Result<Errors> {
+    let wanted: BTreeSet<_> = names.iter().collect();
+    let mut targets = shared.list_with_processes(OPERATION, until)?;
+    targets.retain(|listed| wanted.contains(&listed.info.name));
+    let targets: Vec<_> = targets.into_iter().map(Target::of).collect();
     if targets.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(Errors::new());
     }
-    let together = remove(shared, targets.values(), until);
+    for target in targets.iter().filter(|target| target.state == ContainerState::Stopping) {
+        end_stopping(shared, target, until);
+    }
+    let mut errors = remove_records(shared, &targets, until)?;
+    let gone: Vec<_> = targets.iter().filter(|target| !errors.contains_key(&target.name)).collect();
+    let processes: Vec<_> = gone.iter().filter_map(|target| target.process.clone()).collect();
+    for (id, process) in main_process::end_all(&processes) {
+        if let Some(target) = gone.iter().find(|target| target.id == id) {
+            let message = format!(
+                "podman has removed its record, and process {} ({:?}) of it runs on",
+                process.pid, process.name
+            );
+            let error = Error::new(ErrorKind::BackendFailed, OPERATION, message)
+                .in_container(&target.name)
+                .with_hint("end that process by hand");
+            errors.insert(target.name.clone(), error);
+        }
+    }
+    Ok(errors)
+}
+
+/// podman 4.3 drops the record of a container that is being stopped and leaves its process alone; killing it works.
+fn end_stopping(shared: &RuntimeState, target: &Target, until: &Until) {
+    // Where it has ended meanwhile podman refuses, and what is left is looked at afterwards.
+    drop(shared.engine.ask_until(OPERATION, until, ["kill", "--signal=KILL", "--", &target.id]));
+    if let Some(process) = &target.process {
+        process.wait(until);
+    }
+}
+
+fn remove_records(shared: &Arc<RuntimeState>, targets: &[Target], until: &Until) -> Result<Errors> {
+    let together = remove(shared, targets.iter().map(|target| &target.word), until);
+    let is_said = |target: &Target| match &together {
+        Ok(Ok(said)) => said.lines().any(|line| line.trim() == target.word),
+        _ => false,
+    };
+    if targets.iter().all(is_said) {
+        return Ok(Errors::new());
+    }
     let there: BTreeSet<_> = match shared.list(OPERATION, until) {
         Ok(found) => found.into_iter().map(|info| info.name).collect(),
         // Nobody knows who is gone; the first failure says more than the second.
         Err(error) => return Err(together.err().unwrap_or(error)),
     };
-    targets.retain(|name, _| there.contains(name));
-    let alone = targets.len() == 1;
-    let mut errors = BTreeMap::new();
+    let mut errors = Errors::new();
     let mut said_gone = Vec::new();
-    for (name, target) in targets {
+    for Target { name, word, .. } in targets.iter().filter(|target| there.contains(&target.name)) {
         let answer = match &together {
             // Whom podman has refused in company it may have refused for another's sake.
-            Ok(_) if !alone || names.len() > 1 => remove(shared, [&target].into_iter(), until),
-            Ok(answer) => Ok(answer.clone()),
-            Err(error) => Err(error.clone()),
+            Ok(_) if targets.len() > 1 => remove(shared, [word].into_iter(), until),
+            answer => answer.clone(),
         };
         let error = match answer {
             Ok(Ok(_)) => None,
             Ok(Err(refusal)) => match refusal.failure() {
                 Failure::NoSuchContainer | Failure::Removed => None,
-                _ => Some(refusal.of_container(OPERATION, &name)),
+                _ => Some(refusal.of_container(OPERATION, name)),
             },
-            Err(error) => Some(error.in_container(&name)),
+            Err(error) => Some(error.in_container(name)),
         };
         match error {
-            Some(error) => drop(errors.insert(name, error)),
-            None => said_gone.push(name),
+            Some(error) => drop(errors.insert(name.clone(), error)),
+            None => said_gone.push(name.clone()),
         }
     }
     if !said_gone.is_empty() {
@@ -133,7 +178,7 @@ fn remove<'a>(
     shared: &RuntimeState,
     targets: impl Iterator<Item = &'a String>,
     until: &Until,
-) -> rt_protocol::Result<Verdict<String>> {
+) -> Result<Verdict<String>> {
     let args = ["rm", "--force", "--ignore", "--volumes", "--time=0", "--"].into_iter();
     shared.engine.ask_until(OPERATION, until, args.chain(targets.map(String::as_str)))?.told()
 }

@@ -9,7 +9,7 @@ use rt_protocol::{ContainerInfo, ContainerName, Result, Until};
 use crate::engine::Engine;
 use crate::exec_target::ExecTarget;
 use crate::kill::{Claims, KillSide};
-use crate::listing;
+use crate::listing::{self, Listed};
 use crate::profile::PodmanProfile;
 
 /// The state of one runtime.
@@ -61,6 +61,11 @@ impl RuntimeState {
 
     /// All containers, from one question.
     pub(crate) fn list(&self, operation: &'static str, until: &Until) -> Result<Vec<ContainerInfo>> {
+        Ok(self.list_with_processes(operation, until)?.into_iter().map(|listed| listed.info).collect())
+    }
+
+    /// All containers, with their main processes.
+    pub(crate) fn list_with_processes(&self, operation: &'static str, until: &Until) -> Result<Vec<Listed>> {
         let args = ["ps", "--all", "--no-trunc", "--format=json"];
         let answer = self.engine.ask_within(operation, self.engine.limits.read, until, args)?;
         let rows = answer.printed()?.map_err(|refusal| refusal.error(operation))?;

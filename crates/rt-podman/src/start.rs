@@ -13,6 +13,7 @@ use rt_protocol::{ContainerState, Error, ErrorKind, Result, Until};
 use crate::answer::{Answer, interrupted};
 use crate::container::PodmanContainer;
 use crate::failure::{Failure, launch_error};
+use crate::improper_state;
 use crate::listing::Inspected;
 
 const OPERATION: &str = "start";
@@ -43,6 +44,9 @@ pub(crate) fn start(container: &PodmanContainer, until: &Until) -> Result<()> {
         // when somebody has made it leave.
         Ok(Ok(None)) => {
             settle(container, interrupted(OPERATION, "podman ended with exit code 0 and without a word"))
+        }
+        Ok(Err(refusal)) if refusal.failure() == Failure::NotRunning => {
+            Err(improper_state::of_state(container, OPERATION, &refusal.stderr))
         }
         Ok(Err(refusal)) => Err(launch_error(OPERATION, container.name(), &refusal.stderr)),
         Err(error) if error.kind() == ErrorKind::BackendInterrupted => settle(container, error),

@@ -11,7 +11,7 @@ use rt_protocol::{ContainerState, Error, ErrorKind, OutputLimit, Result, Until};
 use crate::answer::Answer;
 use crate::container::PodmanContainer;
 use crate::engine::process_error;
-use crate::failure::Failure;
+use crate::improper_state;
 
 const OPERATION: &str = "stop";
 
@@ -40,14 +40,7 @@ pub(crate) fn stop(container: &PodmanContainer, grace: Duration, until: &Until) 
         .map_err(about)?;
     match call.answer(OPERATION, finished).and_then(Answer::printed) {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(refusal)) => {
-            // "container state improper" is said of a paused one, too; starting it would be no remedy.
-            let failure = match refusal.failure() {
-                Failure::NotRunning => Failure::Other,
-                failure => failure,
-            };
-            Err(failure.into_error(OPERATION, container.name(), &refusal.stderr))
-        }
+        Ok(Err(refusal)) => Err(improper_state::error(container, OPERATION, &refusal)),
         Err(error) => settle(container, error),
     }
 }

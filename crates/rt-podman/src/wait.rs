@@ -6,6 +6,7 @@ use crate::container::PodmanContainer;
 use crate::engine::bad_answer;
 use crate::event_line::EventLine;
 use crate::failure::Failure;
+use crate::improper_state;
 use crate::listing::is_exit_code;
 
 const OPERATION: &str = "wait for";
@@ -32,7 +33,7 @@ pub(crate) fn wait(container: &PodmanContainer, until: &Until) -> Result<ExitOut
             Failure::NoSuchContainer | Failure::Removed => {
                 return after_removal(container, &id).map_err(about);
             }
-            _ => return Err(refusal.of_container(OPERATION, container.name())),
+            _ => return Err(improper_state::error(container, OPERATION, &refusal)),
         },
     };
     match code.trim().parse::<i32>() {

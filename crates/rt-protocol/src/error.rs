@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use crate::{
-    Argv, Capabilities, CapturedOutput, ContainerName, ExitOutcome, Fate, GpuConfigError, ImageRef,
-    InvalidValue, KillReport, OutputStream, Stop, StreamReport,
+    Argv, Capabilities, CapturedOutput, ContainerName, ContainerState, ExitOutcome, Fate, GpuConfigError,
+    ImageRef, InvalidValue, KillReport, OutputStream, Stop, StreamReport,
 };
 
 /// The result of everything that can fail here.
@@ -231,6 +231,21 @@ impl Error {
             .with_hint("ask capabilities() first, or use another backend");
         error.0.missing = missing;
         error
+    }
+
+    /// The answer of a container that does not serve a call in the state that it is in: its kind, and the way out.
+    pub fn in_state(state: &ContainerState, operation: &'static str) -> Self {
+        let (kind, hint) = match state {
+            ContainerState::Paused => (ErrorKind::Paused, "unpause it first"),
+            ContainerState::Stopping => {
+                (ErrorKind::Stopping, "wait until it has stopped, or remove it by force")
+            }
+            ContainerState::Removing => (ErrorKind::NotRunning, "create it again once it is removed"),
+            // It was in another one when the call was refused.
+            ContainerState::Running => (ErrorKind::NotRunning, "ask again"),
+            _ => (ErrorKind::NotRunning, "start it first"),
+        };
+        Self::new(kind, operation, format!("it is {state}")).with_hint(hint)
     }
 
     /// The answer to a wait that was stopped.

@@ -30,7 +30,12 @@ pub(super) fn wait(container: &dyn Container, resolver: &dyn EndpointResolver, u
     let mut try_once = || {
         until.check()?;
         match attempt(container, resolver, until) {
-            Err(error) if !matches!(error.kind(), ErrorKind::NoSuchContainer | ErrorKind::NotRunning) => {
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    ErrorKind::NoSuchContainer | ErrorKind::NotRunning | ErrorKind::Stopping
+                ) =>
+            {
                 error.message().clone_into(&mut reason);
                 until.sleep(PAUSE).map(|()| None)
             }
@@ -57,8 +62,7 @@ fn attempt(container: &dyn Container, resolver: &dyn EndpointResolver, until: &U
         return Err(Error::new(ErrorKind::NoSuchContainer, OPERATION, "").with_hint("create it first"));
     };
     if !info.state.is_running() {
-        return Err(Error::new(ErrorKind::NotRunning, OPERATION, format!("it is {}", info.state))
-            .with_hint("start it"));
+        return Err(Error::in_state(&info.state, OPERATION));
     }
     let endpoint = resolver.resolve(container)?;
     let refused = |cause| unreachable("a pipe was refused").with_source(cause);

@@ -1,0 +1,386 @@
+//! podman's clients that others end at random moments of every verb but exec: each answer is the truth, looked up by plain
+//! podman, or says that the client was interrupted; and nothing stays that has no way out.
+//!
+//! Each case prints its seed; `RT_SEED` repeats it. Execs stand in `exec_interruptions`.
+
+use std::fs;
+use std::io::{Cursor, Read};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rt_process::census;
+use rt_protocol::{
+    Container, ContainerFilter, ContainerName, ContainerPath, ContainerRuntime, ContainerState, CopyOptions,
+    ErrorKind, ExitOutcome, ImageFilter, ImageRef, LaunchSpec, NamePrefix, Network, Result, Until,
+};
+use rt_tests::live::Live;
+use rt_tests::sandbox::Sandbox;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::exec_interruptions::{Random, find};
+use crate::{Case, Outcome};
+
+pub(crate) const CASES: &[Case] = &[
+    ("interruption: a question whose client is ended has the right answer or none", questions),
+    ("interruption: a create whose client is ended is done or undone", create),
+    ("interruption: a start whose client is ended is done, or can be done again", start),
+    ("interruption: a stop whose client is ended is done, or can be done again", stop),
+    ("interruption: a wait whose client is ended tells no code that is none", wait),
+    ("interruption: a removal whose client is ended leaves no process of what it calls removed", remove),
+    ("interruption: a copy whose client is ended is whole or an error", copies),
+    ("interruption: an import whose client is ended is whole or an error", import),
+    ("interruption: a container that is being stopped is removed with its process", remove_stopping),
+    ("interruption: a prepared container of a start that was killed can be started", half_started),
+];
+
+/// How long each verb is tried.
+const TIME: Duration = Duration::from_secs(3);
+
+const SIGNALS: [Signal; 4] = [Signal::TERM, Signal::INT, Signal::HUP, Signal::KILL];
+
+fn until() -> Until {
+    Until::after(Duration::from_secs(60))
+}
+
+fn send(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // It may have ended.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// Ends the clients of this process, once, at a random moment of `call`, which takes about `span`.
+fn harmed<T: Send>(live: &Live, random: &mut Random, span: Duration, call: impl FnOnce() -> T) -> T {
+    let delay = Duration::from_micros(random.below(u64::try_from(span.as_micros()).unwrap_or(1).max(1)));
+    let signal = random.pick(&SIGNALS);
+    let podman = live.podman.to_string_lossy().into_owned();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(delay);
+            for pid in find(true, &[&podman]) {
+                send(pid, signal);
+            }
+        });
+        call()
+    })
+}
+
+/// Repeats a step for a while, with how long it takes unharmed: the first one is measured.
+fn repeat(mut step: impl FnMut(Option<Duration>) -> Outcome) -> Outcome {
+    let begun = Instant::now();
+    step(None)?;
+    let span = begun.elapsed();
+    while begun.elapsed() < TIME + span {
+        step(Some(span))?;
+    }
+    Ok(())
+}
+
+/// The answer, unless its client was interrupted; any other failure is none that a signal excuses.
+fn unless_interrupted<T>(what: &str, answer: Result<T>) -> Option<T> {
+    match answer {
+        Ok(answer) => Some(answer),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::BackendInterrupted, "{what}: {error}");
+            assert!(error.hint().is_some(), "{what}: {error}");
+            None
+        }
+    }
+}
+
+fn spec(live: &Live, name: &str, command: &[&str]) -> Result<LaunchSpec> {
+    LaunchSpec::builder(name, live.image.as_str())
+        .network(Network::None)
+        .command(command.iter().copied())
+        .build()
+}
+
+fn plain_state(live: &Live, name: &str) -> String {
+    live.plain(&["inspect", "--type=container", "--format={{.State.Status}}", name])
+        .map_or_else(|_| String::from("absent"), |state| state.trim().to_owned())
+}
+
+fn questions(live: &Live) -> Outcome {
+    let mut random = Random::new("questions");
+    let family = Sandbox::fresh_name();
+    let described = LaunchSpec::builder(format!("{family}-a"), live.image.as_str())
+        .network(Network::None)
+        .command(["sleep", "777777"]);
+    let sandbox = Sandbox::launch(&live.runtime, described)?;
+    let (name, container) = (&sandbox.name, &sandbox.container);
+    let image = live.image_handle(&live.image);
+    let (id, layers) = (image.id()?, image.history()?);
+    let size = container.rw_size()?;
+    // One that does not run has an empty answer.
+    let resting = Sandbox::create(&live.runtime, Sandbox::spec(live))?;
+    let unpublished = resting.name.clone();
+    let family = NamePrefix::new(&family)?;
+    let is_listed = |found: Vec<rt_protocol::ContainerInfo>| found.iter().any(|info| info.name == *name);
+    let (a_question, a_long_one) = (Duration::from_millis(120), Duration::from_millis(300));
+    let begun = Instant::now();
+    let mut answered = 0;
+    while begun.elapsed() < 2 * TIME {
+        let mut check = |what: &str, right: Option<bool>| {
+            answered += usize::from(right.is_some());
+            assert!(right != Some(false), "{what}");
+        };
+        let runtime = live.builder().build()?;
+        let runtime = &runtime;
+        let container = runtime.container(name);
+        let ask = |random: &mut Random, question: &(dyn Fn() -> Result<bool> + Sync)| {
+            unless_interrupted("a question", harmed(live, random, a_question, question))
+        };
+        check("list", ask(&mut random, &|| runtime.list(&ContainerFilter::all()).map(is_listed)));
+        check("state", ask(&mut random, &|| Ok(container.state()? == Some(ContainerState::Running))));
+        check("rw_size", ask(&mut random, &|| Ok(container.rw_size()? == size)));
+        check("rw_sizes", ask(&mut random, &|| Ok(runtime.rw_sizes(&family)?.contains_key(name))));
+        check("images", ask(&mut random, &|| Ok(runtime.images(&ImageFilter::all())?.len() >= 2)));
+        let image = runtime.image(&live.image);
+        check("image id", ask(&mut random, &|| Ok(image.id()? == id)));
+        check("image history", ask(&mut random, &|| Ok(image.history()? == layers)));
+        check("port", ask(&mut random, &|| Ok(runtime.port_text(&unpublished, 80, &until())?.is_empty())));
+        let profile =
+            harmed(live, &mut random, a_long_one, || runtime.profile().map(|profile| profile.version.major));
+        check("profile", unless_interrupted("profile", profile).map(|major| major >= 4));
+    }
+    println!("{answered} questions were answered");
+    Ok(())
+}
+
+fn create(live: &Live) -> Outcome {
+    let mut random = Random::new("create");
+    let name = Sandbox::fresh_name();
+    let spec = spec(live, &name, &["sleep", "777777"])?;
+    repeat(|span| {
+        let span = span.unwrap_or(Duration::from_secs(60));
+        let created = harmed(live, &mut random, span, || live.runtime.create(&spec, &until()).map(drop));
+        let is_done = unless_interrupted("create", created).is_some();
+        assert_eq!(plain_state(live, &name), if is_done { "created" } else { "absent" });
+        if !is_done {
+            live.runtime.create(&spec, &until())?;
+        }
+        live.plain(&["rm", "--force", "--time=0", &name])?;
+        Ok(())
+    })
+}
+
+fn start(live: &Live) -> Outcome {
+    let mut random = Random::new("start");
+    let sandbox = Sandbox::create(&live.runtime, Sandbox::spec(live).command(["sleep", "777777"]))?;
+    let name = sandbox.name.as_str();
+    repeat(|span| {
+        let span = span.unwrap_or(Duration::from_secs(60));
+        let started = harmed(live, &mut random, span, || sandbox.container.start(&until()));
+        if unless_interrupted("start", started).is_none() {
+            sandbox.container.start(&until())?;
+        }
+        assert_eq!(plain_state(live, name), "running");
+        live.plain(&["stop", "--time=0", name])?;
+        Ok(())
+    })
+}
+
+fn stop(live: &Live) -> Outcome {
+    let mut random = Random::new("stop");
+    let sandbox = Sandbox::idle(live)?;
+    let name = sandbox.name.as_str();
+    repeat(|span| {
+        let span = span.unwrap_or(Duration::from_secs(60));
+        let stopped = harmed(live, &mut random, span, || sandbox.container.stop(Duration::ZERO, &until()));
+        if unless_interrupted("stop", stopped).is_none() {
+            sandbox.container.stop(Duration::ZERO, &until())?;
+        }
+        assert_eq!(plain_state(live, name), "exited");
+        live.plain(&["start", name])?;
+        Ok(())
+    })
+}
+
+fn wait(live: &Live) -> Outcome {
+    let mut random = Random::new("wait");
+    let spec = Sandbox::spec(live).command(["sh", "-c", "sleep 0.4; exit 7"]);
+    let sandbox = Sandbox::create(&live.runtime, spec)?;
+    let name = sandbox.name.as_str();
+    repeat(|span| {
+        let span = span.unwrap_or(Duration::from_secs(60));
+        live.plain(&["start", name])?;
+        let waited = harmed(live, &mut random, span, || sandbox.container.wait(&until()));
+        let code = unless_interrupted("wait", waited).map_or_else(|| sandbox.container.wait(&until()), Ok)?;
+        assert_eq!(code, ExitOutcome::Code(7));
+        Ok(())
+    })
+}
+
+fn remove(live: &Live) -> Outcome {
+    let mut random = Random::new("remove");
+    repeat(|span| {
+        let span = span.unwrap_or(Duration::from_secs(60));
+        let sandbox = Sandbox::idle(live)?;
+        let main = main_process(live, sandbox.name.as_str())?;
+        let names = std::slice::from_ref(&sandbox.name);
+        let mut results = harmed(live, &mut random, span / 2, || live.runtime.force_remove(names, &until()));
+        if let Some(error) = results.remove(0).error {
+            assert_eq!(error.kind(), ErrorKind::BackendInterrupted, "{error}");
+            let again = live.runtime.force_remove(names, &until()).remove(0);
+            assert!(again.removed, "{again:?}");
+        }
+        assert_eq!(plain_state(live, sandbox.name.as_str()), "absent");
+        assert!(!is_alive(&main), "{main:?} runs on");
+        Ok(())
+    })
+}
+
+fn copies(live: &Live) -> Outcome {
+    const BYTES: usize = 20_000_000;
+    let mut random = Random::new("copies");
+    let sandbox = Sandbox::idle(live)?;
+    let container = &sandbox.container;
+    let directory = tempfile::tempdir()?;
+    let (source, out) = (directory.path().join("big"), directory.path().join("out"));
+    fs::write(&source, vec![7; BYTES])?;
+    let place = |path: &str| ContainerPath::new(path);
+    let options = CopyOptions::new();
+    let is_whole = |path: &Path| fs::read(path).is_ok_and(|bytes| bytes == vec![7; BYTES]);
+    let is_whole_inside = |path: &str| -> Result<bool> {
+        let counted = sandbox.sh(&format!("tr -cd '\\007' <{path} | wc -c"))?;
+        Ok(counted.stdout.text().trim() == BYTES.to_string())
+    };
+    let archive = {
+        let mut builder = tar::Builder::new(Vec::new());
+        builder.append_path_with_name(&source, "from-tar")?;
+        builder.into_inner()?
+    };
+    repeat(|span| {
+        let span = span.map_or(Duration::from_secs(60), |span| span / 6);
+        sandbox.sh("rm -f /tmp/big /tmp/from-tar")?;
+        let copied = harmed(live, &mut random, span, || {
+            container.copy_in(&source, &place("/tmp/big")?, &options, &until())
+        });
+        if unless_interrupted("copy_in", copied).is_some() {
+            assert!(is_whole_inside("/tmp/big")?, "copy_in");
+        } else {
+            container.copy_in(&source, &place("/tmp/big")?, &options, &until())?;
+        }
+        let _ = fs::remove_file(&out);
+        let copied = harmed(live, &mut random, span, || {
+            container.copy_out(&place("/tmp/big")?, &out, &options, &until())
+        });
+        if unless_interrupted("copy_out", copied).is_some() {
+            assert!(is_whole(&out), "copy_out");
+        }
+        let copied = harmed(live, &mut random, span, || {
+            container.copy_in_tar(&mut Cursor::new(&archive), &place("/tmp")?, &until())
+        });
+        if unless_interrupted("copy_in_tar", copied).is_some() {
+            assert!(is_whole_inside("/tmp/from-tar")?, "copy_in_tar");
+        }
+        let mut packed = Vec::new();
+        let copied = harmed(live, &mut random, span, || {
+            container.copy_out_tar(&place("/tmp/big")?, &mut packed, &until())
+        });
+        if unless_interrupted("copy_out_tar", copied).is_some() {
+            let entries = tar::Archive::new(&packed[..]).entries()?.count();
+            assert!(entries == 1 && packed.len() > BYTES, "{entries} entries, {} bytes", packed.len());
+        }
+        Ok(())
+    })
+}
+
+fn import(live: &Live) -> Outcome {
+    let mut random = Random::new("import");
+    let archive = {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(4_000_000);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, "file", std::io::repeat(7).take(4_000_000))?;
+        builder.into_inner()?
+    };
+    let reference = ImageRef::new("localhost/rt-interrupted:1")?;
+    let outcome = repeat(|span| {
+        let span = span.unwrap_or(Duration::from_secs(60));
+        let tar = Cursor::new(archive.clone());
+        let imported =
+            harmed(live, &mut random, span, || live.runtime.import_image(tar, &reference, &[], &until()));
+        if let Some(id) = unless_interrupted("import", imported) {
+            let known = live.plain(&["image", "inspect", "--format={{.Id}}", reference.as_str()])?;
+            assert_eq!(known.trim(), id);
+        }
+        Ok(())
+    });
+    // Where every import was interrupted there is none.
+    let _ = live.plain(&["image", "rm", "--force", reference.as_str()]);
+    let _ = live.plain(&["image", "prune", "--force"]);
+    outcome
+}
+
+fn main_process(live: &Live, name: &str) -> std::result::Result<census::ProcessEntry, crate::Problem> {
+    let pid = live.plain(&["inspect", "--format={{.State.Pid}}", name])?.trim().parse()?;
+    Ok(census::entry(pid)?.ok_or("no main process")?)
+}
+
+fn is_alive(process: &census::ProcessEntry) -> bool {
+    matches!(census::entry(process.pid), Ok(Some(now)) if now.start_time == process.start_time && !now.is_zombie)
+}
+
+fn remove_stopping(live: &Live) -> Outcome {
+    for client_lives in [true, false] {
+        // `sleep` as process 1 ignores TERM.
+        let sandbox = Sandbox::idle(live)?;
+        let name = sandbox.name.as_str();
+        let main = main_process(live, name)?;
+        std::thread::scope(|scope| -> Outcome {
+            let container = &sandbox.container;
+            let stopping = scope.spawn(move || container.stop(Duration::from_secs(60), &until()));
+            let begun = Instant::now();
+            while container.state()? != Some(ContainerState::Stopping) {
+                assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", container.state());
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            if !client_lives {
+                for pid in find(true, &["stop", name]) {
+                    send(pid, Signal::KILL);
+                }
+            }
+            for error in [container.start(&until()).unwrap_err(), sandbox.sh("true").unwrap_err()] {
+                assert_eq!(error.kind(), ErrorKind::Stopping, "{error}");
+                assert!(error.hint().is_some_and(|hint| hint.contains("by force")), "{error}");
+            }
+            let result = live.runtime.force_remove(std::slice::from_ref(&sandbox.name), &until()).remove(0);
+            assert!(result.removed, "{result:?}");
+            assert!(!is_alive(&main), "{main:?} runs on");
+            assert_eq!(plain_state(live, name), "absent");
+            // Whatever it says of a container that was taken from under it.
+            let _ = stopping.join().expect("no panic");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// As if a program had been killed together with its client, so that nobody has taken back what that began.
+fn half_started(live: &Live) -> Outcome {
+    let mut random = Random::new("half-started");
+    let begun = Instant::now();
+    let mut met = 0;
+    while begun.elapsed() < TIME || met == 0 && begun.elapsed() < 5 * TIME {
+        let name = ContainerName::new(Sandbox::fresh_name())?;
+        let container = live.runtime.create(&spec(live, name.as_str(), &["sleep", "777777"])?, &until())?;
+        std::thread::scope(|scope| {
+            let started = scope.spawn(|| live.plain(&["start", name.as_str()]).is_ok());
+            std::thread::sleep(Duration::from_micros(40_000 + random.below(160_000)));
+            for pid in find(true, &["start", name.as_str()]) {
+                send(pid, Signal::KILL);
+            }
+            met += usize::from(!started.join().expect("no panic"));
+        });
+        let answer = container.start(&until());
+        let state = plain_state(live, name.as_str());
+        let result = live.runtime.force_remove(std::slice::from_ref(&name), &until()).remove(0);
+        answer?;
+        assert_eq!(state, "running");
+        assert!(result.removed, "{result:?}");
+    }
+    println!("{met} starts were killed");
+    Ok(())
+}
