@@ -296,6 +296,67 @@ const SPECS: &[(&str, &str)] = &[
         r#"{"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": [{"name": "all", "containerEdits": {}}]}"#,
     ),
     ("json", ""),
+    // Letter case of fields, versions that are not as they were released, numbers that are texts, and texts that are none.
+    (
+        "yaml",
+        "CDIversion: 0.5.0\nKind: nvidia.com/gpu\nDEVICES: [{Name: all, ContainerEdits: {Env: [A=b]}}]\n",
+    ),
+    (
+        "yaml",
+        "cdiVersion: v0.5.0\nkind: nvidia.com/gpu\ndevices: [{name: all, containerEdits: {env: [A=b]}}]\n",
+    ),
+    (
+        "yaml",
+        "cdiVersion: 0.5.00\nkind: nvidia.com/gpu\ndevices: [{name: all, containerEdits: {env: [A=b]}}]\n",
+    ),
+    (
+        "yaml",
+        "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: [{name: all, containerEdits: {deviceNodes: [{path: /dev/x, hostPath: /dev/null, fileMode: 438}]}}]\n",
+    ),
+    (
+        "yaml",
+        "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: [{name: all, containerEdits: {deviceNodes: [{path: /dev/x, hostPath: /dev/null, fileMode: 0666}]}}]\n",
+    ),
+    (
+        "yaml",
+        "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: [{name: all, containerEdits: {deviceNodes: [{path: /dev/x, hostPath: /dev/null, fileMode: 1e2}]}}]\n",
+    ),
+    (
+        "yaml",
+        "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: [{name: all, containerEdits: {deviceNodes: [{path: /dev/x, hostPath: /dev/null, fileMode: \"438\"}]}}]\n",
+    ),
+    (
+        "yaml",
+        "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: [{name: all, containerEdits: {deviceNodes: [{path: /dev/x, hostPath: /dev/null, fileMode: -1}]}}]\n",
+    ),
+    (
+        "yaml",
+        "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: [{name: all, containerEdits: {deviceNodes: [{path: /dev/x, hostPath: /dev/null, fileMode: 4294967296}]}}]\n",
+    ),
+    (
+        "yaml",
+        "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: [{name: all, containerEdits: {env: [A=b]}}, {name: yes, containerEdits: {env: [A=b]}}, {name: \"true\", containerEdits: {env: [A=b]}}]\n",
+    ),
+    (
+        "yaml",
+        "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: [{name: all, containerEdits: {env: [A=b]}}, {name: yes, containerEdits: {env: [A=b]}}, {name: \"yes\", containerEdits: {env: [A=b]}}]\n",
+    ),
+    (
+        "yaml",
+        "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: [{name: all, containerEdits: {env: [A=b]}}, {name: 0x1f, containerEdits: {env: [A=b]}}, {name: \"31\", containerEdits: {env: [A=b]}}]\n",
+    ),
+    (
+        "yaml",
+        "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: [{name: all, containerEdits: {env: [A=b]}}, {name: 1e3, containerEdits: {env: [A=b]}}, {name: \"1000\", containerEdits: {env: [A=b]}}]\n",
+    ),
+    (
+        "yaml",
+        "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: [{name: all, containerEdits: {env: [A=b]}}, {name: 017, containerEdits: {env: [A=b]}}, {name: \"15\", containerEdits: {env: [A=b]}}]\n",
+    ),
+    (
+        "yaml",
+        "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: [{name: all, containerEdits: {env: [A=b]}}, {name: 1e3, containerEdits: {env: [A=b]}}, {name: \"1e3\", containerEdits: {env: [A=b]}}]\n",
+    ),
 ];
 
 fn agreement(live: &Live) -> Outcome {

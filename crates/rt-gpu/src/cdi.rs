@@ -6,6 +6,7 @@ mod document;
 mod fields;
 mod file;
 mod problem;
+mod scalar;
 mod spec;
 
 use std::collections::BTreeMap;

@@ -75,6 +75,25 @@ impl GpuArgs {
         &self.args
     }
 
+    /// What may not be as it seems, in words, one for each vendor: a single GPU that is granted by its device node is the best
+    /// that can be done without a CDI spec, and no more.
+    ///
+    /// ```
+    /// assert!(rt_gpu::GpuArgs::switched(true).warnings().is_empty());
+    /// ```
+    pub fn warnings(&self) -> Vec<String> {
+        let is_doubtful =
+            |grant: &&GpuGrant| grant.tier == GpuTier::DeviceNodes && matches!(grant.set, GpuSet::Indices(_));
+        let warn = |grant: &GpuGrant| {
+            format!(
+                "single GPUs of {}'s are granted by their device nodes, by the order of their PCI addresses: the driver may \
+                 number them in another; generate a CDI spec to name each",
+                grant.vendor
+            )
+        };
+        self.grants.iter().filter(is_doubtful).map(warn).collect()
+    }
+
     /// What is granted, in the order of the vendors.
     pub fn grants(&self) -> &[GpuGrant] {
         &self.grants
@@ -135,5 +154,26 @@ impl fmt::Display for GpuTier {
             Self::OciHook => "OCI hook",
             Self::DeviceNodes => "device nodes",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn single_gpus_by_their_nodes_come_with_a_warning() {
+        let warnings = |tier, set| {
+            let mut args = GpuArgs::default();
+            args.grant(GpuVendor::Nvidia, set, tier);
+            args.warnings()
+        };
+        let single = || GpuSet::Indices([0].into());
+        assert!(warnings(GpuTier::DeviceNodes, single())[0].contains("nvidia"), "whose");
+        for (tier, set) in
+            [(GpuTier::DeviceNodes, GpuSet::All), (GpuTier::Cdi, single()), (GpuTier::OciHook, single())]
+        {
+            assert!(warnings(tier, set).is_empty(), "{tier:?}");
+        }
     }
 }

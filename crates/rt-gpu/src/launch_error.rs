@@ -22,7 +22,7 @@ impl GpuFailure {
     /// containers and files), not paths, and not its log lines. Texts of podman 4.3 and 5.4 with crun, runc and NVIDIA's
     /// toolkit are known.
     pub fn recognise(stderr: &str) -> Option<Self> {
-        if !stderr.lines().any(|line| line.starts_with("Error: ")) {
+        if !stderr.lines().any(is_an_engines) {
             return None;
         }
         let said = || {
@@ -85,6 +85,36 @@ const TOOLKIT: [&str; 3] =
 
 /// Kinds of GPUs, as a device of one is asked for.
 const KINDS: [&str; 3] = ["nvidia.com/gpu", "amd.com/gpu", "intel.com/gpu"];
+
+/// Whether an engine says of this line that it failed: by `Error:` at its beginning or behind the name of a program or a time
+/// (Docker: `Error response from daemon:`), or, where somebody took that off, by what an engine's own errors begin with.
+fn is_an_engines(line: &str) -> bool {
+    const OWN: [&str; 9] = [
+        "setting up cdi devices: ",
+        "unable to start container ",
+        "failed to inject devices: ",
+        "creating cdi registry: ",
+        "oci runtime error: ",
+        "preparing container ",
+        "container create failed",
+        "crun: ",
+        "runc: ",
+    ];
+    let line = line.trim_start().to_ascii_lowercase();
+    if OWN.iter().any(|own| line.starts_with(own)) {
+        return true;
+    }
+    // A program's name or a time, and no sentence.
+    let is_prefix = |before: &str| {
+        before.is_empty()
+            || before.ends_with(": ") && !before.contains(['"', '`', '/']) && before.split(' ').count() <= 2
+            || before.ends_with(' ')
+                && before.bytes().all(|byte| byte.is_ascii_digit() || b" -:.+tz".contains(&byte))
+    };
+    ["error: ", "error response from daemon: "]
+        .iter()
+        .any(|error| line.find(error).is_some_and(|place| is_prefix(&line[..place])))
+}
 
 /// An image may be called anything.
 fn is_about_an_image(line: &str) -> bool {
@@ -239,6 +269,35 @@ mod tests {
              runtime attempted to invoke a command that was not found",
         ] {
             check(text, Some(GpuFailure::CdiSpec));
+        }
+    }
+
+    #[test]
+    fn an_engines_error_is_known_however_it_begins() {
+        let said = "setting up CDI devices: unresolvable CDI devices nvidia.com/gpu=all";
+        for before in [
+            "",
+            "Error: ",
+            "error: ",
+            "ERROR: ",
+            "podman: Error: ",
+            "podman: ",
+            "docker: Error response from daemon: ",
+            "Error response from daemon: ",
+            "2026-11-28T20:00:00Z Error: ",
+            "  Error: ",
+            "unable to start container \"5d99\": ",
+            "OCI runtime error: crun: ",
+        ] {
+            let known = before != "podman: ";
+            check(&format!("{before}{said}"), known.then_some(GpuFailure::CdiSpec));
+        }
+        for text in [
+            "my program said: no CDI device found",
+            "warning: CDI device missing",
+            "see /x/Error: CDI device",
+        ] {
+            check(text, None);
         }
     }
 

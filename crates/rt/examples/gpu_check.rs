@@ -37,7 +37,10 @@ pub(crate) fn report(wish: &str) -> Result<String> {
     line("");
     match gpu_run_args(&wish, &host) {
         Ok(args) if args.is_empty() => line("no GPU is asked for"),
-        Ok(args) => line(&format!("arguments for {wish}: {args}")),
+        Ok(args) => {
+            line(&format!("arguments for {wish}: {args}"));
+            args.warnings().iter().for_each(|warning| line(&format!("mind: {warning}")));
+        }
         Err(missing) => line(&format!("{wish} cannot be served: {missing}")),
     }
     Ok(report)

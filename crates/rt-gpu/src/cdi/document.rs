@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::CdiFault;
+use super::scalar::Scalar;
 
 /// How deep values may be nested; a spec has six levels.
 const DEEPEST: usize = 32;
@@ -25,8 +26,8 @@ pub(super) struct Node {
 pub(super) enum Value {
     /// Nothing, `~` or `null`.
     Null,
-    /// Any other scalar, as it is written: whether `0` is a number is for whoever asks for one.
-    Text(String),
+    /// Any other scalar, as it is written, and what it is where nothing quotes it.
+    Text(String, Scalar),
     List(Vec<Node>),
     /// Each key once.
     Map(Vec<(String, Node)>),
@@ -84,7 +85,8 @@ impl Builder {
                 self.grow(Size { values: 1, text: text.len() }, line)?;
                 let is_null =
                     style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
-                let value = if is_null { Value::Null } else { Value::Text(text.into_owned()) };
+                let scalar = if style == ScalarStyle::Plain { Scalar::read(&text) } else { Scalar::Text };
+                let value = if is_null { Value::Null } else { Value::Text(text.into_owned(), scalar) };
                 self.close(Node { line, value }, anchor, before)
             }
             Event::SequenceStart(anchor, _) => self.begin(Value::List(Vec::new()), anchor, line),
@@ -134,7 +136,7 @@ impl Builder {
                 Some(key) => pairs.push((key, node)),
                 None => open.key = Some(new_key(&mut open.keys, node)?),
             },
-            Value::Null | Value::Text(_) => {}
+            Value::Null | Value::Text(..) => {}
         }
         Ok(None)
     }
@@ -150,9 +152,10 @@ impl Builder {
 }
 
 fn new_key(keys: &mut HashSet<String>, node: Node) -> Result<String, CdiFault> {
-    let Value::Text(key) = node.value else {
+    let Value::Text(written, scalar) = node.value else {
         return Err(syntax(node.line, "a key is not a text"));
     };
+    let key = scalar.as_text(&written);
     if keys.insert(key.clone()) {
         Ok(key)
     } else {
@@ -184,8 +187,8 @@ mod tests {
             let Some(Node { value: Value::Map(pairs), .. }) = read(text).unwrap() else { panic!("{text}") };
             let (key, Node { value: Value::List(values), .. }) = &pairs[0] else { panic!("{text}") };
             assert_eq!(key, "a");
-            assert!(matches!(&values[0].value, Value::Text(path) if path == "x/y"));
-            assert!(matches!(&values[1].value, Value::Text(number) if number == "1"));
+            assert!(matches!(&values[0].value, Value::Text(path, _) if path == "x/y"));
+            assert!(matches!(&values[1].value, Value::Text(_, Scalar::Whole(1))));
         }
         for text in ["", "\n# nothing\n", "---\n", "~", "\u{feff}"] {
             assert!(read(text).unwrap().is_none(), "{text:?}");

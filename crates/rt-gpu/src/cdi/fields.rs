@@ -2,6 +2,7 @@
 
 use super::CdiFault;
 use super::document::{Node, Value};
+use super::scalar::Scalar;
 
 /// A map whose fields are taken one by one; what is left at the end is unknown.
 pub(super) struct Fields {
@@ -22,9 +23,13 @@ impl Fields {
     }
 
     /// A field's value; `None` where it is absent or null.
+    ///
+    /// Letter case does not matter to engines (Go's JSON); of several spellings the one in the field's own counts.
     pub(super) fn take(&mut self, name: &str) -> Option<Node> {
-        let place = self.pairs.iter().position(|(key, _)| key == name)?;
+        let own = self.pairs.iter().position(|(key, _)| key == name);
+        let place = own.or_else(|| self.pairs.iter().position(|(key, _)| key.eq_ignore_ascii_case(name)))?;
         let (_, node) = self.pairs.swap_remove(place);
+        self.pairs.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
         (!matches!(node.value, Value::Null)).then_some(node)
     }
 
@@ -54,8 +59,21 @@ impl Fields {
 
     pub(super) fn number(&mut self, name: &str) -> Result<Option<i64>, CdiFault> {
         let Some(node) = self.take(name) else { return Ok(None) };
-        let line = node.line;
-        text(node, name)?.parse().map(Some).map_err(|_| fault(line, format!("{name} is a whole number")))
+        match node.value {
+            Value::Text(_, Scalar::Whole(number)) => Ok(Some(number)),
+            // `1e2` is 100 to a reader that goes by way of JSON.
+            #[expect(clippy::cast_possible_truncation, reason = "it has no fraction, and Rust saturates")]
+            Value::Text(_, Scalar::Float(number)) if number.fract() == 0.0 => Ok(Some(number as i64)),
+            _ => Err(fault(node.line, format!("{name} is a whole number"))),
+        }
+    }
+
+    /// A number that engines keep in 32 bits, without a sign.
+    pub(super) fn small_number(&mut self, name: &str) -> Result<(), CdiFault> {
+        match self.number(name)?.map(u32::try_from) {
+            None | Some(Ok(_)) => Ok(()),
+            Some(Err(_)) => Err(fault(self.line, format!("{name} is a whole number from 0 to 4294967295"))),
+        }
     }
 
     /// Checks the type of a field whose content does not matter here.
@@ -86,7 +104,7 @@ impl Fields {
 
 fn text(node: Node, name: &str) -> Result<String, CdiFault> {
     match node.value {
-        Value::Text(text) => Ok(text),
+        Value::Text(written, scalar) => Ok(scalar.as_text(&written)),
         Value::Null => Ok(String::new()),
         _ => Err(fault(node.line, format!("{name} is a text"))),
     }

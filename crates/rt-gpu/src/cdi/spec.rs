@@ -179,6 +179,11 @@ impl Uses {
 fn accepted_version(text: &str, newest: CdiVersion) -> Result<CdiVersion, CdiFault> {
     let unknown = || CdiFault::UnknownVersion { version: text.to_owned() };
     let version: CdiVersion = text.parse().map_err(|_| unknown())?;
+    // Readers before 0.6 look the text up as it is; later ones take the `v` off.
+    let shown = if newest >= V0_6 { text.strip_prefix('v').unwrap_or(text) } else { text };
+    if shown != version.to_string() {
+        return Err(unknown());
+    }
     if version > newest {
         return Err(CdiFault::TooNew { version, newest });
     }
@@ -275,8 +280,9 @@ fn device_node(node: Node, uses: &mut Uses) -> Result<CdiDeviceNode, CdiFault> {
         return Err(fault(fields.line(), format!("{kind:?} is no type of a device node")));
     }
     let major = fields.number("major")?.unwrap_or(0);
-    for number in ["minor", "fileMode", "uid", "gid"] {
-        fields.number(number)?;
+    fields.number("minor")?;
+    for number in ["fileMode", "uid", "gid"] {
+        fields.small_number(number)?;
     }
     let permissions = fields.text("permissions")?.unwrap_or_default();
     // "none" came with the library's version 1.1.

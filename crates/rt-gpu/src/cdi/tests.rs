@@ -8,6 +8,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use super::spec::parse as spec_parse;
 use super::*;
 use crate::CdiVersion;
 
@@ -321,5 +322,55 @@ proptest::proptest! {
         let _ = spec::parse(&text, Path::new("x"), 0, source);
         let text = format!("{{cdiVersion: 0.5.0, kind: {kind:?}, devices: [{{name: {name:?}, containerEdits: {edits}}}]}}");
         let _ = spec::parse(&text, Path::new("x"), 0, source);
+    }
+}
+
+#[test]
+fn unquoted_names_are_what_engines_take_them_for() {
+    let device = |name: &str| format!("{{name: {name}, containerEdits: {{env: [A=b]}}}}");
+    let spec = |names: &[&str]| {
+        let devices: Vec<_> = names.iter().map(|name| device(name)).collect();
+        format!("CdiVersion: 0.5.0\nKind: nvidia.com/gpu\ndevices: [{}]\n", devices.join(", "))
+    };
+    let root = host(&[("/etc/cdi/x.yaml", &spec(&["yes", "0x1f", "1e3", "\"no\"", "all"]))]);
+    let registry = read(&root);
+    assert_eq!(registry.device_names("nvidia.com/gpu"), ["31", "1000", "all", "no", "true"]);
+    check_refused(&spec(&["yes", "\"true\""]), "declares device \"true\" twice");
+}
+
+#[test]
+fn a_version_is_written_as_it_was_released() {
+    let spec = |version: &str| declaring("nvidia.com/gpu", "all").replace("0.5.0", version);
+    for (version, newest, counts) in [
+        ("v0.5.0", CdiVersion::new(0, 5, 0), false),
+        ("v0.5.0", CdiVersion::NEWEST, true),
+        ("0.5.00", CdiVersion::new(0, 5, 0), false),
+        ("0.5.00", CdiVersion::NEWEST, false),
+        ("0.5.0", CdiVersion::new(0, 5, 0), true),
+    ] {
+        let answer = spec_parse(&spec(version), Path::new("/x.json"), 0, newest);
+        assert_eq!(answer.is_ok(), counts, "{version} to {newest}: {answer:?}");
+    }
+}
+
+#[test]
+fn numbers_are_numbers_and_fit() {
+    let spec = |mode: &str| {
+        declaring("nvidia.com/gpu", "all").replace(
+            "\"env\"",
+            &format!("\"deviceNodes\": [{{\"path\": \"/dev/x\", \"fileMode\": {mode}}}], \"env\""),
+        )
+    };
+    for (mode, counts) in [
+        ("438", true),
+        ("0666", true),
+        ("1e2", true),
+        ("\"438\"", false),
+        ("-1", false),
+        ("4294967296", false),
+        ("1.5", false),
+    ] {
+        let answer = spec_parse(&spec(mode), Path::new("/x.json"), 0, CdiVersion::new(0, 5, 0));
+        assert_eq!(answer.is_ok(), counts, "{mode}: {answer:?}");
     }
 }
