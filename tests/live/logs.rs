@@ -263,6 +263,9 @@ fn follow_options(live: &Live) -> Outcome {
         let lines = lines.into_iter().filter(|line| line.stream == stream);
         lines.map(|line| (line.bytes, line.omitted, line.timestamp)).collect::<Vec<_>>()
     };
+    let directory = tempfile::tempdir()?;
+    let by_podman =
+        rt_protocol::ContainerRuntime::container(&without_files(live, &directory)?, &sandbox.name);
     let mut followers = Vec::new();
     for options in &cases {
         for options in [options.clone(), options.clone().timestamps()] {
@@ -274,7 +277,15 @@ fn follow_options(live: &Live) -> Outcome {
             // A tail with pieces of a line is podman 4.3's own.
             let mut same = options.clone();
             same.tail = options.tail.filter(|count| *count < 100);
-            let plain = lines(&sandbox, &same)?;
+            let plain = lines(&sandbox, &options)?;
+            for stream in [OutputStream::Stdout, OutputStream::Stderr] {
+                assert_eq!(texts(found.clone(), stream), texts(plain.clone(), stream), "{options:?}");
+            }
+            let mut reader = by_podman.logs(&same)?;
+            let mut plain = Vec::new();
+            while let Pull::Item(line) = reader.pull(&until())? {
+                plain.push(line);
+            }
             for stream in [OutputStream::Stdout, OutputStream::Stderr] {
                 assert_eq!(texts(found.clone(), stream), texts(plain.clone(), stream), "{options:?}");
             }
@@ -331,9 +342,11 @@ fn follow_rotated(live: &Live) -> Outcome {
     Ok(())
 }
 
-/// The program asked is a script that shows podman's answers without where the log is.
-fn follow_by_podman(live: &Live) -> Outcome {
-    let directory = tempfile::tempdir()?;
+/// podman by a script that shows its answers without where logs are.
+fn without_files(
+    live: &Live,
+    directory: &tempfile::TempDir,
+) -> Result<rt_podman::PodmanRuntime, crate::Problem> {
     let wrapper = directory.path().join("podman");
     let script = format!(
         "#!/bin/sh\ncase \"$*\" in *'container inspect'*) '{0}' \"$@\" | sed s/k8s-file/elsewhere/ ;; *) exec '{0}' \"$@\" ;; esac\n",
@@ -341,7 +354,12 @@ fn follow_by_podman(live: &Live) -> Outcome {
     );
     std::fs::write(&wrapper, script)?;
     std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755))?;
-    let runtime = live.builder().binary(&wrapper).build()?;
+    Ok(live.builder().binary(&wrapper).build()?)
+}
+
+fn follow_by_podman(live: &Live) -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let runtime = without_files(live, &directory)?;
     let begin = "echo 0; while [ ! -e /tmp/go ]; do sleep 0.1; done";
     for options in [LogOptions::new(), LogOptions::new().tail(10), LogOptions::new().timestamps()] {
         let script = format!("{begin}; {MANY}");

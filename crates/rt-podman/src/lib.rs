@@ -131,19 +131,18 @@
 //!   [`RegistryDenied`](rt_protocol::ErrorKind::RegistryDenied) or
 //!   [`RegistryUnreachable`](rt_protocol::ErrorKind::RegistryUnreachable), by podman's last error. podman tries again for
 //!   seconds, and for as long as it takes where the answer is 429; the end of the caller's wait tells what it was at.
-//! - **Following a log.** podman's own follower loses lines: it stops shortly after the container, whatever is unread, and
-//!   drops what stood in a log file that was replaced (`max-size`). A container that has ended is read without it. The log
-//!   of one that runs is read from its file (drivers `k8s-file` and `json-file`, on this machine), at any pace; of files
-//!   that were replaced while nobody read, what is gone is told at the end as
-//!   [`Incomplete`](rt_protocol::ErrorKind::Incomplete). Elsewhere (`journald`, a remote podman) podman's follower is
-//!   used, a second reading is compared with what it said and gives what it left out at the end, without times; where the
-//!   two differ, and with a `tail`, the end is `Incomplete`.
+//! - **Logs.** podman's own follower loses lines: it stops shortly after the container, whatever is unread, and drops what
+//!   stood in a log file that was replaced (`max-size`); and a reader of 4.3 that gets TERM ends as if the log did. A log in
+//!   a file (drivers `k8s-file` and `json-file`, on this machine) is therefore read from it, at any pace; of files that were
+//!   replaced while nobody read, what is gone is told at the end as [`Incomplete`](rt_protocol::ErrorKind::Incomplete).
+//!   Elsewhere (`journald`, a remote podman) podman reads. What its follower said is compared with a second reading, which
+//!   gives what was left out at the end, without times; where the two differ, and with a `tail`, the end is `Incomplete`.
+//!   The next two paragraphs are of logs that podman reads.
 //! - **Pieces of lines and `tail`.** podman logs a line in pieces where it was not read in one go: a line of more than
 //!   some 8 KiB, one that the command wrote bit by bit, a last one without its newline. Without
 //!   [`tail`](rt_protocol::LogOptions::tail) lines are whole. With it, podman 4.3 leaves only the last piece in its place
 //!   and gives the others, last first, to the end of the line before, or to nobody: of `a`, `b` and an unterminated `c`
-//!   the last two lines are `a` and `bc`, and a line of 3 MB may be empty. podman 4.7 has mended that, and a follower of
-//!   the file is right everywhere. A tail of more
+//!   the last two lines are `a` and `bc`, and a line of 3 MB may be empty. podman 4.7 has mended that. A tail of more
 //!   than 134,217,728 lines (2^27) is the whole log: podman falls over at less than it accepts.
 //! - **Times of lines.** podman prints a time before every piece, also in the middle of a line, and nothing tells it from
 //!   the command's own words. [`timestamps`](rt_protocol::LogOptions::timestamps) therefore has two `podman logs` read

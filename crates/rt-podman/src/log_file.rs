@@ -1,7 +1,8 @@
-//! The log of a running container, from the file that conmon writes (log drivers `k8s-file` and `json-file`).
+//! The log of a container from the file that conmon writes (log drivers `k8s-file` and `json-file`).
 //!
 //! podman's own follower reads the same file, and loses lines: it stops 250 ms after the container, whatever is unread,
-//! and drops what stood in a file that was replaced (seen on 4.3.1 and 5.4.2).
+//! and drops what stood in a file that was replaced (seen on 4.3.1 and 5.4.2). Without following, a podman 4.3 that gets
+//! TERM leaves with 0 in the middle of the log.
 
 use std::fs::{self, File};
 use std::io;
@@ -24,7 +25,7 @@ const LONGEST_RECORD: usize = 1 << 20;
 /// Lines of a log that grows.
 #[derive(Debug)]
 pub(crate) struct LogFile {
-    file: FollowedFile,
+    from: From,
     options: LogOptions,
     is_terminal: bool,
     /// Bytes that were read; up to `used` they were taken.
@@ -41,11 +42,20 @@ pub(crate) struct LogFile {
     growth: Growth,
 }
 
+/// What is read.
+#[derive(Debug)]
+enum From {
+    /// A file that grows, to its writer's end.
+    Growing(FollowedFile),
+    /// A file up to what it held when it was opened.
+    Whole { file: File, end: u64 },
+}
+
 impl LogFile {
-    /// Opens the log of a container that runs. `None` where it cannot be followed so: another log driver, another
-    /// machine, a container that has ended meanwhile.
-    pub(crate) fn open(found: &Inspected, options: &LogOptions) -> Option<Self> {
-        let path = found.log_path.as_deref().map(Path::new).filter(|path| path.is_absolute())?;
+    /// Opens the log of a container that runs, to be followed. `None` where it cannot be followed so: another log driver,
+    /// another machine, a container that has ended meanwhile.
+    pub(crate) fn follow(found: &Inspected, options: &LogOptions) -> Option<Self> {
+        let path = path(found)?;
         let conmon = census::entry(found.conmon_pid?).ok()??;
         // podman may be on another machine or in another namespace, where that number is somebody else's.
         let command = fs::read(format!("/proc/{}/cmdline", conmon.pid)).ok()?;
@@ -58,25 +68,33 @@ impl LogFile {
             tracing::debug!(operation = OPERATION, %error, "the log file cannot be followed; podman follows it");
         }
         let mut file = opened.ok()??;
-        let begin = match options.tail {
-            Some(lines) => tail(file.first(), lines).ok()?,
-            None => [0; 2],
-        };
-        let position = begin[0].min(begin[1]);
-        file.begin_at(position);
-        Some(Self {
-            file,
+        let begin = begin(file.first(), options).ok()?;
+        file.begin_at(begin[0].min(begin[1]));
+        Some(Self::new(found, options, From::Growing(file), begin))
+    }
+
+    /// Opens what has been written so far. `None` where there is no such file here.
+    pub(crate) fn read(found: &Inspected, options: &LogOptions) -> Option<Self> {
+        let file = File::open(path(found)?).ok()?;
+        let end = file.metadata().ok()?.len();
+        let begin = begin(&file, options).ok()?;
+        Some(Self::new(found, options, From::Whole { file, end }, begin))
+    }
+
+    fn new(found: &Inspected, options: &LogOptions, from: From, begin: [u64; 2]) -> Self {
+        Self {
+            from,
             options: options.clone(),
             is_terminal: found.is_terminal,
             bytes: Vec::new(),
             used: 0,
-            position,
+            position: begin[0].min(begin[1]),
             begin,
             unfinished: [None, None],
             returned: [false; 2],
             has_gap: false,
             growth: Growth::Idle,
-        })
+        }
     }
 
     pub(crate) fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>> {
@@ -101,7 +119,7 @@ impl LogFile {
             if self.growth == Growth::End {
                 return if self.has_gap { Err(incomplete()) } else { Ok(Pull::End) };
             }
-            self.read(until)?;
+            self.fill(until)?;
             match self.growth {
                 Growth::Bytes(_) | Growth::End => {}
                 Growth::Gap => self.has_gap = true,
@@ -119,7 +137,7 @@ impl LogFile {
         Some(line)
     }
 
-    fn read(&mut self, until: &Until) -> Result<()> {
+    fn fill(&mut self, until: &Until) -> Result<()> {
         self.bytes.drain(..self.used);
         self.used = 0;
         let kept = self.bytes.len();
@@ -127,7 +145,7 @@ impl LogFile {
             return Err(Error::new(ErrorKind::BadAnswer, OPERATION, "its file holds something else"));
         }
         self.bytes.resize(kept + CHUNK, 0);
-        let growth = self.file.read(&mut self.bytes[kept..], until);
+        let growth = self.from.read(&mut self.bytes[kept..], self.position, until);
         let count = if let Ok(Growth::Bytes(count)) = growth { count } else { 0 };
         self.bytes.truncate(kept + count);
         self.position += count as u64;
@@ -189,6 +207,31 @@ impl LogFile {
         append(line, text, self.options.max_line_bytes);
         if record.is_end { self.unfinished[index(output)].take() } else { None }
     }
+}
+
+impl From {
+    fn read(&mut self, buffer: &mut [u8], position: u64, until: &Until) -> io::Result<Growth> {
+        match self {
+            Self::Growing(file) => file.read(buffer, until),
+            Self::Whole { file, end } => {
+                let left = usize::try_from(end.saturating_sub(position)).unwrap_or(usize::MAX);
+                let room = buffer.len().min(left);
+                let count = file.read_at(&mut buffer[..room], position)?;
+                Ok(if count == 0 { Growth::End } else { Growth::Bytes(count) })
+            }
+        }
+    }
+}
+
+/// The file that conmon writes, as far as its path tells whose it is: podman may be on another machine.
+fn path(found: &Inspected) -> Option<&Path> {
+    let path = found.log_path.as_deref()?;
+    (path.starts_with('/') && path.contains(&found.info.id)).then(|| Path::new(path))
+}
+
+/// Where the lines that are asked for begin, for stdout and for stderr.
+fn begin(file: &File, options: &LogOptions) -> io::Result<[u64; 2]> {
+    options.tail.map_or(Ok([0; 2]), |lines| tail(file, lines))
 }
 
 fn append(line: &mut LogLine, text: &[u8], max_line_bytes: usize) {
