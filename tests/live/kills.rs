@@ -21,6 +21,9 @@ pub(crate) const CASES: &[Case] = &[
     ("kills: whatever namespaces a container shares, nothing lives on unnamed", shared_namespaces),
     ("kills: in shared namespaces, other commands and containers are spared", shared_neighbours),
     ("kills: a podman that hangs on everything but exec holds nobody up", hanging_podman),
+    ("kills: a process that others have stopped keeps nothing alive", stopped),
+    ("kills: a start that others have stopped is ended, and nothing begins later", stopped_start),
+    ("kills: a container that goes away meanwhile leaves nothing and holds nobody up", gone_meanwhile),
     ("kills: under load, random deadlines leave nothing and tell no lie", load),
 ];
 
@@ -153,8 +156,9 @@ fn shared_neighbours(live: &Live) -> Outcome {
             assert_eq!(report.fate, Fate::Gone, "{kind:?}: {report:?}");
             assert!(sleepers(tag).is_empty(), "{kind:?}: {report:?}");
             assert_eq!(sleepers(other).len(), 4, "{kind:?}: {report:?}");
-            first.sh(&format!("touch {file}"))?;
-            sandbox.sh(&format!("touch {file}"))?;
+            for sandbox in [&first, &sandbox] {
+                assert!(sandbox.sh(&format!("touch {file}"))?.ok());
+            }
             for neighbour in neighbours {
                 assert_eq!(neighbour.join().expect("no panic")?.stdout, "fine\n", "{kind:?}");
             }
@@ -187,7 +191,7 @@ fn hanging_podman(live: &Live) -> Outcome {
     let runtime = live.builder().binary(&wrapper).build()?;
     let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sleep", "777777"]))?;
     let container = runtime.container(&sandbox.name);
-    container.exec(&ExecRequest::new(["true"])?, &Until::after(Duration::from_secs(30)))?;
+    assert!(container.exec(&ExecRequest::new(["true"])?, &Until::after(Duration::from_secs(30)))?.ok());
     fs::write(&hangs, "")?;
     for (script, deadline) in [
         ("sleep TAG & exec sleep TAG", 700),
@@ -211,6 +215,156 @@ fn hanging_podman(live: &Live) -> Outcome {
         if deadline > 500 {
             assert_eq!(report.fate, Fate::Gone, "{about}");
         }
+    }
+    Ok(())
+}
+
+/// The host's processes whose words, joined by blanks, hold all of these.
+fn processes_with(parts: &[&str]) -> Vec<census::ProcessEntry> {
+    let holds = |entry: &census::ProcessEntry| {
+        let words = census::command_line(entry.pid).ok().flatten().unwrap_or_default().join(" ");
+        parts.iter().all(|part| words.contains(part))
+    };
+    census::snapshot()
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|entry| !entry.is_zombie && holds(entry))
+        .collect()
+}
+
+fn stop_all(entries: &[census::ProcessEntry]) {
+    for entry in entries {
+        census::signal(entry, Signal::Stop).expect("a signal");
+    }
+}
+
+fn stopped(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    for victim in ["client", "conmon", "command"] {
+        let tag = fresh_tag();
+        let report = std::thread::scope(|scope| {
+            let call = scope.spawn(|| time_out(&sandbox, "sleep TAG & exec sleep TAG", tag));
+            let begun = Instant::now();
+            while sleepers(tag).len() < 2 && begun.elapsed() < Duration::from_millis(600) {}
+            let of_command: Vec<_> =
+                sleepers(tag).into_iter().filter_map(|pid| census::entry(pid).ok().flatten()).collect();
+            match victim {
+                "client" => stop_all(&processes_with(&["exec", &tag.to_string(), rt_process::Marker::NAME])),
+                "command" => stop_all(&of_command),
+                _ => {
+                    let parents =
+                        of_command.iter().filter_map(|entry| census::entry(entry.parent).ok().flatten());
+                    stop_all(&parents.filter(|parent| parent.name == "conmon").collect::<Vec<_>>());
+                }
+            }
+            call.join().expect("no panic").kill_report().expect("a report").clone()
+        });
+        check_report(&report, tag, victim);
+        assert!(matches!(report.fate, Fate::Gone | Fate::NeverStarted), "{victim}: {report:?}");
+    }
+    assert!(sandbox.sh("true")?.ok());
+    let left = processes_with(&["conmon", "--exec-process-spec", sandbox.name.as_str()]);
+    let stopped = left.iter().filter(|entry| matches!(census::is_stopped(entry.pid), Ok(true)));
+    assert_eq!(stopped.count(), 0, "{left:?}");
+    Ok(())
+}
+
+fn stopped_start(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let id = live.plain(&["container", "inspect", "--format={{.Id}}", sandbox.name.as_str()])?;
+    let id = id.trim();
+    assert!(sandbox.sh("true")?.ok());
+    let mut seen = 0;
+    for (parts, milliseconds) in [
+        // The OCI runtime of the exec, as soon as it is there.
+        (vec!["exec", "--pid-file", id], 0),
+        (vec!["conmon", "--exec-process-spec", id], 0),
+        (vec!["exec", rt_process::Marker::NAME, id], 0),
+        (vec!["exec", rt_process::Marker::NAME, id], 25),
+        (vec!["exec", rt_process::Marker::NAME, id], 50),
+        (vec!["exec", rt_process::Marker::NAME, id], 75),
+    ] {
+        let tag = fresh_tag();
+        let (report, victims) = std::thread::scope(|scope| {
+            let call = scope.spawn(|| time_out(&sandbox, "sleep TAG", tag));
+            let begun = Instant::now();
+            std::thread::sleep(Duration::from_millis(milliseconds));
+            let mut victims = Vec::new();
+            while victims.is_empty() && begun.elapsed() < Duration::from_millis(600) {
+                victims = processes_with(&parts);
+                // conmon has the words of its OCI runtime too.
+                victims.retain(|entry| parts[0] == "conmon" || entry.name != "conmon");
+            }
+            stop_all(&victims);
+            (call.join().expect("no panic").kill_report().expect("a report").clone(), victims)
+        });
+        let about = format!("{parts:?} after {milliseconds} ms: {victims:?}");
+        check_report(&report, tag, &about);
+        assert!(matches!(report.fate, Fate::Gone | Fate::NeverStarted), "{about}: {report:?}");
+        seen += usize::from(!victims.is_empty());
+        for victim in &victims {
+            // Whoever was stopped and is left must not begin the command when it goes on.
+            let _ = census::signal(victim, Signal::Cont);
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(sleepers(tag).is_empty(), "{about}: it began afterwards: {report:?}");
+    }
+    // Some are there too short a time to be met for sure.
+    assert!(seen >= 3, "{seen} were stopped");
+    assert!(sandbox.sh("true")?.ok());
+    Ok(())
+}
+
+fn gone_meanwhile(live: &Live) -> Outcome {
+    for words in
+        [vec!["rm", "-f", "-t", "0"], vec!["stop", "-t", "0"], vec!["restart", "-t", "0"], vec!["kill"]]
+    {
+        for milliseconds in [500, 650, 700] {
+            let sandbox = Sandbox::idle(live)?;
+            let tag = fresh_tag();
+            let request = ExecRequest::new(["sh", "-c", &format!("sleep {tag} & exec sleep {tag}")])?;
+            let begun = Instant::now();
+            let answer = std::thread::scope(|scope| {
+                let call = scope
+                    .spawn(|| sandbox.container.exec(&request, &Until::after(Duration::from_millis(700))));
+                std::thread::sleep(Duration::from_millis(milliseconds));
+                // Also where podman does not manage to, the command must end.
+                let _ = live.plain(&[&words[..], &[sandbox.name.as_str()]].concat());
+                call.join().expect("no panic")
+            });
+            let about = format!("{words:?} after {milliseconds} ms: {answer:?}");
+            assert!(begun.elapsed() < BOUND + Duration::from_secs(5), "{about}");
+            if let Some(report) = answer.as_ref().err().and_then(Error::kill_report) {
+                check_report(report, tag, &about);
+                assert!(!matches!(report.fate, Fate::Unknown(_)), "{about}");
+            }
+            std::thread::sleep(Duration::from_millis(300));
+            assert!(sleepers(tag).is_empty(), "{about}");
+        }
+    }
+    Ok(())
+}
+
+pub(crate) const PAUSED_CASES: &[Case] =
+    &[("kills: in a paused container the command is named, and ends when it goes on", paused)];
+
+fn paused(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let (tag, name) = (fresh_tag(), sandbox.name.as_str());
+    let report = std::thread::scope(|scope| {
+        let call = scope.spawn(|| time_out(&sandbox, "sleep TAG & exec sleep TAG", tag));
+        until_sleeping(tag, 2);
+        live.plain(&["pause", name]).expect("paused");
+        call.join().expect("no panic").kill_report().expect("a report").clone()
+    });
+    check_report(&report, tag, "paused");
+    // Control groups v1 hold KILL back.
+    assert!(matches!(report.fate, Fate::Alive | Fate::Gone), "{report:?}");
+    live.plain(&["unpause", name])?;
+    let begun = Instant::now();
+    while !sleepers(tag).is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", sleepers(tag));
+        std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())
 }
