@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rt_podman::KillSide;
 use rt_process::census::{self, Signal};
 use rt_protocol::{
     CancelToken, Container, ContainerRuntime, Error, ErrorKind, ExecRequest, Fate, KillReport, Until,
@@ -19,6 +20,10 @@ use crate::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("kills: whatever namespaces a container shares, nothing lives on unnamed", shared_namespaces),
+    (
+        "kills: from inside a container that shares the host's processes, nothing lives on unnamed",
+        from_inside,
+    ),
     ("kills: in shared namespaces, other commands and containers are spared", shared_neighbours),
     ("kills: a podman that hangs on everything but exec holds nobody up", hanging_podman),
     ("kills: a process that others have stopped keeps nothing alive", stopped),
@@ -126,6 +131,30 @@ fn shared_namespaces(live: &Live) -> Outcome {
             }
             end_sleepers(tag);
         }
+    }
+    Ok(())
+}
+
+fn from_inside(live: &Live) -> Outcome {
+    let runtime = live.builder().kill_side(KillSide::Container).build()?;
+    // Where there are no control groups, podman refuses to share the host's processes.
+    let kind: &[&str] = if live.cgroups().is_ok() { &["--pid=host"] } else { &[] };
+    let sandbox =
+        Sandbox::launch(&runtime, Sandbox::spec(live).command(["sleep", "777777"]).extra_args(kind))?;
+    for (script, must_be_found) in SCRIPTS {
+        let tag = fresh_tag();
+        let request = ExecRequest::new(["sh", "-c", &script.replace("TAG", &tag.to_string())])?;
+        let error = sandbox.container.exec(&request, &Until::after(Duration::from_millis(700))).unwrap_err();
+        let report = error.kill_report().expect("a report");
+        // From inside, processes have other numbers where they are not the host's.
+        if !matches!(report.fate, Fate::Unknown(_)) || !kind.is_empty() {
+            check_report(report, tag, script);
+        }
+        if must_be_found {
+            assert_eq!(report.fate, Fate::Gone, "{script}: {report:?}");
+            assert!(sleepers(tag).is_empty(), "{script}: {report:?}");
+        }
+        end_sleepers(tag);
     }
     Ok(())
 }

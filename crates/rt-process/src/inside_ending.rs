@@ -19,7 +19,7 @@ use crate::Marker;
 /// The periods are measured by `/proc/uptime` (proc(5): seconds with two decimals), because looking takes a slow guest as
 /// long as waiting; where that cannot be read, by how often it was looked.
 const SCRIPT: &str = r#"
-mark=$1; seen=' '; killed=0; first=; sids=' '
+mark=$1; seen=' '; killed=0; first=; sids=' '; adopter=
 stat() { IFS= read -r line 2>/dev/null </proc/$1/stat || return 1; line=${line##*) }; set -- $line; state=$1; parent=$2; sid=$4; began=${20}; [ "$state" != Z ]; }
 stat $$; own=$sid
 note() { seen="$seen$1 "; case $own in 0|1|$$) ;; *) return 0;; esac; case $sid in 0|1|$own) ;; *) case $sids in *" $sid "*) ;; *) sids="$sids$sid ";; esac;; esac; }
@@ -29,6 +29,7 @@ scan() {
     case $seen in *" $pid "*) continue;; esac
     if stat $pid; then
       note $pid
+      IFS= read -r name 2>/dev/null </proc/$parent/comm && [ "$name" = conmon ] && adopter=$parent
       if [ -z "$first" ] || [ "$began" -lt "$first" ]; then first=$began; fi
     fi
   done
@@ -40,7 +41,10 @@ scan() {
       pid=${dir#/proc/}
       case $seen in *" $pid "*) continue;; esac
       stat $pid || continue
-      case "$seen|$sids" in *" $parent "*"|"*|*"|"*" $sid "*) note $pid; grew=1;; esac
+      case "$seen|$sids" in *" $parent "*"|"*|*"|"*" $sid "*) note $pid; grew=1; continue;; esac
+      if [ "$parent" = "$adopter" ] && IFS= read -r name 2>/dev/null </proc/$pid/comm && [ "$name" != podman ]; then
+        note $pid; grew=1
+      fi
     done
   done
 }
@@ -65,6 +69,7 @@ if [ -n "$first" ]; then
     pid=${dir#/proc/}
     case $seen in *" $pid "*) continue;; esac
     [ $pid != $$ ] && stat $pid || continue
+    [ -z "$adopter" ] || [ /proc/$pid/root -ef / ] || continue
     if [ "$parent" = 1 ] && [ "$began" -ge "$first" ]; then doubt="$doubt $pid"; fi
   done
   tell doubt "$doubt"
