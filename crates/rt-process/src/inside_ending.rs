@@ -14,7 +14,8 @@ use crate::Marker;
 /// shared with process 1. Where another process of the place leads the script's own session, commands have none of their
 /// own (Dropbear's are in that of their connection, with the server and each other), and no session is a sign. A process is
 /// in doubt when it began no earlier than the command, was adopted by process 1 and carries no sign: nobody can say whose it
-/// was.
+/// was. In a container that shares the host's process namespace, the exec's own conmon adopts the command's orphans: its
+/// children are the command's, but for podman's clean-up, and only who has the same root can be in doubt.
 ///
 /// The periods are measured by `/proc/uptime` (proc(5): seconds with two decimals), because looking takes a slow guest as
 /// long as waiting; where that cannot be read, by how often it was looked.
