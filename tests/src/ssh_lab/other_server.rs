@@ -77,10 +77,19 @@ class Server(paramiko.ServerInterface):
 
 def run(channel, command):
     pipe = subprocess.PIPE
-    child = subprocess.Popen(["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True)
+    child = subprocess.Popen(["/bin/sh", "-c", command], stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
     def pump(source, put):
         for piece in iter(lambda: source.read1(32768), b""):
             put(piece)
+    def feed():
+        try:
+            for piece in iter(lambda: channel.recv(32768), b""):
+                child.stdin.write(piece)
+                child.stdin.flush()
+            child.stdin.close()
+        except OSError:
+            pass
+    threading.Thread(target=feed, daemon=True).start()
     pumps = [(child.stdout, channel.sendall), (child.stderr, channel.sendall_stderr)]
     pumps = [threading.Thread(target=pump, args=arguments, daemon=True) for arguments in pumps]
     for thread in pumps: thread.start()
