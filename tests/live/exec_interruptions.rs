@@ -28,6 +28,7 @@ pub(crate) const CASES: &[Case] = &[
     ("interruption: a recreated container is not taken for the one before", recreated),
     ("interruption: a renamed container is not entered by its old name", renamed),
     ("interruption: a restarted container keeps its genuine 137", restarted),
+    ("interruption: a program that reaps all children hears the code or the reason", reaped),
 ];
 
 /// How long one case goes on.
@@ -427,5 +428,30 @@ fn restarted(live: &Live) -> Outcome {
         assert_eq!(sandbox.sh(&format!("exit {code}"))?.outcome, ExitOutcome::Code(code));
     }
     assert_eq!(sandbox.sh("kill -9 $$")?.outcome, ExitOutcome::Code(137));
+    Ok(())
+}
+
+fn reaped(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    sandbox.sh("true")?;
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                let _ = rustix::process::wait(rustix::process::WaitOptions::NOHANG);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        for _ in 0..8 {
+            match sandbox.sh("exit 3") {
+                Ok(result) => assert_eq!(result.outcome, ExitOutcome::Code(3)),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::System, "{error:?}");
+                    assert!(error.hint().is_some_and(|hint| hint.contains("reap")), "{error:?}");
+                }
+            }
+        }
+        done.store(true, Ordering::SeqCst);
+    });
     Ok(())
 }

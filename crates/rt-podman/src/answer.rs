@@ -159,9 +159,9 @@ pub(crate) fn interrupted(operation: &'static str, what: impl Into<String>) -> E
 }
 
 /// The error for a client whose end nobody saw.
-fn lost_status(operation: &'static str) -> Error {
+pub(crate) fn lost_status(operation: &'static str) -> Error {
     Error::new(ErrorKind::System, operation, "podman's exit status was lost").with_hint(
-        "this program must not ignore SIGCHLD, and must reap no children that it has not started itself",
+        "this program must reap no children that it has not started itself, and not ignore SIGCHLD",
     )
 }
 

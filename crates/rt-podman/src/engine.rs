@@ -241,6 +241,8 @@ pub(crate) fn process_error(operation: &'static str, error: ProcessError) -> Err
         }
         ProcessError::TooLong { .. } => Error::new(ErrorKind::InvalidRequest, operation, error.to_string())
             .with_hint("pass long values through stdin or a file"),
+        ProcessError::SigchldIgnored { .. } => Error::new(ErrorKind::System, operation, error.to_string())
+            .with_hint("set SIGCHLD to its default, here or in what starts this program"),
         ProcessError::UnfitDescriptor { .. } => {
             Error::new(ErrorKind::InvalidRequest, operation, error.to_string())
                 .with_hint("give a stream socket or a pipe")

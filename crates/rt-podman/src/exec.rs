@@ -12,13 +12,13 @@ use rt_protocol::{
 
 use crate::container::PodmanContainer;
 use crate::engine::process_error;
-use crate::exec_argv;
 use crate::exec_verdict::{Facts, Verdict};
 use crate::exec_witness::ExecWitness;
 use crate::failure::{self, Failure};
 use crate::held_streams::held_streams;
 use crate::improper_state;
 use crate::kill::{self, StartedExec};
+use crate::{answer, exec_argv};
 use rt_process::Marker;
 
 const OPERATION: &str = "exec in";
@@ -180,8 +180,12 @@ impl Call<'_> {
             None if report.fate == Fate::Gone => return Ok((ExitOutcome::Lost, finished)),
             None => interrupted(&finished),
         };
-        let hint = report.fate.advice();
-        Err(self.about(error).with_hint(hint).with_kill_report(report).with_partial(self.partial(finished)))
+        // The reason for a lost status helps more than what to do with what is left.
+        let error = match error.kind() {
+            ErrorKind::System => error,
+            _ => error.with_hint(report.fate.advice()),
+        };
+        Err(self.about(error).with_kill_report(report).with_partial(self.partial(finished)))
     }
 
     /// A call that was stopped before its command could begin says so.
@@ -298,11 +302,13 @@ fn lose_ends(finished: &mut Finished) {
 
 /// The error of a call whose client was ended by somebody else.
 fn interrupted(finished: &Finished) -> Error {
-    let how = match finished.status {
-        Some(status) => format!("podman's client of it was ended from outside ({status})"),
-        None => String::from("podman's client of it was ended, and its status is lost"),
-    };
-    Error::new(ErrorKind::BackendInterrupted, OPERATION, how)
+    match finished.status {
+        Some(status) => {
+            let how = format!("podman's client of it was ended from outside ({status})");
+            Error::new(ErrorKind::BackendInterrupted, OPERATION, how)
+        }
+        None => answer::lost_status(OPERATION),
+    }
 }
 
 /// What a smaller limit would have kept; `kept` was taken with one of the same head and of no smaller a tail.

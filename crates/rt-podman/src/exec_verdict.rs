@@ -48,10 +48,12 @@ impl Facts<'_> {
             Some(ExitStatus::Signal(_)) | None => None,
         };
         tracing::debug!(container = %self.container.name(), ?code, ?evidence, said = ?self.said, "the client of an exec has left");
-        if let (Some(code), Evidence::Returned(returned)) = (code, evidence)
-            && code == returned
+        // The client's own status may have been taken by somebody else in this program.
+        let is_silent = self.finished.status.is_none();
+        if let Evidence::Returned(returned) = evidence
+            && (code == Some(returned) || is_silent)
         {
-            return Verdict::Outcome(self.unless_gone(code));
+            return Verdict::Outcome(self.unless_gone(returned));
         }
         // podman itself writes nothing to stdout: whoever did has run.
         let refused = self.said.filter(|_| self.finished.stdout.bytes == 0);

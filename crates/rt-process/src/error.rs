@@ -52,6 +52,13 @@ pub enum ProcessError {
         /// What the system said.
         source: io::Error,
     },
+    /// This program ignores SIGCHLD, so the kernel would keep no exit status of a child (wait(2), "NOTES"). Nothing was
+    /// started.
+    #[error("how `{}` ends cannot be seen: this program ignores SIGCHLD", .program.display())]
+    SigchldIgnored {
+        /// The program.
+        program: PathBuf,
+    },
     /// A descriptor that the caller gave as a source or sink cannot be one: a socket that keeps messages apart. Nothing
     /// was started.
     #[error("{reason}")]

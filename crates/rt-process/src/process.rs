@@ -28,7 +28,7 @@ use crate::{ExitStatus, ProcessError, ProcessSpec, Streams, ending, reaper, spaw
 /// # Errors
 /// - [`NotFound`](ProcessError::NotFound), [`NotExecutable`](ProcessError::NotExecutable),
 ///   [`TooLong`](ProcessError::TooLong), [`WorkingDirectory`](ProcessError::WorkingDirectory),
-///   [`Spawn`](ProcessError::Spawn): it was not started.
+///   [`Spawn`](ProcessError::Spawn), [`SigchldIgnored`](ProcessError::SigchldIgnored): it was not started.
 /// - [`UnfitDescriptor`](ProcessError::UnfitDescriptor): a caller's descriptor is a socket that keeps messages apart;
 ///   nothing was started.
 /// - [`System`](ProcessError::System): a pipe, a thread, or a look at a caller's descriptor was refused; nothing was
@@ -96,8 +96,8 @@ pub enum Drive {
 pub struct Finished {
     /// Its number; it may be another process's by now. `None` when nothing was started.
     pub pid: Option<u32>,
-    /// How it ended. `None` when it still runs, was detached, or its status was lost, because this program ignores
-    /// SIGCHLD or waits for children that are not its own.
+    /// How it ended. `None` when it still runs, was detached, or its status was lost, because this program waits
+    /// for children that are not its own.
     pub status: Option<ExitStatus>,
     /// What went into its stdin.
     pub stdin: StreamReport,

@@ -1,5 +1,6 @@
 //! Starting a process: its group, its pipes, and what a refusal means. The only place in the workspace that does.
 
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -8,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
+use rustix::process::Signal;
 
 use crate::descriptor::set_nonblocking;
 use crate::leader::Leader;
@@ -25,6 +27,9 @@ pub(crate) struct Spawned {
 
 /// Starts a process in a group of its own, with pipes for its outputs, and for its stdin if wanted (`/dev/null` else).
 pub(crate) fn spawn(spec: &ProcessSpec, with_stdin: bool) -> Result<Spawned, ProcessError> {
+    if ignores_sigchld() {
+        return Err(ProcessError::SigchldIgnored { program: spec.program().path().to_owned() });
+    }
     let refused = |source| ProcessError::System { what: "make a pipe", source };
     // All that can fail comes before the start, so that there is never a process that nobody wants.
     let stdin = with_stdin.then(io::pipe).transpose().map_err(refused)?;
@@ -59,6 +64,15 @@ pub(crate) fn spawn(spec: &ProcessSpec, with_stdin: bool) -> Result<Spawned, Pro
         "process started"
     );
     Ok(Spawned { leader, stdin, stdout: stdout.into(), stderr: stderr.into() })
+}
+
+/// Whether SIGCHLD is ignored in this program, by itself or by whoever started it: field `SigIgn` of proc(5). False where
+/// that cannot be read.
+fn ignores_sigchld() -> bool {
+    let Ok(status) = fs::read_to_string("/proc/self/status") else { return false };
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    ignored & (1 << (Signal::CHILD.as_raw() - 1)) != 0
 }
 
 #[allow(clippy::disallowed_methods, reason = "this is the one place that starts local processes")]

@@ -127,3 +127,47 @@ fn it_leads_a_group_of_its_own_with_signals_as_they_should_be() {
     // SIGPIPE, which is ignored here, is not ignored there.
     assert_eq!(finished.status, Some(ExitStatus::Signal(13)));
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_program_that_ignores_sigchld_starts_nothing() {
+    const IGNORING: &str = "RT_TEST_IGNORES_SIGCHLD";
+    if std::env::var_os(IGNORING).is_some() {
+        let error = run(&sh("exit 3")).unwrap_err();
+        assert!(matches!(error, ProcessError::SigchldIgnored { .. }), "{error:?}");
+        return;
+    }
+    // Once more, as a process that somebody has started so.
+    let this = std::env::current_exe().unwrap();
+    let name = "a_program_that_ignores_sigchld_starts_nothing";
+    let again = ProcessSpec::new(&Program::find("env").unwrap())
+        .args(["--ignore-signal=CHLD"])
+        .args([this.as_os_str(), "--exact".as_ref(), name.as_ref()])
+        .env(IGNORING, "1");
+    let finished = run(&again).unwrap();
+    assert!(finished.stdout_capture.text().contains("1 passed"), "{}", finished.stdout_capture);
+}
+
+#[test]
+fn a_program_that_reaps_all_children_may_lose_a_status_and_hears_no_other() {
+    const REAPING: &str = "RT_TEST_REAPS_CHILDREN";
+    if std::env::var_os(REAPING).is_some() {
+        std::thread::spawn(|| {
+            loop {
+                if rustix::process::wait(rustix::process::WaitOptions::empty()).is_err() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        });
+        for _ in 0..20 {
+            let status = run(&sh("exit 3")).unwrap().status;
+            assert!(matches!(status, None | Some(ExitStatus::Code(3))), "{status:?}");
+        }
+        return;
+    }
+    let this = std::env::current_exe().unwrap();
+    let name = "a_program_that_reaps_all_children_may_lose_a_status_and_hears_no_other";
+    let again = ProcessSpec::new(&Program::find(this).unwrap()).args(["--exact", name]).env(REAPING, "1");
+    let finished = run(&again).unwrap();
+    assert!(finished.stdout_capture.text().contains("1 passed"), "{}", finished.stdout_capture);
+}
