@@ -131,6 +131,10 @@ impl Facts<'_> {
             // What a client that somebody has ended may say. Without a log nobody can know.
             0..=2 => match events() {
                 Some(events) if events.ended_with(code) => Verdict::Outcome(ExitOutcome::Code(code)),
+                // podman itself writes nothing to stdout: a log that knows of no command does not keep them.
+                Some(events) if events.started == 0 && self.finished.stdout.bytes > 0 => {
+                    Verdict::Outcome(ExitOutcome::Code(code))
+                }
                 Some(events) if events.started == 0 && self.alone => Verdict::Interrupted,
                 Some(_) => self.lost_or_interrupted(),
                 None => Verdict::Outcome(ExitOutcome::Code(code)),

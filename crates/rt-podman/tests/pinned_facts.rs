@@ -45,7 +45,7 @@ fn a_directory_is_copied_in_by_its_contents_and_a_file_as_it_is() {
         [(&directory, format!("{}/.", directory.display())), (&file, file.display().to_string())]
     {
         let error = web.copy_in(source, &dest, &CopyOptions::new(), &soon()).unwrap_err();
-        assert_eq!(error.message(), format!("cp -- {word} web:/dest"));
+        assert_eq!(error.message(), format!("cp --log-level=info -- {word} web:/dest"));
     }
 }
 
