@@ -433,7 +433,7 @@ fn restarted(live: &Live) -> Outcome {
 
 fn reaped(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh("true")?;
+    sandbox.sh("true")?.exit_ok()?;
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
