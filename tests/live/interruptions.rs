@@ -30,6 +30,7 @@ pub(crate) const CASES: &[Case] = &[
     ("interruption: a copy whose client is ended is whole or an error", copies),
     ("interruption: an import whose client is ended is whole or an error", import),
     ("interruption: a container that is being stopped is removed with its process", remove_stopping),
+    ("interruption: a container whose conmon was killed has ended, and its code is lost", without_conmon),
     ("interruption: a prepared container of a start that was killed can be started", half_started),
 ];
 
@@ -252,7 +253,7 @@ fn copies(live: &Live) -> Outcome {
     };
     repeat(|span| {
         let span = span.map_or(Duration::from_secs(60), |span| span / 6);
-        sandbox.sh("rm -f /tmp/big /tmp/from-tar")?;
+        let _ = sandbox.sh("rm -f /tmp/big /tmp/from-tar")?;
         let copied = harmed(live, &mut random, span, || {
             container.copy_in(&source, &place("/tmp/big")?, &options, &until())
         });
@@ -355,6 +356,24 @@ fn remove_stopping(live: &Live) -> Outcome {
             Ok(())
         })?;
     }
+    Ok(())
+}
+
+fn without_conmon(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let name = sandbox.name.as_str();
+    let main = main_process(live, name)?;
+    send(main.parent, Signal::KILL);
+    send(main.pid, Signal::KILL);
+    assert_eq!(sandbox.container.wait(&until())?, ExitOutcome::Lost);
+    let info = sandbox.container.inspect()?.ok_or("absent")?;
+    assert_eq!((info.state, info.exit_code), (ContainerState::Stopped, None));
+    for error in [sandbox.sh("true").unwrap_err(), sandbox.container.start(&until()).unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::NotRunning, "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("by force")), "{error}");
+    }
+    let result = live.runtime.force_remove(std::slice::from_ref(&sandbox.name), &until()).remove(0);
+    assert!(result.removed, "{result:?}");
     Ok(())
 }
 

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rt_protocol::{
-    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, CopyOptions, Env, Error,
-    ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogOptions, LogStream,
-    Result, StdioResult, Until,
+    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, ContainerState, CopyOptions,
+    Env, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogOptions,
+    LogStream, Result, StdioResult, Until,
 };
 
 use crate::answer::Answer;
@@ -44,6 +44,9 @@ impl fmt::Debug for PodmanContainer {
             .finish_non_exhaustive()
     }
 }
+
+/// How long podman's clean-up may take after a container's processes are gone.
+const CLEAN_UP: Duration = Duration::from_millis(500);
 
 /// What a login runs when the caller has no other wish.
 const DEFAULT_LOGIN: [&str; 5] = ["tmux", "new-session", "-A", "-s", "main"];
@@ -137,10 +140,24 @@ impl PodmanContainer {
         }
         args.extend(["--", &target]);
         let about = |error: Error| error.in_container(self.name());
-        let answer = self.engine().ask_within(operation, limit, until, args).map_err(about)?;
-        let Some(found) = self.described(operation, answer)? else {
+        let ask = || {
+            let answer = self.engine().ask_within(operation, limit, until, args.iter().copied());
+            self.described(operation, answer.map_err(about)?)
+        };
+        let mut described = ask()?;
+        if described.as_ref().is_some_and(Inspected::is_abandoned) {
+            // podman may be about to write down the end that it has been told of.
+            std::thread::sleep(CLEAN_UP);
+            described = ask()?;
+        }
+        let Some(mut found) = described else {
             return Ok(None);
         };
+        if found.is_abandoned() {
+            // podman goes by what conmon told it, and would have it running for ever.
+            found.info.state = ContainerState::Stopped;
+            found.info.exit_code = None;
+        }
         if found.info.name == *self.name() {
             Ok(Some(found))
         } else if is_by_id {

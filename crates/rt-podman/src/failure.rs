@@ -59,6 +59,8 @@ const TEXTS: &[(&str, Failure)] = &[
     ("unable to find group", Failure::UnknownUser),
     ("no matching entries in passwd file", Failure::UnknownUser),
     ("no matching entries in group file", Failure::UnknownUser),
+    // crun, of a container that podman takes for running because its conmon was killed.
+    ("` is not running", Failure::NotRunning),
     // crun quotes the id, runc leaves it out.
     ("` already exists", Failure::HalfStarted),
     ("container with given ID already exists", Failure::HalfStarted),

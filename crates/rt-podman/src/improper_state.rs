@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rt_protocol::{Container, ContainerState, Error, LogOptions, Pull, Until};
+use rt_protocol::{Container, ContainerState, Error, ErrorKind, LogOptions, Pull, Until};
 
 use crate::answer::Refusal;
 use crate::container::PodmanContainer;
@@ -26,6 +26,7 @@ pub(crate) fn error(container: &PodmanContainer, operation: &'static str, refusa
 /// The public error of `operation`, which the state of the container forbids. `stderr` is what podman said.
 pub(crate) fn of_state(container: &PodmanContainer, operation: &'static str, stderr: &str) -> Error {
     let found = match container.inspect_within(container.engine().limits.read) {
+        Ok(Some(found)) if found.is_abandoned() => return abandoned(container, operation),
         Ok(Some(found)) => found.info,
         // It has gone since, or nobody knows: what podman has said stands.
         Ok(None) | Err(_) => return Failure::NotRunning.into_error(operation, container.name(), stderr),
@@ -50,6 +51,14 @@ pub(crate) fn of_state(container: &PodmanContainer, operation: &'static str, std
         }
         _ => about(error),
     }
+}
+
+/// The error for a container that podman takes for running, or being stopped, and that has ended. It can only be removed.
+pub(crate) fn abandoned(container: &PodmanContainer, operation: &'static str) -> Error {
+    let message = "its process has ended, and podman cannot know it, because its conmon was killed";
+    Error::new(ErrorKind::NotRunning, operation, message)
+        .in_container(container.name())
+        .with_hint("remove it by force, and create it again")
 }
 
 /// The last lines of the log, in quotation marks; none where they cannot be had soon.

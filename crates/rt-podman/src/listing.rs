@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::Path;
 
+use rt_process::census;
 use rt_protocol::{
     ContainerInfo, ContainerName, ContainerState, Env, Error, Health, MountPoint, Protocol, PublishedPort,
     Result, Secret,
@@ -102,6 +104,16 @@ impl Inspected {
     /// The host's pid of conmon, as it has noted it itself; it may be of an earlier one.
     pub(crate) fn conmon(&self) -> Option<u32> {
         pid_in(self.pid_files[0].as_deref()?)
+    }
+
+    /// Whether its process and its conmon are both gone while podman has them running: nobody is left to tell podman of the
+    /// end. (Of one that has ended podman names no process.)
+    pub(crate) fn is_abandoned(&self) -> bool {
+        let has_gone = |pid| matches!(census::entry(pid), Ok(entry) if entry.as_ref().is_none_or(|entry| entry.is_zombie));
+        // A number of another machine's says nothing here.
+        self.static_dir.as_deref().is_some_and(|path| Path::new(path).is_dir())
+            && self.pid.is_some_and(has_gone)
+            && self.conmon_pid.is_some_and(has_gone)
     }
 
     /// The host's pid of the process that conmon has prepared, as it has noted it itself.

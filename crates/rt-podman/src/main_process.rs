@@ -34,6 +34,11 @@ impl MainProcess {
         (is_its_own && !entry.is_zombie).then(|| Self { id: id.to_owned(), entry, is_shared })
     }
 
+    /// Whether it has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        !is_alive(&self.entry)
+    }
+
     /// Waits until it has ended, but not for ever.
     pub(crate) fn wait(&self, until: &Until) {
         let until = until.clone().or_after(DEATH_LIMIT);

@@ -68,6 +68,12 @@ impl Target {
         let process = pid.and_then(|pid| MainProcess::find(&info.id, pid));
         Self { name: info.name, word, id: info.id, state: info.state, process }
     }
+
+    /// Whether it has ended, for all that this host can see, while podman takes it for running.
+    fn is_over(&self) -> bool {
+        matches!(self.state, ContainerState::Running | ContainerState::Stopping)
+            && self.process.as_ref().is_none_or(MainProcess::is_over)
+    }
 }
 
 /// Why each of those that are still there could not be removed.
@@ -125,10 +131,12 @@ fn remove_records(shared: &Arc<RuntimeState>, targets: &[Target], until: &Until)
     };
     let mut errors = Errors::new();
     let mut said_gone = Vec::new();
-    for Target { name, word, .. } in targets.iter().filter(|target| there.contains(&target.name)) {
+    for target in targets.iter().filter(|target| there.contains(&target.name)) {
+        let Target { name, word, .. } = target;
         let answer = match &together {
-            // Whom podman has refused in company it may have refused for another's sake.
-            Ok(_) if targets.len() > 1 => remove(shared, [word].into_iter(), until),
+            // Whom podman has refused in company it may have refused for another's sake. And one whose conmon was killed it
+            // refuses once, because there is nothing to kill (4.3.1).
+            Ok(_) if targets.len() > 1 || target.is_over() => remove(shared, [word].into_iter(), until),
             answer => answer.clone(),
         };
         let error = match answer {

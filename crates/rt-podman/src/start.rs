@@ -13,7 +13,7 @@ use rt_protocol::{ContainerState, Error, ErrorKind, Result, Until};
 use crate::answer::{Answer, interrupted};
 use crate::container::PodmanContainer;
 use crate::failure::{Failure, launch_error};
-use crate::improper_state;
+use crate::improper_state::{self, abandoned};
 use crate::listing::Inspected;
 
 const OPERATION: &str = "start";
@@ -61,6 +61,7 @@ pub(crate) fn start(container: &PodmanContainer, until: &Until) -> Result<()> {
 fn settle(container: &PodmanContainer, error: Error) -> Result<()> {
     match container.inspect_within(container.engine().limits.read) {
         Ok(Some(found)) if found.info.state.is_running() => return Ok(()),
+        Ok(Some(found)) if found.is_abandoned() => return Err(abandoned(container, OPERATION)),
         Ok(Some(found)) => drop(undo_of(container, &found)),
         // Nobody knows; the caller looks again.
         Ok(None) | Err(_) => {}

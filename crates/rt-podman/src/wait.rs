@@ -24,6 +24,10 @@ pub(crate) fn wait(container: &PodmanContainer, until: &Until) -> Result<ExitOut
             .in_container(container.name())
             .with_hint("start it first"));
     }
+    if found.is_abandoned() {
+        // podman would wait for its conmon for ever.
+        return Ok(ExitOutcome::Lost);
+    }
     let id = found.info.id;
     let about = |error: Error| error.in_container(container.name());
     let answer = container.engine().ask_until(OPERATION, until, ["wait", "--", &id]).map_err(about)?;

@@ -205,7 +205,7 @@ fn deeds(runtime: &PodmanRuntime) -> Vec<(&'static str, Option<Error>)> {
         ("port", runtime.port_text(&name("c"), 80, &until()).err()),
         ("profile", runtime.profile().err()),
         ("image remove", runtime.image(&image()).remove().err()),
-        ("login", hexadecimal.login_command(None).err()),
+        ("look up", hexadecimal.start(&until()).err()),
         ("probe", runtime.probe(&until()).err()),
     ]
 }

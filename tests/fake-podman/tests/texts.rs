@@ -128,6 +128,8 @@ const TEXTS: &[(ErrorKind, &str)] = &[
         ErrorKind::NotRunning,
         "Error: can only kill running containers. 1aa0 is in state exited: container state improper",
     ),
+    // Recorded after conmon and the main process were killed.
+    (ErrorKind::NotRunning, "Error: OCI runtime error: crun: the container `22e2ffe7` is not running"),
     // Recorded after a start that was killed half-way; runc's words are from its source.
     (
         ErrorKind::BackendFailed,
