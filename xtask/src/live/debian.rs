@@ -63,7 +63,7 @@ impl Release {
 const USER: &str = "rt";
 
 /// podman and what the live suite uses beside it. Nothing is compiled in the tree.
-const PACKAGES: [&str; 19] = [
+const PACKAGES: [&str; 20] = [
     "podman",
     "crun",
     "runc",
