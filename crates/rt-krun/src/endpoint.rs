@@ -220,7 +220,34 @@ mod tests {
             && text.chars().all(|it| it.is_ascii_alphanumeric() || matches!(it, '.' | '-' | ':' | '[' | ']'))
     }
 
+    /// What makes a good endpoint a bad one.
+    const FAULTS: [(&str, fn(&str, u16) -> String); 9] = [
+        ("no port", |host, _| host.to_owned()),
+        ("port 0", |host, _| format!("{host}:0")),
+        ("a port over 65535", |host, port| format!("{host}:{}", 65536 + u32::from(port))),
+        ("a sign", |host, port| format!("{host}:+{port}")),
+        ("a blank", |host, port| format!("{host} :{port}")),
+        ("a newline behind it", |host, port| format!("{host}:{port}\n")),
+        ("an option", |host, port| format!("-{host}:{port}")),
+        ("a user", |host, port| format!("u@{host}:{port}")),
+        ("two ports", |host, port| format!("{host}:{port}:{port}")),
+    ];
+
     proptest! {
+        #[test]
+        fn a_good_endpoint_is_accepted_until_one_thing_is_wrong(
+            host in "127\\.(0|[1-9]|1[0-9]{2})\\.(0|2[0-4][0-9])\\.(1|25[0-5])|localhost|\\[::1\\]",
+            port in 1u16..,
+            fault in proptest::sample::select(FAULTS.to_vec()),
+        ) {
+            let text = format!("{host}:{port}");
+            let endpoint: TcpEndpoint = text.parse().unwrap();
+            prop_assert_eq!((endpoint.to_string(), endpoint.port()), (text, port));
+            prop_assert!(endpoint.is_loopback());
+            let bad = fault.1(&host, port);
+            prop_assert!(bad.parse::<TcpEndpoint>().is_err(), "{}: {}", fault.0, bad);
+        }
+
         #[test]
         fn what_is_accepted_is_harmless_and_round_trips(text in "\\PC{0,16}|[-0-9a-z.:%\\[\\]$; ]{0,20}|127\\.0\\.0\\.1:[0-9+ _.-]{0,6}") {
             if let Ok(endpoint) = text.parse::<TcpEndpoint>() {

@@ -421,4 +421,13 @@ mod tests {
             let _ = decode_inspect("inspect", &text);
         }
     }
+    #[test]
+    fn a_name_may_be_a_text_or_a_list_and_of_any_length() {
+        let long = "a".repeat(300);
+        for names in [format!("\"{long}\""), format!("[\"{long}\",\"other\"]")] {
+            let row = format!("{{\"Names\":{names},\"Id\":\"x\",\"State\":\"running\"}}");
+            let row = serde_json::from_str(&row).unwrap();
+            assert_eq!(ps_row("list", &row).unwrap().unwrap().name.as_str(), long);
+        }
+    }
 }

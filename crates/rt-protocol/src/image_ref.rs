@@ -144,7 +144,59 @@ mod tests {
 
     use super::*;
 
+    /// A component of a path, a host, a tag and a digest, each well-formed.
+    fn parts() -> (
+        impl Strategy<Value = String>,
+        impl Strategy<Value = String>,
+        impl Strategy<Value = String>,
+        impl Strategy<Value = String>,
+    ) {
+        (
+            "[a-z0-9]{1,6}((\\.|_|__|-)[a-z0-9]{1,6}){0,2}",
+            "(localhost|[A-Za-z0-9][A-Za-z0-9-]{0,6}[A-Za-z0-9](\\.[a-z0-9]{1,6}){1,2})(:[0-9]{1,5})?",
+            "[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}",
+            "sha(256|512):[0-9a-f]{32,64}",
+        )
+    }
+
+    /// Each way to break one part of a good reference, with what it becomes.
+    const FAULTS: [(&str, fn(&mut [String; 4])); 14] = [
+        ("a host that begins with a dash", |it| it[0].insert(0, '-')),
+        ("a host label that ends with a dash", |it| it[0] = format!("a-.{}", it[0])),
+        ("a host with an empty label", |it| it[0] = format!("a..{}", it[0])),
+        ("a port that is no number", |it| it[0] = String::from("localhost:22x")),
+        ("an empty port", |it| it[0] = String::from("localhost:")),
+        ("a name with a capital", |it| it[1].push('A')),
+        ("a name that begins with a dot", |it| it[1].insert(0, '.')),
+        ("a name that ends with a dash", |it| it[1].push('-')),
+        ("an empty component", |it| it[1].push('/')),
+        ("a tag that begins with a dot", |it| it[2].insert(0, '.')),
+        ("a tag of 129 bytes", |it| it[2] = "t".repeat(129)),
+        ("a digest with 31 digits", |it| it[3] = format!("sha256:{}", "a".repeat(31))),
+        ("a digest that is not hexadecimal", |it| it[3].push('g')),
+        ("an algorithm that begins with a digit", |it| it[3].insert(0, '2')),
+    ];
+
+    fn joined([host, name, tag, digest]: &[String; 4]) -> String {
+        format!("{host}/{name}:{tag}@{digest}")
+    }
+
     proptest! {
+        #[test]
+        fn a_good_reference_is_accepted_until_one_part_is_broken(
+            (name, host, tag, digest) in parts(), fault in proptest::sample::select(FAULTS.to_vec()),
+        ) {
+            let mut good = [host, name, tag, digest];
+            let text = joined(&good);
+            prop_assert!(ImageRef::new(text.as_str()).is_ok(), "{}", text);
+            for part in [format!("{}@{}", good[1], good[3]), format!("{}:{}", good[1], good[2]), format!("{}/{}", good[0], good[1])] {
+                prop_assert!(ImageRef::new(part.as_str()).is_ok(), "{}", part);
+            }
+            fault.1(&mut good);
+            let text = joined(&good);
+            prop_assert!(ImageRef::new(text.as_str()).is_err(), "{}: {}", fault.0, text);
+        }
+
         #[test]
         fn no_accepted_reference_is_an_option_a_transport_or_a_shell_word(
             text in "\\PC{0,16}|[-a-z0-9:/@._A-Z ]{0,24}|(dir|oci|docker|containers-storage):/{0,2}[a-z/]{0,8}"

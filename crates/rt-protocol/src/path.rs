@@ -78,5 +78,17 @@ mod tests {
             let path = OsString::from_vec(bytes.clone());
             prop_assert_eq!(ContainerPath::new(path).is_ok(), bytes.first() == Some(&b'/') && !bytes.contains(&0));
         }
+
+        /// Of random bytes, hardly any begin with a slash: here all do.
+        #[test]
+        fn a_good_path_is_accepted_until_a_nul_is_in_it(
+            bytes in proptest::collection::vec(1u8.., 0..16), place in any::<proptest::sample::Index>(),
+        ) {
+            let mut bytes = [b"/", bytes.as_slice()].concat();
+            let path = ContainerPath::new(OsString::from_vec(bytes.clone())).unwrap();
+            prop_assert_eq!(path.as_os_str().as_bytes(), bytes.as_slice());
+            bytes.insert(1 + place.index(bytes.len()), 0);
+            prop_assert!(ContainerPath::new(OsString::from_vec(bytes)).is_err());
+        }
     }
 }
