@@ -43,7 +43,8 @@
 //! - A POSIX shell as the user's login shell: sshd gives it the command as one text. dash, bash and BusyBox's ash are
 //!   tested; shells of another grammar (fish, csh) are not served. Each connection begins with a question to the shell, so
 //!   that no command is taken for run where `nologin`, sshd's `ForceCommand` or a start-up file that exits stands in its
-//!   place: that is an error, and says what was heard instead. What start-up files print comes before a command's output.
+//!   place: that is an error, and says what was heard instead. What start-up files print
+//!   before the command begins is kept out of its output (and told to the log, at debug).
 //! - The workdir: commands land in [`DEFAULT_WORKDIR`], `/workspace`, unless the transport or the request names another.
 //! - `sh`, `grep` and `/proc`, for what remains of a command that must end.
 //!
@@ -79,9 +80,12 @@
 //!    `BadWorkdir` are told from a command's own 126 and 127.
 //! 4. The outcome is what the guest's sshd sent: an exit status, a signal (`unknown` for those that OpenSSH has no name for,
 //!    such as `XCPU`), or nothing, which is [`Lost`](rt_protocol::ExitOutcome::Lost); so is a status whose output never came
-//!    to its end. After it, an output that a child of the command holds open is left 100 ms after the guest has answered a
-//!    question before which nothing came, and 1 s after the status where it is never silent, though not before everything
-//!    that a pipe holds has come.
+//!    to its end. After it, the outputs are read to the channel's own end. Those that a child of the command holds open are
+//!    left ([`LeftOpen`](rt_protocol::StreamEnd::LeftOpen)) once the guest has shown that it holds nothing back: half a second
+//!    without a byte and four questions answered meanwhile, no keys renewed; 2 s where the child says a little now and then;
+//!    6 MiB where it says much, which is more than can have been on the way.
+//! 5. A guest that owes an answer for one command keeps no other waiting: after 1 s they go over another connection, and after
+//!    three keepalive intervals the command is `Lost`.
 //!
 //! A request that was sent is never sent again. A kept connection that turns out to be dead before is replaced, once.
 //!

@@ -89,6 +89,9 @@
 //!   read their stdin to the end, or get an empty one. [`StreamEnd::ReaderGone`](rt_protocol::StreamEnd::ReaderGone) on stdin
 //!   is a sure sign that some was unread, and its absence is none: podman takes what its own buffers hold. Where the output
 //!   counts, let the command read its stdin to the end.
+//! - **Outputs that a child holds.** podman's client leaves with the command, and what a child writes later is lost. Such an
+//!   output is [`LeftOpen`](rt_protocol::StreamEnd::LeftOpen). The child is found in `/proc` by the marker in its environment: one that
+//!   began with an empty environment, or ended within the milliseconds of the client's leaving, is missed.
 //! - **Bytes.** podman replaces bytes that are not UTF-8 in words and variables; such requests are refused as
 //!   [`Unsupported`](rt_protocol::ErrorKind::Unsupported).
 //! - **Secrets of certain names.** A secret variable travels in podman's own environment. Names that would steer podman,
