@@ -253,7 +253,12 @@ pub(crate) fn error_line(stderr: &str) -> Option<&str> {
         None if stderr.starts_with(PREFIX) => 0,
         None => return None,
     };
-    Some(stderr[start + PREFIX.len()..].trim_end())
+    let line = stderr[start + PREFIX.len()..].trim_end();
+    // Of a remote podman (4.3): the error before it is the reason why nobody is there to attach to.
+    if line.starts_with("read unixpacket @->") && line.ends_with("connection reset by peer") {
+        return error_line(&stderr[..start]).or(Some(line));
+    }
+    Some(line)
 }
 
 /// What podman wrote, for a message: the error line, else everything, shortened; never empty.
@@ -480,6 +485,15 @@ mod tests {
         let store = "Error: unable to copy from source docker://x/y:latest: writing blob: storing blob to file \"/var/tmp/1\"";
         check(&format!("{store}: no space left on device"), Some(Failure::Other));
         check(&format!("{store}: happened during read: unexpected EOF"), Some(RegistryUnreachable));
+    }
+
+    #[test]
+    fn the_reason_stands_before_the_loss_of_a_remote_attachment() {
+        let reset = "Error: read unixpacket @->/proc/self/fd/14/attach: read: connection reset by peer\n";
+        let reason = "Error: crun: executable file `x` not found in $PATH: No such file or directory: OCI runtime attempted \
+                      to invoke a command that was not found\n";
+        check(&format!("{reason}{reset}"), Some(Failure::CommandNotFound));
+        check(reset, Some(Failure::Other));
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct PodmanLogStream {
     /// The container as podman is told it.
     target: String,
     is_terminal: bool,
+    /// Whether podman knew of no such container when the log was opened.
+    is_absent: bool,
     options: LogOptions,
     way: Way,
 }
@@ -67,6 +69,7 @@ impl PodmanLogStream {
             Err(error) => return Err(error),
         };
         let target = container.target(&Until::forever())?;
+        let is_absent = is_known && found.is_none();
         let is_terminal = found.as_ref().is_some_and(|found| found.is_terminal);
         let file = found.as_ref().and_then(|found| {
             // Of one that has just ended conmon may still write the last lines.
@@ -76,7 +79,8 @@ impl PodmanLogStream {
         });
         let goes_on = found.map_or(!is_known, |found| may_write(&found.info.state));
         let container = container.clone();
-        let mut stream = Self { container, target, is_terminal, options: options.clone(), way: Way::Ended };
+        let mut stream =
+            Self { container, target, is_terminal, is_absent, options: options.clone(), way: Way::Ended };
         stream.way = match file {
             Some(file) => Way::File(Box::new(file)),
             None if options.follow && goes_on => Way::Followed(stream.reader(options)?, Tally::default()),
@@ -138,7 +142,11 @@ impl LogStream for PodmanLogStream {
         if !matches!(answer, Ok(Pull::Item(_) | Pull::Idle)) {
             self.close()?;
         }
-        answer.map_err(|error: Error| error.in_container(self.container.name()))
+        answer.map_err(|error: Error| match error.kind() {
+            // A remote podman (4.3) has other words for it than that.
+            ErrorKind::BackendFailed if self.is_absent => self.container.no_such(OPERATION),
+            _ => error.in_container(self.container.name()),
+        })
     }
 
     fn close(&mut self) -> Result<()> {
