@@ -1,9 +1,10 @@
 //! Surroundings: what a command finds around itself, before it does anything. They are the container's, and nothing of the
 //! caller's.
 
-use rt_protocol::{Capability, ExecRequest, ExecStdio, ExitOutcome, Sink, Source};
+use rt_protocol::{Capability, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Sink, Source};
 
 use crate::case::{Case, Group, Need};
+use crate::ensure::refused;
 use crate::lab::{Lab, patience};
 use crate::{Failure, Script, Verdict};
 
@@ -35,6 +36,14 @@ pub(super) const CASES: &[Case] = &[
     ),
     launched("surroundings: every value that a launch sets arrives as it is", launch_values),
     launched("surroundings: programs are found by the launch's PATH", launch_path).needs(&[Need::System]),
+    fact("surroundings: the longest word arrives, and a longer one is an invalid request", longest_word),
+    Case::new(
+        "surroundings: words that are too many together are an invalid request",
+        Group::Surroundings,
+        too_many_words,
+    )
+    .needs(&[Need::System]),
+    fact("surroundings: an error over the working directory names it", bad_workdir),
     fact("surroundings: no variable of the caller's process reaches a command", callers_variables),
 ];
 
@@ -182,5 +191,44 @@ fn launch_path(lab: &Lab<'_>) -> Verdict {
     ensure!(made.ok(), "the program cannot be made: {}", made.stderr);
     let result = container.exec(&ExecRequest::new(["rt-only-here"])?, &patience())?;
     ensure_eq!(result.stdout.text(), "found", "what the program says");
+    Ok(())
+}
+
+/// `MAX_ARG_STRLEN` of Linux is 32 pages, with the byte that ends a word. Pages have 4 KiB or more.
+fn longest_word(lab: &Lab<'_>) -> Verdict {
+    let longest = (128 << 10) - 1;
+    let seen = Lab::text_in(lab.standing()?.as_ref(), &Script::Length("x".repeat(longest)))?;
+    ensure_eq!(seen, longest.to_string(), "the length of the longest word");
+    let longer = Script::Length("x".repeat(longest + 1));
+    let result = lab.standing()?.exec(&lab.request(&longer)?, &patience());
+    // A system with larger pages takes it, and so does a shell that starts no program for its own commands.
+    match result {
+        Ok(result) => {
+            ensure_eq!(result.stdout.text(), (longest + 1).to_string(), "the length of a longer word")
+        }
+        Err(error) => {
+            ensure_eq!(error.kind(), ErrorKind::InvalidRequest, "the error of a longer word");
+            ensure!(error.never_started(), "the command may have run: {error:?}");
+        }
+    }
+    Ok(())
+}
+
+fn too_many_words(lab: &Lab<'_>) -> Verdict {
+    // Linux takes a quarter of the stack, which mostly has 8 MiB. By its path, since a shell of BusyBox starts no program for
+    // what it is itself.
+    let word = "x".repeat(100_000);
+    let words = ["/bin/sh", "-c", "exit 0", "sh"].into_iter().chain([word.as_str(); 24]);
+    let request = ExecRequest::new(words)?;
+    let error = refused(lab.standing()?.exec(&request, &patience()), ErrorKind::InvalidRequest)?;
+    ensure!(error.never_started(), "the command may have run: {error:?}");
+    Ok(())
+}
+
+fn bad_workdir(lab: &Lab<'_>) -> Verdict {
+    let path = "/rt/no/such/directory";
+    let request = ExecRequest::builder(["true"]).workdir(path).build()?;
+    let error = refused(lab.standing()?.exec(&request, &patience()), ErrorKind::BadWorkdir)?;
+    ensure!(error.to_string().contains(path), "the error names no directory: {error}");
     Ok(())
 }

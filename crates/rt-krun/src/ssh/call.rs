@@ -199,7 +199,9 @@ impl<'a> Call<'a> {
     pub(super) fn judge(&self, ran: &Ran) -> Result<ExitOutcome> {
         match ran.failure {
             Some(failure) => {
-                Err(failure.into_error(OPERATION, self.name(), self.request).of_command(self.request.argv()))
+                let workdir = self.request.workdir().or(self.transport.workdir.as_ref());
+                let error = failure.into_error(OPERATION, self.name(), self.request, workdir);
+                Err(error.of_command(self.request.argv()))
             }
             // What would tell may be missing.
             None if !ran.has_begun && ran.output_end == StreamEnd::Stopped => Ok(ExitOutcome::Lost),

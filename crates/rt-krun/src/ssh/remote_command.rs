@@ -16,6 +16,10 @@ pub const DEFAULT_WORKDIR: &str = "/workspace";
 /// packets of up to 35,000 (`MAX_SSH_PACKET_LEN`); a longer text is read by a shell from its stdin.
 const LONGEST_TEXT: usize = 8_000;
 
+/// The longest command of all, in bytes: no Linux takes more, whatever its stack (`execve(2)`), and a guest reads it byte by
+/// byte.
+const MOST_TEXT: usize = 6 << 20;
+
 /// What a shell gives a meaning of its own: bash refuses to set some of these, answers others with numbers of its own, and
 /// changes the rest at every command; `cd` sets two in every shell.
 const SHELL_NAMES: &[&str] = &[
@@ -143,6 +147,10 @@ impl RemoteCommand {
         script.command(request.argv());
         if stdin == Stdin::Empty {
             script.say(b" </dev/null");
+        }
+        if script.0.len() + head.0.len() + secrets.len() > MOST_TEXT {
+            let reason = "with its words and variables it has more than the 6 MiB that Linux takes at most";
+            return Err(InvalidValue::new("command", request.argv().program(), reason));
         }
         let names = request.env().iter().map(|(name, _)| name.clone()).collect();
         let secrets = Secret::new(OsString::from_vec(secrets));
@@ -353,7 +361,11 @@ mod tests {
         let name = rt_protocol::ContainerName::new("vm").unwrap();
         each_shell(request, Some(workdir), b"", |shell, done, watch| {
             let told = watch.found().unwrap_or_else(|| panic!("{shell}: {done:?}"));
-            assert_eq!(told.into_error("exec in", &name, request).kind(), kind, "{shell}: {done:?}");
+            let path = ContainerPath::new(workdir).unwrap();
+            let error = told.into_error("exec in", &name, request, Some(&path));
+            assert_eq!(error.kind(), kind, "{shell}: {done:?}");
+            let names_it = error.to_string().contains(&format!("`{workdir}`"));
+            assert_eq!(names_it, kind == rt_protocol::ErrorKind::BadWorkdir, "{error}");
             assert!(done.stdout_capture.is_empty(), "{shell}");
         });
     }
@@ -409,6 +421,27 @@ mod tests {
         check_failure(&request(&["A=b"]), "/", CommandNotFound);
         check_failure(&request(&["/etc/passwd"]), "/", CommandNotExecutable);
         check_failure(&request(&["/etc"]), "/", CommandNotExecutable);
+    }
+
+    #[test]
+    fn what_is_too_long_for_the_system_is_told_from_what_cannot_be_executed() {
+        // By their paths: BusyBox needs no system for what it is itself.
+        let check = |request: &ExecRequest| {
+            check_failure(request, "/", rt_protocol::ErrorKind::InvalidRequest);
+        };
+        check(&ExecRequest::new(["/usr/bin/printf", &"x".repeat(128 << 10)]).unwrap());
+        let variable = "x".repeat((128 << 10) - 2);
+        check(&ExecRequest::builder(["/bin/true"]).env("V", variable.clone()).build().unwrap());
+        check(&ExecRequest::builder(["/bin/true"]).secret_env("V", variable).build().unwrap());
+        let word = "x".repeat(100_000);
+        check(&ExecRequest::new(std::iter::once("/usr/bin/printf").chain([word.as_str(); 24])).unwrap());
+
+        let longest = "x".repeat((128 << 10) - 1);
+        let request = ExecRequest::new(["sh", "-c", "printf %s ${#1}", "sh", &longest]).unwrap();
+        check_output(&request, b"", b"131071");
+        let refused = ExecRequest::new(vec!["x"; 4 << 20]).unwrap();
+        let long = RemoteCommand::new(&refused, None, Stdin::Empty, &Marker::fresh(), &Tell::fresh());
+        assert!(long.unwrap_err().to_string().contains("6 MiB"));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use rt_process::Marker;
-use rt_protocol::{ContainerName, Error, ErrorKind, ExecRequest};
+use rt_protocol::{ContainerName, ContainerPath, Error, ErrorKind, ExecRequest};
 
 use super::words;
 
@@ -79,23 +79,32 @@ pub(super) struct RemoteFailure {
 }
 
 impl RemoteFailure {
-    /// The error for it.
+    /// The error for it; `workdir` is where the command was to begin.
     pub(super) fn into_error(
         self,
         operation: &'static str,
         name: &ContainerName,
         request: &ExecRequest,
+        workdir: Option<&ContainerPath>,
     ) -> Error {
         let program = || format!("`{}`", words::shown(request.argv().program().as_bytes()));
         let error = match (self.stage, self.code) {
             (Stage::Workdir, _) => {
-                Error::new(ErrorKind::BadWorkdir, operation, "the guest's shell cannot enter it")
+                let directory = workdir.map_or(&b""[..], |path| path.as_os_str().as_bytes());
+                let message = format!("the guest's shell cannot enter `{}`", words::shown(directory));
+                Error::new(ErrorKind::BadWorkdir, operation, message)
                     .with_hint("create the directory, or name another workdir")
             }
+            (Stage::Start, 126) if is_too_long(request) => Error::new(
+                ErrorKind::InvalidRequest,
+                operation,
+                "its words and variables are longer than the guest's system takes",
+            )
+            .with_hint("Linux takes 128 KiB for each, and 2 MiB together; send more by stdin or by a copy"),
             (Stage::Start, 127) => Error::new(ErrorKind::CommandNotFound, operation, program())
                 .with_hint("give its path, or add it to the image"),
             (Stage::Start, 126) => Error::new(ErrorKind::CommandNotExecutable, operation, program())
-                .with_hint("see its permissions, its format and the length of its arguments"),
+                .with_hint("see its permissions and its format"),
             (Stage::Start, code) => {
                 let message = format!("the guest's shell could not start {} (code {code})", program());
                 Error::new(ErrorKind::BackendFailed, operation, message)
@@ -109,6 +118,22 @@ impl RemoteFailure {
         };
         error.in_container(name)
     }
+}
+
+/// Whether Linux, as it mostly is, refuses to start a program with these words and variables (`E2BIG` in execve(2)): shells
+/// answer that as they answer a file that cannot be executed.
+fn is_too_long(request: &ExecRequest) -> bool {
+    /// `MAX_ARG_STRLEN` with pages of 4 KiB, with the byte that ends a word.
+    const MOST_OF_ONE: usize = 128 << 10;
+    /// A quarter of the usual stack, but for what the login has set.
+    const MOST_OF_ALL: usize = (2 << 20) - (128 << 10);
+
+    let words = request.argv().words().iter().map(|word| word.len() + 1);
+    let variables = request.env().iter().map(|(name, value)| name.as_str().len() + value.expose().len() + 2);
+    let lengths: Vec<usize> = words.chain(variables).collect();
+    // Each has a pointer too.
+    lengths.iter().any(|length| *length > MOST_OF_ONE)
+        || lengths.iter().map(|length| length + 8).sum::<usize>() > MOST_OF_ALL
 }
 
 /// Watches a command's stderr for the line of its [`Tell`], and keeps that line from the caller.
@@ -216,7 +241,9 @@ mod tests {
         for code in [126, 127, 2] {
             let text = |program: &str| {
                 let request = ExecRequest::new([program]).unwrap();
-                RemoteFailure { stage: Stage::Start, code }.into_error("exec in", &name, &request).to_string()
+                RemoteFailure { stage: Stage::Start, code }
+                    .into_error("exec in", &name, &request, None)
+                    .to_string()
             };
             assert!(text("no-such").contains("`no-such`"));
             assert!(text("no\n2026 ERROR \x1b[31m").contains("`no\\n2026 ERROR \\u{1b}[31m`"));
