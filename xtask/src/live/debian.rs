@@ -63,7 +63,7 @@ impl Release {
 const USER: &str = "rt";
 
 /// podman and what the live suite uses beside it. Nothing is compiled in the tree.
-const PACKAGES: [&str; 20] = [
+const PACKAGES: [&str; 22] = [
     "podman",
     "crun",
     "runc",
@@ -79,6 +79,8 @@ const PACKAGES: [&str; 20] = [
     "catatonit",
     "busybox-static",
     "openssh-server",
+    "tinysshd",
+    "perl",
     "openssh-client",
     "dropbear-bin",
     "python3-paramiko",
