@@ -125,6 +125,13 @@ impl ExecWitness {
         }
         match &self.record {
             None if self.candidates.is_empty() && self.unread.is_empty() => Evidence::NoRecord,
+            // podman writes what is to be run before it is started, and what is left here says nothing (an unknown user, say):
+            // it is another client's, or this command has not been started.
+            None if self.unread.is_empty()
+                && !self.candidates.iter().any(|it| it.join("exec_pid").exists()) =>
+            {
+                Evidence::NotStarted
+            }
             None => Evidence::Doubt { started: false },
             Some(Record { code: Some(code), removed: Some(removal), .. })
                 if removal.was_quiet && removal.output_bytes == output_bytes =>
