@@ -48,10 +48,15 @@ fn an_absent_container_and_one_that_does_not_run_are_two_errors() -> Result<()> 
     let error = runtime.exec_in("job", ["true"]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoSuchContainer);
     assert!(error.to_string().contains("`job`"), "{error}");
-    for state in [ContainerState::Created, ContainerState::Exited, ContainerState::Paused] {
+    for (state, kind) in [
+        (ContainerState::Created, ErrorKind::NotRunning),
+        (ContainerState::Exited, ErrorKind::NotRunning),
+        (ContainerState::Paused, ErrorKind::Paused),
+        (ContainerState::Stopping, ErrorKind::Stopping),
+    ] {
         runtime.set_state("job", state)?;
         let error = runtime.exec_in("job", ["true"]).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::NotRunning);
+        assert_eq!(error.kind(), kind);
         assert!(error.hint().is_some());
     }
     Ok(())

@@ -70,6 +70,9 @@ fn an_image_in_use_stays_and_a_second_name_of_it_goes() -> Result<()> {
     runtime.add_image(ImageFixture::new("b:2")?.id("feed")?);
     let job = runtime.launch(&LaunchSpec::builder("job", "a:1").build()?, &Until::forever())?;
     assert_eq!(job.image()?.unwrap().reference().as_str(), "feed");
+    let ImageRemoval::Refused(why) = runtime.image(&reference("feed")).remove()? else { panic!() };
+    assert!(why.contains("several names"), "{why}");
+    assert_eq!(runtime.image(&reference("feed")).inspect()?.unwrap().names, ["a:1", "b:2"]);
     assert_eq!(runtime.image(&reference("b:2")).remove()?, ImageRemoval::Removed);
     let ImageRemoval::Refused(why) = runtime.image(&reference("a:1")).remove()? else { panic!() };
     assert!(why.contains("`job`"), "{why}");
