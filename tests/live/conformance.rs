@@ -20,8 +20,7 @@ pub(crate) fn themes(live: Option<&Result<Arc<Live>, String>>) -> Vec<Theme> {
     let grounds = Ground::ALL.into_iter().map(|ground| {
         let seconds = match ground {
             Ground::Container => 200,
-            Ground::Loopback | Ground::LoopbackAsRoot => 100,
-            Ground::ContainerAsDev | Ground::Machine => 100,
+            Ground::ContainerAsDev | Ground::Loopback | Ground::LoopbackAsRoot | Ground::Machine => 100,
         };
         Theme::new(seconds, krun(ground, live.as_ref()))
     });

@@ -106,7 +106,8 @@ fn rotation(live: &Live) -> Outcome {
         .lines()
         .filter(|line| !line.starts_with("events_logfile_"))
         .map(|line| {
-            let own = format!("events_logfile_path = {log:?}\nevents_logfile_max_size = 8000\n");
+            let own =
+                format!("events_logfile_path = \"{}\"\nevents_logfile_max_size = 8000\n", log.display());
             if line == "[engine]" { format!("{line}\n{own}") } else { format!("{line}\n") }
         })
         .collect();

@@ -105,7 +105,7 @@ fn accepted(live: &Live) -> Outcome {
     let guest = LoopbackGuest::start(live, Settings { is_forgiving: true, ..Settings::default() })?;
     let keys = TempDir::new()?;
     let mut files = Vec::new();
-    let mut lines = String::new();
+    let mut authorized = Vec::new();
     for (number, script) in ACCEPTED.iter().enumerate() {
         let file = keys.path().join(number.to_string());
         run(script, &file)?;
@@ -116,10 +116,10 @@ fn accepted(live: &Live) -> Outcome {
     run("chmod 600 $1", &short)?;
     files.push(("a short scalar", short));
     for (script, file) in &files {
-        let line = run(PUBLIC, file).map_err(|error| format!("{script}: {error}"))?;
-        lines += &format!("{}\n", line.trim());
+        let public = run(PUBLIC, file).map_err(|error| format!("{script}: {error}"))?;
+        authorized.push(String::from(public.trim()));
     }
-    fs::write(guest.sshd.inside("/etc/ssh/authorized_keys"), lines)?;
+    fs::write(guest.sshd.inside("/etc/ssh/authorized_keys"), authorized.join("\n") + "\n")?;
     for (script, file) in &files {
         check_identity(file).map_err(|error| format!("{script}: {error}"))?;
         let transport = transport_to(guest.sshd.address(), file).build();

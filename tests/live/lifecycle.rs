@@ -64,7 +64,7 @@ fn directory(live: &Live) -> Outcome {
     assert!(!holders.is_empty(), "its conmon is not found");
     for holder in holders {
         let held = std::fs::read_link(format!("/proc/{}/cwd", holder.pid))?;
-        assert!(!held.starts_with(directory.path()), "{holder:?} holds {held:?}");
+        assert!(!held.starts_with(directory.path()), "{holder:?} holds {}", held.display());
     }
     drop(directory);
     assert!(std::env::current_dir().is_err());

@@ -296,8 +296,8 @@ fn follow_options(live: &Live) -> Outcome {
     for (options, mut log) in followers {
         let expected: &[&str] = if options.wants(OutputStream::Stdout) { &["f", "g"] } else { &[] };
         for text in expected {
-            let Pull::Item(line) = log.pull(&until())? else { panic!("no line of {options:?}") };
-            assert_eq!((line.text().as_ref(), line.timestamp.is_some()), (*text, options.timestamps));
+            let Pull::Item(item) = log.pull(&until())? else { panic!("no line of {options:?}") };
+            assert_eq!((item.text().as_ref(), item.timestamp.is_some()), (*text, options.timestamps));
         }
         assert_eq!(log.pull(&until())?, Pull::End, "{options:?}");
     }
@@ -325,7 +325,7 @@ fn follow_rotated(live: &Live) -> Outcome {
         let mut found = Vec::new();
         let end = loop {
             match log.pull(&until()) {
-                Ok(Pull::Item(line)) => found.push(line),
+                Ok(Pull::Item(item)) => found.push(item),
                 other => break other,
             }
         };
@@ -372,7 +372,7 @@ fn follow_by_podman(live: &Live) -> Outcome {
         let mut found = Vec::new();
         let end = loop {
             match log.pull(&until()) {
-                Ok(Pull::Item(line)) => found.push(line),
+                Ok(Pull::Item(item)) => found.push(item),
                 other => break other,
             }
         };
@@ -393,8 +393,8 @@ fn terminal(live: &Live) -> Outcome {
     let mut log = sandbox.container.logs(&LogOptions::new().follow().max_line_bytes(5))?;
     let mut followed = Vec::new();
     while followed.len() < 2 {
-        let Pull::Item(line) = log.pull(&until())? else { panic!("no line") };
-        followed.push(line);
+        let Pull::Item(item) = log.pull(&until())? else { panic!("no line") };
+        followed.push(item);
     }
     let _ = sandbox.sh("touch /tmp/go")?;
     while let Pull::Item(line) = log.pull(&until())? {

@@ -221,7 +221,8 @@ mod tests {
     }
 
     /// What makes a good endpoint a bad one.
-    const FAULTS: [(&str, fn(&str, u16) -> String); 9] = [
+    type Fault = (&'static str, fn(&str, u16) -> String);
+    const FAULTS: [Fault; 9] = [
         ("no port", |host, _| host.to_owned()),
         ("port 0", |host, _| format!("{host}:0")),
         ("a port over 65535", |host, port| format!("{host}:{}", 65536 + u32::from(port))),

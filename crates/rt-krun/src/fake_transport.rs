@@ -237,7 +237,12 @@ mod tests {
         assert_eq!(seen.user.as_ref().map(User::as_str), Some("dev"));
         assert!(runtime.id().as_str().starts_with("krun:null#"), "{}", runtime.id());
         assert!(format!("{vm:?}").len() < 100, "{vm:?}");
-        assert!(runtime.force_remove(&[name.clone()], &Until::forever()).iter().all(|result| result.removed));
+        assert!(
+            runtime
+                .force_remove(std::slice::from_ref(&name), &Until::forever())
+                .iter()
+                .all(|result| result.removed)
+        );
         assert!(transport.forgotten().contains(&name));
     }
 }

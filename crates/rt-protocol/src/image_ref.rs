@@ -160,7 +160,8 @@ mod tests {
     }
 
     /// Each way to break one part of a good reference, with what it becomes.
-    const FAULTS: [(&str, fn(&mut [String; 4])); 14] = [
+    type Fault = (&'static str, fn(&mut [String; 4]));
+    const FAULTS: [Fault; 14] = [
         ("a host that begins with a dash", |it| it[0].insert(0, '-')),
         ("a host label that ends with a dash", |it| it[0] = format!("a-.{}", it[0])),
         ("a host with an empty label", |it| it[0] = format!("a..{}", it[0])),

@@ -133,10 +133,10 @@ fn the_callers_own_deadline_is_the_callers_own_error() {
     assert_eq!(runtime.create(&spec, &short()).unwrap_err().kind(), ErrorKind::TimedOut);
     let file = engine.directory().join("file");
     fs::write(&file, "x").unwrap();
-    let dest = rt_protocol::ContainerPath::new("/x").unwrap();
-    let error = container.copy_in(&file, &dest, &rt_protocol::CopyOptions::new(), &short()).unwrap_err();
+    let dest = ContainerPath::new("/x").unwrap();
+    let error = container.copy_in(&file, &dest, &CopyOptions::new(), &short()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-    engine.runtime().force_remove(&[name("c")], &patience());
+    assert!(engine.runtime().force_remove(&[name("c")], &patience())[0].removed);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn an_answer_that_is_not_utf8_is_a_bad_answer() {
         engine.runtime().container(&name("c")).stop(Duration::ZERO, &patience()).unwrap();
         let error = engine.faulty("wait:non-utf8").container(&name("c")).wait(&patience()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BadAnswer, "{error}");
-        engine.runtime().force_remove(&[name("c")], &patience());
+        assert!(engine.runtime().force_remove(&[name("c")], &patience())[0].removed);
     }
 }
 
@@ -250,7 +250,7 @@ fn the_callers_own_log_level_stays_useful() {
     let engine = peopled("4.3.1");
     let with_level = |words: [&str; 2], fault: &str| {
         let builder = engine.builder().env("FAKE_PODMAN_FAULT", fault);
-        words.into_iter().fold(builder, |builder, word| builder.global_arg(word)).build().unwrap()
+        words.into_iter().fold(builder, rt_podman::PodmanRuntimeBuilder::global_arg).build().unwrap()
     };
     for level in [
         ["--log-level", "debug"],

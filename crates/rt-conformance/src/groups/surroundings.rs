@@ -204,7 +204,7 @@ fn longest_word(lab: &Lab<'_>) -> Verdict {
     // A system with larger pages takes it, and so does a shell that starts no program for its own commands.
     match result {
         Ok(result) => {
-            ensure_eq!(result.stdout.text(), (longest + 1).to_string(), "the length of a longer word")
+            ensure_eq!(result.stdout.text(), (longest + 1).to_string(), "the length of a longer word");
         }
         Err(error) => {
             ensure_eq!(error.kind(), ErrorKind::InvalidRequest, "the error of a longer word");

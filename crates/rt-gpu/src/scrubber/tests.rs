@@ -83,7 +83,7 @@ fn a_secret_in_escapes_is_masked() {
     let secret = "a\"b/c&d\ne'f";
     for written in [
         r#"a\"b\/c\u0026d\ne'f"#,
-        r#"a\u0022b\u002Fc\u0026d\u000ae\u0027f"#,
+        r"a\u0022b\u002Fc\u0026d\u000ae\u0027f",
         r"a\x22b\x2Fc&d\x0ae'f",
         r#"$'a"b/c&d\ne\'f'"#,
         r"a\042b/c\46d\012e\47f",
@@ -102,7 +102,7 @@ fn a_secret_in_escapes_is_masked() {
         r"a%5C%22b%2Fc%26d%5Cne%27f",
         r"a\u002522b\/c\u002526d\u00250ae'f",
         r"a\u0026quot;b/c\u0026amp;d\ne'f",
-        r#"a&#92;&#34;b/c&amp;d&#92;ne'f"#,
+        r"a&#92;&#34;b/c&amp;d&#92;ne'f",
     ] {
         let text = format!("x={written};");
         let clean = scrubber(&[secret]).scrub_text(&text).into_owned();

@@ -60,7 +60,7 @@ fn bytes(engine: &Engine) {
     assert_eq!(result.stdout.as_bytes(), b"a\xff\0b\r\n");
     let mut moved = Vec::new();
     let stdio = ExecStdio::new(Source::bytes(b"\xff\0\xfe".to_vec()), Sink::borrowed(&mut moved));
-    container.exec_stdio(&request(&["cat"]), stdio, &patience()).unwrap();
+    container.exec_stdio(&request(&["cat"]), stdio, &patience()).unwrap().exit_ok().unwrap();
     assert_eq!(moved, b"\xff\0\xfe");
 }
 

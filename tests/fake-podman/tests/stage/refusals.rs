@@ -54,7 +54,7 @@ fn containers(engine: &Engine) {
     assert_eq!(exec_kind(&*made, request()), ErrorKind::NotRunning);
     made.start(&patience()).unwrap();
     // Its name is known, and it is gone: podman itself has to say so now.
-    made.exec(&request(), &patience()).unwrap();
+    made.exec(&request(), &patience()).unwrap().exit_ok().unwrap();
     assert_eq!(engine.ask(&["rm", "--force", "--time=0", "c"]).0, 0);
     assert_eq!(exec_kind(&*made, request()), ErrorKind::NoSuchContainer);
 }
@@ -179,7 +179,7 @@ fn flags(engine: &Engine) {
         rt_protocol::LogOptions::new().tail(1).timestamps().since(std::time::SystemTime::UNIX_EPOCH);
     container.logs(&options).unwrap().close().unwrap();
     container.stop(std::time::Duration::from_secs(5), &patience()).unwrap();
-    container.wait(&patience()).unwrap();
+    let _ = container.wait(&patience()).unwrap();
     runtime.rw_sizes(&rt_protocol::NamePrefix::new("c").unwrap()).unwrap();
     runtime.images(&rt_protocol::ImageFilter::all()).unwrap();
     for result in runtime.force_remove(&[spec.name().clone()], &patience()) {

@@ -29,9 +29,8 @@ pub(super) fn events(turn: &mut Turn<'_>) -> Result<Verdict> {
             while begun.elapsed() < LATE && !seen.contains(&EventAction::Died) {
                 match stream.pull(&Until::after(Duration::from_millis(500)))? {
                     Pull::Item(event) if event.name == sandbox.name => seen.push(event.action),
-                    Pull::Item(_) => {}
                     Pull::Idle if main.is_alive() => return Ok(true),
-                    Pull::Idle => {}
+                    Pull::Item(_) | Pull::Idle => {}
                     Pull::End => return Ok(false),
                 }
             }

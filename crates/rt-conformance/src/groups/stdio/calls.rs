@@ -108,8 +108,7 @@ fn settings(lab: &Lab<'_>) -> Verdict {
         let request = lab.builder(&script).env("RT_GIVEN", "value").workdir("/").build()?;
         let mut stdout = Vec::new();
         let stdio = ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout));
-        let _ =
-            lab.runtime().exec_stdio(&lab.standing()?.key().name, &request, stdio, &patience())?.exit_ok()?;
+        lab.runtime().exec_stdio(&lab.standing()?.key().name, &request, stdio, &patience())?.exit_ok()?;
         same_bytes("stdout", &stdout, expected.as_bytes())?;
     }
     Ok(())
