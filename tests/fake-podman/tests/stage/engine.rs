@@ -107,7 +107,7 @@ impl Engine {
             Some(busybox) => busybox_image::archive(&busybox).unwrap(),
             None => tar::Builder::new(Vec::new()).into_inner().unwrap(),
         };
-        let changes = [r#"CMD ["/bin/sh"]"#, "LABEL made-by=rt-fake"];
+        let changes = [r#"CMD ["/bin/sh"]"#, "LABEL made-by=rt-fake", "ENV RT_IMAGE=image"];
         self.runtime().import_image(Cursor::new(archive), &image, &changes, &patience()).unwrap();
         image
     }
