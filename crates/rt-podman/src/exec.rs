@@ -176,8 +176,13 @@ impl Call<'_> {
         tracing::debug!(container = %self.container.name(), %report, "the client of an exec was ended by somebody else");
         let error = match error {
             Some(error) => error,
-            // It may have run, and nothing of it is left.
-            None if report.fate == Fate::Gone => return Ok((ExitOutcome::Lost, finished)),
+            // It may have run, and nothing of it is left. podman itself writes nothing to stdout: whoever did has run,
+            // whatever the records say.
+            None if report.fate == Fate::Gone
+                || report.fate == Fate::NeverStarted && finished.stdout.bytes > 0 =>
+            {
+                return Ok((ExitOutcome::Lost, finished));
+            }
             None => interrupted(&finished),
         };
         // The reason for a lost status helps more than what to do with what is left.

@@ -51,7 +51,7 @@ const TEXTS: &[(ErrorKind, &str)] = &[
          \"/etc/containers/registries.conf\"",
     ),
     (
-        ErrorKind::NoSuchImage,
+        ErrorKind::RegistryUnreachable,
         "Error: initializing source docker://localhost/nosuch:latest: pinging container registry localhost: Get \
          \"https://localhost/v2/\": dial tcp 127.0.0.1:443: connect: connection refused",
     ),
