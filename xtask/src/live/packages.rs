@@ -201,7 +201,15 @@ mod tests {
         let missing = names(missing(&BTreeSet::new(), |_| true));
         assert_eq!(
             missing,
-            ["netavark", "aardvark-dns", "seabios", "linux-image-cloud-amd64", "libc6-dev", "libssl-dev"]
+            [
+                "netavark",
+                "aardvark-dns",
+                "python3-paramiko",
+                "seabios",
+                "linux-image-cloud-amd64",
+                "libc6-dev",
+                "libssl-dev"
+            ]
         );
     }
 
