@@ -15,6 +15,7 @@ pub(crate) const CASES: &[Case] = &[
     ("secrets: a launch passes them alike", launch),
     ("secrets: names that steer podman travel all the same, and steer nothing", steering),
     ("secrets: no name makes a script that stands for podman do anything", wrapper_script),
+    ("secrets: names that steer podman travel beside a bridged stdin too", beside_stdin),
     ("secrets: a name that steers podman is refused where there is no private way", no_way),
 ];
 
@@ -160,12 +161,57 @@ fn no_way(live: &Live) -> Outcome {
         let error = sandbox.container.exec(&request, &until).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
         assert!(error.to_string().contains(name) && !error.to_string().contains(SECRET), "{error}");
-        let request = ExecRequest::builder(["true"]).secret_env(name, SECRET).build()?;
         let stdio =
             rt_protocol::ExecStdio::new(rt_protocol::Source::bytes("x"), rt_protocol::Sink::discard());
         let error = sandbox.container.exec_stdio(&request, stdio, &until).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
         assert!(error.to_string().contains(name) && !error.to_string().contains(SECRET), "{error}");
+    }
+    Ok(())
+}
+
+fn beside_stdin(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let until = Until::after(Duration::from_secs(30));
+    // Every other name takes any value, in the same request.
+    let odd = format!("{SECRET}\n\"a'b\" $(id) ${{HOME}} #c \\ ");
+    let input = "line\n".repeat(50_000);
+    for name in [
+        "PATH",
+        "LD_PRELOAD",
+        "CONTAINER_HOST",
+        "https_proxy",
+        "NOTIFY_SOCKET",
+        "BASH_ENV",
+        "GLIBC_TUNABLES",
+        "IFS",
+    ] {
+        let value = format!("tcp://{SECRET} of:{name}=x");
+        let script =
+            "/bin/busybox tr '\\0' '\\n' </proc/$$/environ; printf '%s|' \"$RT_ODD\"; /bin/busybox wc -c";
+        let request = ExecRequest::builder(["/bin/busybox", "sh", "-c", script])
+            .secret_env(name, &*value)
+            .secret_env("RT_ODD", odd.as_str())
+            .build()?;
+        let (mut reader, writer) = std::io::pipe()?;
+        let stdio = rt_protocol::ExecStdio::new(
+            rt_protocol::Source::bytes(input.as_str()),
+            rt_protocol::Sink::writer(writer),
+        );
+        let result = std::thread::scope(|scope| {
+            let call = scope.spawn(|| sandbox.container.exec_stdio(&request, stdio, &until));
+            while !call.is_finished() {
+                assert!(!is_shown(), "{name}");
+            }
+            call.join().expect("no panic")
+        })?;
+        let mut output = String::new();
+        std::io::Read::read_to_string(&mut reader, &mut output)?;
+        assert!(result.ok(), "{name}: {result:?}");
+        assert_eq!(result.stdin.bytes, input.len() as u64, "{name}");
+        assert!(output.lines().any(|line| line == format!("{name}={value}")), "{name}: {output}");
+        assert!(output.contains(&format!("{odd}|")), "{name}: {output}");
+        assert!(output.ends_with(&format!("{}\n", input.len())), "{name}: {output}");
     }
     Ok(())
 }

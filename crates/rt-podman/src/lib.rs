@@ -96,10 +96,11 @@
 //!   [`Unsupported`](rt_protocol::ErrorKind::Unsupported).
 //! - **Secrets of certain names.** A secret variable travels in podman's own environment. Names that would steer podman,
 //!   its helpers or the loader (`PATH`, `LD_*`, `*_PROXY`, `CONTAINER*` and others) go as an env file through podman's
-//!   stdin instead: those of podman and its helpers, the loader and the C library, shells and service managers. They are
-//!   refused for a command that needs the stdin itself, and with values that not every reader of
+//!   stdin instead: those of podman and its helpers, the loader and the C library, shells and service managers. For a
+//!   command that needs the stdin itself the file is a pipe on descriptor 3 of podman (on Linux; a `/bin/sh` opens it and
+//!   becomes podman). They are refused with values that not every reader of
 //!   env files takes as they stand: control characters, line ends included, quotation marks, `\\`, `#`, `$`, a blank at
-//!   either end, or more than 60,000 bytes.
+//!   either end, or more than 60,000 bytes; beside a stdin also if all together have more than 1 MiB.
 //! - **Copies out of a container that is not trusted.** podman unpacks confined to the destination directory (to its
 //!   parent where the destination is not there yet): no name, link or `..` in the container makes it write elsewhere,
 //!   nor does a symbolic link that an earlier copy has left there (measured on 4.3.1 and 5.4.2, as root; podman changes

@@ -1,7 +1,9 @@
 //! How a secret variable travels: its name in podman's argv and its value in podman's environment; or, where the name would
-//! steer podman itself, as a line of an env file that podman reads from its stdin.
+//! steer podman itself, as a line of an env file that podman reads from its stdin, or from a descriptor of its own where a
+//! command needs the stdin.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
 
 use rt_process::ProcessSpec;
 use rt_protocol::{EnvName, Error, ErrorKind, Result, Secret, Source};
@@ -140,6 +142,9 @@ const STEERING_SUFFIXES: &[&str] = &["_PROXY"];
 /// 64 KiB.
 const LONGEST_LINE: usize = 60_000;
 
+/// The most that an env file on a descriptor may have, in bytes: what a pipe holds for users without root's rights.
+const LARGEST_FILE: usize = 1 << 20;
+
 /// A call of podman whose secrets have their ways.
 pub(crate) struct Passed {
     /// What to start.
@@ -171,12 +176,21 @@ impl SecretEnv {
     }
 
     /// Closes the collection. podman opens `/dev/stdin` like any other file, and a pipe ends for it where it ends here
-    /// (measured on 4.3.1 and 5.4.2 as root, for exec and create).
+    /// (measured on 4.3.1 and 5.4.2 as root, for exec and create); so it does with a pipe on another descriptor.
     pub(crate) fn finish(self, call: ProcessSpec) -> Passed {
         if self.lines.is_empty() {
             return Passed { call, stdin: None };
         }
-        Passed { call: call.arg("--env-file=/dev/stdin"), stdin: Some(Source::bytes(self.lines)) }
+        if self.stdin_is_free {
+            return Passed {
+                call: call.arg("--env-file=/dev/stdin"),
+                stdin: Some(Source::bytes(self.lines)),
+            };
+        }
+        let file = OsString::from_vec(self.lines);
+        let call =
+            call.arg(format!("--env-file={}", ProcessSpec::SECRET_FILE)).secret_file(Secret::new(file));
+        Passed { call, stdin: None }
     }
 
     fn add_line(&mut self, name: &EnvName, value: &OsStr) -> Result<()> {
@@ -185,7 +199,7 @@ impl SecretEnv {
             Error::new(ErrorKind::InvalidRequest, OPERATION, message)
                 .with_hint("pass it under another name, or as a plain variable if it is none")
         };
-        if !self.stdin_is_free {
+        if !self.stdin_is_free && !cfg!(target_os = "linux") {
             return Err(refused("and the only private way for it is the stdin that the command needs"));
         }
         let bytes = value.as_encoded_bytes();
@@ -194,6 +208,9 @@ impl SecretEnv {
         }
         if name.as_str().len() + 1 + bytes.len() > LONGEST_LINE {
             return Err(refused("and its value is too long for an env file"));
+        }
+        if !self.stdin_is_free && self.lines.len() + name.as_str().len() + bytes.len() + 2 > LARGEST_FILE {
+            return Err(refused("and all such values together are too long for an env file"));
         }
         self.lines.extend_from_slice(name.as_str().as_bytes());
         self.lines.push(b'=');
@@ -328,12 +345,30 @@ mod tests {
         for value in
             ["hunter2\n", "a\rb", " hunter2", "hunter2 ", "\"hunter2\"", "hunter2#", "$hunter2", "\\", &long]
         {
-            let error = pass(&mut SecretEnv::new(true), "HTTP_PROXY", value).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-            let text = format!("{error} {error:?}");
-            assert!(text.contains("HTTP_PROXY") && !text.contains("hunter2") && text.len() < 1000, "{text}");
+            for stdin_is_free in [true, false] {
+                let error = pass(&mut SecretEnv::new(stdin_is_free), "HTTP_PROXY", value).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+                let text = format!("{error} {error:?}");
+                assert!(text.contains("HTTP_PROXY") && !text.contains("hunter2"), "{text}");
+                assert!(text.len() < 1000, "{text}");
+            }
         }
-        let error = pass(&mut SecretEnv::new(false), "HTTP_PROXY", "hunter2").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn beside_a_stdin_the_env_file_has_a_descriptor_of_its_own() {
+        let mut secrets = SecretEnv::new(false);
+        let words = pass(&mut secrets, "HTTP_PROXY", "hunter2").unwrap();
+        let passed = secrets.finish(words);
+        assert!(passed.stdin.is_none());
+        let text = format!("{} {:?}", passed.call, passed.call);
+        assert!(!text.contains("HTTP_PROXY") && !text.contains("hunter2"), "{text}");
+        assert!(passed.call.to_string().ends_with(" '--env-file=/proc/self/fd/3'"), "{text}");
+
+        let mut secrets = SecretEnv::new(false);
+        let value = "x".repeat(59_000);
+        let refused = (0..20).find_map(|_| pass(&mut secrets, "HTTP_PROXY", &value).err()).unwrap();
+        assert_eq!(refused.kind(), ErrorKind::InvalidRequest);
     }
 }

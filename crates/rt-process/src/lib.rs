@@ -69,6 +69,7 @@ mod program;
 mod pump;
 mod question;
 mod reaper;
+mod secret_file;
 mod spawn;
 mod spec;
 mod splitter;

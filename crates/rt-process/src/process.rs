@@ -12,6 +12,7 @@ use crate::inlet::Inlet;
 use crate::leader::Leader;
 use crate::outlet::Outlet;
 use crate::pump::{Failure, Pump};
+use crate::secret_file::SecretFile;
 use crate::waker::Waker;
 use crate::way::Outlets;
 use crate::{ExitStatus, ProcessError, ProcessSpec, Streams, ending, reaper, spawn};
@@ -61,6 +62,8 @@ pub struct Process<'a> {
     pid: u32,
     started: Instant,
     pub(crate) pump: Pump<'a>,
+    /// Open until the process has opened it.
+    _secret_file: Option<SecretFile>,
 }
 
 /// Something that a caller watches while it drives a process, see [`Process::drive_beside`].
@@ -125,7 +128,8 @@ impl<'a> Process<'a> {
         outlets[0].attach(spawned.stdout);
         outlets[1].attach(spawned.stderr);
         let pid = spawned.leader.pid();
-        Ok(Self { pid, started: Instant::now(), pump: Pump::new(spawned.leader, inlet, outlets, waker) })
+        let pump = Pump::new(spawned.leader, inlet, outlets, waker);
+        Ok(Self { pid, started: Instant::now(), pump, _secret_file: spawned.secret_file })
     }
 
     /// Its number, which is also that of its process group. After the process was reaped it may be another's.

@@ -13,6 +13,7 @@ use rustix::process::Signal;
 
 use crate::descriptor::set_nonblocking;
 use crate::leader::Leader;
+use crate::secret_file::{self, SecretFile};
 use crate::spec::Change;
 use crate::{ProcessError, ProcessSpec};
 
@@ -23,6 +24,7 @@ pub(crate) struct Spawned {
     pub(crate) stdin: Option<OwnedFd>,
     pub(crate) stdout: OwnedFd,
     pub(crate) stderr: OwnedFd,
+    pub(crate) secret_file: Option<SecretFile>,
 }
 
 /// Starts a process in a group of its own, with pipes for its outputs, and for its stdin if wanted (`/dev/null` else).
@@ -38,7 +40,13 @@ pub(crate) fn spawn(spec: &ProcessSpec, with_stdin: bool) -> Result<Spawned, Pro
     set_nonblocking(&stdout).map_err(refused)?;
     set_nonblocking(&stderr).map_err(refused)?;
 
-    let mut command = command(spec);
+    let secret_file = spec.secret_bytes().map(SecretFile::new).transpose()?;
+    if secret_file.is_some() {
+        // The shell's refusal would be text and a code.
+        access(spec.program().path(), Access::EXEC_OK).map_err(|errno| refusal(spec, errno.into()))?;
+    }
+
+    let mut command = command(spec, secret_file.as_ref());
     let stdin = if let Some((theirs, ours)) = stdin {
         set_nonblocking(&ours).map_err(refused)?;
         command.stdin(theirs);
@@ -63,7 +71,7 @@ pub(crate) fn spawn(spec: &ProcessSpec, with_stdin: bool) -> Result<Spawned, Pro
         pid = leader.pid(),
         "process started"
     );
-    Ok(Spawned { leader, stdin, stdout: stdout.into(), stderr: stderr.into() })
+    Ok(Spawned { leader, stdin, stdout: stdout.into(), stderr: stderr.into(), secret_file })
 }
 
 /// Whether SIGCHLD is ignored in this program, by itself or by whoever started it: field `SigIgn` of proc(5). False where
@@ -76,8 +84,15 @@ fn ignores_sigchld() -> bool {
 }
 
 #[allow(clippy::disallowed_methods, reason = "this is the one place that starts local processes")]
-fn command(spec: &ProcessSpec) -> Command {
-    let mut command = Command::new(spec.program().path());
+fn command(spec: &ProcessSpec, secret_file: Option<&SecretFile>) -> Command {
+    let program = spec.program().path();
+    let mut command = if let Some(file) = secret_file {
+        let mut shell = Command::new(secret_file::SHELL);
+        shell.args(["-c", secret_file::SCRIPT, &file.path()]).arg(program);
+        shell
+    } else {
+        Command::new(program)
+    };
     command.args(spec.arguments());
     for change in spec.environment() {
         match change {

@@ -40,6 +40,7 @@ pub struct ProcessSpec {
     arguments: Vec<Word>,
     environment: Vec<Change>,
     directory: Option<PathBuf>,
+    secret_file: Option<Secret>,
     shown_by: Option<ShownBy>,
 }
 
@@ -65,6 +66,9 @@ pub(crate) enum Change {
 }
 
 impl ProcessSpec {
+    /// The path of the process's [`secret_file`](Self::secret_file), as it sees it.
+    pub const SECRET_FILE: &str = "/proc/self/fd/3";
+
     /// The program without arguments.
     pub fn new(program: &Program) -> Self {
         Self {
@@ -72,6 +76,7 @@ impl ProcessSpec {
             arguments: Vec::new(),
             environment: Vec::new(),
             directory: None,
+            secret_file: None,
             shown_by: None,
         }
     }
@@ -124,6 +129,16 @@ impl ProcessSpec {
         self
     }
 
+    /// Gives the process a file with these bytes, which it can read once, as [`SECRET_FILE`](Self::SECRET_FILE): a pipe on its
+    /// descriptor 3. Nothing of it is on a disk, in an argument or in the environment.
+    ///
+    /// A `/bin/sh` opens it and becomes the program, and it needs Linux's `/proc`. A pipe holds 1 MiB for a user without
+    /// root's rights; more is refused when the process is started.
+    pub fn secret_file(mut self, bytes: impl Into<Secret>) -> Self {
+        self.secret_file = Some(bytes.into());
+        self
+    }
+
     /// Lets texts show the command as this function makes it, which knows what else is secret among the words; secrets that
     /// were given as such stand as `<redacted>` already. What is started is not changed.
     pub fn shown_by(mut self, shown_by: ShownBy) -> Self {
@@ -154,6 +169,11 @@ impl ProcessSpec {
     /// The directory to start in.
     pub(crate) fn directory(&self) -> Option<&Path> {
         self.directory.as_deref()
+    }
+
+    /// What its file of secrets holds.
+    pub(crate) fn secret_bytes(&self) -> Option<&Secret> {
+        self.secret_file.as_ref()
     }
 
     fn change(mut self, change: Change) -> Self {

@@ -116,6 +116,57 @@ fn secret_arguments_arrive_and_are_shown_nowhere() {
     assert_eq!(run(&spec).unwrap().stdout_capture, "hunter2");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_secret_file_is_read_once_beside_stdin_and_everything_else_is_as_it_was() {
+    let text = "a 'b' \"$c\"\n#\n";
+    let script = "cat \"$0\"; cat; printf '%s,' $$ \"$PWD\" \"$A\" \"$@\"; cat \"$0\"";
+    let spec = sh(script)
+        .args([ProcessSpec::SECRET_FILE, "x y", "", "$(id)"])
+        .env("A", "1\n2")
+        .current_dir("/")
+        .secret_file(Secret::new(text));
+    assert!(!format!("{spec} {spec:?}").contains("'b'"));
+    let all = OutputLimit::UNLIMITED;
+    let until = Until::after(Duration::from_secs(20));
+    let finished = capture(&spec, Source::bytes("stdin\n"), all, all, &until).unwrap();
+    let pid = finished.pid.unwrap();
+    assert_eq!(finished.stderr_capture, "");
+    assert_eq!(finished.stdout_capture, format!("{text}stdin\n{pid},/,1\n2,x y,,$(id),").as_str());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn other_processes_do_not_get_the_secret_file() {
+    let listing = sh("for fd in /proc/$$/fd/*; do if test -p $fd; then echo $fd | cut -d/ -f5; fi; done");
+    let before = run(&listing).unwrap().stdout_capture.text().into_owned();
+    std::thread::scope(|scope| {
+        let with = scope.spawn(|| {
+            for _ in 0..40 {
+                let spec = sh("cat /proc/self/fd/3").secret_file(Secret::new("hunter2"));
+                assert_eq!(run(&spec).unwrap().stdout_capture, "hunter2");
+            }
+        });
+        while !with.is_finished() {
+            assert_eq!(run(&listing).unwrap().stdout_capture, before.as_str());
+        }
+        with.join().unwrap();
+    });
+}
+
+#[test]
+fn refusals_are_the_same_with_a_secret_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = script(directory.path(), "#!/bin/sh\n");
+    let spec = ProcessSpec::new(&Program::find(&path).unwrap()).secret_file(Secret::new("hunter2"));
+    let long = spec.clone().arg("x".repeat(200_000));
+    assert!(matches!(run(&long), Err(ProcessError::TooLong { program, .. }) if program == path));
+    let nowhere = spec.clone().current_dir("/no/such/directory");
+    assert!(matches!(run(&nowhere), Err(ProcessError::WorkingDirectory { .. })));
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(run(&spec), Err(ProcessError::NotFound { program }) if program == path));
+}
+
 #[test]
 fn it_leads_a_group_of_its_own_with_signals_as_they_should_be() {
     let finished = run(&sh("echo $$; cut -d' ' -f5 /proc/$$/stat; kill -PIPE $$; echo survived")).unwrap();
