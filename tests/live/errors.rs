@@ -20,6 +20,8 @@ pub(crate) const CASES: &[Case] = &[
     ("errors: a failing podman is never an empty list", failing_engine),
     ("errors: no such container, for every verb", no_such_container),
     ("errors: a container that does not run", not_running),
+    ("errors: a container that has ended says its exit code and its last lines", ended),
+    ("errors: a podman that only says so has neither started nor stopped anything", empty_words),
     ("errors: command, executable, workdir and user", bad_commands),
     ("errors: a name that is taken, an image that is not here", bad_launches),
     (
@@ -121,6 +123,44 @@ fn not_running(live: &Live) -> Outcome {
     assert_eq!(error.kind(), ErrorKind::NotRunning, "{error}");
     check_text(&error, sandbox.name.as_str());
     assert!(error.never_started());
+    Ok(())
+}
+
+fn ended(live: &Live) -> Outcome {
+    let spec = Sandbox::spec(live).command(["sh", "-c", "echo one; echo two >&2; exit 7"]);
+    let sandbox = Sandbox::launch(&live.runtime, spec)?;
+    assert_eq!(sandbox.container.wait(&until())?, ExitOutcome::Code(7));
+    let error = sandbox.sh("true").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotRunning, "{error}");
+    check_text(&error, sandbox.name.as_str());
+    for part in ["exit code 7", "\"one\"", "\"two\""] {
+        assert!(error.message().contains(part), "{error}");
+    }
+    Ok(())
+}
+
+fn empty_words(live: &Live) -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let script = "for word; do last=$word; case $word in start|stop) verb=$word; esac; done\n\
+                  [ -z \"$verb\" ] || { echo \"$last\"; exit 0; }";
+    let path = stand_in(&directory, &format!("{script}\nexec {} \"$@\"", live.podman.display()), 0o755)?;
+    let liar = PodmanRuntime::builder().binary(&path).build()?;
+    let resting = Sandbox::create(&live.runtime, Sandbox::spec(live).command(["sleep", "777777"]))?;
+    let error = liar.container(&resting.name).start(&until()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BackendFailed, "{error}");
+    assert!(error.message().ends_with("its state is created"), "{error}");
+    check_text(&error, resting.name.as_str());
+
+    let sandbox = Sandbox::idle(live)?;
+    let container = liar.container(&sandbox.name);
+    // With and without what an exec has let the host know.
+    for _ in 0..2 {
+        let error = container.stop(Duration::ZERO, &until()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BackendFailed, "{error}");
+        assert!(error.message().ends_with("its state is running"), "{error}");
+        check_text(&error, sandbox.name.as_str());
+        assert!(container.exec(&ExecRequest::new(["true"])?, &until())?.ok());
+    }
     Ok(())
 }
 

@@ -368,6 +368,9 @@ fn without_conmon(live: &Live) -> Outcome {
     assert_eq!(sandbox.container.wait(&until())?, ExitOutcome::Lost);
     let info = sandbox.container.inspect()?.ok_or("absent")?;
     assert_eq!((info.state, info.exit_code), (ContainerState::Stopped, None));
+    let listed = live.runtime.list(&ContainerFilter::all())?;
+    let listed = listed.iter().find(|info| info.name == sandbox.name).ok_or("not listed")?;
+    assert_eq!((&listed.state, listed.exit_code), (&ContainerState::Stopped, None));
     for error in [sandbox.sh("true").unwrap_err(), sandbox.container.start(&until()).unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::NotRunning, "{error}");
         assert!(error.hint().is_some_and(|hint| hint.contains("by force")), "{error}");

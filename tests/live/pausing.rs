@@ -1,8 +1,8 @@
-//! Containers that are paused, by podman's own client.
+//! Containers that are paused, by podman's own client, and others that their control groups alone hold together.
 
 use std::time::Duration;
 
-use rt_protocol::{ContainerRuntime, ContainerState, Until};
+use rt_protocol::{ContainerRuntime, ContainerState, ErrorKind, Until};
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
@@ -10,6 +10,10 @@ use crate::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("pausing: a paused container is told, and goes on where it was", told),
+    (
+        "removal: a container that shares its process namespace goes with all that runs of it",
+        removed_with_all,
+    ),
     ("pausing: a paused container is removed, and nothing of it is left", removed),
 ];
 
@@ -17,6 +21,11 @@ fn told(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     live.plain(&["pause", sandbox.name.as_str()])?;
     assert_eq!(sandbox.container.state()?, Some(ContainerState::Paused));
+    let until = Until::after(Duration::from_secs(60));
+    for error in [sandbox.sh("true").unwrap_err(), sandbox.container.start(&until).unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Paused, "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("podman unpause")), "{error}");
+    }
     live.plain(&["unpause", sandbox.name.as_str()])?;
     assert_eq!(sandbox.container.state()?, Some(ContainerState::Running));
     assert!(sandbox.sh("true")?.ok());
@@ -35,5 +44,45 @@ fn removed(live: &Live) -> Outcome {
     assert!(results.iter().all(|result| result.removed), "{results:?}");
     let now = rt_process::census::entry(pid)?;
     assert!(now.is_none_or(|now| now.start_time != main.start_time || now.is_zombie), "{name} goes on");
+    Ok(())
+}
+
+/// Nothing of it has to end with its main process; while it is being stopped podman kills nothing else.
+fn removed_with_all(live: &Live) -> Outcome {
+    const SECONDS: &str = "777778.25";
+    let others = || -> Result<Vec<u32>, crate::Problem> {
+        let is_other = |pid: u32| {
+            let words = rt_process::census::command_line(pid).ok().flatten().unwrap_or_default();
+            words.iter().any(|word| word == SECONDS)
+        };
+        let entries = rt_process::census::snapshot()?.into_iter().filter(|entry| !entry.is_zombie);
+        Ok(entries.map(|entry| entry.pid).filter(|pid| is_other(*pid)).collect())
+    };
+    for is_stopping in [false, true] {
+        let script = format!("trap '' TERM; setsid sleep {SECONDS} & exec sleep 777777");
+        let spec = Sandbox::spec(live).command(["sh", "-c", &script]).extra_args(["--pid=host"]);
+        let sandbox = Sandbox::launch(&live.runtime, spec)?;
+        let begun = std::time::Instant::now();
+        while others()?.is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "nothing runs beside its main process");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let until = Until::after(Duration::from_secs(60));
+        std::thread::scope(|scope| -> Outcome {
+            let container = &sandbox.container;
+            let stopping =
+                is_stopping.then(|| scope.spawn(|| container.stop(Duration::from_secs(60), &until)));
+            while is_stopping && container.state()? != Some(ContainerState::Stopping) {
+                assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", container.state());
+            }
+            let names = std::slice::from_ref(&sandbox.name);
+            let result = live.runtime.force_remove(names, &until).remove(0);
+            let left = others()?;
+            assert!(result.removed && left.is_empty(), "stopping: {is_stopping}: {result:?}, {left:?}");
+            // Whatever it says of a container that was taken from under it.
+            let _ = stopping.map(|stopping| stopping.join().expect("no panic"));
+            Ok(())
+        })?;
+    }
     Ok(())
 }

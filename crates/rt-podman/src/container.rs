@@ -192,6 +192,11 @@ impl PodmanContainer {
         Ok(target)
     }
 
+    /// The run of the container that an exec has entered before, if it goes on.
+    pub(crate) fn known_target(&self) -> Option<Arc<ExecTarget>> {
+        self.shared.exec_target(self.name())
+    }
+
     /// Whether the run of the container that `target` was is over. False where podman does not say.
     pub(crate) fn has_gone(&self, target: &ExecTarget) -> bool {
         match target.init_is_alive() {

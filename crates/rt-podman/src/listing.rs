@@ -35,6 +35,17 @@ pub(crate) struct Listed {
     pub(crate) pid: Option<u32>,
 }
 
+impl Listed {
+    /// Whether the process that podman names for it is not there, seen from this host.
+    pub(crate) fn has_lost_its_process(&self) -> bool {
+        self.pid.is_some_and(has_gone)
+    }
+}
+
+fn has_gone(pid: u32) -> bool {
+    matches!(census::entry(pid), Ok(entry) if entry.as_ref().is_none_or(|entry| entry.is_zombie))
+}
+
 fn pid_of(object: &Value, name: &str) -> Option<u32> {
     json::integer(object, &[name]).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0)
 }
@@ -109,11 +120,13 @@ impl Inspected {
     /// Whether its process and its conmon are both gone while podman has them running: nobody is left to tell podman of the
     /// end. (Of one that has ended podman names no process.)
     pub(crate) fn is_abandoned(&self) -> bool {
-        let has_gone = |pid| matches!(census::entry(pid), Ok(entry) if entry.as_ref().is_none_or(|entry| entry.is_zombie));
         // A number of another machine's says nothing here.
+        self.is_of_this_host() && self.pid.is_some_and(has_gone) && self.conmon_pid.is_some_and(has_gone)
+    }
+
+    /// Whether this host can see podman's files of it, and so its processes.
+    pub(crate) fn is_of_this_host(&self) -> bool {
         self.static_dir.as_deref().is_some_and(|path| Path::new(path).is_dir())
-            && self.pid.is_some_and(has_gone)
-            && self.conmon_pid.is_some_and(has_gone)
     }
 
     /// The host's pid of the process that conmon has prepared, as it has noted it itself.

@@ -22,6 +22,7 @@ use crate::events::PodmanEventStream;
 use crate::failure::launch_error;
 use crate::image::PodmanImage;
 use crate::kill::KillSide;
+use crate::listing::Listed;
 use crate::profile::PodmanProfile;
 use crate::runtime_state::RuntimeState;
 use crate::{launch_argv, listing, removal};
@@ -240,9 +241,10 @@ impl ContainerRuntime for PodmanRuntime {
     }
 
     fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>> {
-        let mut found = self.shared.list("list containers", &Until::forever())?;
-        found.retain(|info| filter.matches(&info.name));
-        Ok(found)
+        let mut found = self.shared.list_with_processes("list containers", &Until::forever())?;
+        found.retain(|listed| filter.matches(&listed.info.name));
+        self.settle(&mut found);
+        Ok(found.into_iter().map(|listed| listed.info).collect())
     }
 
     fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>> {
@@ -319,6 +321,26 @@ fn is_half_done(error: &Error) -> bool {
 }
 
 impl PodmanRuntime {
+    /// Looks again at those that podman lists with a process that is not there: they have just ended, or podman cannot know
+    /// that they have, because their conmon was killed.
+    fn settle(&self, found: &mut [Listed]) {
+        let limit = self.shared.engine.limits.read;
+        for listed in found.iter_mut().filter(|listed| listed.has_lost_its_process()) {
+            let container = PodmanContainer::new(Arc::clone(&self.shared), listed.info.name.clone());
+            match container.inspect_within(limit) {
+                // The numbers are of another machine's processes, all of them.
+                Ok(Some(now)) if !now.is_of_this_host() => return,
+                Ok(Some(now)) if now.info.id == listed.info.id => {
+                    listed.info.state = now.info.state;
+                    listed.info.exit_code = now.info.exit_code;
+                    listed.info.finished_at = now.info.finished_at;
+                }
+                // It has gone since, or nobody knows: it was as the listing has it.
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+
     /// Removes what a `create` that was stopped may have made all the same, and never a container that somebody else has
     /// made: it goes by its id.
     fn remove_made_by(&self, marker: &Marker, name: &ContainerName) {

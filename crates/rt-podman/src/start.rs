@@ -39,7 +39,7 @@ pub(crate) fn start(container: &PodmanContainer, until: &Until) -> Result<()> {
         answer = ask();
     }
     match answer.map(Answer::claimed) {
-        Ok(Ok(Some(_))) => Ok(()),
+        Ok(Ok(Some(_))) => look(container, until),
         // 4.3 names a container that it has started, and prints nothing of one that runs already. It prints nothing either
         // when somebody has made it leave.
         Ok(Ok(None)) => {
@@ -54,6 +54,24 @@ pub(crate) fn start(container: &PodmanContainer, until: &Until) -> Result<()> {
             undo(container);
             Err(about(error))
         }
+    }
+}
+
+/// Whether a container has been started of which podman says so: 5.x names one that runs already too, and takes one for
+/// running whose conmon was killed. It may have ended again. Where nobody can tell, podman's word stands.
+fn look(container: &PodmanContainer, until: &Until) -> Result<()> {
+    match container.inspect_as(OPERATION, container.engine().limits.read, false, until) {
+        Ok(Some(found)) if found.is_abandoned() => Err(abandoned(container, OPERATION)),
+        Ok(Some(found))
+            if matches!(found.info.state, ContainerState::Created | ContainerState::Initialized) =>
+        {
+            let message = format!("podman answered with success, and its state is {}", found.info.state);
+            undo_of(container, &found);
+            Err(Error::new(ErrorKind::BackendFailed, OPERATION, message)
+                .in_container(container.name())
+                .with_hint("start it again"))
+        }
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

@@ -30,6 +30,7 @@ const LONGEST_GRACE: u64 = i32::MAX as u64;
 pub(crate) fn stop(container: &PodmanContainer, grace: Duration, until: &Until) -> Result<()> {
     let seconds = grace.as_secs().saturating_add(u64::from(grace.subsec_nanos() > 0)).min(LONGEST_GRACE);
     let target = container.target(until)?;
+    let run = container.known_target();
     let call = container.engine().call(["stop", "--time", &seconds.to_string(), "--", &target]);
     let streams = Streams::captured(OutputLimit::bytes(4 << 10), OutputLimit::bytes(64 << 10));
     let grace = Duration::from_secs(seconds);
@@ -39,10 +40,32 @@ pub(crate) fn stop(container: &PodmanContainer, grace: Duration, until: &Until) 
         .and_then(|watched| watched)
         .map_err(about)?;
     match call.answer(OPERATION, finished).and_then(Answer::printed) {
-        Ok(Ok(_)) => Ok(()),
+        // A name that was printed proves less than the end of the process that this host can see.
+        Ok(Ok(_)) if run.is_some_and(|run| run.init_is_alive() == Some(false)) => Ok(()),
+        Ok(Ok(_)) => look(container, until),
         Ok(Err(refusal)) => Err(improper_state::error(container, OPERATION, &refusal)),
         Err(error) => settle(container, error),
     }
+}
+
+/// Whether a container has stopped of which podman says so. Where nobody can tell, its word stands.
+fn look(container: &PodmanContainer, until: &Until) -> Result<()> {
+    match container.inspect_as(OPERATION, container.engine().limits.read, false, until) {
+        Ok(Some(found)) if is_at_work(&found.info.state) => {
+            let message = format!("podman answered with success, and its state is {}", found.info.state);
+            Err(Error::new(ErrorKind::BackendFailed, OPERATION, message)
+                .in_container(container.name())
+                .with_hint(
+                    "see whether somebody has started it again; if not, stop it again or remove it by force",
+                ))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Whether its main process goes on.
+fn is_at_work(state: &ContainerState) -> bool {
+    matches!(state, ContainerState::Running | ContainerState::Stopping | ContainerState::Paused)
 }
 
 /// What a stop came to whose client was ended from outside: the state tells.
@@ -85,11 +108,7 @@ fn watch(
         // Only now, and rarely: an inspect waits for the lock that the stopping client may hold.
         let state =
             container.inspect_within(Duration::from_secs(5)).ok().flatten().map(|found| found.info.state);
-        let still_running = matches!(
-            state,
-            Some(ContainerState::Running | ContainerState::Stopping | ContainerState::Paused)
-        );
-        if still_running || elapsed >= limit + CLEAN_UP_LIMIT {
+        if state.as_ref().is_some_and(is_at_work) || elapsed >= limit + CLEAN_UP_LIMIT {
             process.detach();
             let state = state.map_or_else(|| String::from("unknown"), |state| state.to_string());
             let message =

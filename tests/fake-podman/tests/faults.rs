@@ -424,3 +424,47 @@ fn two_names_with_one_missing_are_both_answered_in_every_profile() {
         assert_eq!(engine.runtime().list(&ContainerFilter::all()).unwrap(), []);
     }
 }
+
+#[test]
+fn a_name_that_could_be_the_beginning_of_an_id_is_looked_up_and_goes_by_its_id() {
+    let engine = peopled("4.3.1");
+    engine.created("abc");
+    let runtime = engine.runtime();
+    let container = runtime.container(&name("abc"));
+    let id = container.id().unwrap().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "text").unwrap();
+    let place = ContainerPath::new("/file").unwrap();
+    let options = CopyOptions::new();
+    let until = || Until::after(Duration::from_secs(20));
+    let request = rt_protocol::ExecRequest::new(["true"]).unwrap();
+    // What comes of it is another matter: the container does not run.
+    let verbs: [(&str, &dyn Fn()); 12] = [
+        ("inspect", &|| drop(container.inspect())),
+        ("inspect", &|| drop(container.rw_size())),
+        ("inspect", &|| drop(container.wait(&until()))),
+        ("stop", &|| drop(container.stop(Duration::ZERO, &until()))),
+        ("exec", &|| drop(container.exec(&request, &until()))),
+        ("logs", &|| drop(container.logs(&LogOptions::new()).map(|mut log| log.pull(&until())))),
+        ("port", &|| drop(runtime.port_text(&name("abc"), 80, &until()))),
+        ("cp", &|| drop(container.copy_in(&file, &place, &options, &until()))),
+        ("cp", &|| drop(container.copy_out(&place, &directory.path().join("out"), &options, &until()))),
+        ("cp", &|| drop(container.copy_in_tar(&mut &[0; 1024][..], &place, &until()))),
+        ("start", &|| drop(container.start(&until()))),
+        ("rm", &|| drop(runtime.force_remove(&[name("abc")], &until()))),
+    ];
+    for (verb, act) in verbs {
+        let before = engine.calls().len();
+        act();
+        let calls = engine.calls().split_off(before);
+        let of_verb = |words: &&Vec<String>| words.iter().any(|word| word == verb);
+        let means = |words: &Vec<String>, container: &str| {
+            words.iter().any(|word| word == container || word.starts_with(&format!("{container}:")))
+        };
+        assert!(calls.iter().all(|words| !means(words, "abc")), "{verb}: {calls:?}");
+        let place = calls.iter().position(|words| words.iter().any(|word| word == "ps"));
+        let done = calls.iter().find(of_verb).unwrap_or_else(|| panic!("{verb}: {calls:?}"));
+        assert!(place == Some(0) && means(done, &id), "{verb}: {calls:?}");
+    }
+}
