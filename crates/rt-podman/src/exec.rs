@@ -96,6 +96,9 @@ impl Call<'_> {
         );
         let overlap = self.container.overlap();
         let mut witness = ExecWitness::of(target.static_dir.as_deref(), &marker);
+        if interactive {
+            witness = witness.with_stdin();
+        }
         with_process(&call, streams, |process| {
             let exec = StartedExec::of(&target, process, marker);
             let why = match process.drive_beside(until, &mut witness) {
@@ -112,6 +115,8 @@ impl Call<'_> {
                         alone: overlap.alone(),
                     };
                     let verdict = facts.judge();
+                    let cut = witness.cut_outputs(finished.stdin);
+                    end_outputs(&mut finished, cut, StreamEnd::Stopped);
                     self.tidy(&mut finished, interactive);
                     return self.conclude(verdict, process, finished, &mut witness, &exec);
                 }
@@ -158,7 +163,7 @@ impl Call<'_> {
         };
         let error = match verdict {
             Verdict::Outcome(outcome) if outcome != ExitOutcome::Lost => {
-                leave_open(&mut finished, held_streams(exec.marker(), process.pid()));
+                end_outputs(&mut finished, held_streams(exec.marker(), process.pid()), StreamEnd::LeftOpen);
                 return Ok((outcome, finished));
             }
             Verdict::Outcome(_) => {
@@ -227,6 +232,7 @@ impl Call<'_> {
         witness: &mut ExecWitness,
         interactive: bool,
     ) -> Error {
+        witness.let_go();
         let report = kill::end_exec(self.container, process, exec, witness, self.request.user());
         let mut finished = process.finish();
         lose_ends(&mut finished);
@@ -279,30 +285,23 @@ impl Call<'_> {
     }
 }
 
-/// Says of outputs that somebody still holds that they did not come to their own end.
-fn leave_open(finished: &mut Finished, held: [bool; 2]) {
+/// Says of these outputs that they did not come to their own end, though the client's did.
+fn end_outputs(finished: &mut Finished, which: [bool; 2], end: StreamEnd) {
     let reports = [&mut finished.stdout, &mut finished.stderr];
     let captures = [&mut finished.stdout_capture, &mut finished.stderr_capture];
-    for ((report, captured), _) in reports.into_iter().zip(captures).zip(held).filter(|(_, held)| *held) {
+    for ((report, captured), _) in reports.into_iter().zip(captures).zip(which).filter(|(_, which)| *which) {
         if report.end == StreamEnd::Eof {
-            report.end = StreamEnd::LeftOpen;
-            *captured = std::mem::take(captured).with_end(StreamEnd::LeftOpen);
+            report.end = end;
+        }
+        if captured.end() == StreamEnd::Eof {
+            *captured = std::mem::take(captured).with_end(end);
         }
     }
 }
 
-/// Says of both outputs that they did not come to their own end, though the client's did: its command was ended, or may go on.
+/// Says it of both: the command was ended, or may go on.
 fn lose_ends(finished: &mut Finished) {
-    for report in [&mut finished.stdout, &mut finished.stderr] {
-        if report.end == StreamEnd::Eof {
-            report.end = StreamEnd::Stopped;
-        }
-    }
-    for captured in [&mut finished.stdout_capture, &mut finished.stderr_capture] {
-        if captured.end() == StreamEnd::Eof {
-            *captured = std::mem::take(captured).with_end(StreamEnd::Stopped);
-        }
-    }
+    end_outputs(finished, [true; 2], StreamEnd::Stopped);
 }
 
 /// The error of a call whose client was ended by somebody else.

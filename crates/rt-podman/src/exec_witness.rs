@@ -15,7 +15,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use rt_process::{Beside, DirectoryChange, DirectoryWatch, Marker, Process, census};
+use rt_protocol::StreamReport;
 
+use crate::attach_socket::{self, AttachSocket};
 use crate::exec_session::{self, ExecSession};
 
 /// The witness of one exec.
@@ -30,6 +32,8 @@ pub(crate) struct ExecWitness {
     /// Those that were gone before they could be read.
     unread: Vec<PathBuf>,
     record: Option<Record>,
+    /// Where the command has a stdin.
+    attach: Option<AttachSocket>,
 }
 
 /// What was seen of the command's own record.
@@ -84,7 +88,24 @@ impl ExecWitness {
             candidates: Vec::new(),
             unread: Vec::new(),
             record: None,
+            attach: None,
         }
+    }
+
+    /// Looks also after the output that podman loses where a stdin is left unread.
+    pub(crate) fn with_stdin(mut self) -> Self {
+        self.attach = Some(AttachSocket::default());
+        self
+    }
+
+    /// Which of the outputs may not be whole, now that the client has left by itself, having fed `stdin` to the command.
+    pub(crate) fn cut_outputs(&mut self, stdin: StreamReport) -> [bool; 2] {
+        self.attach.take().map_or([false; 2], |attach| attach.cut_outputs(stdin))
+    }
+
+    /// Lets go of the client's socket: whoever is to be ended must not wait for a reader that is none.
+    pub(crate) fn let_go(&mut self) {
+        self.attach = None;
     }
 
     /// Whether the host sees podman's records at all.
@@ -171,7 +192,7 @@ impl ExecWitness {
                 } else if directory.ends_with("exit") {
                     self.read_exit(&directory, &name);
                 } else {
-                    self.read_file(&directory, &name);
+                    self.take_entry(&directory, &name);
                 }
             }
             // Some changes are missing: nothing that is concluded from their absence holds.
@@ -190,7 +211,7 @@ impl ExecWitness {
         self.candidates.push(directory.clone());
         // What came before the watch.
         for file in fs::read_dir(&directory).into_iter().flatten().filter_map(Result::ok) {
-            self.read_file(&directory, &file.file_name());
+            self.take_entry(&directory, &file.file_name());
         }
         for file in fs::read_dir(directory.join("exit")).into_iter().flatten().filter_map(Result::ok) {
             self.read_exit(&directory.join("exit"), &file.file_name());
@@ -201,6 +222,13 @@ impl ExecWitness {
         if let Some(watch) = &mut self.watch {
             // One that is gone already tells nothing more.
             let _ = watch.add(directory);
+        }
+    }
+
+    fn take_entry(&mut self, directory: &Path, name: &OsStr) {
+        match &mut self.attach {
+            Some(attach) if name == attach_socket::NAME => attach.is_there = true,
+            _ => self.read_file(directory, name),
         }
     }
 
@@ -271,6 +299,10 @@ impl Beside for ExecWitness {
 
     fn ready(&mut self, process: &Process<'_>) {
         self.look(process);
+        let has_begun = self.record.is_some() || !self.candidates.is_empty();
+        if let Some(attach) = self.attach.as_mut().filter(|_| has_begun) {
+            attach.look(process.pid());
+        }
     }
 }
 

@@ -269,8 +269,9 @@ pub enum StreamEnd {
     /// after a bounded wait. What that child writes later is lost. What the command itself wrote has been moved, as far as
     /// the backend can tell; see the limits of the backend.
     LeftOpen,
-    /// The call ended first: deadline, cancel, the failure of a stream, or the loss of the container or the connection.
-    /// More may have been written than was moved.
+    /// The call ended first: deadline, cancel, the failure of a stream, or the loss of the container or the connection. Or
+    /// the backend has lost some of it on the way (podman, where stdin was left unread). More may have been written than was
+    /// moved.
     Stopped,
 }
 
