@@ -162,25 +162,22 @@ impl<'a> Family<'a> {
         matches!(census::environment_has(entry.pid, Marker::NAME, value), Ok(Some(true)))
     }
 
-    /// TERM to everyone, also to those who come later; after the grace period everyone is frozen, so that nobody forks
-    /// away from under the look, and killed.
+    /// TERM to everyone, also to those who come later; after the grace period everyone is killed. Both meet processes that
+    /// are frozen, so that nobody forks away from under the look.
     pub(super) fn end(&mut self, process: &mut Process<'_>) -> std::io::Result<()> {
         let begun = Instant::now();
         let mut told: Vec<ProcessEntry> = Vec::new();
         while self.look()? && begun.elapsed() < KILL_GRACE {
-            for member in self.living() {
-                if !told.contains(&member) {
-                    // CONT, because a stopped process would sleep through its TERM.
-                    send(&member, &[Signal::Term, Signal::Cont]);
-                    told.push(member);
-                }
+            // Frozen first: a process that forks between the look and its TERM would leave an orphan that nobody knows.
+            for member in self.freeze(&told)? {
+                send(&member, &[Signal::Term, Signal::Cont]);
+                told.push(member);
             }
             pause(process);
         }
         let begun = Instant::now();
         while self.look()? && begun.elapsed() < DEATH_LIMIT {
-            self.freeze()?;
-            for member in self.living() {
+            for member in self.freeze(&[])? {
                 send(&member, &[Signal::Kill]);
             }
             pause(process);
@@ -203,12 +200,16 @@ impl<'a> Family<'a> {
         Ok(())
     }
 
-    fn freeze(&mut self) -> std::io::Result<()> {
+    /// Stops everyone but `spared`, until a look finds nobody new: from then on none of them has a child that was not seen.
+    /// A fork that a signal meets on its way is given up and begun again (`copy_process` of the kernel).
+    fn freeze(&mut self, spared: &[ProcessEntry]) -> std::io::Result<Vec<ProcessEntry>> {
         let mut frozen: Vec<ProcessEntry> = Vec::new();
         loop {
-            let new: Vec<_> = self.living().into_iter().filter(|member| !frozen.contains(member)).collect();
+            let living = self.living().into_iter();
+            let new: Vec<_> =
+                living.filter(|member| !frozen.contains(member) && !spared.contains(member)).collect();
             if new.is_empty() {
-                return Ok(());
+                return Ok(frozen);
             }
             for member in new {
                 send(&member, &[Signal::Stop]);
