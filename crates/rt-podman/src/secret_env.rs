@@ -15,8 +15,8 @@ const OPERATION: &str = "pass a secret to";
 /// `GLIBC_TUNABLES` stood on stderr with its value, `BASH_ENV` was run.
 ///
 /// Found by the names in the binaries and libraries of podman 4.3 and 5.4, conmon, crun, runc, netavark, aardvark-dns,
-/// slirp4netns, pasta, fuse-overlayfs, catatonit and iptables, and in the manuals of glibc, bash
-/// and gpg. Names of everyday secrets that only begin alike (`DOCKER_PASSWORD`, `GPG_PASSPHRASE`) are none of them.
+/// slirp4netns, pasta, fuse-overlayfs, fusermount3, catatonit, newuidmap, newgidmap and iptables, and in the manuals of glibc,
+/// bash and gpg. newuidmap's are settings of login.defs(5), and no variables. Names of everyday secrets that only begin alike (`DOCKER_PASSWORD`, `GPG_PASSPHRASE`) are none of them.
 const STEERING_NAMES: &[&str] = &[
     "PATH",
     "HOME",
@@ -83,6 +83,12 @@ const STEERING_NAMES: &[&str] = &[
     "DM_DEFAULT_NAME_MANGLING_MODE",
     "DM_DEV_DIR",
     "DM_DISABLE_UDEV",
+    // Libraries of aardvark-dns and fusermount3.
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "FUSE_KERN_DEVICE",
+    "NO_COLOR",
+    "TOKIO_WORKER_THREADS",
     // Other languages that a script in podman's place may be written in.
     "NODE_OPTIONS",
     "NODE_PATH",
@@ -103,12 +109,15 @@ const STEERING_PREFIXES: &[&str] = &[
     "_PODMAN_",
     // conmon, OCI runtimes, networks.
     "AARDVARK_",
+    "CATATONIT_",
     "CONMON_",
     "CRUN_",
+    "FUSE_OVERLAYFS_",
     "IP6TABLES_",
     "IPTABLES_",
     "NETAVARK_",
     "XTABLES_",
+    "_FUSE_",
     "_LIBCONTAINER_",
     "_OCI_",
     // The loader, the C library, and other libraries.
@@ -286,6 +295,13 @@ mod tests {
         "NETAVARK_DNS_PORT",
         "RUST_LOG",
         "_OCI_SYNCPIPE",
+        "AARDVARK_NO_PROXY",
+        "CATATONIT_DEBUG",
+        "FUSE_OVERLAYFS_DISABLE_OVL_WHITEOUT",
+        "_FUSE_COMMFD",
+        "_LIBCONTAINER_LOGPIPE",
+        "TOKIO_WORKER_THREADS",
+        "NO_COLOR",
     ];
 
     fn call() -> ProcessSpec {
@@ -311,6 +327,8 @@ mod tests {
             "DOCKER_PASSWORD",
             "GPG_KEY",
             "ENV_KEY",
+            "FUSE_KEY",
+            "TOKIO_TOKEN",
         ] {
             assert!(!steers_podman(name), "{name}");
         }
