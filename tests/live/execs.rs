@@ -18,7 +18,7 @@ pub(crate) const CASES: &[Case] = &[
     ("exec: output is byte-exact, carriage returns and zeros included", bytes),
     ("exec: environment, workdir and user are those of the request", settings),
     ("exec: stdin is empty", no_stdin),
-    ("exec: a flood under a limit stays under 32 MiB, and the totals are told", flood),
+    ("exec: a flood under a limit takes less than 16 MiB, and the totals are told", flood),
     ("exec: a background child that holds stdout does not hold the call", background_child),
     ("exec: a container that goes away under the command is a lost outcome", lost),
     ("exec: a client that somebody ends is a lost outcome and never a zero", killed_client),
@@ -102,7 +102,8 @@ fn flood(live: &Live) -> Outcome {
     let error = sandbox.container.exec(&request, &Until::after(Duration::from_secs(2))).unwrap_err();
     let peak = peak_memory()?;
     assert_eq!(error.kind(), ErrorKind::TimedOut);
-    assert!(peak < 32 << 20, "the peak is {peak} bytes, {before} before");
+    // What earlier cases of this process have left to the allocator is not this call's.
+    assert!(peak - before < 16 << 20, "the peak is {peak} bytes, {before} before");
     let Some(Partial::Output { stdout, .. }) = error.partial() else {
         panic!("no partial output: {error:?}")
     };
