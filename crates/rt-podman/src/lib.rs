@@ -92,6 +92,9 @@
 //!   (the default seccomp profile of some engines, macOS) or podman talks to another machine, outputs are `Stopped` where stdin is
 //!   [`ReaderGone`](rt_protocol::StreamEnd::ReaderGone), and what podman's own buffers have taken is not seen: where the
 //!   output counts there, let the command read its stdin to the end.
+//! - **A client that is ended where nobody can see.** With podman on another machine, and no event log there (or while other
+//!   commands run in the container), nothing tells a client that somebody has ended from one whose command has returned 0, 1
+//!   or 2: such a code is believed. podman's list of sessions is no proof: a command that never began is not in it either.
 //! - **Outputs that a child holds.** podman's client leaves with the command, and what a child writes later is lost. Such an
 //!   output is [`LeftOpen`](rt_protocol::StreamEnd::LeftOpen). The child is found in `/proc` by the marker in its environment: one that
 //!   began with an empty environment, or ended within the milliseconds of the client's leaving, is missed.

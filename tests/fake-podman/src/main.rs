@@ -4,6 +4,7 @@
 //!
 //! - `FAKE_PODMAN_DIR`: the directory with its state; needed.
 //! - `FAKE_PODMAN_PROFILE`: `4.3.1` (the default), `5.4.2`, `4.9` or `6.0`. The last two are derived, not measured.
+//! - `FAKE_PODMAN_CLOCK`: how many seconds its clock is ahead of the system's; may be negative.
 //! - `FAKE_PODMAN_FAULT`: what goes wrong, see [`fault`].
 //!
 //! Commands are really run, as root: below the container's own root directory, in a mount and a process namespace. The

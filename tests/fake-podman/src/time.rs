@@ -10,12 +10,12 @@ pub(crate) type Nanos = i64;
 /// What podman prints for "never", in seconds since 1970: the beginning of the year 1.
 pub(crate) const NEVER_SECONDS: i64 = -62_135_596_800;
 
+/// Now, by the clock of `FAKE_PODMAN_CLOCK`: the system's, and so many seconds more.
 pub(crate) fn now() -> Nanos {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|since| i64::try_from(since.as_nanos()).ok())
-        .unwrap_or_default()
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    let now = now.and_then(|since| i64::try_from(since.as_nanos()).ok()).unwrap_or_default();
+    let ahead = std::env::var("FAKE_PODMAN_CLOCK").ok().and_then(|seconds| seconds.parse::<i64>().ok());
+    now + ahead.unwrap_or_default() * 1_000_000_000
 }
 
 /// `2026-11-21T20:39:51.06427033Z`; zeros at the end are left out, as Go leaves them out.

@@ -14,6 +14,7 @@ use crate::engine::{Engine, patience};
 
 pub(crate) const CASES: &[Case] = &[
     ("exec: every exit code is the command's own", exit_codes),
+    ("exec: no clock decides what a code means, nor whether a container runs", clocks),
     ("exec: podman's words from the command itself are not believed", words),
     ("exec: output that is not UTF-8 arrives byte by byte", bytes),
     ("exec: a command that is ended is gone, and never a success", ended),
@@ -41,6 +42,35 @@ fn exit_codes(engine: &Engine) {
     for code in [0, 1, 3, 125, 126, 127, 137, 143, 255] {
         let result = container.exec(&request(&["sh", "-c", &format!("exit {code}")]), &patience()).unwrap();
         assert_eq!(result.outcome, ExitOutcome::Code(code));
+    }
+}
+
+/// Clocks are set while containers run, and virtual machines sleep: podman's records are of another time than its answers.
+fn clocks(engine: &Engine) {
+    let name = ContainerName::new("c").unwrap();
+    let at = |clock: &str| engine.builder().env("FAKE_PODMAN_CLOCK", clock).build().unwrap();
+    for (records, calls) in [("0", "3600"), ("0", "-3600"), ("3600", "0"), ("-3600", "0"), ("3600", "-3600")]
+    {
+        at(records).launch(&engine.spec("c").build().unwrap(), &patience()).unwrap();
+        let runtime = at(calls);
+        let container = runtime.container(&name);
+        for code in [0, 1, 125, 126, 127, 137, 255] {
+            let result = container.exec(&request(&["sh", "-c", &format!("exit {code}")]), &patience());
+            assert_eq!(
+                result.unwrap().outcome,
+                ExitOutcome::Code(code),
+                "records of {records}, calls at {calls}"
+            );
+        }
+        let error = container.exec(&request(&["/no/such"]), &patience()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::CommandNotFound, "{error}");
+        container.stop(Duration::ZERO, &patience()).unwrap();
+        assert_eq!(container.wait(&patience()).unwrap(), ExitOutcome::Code(137));
+        container.start(&patience()).unwrap();
+        assert!(container.state().unwrap().unwrap().is_running());
+        let result = container.exec(&request(&["sh", "-c", "exit 137"]), &patience()).unwrap();
+        assert_eq!(result.outcome, ExitOutcome::Code(137));
+        assert!(runtime.force_remove(std::slice::from_ref(&name), &patience())[0].removed);
     }
 }
 
