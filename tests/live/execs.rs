@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rt_protocol::{
-    ContainerRuntimeExt, ErrorKind, ExecRequest, ExitOutcome, OutputLimit, Partial, StreamEnd, Until,
+    Container, ContainerRuntime, ContainerRuntimeExt, Error, ErrorKind, ExecRequest, ExitOutcome,
+    OutputLimit, Partial, StreamEnd, Until,
 };
 use rt_tests::leftovers::Leftovers;
 use rt_tests::live::Live;
@@ -13,6 +14,7 @@ use rt_tests::sandbox::Sandbox;
 use crate::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
+    ("exec: codes are the command's own with podman's clock a year off", another_year),
     ("exec: every exit code is the command's own", exit_codes),
     ("exec: podman's words from the command itself are not believed", forged_words),
     ("exec: output is byte-exact, carriage returns and zeros included", bytes),
@@ -24,6 +26,43 @@ pub(crate) const CASES: &[Case] = &[
     ("exec: a client that somebody ends is a lost outcome and never a zero", killed_client),
     ("exec: 1,000 commands leave no descriptor, thread, child or session", a_thousand),
 ];
+
+/// A clock that is set moves what podman has written before; here all that it says is of another year.
+fn another_year(live: &Live) -> Outcome {
+    const SCRIPT: &str = r#"#!/bin/sh
+case "$*" in
+*exec*) exec "$RT_REAL_PODMAN" "$@" ;;
+*inspect*|*events*) ;;
+*) exec "$RT_REAL_PODMAN" "$@" ;;
+esac
+answer=$("$RT_REAL_PODMAN" "$@")
+code=$?
+printf '%s' "$answer" | sed -e 's/"20[0-9][0-9]-/"YEAR-/g' -e 's/\("time[Nano]*":\)17/\1EPOCH/g'
+exit "$code"
+"#;
+    let sandbox = Sandbox::idle(live)?;
+    let directory = tempfile::tempdir()?;
+    for (year, epoch) in [("2019", "15"), ("2031", "19")] {
+        let path = directory.path().join(year);
+        let script = SCRIPT
+            .replace("YEAR", year)
+            .replace("EPOCH", epoch)
+            .replace("$RT_REAL_PODMAN", &live.podman.display().to_string());
+        std::fs::write(&path, script)?;
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        let runtime = live.builder().binary(&path).build()?;
+        let container = runtime.container(&sandbox.name);
+        let begun =
+            |container: &dyn Container| Ok::<_, Error>(container.inspect()?.and_then(|info| info.started_at));
+        assert_ne!(begun(&*container)?, begun(&*sandbox.container)?);
+        for code in [0, 1, 125, 126, 127, 137, 255] {
+            let request = ExecRequest::new(["sh", "-c", &format!("exit {code}")])?;
+            let result = container.exec(&request, &Until::after(Duration::from_secs(60)))?;
+            assert_eq!(result.outcome, ExitOutcome::Code(code), "in {year}");
+        }
+    }
+    Ok(())
+}
 
 fn exit_codes(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
