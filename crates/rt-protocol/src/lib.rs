@@ -47,6 +47,7 @@ mod capability;
 mod capture;
 mod container;
 mod copy;
+mod ended;
 mod env;
 mod error;
 mod event;

@@ -62,7 +62,7 @@ fn attempt(container: &dyn Container, resolver: &dyn EndpointResolver, until: &U
         return Err(Error::new(ErrorKind::NoSuchContainer, OPERATION, "").with_hint("create it first"));
     };
     if !info.state.is_running() {
-        return Err(Error::in_state(&info.state, OPERATION));
+        return Err(Error::not_serving(container, &info, OPERATION));
     }
     let endpoint = resolver.resolve(container)?;
     let refused = |cause| unreachable("a pipe was refused").with_source(cause);
@@ -122,7 +122,32 @@ pub(super) fn shows_banner(heard: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rt_null::{LogScript, NullRuntime};
+    use rt_protocol::{ContainerName, ContainerRuntime, ContainerState};
+
     use super::*;
+    use crate::TcpEndpoint;
+
+    #[test]
+    fn a_guest_that_has_ended_says_its_exit_code_and_its_last_lines() {
+        let runtime = NullRuntime::new();
+        runtime.set_state("guest", ContainerState::Running).unwrap();
+        runtime.set_logs("guest", LogScript::new().line("no kernel")).unwrap();
+        runtime.end("guest", 7).unwrap();
+        let guest = runtime.container(&ContainerName::new("guest").unwrap());
+        let nowhere = |_: &dyn Container| Ok(TcpEndpoint::on_loopback(1).unwrap());
+        let error = wait(&*guest, &nowhere, &Until::after(Duration::from_secs(20))).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotRunning, "{error}");
+        assert!(error.message().contains("exit code 7; its log ends with \"no kernel\""), "{error}");
+        for (state, kind) in
+            [(ContainerState::Stopping, ErrorKind::Stopping), (ContainerState::Paused, ErrorKind::TimedOut)]
+        {
+            runtime.set_state("guest", state).unwrap();
+            // It may be unpaused in time.
+            let error = wait(&*guest, &nowhere, &Until::after(Duration::from_millis(300))).unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+        }
+    }
 
     #[test]
     fn a_banner_is_a_whole_line_that_says_ssh_2() {

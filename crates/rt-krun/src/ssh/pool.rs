@@ -290,7 +290,7 @@ fn meet_guest(
         return about(ErrorKind::NoSuchContainer, String::new(), "create it first");
     };
     if !info.state.is_running() {
-        return Err(Error::in_state(&info.state, "connect to"));
+        return Err(Error::not_serving(container, &info, "connect to"));
     }
     let Some(kept) = pool.upgrade() else {
         return about(ErrorKind::Cancelled, String::from("its transport is gone"), "keep the transport");

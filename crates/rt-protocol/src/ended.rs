@@ -1,0 +1,47 @@
+//! The error for a container that does not serve a call because it has ended: with its exit code, and how its log ends.
+
+use std::time::Duration;
+
+use crate::{Container, ContainerInfo, Error, LogOptions, Pull, Until};
+
+/// How many of the last lines of a log are told, and how many characters of each.
+const LINES: u64 = 5;
+const LONGEST_LINE: usize = 200;
+/// How long the log of a container that has ended may take.
+const LOG_LIMIT: Duration = Duration::from_secs(2);
+
+impl Error {
+    /// As [`in_state`](Self::in_state), for `container`, which was found as `info`. Of one that has ended it says the exit code
+    /// and the last lines of its log, which are read for two seconds at most.
+    pub fn not_serving(container: &dyn Container, info: &ContainerInfo, operation: &'static str) -> Self {
+        let name = &container.key().name;
+        let error = Self::in_state(&info.state, operation);
+        if !info.state.has_exited() {
+            return error.in_container(name);
+        }
+        let code = info.exit_code.map_or_else(String::new, |code| format!(" with exit code {code}"));
+        let lines = last_lines(container);
+        let log = if lines.is_empty() {
+            String::new()
+        } else {
+            format!("; its log ends with {}", lines.join(", "))
+        };
+        Self::new(error.kind(), operation, format!("{}{code}{log}", error.message()))
+            .in_container(name)
+            .with_hint("start it first, or see why it has ended")
+    }
+}
+
+/// The last lines of the log, in quotation marks; none where they cannot be had soon.
+fn last_lines(container: &dyn Container) -> Vec<String> {
+    let until = Until::after(LOG_LIMIT);
+    let Ok(mut log) = container.logs(&LogOptions::new().tail(LINES)) else {
+        return Vec::new();
+    };
+    let mut lines = Vec::new();
+    while let Ok(Pull::Item(line)) = log.pull(&until) {
+        let text: String = String::from_utf8_lossy(&line.bytes).chars().take(LONGEST_LINE).collect();
+        lines.push(format!("{:?}", text.trim_end()));
+    }
+    lines
+}
