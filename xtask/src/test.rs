@@ -131,7 +131,7 @@ fn live_suite_here(
                 return task.limit(LIMIT).must().map(|()| Verdict::Ignored(failure.one_line()));
             }
         };
-        cases.extend(shards::run(lives, &program, options.filter.as_ref(), options.live, LIMIT)?);
+        shards::run(lives, &program, options.filter.as_ref(), options.live, LIMIT, cases)?;
     }
     Ok(Verdict::Passed)
 }

@@ -20,16 +20,7 @@ pub(crate) fn run_elsewhere(place: &Place, program: &Path, limit: Duration) -> R
         let task = place.live(program, [""; 0], &[("RT_LIVE_SHARD", &shard)])?.limit(limit);
         task.must_labelled(&format!("[{shard}] "))
     };
-    let outcomes: Vec<Result<()>> = thread::scope(|scope| {
-        let run = &run;
-        let threads: Vec<_> = (1..=COUNT).map(|index| scope.spawn(move || run(index))).collect();
-        let joined = threads.into_iter().map(|thread| {
-            thread.join().unwrap_or_else(|_| Err(Failure::new("a thread of xtask has panicked")))
-        });
-        joined.collect()
-    });
-    let failures: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
-    if failures.is_empty() { Ok(()) } else { Err(Failure::all(failures)) }
+    side_by_side((1..=COUNT).collect(), run)
 }
 
 /// Runs `program` once for each of `lives`, and removes them. Answers how long each case took.
@@ -39,11 +30,12 @@ pub(crate) fn run(
     filter: Option<&String>,
     demanded: bool,
     limit: Duration,
-) -> Result<Vec<SlowCase>> {
+    cases: &mut Vec<SlowCase>,
+) -> Result<()> {
     let count = lives.len();
     let times =
         tempfile::tempdir().map_err(|error| Failure::new(format!("cannot make a directory: {error}")))?;
-    let run = |index: usize, live: Live| {
+    let run = |(index, live): (usize, Live)| {
         let variables = [live.variables(demanded), guests::demand(demanded)].concat();
         let shard = format!("{index}/{count}");
         let outcome = Task::new(program)
@@ -55,23 +47,22 @@ pub(crate) fn run(
             .must_labelled(&format!("[{shard}] "));
         outcome.and(live.close())
     };
+    let outcome = side_by_side((1..).zip(lives).collect(), run);
+    let files = (1..=count).map(|index| std::fs::read_to_string(times.path().join(index.to_string())));
+    cases.extend(files.flatten().flat_map(|text| SlowCase::read(&text)));
+    outcome
+}
+
+/// Runs the parts at once, and answers when all have ended.
+fn side_by_side<P: Send>(parts: Vec<P>, run: impl Fn(P) -> Result<()> + Sync) -> Result<()> {
     let outcomes: Vec<Result<()>> = thread::scope(|scope| {
-        let threads: Vec<_> = (1..)
-            .zip(lives)
-            .map(|(index, live)| {
-                let run = &run;
-                scope.spawn(move || run(index, live))
-            })
-            .collect();
+        let run = &run;
+        let threads: Vec<_> = parts.into_iter().map(|part| scope.spawn(move || run(part))).collect();
         let joined = threads.into_iter().map(|thread| {
             thread.join().unwrap_or_else(|_| Err(Failure::new("a thread of xtask has panicked")))
         });
         joined.collect()
     });
     let failures: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
-    if !failures.is_empty() {
-        return Err(Failure::all(failures));
-    }
-    let files = (1..=count).map(|index| std::fs::read_to_string(times.path().join(index.to_string())));
-    Ok(files.flatten().flat_map(|text| SlowCase::read(&text)).collect())
+    if failures.is_empty() { Ok(()) } else { Err(Failure::all(failures)) }
 }
