@@ -35,7 +35,8 @@ fn streams_of(error: &Error) -> (u64, u64) {
 #[test]
 fn a_deadline_ends_a_call_whose_streams_stand_still() {
     let (recorder, paper) = recorded(&running());
-    let soon = || Until::after(Duration::from_millis(20));
+    // Long enough that a loaded machine has begun the call.
+    let soon = || Until::after(Duration::from_millis(400));
     let (_kept_open, silent) = UnixStream::pair().unwrap();
     let stdio = ExecStdio::new(Source::borrowed_descriptor(silent.as_fd()), Sink::discard());
     let error = bridge(&recorder, "cat", stdio, &soon()).unwrap_err();
