@@ -1,5 +1,7 @@
 //! Events in the lives of containers, by `podman events`; what one line tells stands in `event_line`.
 
+use std::collections::{HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rt_process::{ExitStatus, Line, LineStream};
@@ -29,6 +31,10 @@ const CLOSE: Duration = Duration::from_secs(1);
 /// How often in a row podman may end its stream without a new line before that is an error.
 const MOST_FRUITLESS: u32 = 5;
 
+/// How many lines are known again when podman tells them twice. Its log has a megabyte unless somebody wants more, and no
+/// line is shorter than a hundred bytes.
+const REMEMBERED: usize = 64 << 10;
+
 /// Events from a `podman events` that is running.
 ///
 /// The subscription stands from the moment it is made: podman is always given a time to begin at (`--since`), so it
@@ -42,7 +48,8 @@ const MOST_FRUITLESS: u32 = 5;
 /// podman 4.3 ends its stream with exit code 0 when the file of its log is rotated, and for filters that it cannot read.
 /// The stream then goes on here: podman is asked again, since the last line, and what comes up to
 /// that line was told before. A line from after it that comes before it says that the log was cut too far; that, an end
-/// with a reason or by a signal, and one that comes again and again, is an error. With `events_logger = "none"` the error says so.
+/// with a reason or by a signal, and one that comes again and again, is an error. podman 5 goes on by itself, and may then
+/// tell the younger half of its log twice; each line is an event once. With `events_logger = "none"` the error says so.
 #[derive(Debug)]
 pub struct PodmanEventStream {
     engine: Engine,
@@ -51,6 +58,7 @@ pub struct PodmanEventStream {
     since: SystemTime,
     /// The last line of podman's that has a time, and that time.
     last: Option<(Vec<u8>, SystemTime)>,
+    told: Told,
     /// Whether lines are read again, up to the last one.
     resumes: bool,
     /// How often podman has ended its stream since it last gave a new line.
@@ -70,6 +78,7 @@ impl PodmanEventStream {
             prefix: options.prefix.clone(),
             since,
             last: None,
+            told: Told::default(),
             resumes: false,
             fruitless: 0,
             complaints: String::new(),
@@ -78,7 +87,7 @@ impl PodmanEventStream {
         })
     }
 
-    /// Whether a line was told before; only after podman has ended its stream and was asked again.
+    /// Whether a line was told before: podman was asked again, or has read a log that was rotated again.
     fn is_known(&mut self, line: &[u8]) -> Result<bool> {
         let Some(time) = serde_json::from_slice(line).ok().and_then(|line| event_line::time(&line)) else {
             return Ok(self.resumes);
@@ -93,6 +102,9 @@ impl PodmanEventStream {
                 return Err(Error::new(ErrorKind::Incomplete, OPERATION, message)
                     .with_hint("look at what is there now, and subscribe again"));
             }
+            return Ok(true);
+        }
+        if !self.told.insert(line) {
             return Ok(true);
         }
         self.fruitless = 0;
@@ -198,6 +210,33 @@ impl PodmanEventStream {
             format!("podman ended its events with {status} {said}"),
         )
         .with_hint("subscribe again, since the time of the last event that was told")
+    }
+}
+
+/// The lines that were told last, by their digests. Lines have nanoseconds and an id, so that no two events are told by the
+/// same line; the order of their times decides nothing, for clocks are set back.
+#[derive(Debug, Default)]
+struct Told {
+    lines: HashSet<u64>,
+    order: VecDeque<u64>,
+}
+
+impl Told {
+    /// Whether the line is new.
+    fn insert(&mut self, line: &[u8]) -> bool {
+        let mut hasher = DefaultHasher::new();
+        line.hash(&mut hasher);
+        let digest = hasher.finish();
+        if !self.lines.insert(digest) {
+            return false;
+        }
+        self.order.push_back(digest);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.lines.remove(&oldest);
+        }
+        true
     }
 }
 
@@ -317,6 +356,29 @@ not JSON
         let (mut stream, _place) = rotated(&lines, &[line("c", 2), line("d", 9)].concat());
         let names: Vec<_> = (0..4).map(|_| event(&mut stream).name.to_string()).collect();
         assert_eq!(names, ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn what_podman_tells_twice_is_told_once() {
+        // As podman 5.4 does: all, then the younger half of the rotated log again, then what is new, with a clock that
+        // was set back between.
+        let all: String = [("a", 10), ("b", 20), ("c", 30)].map(|(name, second)| line(name, second)).concat();
+        let half = [line("b", 20), line("c", 30)].concat();
+        let script = format!("printf '{all}{half}{}{half}{}'; exec sleep 1000", line("d", 5), line("e", 40));
+        let mut stream = played(&script, &EventOptions::new().since(UNIX_EPOCH));
+        let names: Vec<_> = (0..5).map(|_| event(&mut stream).name.to_string()).collect();
+        assert_eq!(names, ["a", "b", "c", "d", "e"]);
+        assert_eq!(stream.pull(&Until::after(Duration::from_millis(50))).unwrap(), Pull::Idle);
+    }
+
+    #[test]
+    fn the_oldest_lines_are_forgotten_first() {
+        let mut told = Told::default();
+        let number = |number: usize| number.to_string().into_bytes();
+        assert!((0..=REMEMBERED).all(|one| told.insert(&number(one))));
+        assert_eq!((told.lines.len(), told.order.len()), (REMEMBERED, REMEMBERED));
+        assert!(!told.insert(&number(1)) && !told.insert(&number(REMEMBERED)));
+        assert!(told.insert(&number(0)));
     }
 
     #[test]
