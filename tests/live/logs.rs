@@ -305,15 +305,23 @@ fn follow_options(live: &Live) -> Outcome {
 }
 
 fn follow_rotated(live: &Live) -> Outcome {
-    // At a pace that a reader can keep; at once, faster than anybody opens files; and one that nobody reads meanwhile.
-    let slowly =
-        "i=0; while [ $i -lt 300 ]; do seq $((i * 20 + 1)) $((i * 20 + 20)); sleep 0.01; i=$((i + 1)); done";
+    // With its reader, never more than half a file ahead; at once, faster than anybody opens files; and one that nobody
+    // reads meanwhile.
+    let part = "seq $((i * 20 + 1)) $((i * 20 + 20)); i=$((i + 1))";
+    let together = format!(
+        "i=0; while [ $i -lt 300 ]; do while [ $i -ge 2 ] && [ ! -e /pace/$((i - 2)) ]; do sleep 0.01; done; \
+         {part}; done"
+    );
+    let slowly = format!("i=0; while [ $i -lt 300 ]; do sleep 0.01; {part}; done");
     for (script, is_read, is_whole) in
-        [(slowly, true, true), ("seq 1 6000", true, false), (slowly, false, false)]
+        [(together.as_str(), true, true), ("seq 1 6000", true, false), (slowly.as_str(), false, false)]
     {
+        let pace = tempfile::tempdir()?;
+        let volume = format!("--volume={}:/pace", pace.path().display());
         let script = format!("echo 0; while [ ! -e /tmp/go ]; do sleep 0.1; done; {script}");
-        let spec =
-            Sandbox::spec(live).extra_args(["--log-opt", "max-size=4kb"]).command(["sh", "-c", &script]);
+        let spec = Sandbox::spec(live)
+            .extra_args([&volume, "--log-opt", "max-size=4kb"])
+            .command(["sh", "-c", &script]);
         let sandbox = Sandbox::launch(&live.runtime, spec)?;
         let mut log = sandbox.container.logs(&LogOptions::new().follow())?;
         let Pull::Item(first) = log.pull(&until())? else { panic!("no line") };
@@ -325,7 +333,12 @@ fn follow_rotated(live: &Live) -> Outcome {
         let mut found = Vec::new();
         let end = loop {
             match log.pull(&until()) {
-                Ok(Pull::Item(item)) => found.push(item),
+                Ok(Pull::Item(item)) => {
+                    found.push(item);
+                    if found.len() % 20 == 0 {
+                        std::fs::write(pace.path().join((found.len() / 20 - 1).to_string()), "")?;
+                    }
+                }
                 other => break other,
             }
         };
