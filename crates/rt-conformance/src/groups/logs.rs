@@ -286,8 +286,15 @@ fn follow_tail(lab: &Lab<'_>) -> Verdict {
         Ok((read(container.as_ref(), &LogOptions::new())?.len() >= 2).then_some(()))
     })?;
     let mut stream = container.logs(&LogOptions::new().follow().tail(1))?;
-    let lines = all(stream.as_mut())?;
-    ensure_eq!(of(&lines, OutputStream::Stdout), ["b", "c"], "the last line and what followed");
+    let mut lines = vec![next(stream.as_mut())?];
+    // On a loaded machine what follows may have been written before the log was opened, and be all that there is to tell.
+    let is_early = read(container.as_ref(), &LogOptions::new())?.len() == 2;
+    lines.extend(all(stream.as_mut())?);
+    let told = of(&lines, OutputStream::Stdout);
+    if is_early || told.len() != 1 {
+        ensure_eq!(told, ["b", "c"], "the last line and what followed");
+    }
+    ensure_eq!(told.last().map(String::as_str), Some("c"), "what came last");
     Ok(())
 }
 
