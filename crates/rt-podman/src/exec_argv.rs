@@ -119,4 +119,16 @@ mod tests {
             assert!(!text.contains("hunter2"), "{text}");
         }
     }
+
+    #[test]
+    fn a_secret_that_steers_goes_by_stdin_only_where_the_caller_has_none() {
+        let request =
+            ExecRequest::builder(["true"]).secret_env("LD_PRELOAD", Secret::new("/x.so")).build().unwrap();
+        let shell = Program::find("/bin/sh").unwrap();
+        let by_stdin = |interactive| {
+            let call = ProcessSpec::new(&shell);
+            exec(call, &request, interactive, &Marker::fresh(), "web").unwrap().stdin.is_some()
+        };
+        assert!(by_stdin(false) && !by_stdin(true));
+    }
 }

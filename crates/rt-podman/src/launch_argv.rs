@@ -195,4 +195,16 @@ mod tests {
             prop_assert!(words.ends_with(&tail), "{words:?}");
         }
     }
+
+    #[test]
+    fn each_network_has_its_word() {
+        let spec = |network: Option<Network>| {
+            let builder = LaunchSpec::builder("web", "localhost/bb:1");
+            let builder = network.into_iter().fold(builder, |builder, network| builder.network(network));
+            words(&builder.build().unwrap()).into_iter().find(|word| word.starts_with("--network"))
+        };
+        assert_eq!(spec(Some(Network::None)).as_deref(), Some("--network=none"));
+        assert_eq!(spec(Some(Network::Host)).as_deref(), Some("--network=host"));
+        assert_eq!(spec(None), None);
+    }
 }

@@ -115,4 +115,14 @@ mod tests {
         assert!(!refused.to_string().contains("hunter2"), "{refused}");
         assert!(refused.to_string().contains("word 1"), "{refused}");
     }
+
+    #[test]
+    fn an_argv_is_its_program_and_its_arguments() {
+        let argv = Argv::new(["cc", "-o", "x"]).unwrap();
+        assert_eq!((argv.program(), argv.len()), (OsStr::new("cc"), 3));
+        assert_eq!(argv.arguments(), ["-o", "x"]);
+        assert_eq!(argv.words(), ["cc", "-o", "x"]);
+        assert_eq!(AsRef::<[OsString]>::as_ref(&argv), argv.words());
+        assert!(Argv::new(["cc"]).unwrap().arguments().is_empty());
+    }
 }

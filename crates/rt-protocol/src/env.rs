@@ -175,4 +175,23 @@ mod tests {
             assert!(EnvName::new(name).is_err(), "{name}");
         }
     }
+
+    #[test]
+    fn an_environment_is_what_was_set() {
+        let mut env = Env::default();
+        assert!(env.is_empty() && env.len() == 0 && env.get("A").is_none());
+        env.set("A", "1").unwrap();
+        env.set_secret("B", Secret::new("2")).unwrap();
+        assert!(!env.is_empty() && env.len() == 2);
+        assert_eq!(
+            env.get("A").map(|value| (value.expose(), value.is_secret())),
+            Some((OsStr::new("1"), false))
+        );
+        assert_eq!(
+            env.get("B").map(|value| (value.expose(), value.is_secret())),
+            Some((OsStr::new("2"), true))
+        );
+        assert_eq!(env.get("C"), None);
+        assert_eq!(EnvName::new("PATH").unwrap().to_string(), "PATH");
+    }
 }

@@ -233,4 +233,15 @@ mod tests {
         assert!(ImageRef::new("a__b/c-d:1.2").is_ok());
         assert!(ImageRef::new("a..b").is_err());
     }
+
+    #[test]
+    fn the_port_of_a_host_is_no_tag() {
+        // Behind the last slash alone: a colon before it is the port's.
+        for good in ["localhost:5000/a", "localhost:5000/a:b", "h.example/abc:x", "a:b"] {
+            assert_eq!(ImageRef::new(good).unwrap().as_str(), good);
+        }
+        for bad in ["h.example/abc:", "h.example/abc:-x", "a:b:c", "localhost:5000/a:b:c"] {
+            assert!(ImageRef::new(bad).is_err(), "{bad}");
+        }
+    }
 }
