@@ -25,6 +25,7 @@ pub(crate) const CASES: &[Case] = &[
         from_inside,
     ),
     ("kills: in shared namespaces, other commands and containers are spared", shared_neighbours),
+    ("kills: what an older command begins meanwhile puts nothing in doubt, and is spared", older_neighbour),
     ("kills: a podman that hangs on everything but exec holds nobody up", hanging_podman),
     ("kills: a process that others have stopped keeps nothing alive", stopped),
     ("kills: a start that others have stopped is ended, and nothing begins later", stopped_start),
@@ -196,6 +197,44 @@ fn shared_neighbours(live: &Live) -> Outcome {
             Ok(())
         })?;
         end_sleepers(other);
+    }
+    Ok(())
+}
+
+fn older_neighbour(live: &Live) -> Outcome {
+    let first = Sandbox::idle(live)?;
+    for kind in kinds(live, first.name.as_str()) {
+        let spec = Sandbox::spec(live).command(["sleep", "777777"]).extra_args(&kind);
+        let sandbox = Sandbox::launch(&live.runtime, spec)?;
+        let (begun, other, tag) = (fresh_tag(), fresh_tag(), fresh_tag());
+        let older = format!(
+            "sleep {begun} & while ! [ -e /tmp/{tag} ]; do sleep 0.1; done; (env -i sleep {other} &); exec sleep {other}"
+        );
+        let younger = format!("touch /tmp/{tag}; sleep {tag} & exec sleep {tag}");
+        let tokens = [CancelToken::new(), CancelToken::new()];
+        std::thread::scope(|scope| -> Outcome {
+            let call = |script: &str, token: &CancelToken| {
+                let request = ExecRequest::new(["sh", "-c", script]);
+                let until = Until::after(Duration::from_secs(60)).or_cancelled(token);
+                let container = &sandbox.container;
+                scope.spawn(move || container.exec(&request?, &until))
+            };
+            let older = call(&older, &tokens[0]);
+            until_sleeping(begun, 1);
+            let younger = call(&younger, &tokens[1]);
+            until_sleeping(tag, 2);
+            until_sleeping(other, 2);
+            let ended = [(younger, &tokens[1]), (older, &tokens[0])].map(|(call, token)| {
+                token.cancel();
+                let error = call.join().expect("no panic").unwrap_err();
+                (error.kill_report().expect("a report").clone(), sleepers(tag).len(), sleepers(other).len())
+            });
+            for ((report, of_younger, of_older), left) in ended.into_iter().zip([2, 0]) {
+                assert_eq!(report.fate, Fate::Gone, "{kind:?}: {report:?}");
+                assert_eq!((of_younger, of_older), (0, left), "{kind:?}: {report:?}");
+            }
+            Ok(())
+        })?;
     }
     Ok(())
 }

@@ -337,6 +337,18 @@ impl<'a> Family<'a> {
                 doubtful.push((*entry).clone());
             }
         }
+        // Another command may be older than this one, and its children younger.
+        let sessions: HashSet<u32> = doubtful.iter().map(|entry| entry.session).collect();
+        for entry in entries.iter().filter(|entry| sessions.contains(&entry.session)) {
+            let parent = entries.iter().find(|parent| parent.pid == entry.parent);
+            if !self.is_member(entry)
+                && parent.is_some_and(|parent| {
+                    !self.signs.are_shown_by(parent) && self.is_of_other_exec(parent, entries)
+                })
+            {
+                self.other_sessions.insert(entry.session);
+            }
+        }
         doubtful.retain(|entry| !self.other_sessions.contains(&entry.session));
         doubtful
     }
