@@ -200,7 +200,7 @@ mod tests {
     fn each_network_has_its_word() {
         let spec = |network: Option<Network>| {
             let builder = LaunchSpec::builder("web", "localhost/bb:1");
-            let builder = network.into_iter().fold(builder, |builder, network| builder.network(network));
+            let builder = network.into_iter().fold(builder, rt_protocol::LaunchSpecBuilder::network);
             words(&builder.build().unwrap()).into_iter().find(|word| word.starts_with("--network"))
         };
         assert_eq!(spec(Some(Network::None)).as_deref(), Some("--network=none"));

@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn an_environment_is_what_was_set() {
         let mut env = Env::default();
-        assert!(env.is_empty() && env.len() == 0 && env.get("A").is_none());
+        assert_eq!((env.is_empty(), env.len(), env.get("A")), (true, 0, None));
         env.set("A", "1").unwrap();
         env.set_secret("B", Secret::new("2")).unwrap();
         assert!(!env.is_empty() && env.len() == 2);
