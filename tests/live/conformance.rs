@@ -19,12 +19,14 @@ pub(crate) fn themes(live: Option<&Result<Arc<Live>, String>>) -> Vec<Theme> {
     });
     let grounds = Ground::ALL.into_iter().map(|ground| {
         let seconds = match ground {
-            Ground::Container => 200,
-            Ground::ContainerAsDev | Ground::Loopback | Ground::LoopbackAsRoot | Ground::Machine => 100,
+            Ground::Container => 520,
+            Ground::ContainerAsDev => 40,
+            Ground::Loopback | Ground::LoopbackAsRoot => 185,
+            Ground::Machine => 107,
         };
         Theme::new(seconds, krun(ground, live.as_ref()))
     });
-    [Theme::new(200, podman(live.as_ref()))].into_iter().chain(grounds).collect()
+    [Theme::new(230, podman(live.as_ref()))].into_iter().chain(grounds).collect()
 }
 
 fn podman(live: Option<&Result<&'static Live, String>>) -> Vec<Trial> {

@@ -8,7 +8,7 @@ use libtest_mimic::{Completion, Failed, Trial};
 
 /// Cases that stay together, because they share what is made once.
 pub(crate) struct Theme {
-    /// How long they take, in seconds on two idle cores: it only balances the shards.
+    /// How long they took, in seconds on two busy cores: it only balances the shards.
     seconds: u32,
     trials: Vec<Trial>,
 }
