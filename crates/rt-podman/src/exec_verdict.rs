@@ -97,7 +97,7 @@ impl Facts<'_> {
         if self.container.has_gone(self.target) {
             return Verdict::Outcome(ExitOutcome::Lost);
         }
-        let saw_the_end = self.witness.saw_the_end(&found.exec_ids, self.said.is_some());
+        let saw_the_end = self.witness.saw_the_end(code, &found.exec_ids, self.said.is_some());
         match refused {
             _ if saw_the_end => Verdict::Outcome(ExitOutcome::Code(code)),
             Some(failure) if !self.witness.has_started() && failure != Failure::Removed => {

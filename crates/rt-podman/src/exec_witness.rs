@@ -123,9 +123,10 @@ impl ExecWitness {
         self.record.as_ref().is_some_and(|record| record.started || record.ended)
     }
 
-    /// Whether the client has seen the end of the command: podman's list, as it is now, has none of the sessions that may
-    /// be the command's. `said` is whether the client has complained; then conmon must have told the end, too.
-    pub(crate) fn saw_the_end(&self, listed: &[String], said: bool) -> bool {
+    /// Whether the client, which left with `code`, has seen the end of the command: podman's list, as it is now, has none
+    /// of the sessions that may be the command's, and conmon told no other code. `said` is whether the client has complained;
+    /// then conmon must have told the end, too.
+    pub(crate) fn saw_the_end(&self, code: i32, listed: &[String], said: bool) -> bool {
         let is_listed = |directory: &Path| {
             directory
                 .file_name()
@@ -133,7 +134,10 @@ impl ExecWitness {
                 .is_some_and(|id| listed.iter().any(|known| known == id))
         };
         if let Some(record) = &self.record {
-            return (record.ended || !said) && record.removed.is_some() && !is_listed(&record.directory);
+            return record.code.is_none_or(|told| told == code)
+                && (record.ended || !said)
+                && record.removed.is_some()
+                && !is_listed(&record.directory);
         }
         let all_gone = self.candidates.is_empty() && !self.unread.is_empty();
         all_gone && !self.unread.iter().any(|directory| is_listed(directory))
