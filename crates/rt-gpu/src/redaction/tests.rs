@@ -326,7 +326,7 @@ proptest! {
 
     #[test]
     fn a_command_line_without_secrets_is_borrowed(
-        words in proptest::collection::vec("[a-z0-9./]{1,8}|-[itq]|--(name|env|volume|rm)|[A-Z]{1,3}X=[a-z]{0,5}={0,2}|[A-Z]X=[a-z]{1,2}=[a-z]{1,2}|(https?://h(:80)?/[a-z@]{0,3},?){1,3}|ssh://git@h(,ssh://git@h)?|type=bind,src=/a", 0..12),
+        words in proptest::collection::vec("[a-z0-9./]{1,8}|-[itq]|--(name|env|volume|rm)|[A-F]{1,3}X=[a-z]{0,5}={0,2}|[A-F]X=[a-o]{1,2}=[a-z]{1,2}|(https?://h(:80)?/[a-z@]{0,3},?){1,3}|ssh://git@h(,ssh://git@h)?|type=bind,src=/a", 0..12),
     ) {
         for (word, shown) in words.iter().zip(redact_env_args(&words)) {
             prop_assert!(matches!(shown, std::borrow::Cow::Borrowed(_)), "{}", word);
