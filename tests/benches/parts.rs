@@ -82,7 +82,7 @@ mod decoding {
 
     use divan::Bencher;
     use divan::counter::BytesCount;
-    use rt_podman::decoders;
+    use rt_podman::fuzz;
     use serde_json::Value;
 
     fn largest(name: &str) -> Vec<u8> {
@@ -100,14 +100,12 @@ mod decoding {
         let rows: Value = serde_json::from_slice(&largest("ps")).expect("JSON");
         let rows = rows.as_array().expect("a list").iter().cycle().take(100).cloned().collect();
         let text = Value::Array(rows).to_string();
-        bencher
-            .counter(BytesCount::new(text.len()))
-            .bench(|| decoders::ps(divan::black_box(text.as_bytes())));
+        bencher.counter(BytesCount::new(text.len())).bench(|| fuzz::ps(divan::black_box(text.as_bytes())));
     }
 
     #[divan::bench]
     fn inspect_of_a_container(bencher: Bencher<'_, '_>) {
         let text = largest("inspect");
-        bencher.counter(BytesCount::new(text.len())).bench(|| decoders::inspect(divan::black_box(&text)));
+        bencher.counter(BytesCount::new(text.len())).bench(|| fuzz::inspect(divan::black_box(&text)));
     }
 }

@@ -174,7 +174,7 @@ fn killed(live: &Live) -> Outcome {
         let mut stream = live.runtime.events(&EventOptions::new())?;
         assert_eq!(stream.pull(&Until::after(Duration::from_millis(300)))?, Pull::Idle);
         let own = std::process::id();
-        let client = rt_process::census::snapshot()?
+        let client = rt_process::procfs::snapshot()?
             .into_iter()
             .find(|entry| entry.parent == own && entry.name.starts_with("podman"))
             .expect("the podman that tells");

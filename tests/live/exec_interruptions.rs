@@ -8,7 +8,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rt_process::census;
+use rt_process::procfs;
 use rt_protocol::{
     ContainerRuntime, ContainerRuntimeExt, Error, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Fate,
     LaunchSpec, Network, Result, Sink, Source, Until,
@@ -67,7 +67,7 @@ fn command_line(pid: u32) -> String {
 /// Processes, this one's children alone or all, whose command line has all of these words.
 pub(crate) fn find(own: bool, words: &[&str]) -> Vec<u32> {
     let this = std::process::id();
-    let entries = census::snapshot().expect("/proc");
+    let entries = procfs::snapshot().expect("/proc");
     entries
         .into_iter()
         .filter(|entry| !entry.is_zombie && (!own || entry.parent == this))

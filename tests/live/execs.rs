@@ -206,7 +206,7 @@ fn lost(live: &Live) -> Outcome {
 }
 
 fn killed_client(live: &Live) -> Outcome {
-    use rt_process::census::{self, Signal};
+    use rt_process::procfs::{self, Signal};
 
     // TERM makes podman 4.3 exit with 0, as if all were well.
     for signal in [Signal::Kill, Signal::Term] {
@@ -216,7 +216,7 @@ fn killed_client(live: &Live) -> Outcome {
             wait_for(|| sandbox.count_processes("sleep 301").is_ok_and(|count| count == 1));
             // The client is the child of this process that carries the command in its own argv.
             let own = std::process::id();
-            let client = census::snapshot()?
+            let client = procfs::snapshot()?
                 .into_iter()
                 .find(|entry| {
                     entry.parent == own
@@ -224,7 +224,7 @@ fn killed_client(live: &Live) -> Outcome {
                             .is_ok_and(|words| String::from_utf8_lossy(&words).contains("exec sleep 301"))
                 })
                 .expect("a client");
-            census::signal(&client, signal)?;
+            procfs::signal(&client, signal)?;
             Ok::<_, crate::Problem>(call.join().expect("no panic")?)
         })?
         .outcome;

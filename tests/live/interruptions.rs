@@ -8,7 +8,7 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rt_process::census;
+use rt_process::procfs;
 use rt_protocol::{
     Container, ContainerFilter, ContainerName, ContainerPath, ContainerRuntime, ContainerState, CopyOptions,
     ErrorKind, ExitOutcome, ImageFilter, ImageRef, LaunchSpec, NamePrefix, Network, Result, Until,
@@ -315,13 +315,13 @@ fn import(live: &Live) -> Outcome {
     outcome
 }
 
-fn main_process(live: &Live, name: &str) -> std::result::Result<census::ProcessEntry, crate::Problem> {
+fn main_process(live: &Live, name: &str) -> std::result::Result<procfs::ProcessEntry, crate::Problem> {
     let pid = live.plain(&["inspect", "--format={{.State.Pid}}", name])?.trim().parse()?;
-    Ok(census::entry(pid)?.ok_or("no main process")?)
+    Ok(procfs::entry(pid)?.ok_or("no main process")?)
 }
 
-fn is_alive(process: &census::ProcessEntry) -> bool {
-    matches!(census::entry(process.pid), Ok(Some(now)) if now.start_time == process.start_time && !now.is_zombie)
+fn is_alive(process: &procfs::ProcessEntry) -> bool {
+    matches!(procfs::entry(process.pid), Ok(Some(now)) if now.start_time == process.start_time && !now.is_zombie)
 }
 
 fn remove_stopping(live: &Live) -> Outcome {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rt_podman::KillSide;
-use rt_process::census::{self, Signal};
+use rt_process::procfs::{self, Signal};
 use rt_protocol::{
     CancelToken, Container, ContainerRuntime, Error, ErrorKind, ExecRequest, Fate, KillReport, Until,
 };
@@ -72,9 +72,9 @@ fn check_report(report: &KillReport, tag: u32, about: &str) {
 
 fn end_sleepers(tag: u32) {
     for pid in sleepers(tag) {
-        if let Ok(Some(entry)) = census::entry(pid) {
+        if let Ok(Some(entry)) = procfs::entry(pid) {
             // One that has ended in the meantime needs no signal.
-            let _ = census::signal(&entry, Signal::Kill);
+            let _ = procfs::signal(&entry, Signal::Kill);
         }
     }
 }
@@ -293,21 +293,21 @@ fn hanging_podman(live: &Live) -> Outcome {
 }
 
 /// The host's processes whose words, joined by blanks, hold all of these.
-fn processes_with(parts: &[&str]) -> Vec<census::ProcessEntry> {
-    let holds = |entry: &census::ProcessEntry| {
-        let words = census::command_line(entry.pid).ok().flatten().unwrap_or_default().join(" ");
+fn processes_with(parts: &[&str]) -> Vec<procfs::ProcessEntry> {
+    let holds = |entry: &procfs::ProcessEntry| {
+        let words = procfs::command_line(entry.pid).ok().flatten().unwrap_or_default().join(" ");
         parts.iter().all(|part| words.contains(part))
     };
-    census::snapshot()
+    procfs::snapshot()
         .unwrap_or_default()
         .into_iter()
         .filter(|entry| !entry.is_zombie && holds(entry))
         .collect()
 }
 
-fn stop_all(entries: &[census::ProcessEntry]) {
+fn stop_all(entries: &[procfs::ProcessEntry]) {
     for entry in entries {
-        census::signal(entry, Signal::Stop).expect("a signal");
+        procfs::signal(entry, Signal::Stop).expect("a signal");
     }
 }
 
@@ -320,13 +320,13 @@ fn stopped(live: &Live) -> Outcome {
             let begun = Instant::now();
             while sleepers(tag).len() < 2 && begun.elapsed() < Duration::from_millis(600) {}
             let of_command: Vec<_> =
-                sleepers(tag).into_iter().filter_map(|pid| census::entry(pid).ok().flatten()).collect();
+                sleepers(tag).into_iter().filter_map(|pid| procfs::entry(pid).ok().flatten()).collect();
             match victim {
                 "client" => stop_all(&processes_with(&["exec", &tag.to_string(), rt_process::Marker::NAME])),
                 "command" => stop_all(&of_command),
                 _ => {
                     let parents =
-                        of_command.iter().filter_map(|entry| census::entry(entry.parent).ok().flatten());
+                        of_command.iter().filter_map(|entry| procfs::entry(entry.parent).ok().flatten());
                     stop_all(&parents.filter(|parent| parent.name == "conmon").collect::<Vec<_>>());
                 }
             }
@@ -337,7 +337,7 @@ fn stopped(live: &Live) -> Outcome {
     }
     assert!(sandbox.sh("true")?.ok());
     let left = processes_with(&["conmon", "--exec-process-spec", sandbox.name.as_str()]);
-    let stopped = left.iter().filter(|entry| matches!(census::is_stopped(entry.pid), Ok(true)));
+    let stopped = left.iter().filter(|entry| matches!(procfs::is_stopped(entry.pid), Ok(true)));
     assert_eq!(stopped.count(), 0, "{left:?}");
     Ok(())
 }
@@ -377,7 +377,7 @@ fn stopped_start(live: &Live) -> Outcome {
         seen += usize::from(!victims.is_empty());
         for victim in &victims {
             // Whoever was stopped and is left must not begin the command when it goes on.
-            let _ = census::signal(victim, Signal::Cont);
+            let _ = procfs::signal(victim, Signal::Cont);
         }
         std::thread::sleep(Duration::from_millis(300));
         assert!(sleepers(tag).is_empty(), "{about}: it began afterwards: {report:?}");

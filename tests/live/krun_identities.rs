@@ -20,7 +20,7 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// A P-521 key whose scalar begins with a zero, as a quarter of them do.
-const SHORT_SCALAR: &str = include_str!("../../crates/rt-krun/src/ssh/private_key/p521_short_scalar");
+const SHORT_SCALAR: &str = include_str!("../../crates/rt-krun/src/ssh/auth/private_key/p521_short_scalar");
 
 /// Makes the file `$1`.
 const ACCEPTED: &[&str] = &[

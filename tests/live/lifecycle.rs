@@ -56,11 +56,11 @@ fn directory(live: &Live) -> Outcome {
     let sandbox = Sandbox::launch(&relative, spec)?;
     assert_eq!(sandbox.sh("cat /given")?.stdout, "from here");
     let id = sandbox.container.id()?.ok_or("no id")?;
-    let its_own = |entry: &rt_process::census::ProcessEntry| {
+    let its_own = |entry: &rt_process::procfs::ProcessEntry| {
         std::fs::read(format!("/proc/{}/cmdline", entry.pid))
             .is_ok_and(|words| words.split(|byte| *byte == 0).any(|word| word == id.as_bytes()))
     };
-    let holders: Vec<_> = rt_process::census::snapshot()?.into_iter().filter(its_own).collect();
+    let holders: Vec<_> = rt_process::procfs::snapshot()?.into_iter().filter(its_own).collect();
     assert!(!holders.is_empty(), "its conmon is not found");
     for holder in holders {
         let held = std::fs::read_link(format!("/proc/{}/cwd", holder.pid))?;

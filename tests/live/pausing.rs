@@ -36,13 +36,13 @@ fn removed(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let name = sandbox.name.as_str();
     let pid = live.plain(&["inspect", "--format={{.State.Pid}}", name])?.trim().parse()?;
-    let main = rt_process::census::entry(pid)?.ok_or("no main process")?;
+    let main = rt_process::procfs::entry(pid)?.ok_or("no main process")?;
     live.plain(&["pause", name])?;
     let results = live
         .runtime
         .force_remove(std::slice::from_ref(&sandbox.name), &Until::after(Duration::from_secs(60)));
     assert!(results.iter().all(|result| result.removed), "{results:?}");
-    let now = rt_process::census::entry(pid)?;
+    let now = rt_process::procfs::entry(pid)?;
     assert!(now.is_none_or(|now| now.start_time != main.start_time || now.is_zombie), "{name} goes on");
     Ok(())
 }
@@ -52,10 +52,10 @@ fn removed_with_all(live: &Live) -> Outcome {
     const SECONDS: &str = "777778.25";
     let others = || -> Result<Vec<u32>, crate::Problem> {
         let is_other = |pid: u32| {
-            let words = rt_process::census::command_line(pid).ok().flatten().unwrap_or_default();
+            let words = rt_process::procfs::command_line(pid).ok().flatten().unwrap_or_default();
             words.iter().any(|word| word == SECONDS)
         };
-        let entries = rt_process::census::snapshot()?.into_iter().filter(|entry| !entry.is_zombie);
+        let entries = rt_process::procfs::snapshot()?.into_iter().filter(|entry| !entry.is_zombie);
         Ok(entries.map(|entry| entry.pid).filter(|pid| is_other(*pid)).collect())
     };
     for is_stopping in [false, true] {

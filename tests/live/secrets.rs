@@ -34,7 +34,7 @@ fn value(live: &Live) -> Outcome {
 
 /// Whether any process of this machine has the value in its argv.
 fn is_shown() -> bool {
-    rt_process::census::snapshot().unwrap_or_default().into_iter().any(|entry| {
+    rt_process::procfs::snapshot().unwrap_or_default().into_iter().any(|entry| {
         std::fs::read(format!("/proc/{}/cmdline", entry.pid))
             .is_ok_and(|words| words.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()))
     })

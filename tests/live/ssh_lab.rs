@@ -96,7 +96,7 @@ fn faults(live: &Live) -> Outcome {
     guest.stop();
     assert!(TcpStream::connect(address).is_err());
     for process in left {
-        assert_ne!(rt_process::census::entry(process.pid)?, Some(process));
+        assert_ne!(rt_process::procfs::entry(process.pid)?, Some(process));
     }
     Ok(())
 }

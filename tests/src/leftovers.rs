@@ -32,7 +32,7 @@ impl Leftovers {
             .collect();
         threads.sort();
         let own = std::process::id();
-        let children = rt_process::census::snapshot()
+        let children = rt_process::procfs::snapshot()
             .unwrap_or_default()
             .into_iter()
             .filter(|entry| entry.parent == own)

@@ -4,40 +4,20 @@
 //! is one connection with the thread that owns it; its `connection` made it; its `loop` moves the bytes of its `command`s
 //! over `libssh2`'s channels, which only that thread ever touches.
 
-mod algorithms;
-mod banner;
-mod begin_filter;
+pub(crate) mod auth;
 mod call;
-mod command;
-mod connection;
-mod drain;
-mod host_key;
-mod identity;
-mod inbox;
-mod job;
+pub(crate) mod channel;
 mod kill;
-mod libssh2;
 mod login_command;
-mod login_shell;
-mod outbox;
-mod pool;
-mod private_key;
-mod question;
-mod quoting;
-mod remote_command;
-mod remote_failure;
-mod server;
+pub(crate) mod raw;
 mod session;
-mod session_loop;
-mod stdin;
-mod tcp;
+pub(crate) mod shell;
 mod tcp_ssh_transport;
-mod words;
 
-pub use algorithms::{CIPHERS, HOST_KEY_ALGORITHMS, KEY_EXCHANGES, MACS};
-pub use host_key::{HostKey, HostKeyPolicy};
-pub use identity::check_identity;
-pub use libssh2::linked_libssh2;
-pub use pool::{CHANNELS_PER_CONNECTION, CONNECTIONS_PER_GUEST};
-pub use remote_command::DEFAULT_WORKDIR;
+pub use auth::algorithms::{CIPHERS, HOST_KEY_ALGORITHMS, KEY_EXCHANGES, MACS};
+pub use auth::host_key::{HostKey, HostKeyPolicy};
+pub use auth::identity::check_identity;
+pub use raw::libssh2::linked_libssh2;
+pub use session::pool::{CHANNELS_PER_CONNECTION, CONNECTIONS_PER_GUEST};
+pub use shell::remote_command::DEFAULT_WORKDIR;
 pub use tcp_ssh_transport::{TcpSshTransport, TcpSshTransportBuilder};

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::bell::{Belfry, lock};
+use crate::streams::notify::{Belfry, lock};
 
 /// The clock by which a [`NullRuntime`](crate::NullRuntime) tells the time of its events, logs and results.
 ///

@@ -15,15 +15,15 @@ use rt_protocol::{
     LogOptions, LogStream, Readiness, Result, StdioResult, Stop, TimeLimits, Until,
 };
 
-use crate::attempt::{Ask, Attempt};
-use crate::call::{CopyCall, CopyDirection, LoginCall, NameCall, StopCall};
-use crate::command;
-use crate::fault::Operation;
-use crate::file::{self, CopyStop};
+use crate::exec::attempt::{Ask, Attempt};
+use crate::exec::command;
 use crate::image::NullImage;
-use crate::lifecycle::absent;
 use crate::log::NullLogStream;
-use crate::world::{Record, Scripts, Shared};
+use crate::script::fault::Operation;
+use crate::state::call::{CopyCall, CopyDirection, LoginCall, NameCall, StopCall};
+use crate::state::file::{self, CopyStop};
+use crate::state::lifecycle::absent;
+use crate::state::world::{Record, Scripts, Shared};
 
 /// A handle on a container in memory. Two are equal when runtime and name are.
 #[derive(Clone)]

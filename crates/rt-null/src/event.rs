@@ -9,7 +9,7 @@ use rt_protocol::{
     ContainerName, Error, ErrorKind, Event, EventAction, EventOptions, EventStream, Pull, Result, Until,
 };
 
-use crate::world::Shared;
+use crate::state::world::Shared;
 
 /// How many events a runtime remembers. A stream that falls further behind than that ends with an error.
 pub const EVENT_HISTORY: usize = 65_536;

@@ -9,7 +9,7 @@ use rt_protocol::{
 };
 
 use crate::runtime::NullRuntime;
-use crate::world::Record;
+use crate::state::world::Record;
 
 /// # Containers
 ///
@@ -143,13 +143,13 @@ impl NullRuntime {
         path: impl Into<PathBuf>,
         bytes: impl Into<Vec<u8>>,
     ) -> Result<()> {
-        let path = crate::file::normal(ContainerPath::new(path)?.as_path());
+        let path = crate::state::file::normal(ContainerPath::new(path)?.as_path());
         self.describe(name, |record| drop(record.files.insert(path, bytes.into())))
     }
 
     /// The bytes of a file that was put or copied into the container, if there is one.
     pub fn file(&self, name: &ContainerName, path: &ContainerPath) -> Option<Vec<u8>> {
-        let path = crate::file::normal(path.as_path());
+        let path = crate::state::file::normal(path.as_path());
         self.shared.look(|world| world.containers.get(name)?.files.get(&path).cloned())
     }
 

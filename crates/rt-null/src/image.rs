@@ -9,10 +9,10 @@ use rt_protocol::{
     Capability, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId, TimeLimits, Until,
 };
 
-use crate::attempt::Ask;
-use crate::fault::Operation;
+use crate::exec::attempt::Ask;
 use crate::runtime::NullRuntime;
-use crate::world::{Shared, World};
+use crate::script::fault::Operation;
+use crate::state::world::{Shared, World};
 
 /// What the listing says of an image without a name, as repository and as tag.
 const NONE: &str = "<none>";

@@ -159,45 +159,30 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod answer;
-mod attempt;
-mod bell;
-mod call;
+mod calls;
 mod clock;
-mod command;
 mod container;
 mod event;
-mod fault;
-mod file;
+mod exec;
 mod fixture;
 mod image;
-mod lifecycle;
 mod log;
-mod message_socket;
-mod output;
-mod pattern;
-mod peer;
-mod port;
 #[cfg(feature = "record")]
 pub mod record;
-mod recorder;
-mod reply;
 mod runtime;
 mod script;
-mod stdin;
-mod waiter;
-mod worker;
-mod world;
+mod state;
+mod streams;
 
-pub use call::{CopyCall, CopyDirection, CreateCall, ExecCall, LoginCall, NameCall, StopCall};
 pub use clock::NullClock;
 pub use container::NullContainer;
 pub use event::EVENT_HISTORY;
-pub use fault::{Fault, Operation, When};
 pub use image::{ImageFixture, NullImage};
 pub use log::LogScript;
-pub use pattern::{ArgvPattern, Scope};
-pub use peer::StdioPeer;
-pub use reply::ExecReply;
 pub use runtime::NullRuntime;
 pub use script::StdioScript;
+pub use script::fault::{Fault, Operation, When};
+pub use script::pattern::{ArgvPattern, Scope};
+pub use script::reply::ExecReply;
+pub use state::call::{CopyCall, CopyDirection, CreateCall, ExecCall, LoginCall, NameCall, StopCall};
+pub use streams::peer::StdioPeer;

@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use rt_protocol::{ContainerName, LogLine, LogOptions, LogStream, OutputStream, Pull, Result, Stop, Until};
 
-use crate::attempt::Attempt;
 use crate::clock::NullClock;
-use crate::waiter::Waiter;
-use crate::world::{Shared, World};
+use crate::exec::attempt::Attempt;
+use crate::state::world::{Shared, World};
+use crate::streams::waiter::Waiter;
 
 /// The lines of a container's log, in order, with delays between them.
 ///
@@ -161,7 +161,7 @@ impl NullLogStream {
             Some((record.serial, next, (!options.follow).then_some(written)))
         });
         let Some((serial, next, last)) = place else {
-            return Err(attempt.refused(crate::lifecycle::absent()));
+            return Err(attempt.refused(crate::state::lifecycle::absent()));
         };
         let (shared, name, options) = (Arc::clone(shared), name.clone(), options.clone());
         Ok(Self { shared, name, serial, options, next, last, ended: false })

@@ -13,15 +13,15 @@ use rt_protocol::{
     LaunchSpec, NamePrefix, PortReservation, Result, RuntimeId, TimeLimits, Until,
 };
 
-use crate::attempt::Ask;
-use crate::call::{CreateCall, NameCall};
 use crate::clock::NullClock;
 use crate::container::NullContainer;
 use crate::event::NullEventStream;
-use crate::fault::Operation;
+use crate::exec::attempt::Ask;
 use crate::image::NullImage;
-use crate::port::NullPortReservation;
-use crate::world::Shared;
+use crate::script::fault::Operation;
+use crate::state::call::{CreateCall, NameCall};
+use crate::state::port::NullPortReservation;
+use crate::state::world::Shared;
 
 /// A runtime whose containers are values in memory.
 ///

@@ -1,13 +1,18 @@
 //! Scripts of bridged commands: what is read and written, step by step. The streams they run on stand in `peer`.
 
+pub(crate) mod answer;
+pub(crate) mod fault;
+pub(crate) mod output;
+pub(crate) mod pattern;
+pub(crate) mod reply;
+
 use std::fmt;
-use std::io;
-use std::io::Read;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use rt_protocol::{ExitOutcome, OutputStream};
 
-use crate::peer::StdioPeer;
+use crate::streams::peer::StdioPeer;
 
 /// What a bridged command reads and writes, in this order.
 ///

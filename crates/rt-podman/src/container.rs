@@ -15,16 +15,18 @@ use rt_protocol::{
     LogStream, Result, StdioResult, Until,
 };
 
-use crate::answer::Answer;
-use crate::engine::{Engine, bad_answer};
-use crate::exec_target::ExecTarget;
-use crate::failure::Failure;
+use crate::cli::answer::Answer;
+use crate::cli::engine::{Engine, bad_answer};
+use crate::cli::failure::Failure;
+use crate::copy::{copy_in, copy_out, tar};
+use crate::exec;
+use crate::exec::kill::{Claims, KillSide};
+use crate::exec::target::ExecTarget;
 use crate::image::PodmanImage;
-use crate::kill::{Claims, KillSide};
-use crate::listing::{self, Inspected};
+use crate::lifecycle::{start, stop, wait};
 use crate::logs::PodmanLogStream;
-use crate::runtime_state::{Overlap, RuntimeState};
-use crate::{copy_in, copy_out, exec, start, stop, tar_copy, wait};
+use crate::state::inspect::{self, Inspected};
+use crate::state::{Overlap, RuntimeState};
 
 /// A container of podman's.
 ///
@@ -219,7 +221,7 @@ impl PodmanContainer {
     fn described(&self, operation: &'static str, answer: Answer) -> Result<Option<Inspected>> {
         let about = |error: Error| error.in_container(self.name());
         match answer.printed().map_err(about)? {
-            Ok(described) => listing::decode_inspect(operation, &described).map(Some).map_err(about),
+            Ok(described) => inspect::decode_inspect(operation, &described).map(Some).map_err(about),
             Err(refusal) if refusal.failure() == Failure::NoSuchContainer => Ok(None),
             Err(refusal) => Err(refusal.of_container(operation, self.name())),
         }
@@ -285,11 +287,11 @@ impl Container for PodmanContainer {
     }
 
     fn copy_in_tar(&self, tar: &mut (dyn Read + Send), dest: &ContainerPath, until: &Until) -> Result<()> {
-        tar_copy::copy_in_tar(self, tar, dest, until)
+        tar::copy_in_tar(self, tar, dest, until)
     }
 
     fn copy_out_tar(&self, src: &ContainerPath, tar: &mut (dyn Write + Send), until: &Until) -> Result<()> {
-        tar_copy::copy_out_tar(self, src, tar, until)
+        tar::copy_out_tar(self, src, tar, until)
     }
 
     fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {

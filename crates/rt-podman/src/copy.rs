@@ -3,15 +3,21 @@
 //! `podman cp` between two paths of one container hangs on every version. That cannot happen here: one side is always an
 //! absolute path of the host, or `-`.
 
+pub(crate) mod copy_in;
+pub(crate) mod copy_out;
+pub(crate) mod glob;
+pub(crate) mod host_path;
+pub(crate) mod symlink_alias;
+pub(crate) mod tar;
+
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use rt_protocol::{ContainerPath, Error, ErrorKind, Result, Until};
 
-use crate::answer::Verdict;
+use crate::cli::answer::Verdict;
 use crate::container::PodmanContainer;
-use crate::{host_path, pattern};
 
 pub(crate) const INTO: &str = "copy into";
 pub(crate) const OUT_OF: &str = "copy out of";
@@ -68,7 +74,7 @@ pub(crate) fn container_path<'a>(operation: &'static str, path: &'a ContainerPat
 /// podman leaves out what it finds at `dev`, `proc` and `sys`, asked for by name or not, and calls it a success.
 pub(crate) fn container_source(path: &ContainerPath) -> Result<PathBuf> {
     let path = container_path(OUT_OF, path)?;
-    if is_left_out(path) { Err(left_out()) } else { pattern::container_source(OUT_OF, path) }
+    if is_left_out(path) { Err(left_out()) } else { glob::container_source(OUT_OF, path) }
 }
 
 fn is_left_out(path: &Path) -> bool {

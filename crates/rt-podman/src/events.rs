@@ -1,5 +1,7 @@
 //! Events in the lives of containers, by `podman events`; what one line tells stands in `event_line`.
 
+pub(crate) mod line;
+
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,10 +11,10 @@ use rt_protocol::{
     Error, ErrorKind, Event, EventOptions, EventStream, NamePrefix, OutputStream, Pull, Result, Until,
 };
 
-use crate::answer;
-use crate::engine::{Engine, process_error};
-use crate::event_line::{self, EventLine};
-use crate::failure;
+use crate::cli::answer;
+use crate::cli::engine::{Engine, process_error};
+use crate::cli::failure;
+use line::EventLine;
 
 const OPERATION: &str = "watch events";
 
@@ -89,7 +91,7 @@ impl PodmanEventStream {
 
     /// Whether a line was told before: podman was asked again, or has read a log that was rotated again.
     fn is_known(&mut self, line: &[u8]) -> Result<bool> {
-        let Some(time) = serde_json::from_slice(line).ok().and_then(|line| event_line::time(&line)) else {
+        let Some(time) = serde_json::from_slice(line).ok().and_then(|line| line::time(&line)) else {
             return Ok(self.resumes);
         };
         if self.resumes

@@ -1,5 +1,15 @@
 //! Running a command with `podman exec`, and judging what came of it.
 
+pub(crate) mod argv;
+pub(crate) mod attach_socket;
+pub(crate) mod events;
+pub(crate) mod held_streams;
+pub(crate) mod kill;
+pub(crate) mod session;
+pub(crate) mod target;
+pub(crate) mod verdict;
+pub(crate) mod witness;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -10,16 +20,16 @@ use rt_protocol::{
     Until,
 };
 
+use crate::cli::answer;
+use crate::cli::engine::process_error;
+use crate::cli::failure::{self, Failure};
 use crate::container::PodmanContainer;
-use crate::engine::process_error;
-use crate::exec_verdict::{Facts, Verdict};
-use crate::exec_witness::ExecWitness;
-use crate::failure::{self, Failure};
-use crate::held_streams::held_streams;
-use crate::improper_state;
-use crate::kill::{self, StartedExec};
-use crate::{answer, exec_argv};
+use crate::state::improper_state;
+use held_streams::held_streams;
+use kill::StartedExec;
 use rt_process::Marker;
+use verdict::{Facts, Verdict};
+use witness::ExecWitness;
 
 const OPERATION: &str = "exec in";
 
@@ -80,7 +90,7 @@ impl Call<'_> {
         let marker = Marker::fresh();
         let interactive = !streams.stdin.is_empty();
         let call = self.container.engine().spec::<_, &str>([]);
-        let passed = exec_argv::exec(call, self.request, interactive, &marker, &target.id)
+        let passed = argv::exec(call, self.request, interactive, &marker, &target.id)
             .map_err(|error| self.about(error))?;
         let call = passed.call;
         if let Some(env_file) = passed.stdin {

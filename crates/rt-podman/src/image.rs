@@ -7,12 +7,12 @@ use std::time::SystemTime;
 use rt_protocol::{Error, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId};
 use serde_json::Value;
 
-use crate::answer::Refusal;
-use crate::engine::bad_answer;
-use crate::failure::{self, Failure};
-use crate::json;
-use crate::listing::{nothing_described, rows};
-use crate::runtime_state::RuntimeState;
+use crate::cli::answer::Refusal;
+use crate::cli::engine::bad_answer;
+use crate::cli::failure::{self, Failure};
+use crate::cli::json;
+use crate::state::RuntimeState;
+use crate::state::inspect::{nothing_described, rows};
 
 /// An image of podman's.
 #[derive(Clone)]

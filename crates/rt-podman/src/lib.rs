@@ -205,63 +205,29 @@
 //! `tracing` events carry the operation, the container, the program, the number of arguments and the time limit; never
 //! arguments or variables.
 
-mod answer;
-mod attach_socket;
-mod bypass_network;
-mod caller_paths;
+mod cli;
 mod container;
 mod copy;
-mod copy_in;
-mod copy_out;
-#[cfg(any(fuzzing, test))]
-#[doc(hidden)]
-pub mod decoders;
-mod engine;
-mod event_line;
 mod events;
 mod exec;
-mod exec_argv;
-mod exec_events;
-mod exec_session;
-mod exec_target;
-mod exec_verdict;
-mod exec_witness;
-mod failure;
-mod held_streams;
-mod host_path;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzz;
+mod host_loopback;
 mod image;
-mod improper_state;
-mod json;
-mod kill;
-mod launch_argv;
-mod line_times;
-mod listing;
-mod log_file;
-mod log_reader;
-mod log_record;
+mod lifecycle;
 mod logs;
-mod main_process;
-mod pattern;
 mod probe;
-mod profile;
-mod removal;
 mod runtime;
-mod runtime_state;
-mod secret_env;
-mod stamp;
-mod stand_in;
-mod start;
-mod stop;
-mod tar_copy;
-mod wait;
+mod state;
 
 pub use container::PodmanContainer;
 pub use events::PodmanEventStream;
+pub use exec::kill::KillSide;
 pub use image::PodmanImage;
-pub use kill::KillSide;
 pub use logs::PodmanLogStream;
-pub use profile::{PodmanProfile, PodmanVersion, RootlessNetwork};
 pub use runtime::{PodmanRuntime, PodmanRuntimeBuilder};
+pub use state::profile::{PodmanProfile, PodmanVersion, RootlessNetwork};
 
 use rt_protocol::{Capabilities, Capability};
 

@@ -5,6 +5,12 @@
 //! file. Where there is none at hand, a container that does not run is not followed, and of one that runs, what podman's
 //! own follower said is compared with a second reading.
 
+pub(crate) mod file;
+pub(crate) mod reader;
+pub(crate) mod record;
+pub(crate) mod timestamp;
+pub(crate) mod timestamps;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use rt_protocol::{
@@ -12,8 +18,8 @@ use rt_protocol::{
 };
 
 use crate::container::PodmanContainer;
-use crate::log_file::{LogFile, incomplete};
-use crate::log_reader::LogReader;
+use file::{LogFile, incomplete};
+use reader::LogReader;
 
 pub(crate) const OPERATION: &str = "read the log of";
 

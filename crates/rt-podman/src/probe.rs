@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rt_protocol::{ContainerName, Error, ErrorKind, Result, Until};
 
-use crate::removal;
+use crate::lifecycle::remove;
 use crate::runtime::PodmanRuntime;
 use rt_process::Marker;
 
@@ -64,7 +64,7 @@ impl PodmanRuntime {
         let until = if until.deadline().is_some() { until.clone() } else { until.clone().or_after(LIMIT) };
         let outcome = self.run_probe(&name, &root, &until);
         // After a deadline, too: what the probe made, the probe removes.
-        let removed = removal::force_remove(self.shared(), std::slice::from_ref(&name), &Until::forever());
+        let removed = remove::force_remove(self.shared(), std::slice::from_ref(&name), &Until::forever());
         outcome?;
         removed.into_iter().find_map(|result| result.error).map_or(Ok(()), Err)
     }

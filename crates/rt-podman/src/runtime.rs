@@ -15,17 +15,17 @@ use rt_protocol::{
     NamePrefix, PortReservation, Result, RuntimeId, Source, TimeLimits, Until,
 };
 
-use crate::answer::Answer;
+use crate::cli::answer::Answer;
+use crate::cli::engine::{Engine, bad_answer};
+use crate::cli::failure::launch_error;
 use crate::container::PodmanContainer;
-use crate::engine::{Engine, bad_answer};
 use crate::events::PodmanEventStream;
-use crate::failure::launch_error;
+use crate::exec::kill::KillSide;
 use crate::image::PodmanImage;
-use crate::kill::KillSide;
-use crate::listing::Listed;
-use crate::profile::PodmanProfile;
-use crate::runtime_state::RuntimeState;
-use crate::{launch_argv, listing, removal};
+use crate::lifecycle::{create_argv, remove};
+use crate::state::RuntimeState;
+use crate::state::inspect::{self, Listed};
+use crate::state::profile::PodmanProfile;
 
 /// podman on this host.
 ///
@@ -252,7 +252,7 @@ impl ContainerRuntime for PodmanRuntime {
         let args = ["ps", "--all", "--no-trunc", "--size", "--format=json"];
         let answer = self.shared.engine.ask(OPERATION, self.shared.engine.limits.bulk_sizes, args)?;
         let rows = answer.printed()?.map_err(|refusal| refusal.error(OPERATION))?;
-        let sizes = listing::decode_ps_sizes(OPERATION, &rows)?.into_iter();
+        let sizes = inspect::decode_ps_sizes(OPERATION, &rows)?.into_iter();
         let missing = |name: &ContainerName| bad_answer(OPERATION, "podman named no size").in_container(name);
         sizes
             .filter(|(name, _)| prefix.matches(name))
@@ -272,7 +272,7 @@ impl ContainerRuntime for PodmanRuntime {
         let marker = Marker::fresh();
         let has_words = !(spec.extra_args().is_empty() && spec.gpu_args().is_empty());
         let call = if has_words { engine.spec_from_here() } else { engine.spec::<_, &str>([]) };
-        let passed = launch_argv::create(call, spec, &marker).map_err(about)?;
+        let passed = create_argv::create(call, spec, &marker).map_err(about)?;
         let stdin = passed.stdin.unwrap_or_default();
         self.shared.forget(spec.name());
         let id = engine.run(OPERATION, passed.call, stdin, until).and_then(Answer::printed);
@@ -289,7 +289,7 @@ impl ContainerRuntime for PodmanRuntime {
     }
 
     fn force_remove(&self, names: &[ContainerName], until: &Until) -> Vec<ContainerRemoveResult> {
-        removal::force_remove(&self.shared, names, until)
+        remove::force_remove(&self.shared, names, until)
     }
 
     fn image(&self, reference: &ImageRef) -> Arc<dyn Image> {

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use rt_protocol::{OutputStream, StreamReport, Until};
 
-use crate::descriptor::set_nonblocking;
-use crate::inlet::Inlet;
-use crate::pump::Pump;
-use crate::waker::Waker;
-use crate::way::Outlets;
+use crate::io::fd::set_nonblocking;
+use crate::io::output_target::Outlets;
+use crate::io::poll_loop::Pump;
+use crate::io::stdin_pump::Inlet;
+use crate::io::waker::Waker;
 use crate::{Drive, ProcessError, Streams};
 
 /// Runs `body` with a bridge for `streams`, and the far ends of its pipes.
@@ -103,7 +103,7 @@ pub struct Bridged {
 impl<'a> Bridge<'a> {
     fn open(
         mut inlet: Inlet<'a>,
-        mut outlets: [crate::outlet::Outlet<'a>; 2],
+        mut outlets: [crate::io::output_pump::Outlet<'a>; 2],
         waker: Waker,
     ) -> io::Result<(Self, FarEnds)> {
         let stdin = if inlet.wants_pipe() {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use rt_protocol::{KILL_GRACE, OutputStream, Pull, Source, Until};
 
-use crate::inlet::Inlet;
-use crate::outlet::Outlet;
+use crate::io::line_splitter::Splitter;
+use crate::io::output_pump::Outlet;
+use crate::io::output_target::Way;
+use crate::io::stdin_pump::Inlet;
+use crate::io::waker::Waker;
 use crate::process::Process;
-use crate::splitter::Splitter;
-use crate::waker::Waker;
-use crate::way::Way;
 use crate::{ExitStatus, ProcessError, ProcessSpec};
 
 const STREAMS: [OutputStream; 2] = [OutputStream::Stdout, OutputStream::Stderr];

@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use rt_protocol::{CapturedOutput, KILL_GRACE, OutputStream, Stop, StreamReport, Until};
 
-use crate::inlet::Inlet;
-use crate::leader::Leader;
-use crate::outlet::Outlet;
-use crate::pump::{Failure, Pump};
-use crate::secret_file::SecretFile;
-use crate::waker::Waker;
-use crate::way::Outlets;
-use crate::{ExitStatus, ProcessError, ProcessSpec, Streams, ending, reaper, spawn};
+use crate::child::Leader;
+use crate::child::{reaper, terminate};
+use crate::io::output_pump::Outlet;
+use crate::io::output_target::Outlets;
+use crate::io::poll_loop::{Failure, Pump};
+use crate::io::stdin_pump::Inlet;
+use crate::io::waker::Waker;
+use crate::spawn::secret_file::SecretFile;
+use crate::{ExitStatus, ProcessError, ProcessSpec, Streams, spawn};
 
 /// Runs `body` with a started process.
 ///
@@ -193,7 +194,7 @@ impl<'a> Process<'a> {
     ///
     /// Twice is fine. No signal is ever sent after the process was reaped.
     pub fn end(&mut self, grace: Duration) {
-        if ending::end(&mut self.pump, grace) {
+        if terminate::end(&mut self.pump, grace) {
             self.finish_streams();
         } else {
             tracing::warn!(target: "rt_process", pid = self.pid, "the process survives KILL, a thread waits for it");

@@ -1,5 +1,9 @@
 //! Starting a process: its group, its pipes, and what a refusal means. The only place in the workspace that does.
 
+pub(crate) mod program;
+pub(crate) mod secret_file;
+pub(crate) mod spec;
+
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,11 +15,11 @@ use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
-use crate::descriptor::set_nonblocking;
-use crate::leader::Leader;
-use crate::secret_file::{self, SecretFile};
-use crate::spec::Change;
+use crate::child::Leader;
+use crate::io::fd::set_nonblocking;
 use crate::{ProcessError, ProcessSpec};
+use secret_file::SecretFile;
+use spec::Change;
 
 /// A process that was started, and our ends of its pipes, which do not block.
 #[derive(Debug)]

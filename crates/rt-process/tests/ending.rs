@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rt_process::{
     Drive, ExitStatus, Finished, Output, Process, ProcessError, ProcessSpec, Program, Streams, capture,
-    census, with_process,
+    procfs, with_process,
 };
 use rt_protocol::{CancelToken, KILL_GRACE, OutputLimit, Sink, Source, Stop, StreamEnd, Until};
 
@@ -70,7 +70,7 @@ fn once_it_speaks<T>(script: &str, body: impl FnOnce(&mut Process<'_>) -> T) -> 
 }
 
 fn alive_in_group(group: u32) -> usize {
-    census::snapshot().unwrap().iter().filter(|entry| entry.group == group && !entry.is_zombie).count()
+    procfs::snapshot().unwrap().iter().filter(|entry| entry.group == group && !entry.is_zombie).count()
 }
 
 fn wait_until(mut true_now: impl FnMut() -> bool) {
@@ -175,9 +175,9 @@ fn a_descendant_that_holds_the_output_delays_nobody_and_is_left_alone() {
     assert_eq!(finished.stderr.end, StreamEnd::LeftOpen);
 
     let group = finished.pid.unwrap();
-    let left: Vec<_> = census::snapshot().unwrap().into_iter().filter(|entry| entry.group == group).collect();
+    let left: Vec<_> = procfs::snapshot().unwrap().into_iter().filter(|entry| entry.group == group).collect();
     assert_eq!(left.len(), 1, "{left:?}");
-    assert!(census::signal(&left[0], census::Signal::Kill).unwrap());
+    assert!(procfs::signal(&left[0], procfs::Signal::Kill).unwrap());
 }
 
 #[cfg(target_os = "linux")]
@@ -204,9 +204,9 @@ fn a_deadline_within_the_drain_finds_a_finished_process() {
             ("hello\n", StreamEnd::LeftOpen)
         );
         assert_eq!(finished.stdout.end, StreamEnd::LeftOpen);
-        for entry in census::snapshot().unwrap() {
+        for entry in procfs::snapshot().unwrap() {
             if entry.group == process.pid() {
-                census::signal(&entry, census::Signal::Kill).unwrap();
+                procfs::signal(&entry, procfs::Signal::Kill).unwrap();
             }
         }
     });
@@ -253,7 +253,7 @@ fn a_process_that_was_stopped_goes_on_where_it_stood() {
 fn a_body_that_forgets_or_panics_leaves_no_process() {
     let pid = with_captured("sleep 1000 & exec sleep 1000", |process| process.pid());
     assert_eq!(alive_in_group(pid), 0);
-    assert_eq!(census::entry(pid).unwrap(), None);
+    assert_eq!(procfs::entry(pid).unwrap(), None);
 
     let (send, receive) = mpsc::channel();
     let panicked = thread::spawn(move || {
@@ -265,7 +265,7 @@ fn a_body_that_forgets_or_panics_leaves_no_process() {
     let pid = receive.recv().unwrap();
     assert!(panicked.join().is_err());
     assert_eq!(alive_in_group(pid), 0);
-    assert_eq!(census::entry(pid).unwrap(), None);
+    assert_eq!(procfs::entry(pid).unwrap(), None);
 }
 
 #[cfg(target_os = "linux")]
@@ -285,8 +285,8 @@ fn a_detached_process_finishes_by_itself_and_is_reaped() {
         process.end(Duration::ZERO);
         process.pid()
     });
-    assert!(census::entry(pid).unwrap().is_some());
-    wait_until(|| done.exists() && census::entry(pid).unwrap().is_none());
+    assert!(procfs::entry(pid).unwrap().is_some());
+    wait_until(|| done.exists() && procfs::entry(pid).unwrap().is_none());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rt_process::{
-    Drive, LineStream, Output, ProcessError, ProcessSpec, Program, Streams, capture, census, with_process,
+    Drive, LineStream, Output, ProcessError, ProcessSpec, Program, Streams, capture, procfs, with_process,
 };
 use rt_protocol::{CancelToken, OutputLimit, Pull, Sink, Source, Until};
 
@@ -33,7 +33,7 @@ fn count() -> Counts {
     Counts {
         descriptors: entries("/proc/self/fd"),
         threads: entries("/proc/self/task"),
-        children: census::snapshot().unwrap().iter().filter(|entry| entry.parent == own).count(),
+        children: procfs::snapshot().unwrap().iter().filter(|entry| entry.parent == own).count(),
     }
 }
 

@@ -162,7 +162,7 @@ fn dropping_does_what_closing_does() {
     let pid = stream.pid();
     drop(stream);
     assert!(
-        rt_process::census::snapshot().unwrap().iter().all(|entry| entry.group != pid || entry.is_zombie)
+        rt_process::procfs::snapshot().unwrap().iter().all(|entry| entry.group != pid || entry.is_zombie)
     );
-    assert_eq!(rt_process::census::entry(pid).unwrap(), None);
+    assert_eq!(rt_process::procfs::entry(pid).unwrap(), None);
 }

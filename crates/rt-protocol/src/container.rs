@@ -1,5 +1,10 @@
 //! The contract of one container.
 
+pub(crate) mod copy;
+pub(crate) mod ended;
+pub(crate) mod remove;
+pub(crate) mod state;
+
 use std::any::Any;
 use std::ffi::OsString;
 use std::fmt;

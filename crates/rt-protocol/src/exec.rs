@@ -1,13 +1,19 @@
 //! A command to run and what came of it.
 
+pub(crate) mod capture;
+pub(crate) mod kill;
+pub(crate) mod outcome;
+pub(crate) mod stderr_tail;
+pub(crate) mod stdio;
+
 use std::ffi::OsString;
 use std::time::Duration;
 
-use crate::stderr_tail::stderr_tail;
 use crate::{
     Argv, Capabilities, Capability, CapturedOutput, ContainerPath, Env, EnvValue, Error, ErrorKind,
     ExitOutcome, InvalidValue, OutputLimit, Partial, Secret, User,
 };
+use stderr_tail::stderr_tail;
 
 /// A command for [`Container::exec`](crate::Container::exec) or [`exec_stdio`](crate::Container::exec_stdio).
 ///

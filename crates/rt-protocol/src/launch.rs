@@ -1,6 +1,7 @@
 //! The description of a new container as a whole. Its parts, and how it is built, stand in the modules below.
 
 mod builder;
+pub(crate) mod gpu_config_error;
 mod mount;
 mod network;
 mod oci_runtime;

@@ -41,72 +41,50 @@
 //! - **No field of a request is ignored.** What a backend cannot do it refuses, before it starts anything
 //!   ([`ExecRequest::demands`], [`ContainerRuntime::capabilities`]).
 
-mod argv;
-mod cancel;
 mod capability;
-mod capture;
 mod container;
-mod copy;
-mod ended;
-mod env;
 mod error;
-mod event;
 mod exec;
 mod forward;
-mod gpu_config_error;
 mod image;
-mod image_ref;
-mod invalid;
-mod kill;
 mod launch;
-mod log;
-mod name;
-mod outcome;
-mod path;
-mod port;
-mod ready_watch;
-mod ready_when;
-mod remove;
 mod runtime;
-mod runtime_ext;
 mod secret;
-mod state;
-mod stderr_tail;
-mod stdio;
-mod time_limits;
-mod until;
+mod streams;
+mod values;
+mod wait;
 
-pub use argv::Argv;
-pub use cancel::{CancelGuard, CancelRegistration, CancelToken};
 pub use capability::{Capabilities, Capability};
-pub use capture::{Capture, CapturedOutput, OutputLimit};
+pub use container::copy::CopyOptions;
+pub use container::remove::{ContainerRemoveResult, ImageRemoval};
+pub use container::state::{ContainerInfo, ContainerState, Health, MountPoint, Protocol, PublishedPort};
 pub use container::{Container, ContainerKey, RuntimeId};
-pub use copy::CopyOptions;
-pub use env::{Env, EnvName, EnvValue};
 pub use error::{Error, ErrorKind, Partial, Result};
-pub use event::{Event, EventAction, EventOptions, EventStream};
+pub use exec::capture::{Capture, CapturedOutput, OutputLimit};
+pub use exec::kill::{Fate, KillReport, Survivor};
+pub use exec::outcome::ExitOutcome;
+pub use exec::stdio::{
+    ExecStdio, Sink, SinkKind, Source, SourceKind, StdioResult, StreamEnd, StreamFd, StreamReport,
+};
 pub use exec::{ExecOutput, ExecRequest, ExecRequestBuilder, ExecResult};
-pub use gpu_config_error::GpuConfigError;
 pub use image::{Image, ImageFilter, ImageInfo};
-pub use image_ref::ImageRef;
-pub use invalid::InvalidValue;
-pub use kill::{Fate, KillReport, Survivor};
+pub use launch::gpu_config_error::GpuConfigError;
 pub use launch::{
     LaunchSpec, LaunchSpecBuilder, Mount, Network, NetworkName, OciRuntime, PortPublish, PullPolicy,
 };
-pub use log::{LogLine, LogOptions, LogStream, OutputStream, Pull, Readiness};
-pub use name::{ContainerName, NamePrefix, User};
-pub use outcome::ExitOutcome;
-pub use path::ContainerPath;
-pub use port::PortReservation;
-pub use ready_when::{Ready, ReadyWhen};
-pub use remove::{ContainerRemoveResult, ImageRemoval};
+pub use runtime::runtime_ext::ContainerRuntimeExt;
+pub use runtime::time_limits::{DEFAULT_STOP_GRACE, KILL_GRACE, TimeLimits};
 pub use runtime::{ContainerFilter, ContainerRuntime};
-pub use runtime_ext::ContainerRuntimeExt;
 pub use secret::Secret;
-pub use state::{ContainerInfo, ContainerState, Health, MountPoint, Protocol, PublishedPort};
-pub use stdio::{
-    ExecStdio, Sink, SinkKind, Source, SourceKind, StdioResult, StreamEnd, StreamFd, StreamReport,
-};
-pub use time_limits::{DEFAULT_STOP_GRACE, KILL_GRACE, TimeLimits};
-pub use until::{Deadline, Stop, Until};
+pub use streams::event::{Event, EventAction, EventOptions, EventStream};
+pub use streams::log::{LogLine, LogOptions, LogStream, OutputStream, Pull, Readiness};
+pub use values::argv::Argv;
+pub use values::env::{Env, EnvName, EnvValue};
+pub use values::image_ref::ImageRef;
+pub use values::invalid::InvalidValue;
+pub use values::name::{ContainerName, NamePrefix, User};
+pub use values::path::ContainerPath;
+pub use values::port::PortReservation;
+pub use wait::cancel::{CancelGuard, CancelRegistration, CancelToken};
+pub use wait::ready_when::{Ready, ReadyWhen};
+pub use wait::until::{Deadline, Stop, Until};

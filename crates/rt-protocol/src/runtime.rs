@@ -1,5 +1,8 @@
 //! The contract of a runtime: what makes, finds and removes containers.
 
+pub(crate) mod runtime_ext;
+pub(crate) mod time_limits;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;

@@ -181,7 +181,7 @@ fn warnings_before_the_error_change_nothing() {
 
 #[test]
 fn no_text_of_the_classifier_is_left_out() {
-    let source = include_str!("../../../crates/rt-podman/src/failure.rs");
+    let source = include_str!("../../../crates/rt-podman/src/cli/failure.rs");
     let begin = source.find("const TEXTS").unwrap();
     let table = &source[begin..begin + source[begin..].find("];").unwrap()];
     let mut known = 0;

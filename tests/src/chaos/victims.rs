@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use rt_process::census::{self, ProcessEntry};
+use rt_process::procfs::{self, ProcessEntry};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -45,7 +45,7 @@ impl Victims {
     /// Everybody there is now.
     pub(super) fn look(&self) -> Vec<(Role, ProcessEntry)> {
         let all: HashMap<u32, ProcessEntry> =
-            census::snapshot().unwrap_or_default().into_iter().map(|entry| (entry.pid, entry)).collect();
+            procfs::snapshot().unwrap_or_default().into_iter().map(|entry| (entry.pid, entry)).collect();
         let own = std::process::id();
         let spared: Vec<u32> = line(&all, own).map(|entry| entry.pid).collect();
         let candidates = all.values().filter(|entry| !entry.is_zombie && !spared.contains(&entry.pid));
@@ -54,7 +54,7 @@ impl Victims {
 
     fn role(&self, all: &HashMap<u32, ProcessEntry>, entry: &ProcessEntry, own: u32) -> Option<Role> {
         let is_marked = |entry: &ProcessEntry| {
-            census::environment_has(entry.pid, "CONTAINERS_CONF", &self.configuration)
+            procfs::environment_has(entry.pid, "CONTAINERS_CONF", &self.configuration)
                 .is_ok_and(|has| has == Some(true))
         };
         if !is_marked(entry) {
@@ -97,7 +97,7 @@ pub(super) fn send(entry: &ProcessEntry, signal: Signal) -> std::io::Result<bool
         Err(Errno::SRCH) => return Ok(false),
         Err(error) => return Err(error.into()),
     };
-    if census::entry(entry.pid)?.is_none_or(|now| now.start_time != entry.start_time || now.is_zombie) {
+    if procfs::entry(entry.pid)?.is_none_or(|now| now.start_time != entry.start_time || now.is_zombie) {
         return Ok(false);
     }
     match pidfd_send_signal(&descriptor, signal) {

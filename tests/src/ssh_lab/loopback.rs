@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rt_process::census::{self, ProcessEntry, Signal};
+use rt_process::procfs::{self, ProcessEntry, Signal};
 use rt_process::{LineStream, ProcessSpec, Program};
 use rt_protocol::{Pull, Until};
 use rustix::net::sockopt::set_socket_reuseaddr;
@@ -165,9 +165,9 @@ impl Loopback {
     pub fn processes(&self) -> Vec<ProcessEntry> {
         let Some(daemon) = &self.daemon else { return Vec::new() };
         let inside = |entry: &ProcessEntry| {
-            !entry.is_zombie && census::pid_namespace(entry.pid).ok().flatten() == Some(daemon.namespace)
+            !entry.is_zombie && procfs::pid_namespace(entry.pid).ok().flatten() == Some(daemon.namespace)
         };
-        census::snapshot().unwrap_or_default().into_iter().filter(inside).collect()
+        procfs::snapshot().unwrap_or_default().into_iter().filter(inside).collect()
     }
 
     /// The processes that serve connections: sshd, but for the daemon.
@@ -232,8 +232,8 @@ impl Loopback {
             }
         }
         let own = process.pid();
-        let first = census::snapshot()?.into_iter().find(|entry| entry.parent == own);
-        let namespace = first.map(|entry| census::pid_namespace(entry.pid)).transpose()?.flatten();
+        let first = procfs::snapshot()?.into_iter().find(|entry| entry.parent == own);
+        let namespace = first.map(|entry| procfs::pid_namespace(entry.pid)).transpose()?.flatten();
         self.daemon = Some(Daemon { process, namespace: namespace.ok_or("sshd has no namespace")? });
         // The connection from here had a session too.
         while !self.sessions().is_empty() {
@@ -254,7 +254,7 @@ impl Drop for Loopback {
 fn signal(entries: &[ProcessEntry], signal: Signal) {
     for entry in entries {
         // One that has ended since needs none.
-        let _ = census::signal(entry, signal);
+        let _ = procfs::signal(entry, signal);
     }
 }
 

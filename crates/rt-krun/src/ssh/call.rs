@@ -11,11 +11,11 @@ use rt_protocol::{
     Until,
 };
 
-use super::job::{Job, JobEnd, JobOutput, NotStarted, Ran, Ticket};
+use super::channel::job::{Job, JobEnd, JobOutput, NotStarted, Ran, Ticket};
 use super::kill::Condemned;
-use super::remote_command::{RemoteCommand, Stdin};
-use super::remote_failure::Tell;
 use super::session::Seat;
+use super::shell::remote_command::{RemoteCommand, Stdin};
+use super::shell::remote_failure::Tell;
 use super::tcp_ssh_transport::TcpSshTransport;
 use crate::{KrunTransport, SshUser};
 

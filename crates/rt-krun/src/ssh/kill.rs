@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use rt_process::{InsideEnding, Marker};
 use rt_protocol::{Container, ExecRequest, ExitOutcome, Fate, KillReport, OutputLimit, Until};
 
-use super::job::{Job, JobEnd, JobOutput, NotStarted, Ran, Ticket};
-use super::pool::Pool;
-use super::remote_command::{RemoteCommand, Stdin};
-use super::remote_failure::Tell;
+use super::channel::job::{Job, JobEnd, JobOutput, NotStarted, Ran, Ticket};
 use super::session::Seat;
+use super::session::pool::Pool;
+use super::shell::remote_command::{RemoteCommand, Stdin};
+use super::shell::remote_failure::Tell;
 use crate::SshUser;
 
 /// How long the script may take: its grace periods, and a slow guest.

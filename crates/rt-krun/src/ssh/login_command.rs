@@ -7,8 +7,8 @@ use std::path::Path;
 
 use rt_protocol::Result;
 
-use super::host_key::{HostKey, known_hosts_name};
-use super::identity::IdentityFile;
+use super::auth::host_key::{HostKey, known_hosts_name};
+use super::auth::identity::IdentityFile;
 use crate::{SshUser, TcpEndpoint};
 
 /// What a login is made of.

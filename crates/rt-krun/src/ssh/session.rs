@@ -1,5 +1,12 @@
 //! One connection to a guest, as everybody but its own thread sees it: seats on it, jobs for it, its end.
 
+pub(crate) mod banner;
+pub(crate) mod connect;
+pub(crate) mod poll_loop;
+pub(crate) mod pool;
+pub(crate) mod server;
+pub(crate) mod tcp;
+
 use std::collections::VecDeque;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,11 +16,11 @@ use std::time::{Duration, Instant};
 use rt_process::Waker;
 use rt_protocol::{Error, ErrorKind, Result};
 
-use super::connection::Connection;
-use super::job::{Job, JobEnd, NotStarted, Ticket};
-use super::pool::Bell;
-use super::session_loop;
-use super::tcp::Watch;
+use super::channel::job::{Job, JobEnd, NotStarted, Ticket};
+use connect::Connection;
+use pool::Bell;
+
+use tcp::Watch;
 
 /// How a connection is kept.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +103,7 @@ impl SshSession {
             match connect(&watch) {
                 Ok(connection) => {
                     served.ready(&connection);
-                    session_loop::run(&served, connection);
+                    poll_loop::run(&served, connection);
                 }
                 Err(error) => served.gone(Some(error)),
             }

@@ -12,16 +12,16 @@ use rt_protocol::{
     Result, StdioResult, Until,
 };
 
-use super::banner;
+use super::auth::host_key::{HostKey, HostKeyPolicy};
+use super::auth::identity::IdentityFile;
 use super::call::{Call, OPERATION, Why, captured};
-use super::host_key::{HostKey, HostKeyPolicy};
-use super::identity::IdentityFile;
-use super::job::JobOutput;
+use super::channel::job::JobOutput;
 use super::login_command::Login;
-use super::pool::{ChoosePolicy, Pool, Settings};
-use super::remote_command::RemoteCommand;
 use super::session::Keeping;
-use super::tcp::Watch;
+use super::session::banner;
+use super::session::pool::{ChoosePolicy, Pool, Settings};
+use super::session::tcp::Watch;
+use super::shell::remote_command::RemoteCommand;
 use crate::{DEFAULT_WORKDIR, EndpointResolver, KrunTransport, SshUser};
 
 /// The longest limit: ten years. What is longer means as much, and clocks could not count it.

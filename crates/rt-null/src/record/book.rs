@@ -9,7 +9,7 @@ use super::entry::{Entry, Recording};
 use super::likeness::is_like;
 use super::question::{Question, Subject};
 use super::vault::Vault;
-use crate::bell::lock;
+use crate::streams::notify::lock;
 
 /// The recorded calls, each to be asked once.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use rt_protocol::{
 use super::relay::Relay;
 use super::tee::{SinkTee, TeeReader};
 use super::transcript::{Delivered, Step, Stream, Tap, Transcript};
-use crate::message_socket;
+use crate::streams::message_socket;
 
 /// What came of the call, and what was overheard.
 pub(super) struct Overheard {

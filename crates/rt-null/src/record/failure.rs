@@ -11,7 +11,7 @@ use rt_protocol::{
 use serde_json::Value;
 
 use super::data::{Answer, field, object, pick, word};
-use crate::bell::lock;
+use crate::streams::notify::lock;
 
 const KINDS: [ErrorKind; 37] = [
     ErrorKind::InvalidRequest,

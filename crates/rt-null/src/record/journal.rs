@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::data::{Answer, object};
 use super::question::Question;
 use super::vault::Vault;
-use crate::bell::lock;
+use crate::streams::notify::lock;
 
 /// What all handles of one recorder share.
 pub(super) struct Journal {

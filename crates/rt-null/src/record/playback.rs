@@ -11,8 +11,8 @@ use super::entry::{Entry, Recording};
 use super::keyring::Keyring;
 use super::question::Question;
 use super::vault::Vault;
-use crate::bell::lock;
-use crate::world::Shared;
+use crate::state::world::Shared;
+use crate::streams::notify::lock;
 
 #[derive(Debug)]
 pub(super) struct Playback {

@@ -10,8 +10,8 @@ use rt_protocol::{
 use super::playback::Playback;
 use super::question::Question;
 use super::transcript::{Step, Stream};
-use crate::peer::{PeerEnd, StdioPeer};
 use crate::script::{Shown, read_like};
+use crate::streams::peer::{PeerEnd, StdioPeer};
 
 /// Plays the steps.
 ///

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::data::{self, object};
 use super::transcript::Tap;
-use crate::message_socket;
+use crate::streams::message_socket;
 
 /// The caller's reader, overheard.
 pub(super) struct TeeReader {

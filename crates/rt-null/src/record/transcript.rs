@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::data::{self, object};
 use super::masked::parts;
 use super::vault::{Cut, Vault};
-use crate::bell::lock;
+use crate::streams::notify::lock;
 
 /// One of the three streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

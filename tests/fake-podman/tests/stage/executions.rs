@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rt_process::census::{self, Signal};
+use rt_process::procfs::{self, Signal};
 use rt_protocol::{
     Container, ContainerName, ContainerRuntime, ContainerRuntimeExt, ErrorKind, ExecRequest, ExecStdio,
     ExitOutcome, Fate, Health, ReadyWhen, Sink, Source, Until,
@@ -231,7 +231,7 @@ fn stuck(engine: &Engine) {
     assert!((14..25).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     // The client was not killed. This test made it, and ends it.
     let own = std::process::id();
-    let left: Vec<_> = census::snapshot()
+    let left: Vec<_> = procfs::snapshot()
         .unwrap()
         .into_iter()
         .filter(|entry| entry.parent == own && !entry.is_zombie)
@@ -244,7 +244,7 @@ fn stuck(engine: &Engine) {
         })
         .collect();
     assert_eq!(left.len(), 1, "{left:?}");
-    census::signal(&left[0], Signal::Kill).unwrap();
+    procfs::signal(&left[0], Signal::Kill).unwrap();
     assert!(engine.runtime().force_remove(&[container.key().name.clone()], &patience())[0].removed);
 }
 

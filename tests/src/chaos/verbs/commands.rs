@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use rt_process::census;
+use rt_process::procfs;
 use rt_protocol::{ErrorKind, ExecStdio, Fate, Sink, Source, Until};
 
 use super::{Verdict, right_error};
@@ -78,7 +78,7 @@ fn run(turn: &mut Turn<'_>, bridged: bool) -> Result<Verdict> {
 
 /// Whether a process of the command runs; podman's own name it too.
 fn is_alive(command: &Command) -> bool {
-    let all = census::snapshot().unwrap_or_default();
+    let all = procfs::snapshot().unwrap_or_default();
     all.iter()
         .filter(|entry| !entry.is_zombie && ["sh", "seq", "cat", "sleep"].contains(&entry.name.as_str()))
         .any(|entry| fs::read(format!("/proc/{}/cmdline", entry.pid)).is_ok_and(|line| command.is_in(&line)))

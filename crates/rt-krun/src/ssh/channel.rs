@@ -1,0 +1,7 @@
+//! Runs one command on one channel of a connection.
+
+pub(crate) mod begin_filter;
+pub(crate) mod command;
+pub(crate) mod drain;
+pub(crate) mod job;
+pub(crate) mod stdin;

@@ -1,0 +1,127 @@
+//! Where a command's output begins: what start-up files and sshd's own scripts print before it is kept from the caller.
+//!
+//! sshd runs `~/.ssh/rc`, a `ForceCommand` and the login shell with its start-up files on the streams of the command, and
+//! whatever they print stands before its first byte. The remote script writes a line with a number that only this request
+//! has ([`Tell::begin_line`](crate::ssh::shell::remote_failure::Tell::begin_line)) on both streams, right before it becomes the command.
+//! A guest that writes that line elsewhere harms its own output alone.
+
+/// How much of what was skipped is kept for the log, in bytes.
+const SHOWN: usize = 256;
+
+/// Finds the line in one stream.
+#[derive(Debug)]
+pub(crate) struct BeginFilter {
+    line: Vec<u8>,
+    /// The last bytes, which may be the beginning of the line; fewer than it has.
+    held: Vec<u8>,
+    /// The first of what was skipped.
+    first: Vec<u8>,
+    skipped: u64,
+    has_begun: bool,
+}
+
+impl BeginFilter {
+    pub(crate) fn new(line: String) -> Self {
+        Self { line: line.into_bytes(), held: Vec::new(), first: Vec::new(), skipped: 0, has_begun: false }
+    }
+
+    /// Splits the next bytes: what stands before the command's output, the line itself left out, and what is its output.
+    pub(crate) fn split<'b>(&mut self, bytes: &'b [u8], skip: &mut dyn FnMut(&[u8])) -> &'b [u8] {
+        if self.has_begun {
+            return bytes;
+        }
+        // The line may have begun in earlier bytes.
+        let carried = self.held.len();
+        self.held.extend_from_slice(bytes);
+        let found = self.held.windows(self.line.len()).position(|window| window == self.line);
+        let kept = self.held.split_off(found.unwrap_or_else(|| {
+            let longest = self.held.len().min(self.line.len() - 1);
+            self.held.len() - longest
+        }));
+        let passed = std::mem::replace(&mut self.held, kept);
+        self.note(&passed);
+        skip(&passed);
+        match found {
+            Some(at) => {
+                self.has_begun = true;
+                self.held = Vec::new();
+                // What was carried has no whole line, so the line ends within these bytes.
+                &bytes[at + self.line.len() - carried..]
+            }
+            None => &[],
+        }
+    }
+
+    /// The stream is over: what was held back is no output either.
+    pub(crate) fn finish(&mut self, skip: &mut dyn FnMut(&[u8])) {
+        let held = std::mem::take(&mut self.held);
+        self.note(&held);
+        skip(&held);
+    }
+
+    /// Whether the command's own output has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// How many bytes were skipped, and the first of them.
+    pub(crate) fn skipped(&self) -> (u64, &[u8]) {
+        (self.skipped, &self.first)
+    }
+
+    fn note(&mut self, bytes: &[u8]) {
+        self.skipped += bytes.len() as u64;
+        let room = SHOWN - self.first.len();
+        self.first.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::ssh::channel::begin_filter::*;
+
+    const LINE: &str = "rt-00ff b\n";
+
+    /// What is skipped and what is passed, where the stream comes in these pieces.
+    fn pass(filter: &mut BeginFilter, pieces: &[&[u8]]) -> (Vec<u8>, Vec<u8>) {
+        let (mut skipped, mut passed) = (Vec::new(), Vec::new());
+        for piece in pieces {
+            passed.extend_from_slice(filter.split(piece, &mut |bytes| skipped.extend_from_slice(bytes)));
+        }
+        filter.finish(&mut |bytes| skipped.extend_from_slice(bytes));
+        (skipped, passed)
+    }
+
+    proptest! {
+        #[test]
+        fn however_a_stream_is_cut_what_stands_before_the_line_is_skipped_and_nothing_else(
+            before in "(rt-00ff |rt-|b\n|[a-z\n]){0,12}",
+            after in "(rt-00ff b\n|[a-z\n]){0,12}",
+            cuts in proptest::collection::vec(0usize..100, 0..8),
+        ) {
+            let stream = format!("{before}{LINE}{after}");
+            let begin = stream.find(LINE).unwrap();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(stream.len())).collect();
+            cuts.extend([0, stream.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &stream.as_bytes()[pair[0]..pair[1]]).collect();
+            let mut filter = BeginFilter::new(LINE.into());
+            let (skipped, passed) = pass(&mut filter, &pieces);
+            prop_assert!(filter.has_begun());
+            prop_assert_eq!(&skipped[..], &stream.as_bytes()[..begin]);
+            prop_assert_eq!(&passed[..], &stream.as_bytes()[begin + LINE.len()..]);
+            prop_assert_eq!(filter.skipped().0, begin as u64);
+        }
+    }
+
+    #[test]
+    fn a_stream_without_the_line_is_skipped_in_bounded_memory() {
+        let mut filter = BeginFilter::new(LINE.into());
+        let noise = vec![b'r'; 100_000];
+        let (skipped, passed) = pass(&mut filter, &[&noise, &noise]);
+        assert_eq!((skipped.len(), passed.len(), filter.has_begun()), (200_000, 0, false));
+        assert_eq!((filter.skipped().0, filter.skipped().1.len()), (200_000, SHOWN));
+    }
+}

@@ -1,0 +1,503 @@
+//! One command on one channel: its request, its streams, its end. It never waits; the loop asks it to go on.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::task::Poll;
+use std::time::Instant;
+
+use rt_protocol::{Capture, CapturedOutput, Env, Error, ErrorKind, ExitOutcome, OutputStream, StreamEnd};
+use rustix::event::PollFlags;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+use super::begin_filter::BeginFilter;
+use super::drain::Drain;
+use super::job::{Claim, Job, JobEnd, JobOutput, NotStarted, Ran};
+use super::stdin::Stdin;
+use crate::ssh::raw::libssh2::{Channel, Refusal};
+use crate::ssh::shell::remote_command::RemoteText;
+use crate::ssh::shell::remote_failure::TellWatch;
+use crate::ssh::shell::words;
+
+/// The most that is moved at once, in bytes.
+pub(crate) const CHUNK: usize = 64 << 10;
+
+/// In the order of [`Command`]'s outputs.
+const STREAMS: [OutputStream; 2] = [OutputStream::Stdout, OutputStream::Stderr];
+
+/// A command, and the channel that it has to itself.
+#[derive(Debug)]
+pub(crate) struct Command {
+    channel: Channel,
+    claim: Claim,
+    text: Vec<u8>,
+    is_running: bool,
+    stdin: Stdin,
+    outputs: [Output; 2],
+    /// Of stdout and of stderr.
+    begins: [BeginFilter; 2],
+    tell: TellWatch,
+    signals: Vec<&'static str>,
+    outcome: Option<ExitOutcome>,
+    /// Since the exit status.
+    drain: Option<Drain>,
+    /// How often keys had been renewed at the last look.
+    renewals: u64,
+}
+
+/// What became of asking a command to go on.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// Nothing could be done.
+    None,
+    /// Something moved: it is worth asking again.
+    Some,
+    /// It is over; the channel can be closed.
+    Over,
+    /// The connection is at its end, for this reason.
+    Dead(Refusal),
+}
+
+impl Command {
+    /// Takes a job onto a channel, with the variables of its container. The request is sent when it is asked to go on.
+    pub(crate) fn new(job: Job, channel: Channel, env: &Env) -> Self {
+        let Job { command, tell, stdin, output, claim } = job;
+        let RemoteText { text, preamble } = command.text(env);
+        let preamble = preamble.map(|lines| lines.expose().as_bytes().to_vec()).unwrap_or_default();
+        let outputs = match output {
+            JobOutput::Captured(limits) => limits.map(|limit| Output::Captured(Capture::new(limit))),
+            JobOutput::Piped(pipes) => pipes.map(Output::piped),
+        };
+        Self {
+            channel,
+            claim,
+            text,
+            is_running: false,
+            stdin: Stdin::new(preamble, stdin),
+            outputs,
+            begins: std::array::from_fn(|_| BeginFilter::new(tell.begin_line())),
+            tell: TellWatch::new(tell),
+            signals: Vec::new(),
+            outcome: None,
+            drain: None,
+            renewals: 0,
+        }
+    }
+
+    /// What to wait for beside the socket.
+    pub(crate) fn interests<'p>(&'p self, add: &mut dyn FnMut(&'p OwnedFd, PollFlags)) {
+        if !self.is_running {
+            return;
+        }
+        if let Some(pipe) = self.stdin.waits_for(&self.channel) {
+            add(pipe, PollFlags::IN);
+        }
+        for output in &self.outputs {
+            if let Some(pipe) = output.waits_for() {
+                add(pipe, PollFlags::OUT);
+            }
+        }
+    }
+
+    /// Whether reading its channel brings in what has come over the socket.
+    pub(crate) fn can_read(&self) -> bool {
+        !self.is_running || self.outputs.iter().any(Output::has_room)
+    }
+
+    /// When it is worth asking again, whatever comes.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        // A sink that takes nothing has all the time; its bytes are the command's own.
+        if self.outputs.iter().all(Output::has_room) { self.drain.as_ref()?.wake_at() } else { None }
+    }
+
+    /// Does what can be done now.
+    pub(crate) fn advance(&mut self, now: Instant, scratch: &mut [u8]) -> Progress {
+        if self.claim.is_left() {
+            self.look_for_status();
+            self.end(StreamEnd::Stopped);
+            return Progress::Over;
+        }
+        if !self.is_running {
+            return self.request(scratch);
+        }
+        match self.try_advance(now, scratch) {
+            Ok(progress) => progress,
+            // Nothing more is heard on it.
+            Err(refusal) if refusal.is_of_channel() => {
+                self.look_for_status();
+                self.end(StreamEnd::Stopped);
+                Progress::Over
+            }
+            Err(refusal) => Progress::Dead(refusal),
+        }
+    }
+
+    /// Ends the job of a command whose guest does not answer a question of its channel.
+    pub(crate) fn give_up(&mut self) {
+        self.look_for_status();
+        self.end(StreamEnd::Stopped);
+    }
+
+    /// Whether its channel awaits an answer.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.channel.is_asked()
+    }
+
+    /// Ends the job as one that lost its connection. The status may come before the last of the output, and libssh2 gives
+    /// nothing out of its queues once the socket is dead: a status without the end of the output is half an answer.
+    pub(crate) fn lose(mut self) {
+        let is_whole = self.is_running && self.channel.is_eof() && self.has_handed_on_all();
+        if is_whole {
+            self.look_for_status();
+        } else {
+            self.outcome = None;
+        }
+        self.end(if is_whole { StreamEnd::Eof } else { StreamEnd::Stopped });
+    }
+
+    /// The channel, to be closed.
+    pub(crate) fn into_channel(self) -> Channel {
+        self.channel
+    }
+
+    fn request(&mut self, scratch: &mut [u8]) -> Progress {
+        match self.channel.exec(&self.text) {
+            Poll::Pending => self.look_for_close(scratch).unwrap_or_else(Progress::Dead),
+            Poll::Ready(Ok(())) => {
+                self.text = Vec::new();
+                self.is_running = true;
+                Progress::Some
+            }
+            Poll::Ready(Err(refusal)) if refusal.is_of_channel() => {
+                let error = Error::new(
+                    ErrorKind::BackendFailed,
+                    "exec in",
+                    "the guest's sshd refuses to run commands",
+                )
+                .with_hint("see its ForceCommand, and the user's shell")
+                .with_source(refusal);
+                self.claim.end(JobEnd::NotStarted(NotStarted::Refused(error)));
+                Progress::Over
+            }
+            Poll::Ready(Err(refusal)) => Progress::Dead(refusal),
+        }
+    }
+
+    /// A guest may close the channel in place of an answer, which libssh2 would wait for on and on.
+    fn look_for_close(&mut self, scratch: &mut [u8]) -> Result<Progress, Refusal> {
+        let read = match self.read(scratch) {
+            Err(refusal) if refusal.is_of_channel() => 0,
+            read => read?,
+        };
+        if !self.channel.is_eof() || self.channel.wait_closed().is_pending() || !self.has_handed_on_all() {
+            return Ok(if read > 0 { Progress::Some } else { Progress::None });
+        }
+        if self.channel.is_asked() {
+            // It was sent, so it may have run.
+            self.look_for_status();
+            self.end(if self.outcome.is_some() { StreamEnd::Eof } else { StreamEnd::Stopped });
+        } else {
+            self.claim.end(JobEnd::NotStarted(NotStarted::ConnectionDied));
+        }
+        Ok(Progress::Over)
+    }
+
+    fn try_advance(&mut self, now: Instant, scratch: &mut [u8]) -> Result<Progress, Refusal> {
+        let mut moved = self.send_signals()?;
+        match self.stdin.advance(&mut self.channel) {
+            // A guest that takes no more may still have a lot to say.
+            Err(refusal) if refusal.is_of_channel() => self.stdin.close(),
+            advanced => moved |= advanced?,
+        }
+        let read = self.read(scratch)?;
+        moved |= read > 0;
+        self.look_for_status();
+        let eof = self.channel.is_eof();
+        if eof && self.outcome.is_none() && matches!(self.channel.wait_closed(), Poll::Ready(_)) {
+            // Closed, and no status can come any more. It may have come with the close.
+            self.look_for_status();
+            if self.has_handed_on_all() {
+                self.end(if self.outcome.is_some() { StreamEnd::Eof } else { StreamEnd::Stopped });
+                return Ok(Progress::Over);
+            }
+        }
+        if self.outcome.is_some() {
+            self.stdin.close();
+            let drain = self.drain.get_or_insert_with(|| Drain::new(now));
+            if read > 0 {
+                drain.heard(read, now);
+            }
+            let is_held = !self.outputs.iter().all(Output::has_room) || self.channel.queued() > 0;
+            if is_held
+                || self.channel.wire.renewals()
+                    != std::mem::replace(&mut self.renewals, self.channel.wire.renewals())
+            {
+                drain.disturbed(now);
+            }
+            if !eof
+                && drain.asks(now)
+                && let Poll::Ready(answer) = self.channel.ask()
+            {
+                answer?;
+                drain.answered(now);
+                moved = true;
+            }
+            let is_left = drain.is_over(now) && self.channel.queued() == 0;
+            if (eof || is_left) && self.has_handed_on_all() {
+                if !eof {
+                    tracing::debug!(target: "rt_krun", "outputs that somebody holds open are left");
+                }
+                self.end(if eof { StreamEnd::Eof } else { StreamEnd::LeftOpen });
+                return Ok(Progress::Over);
+            }
+        }
+        Ok(if moved { Progress::Some } else { Progress::None })
+    }
+
+    fn send_signals(&mut self) -> Result<bool, Refusal> {
+        self.signals.extend(self.claim.take_signals());
+        let mut moved = false;
+        while let Some(name) = self.signals.first() {
+            match self.channel.signal(name) {
+                Poll::Pending => break,
+                Poll::Ready(sent) => {
+                    self.signals.remove(0);
+                    moved = true;
+                    match sent {
+                        // It has been closed: there is nobody to signal.
+                        Err(refusal) if refusal.is_of_channel() => {}
+                        sent => sent?,
+                    }
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Both outputs are always read: what is left of one fills the window that they share.
+    /// How many bytes came.
+    fn read(&mut self, scratch: &mut [u8]) -> Result<usize, Refusal> {
+        let mut moved = 0;
+        for (place, stream) in STREAMS.into_iter().enumerate() {
+            self.outputs[place].flush();
+            while self.outputs[place].has_room() {
+                let count = match self.channel.read(stream, &mut scratch[..CHUNK]) {
+                    Poll::Pending | Poll::Ready(Ok(0)) => break,
+                    Poll::Ready(read) => read?,
+                };
+                moved += count;
+                self.take(place, &scratch[..count]);
+                self.outputs[place].flush();
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Hands on what is the command's own.
+    fn take(&mut self, place: usize, bytes: &[u8]) {
+        let (begin, output, tell) = (&mut self.begins[place], &mut self.outputs[place], &mut self.tell);
+        match STREAMS[place] {
+            OutputStream::Stdout => output.take(begin.split(bytes, &mut |_| {})),
+            OutputStream::Stderr => {
+                let was_begun = begin.has_begun();
+                let own = begin.split(bytes, &mut |skipped| tell.push(skipped, &mut |_| {}));
+                if begin.has_begun() && !was_begun {
+                    tell.begin_line(&mut |_| {});
+                }
+                tell.push(own, &mut |bytes| output.take(bytes));
+            }
+        }
+    }
+
+    /// Ends the look for the beginning, where there was none, and tells the log what was skipped.
+    fn finish_begins(&mut self) {
+        for (stream, begin) in STREAMS.iter().zip(&mut self.begins) {
+            let tell = &mut self.tell;
+            let is_stderr = *stream == OutputStream::Stderr;
+            begin.finish(&mut |skipped| {
+                if is_stderr {
+                    tell.push(skipped, &mut |_| {});
+                }
+            });
+            if let (bytes @ 1.., first) = begin.skipped() {
+                let first = words::shown(first);
+                tracing::debug!(target: "rt_krun", ?stream, bytes, first, "skipped what start-up files print");
+            }
+        }
+    }
+
+    /// Gives the outputs what was held back, and says whether the caller's side has taken everything.
+    fn has_handed_on_all(&mut self) -> bool {
+        let [stdout, stderr] = &mut self.outputs;
+        if self.begins[1].has_begun() {
+            self.tell.finish(&mut |bytes| stderr.take(bytes));
+        }
+        stderr.flush();
+        stdout.has_room() && stderr.has_room()
+    }
+
+    fn look_for_status(&mut self) {
+        if self.outcome.is_none() {
+            // A signal first: with one, libssh2's status is 0.
+            self.outcome = match self.channel.exit_signal() {
+                Some(name) => Some(ExitOutcome::Signal(signal_name(&name))),
+                None => self.channel.exit_status().map(ExitOutcome::Code),
+            };
+        }
+    }
+
+    fn end(&mut self, output_end: StreamEnd) {
+        self.finish_begins();
+        let [stdout, stderr] = &mut self.outputs;
+        let has_begun = self.begins.iter().any(BeginFilter::has_begun);
+        self.tell.finish(&mut |bytes| {
+            if has_begun {
+                stderr.take(bytes);
+            }
+        });
+        let captured = [stdout.finish(output_end), stderr.finish(output_end)];
+        self.claim.end(JobEnd::Ran(Ran {
+            outcome: self.outcome.take().unwrap_or(ExitOutcome::Lost),
+            has_begun,
+            failure: self.tell.found(),
+            captured,
+            output_end,
+            stdin_bytes: self.stdin.bytes,
+            stdin_ended: self.stdin.is_ended,
+        }));
+        self.stdin.close();
+    }
+}
+
+/// The longest name of a signal that is believed, in bytes; OpenSSH's longest is `SIG@openssh.com`.
+const LONGEST_SIGNAL: usize = 64;
+
+/// What OpenSSH calls every signal that RFC 4254 has no name for: `SIG@openssh.com`. It does not tell which it was.
+const NAMELESS: &[u8] = b"SIG";
+
+/// The name without the suffix that marks it as one of a vendor's (RFC 4254, 6.10). What a guest makes up is not shown as
+/// it is.
+pub(crate) fn signal_name(name: &[u8]) -> String {
+    let name = name.split(|byte| *byte == b'@').next().unwrap_or_default();
+    let is_name = !name.is_empty()
+        && name != NAMELESS
+        && name.len() <= LONGEST_SIGNAL
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-'));
+    if is_name { String::from_utf8_lossy(name).into_owned() } else { String::from("unknown") }
+}
+
+/// The way out of a command.
+#[derive(Debug)]
+enum Output {
+    Captured(Capture),
+    Piped {
+        /// `None` when the caller's side takes no more: the rest is dropped.
+        pipe: Option<OwnedFd>,
+        pending: Vec<u8>,
+        written: usize,
+    },
+}
+
+impl Output {
+    fn piped(pipe: OwnedFd) -> Self {
+        let pipe = set_nonblocking(&pipe).is_ok().then_some(pipe);
+        Self::Piped { pipe, pending: Vec::new(), written: 0 }
+    }
+
+    fn waits_for(&self) -> Option<&OwnedFd> {
+        match self {
+            Self::Piped { pipe, .. } if !self.has_room() => pipe.as_ref(),
+            _ => None,
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        match self {
+            Self::Captured(_) => true,
+            Self::Piped { pipe, pending, written } => pipe.is_none() || *written == pending.len(),
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Captured(capture) => capture.push(bytes),
+            Self::Piped { pipe, pending, written } => {
+                let mut rest = bytes;
+                if *written == pending.len() {
+                    pending.clear();
+                    *written = 0;
+                    rest = &bytes[write_some(pipe, bytes)..];
+                }
+                if pipe.is_some() {
+                    pending.extend_from_slice(rest);
+                }
+            }
+        }
+    }
+
+    /// Hands on what the caller's side takes now; whether anything was.
+    fn flush(&mut self) -> bool {
+        let Self::Piped { pipe, pending, written } = self else { return false };
+        let count = write_some(pipe, &pending[*written..]);
+        *written += count;
+        count > 0
+    }
+
+    /// Closes it. What was taken and not handed on is lost: only who was stopped has any.
+    fn finish(&mut self, end: StreamEnd) -> CapturedOutput {
+        match self {
+            Self::Captured(capture) => {
+                std::mem::replace(capture, Capture::new(rt_protocol::OutputLimit::UNLIMITED)).finish(end)
+            }
+            Self::Piped { .. } => {
+                self.flush();
+                if let Self::Piped { pipe, .. } = self {
+                    *pipe = None;
+                }
+                CapturedOutput::default().with_end(end)
+            }
+        }
+    }
+}
+
+/// Writes what a pipe takes now, and lets go of one whose reader is gone.
+fn write_some(pipe: &mut Option<OwnedFd>, bytes: &[u8]) -> usize {
+    let mut count = 0;
+    while let (Some(open), true) = (&*pipe, count < bytes.len()) {
+        match rustix::io::write(open, &bytes[count..]) {
+            Ok(more) => count += more,
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => break,
+            Err(_) => *pipe = None,
+        }
+    }
+    count
+}
+
+pub(crate) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
+    let flags = fcntl_getfl(&fd)?;
+    Ok(fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ssh::channel::command::*;
+
+    #[test]
+    fn the_name_of_a_signal_is_a_word() {
+        assert_eq!(signal_name(b"KILL"), "KILL");
+        assert_eq!(signal_name(b"XCPU@openssh.com"), "XCPU");
+        for made_up in [&b""[..], b"SIG@openssh.com", b"\x1b[31m", b"A B", &[b'A'; 100], b"@x"] {
+            assert_eq!(signal_name(made_up), "unknown");
+        }
+    }
+
+    #[test]
+    fn an_output_waits_for_a_reader_and_drops_what_none_will_read() {
+        let (reader, writer) = io::pipe().unwrap();
+        let mut output = Output::piped(writer.into());
+        output.take(&vec![7; 200_000]);
+        assert!(!output.flush() && !output.has_room() && output.waits_for().is_some());
+        drop(reader);
+        assert!(!output.flush() && output.has_room() && output.waits_for().is_none());
+    }
+}

@@ -1,0 +1,201 @@
+//! How long a command's outputs are read after its exit status. Not how they are read.
+//!
+//! The status comes when the command is reaped. What it wrote last may still be in the guest's pipes, in its sshd, which may
+//! hold a whole window of it, and on the way. The proof that nothing is missing is the channel's own end. A child of the
+//! command that holds the outputs open puts that off for ever, so they are left when the guest shows that it holds nothing
+//! back any more: it is asked again and again, and answers in the order of what it sends. Between two answers its sshd has
+//! gone through its loop at least once, which reads the pipes and sends what it has, as long as
+//!
+//! - no keys are being renewed: answers come at once then, and output is held back;
+//! - the window is open, and what has come is taken;
+//! - a packet is not full: who has more to send fills it.
+//!
+//! One such round would do for OpenSSH. Other servers are given several, and some time.
+
+use std::time::{Duration, Instant};
+
+use crate::ssh::raw::libssh2::WINDOW;
+
+/// From the last byte or answer to the next question.
+const ASK_AFTER: Duration = Duration::from_millis(20);
+
+/// An output is left after so many answers in a row without a byte before them, and so long after the last byte.
+const SILENT_ANSWERS: u32 = 4;
+const SILENCE: Duration = Duration::from_millis(500);
+
+/// Or after so many answers in a row with fewer than that many bytes before each, and so long after the last time when there
+/// were more: a child of the command writes a little now and then. OpenSSH reads 16 KiB of a pipe at once.
+const THIN_ANSWERS: u32 = 20;
+const THIN_BYTES: u64 = 16 << 10;
+const THIN: Duration = Duration::from_secs(2);
+
+/// Or after so many bytes since the exit status: more than can have been written before it. For each output that is a
+/// window and what is read beyond it in sshd, and a pipe of the largest size that a user may give it (1 MiB, `pipe(7)`).
+const MOST_OWED: u64 = 2 * (WINDOW as u64 + (64 << 10) + (1 << 20));
+
+/// The time after an exit status.
+#[derive(Debug)]
+pub(crate) struct Drain {
+    /// Since when no byte came.
+    silent_since: Instant,
+    silent_answers: u32,
+    /// Since when few bytes came.
+    thin_since: Instant,
+    thin_answers: u32,
+    /// Bytes since the last answer, and since the status.
+    bytes: u64,
+    total: u64,
+    /// When the next question is due.
+    ask_at: Instant,
+    /// A question is on its way.
+    is_asking: bool,
+    /// The guest could not send, or its bytes were not taken, since the last answer: the next one proves nothing.
+    is_disturbed: bool,
+}
+
+impl Drain {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            silent_since: now,
+            silent_answers: 0,
+            thin_since: now,
+            thin_answers: 0,
+            bytes: 0,
+            total: 0,
+            ask_at: now + ASK_AFTER,
+            is_asking: false,
+            is_disturbed: false,
+        }
+    }
+
+    /// Bytes came.
+    pub(crate) fn heard(&mut self, bytes: usize, now: Instant) {
+        self.bytes += bytes as u64;
+        self.total += bytes as u64;
+        (self.silent_since, self.silent_answers) = (now, 0);
+    }
+
+    /// Keys are being renewed, or what has come is not taken: silence means nothing until then.
+    pub(crate) fn disturbed(&mut self, now: Instant) {
+        (self.silent_since, self.silent_answers) = (now, 0);
+        (self.thin_since, self.thin_answers) = (now, 0);
+        self.is_disturbed = true;
+    }
+
+    /// Whether the guest is to be asked now, or asked on.
+    pub(crate) fn asks(&mut self, now: Instant) -> bool {
+        self.is_asking |= now >= self.ask_at;
+        self.is_asking
+    }
+
+    /// It has answered.
+    pub(crate) fn answered(&mut self, now: Instant) {
+        self.is_asking = false;
+        self.ask_at = now + ASK_AFTER;
+        let bytes = std::mem::take(&mut self.bytes);
+        if std::mem::take(&mut self.is_disturbed) {
+            return;
+        }
+        if bytes == 0 {
+            self.silent_answers += 1;
+        }
+        if bytes < THIN_BYTES {
+            self.thin_answers += 1;
+        } else {
+            (self.thin_since, self.thin_answers) = (now, 0);
+        }
+    }
+
+    /// Whether the outputs are to be left although nobody has ended them.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        let is_silent = self.silent_answers >= SILENT_ANSWERS && now >= self.silent_since + SILENCE;
+        let is_thin = self.thin_answers >= THIN_ANSWERS && now >= self.thin_since + THIN;
+        is_silent || is_thin || self.total > MOST_OWED
+    }
+
+    /// When it is worth looking again, whatever comes.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        let silence = (self.silent_answers >= SILENT_ANSWERS).then_some(self.silent_since + SILENCE);
+        let thin = (self.thin_answers >= THIN_ANSWERS).then_some(self.thin_since + THIN);
+        let ask = (!self.is_asking).then_some(self.ask_at);
+        silence.into_iter().chain(thin).chain(ask).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ssh::channel::drain::*;
+
+    /// Has it ask and be answered until it is over, with `before` each answer; how long that took.
+    fn time_until_over(
+        drain: &mut Drain,
+        begun: Instant,
+        mut before: impl FnMut(&mut Drain, Instant),
+    ) -> Duration {
+        let mut now = begun;
+        while !drain.is_over(now) && now < begun + Duration::from_secs(600) {
+            if drain.asks(now) {
+                before(drain, now);
+                drain.answered(now);
+            }
+            now += Duration::from_millis(10);
+        }
+        now - begun
+    }
+
+    #[test]
+    fn a_guest_that_does_not_answer_is_never_left_for_silence() {
+        let begun = Instant::now();
+        let mut drain = Drain::new(begun);
+        assert!(!drain.asks(begun) && drain.asks(begun + ASK_AFTER));
+        assert!(drain.asks(begun + SILENCE * 100) && !drain.is_over(begun + SILENCE * 100));
+        assert_eq!(drain.wake_at(), None);
+    }
+
+    #[test]
+    fn a_silent_child_is_left_after_the_silence() {
+        let begun = Instant::now();
+        let took = time_until_over(&mut Drain::new(begun), begun, |_, _| {});
+        assert!(took >= SILENCE && took < SILENCE * 2, "{took:?}");
+    }
+
+    #[test]
+    fn a_child_that_says_little_is_left_and_one_that_says_much_has_a_bound() {
+        let begun = Instant::now();
+        let took = time_until_over(&mut Drain::new(begun), begun, |drain, now| drain.heard(100, now));
+        assert!(took >= THIN && took < THIN * 2, "{took:?}");
+        let mut drain = Drain::new(begun);
+        let took = time_until_over(&mut drain, begun, |drain, now| drain.heard(20_000, now));
+        assert!(drain.total > MOST_OWED && took < Duration::from_secs(60), "{took:?}");
+    }
+
+    #[test]
+    fn as_long_as_packets_are_full_a_window_and_two_pipes_are_waited_for() {
+        let begun = Instant::now();
+        let mut drain = Drain::new(begun);
+        let mut now = begun;
+        for _ in 0..u64::from(WINDOW) / (32 << 10) {
+            now += Duration::from_secs(1);
+            assert!(drain.asks(now));
+            drain.heard(32 << 10, now);
+            drain.answered(now);
+            assert!(!drain.is_over(now + ASK_AFTER));
+        }
+    }
+
+    #[test]
+    fn answers_while_keys_are_renewed_prove_nothing() {
+        let begun = Instant::now();
+        let mut drain = Drain::new(begun);
+        let mut now = begun;
+        for _ in 0..100 {
+            now += SILENCE;
+            assert!(drain.asks(now));
+            drain.disturbed(now);
+            drain.answered(now);
+            assert!(!drain.is_over(now + SILENCE));
+        }
+        let took = time_until_over(&mut drain, now, |_, _| {});
+        assert!(took >= SILENCE && took < SILENCE * 2, "{took:?}");
+    }
+}

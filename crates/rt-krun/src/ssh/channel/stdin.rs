@@ -1,0 +1,114 @@
+//! The way into one command: the caller's pipe, as much of it as the guest takes. The way out is `command`'s.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::task::Poll;
+
+use super::command::{CHUNK, set_nonblocking};
+use crate::ssh::raw::libssh2::{Channel, Refusal};
+
+/// The way into a command. `Debug` shows no byte of it: the first ones may be secrets.
+pub(crate) struct Stdin {
+    /// The caller's; `None` when there is none, or it has ended.
+    pipe: Option<OwnedFd>,
+    /// Holds bytes up to `filled`; those before `written` are sent. It never shrinks: to clear it for every read would cost
+    /// as much as to read.
+    buffer: Vec<u8>,
+    filled: usize,
+    written: usize,
+    /// How much of what is written is our own, and not the caller's.
+    own: u64,
+    pub(crate) bytes: u64,
+    /// The end was passed on.
+    pub(crate) is_ended: bool,
+    is_closed: bool,
+}
+
+impl fmt::Debug for Stdin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stdin").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+impl Stdin {
+    pub(crate) fn new(preamble: Vec<u8>, pipe: Option<OwnedFd>) -> Self {
+        let pipe = pipe.filter(|pipe| set_nonblocking(pipe).is_ok());
+        let filled = preamble.len();
+        let own = filled as u64;
+        Self { pipe, buffer: preamble, filled, written: 0, own, bytes: 0, is_ended: false, is_closed: false }
+    }
+
+    /// The caller's pipe, when bytes of it could be taken on.
+    pub(crate) fn waits_for(&self, channel: &Channel) -> Option<&OwnedFd> {
+        let is_empty = self.written == self.filled;
+        self.pipe.as_ref().filter(|_| is_empty && !self.is_closed && channel.window() > 0)
+    }
+
+    pub(crate) fn advance(&mut self, channel: &mut Channel) -> Result<bool, Refusal> {
+        let mut moved = false;
+        while !self.is_closed && !self.is_ended {
+            if self.written < self.filled {
+                match channel.write(&self.buffer[self.written..self.filled]) {
+                    Poll::Pending => break,
+                    Poll::Ready(count) => self.note(count?),
+                }
+            } else if let Some(pipe) = &self.pipe {
+                // No more than the guest takes at once: what a command leaves unread stays with the caller, as far as
+                // the guest's window allows.
+                let most = channel.window().min(CHUNK);
+                if most == 0 {
+                    break;
+                }
+                if self.buffer.len() < most {
+                    self.buffer.resize(most, 0);
+                }
+                match rustix::io::read(pipe, &mut self.buffer[..most]) {
+                    Ok(0) => self.pipe = None,
+                    Ok(count) => {
+                        (self.filled, self.written) = (count, 0);
+                        continue;
+                    }
+                    Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => break,
+                    Err(_) => self.pipe = None,
+                }
+            } else {
+                match channel.send_eof() {
+                    Poll::Pending => break,
+                    Poll::Ready(sent) => {
+                        self.is_ended = true;
+                        sent?;
+                    }
+                }
+            }
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    fn note(&mut self, count: usize) {
+        self.written += count;
+        let own = self.own.min(count as u64);
+        self.own -= own;
+        self.bytes += count as u64 - own;
+    }
+
+    /// Nobody reads on: the caller's side sees it.
+    pub(crate) fn close(&mut self) {
+        self.pipe = None;
+        self.is_closed = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ssh::channel::stdin::*;
+
+    #[test]
+    fn no_debug_text_of_stdin_shows_what_goes_in() {
+        let shown = format!("{:?}", Stdin::new(b"hunter2".to_vec(), None));
+        assert!(
+            shown.starts_with("Stdin") && !shown.contains("104, 117") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+    }
+}

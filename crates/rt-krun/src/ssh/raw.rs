@@ -1,0 +1,6 @@
+//! Wraps libssh2, whose handles are used by one thread only.
+
+pub(crate) mod channel_request;
+pub(crate) mod inbox;
+pub(crate) mod libssh2;
+pub(crate) mod outbox;

@@ -1,0 +1,467 @@
+//! The one poll loop for SSH: the thread that owns a connection, its socket, and the pipes of its commands.
+//!
+//! Nobody else calls libssh2 on this connection, so there is no lock, and no call that waits for another. Everything here
+//! is asked to go on and never waits, but for the one `poll`.
+//!
+//! What libssh2 reads in a call for one channel it keeps for the others, and a socket that was read empty wakes nobody. So
+//! a turn is as many passes over the commands as it takes until none of them moved, and nothing came behind their backs.
+//!
+//! One channel is opened ahead: a command then costs one exchange less, its end can be looked for while it still runs, and
+//! there is always a channel whose reading brings in what the guest sends.
+
+use std::collections::VecDeque;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use rt_protocol::{Env, Error, ErrorKind, OutputStream};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::connect::Connection;
+use super::server::Server;
+use super::{Line, SILENT_INTERVALS};
+use crate::ssh::channel::command::{Command, Progress};
+use crate::ssh::channel::job::{Job, JobEnd, NotStarted};
+use crate::ssh::raw::libssh2::{Channel, Refusal, Wire};
+
+/// The most that is read at once, in bytes.
+const CHUNK: usize = 64 << 10;
+
+/// How many channels there are at most, those that are being closed among them. OpenSSH's `MaxSessions` is 10.
+const MOST_CHANNELS: usize = 10;
+
+/// What a guest may send beside the output of its commands: so much on every connection, and so much more for each byte of
+/// output, in bytes. Packets and their protection cost less than that even where each has a single byte of output. What
+/// comes beyond is for nobody, and libssh2 keeps it.
+const SPARE_OVERHEAD: u64 = 64 << 20;
+const OVERHEAD_PER_BYTE: u64 = 128;
+
+/// How long a channel may owe an answer, which keeps the others from asking, or its opening take, until those who wait go
+/// elsewhere.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long after the close of a channel a guest may still count it, and refuse another.
+const COUNTED_LIMIT: Duration = Duration::from_secs(1);
+
+/// From try to try in that time.
+const TRY_AGAIN: Duration = Duration::from_millis(10);
+
+/// Serves the jobs of `line` until the connection ends or is not wanted any more.
+pub(crate) fn run(line: &Line, connection: Connection) {
+    let Connection { wire, socket, env, .. } = connection;
+    // libssh2 sends one when at least this many seconds have passed since the last; when it is asked to is decided here.
+    wire.session().set_keepalive(true, 2);
+    let now = Instant::now();
+    let server = Server::of(wire.session().banner_bytes().unwrap_or_default());
+    if server.is_for_one {
+        line.limit_seats(1);
+    }
+    let mut channels = Channels {
+        wire: Rc::clone(&wire),
+        line,
+        waiting: VecDeque::new(),
+        commands: Vec::new(),
+        closing: Vec::new(),
+        spare: None,
+        is_opening: false,
+        no_spare: false,
+        server,
+        env,
+        is_shunned: server.is_for_one,
+        owing: None,
+        opening_since: None,
+        // The one by which the login shell was tried.
+        closed_last: Some(now),
+        try_again_at: None,
+        scratch: vec![0; CHUNK],
+    };
+    let mut clock = Clock { heard: now, asked: now, used: now };
+    let (mut has_hung_up, mut was_idle) = (false, true);
+    let why = loop {
+        channels.waiting.extend(line.take_jobs());
+        let now = Instant::now();
+        if let Err(refusal) = channels.go_on(now) {
+            break refusal.to_string();
+        }
+        if wire.overhead() > SPARE_OVERHEAD + OVERHEAD_PER_BYTE * wire.delivered() {
+            break String::from("the guest sends what nobody asked for");
+        }
+        channels.give_up_on_answers(now);
+        if channels.is_idle() {
+            let is_over = line.is_retired() || now >= clock.used + line.keeping.idle;
+            if is_over {
+                if line.close_idle() {
+                    break String::from("it was not used any more");
+                }
+                // Somebody has a seat, and takes his time.
+                clock.used = now;
+            }
+        } else {
+            if was_idle {
+                // Nobody listened until now.
+                (clock.heard, clock.asked) = (now, now);
+            }
+            clock.used = now;
+        }
+        was_idle = channels.is_idle();
+        let can_pump = channels.can_pump();
+        if has_hung_up && channels.is_idle() {
+            break String::from("the guest closed it");
+        }
+        if !can_pump {
+            clock.heard = now;
+        }
+        let silent = now.saturating_duration_since(clock.heard);
+        let interval = line.keeping.keepalive;
+        if !channels.is_idle() && silent >= interval * SILENT_INTERVALS {
+            break format!("the guest was silent for {} s", silent.as_secs());
+        }
+        let is_keepalive_due = !channels.is_idle() && silent >= interval && now >= clock.asked + interval;
+
+        let mut flags = if can_pump { PollFlags::IN } else { PollFlags::empty() };
+        if !has_hung_up {
+            flags |= PollFlags::RDHUP;
+        }
+        if is_keepalive_due || !wire.outbox().is_empty() {
+            flags |= PollFlags::OUT;
+        }
+        let timeout = channels.timeout(&clock, now, is_keepalive_due);
+        let ready = wait(&channels, line, socket.as_fd(), (flags, has_hung_up && !can_pump), timeout);
+        if ready.intersects(PollFlags::IN) {
+            clock.heard = Instant::now();
+        }
+        has_hung_up |= ready.intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR);
+        if wire.outbox().flush().is_err() {
+            break String::from("it takes no more bytes");
+        }
+        // Where others wait, a guest that takes them has no need to be asked.
+        if is_keepalive_due && wire.outbox().is_empty() {
+            clock.asked = Instant::now();
+            if wire.session().keepalive_send().is_err() {
+                break String::from("it takes no more bytes");
+            }
+        }
+    };
+    tracing::debug!(target: "rt_krun", why, "an SSH connection ends");
+    channels.lose();
+    // Politely, if it goes without waiting; then for good, so that freeing the session has nothing left to send. Where that
+    // reads, it is to find the socket's end: told that nothing has come yet, libssh2 may answer "again" and free nothing.
+    let _ = wire.session().disconnect(None, "done", None);
+    let _ = socket.shutdown(Shutdown::Both);
+    wire.inbox().begin_turn();
+}
+
+/// What happened when.
+struct Clock {
+    /// The guest was heard last, or somebody began to listen.
+    heard: Instant,
+    /// It was asked for a word last.
+    asked: Instant,
+    /// There was a command last.
+    used: Instant,
+}
+
+/// The channels of one connection.
+struct Channels<'a> {
+    wire: Rc<Wire>,
+    line: &'a Line,
+    /// Jobs that have no channel yet.
+    waiting: VecDeque<Job>,
+    commands: Vec<Command>,
+    closing: Vec<Channel>,
+    /// Opened ahead.
+    spare: Option<Channel>,
+    /// An open is on its way, and has to be asked again until it has ended.
+    is_opening: bool,
+    /// The guest refused a channel; until one is closed there is no point in another try.
+    no_spare: bool,
+    server: Server,
+    /// What each command's variables lie upon.
+    env: Env,
+    /// The guest closes what nobody uses: nothing is opened ahead any more.
+    is_shunned: bool,
+    /// Which question has no answer yet, and since when.
+    owing: Option<(u64, Instant)>,
+    /// Since when a channel is being opened.
+    opening_since: Option<Instant>,
+    /// When a channel was closed last.
+    closed_last: Option<Instant>,
+    /// When a refused channel is tried for again.
+    try_again_at: Option<Instant>,
+    scratch: Vec<u8>,
+}
+
+impl Channels<'_> {
+    /// One turn: does what can be done with what has come, until nothing can. How much comes in a turn is the inbox's
+    /// bound, so that who never falls silent does not keep out the one that is to end it.
+    fn go_on(&mut self, now: Instant) -> Result<(), Refusal> {
+        self.wire.inbox().begin_turn();
+        // A call that found what it was made for may have left more in libssh2's own buffer, which the first call of the
+        // next pass then takes out of it without a byte that comes. So two quiet passes in a row, and not one.
+        let mut quiet = 0;
+        while quiet < 2 {
+            let before = self.wire.inbox().count();
+            let mut moved = self.open(now)?;
+            moved |= self.dispatch()?;
+            moved |= self.advance(now)?;
+            self.pump()?;
+            moved |= self.close(now);
+            let is_quiet = !moved && self.wire.inbox().count() == before;
+            quiet = if is_quiet { quiet + 1 } else { 0 };
+        }
+        Ok(())
+    }
+
+    /// Opens the channel that is needed, or the next one ahead.
+    fn open(&mut self, now: Instant) -> Result<bool, Refusal> {
+        self.waiting.retain(|job| !job.claim.is_left());
+        if self.server.is_for_one && !self.commands.is_empty() {
+            for job in self.waiting.drain(..) {
+                job.claim.end(JobEnd::NotStarted(NotStarted::Full));
+            }
+        }
+        self.try_again_at = self.try_again_at.filter(|at| *at > now && !self.waiting.is_empty());
+        if !self.is_opening && (self.try_again_at.is_some() || !self.wants_channel()) {
+            return Ok(false);
+        }
+        self.is_opening = true;
+        let opened = match Channel::open(&self.wire) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(opened) => opened,
+        };
+        self.is_opening = false;
+        match opened {
+            Ok(channel) => self.spare = Some(channel),
+            Err(refusal) if refusal.is_of_channel() => self.refused(&refusal, now),
+            Err(refusal) => return Err(refusal),
+        }
+        Ok(true)
+    }
+
+    fn wants_channel(&self) -> bool {
+        let in_use = self.commands.len() + self.closing.len();
+        if self.server.is_for_one && in_use > 0 {
+            return false;
+        }
+        let ahead = !self.no_spare && !self.is_shunned && in_use < MOST_CHANNELS - 1;
+        self.spare.is_none() && (!self.waiting.is_empty() || ahead)
+    }
+
+    /// The guest takes no more channels: those who wait go elsewhere, or are told so.
+    fn refused(&mut self, refusal: &Refusal, now: Instant) {
+        self.no_spare = true;
+        let in_use = self.commands.len() + self.closing.len();
+        if in_use == 0 && self.closed_last.is_some_and(|closed| now < closed + COUNTED_LIMIT) {
+            self.try_again_at = Some(now + TRY_AGAIN);
+            return;
+        }
+        if in_use > 0 && !self.waiting.is_empty() {
+            self.line.limit_seats(in_use);
+        }
+        for job in self.waiting.drain(..) {
+            let end = if in_use > 0 {
+                NotStarted::Full
+            } else {
+                let error = Error::new(
+                    ErrorKind::BackendFailed,
+                    "exec in",
+                    format!("the guest's sshd refuses a channel: {refusal}"),
+                );
+                NotStarted::Refused(error.with_hint("see MaxSessions in its configuration"))
+            };
+            job.claim.end(JobEnd::NotStarted(end));
+        }
+    }
+
+    /// Gives the channel to the next command, once it can send its request.
+    fn dispatch(&mut self) -> Result<bool, Refusal> {
+        if self.wire.awaits_answer() {
+            return Ok(false);
+        }
+        // The guest may have closed it meanwhile.
+        self.pump()?;
+        let Some(channel) = self.spare.take() else { return Ok(false) };
+        while let Some(job) = self.waiting.pop_front() {
+            if job.claim.begin() {
+                self.commands.push(Command::new(job, channel, &self.env));
+                return Ok(true);
+            }
+            job.claim.end(JobEnd::NotStarted(NotStarted::Left));
+        }
+        self.spare = Some(channel);
+        Ok(false)
+    }
+
+    fn advance(&mut self, now: Instant) -> Result<bool, Refusal> {
+        let mut moved = false;
+        let mut place = 0;
+        while place < self.commands.len() {
+            match self.commands[place].advance(now, &mut self.scratch) {
+                Progress::None => place += 1,
+                Progress::Some => {
+                    moved = true;
+                    place += 1;
+                }
+                Progress::Over => {
+                    moved = true;
+                    let command = self.commands.swap_remove(place);
+                    self.closing.push(command.into_channel());
+                }
+                Progress::Dead(refusal) => return Err(refusal),
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Brings in what has come, where no command does.
+    fn pump(&mut self) -> Result<(), Refusal> {
+        let Some(spare) = &mut self.spare else { return Ok(()) };
+        match spare.read(OutputStream::Stdout, &mut self.scratch) {
+            Poll::Ready(Err(refusal)) if !refusal.is_of_channel() => return Err(refusal),
+            // A guest that closes it, or talks on it, gets it back.
+            Poll::Ready(_) => {
+                self.closing.extend(self.spare.take());
+                self.is_shunned = true;
+            }
+            Poll::Pending => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a channel could be closed.
+    fn close(&mut self, now: Instant) -> bool {
+        let before = self.closing.len();
+        self.closing = std::mem::take(&mut self.closing)
+            .into_iter()
+            .filter_map(|channel| channel.free().err())
+            .collect();
+        let moved = self.closing.len() != before;
+        self.no_spare &= !moved;
+        if moved {
+            self.closed_last = Some(now);
+        }
+        moved
+    }
+
+    /// One guest's silence costs one command. Where a channel owes an answer for long, nobody else can ask: those who wait
+    /// go elsewhere, and no others come. And a command that is never answered ends, though its guest goes on to talk.
+    fn give_up_on_answers(&mut self, now: Instant) {
+        let question = self.wire.awaits_answer().then(|| self.wire.questions.get());
+        self.owing = question.map(|number| match self.owing {
+            Some((known, since)) if known == number => (known, since),
+            _ => (number, now),
+        });
+        self.opening_since = self.is_opening.then(|| self.opening_since.unwrap_or(now));
+        let is_late = |since: Option<Instant>, limit| since.is_some_and(|since| now >= since + limit);
+        let owing_since = self.owing.map(|(_, since)| since);
+        let is_silent = is_late(owing_since, ANSWER_LIMIT);
+        let is_dead_weight = is_silent && self.closing.iter().any(Channel::is_asked);
+        let is_in_the_way = is_silent || is_late(self.opening_since, ANSWER_LIMIT);
+        if is_dead_weight || (is_in_the_way && !self.waiting.is_empty()) {
+            self.line.retire();
+            for job in self.waiting.drain(..) {
+                job.claim.end(JobEnd::NotStarted(NotStarted::Full));
+            }
+        }
+        if is_late(owing_since, self.unanswered_limit())
+            && let Some(place) = self.commands.iter().position(Command::is_asked)
+        {
+            tracing::debug!(target: "rt_krun", "a guest does not answer for a command");
+            self.line.retire();
+            let mut command = self.commands.swap_remove(place);
+            command.give_up();
+            self.closing.push(command.into_channel());
+        }
+    }
+
+    /// How long a command waits for an answer, as for any word of its guest.
+    fn unanswered_limit(&self) -> Duration {
+        self.line.keeping.keepalive * SILENT_INTERVALS
+    }
+
+    fn is_idle(&self) -> bool {
+        self.commands.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Whether anything that is done here reads the socket.
+    fn can_pump(&self) -> bool {
+        self.spare.is_some()
+            || self.is_opening
+            || !self.closing.is_empty()
+            || self.commands.iter().any(Command::can_read)
+    }
+
+    /// How long there is nothing to do by itself.
+    fn timeout(&self, clock: &Clock, now: Instant, is_keepalive_due: bool) -> Duration {
+        let keeping = &self.line.keeping;
+        let next = if self.is_idle() {
+            clock.used + keeping.idle
+        } else {
+            let asking = clock.heard.max(clock.asked) + keeping.keepalive;
+            let end = clock.heard + keeping.keepalive * SILENT_INTERVALS;
+            // One that is due waits for the socket.
+            if is_keepalive_due { end } else { asking.min(end) }
+        };
+        let drains = self.commands.iter().filter_map(Command::wake_at);
+        let owing_since = self.owing.map(|(_, since)| since);
+        let limits = [
+            owing_since.map(|since| since + ANSWER_LIMIT),
+            self.opening_since.map(|since| since + ANSWER_LIMIT),
+            owing_since.map(|since| since + self.unanswered_limit()),
+        ];
+        drains
+            .chain([next])
+            // Those that have passed have had their effect.
+            .chain(limits.into_iter().flatten().filter(|limit| *limit > now))
+            .chain(self.try_again_at)
+            .min()
+            .unwrap_or(next)
+            .saturating_duration_since(now)
+    }
+
+    /// The connection is over: everybody is told.
+    fn lose(&mut self) {
+        self.commands.drain(..).for_each(Command::lose);
+        // Their claims say that they never ran.
+        self.waiting.clear();
+    }
+}
+
+/// Waits for the socket, the waker and the commands' pipes; what the socket is ready for.
+fn wait(
+    channels: &Channels<'_>,
+    line: &Line,
+    socket: BorrowedFd<'_>,
+    (flags, skip_socket): (PollFlags, bool),
+    timeout: Duration,
+) -> PollFlags {
+    let mut fds = vec![PollFd::new(&line.waker, PollFlags::IN)];
+    if !skip_socket {
+        fds.push(PollFd::from_borrowed_fd(socket, flags));
+    }
+    for command in &channels.commands {
+        command.interests(&mut |fd, flags| fds.push(PollFd::new(fd, flags)));
+    }
+    // A deadline that lies a fraction of a millisecond ahead is not met by asking at once, over and over.
+    let timeout = Timespec::try_from(timeout).ok();
+    match poll(&mut fds, timeout.as_ref()) {
+        Ok(_) => {
+            if !fds[0].revents().is_empty() {
+                line.waker.hush();
+            }
+            if skip_socket { PollFlags::empty() } else { fds[1].revents() }
+        }
+        Err(Errno::INTR) => PollFlags::empty(),
+        Err(error) => {
+            // Only a kernel out of memory gets here.
+            tracing::warn!(target: "rt_krun", %error, "poll failed");
+            std::thread::sleep(
+                Duration::from_millis(10).min(timeout.and_then(|it| it.try_into().ok()).unwrap_or_default()),
+            );
+            PollFlags::empty()
+        }
+    }
+}

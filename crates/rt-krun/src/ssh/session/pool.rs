@@ -1,0 +1,325 @@
+//! The connections that are kept: which guest has which, and who may open another.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use rt_podman::PodmanContainer;
+use rt_protocol::{Container, ContainerName, Env, Error, ErrorKind, Result, Stop, Until};
+
+use super::connect::{self, Connection};
+use super::tcp::Watch;
+use super::{Keeping, Seat, SshSession};
+use crate::ssh::auth::host_key::{HostKey, HostKeyPolicy};
+use crate::ssh::auth::identity::IdentityFile;
+use crate::{EndpointResolver, SshUser};
+
+/// How many commands share one connection at most. OpenSSH's `MaxSessions` is 10 channels; the others are for the channel
+/// that is opened ahead and for ending a command.
+pub const CHANNELS_PER_CONNECTION: usize = 8;
+
+/// How many connections one user of one guest has at most; more commands wait for a place. They are opened one after
+/// another, which keeps far below OpenSSH's `MaxStartups` (10 at once that are not authenticated yet).
+pub const CONNECTIONS_PER_GUEST: usize = 8;
+
+/// Says how the guest of a container proves who it is.
+pub(crate) type ChoosePolicy = dyn Fn(&dyn Container) -> Result<HostKeyPolicy> + Send + Sync;
+
+/// What connections are made with.
+pub(crate) struct Settings {
+    pub(crate) identity: IdentityFile,
+    pub(crate) resolver: Arc<dyn EndpointResolver>,
+    pub(crate) policy: Arc<ChoosePolicy>,
+    pub(crate) keeping: Keeping,
+}
+
+/// Rings for all who wait for a change, and counts the rings, so that nobody misses one between a look and a wait.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bell(Arc<(Mutex<u64>, Condvar)>);
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        *self.lock() += 1;
+        self.0.1.notify_all();
+    }
+
+    fn count(&self) -> u64 {
+        *self.lock()
+    }
+
+    /// Waits for a ring after the first `seen` of them.
+    fn wait(&self, seen: u64, until: &Until) -> std::result::Result<(), Stop> {
+        let _registration = until.cancel_token().map(|token| {
+            let bell = self.clone();
+            token.on_cancel(move || bell.ring())
+        });
+        let mut count = self.lock();
+        while *count == seen {
+            until.check()?;
+            count = match until.remaining() {
+                None => self.0.1.wait(count).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => self.0.1.wait_timeout(count, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, u64> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All connections of one transport.
+pub(crate) struct Pool {
+    pub(crate) settings: Arc<Settings>,
+    guests: Mutex<HashMap<ContainerName, Guest>>,
+    bell: Bell,
+}
+
+/// What is kept of one container.
+#[derive(Debug, Default)]
+struct Guest {
+    /// Of the container that the rest is about.
+    id: Option<String>,
+    /// The key that it showed first.
+    pin: Option<HostKey>,
+    sessions: Vec<(SshUser, SshSession)>,
+}
+
+/// How long letting go of connections waits for their threads.
+const CLOSE_WAIT: Duration = Duration::from_millis(500);
+
+impl Pool {
+    pub(crate) fn new(settings: Settings) -> Arc<Self> {
+        Arc::new(Self { settings: Arc::new(settings), guests: Mutex::default(), bell: Bell::default() })
+    }
+
+    /// A place for one command: on a connection that is there, else on a new one, else as soon as there is one.
+    pub(crate) fn seat(
+        self: &Arc<Self>,
+        container: &Arc<dyn Container>,
+        user: &SshUser,
+        until: &Until,
+    ) -> Result<std::result::Result<Seat, Stop>> {
+        loop {
+            let seen = self.bell.count();
+            if let Some(seat) = self.seat_now(container, user)? {
+                return Ok(Ok(seat));
+            }
+            if let Err(stop) = self.bell.wait(seen, until) {
+                return Ok(Err(stop));
+            }
+        }
+    }
+
+    fn seat_now(self: &Arc<Self>, container: &Arc<dyn Container>, user: &SshUser) -> Result<Option<Seat>> {
+        let mut guests = self.lock();
+        let guest = guests.entry(container.key().name.clone()).or_default();
+        guest.sessions.retain(|(_, session)| !session.is_gone());
+        let own = || guest.sessions.iter().filter(|(owner, _)| owner == user).map(|(_, session)| session);
+        // The fewest on a connection that is ready; then one that will be.
+        let mut order: Vec<_> =
+            own().map(|session| (session.is_connecting(), session.seats(), session)).collect();
+        order.sort_by_key(|(is_connecting, seats, _)| (*is_connecting, *seats));
+        if let Some(seat) = order.iter().find_map(|(_, _, session)| session.seat()) {
+            return Ok(Some(seat));
+        }
+        if own().any(SshSession::is_connecting) || own().count() >= CONNECTIONS_PER_GUEST {
+            return Ok(None);
+        }
+        let session = self.open(container, user).map_err(|cause| {
+            Error::new(ErrorKind::System, "exec in", "a thread or a pipe was refused")
+                .in_container(&container.key().name)
+                .with_hint("see whether this process has run out of descriptors or threads")
+                .with_source(cause)
+        })?;
+        let seat = session.seat();
+        guest.sessions.push((user.clone(), session));
+        Ok(seat)
+    }
+
+    /// Begins a connection. Its thread asks podman and the resolver too, so that no caller waits for those longer than it
+    /// wants.
+    fn open(self: &Arc<Self>, container: &Arc<dyn Container>, user: &SshUser) -> std::io::Result<SshSession> {
+        let (pool, settings) = (Arc::downgrade(self), Arc::clone(&self.settings));
+        let (keeping, bell) = (settings.keeping, self.bell.clone());
+        let (weak, name) = (pool.clone(), container.key().name.clone());
+        let (container, user) = (Arc::clone(container), user.clone());
+        let connect = move |watch: &Watch<'_>| {
+            connect(&pool, &settings, container.as_ref(), &user, watch)
+                .map_err(|error| error.during("exec in").in_container(&container.key().name))
+        };
+        SshSession::open(keeping, CHANNELS_PER_CONNECTION, bell, connect, move || {
+            if let Some(pool) = weak.upgrade() {
+                pool.tidy(&name);
+            }
+        })
+    }
+
+    /// Connections that have ended hold a pipe as long as they are kept here. Of a guest that was never met nothing stays.
+    fn tidy(&self, name: &ContainerName) {
+        let mut guests = self.lock();
+        let Some(guest) = guests.get_mut(name) else { return };
+        guest.sessions.retain(|(_, session)| !session.is_gone());
+        if guest.sessions.is_empty() && guest.id.is_none() {
+            guests.remove(name);
+        }
+    }
+
+    /// Takes note of whose container it is now. With another id than before, nothing of the old one is kept. The key that
+    /// this one has shown before, if any.
+    fn meet(&self, name: &ContainerName, id: &str) -> Option<HostKey> {
+        let mut guests = self.lock();
+        let guest = guests.entry(name.clone()).or_default();
+        if guest.id.as_deref() != Some(id) {
+            for (_, session) in guest.sessions.iter().filter(|(_, session)| !session.is_connecting()) {
+                session.cut();
+            }
+            guest.id = Some(id.to_owned());
+            guest.pin = None;
+        }
+        guest.pin.clone()
+    }
+
+    /// Keeps the first key of a container; the one that is kept already, when it is another.
+    fn pin(&self, name: &ContainerName, id: &str, key: &HostKey) -> Option<HostKey> {
+        let mut guests = self.lock();
+        let guest = guests.get_mut(name).filter(|guest| guest.id.as_deref() == Some(id))?;
+        let pinned = guest.pin.get_or_insert_with(|| key.clone());
+        (pinned != key).then(|| pinned.clone())
+    }
+
+    /// The key that a container has shown first.
+    pub(crate) fn pinned(&self, name: &ContainerName) -> Option<HostKey> {
+        self.lock().get(name)?.pin.clone()
+    }
+
+    /// Makes a connection of its own, up to the host key, and lets it go: to learn the key.
+    pub(crate) fn learn_host_key(
+        self: &Arc<Self>,
+        container: &dyn Container,
+        watch: &Watch<'_>,
+    ) -> Result<HostKey> {
+        let (id, connection) = meet_guest(&Arc::downgrade(self), &self.settings, container, watch)?;
+        keep_first_key(&Arc::downgrade(self), container, &id, &connection)?;
+        Ok(connection.host_key)
+    }
+
+    /// Lets the connections of a container go; those with commands end after these.
+    pub(crate) fn forget(&self, name: &ContainerName) {
+        let sessions =
+            self.lock().get_mut(name).map(|guest| std::mem::take(&mut guest.sessions)).unwrap_or_default();
+        self.let_go(sessions);
+    }
+
+    /// Lets everything of a container go.
+    pub(crate) fn remove(&self, name: &ContainerName) {
+        let sessions = self.lock().remove(name).map(|guest| guest.sessions).unwrap_or_default();
+        self.let_go(sessions);
+    }
+
+    fn let_go(&self, sessions: Vec<(SshUser, SshSession)>) {
+        for (_, session) in &sessions {
+            session.retire();
+        }
+        let until = Until::after(CLOSE_WAIT);
+        loop {
+            let seen = self.bell.count();
+            if sessions.iter().all(|(_, session)| session.has_ended() || session.seats() > 0) {
+                return;
+            }
+            if self.bell.wait(seen, &until).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Nothing panics under the lock, so a poisoned one still holds a whole state.
+    fn lock(&self) -> MutexGuard<'_, HashMap<ContainerName, Guest>> {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let guests = std::mem::take(&mut *self.lock());
+        self.let_go(guests.into_values().flat_map(|guest| guest.sessions).collect());
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("guests", &*self.lock()).finish_non_exhaustive()
+    }
+}
+
+/// The way to a connection on which commands can run.
+fn connect(
+    pool: &Weak<Pool>,
+    settings: &Settings,
+    container: &dyn Container,
+    user: &SshUser,
+    watch: &Watch<'_>,
+) -> Result<Connection> {
+    // First of all: with a bad identity nothing is sent, and nobody asked.
+    let identity = settings.identity.read()?;
+    let (id, connection) = meet_guest(pool, settings, container, watch)?;
+    connection.authenticate(user, &settings.identity, &identity, watch)?;
+    keep_first_key(pool, container, &id, &connection)?;
+    connection.try_login_shell(user, watch)?;
+    Ok(connection)
+}
+
+/// A connection to the guest of a container that runs, up to its host key, and the container's id.
+fn meet_guest(
+    pool: &Weak<Pool>,
+    settings: &Settings,
+    container: &dyn Container,
+    watch: &Watch<'_>,
+) -> Result<(String, Connection)> {
+    let about = |kind, message: String, hint: &'static str| {
+        Err(Error::new(kind, "connect to", message).with_hint(hint))
+    };
+    // The variables with the rest: they are of the container that is entered, whatever has the name later.
+    let described = match container.as_any().downcast_ref::<PodmanContainer>() {
+        Some(podmans) => podmans.inspect_with_env()?,
+        None => container.inspect()?.map(|info| (info, Env::default())),
+    };
+    let Some((info, env)) = described else {
+        return about(ErrorKind::NoSuchContainer, String::new(), "create it first");
+    };
+    if !info.state.is_running() {
+        return Err(Error::not_serving(container, &info, "connect to"));
+    }
+    let Some(kept) = pool.upgrade() else {
+        return about(ErrorKind::Cancelled, String::from("its transport is gone"), "keep the transport");
+    };
+    let pinned = kept.meet(&container.key().name, &info.id);
+    drop(kept);
+    let endpoint = settings.resolver.resolve(container)?;
+    let policy = (settings.policy)(container)?;
+    let connection = connect::open(&endpoint, &policy, pinned.as_ref(), watch)?;
+    Ok((info.id, Connection { env, ..connection }))
+}
+
+fn keep_first_key(
+    pool: &Weak<Pool>,
+    container: &dyn Container,
+    id: &str,
+    connection: &Connection,
+) -> Result<()> {
+    let other = pool.upgrade().and_then(|pool| pool.pin(&container.key().name, id, &connection.host_key));
+    match other {
+        None => Ok(()),
+        Some(pinned) => {
+            let message = format!(
+                "it shows {}, and {} before",
+                connection.host_key.fingerprint(),
+                pinned.fingerprint()
+            );
+            Err(Error::new(ErrorKind::HostKeyMismatch, "connect to", message)
+                .with_hint("somebody else may be answering"))
+        }
+    }
+}

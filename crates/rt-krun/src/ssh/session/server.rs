@@ -1,0 +1,53 @@
+//! What a guest's SSH server is known not to bear, by the make and version in its banner.
+
+/// A server, as far as its banner tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    /// It ends the whole connection when a channel stands open without a command while another one ends (the assertion
+    /// `!channel->sent_close` of Dropbear 2022.82 to 2024.85). So it gets one channel at a time, and each for a command.
+    pub(crate) is_for_one: bool,
+}
+
+impl Server {
+    /// The server behind a banner without its end of line, such as `SSH-2.0-dropbear_2022.83`.
+    pub(crate) fn of(banner: &[u8]) -> Self {
+        let dropbear = banner.strip_prefix(b"SSH-2.0-dropbear");
+        // Whoever builds it may leave the version out, and then it may be any.
+        let is_sound = |rest: &[u8]| {
+            let version = rest.strip_prefix(b"_").unwrap_or_default();
+            let digits = |from: usize, to: usize| {
+                version.get(from..to).and_then(|part| std::str::from_utf8(part).ok()?.parse().ok())
+            };
+            match (digits(0, 4), digits(5, 7)) {
+                (Some(year), Some(number)) => (year, number) < (2022, 82) || (year, number) > (2024, 85),
+                (year, _) => year.is_some_and(|year: u32| !(2022..=2024).contains(&year)),
+            }
+        };
+        Self { is_for_one: dropbear.is_some_and(|rest| !is_sound(rest)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ssh::session::server::*;
+
+    #[test]
+    fn a_dropbear_of_these_versions_or_of_none_gets_one_channel_at_a_time() {
+        for banner in [
+            "dropbear_2022.82",
+            "dropbear_2022.83",
+            "dropbear_2024.85",
+            "dropbear",
+            "dropbear_x",
+            "dropbear_2024.8",
+        ] {
+            assert!(Server::of(format!("SSH-2.0-{banner}").as_bytes()).is_for_one, "{banner}");
+        }
+        for banner in
+            ["dropbear_2020.81", "dropbear_2024.86", "dropbear_2025.89", "OpenSSH_9.2p1", "tinyssh", ""]
+        {
+            assert!(!Server::of(format!("SSH-2.0-{banner}").as_bytes()).is_for_one, "{banner}");
+        }
+        assert!(!Server::of(b"").is_for_one && Server::of(b"SSH-2.0-dropbear_\xff\xff\xff\xff").is_for_one);
+    }
+}

@@ -1,0 +1,291 @@
+//! What the guest's shell says when it does not become the command: the one classifier of this backend.
+//!
+//! The texts of shells differ and could be the command's own, so they are not read. The remote script tells by a line of
+//! its own, with a number that nobody else knows: see [`Tell`].
+
+use std::os::unix::ffi::OsStrExt;
+
+use rt_process::Marker;
+use rt_protocol::{ContainerName, ContainerPath, Error, ErrorKind, ExecRequest};
+
+use super::words;
+
+/// How far the remote script had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Setting variables.
+    Variables,
+    /// Changing to the workdir.
+    Workdir,
+    /// Becoming the command.
+    Start,
+}
+
+impl Stage {
+    const ALL: [Self; 3] = [Self::Variables, Self::Workdir, Self::Start];
+
+    const fn letter(self) -> char {
+        match self {
+            Self::Variables => 'v',
+            Self::Workdir => 'w',
+            Self::Start => 's',
+        }
+    }
+}
+
+/// The line by which a remote script tells that it ended before the command began: `rt-NUMBER STAGE CODE`.
+///
+/// The command itself never learns the number. Whoever can read the command lines of the guest's other processes could,
+/// and the guest's sshd knows it in any case: a guest that wants to lie about its own commands can.
+#[derive(Clone, Debug)]
+pub(crate) struct Tell(Marker);
+
+impl Tell {
+    pub(crate) fn fresh() -> Self {
+        Self(Marker::fresh())
+    }
+
+    /// The line, up to the code.
+    pub(crate) fn prefix(&self, stage: Stage) -> String {
+        format!("{}{} ", self.head(), stage.letter())
+    }
+
+    /// What every such line begins with.
+    pub(crate) fn head(&self) -> String {
+        format!("rt-{} ", self.0.value())
+    }
+
+    /// The line after which the command's own output begins. It is no whole line of the script's text, so a shell that
+    /// shows what it reads does not write it.
+    pub(crate) fn begin_line(&self) -> String {
+        format!("{}b\n", self.head())
+    }
+
+    /// What `line`, without its newline, tells.
+    fn read(&self, line: &[u8]) -> Option<RemoteFailure> {
+        let line = std::str::from_utf8(line).ok()?;
+        Stage::ALL.into_iter().find_map(|stage| {
+            let code = line.strip_prefix(&self.prefix(stage))?.parse().ok()?;
+            Some(RemoteFailure { stage, code })
+        })
+    }
+}
+
+/// The remote script ended before the command began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RemoteFailure {
+    stage: Stage,
+    code: i32,
+}
+
+impl RemoteFailure {
+    /// The error for it; `workdir` is where the command was to begin.
+    pub(crate) fn into_error(
+        self,
+        operation: &'static str,
+        name: &ContainerName,
+        request: &ExecRequest,
+        workdir: Option<&ContainerPath>,
+    ) -> Error {
+        let program = || format!("`{}`", words::shown(request.argv().program().as_bytes()));
+        let error = match (self.stage, self.code) {
+            (Stage::Workdir, _) => {
+                let directory = workdir.map_or(&b""[..], |path| path.as_os_str().as_bytes());
+                let message = format!("the guest's shell cannot enter `{}`", words::shown(directory));
+                Error::new(ErrorKind::BadWorkdir, operation, message)
+                    .with_hint("create the directory, or name another workdir")
+            }
+            (Stage::Start, 126) if is_too_long(request) => Error::new(
+                ErrorKind::InvalidRequest,
+                operation,
+                "its words and variables are longer than the guest's system takes",
+            )
+            .with_hint("Linux takes 128 KiB for each, and 2 MiB together; send more by stdin or by a copy"),
+            (Stage::Start, 127) => Error::new(ErrorKind::CommandNotFound, operation, program())
+                .with_hint("give its path, or add it to the image"),
+            (Stage::Start, 126) => Error::new(ErrorKind::CommandNotExecutable, operation, program())
+                .with_hint("see its permissions and its format"),
+            (Stage::Start, code) => {
+                let message = format!("the guest's shell could not start {} (code {code})", program());
+                Error::new(ErrorKind::BackendFailed, operation, message)
+                    .with_hint("the guest's login shell must be a POSIX one")
+            }
+            (Stage::Variables, code) => {
+                let message = format!("the guest's shell could not set the variables (code {code})");
+                Error::new(ErrorKind::BackendFailed, operation, message)
+                    .with_hint("a name may be read-only in the guest's login shell")
+            }
+        };
+        error.in_container(name)
+    }
+}
+
+/// Whether Linux, as it mostly is, refuses to start a program with these words and variables (`E2BIG` in execve(2)): shells
+/// answer that as they answer a file that cannot be executed.
+fn is_too_long(request: &ExecRequest) -> bool {
+    /// `MAX_ARG_STRLEN` with pages of 4 KiB, with the byte that ends a word.
+    const MOST_OF_ONE: usize = 128 << 10;
+    /// A quarter of the usual stack, but for what the login has set.
+    const MOST_OF_ALL: usize = (2 << 20) - (128 << 10);
+
+    let words = request.argv().words().iter().map(|word| word.len() + 1);
+    let variables = request.env().iter().map(|(name, value)| name.as_str().len() + value.expose().len() + 2);
+    let lengths: Vec<usize> = words.chain(variables).collect();
+    // Each has a pointer too.
+    lengths.iter().any(|length| *length > MOST_OF_ONE)
+        || lengths.iter().map(|length| length + 8).sum::<usize>() > MOST_OF_ALL
+}
+
+/// Watches a command's stderr for the line of its [`Tell`], and keeps that line from the caller.
+#[derive(Debug)]
+pub(crate) struct TellWatch {
+    tell: Tell,
+    head: Vec<u8>,
+    /// The beginning of a line that may still become a tell; never longer than one can be.
+    held: Vec<u8>,
+    at_line_start: bool,
+    found: Option<RemoteFailure>,
+}
+
+/// A tell is its head, a letter, a blank, at most four digits and the newline.
+const LONGEST_REST: usize = 8;
+
+impl TellWatch {
+    pub(crate) fn new(tell: Tell) -> Self {
+        let head = tell.head().into_bytes();
+        Self { tell, head, held: Vec::new(), at_line_start: true, found: None }
+    }
+
+    /// Takes the next bytes and gives `out` those that are the command's own.
+    pub(crate) fn push(&mut self, mut bytes: &[u8], out: &mut dyn FnMut(&[u8])) {
+        while !bytes.is_empty() {
+            if !self.at_line_start && self.held.is_empty() {
+                // Nothing can begin in the middle of a line, and most output is that.
+                let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
+                let (line, rest) = bytes.split_at(end);
+                out(line);
+                self.at_line_start = line.ends_with(b"\n");
+                bytes = rest;
+                continue;
+            }
+            let byte = bytes[0];
+            bytes = &bytes[1..];
+            self.held.push(byte);
+            let shared = self.held.len().min(self.head.len());
+            if self.held[..shared] != self.head[..shared] || self.held.len() > self.head.len() + LONGEST_REST
+            {
+                out(&self.held);
+                self.held.clear();
+                self.at_line_start = byte == b'\n';
+            } else if byte == b'\n' {
+                match self.tell.read(&self.held[..self.held.len() - 1]) {
+                    Some(found) => self.found = Some(found),
+                    None => out(&self.held),
+                }
+                self.held.clear();
+                self.at_line_start = true;
+            }
+        }
+    }
+
+    /// What follows begins a line, and what was held back does not belong to it.
+    pub(crate) fn begin_line(&mut self, out: &mut dyn FnMut(&[u8])) {
+        self.finish(out);
+        self.at_line_start = true;
+    }
+
+    /// The stream is over: what was held back is the command's own.
+    pub(crate) fn finish(&mut self, out: &mut dyn FnMut(&[u8])) {
+        if !self.held.is_empty() {
+            out(&self.held);
+            self.held.clear();
+        }
+    }
+
+    /// What the script told, if it did.
+    pub(crate) fn found(&self) -> Option<RemoteFailure> {
+        self.found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::ssh::shell::remote_failure::*;
+
+    fn pass(watch: &mut TellWatch, chunks: &[&[u8]]) -> Vec<u8> {
+        let mut passed = Vec::new();
+        for chunk in chunks {
+            watch.push(chunk, &mut |bytes| passed.extend_from_slice(bytes));
+        }
+        watch.finish(&mut |bytes| passed.extend_from_slice(bytes));
+        passed
+    }
+
+    #[test]
+    fn the_tell_is_read_and_kept_back() {
+        let tell = Tell::fresh();
+        let mut watch = TellWatch::new(tell.clone());
+        let line = format!("{}127\n", tell.prefix(Stage::Start));
+        assert_eq!(
+            pass(&mut watch, &[b"sh: nosuch: not found\n", line.as_bytes()]),
+            b"sh: nosuch: not found\n"
+        );
+        assert_eq!(watch.found(), Some(RemoteFailure { stage: Stage::Start, code: 127 }));
+    }
+
+    #[test]
+    fn a_program_of_any_name_is_told_in_a_short_line() {
+        let name = ContainerName::new("vm").unwrap();
+        for code in [126, 127, 2] {
+            let text = |program: &str| {
+                let request = ExecRequest::new([program]).unwrap();
+                RemoteFailure { stage: Stage::Start, code }
+                    .into_error("exec in", &name, &request, None)
+                    .to_string()
+            };
+            assert!(text("no-such").contains("`no-such`"));
+            assert!(text("no\n2026 ERROR \x1b[31m").contains("`no\\n2026 ERROR \\u{1b}[31m`"));
+            assert!(text(&"x".repeat(50_000)).len() < 400);
+        }
+    }
+
+    #[test]
+    fn another_number_another_stage_and_half_a_line_are_the_commands_own() {
+        let tell = Tell::fresh();
+        let other = format!("{}127\n", Tell::fresh().prefix(Stage::Start));
+        let stage = format!("{}x 127\n", tell.head());
+        let inside = format!("x{}127\n", tell.prefix(Stage::Start));
+        let half = format!("{}12", tell.prefix(Stage::Workdir));
+        for text in [&other, &stage, &inside, &half] {
+            let mut watch = TellWatch::new(tell.clone());
+            assert_eq!(pass(&mut watch, &[text.as_bytes()]), text.as_bytes());
+            assert_eq!(watch.found(), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_passed_on_does_not_depend_on_the_chunks(
+            before in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'r'), any::<u8>()], 0..40),
+            after in proptest::collection::vec(any::<u8>(), 0..20),
+            cuts in proptest::collection::vec(0usize..120, 0..6),
+        ) {
+            let tell = Tell::fresh();
+            let mut text = before.clone();
+            text.push(b'\n');
+            text.extend_from_slice(format!("{}2\n", tell.prefix(Stage::Workdir)).as_bytes());
+            text.extend_from_slice(&after);
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect();
+            let mut watch = TellWatch::new(tell);
+            let passed = pass(&mut watch, &chunks);
+            let expected: Vec<u8> = before.into_iter().chain([b'\n']).chain(after).collect();
+            prop_assert_eq!(passed, expected);
+            prop_assert_eq!(watch.found(), Some(RemoteFailure { stage: Stage::Workdir, code: 2 }));
+        }
+    }
+}

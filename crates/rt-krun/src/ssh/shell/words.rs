@@ -1,0 +1,37 @@
+//! Words of others, of a guest or of a request, as errors have them: short, on one line, without control characters.
+
+/// The most of them that an error has, in characters before they are escaped.
+const MOST: usize = 100;
+
+/// The beginning of `bytes` as text. What is no printable character, and a backslash, is escaped; what is left out has an
+/// ellipsis.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    // A character has four bytes at most; of the rest of megabytes nothing is copied.
+    let beginning = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * MOST)]);
+    let mut text = String::new();
+    for letter in beginning.chars().take(MOST) {
+        match letter {
+            '"' | '\'' => text.push(letter),
+            _ => text.extend(letter.escape_debug()),
+        }
+    }
+    if bytes.len() > 4 * MOST || beginning.chars().nth(MOST).is_some() {
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ssh::shell::words::*;
+
+    #[test]
+    fn words_are_shown_as_they_are_and_nothing_else_is() {
+        assert_eq!(shown("it's \"Käse\"".as_bytes()), "it's \"Käse\"");
+        assert_eq!(shown(b"\x1b[31m\nred\xff\0\\"), "\\u{1b}[31m\\nred\u{fffd}\\0\\\\");
+        assert_eq!(shown("a\u{202e}b".as_bytes()), "a\\u{202e}b");
+        assert_eq!(shown(&[b'x'; 100]), "x".repeat(100));
+        assert_eq!(shown(&vec![b'x'; 50_000]), "x".repeat(100) + "…");
+        assert_eq!(shown("ä".repeat(5000).as_bytes()), "ä".repeat(100) + "…");
+    }
+}

@@ -1,0 +1,4 @@
+//! Runs scripted commands.
+
+pub(crate) mod attempt;
+pub(crate) mod command;

@@ -1,0 +1,168 @@
+//! One call on its way: what it needs, its budget, the faults it meets, and the errors it answers.
+
+use std::time::Duration;
+
+use rt_protocol::{
+    Capabilities, Capability, ContainerName, Error, ErrorKind, Fate, ImageRef, KillReport, Result, Stop,
+    Until,
+};
+
+use crate::script::fault::{Operation, Remains, Trouble};
+use crate::state::lifecycle::Refusal;
+use crate::state::world::Shared;
+use crate::streams::waiter::Waiter;
+
+/// What a call is about to do.
+#[derive(Debug)]
+pub(crate) struct Ask<'a> {
+    shared: &'a Shared,
+    operation: Operation,
+    verb: &'static str,
+    subject: Subject<'a>,
+    needs: Capabilities,
+    limit: Option<Duration>,
+    meets_faults: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Subject<'a> {
+    Container(&'a ContainerName),
+    Image(&'a ImageRef),
+    Nothing,
+}
+
+impl<'a> Ask<'a> {
+    /// `verb` reads well before the subject: "exec in".
+    pub(crate) fn new(shared: &'a Shared, operation: Operation, verb: &'static str) -> Self {
+        let (subject, needs) = (Subject::Nothing, Capabilities::none());
+        Self { shared, operation, verb, subject, needs, limit: None, meets_faults: true }
+    }
+
+    pub(crate) fn about(self, name: &'a ContainerName) -> Self {
+        Self { subject: Subject::Container(name), ..self }
+    }
+
+    pub(crate) fn about_image(self, reference: &'a ImageRef) -> Self {
+        Self { subject: Subject::Image(reference), ..self }
+    }
+
+    pub(crate) fn needing(self, needs: Capabilities) -> Self {
+        Self { needs, ..self }
+    }
+
+    pub(crate) fn needing_one(self, capability: Capability) -> Self {
+        self.needing(Capabilities::none().with(capability))
+    }
+
+    /// The runtime's own limit, for a call to which the caller gave no deadline.
+    pub(crate) fn limited(self, limit: Duration) -> Self {
+        Self { limit: Some(limit), ..self }
+    }
+
+    /// Asks nobody, so that nothing can go wrong.
+    pub(crate) fn without_faults(self) -> Self {
+        Self { meets_faults: false, ..self }
+    }
+
+    /// Refuses what this runtime does not claim, and what comes too late; neither starts anything.
+    pub(crate) fn begin(mut self, until: &Until) -> Result<Attempt<'a>> {
+        let missing = self.needs.missing_from(self.shared.capabilities);
+        if !missing.is_empty() {
+            return Err(self.name_subject(Error::unsupported(self.verb, missing)));
+        }
+        if let Err(stop) = until.check() {
+            let never = KillReport::new(Fate::NeverStarted, 0, Vec::new(), Duration::ZERO);
+            return Err(self.name_subject(Error::stopped(stop, self.verb)).with_kill_report(never));
+        }
+        let mut until = until.clone();
+        // The runtime's own limit counts only where the caller has none.
+        self.limit = self.limit.filter(|_| until.deadline().is_none());
+        if let Some(limit) = self.limit {
+            until = until.or_after(limit);
+        }
+        let name = match self.subject {
+            Subject::Container(name) => Some(name),
+            Subject::Image(_) | Subject::Nothing => None,
+        };
+        let trouble = if self.meets_faults {
+            self.shared.take_trouble(self.operation, name)
+        } else {
+            Trouble::default()
+        };
+        Ok(Attempt { waiter: self.shared.waiter(until), trouble, ask: self })
+    }
+
+    fn name_subject(&self, error: Error) -> Error {
+        match self.subject {
+            Subject::Container(name) => error.in_container(name),
+            Subject::Image(reference) => error.of_image(reference),
+            Subject::Nothing => error,
+        }
+    }
+}
+
+/// A call under way.
+#[derive(Debug)]
+pub(crate) struct Attempt<'a> {
+    ask: Ask<'a>,
+    pub(crate) waiter: Waiter,
+    pub(crate) trouble: Trouble,
+}
+
+impl Attempt<'_> {
+    /// Lets everything go wrong that is to go wrong, for a call that runs no command.
+    pub(crate) fn settle(&self) -> Result<()> {
+        debug_assert!(!self.ask.operation.runs_command(), "a command is ended, and reports it");
+        self.refusal()?;
+        self.waiter.spend(self.trouble.latency).map_err(|stop| self.stopped(stop))?;
+        if self.trouble.hang.is_some() {
+            self.waiter.hang(|| None::<()>).map_err(|stop| self.stopped(stop))?;
+        }
+        if self.trouble.cut_after.is_some() {
+            return Err(self.error(ErrorKind::Unreachable, "the connection went away before an answer came"));
+        }
+        Ok(())
+    }
+
+    /// The fault that refuses the call, if one does.
+    pub(crate) fn refusal(&self) -> Result<()> {
+        match &self.trouble.refusal {
+            Some((kind, message)) => Err(self.error(*kind, message.clone())),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
+        self.ask.name_subject(Error::new(kind, self.ask.verb, message))
+    }
+
+    /// The error for what the world refused, with its remedy.
+    pub(crate) fn refused(&self, (kind, message): Refusal) -> Error {
+        let error = self.error(kind, message);
+        match kind {
+            ErrorKind::NoSuchContainer => error.with_hint("create it first"),
+            ErrorKind::NotRunning => error.with_hint("start it first"),
+            ErrorKind::Paused => error.with_hint("unpause it first"),
+            ErrorKind::Stopping => error.with_hint("wait until it has stopped, or remove it by force"),
+            ErrorKind::NameInUse => error.with_hint("choose another name, or remove its owner"),
+            ErrorKind::NoSuchImage => error.with_hint("add it with add_image, or let it be pulled"),
+            ErrorKind::PortInUse => error.with_hint("choose another port, or let one be picked"),
+            _ => error,
+        }
+    }
+
+    /// The error for a call that ended before its work did.
+    pub(crate) fn stopped(&self, stop: Stop) -> Error {
+        match (stop, self.ask.limit) {
+            (Stop::DeadlinePassed, Some(limit)) => {
+                self.error(ErrorKind::BackendUnresponsive, format!("no answer within {} s", limit.as_secs()))
+            }
+            _ => self.ask.name_subject(Error::stopped(stop, self.ask.verb)),
+        }
+    }
+
+    /// The same for a command, with what is left of it.
+    pub(crate) fn ended(&self, stop: Stop, remains: &Remains) -> Error {
+        self.stopped(stop).with_kill_report(remains.report())
+    }
+}

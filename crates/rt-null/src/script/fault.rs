@@ -1,0 +1,265 @@
+//! Faults that a test injects: what may go wrong, in which call, and how often. Calls apply them in `attempt`.
+
+use std::time::Duration;
+
+use rt_protocol::{ContainerName, ErrorKind, Fate, KillReport, Survivor};
+
+use super::pattern::Scope;
+use crate::runtime::NullRuntime;
+
+/// What a call is, for faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// [`Container::exec`](rt_protocol::Container::exec).
+    Exec,
+    /// [`Container::exec_stdio`](rt_protocol::Container::exec_stdio).
+    ExecStdio,
+    /// [`Container::inspect`](rt_protocol::Container::inspect) and what is derived from it.
+    Inspect,
+    /// [`ContainerRuntime::list`](rt_protocol::ContainerRuntime::list) and what is derived from it.
+    List,
+    /// The sizes of writable layers, of one container or of many.
+    RwSize,
+    /// [`ContainerRuntime::create`](rt_protocol::ContainerRuntime::create).
+    Create,
+    /// [`Container::start`](rt_protocol::Container::start).
+    Start,
+    /// [`Container::stop`](rt_protocol::Container::stop).
+    Stop,
+    /// [`Container::wait`](rt_protocol::Container::wait).
+    Wait,
+    /// Copies, in and out.
+    Copy,
+    /// The removal of one container.
+    Remove,
+    /// [`Container::logs`](rt_protocol::Container::logs), the opening of the stream.
+    Logs,
+    /// [`ContainerRuntime::events`](rt_protocol::ContainerRuntime::events), the opening of the stream.
+    Events,
+    /// Every question about images, and their removal.
+    Images,
+    /// [`ContainerRuntime::reserve_port`](rt_protocol::ContainerRuntime::reserve_port).
+    ReservePort,
+}
+
+impl Operation {
+    /// Whether the operation runs a command, which may have to be ended.
+    pub(crate) fn runs_command(self) -> bool {
+        matches!(self, Self::Exec | Self::ExecStdio)
+    }
+}
+
+/// Which of the calls a fault hits, counted from its injection over the calls of its operation and scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum When {
+    /// The next one, once.
+    Next,
+    /// The one of this number, once; the next is number 1. Number 0 never comes.
+    Nth(u64),
+    /// Every one, until [`clear_faults`](crate::NullRuntime::clear_faults).
+    Every,
+}
+
+/// Something that goes wrong.
+///
+/// ```
+/// use rt_null::{ExecReply, Fault, NullRuntime, Operation, Scope, When};
+/// use rt_protocol::{ContainerRuntimeExt, ContainerState, ErrorKind, ExitOutcome};
+///
+/// let runtime = NullRuntime::new();
+/// runtime.set_state("job", ContainerState::Running)?;
+/// runtime.set_exec("job", ["make"], ExecReply::stdout("a very long build log"))?;
+/// runtime.inject(Operation::Exec, Scope::container("job")?, When::Nth(3), Fault::disconnect_after(10));
+///
+/// assert!(runtime.exec_in("job", ["make"])?.ok());
+/// assert!(runtime.exec_in("job", ["make"])?.ok());
+/// let third = runtime.exec_in("job", ["make"])?;
+/// assert_eq!((third.outcome, third.stdout.total()), (ExitOutcome::Lost, 10));
+///
+/// runtime.inject(Operation::Exec, Scope::all(), When::Next, Fault::refused(ErrorKind::Unreachable, "no route"));
+/// assert_eq!(runtime.exec_in("job", ["make"]).unwrap_err().kind(), ErrorKind::Unreachable);
+/// assert!(runtime.exec_in("job", ["make"])?.ok());
+/// # Ok::<(), rt_protocol::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault(Kind);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    Latency(Duration),
+    Refused(ErrorKind, String),
+    Hang(Remains),
+    Disconnect(u64),
+}
+
+impl Fault {
+    /// The call takes this much longer by the [clock](crate::NullClock).
+    pub fn latency(latency: Duration) -> Self {
+        Self(Kind::Latency(latency))
+    }
+
+    /// The call answers an error and does nothing. `message` is a lower-case fragment without a final stop.
+    pub fn refused(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Kind::Refused(kind, message.into()))
+    }
+
+    /// The call hangs until it is cancelled or its deadline passes; a command also until its container goes, and is
+    /// lost then.
+    ///
+    /// Without a token in the call's `Until`, its deadline comes at once, by the clock: nobody could end it earlier.
+    /// A command that was ended is [gone](Fate::Gone); see [`fate`](Self::fate) and [`survivors`](Self::survivors).
+    pub fn hang() -> Self {
+        Self(Kind::Hang(Remains::default()))
+    }
+
+    /// What the kill report of a hanging command says. Without effect on other faults.
+    #[must_use]
+    pub fn fate(mut self, fate: Fate) -> Self {
+        if let Kind::Hang(remains) = &mut self.0 {
+            remains.fate = fate;
+        }
+        self
+    }
+
+    /// Lets processes of a hanging command outlive the attempt to end it: the kill report names them and says
+    /// [`Fate::Alive`]. Without effect on other faults.
+    #[must_use]
+    pub fn survivors(mut self, survivors: impl IntoIterator<Item = Survivor>) -> Self {
+        if let Kind::Hang(remains) = &mut self.0 {
+            remains.fate = Fate::Alive;
+            remains.survivors = survivors.into_iter().collect();
+        }
+        self
+    }
+
+    /// The connection goes away: a command is [lost](rt_protocol::ExitOutcome::Lost) once so many bytes of its output
+    /// (stdout and stderr together) have been handed on, or at its end when there are fewer. Any other call answers
+    /// [`Unreachable`](ErrorKind::Unreachable), and nobody knows whether it was done; here, it was not.
+    pub fn disconnect_after(bytes: u64) -> Self {
+        Self(Kind::Disconnect(bytes))
+    }
+}
+
+/// # Faults
+impl NullRuntime {
+    /// Lets something go wrong; see [`Fault`].
+    pub fn inject(&self, operation: Operation, scope: impl Into<Scope>, when: When, fault: Fault) {
+        let rule = FaultRule { operation, scope: scope.into(), when, fault, seen: 0 };
+        self.shared.note(|world| world.faults.push(rule));
+    }
+
+    /// Forgets every fault that has not hit yet, and those that hit every call.
+    pub fn clear_faults(&self) {
+        self.shared.note(|world| world.faults.clear());
+    }
+}
+
+/// What is left of a command that had to be ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Remains {
+    pub(crate) fate: Fate,
+    pub(crate) survivors: Vec<Survivor>,
+}
+
+impl Default for Remains {
+    fn default() -> Self {
+        Self { fate: Fate::Gone, survivors: Vec::new() }
+    }
+}
+
+impl Remains {
+    pub(crate) fn report(&self) -> KillReport {
+        let killed = usize::from(self.fate == Fate::Gone);
+        KillReport::new(self.fate.clone(), killed, self.survivors.clone(), Duration::ZERO)
+    }
+}
+
+/// A fault that waits for its call.
+#[derive(Debug)]
+pub(crate) struct FaultRule {
+    pub(crate) operation: Operation,
+    pub(crate) scope: Scope,
+    pub(crate) when: When,
+    pub(crate) fault: Fault,
+    pub(crate) seen: u64,
+}
+
+/// All that goes wrong in one call.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble {
+    pub(crate) latency: Duration,
+    pub(crate) refusal: Option<(ErrorKind, String)>,
+    pub(crate) hang: Option<Remains>,
+    pub(crate) cut_after: Option<u64>,
+}
+
+impl Trouble {
+    /// Counts the call with every rule that is meant for it, and takes what fires. Latencies add up; of the other
+    /// faults, the first of its sort that was injected wins.
+    pub(crate) fn take(
+        rules: &mut Vec<FaultRule>,
+        operation: Operation,
+        name: Option<&ContainerName>,
+    ) -> Self {
+        let mut trouble = Self::default();
+        rules.retain_mut(|rule| {
+            if rule.operation != operation || !rule.scope.covers(name) {
+                return true;
+            }
+            rule.seen += 1;
+            let (fires, stays) = match rule.when {
+                When::Next => (true, false),
+                When::Nth(number) => (rule.seen == number, rule.seen < number),
+                When::Every => (true, true),
+            };
+            if fires {
+                trouble.add(&rule.fault);
+            }
+            stays
+        });
+        trouble
+    }
+
+    fn add(&mut self, fault: &Fault) {
+        match &fault.0 {
+            Kind::Latency(latency) => self.latency = self.latency.saturating_add(*latency),
+            Kind::Refused(kind, message) => {
+                self.refusal.get_or_insert_with(|| (*kind, message.clone()));
+            }
+            Kind::Hang(remains) => {
+                self.hang.get_or_insert_with(|| remains.clone());
+            }
+            Kind::Disconnect(bytes) => {
+                self.cut_after.get_or_insert(*bytes);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::script::fault::*;
+
+    #[test]
+    fn rules_count_their_own_calls_and_go_when_spent() {
+        let name = ContainerName::new("a").unwrap();
+        let rule = |when| FaultRule {
+            operation: Operation::Exec,
+            scope: Scope::from(&name),
+            when,
+            fault: Fault::latency(Duration::from_secs(1)),
+            seen: 0,
+        };
+        let mut rules = vec![rule(When::Next), rule(When::Nth(2)), rule(When::Every), rule(When::Nth(0))];
+        let mut latency = |operation, name: Option<&ContainerName>| {
+            Trouble::take(&mut rules, operation, name).latency.as_secs()
+        };
+        assert_eq!(latency(Operation::Start, Some(&name)), 0);
+        assert_eq!(latency(Operation::Exec, None), 0);
+        assert_eq!(latency(Operation::Exec, Some(&name)), 2);
+        assert_eq!(latency(Operation::Exec, Some(&name)), 2);
+        assert_eq!(latency(Operation::Exec, Some(&name)), 1);
+        assert_eq!(rules.len(), 1);
+    }
+}

@@ -1,0 +1,219 @@
+//! What happens to containers: made, started, ended, removed; with the events that follow. Questions about them and
+//! fixtures stand elsewhere.
+
+use std::time::SystemTime;
+
+use rt_protocol::{
+    ContainerInfo, ContainerName, ContainerState, Error, ErrorKind, EventAction, ImageRef, LaunchSpec,
+    MountPoint, PublishedPort, PullPolicy,
+};
+
+use super::world::{Record, World};
+use crate::clock::NullClock;
+use crate::image::ImageRecord;
+
+/// Why something did not happen: the kind, and the cause in words.
+pub(crate) type Refusal = (ErrorKind, String);
+
+/// The first of the host ports that are made up where the engine is to pick one; below Linux's own ephemeral range.
+const FIRST_MADE_UP_PORT: u16 = 20_000;
+
+const MADE_UP_PORTS: u16 = 10_000;
+
+impl World {
+    /// A new container of this name, which must be free.
+    pub(crate) fn make(&mut self, name: &ContainerName, runtime: u64, now: SystemTime) -> &mut Record {
+        self.serials += 1;
+        let serial = self.serials;
+        // 64 hexadecimal digits, as podman's are, and the same in every run of a test.
+        let id = format!("{runtime:08x}{serial:056x}");
+        let mut info = ContainerInfo::new(name.clone(), id, ContainerState::Created);
+        info.created = Some(now);
+        self.containers.entry(name.clone()).or_insert_with(|| Record {
+            serial,
+            info,
+            spec: None,
+            ports: Vec::new(),
+            rw_size: 0,
+            files: std::collections::BTreeMap::new(),
+        })
+    }
+
+    pub(crate) fn create(&mut self, spec: &LaunchSpec, runtime: u64, now: SystemTime) -> Result<(), Refusal> {
+        if self.containers.contains_key(spec.name()) {
+            return Err((ErrorKind::NameInUse, String::new()));
+        }
+        let image_id = self.image_for(spec.image(), spec.pull(), now)?;
+        let ports = spec.ports().iter().map(|port| {
+            let host_port = port.host_port().unwrap_or_else(|| self.make_up_port());
+            PublishedPort::new(port.container_port(), port.transport(), port.host_address(), host_port)
+        });
+        let ports = ports.collect();
+        let record = self.make(spec.name(), runtime, now);
+        record.ports = ports;
+        record.info.image_id = Some(image_id);
+        record.info.image_name = Some(spec.image().to_string());
+        record.info.labels.clone_from(spec.labels());
+        record.info.oci_runtime = spec.oci_runtime().map(|runtime| runtime.as_str().to_owned());
+        record.info.mounts = spec
+            .mounts()
+            .iter()
+            .map(|mount| MountPoint::new(Some(mount.source().to_owned()), mount.destination().as_path()))
+            .collect();
+        record.spec = Some(spec.clone());
+        self.happen(spec.name(), EventAction::Created, None, now);
+        Ok(())
+    }
+
+    /// Starts a container; one that runs stays as it is.
+    pub(crate) fn start(&mut self, name: &ContainerName, clock: &NullClock) -> Result<(), Refusal> {
+        let record = self.containers.get(name).ok_or_else(absent)?;
+        match &record.info.state {
+            ContainerState::Running => return Ok(()),
+            state @ (ContainerState::Paused | ContainerState::Stopping | ContainerState::Removing) => {
+                return Err(in_state(state));
+            }
+            _ => {}
+        }
+        if let Some(port) = record.ports.iter().find(|port| self.is_taken(name, port)) {
+            return Err((ErrorKind::PortInUse, format!("host port {}", port.host_port)));
+        }
+        let elapsed = clock.elapsed();
+        let now = clock.at(elapsed);
+        if let Some(log) = self.scripts.get_mut(name).and_then(|scripts| scripts.log.as_mut()) {
+            log.restart(elapsed);
+        }
+        self.happen(name, EventAction::Initialized, None, now);
+        self.happen(name, EventAction::Started, None, now);
+        if let Some(record) = self.containers.get_mut(name) {
+            record.enter(ContainerState::Running, now);
+        }
+        Ok(())
+    }
+
+    /// Ends the main process. One that does not run stays as it is.
+    pub(crate) fn end(
+        &mut self,
+        name: &ContainerName,
+        code: i32,
+        stopped: bool,
+        now: SystemTime,
+    ) -> Result<(), Refusal> {
+        let record = self.containers.get_mut(name).ok_or_else(absent)?;
+        match &record.info.state {
+            ContainerState::Running | ContainerState::Stopping => {}
+            state @ (ContainerState::Paused | ContainerState::Removing) => return Err(in_state(state)),
+            _ => return Ok(()),
+        }
+        record.enter(ContainerState::Exited, now);
+        record.info.exit_code = Some(code);
+        self.happen(name, EventAction::Died, Some(code), now);
+        if stopped {
+            self.happen(name, EventAction::Stopped, None, now);
+        }
+        Ok(())
+    }
+
+    /// Removes a container, if there is one, and everything that was set up for its name.
+    pub(crate) fn remove(&mut self, name: &ContainerName, now: SystemTime) {
+        if let Some(record) = self.containers.get(name) {
+            if record.info.state.is_running() {
+                let code = self.exit_code_of(name);
+                self.happen(name, EventAction::Died, Some(code), now);
+            }
+            self.happen(name, EventAction::Removed, None, now);
+        }
+        self.containers.remove(name);
+        self.scripts.remove(name);
+        self.exec_handlers.forget(name);
+        self.stdio_handlers.forget(name);
+        self.faults.retain(|rule| !rule.scope.is_for(name));
+    }
+
+    /// The code with which the main process is to end.
+    pub(crate) fn exit_code_of(&self, name: &ContainerName) -> i32 {
+        self.scripts.get(name).and_then(|scripts| scripts.exit_code).unwrap_or(0)
+    }
+
+    fn happen(&mut self, name: &ContainerName, action: EventAction, exit_code: Option<i32>, now: SystemTime) {
+        let id = self.containers.get(name).map(|record| record.info.id.clone());
+        self.events.happened(name.clone(), id, action, exit_code, now);
+    }
+
+    /// The id of the image, which is pulled when the policy wants that.
+    fn image_for(
+        &mut self,
+        reference: &ImageRef,
+        policy: PullPolicy,
+        now: SystemTime,
+    ) -> Result<String, Refusal> {
+        if let Some(image) = self.images.iter().find(|image| image.answers_to(reference)) {
+            return Ok(image.id.as_str().to_owned());
+        }
+        let why = match policy {
+            PullPolicy::Never => "it is not known, and the pull policy is never",
+            _ if self.pulls_nothing => "it is not known, and this runtime pulls none",
+            _ => {
+                let image = ImageRecord::pulled(reference, now);
+                let id = image.id.as_str().to_owned();
+                self.images.push(image);
+                return Ok(id);
+            }
+        };
+        Err((ErrorKind::NoSuchImage, format!("image `{reference}`: {why}")))
+    }
+
+    /// A host port that no container has; the same ones in every run of a test.
+    fn make_up_port(&mut self) -> u16 {
+        for _ in 0..MADE_UP_PORTS {
+            let port = FIRST_MADE_UP_PORT + self.made_up_ports;
+            self.made_up_ports = (self.made_up_ports + 1) % MADE_UP_PORTS;
+            let taken = |record: &Record| record.ports.iter().any(|held| held.host_port == port);
+            if !self.containers.values().any(taken) {
+                return port;
+            }
+        }
+        // All are taken; the start will say so.
+        FIRST_MADE_UP_PORT
+    }
+
+    /// Whether another running container holds the port.
+    fn is_taken(&self, name: &ContainerName, wanted: &PublishedPort) -> bool {
+        self.containers.values().any(|record| {
+            record.info.name != *name
+                && record.info.ports.iter().any(|held| {
+                    held.host_port == wanted.host_port
+                        && held.protocol == wanted.protocol
+                        && (held.host_ip == wanted.host_ip
+                            || held.host_ip.is_none()
+                            || wanted.host_ip.is_none())
+                })
+        })
+    }
+}
+
+impl Record {
+    /// Moves to a state, with the times and ports that go with it.
+    pub(crate) fn enter(&mut self, state: ContainerState, now: SystemTime) {
+        if state.is_running() && !self.info.state.is_running() {
+            self.info.started_at = Some(now);
+            self.info.finished_at = None;
+            self.info.exit_code = None;
+        }
+        if state.has_exited() && !self.info.state.has_exited() {
+            self.info.finished_at = Some(now);
+        }
+        // As podman answers: what is not running publishes nothing, and gets the same host ports back later.
+        self.info.ports = if state.is_running() { self.ports.clone() } else { Vec::new() };
+        self.info.state = state;
+    }
+}
+
+pub(crate) fn absent() -> Refusal {
+    (ErrorKind::NoSuchContainer, String::new())
+}
+
+/// What a container answers that does not serve a call in this state.
+pub(crate) fn in_state(state: &ContainerState) -> Refusal {
+    (Error::in_state(state, "").kind(), format!("it is {state}"))
+}

@@ -1,0 +1,168 @@
+//! One call's budget of time, and its waiting. What the call waits for is looked up by its owner.
+
+use std::cell::Cell;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rt_protocol::{CancelRegistration, Stop, Until};
+
+use super::notify::{Belfry, Bell, BellPlace};
+use crate::clock::NullClock;
+
+/// Accounts for the time of one call; see [`NullClock`] for the rules.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    until: Until,
+    clock: NullClock,
+    place: BellPlace,
+    began: Duration,
+    advanced_before: Duration,
+    spent: Cell<Duration>,
+    /// Rings the bell on a cancel; gone with the call.
+    _cancel: Option<CancelRegistration>,
+}
+
+impl Waiter {
+    pub(crate) fn new(until: Until, clock: &NullClock, belfry: &Arc<Belfry>) -> Self {
+        let place = belfry.hang();
+        let bell = Arc::clone(place.bell());
+        let cancel = until.cancel_token().map(|token| token.on_cancel(move || bell.ring()));
+        Self {
+            until,
+            clock: clock.clone(),
+            place,
+            began: clock.real_elapsed(),
+            advanced_before: clock.advanced(),
+            spent: Cell::new(Duration::ZERO),
+            _cancel: cancel,
+        }
+    }
+
+    /// Whether the call may go on.
+    pub(crate) fn check(&self) -> Result<(), Stop> {
+        self.until.check()?;
+        match self.left() {
+            Some(Duration::ZERO) => Err(Stop::DeadlinePassed),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is left of the budget; `None` without a deadline.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        self.until.remaining().map(|real| real.saturating_sub(self.used()))
+    }
+
+    /// How long the call has taken by the clock, time that other calls skipped left out.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.clock.real_elapsed().saturating_sub(self.began).saturating_add(self.used())
+    }
+
+    /// Pays for a scripted delay.
+    pub(crate) fn spend(&self, delay: Duration) -> Result<(), Stop> {
+        self.check()?;
+        let payable = match self.left() {
+            Some(left) if delay >= left => left,
+            _ => delay,
+        };
+        self.clock.skip(payable);
+        self.spent.set(self.spent.get().saturating_add(payable));
+        if payable < delay || self.left() == Some(Duration::ZERO) {
+            return Err(Stop::DeadlinePassed);
+        }
+        Ok(())
+    }
+
+    /// Waits until `look` finds something inside the runtime.
+    pub(crate) fn wait_for<T>(&self, mut look: impl FnMut() -> Option<T>) -> Result<T, Stop> {
+        self.wait(true, &mut look)
+    }
+
+    /// Waits until `look` finds something that comes from the caller, which no clock can hurry.
+    pub(crate) fn wait_for_caller<T>(&self, mut look: impl FnMut() -> Option<T>) -> Result<T, Stop> {
+        self.wait(false, &mut look)
+    }
+
+    /// Waits for nothing but the end of the budget, and skips to it where nobody could cancel before.
+    pub(crate) fn hang<T>(&self, look: impl FnMut() -> Option<T>) -> Result<T, Stop> {
+        if self.until.deadline().is_some() && self.until.cancel_token().is_none() {
+            self.spend(Duration::MAX)?;
+        }
+        self.wait_for(look)
+    }
+
+    pub(crate) fn bell(&self) -> &Arc<Bell> {
+        self.place.bell()
+    }
+
+    /// A socket that wakes a `poll` whenever this call would be woken.
+    pub(crate) fn connect(&self) -> std::io::Result<UnixStream> {
+        self.bell().connect()
+    }
+
+    fn used(&self) -> Duration {
+        let advanced = self.clock.advanced().saturating_sub(self.advanced_before);
+        self.spent.get().saturating_add(advanced)
+    }
+
+    fn wait<T>(&self, skippable: bool, look: &mut dyn FnMut() -> Option<T>) -> Result<T, Stop> {
+        loop {
+            let seen = self.bell().count();
+            if let Some(found) = look() {
+                return Ok(found);
+            }
+            self.check()?;
+            if skippable && self.clock.skips_waits() && self.until.deadline().is_some() {
+                self.spend(Duration::MAX)?;
+            }
+            self.bell().wait_past(seen, self.left());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::streams::waiter::*;
+
+    fn waiter(until: Until) -> (NullClock, Waiter) {
+        let belfry = Arc::<Belfry>::default();
+        let clock = NullClock::new(Arc::clone(&belfry));
+        let waiter = Waiter::new(until, &clock, &belfry);
+        (clock, waiter)
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn delays_are_paid_from_the_budget_and_end_it() {
+        let (clock, waiter) = waiter(Until::after(HOUR));
+        assert_eq!(waiter.spend(HOUR / 2), Ok(()));
+        assert_eq!(waiter.spend(HOUR / 2), Err(Stop::DeadlinePassed));
+        assert_eq!(waiter.check(), Err(Stop::DeadlinePassed));
+        assert!(clock.elapsed() > HOUR / 2 && clock.elapsed() < HOUR + HOUR / 2);
+    }
+
+    #[test]
+    fn what_one_call_skips_is_not_taken_from_another() {
+        let (clock, waiter) = waiter(Until::after(HOUR));
+        clock.skip(HOUR * 2);
+        assert_eq!(waiter.check(), Ok(()));
+        clock.advance(HOUR * 2);
+        assert_eq!(waiter.check(), Err(Stop::DeadlinePassed));
+    }
+
+    #[test]
+    fn an_advance_wakes_a_waiting_call() {
+        let (clock, waiter) = waiter(Until::after(HOUR));
+        let mover = std::thread::spawn(move || clock.advance(HOUR));
+        assert_eq!(waiter.wait_for(|| None::<()>), Err(Stop::DeadlinePassed));
+        mover.join().unwrap();
+    }
+
+    #[test]
+    fn waits_are_skipped_on_request() {
+        let (clock, waiter) = waiter(Until::after(HOUR));
+        clock.skip_waits(true);
+        assert_eq!(waiter.wait_for(|| None::<()>), Err(Stop::DeadlinePassed));
+    }
+}

@@ -1,0 +1,75 @@
+//! Files and directories out of a container.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use rt_protocol::{ContainerPath, CopyOptions, Error, ErrorKind, Result, Until};
+
+use super::host_path::{self, MadeDirectories, TemporaryDirectory};
+use super::{Copier, OUT_OF, container_source, contents_of, left_out, system};
+use crate::container::PodmanContainer;
+
+/// Copies a file, or the contents of a directory, out of the container.
+///
+/// Where the destination is a directory, podman is given the source with `/.` behind it: it then copies a directory by its
+/// contents, and takes a file all the same (seen on 4.3.1 and 5.4.2), so nobody needs to know beforehand which one it is.
+/// Where nothing is there, podman makes the destination from a file or a directory alike, and with `/.` it would put a
+/// file beside it, under the file's own name.
+pub(crate) fn copy_out(
+    container: &PodmanContainer,
+    src: &ContainerPath,
+    dest: &Path,
+    options: CopyOptions,
+    until: &Until,
+) -> Result<()> {
+    let copy = || -> Result<()> {
+        let told = container_source(src)?;
+        let word = host_path::destination_word(dest)?;
+        let copier = Copier { container, target: container.target(until)?, until };
+        until.check().map_err(|stop| Error::stopped(stop, OUT_OF))?;
+        let made = if options.create_parents {
+            MadeDirectories::above(Path::new(&word))?
+        } else {
+            MadeDirectories::none()
+        };
+        if dest.is_dir() {
+            copier.copy_out(&contents_of(&told), &word)?.map_err(|refused| refused.error(OUT_OF))?;
+        } else if told.file_name() == src.as_path().file_name() {
+            copier.copy_out(&told, &word)?.map_err(|refused| refused.error(OUT_OF))?;
+            // podman calls it a success to leave out all there is.
+            if fs::symlink_metadata(&word).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                return Err(left_out());
+            }
+        } else {
+            by_its_own_name(&copier, &told, Path::new(&word))?;
+        }
+        made.keep();
+        Ok(())
+    };
+    copy().map_err(|error| error.in_container(container.name()))
+}
+
+/// Copies to a destination that is no directory what podman calls otherwise than it is told: podman would put it beside
+/// the destination, under its own name. So it goes into a directory of its own there, and then into its place.
+fn by_its_own_name(copier: &Copier<'_>, source: &Path, dest: &Path) -> Result<()> {
+    let failed = |message: &'static str| move |cause: io::Error| system(OUT_OF, message, cause);
+    let refused = |message: &'static str| Err(Error::new(ErrorKind::BackendFailed, OUT_OF, message));
+    let way = TemporaryDirectory::new(dest.parent().unwrap_or(Path::new("/"))).map_err(|cause| {
+        let message = format!("the destination {} cannot be made", dest.display());
+        Error::new(host_path::kind_of(&cause), OUT_OF, message).with_source(cause)
+    })?;
+    copier.copy_out(source, way.path().as_os_str())?.map_err(|refused| refused.error(OUT_OF))?;
+    let arrived = fs::read_dir(way.path()).and_then(|mut entries| entries.next().transpose());
+    let Some(arrived) = arrived.map_err(failed("what was copied cannot be found"))? else {
+        return Err(left_out());
+    };
+    let kind = arrived.file_type().map_err(failed("what was copied cannot be looked at"))?;
+    // As podman has it. To rename would put a file in the place of anything but a directory.
+    match fs::metadata(dest) {
+        Ok(_) if kind.is_dir() => return refused("the destination of a directory must be a directory"),
+        Ok(there) if !there.is_file() => return refused("the destination must be a directory or a file"),
+        _ => {}
+    }
+    fs::rename(arrived.path(), dest).map_err(failed("what was copied cannot be put into its place"))
+}

@@ -1,0 +1,316 @@
+//! What the host sees by itself of one exec, from before its client starts: podman's record of it as it comes and goes.
+//!
+//! A client's exit code proves nothing where somebody else has ended the client: podman 4.3 exits with 0 on SIGTERM, 5.x
+//! with 1. The record does. Seen on 4.3.1 and 5.4.2, in this order, below the container's `StaticDir`:
+//!
+//! 1. the client makes `<session>/`, `<session>/exit/` and `<session>/exec-process-*`, which has the marker;
+//! 2. conmon writes `<session>/exec_pid` once the command runs;
+//! 3. conmon moves `<session>/exit/<container>` into its place, with the exit code, when all output is on its way;
+//! 4. the client removes `<session>/` after the last byte of the output, and leaves. conmon's clean-up process removes it
+//!    too, some 50 ms later: also when there is no client any more.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use rt_process::{Beside, DirectoryChange, DirectoryWatch, Marker, Process, procfs};
+use rt_protocol::StreamReport;
+
+use super::attach_socket::{self, AttachSocket};
+use super::session::{self, ExecSession};
+
+/// The witness of one exec.
+#[derive(Debug)]
+pub(crate) struct ExecWitness {
+    /// `None` where the host cannot see podman's records, or has no watch left.
+    watch: Option<DirectoryWatch>,
+    static_dir: PathBuf,
+    mark: String,
+    /// Records that were made since, and that are not known to be another command's.
+    candidates: Vec<PathBuf>,
+    /// Those that were gone before they could be read.
+    unread: Vec<PathBuf>,
+    record: Option<Record>,
+    /// Where the command has a stdin.
+    attach: Option<AttachSocket>,
+}
+
+/// What was seen of the command's own record.
+#[derive(Debug, Default)]
+struct Record {
+    directory: PathBuf,
+    started: bool,
+    ended: bool,
+    code: Option<i32>,
+    removed: Option<Removal>,
+}
+
+/// How things stood when the record was removed.
+#[derive(Debug)]
+struct Removal {
+    /// The client had handed over everything until then, and was able to go on.
+    was_quiet: bool,
+    output_bytes: u64,
+}
+
+/// What the record says of a command whose client has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    /// It returned this code, and the client took its output to the end.
+    Returned(i32),
+    /// podman made a record of it, and the command has not been started.
+    NotStarted,
+    /// podman made no record of it: the client never came that far.
+    NoRecord,
+    /// It was started, or may have been, and what became of it cannot be told from here.
+    Doubt {
+        /// It was started for sure.
+        started: bool,
+    },
+}
+
+impl ExecWitness {
+    /// Begins to look. To be called before the client is started.
+    pub(crate) fn of(static_dir: Option<&Path>, marker: &Marker) -> Self {
+        let watch = static_dir.and_then(|directory| {
+            let mut watch = DirectoryWatch::new().ok()?;
+            watch.add(directory).ok()?;
+            Some(watch)
+        });
+        if watch.is_none() {
+            tracing::debug!(?static_dir, "podman's records of this exec cannot be watched");
+        }
+        Self {
+            watch,
+            static_dir: static_dir.map(Path::to_owned).unwrap_or_default(),
+            mark: format!("{}={}", Marker::NAME, marker.value()),
+            candidates: Vec::new(),
+            unread: Vec::new(),
+            record: None,
+            attach: None,
+        }
+    }
+
+    /// Looks also after the output that podman loses where a stdin is left unread.
+    pub(crate) fn with_stdin(mut self) -> Self {
+        self.attach = Some(AttachSocket::default());
+        self
+    }
+
+    /// Which of the outputs may not be whole, now that the client has left by itself, having fed `stdin` to the command.
+    pub(crate) fn cut_outputs(&mut self, stdin: StreamReport) -> [bool; 2] {
+        self.attach.take().map_or([false; 2], |attach| attach.cut_outputs(stdin))
+    }
+
+    /// Lets go of the client's socket: whoever is to be ended must not wait for a reader that is none.
+    pub(crate) fn let_go(&mut self) {
+        self.attach = None;
+    }
+
+    /// Whether the host sees podman's records at all.
+    pub(crate) fn can_see(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    /// podman's record of the command, once it was seen.
+    pub(crate) fn session(&self) -> Option<ExecSession> {
+        self.record.as_ref().map(|record| ExecSession::at(&record.directory))
+    }
+
+    /// Whether the command was started for sure.
+    pub(crate) fn has_started(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| record.started || record.ended)
+    }
+
+    /// Whether the client, which left with `code`, has seen the end of the command: podman's list, as it is now, has none
+    /// of the sessions that may be the command's, and conmon told no other code. `said` is whether the client has complained;
+    /// then conmon must have told the end, too.
+    pub(crate) fn saw_the_end(&self, code: i32, listed: &[String], said: bool) -> bool {
+        let is_listed = |directory: &Path| {
+            directory
+                .file_name()
+                .and_then(OsStr::to_str)
+                .is_some_and(|id| listed.iter().any(|known| known == id))
+        };
+        if let Some(record) = &self.record {
+            return record.code.is_none_or(|told| told == code)
+                && (record.ended || !said)
+                && record.removed.is_some()
+                && !is_listed(&record.directory);
+        }
+        let all_gone = self.candidates.is_empty() && !self.unread.is_empty();
+        all_gone && !self.unread.iter().any(|directory| is_listed(directory))
+    }
+
+    /// What the record says, now that the client has left.
+    pub(crate) fn evidence(&self, output_bytes: u64) -> Evidence {
+        if self.watch.is_none() {
+            return Evidence::Doubt { started: false };
+        }
+        match &self.record {
+            None if self.candidates.is_empty() && self.unread.is_empty() => Evidence::NoRecord,
+            // podman writes what is to be run before it is started, and what is left here says nothing (an unknown user, say):
+            // it is another client's, or this command has not been started.
+            None if self.unread.is_empty()
+                && !self.candidates.iter().any(|it| it.join("exec_pid").exists()) =>
+            {
+                Evidence::NotStarted
+            }
+            None => Evidence::Doubt { started: false },
+            Some(Record { code: Some(code), removed: Some(removal), .. })
+                if removal.was_quiet && removal.output_bytes == output_bytes =>
+            {
+                Evidence::Returned(*code)
+            }
+            Some(record) if record.started || record.ended => Evidence::Doubt { started: true },
+            Some(_) => Evidence::NotStarted,
+        }
+    }
+
+    /// Takes what has happened until now.
+    pub(crate) fn look(&mut self, process: &Process<'_>) {
+        let Some(watch) = &mut self.watch else { return };
+        let Ok(changes) = watch.changes() else {
+            self.watch = None;
+            return;
+        };
+        for change in changes {
+            self.take(change, process);
+        }
+    }
+
+    fn take(&mut self, change: DirectoryChange, process: &Process<'_>) {
+        match change {
+            DirectoryChange::Created { directory, name }
+                if directory == self.static_dir && session::is_session_id(&name.to_string_lossy()) =>
+            {
+                self.meet(directory.join(name));
+            }
+            DirectoryChange::Removed { directory, name } if directory == self.static_dir => {
+                self.part_with(&directory.join(name), process);
+            }
+            DirectoryChange::Created { directory, name } | DirectoryChange::Written { directory, name } => {
+                if name == "exit" {
+                    self.add(&directory.join(name));
+                } else if directory.ends_with("exit") {
+                    self.read_exit(&directory, &name);
+                } else {
+                    self.take_entry(&directory, &name);
+                }
+            }
+            // Some changes are missing: nothing that is concluded from their absence holds.
+            DirectoryChange::Lost => self.watch = None,
+            _ => {}
+        }
+    }
+
+    /// A record that may be the command's.
+    fn meet(&mut self, directory: PathBuf) {
+        if self.record.is_some() {
+            return;
+        }
+        self.add(&directory);
+        self.add(&directory.join("exit"));
+        self.candidates.push(directory.clone());
+        // What came before the watch.
+        for file in fs::read_dir(&directory).into_iter().flatten().filter_map(Result::ok) {
+            self.take_entry(&directory, &file.file_name());
+        }
+        for file in fs::read_dir(directory.join("exit")).into_iter().flatten().filter_map(Result::ok) {
+            self.read_exit(&directory.join("exit"), &file.file_name());
+        }
+    }
+
+    fn add(&mut self, directory: &Path) {
+        if let Some(watch) = &mut self.watch {
+            // One that is gone already tells nothing more.
+            let _ = watch.add(directory);
+        }
+    }
+
+    fn take_entry(&mut self, directory: &Path, name: &OsStr) {
+        match &mut self.attach {
+            Some(attach) if name == attach_socket::NAME => attach.is_there = true,
+            _ => self.read_file(directory, name),
+        }
+    }
+
+    fn read_file(&mut self, directory: &Path, name: &OsStr) {
+        let name = name.to_string_lossy();
+        if name.starts_with("exec-process-") && self.record.is_none() {
+            let Some(text) = session::read_spec(&directory.join(&*name)) else { return };
+            if text.contains(&self.mark) {
+                self.candidates.clear();
+                self.unread.clear();
+                self.record = Some(Record { directory: directory.to_owned(), ..Record::default() });
+                self.started_before(directory);
+            } else if text.trim_end().ends_with('}') {
+                self.candidates.retain(|candidate| candidate != directory);
+            }
+        } else if name == "exec_pid"
+            && let Some(record) = self.record_at(directory)
+        {
+            record.started = true;
+        }
+    }
+
+    /// What conmon has written by the time the record was known for the command's.
+    fn started_before(&mut self, directory: &Path) {
+        if directory.join("exec_pid").exists() {
+            self.read_file(directory, OsStr::new("exec_pid"));
+        }
+        let exit = directory.join("exit");
+        for file in fs::read_dir(&exit).into_iter().flatten().filter_map(Result::ok) {
+            self.read_exit(&exit, &file.file_name());
+        }
+    }
+
+    /// conmon writes to a file beside it, with a suffix behind a dot, and moves that into its place.
+    fn read_exit(&mut self, exit: &Path, name: &OsStr) {
+        if name.to_string_lossy().contains('.') {
+            return;
+        }
+        let code = session::read_exit_code(&exit.join(name));
+        if let Some(record) = exit.parent().and_then(|directory| self.record_at(directory)) {
+            record.ended = true;
+            record.code = record.code.or(code);
+        }
+    }
+
+    fn part_with(&mut self, directory: &Path, process: &Process<'_>) {
+        let removal = || Removal {
+            was_quiet: !process.has_unread_output() && can_go_on(process.pid()),
+            output_bytes: process.output_bytes(),
+        };
+        if let Some(record) = self.record_at(directory) {
+            record.removed.get_or_insert_with(removal);
+        } else {
+            let place = self.candidates.iter().position(|candidate| candidate == directory);
+            self.unread.extend(place.map(|place| self.candidates.swap_remove(place)));
+        }
+    }
+
+    fn record_at(&mut self, directory: &Path) -> Option<&mut Record> {
+        self.record.as_mut().filter(|record| record.directory == directory)
+    }
+}
+
+impl Beside for ExecWitness {
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.watch.as_ref().map(AsFd::as_fd)
+    }
+
+    fn ready(&mut self, process: &Process<'_>) {
+        self.look(process);
+        let has_begun = self.record.is_some() || !self.candidates.is_empty();
+        if let Some(attach) = self.attach.as_mut().filter(|_| has_begun) {
+            attach.look(process.pid());
+        }
+    }
+}
+
+/// Whether the client is not stopped: a stopped one has not removed its record, somebody else has.
+fn can_go_on(client: u32) -> bool {
+    !matches!(procfs::is_stopped(client), Ok(true))
+}

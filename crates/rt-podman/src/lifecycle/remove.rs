@@ -1,0 +1,192 @@
+//! Removing many containers in one go, with a result for each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rt_protocol::{ContainerName, ContainerRemoveResult, ContainerState, Error, ErrorKind, Result, Until};
+
+use crate::cli::answer::Verdict;
+use crate::cli::failure::Failure;
+use crate::state::RuntimeState;
+use crate::state::inspect::Listed;
+use crate::state::main_process::{self, MainProcess};
+
+/// Why containers could not be removed.
+type Errors = BTreeMap<ContainerName, Error>;
+
+const OPERATION: &str = "remove";
+
+/// Removes `names`; one result each, in order.
+///
+/// One listing that tells who is there and what runs of it, one `podman rm` for all of them, and where podman does not
+/// name everybody, a listing that tells who is really gone: podman 4.3 answers 0 and removes nothing when a name is missing
+/// and `--ignore` is not given, so its exit code alone proves nothing. Who is still there is removed alone, to hear podman's
+/// reason. Removed is what has no record and no process.
+pub(crate) fn force_remove(
+    shared: &Arc<RuntimeState>,
+    names: &[ContainerName],
+    until: &Until,
+) -> Vec<ContainerRemoveResult> {
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let until = if until.deadline().is_some() {
+        until.clone()
+    } else {
+        until.clone().or_after(shared.engine.limits.remove)
+    };
+    for name in names {
+        shared.forget(name);
+    }
+    let errors = match remove_all(shared, names, &until) {
+        Ok(errors) => errors,
+        Err(error) => names.iter().map(|name| (name.clone(), error.clone().in_container(name))).collect(),
+    };
+    names
+        .iter()
+        .map(|name| match errors.get(name) {
+            Some(error) => ContainerRemoveResult::failed(name.clone(), error.clone()),
+            None => ContainerRemoveResult::removed(name.clone()),
+        })
+        .collect()
+}
+
+/// A container that is to be removed.
+struct Target {
+    name: ContainerName,
+    /// What podman is told it is: its name, or its id where podman could take the name for the beginning of another's.
+    word: String,
+    id: String,
+    state: ContainerState,
+    process: Option<MainProcess>,
+}
+
+impl Target {
+    fn of(listed: Listed) -> Self {
+        let Listed { info, pid } = listed;
+        let word = if info.name.looks_like_id() { info.id.clone() } else { info.name.to_string() };
+        let process = pid.and_then(|pid| MainProcess::find(&info.id, pid));
+        Self { name: info.name, word, id: info.id, state: info.state, process }
+    }
+
+    /// Whether it has ended, for all that this host can see, while podman takes it for running.
+    fn is_over(&self) -> bool {
+        matches!(self.state, ContainerState::Running | ContainerState::Stopping)
+            && self.process.as_ref().is_none_or(MainProcess::is_over)
+    }
+}
+
+/// Why each of those that are still there could not be removed.
+fn remove_all(shared: &Arc<RuntimeState>, names: &[ContainerName], until: &Until) -> Result<Errors> {
+    let wanted: BTreeSet<_> = names.iter().collect();
+    let mut targets = shared.list_with_processes(OPERATION, until)?;
+    targets.retain(|listed| wanted.contains(&listed.info.name));
+    let targets: Vec<_> = targets.into_iter().map(Target::of).collect();
+    if targets.is_empty() {
+        return Ok(Errors::new());
+    }
+    for target in targets.iter().filter(|target| target.state == ContainerState::Stopping) {
+        end_stopping(shared, target, until);
+    }
+    let mut errors = remove_records(shared, &targets, until)?;
+    let gone: Vec<_> = targets.iter().filter(|target| !errors.contains_key(&target.name)).collect();
+    let processes: Vec<_> = gone.iter().filter_map(|target| target.process.clone()).collect();
+    for (id, process) in main_process::end_all(&processes) {
+        if let Some(target) = gone.iter().find(|target| target.id == id) {
+            let message = format!(
+                "podman has removed its record, and process {} ({:?}) of it runs on",
+                process.pid, process.name
+            );
+            let error = Error::new(ErrorKind::BackendFailed, OPERATION, message)
+                .in_container(&target.name)
+                .with_hint("end that process by hand");
+            errors.insert(target.name.clone(), error);
+        }
+    }
+    Ok(errors)
+}
+
+/// podman 4.3 drops the record of a container that is being stopped and leaves its process alone; killing it works.
+fn end_stopping(shared: &RuntimeState, target: &Target, until: &Until) {
+    // Where it has ended meanwhile podman refuses, and what is left is looked at afterwards.
+    drop(shared.engine.ask_until(OPERATION, until, ["kill", "--signal=KILL", "--", &target.id]));
+    if let Some(process) = &target.process {
+        process.wait(until);
+    }
+}
+
+fn remove_records(shared: &Arc<RuntimeState>, targets: &[Target], until: &Until) -> Result<Errors> {
+    let together = remove(shared, targets.iter().map(|target| &target.word), until);
+    let is_said = |target: &Target| match &together {
+        Ok(Ok(said)) => said.lines().any(|line| line.trim() == target.word),
+        _ => false,
+    };
+    if targets.iter().all(is_said) {
+        return Ok(Errors::new());
+    }
+    let there: BTreeSet<_> = match shared.list(OPERATION, until) {
+        Ok(found) => found.into_iter().map(|info| info.name).collect(),
+        // Nobody knows who is gone; the first failure says more than the second.
+        Err(error) => return Err(together.err().unwrap_or(error)),
+    };
+    let mut errors = Errors::new();
+    let mut said_gone = Vec::new();
+    for target in targets.iter().filter(|target| there.contains(&target.name)) {
+        let Target { name, word, .. } = target;
+        let answer = match &together {
+            // Whom podman has refused in company it may have refused for another's sake. And one whose conmon was killed it
+            // refuses once, because there is nothing to kill (4.3.1).
+            Ok(_) if targets.len() > 1 || target.is_over() => remove(shared, [word].into_iter(), until),
+            answer => answer.clone(),
+        };
+        let error = match answer {
+            Ok(Ok(_)) => None,
+            Ok(Err(refusal)) => match refusal.failure() {
+                Failure::NoSuchContainer | Failure::Removed => None,
+                _ => Some(refusal.of_container(OPERATION, name)),
+            },
+            Err(error) => Some(error.in_container(name)),
+        };
+        match error {
+            Some(error) => drop(errors.insert(name.clone(), error)),
+            None => said_gone.push(name.clone()),
+        }
+    }
+    if !said_gone.is_empty() {
+        errors.extend(still_there(shared, said_gone, until));
+    }
+    Ok(errors)
+}
+
+/// An error for each of those that podman says to have removed and lists all the same.
+fn still_there(
+    shared: &Arc<RuntimeState>,
+    said_gone: Vec<ContainerName>,
+    until: &Until,
+) -> Vec<(ContainerName, Error)> {
+    let listed = shared.list(OPERATION, until);
+    let error_of = |name: &ContainerName| match &listed {
+        Ok(found) => found.iter().any(|info| info.name == *name).then(|| {
+            Error::new(
+                ErrorKind::BackendFailed,
+                OPERATION,
+                "podman answered with success, and it is still there",
+            )
+            .with_hint("remove it by hand, and see what podman says")
+        }),
+        Err(error) => Some(error.clone()),
+    };
+    said_gone
+        .into_iter()
+        .filter_map(|name| error_of(&name).map(|error| error.in_container(&name)).map(|error| (name, error)))
+        .collect()
+}
+
+fn remove<'a>(
+    shared: &RuntimeState,
+    targets: impl Iterator<Item = &'a String>,
+    until: &Until,
+) -> Result<Verdict<String>> {
+    let args = ["rm", "--force", "--ignore", "--volumes", "--time=0", "--"].into_iter();
+    shared.engine.ask_until(OPERATION, until, args.chain(targets.map(String::as_str)))?.told()
+}

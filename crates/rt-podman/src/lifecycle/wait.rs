@@ -1,0 +1,105 @@
+//! Waiting for a container's main process, past the race with its removal.
+
+use rt_protocol::{ContainerState, Error, ErrorKind, EventAction, ExitOutcome, Result, Until};
+
+use crate::cli::engine::bad_answer;
+use crate::cli::failure::Failure;
+use crate::container::PodmanContainer;
+use crate::events::line::EventLine;
+use crate::state::improper_state;
+use crate::state::inspect::is_exit_code;
+
+const OPERATION: &str = "wait for";
+
+/// Waits until the main process of `container` has ended.
+///
+/// By id, so that a container of the same name that comes later is never meant.
+pub(crate) fn wait(container: &PodmanContainer, until: &Until) -> Result<ExitOutcome> {
+    let limit = container.engine().limits.read;
+    let found =
+        container.inspect_as(OPERATION, limit, false, until)?.ok_or_else(|| container.no_such(OPERATION))?;
+    // podman 4.3 answers 0 for one that never ran; the state tells it on every version.
+    if found.info.state == ContainerState::Created {
+        return Err(Error::new(ErrorKind::NotRunning, OPERATION, "it was never started")
+            .in_container(container.name())
+            .with_hint("start it first"));
+    }
+    if found.is_abandoned() {
+        // podman would wait for its conmon for ever.
+        return Ok(ExitOutcome::Lost);
+    }
+    let id = found.info.id;
+    let about = |error: Error| error.in_container(container.name());
+    let answer = container.engine().ask_until(OPERATION, until, ["wait", "--", &id]).map_err(about)?;
+    let code = match answer.printed().map_err(about)? {
+        Ok(code) => code,
+        Err(refusal) => match refusal.failure() {
+            Failure::NoSuchContainer | Failure::Removed => {
+                return after_removal(container, &id).map_err(about);
+            }
+            _ => return Err(improper_state::error(container, OPERATION, &refusal)),
+        },
+    };
+    match code.trim().parse::<i32>() {
+        Ok(code) if is_exit_code(code) => Ok(ExitOutcome::Code(code)),
+        // podman up to 5.4.0 answers -1 for a container that is removed as it ends (podman#25479), and every version for
+        // one whose conmon was killed. No main process ends with it, so the version need not be asked for.
+        Ok(_) => after_removal(container, &id).map_err(about),
+        Err(_) => {
+            let message = format!("podman answered {:?}, which is no exit code", code.trim());
+            Err(about(bad_answer(OPERATION, message)))
+        }
+    }
+}
+
+/// The code of a container that was removed as it ended: from its record if that is still there, else from the events.
+fn after_removal(container: &PodmanContainer, id: &str) -> Result<ExitOutcome> {
+    let kept = container.inspect_within(container.engine().limits.read)?;
+    if let Some(code) = kept.filter(|found| found.info.id == id).and_then(|found| found.info.exit_code) {
+        return Ok(ExitOutcome::Code(code));
+    }
+    let args = ["events", "--stream=false", "--since=24h", "--filter=event=died", "--format=json"];
+    let events = container.engine().ask(OPERATION, container.engine().limits.info, args)?.told()?;
+    // A podman without a log of events refuses; then nobody knows.
+    let code = events.ok().and_then(|events| last_death(&events, id)).filter(|code| is_exit_code(*code));
+    Ok(code.map_or(ExitOutcome::Lost, ExitOutcome::Code))
+}
+
+/// The exit code of the last death of this container, where the event has one.
+fn last_death(events: &str, id: &str) -> Option<i32> {
+    events
+        .lines()
+        .rev()
+        .find_map(|line| match EventLine::decode(line.as_bytes()) {
+            EventLine::Told { event, .. } => (event.action == EventAction::Died
+                && event.id.as_deref() == Some(id))
+            .then_some(event.exit_code),
+            EventLine::Other | EventLine::Malformed => None,
+        })
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::lifecycle::wait::*;
+
+    #[test]
+    fn the_last_death_counts_and_a_missing_code_is_what_its_podman_means_by_it() {
+        let old = |id: &str, code: &str| {
+            format!(r#"{{{code}"ID":"{id}","Name":"c","Status":"died","Time":"2026-11-21T20:39:51Z"}}"#)
+        };
+        let new = r#"{"ID":"d","Name":"c","Status":"died","time":1795293700,"timeNano":1795293700384327544}"#;
+        let lines = [
+            old("a", r#""ContainerExitCode":3,"#),
+            "broken".into(),
+            old("b", ""),
+            old("a", r#""ContainerExitCode":7,"#),
+            new.into(),
+        ];
+        let events = lines.join("\n");
+        assert_eq!(last_death(&events, "a"), Some(7));
+        assert_eq!(last_death(&events, "b"), Some(0));
+        assert_eq!(last_death(&events, "d"), None);
+        assert_eq!(last_death(&events, "c"), None);
+    }
+}

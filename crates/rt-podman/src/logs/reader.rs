@@ -1,0 +1,308 @@
+//! The log of a container as one `podman logs` prints it.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rt_process::{ExitStatus, Line, LineStream};
+use rt_protocol::{
+    ContainerName, Deadline, Error, ErrorKind, LogLine, LogOptions, OutputStream, Pull, Result, Until,
+};
+
+use super::timestamp;
+use super::timestamps::LineTimes;
+use super::{DROPPED_AFTER_THE_END, OPERATION};
+use crate::cli::engine::process_error;
+use crate::cli::failure::{self, Failure};
+use crate::container::PodmanContainer;
+
+/// Lines of a `podman logs` that is running.
+///
+/// podman writes the container's stderr lines to its own stderr (since 3.0), and its own errors too. A line that begins
+/// as podman's errors do is held back for a moment, over as many pulls as that takes: podman exits at once after an error
+/// of its own, the container's log goes on.
+#[derive(Debug)]
+pub(crate) struct LogReader {
+    name: ContainerName,
+    lines: LineStream,
+    times: Times,
+    /// The bound of a line, where each ends with a terminal's carriage return; it is read with one more byte.
+    terminal: Option<usize>,
+    /// A line whose time is not known yet.
+    untimed: Option<Line>,
+    /// Only lines of this output. Both are read all the same: podman's own errors come on stderr, and an output that
+    /// nobody reads holds podman back.
+    only: Option<OutputStream>,
+    held: Option<Held>,
+    /// Lines that were read while one was held back, and then that one, at their head.
+    waiting: VecDeque<Line>,
+    ended: bool,
+}
+
+/// Where the times of lines come from.
+#[derive(Debug)]
+enum Times {
+    /// They were not asked for.
+    None,
+    /// From a second reader.
+    Apart(Box<LineTimes>),
+    /// From the lines themselves, which podman gives them with: with a tail, the second reader's may begin elsewhere.
+    Within { max_line_bytes: usize },
+}
+
+/// A line that is podman's own error if podman exits with a failure before `decided_at`, and a line of the log otherwise.
+#[derive(Debug)]
+struct Held {
+    line: Line,
+    decided_at: Deadline,
+}
+
+/// How long podman may take from its error to its exit.
+const EXIT_AFTER_ERROR: Duration = Duration::from_millis(250);
+
+/// The longest tail that podman is asked for. It makes room for that many pointers before it reads a line (1 GiB here,
+/// untouched): podman 4.3.1 runs out of memory at 2^32 lines, and panics at 2^63 - 1.
+const LONGEST_TAIL: u64 = 1 << 27;
+
+/// How many bytes of podman's times a line may hold before they count as its own: those of some 1800 records.
+const ROOM_FOR_TIMES: usize = 64 << 10;
+
+impl LogReader {
+    /// `target` is the container as podman is told it; `is_terminal` whether its lines end as a terminal ends them.
+    pub(crate) fn open(
+        container: &PodmanContainer,
+        target: &str,
+        options: &LogOptions,
+        is_terminal: bool,
+    ) -> Result<Self> {
+        let mut args = vec![String::from("logs")];
+        if options.follow {
+            args.push(String::from("--follow"));
+        }
+        let tail = options.tail.filter(|lines| *lines <= LONGEST_TAIL);
+        if let Some(lines) = tail {
+            args.push(format!("--tail={lines}"));
+        }
+        if let Some(since) = options.since {
+            args.push(format!("--since={}", rfc3339(since)));
+        }
+        let spec = |timestamps: bool| {
+            let timestamps = timestamps.then(|| String::from("--timestamps"));
+            let words = args.iter().cloned().chain(timestamps);
+            container.engine().spec(words.chain([String::from("--"), target.to_owned()]))
+        };
+        let within = options.timestamps && tail.is_some();
+        // A terminal's carriage return is taken off afterwards.
+        let max_line_bytes = options.max_line_bytes.saturating_add(usize::from(is_terminal));
+        let limit = max_line_bytes.saturating_add(if within { ROOM_FOR_TIMES } else { 0 });
+        let lines = LineStream::spawn(&spec(within), limit)
+            .map_err(|error| process_error(OPERATION, error).in_container(container.name()))?;
+        let mut times = match (options.timestamps, within) {
+            (false, _) => Times::None,
+            (true, true) => Times::Within { max_line_bytes },
+            (true, false) => {
+                Times::Apart(Box::new(LineTimes::new(container.name().clone(), spec(true), options.stream)))
+            }
+        };
+        if let Times::Apart(times) = &mut times
+            && options.follow
+        {
+            // At once, lest the container be gone by then. Without follow it begins with the first line, so that it sees
+            // no less of a log that grows.
+            times.start()?;
+        }
+        Ok(Self {
+            name: container.name().clone(),
+            lines,
+            times,
+            terminal: is_terminal.then_some(options.max_line_bytes),
+            untimed: None,
+            only: options.stream,
+            held: None,
+            waiting: VecDeque::new(),
+            ended: false,
+        })
+    }
+
+    pub(crate) fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>> {
+        let mut left = DROPPED_AFTER_THE_END;
+        loop {
+            let line = match self.untimed.take() {
+                Some(line) => line,
+                None => match self.next_line(until)? {
+                    Pull::Item(line) => line,
+                    Pull::Idle => return Ok(Pull::Idle),
+                    Pull::End => {
+                        self.close();
+                        return Ok(Pull::End);
+                    }
+                },
+            };
+            if self.only.is_none_or(|only| only == line.stream) {
+                return self.timed(line, until);
+            }
+            if until.check().is_err() {
+                left -= 1;
+                if left == 0 {
+                    return Ok(Pull::Idle);
+                }
+            }
+        }
+    }
+
+    /// The line with its time, if that was asked for.
+    fn timed(&mut self, mut line: Line, until: &Until) -> Result<Pull<LogLine>> {
+        let mut timestamp = None;
+        match &mut self.times {
+            Times::None => {}
+            Times::Within { max_line_bytes } => timestamp = take_times(&mut line, *max_line_bytes),
+            Times::Apart(times) => {
+                let Pull::Item(time) = times.of(&line, until)? else {
+                    self.untimed = Some(line);
+                    return Ok(Pull::Idle);
+                };
+                timestamp = time;
+            }
+        }
+        if let Some(max_line_bytes) = self.terminal {
+            if line.omitted == 0 && line.bytes.last() == Some(&b'\r') {
+                line.bytes.pop();
+            }
+            cut(&mut line, max_line_bytes);
+        }
+        let mut timed = LogLine::new(line.stream, line.bytes);
+        (timed.omitted, timed.timestamp) = (line.omitted, timestamp);
+        Ok(Pull::Item(timed))
+    }
+
+    /// The next line of the log, of either output.
+    fn next_line(&mut self, until: &Until) -> Result<Pull<Line>> {
+        loop {
+            if self.held.is_some() {
+                if !self.settle(until)? {
+                    return Ok(Pull::Idle);
+                }
+            } else if let Some(line) = self.waiting.pop_front() {
+                return Ok(Pull::Item(line));
+            } else if self.ended {
+                return Ok(Pull::End);
+            } else {
+                match self.read(until)? {
+                    Pull::Item(line) if may_be_of_podman(&line) => {
+                        let decided_at = Deadline::at(Instant::now() + EXIT_AFTER_ERROR);
+                        self.held = Some(Held { line, decided_at });
+                    }
+                    Pull::Item(line) => return Ok(Pull::Item(line)),
+                    Pull::Idle => return Ok(Pull::Idle),
+                    Pull::End => {
+                        self.ended = true;
+                        self.verdict()?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, until: &Until) -> Result<Pull<Line>> {
+        self.lines.pull(until).map_err(|error| process_error(OPERATION, error).in_container(&self.name))
+    }
+
+    /// Decides about the line that is held back, or says that `until` was over before.
+    fn settle(&mut self, until: &Until) -> Result<bool> {
+        while let Some(Held { line, decided_at }) = self.held.take() {
+            let soon = until.clone().or_after(decided_at.remaining());
+            match self.read(&soon)? {
+                Pull::End => {
+                    self.ended = true;
+                    if self.lines.status().is_none_or(|status| !status.success()) {
+                        let text = String::from_utf8_lossy(&line.bytes);
+                        let failure = failure::classify(&text).unwrap_or(Failure::Other);
+                        return Err(failure.into_error(OPERATION, &self.name, &text));
+                    }
+                    self.waiting.push_front(line);
+                    return Ok(true);
+                }
+                Pull::Item(next) => self.waiting.push_back(next),
+                Pull::Idle => {}
+            }
+            // Looked at after every line: a log that never pauses would hold the line back for good.
+            if decided_at.has_passed() {
+                self.waiting.push_front(line);
+                return Ok(true);
+            }
+            self.held = Some(Held { line, decided_at });
+            if until.check().is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What podman's exit says of a log that is over.
+    fn verdict(&self) -> Result<()> {
+        match self.lines.status() {
+            Some(status) if !status.success() => Err(wordless(&self.name, status)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.ended = true;
+        self.held = None;
+        self.untimed = None;
+        self.waiting.clear();
+        self.lines.close();
+        if let Times::Apart(times) = &mut self.times {
+            times.close();
+        }
+    }
+}
+
+/// Whether the line begins as podman's own errors do.
+pub(crate) fn may_be_of_podman(line: &Line) -> bool {
+    line.stream == OutputStream::Stderr && line.bytes.starts_with(b"Error: ")
+}
+
+/// podman failed, and did not say why.
+pub(crate) fn wordless(name: &ContainerName, status: ExitStatus) -> Error {
+    let message = format!("podman ended with {status:?} and without a word");
+    Error::new(ErrorKind::BackendFailed, OPERATION, message)
+        .in_container(name)
+        .with_hint("the log may be incomplete; ask again")
+}
+
+/// Takes podman's times out of a line, and answers the first one. What is beyond the bound is cut afterwards.
+fn take_times(line: &mut Line, max_line_bytes: usize) -> Option<SystemTime> {
+    let (time, mut bytes) = timestamp::take_off(std::mem::take(&mut line.bytes));
+    if let Some(first) = time {
+        bytes = timestamp::join(&bytes, first, SystemTime::now());
+    }
+    // A line that was cut may end in the middle of a time.
+    let whole = if line.omitted == 0 { bytes.len() } else { bytes.len().saturating_sub(timestamp::LONGEST) };
+    line.omitted += (bytes.len() - whole) as u64;
+    bytes.truncate(whole);
+    line.bytes = bytes;
+    cut(line, max_line_bytes);
+    time
+}
+
+fn cut(line: &mut Line, max_line_bytes: usize) {
+    let kept = line.bytes.len().min(max_line_bytes);
+    line.omitted += (line.bytes.len() - kept) as u64;
+    line.bytes.truncate(kept);
+}
+
+/// The time as podman's `--since` reads it; nanoseconds are kept.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time.max(UNIX_EPOCH)).unwrap_or(jiff::Timestamp::MAX).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::logs::reader::*;
+
+    #[test]
+    fn a_time_goes_to_podman_with_its_nanoseconds() {
+        let time = UNIX_EPOCH + Duration::new(1, 5);
+        assert_eq!(rfc3339(time), "1970-01-01T00:00:01.000000005Z");
+    }
+}

@@ -1,0 +1,94 @@
+//! One record of the log file that conmon writes: `2026-11-28T19:17:40.840369628+00:00 stdout F text`.
+//!
+//! The form is the CRI's (Kubernetes, `kuberuntime/logs`): the time, the output, `F` for the end of a line or `P` for a
+//! part of one, and the text, each after one blank.
+
+use std::ops::Range;
+use std::time::SystemTime;
+
+use rt_protocol::OutputStream;
+
+/// Where the parts of one record are among the bytes that hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    time: Range<usize>,
+    pub(crate) output: OutputStream,
+    /// Whether the line ends with it.
+    pub(crate) is_end: bool,
+    pub(crate) text: Range<usize>,
+}
+
+impl Record {
+    /// Reads a record without its newline; `None` is none.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let mut parts = bytes.splitn(4, |byte| *byte == b' ');
+        let time = parts.next()?.len();
+        let output = match parts.next()? {
+            b"stdout" => OutputStream::Stdout,
+            b"stderr" => OutputStream::Stderr,
+            _ => return None,
+        };
+        // The CRI allows further tags behind the first one, after colons.
+        let is_end = match parts.next()?.split(|byte| *byte == b':').next()? {
+            b"F" => true,
+            b"P" => false,
+            _ => return None,
+        };
+        let text = parts.next()?.len();
+        Some(Self { time: 0..time, output, is_end, text: bytes.len() - text..bytes.len() })
+    }
+
+    /// The same record, where the bytes before it are counted too.
+    pub(crate) fn after(mut self, count: usize) -> Self {
+        for range in [&mut self.time, &mut self.text] {
+            *range = range.start + count..range.end + count;
+        }
+        self
+    }
+
+    /// When it was written, read from the bytes that hold it.
+    pub(crate) fn time(&self, bytes: &[u8]) -> Option<SystemTime> {
+        let text = std::str::from_utf8(bytes.get(self.time.clone())?).ok()?;
+        Some(text.parse::<jiff::Timestamp>().ok()?.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::logs::record::*;
+
+    fn read(line: &str) -> Option<(OutputStream, bool, &str)> {
+        let record = Record::read(line.as_bytes())?;
+        assert!(record.time(line.as_bytes()).is_some(), "{line}");
+        let moved = record.clone().after(3);
+        assert_eq!(moved.time(format!("xyz{line}").as_bytes()), record.time(line.as_bytes()));
+        Some((record.output, record.is_end, &line[record.text]))
+    }
+
+    #[test]
+    fn records_are_read() {
+        use OutputStream::{Stderr, Stdout};
+        for time in ["2026-11-28T19:17:40.840369628+00:00", "2026-11-28T21:17:40.840369628+02:00"] {
+            assert_eq!(read(&format!("{time} stdout F a b")), Some((Stdout, true, "a b")));
+            assert_eq!(read(&format!("{time} stderr P  a ")), Some((Stderr, false, " a ")));
+            assert_eq!(read(&format!("{time} stdout F ")), Some((Stdout, true, "")));
+            assert_eq!(read(&format!("{time} stdout F:x a")), Some((Stdout, true, "a")));
+            for none in
+                ["", " stdout", " stdout F", " stdin F a", " stdout G a", "stdout F a", "  stdout F a"]
+            {
+                assert_eq!(read(&format!("{time}{none}")), None, "{none}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            if let Some(record) = Record::read(&bytes) {
+                let _ = record.time(&bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! `podman ps` and `podman container inspect`, decoded into [`ContainerInfo`].
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+
+use rt_process::procfs;
+use rt_protocol::{
+    ContainerInfo, ContainerName, ContainerState, Env, Error, Health, MountPoint, Protocol, PublishedPort,
+    Result, Secret,
+};
+use serde_json::Value;
+
+use crate::cli::engine::bad_answer;
+use crate::cli::json;
+use crate::lifecycle::create_argv::MADE_BY;
+
+/// The rows of `podman ps --format json`.
+///
+/// Nobody may conclude that a container is not there from a row that cannot be read: such a row is an error. A container
+/// that has no name, or one that no [`ContainerName`] can be, is left out with a warning: it is none that a caller could
+/// mean, and it must not keep anybody from the others.
+pub(crate) fn decode_ps(operation: &'static str, stdout: &str) -> Result<Vec<Listed>> {
+    let rows = rows(operation, stdout)?;
+    let listed = |info, row| Listed { info, pid: pid_of(row, "Pid") };
+    let container = |row| Ok(ps_row(operation, row)?.map(|info| listed(info, row)));
+    rows.iter().filter_map(|row| container(row).transpose()).collect()
+}
+
+/// A container as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) info: ContainerInfo,
+    /// The pid of the main process, on the machine of the podman that answers, while it runs.
+    pub(crate) pid: Option<u32>,
+}
+
+impl Listed {
+    /// Whether the process that podman names for it is not there, seen from this host.
+    pub(crate) fn has_lost_its_process(&self) -> bool {
+        self.pid.is_some_and(has_gone)
+    }
+}
+
+fn has_gone(pid: u32) -> bool {
+    matches!(procfs::entry(pid), Ok(entry) if entry.as_ref().is_none_or(|entry| entry.is_zombie))
+}
+
+fn pid_of(object: &Value, name: &str) -> Option<u32> {
+    json::integer(object, &[name]).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0)
+}
+
+/// The sizes of the writable layers, from `podman ps --size --format json`.
+pub(crate) fn decode_ps_sizes(
+    operation: &'static str,
+    stdout: &str,
+) -> Result<BTreeMap<ContainerName, Option<u64>>> {
+    let size = |row: &Value| json::unsigned(json::field(row, &["Size"])?, &["rwSize"]);
+    let named = |row: &Value| Ok(ps_row(operation, row)?.map(|info| (info.name, size(row))));
+    rows(operation, stdout)?.iter().filter_map(|row| named(row).transpose()).collect()
+}
+
+/// The one container of `podman container inspect`. An answer without any is none: of a container that is not there podman
+/// says so in words.
+pub(crate) fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Inspected> {
+    let rows = rows(operation, stdout)?;
+    let row = rows.first().ok_or_else(|| nothing_described(operation))?;
+    inspect_row(row)
+        .ok_or_else(|| bad_answer(operation, "podman described a container without id, name or state"))
+}
+
+/// The error for an inspect that found nothing and does not say so.
+pub(crate) fn nothing_described(operation: &'static str) -> Error {
+    bad_answer(operation, "podman described nothing, and did not say that there is nothing")
+}
+
+/// A list of objects; some versions print `null` for none.
+pub(crate) fn rows(operation: &'static str, stdout: &str) -> Result<Vec<Value>> {
+    match serde_json::from_str(stdout) {
+        Ok(Value::Array(rows)) => Ok(rows),
+        Ok(Value::Null) => Ok(Vec::new()),
+        Ok(row @ Value::Object(_)) => Ok(vec![row]),
+        Ok(_) => Err(bad_answer(operation, "podman answered with something that is no list")),
+        Err(error) => Err(bad_answer(operation, "podman's JSON is broken").with_source(error)),
+    }
+}
+
+/// What inspect tells beyond the contract: where podman keeps the container's files, and its process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inspected {
+    pub(crate) info: ContainerInfo,
+    /// The directory with the container's exec sessions.
+    pub(crate) static_dir: Option<String>,
+    /// The host's pid of the main process, while it runs.
+    pub(crate) pid: Option<u32>,
+    /// The exec sessions that podman has a record of: those that run, and those whose client did not see the end.
+    pub(crate) exec_ids: Vec<String>,
+    /// The files in which conmon notes its own number and that of the process that it has prepared.
+    pid_files: [Option<String>; 2],
+    /// The size of the writable layer in bytes, when it was asked for.
+    pub(crate) rw_size: Option<u64>,
+    /// The pid of its conmon, on the machine of the podman that answers; an old one where the container has stopped.
+    pub(crate) conmon_pid: Option<u32>,
+    /// The file that its log is written to, where it is one that conmon writes.
+    pub(crate) log_path: Option<String>,
+    /// Whether its main process has a terminal.
+    pub(crate) is_terminal: bool,
+    /// The variables that its image and its launch set.
+    pub(crate) env: Env,
+    /// What tells which call has made it, see [`launch_argv::MADE_BY`](crate::lifecycle::create_argv::MADE_BY).
+    pub(crate) made_by: Option<String>,
+}
+
+impl Inspected {
+    /// The host's pid of conmon, as it has noted it itself; it may be of an earlier one.
+    pub(crate) fn conmon(&self) -> Option<u32> {
+        pid_in(self.pid_files[0].as_deref()?)
+    }
+
+    /// Whether its process and its conmon are both gone while podman has them running: nobody is left to tell podman of the
+    /// end. (Of one that has ended podman names no process.)
+    pub(crate) fn is_abandoned(&self) -> bool {
+        // A number of another machine's says nothing here.
+        self.is_of_this_host() && self.pid.is_some_and(has_gone) && self.conmon_pid.is_some_and(has_gone)
+    }
+
+    /// Whether this host can see podman's files of it, and so its processes.
+    pub(crate) fn is_of_this_host(&self) -> bool {
+        self.static_dir.as_deref().is_some_and(|path| Path::new(path).is_dir())
+    }
+
+    /// The host's pid of the process that conmon has prepared, as it has noted it itself.
+    pub(crate) fn prepared(&self) -> Option<u32> {
+        pid_in(self.pid_files[1].as_deref()?)
+    }
+}
+
+fn pid_in(file: &str) -> Option<u32> {
+    std::fs::read_to_string(file).ok()?.trim().parse().ok().filter(|pid| *pid > 1)
+}
+
+/// What podman sets where nobody else does.
+const OWN_VARIABLES: [&str; 3] =
+    ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm", "container=podman"];
+
+/// The variables of a container, image and launch together. Whatever did not stand in the clear in podman's own command line
+/// may have been a secret, and is one. Names that no shell can export are left out.
+fn variables(config: &Value) -> Env {
+    let texts = |name| json::list(config, &[name]).iter().filter_map(Value::as_str);
+    let words: Vec<&str> =
+        texts("CreateCommand").map(|word| word.strip_prefix("--env=").unwrap_or(word)).collect();
+    let mut env = Env::default();
+    for text in texts("Env") {
+        let Some((name, value)) = text.split_once('=') else { continue };
+        // podman describes the main process's, of its user; commands have their own.
+        let is_own = matches!(name, "HOME" | "HOSTNAME");
+        if is_own && !words.iter().any(|word| word.split('=').next() == Some(name)) {
+            continue;
+        }
+        let _left_out = if words.contains(&text) || OWN_VARIABLES.contains(&text) {
+            env.set(name, value)
+        } else {
+            env.set_secret(name, Secret::new(value))
+        };
+    }
+    env
+}
+
+/// The container of a row; `None` for one that nobody can mean by a name.
+fn ps_row(operation: &'static str, row: &Value) -> Result<Option<ContainerInfo>> {
+    let (Some(id), Some(state)) = (json::text(row, &["Id"]), json::text(row, &["State"])) else {
+        return Err(unreadable(operation, row));
+    };
+    let name = ps_name(row).map_err(|()| unreadable(operation, row))?;
+    let name = match name.map(ContainerName::of_existing) {
+        Some(Ok(name)) => name,
+        Some(Err(refused)) => {
+            tracing::warn!(operation, container = id, %refused, "a container is left out of a listing");
+            return Ok(None);
+        }
+        None => {
+            tracing::warn!(operation, container = id, "a container without a name is left out of a listing");
+            return Ok(None);
+        }
+    };
+    let mut info = ContainerInfo::new(name, id, ContainerState::from_word(&state));
+    info.image_id = json::text(row, &["ImageID"]);
+    info.image_name = json::text(row, &["Image"]);
+    info.created = json::time(row, &["Created"]);
+    info.started_at = json::time(row, &["StartedAt"]);
+    info.finished_at = json::time(row, &["ExitedAt"]);
+    if info.state.has_exited() {
+        info.exit_code = exit_code(row);
+    }
+    info.mounts = json::list(row, &["Mounts"])
+        .iter()
+        .filter_map(Value::as_str)
+        .map(|destination| MountPoint::new(None, destination))
+        .collect();
+    info.ports = json::list(row, &["Ports"]).iter().flat_map(ps_ports).collect();
+    info.labels = json::text_pairs(row, &["Labels"]).collect();
+    Ok(Some(info))
+}
+
+/// The name in a row, if it has one; an error when that cannot be told.
+fn ps_name(row: &Value) -> std::result::Result<Option<String>, ()> {
+    let given = |name: &str| Some(name.to_owned()).filter(|name| !name.is_empty());
+    match json::field(row, &["Names"]) {
+        None => Ok(None),
+        Some(Value::String(name)) => Ok(given(name)),
+        Some(Value::Array(names)) => match names.first() {
+            None => Ok(None),
+            Some(name) => name.as_str().map(given).ok_or(()),
+        },
+        Some(_) => Err(()),
+    }
+}
+
+fn unreadable(operation: &'static str, row: &Value) -> Error {
+    const LONGEST: usize = 200;
+    let shown: String = row.to_string().chars().take(LONGEST).collect();
+    bad_answer(operation, format!("podman lists a container that cannot be read: {shown}"))
+}
+
+/// Whether a process can end with it. podman writes -1 for a code that it does not know.
+pub(crate) fn is_exit_code(code: i32) -> bool {
+    (0..=255).contains(&code)
+}
+
+fn exit_code(object: &Value) -> Option<i32> {
+    let code = json::integer(object, &["ExitCode"]).and_then(|code| i32::try_from(code).ok());
+    code.filter(|code| is_exit_code(*code))
+}
+
+/// One row of ports may stand for a range.
+fn ps_ports(row: &Value) -> Vec<PublishedPort> {
+    let port = |names: &[&str]| json::integer(row, names).and_then(|port| u16::try_from(port).ok());
+    let (Some(container), Some(host)) = (port(&["container_port"]), port(&["host_port"])) else {
+        return Vec::new();
+    };
+    let address = json::text(row, &["host_ip"]).and_then(|text| text.parse().ok());
+    let words = json::text(row, &["protocol"]).unwrap_or_default();
+    let count = port(&["range"]).unwrap_or(1).max(1);
+    (0..count)
+        .filter_map(|step| Some((container.checked_add(step)?, host.checked_add(step)?)))
+        .flat_map(|(container, host)| {
+            words.split(',').filter_map(Protocol::from_word).map(move |protocol| (container, protocol, host))
+        })
+        .map(|(container, protocol, host)| PublishedPort::new(container, protocol, address, host))
+        .collect()
+}
+
+fn inspect_row(row: &Value) -> Option<Inspected> {
+    let name = json::text(row, &["Name"])?;
+    let name = ContainerName::of_existing(name.trim_start_matches('/')).ok()?;
+    let state = json::field(row, &["State"])?;
+    let status = ContainerState::from_word(&json::text(state, &["Status"])?);
+    let mut info = ContainerInfo::new(name, json::text(row, &["Id"])?, status);
+    info.image_id = json::text(row, &["Image"]);
+    info.image_name = json::text(row, &["ImageName"]);
+    info.created = json::time(row, &["Created"]);
+    info.started_at = json::time(state, &["StartedAt"]);
+    info.finished_at = json::time(state, &["FinishedAt"]);
+    if info.state.has_exited() {
+        info.exit_code = exit_code(state);
+    }
+    info.health = json::field(state, &["Health", "Healthcheck"])
+        .and_then(|health| json::text(health, &["Status"]))
+        .and_then(|word| Health::from_word(&word));
+    info.mounts = json::list(row, &["Mounts"])
+        .iter()
+        .filter_map(|mount| {
+            let source = json::text(mount, &["Source"]).map(Into::into);
+            Some(MountPoint::new(source, json::text(mount, &["Destination"])?))
+        })
+        .collect();
+    info.ports = json::field(row, &["NetworkSettings"]).map(inspect_ports).unwrap_or_default();
+    info.labels = json::field(row, &["Config"])
+        .map(|config| json::text_pairs(config, &["Labels"]).collect())
+        .unwrap_or_default();
+    info.oci_runtime = json::text(row, &["OCIRuntime"]);
+    let log = json::field(row, &["HostConfig"]).and_then(|host| json::field(host, &["LogConfig"]));
+    let log_driver = log.and_then(|log| json::text(log, &["Type"])).unwrap_or_default();
+    Some(Inspected {
+        info,
+        static_dir: json::text(row, &["StaticDir"]),
+        pid: pid_of(state, "Pid"),
+        conmon_pid: pid_of(state, "ConmonPid"),
+        log_path: log
+            .filter(|_| matches!(log_driver.as_str(), "k8s-file" | "json-file"))
+            .and_then(|log| json::text(log, &["Path"])),
+        is_terminal: json::field(row, &["Config"])
+            .and_then(|config| json::field(config, &["Tty"]))
+            .is_some_and(|tty| tty.as_bool() == Some(true)),
+        exec_ids: json::list(row, &["ExecIDs"]).iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        pid_files: [json::text(row, &["ConmonPidFile"]), json::text(row, &["PidFile"])],
+        rw_size: json::unsigned(row, &["SizeRw"]),
+        env: json::field(row, &["Config"]).map(variables).unwrap_or_default(),
+        made_by: json::field(row, &["Config"]).and_then(|config| {
+            let mut annotations = json::text_pairs(config, &["Annotations"]);
+            annotations.find(|(name, _)| name == MADE_BY).map(|(_, value)| value)
+        }),
+    })
+}
+
+/// `{"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "4242"}], "81/tcp": null}`
+fn inspect_ports(settings: &Value) -> Vec<PublishedPort> {
+    let Some(ports) = json::field(settings, &["Ports"]).and_then(Value::as_object) else {
+        return Vec::new();
+    };
+    let mut found: Vec<PublishedPort> = ports
+        .iter()
+        .filter_map(|(key, bindings)| {
+            let (port, word) = key.split_once('/').unwrap_or((key, ""));
+            Some((port.parse().ok()?, Protocol::from_word(word)?, bindings.as_array()?))
+        })
+        .flat_map(|(port, protocol, bindings)| {
+            bindings.iter().filter_map(move |binding| {
+                let address: Option<IpAddr> =
+                    json::text(binding, &["HostIp"]).and_then(|text| text.parse().ok());
+                let host = json::integer(binding, &["HostPort"]).and_then(|port| u16::try_from(port).ok())?;
+                Some(PublishedPort::new(port, protocol, address, host))
+            })
+        })
+        .collect();
+    found.sort_by_key(|port| (port.container_port, port.host_port));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::state::inspect::*;
+
+    const PS: &str = r#"[{"Id":"ab","Names":["x-a"],"State":"exited","ExitCode":5,"Created":1795293700,"StartedAt":
+        -62135596800,"Ports":[{"host_ip":"127.0.0.1","container_port":80,"host_port":4242,"range":2,"protocol":"tcp"}],
+        "Labels":null,"Mounts":["/data"],"Image":"localhost/bb:latest","ImageID":"cd","Size":{"rwSize":79,"rootFsSize":9}},
+        {"Names":null,"Id":"y","State":"exited"},{"Names":["bad name"],"Id":"x","State":"running"}]"#;
+
+    #[test]
+    fn what_the_command_line_did_not_show_is_a_secret() {
+        let config = serde_json::json!({
+            "CreateCommand": ["podman", "create", "--env", "A=b c", "--env=B=x", "--env", "TOKEN", "image", "D=x"],
+            "Env": [
+                OWN_VARIABLES[0], "TERM=vt100", "container=podman", "A=b c", "B=x", "TOKEN=hunter2", "C=image=1",
+                "A.B=odd", "HOME=/root", "HOSTNAME=0123456789ab", "none",
+            ],
+        });
+        let env = variables(&config);
+        let seen: Vec<_> = env
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.expose().to_str().unwrap(), value.is_secret()))
+            .collect();
+        let path = OWN_VARIABLES[0].strip_prefix("PATH=").unwrap();
+        let expected = [
+            ("PATH", path, false),
+            ("TERM", "vt100", true),
+            ("container", "podman", false),
+            ("A", "b c", false),
+            ("B", "x", false),
+            ("TOKEN", "hunter2", true),
+            ("C", "image=1", true),
+        ];
+        assert_eq!(seen, expected);
+        let home = serde_json::json!({ "CreateCommand": ["--env", "HOME"], "Env": ["HOME=/h"] });
+        assert_eq!(variables(&home).len(), 1);
+    }
+
+    #[test]
+    fn a_container_that_nobody_can_mean_does_not_lose_the_others() {
+        let rows: Vec<_> = decode_ps("list", PS).unwrap().into_iter().map(|listed| listed.info).collect();
+        assert_eq!(rows.len(), 1);
+        assert_eq!((rows[0].name.as_str(), rows[0].exit_code, rows[0].started_at), ("x-a", Some(5), None));
+        let ports: Vec<_> = rows[0].ports.iter().map(|port| (port.container_port, port.host_port)).collect();
+        assert_eq!(ports, [(80, 4242), (81, 4243)]);
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_is_an_error_that_shows_it() {
+        for row in [
+            "7",
+            "null",
+            "{}",
+            r#"{"Id":"x","Names":["a"]}"#,
+            r#"{"Names":["a"],"State":"running"}"#,
+            r#"{"Id":"x","Names":[7],"State":"running"}"#,
+            r#"{"Id":"x","Names":{"a":1},"State":"running"}"#,
+        ] {
+            let rows =
+                format!(r#"[{{"Names":["b"],"Id":"y","State":"running","Size":{{"rwSize":1}}}},{row}]"#);
+            let error = decode_ps("list", &rows).unwrap_err();
+            assert_eq!(error.kind(), rt_protocol::ErrorKind::BadAnswer);
+            assert!(error.message().ends_with(row), "{error}");
+            assert!(decode_ps_sizes("measure", &rows).is_err(), "{row}");
+        }
+    }
+
+    #[test]
+    fn no_containers_are_an_empty_list_and_never_the_answer_of_an_inspect() {
+        for none in ["[]", " null\n"] {
+            assert_eq!(decode_ps("list", none).unwrap(), []);
+            assert!(decode_inspect("inspect", none).is_err());
+        }
+        for broken in ["", " \n", "[{", "7", "\"x\"", "Error"] {
+            assert!(decode_ps("list", broken).is_err(), "{broken}");
+            assert!(decode_inspect("inspect", broken).is_err(), "{broken}");
+        }
+        assert!(decode_inspect("inspect", "[{}]").is_err());
+    }
+
+    #[test]
+    fn inspect_of_both_versions_is_read() {
+        // 4.3.1 writes Health with an empty status when there is no check; 5.x leaves it out.
+        for health in [r#""Health":{"Status":"","FailingStreak":0,"Log":null},"#, ""] {
+            let text = format!(
+                r#"[{{"Id":"ab","Name":"t","Image":"cd","OCIRuntime":"crun","StaticDir":"/s","State":{{{health}"Status":
+                "running","Pid":12,"ExitCode":0,"StartedAt":"2026-11-21T22:43:49.15001658Z","FinishedAt":
+                "0001-01-01T00:00:00Z"}},"NetworkSettings":{{"Ports":{{"22/tcp":[{{"HostIp":"","HostPort":"18180"}}],
+                "80/tcp":null}}}},"Config":{{"Labels":{{"a":"b"}}}},"SizeRw":12}}]"#
+            );
+            let found = decode_inspect("inspect", &text).unwrap();
+            assert_eq!(found.info.health, None);
+            assert!(found.info.started_at.is_some() && found.info.finished_at.is_none());
+            assert_eq!((found.pid, found.rw_size, found.info.exit_code), (Some(12), Some(12), None));
+            assert_eq!(found.info.ports, [PublishedPort::new(22, Protocol::Tcp, None, 18180)]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_decoder_panic(text in "\\PC{0,60}|(\\[|\\{|\"Id\":|\"Names\":|null|1|,|\\]|\\}|\"x\"){0,20}") {
+            let _ = decode_ps("list", &text);
+            let _ = decode_inspect("inspect", &text);
+        }
+    }
+    #[test]
+    fn a_name_may_be_a_text_or_a_list_and_of_any_length() {
+        let long = "a".repeat(300);
+        for names in [format!("\"{long}\""), format!("[\"{long}\",\"other\"]")] {
+            let row = format!("{{\"Names\":{names},\"Id\":\"x\",\"State\":\"running\"}}");
+            let row = serde_json::from_str(&row).unwrap();
+            assert_eq!(ps_row("list", &row).unwrap().unwrap().name.as_str(), long);
+        }
+    }
+}

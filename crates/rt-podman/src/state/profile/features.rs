@@ -1,0 +1,77 @@
+//! What podman has from a version on, or up to one. Only what shows in no answer beforehand; what is measured says on which
+//! podman.
+
+use super::{PodmanProfile, PodmanVersion};
+
+/// Measured on 6.1.1; 6.0 by its release notes.
+pub(crate) const SIX: PodmanVersion = PodmanVersion::new(6, 0, 0);
+
+impl PodmanProfile {
+    /// Whether the API can end a command of its own accord: `POST /libpod/exec/{id}/kill`, from podman 6 on. Before, no call
+    /// of podman's ends a command; [`KillSide`](crate::KillSide) says how it is done here.
+    pub fn has_exec_kill(&self) -> bool {
+        self.engine() >= SIX
+    }
+
+    /// Whether `podman exec` has `--no-session`, from podman 6 on.
+    pub fn has_exec_without_session(&self) -> bool {
+        self.version >= SIX
+    }
+
+    /// Whether it runs on a host with cgroups of version 1: before podman 6.
+    pub fn accepts_cgroup_v1(&self) -> bool {
+        self.engine() < SIX
+    }
+
+    /// Whether it knows the network `slirp4netns`: before podman 6.
+    pub fn accepts_slirp4netns(&self) -> bool {
+        self.engine() < SIX
+    }
+
+    /// Whether the event `died` says that the kernel ended the container for its memory (`OOMKilled`), from podman 6 on.
+    pub fn reports_oom_in_events(&self) -> bool {
+        self.engine() >= SIX
+    }
+
+    /// Whether a published port without an address may be bound to other addresses than all of the host: containers.conf
+    /// names them as `default_host_ips`, from podman 6 on.
+    pub fn has_default_host_ips(&self) -> bool {
+        self.engine() >= SIX
+    }
+
+    /// The podman that holds the containers.
+    fn engine(&self) -> PodmanVersion {
+        self.server_version.unwrap_or(self.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::state::profile::features::*;
+
+    fn profile(client: &str, server: &str) -> PodmanProfile {
+        let version = json!({ "Client": { "Version": client }, "Server": { "Version": server } });
+        PodmanProfile::decode(&version, &Value::Null).unwrap()
+    }
+
+    #[test]
+    fn podman_6_has_what_5_has_not_and_the_other_way_round() {
+        for (version, is_six) in [("4.3.1", false), ("5.8.6", false), ("6.0.0", true), ("6.1.1", true)] {
+            let profile = profile(version, version);
+            assert_eq!(profile.has_exec_kill(), is_six, "{version}");
+            assert_eq!(profile.has_exec_without_session(), is_six, "{version}");
+            assert_eq!(profile.reports_oom_in_events(), is_six, "{version}");
+            assert_eq!(profile.has_default_host_ips(), is_six, "{version}");
+            assert_eq!(profile.accepts_cgroup_v1(), !is_six, "{version}");
+            assert_eq!(profile.accepts_slirp4netns(), !is_six, "{version}");
+        }
+    }
+
+    #[test]
+    fn options_are_the_clients_and_the_rest_is_the_engines() {
+        let profile = profile("5.4.2", "6.1.1");
+        assert!(profile.has_exec_kill() && !profile.has_exec_without_session());
+    }
+}

@@ -1,0 +1,266 @@
+//! The way into a process: its stdin, and the caller's source that feeds it.
+
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::OwnedFd;
+
+use rt_protocol::{Source, SourceKind, StreamEnd, StreamFd, StreamReport};
+use rustix::event::PollFlags;
+use rustix::io::ioctl_fionread;
+
+use super::fd::{self, CHUNK, Kind, Moved};
+use super::poll_set::{Interests, Ready, Tag};
+use super::waker::Waker;
+use super::worker::Worker;
+
+/// Feeds the stdin of a process.
+#[derive(Debug)]
+pub(crate) struct Inlet<'a> {
+    /// Our end of the process's stdin; `None` when it has none, and when it is closed.
+    pipe: Option<OwnedFd>,
+    feed: Feed<'a>,
+    /// Holds bytes that were taken from the source, up to `filled`; those before `written` are in the pipe.
+    carry: Vec<u8>,
+    filled: usize,
+    written: usize,
+    /// The pipe takes at least `PIPE_BUF` bytes. We are its only writer, so this stays true until we write.
+    room: bool,
+    capacity: usize,
+    bytes: u64,
+    end: StreamEnd,
+}
+
+/// Where more bytes come from.
+#[derive(Debug)]
+enum Feed<'a> {
+    /// `/dev/null`: there is no pipe.
+    Null,
+    /// Nothing comes after the carry.
+    Over,
+    Descriptor(StreamFd<'a>, Kind),
+    /// The thread has a chunk to read, or its answer waits, or its chunk is the carry.
+    Reader(Worker),
+    /// The source failed. The pipe is held open and silent until the process is ended, so that no command ever takes
+    /// half of its input for the whole.
+    Failed,
+}
+
+impl<'a> Inlet<'a> {
+    /// Prepares the source; nothing is read from it before [`attach`](Self::attach).
+    pub(crate) fn new(source: Source<'a>, waker: &Waker) -> io::Result<Self> {
+        let mut carry = Vec::new();
+        let feed = match source.into_kind() {
+            SourceKind::Empty => Feed::Null,
+            SourceKind::Bytes(bytes) => {
+                carry = bytes;
+                Feed::Over
+            }
+            SourceKind::Descriptor(fd) => {
+                let kind = Kind::of(&fd)?;
+                Feed::Descriptor(fd, kind)
+            }
+            SourceKind::Reader(mut reader) => {
+                Feed::Reader(Worker::detached(waker, move |buffer| read_chunk(&mut reader, buffer))?)
+            }
+            _ => return Err(ErrorKind::Unsupported.into()),
+        };
+        let end = if matches!(feed, Feed::Null) { StreamEnd::Unused } else { StreamEnd::Stopped };
+        let filled = carry.len();
+        Ok(Self { pipe: None, feed, carry, filled, written: 0, room: false, capacity: 0, bytes: 0, end })
+    }
+
+    /// Whether the process needs a pipe for its stdin.
+    pub(crate) fn wants_pipe(&self) -> bool {
+        !matches!(self.feed, Feed::Null)
+    }
+
+    /// Takes our end of the pipe, and begins.
+    pub(crate) fn attach(&mut self, pipe: Option<OwnedFd>) {
+        let Some(pipe) = pipe else { return };
+        self.capacity = fd::pipe_capacity(&pipe);
+        self.pipe = Some(pipe);
+        match &self.feed {
+            Feed::Reader(worker) => worker.post(Vec::new()),
+            Feed::Over if self.carry.is_empty() => self.close(StreamEnd::Eof),
+            _ => {}
+        }
+    }
+
+    /// What to wait for. The pipe is always among it: that its reader is gone shows without asking.
+    pub(crate) fn interests<'p>(&'p self, interests: &mut Interests<'p>) {
+        let Some(pipe) = &self.pipe else { return };
+        let needs_room = match &self.feed {
+            _ if self.has_carry() => true,
+            Feed::Descriptor(..) => !self.room,
+            _ => false,
+        };
+        interests.add(Tag::Stdin, pipe, if needs_room { PollFlags::OUT } else { PollFlags::empty() });
+        // A source that is ready while the pipe is full would wake us for nothing.
+        if let Feed::Descriptor(source, _) = &self.feed
+            && !needs_room
+        {
+            interests.add(Tag::Source, source, PollFlags::IN);
+        }
+    }
+
+    /// Moves what can be moved now; whether anything was.
+    ///
+    /// # Errors
+    /// What the source failed with, once.
+    pub(crate) fn advance(&mut self, ready: &Ready) -> io::Result<bool> {
+        if self.pipe.is_none() {
+            return Ok(false);
+        }
+        let pipe = ready.of(Tag::Stdin);
+        if pipe.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
+            self.reader_gone();
+            return Ok(true);
+        }
+        self.room |= pipe.contains(PollFlags::OUT);
+        let before = self.bytes;
+        let taken = match &self.feed {
+            Feed::Reader(worker) => match worker.take() {
+                Some((buffer, outcome)) => outcome.map(|()| self.take_answer(buffer)),
+                None => Ok(()),
+            },
+            Feed::Descriptor(..) if self.room && !self.has_carry() && ready.is(Tag::Source) => {
+                self.take_from_descriptor()
+            }
+            _ => Ok(()),
+        };
+        if let Err(error) = taken {
+            self.feed = Feed::Failed;
+            self.forget_carry();
+            return Err(error);
+        }
+        self.write_carry();
+        Ok(self.bytes > before || self.pipe.is_none())
+    }
+
+    /// Nobody is to read the rest: the process closed its stdin, or has exited.
+    pub(crate) fn reader_gone(&mut self) {
+        if self.pipe.is_some() {
+            let failed = matches!(self.feed, Feed::Failed);
+            self.close(if failed { StreamEnd::Stopped } else { StreamEnd::ReaderGone });
+        }
+    }
+
+    /// Closes stdin and lets go of the source, wherever they are.
+    pub(crate) fn stop(&mut self) {
+        if self.pipe.is_some() {
+            self.close(StreamEnd::Stopped);
+        }
+    }
+
+    pub(crate) fn report(&self) -> StreamReport {
+        StreamReport::new(self.bytes, self.end)
+    }
+
+    fn has_carry(&self) -> bool {
+        self.written < self.filled
+    }
+
+    fn forget_carry(&mut self) {
+        (self.carry, self.filled, self.written) = (Vec::new(), 0, 0);
+    }
+
+    /// The reader's chunk, or its end.
+    fn take_answer(&mut self, chunk: Vec<u8>) {
+        if chunk.is_empty() {
+            self.close(StreamEnd::Eof);
+        } else {
+            (self.filled, self.written) = (chunk.len(), 0);
+            self.carry = chunk;
+            // The pipe may have run empty meanwhile; trying costs less than asking.
+            self.room = true;
+        }
+    }
+
+    /// Takes no more than the pipe surely has room for.
+    fn take_from_descriptor(&mut self) -> io::Result<()> {
+        let (Some(pipe), Feed::Descriptor(source, kind)) = (&self.pipe, &mut self.feed) else {
+            return Ok(());
+        };
+        if kind.is_spliced() {
+            match fd::splice(&*source, pipe) {
+                Ok(Moved::Bytes(count)) => self.bytes += count as u64,
+                // Either the source is empty again or the pipe is full; poll knows.
+                Ok(Moved::Later) => self.room = false,
+                Ok(Moved::End) => self.close(StreamEnd::Eof),
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => self.close(StreamEnd::ReaderGone),
+                // A file system that cannot: from now on as what is read and written.
+                Err(error) if *kind == Kind::File && error.kind() == ErrorKind::InvalidInput => {
+                    *kind = Kind::Other;
+                }
+                Err(error) => return Err(error),
+            }
+            return Ok(());
+        }
+        // An empty pipe takes its capacity. One that merely has room takes PIPE_BUF: how much more, nobody tells.
+        let empty = ioctl_fionread(pipe).is_ok_and(|held| held == 0);
+        let most = if empty { self.capacity.min(CHUNK) } else { rustix::pipe::PIPE_BUF };
+        if self.carry.len() < most {
+            self.carry.resize(most, 0);
+        }
+        match fd::read(*kind, source, &mut self.carry[..most])? {
+            Moved::Bytes(count) => (self.filled, self.written) = (count, 0),
+            Moved::Later => {}
+            Moved::End => self.close(StreamEnd::Eof),
+        }
+        Ok(())
+    }
+
+    fn write_carry(&mut self) {
+        let Some(pipe) = &self.pipe else { return };
+        if !self.room || !self.has_carry() {
+            return;
+        }
+        self.room = false;
+        match fd::write(pipe, &self.carry[self.written..self.filled]) {
+            Ok(Moved::Bytes(count)) => {
+                self.written += count;
+                self.bytes += count as u64;
+            }
+            Ok(_) => return,
+            // EPIPE. Nothing else is known to happen on a pipe of our own, and nothing else could be done about it.
+            Err(_) => return self.close(StreamEnd::ReaderGone),
+        }
+        if self.has_carry() {
+            return;
+        }
+        match &self.feed {
+            Feed::Over => self.close(StreamEnd::Eof),
+            Feed::Reader(worker) => {
+                worker.post(std::mem::take(&mut self.carry));
+                (self.filled, self.written) = (0, 0);
+            }
+            _ => {}
+        }
+    }
+
+    /// The end is passed on at once: the pipe is closed, and the source let go.
+    fn close(&mut self, end: StreamEnd) {
+        self.pipe = None;
+        self.feed = Feed::Over;
+        self.forget_carry();
+        self.end = end;
+    }
+}
+
+/// One read; the buffer is empty at the end of the source.
+fn read_chunk(reader: &mut (dyn Read + Send), buffer: &mut Vec<u8>) -> io::Result<()> {
+    buffer.resize(CHUNK, 0);
+    loop {
+        match reader.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            outcome => {
+                // A reader that claims more than there was room for is broken, not trusted.
+                let count = outcome?;
+                if count > buffer.len() {
+                    return Err(io::Error::other("the reader claims more bytes than there was room for"));
+                }
+                buffer.truncate(count);
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The variable by which the processes of a command that runs elsewhere (in a container, in a guest) are found again.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A value that no other command has, set in its environment as [`Marker::NAME`].
+///
+/// Processes inherit it, so a scan of `/proc/*/environ` finds the command's children wherever they went. A process can
+/// shed it (`env -i`), so it is one sign among several and never the proof that nothing is left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marker(String);
+
+impl Marker {
+    /// The variable's name; commands see it.
+    pub const NAME: &'static str = "RT_EXEC_ID";
+
+    /// A fresh value: 32 hexadecimal digits.
+    #[must_use]
+    pub fn fresh() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        // `RandomState` is keyed by the system's randomness; process id and count keep forks and calls apart.
+        let half = |salt: u64| {
+            let mut hasher = RandomState::new().build_hasher();
+            hasher.write_u64(salt);
+            hasher.write_u64(count);
+            hasher.write_u32(std::process::id());
+            hasher.finish()
+        };
+        Self(format!("{:016x}{:016x}", half(0), half(1)))
+    }
+
+    /// The value.
+    pub fn value(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::remote::exec_marker::*;
+
+    #[test]
+    fn no_two_markers_are_alike() {
+        let values: std::collections::BTreeSet<_> = (0..1000).map(|_| Marker::fresh().0).collect();
+        assert_eq!(values.len(), 1000);
+        assert!(values.iter().all(|value| value.len() == 32));
+    }
+}

@@ -1,0 +1,246 @@
+//! Ending a command from inside the place where it runs (a container, a guest): the shell script that finds its processes
+//! by their [`Marker`], and how its answer is read. How the script gets there is the backend's business.
+
+use rt_protocol::{Fate, Survivor};
+
+use crate::Marker;
+
+/// Finds the marked processes, whoever shares a session with one, and their descendants; ends them (TERM, 2 s, KILL); and
+/// prints what came of it: `killed N`, `alive PID NAME`, `doubt PID NAME`. Runs in any POSIX `sh` with `grep` and
+/// `sleep`; BusyBox's will do.
+///
+/// `$1` is the marked variable. Only `environ` files that can be read are looked at, so that processes of other users are
+/// found by their session and their parents. Sessions 0 and 1 and the script's own are nobody's sign: the first two are
+/// shared with process 1. Where another process of the place leads the script's own session, commands have none of their
+/// own (Dropbear's are in that of their connection, with the server and each other), and no session is a sign. A process is
+/// in doubt when it began no earlier than the command, was adopted by process 1 and carries no sign: nobody can say whose it
+/// was. In a container that shares the host's process namespace, the exec's own conmon adopts the command's orphans: its
+/// children are the command's, but for podman's clean-up, and only who has the same root can be in doubt.
+///
+/// The periods are measured by `/proc/uptime` (proc(5): seconds with two decimals), because looking takes a slow guest as
+/// long as waiting; where that cannot be read, by how often it was looked.
+const SCRIPT: &str = r#"
+mark=$1; seen=' '; killed=0; first=; sids=' '; adopter=
+stat() { IFS= read -r line 2>/dev/null </proc/$1/stat || return 1; line=${line##*) }; set -- $line; state=$1; parent=$2; sid=$4; began=${20}; [ "$state" != Z ]; }
+stat $$; own=$sid
+note() { seen="$seen$1 "; case $own in 0|1|$$) ;; *) return 0;; esac; case $sid in 0|1|$own) ;; *) case $sids in *" $sid "*) ;; *) sids="$sids$sid ";; esac;; esac; }
+scan() {
+  for file in $(grep -l "$mark" /proc/[0-9]*/environ 2>/dev/null); do
+    pid=${file#/proc/}; pid=${pid%/environ}
+    case $seen in *" $pid "*) continue;; esac
+    if stat $pid; then
+      note $pid
+      IFS= read -r name 2>/dev/null </proc/$parent/comm && [ "$name" = conmon ] && adopter=$parent
+      if [ -z "$first" ] || [ "$began" -lt "$first" ]; then first=$began; fi
+    fi
+  done
+  [ "$seen" != ' ' ] || return 0
+  grew=1
+  while [ $grew = 1 ]; do
+    grew=0
+    for dir in /proc/[0-9]*; do
+      pid=${dir#/proc/}
+      case $seen in *" $pid "*) continue;; esac
+      stat $pid || continue
+      case "$seen|$sids" in *" $parent "*"|"*|*"|"*" $sid "*) note $pid; grew=1; continue;; esac
+      if [ "$parent" = "$adopter" ] && IFS= read -r name 2>/dev/null </proc/$pid/comm && [ "$name" != podman ]; then
+        note $pid; grew=1
+      fi
+    done
+  done
+}
+living() { alive=; for pid in $seen; do if stat $pid; then alive="$alive $pid"; fi; done; }
+tell() { for pid in $2; do IFS= read -r name 2>/dev/null </proc/$pid/comm && echo "$1 $pid $name"; done; }
+clock() { now=0; IFS=' ' read -r up rest 2>/dev/null </proc/uptime && now=$((${up%.*}*100+1${up#*.}-100)); }
+scan; living
+for step in TERM:200:20 KILL:100:10; do
+  word=${step%%:*}; step=${step#*:}; grace=${step%:*}; most=${step#*:}; tries=0
+  clock; begun=$now
+  while [ -n "$alive" ] && [ $tries -lt $most ] && [ $((now-begun)) -lt $grace ]; do
+    kill -$word $alive 2>/dev/null
+    sleep 0.1; tries=$((tries+1)); scan; living; clock
+  done
+done
+for pid in $seen; do case " $alive " in *" $pid "*) ;; *) killed=$((killed+1));; esac; done
+echo "killed $killed"
+tell alive "$alive"
+if [ -n "$first" ]; then
+  doubt=
+  for dir in /proc/[0-9]*; do
+    pid=${dir#/proc/}
+    case $seen in *" $pid "*) continue;; esac
+    [ $pid != $$ ] && stat $pid || continue
+    [ -z "$adopter" ] || [ /proc/$pid/root -ef / ] || continue
+    if [ "$parent" = 1 ] && [ "$began" -ge "$first" ]; then doubt="$doubt $pid"; fi
+  done
+  tell doubt "$doubt"
+fi
+"#;
+
+/// What ending a command from inside came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InsideEnding {
+    /// What is known of the command now.
+    pub fate: Fate,
+    /// How many processes were signalled and are gone.
+    pub killed: usize,
+    /// Processes that are still there.
+    pub survivors: Vec<Survivor>,
+}
+
+impl InsideEnding {
+    /// The command that does it: `sh`, its script and its argument, to be run inside with as many rights as can be had. It
+    /// takes up to some 5 s, and a few milliseconds when nothing is left to end.
+    #[must_use]
+    pub fn argv(marker: &Marker) -> [String; 5] {
+        let mark = format!("{}={}", Marker::NAME, marker.value());
+        [String::from("sh"), String::from("-c"), SCRIPT.to_owned(), String::from("sh"), mark]
+    }
+
+    /// Reads what the script wrote to its stdout. A text that is no answer of the script's is of unknown fate.
+    #[must_use]
+    pub fn read(stdout: &str) -> Self {
+        let mut killed = None;
+        let (mut survivors, mut doubt) = (Vec::new(), Vec::new());
+        for line in stdout.lines() {
+            let mut words = line.splitn(3, ' ');
+            let word = words.next().unwrap_or_default();
+            let number = words.next().and_then(|text| text.parse::<u32>().ok());
+            let name = words.next().unwrap_or_default();
+            match (word, number) {
+                ("killed", Some(number)) => killed = Some(number as usize),
+                ("alive", Some(pid)) => survivors.push(Survivor::new(pid, name)),
+                ("doubt", Some(pid)) => doubt.push(format!("{pid} ({name:?})")),
+                _ => {}
+            }
+        }
+        let Some(killed) = killed else {
+            return Self::unknown("the look inside came to nothing");
+        };
+        let fate = if !survivors.is_empty() {
+            Fate::Alive
+        } else if !doubt.is_empty() {
+            Fate::Unknown(format!(
+                "these processes may belong to the command, they hide their origin: {}",
+                doubt.join(", ")
+            ))
+        } else if killed == 0 {
+            // Seen from inside, a command that never began and one that is over look alike.
+            Fate::Unknown(String::from(
+                "none of its processes was found; it may not have begun, or have ended by itself",
+            ))
+        } else {
+            Fate::Gone
+        };
+        Self { fate, killed, survivors }
+    }
+
+    /// Nobody could look, for this reason.
+    #[must_use]
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Self { fate: Fate::Unknown(why.into()), killed: 0, survivors: Vec::new() }
+    }
+
+    /// Whether the script looked, and found nothing that it could lay to the command.
+    #[must_use]
+    pub fn found_nothing(&self) -> bool {
+        self.killed == 0
+            && matches!(&self.fate, Fate::Unknown(why) if why.starts_with("none of its processes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use rt_protocol::{OutputLimit, Source, Until};
+
+    use crate::remote::remote_kill::*;
+    use crate::{Drive, ProcessSpec, Program, Streams, capture, with_process};
+
+    #[test]
+    fn the_answer_of_the_script_is_read() {
+        let check = |text: &str, fate: Fate, killed, survivors| {
+            assert_eq!(InsideEnding::read(text), InsideEnding { fate, killed, survivors });
+        };
+        check("killed 2\n", Fate::Gone, 2, vec![]);
+        check("killed 1\nalive 7 a b\n", Fate::Alive, 1, vec![Survivor::new(7, "a b")]);
+        for doubtful in ["", "killed 0\n", "killed 1\ndoubt 9 x\n", "killed x\n", "sh: grep: not found"] {
+            assert!(matches!(InsideEnding::read(doubtful).fate, Fate::Unknown(_)), "{doubtful}");
+        }
+        assert!(InsideEnding::read("killed 0\n").found_nothing());
+        assert!(!InsideEnding::read("").found_nothing());
+    }
+
+    fn run(shell: &str, marker: &Marker) -> InsideEnding {
+        // As an sshd or an engine starts a command: in a session of its own.
+        let argv = InsideEnding::argv(marker);
+        let spec =
+            ProcessSpec::new(&Program::find("setsid").unwrap()).args(["--wait", shell]).args(&argv[1..]);
+        run_spec(&spec)
+    }
+
+    fn run_spec(spec: &ProcessSpec) -> InsideEnding {
+        let limit = OutputLimit::UNLIMITED;
+        let done = capture(spec, Source::empty(), limit, limit, &Until::forever()).unwrap();
+        InsideEnding::read(&done.stdout_capture.text())
+    }
+
+    /// The doubtful are processes of this machine that began meanwhile; they are nothing of the script's doing.
+    fn killed(ending: &InsideEnding) -> usize {
+        assert!(ending.survivors.is_empty(), "{ending:?}");
+        ending.killed
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_shed_the_marker_is_found_by_its_session_and_its_parents() {
+        for shell in ["dash", "bash"] {
+            if Program::find(shell).is_err() {
+                continue;
+            }
+            let marker = Marker::fresh();
+            let line = "env -i sleep 60 & env -i sh -c 'sleep 60 & exec sleep 60' & echo up; wait";
+            let spec = ProcessSpec::new(&Program::find("setsid").unwrap())
+                // Not for `setsid` itself, which is of the session of this test.
+                .args(["--wait", "env", &format!("{}={}", Marker::NAME, marker.value()), "sh", "-c", line]);
+            let streams = Streams::captured(OutputLimit::UNLIMITED, OutputLimit::UNLIMITED);
+            with_process(&spec, streams, |process| {
+                assert!(matches!(
+                    process.drive(&Until::after(Duration::from_millis(300))),
+                    Drive::Stopped(_)
+                ));
+                assert_eq!(killed(&run(shell, &marker)), 4);
+                assert!(matches!(process.drive(&Until::after(Duration::from_secs(10))), Drive::Finished));
+            })
+            .unwrap();
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_session_that_commands_share_is_no_sign() {
+        let marker = Marker::fresh();
+        let mark = format!("{}={}", Marker::NAME, marker.value());
+        let argv = InsideEnding::argv(&marker);
+        // A server that leads a session with two commands in it; the script in the session of another connection.
+        let line = "sleep 61 & other=$!; env \"$1\" sleep 62 & shift; sleep 0.3; \
+                    setsid --wait sh -c '\"$@\"; :' sh \"$@\"; kill $other && echo other";
+        let spec = ProcessSpec::new(&Program::find("setsid").unwrap())
+            .args(["--wait", "sh", "-c", line, "sh", &mark])
+            .args(&argv);
+        let limit = OutputLimit::UNLIMITED;
+        let done =
+            capture(&spec, Source::empty(), limit, limit, &Until::after(Duration::from_secs(20))).unwrap();
+        assert_eq!(done.stdout_capture.text().lines().last(), Some("other"), "{done:?}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_marker_that_nobody_carries_ends_nobody() {
+        let ending = thread::spawn(|| run("sh", &Marker::fresh())).join().unwrap();
+        assert!(ending.found_nothing(), "{ending:?}");
+    }
+}

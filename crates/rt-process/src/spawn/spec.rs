@@ -1,0 +1,293 @@
+//! What to start: program, arguments, environment, directory; and the text of it that shows no secret.
+
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rt_protocol::Secret;
+
+use crate::Program;
+
+/// What to start.
+///
+/// The environment is that of this process, with the changes made here, in their order. `Display` is the command as one
+/// would type it in a shell; both `Display` and `Debug` show `<redacted>` for what was given as a secret.
+///
+/// A secret argument is masked in our texts only: every user of the machine can read `/proc/PID/cmdline`. A secret
+/// variable is readable to the same user and root (`/proc/PID/environ`). Whoever knows the words of the program can also
+/// say how texts [show them](Self::shown_by).
+///
+/// ```
+/// use rt_process::{ProcessSpec, Program};
+/// use rt_protocol::Secret;
+///
+/// # fn main() -> Result<(), rt_process::ProcessError> {
+/// let spec = ProcessSpec::new(&Program::find("sh")?)
+///     .args(["-c", "exit 3"])
+///     .env("LANG", "C")
+///     .secret_env("TOKEN", Secret::new("hunter2"));
+/// assert!(spec.to_string().starts_with("LANG=C TOKEN=<redacted> /"));
+/// assert!(spec.to_string().ends_with("/sh -c 'exit 3'"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "a specification starts nothing by itself"]
+pub struct ProcessSpec {
+    program: Program,
+    arguments: Vec<Word>,
+    environment: Vec<Change>,
+    directory: Option<PathBuf>,
+    secret_file: Option<Secret>,
+    shown_by: Option<ShownBy>,
+}
+
+/// Makes of a command (assignments, program, arguments) what texts show, word by word.
+pub type ShownBy = for<'a> fn(&'a [&'a OsStr]) -> Vec<Cow<'a, OsStr>>;
+
+/// What texts show in place of a secret.
+const MASK: &str = "<redacted>";
+
+/// One argument or value.
+#[derive(Clone)]
+pub(crate) enum Word {
+    Plain(OsString),
+    Secret(Secret),
+}
+
+/// One change to the environment.
+#[derive(Clone)]
+pub(crate) enum Change {
+    Clear,
+    Remove(OsString),
+    Set(OsString, Word),
+}
+
+impl ProcessSpec {
+    /// The path of the process's [`secret_file`](Self::secret_file), as it sees it.
+    pub const SECRET_FILE: &str = "/proc/self/fd/3";
+
+    /// The program without arguments.
+    pub fn new(program: &Program) -> Self {
+        Self {
+            program: program.clone(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+            secret_file: None,
+            shown_by: None,
+        }
+    }
+
+    /// Appends an argument. A NUL in it is refused when the process is started.
+    pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
+        self.arguments.push(Word::Plain(argument.into()));
+        self
+    }
+
+    /// Appends arguments.
+    pub fn args<I, S>(mut self, arguments: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<OsString>,
+    {
+        self.arguments.extend(arguments.into_iter().map(|argument| Word::Plain(argument.into())));
+        self
+    }
+
+    /// Appends an argument that no text shows. Other users of the machine can still see it in the process list.
+    pub fn secret_arg(mut self, argument: &Secret) -> Self {
+        self.arguments.push(Word::Secret(argument.clone()));
+        self
+    }
+
+    /// Sets a variable.
+    pub fn env(self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.change(Change::Set(name.into(), Word::Plain(value.into())))
+    }
+
+    /// Sets a variable that no text shows.
+    pub fn secret_env(self, name: impl Into<OsString>, value: impl Into<Secret>) -> Self {
+        self.change(Change::Set(name.into(), Word::Secret(value.into())))
+    }
+
+    /// Removes a variable.
+    pub fn env_remove(self, name: impl Into<OsString>) -> Self {
+        self.change(Change::Remove(name.into()))
+    }
+
+    /// Removes all variables, those set here before among them.
+    pub fn env_clear(self) -> Self {
+        self.change(Change::Clear)
+    }
+
+    /// Starts the process in this directory instead of the current one.
+    pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// Gives the process a file with these bytes, which it can read once, as [`SECRET_FILE`](Self::SECRET_FILE): a pipe on its
+    /// descriptor 3. Nothing of it is on a disk, in an argument or in the environment.
+    ///
+    /// A `/bin/sh` opens it and becomes the program, and it needs Linux's `/proc`. A pipe holds 1 MiB for a user without
+    /// root's rights; more is refused when the process is started.
+    pub fn secret_file(mut self, bytes: impl Into<Secret>) -> Self {
+        self.secret_file = Some(bytes.into());
+        self
+    }
+
+    /// Lets texts show the command as this function makes it, which knows what else is secret among the words; secrets that
+    /// were given as such stand as `<redacted>` already. What is started is not changed.
+    pub fn shown_by(mut self, shown_by: ShownBy) -> Self {
+        self.shown_by = Some(shown_by);
+        self
+    }
+
+    /// How many arguments there are, without the program's name.
+    pub fn argument_count(&self) -> usize {
+        self.arguments.len()
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The arguments in the clear, to be started.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = &OsStr> {
+        self.arguments.iter().map(Word::expose)
+    }
+
+    /// The changes to the environment, in their order.
+    pub(crate) fn environment(&self) -> &[Change] {
+        &self.environment
+    }
+
+    /// The directory to start in.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
+    }
+
+    /// What its file of secrets holds.
+    pub(crate) fn secret_bytes(&self) -> Option<&Secret> {
+        self.secret_file.as_ref()
+    }
+
+    fn change(mut self, change: Change) -> Self {
+        self.environment.push(change);
+        self
+    }
+}
+
+impl Word {
+    pub(crate) fn expose(&self) -> &OsStr {
+        match self {
+            Self::Plain(plain) => plain,
+            Self::Secret(secret) => secret.expose(),
+        }
+    }
+
+    /// What a text may hold of it.
+    fn shown(&self) -> &OsStr {
+        match self {
+            Self::Plain(plain) => plain,
+            Self::Secret(_) => OsStr::new(MASK),
+        }
+    }
+}
+
+/// As a shell would read it, and the mask as it is.
+fn quoted(word: &OsStr) -> Cow<'_, str> {
+    if word == MASK {
+        return Cow::Borrowed(MASK);
+    }
+    match shlex::bytes::Quoter::new().allow_nul(true).quote(word.as_bytes()) {
+        Ok(Cow::Borrowed(bytes)) => String::from_utf8_lossy(bytes),
+        Ok(Cow::Owned(bytes)) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+        // Only a NUL can be refused, and it is allowed here: this text is read, not run.
+        Err(_) => word.to_string_lossy(),
+    }
+}
+
+impl fmt::Display for ProcessSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let assignments: Vec<OsString> = self
+            .environment
+            .iter()
+            .filter_map(|change| match change {
+                Change::Set(name, value) => {
+                    Some([name, OsStr::new("="), value.shown()].into_iter().collect())
+                }
+                Change::Clear | Change::Remove(_) => None,
+            })
+            .collect();
+        let program = self.program.path().as_os_str();
+        let words = assignments.iter().map(OsString::as_os_str).chain([program]);
+        let words: Vec<&OsStr> = words.chain(self.arguments.iter().map(Word::shown)).collect();
+        let shown = match self.shown_by {
+            Some(shown_by) => shown_by(&words),
+            None => words.iter().map(|word| Cow::Borrowed(*word)).collect(),
+        };
+        for (place, word) in shown.iter().enumerate() {
+            let blank = if place == 0 { "" } else { " " };
+            let equals = word.as_bytes().iter().position(|byte| *byte == b'=');
+            match equals.filter(|_| place < assignments.len()) {
+                // The name and the value for themselves, as one types an assignment.
+                Some(equals) => {
+                    let (name, value) = word.as_bytes().split_at(equals);
+                    let (name, value) = (OsStr::from_bytes(name), OsStr::from_bytes(&value[1..]));
+                    write!(f, "{blank}{}={}", quoted(name), quoted(value))?;
+                }
+                None => write!(f, "{blank}{}", quoted(word))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ProcessSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessSpec")
+            .field("command", &format_args!("{self}"))
+            .field("current_dir", &self.directory)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::spawn::spec::*;
+
+    #[test]
+    fn texts_show_the_command_and_no_secret() {
+        let spec = ProcessSpec::new(&Program::find("/bin/sh").unwrap())
+            .env_clear()
+            .env("A", "b c")
+            .secret_env("TOKEN", Secret::new("hunter2"))
+            .args(["-c", "echo 'x'"])
+            .secret_arg(&Secret::new("swordfish"))
+            .arg("");
+        assert_eq!(spec.to_string(), r#"A='b c' TOKEN=<redacted> /bin/sh -c "echo 'x'" <redacted> ''"#);
+        for text in [spec.to_string(), format!("{spec:?}"), format!("{spec:#?}")] {
+            assert!(!text.contains("hunter2") && !text.contains("swordfish"), "{text}");
+        }
+        assert_eq!(spec.argument_count(), 4);
+    }
+
+    #[test]
+    fn texts_show_what_the_owner_of_the_words_makes_of_them() {
+        fn loud<'a>(words: &'a [&'a OsStr]) -> Vec<Cow<'a, OsStr>> {
+            words.iter().map(|word| Cow::Owned(word.to_ascii_uppercase())).collect()
+        }
+        let spec = ProcessSpec::new(&Program::find("/bin/sh").unwrap())
+            .env("a", "b c")
+            .args(["x y"])
+            .secret_arg(&Secret::new("hunter2"))
+            .shown_by(loud);
+        assert_eq!(spec.to_string(), "A='B C' /BIN/SH 'X Y' '<REDACTED>'");
+        assert_eq!(spec.arguments().collect::<Vec<_>>(), ["x y", "hunter2"]);
+    }
+}

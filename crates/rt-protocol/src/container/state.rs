@@ -1,0 +1,263 @@
+//! The state of a container, and what is known of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use crate::ContainerName;
+
+/// The state of a container, by podman's words (`libpod/define`, `ContainerStatus`).
+///
+/// Absence is not a state: it is `None` where a state is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ContainerState {
+    /// Made and never started.
+    Created,
+    /// Prepared by the OCI runtime, its process not yet running.
+    Initialized,
+    /// Its main process runs.
+    Running,
+    /// Frozen.
+    Paused,
+    /// Being stopped; its process may still run.
+    Stopping,
+    /// Its process has ended, and the engine has yet to clean up.
+    Stopped,
+    /// Its process has ended.
+    Exited,
+    /// Being removed.
+    Removing,
+    /// A word that this version of the contract does not know.
+    Other(String),
+}
+
+impl ContainerState {
+    /// The state for an engine's word, in any case.
+    pub fn from_word(word: &str) -> Self {
+        match word.to_ascii_lowercase().as_str() {
+            "created" | "configured" => Self::Created,
+            "initialized" => Self::Initialized,
+            "running" => Self::Running,
+            "paused" => Self::Paused,
+            "stopping" => Self::Stopping,
+            "stopped" => Self::Stopped,
+            "exited" => Self::Exited,
+            "removing" => Self::Removing,
+            _ => Self::Other(word.to_owned()),
+        }
+    }
+
+    /// Whether it is [`Running`](Self::Running); a container that is stopping is not.
+    pub fn is_running(&self) -> bool {
+        *self == Self::Running
+    }
+
+    /// Whether the main process has ended.
+    pub fn has_exited(&self) -> bool {
+        matches!(self, Self::Stopped | Self::Exited)
+    }
+
+    /// The word for it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Created => "created",
+            Self::Initialized => "initialized",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Exited => "exited",
+            Self::Removing => "removing",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+impl fmt::Display for ContainerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What an engine knows of one container, from one question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ContainerInfo {
+    /// Its name.
+    pub name: ContainerName,
+    /// Its full id.
+    pub id: String,
+    /// Its state.
+    pub state: ContainerState,
+    /// The full id of its image, if the backend has images.
+    pub image_id: Option<String>,
+    /// The name by which its image was asked for.
+    pub image_name: Option<String>,
+    /// When it was made.
+    pub created: Option<SystemTime>,
+    /// When it was last started; `None` when never.
+    pub started_at: Option<SystemTime>,
+    /// When its process last ended; `None` when never.
+    pub finished_at: Option<SystemTime>,
+    /// The exit code of its main process, once that has ended.
+    pub exit_code: Option<i32>,
+    /// Its health, when it has a check and the question reports it.
+    pub health: Option<Health>,
+    /// What is mounted into it. From a listing, sources may be missing.
+    pub mounts: Vec<MountPoint>,
+    /// Its published ports.
+    pub ports: Vec<PublishedPort>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The name of its OCI runtime (`crun`, `krun`), when the question reports it.
+    pub oci_runtime: Option<String>,
+}
+
+impl ContainerInfo {
+    /// The least that is known of any container; the other fields are empty.
+    pub fn new(name: ContainerName, id: impl Into<String>, state: ContainerState) -> Self {
+        Self {
+            name,
+            id: id.into(),
+            state,
+            image_id: None,
+            image_name: None,
+            created: None,
+            started_at: None,
+            finished_at: None,
+            exit_code: None,
+            health: None,
+            mounts: Vec::new(),
+            ports: Vec::new(),
+            labels: BTreeMap::new(),
+            oci_runtime: None,
+        }
+    }
+}
+
+/// The verdict of a container's health check.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Health {
+    /// No verdict yet.
+    Starting,
+    /// The last check passed.
+    Healthy,
+    /// Enough checks failed in a row.
+    Unhealthy,
+    /// A word that this version of the contract does not know.
+    Other(String),
+}
+
+impl Health {
+    /// The verdict for an engine's word; `None` for a container without a check.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word.to_ascii_lowercase().as_str() {
+            "" | "none" => None,
+            "starting" => Some(Self::Starting),
+            "healthy" => Some(Self::Healthy),
+            "unhealthy" => Some(Self::Unhealthy),
+            _ => Some(Self::Other(word.to_owned())),
+        }
+    }
+}
+
+/// One mount of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct MountPoint {
+    /// The path on the host, when reported.
+    pub source: Option<PathBuf>,
+    /// The path in the container.
+    pub destination: PathBuf,
+}
+
+impl MountPoint {
+    /// A mount of `source`, if that is known, at `destination`.
+    pub fn new(source: Option<PathBuf>, destination: impl Into<PathBuf>) -> Self {
+        Self { source, destination: destination.into() }
+    }
+}
+
+/// One published port of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct PublishedPort {
+    /// The port inside the container.
+    pub container_port: u16,
+    /// The transport.
+    pub protocol: Protocol,
+    /// The address it is bound to on the host; `None` when the engine named none, which means all.
+    pub host_ip: Option<IpAddr>,
+    /// The port on the host.
+    pub host_port: u16,
+}
+
+impl PublishedPort {
+    /// A published port.
+    pub fn new(container_port: u16, protocol: Protocol, host_ip: Option<IpAddr>, host_port: u16) -> Self {
+        Self { container_port, protocol, host_ip, host_port }
+    }
+}
+
+/// The transport of a published port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// TCP.
+    #[default]
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+impl Protocol {
+    /// The protocol for an engine's word; an empty one is TCP.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word.to_ascii_lowercase().as_str() {
+            "" | "tcp" => Some(Self::Tcp),
+            "udp" => Some(Self::Udp),
+            "sctp" => Some(Self::Sctp),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::container::state::*;
+
+    #[test]
+    fn words_round_trip_and_unknown_ones_are_kept() {
+        for word in [
+            "created",
+            "initialized",
+            "running",
+            "paused",
+            "stopping",
+            "stopped",
+            "exited",
+            "removing",
+            "odd",
+        ] {
+            assert_eq!(ContainerState::from_word(word).as_str(), word);
+        }
+        assert!(!ContainerState::from_word("stopping").is_running());
+        assert!(ContainerState::from_word("Running").is_running());
+    }
+}

@@ -1,0 +1,4 @@
+//! Holds what is read as it happens: log lines and events.
+
+pub(crate) mod event;
+pub(crate) mod log;

@@ -1,0 +1,9 @@
+//! Holds the checked values that requests are built of.
+
+pub(crate) mod argv;
+pub(crate) mod env;
+pub(crate) mod image_ref;
+pub(crate) mod invalid;
+pub(crate) mod name;
+pub(crate) mod path;
+pub(crate) mod port;

@@ -1,0 +1,128 @@
+//! The words of a command, checked once.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::InvalidValue;
+
+/// A command and its arguments: at least one word, the first not empty, no NUL byte in any.
+///
+/// Words are bytes, as `execve` takes them. A backend that can carry only UTF-8 refuses other words with
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) before it starts anything, see
+/// [`Capability::ByteArguments`](crate::Capability::ByteArguments).
+///
+/// No word is ever read by a shell, and the first is always the command, whatever it begins with or contains.
+///
+/// ```
+/// use rt_protocol::Argv;
+///
+/// let argv = Argv::new(["echo", "a b", "; rm -rf /"])?;
+/// assert_eq!(argv.program(), "echo");
+/// assert_eq!(argv.len(), 3);
+/// assert!(Argv::new(Vec::<String>::new()).is_err());
+/// # Ok::<(), rt_protocol::InvalidValue>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Argv(Vec<OsString>);
+
+impl Argv {
+    /// Checks the words and keeps them as they are.
+    ///
+    /// # Errors
+    /// No word, an empty first word, or a NUL byte in a word.
+    pub fn new<I, S>(words: I) -> Result<Self, InvalidValue>
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<OsString>,
+    {
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        match words.first() {
+            None => return Err(InvalidValue::new("argv", "", "a command needs at least one word")),
+            Some(program) if program.is_empty() => {
+                return Err(InvalidValue::new("argv", "", "the first word, the program, is empty"));
+            }
+            Some(_) => {}
+        }
+        match words.iter().position(|word| word.as_bytes().contains(&0)) {
+            // The word itself may be a secret that the caller put there; its place is enough to find it.
+            Some(place) => Err(InvalidValue::hidden("argv", format!("word {place} contains a NUL byte"))),
+            None => Ok(Self(words)),
+        }
+    }
+
+    /// The first word.
+    pub fn program(&self) -> &OsStr {
+        &self.0[0]
+    }
+
+    /// All words after the first.
+    pub fn arguments(&self) -> &[OsString] {
+        &self.0[1..]
+    }
+
+    /// All words.
+    pub fn words(&self) -> &[OsString] {
+        &self.0
+    }
+
+    /// How many words there are; never 0.
+    #[expect(clippy::len_without_is_empty, reason = "never empty")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether every word is UTF-8.
+    pub fn is_utf8(&self) -> bool {
+        self.0.iter().all(|word| word.to_str().is_some())
+    }
+}
+
+impl AsRef<[OsString]> for Argv {
+    fn as_ref(&self) -> &[OsString] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use proptest::prelude::*;
+
+    use crate::values::argv::*;
+
+    proptest! {
+        #[test]
+        fn accepted_exactly_when_not_empty_and_without_nul(
+            words in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..12), 0..6)
+        ) {
+            let good = words.first().is_some_and(|first| !first.is_empty())
+                && words.iter().all(|word| !word.contains(&0));
+            let given: Vec<OsString> = words.into_iter().map(OsString::from_vec).collect();
+            match Argv::new(given.clone()) {
+                Ok(argv) => {
+                    prop_assert!(good);
+                    prop_assert_eq!(argv.words(), &given[..]);
+                }
+                Err(_) => prop_assert!(!good),
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_word_is_not_shown() {
+        let refused = Argv::new(["login", "hunter2\0"]).unwrap_err();
+        assert!(!refused.to_string().contains("hunter2"), "{refused}");
+        assert!(refused.to_string().contains("word 1"), "{refused}");
+    }
+
+    #[test]
+    fn an_argv_is_its_program_and_its_arguments() {
+        let argv = Argv::new(["cc", "-o", "x"]).unwrap();
+        assert_eq!((argv.program(), argv.len()), (OsStr::new("cc"), 3));
+        assert_eq!(argv.arguments(), ["-o", "x"]);
+        assert_eq!(argv.words(), ["cc", "-o", "x"]);
+        assert_eq!(AsRef::<[OsString]>::as_ref(&argv), argv.words());
+        assert!(Argv::new(["cc"]).unwrap().arguments().is_empty());
+    }
+}

@@ -1,0 +1,197 @@
+//! Environment variables of a command: checked names, plain and secret values.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::{InvalidValue, Secret};
+
+/// The name of an environment variable: `[A-Za-z_][A-Za-z0-9_]*`.
+///
+/// Stricter than `execve`, which takes any bytes but `=` and NUL: other names cannot be exported by a POSIX shell
+/// (POSIX.1-2017, Base Definitions, 8.1), and could be read as more than a name on the way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EnvName(String);
+
+impl EnvName {
+    /// Checks the name.
+    ///
+    /// # Errors
+    /// Anything but `[A-Za-z_][A-Za-z0-9_]*`.
+    pub fn new(name: impl Into<String>) -> Result<Self, InvalidValue> {
+        let name = name.into();
+        let mut bytes = name.bytes();
+        let good = bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if good {
+            Ok(Self(name))
+        } else {
+            Err(InvalidValue::new("environment variable name", name, "it must match [A-Za-z_][A-Za-z0-9_]*"))
+        }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EnvName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The value of a variable, and whether texts may show it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum EnvValue {
+    /// May stand in an argv.
+    Plain(OsString),
+    /// Never stands in an argv, a log line or an error.
+    Secret(Secret),
+}
+
+impl EnvValue {
+    /// The value in the clear, secret or not.
+    pub fn expose(&self) -> &OsStr {
+        match self {
+            Self::Plain(value) => value,
+            Self::Secret(secret) => secret.expose(),
+        }
+    }
+
+    /// Whether it is [`EnvValue::Secret`].
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Self::Secret(_))
+    }
+}
+
+/// Variables in the order in which they were first set; each name once, the last value wins.
+///
+/// ```
+/// use rt_protocol::{Env, Secret};
+///
+/// let mut env = Env::default();
+/// env.set("LANG", "C")?;
+/// env.set_secret("TOKEN", Secret::new("hunter2"))?;
+/// env.set("LANG", "C.UTF-8")?;
+/// assert_eq!(env.len(), 2);
+/// assert!(!format!("{env:?}").contains("hunter2"));
+/// # Ok::<(), rt_protocol::InvalidValue>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Env(Vec<(EnvName, EnvValue)>);
+
+impl Env {
+    /// Sets a value that texts may show.
+    ///
+    /// # Errors
+    /// A name that [`EnvName::new`] refuses, or a NUL byte in the value.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<OsString>) -> Result<(), InvalidValue> {
+        self.insert(name.into(), EnvValue::Plain(value.into()))
+    }
+
+    /// Sets a value that no text shows.
+    ///
+    /// # Errors
+    /// As for [`set`](Self::set); the message does not show the value.
+    pub fn set_secret(&mut self, name: impl Into<String>, value: Secret) -> Result<(), InvalidValue> {
+        self.insert(name.into(), EnvValue::Secret(value))
+    }
+
+    /// The variables in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&EnvName, &EnvValue)> {
+        self.0.iter().map(|(name, value)| (name, value))
+    }
+
+    /// The value of one name.
+    pub fn get(&self, name: &str) -> Option<&EnvValue> {
+        self.iter().find(|(known, _)| known.as_str() == name).map(|(_, value)| value)
+    }
+
+    /// How many variables are set.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none is set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether any value is secret.
+    pub fn has_secrets(&self) -> bool {
+        self.0.iter().any(|(_, value)| value.is_secret())
+    }
+
+    fn insert(&mut self, name: String, value: EnvValue) -> Result<(), InvalidValue> {
+        let name = EnvName::new(name)?;
+        if value.expose().as_bytes().contains(&0) {
+            return Err(InvalidValue::hidden(
+                "environment value",
+                format!("the value of {name} contains a NUL byte"),
+            ));
+        }
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::values::env::*;
+
+    proptest! {
+        #[test]
+        fn accepted_names_cannot_be_read_as_anything_else(name in "\\PC{0,8}|[A-Za-z_][A-Za-z0-9_]{0,8}") {
+            if let Ok(accepted) = EnvName::new(name.clone()) {
+                prop_assert_eq!(accepted.as_str(), &name);
+                prop_assert!(!name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit() || c == '-'));
+                prop_assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+            }
+        }
+
+        #[test]
+        fn every_well_formed_name_is_accepted(name in "[A-Za-z_][A-Za-z0-9_]{0,40}") {
+            prop_assert!(EnvName::new(name).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_refused_secret_value_is_not_shown() {
+        let refused = Env::default().set_secret("TOKEN", Secret::new("hunter2\0")).unwrap_err();
+        assert!(!refused.to_string().contains("hunter2"));
+        assert!(!format!("{refused:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn shell_text_is_no_name() {
+        for name in ["X; rm -rf /", "", "1A", "A-B", "A=B", "Ä", "A B", "-e"] {
+            assert!(EnvName::new(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_environment_is_what_was_set() {
+        let mut env = Env::default();
+        assert_eq!((env.is_empty(), env.len(), env.get("A")), (true, 0, None));
+        env.set("A", "1").unwrap();
+        env.set_secret("B", Secret::new("2")).unwrap();
+        assert!(!env.is_empty() && env.len() == 2);
+        assert_eq!(
+            env.get("A").map(|value| (value.expose(), value.is_secret())),
+            Some((OsStr::new("1"), false))
+        );
+        assert_eq!(
+            env.get("B").map(|value| (value.expose(), value.is_secret())),
+            Some((OsStr::new("2"), true))
+        );
+        assert_eq!(env.get("C"), None);
+        assert_eq!(EnvName::new("PATH").unwrap().to_string(), "PATH");
+    }
+}

@@ -1,0 +1,94 @@
+//! A path inside a container.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::InvalidValue;
+
+/// An absolute path inside a container, without NUL bytes.
+///
+/// Absolute, because a relative one would mean another file on each backend (podman reads it from the container's
+/// workdir, an SSH login from the user's home). Colons, spaces and newlines are ordinary characters.
+///
+/// ```
+/// use rt_protocol::ContainerPath;
+///
+/// assert!(ContainerPath::new("/srv/a b:c").is_ok());
+/// assert!(ContainerPath::new("srv").is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ContainerPath(PathBuf);
+
+impl ContainerPath {
+    /// Checks the path and keeps it as it is.
+    ///
+    /// # Errors
+    /// A path that does not begin with `/`, or one with a NUL byte.
+    pub fn new(path: impl Into<PathBuf>) -> Result<Self, InvalidValue> {
+        let path = path.into();
+        let bytes = path.as_os_str().as_bytes();
+        if bytes.first() != Some(&b'/') {
+            Err(InvalidValue::new("container path", path, "it must be absolute"))
+        } else if bytes.contains(&0) {
+            Err(InvalidValue::new("container path", path, "it contains a NUL byte"))
+        } else {
+            Ok(Self(path))
+        }
+    }
+
+    /// The path as given.
+    pub fn as_path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The path as given.
+    pub fn as_os_str(&self) -> &OsStr {
+        self.0.as_os_str()
+    }
+}
+
+impl fmt::Display for ContainerPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+impl TryFrom<&str> for ContainerPath {
+    type Error = InvalidValue;
+
+    fn try_from(path: &str) -> Result<Self, InvalidValue> {
+        Self::new(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
+    use proptest::prelude::*;
+
+    use crate::values::path::*;
+
+    proptest! {
+        #[test]
+        fn accepted_exactly_when_absolute_and_without_nul(bytes in proptest::collection::vec(any::<u8>(), 0..16)) {
+            let path = OsString::from_vec(bytes.clone());
+            prop_assert_eq!(ContainerPath::new(path).is_ok(), bytes.first() == Some(&b'/') && !bytes.contains(&0));
+        }
+
+        /// Of random bytes, hardly any begin with a slash: here all do.
+        #[test]
+        fn a_good_path_is_accepted_until_a_nul_is_in_it(
+            bytes in proptest::collection::vec(1u8.., 0..16), place in any::<proptest::sample::Index>(),
+        ) {
+            let mut bytes = [b"/", bytes.as_slice()].concat();
+            let path = ContainerPath::new(OsString::from_vec(bytes.clone())).unwrap();
+            prop_assert_eq!(path.as_os_str().as_bytes(), bytes.as_slice());
+            bytes.insert(1 + place.index(bytes.len()), 0);
+            prop_assert!(ContainerPath::new(OsString::from_vec(bytes)).is_err());
+        }
+    }
+}

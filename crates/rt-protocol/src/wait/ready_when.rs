@@ -1,0 +1,155 @@
+//! When a container counts as ready: several conditions, one limit. How they are watched stands in `ready_watch`.
+//!
+//! Built on nothing but the contract (inspect, log, exec) and a TCP connection of our own, so every backend has it, a
+//! third party's too, and none writes it again. It stands here and not in a backend for that reason.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ready_watch::Watch;
+use crate::{Container, ExecRequest, Result, Until};
+
+/// What must be seen of a container before it counts as ready: all of it, in any order, and that it runs.
+///
+/// A condition that was met once stays met. Without conditions, ready means running. A container that has ended is not
+/// ready, whatever it said before; for the last lines of one that is meant to end there is
+/// [`stream_initial_logs`](Container::stream_initial_logs).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use rt_null::{LogScript, NullRuntime};
+/// use rt_protocol::{ContainerName, ContainerRuntimeExt, ContainerState, ExecRequest, ReadyWhen, Until};
+///
+/// # fn main() -> rt_protocol::Result<()> {
+/// let runtime = NullRuntime::new();
+/// runtime.set_state("db", ContainerState::Running)?;
+/// runtime.set_logs("db", LogScript::new().line("loading").line("ready to accept connections"))?;
+///
+/// let when = ReadyWhen::new()
+///     .log_line("the sign of the server", |line| line.contains("ready to accept"))
+///     .exec(ExecRequest::new(["pg_isready"])?);
+/// let ready = runtime.wait_until_ready(&ContainerName::new("db")?, &when, &Until::after(Duration::from_secs(60)))?;
+/// assert_eq!(ready.lines, ["ready to accept connections"]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "conditions do nothing until they are waited for"]
+pub struct ReadyWhen {
+    pub(crate) conditions: Vec<Condition>,
+}
+
+/// One condition.
+#[derive(Clone)]
+pub(crate) enum Condition {
+    LogLine { what: String, is_sign: Arc<dyn Fn(&str) -> bool + Send + Sync> },
+    Exec(ExecRequest),
+    TcpPort(u16),
+    Healthy,
+}
+
+/// What was seen when everything was met.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ready {
+    /// The first line that each log condition accepted, in the order of the conditions.
+    pub lines: Vec<String>,
+    /// The address of the host at which each TCP condition got its answer, in the order of the conditions.
+    pub addresses: Vec<SocketAddr>,
+    /// From the call to the answer.
+    pub elapsed: Duration,
+}
+
+impl ReadyWhen {
+    /// The pause between two rounds of questions: 250 ms. A round is one inspect, one attempt at each condition that is
+    /// not met yet, and the log lines that have come.
+    pub const PAUSE: Duration = Duration::from_millis(250);
+
+    /// How long one attempt of an exec condition may take: 10 s. One that takes longer is ended, and tried again.
+    pub const EXEC_LIMIT: Duration = Duration::from_secs(10);
+
+    /// How long one attempt at a TCP connection may take: 1 s.
+    pub const CONNECT_LIMIT: Duration = Duration::from_secs(1);
+
+    /// How long a TCP peer that has accepted is watched for a refusal: 100 ms.
+    pub const HANG_UP_LIMIT: Duration = Duration::from_millis(100);
+
+    /// No conditions: ready means running.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A line of the log, of either output, that `is_sign` accepts. `what` names the condition in errors.
+    ///
+    /// Where the engine says when the container last ended, only what was written since counts; otherwise the whole
+    /// log does, an earlier run's included.
+    pub fn log_line(
+        self,
+        what: impl Into<String>,
+        is_sign: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.and(Condition::LogLine { what: what.into(), is_sign: Arc::new(is_sign) })
+    }
+
+    /// A command that ends with exit code 0. It is run again and again, so it should change nothing.
+    pub fn exec(self, request: ExecRequest) -> Self {
+        self.and(Condition::Exec(request))
+    }
+
+    /// A published TCP port, by its number in the container, that is connected to from this host and does not hang up
+    /// at once: the port forwarders of rootless engines accept for a container that does not listen yet, and hang up
+    /// then. A server that greets every client by closing the connection without a byte never counts.
+    pub fn tcp_port(self, container_port: u16) -> Self {
+        self.and(Condition::TcpPort(container_port))
+    }
+
+    /// The verdict of the container's health check. A container without a check is an error.
+    pub fn healthy(self) -> Self {
+        self.and(Condition::Healthy)
+    }
+
+    /// Waits until all conditions are met.
+    ///
+    /// Nothing is left behind, however it ends. `until` bounds the wait as a whole; a question to the engine that is on
+    /// its way when it ends, or a TCP attempt, is still answered within its own limit.
+    ///
+    /// # Errors
+    /// - [`NotRunning`](crate::ErrorKind::NotRunning) as soon as the container has ended, or when it was never started,
+    ///   with its state and exit code, and what was not met.
+    /// - [`NoSuchContainer`](crate::ErrorKind::NoSuchContainer) as soon as it is gone.
+    /// - [`TimedOut`](crate::ErrorKind::TimedOut) with what was not met, and why; [`Cancelled`](crate::ErrorKind::Cancelled).
+    /// - [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a health condition on a container without a check.
+    /// - What inspect and logs answer, and what an exec answers that no patience can mend
+    ///   ([`Unsupported`](crate::ErrorKind::Unsupported), a missing engine, a refused identity).
+    ///
+    /// [`Error::partial`](crate::Error::partial) has the last lines of the log, by output, for all but the last two.
+    pub fn wait(&self, container: &dyn Container, until: &Until) -> Result<Ready> {
+        Watch::new(self, container, until).run().map_err(|error| error.in_container(&container.key().name))
+    }
+
+    fn and(mut self, condition: Condition) -> Self {
+        self.conditions.push(condition);
+        self
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LogLine { what, .. } => write!(f, "a log line: {what}"),
+            // The program alone: arguments may hold what no text should show.
+            Self::Exec(request) => write!(f, "command `{}`", request.argv().program().to_string_lossy()),
+            Self::TcpPort(port) => write!(f, "TCP port {port}"),
+            Self::Healthy => f.write_str("health"),
+        }
+    }
+}
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Condition({self})")
+    }
+}

@@ -1,0 +1,219 @@
+//! How long a caller is willing to wait: a deadline, a cancel token, both, or for ever.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::CancelToken;
+
+/// A point in time after which nobody waits any more.
+///
+/// A deadline and not a duration goes through every layer, so that what each layer spends is taken from one budget.
+/// It is monotonic: the wall clock may jump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// The deadline `duration` from now; `None` when that lies beyond what the clock can count.
+    pub fn after(duration: Duration) -> Option<Self> {
+        Instant::now().checked_add(duration).map(Self)
+    }
+
+    /// The deadline at `instant`.
+    pub fn at(instant: Instant) -> Self {
+        Self(instant)
+    }
+
+    /// The point in time.
+    pub fn instant(self) -> Instant {
+        self.0
+    }
+
+    /// What is left; zero when it has passed.
+    pub fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether it has passed.
+    pub fn has_passed(self) -> bool {
+        Instant::now() >= self.0
+    }
+}
+
+/// Why waiting ended before the work did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stop {
+    /// The deadline passed.
+    DeadlinePassed,
+    /// The token was cancelled.
+    Cancelled,
+}
+
+/// The one type for "how long".
+///
+/// A parameter of everything that can take long. When it ends, the work is ended, and the call returns an error of
+/// kind [`TimedOut`](crate::ErrorKind::TimedOut) or [`Cancelled`](crate::ErrorKind::Cancelled) that says what became
+/// of the command. Ending takes its own, bounded time on top: TERM, two seconds, KILL, and a look whether it helped.
+///
+/// ```
+/// use std::time::Duration;
+/// use rt_protocol::{CancelToken, Until};
+///
+/// let token = CancelToken::new();
+/// let until = Until::after(Duration::from_secs(60)).or_cancelled(&token);
+/// assert_eq!(until.check(), Ok(()));
+/// token.cancel();
+/// assert_eq!(until.check(), Err(rt_protocol::Stop::Cancelled));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Until {
+    deadline: Option<Deadline>,
+    cancel: Option<CancelToken>,
+}
+
+impl Until {
+    /// No limit.
+    pub fn forever() -> Self {
+        Self::default()
+    }
+
+    /// At most `duration` from now. A duration beyond what the clock can count is no limit.
+    pub fn after(duration: Duration) -> Self {
+        Self { deadline: Deadline::after(duration), cancel: None }
+    }
+
+    /// At most until `deadline`.
+    pub fn at(deadline: Deadline) -> Self {
+        Self { deadline: Some(deadline), cancel: None }
+    }
+
+    /// Until `token` is cancelled.
+    pub fn cancelled(token: &CancelToken) -> Self {
+        Self::forever().or_cancelled(token)
+    }
+
+    /// Also ends when `token` is cancelled. A token that was given before is replaced: for two of them make one a
+    /// [child](CancelToken::child) of the other.
+    #[must_use]
+    pub fn or_cancelled(mut self, token: &CancelToken) -> Self {
+        self.cancel = Some(token.clone());
+        self
+    }
+
+    /// Also ends `duration` from now, when that is earlier.
+    #[must_use]
+    pub fn or_after(mut self, duration: Duration) -> Self {
+        if let Some(other) = Deadline::after(duration) {
+            self.deadline = Some(self.deadline.map_or(other, |own| own.min(other)));
+        }
+        self
+    }
+
+    /// The deadline, if there is one.
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.deadline
+    }
+
+    /// The token, if there is one.
+    pub fn cancel_token(&self) -> Option<&CancelToken> {
+        self.cancel.as_ref()
+    }
+
+    /// What is left; `None` without a deadline.
+    pub fn remaining(&self) -> Option<Duration> {
+        self.deadline.map(Deadline::remaining)
+    }
+
+    /// Whether one may go on.
+    ///
+    /// # Errors
+    /// Why not. A cancel is reported before a deadline.
+    pub fn check(&self) -> Result<(), Stop> {
+        if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
+            Err(Stop::Cancelled)
+        } else if self.deadline.is_some_and(Deadline::has_passed) {
+            Err(Stop::DeadlinePassed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Sleeps for `duration`, or until this ends.
+    ///
+    /// # Errors
+    /// Why the sleep was cut short.
+    pub fn sleep(&self, duration: Duration) -> Result<(), Stop> {
+        self.wait(Deadline::after(duration))
+    }
+
+    /// Blocks until this ends; for ever when nothing can end it.
+    pub fn wait_for_stop(&self) -> Stop {
+        loop {
+            if let Err(stop) = self.wait(None) {
+                return stop;
+            }
+        }
+    }
+
+    fn wait(&self, wake_at: Option<Deadline>) -> Result<(), Stop> {
+        let bell = Arc::new((Mutex::new(()), Condvar::new()));
+        let ringer = Arc::clone(&bell);
+        let _registration = self.cancel.as_ref().map(|token| {
+            token.on_cancel(move || {
+                // Taking the lock orders the ring after the waiter's check below.
+                drop(ringer.0.lock().unwrap_or_else(PoisonError::into_inner));
+                ringer.1.notify_all();
+            })
+        });
+        let mut held = bell.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            self.check()?;
+            if wake_at.is_some_and(Deadline::has_passed) {
+                return Ok(());
+            }
+            let end = [self.deadline, wake_at].into_iter().flatten().min();
+            held = match end {
+                Some(end) => {
+                    bell.1.wait_timeout(held, end.remaining()).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => bell.1.wait(held).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::wait::until::*;
+
+    #[test]
+    fn a_duration_beyond_the_clock_is_no_limit() {
+        assert_eq!(Until::after(Duration::MAX), Until::forever());
+        assert_eq!(Until::after(Duration::MAX).remaining(), None);
+    }
+
+    #[test]
+    fn the_earlier_deadline_wins() {
+        let long = Duration::from_secs(3600);
+        let until = Until::after(Duration::ZERO).or_after(long);
+        assert_eq!(until.check(), Err(Stop::DeadlinePassed));
+        let until = Until::after(long).or_after(Duration::ZERO);
+        assert_eq!(until.check(), Err(Stop::DeadlinePassed));
+    }
+
+    #[test]
+    fn a_cancel_from_another_thread_ends_a_sleep() {
+        let token = CancelToken::new();
+        let until = Until::cancelled(&token);
+        let sleeper = std::thread::spawn(move || until.sleep(Duration::from_secs(3600)));
+        token.cancel();
+        assert_eq!(sleeper.join().unwrap(), Err(Stop::Cancelled));
+    }
+
+    #[test]
+    fn a_sleep_ends_by_itself_or_at_the_deadline() {
+        assert_eq!(Until::forever().sleep(Duration::from_millis(1)), Ok(()));
+        let soon = Until::after(Duration::from_millis(1));
+        assert_eq!(soon.sleep(Duration::from_secs(3600)), Err(Stop::DeadlinePassed));
+        assert_eq!(soon.wait_for_stop(), Stop::DeadlinePassed);
+    }
+}
