@@ -106,7 +106,9 @@ mod tests {
         let mine = tempfile::tempdir().unwrap();
         let start = |dir: &Path| {
             let conf = dir.join("containers.conf").into_os_string();
-            let task = Task::new("sh").args(["-c", "exec >/dev/null 2>&1; sleep 60 & echo $! >\"$1\"", "sh"]);
+            // A child of the shell is `sh` too, until it has become `sleep`.
+            let script = r#"exec >/dev/null 2>&1; sleep 60 & until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done; echo $! >"$1""#;
+            let task = Task::new("sh").args(["-c", script, "sh"]);
             let note = dir.join("pid");
             task.args([&note]).env("CONTAINERS_CONF", Some(conf)).must().unwrap();
             Pid::from_raw(fs::read_to_string(note).unwrap().trim().parse().unwrap()).unwrap()
