@@ -1,9 +1,10 @@
 //! The contract of one container.
 
 pub(crate) mod copy;
-pub(crate) mod ended;
+pub(crate) mod key;
 pub(crate) mod remove;
 pub(crate) mod state;
+mod state_error;
 
 use std::any::Any;
 use std::ffi::OsString;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::{
-    Argv, Capabilities, Capability, ContainerInfo, ContainerName, ContainerPath, ContainerState, CopyOptions,
+    Argv, Capabilities, Capability, ContainerInfo, ContainerKey, ContainerPath, ContainerState, CopyOptions,
     Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, LogLine, LogOptions,
     LogStream, MountPoint, PublishedPort, Pull, Readiness, Result, StdioResult, Stop, Until,
 };
@@ -73,7 +74,7 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// [`SinkFailed`](ErrorKind::SinkFailed) when a stream of the caller failed and the command was ended for it.
     fn exec_stdio(&self, request: &ExecRequest, stdio: ExecStdio<'_>, until: &Until) -> Result<StdioResult> {
         let _ = (request, stdio, until);
-        lacks(self.key(), "exec in", Capability::ExecStdio)
+        unsupported(self.key(), "exec in", Capability::ExecStdio)
     }
 
     /// Its full id; `None` when absent.
@@ -105,7 +106,7 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// # Errors
     /// As for [`inspect`](Self::inspect); [`Unsupported`](ErrorKind::Unsupported) unless the backend has images.
     fn image(&self) -> Result<Option<Arc<dyn Image>>> {
-        lacks(self.key(), "find the image of", Capability::Images)
+        unsupported(self.key(), "find the image of", Capability::Images)
     }
 
     /// When it was last started; `None` when absent or never started.
@@ -145,7 +146,7 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// # Errors
     /// When the engine could not be asked; [`Unsupported`](ErrorKind::Unsupported) unless the backend has it.
     fn rw_size(&self) -> Result<Option<u64>> {
-        lacks(self.key(), "measure", Capability::RwSize)
+        unsupported(self.key(), "measure", Capability::RwSize)
     }
 
     /// Starts it. Starting one that runs is no error.
@@ -157,7 +158,7 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// user, workdir, ports or GPU configuration ([`GpuConfig`](ErrorKind::GpuConfig)).
     fn start(&self, until: &Until) -> Result<()> {
         let _ = until;
-        lacks(self.key(), "start", Capability::Start)
+        unsupported(self.key(), "start", Capability::Start)
     }
 
     /// Stops it: TERM, `grace` (rounded up to whole seconds; zero is allowed), KILL. Stopping one that does not run is
@@ -167,7 +168,7 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// [`NoSuchContainer`](ErrorKind::NoSuchContainer); an error when it is still running long after the grace period.
     fn stop(&self, grace: Duration, until: &Until) -> Result<()> {
         let _ = (grace, until);
-        lacks(self.key(), "stop", Capability::Stop)
+        unsupported(self.key(), "stop", Capability::Stop)
     }
 
     /// Waits until its main process has ended, and says how.
@@ -178,7 +179,7 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// be had, and [`ExitOutcome::Lost`] otherwise.
     fn wait(&self, until: &Until) -> Result<ExitOutcome> {
         let _ = until;
-        lacks(self.key(), "wait for", Capability::Wait)
+        unsupported(self.key(), "wait for", Capability::Wait)
     }
 
     /// Copies a file or directory of the host into the container, running or not.
@@ -193,7 +194,7 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// copy, [`TimedOut`](ErrorKind::TimedOut), [`Cancelled`](ErrorKind::Cancelled).
     fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()> {
         let _ = (src, dest, options, until);
-        lacks(self.key(), "copy into", Capability::CopyIn)
+        unsupported(self.key(), "copy into", Capability::CopyIn)
     }
 
     /// Copies a file or directory of the container to the host, running or not; contents first, as for
@@ -203,7 +204,7 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// As for [`copy_in`](Self::copy_in).
     fn copy_out(&self, src: &ContainerPath, dest: &Path, options: &CopyOptions, until: &Until) -> Result<()> {
         let _ = (src, dest, options, until);
-        lacks(self.key(), "copy out of", Capability::CopyOut)
+        unsupported(self.key(), "copy out of", Capability::CopyOut)
     }
 
     /// Unpacks a tar stream into a directory of the container; what is in the directory stays and is added to.
@@ -214,7 +215,7 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// As for [`copy_in`](Self::copy_in), and [`SourceFailed`](ErrorKind::SourceFailed).
     fn copy_in_tar(&self, tar: &mut (dyn Read + Send), dest: &ContainerPath, until: &Until) -> Result<()> {
         let _ = (tar, dest, until);
-        lacks(self.key(), "copy into", Capability::CopyTar)
+        unsupported(self.key(), "copy into", Capability::CopyTar)
     }
 
     /// Packs a file, or the contents of a directory, of the container into a tar stream: the names in it begin below the
@@ -226,7 +227,7 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// As for [`copy_in`](Self::copy_in), and [`SinkFailed`](ErrorKind::SinkFailed).
     fn copy_out_tar(&self, src: &ContainerPath, tar: &mut (dyn Write + Send), until: &Until) -> Result<()> {
         let _ = (src, tar, until);
-        lacks(self.key(), "copy out of", Capability::CopyTar)
+        unsupported(self.key(), "copy out of", Capability::CopyTar)
     }
 
     /// The argv of an interactive session in the container, for `execvp`; `None` is the backend's default command.
@@ -236,7 +237,7 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// [`Unsupported`](ErrorKind::Unsupported) unless the backend has sessions.
     fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
         let _ = command;
-        lacks(self.key(), "log in to", Capability::LoginCommand)
+        unsupported(self.key(), "log in to", Capability::LoginCommand)
     }
 
     /// Its log.
@@ -245,7 +246,7 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// When the log could not be opened. That the container is absent may show only at the end of the stream.
     fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>> {
         let _ = options;
-        lacks(self.key(), "read the log of", Capability::Logs)
+        unsupported(self.key(), "read the log of", Capability::Logs)
     }
 
     /// Follows the log from its beginning, writes each line and a newline to `echo`, and ends at the first line that
@@ -263,8 +264,8 @@ pub trait Container: fmt::Debug + Send + Sync {
         until: &Until,
     ) -> Result<Readiness> {
         let mut stream = self.logs(&LogOptions::new().follow())?;
-        let readiness =
-            watch(stream.as_mut(), ready, echo, until).map_err(|error| error.in_container(&self.key().name));
+        let readiness = wait_for_line(stream.as_mut(), ready, echo, until)
+            .map_err(|error| error.in_container(&self.key().name));
         // The caller's answer stands whether or not closing succeeds; `Drop` has the log line.
         drop(stream);
         readiness
@@ -277,11 +278,11 @@ pub trait Container: fmt::Debug + Send + Sync {
 }
 
 /// The answer of a method that a backend does not serve.
-fn lacks<T>(key: &ContainerKey, operation: &'static str, capability: Capability) -> Result<T> {
+fn unsupported<T>(key: &ContainerKey, operation: &'static str, capability: Capability) -> Result<T> {
     Err(Error::unsupported(operation, Capabilities::none().with(capability)).in_container(&key.name))
 }
 
-fn watch(
+fn wait_for_line(
     stream: &mut dyn LogStream,
     ready: &mut dyn FnMut(&str) -> bool,
     echo: &mut dyn Write,
@@ -312,47 +313,6 @@ fn echo_line(line: &LogLine, echo: &mut dyn Write) -> Result<()> {
     echo.write_all(text.as_bytes())
         .and_then(|()| echo.flush())
         .map_err(|cause| Error::new(ErrorKind::SinkFailed, "echo the log of", "").with_source(cause))
-}
-
-/// Which container of which runtime: what makes two handles equal.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ContainerKey {
-    /// The runtime.
-    pub runtime: RuntimeId,
-    /// The name within that runtime.
-    pub name: ContainerName,
-}
-
-impl ContainerKey {
-    /// The key of `name` in `runtime`.
-    pub fn new(runtime: RuntimeId, name: ContainerName) -> Self {
-        Self { runtime, name }
-    }
-}
-
-/// What tells one runtime from another within a process: `podman`, `podman:/srv/store`, `null#3`.
-///
-/// Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RuntimeId(Arc<str>);
-
-impl RuntimeId {
-    /// An id. Backends choose it so that two runtimes which manage the same containers have the same id, and others
-    /// do not.
-    pub fn new(id: impl AsRef<str>) -> Self {
-        Self(Arc::from(id.as_ref()))
-    }
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for RuntimeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 impl PartialEq for dyn Container + '_ {

@@ -55,29 +55,34 @@ mod values;
 mod wait;
 
 pub use capability::{Capabilities, Capability};
+pub use container::Container;
 pub use container::copy::CopyOptions;
+pub use container::key::ContainerKey;
 pub use container::remove::{ContainerRemoveResult, ImageRemoval};
 pub use container::state::{ContainerInfo, ContainerState, Health, MountPoint, Protocol, PublishedPort};
-pub use container::{Container, ContainerKey, RuntimeId};
-pub use error::{Error, ErrorKind, Partial, Result};
+pub use error::kind::ErrorKind;
+pub use error::{Error, Result};
 pub use exec::capture::{Capture, CapturedOutput, OutputLimit};
 pub use exec::kill::{Fate, KillReport, Survivor};
 pub use exec::outcome::ExitOutcome;
-pub use exec::stdio::{
-    ExecStdio, Sink, SinkKind, Source, SourceKind, StdioResult, StreamEnd, StreamFd, StreamReport,
-};
-pub use exec::{ExecOutput, ExecRequest, ExecRequestBuilder, ExecResult};
+pub use exec::partial::Partial;
+pub use exec::request::{ExecRequest, ExecRequestBuilder};
+pub use exec::result::{ExecOutput, ExecResult, StdioResult};
+pub use exec::stdio::{ExecStdio, Sink, SinkKind, Source, SourceKind, StreamFd};
+pub use exec::stream_report::{StreamEnd, StreamReport};
 pub use image::{Image, ImageFilter, ImageInfo};
 pub use launch::gpu_config_error::GpuConfigError;
 pub use launch::{
     LaunchSpec, LaunchSpecBuilder, Mount, Network, NetworkName, OciRuntime, PortPublish, PullPolicy,
 };
 pub use runtime::runtime_ext::ContainerRuntimeExt;
+pub use runtime::runtime_id::RuntimeId;
 pub use runtime::time_limits::{DEFAULT_STOP_GRACE, KILL_GRACE, TimeLimits};
 pub use runtime::{ContainerFilter, ContainerRuntime};
 pub use secret::Secret;
 pub use streams::event::{Event, EventAction, EventOptions, EventStream};
-pub use streams::log::{LogLine, LogOptions, LogStream, OutputStream, Pull, Readiness};
+pub use streams::log::{LogLine, LogOptions, LogStream, Pull, Readiness};
+pub use streams::output_stream::OutputStream;
 pub use values::argv::Argv;
 pub use values::env::{Env, EnvName, EnvValue};
 pub use values::image_ref::ImageRef;

@@ -1,6 +1,7 @@
 //! The contract of a runtime: what makes, finds and removes containers.
 
 pub(crate) mod runtime_ext;
+pub(crate) mod runtime_id;
 pub(crate) mod time_limits;
 
 use std::collections::BTreeMap;
@@ -78,7 +79,7 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync {
     /// When the engine could not be asked: a failing engine is never an empty list.
     fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>> {
         let _ = filter;
-        lacks("list containers", Capability::List)
+        unsupported("list containers", Capability::List)
     }
 
     /// Handles on all containers whose name begins with `prefix` and a dash, running or not.
@@ -105,7 +106,7 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync {
     /// When the engine could not be asked; [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has it.
     fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>> {
         let _ = prefix;
-        lacks("measure containers", Capability::RwSize)
+        unsupported("measure containers", Capability::RwSize)
     }
 
     /// Makes a container and does not start it.
@@ -148,7 +149,7 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync {
     /// When the engine could not be asked; [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has images.
     fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
         let _ = filter;
-        lacks("list images", Capability::Images)
+        unsupported("list images", Capability::Images)
     }
 
     /// Holds a free TCP port of this address.
@@ -158,7 +159,7 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync {
     /// [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has it.
     fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>> {
         let _ = host;
-        lacks("reserve a port", Capability::ReservePort)
+        unsupported("reserve a port", Capability::ReservePort)
     }
 
     /// Events in the lives of containers, as they happen.
@@ -167,11 +168,11 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync {
     /// When the engine could not be asked; [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has it.
     fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>> {
         let _ = options;
-        lacks("watch events", Capability::Events)
+        unsupported("watch events", Capability::Events)
     }
 }
 
-fn lacks<T>(operation: &'static str, capability: Capability) -> Result<T> {
+fn unsupported<T>(operation: &'static str, capability: Capability) -> Result<T> {
     Err(Error::unsupported(operation, Capabilities::none().with(capability)))
 }
 

@@ -2,3 +2,4 @@
 
 pub(crate) mod event;
 pub(crate) mod log;
+pub(crate) mod output_stream;

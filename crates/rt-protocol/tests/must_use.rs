@@ -93,7 +93,7 @@ fn checked(container: &dyn Container, request: &ExecRequest, stdio: ExecStdio<'_
 }
 
 #[test]
-fn every_result_that_can_hide_a_failure_warns_when_it_is_dropped() {
+fn results_that_can_hide_a_failure_are_must_use() {
     // Named, so that none of them is dead code.
     let _ =
         (exec as fn(_, _) -> _, exec_in as fn(_) -> _, exec_stdio as fn(_, _, _) -> _, wait as fn(_) -> _);

@@ -3,19 +3,19 @@
 use crate::CapturedOutput;
 
 /// The most of it, in bytes before they are escaped: some ten lines, which is where a failing command says why.
-const MOST: usize = 1000;
+const MAX_TAIL_BYTES: usize = 1000;
 
 /// The end of what was kept of `stderr`; what is left out before it has an ellipsis. Empty where the end was not kept.
 pub(crate) fn stderr_tail(stderr: &CapturedOutput) -> String {
     let kept = if stderr.is_truncated() { stderr.tail() } else { stderr.as_bytes() };
     let kept = kept.trim_ascii_end();
-    let mut end = &kept[kept.len().saturating_sub(MOST)..];
+    let mut end = &kept[kept.len().saturating_sub(MAX_TAIL_BYTES)..];
     if end.len() < kept.len() {
         // Not in the middle of a character: its continuation bytes go.
         let continuation = end.iter().take(3).take_while(|byte| **byte & 0xC0 == 0x80).count();
         end = &end[continuation..];
     }
-    let text = shown(&String::from_utf8_lossy(end));
+    let text = printable(&String::from_utf8_lossy(end));
     if text.is_empty() || (end.len() == kept.len() && !stderr.is_truncated()) {
         text
     } else {
@@ -24,11 +24,11 @@ pub(crate) fn stderr_tail(stderr: &CapturedOutput) -> String {
 }
 
 /// `text` on one line. Colours and titles of a terminal are left out, everything else that does not print is escaped.
-fn shown(text: &str) -> String {
+fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(letter) = rest.chars().next() {
-        let length = terminal_sequence(rest);
+        let length = escape_sequence_len(rest);
         if length == 0 {
             if is_unprintable(letter) {
                 line.extend(letter.escape_debug());
@@ -43,7 +43,7 @@ fn shown(text: &str) -> String {
 
 /// The length of the control sequence (ECMA-48, `ESC [ … letter`) or the operating system command (`ESC ] … BEL` or
 /// `ESC ] … ESC \`) that `text` begins with; 0 if there is none, or no end of it.
-fn terminal_sequence(text: &str) -> usize {
+fn escape_sequence_len(text: &str) -> usize {
     if let Some(parameters) = text.strip_prefix("\x1b[") {
         let end = parameters.bytes().position(|byte| !(0x20..0x40).contains(&byte));
         return match end.map(|end| (end, parameters.as_bytes()[end])) {
@@ -96,10 +96,13 @@ mod tests {
 
     #[test]
     fn a_long_stderr_is_cut_between_characters() {
-        assert_eq!(tail([b'x'; MOST]), "x".repeat(MOST));
-        assert_eq!(tail([b'x'; MOST + 1]), format!("…{}", "x".repeat(MOST)));
-        assert_eq!(tail("ä".repeat(MOST)), format!("…{}", "ä".repeat(MOST / 2)));
-        assert_eq!(tail(format!("{}x", "ä".repeat(MOST))), format!("…{}x", "ä".repeat(MOST / 2 - 1)));
+        assert_eq!(tail([b'x'; MAX_TAIL_BYTES]), "x".repeat(MAX_TAIL_BYTES));
+        assert_eq!(tail([b'x'; MAX_TAIL_BYTES + 1]), format!("…{}", "x".repeat(MAX_TAIL_BYTES)));
+        assert_eq!(tail("ä".repeat(MAX_TAIL_BYTES)), format!("…{}", "ä".repeat(MAX_TAIL_BYTES / 2)));
+        assert_eq!(
+            tail(format!("{}x", "ä".repeat(MAX_TAIL_BYTES))),
+            format!("…{}x", "ä".repeat(MAX_TAIL_BYTES / 2 - 1))
+        );
     }
 
     #[test]

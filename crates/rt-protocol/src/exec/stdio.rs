@@ -1,11 +1,8 @@
-//! The byte streams of a bridged command: where stdin comes from, where output goes, and what was moved.
+//! The byte streams of a bridged command: where stdin comes from, and where output goes.
 
 use std::fmt;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
-
-use crate::{ExitOutcome, Partial, Result};
 
 /// The three streams of [`Container::exec_stdio`](crate::Container::exec_stdio).
 ///
@@ -50,7 +47,7 @@ impl<'a> ExecStdio<'a> {
 ///
 /// The end of the source is passed on as the end of stdin. A source that fails ends the command, and the call answers
 /// [`SourceFailed`](crate::ErrorKind::SourceFailed). A command that stops reading is no error: the rest of the source is
-/// left alone, and the [`StreamReport`] says [`ReaderGone`](StreamEnd::ReaderGone).
+/// left alone, and the [`StreamReport`](crate::StreamReport) says [`ReaderGone`](crate::StreamEnd::ReaderGone).
 #[derive(Default)]
 pub struct Source<'a>(SourceKind<'a>);
 
@@ -83,7 +80,7 @@ impl<'a> Source<'a> {
 
     /// A descriptor, which this source owns: a pipe, a stream socket, a terminal, a file.
     ///
-    /// A socket that keeps messages apart (datagram, seqpacket) is refused before anything starts, with
+    /// A message-oriented socket (datagram, seqpacket) is refused before anything starts, with
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest): what a read leaves of a message is lost, and a message of no
     /// bytes looks like the end. A [`reader`](Self::reader) that keeps its messages whole can stand in for it.
     ///
@@ -167,7 +164,7 @@ impl<'a> Sink<'a> {
     }
 
     /// A descriptor, which this sink owns: a pipe, a stream socket, a terminal, a file. It is polled, and its flags are
-    /// never changed. A socket that keeps messages apart (datagram, seqpacket) is refused before anything starts, as
+    /// never changed. A message-oriented socket (datagram, seqpacket) is refused before anything starts, as
     /// for a source.
     pub fn descriptor(fd: impl Into<OwnedFd>) -> Self {
         Self(SinkKind::Descriptor(StreamFd::Owned(fd.into())))
@@ -235,101 +232,3 @@ impl AsFd for StreamFd<'_> {
         }
     }
 }
-
-/// What was moved over one stream, and how the stream ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct StreamReport {
-    /// Bytes handed on: into the command's stdin, or to the sink.
-    pub bytes: u64,
-    /// How the stream ended.
-    pub end: StreamEnd,
-}
-
-impl StreamReport {
-    /// A report; for backends and tests.
-    pub fn new(bytes: u64, end: StreamEnd) -> Self {
-        Self { bytes, end }
-    }
-}
-
-/// How a stream ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum StreamEnd {
-    /// stdin only: there was none.
-    #[default]
-    Unused,
-    /// The end was reached and passed on: everything there was has been moved, or counted and dropped by
-    /// [`Sink::discard`].
-    Eof,
-    /// stdin only: the command stopped reading, or ended, before the source did.
-    ReaderGone,
-    /// Output only: the command has ended, and its stream has not: a background child holds it open, and it was left
-    /// after a bounded wait. What that child writes later is lost. What the command itself wrote has been moved, as far as
-    /// the backend can tell; see the limits of the backend.
-    LeftOpen,
-    /// The call ended first: deadline, cancel, the failure of a stream, or the loss of the container or the connection. Or
-    /// the backend has lost some of it on the way (podman, where stdin was left unread). More may have been written than was
-    /// moved.
-    Stopped,
-}
-
-/// What came of a bridged command.
-///
-/// Equality leaves the elapsed time out.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-#[must_use = "a command that failed is no error until somebody looks; `exit_ok()` makes it one"]
-pub struct StdioResult {
-    /// How the command ended.
-    pub outcome: ExitOutcome,
-    /// What went into stdin.
-    pub stdin: StreamReport,
-    /// What came out of stdout.
-    pub stdout: StreamReport,
-    /// What came out of stderr.
-    pub stderr: StreamReport,
-    /// From the call to the answer.
-    pub elapsed: Duration,
-}
-
-impl StdioResult {
-    /// A result; for backends and tests.
-    pub fn new(
-        outcome: ExitOutcome,
-        stdin: StreamReport,
-        stdout: StreamReport,
-        stderr: StreamReport,
-        elapsed: Duration,
-    ) -> Self {
-        Self { outcome, stdin, stdout, stderr, elapsed }
-    }
-
-    /// Whether the exit code is 0.
-    pub fn ok(&self) -> bool {
-        self.outcome.success()
-    }
-
-    /// Makes every end but exit code 0 an error, as [`std::process::ExitStatus::exit_ok`] does. The error keeps the [outcome](crate::Error::outcome) and the
-    /// [reports of the streams](crate::Error::partial); what went through them is not kept here, so no stderr is in it.
-    ///
-    /// # Errors
-    /// As for [`ExecResult::exit_ok`](crate::ExecResult::exit_ok).
-    pub fn exit_ok(&self) -> Result<()> {
-        if self.ok() {
-            return Ok(());
-        }
-        let Self { stdin, stdout, stderr, .. } = *self;
-        Err(self.outcome.failure("").with_partial(Partial::Streams { stdin, stdout, stderr }))
-    }
-}
-
-impl PartialEq for StdioResult {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.outcome, self.stdin, self.stdout, self.stderr)
-            == (&other.outcome, other.stdin, other.stdout, other.stderr)
-    }
-}
-
-impl Eq for StdioResult {}

@@ -1,11 +1,24 @@
-//! How a description is put together: what was refused is kept until the end. The description itself stands in `launch`.
+//! How a description is put together: what was refused is kept until the end. The description itself stands in `spec`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::{LaunchSpec, Mount, Network, OciRuntime, PortPublish, PullPolicy};
-use crate::{Argv, ContainerPath, InvalidValue, Secret, User};
+use crate::{Argv, ContainerName, ContainerPath, ImageRef, InvalidValue, Secret, User};
+
+impl LaunchSpec {
+    /// Begins a description; [`LaunchSpecBuilder::build`] reports what was refused.
+    pub fn builder(name: impl Into<String>, image: impl Into<String>) -> LaunchSpecBuilder {
+        let spec = ContainerName::new(name).and_then(|name| Ok(Self::of(name, ImageRef::new(image)?)));
+        LaunchSpecBuilder { spec }
+    }
+
+    /// Begins a changed copy.
+    pub fn to_builder(&self) -> LaunchSpecBuilder {
+        LaunchSpecBuilder { spec: Ok(self.clone()) }
+    }
+}
 
 /// Builds a [`LaunchSpec`]; the first refused part is reported by [`build`](Self::build).
 #[derive(Clone, Debug)]
@@ -15,10 +28,6 @@ pub struct LaunchSpecBuilder {
 }
 
 impl LaunchSpecBuilder {
-    pub(super) fn new(spec: Result<LaunchSpec, InvalidValue>) -> Self {
-        Self { spec }
-    }
-
     /// The command instead of the image's own. Where the image has an entry point (`ENTRYPOINT`), that program is started, and
     /// these words are its arguments, as `podman run IMAGE WORDS…` has it; an engine's own words can take it away
     /// (`extra_args(["--entrypoint="])` on podman).
@@ -130,7 +139,7 @@ impl LaunchSpecBuilder {
         S: Into<OsString>,
     {
         self.with(|spec| {
-            spec.gpu_args.extend(checked_words("GPU argument", args)?);
+            spec.gpu_args.extend(checked_args("GPU argument", args)?);
             Ok(())
         })
     }
@@ -167,7 +176,7 @@ impl LaunchSpecBuilder {
         S: Into<OsString>,
     {
         self.with(|spec| {
-            spec.extra_args.extend(checked_words("extra argument", args)?);
+            spec.extra_args.extend(checked_args("extra argument", args)?);
             Ok(())
         })
     }
@@ -211,7 +220,7 @@ fn insert_pair(
     Ok(())
 }
 
-fn checked_words<I, S>(what: &'static str, words: I) -> Result<Vec<OsString>, InvalidValue>
+fn checked_args<I, S>(what: &'static str, words: I) -> Result<Vec<OsString>, InvalidValue>
 where
     I: IntoIterator<Item = S>,
     S: Into<OsString>,

@@ -18,12 +18,12 @@ impl GpuConfigError {
         Self { message, hint }
     }
 
-    /// One sentence, the engine's stderr, and the remedy, on lines of their own.
+    /// One sentence, the engine's stderr, and the hint, on lines of their own.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The remedy alone.
+    /// The hint alone.
     pub fn hint(&self) -> &str {
         &self.hint
     }

@@ -37,7 +37,7 @@ impl ImageRef {
         if reference.len() > MAX_REFERENCE_BYTES {
             return Err(InvalidValue::new("image reference", reference, "it is longer than 600 bytes"));
         }
-        match fault(&reference) {
+        match grammar_error(&reference) {
             Some(reason) => Err(InvalidValue::new("image reference", reference, reason)),
             None => Ok(Self(reference)),
         }
@@ -50,7 +50,7 @@ impl ImageRef {
 }
 
 /// What is wrong with the reference, if anything.
-fn fault(reference: &str) -> Option<&'static str> {
+fn grammar_error(reference: &str) -> Option<&'static str> {
     let (name_and_tag, digest) = match reference.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest)),
         None => (reference, None),
@@ -199,7 +199,7 @@ mod tests {
         }
 
         #[test]
-        fn no_accepted_reference_is_an_option_a_transport_or_a_shell_word(
+        fn an_image_reference_is_never_an_option_transport_or_shell_word(
             text in "\\PC{0,16}|[-a-z0-9:/@._A-Z ]{0,24}|(dir|oci|docker|containers-storage):/{0,2}[a-z/]{0,8}"
         ) {
             if ImageRef::new(text.clone()).is_ok() {

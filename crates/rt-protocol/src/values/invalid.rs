@@ -24,15 +24,15 @@ pub struct InvalidValue {
 }
 
 /// As much of a refused value as a message shows, in characters.
-const SHOWN_CHARACTERS: usize = 60;
+const MAX_SHOWN_CHARS: usize = 60;
 
 impl InvalidValue {
     /// `what` names the kind of value ("container name"), `value` is shown escaped and shortened, `reason` completes
     /// the sentence "invalid container name "x": …".
     pub fn new(what: &'static str, value: impl AsRef<OsStr>, reason: impl Into<String>) -> Self {
         let text = value.as_ref().to_string_lossy();
-        let mut shown = format!("{:?}", text.chars().take(SHOWN_CHARACTERS).collect::<String>());
-        if text.chars().nth(SHOWN_CHARACTERS).is_some() {
+        let mut shown = format!("{:?}", text.chars().take(MAX_SHOWN_CHARS).collect::<String>());
+        if text.chars().nth(MAX_SHOWN_CHARS).is_some() {
             shown.push('…');
         }
         Self { what, shown, reason: reason.into() }

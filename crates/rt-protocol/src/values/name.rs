@@ -9,13 +9,13 @@ use crate::InvalidValue;
 const MAX_NAME_BYTES: usize = 255;
 
 /// Whether `text` is not empty, begins with what `first` allows, and goes on with `[a-zA-Z0-9_.-]*`.
-fn is_word(text: &str, first: impl Fn(u8) -> bool) -> bool {
+fn is_identifier(text: &str, first: impl Fn(u8) -> bool) -> bool {
     text.bytes().next().is_some_and(first)
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 
 fn check_name(what: &'static str, text: String) -> Result<String, InvalidValue> {
-    let text = check_form(what, text)?;
+    let text = check_syntax(what, text)?;
     if text.len() > MAX_NAME_BYTES {
         return Err(InvalidValue::new(what, text, format!("it is longer than {MAX_NAME_BYTES} bytes")));
     }
@@ -23,8 +23,8 @@ fn check_name(what: &'static str, text: String) -> Result<String, InvalidValue> 
 }
 
 /// podman's own rule for names.
-fn check_form(what: &'static str, text: String) -> Result<String, InvalidValue> {
-    if is_word(&text, |first| first.is_ascii_alphanumeric()) {
+fn check_syntax(what: &'static str, text: String) -> Result<String, InvalidValue> {
+    if is_identifier(&text, |first| first.is_ascii_alphanumeric()) {
         Ok(text)
     } else {
         Err(InvalidValue::new(what, text, "it must match [a-zA-Z0-9][a-zA-Z0-9_.-]*"))
@@ -109,7 +109,7 @@ impl ContainerName {
     /// # Errors
     /// Anything that does not match `[a-zA-Z0-9][a-zA-Z0-9_.-]*`.
     pub fn of_existing(name: impl Into<String>) -> Result<Self, InvalidValue> {
-        check_form("container name", name.into()).map(Self)
+        check_syntax("container name", name.into()).map(Self)
     }
 
     /// Whether the name consists of hexadecimal digits alone, so that an engine could take it for an id.
@@ -169,7 +169,7 @@ impl User {
     /// Anything but `USER` or `USER:GROUP` of the form above, or more than 255 bytes.
     pub fn new(user: impl Into<String>) -> Result<Self, InvalidValue> {
         let user = user.into();
-        let part = |text: &str| is_word(text, |first| first.is_ascii_alphanumeric() || first == b'_');
+        let part = |text: &str| is_identifier(text, |first| first.is_ascii_alphanumeric() || first == b'_');
         let (name, group) = match user.split_once(':') {
             Some((name, group)) => (name, Some(group)),
             None => (user.as_str(), None),

@@ -84,12 +84,12 @@ impl CancelToken {
         if state.cancelled {
             drop(state);
             callback();
-            return CancelRegistration { place: None };
+            return CancelRegistration { entry: None };
         }
-        let number = state.next;
+        let id = state.next;
         state.next += 1;
-        state.callbacks.insert(number, Box::new(callback));
-        CancelRegistration { place: Some((Arc::downgrade(&self.0), number)) }
+        state.callbacks.insert(id, Box::new(callback));
+        CancelRegistration { entry: Some((Arc::downgrade(&self.0), id)) }
     }
 
     /// A guard that cancels this token when it is dropped: for an async caller whose future may be dropped.
@@ -117,16 +117,16 @@ impl fmt::Debug for CancelToken {
 /// A callback that waits for a cancel; dropping it forgets the callback.
 #[must_use = "dropping the registration forgets the callback"]
 pub struct CancelRegistration {
-    place: Option<(Weak<Shared>, u64)>,
+    entry: Option<(Weak<Shared>, u64)>,
 }
 
 impl Drop for CancelRegistration {
     fn drop(&mut self) {
-        if let Some((shared, number)) = &self.place
+        if let Some((shared, id)) = &self.entry
             && let Some(shared) = shared.upgrade()
         {
             // Taken out under the lock, dropped outside: the callback may own anything.
-            let callback = lock(&shared.state).callbacks.remove(number);
+            let callback = lock(&shared.state).callbacks.remove(id);
             drop(callback);
         }
     }

@@ -3,19 +3,18 @@
 //! Built on nothing but the contract (inspect, log, exec) and a TCP connection of our own, so every backend has it, a
 //! third party's too, and none writes it again. It stands here and not in a backend for that reason.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ready_watch::Watch;
-use crate::{Container, ExecRequest, Result, Until};
+use super::condition::Condition;
+use crate::ExecRequest;
 
 /// What must be seen of a container before it counts as ready: all of it, in any order, and that it runs.
 ///
 /// A condition that was met once stays met. Without conditions, ready means running. A container that has ended is not
 /// ready, whatever it said before; for the last lines of one that is meant to end there is
-/// [`stream_initial_logs`](Container::stream_initial_logs).
+/// [`stream_initial_logs`](crate::Container::stream_initial_logs).
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,16 +38,7 @@ use crate::{Container, ExecRequest, Result, Until};
 #[derive(Clone, Debug, Default)]
 #[must_use = "conditions do nothing until they are waited for"]
 pub struct ReadyWhen {
-    pub(crate) conditions: Vec<Condition>,
-}
-
-/// One condition.
-#[derive(Clone)]
-pub(crate) enum Condition {
-    LogLine { what: String, is_sign: Arc<dyn Fn(&str) -> bool + Send + Sync> },
-    Exec(ExecRequest),
-    TcpPort(u16),
-    Healthy,
+    pub(super) conditions: Vec<Condition>,
 }
 
 /// What was seen when everything was met.
@@ -111,45 +101,8 @@ impl ReadyWhen {
         self.and(Condition::Healthy)
     }
 
-    /// Waits until all conditions are met.
-    ///
-    /// Nothing is left behind, however it ends. `until` bounds the wait as a whole; a question to the engine that is on
-    /// its way when it ends, or a TCP attempt, is still answered within its own limit.
-    ///
-    /// # Errors
-    /// - [`NotRunning`](crate::ErrorKind::NotRunning) as soon as the container has ended, or when it was never started,
-    ///   with its state and exit code, and what was not met.
-    /// - [`NoSuchContainer`](crate::ErrorKind::NoSuchContainer) as soon as it is gone.
-    /// - [`TimedOut`](crate::ErrorKind::TimedOut) with what was not met, and why; [`Cancelled`](crate::ErrorKind::Cancelled).
-    /// - [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a health condition on a container without a check.
-    /// - What inspect and logs answer, and what an exec answers that no patience can mend
-    ///   ([`Unsupported`](crate::ErrorKind::Unsupported), a missing engine, a refused identity).
-    ///
-    /// [`Error::partial`](crate::Error::partial) has the last lines of the log, by output, for all but the last two.
-    pub fn wait(&self, container: &dyn Container, until: &Until) -> Result<Ready> {
-        Watch::new(self, container, until).run().map_err(|error| error.in_container(&container.key().name))
-    }
-
     fn and(mut self, condition: Condition) -> Self {
         self.conditions.push(condition);
         self
-    }
-}
-
-impl fmt::Display for Condition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::LogLine { what, .. } => write!(f, "a log line: {what}"),
-            // The program alone: arguments may hold what no text should show.
-            Self::Exec(request) => write!(f, "command `{}`", request.argv().program().to_string_lossy()),
-            Self::TcpPort(port) => write!(f, "TCP port {port}"),
-            Self::Healthy => f.write_str("health"),
-        }
-    }
-}
-
-impl fmt::Debug for Condition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Condition({self})")
     }
 }

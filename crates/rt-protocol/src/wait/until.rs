@@ -155,16 +155,16 @@ impl Until {
     }
 
     fn wait(&self, wake_at: Option<Deadline>) -> Result<(), Stop> {
-        let bell = Arc::new((Mutex::new(()), Condvar::new()));
-        let ringer = Arc::clone(&bell);
+        let wakeup = Arc::new((Mutex::new(()), Condvar::new()));
+        let notifier = Arc::clone(&wakeup);
         let _registration = self.cancel.as_ref().map(|token| {
             token.on_cancel(move || {
-                // Taking the lock orders the ring after the waiter's check below.
-                drop(ringer.0.lock().unwrap_or_else(PoisonError::into_inner));
-                ringer.1.notify_all();
+                // Taking the lock orders the notification after the waiter's check below.
+                drop(notifier.0.lock().unwrap_or_else(PoisonError::into_inner));
+                notifier.1.notify_all();
             })
         });
-        let mut held = bell.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = wakeup.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             self.check()?;
             if wake_at.is_some_and(Deadline::has_passed) {
@@ -173,9 +173,9 @@ impl Until {
             let end = [self.deadline, wake_at].into_iter().flatten().min();
             held = match end {
                 Some(end) => {
-                    bell.1.wait_timeout(held, end.remaining()).unwrap_or_else(PoisonError::into_inner).0
+                    wakeup.1.wait_timeout(held, end.remaining()).unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => bell.1.wait(held).unwrap_or_else(PoisonError::into_inner),
+                None => wakeup.1.wait(held).unwrap_or_else(PoisonError::into_inner),
             };
         }
     }

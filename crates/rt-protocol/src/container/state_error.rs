@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::{Container, ContainerInfo, Error, LogOptions, Pull, Until};
 
-/// How many of the last lines of a log are told, and how many characters of each.
-const LINES: u64 = 5;
-const LONGEST_LINE: usize = 200;
+/// How many of the last lines of a log are quoted, and how many characters of each.
+const LAST_LINES: u64 = 5;
+const MAX_LINE_CHARS: usize = 200;
 /// How long the log of a container that has ended may take.
-const LOG_LIMIT: Duration = Duration::from_secs(2);
+const LOG_TIME_LIMIT: Duration = Duration::from_secs(2);
 
 impl Error {
     /// As [`in_state`](Self::in_state), for `container`, which was found as `info`. Of one that has ended it says the exit code
@@ -34,13 +34,13 @@ impl Error {
 
 /// The last lines of the log, in quotation marks; none where they cannot be had soon.
 fn last_lines(container: &dyn Container) -> Vec<String> {
-    let until = Until::after(LOG_LIMIT);
-    let Ok(mut log) = container.logs(&LogOptions::new().tail(LINES)) else {
+    let until = Until::after(LOG_TIME_LIMIT);
+    let Ok(mut log) = container.logs(&LogOptions::new().tail(LAST_LINES)) else {
         return Vec::new();
     };
     let mut lines = Vec::new();
     while let Ok(Pull::Item(line)) = log.pull(&until) {
-        let text: String = String::from_utf8_lossy(&line.bytes).chars().take(LONGEST_LINE).collect();
+        let text: String = String::from_utf8_lossy(&line.bytes).chars().take(MAX_LINE_CHARS).collect();
         lines.push(format!("{:?}", text.trim_end()));
     }
     lines

@@ -1,0 +1,78 @@
+//! The command in the message of an error: which program could not be started.
+
+use std::os::unix::ffi::OsStrExt;
+
+use super::Error;
+use crate::{Argv, ErrorKind};
+
+impl Error {
+    /// Names the program of a command that cannot be started, where the message does not yet, and says so of a first word with
+    /// blanks in it that words are not split. Errors of other kinds than [`CommandNotFound`](ErrorKind::CommandNotFound) and
+    /// [`CommandNotExecutable`](ErrorKind::CommandNotExecutable) stay as they are. For backends.
+    #[must_use]
+    pub fn of_command(mut self, argv: &Argv) -> Self {
+        if !matches!(self.0.kind, ErrorKind::CommandNotFound | ErrorKind::CommandNotExecutable) {
+            return self;
+        }
+        let program = printable_program(argv);
+        if !self.0.message.contains(&program) {
+            let cause = std::mem::take(&mut self.0.message);
+            let separator = if cause.is_empty() { "" } else { ": " };
+            self.0.message = format!("`{program}`{separator}{cause}");
+        }
+        if argv.program().as_bytes().iter().any(u8::is_ascii_whitespace) {
+            return self.with_hint(
+                "words are not split at blanks: pass [\"ls\", \"-l\"] and not [\"ls -l\"], or run a shell, [\"sh\", \"-c\", …]",
+            );
+        }
+        self
+    }
+}
+
+/// The program as a message has it: on one line, at most 100 characters.
+fn printable_program(argv: &Argv) -> String {
+    const MAX_CHARS: usize = 100;
+    let text = argv.program().to_string_lossy();
+    let mut shown = String::new();
+    for letter in text.chars().take(MAX_CHARS) {
+        match letter {
+            '"' | '\'' | '\\' => shown.push(letter),
+            _ => shown.extend(letter.escape_debug()),
+        }
+    }
+    if text.chars().nth(MAX_CHARS).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_cannot_be_started_is_named() {
+        let text = |kind, message: &str, words: &[&str]| {
+            let argv = Argv::new(words.iter().copied()).unwrap();
+            Error::new(kind, "exec in", message).with_hint("as before").of_command(&argv).to_string()
+        };
+        let denied = "open executable: Permission denied";
+        assert_eq!(
+            text(ErrorKind::CommandNotExecutable, denied, &["/etc/passwd", "-x"]),
+            format!("exec in: the command cannot be executed: `/etc/passwd`: {denied} (as before)")
+        );
+        assert_eq!(
+            text(ErrorKind::CommandNotFound, "", &["a\u{1}b"]),
+            "exec in: command not found: `a\\u{1}b` (as before)"
+        );
+        let named = "executable file `ls -l` not found";
+        let split = text(ErrorKind::CommandNotFound, named, &["ls -l"]);
+        assert!(
+            split.starts_with(&format!("exec in: command not found: {named} (words are not split")),
+            "{split}"
+        );
+        let long = text(ErrorKind::CommandNotFound, "", &[&"x".repeat(5000)]);
+        assert!(long.len() < 200 && long.contains("x…`"), "{long}");
+        assert_eq!(text(ErrorKind::BadWorkdir, "gone", &["ls -l"]), "exec in: bad workdir: gone (as before)");
+    }
+}

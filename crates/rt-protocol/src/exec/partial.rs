@@ -1,0 +1,25 @@
+//! What had arrived of a command's streams when its call failed.
+
+use crate::{CapturedOutput, StreamReport};
+
+/// What had arrived of a command's streams when the call failed; all of it, for [`ErrorKind::CommandFailed`](crate::ErrorKind::CommandFailed).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Partial {
+    /// Captured output, under the limits of the request.
+    Output {
+        /// What had arrived on stdout.
+        stdout: CapturedOutput,
+        /// What had arrived on stderr.
+        stderr: CapturedOutput,
+    },
+    /// Bridged streams.
+    Streams {
+        /// What had gone into stdin.
+        stdin: StreamReport,
+        /// What had come out of stdout.
+        stdout: StreamReport,
+        /// What had come out of stderr.
+        stderr: StreamReport,
+    },
+}

@@ -1,0 +1,207 @@
+//! What came of a command: of one whose output was captured, and of one whose streams were bridged.
+
+use std::time::Duration;
+
+use super::stderr_tail::stderr_tail;
+use crate::{CapturedOutput, ExitOutcome, Partial, Result, StreamReport};
+
+/// What came of a command whose output was captured.
+///
+/// Equality leaves the elapsed time out, so that a test can compare whole results.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+#[must_use = "a command that failed is no error until somebody looks; `exit_ok()` makes it one"]
+pub struct ExecResult {
+    /// How the command ended.
+    pub outcome: ExitOutcome,
+    /// What it wrote to stdout.
+    pub stdout: CapturedOutput,
+    /// What it wrote to stderr.
+    pub stderr: CapturedOutput,
+    /// From the call to the answer.
+    pub elapsed: Duration,
+}
+
+impl ExecResult {
+    /// A result; for backends and tests.
+    pub fn new(
+        outcome: ExitOutcome,
+        stdout: CapturedOutput,
+        stderr: CapturedOutput,
+        elapsed: Duration,
+    ) -> Self {
+        Self { outcome, stdout, stderr, elapsed }
+    }
+
+    /// Whether the exit code is 0.
+    pub fn ok(&self) -> bool {
+        self.outcome.success()
+    }
+
+    /// Hands over the output when the exit code is 0, and makes every other end an error, as
+    /// [`std::process::ExitStatus::exit_ok`] does.
+    ///
+    /// The error's message has the end of the command's stderr: its last 1,000 bytes at most, on one line. Colours are
+    /// left out; what is no printable character, a newline too, is escaped. The error keeps the
+    /// [outcome](crate::Error::outcome) and [all output](crate::Error::partial). What a command prints of its secrets is in its
+    /// output, and so in this message.
+    ///
+    /// ```
+    /// use rt_null::{ExecReply, NullRuntime};
+    /// use rt_protocol::{ContainerRuntimeExt, ContainerState, ErrorKind};
+    ///
+    /// let runtime = NullRuntime::new();
+    /// runtime.set_state("job", ContainerState::Running)?;
+    /// runtime.set_exec("job", ["make"], ExecReply::code(2).with_stderr("make: *** No targets.  Stop.\n"))?;
+    /// runtime.set_exec("job", ["date"], ExecReply::stdout("today\n"))?;
+    /// assert_eq!(runtime.exec_in("job", ["date"])?.exit_ok()?.stdout, "today\n");
+    /// let error = runtime.exec_in("job", ["make"])?.exit_ok().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::CommandFailed);
+    /// assert_eq!(error.to_string(), "run: the command failed: exit code 2: make: *** No targets.  Stop.");
+    /// # Ok::<(), rt_protocol::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`CommandFailed`](crate::ErrorKind::CommandFailed) for another code and for a signal,
+    /// [`CommandLost`](crate::ErrorKind::CommandLost) for [`ExitOutcome::Lost`].
+    pub fn exit_ok(self) -> Result<ExecOutput> {
+        if self.ok() {
+            return Ok(ExecOutput { stdout: self.stdout, stderr: self.stderr });
+        }
+        let mut error = self.outcome.failure(&stderr_tail(&self.stderr));
+        if self.outcome != ExitOutcome::Lost && self.stderr.is_empty() && !self.stdout.is_empty() {
+            error = error.with_hint("it said nothing on stderr; see its stdout");
+        }
+        Err(error.with_partial(Partial::Output { stdout: self.stdout, stderr: self.stderr }))
+    }
+}
+
+/// What a command wrote that ended with exit code 0: made by [`ExecResult::exit_ok`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ExecOutput {
+    /// What it wrote to stdout.
+    pub stdout: CapturedOutput,
+    /// What it wrote to stderr.
+    pub stderr: CapturedOutput,
+}
+
+impl PartialEq for ExecResult {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.outcome, &self.stdout, &self.stderr) == (&other.outcome, &other.stdout, &other.stderr)
+    }
+}
+
+impl Eq for ExecResult {}
+
+/// What came of a bridged command.
+///
+/// Equality leaves the elapsed time out.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+#[must_use = "a command that failed is no error until somebody looks; `exit_ok()` makes it one"]
+pub struct StdioResult {
+    /// How the command ended.
+    pub outcome: ExitOutcome,
+    /// What went into stdin.
+    pub stdin: StreamReport,
+    /// What came out of stdout.
+    pub stdout: StreamReport,
+    /// What came out of stderr.
+    pub stderr: StreamReport,
+    /// From the call to the answer.
+    pub elapsed: Duration,
+}
+
+impl StdioResult {
+    /// A result; for backends and tests.
+    pub fn new(
+        outcome: ExitOutcome,
+        stdin: StreamReport,
+        stdout: StreamReport,
+        stderr: StreamReport,
+        elapsed: Duration,
+    ) -> Self {
+        Self { outcome, stdin, stdout, stderr, elapsed }
+    }
+
+    /// Whether the exit code is 0.
+    pub fn ok(&self) -> bool {
+        self.outcome.success()
+    }
+
+    /// Makes every end but exit code 0 an error, as [`std::process::ExitStatus::exit_ok`] does. The error keeps the [outcome](crate::Error::outcome) and the
+    /// [reports of the streams](crate::Error::partial); what went through them is not kept here, so no stderr is in it.
+    ///
+    /// # Errors
+    /// As for [`ExecResult::exit_ok`](crate::ExecResult::exit_ok).
+    pub fn exit_ok(&self) -> Result<()> {
+        if self.ok() {
+            return Ok(());
+        }
+        let Self { stdin, stdout, stderr, .. } = *self;
+        Err(self.outcome.failure("").with_partial(Partial::Streams { stdin, stdout, stderr }))
+    }
+}
+
+impl PartialEq for StdioResult {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.outcome, self.stdin, self.stdout, self.stderr)
+            == (&other.outcome, other.stdin, other.stdout, other.stderr)
+    }
+}
+
+impl Eq for StdioResult {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_command_keeps_its_output_in_the_error() {
+        let result = |outcome, stderr: &str| {
+            ExecResult::new(
+                outcome,
+                CapturedOutput::whole("out"),
+                CapturedOutput::whole(stderr),
+                Duration::ZERO,
+            )
+        };
+        let output = result(ExitOutcome::Code(0), "warning").exit_ok().unwrap();
+        assert_eq!((output.stdout.as_bytes(), output.stderr.as_bytes()), (&b"out"[..], &b"warning"[..]));
+        for (outcome, stderr, text) in [
+            (ExitOutcome::Code(7), "a\x1b[31mb\nc\n", "run: the command failed: exit code 7: ab\\nc"),
+            (
+                ExitOutcome::Code(7),
+                "",
+                "run: the command failed: exit code 7 (it said nothing on stderr; see its stdout)",
+            ),
+            (
+                ExitOutcome::Signal("KILL".into()),
+                "",
+                "run: the command failed: killed by signal KILL (it said",
+            ),
+            (ExitOutcome::Lost, "x", "run: the command was lost: no exit status arrived: x (look at"),
+        ] {
+            let result = result(outcome, stderr);
+            let error = result.clone().exit_ok().unwrap_err();
+            assert!(error.to_string().starts_with(text), "{error}");
+            assert_eq!(error.outcome(), Some(&result.outcome));
+            let Some(Partial::Output { stdout, stderr }) = error.partial() else { panic!("{error:?}") };
+            assert_eq!((stdout, stderr), (&result.stdout, &result.stderr));
+        }
+    }
+
+    #[test]
+    fn equality_leaves_the_elapsed_time_out() {
+        let result = |elapsed| {
+            ExecResult::new(
+                ExitOutcome::Code(0),
+                CapturedOutput::whole("x"),
+                CapturedOutput::default(),
+                elapsed,
+            )
+        };
+        assert_eq!(result(Duration::ZERO), result(Duration::from_secs(1)));
+    }
+}

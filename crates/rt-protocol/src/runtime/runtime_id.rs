@@ -1,0 +1,29 @@
+//! The id of a runtime.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// What tells one runtime from another within a process: `podman`, `podman:/srv/store`, `null#3`.
+///
+/// Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuntimeId(Arc<str>);
+
+impl RuntimeId {
+    /// An id. Backends choose it so that two runtimes which manage the same containers have the same id, and others
+    /// do not.
+    pub fn new(id: impl AsRef<str>) -> Self {
+        Self(Arc::from(id.as_ref()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RuntimeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,33 @@
+//! One condition of readiness.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::ExecRequest;
+
+/// One condition.
+#[derive(Clone)]
+pub(super) enum Condition {
+    LogLine { what: String, is_sign: Arc<dyn Fn(&str) -> bool + Send + Sync> },
+    Exec(ExecRequest),
+    TcpPort(u16),
+    Healthy,
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LogLine { what, .. } => write!(f, "a log line: {what}"),
+            // The program alone: arguments may hold what no text should show.
+            Self::Exec(request) => write!(f, "command `{}`", request.argv().program().to_string_lossy()),
+            Self::TcpPort(port) => write!(f, "TCP port {port}"),
+            Self::Healthy => f.write_str("health"),
+        }
+    }
+}
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Condition({self})")
+    }
+}

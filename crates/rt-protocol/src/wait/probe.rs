@@ -1,0 +1,142 @@
+//! One attempt at one condition of readiness: a command, a TCP port, a health check.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::{
+    Container, Error, ErrorKind, ExecRequest, Health, Protocol, PublishedPort, ReadyWhen, Result, Until,
+};
+
+/// What a wait for readiness is called in errors.
+pub(super) const OPERATION: &str = "await the readiness of";
+
+/// What an attempt that met its condition has found.
+pub(super) enum ProbeSuccess {
+    Line(String),
+    Address(SocketAddr),
+    Plain,
+}
+
+/// What one attempt came to: met, or what was found instead.
+pub(super) type ProbeResult = std::result::Result<ProbeSuccess, String>;
+
+pub(super) fn probe_exec(
+    container: &dyn Container,
+    request: &ExecRequest,
+    until: &Until,
+) -> Result<ProbeResult> {
+    match container.exec(request, &until.clone().or_after(ReadyWhen::EXEC_LIMIT)) {
+        Ok(result) if result.ok() => Ok(Ok(ProbeSuccess::Plain)),
+        Ok(result) => Ok(Err(result.outcome.to_string())),
+        Err(error) => match error.kind() {
+            // Waiting mends none of these.
+            ErrorKind::InvalidRequest
+            | ErrorKind::Unsupported
+            | ErrorKind::BackendMissing
+            | ErrorKind::BackendNotExecutable
+            | ErrorKind::HostKeyMismatch
+            | ErrorKind::BadIdentity
+            | ErrorKind::AuthenticationRefused
+            | ErrorKind::CompiledOut => Err(error),
+            // Also a command that is not found: what starts in the container may still put it there.
+            kind => Ok(Err(kind.to_string())),
+        },
+    }
+}
+
+pub(super) fn probe_port(ports: &[PublishedPort], container_port: u16, until: &Until) -> ProbeResult {
+    let mut failure = String::from("not published");
+    let published = |port: &&PublishedPort| {
+        port.container_port == container_port && port.protocol == Protocol::Tcp && port.host_port != 0
+    };
+    for port in ports.iter().filter(published) {
+        let address = SocketAddr::new(connect_address(port.host_ip), port.host_port);
+        match connect(address, until) {
+            Ok(()) => return Ok(ProbeSuccess::Address(address)),
+            Err(error) => failure = format!("{address}: {error}"),
+        }
+    }
+    Err(failure)
+}
+
+/// A port that is bound to all addresses is asked on loopback.
+fn connect_address(bound: Option<IpAddr>) -> IpAddr {
+    match bound {
+        None => Ipv4Addr::LOCALHOST.into(),
+        Some(IpAddr::V4(address)) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        Some(IpAddr::V6(address)) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        Some(address) => address,
+    }
+}
+
+fn connect(address: SocketAddr, until: &Until) -> io::Result<()> {
+    let left = until.remaining().unwrap_or(ReadyWhen::CONNECT_LIMIT);
+    // A timeout of zero is refused by the standard library.
+    let limit = left.clamp(Duration::from_millis(1), ReadyWhen::CONNECT_LIMIT);
+    let stream = TcpStream::connect_timeout(&address, limit)?;
+    stream.set_read_timeout(Some(ReadyWhen::HANG_UP_LIMIT))?;
+    match stream.peek(&mut [0]) {
+        Ok(0) => Err(io::Error::new(io::ErrorKind::ConnectionReset, "it accepts and hangs up")),
+        Ok(_) => Ok(()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn probe_health(health: Option<&Health>) -> Result<ProbeResult> {
+    match health {
+        Some(Health::Healthy) => Ok(Ok(ProbeSuccess::Plain)),
+        Some(Health::Starting) => Ok(Err(String::from("starting"))),
+        Some(Health::Unhealthy) => Ok(Err(String::from("unhealthy"))),
+        Some(Health::Other(word)) => Ok(Err(word.clone())),
+        None => Err(Error::new(ErrorKind::InvalidRequest, OPERATION, "it has no health check")
+            .with_hint("give it one, or wait for something else")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn published(listener: &TcpListener) -> PublishedPort {
+        let address = listener.local_addr().unwrap();
+        PublishedPort::new(80, Protocol::Tcp, Some(Ipv4Addr::UNSPECIFIED.into()), address.port())
+    }
+
+    #[test]
+    fn a_port_that_is_listened_on_answers_silent_or_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ports = [published(&listener)];
+        assert!(probe_port(&ports, 80, &Until::forever()).is_ok());
+        let greeter = std::thread::spawn(move || {
+            listener.accept().unwrap();
+            listener.accept().unwrap().0.write_all(b"220 hello").unwrap();
+        });
+        assert!(probe_port(&ports, 80, &Until::forever()).is_ok());
+        greeter.join().unwrap();
+    }
+
+    #[test]
+    fn a_port_that_accepts_and_hangs_up_does_not_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ports = [published(&listener)];
+        let closer = std::thread::spawn(move || drop(listener.accept().unwrap()));
+        let seen = probe_port(&ports, 80, &Until::forever()).err().unwrap();
+        assert!(seen.contains("hangs up") || seen.contains("reset"), "{seen}");
+        closer.join().unwrap();
+    }
+
+    #[test]
+    fn a_port_that_is_closed_or_not_published_does_not_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ports = [published(&listener)];
+        drop(listener);
+        assert!(probe_port(&ports, 80, &Until::forever()).err().unwrap().contains("refused"));
+        assert_eq!(probe_port(&ports, 81, &Until::forever()).err().unwrap(), "not published");
+        assert_eq!(probe_port(&[], 80, &Until::forever()).err().unwrap(), "not published");
+    }
+}
