@@ -1,6 +1,7 @@
 //! Child processes with an end: each has a process group of its own, a time limit where one is set, and
 //! stops when `xtask` is asked to stop. Which commands are run, and what their output means, is not here.
 
+mod digest;
 mod echo;
 
 use std::ffi::{OsStr, OsString};
@@ -123,7 +124,7 @@ impl Task {
     }
 
     /// As [`visible`](Self::visible), with anything but exit code 0 as a failure. Where nobody watches, the
-    /// failure has the last lines of the output with it; a terminal is left to the command, with its colours.
+    /// failure has a digest of the output with it; a terminal is left to the command, with its colours.
     pub(crate) fn must(self) -> Result<()> {
         let line = self.line();
         if std::io::stdout().is_terminal() || std::io::stderr().is_terminal() {
@@ -143,11 +144,10 @@ impl Task {
             .finish(child)
             .map_err(|failure| (failure, true))
             .and_then(|status| judge(&line, status).map_err(|failure| (failure, false)));
-        let last = echo.last();
-        outcome.map_err(|(failure, was_cut_off)| match last.last() {
-            // What it was at is the first thing that a reader asks.
-            Some(line) if was_cut_off => Failure::new(format!("{failure}; it was at: {line}")).after(last),
-            _ => failure.after(last),
+        let digest = echo.digest();
+        outcome.map_err(|(failure, was_cut_off)| match digest.at() {
+            Some(at) if was_cut_off => Failure::new(format!("{failure}; {at}")).after(digest.lines()),
+            _ => failure.after(digest.lines()),
         })
     }
 
@@ -301,6 +301,14 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_names_itself_and_what_it_cut_off() {
+        let script = "echo test one ... ok; printf 'test the second ... '; exec sleep 60";
+        let failure = shell(script).limit(Duration::from_millis(300)).must_labelled("").unwrap_err();
+        let text = failure.to_string();
+        assert!(text.contains("did not end within 0.3 s; it was at: the second;"), "{text}");
+    }
+
+    #[test]
     fn a_failure_has_the_last_lines_of_both_outputs_with_it() {
         let last = |script: &str| {
             let mut task = shell(script);
@@ -308,13 +316,11 @@ mod tests {
             let child = task.spawn().unwrap();
             echo::release(&mut task.command);
             task.finish(child).unwrap();
-            echo.last()
+            echo.digest().lines()
         };
         let of_both = last("seq 20; echo why >&2; exit 3");
         assert_eq!(of_both.len(), 21);
         assert!(of_both.contains(&"20".to_owned()) && of_both.contains(&"why".to_owned()), "{of_both:?}");
-        let kept: Vec<_> = (61..=100).map(|number| number.to_string()).collect();
-        assert_eq!(last("seq 100"), kept);
     }
 
     #[test]

@@ -164,7 +164,10 @@ fn clippy(workspace: &Workspace, report: &mut Report) {
     let sets: [(&str, &[&str]); 5] = [
         ("clippy: all features", &["--workspace", "--features", &features]),
         ("clippy: default features", &["--workspace"]),
-        ("clippy: measurements", &["-p", "rt-tests", "--features", "bench,micro"]),
+        (
+            "clippy: measurements and lists",
+            &["-p", "rt-tests", "-p", "xtask", "--features", "rt-tests/bench,rt-tests/micro,xtask/api"],
+        ),
         ("clippy: rt, podman only", &["-p", "rt", "--no-default-features", "--features", "podman"]),
         ("clippy: rt, null only", &["-p", "rt", "--no-default-features", "--features", "null"]),
     ];

@@ -1,26 +1,22 @@
-//! Passing a command's output on while keeping its last lines, for the close of a long report: who reads
+//! Passing a command's output on while keeping a digest of it, for the close of a long report: who reads
 //! only the end of a log still sees why a step failed.
 
-use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, PipeReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::digest::{self, Digest};
 use crate::failure::{Failure, Result};
 
-/// How many lines are kept: a compiler's error with its notes, or a test's panic and the list of what failed.
-const KEPT: usize = 40;
 /// How long the output may go on after its command ended. A daemon may hold it open for ever.
 const REST: Duration = Duration::from_secs(2);
-
-type Lines = Arc<Mutex<VecDeque<String>>>;
 
 /// The two outputs of one command on their way to ours.
 #[derive(Debug)]
 pub(super) struct Echo {
-    lines: Lines,
+    digest: Arc<Mutex<Digest>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -33,24 +29,23 @@ impl Echo {
         let pipe = || std::io::pipe().map_err(|error| Failure::new(format!("cannot make a pipe: {error}")));
         let ((stdout, out), (stderr, err)) = (pipe()?, pipe()?);
         command.stdout(out).stderr(err);
-        let lines = Lines::default();
+        let digest = Arc::<Mutex<Digest>>::default();
         let pass = |from: PipeReader, to: fn() -> Box<dyn Write>| {
-            let (lines, label) = (Arc::clone(&lines), label.to_owned());
-            thread::spawn(move || pass_on(from, to, &label, &lines))
+            let (digest, label) = (Arc::clone(&digest), label.to_owned());
+            thread::spawn(move || pass_on(from, to, &label, &digest))
         };
         let threads =
             vec![pass(stdout, || Box::new(std::io::stdout())), pass(stderr, || Box::new(std::io::stderr()))];
-        Ok(Self { lines, threads })
+        Ok(Self { digest, threads })
     }
 
-    /// The last lines, once the command has ended.
-    pub(super) fn last(self) -> Vec<String> {
+    /// What is kept, once the command has ended.
+    pub(super) fn digest(self) -> Digest {
         let start = Instant::now();
         while start.elapsed() < REST && !self.threads.iter().all(JoinHandle::is_finished) {
             thread::sleep(Duration::from_millis(1));
         }
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().cloned().collect()
+        std::mem::take(&mut *self.digest.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -59,8 +54,9 @@ pub(super) fn release(command: &mut Command) {
     command.stdout(Stdio::null()).stderr(Stdio::null());
 }
 
-fn pass_on(from: PipeReader, to: fn() -> Box<dyn Write>, label: &str, lines: &Lines) {
+fn pass_on(from: PipeReader, to: fn() -> Box<dyn Write>, label: &str, digest: &Mutex<Digest>) {
     let mut from = BufReader::new(from);
+    let mut place = digest::Place::default();
     let mut line = Vec::new();
     // A reader of ours that went away is no reason to hold the command up.
     while matches!(from.read_until(b'\n', &mut line), Ok(1..)) {
@@ -68,12 +64,9 @@ fn pass_on(from: PipeReader, to: fn() -> Box<dyn Write>, label: &str, lines: &Li
         // One write, so that lines of commands side by side do not mix.
         let whole = [label.as_bytes(), &line].concat();
         let _ = to.write_all(&whole).and_then(|()| to.flush());
-        let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == KEPT {
-            lines.pop_front();
-        }
-        lines.push_back(String::from_utf8_lossy(&line).trim_end().to_owned());
-        drop(lines);
+        let mut digest = digest.lock().unwrap_or_else(PoisonError::into_inner);
+        digest.take(&mut place, String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
+        drop(digest);
         line.clear();
     }
 }

@@ -10,10 +10,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use public_api::Builder;
 use serde_json::Value;
 
 use super::LIMIT;
+use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::report::Verdict;
 use crate::workspace::{VENDORED, Workspace};
@@ -23,6 +23,9 @@ const FORMAT: u64 = 57;
 
 /// What is behind it is mockall's work, and changes with mockall.
 const MOCK: &str = "mock";
+
+/// The program that makes a list.
+const LISTER: &str = "api-list";
 
 /// The lists, from the root of the workspace.
 const LISTS: &str = "api";
@@ -38,6 +41,8 @@ pub(super) fn compare(workspace: &Workspace) -> Verdict {
 
 fn try_compare(workspace: &Workspace) -> Result<Option<String>> {
     describe(workspace)?;
+    let build = ["build", "--package", "xtask", "--features", "api", "--bin", LISTER].map(str::to_owned);
+    let program = workspace.built(&build, LISTER)?;
     let news = workspace.target.join(LISTS);
     fs::create_dir_all(&news).map_err(|error| Failure::io("make", &news, &error))?;
     let mut changed = Vec::new();
@@ -47,7 +52,7 @@ fn try_compare(workspace: &Workspace) -> Result<Option<String>> {
         if format != Some(FORMAT) {
             return Ok(Some(format!("this rustdoc writes format {format:?}, and {FORMAT} is read")));
         }
-        let list = list(&json)?;
+        let list = list(&program, &json)?;
         let file = format!("{name}.txt");
         // A list that is not there yet is an empty one.
         if fs::read_to_string(workspace.root.join(LISTS).join(&file)).unwrap_or_default() != list {
@@ -96,19 +101,10 @@ fn format_of(json: &Path) -> Result<Option<u64>> {
     Ok(value["format_version"].as_u64())
 }
 
-/// One item a line, in the order of their paths. Implementations that come by themselves are left out: they follow
-/// from what is there.
-fn list(json: &Path) -> Result<String> {
-    let api = Builder::from_rustdoc_json(json)
-        .omit_blanket_impls(true)
-        .omit_auto_trait_impls(true)
-        .omit_auto_derived_impls(true)
-        .build()
-        .map_err(|error| Failure::new(format!("{}: {error}", json.display())))?;
-    let mut lines: Vec<String> = api.items().map(ToString::to_string).collect();
-    // The last line ends too.
-    lines.push(String::new());
-    Ok(lines.join("\n"))
+/// One item a line, as the program beside this one reads it.
+fn list(program: &Path, json: &Path) -> Result<String> {
+    let got = Task::new(program).args([json]).limit(LIMIT).captured()?;
+    if got.status.success() { Ok(got.stdout) } else { Err(Failure::new(got.complaint())) }
 }
 
 #[cfg(test)]

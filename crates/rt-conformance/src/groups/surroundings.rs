@@ -132,8 +132,21 @@ fn limits(lab: &Lab<'_>) -> Verdict {
 fn callers_variables(lab: &Lab<'_>) -> Verdict {
     let told = said(lab, "env")?;
     let seen: Vec<&str> = told.lines().collect();
-    // What is set everywhere, and to the same values.
-    let usual = ["PATH", "HOME", "PWD", "SHLVL", "TERM", "USER", "LOGNAME", "SHELL", "MAIL", "LANG", "_"];
+    // What is set everywhere, and to the same values; `container` where the caller is in one itself.
+    let usual = [
+        "PATH",
+        "HOME",
+        "PWD",
+        "SHLVL",
+        "TERM",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "MAIL",
+        "LANG",
+        "container",
+        "_",
+    ];
     for (name, value) in std::env::vars().filter(|(name, _)| !usual.contains(&name.as_str())) {
         ensure!(!seen.contains(&&*format!("{name}={value}")), "{name} is the caller's");
     }
