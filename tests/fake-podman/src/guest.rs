@@ -9,9 +9,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use rustix::fs::Mode;
 use rustix::mount::{MountFlags, mount};
-use rustix::process::{setsid, umask};
+use rustix::process::setsid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde::{Deserialize, Serialize};
 
@@ -99,8 +98,6 @@ fn become_command(file: &Path, root: &Path, prepare: impl FnOnce() -> io::Result
         let process: Process = serde_json::from_slice(&fs::read(file)?)?;
         prepare()?;
         chroot(root)?;
-        // The OCI runtimes' own default, whatever the caller's is.
-        umask(Mode::WGRP | Mode::WOTH);
         std::env::set_current_dir("/")?;
         let mut command = Command::new(&process.program);
         command.arg0(&process.args[0]).args(&process.args[1..]).env_clear();

@@ -207,6 +207,8 @@ pub(crate) fn wait(call: &Call) -> Reply {
     }
     for id in ids(call)? {
         let code = if call.faults.has(&Fault::WaitSaysMinusOne) {
+            // For a test that removes the container while this waits, and not before.
+            call.store.note_call(&[String::from("@waits")])?;
             wait_for_exit(call, &id)?;
             -1
         } else {

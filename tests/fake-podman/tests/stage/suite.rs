@@ -1,10 +1,5 @@
-//! The conformance suite on the fake podman, as each of the recorded versions; one case at a time, because the suite
-//! counts what a case leaves behind in this process.
-
-#![allow(clippy::unwrap_used, reason = "a stage that cannot be set is its own report")]
-
-#[path = "stage/engine.rs"]
-mod engine;
+//! The conformance suite on the fake podman as one of the recorded versions; one case at a time, because the suite counts
+//! what a case leaves behind in this process. Each version is a test target, so that they run side by side.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,37 +8,30 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use rt_conformance::{Case, Outcome, Suite, cases};
 use rt_podman::PodmanRuntime;
 use rt_tests::conformance::PodmanFixture;
+use rustix::fs::Mode;
+use rustix::process::umask;
 
-use engine::Engine;
-
-/// The versions whose answers were recorded.
-const RECORDED: [&str; 2] = ["4.3.1", "5.4.2"];
+use crate::engine::{self, Engine};
 
 /// The fact that a stand-in cannot show where it is run by `nohup` or by a shell in the background.
 const SIGNALS: &str = "surroundings: no signal is ignored or blocked";
 
-fn main() -> ExitCode {
+pub(crate) fn run(profile: &'static str) -> ExitCode {
+    // No fact depends on the caller's, so they are asked under the strictest.
+    umask(Mode::RWXG | Mode::RWXO);
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     if arguments.list {
-        let trials = RECORDED.iter().flat_map(|profile| trials(profile, &Err(String::new()))).collect();
-        return libtest_mimic::run(&arguments, trials).exit_code();
+        return libtest_mimic::run(&arguments, trials(profile, &Err(String::new()))).exit_code();
     }
-    let reason = engine::cannot_run();
-    let mut code = ExitCode::SUCCESS;
-    for profile in RECORDED {
-        let engine = Engine::new(profile);
-        let stage = match &reason {
-            Some(reason) => Err(reason.clone()),
-            None => Ok(stage(&engine)),
-        };
-        let conclusion = libtest_mimic::run(&arguments, trials(profile, &stage));
-        if conclusion.has_failed() {
-            code = conclusion.exit_code();
-        }
-        // The containers that the suite keeps are removed before the engine is.
-        drop(stage);
-    }
+    let engine = Engine::new(profile);
+    let stage = match engine::cannot_run() {
+        Some(reason) => Err(reason),
+        None => Ok(stage(&engine)),
+    };
+    let code = libtest_mimic::run(&arguments, trials(profile, &stage)).exit_code();
+    // The containers that the suite keeps are removed before the engine is.
+    drop(stage);
     code
 }
 
