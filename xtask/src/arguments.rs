@@ -11,7 +11,7 @@ use crate::conformance::Backend;
 pub(crate) const USAGE: &str = "\
 Developer automation of the rt workspace.
 
-usage: cargo xtask test [--live] [--podman-version 5|6] [--rootless] [--filter TEXT]
+usage: cargo xtask test [--quick | --live] [--podman-version 5|6] [--rootless] [--filter TEXT]
        cargo xtask ci [--live] [--only PART[,PART]...]
        cargo xtask conformance [--backend NAME]... [--podman-version 5|6] [--rootless] [--filter TEXT]
        cargo xtask bench [--filter TEXT]
@@ -22,6 +22,8 @@ usage: cargo xtask test [--live] [--podman-version 5|6] [--rootless] [--filter T
 test    unit, property and doc tests; each feature of `rt` alone, none and all together; then the live
         suite against a real podman in a store of its own, which is removed afterwards. Without a
         usable podman the live tests are reported as ignored, with the reason.
+          --quick        the inner loop: one build, and of the unit, property and conformance tests those
+                         that end soon; what is left out is said
           --live         demand the live suite: install what is missing (Debian, as root), and fail
                          where no isolated podman can be made
           --podman-version 5
@@ -74,6 +76,8 @@ pub(crate) enum Request {
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct TestOptions {
+    /// Only what ends soon.
+    pub(crate) quick: bool,
     /// Demand the live suite instead of running it where possible.
     pub(crate) live: bool,
     pub(crate) whereabouts: Whereabouts,
@@ -205,12 +209,17 @@ fn test(rest: Vec<OsString>) -> Result<TestOptions, String> {
         let word = text(word)?;
         if word == "--live" {
             options.live = true;
+        } else if word == "--quick" {
+            options.quick = true;
         } else if options.whereabouts.take(&word, &mut rest)? {
         } else if let Some(filter) = value(&word, "--filter", &mut rest)? {
             set_filter(&mut options.filter, filter)?;
         } else {
             return Err(format!("test does not know {word:?}"));
         }
+    }
+    if options.quick && (options.live || options.whereabouts.is_elsewhere()) {
+        return Err("--quick leaves the live suite out, which the other options are about".into());
     }
     Ok(options)
 }
@@ -366,6 +375,13 @@ mod tests {
         assert_eq!(read("test --live --filter exec"), Ok(Request::Test(options.clone())));
         assert_eq!(read("test --filter=exec --live"), Ok(Request::Test(options)));
         assert!(read("test --filter exec --filter=logs").is_err());
+    }
+
+    #[test]
+    fn quick_tests_are_not_live_ones() {
+        let options = TestOptions { quick: true, ..TestOptions::default() };
+        assert_eq!(read("test --quick"), Ok(Request::Test(options)));
+        assert!(read("test --quick --live").is_err() && read("test --rootless --quick").is_err());
     }
 
     #[test]

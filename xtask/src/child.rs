@@ -145,9 +145,11 @@ impl Task {
             .map_err(|failure| (failure, true))
             .and_then(|status| judge(&line, status).map_err(|failure| (failure, false)));
         let digest = echo.digest();
+        // Behind the label here too: failures of several commands are told together.
+        let lines = digest.lines().into_iter().map(|line| format!("{label}{line}")).collect();
         outcome.map_err(|(failure, was_cut_off)| match digest.at() {
-            Some(at) if was_cut_off => Failure::new(format!("{failure}; {at}")).after(digest.lines()),
-            _ => failure.after(digest.lines()),
+            Some(at) if was_cut_off => Failure::new(format!("{label}{failure}; {at}")).after(lines),
+            _ => Failure::new(format!("{label}{failure}")).after(lines),
         })
     }
 

@@ -16,6 +16,7 @@ mod interrupt;
 mod live;
 mod programs;
 mod report;
+mod side_by_side;
 mod test;
 mod workspace;
 

@@ -9,7 +9,8 @@ use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::live::{self, Live, Place, packages, shards};
 use crate::report::{Report, SlowCase, Verdict};
-use crate::workspace::{VENDORED, Workspace};
+use crate::side_by_side;
+use crate::workspace::{TestProgram, VENDORED, Workspace};
 
 /// The package of the live suite, and the facade whose features are walked through.
 const SUITE: &str = "rt-tests";
@@ -17,6 +18,18 @@ const FACADE: &str = "rt";
 
 /// No step takes this long on the slowest machine we know, unless a test hangs.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// How many test programs run at a time. Most wait; two cores have enough to do with four.
+const AT_ONCE: usize = 4;
+
+/// The test programs that take longest, the longest first: the others run and end beside them.
+const LONG: [(&str, &str); 5] = [
+    ("rt-fake-podman", "conformance_podman_4"),
+    ("rt-fake-podman", "conformance_podman_5"),
+    ("rt-fake-podman", "plays"),
+    ("rt-conformance", "faults"),
+    ("rt-fake-podman", "faults"),
+];
 
 /// A suite in a tree or without rights is run by hand, perhaps beside other work.
 const LIMIT_ELSEWHERE: Duration = Duration::from_secs(2 * 60 * 60);
@@ -28,14 +41,16 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Rep
         report.step("test: live suite", || live_suite_elsewhere(workspace, options));
         return;
     }
+    if options.quick {
+        quick(workspace, options, report);
+        return;
+    }
     if options.live {
         report.step("test: packages", packages::install_missing);
     }
     // All three select the whole workspace and all features, as the live suite does below: built once, and tests
     // that need a feature are among them.
-    report.step("test: unit, integration and property tests", || {
-        tests(workspace, options, workspace_selection(workspace)).must()
-    });
+    report.step("test: unit, integration and property tests", || units(workspace, options, |_| true));
     report.step("test: doc tests", || {
         tests(workspace, options, [all(workspace), words(&["--doc"])].concat()).must()
     });
@@ -61,6 +76,42 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Rep
     let mut cases = Vec::new();
     report.judged("test: live suite", || live_suite(workspace, options, &mut cases));
     report.cases(cases);
+}
+
+/// The inner loop: what one build gives and what ends soon.
+fn quick(workspace: &Workspace, options: &TestOptions, report: &mut Report) {
+    report.step("test: quick ones", || {
+        units(workspace, options, |program| place_among_long(program).is_none())
+    });
+    let left_out = LONG.map(|(package, target)| format!("{package} {target}")).join(", ");
+    report.judged("test: the others", || {
+        Verdict::Ignored(format!(
+            "--quick leaves out {left_out}, doc tests, examples, each feature alone and the live suite"
+        ))
+    });
+}
+
+/// The programs of the unit, integration and property tests, side by side: each counts what is left in its own process.
+fn units(workspace: &Workspace, options: &TestOptions, wanted: impl Fn(&TestProgram) -> bool) -> Result<()> {
+    let build = [words(&["test", "--no-run"]), workspace_selection(workspace)].concat();
+    let mut programs = workspace.built_tests(&build)?;
+    for (package, target) in LONG {
+        if !programs.iter().any(|program| program.package == package && program.target == target) {
+            return Err(Failure::new(format!(
+                "{package} has no test {target} any more, which is said to be long"
+            )));
+        }
+    }
+    programs.retain(wanted);
+    programs.sort_by_key(|program| place_among_long(program).unwrap_or(LONG.len()));
+    side_by_side::run(programs, AT_ONCE, |program| {
+        let label = format!("[{} {}] ", program.package, program.target);
+        program.task().args(&options.filter).limit(LIMIT).must_labelled(&label)
+    })
+}
+
+fn place_among_long(program: &TestProgram) -> Option<usize> {
+    LONG.iter().position(|(package, target)| program.package == *package && program.target == *target)
 }
 
 /// One `cargo test`, with the filter at its end.

@@ -41,6 +41,24 @@ pub(crate) struct Member {
     pub(crate) dependencies: Vec<Dependency>,
 }
 
+/// The program of a test target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TestProgram {
+    pub(crate) package: String,
+    pub(crate) target: String,
+    program: PathBuf,
+    /// That of the package: cargo runs tests there.
+    directory: PathBuf,
+}
+
+impl TestProgram {
+    /// Runs it as cargo does.
+    pub(crate) fn task(&self) -> Task {
+        let task = without_own_description(Task::new(&self.program)).dir(&self.directory);
+        task.env("CARGO_MANIFEST_DIR", Some(&self.directory))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dependency {
     pub(crate) name: String,
@@ -92,6 +110,20 @@ impl Workspace {
 
     /// Runs a cargo command that builds, and gives the program of the target `name`.
     pub(crate) fn built(&self, command: &[String], name: &str) -> Result<PathBuf> {
+        program(&self.messages(command)?, name)
+            .ok_or_else(|| Failure::new(format!("`cargo {}` built no program {name}", command.join(" "))))
+    }
+
+    /// Runs a cargo command that builds tests, and gives their programs.
+    pub(crate) fn built_tests(&self, command: &[String]) -> Result<Vec<TestProgram>> {
+        let programs = self.test_programs(&self.messages(command)?);
+        if programs.is_empty() {
+            return Err(Failure::new(format!("`cargo {}` built no test", command.join(" "))));
+        }
+        Ok(programs)
+    }
+
+    fn messages(&self, command: &[String]) -> Result<String> {
         let got = self
             .cargo(command)
             .args(["--message-format=json-render-diagnostics"])
@@ -105,8 +137,26 @@ impl Workspace {
                 child::describe(got.status)
             )));
         }
-        program(&got.stdout, name)
-            .ok_or_else(|| Failure::new(format!("`cargo {}` built no program {name}", command.join(" "))))
+        Ok(got.stdout)
+    }
+
+    /// The test programs in the messages of a build.
+    fn test_programs(&self, messages: &str) -> Vec<TestProgram> {
+        let test = |message: Value| {
+            let manifest = Path::new(message["manifest_path"].as_str()?);
+            let package = self.members.iter().find(|(_, member)| member.manifest == manifest);
+            let name = match package {
+                Some((name, _)) if message["profile"]["test"] == true => name.clone(),
+                _ => return None,
+            };
+            Some(TestProgram {
+                package: name,
+                target: string(&message["target"]["name"]),
+                program: message["executable"].as_str()?.into(),
+                directory: manifest.parent()?.to_owned(),
+            })
+        };
+        messages.lines().filter_map(|line| serde_json::from_str(line).ok()).filter_map(test).collect()
     }
 
     /// The members that go to the registry, by name.
@@ -180,7 +230,10 @@ impl Member {
 }
 
 fn cargo_in(dir: &Path) -> Task {
-    let mut task = Task::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).dir(dir);
+    without_own_description(Task::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).dir(dir))
+}
+
+fn without_own_description(mut task: Task) -> Task {
     // `cargo run` describes this package in the environment; a build script that looks at these variables
     // would run again in every build that is started from here.
     for (name, _) in std::env::vars_os() {
@@ -247,5 +300,21 @@ no JSON
 {"reason":"build-finished","success":true}"#;
         assert_eq!(program(messages, "live"), Some("/t/deps/live-1".into()));
         assert_eq!(program(messages, "other"), None);
+    }
+
+    #[test]
+    fn the_test_programs_of_a_build_are_those_of_members_that_are_tests() {
+        let member = Member { manifest: "/w/rt/Cargo.toml".into(), ..Member::default() };
+        let members = [("rt".to_owned(), member)].into();
+        let workspace = Workspace { root: "/w".into(), target: "/t".into(), members, links: [].into() };
+        let messages = r#"{"manifest_path":"/w/rt/Cargo.toml","target":{"name":"door"},"profile":{"test":true},"executable":"/t/door-1"}
+{"manifest_path":"/w/rt/Cargo.toml","target":{"name":"tool"},"profile":{"test":false},"executable":"/t/tool"}
+{"manifest_path":"/w/rt/Cargo.toml","target":{"name":"rt"},"profile":{"test":true},"executable":null}
+{"manifest_path":"/r/serde/Cargo.toml","target":{"name":"serde"},"profile":{"test":true},"executable":"/t/serde"}
+{"reason":"build-finished","success":true}"#;
+        let tests = workspace.test_programs(messages);
+        let names: Vec<_> = tests.iter().map(|test| (&*test.package, &*test.target)).collect();
+        assert_eq!(names, [("rt", "door")]);
+        assert!(tests[0].task().line().ends_with("/t/door-1"));
     }
 }

@@ -60,10 +60,13 @@ fn pass_on(from: PipeReader, to: fn() -> Box<dyn Write>, label: &str, digest: &M
     let mut line = Vec::new();
     // A reader of ours that went away is no reason to hold the command up.
     while matches!(from.read_until(b'\n', &mut line), Ok(1..)) {
-        let mut to = to();
-        // One write, so that lines of commands side by side do not mix.
-        let whole = [label.as_bytes(), &line].concat();
-        let _ = to.write_all(&whole).and_then(|()| to.flush());
+        // An empty line sets nothing apart among those of other commands.
+        if label.is_empty() || !line.trim_ascii().is_empty() {
+            let mut to = to();
+            // One write, so that lines of commands side by side do not mix.
+            let whole = [label.as_bytes(), &line].concat();
+            let _ = to.write_all(&whole).and_then(|()| to.flush());
+        }
         let mut digest = digest.lock().unwrap_or_else(PoisonError::into_inner);
         digest.take(&mut place, String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
         drop(digest);

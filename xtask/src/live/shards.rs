@@ -2,13 +2,13 @@
 //! counts what its own process left behind. Which cases are in which part is the suite's.
 
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 use super::{Live, Place, guests};
 use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::report::SlowCase;
+use crate::side_by_side;
 
 /// Twice the cores of the smallest machine this is meant for: half of the suite's time is waiting.
 pub(crate) const COUNT: usize = 4;
@@ -20,7 +20,7 @@ pub(crate) fn run_elsewhere(place: &Place, program: &Path, limit: Duration) -> R
         let task = place.live(program, [""; 0], &[("RT_LIVE_SHARD", &shard)])?.limit(limit);
         task.must_labelled(&format!("[{shard}] "))
     };
-    side_by_side((1..=COUNT).collect(), run)
+    side_by_side::run((1..=COUNT).collect(), COUNT, run)
 }
 
 /// Runs `program` once for each of `lives`, and removes them. Answers how long each case took.
@@ -47,22 +47,8 @@ pub(crate) fn run(
             .must_labelled(&format!("[{shard}] "));
         outcome.and(live.close())
     };
-    let outcome = side_by_side((1..).zip(lives).collect(), run);
+    let outcome = side_by_side::run((1..).zip(lives).collect(), count, run);
     let files = (1..=count).map(|index| std::fs::read_to_string(times.path().join(index.to_string())));
     cases.extend(files.flatten().flat_map(|text| SlowCase::read(&text)));
     outcome
-}
-
-/// Runs the parts at once, and answers when all have ended.
-fn side_by_side<P: Send>(parts: Vec<P>, run: impl Fn(P) -> Result<()> + Sync) -> Result<()> {
-    let outcomes: Vec<Result<()>> = thread::scope(|scope| {
-        let run = &run;
-        let threads: Vec<_> = parts.into_iter().map(|part| scope.spawn(move || run(part))).collect();
-        let joined = threads.into_iter().map(|thread| {
-            thread.join().unwrap_or_else(|_| Err(Failure::new("a thread of xtask has panicked")))
-        });
-        joined.collect()
-    });
-    let failures: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
-    if failures.is_empty() { Ok(()) } else { Err(Failure::all(failures)) }
 }
