@@ -2,6 +2,7 @@
 //! the workspace stand in the modules below, the tests in `test`.
 
 mod api;
+mod circles;
 mod labels;
 mod layering;
 mod minimal;
@@ -115,6 +116,7 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
         }
         Part::Layering => {
             report.step("layering: crate arrows", || layering::arrows(workspace));
+            report.step("layering: import circles", || circles::check(workspace));
             report.step("layering: sizes and C compilers", || tree::bounds(workspace));
         }
         Part::Tidiness => report.step("tidiness", || tidiness::check(workspace)),

@@ -10,23 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rt_protocol::{
-    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, ContainerState, CopyOptions,
-    Env, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogOptions,
-    LogStream, Result, StdioResult, Until,
+    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, CopyOptions, Env,
+    ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogOptions, LogStream, Result,
+    StdioResult, Until,
 };
 
-use crate::cli::answer::Answer;
-use crate::cli::engine::{Engine, bad_answer};
-use crate::cli::failure::Failure;
+use crate::cli::engine::bad_answer;
 use crate::copy::{copy_in, copy_out, tar};
 use crate::exec;
-use crate::exec::kill::{Claims, KillSide};
-use crate::exec::target::ExecTarget;
 use crate::image::PodmanImage;
 use crate::lifecycle::{start, stop, wait};
 use crate::logs::PodmanLogStream;
-use crate::state::inspect::{self, Inspected};
-use crate::state::{Overlap, RuntimeState};
+use crate::state::RuntimeState;
+use crate::state::target::Target;
 
 /// A container of podman's.
 ///
@@ -34,33 +30,29 @@ use crate::state::{Overlap, RuntimeState};
 /// what is therefore reported, stands in the documentation of the [`crate`].
 #[derive(Clone)]
 pub struct PodmanContainer {
-    key: ContainerKey,
-    shared: Arc<RuntimeState>,
+    target: Target,
 }
 
 impl fmt::Debug for PodmanContainer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PodmanContainer")
-            .field("runtime", &self.key.runtime.as_str())
-            .field("name", &self.key.name.as_str())
+            .field("runtime", &self.target.key().runtime.as_str())
+            .field("name", &self.name().as_str())
             .finish_non_exhaustive()
     }
 }
-
-/// How long podman's clean-up may take after a container's processes are gone.
-const CLEAN_UP: Duration = Duration::from_millis(500);
 
 /// What a login runs when the caller has no other wish.
 const DEFAULT_LOGIN: [&str; 5] = ["tmux", "new-session", "-A", "-s", "main"];
 
 impl PodmanContainer {
-    pub(crate) fn new(shared: Arc<RuntimeState>, name: ContainerName) -> Self {
-        Self { key: ContainerKey::new(shared.engine.id.clone(), name), shared }
+    pub(crate) fn new(state: Arc<RuntimeState>, name: ContainerName) -> Self {
+        Self { target: Target::new(state, name) }
     }
 
     /// Its name.
     pub fn name(&self) -> &ContainerName {
-        &self.key.name
+        self.target.name()
     }
 
     /// What the container is, and the variables that its image and its launch set; `None` if it does not exist. One question
@@ -73,176 +65,25 @@ impl PodmanContainer {
     /// # Errors
     /// As for [`Container::inspect`].
     pub fn inspect_with_env(&self) -> Result<Option<(ContainerInfo, Env)>> {
-        Ok(self.inspect_within(self.engine().limits.read)?.map(|found| (found.info, found.env)))
-    }
-
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.shared.engine
-    }
-
-    pub(crate) fn kill_side(&self) -> KillSide {
-        self.shared.kill_side
-    }
-
-    pub(crate) fn claims(&self) -> &Claims {
-        &self.shared.claims
-    }
-
-    /// Counts this exec among those that run now.
-    pub(crate) fn overlap(&self) -> Overlap<'_> {
-        self.shared.overlap()
-    }
-
-    /// What podman is told this container is: its name, or its full id where podman could take the name for an id.
-    ///
-    /// podman takes an id prefix wherever it takes a name: `exec -- 422c true` ran in the container whose id begins so.
-    pub(crate) fn target(&self, until: &Until) -> Result<String> {
-        if !self.name().looks_like_id() {
-            return Ok(self.name().to_string());
-        }
-        self.id_by_listing(until)?.ok_or_else(|| self.no_such("look up"))
-    }
-
-    fn id_by_listing(&self, until: &Until) -> Result<Option<String>> {
-        let found = self.shared.list("look up", until).map_err(|error| error.in_container(self.name()))?;
-        Ok(found.into_iter().find(|info| info.name == *self.name()).map(|info| info.id))
-    }
-
-    /// The error for a container that is not there.
-    pub(crate) fn no_such(&self, operation: &'static str) -> Error {
-        Error::new(ErrorKind::NoSuchContainer, operation, "")
-            .in_container(self.name())
-            .with_hint("create it first")
-    }
-
-    pub(crate) fn inspect_within(&self, limit: Duration) -> Result<Option<Inspected>> {
-        self.inspect_as("inspect", limit, false, &Until::forever())
-    }
-
-    /// Typed, so that an image of the same name is never meant; and only by exactly this name.
-    pub(crate) fn inspect_as(
-        &self,
-        operation: &'static str,
-        limit: Duration,
-        with_size: bool,
-        until: &Until,
-    ) -> Result<Option<Inspected>> {
-        let is_by_id = self.name().looks_like_id();
-        let target = if is_by_id {
-            match self.id_by_listing(until)? {
-                Some(id) => id,
-                None => return Ok(None),
-            }
-        } else {
-            self.name().to_string()
-        };
-        let mut args = vec!["container", "inspect"];
-        if with_size {
-            args.push("--size");
-        }
-        args.extend(["--", &target]);
-        let about = |error: Error| error.in_container(self.name());
-        let ask = || {
-            let answer = self.engine().ask_within(operation, limit, until, args.iter().copied());
-            self.described(operation, answer.map_err(about)?)
-        };
-        let mut described = ask()?;
-        if described.as_ref().is_some_and(Inspected::is_abandoned) {
-            // podman may be about to write down the end that it has been told of.
-            std::thread::sleep(CLEAN_UP);
-            described = ask()?;
-        }
-        let Some(mut found) = described else {
-            return Ok(None);
-        };
-        if found.is_abandoned() {
-            // podman goes by what conmon told it, and would have it running for ever.
-            found.info.state = ContainerState::Stopped;
-            found.info.exit_code = None;
-        }
-        if found.info.name == *self.name() {
-            Ok(Some(found))
-        } else if is_by_id {
-            // It was renamed since its id was looked up.
-            Ok(None)
-        } else {
-            Err(about(bad_answer(operation, format!("podman described `{}`", found.info.name))))
-        }
-    }
-
-    /// The container that an exec enters. Refuses one that only SSH can enter: `podman exec` would land beside its guest.
-    ///
-    /// podman is asked once for each run of a container, where the host can see whether it is still the same one;
-    /// otherwise every time.
-    pub(crate) fn exec_target(&self, operation: &'static str, until: &Until) -> Result<Arc<ExecTarget>> {
-        if let Some(target) = self.shared.exec_target(self.name()) {
-            return Ok(target);
-        }
-        let limit = self.engine().limits.read;
-        let found =
-            self.inspect_as(operation, limit, false, until)?.ok_or_else(|| self.no_such(operation))?;
-        let runtime = found.info.oci_runtime.as_deref().unwrap_or_default();
-        if Path::new(runtime).file_name().is_some_and(|name| name == "krun") {
-            return Err(Failure::ExecRefused.into_error(
-                operation,
-                self.name(),
-                "Error: its OCI runtime is krun",
-            ));
-        }
-        let target = Arc::new(ExecTarget::of(&found));
-        self.shared.remember_exec_target(self.name(), &target);
-        Ok(target)
-    }
-
-    /// The run of the container that an exec has entered before, if it goes on.
-    pub(crate) fn known_target(&self) -> Option<Arc<ExecTarget>> {
-        self.shared.exec_target(self.name())
-    }
-
-    /// Whether the run of the container that `target` was is over. False where podman does not say.
-    pub(crate) fn has_gone(&self, target: &ExecTarget) -> bool {
-        match target.init_is_alive() {
-            Some(is_alive) => !is_alive,
-            None => match self.inspect_target(target, self.engine().limits.read) {
-                Ok(found) => !found.is_some_and(|found| target.is_same_run(&found)),
-                Err(_) => false,
-            },
-        }
-    }
-
-    /// What podman says of the container that was entered, whatever its name is by now.
-    pub(crate) fn inspect_target(&self, target: &ExecTarget, limit: Duration) -> Result<Option<Inspected>> {
-        let args = ["container", "inspect", "--", &target.id];
-        let answer = self.engine().ask("inspect", limit, args)?;
-        self.described("inspect", answer)
-    }
-
-    /// What an inspect answered. Absent is what podman says is absent, and nothing else.
-    fn described(&self, operation: &'static str, answer: Answer) -> Result<Option<Inspected>> {
-        let about = |error: Error| error.in_container(self.name());
-        match answer.printed().map_err(about)? {
-            Ok(described) => inspect::decode_inspect(operation, &described).map(Some).map_err(about),
-            Err(refusal) if refusal.failure() == Failure::NoSuchContainer => Ok(None),
-            Err(refusal) => Err(refusal.of_container(operation, self.name())),
-        }
+        Ok(self.target.inspect_within(self.target.engine().limits.read)?.map(|found| (found.info, found.env)))
     }
 }
 
 impl Container for PodmanContainer {
     fn key(&self) -> &ContainerKey {
-        &self.key
+        self.target.key()
     }
 
     fn exec(&self, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
-        exec::captured(self, request, until)
+        exec::captured(&self.target, request, until)
     }
 
     fn exec_stdio(&self, request: &ExecRequest, stdio: ExecStdio<'_>, until: &Until) -> Result<StdioResult> {
-        exec::bridged(self, request, stdio, until)
+        exec::bridged(&self.target, request, stdio, until)
     }
 
     fn inspect(&self) -> Result<Option<ContainerInfo>> {
-        Ok(self.inspect_within(self.engine().limits.read)?.map(|found| found.info))
+        Ok(self.target.inspect_within(self.target.engine().limits.read)?.map(|found| found.info))
     }
 
     fn image(&self) -> Result<Option<Arc<dyn Image>>> {
@@ -252,12 +93,12 @@ impl Container for PodmanContainer {
         let id = info.image_id.ok_or_else(|| bad_answer("find the image of", "podman named no image id"))?;
         let reference =
             ImageRef::new(id).map_err(|error| bad_answer("find the image of", error.to_string()))?;
-        Ok(Some(Arc::new(PodmanImage::new(Arc::clone(&self.shared), reference))))
+        Ok(Some(Arc::new(PodmanImage::new(Arc::clone(self.target.state()), reference))))
     }
 
     fn rw_size(&self) -> Result<Option<u64>> {
-        let limit = self.engine().limits.rw_size;
-        match self.inspect_as("measure", limit, true, &Until::forever())? {
+        let limit = self.target.engine().limits.rw_size;
+        match self.target.inspect_as("measure", limit, true, &Until::forever())? {
             None => Ok(None),
             Some(found) => found
                 .rw_size
@@ -267,35 +108,35 @@ impl Container for PodmanContainer {
     }
 
     fn start(&self, until: &Until) -> Result<()> {
-        start::start(self, until)
+        start::start(&self.target, until)
     }
 
     fn stop(&self, grace: Duration, until: &Until) -> Result<()> {
-        stop::stop(self, grace, until)
+        stop::stop(&self.target, grace, until)
     }
 
     fn wait(&self, until: &Until) -> Result<ExitOutcome> {
-        wait::wait(self, until)
+        wait::wait(&self.target, until)
     }
 
     fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()> {
-        copy_in::copy_in(self, src, dest, *options, until)
+        copy_in::copy_in(&self.target, src, dest, *options, until)
     }
 
     fn copy_out(&self, src: &ContainerPath, dest: &Path, options: &CopyOptions, until: &Until) -> Result<()> {
-        copy_out::copy_out(self, src, dest, *options, until)
+        copy_out::copy_out(&self.target, src, dest, *options, until)
     }
 
     fn copy_in_tar(&self, tar: &mut (dyn Read + Send), dest: &ContainerPath, until: &Until) -> Result<()> {
-        tar::copy_in_tar(self, tar, dest, until)
+        tar::copy_in_tar(&self.target, tar, dest, until)
     }
 
     fn copy_out_tar(&self, src: &ContainerPath, tar: &mut (dyn Write + Send), until: &Until) -> Result<()> {
-        tar::copy_out_tar(self, src, tar, until)
+        tar::copy_out_tar(&self.target, src, tar, until)
     }
 
     fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
-        let engine = self.engine().command_words();
+        let engine = self.target.engine().command_words();
         let mut words = if self.name().looks_like_id() {
             by_exact_name(&engine, self.name())
         } else {
@@ -310,7 +151,7 @@ impl Container for PodmanContainer {
     }
 
     fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>> {
-        Ok(Box::new(PodmanLogStream::open(self, options)?))
+        Ok(Box::new(PodmanLogStream::open(&self.target, options)?))
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -17,14 +17,14 @@ use std::path::{Component, Path, PathBuf};
 use rt_protocol::{ContainerPath, Error, ErrorKind, Result, Until};
 
 use crate::cli::answer::Verdict;
-use crate::container::PodmanContainer;
+use crate::state::target::Target;
 
 pub(crate) const INTO: &str = "copy into";
 pub(crate) const OUT_OF: &str = "copy out of";
 
 /// Where the copies of one request go on: the container, as podman is told it, and until when.
 pub(crate) struct Copier<'a> {
-    pub(crate) container: &'a PodmanContainer,
+    pub(crate) container: &'a Target,
     pub(crate) target: String,
     pub(crate) until: &'a Until,
 }

@@ -23,10 +23,10 @@ use rt_protocol::{
 use crate::cli::answer;
 use crate::cli::engine::process_error;
 use crate::cli::failure::{self, Failure};
-use crate::container::PodmanContainer;
 use crate::state::improper_state;
+use crate::state::target::Target;
 use held_streams::held_streams;
-use kill::StartedExec;
+use kill::started_exec::StartedExec;
 use rt_process::Marker;
 use verdict::{Facts, Verdict};
 use witness::ExecWitness;
@@ -37,11 +37,7 @@ const OPERATION: &str = "exec in";
 const LAST_WORDS: usize = 16 << 10;
 
 /// Runs a command and captures its output.
-pub(crate) fn captured(
-    container: &PodmanContainer,
-    request: &ExecRequest,
-    until: &Until,
-) -> Result<ExecResult> {
+pub(crate) fn captured(container: &Target, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
     let limit = request.stderr_limit();
     let kept = OutputLimit::head_and_tail(limit.head(), limit.tail().max(LAST_WORDS));
     let streams = Streams::captured(request.stdout_limit(), if limit.is_unlimited() { limit } else { kept });
@@ -52,7 +48,7 @@ pub(crate) fn captured(
 
 /// Runs a command with its streams bridged.
 pub(crate) fn bridged(
-    container: &PodmanContainer,
+    container: &Target,
     request: &ExecRequest,
     stdio: ExecStdio<'_>,
     until: &Until,
@@ -70,7 +66,7 @@ pub(crate) fn bridged(
 
 /// One exec on its way.
 struct Call<'a> {
-    container: &'a PodmanContainer,
+    container: &'a Target,
     request: &'a ExecRequest,
     bridged: bool,
 }

@@ -100,7 +100,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use crate::fuzz::*;
+    use super::*;
 
     #[test]
     fn the_kept_corpus_of_every_fuzz_target_is_decoded_without_a_finding() {

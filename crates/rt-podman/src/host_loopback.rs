@@ -51,7 +51,7 @@ fn arguments(profile: &PodmanProfile) -> &'static [&'static str] {
 mod tests {
     use rt_protocol::ErrorKind;
 
-    use crate::host_loopback::*;
+    use super::*;
 
     /// The arguments for a podman that is a shell script, which answers `info` with `host`.
     fn answered(host: &str) -> Result<Vec<OsString>> {

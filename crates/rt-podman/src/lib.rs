@@ -223,10 +223,10 @@ mod state;
 
 pub use container::PodmanContainer;
 pub use events::PodmanEventStream;
-pub use exec::kill::KillSide;
 pub use image::PodmanImage;
 pub use logs::PodmanLogStream;
 pub use runtime::{PodmanRuntime, PodmanRuntimeBuilder};
+pub use state::kill_strategy::KillSide;
 pub use state::profile::{PodmanProfile, PodmanVersion, RootlessNetwork};
 
 use rt_protocol::{Capabilities, Capability};

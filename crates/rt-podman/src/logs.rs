@@ -6,6 +6,7 @@
 //! own follower said is compared with a second reading.
 
 pub(crate) mod file;
+pub(crate) mod own_line;
 pub(crate) mod reader;
 pub(crate) mod record;
 pub(crate) mod timestamp;
@@ -17,19 +18,15 @@ use rt_protocol::{
     ContainerState, Error, ErrorKind, LogLine, LogOptions, LogStream, OutputStream, Pull, Result, Until,
 };
 
-use crate::container::PodmanContainer;
+use crate::state::target::Target;
 use file::{LogFile, incomplete};
+use own_line::OPERATION;
 use reader::LogReader;
-
-pub(crate) const OPERATION: &str = "read the log of";
-
-/// How many lines that are not the one it wants a pull whose limit is over still passes while they come without waiting.
-pub(crate) const DROPPED_AFTER_THE_END: usize = 1000;
 
 /// Lines of a container's log.
 #[derive(Debug)]
 pub struct PodmanLogStream {
-    container: PodmanContainer,
+    container: Target,
     /// The container as podman is told it.
     target: String,
     is_terminal: bool,
@@ -63,7 +60,7 @@ struct Tally {
 }
 
 impl PodmanLogStream {
-    pub(crate) fn open(container: &PodmanContainer, options: &LogOptions) -> Result<Self> {
+    pub(crate) fn open(container: &Target, options: &LogOptions) -> Result<Self> {
         let limit = container.engine().limits.read;
         let (found, is_known) = match container.inspect_as(OPERATION, limit, false, &Until::forever()) {
             Ok(found) => (found, true),
@@ -74,7 +71,7 @@ impl PodmanLogStream {
             }
             Err(error) => return Err(error),
         };
-        let target = container.target(&Until::forever())?;
+        let target = container.id_or_name(&Until::forever())?;
         let is_absent = is_known && found.is_none();
         let is_terminal = found.as_ref().is_some_and(|found| found.is_terminal);
         let file = found.as_ref().and_then(|found| {

@@ -20,12 +20,13 @@ use crate::cli::engine::{Engine, bad_answer};
 use crate::cli::failure::launch_error;
 use crate::container::PodmanContainer;
 use crate::events::PodmanEventStream;
-use crate::exec::kill::KillSide;
 use crate::image::PodmanImage;
 use crate::lifecycle::{create_argv, remove};
 use crate::state::RuntimeState;
 use crate::state::inspect::{self, Listed};
+use crate::state::kill_strategy::KillSide;
 use crate::state::profile::PodmanProfile;
+use crate::state::target::Target;
 
 /// podman on this host.
 ///
@@ -92,7 +93,7 @@ impl PodmanRuntime {
     /// podman's own failures; [`BackendFailed`](ErrorKind::BackendFailed) for a port that is not published.
     pub fn port_text(&self, name: &ContainerName, container_port: u16, until: &Until) -> Result<String> {
         const OPERATION: &str = "find the port of";
-        let container = PodmanContainer::new(Arc::clone(&self.shared), name.clone());
+        let container = Target::new(Arc::clone(&self.shared), name.clone());
         let port = format!("{container_port}/tcp");
         let engine = &self.shared.engine;
         let answer = engine
@@ -100,7 +101,7 @@ impl PodmanRuntime {
                 OPERATION,
                 engine.limits.port,
                 until,
-                ["port", "--", &container.target(until)?, &port],
+                ["port", "--", &container.id_or_name(until)?, &port],
             )
             .map_err(|error| error.in_container(name))?;
         // A container that publishes nothing, or does not run, has an empty answer.
@@ -326,7 +327,7 @@ impl PodmanRuntime {
     fn settle(&self, found: &mut [Listed]) {
         let limit = self.shared.engine.limits.read;
         for listed in found.iter_mut().filter(|listed| listed.has_lost_its_process()) {
-            let container = PodmanContainer::new(Arc::clone(&self.shared), listed.info.name.clone());
+            let container = Target::new(Arc::clone(&self.shared), listed.info.name.clone());
             match container.inspect_within(limit) {
                 // The numbers are of another machine's processes, all of them.
                 Ok(Some(now)) if !now.is_of_this_host() => return,
@@ -344,7 +345,7 @@ impl PodmanRuntime {
     /// Removes what a `create` that was stopped may have made all the same, and never a container that somebody else has
     /// made: it goes by its id.
     fn remove_made_by(&self, marker: &Marker, name: &ContainerName) {
-        let container = PodmanContainer::new(Arc::clone(&self.shared), name.clone());
+        let container = Target::new(Arc::clone(&self.shared), name.clone());
         let limit = self.shared.engine.limits.read;
         if let Ok(Some(found)) = container.inspect_within(limit)
             && found.made_by.as_deref() == Some(marker.value())

@@ -2,8 +2,10 @@
 
 pub(crate) mod improper_state;
 pub(crate) mod inspect;
+pub(crate) mod kill_strategy;
 pub(crate) mod main_process;
 pub(crate) mod profile;
+pub(crate) mod target;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,9 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use rt_protocol::{ContainerInfo, ContainerName, Result, Until};
 
 use crate::cli::engine::Engine;
-use crate::exec::kill::{Claims, KillSide};
+use crate::exec::kill::claims::Claims;
 use crate::exec::target::ExecTarget;
 use inspect::Listed;
+use kill_strategy::KillSide;
 use profile::PodmanProfile;
 
 /// The state of one runtime.

@@ -239,7 +239,7 @@ impl Trouble {
 
 #[cfg(test)]
 mod tests {
-    use crate::script::fault::*;
+    use super::*;
 
     #[test]
     fn rules_count_their_own_calls_and_go_when_spent() {

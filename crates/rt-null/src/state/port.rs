@@ -63,7 +63,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
 
-    use crate::state::port::*;
+    use super::*;
 
     #[test]
     fn ports_are_held_apart_and_nobody_listens() {

@@ -111,7 +111,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use crate::streams::notify::*;
+    use super::*;
 
     #[test]
     fn a_ring_between_looking_and_waiting_is_not_missed() {

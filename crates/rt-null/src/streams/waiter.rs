@@ -122,7 +122,7 @@ impl Waiter {
 
 #[cfg(test)]
 mod tests {
-    use crate::streams::waiter::*;
+    use super::*;
 
     fn waiter(until: Until) -> (NullClock, Waiter) {
         let belfry = Arc::<Belfry>::default();

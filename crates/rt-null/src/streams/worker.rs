@@ -102,7 +102,7 @@ impl<J, R> Drop for Worker<J, R> {
 
 #[cfg(test)]
 mod tests {
-    use crate::streams::worker::*;
+    use super::*;
 
     fn result<J: Send + 'static, R: Send + 'static>(worker: &Worker<J, R>, bell: &Bell) -> io::Result<R> {
         loop {

@@ -84,7 +84,7 @@ fn absolute(path: &OsStr) -> Option<OsString> {
 
 #[cfg(test)]
 mod tests {
-    use crate::cli::caller_paths::*;
+    use super::*;
 
     #[test]
     fn paths_count_from_here_and_names_stay() {

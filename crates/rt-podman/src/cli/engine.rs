@@ -274,7 +274,7 @@ pub(crate) fn bad_answer(operation: &'static str, what: impl Into<String>) -> Er
 mod tests {
     use rt_protocol::LaunchSpec;
 
-    use crate::cli::engine::*;
+    use super::*;
     use crate::lifecycle::create_argv;
 
     #[test]
@@ -282,9 +282,10 @@ mod tests {
         let none = Source::empty;
         if std::env::var_os(OF_THIS_PROCESS[0]).is_none() {
             // Once more, as a process to whom one speaks.
-            let this = "engine::tests::what_a_service_manager_says_to_this_process_is_not_said_to_podman";
+            let (_, module) = module_path!().split_once("::").unwrap();
+            let this = format!("{module}::what_a_service_manager_says_to_this_process_is_not_said_to_podman");
             let program = Program::find(std::env::current_exe().unwrap()).unwrap();
-            let again = ProcessSpec::new(&program).args(["--exact", this]);
+            let again = ProcessSpec::new(&program).args(["--exact", &this]);
             let again = OF_THIS_PROCESS.iter().fold(again, |again, name| again.env(*name, "spoken"));
             let limit = OutputLimit::UNLIMITED;
             let answer = rt_process::capture(&again, none(), limit, limit, &Until::forever()).unwrap();

@@ -346,7 +346,7 @@ impl Failure {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::cli::failure::*;
+    use super::*;
 
     fn check(stderr: &str, expected: Option<Failure>) {
         assert_eq!(classify(stderr), expected, "{stderr}");

@@ -75,7 +75,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use crate::cli::json::*;
+    use super::*;
 
     #[test]
     fn renamed_keys_integers_as_text_and_null_lists_are_read() {

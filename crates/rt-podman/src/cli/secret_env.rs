@@ -255,7 +255,7 @@ mod tests {
     use rt_process::Program;
     use rt_protocol::SourceKind;
 
-    use crate::cli::secret_env::*;
+    use super::*;
 
     const STEERING: &[&str] = &[
         "PATH",

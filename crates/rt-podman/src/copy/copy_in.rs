@@ -12,11 +12,11 @@ use super::host_path::{self, HostSource};
 use super::symlink_alias::{EmptyDirectory, StandIn};
 use super::{Copied, Copier, INTO, container_path, contents_of, system};
 use crate::cli::failure::Failure;
-use crate::container::PodmanContainer;
+use crate::state::target::Target;
 
 /// Copies a file, or the contents of a directory, into the container.
 pub(crate) fn copy_in(
-    container: &PodmanContainer,
+    container: &Target,
     src: &Path,
     dest: &ContainerPath,
     options: CopyOptions,
@@ -25,7 +25,7 @@ pub(crate) fn copy_in(
     let copy = || -> Result<()> {
         let source = HostSource::find(src)?;
         let dest = Destination::new(container_path(INTO, dest)?, &source)?;
-        let copier = Copier { container, target: container.target(until)?, until };
+        let copier = Copier { container, target: container.id_or_name(until)?, until };
         match send(&copier, &source, &dest)? {
             Ok(()) => Ok(()),
             Err(refused) if options.create_parents && refused.failure() == Failure::NoSuchPath => {

@@ -8,7 +8,7 @@ use rt_protocol::{ContainerPath, CopyOptions, Error, ErrorKind, Result, Until};
 
 use super::host_path::{self, MadeDirectories, TemporaryDirectory};
 use super::{Copier, OUT_OF, container_source, contents_of, left_out, system};
-use crate::container::PodmanContainer;
+use crate::state::target::Target;
 
 /// Copies a file, or the contents of a directory, out of the container.
 ///
@@ -17,7 +17,7 @@ use crate::container::PodmanContainer;
 /// Where nothing is there, podman makes the destination from a file or a directory alike, and with `/.` it would put a
 /// file beside it, under the file's own name.
 pub(crate) fn copy_out(
-    container: &PodmanContainer,
+    container: &Target,
     src: &ContainerPath,
     dest: &Path,
     options: CopyOptions,
@@ -26,7 +26,7 @@ pub(crate) fn copy_out(
     let copy = || -> Result<()> {
         let told = container_source(src)?;
         let word = host_path::destination_word(dest)?;
-        let copier = Copier { container, target: container.target(until)?, until };
+        let copier = Copier { container, target: container.id_or_name(until)?, until };
         until.check().map_err(|stop| Error::stopped(stop, OUT_OF))?;
         let made = if options.create_parents {
             MadeDirectories::above(Path::new(&word))?

@@ -54,7 +54,7 @@ pub(crate) fn refused(operation: &'static str) -> Error {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::copy::glob::*;
+    use super::*;
 
     /// Whether the text matches the pattern, as Go's `filepath.Match` has it, for patterns without `[`.
     fn matches(pattern: &[char], text: &[char]) -> bool {

@@ -168,7 +168,7 @@ impl Drop for TemporaryDirectory {
 
 #[cfg(test)]
 mod tests {
-    use crate::copy::host_path::*;
+    use super::*;
 
     fn temporary() -> TemporaryDirectory {
         TemporaryDirectory::new(&std::env::temp_dir()).unwrap()

@@ -82,7 +82,7 @@ fn plain_directory() -> io::Result<TemporaryDirectory> {
 
 #[cfg(test)]
 mod tests {
-    use crate::copy::symlink_alias::*;
+    use super::*;
 
     #[test]
     fn a_stand_in_has_the_name_it_is_given_and_goes() {

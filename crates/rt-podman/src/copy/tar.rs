@@ -21,7 +21,7 @@ use super::host_path::TemporaryDirectory;
 use super::{INTO, OUT_OF, container_path, container_source, contents_of, place};
 use crate::cli::answer::{Verdict, interrupted};
 use crate::cli::engine::{Call, Engine, process_error};
-use crate::container::PodmanContainer;
+use crate::state::target::Target;
 
 /// What is kept of podman's complaints, in bytes.
 const COMPLAINTS: OutputLimit = OutputLimit::bytes(64 << 10);
@@ -34,7 +34,7 @@ const NO_ARCHIVE: &str = "source must be a (compressed) tar archive";
 
 /// Unpacks a tar stream into a directory of the container.
 pub(crate) fn copy_in_tar(
-    container: &PodmanContainer,
+    container: &Target,
     tar: &mut (dyn Read + Send),
     dest: &ContainerPath,
     until: &Until,
@@ -47,7 +47,7 @@ pub(crate) fn copy_in_tar(
     if !glob::is_plain(dest) {
         return Err(about(glob::refused(INTO)));
     }
-    let target = container.target(until)?;
+    let target = container.id_or_name(until)?;
     until.check().map_err(|stop| about(Error::stopped(stop, INTO)))?;
     let spool = spool(container.engine())
         .map_err(|cause| system(String::from("no temporary directory can be made"), cause))?;
@@ -89,7 +89,7 @@ pub(crate) fn copy_in_tar(
 
 /// Packs a file, or the contents of a directory, into a tar stream.
 pub(crate) fn copy_out_tar(
-    container: &PodmanContainer,
+    container: &Target,
     src: &ContainerPath,
     tar: &mut (dyn Write + Send),
     until: &Until,
@@ -97,7 +97,7 @@ pub(crate) fn copy_out_tar(
     let about = |error: Error| error.in_container(container.name());
     // With `/.`, the entries of a directory have no leading directory; a file has its own name (4.3.1 and 5.4.2).
     let source = contents_of(&container_source(src).map_err(about)?);
-    let target = container.target(until)?;
+    let target = container.id_or_name(until)?;
     until.check().map_err(|stop| about(Error::stopped(stop, OUT_OF)))?;
     let words = [OsString::from("cp"), OsString::from("--"), place(&target, &source), OsString::from("-")];
     let call = container.engine().call(words);
@@ -242,7 +242,7 @@ fn spool(engine: &Engine) -> io::Result<Option<TemporaryDirectory>> {
 mod tests {
     use std::io::PipeReader;
 
-    use crate::copy::tar::*;
+    use super::*;
 
     /// Fails after its bytes.
     struct Broken<'a>(&'a [u8]);

@@ -97,7 +97,7 @@ fn exit_code(line: &Value) -> Option<i32> {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::events::line::*;
+    use super::*;
 
     fn told(line: &str) -> Event {
         match EventLine::decode(line.as_bytes()) {

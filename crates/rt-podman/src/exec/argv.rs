@@ -66,7 +66,7 @@ mod tests {
     use rt_process::Program;
     use rt_protocol::{ContainerName, Secret};
 
-    use crate::exec::argv::*;
+    use super::*;
 
     /// The words of the call, without podman itself.
     fn words(request: &ExecRequest, interactive: bool, marker: &Marker, target: &str) -> Vec<String> {

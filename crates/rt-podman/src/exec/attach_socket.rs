@@ -69,7 +69,7 @@ fn missing(mut next: impl FnMut() -> io::Result<Unread>) -> [bool; 2] {
 
 #[cfg(test)]
 mod tests {
-    use crate::exec::attach_socket::*;
+    use super::*;
 
     #[test]
     fn an_output_is_whole_where_nothing_of_it_is_left() {

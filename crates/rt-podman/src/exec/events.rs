@@ -72,7 +72,7 @@ impl ExecEvents {
 
 #[cfg(test)]
 mod tests {
-    use crate::exec::events::*;
+    use super::*;
 
     #[test]
     fn both_versions_are_read_and_others_left_out() {

@@ -120,7 +120,7 @@ fn read_at_most(path: &Path, limit: u64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::exec::session::*;
+    use super::*;
 
     #[test]
     fn a_session_is_found_by_its_marker_once_its_process_is_written() {

@@ -128,7 +128,7 @@ fn version(metadata: &Metadata) -> (u64, u64, i64, i64, i64, i64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use crate::exec::target::*;
+    use super::*;
 
     #[test]
     fn a_name_that_moved_to_another_container_is_noticed() {

@@ -11,12 +11,12 @@ use super::events::ExecEvents;
 use super::target::ExecTarget;
 use super::witness::{Evidence, ExecWitness};
 use crate::cli::failure::Failure;
-use crate::container::PodmanContainer;
+use crate::state::target::Target;
 
 /// What is known when the client has left.
 #[derive(Debug)]
 pub(crate) struct Facts<'a> {
-    pub(crate) container: &'a PodmanContainer,
+    pub(crate) container: &'a Target,
     pub(crate) target: &'a ExecTarget,
     pub(crate) witness: &'a ExecWitness,
     pub(crate) finished: &'a Finished,

@@ -119,7 +119,7 @@ mod tests {
     use proptest::prelude::*;
     use rt_process::Program;
 
-    use crate::lifecycle::create_argv::*;
+    use super::*;
 
     fn words(spec: &LaunchSpec) -> Vec<String> {
         let shell = Program::find("/bin/sh").unwrap();

@@ -12,9 +12,9 @@ use rt_protocol::{ContainerState, Error, ErrorKind, Result, Until};
 
 use crate::cli::answer::{Answer, interrupted};
 use crate::cli::failure::{Failure, launch_error};
-use crate::container::PodmanContainer;
 use crate::state::improper_state::{self, abandoned};
 use crate::state::inspect::Inspected;
+use crate::state::target::Target;
 
 const OPERATION: &str = "start";
 
@@ -24,9 +24,9 @@ const PREPARED: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(20);
 
 /// Starts the container. One that runs stays as it is.
-pub(crate) fn start(container: &PodmanContainer, until: &Until) -> Result<()> {
+pub(crate) fn start(container: &Target, until: &Until) -> Result<()> {
     let about = |error: Error| error.in_container(container.name());
-    let target = container.target(until)?;
+    let target = container.id_or_name(until)?;
     let ask = || {
         let limit = container.engine().limits.start;
         container.engine().ask_within(OPERATION, limit, until, ["start", "--", &target])
@@ -59,7 +59,7 @@ pub(crate) fn start(container: &PodmanContainer, until: &Until) -> Result<()> {
 
 /// Whether a container has been started of which podman says so: 5.x names one that runs already too, and takes one for
 /// running whose conmon was killed. It may have ended again. Where nobody can tell, podman's word stands.
-fn look(container: &PodmanContainer, until: &Until) -> Result<()> {
+fn look(container: &Target, until: &Until) -> Result<()> {
     match container.inspect_as(OPERATION, container.engine().limits.read, false, until) {
         Ok(Some(found)) if found.is_abandoned() => Err(abandoned(container, OPERATION)),
         Ok(Some(found))
@@ -76,7 +76,7 @@ fn look(container: &PodmanContainer, until: &Until) -> Result<()> {
 }
 
 /// What a start came to whose client has proved nothing: the state tells.
-fn settle(container: &PodmanContainer, error: Error) -> Result<()> {
+fn settle(container: &Target, error: Error) -> Result<()> {
     match container.inspect_within(container.engine().limits.read) {
         Ok(Some(found)) if found.info.state.is_running() => return Ok(()),
         Ok(Some(found)) if found.is_abandoned() => return Err(abandoned(container, OPERATION)),
@@ -88,7 +88,7 @@ fn settle(container: &PodmanContainer, error: Error) -> Result<()> {
 }
 
 /// Whether a refused start met what an earlier one has left, which is gone now.
-fn is_half_started(container: &PodmanContainer, failure: Failure) -> bool {
+fn is_half_started(container: &Target, failure: Failure) -> bool {
     match failure {
         // By refusing podman has taken it back.
         Failure::HalfStarted => true,
@@ -98,12 +98,12 @@ fn is_half_started(container: &PodmanContainer, failure: Failure) -> bool {
 }
 
 /// Takes back what a start that was ended on its way may have left. Whether there was something.
-fn undo(container: &PodmanContainer) -> bool {
+fn undo(container: &Target) -> bool {
     let found = container.inspect_within(container.engine().limits.read);
     found.ok().flatten().is_some_and(|found| undo_of(container, &found))
 }
 
-fn undo_of(container: &PodmanContainer, found: &Inspected) -> bool {
+fn undo_of(container: &Target, found: &Inspected) -> bool {
     let engine = container.engine();
     let stop = || drop(engine.ask("stop", engine.limits.read, ["stop", "--time=0", "--", &found.info.id]));
     match found.info.state {

@@ -10,8 +10,8 @@ use rt_protocol::{ContainerState, Error, ErrorKind, OutputLimit, Result, Until};
 
 use crate::cli::answer::Answer;
 use crate::cli::engine::process_error;
-use crate::container::PodmanContainer;
 use crate::state::improper_state;
+use crate::state::target::Target;
 
 const OPERATION: &str = "stop";
 
@@ -27,9 +27,9 @@ const STEP: Duration = Duration::from_secs(1);
 const LONGEST_GRACE: u64 = i32::MAX as u64;
 
 /// Stops `container`: TERM, `grace` in whole seconds rounded up, KILL.
-pub(crate) fn stop(container: &PodmanContainer, grace: Duration, until: &Until) -> Result<()> {
+pub(crate) fn stop(container: &Target, grace: Duration, until: &Until) -> Result<()> {
     let seconds = grace.as_secs().saturating_add(u64::from(grace.subsec_nanos() > 0)).min(LONGEST_GRACE);
-    let target = container.target(until)?;
+    let target = container.id_or_name(until)?;
     let run = container.known_target();
     let call = container.engine().call(["stop", "--time", &seconds.to_string(), "--", &target]);
     let streams = Streams::captured(OutputLimit::bytes(4 << 10), OutputLimit::bytes(64 << 10));
@@ -49,7 +49,7 @@ pub(crate) fn stop(container: &PodmanContainer, grace: Duration, until: &Until) 
 }
 
 /// Whether a container has stopped of which podman says so. Where nobody can tell, its word stands.
-fn look(container: &PodmanContainer, until: &Until) -> Result<()> {
+fn look(container: &Target, until: &Until) -> Result<()> {
     match container.inspect_as(OPERATION, container.engine().limits.read, false, until) {
         Ok(Some(found)) if is_at_work(&found.info.state) => {
             let message = format!("podman answered with success, and its state is {}", found.info.state);
@@ -69,7 +69,7 @@ fn is_at_work(state: &ContainerState) -> bool {
 }
 
 /// What a stop came to whose client was ended from outside: the state tells.
-fn settle(container: &PodmanContainer, error: Error) -> Result<()> {
+fn settle(container: &Target, error: Error) -> Result<()> {
     match container.inspect_within(container.engine().limits.read) {
         Ok(Some(found)) if found.info.state.has_exited() => Ok(()),
         Ok(Some(found)) => {
@@ -82,12 +82,7 @@ fn settle(container: &PodmanContainer, error: Error) -> Result<()> {
     }
 }
 
-fn watch(
-    container: &PodmanContainer,
-    process: &mut Process<'_>,
-    grace: Duration,
-    until: &Until,
-) -> Result<Finished> {
+fn watch(container: &Target, process: &mut Process<'_>, grace: Duration, until: &Until) -> Result<Finished> {
     let begun = Instant::now();
     let limit = grace + RUNNING_LIMIT;
     loop {

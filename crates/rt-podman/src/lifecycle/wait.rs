@@ -4,17 +4,17 @@ use rt_protocol::{ContainerState, Error, ErrorKind, EventAction, ExitOutcome, Re
 
 use crate::cli::engine::bad_answer;
 use crate::cli::failure::Failure;
-use crate::container::PodmanContainer;
 use crate::events::line::EventLine;
 use crate::state::improper_state;
 use crate::state::inspect::is_exit_code;
+use crate::state::target::Target;
 
 const OPERATION: &str = "wait for";
 
 /// Waits until the main process of `container` has ended.
 ///
 /// By id, so that a container of the same name that comes later is never meant.
-pub(crate) fn wait(container: &PodmanContainer, until: &Until) -> Result<ExitOutcome> {
+pub(crate) fn wait(container: &Target, until: &Until) -> Result<ExitOutcome> {
     let limit = container.engine().limits.read;
     let found =
         container.inspect_as(OPERATION, limit, false, until)?.ok_or_else(|| container.no_such(OPERATION))?;
@@ -53,7 +53,7 @@ pub(crate) fn wait(container: &PodmanContainer, until: &Until) -> Result<ExitOut
 }
 
 /// The code of a container that was removed as it ended: from its record if that is still there, else from the events.
-fn after_removal(container: &PodmanContainer, id: &str) -> Result<ExitOutcome> {
+fn after_removal(container: &Target, id: &str) -> Result<ExitOutcome> {
     let kept = container.inspect_within(container.engine().limits.read)?;
     if let Some(code) = kept.filter(|found| found.info.id == id).and_then(|found| found.info.exit_code) {
         return Ok(ExitOutcome::Code(code));
@@ -81,7 +81,7 @@ fn last_death(events: &str, id: &str) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
-    use crate::lifecycle::wait::*;
+    use super::*;
 
     #[test]
     fn the_last_death_counts_and_a_missing_code_is_what_its_podman_means_by_it() {

@@ -12,8 +12,8 @@ use std::path::Path;
 use rt_process::{FollowedFile, Growth, procfs};
 use rt_protocol::{Error, ErrorKind, LogLine, LogOptions, OutputStream, Pull, Result, Until};
 
+use super::own_line::{DROPPED_AFTER_THE_END, OPERATION};
 use super::record::Record;
-use super::{DROPPED_AFTER_THE_END, OPERATION};
 use crate::state::inspect::Inspected;
 
 /// How much is read at once, in bytes.
@@ -322,7 +322,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use crate::logs::file::*;
+    use super::*;
 
     const TIME: &str = "2026-11-28T19:17:40.840369628+00:00";
 

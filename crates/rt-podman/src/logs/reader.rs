@@ -3,17 +3,15 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rt_process::{ExitStatus, Line, LineStream};
-use rt_protocol::{
-    ContainerName, Deadline, Error, ErrorKind, LogLine, LogOptions, OutputStream, Pull, Result, Until,
-};
+use rt_process::{Line, LineStream};
+use rt_protocol::{ContainerName, Deadline, LogLine, LogOptions, OutputStream, Pull, Result, Until};
 
+use super::own_line::{DROPPED_AFTER_THE_END, OPERATION, may_be_of_podman, wordless};
 use super::timestamp;
 use super::timestamps::LineTimes;
-use super::{DROPPED_AFTER_THE_END, OPERATION};
 use crate::cli::engine::process_error;
 use crate::cli::failure::{self, Failure};
-use crate::container::PodmanContainer;
+use crate::state::target::Target;
 
 /// Lines of a `podman logs` that is running.
 ///
@@ -69,7 +67,7 @@ const ROOM_FOR_TIMES: usize = 64 << 10;
 impl LogReader {
     /// `target` is the container as podman is told it; `is_terminal` whether its lines end as a terminal ends them.
     pub(crate) fn open(
-        container: &PodmanContainer,
+        container: &Target,
         target: &str,
         options: &LogOptions,
         is_terminal: bool,
@@ -257,19 +255,6 @@ impl LogReader {
     }
 }
 
-/// Whether the line begins as podman's own errors do.
-pub(crate) fn may_be_of_podman(line: &Line) -> bool {
-    line.stream == OutputStream::Stderr && line.bytes.starts_with(b"Error: ")
-}
-
-/// podman failed, and did not say why.
-pub(crate) fn wordless(name: &ContainerName, status: ExitStatus) -> Error {
-    let message = format!("podman ended with {status:?} and without a word");
-    Error::new(ErrorKind::BackendFailed, OPERATION, message)
-        .in_container(name)
-        .with_hint("the log may be incomplete; ask again")
-}
-
 /// Takes podman's times out of a line, and answers the first one. What is beyond the bound is cut afterwards.
 fn take_times(line: &mut Line, max_line_bytes: usize) -> Option<SystemTime> {
     let (time, mut bytes) = timestamp::take_off(std::mem::take(&mut line.bytes));
@@ -298,7 +283,7 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::logs::reader::*;
+    use super::*;
 
     #[test]
     fn a_time_goes_to_podman_with_its_nanoseconds() {

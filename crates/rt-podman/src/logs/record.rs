@@ -57,7 +57,7 @@ impl Record {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::logs::record::*;
+    use super::*;
 
     fn read(line: &str) -> Option<(OutputStream, bool, &str)> {
         let record = Record::read(line.as_bytes())?;

@@ -74,7 +74,7 @@ fn read(text: &[u8]) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
-    use crate::logs::timestamp::*;
+    use super::*;
 
     fn time(text: &str) -> SystemTime {
         read(text.as_bytes()).unwrap()

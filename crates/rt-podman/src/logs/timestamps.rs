@@ -10,9 +10,8 @@ use std::time::SystemTime;
 use rt_process::{ExitStatus, Line, LineStream, ProcessError, ProcessSpec};
 use rt_protocol::{ContainerName, OutputStream, Pull, Result, Until};
 
-use super::reader::{may_be_of_podman, wordless};
+use super::own_line::{DROPPED_AFTER_THE_END, OPERATION, may_be_of_podman, wordless};
 use super::timestamp;
-use super::{DROPPED_AFTER_THE_END, OPERATION};
 use crate::cli::engine::process_error;
 use crate::cli::failure::{self, Failure};
 
@@ -149,7 +148,7 @@ fn failed(name: &ContainerName, error: ProcessError) -> rt_protocol::Error {
 
 #[cfg(test)]
 mod tests {
-    use crate::logs::timestamps::*;
+    use super::*;
 
     #[test]
     fn a_beginning_is_of_a_line_that_it_can_be_a_piece_of() {

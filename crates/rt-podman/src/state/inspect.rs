@@ -331,7 +331,7 @@ fn inspect_ports(settings: &Value) -> Vec<PublishedPort> {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::state::inspect::*;
+    use super::*;
 
     const PS: &str = r#"[{"Id":"ab","Names":["x-a"],"State":"exited","ExitCode":5,"Created":1795293700,"StartedAt":
         -62135596800,"Ports":[{"host_ip":"127.0.0.1","container_port":80,"host_port":4242,"range":2,"protocol":"tcp"}],

@@ -18,6 +18,9 @@ use crate::cli::json;
 
 const OPERATION: &str = "describe podman";
 
+/// Measured on 6.1.1; 6.0 by its release notes.
+pub(crate) const SIX: PodmanVersion = PodmanVersion::new(6, 0, 0);
+
 /// What podman says of itself and of its host (`podman version`, `podman info`).
 ///
 /// What an answer leaves out is `None`; keys come and go between versions.
@@ -112,7 +115,7 @@ impl PodmanProfile {
             remote: boolean(host, "serviceIsRemote"),
             rootless_network: match json::text(host, &["rootlessNetworkCmd"]) {
                 Some(word) => RootlessNetwork::from_word(&word),
-                None if server.unwrap_or(own) >= features::SIX => RootlessNetwork::Pasta,
+                None if server.unwrap_or(own) >= SIX => RootlessNetwork::Pasta,
                 None => RootlessNetwork::default(),
             },
             cgroup_version: json::text(host, &["cgroupVersion"]),
@@ -194,7 +197,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use crate::state::profile::*;
+    use super::*;
 
     fn info(host: Value) -> Value {
         json!({ "host": host, "version": { "Version": "4.9.3" } })

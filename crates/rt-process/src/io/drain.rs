@@ -47,7 +47,7 @@ impl Drain {
 
 #[cfg(test)]
 mod tests {
-    use crate::io::drain::*;
+    use super::*;
 
     impl Drain {
         fn is_over(&self, now: Instant) -> bool {

@@ -69,7 +69,7 @@ impl Splitter {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::io::line_splitter::*;
+    use super::*;
 
     fn cut(limit: usize, chunks: &[Vec<u8>]) -> Vec<Piece> {
         let mut splitter = Splitter::new(limit);

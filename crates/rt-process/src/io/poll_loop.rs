@@ -201,8 +201,8 @@ impl<'a> Pump<'a> {
 mod tests {
     use rt_protocol::{OutputLimit, Source};
 
+    use super::*;
     use crate::io::output_target::Way;
-    use crate::io::poll_loop::*;
     use crate::{ExitStatus, ProcessSpec, Program, spawn};
 
     #[test]

@@ -201,7 +201,7 @@ fn parse_stat(pid: u32, stat: &[u8]) -> Option<ProcessEntry> {
 
 #[cfg(test)]
 mod tests {
-    use crate::procfs::proc::*;
+    use super::*;
 
     const REST: &str = "R 10 20 30 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 123456 9 10";
 

@@ -38,7 +38,7 @@ impl Marker {
 
 #[cfg(test)]
 mod tests {
-    use crate::remote::exec_marker::*;
+    use super::*;
 
     #[test]
     fn no_two_markers_are_alike() {

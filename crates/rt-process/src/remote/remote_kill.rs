@@ -157,7 +157,7 @@ mod tests {
 
     use rt_protocol::{OutputLimit, Source, Until};
 
-    use crate::remote::remote_kill::*;
+    use super::*;
     use crate::{Drive, ProcessSpec, Program, Streams, capture, with_process};
 
     #[test]

@@ -76,7 +76,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    use crate::spawn::program::*;
+    use super::*;
 
     #[test]
     fn a_name_is_found_on_the_path_and_becomes_absolute() {

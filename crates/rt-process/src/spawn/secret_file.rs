@@ -52,7 +52,7 @@ impl SecretFile {
 
 #[cfg(test)]
 mod tests {
-    use crate::spawn::secret_file::*;
+    use super::*;
 
     #[test]
     fn it_holds_more_than_a_pipe_does_by_itself_and_ends() {

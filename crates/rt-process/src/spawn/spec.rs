@@ -259,7 +259,7 @@ impl fmt::Debug for ProcessSpec {
 
 #[cfg(test)]
 mod tests {
-    use crate::spawn::spec::*;
+    use super::*;
 
     #[test]
     fn texts_show_the_command_and_no_secret() {

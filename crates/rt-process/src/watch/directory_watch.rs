@@ -167,7 +167,7 @@ mod imp {
 mod tests {
     use std::fs;
 
-    use crate::watch::directory_watch::*;
+    use super::*;
 
     #[test]
     fn what_came_and_went_between_two_looks_is_told() {

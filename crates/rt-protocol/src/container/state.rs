@@ -240,7 +240,7 @@ impl fmt::Display for Protocol {
 
 #[cfg(test)]
 mod tests {
-    use crate::container::state::*;
+    use super::*;
 
     #[test]
     fn words_round_trip_and_unknown_ones_are_kept() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Container, ContainerInfo, Error, LogOptions, Pull, Until};
+use crate::{ContainerInfo, ContainerName, Error, LogOptions, LogStream, Pull, Result, Until};
 
 /// How many of the last lines of a log are quoted, and how many characters of each.
 const LAST_LINES: u64 = 5;
@@ -11,16 +11,20 @@ const MAX_LINE_CHARS: usize = 200;
 const LOG_TIME_LIMIT: Duration = Duration::from_secs(2);
 
 impl Error {
-    /// As [`in_state`](Self::in_state), for `container`, which was found as `info`. Of one that has ended it says the exit code
-    /// and the last lines of its log, which are read for two seconds at most.
-    pub fn not_serving(container: &dyn Container, info: &ContainerInfo, operation: &'static str) -> Self {
-        let name = &container.key().name;
+    /// As [`in_state`](Self::in_state), for the container `name`, which was found as `info`. Of one that has ended it says the
+    /// exit code and the last lines of its log, which `open_log` opens and which are read for two seconds at most.
+    pub fn not_serving(
+        name: &ContainerName,
+        info: &ContainerInfo,
+        operation: &'static str,
+        open_log: impl FnOnce(&LogOptions) -> Result<Box<dyn LogStream>>,
+    ) -> Self {
         let error = Self::in_state(&info.state, operation);
         if !info.state.has_exited() {
             return error.in_container(name);
         }
         let code = info.exit_code.map_or_else(String::new, |code| format!(" with exit code {code}"));
-        let lines = last_lines(container);
+        let lines = last_lines(open_log);
         let log = if lines.is_empty() {
             String::new()
         } else {
@@ -33,9 +37,9 @@ impl Error {
 }
 
 /// The last lines of the log, in quotation marks; none where they cannot be had soon.
-fn last_lines(container: &dyn Container) -> Vec<String> {
+fn last_lines(open_log: impl FnOnce(&LogOptions) -> Result<Box<dyn LogStream>>) -> Vec<String> {
     let until = Until::after(LOG_TIME_LIMIT);
-    let Ok(mut log) = container.logs(&LogOptions::new().tail(LAST_LINES)) else {
+    let Ok(mut log) = open_log(&LogOptions::new().tail(LAST_LINES)) else {
         return Vec::new();
     };
     let mut lines = Vec::new();

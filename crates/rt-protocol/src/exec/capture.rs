@@ -269,7 +269,7 @@ impl PartialEq<&str> for CapturedOutput {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::exec::capture::*;
+    use super::*;
 
     proptest! {
         #[test]

@@ -67,7 +67,7 @@ impl fmt::Display for ExitOutcome {
 
 #[cfg(test)]
 mod tests {
-    use crate::exec::outcome::*;
+    use super::*;
 
     #[test]
     fn a_signal_folds_to_128_plus_its_number() {

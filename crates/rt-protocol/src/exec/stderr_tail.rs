@@ -66,7 +66,7 @@ fn is_unprintable(letter: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::exec::stderr_tail::*;
+    use super::*;
 
     fn tail(stderr: impl Into<Vec<u8>>) -> String {
         stderr_tail(&CapturedOutput::whole(stderr))

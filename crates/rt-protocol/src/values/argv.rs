@@ -89,7 +89,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use crate::values::argv::*;
+    use super::*;
 
     proptest! {
         #[test]

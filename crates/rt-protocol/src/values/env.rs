@@ -144,7 +144,7 @@ impl Env {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::values::env::*;
+    use super::*;
 
     proptest! {
         #[test]

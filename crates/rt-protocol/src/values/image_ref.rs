@@ -142,7 +142,7 @@ impl TryFrom<&str> for ImageRef {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::values::image_ref::*;
+    use super::*;
 
     /// A component of a path, a host, a tag and a digest, each well-formed.
     fn parts() -> (

@@ -191,7 +191,7 @@ text_newtype!(User);
 mod tests {
     use proptest::prelude::*;
 
-    use crate::values::name::*;
+    use super::*;
 
     proptest! {
         #[test]

@@ -70,7 +70,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use crate::values::path::*;
+    use super::*;
 
     proptest! {
         #[test]

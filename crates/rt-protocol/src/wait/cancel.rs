@@ -168,7 +168,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use crate::wait::cancel::*;
+    use super::*;
 
     fn counter() -> (Arc<AtomicUsize>, impl Fn() -> usize) {
         let count = Arc::new(AtomicUsize::new(0));

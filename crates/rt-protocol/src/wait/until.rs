@@ -183,7 +183,7 @@ impl Until {
 
 #[cfg(test)]
 mod tests {
-    use crate::wait::until::*;
+    use super::*;
 
     #[test]
     fn a_duration_beyond_the_clock_is_no_limit() {

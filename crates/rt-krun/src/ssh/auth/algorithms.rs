@@ -63,7 +63,7 @@ pub(crate) fn restrict(session: &Session, host_key_algorithms: &[&str]) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use crate::ssh::auth::algorithms::*;
+    use super::*;
 
     #[test]
     fn the_linked_libssh2_takes_the_lists_and_nothing_weak_is_in_them() {

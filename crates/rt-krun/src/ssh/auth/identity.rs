@@ -128,7 +128,7 @@ mod tests {
     use rt_process::{ProcessSpec, Program, capture};
     use rt_protocol::{OutputLimit, Source, Until};
 
-    use crate::ssh::auth::identity::*;
+    use super::*;
 
     /// A key pair of the real `ssh-keygen`'s; `None` where there is none.
     fn keygen(directory: &Path, arguments: &[&str]) -> Option<PathBuf> {

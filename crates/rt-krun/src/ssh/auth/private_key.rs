@@ -320,7 +320,7 @@ impl<'a> Der<'a> {
 
 #[cfg(test)]
 mod tests {
-    use crate::ssh::auth::private_key::*;
+    use super::*;
 
     /// Of `openssl ecparam -genkey -name prime256v1`, which writes the curve before the key.
     const ECPARAM: &str = "\

@@ -80,7 +80,7 @@ impl BeginFilter {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::ssh::channel::begin_filter::*;
+    use super::*;
 
     const LINE: &str = "rt-00ff b\n";
 

@@ -480,7 +480,7 @@ pub(crate) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use crate::ssh::channel::command::*;
+    use super::*;
 
     #[test]
     fn the_name_of_a_signal_is_a_word() {

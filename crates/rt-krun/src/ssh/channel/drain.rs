@@ -124,7 +124,7 @@ impl Drain {
 
 #[cfg(test)]
 mod tests {
-    use crate::ssh::channel::drain::*;
+    use super::*;
 
     /// Has it ask and be answered until it is over, with `before` each answer; how long that took.
     fn time_until_over(

@@ -101,7 +101,7 @@ impl Stdin {
 
 #[cfg(test)]
 mod tests {
-    use crate::ssh::channel::stdin::*;
+    use super::*;
 
     #[test]
     fn no_debug_text_of_stdin_shows_what_goes_in() {

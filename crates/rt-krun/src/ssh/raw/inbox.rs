@@ -88,7 +88,7 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
-    use crate::ssh::raw::inbox::*;
+    use super::*;
 
     fn pair() -> (Inbox, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -570,7 +570,7 @@ impl fmt::Debug for Channel {
 
 #[cfg(test)]
 mod tests {
-    use crate::ssh::raw::libssh2::*;
+    use super::*;
 
     #[test]
     fn the_bundled_libssh2_is_newer_than_1_11_1() {

@@ -86,7 +86,7 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
-    use crate::ssh::raw::outbox::*;
+    use super::*;
 
     fn pair() -> (Arc<TcpStream>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -62,7 +62,9 @@ fn attempt(container: &dyn Container, resolver: &dyn EndpointResolver, until: &U
         return Err(Error::new(ErrorKind::NoSuchContainer, OPERATION, "").with_hint("create it first"));
     };
     if !info.state.is_running() {
-        return Err(Error::not_serving(container, &info, OPERATION));
+        return Err(Error::not_serving(&container.key().name, &info, OPERATION, |options| {
+            container.logs(options)
+        }));
     }
     let endpoint = resolver.resolve(container)?;
     let refused = |cause| unreachable("a pipe was refused").with_source(cause);
@@ -125,8 +127,8 @@ mod tests {
     use rt_null::{LogScript, NullRuntime};
     use rt_protocol::{ContainerName, ContainerRuntime, ContainerState};
 
+    use super::*;
     use crate::TcpEndpoint;
-    use crate::ssh::session::banner::*;
 
     #[test]
     fn a_guest_that_has_ended_says_its_exit_code_and_its_last_lines() {

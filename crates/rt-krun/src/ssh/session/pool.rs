@@ -290,7 +290,9 @@ fn meet_guest(
         return about(ErrorKind::NoSuchContainer, String::new(), "create it first");
     };
     if !info.state.is_running() {
-        return Err(Error::not_serving(container, &info, "connect to"));
+        return Err(Error::not_serving(&container.key().name, &info, "connect to", |options| {
+            container.logs(options)
+        }));
     }
     let Some(kept) = pool.upgrade() else {
         return about(ErrorKind::Cancelled, String::from("its transport is gone"), "keep the transport");

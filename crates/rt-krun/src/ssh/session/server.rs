@@ -29,7 +29,7 @@ impl Server {
 
 #[cfg(test)]
 mod tests {
-    use crate::ssh::session::server::*;
+    use super::*;
 
     #[test]
     fn a_dropbear_of_these_versions_or_of_none_gets_one_channel_at_a_time() {

@@ -257,7 +257,7 @@ mod tests {
     use rt_process::{ExitStatus, ProcessSpec, Program, capture};
     use rt_protocol::{OutputLimit, Source, Until};
 
-    use crate::ssh::shell::login_shell::*;
+    use super::*;
 
     /// What a program answers that sshd starts as a login shell: `SHELL -c TEXT`. `None` where there is none.
     fn answer_of(shell: &[&str], text: &str) -> Option<Answer> {

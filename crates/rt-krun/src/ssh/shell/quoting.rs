@@ -21,7 +21,7 @@ mod tests {
     use rt_process::{ProcessSpec, Program, capture};
     use rt_protocol::{OutputLimit, Source, Until};
 
-    use crate::ssh::shell::quoting::*;
+    use super::*;
 
     fn quoted(word: &str) -> String {
         let mut text = Vec::new();

@@ -299,8 +299,8 @@ mod tests {
     use rt_process::{ExitStatus, Finished, ProcessSpec, Program, capture};
     use rt_protocol::{CapturedOutput, OutputLimit, Source, Until};
 
+    use super::*;
     use crate::ssh::channel::begin_filter::BeginFilter;
-    use crate::ssh::shell::remote_command::*;
     use crate::ssh::shell::remote_failure::TellWatch;
 
     const SHELLS: [&[&str]; 4] = [&["sh"], &["dash"], &["bash"], &["busybox", "sh"]];

@@ -212,7 +212,7 @@ impl TellWatch {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::ssh::shell::remote_failure::*;
+    use super::*;
 
     fn pass(watch: &mut TellWatch, chunks: &[&[u8]]) -> Vec<u8> {
         let mut passed = Vec::new();

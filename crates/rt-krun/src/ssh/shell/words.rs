@@ -23,7 +23,7 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::ssh::shell::words::*;
+    use super::*;
 
     #[test]
     fn words_are_shown_as_they_are_and_nothing_else_is() {

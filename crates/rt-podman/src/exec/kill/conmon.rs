@@ -52,7 +52,7 @@ impl Conmon {
 
 #[cfg(test)]
 mod tests {
-    use crate::exec::kill::conmon::*;
+    use super::*;
 
     #[test]
     fn a_command_line_of_conmon_tells_container_and_session() {

@@ -79,7 +79,7 @@ fn is_group_of(path: &str, id: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::exec::kill::container_signs::*;
+    use super::*;
 
     #[test]
     fn a_control_group_names_the_container_that_it_is_of() {

@@ -15,7 +15,10 @@ use rt_protocol::{Fate, KILL_GRACE, Survivor};
 use super::claims::Claims;
 use super::conmon::Conmon;
 use super::container_signs::ContainerSigns;
-use super::{Ended, StartedExec, pause};
+use super::ended::Ended;
+use super::pause::pause;
+use super::signals::{is_same, now, send, stop_tree};
+use super::started_exec::StartedExec;
 use crate::exec::session::{ExecSession, read_pid};
 
 /// How long killed processes may take to vanish.
@@ -393,58 +396,8 @@ impl<'a> Family<'a> {
     }
 }
 
-/// Stops a process and its descendants, and waits until they stand still, as long as that does not take too long: a thread
-/// that has just begun a child stands still when that is another program.
-pub(crate) fn stop_tree(root: &ProcessEntry) -> std::io::Result<Vec<ProcessEntry>> {
-    const LIMIT: Duration = Duration::from_millis(100);
-    let begun = Instant::now();
-    let mut tree = vec![root.clone()];
-    let mut stopped = 0;
-    loop {
-        for entry in &tree[stopped..] {
-            send(entry, &[Signal::Stop]);
-        }
-        stopped = tree.len();
-        let entries = procfs::snapshot()?;
-        while let Some(new) = entries.iter().find(|entry| {
-            !entry.is_zombie
-                && tree.iter().any(|parent| parent.pid == entry.parent)
-                && !tree.iter().any(|known| is_same(known, entry))
-        }) {
-            tree.push(new.clone());
-        }
-        let stand_still = || {
-            tree.iter().all(|known| {
-                now(known).is_none_or(|entry| !matches!(procfs::is_stopped(entry.pid), Ok(false)))
-            })
-        };
-        if tree.len() == stopped && (stand_still() || begun.elapsed() > LIMIT) {
-            return Ok(tree);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
 impl Drop for Family<'_> {
     fn drop(&mut self) {
         self.claims.remove(&self.members);
-    }
-}
-
-/// The same process now, if it is still alive.
-fn now(known: &ProcessEntry) -> Option<ProcessEntry> {
-    procfs::entry(known.pid).ok().flatten().filter(|entry| is_same(known, entry) && !entry.is_zombie)
-}
-
-pub(crate) fn is_same(one: &ProcessEntry, other: &ProcessEntry) -> bool {
-    one.pid == other.pid && one.start_time == other.start_time
-}
-
-/// A process that is gone or that may not be signalled shows in the next look.
-pub(crate) fn send(entry: &ProcessEntry, signals: &[Signal]) {
-    for signal in signals {
-        if let Err(error) = procfs::signal(entry, *signal) {
-            tracing::debug!(pid = entry.pid, %error, "a process of the command could not be signalled");
-        }
     }
 }

@@ -8,11 +8,14 @@ use rt_process::Process;
 use rt_process::procfs::{self, ProcessEntry, Signal};
 use rt_protocol::Fate;
 
-use super::family::{Family, send, stop_tree};
-use super::{Ended, StartedExec, pause};
-use crate::container::PodmanContainer;
+use super::ended::Ended;
+use super::family::Family;
+use super::pause::pause;
+use super::signals::{send, stop_tree};
+use super::started_exec::StartedExec;
 use crate::exec::session::ExecSessions;
 use crate::exec::witness::{Evidence, ExecWitness};
+use crate::state::target::Target;
 
 /// What looking from the host came to.
 pub(crate) enum Verdict {
@@ -31,7 +34,7 @@ const START_LIMIT: Duration = Duration::from_secs(1);
 
 /// Finds and ends the command of `process`, the client of `exec`, which `witness` has seen from its beginning.
 pub(crate) fn end(
-    container: &PodmanContainer,
+    container: &Target,
     process: &mut Process<'_>,
     exec: &StartedExec<'_>,
     witness: &mut ExecWitness,
@@ -154,7 +157,7 @@ impl Search<'_> {
 }
 
 /// Whether the container runs, by what the host sees, or in podman's words; `None` when it does not say.
-fn is_running(container: &PodmanContainer, exec: &StartedExec<'_>) -> Option<bool> {
+fn is_running(container: &Target, exec: &StartedExec<'_>) -> Option<bool> {
     if exec.container_was_removed() || exec.target.init_is_alive() == Some(false) {
         return Some(false);
     }

@@ -4,19 +4,14 @@ use rt_process::{InsideEnding, Marker};
 use rt_protocol::{Fate, Until, User};
 
 use crate::cli::answer::Answer;
-use crate::container::PodmanContainer;
+use crate::state::target::Target;
 
 /// Ends the command from inside, within [`TimeLimits::kill_inside`](rt_protocol::TimeLimits::kill_inside). `why` is the
 /// reason for which the host could not.
 ///
 /// By the command's own user, who may look into its processes; root in a container may not look into those of others. Where
 /// that user finds none, root may: of a program that has become root.
-pub(crate) fn end(
-    container: &PodmanContainer,
-    marker: &Marker,
-    user: Option<&User>,
-    why: &str,
-) -> InsideEnding {
+pub(crate) fn end(container: &Target, marker: &Marker, user: Option<&User>, why: &str) -> InsideEnding {
     let until = Until::after(container.engine().limits.kill_inside);
     let own = user.map(|user| format!("--user={user}"));
     let ending = end_as(container, marker, own.as_deref(), why, &until);
@@ -29,15 +24,9 @@ pub(crate) fn end(
     ending
 }
 
-fn end_as(
-    container: &PodmanContainer,
-    marker: &Marker,
-    user: Option<&str>,
-    why: &str,
-    until: &Until,
-) -> InsideEnding {
+fn end_as(container: &Target, marker: &Marker, user: Option<&str>, why: &str, until: &Until) -> InsideEnding {
     let unknown = |what: String| InsideEnding::unknown(format!("the host cannot look ({why}), and {what}"));
-    let target = match container.target(until) {
+    let target = match container.id_or_name(until) {
         Ok(target) => target,
         Err(error) => return unknown(error.to_string()),
     };

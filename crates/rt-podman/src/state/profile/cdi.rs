@@ -47,7 +47,7 @@ impl PodmanProfile {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::state::profile::cdi::*;
+    use super::*;
 
     fn source(version: &str) -> CdiSource {
         let version = json!({ "Client": { "Version": version } });

@@ -1,10 +1,7 @@
 //! What podman has from a version on, or up to one. Only what shows in no answer beforehand; what is measured says on which
 //! podman.
 
-use super::{PodmanProfile, PodmanVersion};
-
-/// Measured on 6.1.1; 6.0 by its release notes.
-pub(crate) const SIX: PodmanVersion = PodmanVersion::new(6, 0, 0);
+use super::{PodmanProfile, PodmanVersion, SIX};
 
 impl PodmanProfile {
     /// Whether the API can end a command of its own accord: `POST /libpod/exec/{id}/kill`, from podman 6 on. Before, no call
@@ -49,7 +46,7 @@ impl PodmanProfile {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::state::profile::features::*;
+    use super::*;
 
     fn profile(client: &str, server: &str) -> PodmanProfile {
         let version = json!({ "Client": { "Version": client }, "Server": { "Version": server } });

@@ -219,7 +219,7 @@ mod tests {
 
     use rt_protocol::CancelToken;
 
-    use crate::watch::followed_file::inotify::*;
+    use super::*;
     use crate::{LineStream, ProcessSpec, Program};
 
     /// A file, and a process that stands for its writer; the tests themselves write.

@@ -1,0 +1,195 @@
+//! A container by its name, and what the verbs ask about it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rt_protocol::{ContainerKey, ContainerName, ContainerState, Error, ErrorKind, Result, Until};
+
+use super::inspect::{self, Inspected};
+use super::kill_strategy::KillSide;
+use super::{Overlap, RuntimeState};
+use crate::cli::answer::Answer;
+use crate::cli::engine::{Engine, bad_answer};
+use crate::cli::failure::Failure;
+use crate::exec::kill::claims::Claims;
+use crate::exec::target::ExecTarget;
+
+/// How long podman's clean-up may take after a container's processes are gone.
+const CLEAN_UP: Duration = Duration::from_millis(500);
+
+/// What a verb is called on: the name of a container, and the runtime that it is of.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    key: ContainerKey,
+    state: Arc<RuntimeState>,
+}
+
+impl Target {
+    pub(crate) fn new(state: Arc<RuntimeState>, name: ContainerName) -> Self {
+        Self { key: ContainerKey::new(state.engine.id.clone(), name), state }
+    }
+
+    pub(crate) fn key(&self) -> &ContainerKey {
+        &self.key
+    }
+
+    pub(crate) fn name(&self) -> &ContainerName {
+        &self.key.name
+    }
+
+    pub(crate) fn state(&self) -> &Arc<RuntimeState> {
+        &self.state
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.state.engine
+    }
+
+    pub(crate) fn kill_side(&self) -> KillSide {
+        self.state.kill_side
+    }
+
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.state.claims
+    }
+
+    /// Counts this exec among those that run now.
+    pub(crate) fn overlap(&self) -> Overlap<'_> {
+        self.state.overlap()
+    }
+
+    /// What podman is told this container is: its name, or its full id where podman could take the name for an id.
+    ///
+    /// podman takes an id prefix wherever it takes a name: `exec -- 422c true` ran in the container whose id begins so.
+    pub(crate) fn id_or_name(&self, until: &Until) -> Result<String> {
+        if !self.name().looks_like_id() {
+            return Ok(self.name().to_string());
+        }
+        self.id_by_listing(until)?.ok_or_else(|| self.no_such("look up"))
+    }
+
+    fn id_by_listing(&self, until: &Until) -> Result<Option<String>> {
+        let found = self.state.list("look up", until).map_err(|error| error.in_container(self.name()))?;
+        Ok(found.into_iter().find(|info| info.name == *self.name()).map(|info| info.id))
+    }
+
+    /// The error for a container that is not there.
+    pub(crate) fn no_such(&self, operation: &'static str) -> Error {
+        Error::new(ErrorKind::NoSuchContainer, operation, "")
+            .in_container(self.name())
+            .with_hint("create it first")
+    }
+
+    pub(crate) fn inspect_within(&self, limit: Duration) -> Result<Option<Inspected>> {
+        self.inspect_as("inspect", limit, false, &Until::forever())
+    }
+
+    /// Typed, so that an image of the same name is never meant; and only by exactly this name.
+    pub(crate) fn inspect_as(
+        &self,
+        operation: &'static str,
+        limit: Duration,
+        with_size: bool,
+        until: &Until,
+    ) -> Result<Option<Inspected>> {
+        let is_by_id = self.name().looks_like_id();
+        let target = if is_by_id {
+            match self.id_by_listing(until)? {
+                Some(id) => id,
+                None => return Ok(None),
+            }
+        } else {
+            self.name().to_string()
+        };
+        let mut args = vec!["container", "inspect"];
+        if with_size {
+            args.push("--size");
+        }
+        args.extend(["--", &target]);
+        let about = |error: Error| error.in_container(self.name());
+        let ask = || {
+            let answer = self.engine().ask_within(operation, limit, until, args.iter().copied());
+            self.described(operation, answer.map_err(about)?)
+        };
+        let mut described = ask()?;
+        if described.as_ref().is_some_and(Inspected::is_abandoned) {
+            // podman may be about to write down the end that it has been told of.
+            std::thread::sleep(CLEAN_UP);
+            described = ask()?;
+        }
+        let Some(mut found) = described else {
+            return Ok(None);
+        };
+        if found.is_abandoned() {
+            // podman goes by what conmon told it, and would have it running for ever.
+            found.info.state = ContainerState::Stopped;
+            found.info.exit_code = None;
+        }
+        if found.info.name == *self.name() {
+            Ok(Some(found))
+        } else if is_by_id {
+            // It was renamed since its id was looked up.
+            Ok(None)
+        } else {
+            Err(about(bad_answer(operation, format!("podman described `{}`", found.info.name))))
+        }
+    }
+
+    /// The container that an exec enters. Refuses one that only SSH can enter: `podman exec` would land beside its guest.
+    ///
+    /// podman is asked once for each run of a container, where the host can see whether it is still the same one;
+    /// otherwise every time.
+    pub(crate) fn exec_target(&self, operation: &'static str, until: &Until) -> Result<Arc<ExecTarget>> {
+        if let Some(target) = self.state.exec_target(self.name()) {
+            return Ok(target);
+        }
+        let limit = self.engine().limits.read;
+        let found =
+            self.inspect_as(operation, limit, false, until)?.ok_or_else(|| self.no_such(operation))?;
+        let runtime = found.info.oci_runtime.as_deref().unwrap_or_default();
+        if Path::new(runtime).file_name().is_some_and(|name| name == "krun") {
+            return Err(Failure::ExecRefused.into_error(
+                operation,
+                self.name(),
+                "Error: its OCI runtime is krun",
+            ));
+        }
+        let target = Arc::new(ExecTarget::of(&found));
+        self.state.remember_exec_target(self.name(), &target);
+        Ok(target)
+    }
+
+    /// The run of the container that an exec has entered before, if it goes on.
+    pub(crate) fn known_target(&self) -> Option<Arc<ExecTarget>> {
+        self.state.exec_target(self.name())
+    }
+
+    /// Whether the run of the container that `target` was is over. False where podman does not say.
+    pub(crate) fn has_gone(&self, target: &ExecTarget) -> bool {
+        match target.init_is_alive() {
+            Some(is_alive) => !is_alive,
+            None => match self.inspect_target(target, self.engine().limits.read) {
+                Ok(found) => !found.is_some_and(|found| target.is_same_run(&found)),
+                Err(_) => false,
+            },
+        }
+    }
+
+    /// What podman says of the container that was entered, whatever its name is by now.
+    pub(crate) fn inspect_target(&self, target: &ExecTarget, limit: Duration) -> Result<Option<Inspected>> {
+        let args = ["container", "inspect", "--", &target.id];
+        let answer = self.engine().ask("inspect", limit, args)?;
+        self.described("inspect", answer)
+    }
+
+    /// What an inspect answered. Absent is what podman says is absent, and nothing else.
+    fn described(&self, operation: &'static str, answer: Answer) -> Result<Option<Inspected>> {
+        let about = |error: Error| error.in_container(self.name());
+        match answer.printed().map_err(about)? {
+            Ok(described) => inspect::decode_inspect(operation, &described).map(Some).map_err(about),
+            Err(refusal) if refusal.failure() == Failure::NoSuchContainer => Ok(None),
+            Err(refusal) => Err(refusal.of_container(operation, self.name())),
+        }
+    }
+}
