@@ -322,7 +322,9 @@ fn stopped(live: &Live) -> Outcome {
             let of_command: Vec<_> =
                 sleepers(tag).into_iter().filter_map(|pid| procfs::entry(pid).ok().flatten()).collect();
             match victim {
-                "client" => stop_all(&processes_with(&["exec", &tag.to_string(), rt_process::Marker::NAME])),
+                "client" => {
+                    stop_all(&processes_with(&["exec", &tag.to_string(), rt_process::ExecMarker::NAME]))
+                }
                 "command" => stop_all(&of_command),
                 _ => {
                     let parents =
@@ -352,10 +354,10 @@ fn stopped_start(live: &Live) -> Outcome {
         // The OCI runtime of the exec, as soon as it is there.
         (vec!["exec", "--pid-file", id], 0),
         (vec!["conmon", "--exec-process-spec", id], 0),
-        (vec!["exec", rt_process::Marker::NAME, id], 0),
-        (vec!["exec", rt_process::Marker::NAME, id], 25),
-        (vec!["exec", rt_process::Marker::NAME, id], 50),
-        (vec!["exec", rt_process::Marker::NAME, id], 75),
+        (vec!["exec", rt_process::ExecMarker::NAME, id], 0),
+        (vec!["exec", rt_process::ExecMarker::NAME, id], 25),
+        (vec!["exec", rt_process::ExecMarker::NAME, id], 50),
+        (vec!["exec", rt_process::ExecMarker::NAME, id], 75),
     ] {
         let tag = fresh_tag();
         let (report, victims) = std::thread::scope(|scope| {

@@ -27,7 +27,7 @@ use crate::state::improper_state;
 use crate::state::target::Target;
 use held_streams::held_streams;
 use kill::started_exec::StartedExec;
-use rt_process::Marker;
+use rt_process::ExecMarker;
 use verdict::{Facts, Verdict};
 use witness::ExecWitness;
 
@@ -83,7 +83,7 @@ impl Call<'_> {
         until.check().map_err(|stop| self.not_begun(self.about(Error::stopped(stop, OPERATION))))?;
         self.refuse_unserved()?;
         let target = self.container.exec_target(OPERATION, until).map_err(|error| self.not_begun(error))?;
-        let marker = Marker::fresh();
+        let marker = ExecMarker::fresh();
         let interactive = !streams.stdin.is_empty();
         let call = self.container.engine().spec::<_, &str>([]);
         let passed = argv::exec(call, self.request, interactive, &marker, &target.id)
@@ -107,7 +107,7 @@ impl Call<'_> {
         }
         with_process(&call, streams, |process| {
             let exec = StartedExec::of(&target, process, marker);
-            let why = match process.drive_beside(until, &mut witness) {
+            let why = match process.drive_with(until, &mut witness) {
                 Drive::Finished => {
                     let mut finished = process.finish();
                     witness.look(process);

@@ -13,7 +13,7 @@ use rt_protocol::{ContainerName, Error, ErrorKind, Result, Until};
 
 use crate::lifecycle::remove;
 use crate::runtime::PodmanRuntime;
-use rt_process::Marker;
+use rt_process::ExecMarker;
 
 const OPERATION: &str = "probe podman with";
 
@@ -57,7 +57,7 @@ impl PodmanRuntime {
             )
             .with_hint("run a container of your own to find out"));
         };
-        let name = ContainerName::new(format!("rt-probe-{}", Marker::fresh().value()))?;
+        let name = ContainerName::new(format!("rt-probe-{}", ExecMarker::fresh().value()))?;
         let root = RootFileSystem::new(name.as_str(), &elf(machine, code)).map_err(|cause| {
             Error::new(ErrorKind::System, OPERATION, "no root file system can be made").with_source(cause)
         })?;
@@ -156,8 +156,9 @@ mod tests {
         let Some((machine, code)) = PROGRAM else {
             return;
         };
-        let root = RootFileSystem::new(&format!("rt-probe-{}", Marker::fresh().value()), &elf(machine, code))
-            .unwrap();
+        let root =
+            RootFileSystem::new(&format!("rt-probe-{}", ExecMarker::fresh().value()), &elf(machine, code))
+                .unwrap();
         let program = rt_process::Program::find(root.0.join("probe")).unwrap();
         let limit = rt_protocol::OutputLimit::UNLIMITED;
         let run = |spec| {

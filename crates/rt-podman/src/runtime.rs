@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rt_gpu::redact_env_args;
-use rt_process::{Marker, TcpPortReservation};
+use rt_process::{ExecMarker, TcpPortReservation};
 use rt_protocol::{
     Capabilities, Container, ContainerFilter, ContainerInfo, ContainerName, ContainerRemoveResult,
     ContainerRuntime, Error, ErrorKind, EventOptions, EventStream, Image, ImageFilter, ImageRef, LaunchSpec,
@@ -270,7 +270,7 @@ impl ContainerRuntime for PodmanRuntime {
         }
         until.check().map_err(|stop| about(Error::stopped(stop, OPERATION)))?;
         let engine = &self.shared.engine;
-        let marker = Marker::fresh();
+        let marker = ExecMarker::fresh();
         let has_words = !(spec.extra_args().is_empty() && spec.gpu_args().is_empty());
         let call = if has_words { engine.spec_from_here() } else { engine.spec::<_, &str>([]) };
         let passed = create_argv::create(call, spec, &marker).map_err(about)?;
@@ -344,7 +344,7 @@ impl PodmanRuntime {
 
     /// Removes what a `create` that was stopped may have made all the same, and never a container that somebody else has
     /// made: it goes by its id.
-    fn remove_made_by(&self, marker: &Marker, name: &ContainerName) {
+    fn remove_made_by(&self, marker: &ExecMarker, name: &ContainerName) {
         let container = Target::new(Arc::clone(&self.shared), name.clone());
         let limit = self.shared.engine.limits.read;
         if let Ok(Some(found)) = container.inspect_within(limit)

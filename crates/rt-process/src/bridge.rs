@@ -10,9 +10,10 @@ use std::time::Duration;
 use rt_protocol::{OutputStream, StreamReport, Until};
 
 use crate::io::fd::set_nonblocking;
-use crate::io::output_target::Outlets;
-use crate::io::poll_loop::Pump;
-use crate::io::stdin_pump::Inlet;
+use crate::io::output_factory::OutputFactory;
+use crate::io::output_pump::OutputPump;
+use crate::io::poll_loop::PollLoop;
+use crate::io::stdin_pump::StdinPump;
 use crate::io::waker::Waker;
 use crate::{Drive, ProcessError, Streams};
 
@@ -49,23 +50,23 @@ use crate::{Drive, ProcessError, Streams};
 /// ```
 ///
 /// # Errors
-/// - [`UnfitDescriptor`](ProcessError::UnfitDescriptor): a caller's descriptor is a socket that keeps messages apart.
+/// - [`UnsupportedFd`](ProcessError::UnsupportedFd): a caller's descriptor is a message-oriented socket.
 /// - [`System`](ProcessError::System): a pipe, a thread, or a look at a caller's descriptor was refused.
 pub fn with_bridge<T>(
     streams: Streams<'_>,
-    body: impl FnOnce(&mut Bridge<'_>, FarEnds) -> T,
+    body: impl FnOnce(&mut Bridge<'_>, PeerPipes) -> T,
 ) -> Result<T, ProcessError> {
-    let refused = |source| ProcessError::of_streams("prepare a bridge of streams", source);
+    let refused = |source| ProcessError::from_stream_setup("prepare a bridge of streams", source);
     let waker = Waker::new().map_err(refused)?;
     thread::scope(|scope| {
-        let mut outlets = Outlets::new(&waker, scope);
-        let stdout = outlets.open(OutputStream::Stdout, streams.stdout).map_err(refused)?;
-        let stderr = outlets.open(OutputStream::Stderr, streams.stderr).map_err(refused)?;
-        let inlet = Inlet::new(streams.stdin, &waker).map_err(refused)?;
-        let (mut bridge, far) = Bridge::open(inlet, [stdout, stderr], waker).map_err(refused)?;
+        let mut outputs = OutputFactory::new(&waker, scope);
+        let stdout = outputs.open(OutputStream::Stdout, streams.stdout).map_err(refused)?;
+        let stderr = outputs.open(OutputStream::Stderr, streams.stderr).map_err(refused)?;
+        let stdin_pump = StdinPump::new(streams.stdin, &waker).map_err(refused)?;
+        let (mut bridge, far) = Bridge::open(stdin_pump, [stdout, stderr], waker).map_err(refused)?;
         let answer = body(&mut bridge, far);
         drop(bridge);
-        outlets.join();
+        outputs.join();
         Ok(answer)
     })
 }
@@ -73,7 +74,7 @@ pub fn with_bridge<T>(
 /// The far ends of a bridge's pipes. They block, unless their owner makes them not to.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct FarEnds {
+pub struct PeerPipes {
     /// To be read: what the caller's source has. `None` for [`Source::empty`](rt_protocol::Source::empty). Closing it
     /// says that nobody reads on.
     pub stdin: Option<OwnedFd>,
@@ -85,13 +86,13 @@ pub struct FarEnds {
 
 /// Our side of a bridge.
 pub struct Bridge<'a> {
-    pump: Pump<'a>,
+    poll_loop: PollLoop<'a>,
 }
 
 /// What was moved over a bridge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Bridged {
+pub struct BridgeReport {
     /// What went into the pipe of stdin.
     pub stdin: StreamReport,
     /// What came to the sink of stdout.
@@ -102,14 +103,14 @@ pub struct Bridged {
 
 impl<'a> Bridge<'a> {
     fn open(
-        mut inlet: Inlet<'a>,
-        mut outlets: [crate::io::output_pump::Outlet<'a>; 2],
+        mut stdin_pump: StdinPump<'a>,
+        mut outputs: [OutputPump<'a>; 2],
         waker: Waker,
-    ) -> io::Result<(Self, FarEnds)> {
-        let stdin = if inlet.wants_pipe() {
+    ) -> io::Result<(Self, PeerPipes)> {
+        let stdin = if stdin_pump.wants_pipe() {
             let (far, near) = io::pipe()?;
             set_nonblocking(&near)?;
-            inlet.attach(Some(near.into()));
+            stdin_pump.attach(Some(near.into()));
             Some(OwnedFd::from(far))
         } else {
             None
@@ -117,42 +118,46 @@ impl<'a> Bridge<'a> {
         let mut output = |place: usize| -> io::Result<OwnedFd> {
             let (near, far) = io::pipe()?;
             set_nonblocking(&near)?;
-            outlets[place].attach(near.into());
+            outputs[place].attach(near.into());
             Ok(far.into())
         };
         let (stdout, stderr) = (output(0)?, output(1)?);
-        let bridge = Self { pump: Pump::elsewhere(inlet, outlets, waker) };
-        Ok((bridge, FarEnds { stdin, stdout, stderr }))
+        let bridge = Self { poll_loop: PollLoop::without_process(stdin_pump, outputs, waker) };
+        Ok((bridge, PeerPipes { stdin, stdout, stderr }))
     }
 
     /// Moves bytes until both outputs have ended and were handed on, `until` is over, or a stream of the caller has
     /// failed, as [`Process::drive`](crate::Process::drive) does. May be called again afterwards.
     pub fn drive(&mut self, until: &Until) -> Drive {
-        let _registration = self.pump.waker.ring_on_cancel(until);
+        let _registration = self.poll_loop.waker.wake_on_cancel(until);
         loop {
-            if let Some(failure) = self.pump.failures.pop_front() {
+            if let Some(failure) = self.poll_loop.failures.pop_front() {
                 return failure.into();
             }
-            if self.pump.is_complete() {
+            if self.poll_loop.is_complete() {
                 return Drive::Finished;
             }
             if let Err(stop) = until.check() {
-                // One turn also after the end: what is there to be taken is taken.
-                while self.pump.turn(Some(Duration::ZERO)) && !self.pump.is_complete() {}
-                if self.pump.failures.is_empty() && !self.pump.is_complete() {
+                // One pass also after the end, for the bytes that have come already.
+                while self.poll_loop.poll_once(Some(Duration::ZERO)) && !self.poll_loop.is_complete() {}
+                if self.poll_loop.failures.is_empty() && !self.poll_loop.is_complete() {
                     return Drive::Stopped(stop);
                 }
                 continue;
             }
-            self.pump.turn(until.remaining());
+            self.poll_loop.poll_once(until.remaining());
         }
     }
 
     /// Closes our ends of the pipes, wherever they are, and says what was moved.
-    pub fn finish(&mut self) -> Bridged {
-        self.pump.stop_streams();
-        let [stdout, stderr] = &self.pump.outlets;
-        Bridged { stdin: self.pump.inlet.report(), stdout: stdout.report(), stderr: stderr.report() }
+    pub fn finish(&mut self) -> BridgeReport {
+        self.poll_loop.stop_streams();
+        let [stdout, stderr] = &self.poll_loop.outputs;
+        BridgeReport {
+            stdin: self.poll_loop.stdin.report(),
+            stdout: stdout.report(),
+            stderr: stderr.report(),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Questions: a process that is run to its end for what it says, within a limit.
+//! A process that is run to its end for what it says, within a limit.
 
 use rt_protocol::{KILL_GRACE, OutputLimit, Source, Until};
 

@@ -59,10 +59,10 @@ pub enum ProcessError {
         /// The program.
         program: PathBuf,
     },
-    /// A descriptor that the caller gave as a source or sink cannot be one: a socket that keeps messages apart. Nothing
-    /// was started.
+    /// A descriptor that the caller gave as a source or sink cannot be one: a message-oriented socket. Nothing was
+    /// started.
     #[error("{reason}")]
-    UnfitDescriptor {
+    UnsupportedFd {
         /// What is wrong with it.
         reason: io::Error,
     },
@@ -74,15 +74,15 @@ pub enum ProcessError {
         /// What the system said.
         source: io::Error,
     },
-    /// The caller's limit ended the process; only [`capture`](crate::capture) answers this.
-    #[error("{}", stop_words(*.stop))]
+    /// The caller's limit ended the process; only [`capture`](crate::capture()) answers this.
+    #[error("{}", stop_message(*.stop))]
     Stopped {
         /// Which limit.
         stop: Stop,
         /// What there was until then. Without a `pid` nothing was started.
         finished: Box<Finished>,
     },
-    /// The caller's stdin source failed, and the process was ended; only [`capture`](crate::capture) answers this.
+    /// The caller's stdin source failed, and the process was ended; only [`capture`](crate::capture()) answers this.
     #[error("the source of its stdin failed")]
     SourceFailed {
         /// What the source said.
@@ -94,17 +94,17 @@ pub enum ProcessError {
 
 impl ProcessError {
     /// What an error at the making of streams is; `what` was being made.
-    pub(crate) fn of_streams(what: &'static str, source: io::Error) -> Self {
-        // The kind that `Kind::of` gives; no pipe, thread or fstat(2) of ours answers EINVAL.
+    pub(crate) fn from_stream_setup(what: &'static str, source: io::Error) -> Self {
+        // The kind that `FdKind::of` gives; no pipe, thread or fstat(2) of ours answers EINVAL.
         if source.kind() == io::ErrorKind::InvalidInput {
-            Self::UnfitDescriptor { reason: source }
+            Self::UnsupportedFd { reason: source }
         } else {
             Self::System { what, source }
         }
     }
 }
 
-fn stop_words(stop: Stop) -> &'static str {
+fn stop_message(stop: Stop) -> &'static str {
     match stop {
         Stop::DeadlinePassed => "the deadline passed",
         Stop::Cancelled => "it was cancelled",

@@ -3,6 +3,7 @@
 pub(crate) mod drain;
 pub(crate) mod fd;
 pub(crate) mod line_splitter;
+pub(crate) mod output_factory;
 pub(crate) mod output_pump;
 pub(crate) mod output_target;
 pub(crate) mod poll_loop;

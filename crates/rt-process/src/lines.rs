@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use rt_protocol::{KILL_GRACE, OutputStream, Pull, Source, Until};
 
-use crate::io::line_splitter::Splitter;
-use crate::io::output_pump::Outlet;
-use crate::io::output_target::Way;
-use crate::io::stdin_pump::Inlet;
+use crate::io::line_splitter::LineSplitter;
+use crate::io::output_pump::OutputPump;
+use crate::io::output_target::OutputTarget;
+use crate::io::stdin_pump::StdinPump;
 use crate::io::waker::Waker;
 use crate::process::Process;
 use crate::{ExitStatus, ProcessError, ProcessSpec};
@@ -51,10 +51,11 @@ impl LineStream {
     pub fn spawn(spec: &ProcessSpec, max_line_bytes: usize) -> Result<Self, ProcessError> {
         let refused = |source| ProcessError::System { what: "prepare the streams of a process", source };
         let waker = Waker::new().map_err(refused)?;
-        let inlet = Inlet::new(Source::empty(), &waker).map_err(refused)?;
-        let outlets =
-            STREAMS.map(|stream| Outlet::new(stream, Way::Lines(Splitter::new(max_line_bytes)), None));
-        let process = Process::start(spec, inlet, outlets, waker)?;
+        let stdin = StdinPump::new(Source::empty(), &waker).map_err(refused)?;
+        let outputs = STREAMS.map(|stream| {
+            OutputPump::new(stream, OutputTarget::Lines(LineSplitter::new(max_line_bytes)), None)
+        });
+        let process = Process::start(spec, stdin, outputs, waker)?;
         Ok(Self { process, current: 0, status: None, ended: false })
     }
 
@@ -79,20 +80,20 @@ impl LineStream {
         if let Some(line) = self.next_line() {
             return Ok(Pull::Item(line));
         }
-        let _registration = self.process.pump.waker.ring_on_cancel(until);
+        let _registration = self.process.poll_loop.waker.wake_on_cancel(until);
         loop {
             let over = until.check().is_err();
-            if self.process.pump.is_complete() {
+            if self.process.poll_loop.is_complete() {
                 self.status = self.process.finish().status;
                 self.ended = true;
                 return Ok(Pull::End);
             }
-            // One turn also after the end: what is there to be taken is taken.
-            self.process.pump.turn(if over { Some(Duration::ZERO) } else { until.remaining() });
+            // One pass also after the end, for the bytes that have come already.
+            self.process.poll_loop.poll_once(if over { Some(Duration::ZERO) } else { until.remaining() });
             if let Some(line) = self.next_line() {
                 return Ok(Pull::Item(line));
             }
-            if over && !self.process.pump.is_complete() {
+            if over && !self.process.poll_loop.is_complete() {
                 return Ok(Pull::Idle);
             }
         }
@@ -110,7 +111,7 @@ impl LineStream {
         if !self.ended {
             self.ended = true;
             // What it says while it ends is nobody's any more, and must not hold it back.
-            self.process.pump.outlets.iter_mut().for_each(Outlet::discard);
+            self.process.poll_loop.outputs.iter_mut().for_each(OutputPump::discard);
             self.process.end(KILL_GRACE);
             self.status = self.process.finish().status;
         }
@@ -120,9 +121,9 @@ impl LineStream {
     fn next_line(&mut self) -> Option<Line> {
         // The chunk at hand first, to its end; then the other, so that neither output waits for ever.
         for index in [self.current, 1 - self.current] {
-            let outlet = &mut self.process.pump.outlets[index];
-            let over = outlet.is_done();
-            let Some(splitter) = outlet.splitter() else { continue };
+            let output = &mut self.process.poll_loop.outputs[index];
+            let over = output.is_done();
+            let Some(splitter) = output.splitter() else { continue };
             let piece = splitter.next().or_else(|| if over { splitter.rest() } else { None });
             if let Some((bytes, omitted)) = piece {
                 self.current = index;

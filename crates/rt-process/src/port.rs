@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_held_port_refuses_listeners_and_connections_until_it_is_closed_and_closing_twice_is_fine() {
+    fn a_reserved_port_refuses_connections_until_it_is_closed() {
         for host in [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)] {
             let mut held = match TcpPortReservation::reserve(host) {
                 Ok(held) => held,

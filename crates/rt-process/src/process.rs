@@ -6,17 +6,17 @@ use std::os::fd::BorrowedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rt_protocol::{CapturedOutput, KILL_GRACE, OutputStream, Stop, StreamReport, Until};
+use rt_protocol::{KILL_GRACE, OutputStream, Stop, Until};
 
-use crate::child::Leader;
+use crate::child::child_process::ChildProcess;
 use crate::child::{reaper, terminate};
-use crate::io::output_pump::Outlet;
-use crate::io::output_target::Outlets;
-use crate::io::poll_loop::{Failure, Pump};
-use crate::io::stdin_pump::Inlet;
+use crate::io::output_factory::OutputFactory;
+use crate::io::output_pump::OutputPump;
+use crate::io::poll_loop::{Failure, PollLoop};
+use crate::io::stdin_pump::StdinPump;
 use crate::io::waker::Waker;
 use crate::spawn::secret_file::SecretFile;
-use crate::{ExitStatus, ProcessError, ProcessSpec, Streams, spawn};
+use crate::{Finished, ProcessError, ProcessSpec, Streams, spawn};
 
 /// Runs `body` with a started process.
 ///
@@ -31,7 +31,7 @@ use crate::{ExitStatus, ProcessError, ProcessSpec, Streams, spawn};
 /// - [`NotFound`](ProcessError::NotFound), [`NotExecutable`](ProcessError::NotExecutable),
 ///   [`TooLong`](ProcessError::TooLong), [`WorkingDirectory`](ProcessError::WorkingDirectory),
 ///   [`Spawn`](ProcessError::Spawn), [`SigchldIgnored`](ProcessError::SigchldIgnored): it was not started.
-/// - [`UnfitDescriptor`](ProcessError::UnfitDescriptor): a caller's descriptor is a socket that keeps messages apart;
+/// - [`UnsupportedFd`](ProcessError::UnsupportedFd): a caller's descriptor is a message-oriented socket;
 ///   nothing was started.
 /// - [`System`](ProcessError::System): a pipe, a thread, or a look at a caller's descriptor was refused; nothing was
 ///   started.
@@ -40,17 +40,17 @@ pub fn with_process<T>(
     streams: Streams<'_>,
     body: impl FnOnce(&mut Process<'_>) -> T,
 ) -> Result<T, ProcessError> {
-    let refused = |source| ProcessError::of_streams("prepare the streams of a process", source);
+    let refused = |source| ProcessError::from_stream_setup("prepare the streams of a process", source);
     let waker = Waker::new().map_err(refused)?;
     thread::scope(|scope| {
-        let mut outlets = Outlets::new(&waker, scope);
-        let stdout = outlets.open(OutputStream::Stdout, streams.stdout).map_err(refused)?;
-        let stderr = outlets.open(OutputStream::Stderr, streams.stderr).map_err(refused)?;
-        let inlet = Inlet::new(streams.stdin, &waker).map_err(refused)?;
-        let mut process = Process::start(spec, inlet, [stdout, stderr], waker)?;
+        let mut outputs = OutputFactory::new(&waker, scope);
+        let stdout = outputs.open(OutputStream::Stdout, streams.stdout).map_err(refused)?;
+        let stderr = outputs.open(OutputStream::Stderr, streams.stderr).map_err(refused)?;
+        let stdin = StdinPump::new(streams.stdin, &waker).map_err(refused)?;
+        let mut process = Process::start(spec, stdin, [stdout, stderr], waker)?;
         let answer = body(&mut process);
         drop(process);
-        outlets.join();
+        outputs.join();
         Ok(answer)
     })
 }
@@ -62,13 +62,13 @@ pub fn with_process<T>(
 pub struct Process<'a> {
     pid: u32,
     started: Instant,
-    pub(crate) pump: Pump<'a>,
+    pub(crate) poll_loop: PollLoop<'a>,
     /// Open until the process has opened it.
     _secret_file: Option<SecretFile>,
 }
 
-/// Something that a caller watches while it drives a process, see [`Process::drive_beside`].
-pub trait Beside {
+/// Something that a caller watches while it drives a process, see [`Process::drive_with`].
+pub trait PollSource {
     /// What becomes readable when there is something to do; `None` when there is nothing to watch (any more).
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 
@@ -92,45 +92,20 @@ pub enum Drive {
     SinkFailed(OutputStream, io::Error),
 }
 
-/// What is left of a process.
-///
-/// The default is that of a process that was never started.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Finished {
-    /// Its number; it may be another process's by now. `None` when nothing was started.
-    pub pid: Option<u32>,
-    /// How it ended. `None` when it still runs, was detached, or its status was lost, because this program waits
-    /// for children that are not its own.
-    pub status: Option<ExitStatus>,
-    /// What went into its stdin.
-    pub stdin: StreamReport,
-    /// What came out of its stdout.
-    pub stdout: StreamReport,
-    /// What came out of its stderr.
-    pub stderr: StreamReport,
-    /// What was kept of its stdout.
-    pub stdout_capture: CapturedOutput,
-    /// What was kept of its stderr.
-    pub stderr_capture: CapturedOutput,
-    /// From its start to this answer.
-    pub elapsed: Duration,
-}
-
 impl<'a> Process<'a> {
     pub(crate) fn start(
         spec: &ProcessSpec,
-        mut inlet: Inlet<'a>,
-        mut outlets: [Outlet<'a>; 2],
+        mut stdin: StdinPump<'a>,
+        mut outputs: [OutputPump<'a>; 2],
         waker: Waker,
     ) -> Result<Self, ProcessError> {
-        let spawned = spawn::spawn(spec, inlet.wants_pipe())?;
-        inlet.attach(spawned.stdin);
-        outlets[0].attach(spawned.stdout);
-        outlets[1].attach(spawned.stderr);
-        let pid = spawned.leader.pid();
-        let pump = Pump::new(spawned.leader, inlet, outlets, waker);
-        Ok(Self { pid, started: Instant::now(), pump, _secret_file: spawned.secret_file })
+        let spawned = spawn::spawn(spec, stdin.wants_pipe())?;
+        stdin.attach(spawned.stdin);
+        outputs[0].attach(spawned.stdout);
+        outputs[1].attach(spawned.stderr);
+        let pid = spawned.child.pid();
+        let poll_loop = PollLoop::new(spawned.child, stdin, outputs, waker);
+        Ok(Self { pid, started: Instant::now(), poll_loop, _secret_file: spawned.secret_file })
     }
 
     /// Its number, which is also that of its process group. After the process was reaped it may be another's.
@@ -144,40 +119,40 @@ impl<'a> Process<'a> {
     /// When the process has exited and only somebody else holds its outputs open, the end of `until` is no reason to
     /// call it stopped: all that it said is there, and the answer is [`Finished`](Drive::Finished).
     pub fn drive(&mut self, until: &Until) -> Drive {
-        self.drive_with(until, None)
+        self.drive_loop(until, None)
     }
 
     /// As [`drive`](Self::drive), with an eye on something else: whenever its descriptor is readable, it is called.
-    pub fn drive_beside(&mut self, until: &Until, beside: &mut dyn Beside) -> Drive {
-        self.drive_with(until, Some(beside))
+    pub fn drive_with(&mut self, until: &Until, source: &mut dyn PollSource) -> Drive {
+        self.drive_loop(until, Some(source))
     }
 
-    fn drive_with(&mut self, until: &Until, mut beside: Option<&mut dyn Beside>) -> Drive {
-        let _registration = self.pump.waker.ring_on_cancel(until);
+    fn drive_loop(&mut self, until: &Until, mut source: Option<&mut dyn PollSource>) -> Drive {
+        let _registration = self.poll_loop.waker.wake_on_cancel(until);
         loop {
-            if let Some(failure) = self.pump.failures.pop_front() {
+            if let Some(failure) = self.poll_loop.failures.pop_front() {
                 return failure.into();
             }
-            if self.pump.is_complete() {
+            if self.poll_loop.is_complete() {
                 return Drive::Finished;
             }
             let Err(stop) = until.check() else {
-                let descriptor = beside.as_ref().and_then(|beside| beside.descriptor());
-                let (_, is_ready) = self.pump.turn_beside(until.remaining(), descriptor);
-                if is_ready && let Some(beside) = &mut beside {
-                    beside.ready(self);
+                let descriptor = source.as_ref().and_then(|source| source.descriptor());
+                let (_, is_ready) = self.poll_loop.poll_once_with(until.remaining(), descriptor);
+                if is_ready && let Some(source) = &mut source {
+                    source.ready(self);
                 }
                 continue;
             };
-            // One turn also after the end: what is there to be taken is taken. Bytes of a process that has exited can
+            // One pass also after the end, for the bytes that have come already. Bytes of a process that has exited can
             // all be taken without waiting, and then once more, for the ends of the streams.
-            let owed = self.pump.owes();
-            self.pump.turn(Some(Duration::ZERO));
-            if owed || self.pump.owes() {
+            let owed = self.poll_loop.has_pending();
+            self.poll_loop.poll_once(Some(Duration::ZERO));
+            if owed || self.poll_loop.has_pending() {
                 continue;
             }
-            self.pump.leave_outputs();
-            if self.pump.failures.is_empty() && !self.pump.is_complete() {
+            self.poll_loop.abandon_outputs();
+            if self.poll_loop.failures.is_empty() && !self.poll_loop.is_complete() {
                 return Drive::Stopped(stop);
             }
         }
@@ -194,7 +169,7 @@ impl<'a> Process<'a> {
     ///
     /// Twice is fine. No signal is ever sent after the process was reaped.
     pub fn end(&mut self, grace: Duration) {
-        if terminate::end(&mut self.pump, grace) {
+        if terminate::end(&mut self.poll_loop, grace) {
             self.finish_streams();
         } else {
             tracing::warn!(target: "rt_process", pid = self.pid, "the process survives KILL, a thread waits for it");
@@ -204,17 +179,17 @@ impl<'a> Process<'a> {
 
     /// Whether the process itself has exited. Says nothing about its output, and false for one that was detached.
     pub fn has_exited(&self) -> bool {
-        self.pump.leader.as_ref().is_some_and(Leader::has_exited)
+        self.poll_loop.child.as_ref().is_some_and(ChildProcess::has_exited)
     }
 
     /// How many bytes of its outputs were taken so far.
     pub fn output_bytes(&self) -> u64 {
-        self.pump.outlets.iter().map(|outlet| outlet.report().bytes).sum()
+        self.poll_loop.outputs.iter().map(|output| output.report().bytes).sum()
     }
 
     /// Whether bytes that it wrote have not been taken yet.
     pub fn has_unread_output(&self) -> bool {
-        self.pump.outlets.iter().any(Outlet::has_unread)
+        self.poll_loop.outputs.iter().any(OutputPump::has_unread)
     }
 
     /// Takes what was captured and counted so far. The streams are closed then, and the process is reaped if it has
@@ -222,11 +197,11 @@ impl<'a> Process<'a> {
     /// [`Drive::Finished`] or [`end`](Self::end).
     pub fn finish(&mut self) -> Finished {
         self.finish_streams();
-        let [stdout, stderr] = &mut self.pump.outlets;
+        let [stdout, stderr] = &mut self.poll_loop.outputs;
         Finished {
             pid: Some(self.pid),
-            status: self.pump.leader.as_mut().and_then(Leader::reap),
-            stdin: self.pump.inlet.report(),
+            status: self.poll_loop.child.as_mut().and_then(ChildProcess::reap),
+            stdin: self.poll_loop.stdin.report(),
             stdout: stdout.report(),
             stderr: stderr.report(),
             stdout_capture: stdout.take_copy(),
@@ -242,29 +217,29 @@ impl<'a> Process<'a> {
     /// the process's outputs open, reads and drops these, so that nobody blocks on a full pipe, and reaps the process
     /// when it exits. Afterwards [`drive`](Self::drive) answers [`Drive::Finished`] at once, and there is no status.
     pub fn detach(&mut self) {
-        self.pump.inlet.stop();
-        let pipes = self.pump.outlets.each_mut().map(Outlet::detach);
-        if let Some(leader) = self.pump.leader.take() {
-            reaper::adopt(leader, pipes, self.pump.waker.clone());
+        self.poll_loop.stdin.stop();
+        let pipes = self.poll_loop.outputs.each_mut().map(OutputPump::detach);
+        if let Some(child) = self.poll_loop.child.take() {
+            reaper::adopt(child, pipes, self.poll_loop.waker.clone());
         }
     }
 
     fn finish_streams(&mut self) {
-        self.pump.look();
-        self.pump.stop_streams();
+        self.poll_loop.poll_exit();
+        self.poll_loop.stop_streams();
     }
 }
 
 impl Drop for Process<'_> {
     fn drop(&mut self) {
-        let Some(leader) = &self.pump.leader else { return };
-        if !leader.has_exited() {
+        let Some(child) = &self.poll_loop.child else { return };
+        if !child.has_exited() {
             tracing::warn!(target: "rt_process", pid = self.pid, "the handle of a running process is dropped, it is ended");
             self.end(KILL_GRACE);
         }
         self.finish_streams();
-        if let Some(leader) = &mut self.pump.leader {
-            leader.reap();
+        if let Some(child) = &mut self.poll_loop.child {
+            child.reap();
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::io;
 
+mod pipe_end;
 #[cfg(target_os = "linux")]
 mod proc;
 #[cfg(target_os = "linux")]
@@ -14,53 +15,12 @@ use proc as imp;
 mod absent;
 #[cfg(not(target_os = "linux"))]
 use absent as imp;
+mod process_entry;
+mod signal;
 
-/// One process, as it was when it was read.
-///
-/// `pid` and `start_time` together name one process for as long as the machine runs; a `pid` alone is given again.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct ProcessEntry {
-    /// Its number, in the process namespace of the mounted `/proc`.
-    pub pid: u32,
-    /// Its parent's number; 0 for one that has none in this namespace.
-    pub parent: u32,
-    /// Its process group; 0 for one of another namespace.
-    pub group: u32,
-    /// Its session; 0 for one of another namespace.
-    pub session: u32,
-    /// When it started, in clock ticks since the machine did: field 22 of `/proc/PID/stat`, see proc(5).
-    pub start_time: u64,
-    /// Its name (comm): at most 15 bytes, which it may have chosen itself. Lossy: invalid UTF-8 becomes U+FFFD.
-    pub name: String,
-    /// Whether it has ended, all threads of it, and only waits to be reaped.
-    pub is_zombie: bool,
-}
-
-/// An end of a pipe that a process holds open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct PipeEnd {
-    /// The descriptor's number in the process.
-    pub fd: u32,
-    /// The pipe, by its inode number: equal numbers are the same pipe.
-    pub pipe: u64,
-    /// Whether it is the end that is written to.
-    pub is_written: bool,
-}
-
-/// A signal that [`signal`] sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Signal {
-    /// SIGTERM: end, please.
-    Term,
-    /// SIGKILL.
-    Kill,
-    /// SIGSTOP.
-    Stop,
-    /// SIGCONT.
-    Cont,
-}
+pub use pipe_end::PipeEnd;
+pub use process_entry::ProcessEntry;
+pub use signal::Signal;
 
 /// All processes, by no particular order.
 ///
@@ -108,8 +68,8 @@ pub fn pid_namespace(pid: u32) -> io::Result<Option<u64>> {
 ///
 /// # Errors
 /// When `/proc` cannot be read.
-pub fn numbers_since(pid: u32) -> io::Result<Vec<u32>> {
-    imp::numbers_since(pid)
+pub fn pids_since(pid: u32) -> io::Result<Vec<u32>> {
+    imp::pids_since(pid)
 }
 
 /// The ends of pipes that the process holds open; `None` when it is gone.

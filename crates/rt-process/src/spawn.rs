@@ -1,4 +1,4 @@
-//! Starting a process: its group, its pipes, and what a refusal means. The only place in the workspace that does.
+//! Starting a process: its group, its pipes, and what a failed start means. The only place in the workspace that does.
 
 pub(crate) mod program;
 pub(crate) mod secret_file;
@@ -15,16 +15,16 @@ use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
-use crate::child::Leader;
+use crate::child::child_process::ChildProcess;
 use crate::io::fd::set_nonblocking;
 use crate::{ProcessError, ProcessSpec};
 use secret_file::SecretFile;
-use spec::Change;
+use spec::EnvChange;
 
 /// A process that was started, and our ends of its pipes, which do not block.
 #[derive(Debug)]
 pub(crate) struct Spawned {
-    pub(crate) leader: Leader,
+    pub(crate) child: ChildProcess,
     pub(crate) stdin: Option<OwnedFd>,
     pub(crate) stdout: OwnedFd,
     pub(crate) stderr: OwnedFd,
@@ -47,7 +47,7 @@ pub(crate) fn spawn(spec: &ProcessSpec, with_stdin: bool) -> Result<Spawned, Pro
     let secret_file = spec.secret_bytes().map(SecretFile::new).transpose()?;
     if secret_file.is_some() {
         // The shell's refusal would be text and a code.
-        access(spec.program().path(), Access::EXEC_OK).map_err(|errno| refusal(spec, errno.into()))?;
+        access(spec.program().path(), Access::EXEC_OK).map_err(|errno| spawn_error(spec, errno.into()))?;
     }
 
     let mut command = command(spec, secret_file.as_ref());
@@ -64,18 +64,18 @@ pub(crate) fn spawn(spec: &ProcessSpec, with_stdin: bool) -> Result<Spawned, Pro
         .stderr(their_stderr)
         .process_group(0)
         .spawn()
-        .map_err(|error| refusal(spec, error))?;
+        .map_err(|error| spawn_error(spec, error))?;
     // The command holds the process's ends; with them open here, no output would ever end.
     drop(command);
-    let leader = Leader::new(child);
+    let child = ChildProcess::new(child);
     tracing::debug!(
         target: "rt_process",
         program = %spec.program().path().display(),
         arguments = spec.argument_count(),
-        pid = leader.pid(),
+        pid = child.pid(),
         "process started"
     );
-    Ok(Spawned { leader, stdin, stdout: stdout.into(), stderr: stderr.into(), secret_file })
+    Ok(Spawned { child, stdin, stdout: stdout.into(), stderr: stderr.into(), secret_file })
 }
 
 /// Whether SIGCHLD is ignored in this program, by itself or by whoever started it: field `SigIgn` of proc(5). False where
@@ -100,9 +100,9 @@ fn command(spec: &ProcessSpec, secret_file: Option<&SecretFile>) -> Command {
     command.args(spec.arguments());
     for change in spec.environment() {
         match change {
-            Change::Clear => command.env_clear(),
-            Change::Remove(name) => command.env_remove(name),
-            Change::Set(name, value) => command.env(name, value.expose()),
+            EnvChange::Clear => command.env_clear(),
+            EnvChange::Remove(name) => command.env_remove(name),
+            EnvChange::Set(name, value) => command.env(name, value.expose()),
         };
     }
     if let Some(directory) = spec.directory() {
@@ -113,7 +113,7 @@ fn command(spec: &ProcessSpec, secret_file: Option<&SecretFile>) -> Command {
 
 /// The error of the start by its cause. The system answers one number for the directory, the program and the program's
 /// interpreter alike, so the first two are looked at.
-fn refusal(spec: &ProcessSpec, source: io::Error) -> ProcessError {
+fn spawn_error(spec: &ProcessSpec, source: io::Error) -> ProcessError {
     let program = spec.program().path();
     let errno = Errno::from_io_error(&source);
     if errno == Some(Errno::TOOBIG) {

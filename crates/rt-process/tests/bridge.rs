@@ -87,7 +87,7 @@ fn bytes_go_both_ways_at_once_through_sockets() {
 }
 
 #[test]
-fn bytes_go_through_files_and_a_copy_is_kept_of_every_kind_of_sink() {
+fn every_kind_of_sink_gets_all_bytes_and_a_copy_is_kept() {
     let bytes = pattern(3 * MIB + 17);
     let limit = OutputLimit::head_and_tail(1000, 1000);
     let mut source = tempfile::tempfile().unwrap();
@@ -339,7 +339,7 @@ fn an_owned_sink_is_let_go_when_its_stream_ends() {
 }
 
 #[test]
-fn a_process_that_fills_one_output_while_the_other_is_silent_does_not_hang() {
+fn filling_one_output_while_the_other_is_silent_never_hangs() {
     let finished = bridged("head -c 3000000 /dev/zero >&2; echo done", Source::empty(), Sink::discard());
     assert_eq!((finished.stderr_capture.total(), finished.stdout.bytes), (3_000_000, 5));
 }

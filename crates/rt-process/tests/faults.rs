@@ -29,7 +29,7 @@ fn a_process_that_does_not_read_is_no_error() {
 }
 
 #[test]
-fn the_end_of_a_source_is_the_end_of_stdin_and_no_source_is_none() {
+fn the_end_of_a_source_is_the_end_of_stdin() {
     let finished = bridged("wc -c", Source::bytes(""), Sink::discard());
     assert_eq!((finished.stdin.bytes, finished.stdin.end), (0, StreamEnd::Eof));
     let finished = bridged("wc -c", Source::reader(io::empty()), Sink::discard());
@@ -53,7 +53,7 @@ fn a_file_that_cannot_be_spliced_is_read() {
 }
 
 #[test]
-fn of_a_file_no_more_is_taken_than_the_pipe_to_the_process_holds() {
+fn no_more_of_a_file_is_taken_than_the_pipe_holds() {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&vec![b'x'; 1 << 20]).unwrap();
     file.rewind().unwrap();
@@ -66,7 +66,7 @@ fn of_a_file_no_more_is_taken_than_the_pipe_to_the_process_holds() {
 }
 
 #[test]
-fn a_socket_that_keeps_messages_apart_is_refused_before_anything_starts() {
+fn a_message_oriented_socket_is_refused_before_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let mark = folder.path().join("started");
     let command = format!("touch {}; cat", mark.display());
@@ -80,7 +80,7 @@ fn a_socket_that_keeps_messages_apart_is_refused_before_anything_starts() {
             };
             let streams = Streams { stdin, stdout, stderr: Output::Capture(ALL) };
             let error = with_process(&sh(&command), streams, |_| ()).unwrap_err();
-            assert!(matches!(error, ProcessError::UnfitDescriptor { .. }), "{error:?}");
+            assert!(matches!(error, ProcessError::UnsupportedFd { .. }), "{error:?}");
             assert!(error.to_string().contains("only a stream socket"), "{error}");
         }
     }
@@ -120,7 +120,7 @@ impl Read for Broken {
 }
 
 #[test]
-fn a_source_that_fails_is_said_once_and_never_looks_like_its_end() {
+fn a_failed_source_is_reported_once_and_never_as_its_end() {
     for panics in [false, true] {
         let streams = Streams {
             stdin: Source::reader(Broken(b"half", panics)),

@@ -121,7 +121,7 @@ fn a_caller_who_does_not_pull_holds_the_process_back() {
 }
 
 #[test]
-fn a_slow_caller_gets_all_lines_of_a_process_that_has_long_exited() {
+fn a_slow_caller_gets_all_lines_after_the_exit() {
     let mut stream = lines("sleep 1000 & seq 10000; echo $! >&2", 100);
     let mut count = 0;
     let mut sleeper = String::new();

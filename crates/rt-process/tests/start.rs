@@ -42,7 +42,7 @@ fn run_file(path: &Path) -> Result<Finished, ProcessError> {
 }
 
 #[test]
-fn a_missing_interpreter_and_a_foreign_format_are_not_executable() {
+fn a_missing_interpreter_or_foreign_format_is_not_executable() {
     let directory = tempfile::tempdir().unwrap();
     for text in ["#!/no/such/interpreter\n", "\u{1}\u{2}\u{3}", "echo no interpreter named\n"] {
         let path = script(directory.path(), text);
@@ -118,7 +118,7 @@ fn secret_arguments_arrive_and_are_shown_nowhere() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_secret_file_is_read_once_beside_stdin_and_everything_else_is_as_it_was() {
+fn a_secret_file_is_read_once_and_changes_nothing_else() {
     let text = "a 'b' \"$c\"\n#\n";
     let script = "cat \"$0\"; cat; printf '%s,' $$ \"$PWD\" \"$A\" \"$@\"; cat \"$0\"";
     let spec = sh(script)
@@ -200,7 +200,7 @@ fn a_program_that_ignores_sigchld_starts_nothing() {
 }
 
 #[test]
-fn a_program_that_reaps_all_children_may_lose_a_status_and_hears_no_other() {
+fn a_stolen_exit_status_is_lost_and_never_another_ones() {
     const REAPING: &str = "RT_TEST_REAPS_CHILDREN";
     if std::env::var_os(REAPING).is_some() {
         std::thread::spawn(|| {
@@ -217,7 +217,7 @@ fn a_program_that_reaps_all_children_may_lose_a_status_and_hears_no_other() {
         return;
     }
     let this = std::env::current_exe().unwrap();
-    let name = "a_program_that_reaps_all_children_may_lose_a_status_and_hears_no_other";
+    let name = "a_stolen_exit_status_is_lost_and_never_another_ones";
     let again = ProcessSpec::new(&Program::find(this).unwrap()).args(["--exact", name]).env(REAPING, "1");
     let finished = run(&again).unwrap();
     assert!(finished.stdout_capture.text().contains("1 passed"), "{}", finished.stdout_capture);

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rt_process::{Drive, FarEnds, Marker};
+use rt_process::{Drive, ExecMarker, PeerPipes};
 use rt_protocol::{
     Capabilities, Capability, Container, ContainerName, Error, ErrorKind, ExecRequest, ExitOutcome, Fate,
     InvalidValue, KillReport, OutputStream, Partial, Result, StdioResult, Stop, StreamEnd, StreamReport,
@@ -35,7 +35,7 @@ pub(super) struct Call<'a> {
     guest: &'a Arc<dyn Container>,
     request: &'a ExecRequest,
     user: SshUser,
-    marker: Marker,
+    marker: ExecMarker,
 }
 
 impl<'a> Call<'a> {
@@ -55,7 +55,7 @@ impl<'a> Call<'a> {
             Some(user) => SshUser::new(user.as_str())
                 .map_err(|refused| Error::from(refused).during(OPERATION).in_container(&guest.key().name))?,
         };
-        Ok(Self { transport, guest, request, user, marker: Marker::fresh() })
+        Ok(Self { transport, guest, request, user, marker: ExecMarker::fresh() })
     }
 
     pub(super) fn name(&self) -> &ContainerName {
@@ -134,7 +134,7 @@ impl<'a> Call<'a> {
     pub(super) fn bridge(
         &self,
         bridge: &mut rt_process::Bridge<'_>,
-        far: FarEnds,
+        far: PeerPipes,
         has_stdin: bool,
         until: &Until,
     ) -> Result<StdioResult> {

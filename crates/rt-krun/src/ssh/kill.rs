@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rt_process::{InsideEnding, Marker};
+use rt_process::{ExecMarker, RemoteKill};
 use rt_protocol::{Container, ExecRequest, ExitOutcome, Fate, KillReport, OutputLimit, Until};
 
 use super::channel::job::{Job, JobEnd, JobOutput, NotStarted, Ran, Ticket};
@@ -36,7 +36,7 @@ pub(super) struct Condemned<'a> {
     pub(super) user: &'a SshUser,
     pub(super) seat: &'a Seat,
     pub(super) ticket: &'a Ticket,
-    pub(super) marker: &'a Marker,
+    pub(super) marker: &'a ExecMarker,
 }
 
 impl Condemned<'_> {
@@ -76,7 +76,7 @@ impl Condemned<'_> {
 
     /// What script and status say together. Seen from inside, what is over and what never began look alike; the status
     /// tells them apart.
-    fn judge(&self, script: InsideEnding, outcome: &ExitOutcome) -> InsideEnding {
+    fn judge(&self, script: RemoteKill, outcome: &ExitOutcome) -> RemoteKill {
         let nobody_looked = matches!(script.fate, Fate::Unknown(_));
         match outcome {
             ExitOutcome::Signal(_) if script.found_nothing() => gone(1),
@@ -93,7 +93,7 @@ impl Condemned<'_> {
 
     /// A command shows its marker from the moment on at which the login shell has become it. One that is on its way there
     /// is waited for: it would begin behind the back of a script that has found nothing.
-    fn look_until_it_shows(&self, take_output: &mut impl FnMut(&Until)) -> InsideEnding {
+    fn look_until_it_shows(&self, take_output: &mut impl FnMut(&Until)) -> RemoteKill {
         let begun = Instant::now();
         loop {
             let ending = self.run_script();
@@ -108,7 +108,7 @@ impl Condemned<'_> {
         }
     }
 
-    fn run_script(&self) -> InsideEnding {
+    fn run_script(&self) -> RemoteKill {
         let until = Until::after(SCRIPT_LIMIT);
         match self.try_script(self.seat, &until) {
             Some(ending) => ending,
@@ -124,13 +124,13 @@ impl Condemned<'_> {
     }
 
     /// The script's answer over this connection; `None` when it never ran there.
-    fn try_script(&self, seat: &Seat, until: &Until) -> Option<InsideEnding> {
-        let request = match ExecRequest::new(InsideEnding::argv(self.marker)) {
+    fn try_script(&self, seat: &Seat, until: &Until) -> Option<RemoteKill> {
+        let request = match ExecRequest::new(RemoteKill::argv(self.marker)) {
             Ok(request) => request,
             Err(refused) => return Some(no_look(&refused.to_string())),
         };
         let tell = Tell::fresh();
-        let command = match RemoteCommand::new(&request, None, Stdin::Empty, &Marker::fresh(), &tell) {
+        let command = match RemoteCommand::new(&request, None, Stdin::Empty, &ExecMarker::fresh(), &tell) {
             Ok(command) => command,
             Err(refused) => return Some(no_look(&refused.to_string())),
         };
@@ -152,19 +152,19 @@ impl Condemned<'_> {
             }
             JobEnd::Ran(ran) if ran.failure.is_some() => Some(no_look("it has no `sh`")),
             JobEnd::Ran(ran) if !ran.has_begun => Some(no_look("its login shell ran no script")),
-            JobEnd::Ran(ran) => Some(InsideEnding::read(&ran.captured[0].text())),
+            JobEnd::Ran(ran) => Some(RemoteKill::parse(&ran.captured[0].text())),
             JobEnd::NotStarted(NotStarted::Refused(error)) => Some(no_look(&error.to_string())),
             JobEnd::NotStarted(NotStarted::Full | NotStarted::ConnectionDied | NotStarted::Left) => None,
         }
     }
 }
 
-fn gone(killed: usize) -> InsideEnding {
-    let mut ending = InsideEnding::unknown("");
+fn gone(killed: usize) -> RemoteKill {
+    let mut ending = RemoteKill::unknown("");
     (ending.fate, ending.killed) = (Fate::Gone, killed);
     ending
 }
 
-fn no_look(why: &str) -> InsideEnding {
-    InsideEnding::unknown(format!("nobody could look in the guest: {why}"))
+fn no_look(why: &str) -> RemoteKill {
+    RemoteKill::unknown(format!("nobody could look in the guest: {why}"))
 }

@@ -144,7 +144,7 @@ impl SshSession {
     /// It takes no new commands, and ends with those it has.
     pub(super) fn retire(&self) {
         self.0.lock().is_retired = true;
-        self.0.waker.ring();
+        self.0.waker.wake();
     }
 
     /// It ends now, with all its commands; also when its thread is stuck in what a guest keeps sending.
@@ -158,7 +158,7 @@ impl SshSession {
             // Not connected any more: then it has ended already.
             let _ = socket.shutdown(Shutdown::Both);
         }
-        self.0.waker.ring();
+        self.0.waker.wake();
     }
 }
 
@@ -181,7 +181,7 @@ impl Seat {
         }
         state.jobs.push_back(job);
         drop(state);
-        line.waker.ring();
+        line.waker.wake();
     }
 
     /// Leaves the job. Whether it will certainly never run.
@@ -198,7 +198,7 @@ impl Seat {
     }
 
     fn ring(&self) {
-        self.0.0.waker.ring();
+        self.0.0.waker.wake();
     }
 }
 
@@ -211,7 +211,7 @@ impl Drop for Seat {
         let can_end = state.seats == 0 && (state.is_retired || matches!(state.stage, Stage::Connecting));
         drop(state);
         if can_end {
-            line.waker.ring();
+            line.waker.wake();
         }
         line.bell.ring();
     }

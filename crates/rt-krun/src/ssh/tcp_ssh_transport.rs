@@ -194,7 +194,7 @@ impl KrunTransport for TcpSshTransport {
         let bridged = with_bridge(streams, |bridge, far| call.bridge(bridge, far, has_stdin, until));
         bridged.map_err(|error| {
             let (kind, hint) = match error {
-                ProcessError::UnfitDescriptor { .. } => {
+                ProcessError::UnsupportedFd { .. } => {
                     (ErrorKind::InvalidRequest, "give a stream socket or a pipe")
                 }
                 _ => (ErrorKind::System, "see whether this process has run out of descriptors or threads"),

@@ -1,4 +1,4 @@
-//! Sockets that keep messages apart, which are neither a source nor a sink.
+//! Message-oriented sockets, which are neither a source nor a sink.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -10,8 +10,7 @@ use rustix::net::sockopt::socket_type;
 pub(crate) fn refuse(fd: impl AsFd) -> io::Result<()> {
     match socket_type(fd) {
         Ok(kind) if kind != SocketType::STREAM => {
-            let message =
-                "the descriptor is a socket that keeps messages apart; only a stream socket will do";
+            let message = "the descriptor is a message-oriented socket; only a stream socket will do";
             Err(io::Error::new(io::ErrorKind::InvalidInput, message))
         }
         // A stream socket, or none at all.

@@ -80,7 +80,7 @@ impl Engine {
         S: Into<OsString>,
     {
         let spec = ProcessSpec::new(&self.program)
-            .shown_by(|words| redact_env_args(words))
+            .redact_with(|words| redact_env_args(words))
             .args(self.global_args.iter().cloned());
         let spec = OF_THIS_PROCESS.iter().fold(spec, |spec, name| spec.env_remove(*name));
         let spec = self.env.iter().fold(spec, |spec, (name, value)| spec.env(name.clone(), value.clone()));
@@ -243,7 +243,7 @@ pub(crate) fn process_error(operation: &'static str, error: ProcessError) -> Err
             .with_hint("pass long values through stdin or a file"),
         ProcessError::SigchldIgnored { .. } => Error::new(ErrorKind::System, operation, error.to_string())
             .with_hint("set SIGCHLD to its default, here or in what starts this program"),
-        ProcessError::UnfitDescriptor { .. } => {
+        ProcessError::UnsupportedFd { .. } => {
             Error::new(ErrorKind::InvalidRequest, operation, error.to_string())
                 .with_hint("give a stream socket or a pipe")
         }
@@ -317,7 +317,7 @@ mod tests {
             .command(["env", "TOKEN=of-the-command"])
             .build()
             .unwrap();
-        let call = create_argv::create(engine.spec::<_, &str>([]), &spec, &rt_process::Marker::fresh())
+        let call = create_argv::create(engine.spec::<_, &str>([]), &spec, &rt_process::ExecMarker::fresh())
             .unwrap()
             .call;
         let text = format!("{call} {call:?} {engine:?}");

@@ -6,7 +6,7 @@ use rt_process::ProcessSpec;
 use rt_protocol::{EnvValue, Error, ErrorKind, ExecRequest, Result};
 
 use crate::cli::secret_env::{Passed, SecretEnv};
-use rt_process::Marker;
+use rt_process::ExecMarker;
 
 /// Adds `exec …` for `request` to a call of podman. `target` is a checked name or a full id.
 ///
@@ -17,7 +17,7 @@ pub(crate) fn exec(
     call: ProcessSpec,
     request: &ExecRequest,
     interactive: bool,
-    marker: &Marker,
+    marker: &ExecMarker,
     target: &str,
 ) -> Result<Passed> {
     let mut secrets = SecretEnv::new(!interactive);
@@ -33,7 +33,7 @@ pub(crate) fn exec(
         call = call.arg("--workdir").arg(workdir.as_os_str());
     }
     for (name, value) in request.env().iter() {
-        if name.as_str() == Marker::NAME {
+        if name.as_str() == ExecMarker::NAME {
             let message = format!(
                 "the variable {name} is this backend's own: it tells which processes are the command's"
             );
@@ -46,7 +46,7 @@ pub(crate) fn exec(
             EnvValue::Secret(secret) => secrets.pass(call, name, secret)?,
         };
     }
-    call = call.arg("--env").arg(assignment(Marker::NAME, OsStr::new(marker.value())));
+    call = call.arg("--env").arg(assignment(ExecMarker::NAME, OsStr::new(marker.value())));
     let mut passed = secrets.finish(call);
     passed.call = passed.call.args(["--", target]).args(request.argv().words().iter().cloned());
     Ok(passed)
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     /// The words of the call, without podman itself.
-    fn words(request: &ExecRequest, interactive: bool, marker: &Marker, target: &str) -> Vec<String> {
+    fn words(request: &ExecRequest, interactive: bool, marker: &ExecMarker, target: &str) -> Vec<String> {
         let shell = Program::find("/bin/sh").unwrap();
         let call = exec(ProcessSpec::new(&shell), request, interactive, marker, target).unwrap().call;
         let mut words = shlex::split(&call.to_string()).unwrap();
@@ -95,7 +95,7 @@ mod tests {
                 .user("dev:staff")
                 .build()
                 .unwrap();
-            let marker = Marker::fresh();
+            let marker = ExecMarker::fresh();
             let words = words(&request, interactive, &marker, name.as_str());
             let mut expected: Vec<String> = vec!["exec".into()];
             if interactive {
@@ -114,7 +114,7 @@ mod tests {
     fn a_secret_stands_neither_in_the_words_nor_in_a_text() {
         let request = ExecRequest::builder(["true"]).secret_env("TOKEN", "hunter2").build().unwrap();
         let shell = Program::find("/bin/sh").unwrap();
-        let call = exec(ProcessSpec::new(&shell), &request, false, &Marker::fresh(), "c").unwrap().call;
+        let call = exec(ProcessSpec::new(&shell), &request, false, &ExecMarker::fresh(), "c").unwrap().call;
         for text in [call.to_string(), format!("{call:?}"), format!("{call:#?}")] {
             assert!(!text.contains("hunter2"), "{text}");
         }
@@ -127,7 +127,7 @@ mod tests {
         let shell = Program::find("/bin/sh").unwrap();
         let by_stdin = |interactive| {
             let call = ProcessSpec::new(&shell);
-            exec(call, &request, interactive, &Marker::fresh(), "web").unwrap().stdin.is_some()
+            exec(call, &request, interactive, &ExecMarker::fresh(), "web").unwrap().stdin.is_some()
         };
         assert!(by_stdin(false) && !by_stdin(true));
     }

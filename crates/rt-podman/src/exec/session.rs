@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::cli::json;
-use rt_process::Marker;
+use rt_process::ExecMarker;
 
 /// The sessions of one container, looked through for that of one exec.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl ExecSessions {
     }
 
     /// The session whose command carries `marker`; `None` while there is none, and once podman has cleaned it up.
-    pub(crate) fn find(&mut self, marker: &Marker) -> Option<ExecSession> {
+    pub(crate) fn find(&mut self, marker: &ExecMarker) -> Option<ExecSession> {
         let sessions = fs::read_dir(&self.static_dir).ok()?.filter_map(Result::ok);
         for name in sessions.map(|session| session.file_name()) {
             if self.others.contains(&name) || !is_session_id(&name.to_string_lossy()) {
@@ -77,8 +77,8 @@ impl ExecSession {
     }
 
     /// Whether the session's process carries the marker; `None` when it cannot be told (yet).
-    pub(crate) fn carries(&self, marker: &Marker) -> Option<bool> {
-        let variable = format!("{}={}", Marker::NAME, marker.value());
+    pub(crate) fn carries(&self, marker: &ExecMarker) -> Option<bool> {
+        let variable = format!("{}={}", ExecMarker::NAME, marker.value());
         fs::read_dir(&self.directory)
             .ok()?
             .filter_map(Result::ok)
@@ -125,13 +125,13 @@ mod tests {
     #[test]
     fn a_session_is_found_by_its_marker_once_its_process_is_written() {
         let container = tempfile::tempdir().unwrap();
-        let (marker, mut sessions) = (Marker::fresh(), ExecSessions::new(container.path()));
+        let (marker, mut sessions) = (ExecMarker::fresh(), ExecSessions::new(container.path()));
         let write = |session: &str, text: &str| {
             let directory = container.path().join(session);
             fs::create_dir_all(&directory).unwrap();
             fs::write(directory.join("exec-process-123"), text).unwrap();
         };
-        let spec = format!(r#"{{"args":["x"],"env":["A=b","{}={}"]}}"#, Marker::NAME, marker.value());
+        let spec = format!(r#"{{"args":["x"],"env":["A=b","{}={}"]}}"#, ExecMarker::NAME, marker.value());
         write(&"a".repeat(64), r#"{"env":["A=b"]}"#);
         write(&"b".repeat(64), &spec[..20]);
         write("artifacts", &spec);

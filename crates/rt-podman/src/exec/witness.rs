@@ -14,7 +14,7 @@ use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use rt_process::{Beside, DirectoryChange, DirectoryWatch, Marker, Process, procfs};
+use rt_process::{DirectoryChange, DirectoryWatch, ExecMarker, PollSource, Process, procfs};
 use rt_protocol::StreamReport;
 
 use super::attach_socket::{self, AttachSocket};
@@ -72,7 +72,7 @@ pub(crate) enum Evidence {
 
 impl ExecWitness {
     /// Begins to look. To be called before the client is started.
-    pub(crate) fn of(static_dir: Option<&Path>, marker: &Marker) -> Self {
+    pub(crate) fn of(static_dir: Option<&Path>, marker: &ExecMarker) -> Self {
         let watch = static_dir.and_then(|directory| {
             let mut watch = DirectoryWatch::new().ok()?;
             watch.add(directory).ok()?;
@@ -84,7 +84,7 @@ impl ExecWitness {
         Self {
             watch,
             static_dir: static_dir.map(Path::to_owned).unwrap_or_default(),
-            mark: format!("{}={}", Marker::NAME, marker.value()),
+            mark: format!("{}={}", ExecMarker::NAME, marker.value()),
             candidates: Vec::new(),
             unread: Vec::new(),
             record: None,
@@ -296,7 +296,7 @@ impl ExecWitness {
     }
 }
 
-impl Beside for ExecWitness {
+impl PollSource for ExecWitness {
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.watch.as_ref().map(AsFd::as_fd)
     }

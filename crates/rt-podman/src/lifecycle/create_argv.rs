@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use rt_process::{Marker, ProcessSpec};
+use rt_process::{ExecMarker, ProcessSpec};
 use rt_protocol::{EnvValue, InvalidValue, LaunchSpec, Mount, Network, PortPublish, Result};
 
 use crate::cli::secret_env::{Passed, SecretEnv};
@@ -15,7 +15,7 @@ pub(crate) const MADE_BY: &str = "rt.create-id";
 ///
 /// Everything of the caller's stands behind an option that takes exactly one value, or behind `--`; secret values stand
 /// in podman's own environment, and only their names in the argv.
-pub(crate) fn create(call: ProcessSpec, spec: &LaunchSpec, marker: &Marker) -> Result<Passed> {
+pub(crate) fn create(call: ProcessSpec, spec: &LaunchSpec, marker: &ExecMarker) -> Result<Passed> {
     let mut secrets = SecretEnv::new(true);
     let call = match spec.oci_runtime() {
         // A flag of podman itself, not of its verb.
@@ -123,7 +123,7 @@ mod tests {
 
     fn words(spec: &LaunchSpec) -> Vec<String> {
         let shell = Program::find("/bin/sh").unwrap();
-        let call = create(ProcessSpec::new(&shell), spec, &Marker::fresh()).unwrap().call;
+        let call = create(ProcessSpec::new(&shell), spec, &ExecMarker::fresh()).unwrap().call;
         let mut words = shlex::split(&call.to_string()).unwrap();
         let program = words.iter().position(|word| word == "/bin/sh").unwrap();
         let mut words = words.split_off(program + 1);
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(words("[\"a\"]\nb"), "\"note=[\"\"a\"\"]\nb\"");
         let folded = LaunchSpec::builder("web", "bb").annotation("note", "a\r\nb").build().unwrap();
         let shell = Program::find("/bin/sh").unwrap();
-        let error = create(ProcessSpec::new(&shell), &folded, &Marker::fresh()).err().unwrap();
+        let error = create(ProcessSpec::new(&shell), &folded, &ExecMarker::fresh()).err().unwrap();
         assert_eq!(error.kind(), rt_protocol::ErrorKind::InvalidRequest);
     }
 

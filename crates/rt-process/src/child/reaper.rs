@@ -5,20 +5,20 @@ use std::thread;
 
 use rt_protocol::{OutputStream, Source};
 
-use super::Leader;
-use crate::io::output_pump::Outlet;
-use crate::io::output_target::Way;
-use crate::io::poll_loop::Pump;
-use crate::io::stdin_pump::Inlet;
+use super::child_process::ChildProcess;
+use crate::io::output_pump::OutputPump;
+use crate::io::output_target::OutputTarget;
+use crate::io::poll_loop::PollLoop;
+use crate::io::stdin_pump::StdinPump;
 use crate::io::waker::Waker;
 
 /// Takes a process over. Its outputs are read and dropped until nobody holds them any more, so that neither it nor its
 /// children block on a full pipe or die of a closed one.
-pub(crate) fn adopt(leader: Leader, pipes: [Option<OwnedFd>; 2], waker: Waker) {
-    let pid = leader.pid();
+pub(crate) fn adopt(child: ChildProcess, pipes: [Option<OwnedFd>; 2], waker: Waker) {
+    let pid = child.pid();
     let adopted = thread::Builder::new().name("rt-process-reap".to_owned()).spawn(move || {
-        if let Ok(inlet) = Inlet::new(Source::empty(), &waker) {
-            reap(Pump::new(leader, inlet, outlets(pipes), waker).patiently());
+        if let Ok(stdin) = StdinPump::new(Source::empty(), &waker) {
+            reap(PollLoop::new(child, stdin, outputs(pipes), waker).until_eof());
         }
     });
     if let Err(error) = adopted {
@@ -26,27 +26,27 @@ pub(crate) fn adopt(leader: Leader, pipes: [Option<OwnedFd>; 2], waker: Waker) {
     }
 }
 
-fn outlets(pipes: [Option<OwnedFd>; 2]) -> [Outlet<'static>; 2] {
+fn outputs(pipes: [Option<OwnedFd>; 2]) -> [OutputPump<'static>; 2] {
     let [stdout, stderr] = pipes;
     [(OutputStream::Stdout, stdout), (OutputStream::Stderr, stderr)].map(|(stream, pipe)| {
-        let mut outlet = Outlet::new(stream, Way::Nowhere, None);
+        let mut output = OutputPump::new(stream, OutputTarget::Discard, None);
         match pipe {
-            Some(pipe) => outlet.attach(pipe),
-            None => outlet.stop(),
+            Some(pipe) => output.attach(pipe),
+            None => output.stop(),
         }
-        outlet
+        output
     })
 }
 
-fn reap(mut pump: Pump<'static>) {
-    while !pump.is_complete() {
-        pump.turn(None);
+fn reap(mut poll_loop: PollLoop<'static>) {
+    while !poll_loop.is_complete() {
+        poll_loop.poll_once(None);
         // At once, also when a child of it goes on and holds the outputs.
-        if let Some(leader) = pump.leader.as_mut().filter(|leader| leader.exited()) {
-            leader.reap();
+        if let Some(child) = poll_loop.child.as_mut().filter(|child| child.exited()) {
+            child.reap();
         }
     }
-    if let Some(mut leader) = pump.leader {
-        leader.reap();
+    if let Some(mut child) = poll_loop.child {
+        child.reap();
     }
 }

@@ -13,35 +13,35 @@ pub(crate) const DRAIN_TOTAL: Duration = Duration::from_secs(1);
 pub(crate) struct Drain {
     /// Bytes that stood in the pipe when the exit was noticed. All that the process itself had left to say is among
     /// them, so they are read whatever the clock says.
-    owed: u64,
+    pending: u64,
     last_bytes: Instant,
     total_end: Instant,
 }
 
 impl Drain {
-    pub(crate) fn new(owed: u64, now: Instant) -> Self {
-        Self { owed, last_bytes: now, total_end: now + DRAIN_TOTAL }
+    pub(crate) fn new(pending: u64, now: Instant) -> Self {
+        Self { pending, last_bytes: now, total_end: now + DRAIN_TOTAL }
     }
 
-    pub(crate) fn owes(&self) -> bool {
-        self.owed > 0
+    pub(crate) fn has_pending(&self) -> bool {
+        self.pending > 0
     }
 
     /// Bytes were read.
-    pub(crate) fn moved(&mut self, bytes: usize, now: Instant) {
-        self.owed = self.owed.saturating_sub(bytes as u64);
+    pub(crate) fn read(&mut self, bytes: usize, now: Instant) {
+        self.pending = self.pending.saturating_sub(bytes as u64);
         self.last_bytes = now;
     }
 
     /// The caller's sink took no bytes for that long; its time is not the drain's.
-    pub(crate) fn hold(&mut self, time: Duration) {
+    pub(crate) fn extend(&mut self, time: Duration) {
         self.last_bytes += time;
         self.total_end += time;
     }
 
-    /// When it is over unless more bytes come; `None` while bytes are owed.
+    /// When it is over unless more bytes come; `None` while bytes are pending.
     pub(crate) fn end(&self) -> Option<Instant> {
-        (self.owed == 0).then(|| (self.last_bytes + DRAIN_IDLE).min(self.total_end))
+        (self.pending == 0).then(|| (self.last_bytes + DRAIN_IDLE).min(self.total_end))
     }
 }
 
@@ -61,16 +61,16 @@ mod tests {
         let later = start + Duration::from_secs(60);
         let mut drain = Drain::new(10, start);
         assert!(!drain.is_over(later));
-        drain.moved(10, start);
+        drain.read(10, start);
         assert!(!drain.is_over(start) && drain.is_over(start + DRAIN_IDLE));
         // Bytes of others put the end off, up to the total.
         let mut now = start;
         for _ in 0..9 {
             now += DRAIN_IDLE;
-            drain.moved(1, now);
+            drain.read(1, now);
             assert!(!drain.is_over(now + DRAIN_IDLE / 2));
         }
-        drain.moved(1, start + DRAIN_TOTAL);
+        drain.read(1, start + DRAIN_TOTAL);
         assert!(drain.is_over(start + DRAIN_TOTAL));
     }
 
@@ -78,7 +78,7 @@ mod tests {
     fn time_that_the_sink_took_does_not_count() {
         let start = Instant::now();
         let mut drain = Drain::new(0, start);
-        drain.hold(Duration::from_secs(60));
+        drain.extend(Duration::from_secs(60));
         assert!(!drain.is_over(start + Duration::from_secs(60)));
         assert!(drain.is_over(start + Duration::from_secs(60) + DRAIN_IDLE));
     }

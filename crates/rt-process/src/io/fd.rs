@@ -21,7 +21,7 @@ pub(crate) const CHUNK: usize = 64 * 1024;
 
 /// What a descriptor is, as far as it decides how to move bytes through it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FdKind {
     /// A pipe or a named one, on a system that can splice.
     Pipe,
     /// A stream socket.
@@ -32,9 +32,9 @@ pub(crate) enum Kind {
     Other,
 }
 
-impl Kind {
+impl FdKind {
     /// # Errors
-    /// For a socket that keeps messages apart: what a read leaves of a message is gone, so such a source would lose bytes
+    /// For a message-oriented socket: what a read leaves of a message is gone, so such a source would lose bytes
     /// without a word, a message of no bytes would look like the end, and a sink would cut what is one stream into
     /// messages of any length.
     pub(crate) fn of(fd: impl AsFd) -> io::Result<Self> {
@@ -42,8 +42,7 @@ impl Kind {
             FileType::Fifo if cfg!(target_os = "linux") => Self::Pipe,
             FileType::Socket if socket_type(&fd)? == SocketType::STREAM => Self::Socket,
             FileType::Socket => {
-                let message =
-                    "the descriptor is a socket that keeps messages apart; only a stream socket will do";
+                let message = "the descriptor is a message-oriented socket; only a stream socket will do";
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
             }
             FileType::RegularFile | FileType::BlockDevice => Self::File,
@@ -59,28 +58,28 @@ impl Kind {
 
 /// What came of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moved {
+pub(crate) enum Transfer {
     /// So many bytes, at least one.
     Bytes(usize),
     /// Not now.
-    Later,
+    WouldBlock,
     /// The end of the stream.
-    End,
+    Eof,
 }
 
-impl Moved {
+impl Transfer {
     fn from_read(result: rustix::io::Result<usize>) -> io::Result<Self> {
         match result {
-            Ok(0) => Ok(Self::End),
+            Ok(0) => Ok(Self::Eof),
             Ok(count) => Ok(Self::Bytes(count)),
-            Err(Errno::AGAIN | Errno::INTR) => Ok(Self::Later),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(Self::WouldBlock),
             Err(error) => Err(error.into()),
         }
     }
 
     fn from_write(result: rustix::io::Result<usize>) -> io::Result<Self> {
         match Self::from_read(result)? {
-            Self::End => Err(io::ErrorKind::WriteZero.into()),
+            Self::Eof => Err(io::ErrorKind::WriteZero.into()),
             moved => Ok(moved),
         }
     }
@@ -94,26 +93,30 @@ pub(crate) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
 
 /// Reads once, into a slice or a vector's spare capacity. `kind` is what the descriptor is; one that is none of ours
 /// must have been polled.
-pub(crate) fn read(kind: Kind, fd: impl AsFd, buffer: impl Buffer<u8, Output = usize>) -> io::Result<Moved> {
-    Moved::from_read(match kind {
-        Kind::Socket => recv(fd, buffer, RecvFlags::DONTWAIT).map(|(count, _)| count),
-        Kind::Pipe | Kind::File | Kind::Other => rustix::io::read(fd, buffer),
+pub(crate) fn read(
+    kind: FdKind,
+    fd: impl AsFd,
+    buffer: impl Buffer<u8, Output = usize>,
+) -> io::Result<Transfer> {
+    Transfer::from_read(match kind {
+        FdKind::Socket => recv(fd, buffer, RecvFlags::DONTWAIT).map(|(count, _)| count),
+        FdKind::Pipe | FdKind::File | FdKind::Other => rustix::io::read(fd, buffer),
     })
 }
 
 /// Writes once, to a descriptor of our own that does not block.
-pub(crate) fn write(fd: impl AsFd, bytes: &[u8]) -> io::Result<Moved> {
-    Moved::from_write(rustix::io::write(fd, bytes))
+pub(crate) fn write(fd: impl AsFd, bytes: &[u8]) -> io::Result<Transfer> {
+    Transfer::from_write(rustix::io::write(fd, bytes))
 }
 
 /// Sends once, to a caller's socket.
-pub(crate) fn send_some(fd: impl AsFd, bytes: &[u8]) -> io::Result<Moved> {
+pub(crate) fn send_nonblocking(fd: impl AsFd, bytes: &[u8]) -> io::Result<Transfer> {
     // Where there is no such flag, SIGPIPE is ignored as everywhere in this crate.
     #[cfg(target_os = "linux")]
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     #[cfg(not(target_os = "linux"))]
     let flags = SendFlags::DONTWAIT;
-    Moved::from_write(send(fd, bytes, flags))
+    Transfer::from_write(send(fd, bytes, flags))
 }
 
 /// Writes everything, to a regular file.
@@ -130,23 +133,23 @@ pub(crate) fn write_file(fd: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Moves what there is from a pipe or a file to a pipe, and blocks on neither pipe. It takes no more than `to` has room for,
-/// so nothing is read ahead. `Later` is said by an empty `from` and by a full `to` alike.
+/// so nothing is read ahead. `WouldBlock` is said by an empty `from` and by a full `to` alike.
 #[cfg(target_os = "linux")]
-pub(crate) fn splice(from: impl AsFd, to: impl AsFd) -> io::Result<Moved> {
+pub(crate) fn splice(from: impl AsFd, to: impl AsFd) -> io::Result<Transfer> {
     use rustix::pipe::SpliceFlags;
-    Moved::from_read(rustix::pipe::splice(from, None, to, None, 16 * CHUNK, SpliceFlags::NONBLOCK))
+    Transfer::from_read(rustix::pipe::splice(from, None, to, None, 16 * CHUNK, SpliceFlags::NONBLOCK))
 }
 
 /// Copies what there is from pipe to pipe, as [`splice`] does, and leaves it in `from` as well.
 #[cfg(target_os = "linux")]
-pub(crate) fn tee(from: impl AsFd, to: impl AsFd) -> io::Result<Moved> {
+pub(crate) fn tee(from: impl AsFd, to: impl AsFd) -> io::Result<Transfer> {
     use rustix::pipe::SpliceFlags;
-    Moved::from_read(rustix::pipe::tee(from, to, CHUNK, SpliceFlags::NONBLOCK))
+    Transfer::from_read(rustix::pipe::tee(from, to, CHUNK, SpliceFlags::NONBLOCK))
 }
 
-/// Without splice no descriptor is of [`Kind::Pipe`].
+/// Without splice no descriptor is of [`FdKind::Pipe`].
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn splice(_from: impl AsFd, _to: impl AsFd) -> io::Result<Moved> {
+pub(crate) fn splice(_from: impl AsFd, _to: impl AsFd) -> io::Result<Transfer> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -1,11 +1,11 @@
 //! Cutting a byte stream into lines of bounded length, one chunk at a time.
 
 /// One line without its newline, and how many of its bytes were dropped from its end.
-pub(crate) type Piece = (Vec<u8>, u64);
+pub(crate) type SplitLine = (Vec<u8>, u64);
 
 /// Cuts the chunks that it is filled with, lazily: it holds one chunk and one unfinished line, never a queue of lines.
 #[derive(Debug)]
-pub(crate) struct Splitter {
+pub(crate) struct LineSplitter {
     limit: usize,
     chunk: Vec<u8>,
     at: usize,
@@ -15,7 +15,7 @@ pub(crate) struct Splitter {
     begun: bool,
 }
 
-impl Splitter {
+impl LineSplitter {
     /// Lines keep their first `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self { limit, chunk: Vec::new(), at: 0, line: Vec::new(), omitted: 0, begun: false }
@@ -41,7 +41,7 @@ impl Splitter {
     }
 
     /// The next line that has its newline.
-    pub(crate) fn next(&mut self) -> Option<Piece> {
+    pub(crate) fn next(&mut self) -> Option<SplitLine> {
         let rest = &self.chunk[self.at..];
         if rest.is_empty() {
             return None;
@@ -57,7 +57,7 @@ impl Splitter {
     }
 
     /// The line that was begun, without its newline: at the end of the stream.
-    pub(crate) fn rest(&mut self) -> Option<Piece> {
+    pub(crate) fn rest(&mut self) -> Option<SplitLine> {
         if !std::mem::take(&mut self.begun) {
             return None;
         }
@@ -71,8 +71,8 @@ mod tests {
 
     use super::*;
 
-    fn cut(limit: usize, chunks: &[Vec<u8>]) -> Vec<Piece> {
-        let mut splitter = Splitter::new(limit);
+    fn cut(limit: usize, chunks: &[Vec<u8>]) -> Vec<SplitLine> {
+        let mut splitter = LineSplitter::new(limit);
         let mut pieces = Vec::new();
         for chunk in chunks {
             splitter.fill(chunk.clone());
@@ -96,7 +96,7 @@ mod tests {
             if lines.last().is_some_and(|last| last.is_empty()) {
                 lines.pop();
             }
-            let wanted: Vec<Piece> = lines
+            let wanted: Vec<SplitLine> = lines
                 .iter()
                 .map(|line| {
                     let kept = line.len().min(limit);

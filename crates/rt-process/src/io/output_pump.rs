@@ -1,4 +1,4 @@
-//! The way out of a process: one of its outputs, and the caller's sink that takes it.
+//! One output of a process, and the caller's sink that takes it.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,43 +10,43 @@ use rustix::event::PollFlags;
 use rustix::io::ioctl_fionread;
 
 use super::drain::Drain;
-use super::fd::{self, CHUNK, Kind, Moved};
-use super::line_splitter::Splitter;
-use super::output_target::Way;
-use super::poll_set::{Interests, Ready, Tag};
+use super::fd::{self, CHUNK, FdKind, Transfer};
+use super::line_splitter::LineSplitter;
+use super::output_target::OutputTarget;
+use super::poll_set::{PollSet, Ready, Token};
 
 /// Takes one output of a process and hands it on.
 #[derive(Debug)]
-pub(crate) struct Outlet<'a> {
+pub(crate) struct OutputPump<'a> {
     stream: OutputStream,
     /// Our end of the process's output; `None` before the start, and once its end was read or it was left.
     pipe: Option<OwnedFd>,
-    way: Way<'a>,
+    target: OutputTarget<'a>,
     copy: Option<Capture>,
-    /// Bytes that were read and that a socket has not taken yet, from `handed` on.
+    /// Bytes that were read and that a socket has not taken yet, from `written` on.
     carry: Vec<u8>,
-    handed: usize,
+    written: usize,
     /// Runs from the exit of the process on.
     drain: Option<Drain>,
-    /// The sink held us back when the last turn ended.
-    was_held: bool,
+    /// The sink held us back when the last pass ended.
+    was_blocked: bool,
     failed: bool,
     bytes: u64,
     /// `None` while it goes on.
     end: Option<StreamEnd>,
 }
 
-impl<'a> Outlet<'a> {
-    pub(crate) fn new(stream: OutputStream, way: Way<'a>, copy: Option<Capture>) -> Self {
+impl<'a> OutputPump<'a> {
+    pub(crate) fn new(stream: OutputStream, target: OutputTarget<'a>, copy: Option<Capture>) -> Self {
         Self {
             stream,
             pipe: None,
-            way,
+            target,
             copy,
             carry: Vec::new(),
-            handed: 0,
+            written: 0,
             drain: None,
-            was_held: false,
+            was_blocked: false,
             failed: false,
             bytes: 0,
             end: None,
@@ -71,8 +71,8 @@ impl<'a> Outlet<'a> {
     }
 
     /// Whether the process itself still has bytes in the pipe, after its exit, that could be read now.
-    pub(crate) fn owes(&self) -> bool {
-        self.end.is_none() && !self.is_held() && self.drain.as_ref().is_some_and(Drain::owes)
+    pub(crate) fn has_pending(&self) -> bool {
+        self.end.is_none() && !self.is_blocked() && self.drain.as_ref().is_some_and(Drain::has_pending)
     }
 
     /// Whether bytes stand in the pipe.
@@ -81,36 +81,36 @@ impl<'a> Outlet<'a> {
     }
 
     /// Whether the sink has not taken what was read; the process is held back until it has.
-    fn is_held(&self) -> bool {
-        match &self.way {
-            Way::Nowhere | Way::File(_) => false,
-            Way::Pipe { full, .. } => *full,
-            Way::Socket(_) => self.handed < self.carry.len(),
-            Way::Writer { busy, .. } => *busy,
-            Way::Lines(splitter) => !splitter.is_empty(),
+    fn is_blocked(&self) -> bool {
+        match &self.target {
+            OutputTarget::Discard | OutputTarget::File(_) => false,
+            OutputTarget::Pipe { full, .. } => *full,
+            OutputTarget::Socket(_) => self.written < self.carry.len(),
+            OutputTarget::Writer { busy, .. } => *busy,
+            OutputTarget::Lines(splitter) => !splitter.is_empty(),
         }
     }
 
     /// What to wait for.
-    pub(crate) fn interests<'p>(&'p self, interests: &mut Interests<'p>) {
+    pub(crate) fn register<'p>(&'p self, poll_set: &mut PollSet<'p>) {
         if self.is_done() {
             return;
         }
-        match (&self.way, &self.pipe) {
-            (Way::Pipe { sink, .. } | Way::Socket(sink), _) if self.is_held() => {
-                interests.add(Tag::Sink(self.stream), sink, PollFlags::OUT);
+        match (&self.target, &self.pipe) {
+            (OutputTarget::Pipe { sink, .. } | OutputTarget::Socket(sink), _) if self.is_blocked() => {
+                poll_set.add(Token::Sink(self.stream), sink, PollFlags::OUT);
             }
-            // A writer's thread rings when it is done, and lines are taken by the caller.
-            (_, Some(pipe)) if !self.is_held() => {
-                interests.add(Tag::Output(self.stream), pipe, PollFlags::IN);
+            // A writer's thread wakes the loop when it is done, and lines are taken by the caller.
+            (_, Some(pipe)) if !self.is_blocked() => {
+                poll_set.add(Token::Output(self.stream), pipe, PollFlags::IN);
             }
             _ => {}
         }
     }
 
-    /// When the drain is over and the stream may be [left](Self::leave), unless bytes come before.
+    /// When the drain is over and the stream may be [abandoned](Self::abandon), unless bytes come before.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
-        if self.is_done() || self.is_held() { None } else { self.drain.as_ref()?.end() }
+        if self.is_done() || self.is_blocked() { None } else { self.drain.as_ref()?.end() }
     }
 
     /// Moves what can be moved now; whether anything was.
@@ -126,15 +126,15 @@ impl<'a> Outlet<'a> {
             self.failed = true;
             self.discard();
         }
-        if self.pipe.is_none() && !self.is_held() {
+        if self.pipe.is_none() && !self.is_blocked() {
             self.finish(StreamEnd::Eof);
         }
-        self.was_held = self.is_held();
+        self.was_blocked = self.is_blocked();
         advanced
     }
 
     /// The process has exited: from here on the stream is read for a bounded time.
-    pub(crate) fn leader_exited(&mut self, now: Instant) {
+    pub(crate) fn process_exited(&mut self, now: Instant) {
         if let Some(pipe) = &self.pipe {
             self.drain = Some(Drain::new(ioctl_fionread(pipe).unwrap_or(0), now));
         }
@@ -146,27 +146,27 @@ impl<'a> Outlet<'a> {
     }
 
     /// Leaves a stream that somebody else holds open.
-    pub(crate) fn leave(&mut self) {
-        if self.end.is_none() && self.pipe.is_some() && !self.is_held() {
+    pub(crate) fn abandon(&mut self) {
+        if self.end.is_none() && self.pipe.is_some() && !self.is_blocked() {
             self.finish(StreamEnd::LeftOpen);
         }
     }
 
     /// Takes note of time that has passed: what the sink takes is not the drain's.
-    pub(crate) fn pass(&mut self, time: Duration) {
-        if self.was_held
+    pub(crate) fn advance_clock(&mut self, time: Duration) {
+        if self.was_blocked
             && let Some(drain) = &mut self.drain
         {
-            drain.hold(time);
+            drain.extend(time);
         }
-        self.was_held = self.is_held();
+        self.was_blocked = self.is_blocked();
     }
 
     /// Drops what comes from here on; what the sink has not taken is forgotten. The stream goes on being drained.
     pub(crate) fn discard(&mut self) {
-        self.way = Way::Nowhere;
+        self.target = OutputTarget::Discard;
         self.carry = Vec::new();
-        self.handed = 0;
+        self.written = 0;
     }
 
     /// Closes the stream and lets go of the sink, wherever they are.
@@ -187,21 +187,21 @@ impl<'a> Outlet<'a> {
     }
 
     /// The lines, if this is where the output goes.
-    pub(crate) fn splitter(&mut self) -> Option<&mut Splitter> {
-        match &mut self.way {
-            Way::Lines(splitter) => Some(splitter),
+    pub(crate) fn splitter(&mut self) -> Option<&mut LineSplitter> {
+        match &mut self.target {
+            OutputTarget::Lines(splitter) => Some(splitter),
             _ => None,
         }
     }
 
     fn try_advance(&mut self, ready: &Ready, now: Instant) -> io::Result<bool> {
         let before = self.bytes;
-        let sink_ready = ready.is(Tag::Sink(self.stream));
-        let output = ready.of(Tag::Output(self.stream));
+        let sink_ready = ready.is(Token::Sink(self.stream));
+        let output = ready.of(Token::Output(self.stream));
         let mut readable = !output.is_empty();
-        match &mut self.way {
-            Way::Writer { worker, busy } => {
-                if let Some((buffer, outcome)) = worker.take() {
+        match &mut self.target {
+            OutputTarget::Writer { worker, busy } => {
+                if let Some((buffer, outcome)) = worker.take_result() {
                     *busy = false;
                     outcome?;
                     self.bytes += buffer.len() as u64;
@@ -209,29 +209,35 @@ impl<'a> Outlet<'a> {
                     self.carry.clear();
                 }
             }
-            Way::Pipe { full, .. } if sink_ready => {
+            OutputTarget::Pipe { full, .. } if sink_ready => {
                 *full = false;
                 readable = self.pipe.is_some();
             }
             // The end, with nothing before it. It has to be known here: splice(2) looks at its target first, and a sink
             // whose reader has gone, having heard everything, is no failure.
-            Way::Pipe { .. } if readable && !output.contains(PollFlags::IN) => self.pipe = None,
-            Way::Socket(_) if sink_ready => self.send_carry()?,
+            OutputTarget::Pipe { .. } if readable && !output.contains(PollFlags::IN) => self.pipe = None,
+            OutputTarget::Socket(_) if sink_ready => self.send_carry()?,
             _ => {}
         }
         let mut read = false;
-        if readable && !self.is_held() {
-            read = if matches!(self.way, Way::Pipe { .. }) { self.pass_on(now)? } else { self.read(now)? };
+        if readable && !self.is_blocked() {
+            read = if matches!(self.target, OutputTarget::Pipe { .. }) {
+                self.splice_to_sink(now)?
+            } else {
+                self.read(now)?
+            };
         }
         Ok(read || self.bytes > before)
     }
 
     /// From the process's pipe to the caller's, within the kernel.
-    fn pass_on(&mut self, now: Instant) -> io::Result<bool> {
-        let (Some(pipe), Way::Pipe { sink, full }) = (&self.pipe, &mut self.way) else { return Ok(false) };
+    fn splice_to_sink(&mut self, now: Instant) -> io::Result<bool> {
+        let (Some(pipe), OutputTarget::Pipe { sink, full }) = (&self.pipe, &mut self.target) else {
+            return Ok(false);
+        };
         let moved = if let Some(copy) = &mut self.copy {
             let moved = fd::tee(pipe, sink)?;
-            if let Moved::Bytes(count) = moved {
+            if let Transfer::Bytes(count) = moved {
                 consume(pipe, count, &mut self.carry, copy)?;
             }
             moved
@@ -239,81 +245,81 @@ impl<'a> Outlet<'a> {
             fd::splice(pipe, sink)?
         };
         match moved {
-            Moved::Bytes(count) => {
+            Transfer::Bytes(count) => {
                 self.bytes += count as u64;
-                self.note(count, now);
+                self.record_drained(count, now);
             }
             // Poll said that there are bytes, and nobody else takes them: it is the sink that has no room.
-            Moved::Later => *full = true,
-            Moved::End => self.pipe = None,
+            Transfer::WouldBlock => *full = true,
+            Transfer::Eof => self.pipe = None,
         }
-        Ok(moved != Moved::Later)
+        Ok(moved != Transfer::WouldBlock)
     }
 
     fn read(&mut self, now: Instant) -> io::Result<bool> {
         let Some(pipe) = &self.pipe else { return Ok(false) };
-        let mut buffer = match &mut self.way {
-            Way::Lines(splitter) => splitter.take_buffer(),
+        let mut buffer = match &mut self.target {
+            OutputTarget::Lines(splitter) => splitter.take_buffer(),
             _ => std::mem::take(&mut self.carry),
         };
         buffer.clear();
         buffer.reserve_exact(CHUNK);
-        let count = match fd::read(Kind::Other, pipe, spare_capacity(&mut buffer)) {
-            Ok(Moved::Bytes(count)) => count,
-            Ok(Moved::Later) => {
+        let count = match fd::read(FdKind::Other, pipe, spare_capacity(&mut buffer)) {
+            Ok(Transfer::Bytes(count)) => count,
+            Ok(Transfer::WouldBlock) => {
                 self.carry = buffer;
                 return Ok(false);
             }
             // Reading a pipe of our own fails in no way that is known; there is nothing more to come then.
-            Ok(Moved::End) | Err(_) => {
+            Ok(Transfer::Eof) | Err(_) => {
                 self.pipe = None;
                 return Ok(true);
             }
         };
-        self.note(count, now);
+        self.record_drained(count, now);
         if let Some(copy) = &mut self.copy {
             copy.push(&buffer);
         }
-        self.hand_on(buffer)?;
+        self.forward(buffer)?;
         Ok(true)
     }
 
-    fn hand_on(&mut self, buffer: Vec<u8>) -> io::Result<()> {
+    fn forward(&mut self, buffer: Vec<u8>) -> io::Result<()> {
         let count = buffer.len() as u64;
-        match &mut self.way {
-            Way::Writer { worker, busy } => {
-                worker.post(buffer);
+        match &mut self.target {
+            OutputTarget::Writer { worker, busy } => {
+                worker.submit(buffer);
                 *busy = true;
                 return Ok(());
             }
-            Way::Socket(_) => {
-                (self.carry, self.handed) = (buffer, 0);
+            OutputTarget::Socket(_) => {
+                (self.carry, self.written) = (buffer, 0);
                 return self.send_carry();
             }
-            Way::Lines(splitter) => splitter.fill(buffer),
-            Way::File(file) => {
+            OutputTarget::Lines(splitter) => splitter.fill(buffer),
+            OutputTarget::File(file) => {
                 fd::write_file(file, &buffer)?;
                 self.carry = buffer;
             }
-            Way::Nowhere | Way::Pipe { .. } => self.carry = buffer,
+            OutputTarget::Discard | OutputTarget::Pipe { .. } => self.carry = buffer,
         }
-        self.handed = self.carry.len();
+        self.written = self.carry.len();
         self.bytes += count;
         Ok(())
     }
 
     fn send_carry(&mut self) -> io::Result<()> {
-        let Way::Socket(socket) = &self.way else { return Ok(()) };
-        if let Moved::Bytes(count) = fd::send_some(socket, &self.carry[self.handed..])? {
-            self.handed += count;
+        let OutputTarget::Socket(socket) = &self.target else { return Ok(()) };
+        if let Transfer::Bytes(count) = fd::send_nonblocking(socket, &self.carry[self.written..])? {
+            self.written += count;
             self.bytes += count as u64;
         }
         Ok(())
     }
 
-    fn note(&mut self, count: usize, now: Instant) {
+    fn record_drained(&mut self, count: usize, now: Instant) {
         if let Some(drain) = &mut self.drain {
-            drain.moved(count, now);
+            drain.read(count, now);
         }
     }
 
@@ -321,7 +327,7 @@ impl<'a> Outlet<'a> {
         self.pipe = None;
         self.end = Some(if self.failed { StreamEnd::Stopped } else { end });
         // Lines that were read are the caller's; every other sink is let go, so that its reader sees the end.
-        if !matches!(self.way, Way::Lines(_)) {
+        if !matches!(self.target, OutputTarget::Lines(_)) {
             self.discard();
         }
     }
@@ -333,13 +339,13 @@ fn consume(pipe: &OwnedFd, mut count: usize, scratch: &mut Vec<u8>, copy: &mut C
     scratch.resize(CHUNK, 0);
     while count > 0 {
         let most = count.min(scratch.len());
-        match fd::read(Kind::Other, pipe, &mut scratch[..most])? {
-            Moved::Bytes(read) => {
+        match fd::read(FdKind::Other, pipe, &mut scratch[..most])? {
+            Transfer::Bytes(read) => {
                 copy.push(&scratch[..read]);
                 count -= read;
             }
             // They are there, and nobody else reads here.
-            Moved::Later | Moved::End => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Transfer::WouldBlock | Transfer::Eof => return Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
     Ok(())

@@ -10,9 +10,9 @@ use std::os::fd::AsFd;
 
 /// What a descriptor in the poll set is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tag {
+pub(crate) enum Token {
     Waker,
-    Leader,
+    Child,
     /// The caller's end of stdin.
     Source,
     /// The process's end of stdin.
@@ -22,18 +22,18 @@ pub(crate) enum Tag {
     /// The caller's end of an output.
     Sink(OutputStream),
     /// What the caller watches beside the streams.
-    Beside,
+    PollSource,
 }
 
-/// The poll set of one turn.
+/// The descriptors of one poll.
 #[derive(Debug, Default)]
-pub(crate) struct Interests<'p> {
-    tags: Vec<Tag>,
+pub(crate) struct PollSet<'p> {
+    tags: Vec<Token>,
     fds: Vec<PollFd<'p>>,
 }
 
-impl<'p> Interests<'p> {
-    pub(crate) fn add(&mut self, tag: Tag, fd: &'p impl AsFd, flags: PollFlags) {
+impl<'p> PollSet<'p> {
+    pub(crate) fn add(&mut self, tag: Token, fd: &'p impl AsFd, flags: PollFlags) {
         self.tags.push(tag);
         self.fds.push(PollFd::new(fd, flags));
     }
@@ -62,16 +62,16 @@ fn timeout_or_nap(timeout: Option<Timespec>) -> Duration {
 
 /// What poll answered.
 #[derive(Debug)]
-pub(crate) struct Ready(Vec<(Tag, PollFlags)>);
+pub(crate) struct Ready(Vec<(Token, PollFlags)>);
 
 impl Ready {
     /// The answer for `tag`; empty when nothing was asked or nothing is ready.
-    pub(crate) fn of(&self, tag: Tag) -> PollFlags {
+    pub(crate) fn of(&self, tag: Token) -> PollFlags {
         self.0.iter().find(|(known, _)| *known == tag).map_or(PollFlags::empty(), |(_, flags)| *flags)
     }
 
     /// Whether there is anything to do: data, room, an end, or an error that the attempt will show.
-    pub(crate) fn is(&self, tag: Tag) -> bool {
+    pub(crate) fn is(&self, tag: Token) -> bool {
         !self.of(tag).is_empty()
     }
 }

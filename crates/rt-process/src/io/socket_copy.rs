@@ -12,7 +12,7 @@ use absent as imp;
 #[cfg(target_os = "linux")]
 use linux as imp;
 
-/// A copy of a socket that keeps messages apart. While it is held, the far end does not see the other holder leave.
+/// A copy of a message-oriented socket. While it is held, the far end does not see the other holder leave.
 #[derive(Debug)]
 pub struct SocketCopy {
     socket: OwnedFd,
@@ -66,28 +66,28 @@ mod linux {
     use crate::procfs;
 
     /// More than a message of conmon's (8 KiB and a byte).
-    const LONGEST: usize = 64 << 10;
+    const MAX_MESSAGE_BYTES: usize = 64 << 10;
 
     pub(crate) fn copy(pid: u32, file_name: &str) -> io::Result<Option<OwnedFd>> {
-        if let Some(socket) = held_by(pid, file_name)? {
+        if let Some(socket) = find_socket(pid, file_name)? {
             return Ok(Some(socket));
         }
         // A rootless podman leaves the work to a child in a user namespace.
-        let mut family = vec![pid];
-        for number in procfs::numbers_since(pid)? {
+        let mut descendants = vec![pid];
+        for number in procfs::pids_since(pid)? {
             let parent = procfs::entry(number)?.map(|entry| entry.parent);
-            if number == pid || !parent.is_some_and(|parent| family.contains(&parent)) {
+            if number == pid || !parent.is_some_and(|parent| descendants.contains(&parent)) {
                 continue;
             }
-            family.push(number);
-            if let Some(socket) = held_by(number, file_name)? {
+            descendants.push(number);
+            if let Some(socket) = find_socket(number, file_name)? {
                 return Ok(Some(socket));
             }
         }
         Ok(None)
     }
 
-    fn held_by(pid: u32, file_name: &str) -> io::Result<Option<OwnedFd>> {
+    fn find_socket(pid: u32, file_name: &str) -> io::Result<Option<OwnedFd>> {
         let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
         let pidfd = match pidfd_open(number, PidfdFlags::empty()) {
             Ok(pidfd) => pidfd,
@@ -107,7 +107,7 @@ mod linux {
                 continue;
             };
             match pidfd_getfd(&pidfd, fd, PidfdGetfdFlags::empty()) {
-                Ok(socket) if leads_to(&socket, file_name) => return Ok(Some(socket)),
+                Ok(socket) if is_connected_to(&socket, file_name) => return Ok(Some(socket)),
                 // Closed since, or gone with the process.
                 Ok(_) | Err(Errno::BADF | Errno::SRCH) => {}
                 Err(error) => return Err(error.into()),
@@ -116,7 +116,7 @@ mod linux {
         Ok(None)
     }
 
-    fn leads_to(socket: &OwnedFd, file_name: &str) -> bool {
+    fn is_connected_to(socket: &OwnedFd, file_name: &str) -> bool {
         let Ok(SocketType::SEQPACKET) = sockopt::socket_type(socket) else { return false };
         let far_end = getpeername(socket).ok().flatten();
         let far_end = far_end.and_then(|address| SocketAddrUnix::try_from(address).ok());
@@ -125,7 +125,7 @@ mod linux {
     }
 
     pub(crate) fn take_unread(socket: &OwnedFd) -> io::Result<Unread> {
-        let mut message = vec![0; LONGEST];
+        let mut message = vec![0; MAX_MESSAGE_BYTES];
         loop {
             match recv(socket, &mut message, RecvFlags::DONTWAIT) {
                 Ok((0, _)) => return Ok(Unread::End),

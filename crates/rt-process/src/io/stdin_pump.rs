@@ -1,4 +1,4 @@
-//! The way into a process: its stdin, and the caller's source that feeds it.
+//! The stdin of a process, and the caller's source that feeds it.
 
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::OwnedFd;
@@ -7,17 +7,17 @@ use rt_protocol::{Source, SourceKind, StreamEnd, StreamFd, StreamReport};
 use rustix::event::PollFlags;
 use rustix::io::ioctl_fionread;
 
-use super::fd::{self, CHUNK, Kind, Moved};
-use super::poll_set::{Interests, Ready, Tag};
+use super::fd::{self, CHUNK, FdKind, Transfer};
+use super::poll_set::{PollSet, Ready, Token};
 use super::waker::Waker;
 use super::worker::Worker;
 
 /// Feeds the stdin of a process.
 #[derive(Debug)]
-pub(crate) struct Inlet<'a> {
+pub(crate) struct StdinPump<'a> {
     /// Our end of the process's stdin; `None` when it has none, and when it is closed.
     pipe: Option<OwnedFd>,
-    feed: Feed<'a>,
+    source: StdinSource<'a>,
     /// Holds bytes that were taken from the source, up to `filled`; those before `written` are in the pipe.
     carry: Vec<u8>,
     filled: usize,
@@ -31,12 +31,12 @@ pub(crate) struct Inlet<'a> {
 
 /// Where more bytes come from.
 #[derive(Debug)]
-enum Feed<'a> {
+enum StdinSource<'a> {
     /// `/dev/null`: there is no pipe.
     Null,
     /// Nothing comes after the carry.
-    Over,
-    Descriptor(StreamFd<'a>, Kind),
+    Exhausted,
+    Descriptor(StreamFd<'a>, FdKind),
     /// The thread has a chunk to read, or its answer waits, or its chunk is the carry.
     Reader(Worker),
     /// The source failed. The pipe is held open and silent until the process is ended, so that no command ever takes
@@ -44,33 +44,33 @@ enum Feed<'a> {
     Failed,
 }
 
-impl<'a> Inlet<'a> {
+impl<'a> StdinPump<'a> {
     /// Prepares the source; nothing is read from it before [`attach`](Self::attach).
     pub(crate) fn new(source: Source<'a>, waker: &Waker) -> io::Result<Self> {
         let mut carry = Vec::new();
-        let feed = match source.into_kind() {
-            SourceKind::Empty => Feed::Null,
+        let source = match source.into_kind() {
+            SourceKind::Empty => StdinSource::Null,
             SourceKind::Bytes(bytes) => {
                 carry = bytes;
-                Feed::Over
+                StdinSource::Exhausted
             }
             SourceKind::Descriptor(fd) => {
-                let kind = Kind::of(&fd)?;
-                Feed::Descriptor(fd, kind)
+                let kind = FdKind::of(&fd)?;
+                StdinSource::Descriptor(fd, kind)
             }
             SourceKind::Reader(mut reader) => {
-                Feed::Reader(Worker::detached(waker, move |buffer| read_chunk(&mut reader, buffer))?)
+                StdinSource::Reader(Worker::detached(waker, move |buffer| read_chunk(&mut reader, buffer))?)
             }
             _ => return Err(ErrorKind::Unsupported.into()),
         };
-        let end = if matches!(feed, Feed::Null) { StreamEnd::Unused } else { StreamEnd::Stopped };
+        let end = if matches!(source, StdinSource::Null) { StreamEnd::Unused } else { StreamEnd::Stopped };
         let filled = carry.len();
-        Ok(Self { pipe: None, feed, carry, filled, written: 0, room: false, capacity: 0, bytes: 0, end })
+        Ok(Self { pipe: None, source, carry, filled, written: 0, room: false, capacity: 0, bytes: 0, end })
     }
 
     /// Whether the process needs a pipe for its stdin.
     pub(crate) fn wants_pipe(&self) -> bool {
-        !matches!(self.feed, Feed::Null)
+        !matches!(self.source, StdinSource::Null)
     }
 
     /// Takes our end of the pipe, and begins.
@@ -78,27 +78,27 @@ impl<'a> Inlet<'a> {
         let Some(pipe) = pipe else { return };
         self.capacity = fd::pipe_capacity(&pipe);
         self.pipe = Some(pipe);
-        match &self.feed {
-            Feed::Reader(worker) => worker.post(Vec::new()),
-            Feed::Over if self.carry.is_empty() => self.close(StreamEnd::Eof),
+        match &self.source {
+            StdinSource::Reader(worker) => worker.submit(Vec::new()),
+            StdinSource::Exhausted if self.carry.is_empty() => self.close(StreamEnd::Eof),
             _ => {}
         }
     }
 
     /// What to wait for. The pipe is always among it: that its reader is gone shows without asking.
-    pub(crate) fn interests<'p>(&'p self, interests: &mut Interests<'p>) {
+    pub(crate) fn register<'p>(&'p self, poll_set: &mut PollSet<'p>) {
         let Some(pipe) = &self.pipe else { return };
-        let needs_room = match &self.feed {
+        let needs_room = match &self.source {
             _ if self.has_carry() => true,
-            Feed::Descriptor(..) => !self.room,
+            StdinSource::Descriptor(..) => !self.room,
             _ => false,
         };
-        interests.add(Tag::Stdin, pipe, if needs_room { PollFlags::OUT } else { PollFlags::empty() });
+        poll_set.add(Token::Stdin, pipe, if needs_room { PollFlags::OUT } else { PollFlags::empty() });
         // A source that is ready while the pipe is full would wake us for nothing.
-        if let Feed::Descriptor(source, _) = &self.feed
+        if let StdinSource::Descriptor(source, _) = &self.source
             && !needs_room
         {
-            interests.add(Tag::Source, source, PollFlags::IN);
+            poll_set.add(Token::Source, source, PollFlags::IN);
         }
     }
 
@@ -110,25 +110,25 @@ impl<'a> Inlet<'a> {
         if self.pipe.is_none() {
             return Ok(false);
         }
-        let pipe = ready.of(Tag::Stdin);
+        let pipe = ready.of(Token::Stdin);
         if pipe.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
             self.reader_gone();
             return Ok(true);
         }
         self.room |= pipe.contains(PollFlags::OUT);
         let before = self.bytes;
-        let taken = match &self.feed {
-            Feed::Reader(worker) => match worker.take() {
-                Some((buffer, outcome)) => outcome.map(|()| self.take_answer(buffer)),
+        let taken = match &self.source {
+            StdinSource::Reader(worker) => match worker.take_result() {
+                Some((buffer, outcome)) => outcome.map(|()| self.take_chunk(buffer)),
                 None => Ok(()),
             },
-            Feed::Descriptor(..) if self.room && !self.has_carry() && ready.is(Tag::Source) => {
+            StdinSource::Descriptor(..) if self.room && !self.has_carry() && ready.is(Token::Source) => {
                 self.take_from_descriptor()
             }
             _ => Ok(()),
         };
         if let Err(error) = taken {
-            self.feed = Feed::Failed;
+            self.source = StdinSource::Failed;
             self.forget_carry();
             return Err(error);
         }
@@ -139,7 +139,7 @@ impl<'a> Inlet<'a> {
     /// Nobody is to read the rest: the process closed its stdin, or has exited.
     pub(crate) fn reader_gone(&mut self) {
         if self.pipe.is_some() {
-            let failed = matches!(self.feed, Feed::Failed);
+            let failed = matches!(self.source, StdinSource::Failed);
             self.close(if failed { StreamEnd::Stopped } else { StreamEnd::ReaderGone });
         }
     }
@@ -164,7 +164,7 @@ impl<'a> Inlet<'a> {
     }
 
     /// The reader's chunk, or its end.
-    fn take_answer(&mut self, chunk: Vec<u8>) {
+    fn take_chunk(&mut self, chunk: Vec<u8>) {
         if chunk.is_empty() {
             self.close(StreamEnd::Eof);
         } else {
@@ -177,19 +177,19 @@ impl<'a> Inlet<'a> {
 
     /// Takes no more than the pipe surely has room for.
     fn take_from_descriptor(&mut self) -> io::Result<()> {
-        let (Some(pipe), Feed::Descriptor(source, kind)) = (&self.pipe, &mut self.feed) else {
+        let (Some(pipe), StdinSource::Descriptor(source, kind)) = (&self.pipe, &mut self.source) else {
             return Ok(());
         };
         if kind.is_spliced() {
             match fd::splice(&*source, pipe) {
-                Ok(Moved::Bytes(count)) => self.bytes += count as u64,
+                Ok(Transfer::Bytes(count)) => self.bytes += count as u64,
                 // Either the source is empty again or the pipe is full; poll knows.
-                Ok(Moved::Later) => self.room = false,
-                Ok(Moved::End) => self.close(StreamEnd::Eof),
+                Ok(Transfer::WouldBlock) => self.room = false,
+                Ok(Transfer::Eof) => self.close(StreamEnd::Eof),
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => self.close(StreamEnd::ReaderGone),
                 // A file system that cannot: from now on as what is read and written.
-                Err(error) if *kind == Kind::File && error.kind() == ErrorKind::InvalidInput => {
-                    *kind = Kind::Other;
+                Err(error) if *kind == FdKind::File && error.kind() == ErrorKind::InvalidInput => {
+                    *kind = FdKind::Other;
                 }
                 Err(error) => return Err(error),
             }
@@ -202,9 +202,9 @@ impl<'a> Inlet<'a> {
             self.carry.resize(most, 0);
         }
         match fd::read(*kind, source, &mut self.carry[..most])? {
-            Moved::Bytes(count) => (self.filled, self.written) = (count, 0),
-            Moved::Later => {}
-            Moved::End => self.close(StreamEnd::Eof),
+            Transfer::Bytes(count) => (self.filled, self.written) = (count, 0),
+            Transfer::WouldBlock => {}
+            Transfer::Eof => self.close(StreamEnd::Eof),
         }
         Ok(())
     }
@@ -216,7 +216,7 @@ impl<'a> Inlet<'a> {
         }
         self.room = false;
         match fd::write(pipe, &self.carry[self.written..self.filled]) {
-            Ok(Moved::Bytes(count)) => {
+            Ok(Transfer::Bytes(count)) => {
                 self.written += count;
                 self.bytes += count as u64;
             }
@@ -227,10 +227,10 @@ impl<'a> Inlet<'a> {
         if self.has_carry() {
             return;
         }
-        match &self.feed {
-            Feed::Over => self.close(StreamEnd::Eof),
-            Feed::Reader(worker) => {
-                worker.post(std::mem::take(&mut self.carry));
+        match &self.source {
+            StdinSource::Exhausted => self.close(StreamEnd::Eof),
+            StdinSource::Reader(worker) => {
+                worker.submit(std::mem::take(&mut self.carry));
                 (self.filled, self.written) = (0, 0);
             }
             _ => {}
@@ -240,7 +240,7 @@ impl<'a> Inlet<'a> {
     /// The end is passed on at once: the pipe is closed, and the source let go.
     fn close(&mut self, end: StreamEnd) {
         self.pipe = None;
-        self.feed = Feed::Over;
+        self.source = StdinSource::Exhausted;
         self.forget_carry();
         self.end = end;
     }

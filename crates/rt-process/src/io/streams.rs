@@ -1,4 +1,4 @@
-//! Where the three streams of a process lead; how the bytes get there stands in `inlet` and `outlet`.
+//! Where the three streams of a process lead; how the bytes get there stands in `stdin_pump` and `output_pump`.
 
 use std::fmt;
 

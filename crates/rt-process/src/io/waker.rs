@@ -8,11 +8,11 @@ use rt_protocol::{CancelRegistration, Until};
 
 use super::fd::set_nonblocking;
 
-/// A bell at the door of one poll loop, which polls it for reading. Clones are the same bell.
+/// Wakes one poll loop, which polls it for reading. Clones wake the same loop.
 #[derive(Clone, Debug)]
 pub struct Waker(Arc<Ends>);
 
-/// Both ends live as long as any clone, so that a late ring never meets a closed pipe and its SIGPIPE.
+/// Both ends live as long as any clone, so that a late wake-up never meets a closed pipe and its SIGPIPE.
 #[derive(Debug)]
 struct Ends {
     reader: PipeReader,
@@ -20,7 +20,7 @@ struct Ends {
 }
 
 impl Waker {
-    /// A bell that nobody has rung.
+    /// A waker that nobody has used.
     ///
     /// # Errors
     /// The system has no pipe to give.
@@ -32,21 +32,21 @@ impl Waker {
     }
 
     /// Wakes the loop, now or at its next poll. Never blocks.
-    pub fn ring(&self) {
-        // A full pipe has rung often enough.
+    pub fn wake(&self) {
+        // A full pipe wakes the loop already.
         let _ = (&self.0.writer).write(&[1]);
     }
 
-    /// Rings when `until` is cancelled, as long as the registration lives. `None` where nobody can cancel.
-    pub fn ring_on_cancel(&self, until: &Until) -> Option<CancelRegistration> {
+    /// Wakes the loop when `until` is cancelled, as long as the registration lives. `None` where nobody can cancel.
+    pub fn wake_on_cancel(&self, until: &Until) -> Option<CancelRegistration> {
         let waker = self.clone();
-        until.cancel_token().map(|token| token.on_cancel(move || waker.ring()))
+        until.cancel_token().map(|token| token.on_cancel(move || waker.wake()))
     }
 
-    /// Takes all rings so far. What was rung for has to be looked at after this, not before.
-    pub fn hush(&self) {
-        let mut rings = [0; 256];
-        while matches!((&self.0.reader).read(&mut rings), Ok(count) if count == rings.len()) {}
+    /// Takes all wake-ups so far. Their reason has to be looked at after this, not before.
+    pub fn drain(&self) {
+        let mut bytes = [0; 256];
+        while matches!((&self.0.reader).read(&mut bytes), Ok(count) if count == bytes.len()) {}
     }
 }
 

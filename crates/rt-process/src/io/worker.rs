@@ -38,10 +38,10 @@ struct State {
 
 #[derive(Debug)]
 enum Slot {
-    Free,
-    Posted(Vec<u8>),
+    Idle,
+    Queued(Vec<u8>),
     Running,
-    Answered(Vec<u8>, io::Result<()>),
+    Done(Vec<u8>, io::Result<()>),
 }
 
 impl Worker {
@@ -68,17 +68,17 @@ impl Worker {
         Ok((Self { shared, thread: None }, thread))
     }
 
-    /// Gives the thread its next job. The one before must have been [taken](Self::take).
-    pub(crate) fn post(&self, buffer: Vec<u8>) {
-        self.shared.lock().slot = Slot::Posted(buffer);
+    /// Gives the thread its next job. The one before must have been [taken](Self::take_result).
+    pub(crate) fn submit(&self, buffer: Vec<u8>) {
+        self.shared.lock().slot = Slot::Queued(buffer);
         self.shared.changed.notify_all();
     }
 
-    /// The buffer and the outcome of the job, once it is done; the waker rings then.
-    pub(crate) fn take(&self) -> Option<(Vec<u8>, io::Result<()>)> {
+    /// The buffer and the outcome of the job, once it is done; the waker is woken then.
+    pub(crate) fn take_result(&self) -> Option<(Vec<u8>, io::Result<()>)> {
         let mut state = self.shared.lock();
-        match std::mem::replace(&mut state.slot, Slot::Free) {
-            Slot::Answered(buffer, outcome) => Some((buffer, outcome)),
+        match std::mem::replace(&mut state.slot, Slot::Idle) {
+            Slot::Done(buffer, outcome) => Some((buffer, outcome)),
             other => {
                 state.slot = other;
                 None
@@ -119,7 +119,7 @@ impl Drop for Worker {
 impl Shared {
     fn new(waker: &Waker) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State { slot: Slot::Free, closing: false, gone: false }),
+            state: Mutex::new(State { slot: Slot::Idle, closing: false, gone: false }),
             changed: Condvar::new(),
             waker: waker.clone(),
         })
@@ -131,8 +131,8 @@ impl Shared {
         while let Some(mut buffer) = self.next() {
             let outcome = catch_unwind(AssertUnwindSafe(|| job(&mut buffer)))
                 .unwrap_or_else(|_| Err(io::Error::other("it panicked")));
-            self.lock().slot = Slot::Answered(buffer, outcome);
-            self.waker.ring();
+            self.lock().slot = Slot::Done(buffer, outcome);
+            self.waker.wake();
         }
         let _ = catch_unwind(AssertUnwindSafe(|| drop(job)));
         self.lock().gone = true;
@@ -146,7 +146,7 @@ impl Shared {
                 return None;
             }
             state.slot = match std::mem::replace(&mut state.slot, Slot::Running) {
-                Slot::Posted(buffer) => return Some(buffer),
+                Slot::Queued(buffer) => return Some(buffer),
                 other => other,
             };
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);

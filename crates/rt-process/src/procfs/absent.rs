@@ -2,7 +2,9 @@
 
 use std::io;
 
-use super::{PipeEnd, ProcessEntry, Signal};
+use super::pipe_end::PipeEnd;
+use super::process_entry::ProcessEntry;
+use super::signal::Signal;
 
 pub(crate) fn snapshot() -> io::Result<Vec<ProcessEntry>> {
     Err(io::ErrorKind::Unsupported.into())
@@ -44,7 +46,7 @@ pub(crate) fn signal(_entry: &ProcessEntry, _signal: Signal) -> io::Result<bool>
     Err(io::ErrorKind::Unsupported.into())
 }
 
-pub(crate) fn numbers_since(_pid: u32) -> io::Result<Vec<u32>> {
+pub(crate) fn pids_since(_pid: u32) -> io::Result<Vec<u32>> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -7,7 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 
-use super::{PipeEnd, ProcessEntry, Signal};
+use super::pipe_end::PipeEnd;
+use super::process_entry::ProcessEntry;
+use super::signal::Signal;
 
 pub(crate) fn snapshot() -> io::Result<Vec<ProcessEntry>> {
     let mut entries = Vec::new();
@@ -24,13 +26,13 @@ pub(crate) fn snapshot() -> io::Result<Vec<ProcessEntry>> {
 }
 
 pub(crate) fn entry(pid: u32) -> io::Result<Option<ProcessEntry>> {
-    let Some(stat) = unless_gone(fs::read(format!("/proc/{pid}/stat")))? else { return Ok(None) };
+    let Some(stat) = none_if_gone(fs::read(format!("/proc/{pid}/stat")))? else { return Ok(None) };
     parse_stat(pid, &stat).map(Some).ok_or_else(|| {
         io::Error::new(ErrorKind::InvalidData, format!("/proc/{pid}/stat is not as proc(5) says"))
     })
 }
 
-pub(crate) fn numbers_since(pid: u32) -> io::Result<Vec<u32>> {
+pub(crate) fn pids_since(pid: u32) -> io::Result<Vec<u32>> {
     // The last field is the number that was given last. Whatever comes meanwhile is younger still.
     let load = fs::read_to_string("/proc/loadavg")?;
     let last = load.split_ascii_whitespace().last().and_then(|last| last.parse::<u32>().ok());
@@ -47,7 +49,7 @@ pub(crate) fn numbers_since(pid: u32) -> io::Result<Vec<u32>> {
 }
 
 pub(crate) fn pipe_ends(pid: u32) -> io::Result<Option<Vec<PipeEnd>>> {
-    let Some(descriptors) = unless_gone(fs::read_dir(format!("/proc/{pid}/fd")))? else { return Ok(None) };
+    let Some(descriptors) = none_if_gone(fs::read_dir(format!("/proc/{pid}/fd")))? else { return Ok(None) };
     let mut ends = Vec::new();
     for item in descriptors {
         let path = item?.path();
@@ -55,11 +57,11 @@ pub(crate) fn pipe_ends(pid: u32) -> io::Result<Option<Vec<PipeEnd>>> {
         else {
             continue;
         };
-        let Some(target) = unless_gone(fs::read_link(&path))? else { continue };
+        let Some(target) = none_if_gone(fs::read_link(&path))? else { continue };
         let pipe =
             target.to_str().and_then(|target| target.strip_prefix("pipe:[")?.strip_suffix(']')?.parse().ok());
         let Some(pipe) = pipe else { continue };
-        let Some(metadata) = unless_gone(fs::symlink_metadata(&path))? else { continue };
+        let Some(metadata) = none_if_gone(fs::symlink_metadata(&path))? else { continue };
         // The link's own mode shows how it is open: proc(5), `/proc/pid/fd`.
         ends.push(PipeEnd { fd, pipe, is_written: metadata.mode() & 0o200 != 0 });
     }
@@ -79,7 +81,7 @@ pub(crate) fn is_exiting(pid: u32) -> io::Result<bool> {
 
 /// A field of `/proc/PID/stat` behind the name, as proc(5) counts them; `None` when the process is gone.
 fn field(pid: u32, number: usize) -> io::Result<Option<String>> {
-    let Some(stat) = unless_gone(fs::read(format!("/proc/{pid}/stat")))? else { return Ok(None) };
+    let Some(stat) = none_if_gone(fs::read(format!("/proc/{pid}/stat")))? else { return Ok(None) };
     let text = String::from_utf8_lossy(&stat);
     let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
     Ok(rest.split_ascii_whitespace().nth(number - 3).map(str::to_owned))
@@ -87,7 +89,7 @@ fn field(pid: u32, number: usize) -> io::Result<Option<String>> {
 
 pub(crate) fn environment_has(pid: u32, name: &str, value: &str) -> io::Result<Option<bool>> {
     let wanted = format!("{name}={value}");
-    let environment = unless_gone(fs::read(format!("/proc/{pid}/environ")))?;
+    let environment = none_if_gone(fs::read(format!("/proc/{pid}/environ")))?;
     match environment {
         Some(bytes) if !bytes.is_empty() => {
             Ok(Some(bytes.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())))
@@ -106,11 +108,11 @@ pub(crate) fn mount_namespace(pid: u32) -> io::Result<Option<u64>> {
 }
 
 fn namespace(pid: u32, kind: &str) -> io::Result<Option<u64>> {
-    Ok(unless_gone(fs::metadata(format!("/proc/{pid}/ns/{kind}")))?.map(|metadata| metadata.ino()))
+    Ok(none_if_gone(fs::metadata(format!("/proc/{pid}/ns/{kind}")))?.map(|metadata| metadata.ino()))
 }
 
 pub(crate) fn is_namespace_init(pid: u32) -> io::Result<Option<bool>> {
-    let Some(status) = unless_gone(fs::read(format!("/proc/{pid}/status")))? else { return Ok(None) };
+    let Some(status) = none_if_gone(fs::read(format!("/proc/{pid}/status")))? else { return Ok(None) };
     // Its numbers from the outermost to the innermost namespace. The name above them has its newlines escaped.
     let numbers = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
     let innermost = numbers.and_then(|line| line.rsplit(u8::is_ascii_whitespace).next());
@@ -118,14 +120,14 @@ pub(crate) fn is_namespace_init(pid: u32) -> io::Result<Option<bool>> {
 }
 
 pub(crate) fn cgroups(pid: u32) -> io::Result<Option<Vec<String>>> {
-    let Some(text) = unless_gone(fs::read(format!("/proc/{pid}/cgroup")))? else { return Ok(None) };
+    let Some(text) = none_if_gone(fs::read(format!("/proc/{pid}/cgroup")))? else { return Ok(None) };
     // hierarchy:controllers:path
     let path = |line: &str| line.splitn(3, ':').nth(2).map(str::to_owned);
     Ok(Some(String::from_utf8_lossy(&text).lines().filter_map(path).collect()))
 }
 
 pub(crate) fn command_line(pid: u32) -> io::Result<Option<Vec<String>>> {
-    let Some(words) = unless_gone(fs::read(format!("/proc/{pid}/cmdline")))? else { return Ok(None) };
+    let Some(words) = none_if_gone(fs::read(format!("/proc/{pid}/cmdline")))? else { return Ok(None) };
     let words = words.strip_suffix(&[0]).unwrap_or(&words);
     if words.is_empty() {
         return Ok(Some(Vec::new()));
@@ -134,7 +136,7 @@ pub(crate) fn command_line(pid: u32) -> io::Result<Option<Vec<String>>> {
 }
 
 pub(crate) fn environment_value(pid: u32, name: &str) -> io::Result<Option<String>> {
-    let Some(environment) = unless_gone(fs::read(format!("/proc/{pid}/environ")))? else { return Ok(None) };
+    let Some(environment) = none_if_gone(fs::read(format!("/proc/{pid}/environ")))? else { return Ok(None) };
     let value = |entry: &[u8]| {
         let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
         Some(String::from_utf8_lossy(value).into_owned())
@@ -144,7 +146,7 @@ pub(crate) fn environment_value(pid: u32, name: &str) -> io::Result<Option<Strin
 
 pub(crate) fn signal(meant: &ProcessEntry, signal: Signal) -> io::Result<bool> {
     let Some(pid) = i32::try_from(meant.pid).ok().and_then(Pid::from_raw) else { return Ok(false) };
-    let Some(pidfd) = unless_gone(pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from))? else {
+    let Some(pidfd) = none_if_gone(pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from))? else {
         return Ok(false);
     };
     // The pidfd stands for one process for good. If the number still leads to the process that was meant, now that the
@@ -159,11 +161,11 @@ pub(crate) fn signal(meant: &ProcessEntry, signal: Signal) -> io::Result<bool> {
         Signal::Stop => rustix::process::Signal::STOP,
         Signal::Cont => rustix::process::Signal::CONT,
     };
-    Ok(unless_gone(pidfd_send_signal(&pidfd, signal).map_err(io::Error::from))?.is_some())
+    Ok(none_if_gone(pidfd_send_signal(&pidfd, signal).map_err(io::Error::from))?.is_some())
 }
 
 /// A process that ends between two looks shows as a missing file (ENOENT) or, in a file that was open, as ESRCH.
-fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+fn none_if_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -3,14 +3,14 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A value that no other command has, set in its environment as [`Marker::NAME`].
+/// A value that no other command has, set in its environment as [`ExecMarker::NAME`].
 ///
 /// Processes inherit it, so a scan of `/proc/*/environ` finds the command's children wherever they went. A process can
 /// shed it (`env -i`), so it is one sign among several and never the proof that nothing is left.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Marker(String);
+pub struct ExecMarker(String);
 
-impl Marker {
+impl ExecMarker {
     /// The variable's name; commands see it.
     pub const NAME: &'static str = "RT_EXEC_ID";
 
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn no_two_markers_are_alike() {
-        let values: std::collections::BTreeSet<_> = (0..1000).map(|_| Marker::fresh().0).collect();
+        let values: std::collections::BTreeSet<_> = (0..1000).map(|_| ExecMarker::fresh().0).collect();
         assert_eq!(values.len(), 1000);
         assert!(values.iter().all(|value| value.len() == 32));
     }

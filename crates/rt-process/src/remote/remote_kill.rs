@@ -1,9 +1,9 @@
 //! Ending a command from inside the place where it runs (a container, a guest): the shell script that finds its processes
-//! by their [`Marker`], and how its answer is read. How the script gets there is the backend's business.
+//! by their [`ExecMarker`], and how its answer is read. How the script gets there is the backend's business.
 
 use rt_protocol::{Fate, Survivor};
 
-use crate::Marker;
+use crate::ExecMarker;
 
 /// Finds the marked processes, whoever shares a session with one, and their descendants; ends them (TERM, 2 s, KILL); and
 /// prints what came of it: `killed N`, `alive PID NAME`, `doubt PID NAME`. Runs in any POSIX `sh` with `grep` and
@@ -80,7 +80,7 @@ fi
 /// What ending a command from inside came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct InsideEnding {
+pub struct RemoteKill {
     /// What is known of the command now.
     pub fate: Fate,
     /// How many processes were signalled and are gone.
@@ -89,18 +89,18 @@ pub struct InsideEnding {
     pub survivors: Vec<Survivor>,
 }
 
-impl InsideEnding {
+impl RemoteKill {
     /// The command that does it: `sh`, its script and its argument, to be run inside with as many rights as can be had. It
     /// takes up to some 5 s, and a few milliseconds when nothing is left to end.
     #[must_use]
-    pub fn argv(marker: &Marker) -> [String; 5] {
-        let mark = format!("{}={}", Marker::NAME, marker.value());
+    pub fn argv(marker: &ExecMarker) -> [String; 5] {
+        let mark = format!("{}={}", ExecMarker::NAME, marker.value());
         [String::from("sh"), String::from("-c"), SCRIPT.to_owned(), String::from("sh"), mark]
     }
 
     /// Reads what the script wrote to its stdout. A text that is no answer of the script's is of unknown fate.
     #[must_use]
-    pub fn read(stdout: &str) -> Self {
+    pub fn parse(stdout: &str) -> Self {
         let mut killed = None;
         let (mut survivors, mut doubt) = (Vec::new(), Vec::new());
         for line in stdout.lines() {
@@ -163,33 +163,33 @@ mod tests {
     #[test]
     fn the_answer_of_the_script_is_read() {
         let check = |text: &str, fate: Fate, killed, survivors| {
-            assert_eq!(InsideEnding::read(text), InsideEnding { fate, killed, survivors });
+            assert_eq!(RemoteKill::parse(text), RemoteKill { fate, killed, survivors });
         };
         check("killed 2\n", Fate::Gone, 2, vec![]);
         check("killed 1\nalive 7 a b\n", Fate::Alive, 1, vec![Survivor::new(7, "a b")]);
         for doubtful in ["", "killed 0\n", "killed 1\ndoubt 9 x\n", "killed x\n", "sh: grep: not found"] {
-            assert!(matches!(InsideEnding::read(doubtful).fate, Fate::Unknown(_)), "{doubtful}");
+            assert!(matches!(RemoteKill::parse(doubtful).fate, Fate::Unknown(_)), "{doubtful}");
         }
-        assert!(InsideEnding::read("killed 0\n").found_nothing());
-        assert!(!InsideEnding::read("").found_nothing());
+        assert!(RemoteKill::parse("killed 0\n").found_nothing());
+        assert!(!RemoteKill::parse("").found_nothing());
     }
 
-    fn run(shell: &str, marker: &Marker) -> InsideEnding {
+    fn run(shell: &str, marker: &ExecMarker) -> RemoteKill {
         // As an sshd or an engine starts a command: in a session of its own.
-        let argv = InsideEnding::argv(marker);
+        let argv = RemoteKill::argv(marker);
         let spec =
             ProcessSpec::new(&Program::find("setsid").unwrap()).args(["--wait", shell]).args(&argv[1..]);
         run_spec(&spec)
     }
 
-    fn run_spec(spec: &ProcessSpec) -> InsideEnding {
+    fn run_spec(spec: &ProcessSpec) -> RemoteKill {
         let limit = OutputLimit::UNLIMITED;
         let done = capture(spec, Source::empty(), limit, limit, &Until::forever()).unwrap();
-        InsideEnding::read(&done.stdout_capture.text())
+        RemoteKill::parse(&done.stdout_capture.text())
     }
 
     /// The doubtful are processes of this machine that began meanwhile; they are nothing of the script's doing.
-    fn killed(ending: &InsideEnding) -> usize {
+    fn killed(ending: &RemoteKill) -> usize {
         assert!(ending.survivors.is_empty(), "{ending:?}");
         ending.killed
     }
@@ -201,11 +201,18 @@ mod tests {
             if Program::find(shell).is_err() {
                 continue;
             }
-            let marker = Marker::fresh();
+            let marker = ExecMarker::fresh();
             let line = "env -i sleep 60 & env -i sh -c 'sleep 60 & exec sleep 60' & echo up; wait";
             let spec = ProcessSpec::new(&Program::find("setsid").unwrap())
                 // Not for `setsid` itself, which is of the session of this test.
-                .args(["--wait", "env", &format!("{}={}", Marker::NAME, marker.value()), "sh", "-c", line]);
+                .args([
+                    "--wait",
+                    "env",
+                    &format!("{}={}", ExecMarker::NAME, marker.value()),
+                    "sh",
+                    "-c",
+                    line,
+                ]);
             let streams = Streams::captured(OutputLimit::UNLIMITED, OutputLimit::UNLIMITED);
             with_process(&spec, streams, |process| {
                 assert!(matches!(
@@ -222,9 +229,9 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn a_session_that_commands_share_is_no_sign() {
-        let marker = Marker::fresh();
-        let mark = format!("{}={}", Marker::NAME, marker.value());
-        let argv = InsideEnding::argv(&marker);
+        let marker = ExecMarker::fresh();
+        let mark = format!("{}={}", ExecMarker::NAME, marker.value());
+        let argv = RemoteKill::argv(&marker);
         // A server that leads a session with two commands in it; the script in the session of another connection.
         let line = "sleep 61 & other=$!; env \"$1\" sleep 62 & shift; sleep 0.3; \
                     setsid --wait sh -c '\"$@\"; :' sh \"$@\"; kill $other && echo other";
@@ -240,7 +247,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn a_marker_that_nobody_carries_ends_nobody() {
-        let ending = thread::spawn(|| run("sh", &Marker::fresh())).join().unwrap();
+        let ending = thread::spawn(|| run("sh", &ExecMarker::fresh())).join().unwrap();
         assert!(ending.found_nothing(), "{ending:?}");
     }
 }

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_and_what_may_not_be_executed_are_two_errors() {
+    fn missing_and_not_executable_programs_are_two_errors() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("plain");
         assert!(matches!(Program::find(&file), Err(ProcessError::NotFound { .. })));

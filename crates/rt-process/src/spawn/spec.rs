@@ -17,7 +17,7 @@ use crate::Program;
 ///
 /// A secret argument is masked in our texts only: every user of the machine can read `/proc/PID/cmdline`. A secret
 /// variable is readable to the same user and root (`/proc/PID/environ`). Whoever knows the words of the program can also
-/// say how texts [show them](Self::shown_by).
+/// say how texts [show them](Self::redact_with).
 ///
 /// ```
 /// use rt_process::{ProcessSpec, Program};
@@ -37,32 +37,32 @@ use crate::Program;
 #[must_use = "a specification starts nothing by itself"]
 pub struct ProcessSpec {
     program: Program,
-    arguments: Vec<Word>,
-    environment: Vec<Change>,
+    arguments: Vec<SpecValue>,
+    environment: Vec<EnvChange>,
     directory: Option<PathBuf>,
     secret_file: Option<Secret>,
-    shown_by: Option<ShownBy>,
+    redact_with: Option<RedactFn>,
 }
 
 /// Makes of a command (assignments, program, arguments) what texts show, word by word.
-pub type ShownBy = for<'a> fn(&'a [&'a OsStr]) -> Vec<Cow<'a, OsStr>>;
+pub type RedactFn = for<'a> fn(&'a [&'a OsStr]) -> Vec<Cow<'a, OsStr>>;
 
 /// What texts show in place of a secret.
 const MASK: &str = "<redacted>";
 
 /// One argument or value.
 #[derive(Clone)]
-pub(crate) enum Word {
+pub(crate) enum SpecValue {
     Plain(OsString),
     Secret(Secret),
 }
 
 /// One change to the environment.
 #[derive(Clone)]
-pub(crate) enum Change {
+pub(crate) enum EnvChange {
     Clear,
     Remove(OsString),
-    Set(OsString, Word),
+    Set(OsString, SpecValue),
 }
 
 impl ProcessSpec {
@@ -77,13 +77,13 @@ impl ProcessSpec {
             environment: Vec::new(),
             directory: None,
             secret_file: None,
-            shown_by: None,
+            redact_with: None,
         }
     }
 
     /// Appends an argument. A NUL in it is refused when the process is started.
     pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
-        self.arguments.push(Word::Plain(argument.into()));
+        self.arguments.push(SpecValue::Plain(argument.into()));
         self
     }
 
@@ -93,34 +93,34 @@ impl ProcessSpec {
         I: IntoIterator<Item = S>,
         S: Into<OsString>,
     {
-        self.arguments.extend(arguments.into_iter().map(|argument| Word::Plain(argument.into())));
+        self.arguments.extend(arguments.into_iter().map(|argument| SpecValue::Plain(argument.into())));
         self
     }
 
     /// Appends an argument that no text shows. Other users of the machine can still see it in the process list.
     pub fn secret_arg(mut self, argument: &Secret) -> Self {
-        self.arguments.push(Word::Secret(argument.clone()));
+        self.arguments.push(SpecValue::Secret(argument.clone()));
         self
     }
 
     /// Sets a variable.
     pub fn env(self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.change(Change::Set(name.into(), Word::Plain(value.into())))
+        self.change(EnvChange::Set(name.into(), SpecValue::Plain(value.into())))
     }
 
     /// Sets a variable that no text shows.
     pub fn secret_env(self, name: impl Into<OsString>, value: impl Into<Secret>) -> Self {
-        self.change(Change::Set(name.into(), Word::Secret(value.into())))
+        self.change(EnvChange::Set(name.into(), SpecValue::Secret(value.into())))
     }
 
     /// Removes a variable.
     pub fn env_remove(self, name: impl Into<OsString>) -> Self {
-        self.change(Change::Remove(name.into()))
+        self.change(EnvChange::Remove(name.into()))
     }
 
     /// Removes all variables, those set here before among them.
     pub fn env_clear(self) -> Self {
-        self.change(Change::Clear)
+        self.change(EnvChange::Clear)
     }
 
     /// Starts the process in this directory instead of the current one.
@@ -141,8 +141,8 @@ impl ProcessSpec {
 
     /// Lets texts show the command as this function makes it, which knows what else is secret among the words; secrets that
     /// were given as such stand as `<redacted>` already. What is started is not changed.
-    pub fn shown_by(mut self, shown_by: ShownBy) -> Self {
-        self.shown_by = Some(shown_by);
+    pub fn redact_with(mut self, redact_with: RedactFn) -> Self {
+        self.redact_with = Some(redact_with);
         self
     }
 
@@ -158,11 +158,11 @@ impl ProcessSpec {
 
     /// The arguments in the clear, to be started.
     pub(crate) fn arguments(&self) -> impl Iterator<Item = &OsStr> {
-        self.arguments.iter().map(Word::expose)
+        self.arguments.iter().map(SpecValue::expose)
     }
 
     /// The changes to the environment, in their order.
-    pub(crate) fn environment(&self) -> &[Change] {
+    pub(crate) fn environment(&self) -> &[EnvChange] {
         &self.environment
     }
 
@@ -176,13 +176,13 @@ impl ProcessSpec {
         self.secret_file.as_ref()
     }
 
-    fn change(mut self, change: Change) -> Self {
+    fn change(mut self, change: EnvChange) -> Self {
         self.environment.push(change);
         self
     }
 }
 
-impl Word {
+impl SpecValue {
     pub(crate) fn expose(&self) -> &OsStr {
         match self {
             Self::Plain(plain) => plain,
@@ -191,7 +191,7 @@ impl Word {
     }
 
     /// What a text may hold of it.
-    fn shown(&self) -> &OsStr {
+    fn redacted(&self) -> &OsStr {
         match self {
             Self::Plain(plain) => plain,
             Self::Secret(_) => OsStr::new(MASK),
@@ -200,7 +200,7 @@ impl Word {
 }
 
 /// As a shell would read it, and the mask as it is.
-fn quoted(word: &OsStr) -> Cow<'_, str> {
+fn shell_quoted(word: &OsStr) -> Cow<'_, str> {
     if word == MASK {
         return Cow::Borrowed(MASK);
     }
@@ -218,17 +218,17 @@ impl fmt::Display for ProcessSpec {
             .environment
             .iter()
             .filter_map(|change| match change {
-                Change::Set(name, value) => {
-                    Some([name, OsStr::new("="), value.shown()].into_iter().collect())
+                EnvChange::Set(name, value) => {
+                    Some([name, OsStr::new("="), value.redacted()].into_iter().collect())
                 }
-                Change::Clear | Change::Remove(_) => None,
+                EnvChange::Clear | EnvChange::Remove(_) => None,
             })
             .collect();
         let program = self.program.path().as_os_str();
         let words = assignments.iter().map(OsString::as_os_str).chain([program]);
-        let words: Vec<&OsStr> = words.chain(self.arguments.iter().map(Word::shown)).collect();
-        let shown = match self.shown_by {
-            Some(shown_by) => shown_by(&words),
+        let words: Vec<&OsStr> = words.chain(self.arguments.iter().map(SpecValue::redacted)).collect();
+        let shown = match self.redact_with {
+            Some(redact_with) => redact_with(&words),
             None => words.iter().map(|word| Cow::Borrowed(*word)).collect(),
         };
         for (place, word) in shown.iter().enumerate() {
@@ -239,9 +239,9 @@ impl fmt::Display for ProcessSpec {
                 Some(equals) => {
                     let (name, value) = word.as_bytes().split_at(equals);
                     let (name, value) = (OsStr::from_bytes(name), OsStr::from_bytes(&value[1..]));
-                    write!(f, "{blank}{}={}", quoted(name), quoted(value))?;
+                    write!(f, "{blank}{}={}", shell_quoted(name), shell_quoted(value))?;
                 }
-                None => write!(f, "{blank}{}", quoted(word))?,
+                None => write!(f, "{blank}{}", shell_quoted(word))?,
             }
         }
         Ok(())
@@ -286,7 +286,7 @@ mod tests {
             .env("a", "b c")
             .args(["x y"])
             .secret_arg(&Secret::new("hunter2"))
-            .shown_by(loud);
+            .redact_with(loud);
         assert_eq!(spec.to_string(), "A='B C' /BIN/SH 'X Y' '<REDACTED>'");
         assert_eq!(spec.arguments().collect::<Vec<_>>(), ["x y", "hunter2"]);
     }

@@ -7,6 +7,7 @@ use rt_protocol::Until;
 
 use crate::procfs::ProcessEntry;
 
+mod growth;
 #[cfg(target_os = "linux")]
 mod inotify;
 #[cfg(target_os = "linux")]
@@ -15,6 +16,8 @@ use inotify as imp;
 mod absent;
 #[cfg(not(target_os = "linux"))]
 use absent as imp;
+
+pub use growth::Growth;
 
 /// A file that one process, its writer, appends to and may replace by a new one of the same name (log rotation).
 ///
@@ -25,20 +28,6 @@ use absent as imp;
 /// Linux only; elsewhere [`open`](Self::open) answers [`Unsupported`](io::ErrorKind::Unsupported).
 #[derive(Debug)]
 pub struct FollowedFile(imp::FollowedFile);
-
-/// What reading a [`FollowedFile`] came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Growth {
-    /// So many bytes were read, at least one.
-    Bytes(usize),
-    /// Bytes between those that were read before and those that come next were gone before they could be read, or may
-    /// have been.
-    Gap,
-    /// The time given for this read is over.
-    Idle,
-    /// The writer has ended, and all that it wrote was read.
-    End,
-}
 
 impl FollowedFile {
     /// Opens the file of a writer that lives; `None` when that one has ended, or another process has its number.

@@ -69,7 +69,7 @@ fn attempt(container: &dyn Container, resolver: &dyn EndpointResolver, until: &U
     let endpoint = resolver.resolve(container)?;
     let refused = |cause| unreachable("a pipe was refused").with_source(cause);
     let waker = Waker::new().map_err(refused)?;
-    let _registration = waker.ring_on_cancel(until);
+    let _registration = waker.wake_on_cancel(until);
     let limit = Instant::now() + TRY_LIMIT;
     let watch = Watch {
         waker: &waker,

@@ -450,7 +450,7 @@ fn wait(
     match poll(&mut fds, timeout.as_ref()) {
         Ok(_) => {
             if !fds[0].revents().is_empty() {
-                line.waker.hush();
+                line.waker.drain();
             }
             if skip_socket { PollFlags::empty() } else { fds[1].revents() }
         }

@@ -61,7 +61,7 @@ impl Watch<'_> {
             let mut fds = [PollFd::new(&fd, flags), PollFd::new(self.waker, PollFlags::IN)];
             match poll(&mut fds, Timespec::try_from(left).ok().as_ref()) {
                 Ok(_) if !fds[0].revents().is_empty() => return Ok(()),
-                Ok(_) if !fds[1].revents().is_empty() => self.waker.hush(),
+                Ok(_) if !fds[1].revents().is_empty() => self.waker.drain(),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => {
                     return Err(unreachable("waiting for it failed").with_source(io::Error::from(error)));

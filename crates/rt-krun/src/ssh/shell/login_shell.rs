@@ -8,7 +8,7 @@
 use std::task::Poll;
 use std::time::Instant;
 
-use rt_process::Marker;
+use rt_process::ExecMarker;
 use rt_protocol::{Error, ErrorKind, ExitOutcome, OutputStream, Result};
 use rustix::event::PollFlags;
 
@@ -119,11 +119,11 @@ fn lost(refusal: Refusal) -> Error {
 
 /// What a login shell is asked: a number that is nowhere whole in the question, so that repeating it is no answer.
 #[derive(Debug)]
-struct Riddle(Marker);
+struct Riddle(ExecMarker);
 
 impl Riddle {
     fn fresh() -> Self {
-        Self(Marker::fresh())
+        Self(ExecMarker::fresh())
     }
 
     /// Only what a command needs of a shell: variables, `&&`, `echo`, a redirection, and that no trap of a start-up file

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use rt_process::Marker;
+use rt_process::ExecMarker;
 use rt_protocol::{Argv, ContainerPath, Env, EnvName, EnvValue, ExecRequest, InvalidValue, Secret};
 
 use super::quoting::push_quoted;
@@ -106,7 +106,7 @@ impl RemoteCommand {
         request: &ExecRequest,
         default_workdir: Option<&ContainerPath>,
         stdin: Stdin,
-        marker: &Marker,
+        marker: &ExecMarker,
         tell: &Tell,
     ) -> Result<Self, InvalidValue> {
         let mut script = Script::default();
@@ -134,7 +134,7 @@ impl RemoteCommand {
             script.say(b" && unset OLDPWD && ");
         }
         script.on_failure(tell, Stage::Variables);
-        script.export(EnvName::new(Marker::NAME)?.as_str(), OsStr::new(marker.value()));
+        script.export(EnvName::new(ExecMarker::NAME)?.as_str(), OsStr::new(marker.value()));
         for (name, value) in request.env().iter() {
             refuse_taken_name(name)?;
             if let EnvValue::Plain(value) = value {
@@ -198,7 +198,7 @@ impl RemoteCommand {
 fn refuse_taken_name(name: &EnvName) -> Result<(), InvalidValue> {
     let reason = match name.as_str() {
         // Of two values the last would count, and who looks for the first would call the command gone.
-        Marker::NAME => "it is this backend's own: it tells which processes are the command's",
+        ExecMarker::NAME => "it is this backend's own: it tells which processes are the command's",
         name if SHELL_NAMES.contains(&name) => "the guest's shell gives it a meaning of its own",
         _ => return Ok(()),
     };
@@ -328,7 +328,7 @@ mod tests {
         for shell in SHELLS.into_iter().filter(|shell| Program::find(shell[0]).is_ok()) {
             let tell = Tell::fresh();
             let kind = if stdin.is_empty() { Stdin::Empty } else { Stdin::Piped };
-            let remote = RemoteCommand::new(request, workdir.as_ref(), kind, &Marker::fresh(), &tell)
+            let remote = RemoteCommand::new(request, workdir.as_ref(), kind, &ExecMarker::fresh(), &tell)
                 .unwrap()
                 .text(env);
             let spec = ProcessSpec::new(&Program::find(shell[0]).unwrap())
@@ -375,10 +375,15 @@ mod tests {
         let request = ExecRequest::new(["echo", "hi"]).unwrap();
         let workdir = ContainerPath::new(DEFAULT_WORKDIR).unwrap();
         let text = |request: &ExecRequest| {
-            let remote =
-                RemoteCommand::new(request, Some(&workdir), Stdin::Piped, &Marker::fresh(), &Tell::fresh())
-                    .unwrap()
-                    .text(&Env::default());
+            let remote = RemoteCommand::new(
+                request,
+                Some(&workdir),
+                Stdin::Piped,
+                &ExecMarker::fresh(),
+                &Tell::fresh(),
+            )
+            .unwrap()
+            .text(&Env::default());
             assert!(remote.preamble.is_none());
             String::from_utf8(remote.text).unwrap()
         };
@@ -440,7 +445,7 @@ mod tests {
         let request = ExecRequest::new(["sh", "-c", "printf %s ${#1}", "sh", &longest]).unwrap();
         check_output(&request, b"", b"131071");
         let refused = ExecRequest::new(vec!["x"; 4 << 20]).unwrap();
-        let long = RemoteCommand::new(&refused, None, Stdin::Empty, &Marker::fresh(), &Tell::fresh());
+        let long = RemoteCommand::new(&refused, None, Stdin::Empty, &ExecMarker::fresh(), &Tell::fresh());
         assert!(long.unwrap_err().to_string().contains("6 MiB"));
     }
 
@@ -474,7 +479,7 @@ mod tests {
             .build()
             .unwrap();
         check_output(&request, b"the caller's\nown", b"hunter2| a\\b\n\n$(id) |the caller's\nown");
-        let remote = RemoteCommand::new(&request, None, Stdin::Piped, &Marker::fresh(), &Tell::fresh())
+        let remote = RemoteCommand::new(&request, None, Stdin::Piped, &ExecMarker::fresh(), &Tell::fresh())
             .unwrap()
             .text(&Env::default());
         assert!(!String::from_utf8_lossy(&remote.text).contains("hunter2"));
@@ -493,7 +498,7 @@ mod tests {
             ("EMPTY", ""),
             ("IFS", "x"),
             ("UID", "7"),
-            (Marker::NAME, "stolen"),
+            (ExecMarker::NAME, "stolen"),
         ] {
             env.set_secret(name, Secret::new(value)).unwrap();
         }
@@ -511,7 +516,7 @@ mod tests {
             let seen = done.stderr_capture.text();
             assert!(!seen.contains("stolen") && !seen.contains("setlocale"), "{shell}: {seen}");
         });
-        let remote = RemoteCommand::new(&request, None, Stdin::Piped, &Marker::fresh(), &Tell::fresh());
+        let remote = RemoteCommand::new(&request, None, Stdin::Piped, &ExecMarker::fresh(), &Tell::fresh());
         let text = String::from_utf8(remote.unwrap().text(&env).text).unwrap();
         assert!(text.contains("PLAIN=") && !text.contains("hunter2") && !text.contains("nosuch"), "{text}");
     }
@@ -537,7 +542,7 @@ mod tests {
             .secret_env("S", "hunter2")
             .build()
             .unwrap();
-        let remote = RemoteCommand::new(&request, None, Stdin::Piped, &Marker::fresh(), &Tell::fresh())
+        let remote = RemoteCommand::new(&request, None, Stdin::Piped, &ExecMarker::fresh(), &Tell::fresh())
             .unwrap()
             .text(&Env::default());
         assert!(remote.text.len() < 1000);
@@ -546,13 +551,13 @@ mod tests {
 
     #[test]
     fn names_that_shells_and_this_backend_keep_for_themselves_are_refused() {
-        for name in ["UID", "RANDOM", "SHLVL", "_", "PWD", "OLDPWD", "rt_line", Marker::NAME] {
+        for name in ["UID", "RANDOM", "SHLVL", "_", "PWD", "OLDPWD", "rt_line", ExecMarker::NAME] {
             for request in [
                 ExecRequest::builder(["true"]).env(name, "1").build().unwrap(),
                 ExecRequest::builder(["true"]).secret_env(name, "1").build().unwrap(),
             ] {
                 let refused =
-                    RemoteCommand::new(&request, None, Stdin::Piped, &Marker::fresh(), &Tell::fresh())
+                    RemoteCommand::new(&request, None, Stdin::Piped, &ExecMarker::fresh(), &Tell::fresh())
                         .unwrap_err();
                 assert!(refused.to_string().contains(name), "{refused}");
             }

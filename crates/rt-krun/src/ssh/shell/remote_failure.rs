@@ -5,7 +5,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use rt_process::Marker;
+use rt_process::ExecMarker;
 use rt_protocol::{ContainerName, ContainerPath, Error, ErrorKind, ExecRequest};
 
 use super::words;
@@ -38,11 +38,11 @@ impl Stage {
 /// The command itself never learns the number. Whoever can read the command lines of the guest's other processes could,
 /// and the guest's sshd knows it in any case: a guest that wants to lie about its own commands can.
 #[derive(Clone, Debug)]
-pub(crate) struct Tell(Marker);
+pub(crate) struct Tell(ExecMarker);
 
 impl Tell {
     pub(crate) fn fresh() -> Self {
-        Self(Marker::fresh())
+        Self(ExecMarker::fresh())
     }
 
     /// The line, up to the code.

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use rt_process::procfs::{self, ProcessEntry, Signal};
-use rt_process::{Marker, Process};
+use rt_process::{ExecMarker, Process};
 use rt_protocol::{Fate, KILL_GRACE, Survivor};
 
 use super::claims::Claims;
@@ -162,7 +162,7 @@ impl<'a> Family<'a> {
 
     fn is_marked(&self, entry: &ProcessEntry) -> bool {
         let value = self.exec.marker.value();
-        matches!(procfs::environment_has(entry.pid, Marker::NAME, value), Ok(Some(true)))
+        matches!(procfs::environment_has(entry.pid, ExecMarker::NAME, value), Ok(Some(true)))
     }
 
     /// TERM to everyone, also to those who come later; after the grace period everyone is killed. Both meet processes that
@@ -246,7 +246,7 @@ impl<'a> Family<'a> {
         self.find_conmon(&young);
         let mut others: HashSet<u32> = HashSet::new();
         for entry in &young {
-            let Ok(Some(value)) = procfs::environment_value(entry.pid, Marker::NAME) else { continue };
+            let Ok(Some(value)) = procfs::environment_value(entry.pid, ExecMarker::NAME) else { continue };
             if value != self.exec.marker.value() {
                 // The command of another call.
                 others.insert(entry.pid);

@@ -1,6 +1,6 @@
 //! Ending a command by a second exec, where the host cannot see the container's processes.
 
-use rt_process::{InsideEnding, Marker};
+use rt_process::{ExecMarker, RemoteKill};
 use rt_protocol::{Fate, Until, User};
 
 use crate::cli::answer::Answer;
@@ -11,7 +11,7 @@ use crate::state::target::Target;
 ///
 /// By the command's own user, who may look into its processes; root in a container may not look into those of others. Where
 /// that user finds none, root may: of a program that has become root.
-pub(crate) fn end(container: &Target, marker: &Marker, user: Option<&User>, why: &str) -> InsideEnding {
+pub(crate) fn end(container: &Target, marker: &ExecMarker, user: Option<&User>, why: &str) -> RemoteKill {
     let until = Until::after(container.engine().limits.kill_inside);
     let own = user.map(|user| format!("--user={user}"));
     let ending = end_as(container, marker, own.as_deref(), why, &until);
@@ -24,20 +24,26 @@ pub(crate) fn end(container: &Target, marker: &Marker, user: Option<&User>, why:
     ending
 }
 
-fn end_as(container: &Target, marker: &Marker, user: Option<&str>, why: &str, until: &Until) -> InsideEnding {
-    let unknown = |what: String| InsideEnding::unknown(format!("the host cannot look ({why}), and {what}"));
+fn end_as(
+    container: &Target,
+    marker: &ExecMarker,
+    user: Option<&str>,
+    why: &str,
+    until: &Until,
+) -> RemoteKill {
+    let unknown = |what: String| RemoteKill::unknown(format!("the host cannot look ({why}), and {what}"));
     let target = match container.id_or_name(until) {
         Ok(target) => target,
         Err(error) => return unknown(error.to_string()),
     };
-    let script = InsideEnding::argv(marker);
+    let script = RemoteKill::argv(marker);
     let mut args = vec!["exec"];
     args.extend(user);
     args.extend(["--", &target]);
     args.extend(script.iter().map(String::as_str));
     let answer = container.engine().ask_until("end a command in", until, args);
     match answer.and_then(Answer::printed) {
-        Ok(Ok(said)) => InsideEnding::read(&said),
+        Ok(Ok(said)) => RemoteKill::parse(&said),
         Ok(Err(refusal)) => {
             unknown(format!("the image cannot help: {}", crate::cli::failure::shown(&refusal.stderr)))
         }

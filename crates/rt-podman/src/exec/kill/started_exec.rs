@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rt_process::procfs::{self, ProcessEntry};
-use rt_process::{Marker, Process};
+use rt_process::{ExecMarker, Process};
 
 use super::signals::is_same;
 use crate::exec::target::ExecTarget;
@@ -11,7 +11,7 @@ use crate::exec::target::ExecTarget;
 /// An exec whose client has been started: what must be known of it before it is to end, so that nobody needs to be asked then.
 #[derive(Debug)]
 pub(crate) struct StartedExec<'a> {
-    pub(crate) marker: Marker,
+    pub(crate) marker: ExecMarker,
     /// The container that it was started in.
     pub(crate) target: &'a ExecTarget,
     /// The client. It may have been reaped, and its number given to another, when the command must end.
@@ -22,12 +22,12 @@ pub(crate) struct StartedExec<'a> {
 
 impl<'a> StartedExec<'a> {
     /// What its processes carry.
-    pub(crate) fn marker(&self) -> &Marker {
+    pub(crate) fn marker(&self) -> &ExecMarker {
         &self.marker
     }
 
     /// Of a client that was just started.
-    pub(crate) fn of(target: &'a ExecTarget, process: &Process<'_>, marker: Marker) -> Self {
+    pub(crate) fn of(target: &'a ExecTarget, process: &Process<'_>, marker: ExecMarker) -> Self {
         let client = procfs::entry(process.pid()).ok().flatten();
         let began = client.as_ref().map_or(0, |client| client.start_time);
         Self { marker, target, client, began }

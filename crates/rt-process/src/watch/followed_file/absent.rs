@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rt_protocol::Until;
 
-use super::Growth;
+use super::growth::Growth;
 use crate::procfs::ProcessEntry;
 
 #[derive(Debug)]

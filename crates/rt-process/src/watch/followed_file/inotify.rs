@@ -17,12 +17,12 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::Growth;
+use super::growth::Growth;
 use crate::io::waker::Waker;
 use crate::procfs::{self, ProcessEntry};
 
 /// How many files may wait to be read. Each holds a descriptor and its space on the disk.
-const MOST_WAITING: usize = 64;
+const MAX_PENDING_FILES: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct FollowedFile {
@@ -102,10 +102,10 @@ impl FollowedFile {
     }
 
     pub(crate) fn read(&mut self, buffer: &mut [u8], until: &Until) -> io::Result<Growth> {
-        let _registration = self.waker.ring_on_cancel(until);
+        let _registration = self.waker.wake_on_cancel(until);
         loop {
             // At every read and not at the end of a file alone: the sooner a new file is held, the fewer are missed.
-            self.take_new_files()?;
+            self.open_replacements()?;
             let file = &self.files[0].file;
             let count = match file.read_at(buffer, self.position) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -151,12 +151,12 @@ impl FollowedFile {
         }
         // Read on once more after this is known: the last bytes may have come since.
         self.writer_has_ended |= !ready[1].revents().is_empty();
-        self.waker.hush();
+        self.waker.drain();
         Ok(())
     }
 
     /// Holds what has replaced the file that was held last.
-    fn take_new_files(&mut self) -> io::Result<()> {
+    fn open_replacements(&mut self) -> io::Result<()> {
         let mut count = self.replacements()?;
         while count > 0 {
             let mut new = match Generation::open(&self.path) {
@@ -172,7 +172,7 @@ impl FollowedFile {
                 // Which was the newest already, with all these before it.
                 self.files[last].after_gap |= last > 0;
             } else {
-                if self.files.len() > MOST_WAITING {
+                if self.files.len() > MAX_PENDING_FILES {
                     self.files.pop_back();
                     new.after_gap = true;
                 }
