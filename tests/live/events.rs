@@ -1,5 +1,6 @@
 //! Events of containers as podman tells them.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use rt_protocol::{
@@ -97,22 +98,31 @@ fn resume(live: &Live) -> Outcome {
     Ok(())
 }
 
-/// A podman with a small log of events of its own.
-fn rotation(live: &Live) -> Outcome {
-    let directory = tempfile::tempdir()?;
-    let log = directory.path().join("events.log");
+/// The settings of this podman, but for a log of events of its own in that directory: `events.log`.
+pub(crate) fn conf_with_own_log(directory: &Path, max_size: u32) -> rt_tests::ssh_lab::Result<PathBuf> {
+    let log = directory.join("events.log");
     let conf = std::fs::read_to_string(std::env::var_os("CONTAINERS_CONF").ok_or("no containers.conf")?)?;
     let conf: String = conf
         .lines()
         .filter(|line| !line.starts_with("events_logfile_"))
         .map(|line| {
-            let own =
-                format!("events_logfile_path = \"{}\"\nevents_logfile_max_size = 8000\n", log.display());
+            let own = format!(
+                "events_logfile_path = \"{}\"\nevents_logfile_max_size = {max_size}\n",
+                log.display()
+            );
             if line == "[engine]" { format!("{line}\n{own}") } else { format!("{line}\n") }
         })
         .collect();
-    let own_conf = directory.path().join("containers.conf");
+    let own_conf = directory.join("containers.conf");
     std::fs::write(&own_conf, conf)?;
+    Ok(own_conf)
+}
+
+/// A podman with a small log of events of its own.
+fn rotation(live: &Live) -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let log = directory.path().join("events.log");
+    let own_conf = conf_with_own_log(directory.path(), 8000)?;
     let runtime = live.builder().env("CONTAINERS_CONF", &own_conf).build()?;
     let mut stream = runtime.events(&EventOptions::new())?;
     let (mut made, mut told, mut rotations) = (Vec::new(), Vec::new(), 0);

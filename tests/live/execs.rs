@@ -15,6 +15,7 @@ use crate::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("exec: codes are the command's own with podman's clock a year off", another_year),
+    ("exec: codes are the command's own where only a log tells whose clock was set", clock_is_set),
     ("exec: every exit code is the command's own", exit_codes),
     ("exec: podman's words from the command itself are not believed", forged_words),
     ("exec: output is byte-exact, carriage returns and zeros included", bytes),
@@ -60,6 +61,59 @@ exit "$code"
             let result = container.exec(&request, &Until::after(Duration::from_secs(60)))?;
             assert_eq!(result.outcome, ExitOutcome::Code(code), "in {year}");
         }
+    }
+    Ok(())
+}
+
+/// The host does not see podman's records, and the clock is two days off while a command runs: podman's log has its events
+/// under another date than the question after them.
+fn clock_is_set(live: &Live) -> Outcome {
+    const SCRIPT: &str = r#"#!/bin/sh
+log=DIRECTORY/events.log
+case " $* " in
+*" inspect "*)
+    answer=$("$podman" "$@")
+    code=$?
+    printf '%s' "$answer" | sed 's/"StaticDir"/"NoDir"/'
+    exit "$code" ;;
+*" exec "*)
+    before=$(wc -l <"$log")
+    "$podman" "$@"
+    code=$?
+    sed -i "$((before + 1)),\$s/\"Time\":\"[-0-9]*T/\"Time\":\"$(date -u -d 'DAYS days' +%F)T/" "$log"
+    exit "$code" ;;
+esac
+exec "$podman" "$@"
+"#;
+    let directory = tempfile::tempdir()?;
+    let own_conf = crate::events::conf_with_own_log(directory.path(), 1_000_000)?;
+    let real = live.builder().env("CONTAINERS_CONF", &own_conf).build()?;
+    let sandbox = Sandbox::launch(&real, Sandbox::spec(live).command(["sleep", "777777"]))?;
+    for days in ["-2", "2"] {
+        let path = directory.path().join(format!("podman{days}"));
+        let script = SCRIPT
+            .replace("DIRECTORY", &directory.path().display().to_string())
+            .replace("DAYS", days)
+            .replace("$podman", &live.podman.display().to_string());
+        std::fs::write(&path, script)?;
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        let runtime = live.builder().binary(&path).env("CONTAINERS_CONF", &own_conf).build()?;
+        let container = runtime.container(&sandbox.name);
+        let run = |words: &[&str]| {
+            container.exec(&ExecRequest::new(words.iter().copied())?, &Until::after(Duration::from_secs(60)))
+        };
+        for code in [0, 1, 2, 125, 127] {
+            let words = "echo 'Error: executable file not found in $PATH: OCI runtime attempted to invoke a command \
+                         that was not found' >&2";
+            let result = run(&["sh", "-c", &format!("{words}; exit {code}")])?;
+            assert_eq!(result.outcome, ExitOutcome::Code(code), "{days}");
+            assert_eq!(
+                run(&["sh", "-c", &format!("exit {code}")])?.outcome,
+                ExitOutcome::Code(code),
+                "{days}"
+            );
+        }
+        assert_eq!(run(&["/no/such"]).unwrap_err().kind(), ErrorKind::CommandNotFound);
     }
     Ok(())
 }

@@ -25,9 +25,11 @@ use crate::cli::engine::process_error;
 use crate::cli::failure::{self, Failure};
 use crate::state::improper_state;
 use crate::state::target::Target;
+use events::LogEnd;
 use held_streams::held_streams;
 use kill::started_exec::StartedExec;
 use rt_process::ExecMarker;
+use target::ExecTarget;
 use verdict::{Facts, Verdict};
 use witness::ExecWitness;
 
@@ -105,6 +107,7 @@ impl Call<'_> {
         if interactive {
             witness = witness.with_stdin();
         }
+        let log = self.log_end(&target, &witness, until);
         with_process(&call, streams, |process| {
             let exec = StartedExec::of(&target, process, marker);
             let why = match process.drive_with(until, &mut witness) {
@@ -116,6 +119,7 @@ impl Call<'_> {
                         container: self.container,
                         target: &target,
                         witness: &witness,
+                        log: &log,
                         finished: &finished,
                         said,
                         alone: overlap.alone(),
@@ -133,6 +137,16 @@ impl Call<'_> {
             Err(self.end(process, why, &exec, &mut witness, interactive))
         })
         .map_err(|error| self.about(process_error(OPERATION, error)))?
+    }
+
+    /// Where podman's log of execs ends before this one. Asked for only where nothing else can tell what becomes of it.
+    fn log_end(&self, target: &ExecTarget, witness: &ExecWitness, until: &Until) -> LogEnd {
+        if witness.can_see() {
+            return LogEnd::unasked(&target.id);
+        }
+        let profile = self.container.state().profile(until).ok();
+        let logger = profile.and_then(|profile| profile.events_logger.as_deref());
+        LogEnd::read(self.container.engine(), logger, &target.id, until)
     }
 
     /// What podman's last words mean, where the client's code is one of podman's own.

@@ -63,7 +63,9 @@
 //! - When the container has gone under the command, or was started anew, the outcome is `Lost`. Processes and ids are
 //!   compared for that, never times.
 //! - Where the host does not see podman's records (podman talks to another machine), podman's event log decides: one more
-//!   question after a code of podman's own, and after 0, 1 and 2. Without a log (`events_logger = "none"`), or while other
+//!   question after a code of podman's own, and after 0, 1 and 2, and one before each command, where the log ends then (it costs
+//!   what an `inspect` costs). So no clock that is set meanwhile decides anything. A log in a journal is asked by
+//!   times instead; where this machine's clock was set meanwhile, 0, 1 and 2 are not believed there. Without a log (`events_logger = "none"`), or while other
 //!   commands run in the same container, podman's words on stderr decide there, and the client's 0, 1 or 2 is believed.
 //!
 //! A death by signal N is [`Code(128 + N)`](rt_protocol::ExitOutcome::Code), as podman reports it.

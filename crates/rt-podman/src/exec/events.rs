@@ -1,12 +1,105 @@
 //! What podman's event log says of execs: the proof that a command was started, whatever its output claims. The last
 //! resort, where the host cannot see podman's records.
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
+use rt_protocol::Until;
 use serde_json::Value;
 
 use crate::cli::engine::Engine;
 use crate::cli::json;
+
+/// Where podman's log of a container's execs ended before one of them: what comes later in it is of the call, whatever any
+/// clock says.
+#[derive(Debug)]
+pub(crate) struct LogEnd {
+    id: String,
+    began: (SystemTime, Instant),
+    last_line: LastLine,
+}
+
+/// The last line of an exec of the container.
+#[derive(Debug)]
+enum LastLine {
+    /// This one; `None` where there was none yet.
+    Known(Option<String>),
+    /// Nobody has asked: the times of the lines decide.
+    Unasked,
+    /// podman keeps no log.
+    NoLog,
+}
+
+impl LogEnd {
+    /// Asks nobody, where the log will hardly be needed.
+    pub(crate) fn unasked(id: &str) -> Self {
+        let began = (SystemTime::now(), Instant::now());
+        Self { id: id.to_owned(), began, last_line: LastLine::Unasked }
+    }
+
+    /// Asks for it before an exec whose records this host cannot see. A log in a file is short. One in a journal goes back
+    /// for months, and podman reads it from its beginning where no time is given.
+    pub(crate) fn read(engine: &Engine, logger: Option<&str>, id: &str, until: &Until) -> Self {
+        let last_line = match logger {
+            Some("file") => match lines(engine, id, None, until) {
+                Some(log) => LastLine::Known(log.lines().last().map(str::to_owned)),
+                None => LastLine::Unasked,
+            },
+            Some("none") => LastLine::NoLog,
+            _ => LastLine::Unasked,
+        };
+        Self { last_line, ..Self::unasked(id) }
+    }
+
+    /// What the log has since; `None` where this podman keeps none or does not answer, and where only times could tell and
+    /// the clock was set.
+    pub(crate) fn since(&self, engine: &Engine) -> Option<ExecEvents> {
+        let until = Until::forever();
+        let log = match &self.last_line {
+            LastLine::NoLog => return None,
+            LastLine::Known(_) => lines(engine, &self.id, None, &until)?,
+            LastLine::Unasked if self.clock_was_set() => return None,
+            // podman counts back by the clock that it writes into the log, so the clock of this process may be another.
+            LastLine::Unasked => lines(engine, &self.id, Some(self.began.1.elapsed() + SLACK), &until)?,
+        };
+        let known = match &self.last_line {
+            LastLine::Known(Some(last)) => {
+                log.lines().collect::<Vec<_>>().iter().rposition(|line| line == last)
+            }
+            _ => None,
+        };
+        // A log that was rotated has lost its older half.
+        let news: Vec<_> = log.lines().skip(known.map_or(0, |place| place + 1)).collect();
+        Some(ExecEvents::decode(&news.join("\n"), &self.id))
+    }
+
+    /// Whether times are all that there is, and this machine's clock has not gone as its time has: it was set, or the
+    /// machine has slept.
+    pub(crate) fn clock_was_set(&self) -> bool {
+        let (clock, time) = self.began;
+        let (gone, elapsed) = (clock.elapsed(), time.elapsed());
+        matches!(self.last_line, LastLine::Unasked)
+            && gone.map_or(true, |gone| gone.abs_diff(elapsed) > SLACK)
+    }
+}
+
+/// podman writes some times to the second.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// podman's log of the container's execs, of all time or back to so long ago.
+fn lines(engine: &Engine, id: &str, back_to: Option<Duration>, until: &Until) -> Option<String> {
+    let mut args = vec![
+        String::from("events"),
+        String::from("--stream=false"),
+        format!("--filter=container={id}"),
+        String::from("--filter=event=exec"),
+        String::from("--filter=event=exec_died"),
+        String::from("--format=json"),
+    ];
+    args.extend(back_to.map(|time| format!("--since={}ms", time.as_millis())));
+    let answer = engine.ask_within("read the events of", engine.limits.info, until, args).ok()?;
+    // Without events podman prints nothing.
+    answer.told().ok()?.ok()
+}
 
 /// Execs of one container during a call.
 ///
@@ -22,25 +115,6 @@ pub(crate) struct ExecEvents {
 }
 
 impl ExecEvents {
-    /// Reads the log of the time from the beginning of the call, which took `elapsed`, until now; `None` where this podman
-    /// keeps none or does not answer.
-    ///
-    /// podman counts that time back by the clock that it writes into the log, so the clock of this process may be another.
-    pub(crate) fn during(engine: &Engine, id: &str, elapsed: Duration) -> Option<Self> {
-        // podman writes the events of 4.3 to the second.
-        const SLACK: Duration = Duration::from_secs(1);
-        let args = [
-            String::from("events"),
-            String::from("--stream=false"),
-            format!("--since={}ms", (elapsed + SLACK).as_millis()),
-            format!("--filter=container={id}"),
-            String::from("--format=json"),
-        ];
-        let answer = engine.ask("read the events of", engine.limits.info, args).ok()?;
-        // Without events podman prints nothing.
-        answer.told().ok()?.ok().map(|events| Self::decode(&events, id))
-    }
-
     pub(crate) fn decode(stdout: &str, id: &str) -> Self {
         let mut events = Self::default();
         for line in stdout.lines() {

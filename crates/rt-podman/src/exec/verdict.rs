@@ -7,7 +7,7 @@
 use rt_process::{ExitStatus, Finished};
 use rt_protocol::ExitOutcome;
 
-use super::events::ExecEvents;
+use super::events::LogEnd;
 use super::target::ExecTarget;
 use super::witness::{Evidence, ExecWitness};
 use crate::cli::failure::Failure;
@@ -19,6 +19,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) container: &'a Target,
     pub(crate) target: &'a ExecTarget,
     pub(crate) witness: &'a ExecWitness,
+    /// Where podman's log of events ended before.
+    pub(crate) log: &'a LogEnd,
     pub(crate) finished: &'a Finished,
     /// What podman's last words mean, where the client's code is one of podman's own.
     pub(crate) said: Option<Failure>,
@@ -110,7 +112,7 @@ impl Facts<'_> {
     /// Where the host cannot see podman's records, its event log is the witness: it has an entry for each command that was
     /// started, and one for its end.
     fn ask_for_events(&self, code: i32, refused: Option<Failure>) -> Verdict {
-        let events = || ExecEvents::during(self.container.engine(), &self.target.id, self.finished.elapsed);
+        let events = || self.log.since(self.container.engine());
         if let Some(failure) = refused {
             let has_run = match events() {
                 Some(events) if events.started == 0 => false,
@@ -137,6 +139,7 @@ impl Facts<'_> {
                 }
                 Some(events) if events.started == 0 && self.alone => Verdict::Interrupted,
                 Some(_) => self.lost_or_interrupted(),
+                None if self.log.clock_was_set() => self.lost_or_interrupted(),
                 None => Verdict::Outcome(ExitOutcome::Code(code)),
             },
             125 if self.finished.stdout.bytes == 0

@@ -58,11 +58,24 @@ fn after_removal(container: &Target, id: &str) -> Result<ExitOutcome> {
     if let Some(code) = kept.filter(|found| found.info.id == id).and_then(|found| found.info.exit_code) {
         return Ok(ExitOutcome::Code(code));
     }
-    let args = ["events", "--stream=false", "--since=24h", "--filter=event=died", "--format=json"];
-    let events = container.engine().ask(OPERATION, container.engine().limits.info, args)?.told()?;
-    // A podman without a log of events refuses; then nobody knows.
-    let code = events.ok().and_then(|events| last_death(&events, id)).filter(|code| is_exit_code(*code));
-    Ok(code.map_or(ExitOutcome::Lost, ExitOutcome::Code))
+    // Podman reads a journal of months from its beginning where no time is given. But clocks are set, and then its time is
+    // another one than it was.
+    for since in [Some("--since=24h"), None] {
+        let of = format!("--filter=container={id}");
+        let args = ["events", "--stream=false", &of, "--filter=event=died", "--format=json"].into_iter();
+        let events =
+            match container.engine().ask(OPERATION, container.engine().limits.info, args.chain(since)) {
+                // That journal was too long.
+                Err(_) if since.is_none() => break,
+                events => events?,
+            };
+        // A podman without a log of events refuses; then nobody knows.
+        let Ok(events) = events.told()? else { break };
+        if let Some(code) = last_death(&events, id) {
+            return Ok(if is_exit_code(code) { ExitOutcome::Code(code) } else { ExitOutcome::Lost });
+        }
+    }
+    Ok(ExitOutcome::Lost)
 }
 
 /// The exit code of the last death of this container, where the event has one.

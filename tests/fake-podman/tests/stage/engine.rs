@@ -67,9 +67,14 @@ impl Engine {
 
     /// A program that is this engine without any variable, for who can only be given a path.
     pub(crate) fn wrapper(&self) -> PathBuf {
+        self.script("exec \"$podman\" \"$@\"\n")
+    }
+
+    /// A shell script that stands before this engine, which it calls `$podman`.
+    pub(crate) fn script(&self, body: &str) -> PathBuf {
         let path = self.directory.path().join("podman");
         let script = format!(
-            "#!/bin/sh\nFAKE_PODMAN_DIR='{}' FAKE_PODMAN_PROFILE={} exec '{PROGRAM}' \"$@\"\n",
+            "#!/bin/sh\nexport FAKE_PODMAN_DIR='{}' FAKE_PODMAN_PROFILE={}\npodman='{PROGRAM}'\n{body}",
             self.directory.path().display(),
             self.profile
         );

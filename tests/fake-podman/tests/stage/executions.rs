@@ -15,6 +15,7 @@ use crate::engine::{Engine, patience};
 pub(crate) const CASES: &[Case] = &[
     ("exec: every exit code is the command's own", exit_codes),
     ("exec: no clock decides what a code means, nor whether a container runs", clocks),
+    ("exec: no clock that is set meanwhile decides where only the events tell", clock_is_set),
     ("exec: podman's words from the command itself are not believed", words),
     ("exec: output that is not UTF-8 arrives byte by byte", bytes),
     ("exec: a command that is ended is gone, and never a success", ended),
@@ -71,6 +72,41 @@ fn clocks(engine: &Engine) {
         let result = container.exec(&request(&["sh", "-c", "exit 137"]), &patience()).unwrap();
         assert_eq!(result.outcome, ExitOutcome::Code(137));
         assert!(runtime.force_remove(std::slice::from_ref(&name), &patience())[0].removed);
+    }
+}
+
+/// The host does not see podman's records, and podman's clock is set before its events are asked for.
+fn clock_is_set(engine: &Engine) {
+    engine.running("c");
+    let name = ContainerName::new("c").unwrap();
+    for later in [3600, -3600, 172_800, -172_800] {
+        let blind = engine.script(&format!(
+            r#"case " $* " in
+*" inspect "*)
+    answer=$("$podman" "$@")
+    code=$?
+    printf '%s' "$answer" | sed 's/"StaticDir"/"NoDir"/'
+    exit "$code" ;;
+*" events "*) export FAKE_PODMAN_CLOCK={later} ;;
+esac
+exec "$podman" "$@"
+"#
+        ));
+        let at = |fault: &str| {
+            let builder = engine.builder().binary(&blind).env("FAKE_PODMAN_FAULT", fault);
+            builder.build().unwrap().container(&name)
+        };
+        let run = |script: &str| at("").exec(&request(&["sh", "-c", script]), &patience()).unwrap().outcome;
+        for code in [0, 1, 2, 125] {
+            assert_eq!(run(&format!("exit {code}")), ExitOutcome::Code(code), "{later}");
+        }
+        let forged = "echo 'Error: crun: executable file `x` not found in $PATH: No such file or directory: OCI runtime \
+                      attempted to invoke a command that was not found' >&2; exit 127";
+        assert_eq!(run(forged), ExitOutcome::Code(127), "{later}");
+        assert_eq!(run("exit 0"), ExitOutcome::Code(0), "{later}");
+        // Others have returned 0 before; this one was ended before its command could begin.
+        let unseen = at("exec:exit-without-a-word=0").exec(&request(&["true"]), &patience());
+        assert_eq!(unseen.unwrap_err().kind(), ErrorKind::BackendInterrupted, "{later}");
     }
 }
 
@@ -219,10 +255,12 @@ fn minus_one(engine: &Engine) {
 
 fn removed_meanwhile(engine: &Engine) {
     let waits = || engine.calls().iter().filter(|call| call[0] == "@waits").count();
-    for (code, outcome) in [(7, ExitOutcome::Code(7)), (0, ExitOutcome::Code(0))] {
+    for (code, clock) in [(7, "0"), (0, "0"), (7, "172800"), (7, "-172800")] {
         ending(engine, &format!("until [ -e /tmp/go ]; do sleep 0.05; done; exit {code}"));
         // The record goes while podman answers -1: only the events know.
-        let container = faulty(engine, "e", "wait:wait-says-minus-one,wait:slow=300");
+        let faults = "wait:wait-says-minus-one,wait:slow=300";
+        let runtime = engine.builder().env("FAKE_PODMAN_FAULT", faults).env("FAKE_PODMAN_CLOCK", clock);
+        let container = runtime.build().unwrap().container(&ContainerName::new("e").unwrap());
         let seen = std::thread::scope(|scope| {
             let before = waits();
             let waiter = scope.spawn(|| container.wait(&patience()));
@@ -236,7 +274,7 @@ fn removed_meanwhile(engine: &Engine) {
             }
             waiter.join().unwrap().unwrap()
         });
-        assert_eq!(seen, outcome);
+        assert_eq!(seen, ExitOutcome::Code(code), "{clock}");
     }
 }
 
