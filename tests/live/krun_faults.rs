@@ -281,14 +281,17 @@ fn impostors(live: &Live) -> Outcome {
     ] {
         let impostor = Impostor::start(manners)?;
         let container = entered(live, &sandbox, impostor.address(), &key);
+        let never_ends = matches!(manners, Manners::EndlessLines | Manners::Floods);
+        // Who never ends is given up for what comes, which takes a busy machine longer, and not by the deadline.
+        let deadline = if never_ends { LONG } else { Duration::from_secs(3) };
         let begun = Instant::now();
-        let error = exec(container.as_ref(), "true", Duration::from_secs(3)).unwrap_err();
-        assert!(begun.elapsed() < Duration::from_secs(5), "{manners:?}: {:?}", begun.elapsed());
+        let error = exec(container.as_ref(), "true", deadline).unwrap_err();
+        assert!(begun.elapsed() < deadline + Duration::from_secs(2), "{manners:?}: {:?}", begun.elapsed());
         let expected = [ErrorKind::TimedOut, ErrorKind::Unreachable];
         assert!(expected.contains(&error.kind()), "{manners:?}: {error}");
         assert!(error.never_started(), "{manners:?}: {error:?}");
-        // Who never ends is not waited for until somebody's deadline, nor listened to afterwards.
-        if matches!(manners, Manners::EndlessLines | Manners::Floods) {
+        // Nor is it listened to afterwards.
+        if never_ends {
             assert!(
                 error.kind() == ErrorKind::Unreachable && error.to_string().contains("never ends"),
                 "{error}"

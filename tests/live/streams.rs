@@ -1,6 +1,6 @@
 //! exec with bridged streams.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ pub(crate) const CASES: &[Case] = &[
     ("streams: stderr goes to its own sink, and is dropped without one", stderr),
     ("streams: what the command leaves unread is told", unread),
     ("streams: an output is whole or says that it is not, whatever is left unread of stdin", whole_or_told),
+    ("streams: nothing is taken from a source before its command can read it", nothing_is_taken_early),
     ("streams: a request that limits output is refused", limited),
     ("streams: a command that is missing is an error, with bridged streams too", missing_command),
 ];
@@ -307,6 +308,22 @@ fn limited(live: &Live) -> Outcome {
     let request = ExecRequest::builder(["true"]).output_limit(rt_protocol::OutputLimit::bytes(1)).build()?;
     let error = sandbox.container.exec_stdio(&request, ExecStdio::default(), &minute()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
+    Ok(())
+}
+
+/// What a command cannot read is left to its caller: it could be lost with the output of one that leaves it unread.
+fn nothing_is_taken_early(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let mut file = tempfile::tempfile()?;
+    file.write_all(b"word\n")?;
+    file.rewind()?;
+    let stdio = || Ok::<_, io::Error>(ExecStdio::new(Source::descriptor(file.try_clone()?), Sink::discard()));
+    let request = ExecRequest::builder(["cat"]).user("nosuchuser").build()?;
+    let error = sandbox.container.exec_stdio(&request, stdio()?, &minute()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnknownUser, "{error}");
+    assert_eq!((&file).stream_position()?, 0);
+    let result = sandbox.container.exec_stdio(&ExecRequest::new(["cat"])?, stdio()?, &minute())?;
+    assert_eq!((result.stdin.bytes, result.stdout.bytes, result.stdout.end), (5, 5, StreamEnd::Eof));
     Ok(())
 }
 

@@ -75,6 +75,12 @@ pub trait PollSource {
     /// Does it. Must not block, and must take what made the descriptor readable. The outputs that were there before were
     /// taken as far as the caller's sinks allowed.
     fn ready(&mut self, process: &Process<'_>);
+
+    /// For how long at most nothing is to go into the process's stdin yet, its end included; asked again after whatever
+    /// happens. What is left unread of the source stays there. `None`, as it is without this, lets it go.
+    fn holds_stdin(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Why [`Process::drive`] returned.
@@ -138,7 +144,10 @@ impl<'a> Process<'a> {
             }
             let Err(stop) = until.check() else {
                 let descriptor = source.as_ref().and_then(|source| source.descriptor());
-                let (_, is_ready) = self.poll_loop.poll_once_with(until.remaining(), descriptor);
+                let held = source.as_ref().and_then(|source| source.holds_stdin());
+                self.poll_loop.hold_stdin(held.is_some());
+                let timeout = until.remaining().into_iter().chain(held).min();
+                let (_, is_ready) = self.poll_loop.poll_once_with(timeout, descriptor);
                 if is_ready && let Some(source) = &mut source {
                     source.ready(self);
                 }

@@ -37,6 +37,11 @@ impl AttachSocket {
         }
     }
 
+    /// Whether it is not held, and may be one day.
+    pub(crate) fn may_come(&self) -> bool {
+        self.copy.is_none() && !self.is_refused
+    }
+
     /// Whether some of stdout, and of stderr, may be missing in what the client has handed on.
     pub(crate) fn cut_outputs(&self, stdin: StreamReport) -> [bool; 2] {
         match &self.copy {

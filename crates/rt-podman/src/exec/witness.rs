@@ -13,12 +13,16 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rt_process::{DirectoryChange, DirectoryWatch, ExecMarker, PollSource, Process, procfs};
 use rt_protocol::StreamReport;
 
 use super::attach_socket::{self, AttachSocket};
 use super::session::{self, ExecSession};
+
+/// How long stdin waits at most: a podman that never says that the command runs is fed all the same.
+const STDIN_WAITS: Duration = Duration::from_secs(3);
 
 /// The witness of one exec.
 #[derive(Debug)]
@@ -34,6 +38,7 @@ pub(crate) struct ExecWitness {
     record: Option<Record>,
     /// Where the command has a stdin.
     attach: Option<AttachSocket>,
+    begun: Instant,
 }
 
 /// What was seen of the command's own record.
@@ -89,6 +94,7 @@ impl ExecWitness {
             unread: Vec::new(),
             record: None,
             attach: None,
+            begun: Instant::now(),
         }
     }
 
@@ -121,6 +127,14 @@ impl ExecWitness {
     /// Whether the command was started for sure.
     pub(crate) fn has_started(&self) -> bool {
         self.record.as_ref().is_some_and(|record| record.started || record.ended)
+    }
+
+    /// Whether the command was started, or may have been.
+    fn may_run(&self) -> bool {
+        match &self.record {
+            Some(record) => record.started || record.ended || record.removed.is_some(),
+            None => !self.unread.is_empty() || self.candidates.iter().any(|it| it.join("exec_pid").exists()),
+        }
     }
 
     /// Whether the client, which left with `code`, has seen the end of the command: podman's list, as it is now, has none
@@ -308,9 +322,57 @@ impl PollSource for ExecWitness {
             attach.look(process.pid());
         }
     }
+
+    /// What is not sent is not left unread. So stdin waits for the copy of the client's socket, or for the command itself,
+    /// before which the client was connected: no output can be cut unseen then, however late this process gets to look.
+    fn holds_stdin(&self) -> Option<Duration> {
+        let waits = self.watch.is_some() && self.attach.as_ref().is_some_and(AttachSocket::may_come);
+        (waits && !self.may_run()).then(|| STDIN_WAITS.checked_sub(self.begun.elapsed())).flatten()
+    }
 }
 
 /// Whether the client is not stopped: a stopped one has not removed its record, somebody else has.
 fn can_go_on(client: u32) -> bool {
     !matches!(procfs::is_stopped(client), Ok(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use rt_process::{Output, ProcessSpec, Program, Streams, with_process};
+    use rt_protocol::{KILL_GRACE, OutputLimit, Source};
+
+    use super::*;
+
+    #[test]
+    fn stdin_waits_until_the_command_may_run() {
+        let records = tempfile::tempdir().unwrap();
+        let session = records.path().join("5".repeat(64));
+        let marker = ExecMarker::fresh();
+        let witness = || ExecWitness::of(Some(records.path()), &marker).with_stdin();
+        let spec = ProcessSpec::new(&Program::find("sleep").unwrap()).args(["60"]);
+        let capture = || Output::Capture(OutputLimit::UNLIMITED);
+        let streams = Streams { stdin: Source::empty(), stdout: capture(), stderr: capture() };
+        with_process(&spec, streams, |client| {
+            let mut witness = witness();
+            let mut waits_after = |step: &dyn Fn()| {
+                step();
+                witness.ready(client);
+                witness.holds_stdin().is_some()
+            };
+            assert!(waits_after(&|| {}));
+            assert!(waits_after(&|| fs::create_dir_all(session.join("exit")).unwrap()));
+            let spec = format!("{{\"env\":[\"{}={}\"]}}", ExecMarker::NAME, marker.value());
+            assert!(waits_after(&|| fs::write(session.join("exec-process-1"), &spec).unwrap()));
+            assert!(waits_after(&|| fs::write(session.join("attach"), "").unwrap()));
+            assert!(!waits_after(&|| fs::write(session.join("exec_pid"), "1").unwrap()));
+            client.end(KILL_GRACE);
+        })
+        .unwrap();
+        // Not for one that is without a stdin, that cannot be watched, or whose podman never says that it runs.
+        assert_eq!(ExecWitness::of(Some(records.path()), &marker).holds_stdin(), None);
+        assert_eq!(ExecWitness::of(None, &marker).with_stdin().holds_stdin(), None);
+        let mut late = witness();
+        late.begun = late.begun.checked_sub(STDIN_WAITS).unwrap();
+        assert_eq!(late.holds_stdin(), None);
+    }
 }

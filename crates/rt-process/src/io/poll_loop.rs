@@ -149,6 +149,14 @@ impl<'a> PollLoop<'a> {
         (progress, ready.is(Token::PollSource))
     }
 
+    /// Holds back what is to go into the process's stdin, or lets it go.
+    pub(crate) fn hold_stdin(&mut self, is_held: bool) {
+        if self.stdin.hold(is_held) {
+            // What a thread has read meanwhile woke the loop before, and is to be taken now.
+            self.waker.wake();
+        }
+    }
+
     /// Leaves outputs that somebody else holds open, once the process has ended.
     pub(crate) fn abandon_outputs(&mut self) {
         if self.has_ended() {

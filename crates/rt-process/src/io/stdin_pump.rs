@@ -24,6 +24,8 @@ pub(crate) struct StdinPump<'a> {
     written: usize,
     /// The pipe takes at least `PIPE_BUF` bytes. We are its only writer, so this stays true until we write.
     room: bool,
+    /// Nothing goes into the pipe for now, not even its end.
+    is_held: bool,
     capacity: usize,
     bytes: u64,
     end: StreamEnd,
@@ -65,7 +67,18 @@ impl<'a> StdinPump<'a> {
         };
         let end = if matches!(source, StdinSource::Null) { StreamEnd::Unused } else { StreamEnd::Stopped };
         let filled = carry.len();
-        Ok(Self { pipe: None, source, carry, filled, written: 0, room: false, capacity: 0, bytes: 0, end })
+        Ok(Self {
+            pipe: None,
+            source,
+            carry,
+            filled,
+            written: 0,
+            room: false,
+            is_held: false,
+            capacity: 0,
+            bytes: 0,
+            end,
+        })
     }
 
     /// Whether the process needs a pipe for its stdin.
@@ -85,10 +98,16 @@ impl<'a> StdinPump<'a> {
         }
     }
 
+    /// Holds back what is to go into the pipe, or lets it go; whether something that was held is let go now.
+    pub(crate) fn hold(&mut self, is_held: bool) -> bool {
+        std::mem::replace(&mut self.is_held, is_held) && !is_held
+    }
+
     /// What to wait for. The pipe is always among it: that its reader is gone shows without asking.
     pub(crate) fn register<'p>(&'p self, poll_set: &mut PollSet<'p>) {
         let Some(pipe) = &self.pipe else { return };
         let needs_room = match &self.source {
+            _ if self.is_held => false,
             _ if self.has_carry() => true,
             StdinSource::Descriptor(..) => !self.room,
             _ => false,
@@ -97,6 +116,7 @@ impl<'a> StdinPump<'a> {
         // A source that is ready while the pipe is full would wake us for nothing.
         if let StdinSource::Descriptor(source, _) = &self.source
             && !needs_room
+            && !self.is_held
         {
             poll_set.add(Token::Source, source, PollFlags::IN);
         }
@@ -114,6 +134,9 @@ impl<'a> StdinPump<'a> {
         if pipe.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
             self.reader_gone();
             return Ok(true);
+        }
+        if self.is_held {
+            return Ok(false);
         }
         self.room |= pipe.contains(PollFlags::OUT);
         let before = self.bytes;
