@@ -6,32 +6,70 @@ use std::time::{Duration, Instant};
 
 use rt_process::{Drive, ExecMarker, PeerPipes};
 use rt_protocol::{
-    Capabilities, Capability, Container, ContainerName, Error, ErrorKind, ExecRequest, ExitOutcome, Fate,
-    InvalidValue, KillReport, OutputStream, Partial, Result, StdioResult, Stop, StreamEnd, StreamReport,
-    Until,
+    Capabilities, Capability, Container, ContainerName, ContainerPath, Error, ErrorKind, ExecRequest,
+    ExecResult, ExitOutcome, Fate, InvalidValue, KillReport, OutputStream, Partial, Result, StdioResult,
+    Stop, StreamEnd, StreamReport, Until,
 };
 
-use super::channel::job::{Job, JobEnd, JobOutput, NotStarted, Ran, Ticket};
-use super::kill::Condemned;
-use super::session::Seat;
+use super::channel::job::{Job, JobEnd, JobHandle, JobOutput, NotStarted, Ran};
+use super::kill::KillJob;
+use super::session::SessionPermit;
+use super::session::pool::Pool;
 use super::shell::remote_command::{RemoteCommand, Stdin};
-use super::shell::remote_failure::Tell;
-use super::tcp_ssh_transport::TcpSshTransport;
-use crate::{KrunTransport, SshUser};
+use super::shell::remote_failure::FailureSentinel;
+use crate::SshUser;
 
 /// What errors of a command say was being done.
 pub(super) const OPERATION: &str = "exec in";
 
 /// Why a command was ended before it ended by itself.
-pub(super) enum Why {
+pub(super) enum Interruption {
     Stop(Stop),
     Source(std::io::Error),
     Sink(OutputStream, std::io::Error),
 }
 
+/// What every command of one transport goes by.
+#[derive(Debug)]
+pub(super) struct CallContext {
+    pub(super) pool: Arc<Pool>,
+    pub(super) user: SshUser,
+    pub(super) workdir: Option<ContainerPath>,
+}
+
+impl CallContext {
+    /// Runs a command, and keeps its output.
+    pub(super) fn exec(
+        &self,
+        guest: &Arc<dyn Container>,
+        request: &ExecRequest,
+        until: &Until,
+    ) -> Result<ExecResult> {
+        let begun = Instant::now();
+        let call = Call::new(self, guest, request)?;
+        let limits = [request.stdout_limit(), request.stderr_limit()];
+        let (permit, handle) = call.begin(until, || Ok((None, JobOutput::Captured(limits))))?;
+        let ran = match handle.wait(until) {
+            Ok(()) => call.ran(handle.take_end())?,
+            Err(stop) => {
+                return Err(call.end(
+                    &permit,
+                    &handle,
+                    Interruption::Stop(stop),
+                    |_| {},
+                    |ran| Some(captured(ran)),
+                ));
+            }
+        };
+        let outcome = call.judge(&ran)?;
+        let [stdout, stderr] = ran.captured;
+        Ok(ExecResult::new(outcome, stdout, stderr, begun.elapsed()))
+    }
+}
+
 /// One exec on its way.
 pub(super) struct Call<'a> {
-    transport: &'a TcpSshTransport,
+    context: &'a CallContext,
     guest: &'a Arc<dyn Container>,
     request: &'a ExecRequest,
     user: SshUser,
@@ -40,12 +78,12 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn new(
-        transport: &'a TcpSshTransport,
+        context: &'a CallContext,
         guest: &'a Arc<dyn Container>,
         request: &'a ExecRequest,
     ) -> Result<Self> {
         let user = match request.user() {
-            None => transport.user.clone(),
+            None => context.user.clone(),
             Some(user) if user.as_str().contains(':') => {
                 let missing = Capabilities::none().with(Capability::ExecUser);
                 return Err(Error::unsupported(OPERATION, missing)
@@ -55,7 +93,7 @@ impl<'a> Call<'a> {
             Some(user) => SshUser::new(user.as_str())
                 .map_err(|refused| Error::from(refused).during(OPERATION).in_container(&guest.key().name))?,
         };
-        Ok(Self { transport, guest, request, user, marker: ExecMarker::fresh() })
+        Ok(Self { context, guest, request, user, marker: ExecMarker::fresh() })
     }
 
     pub(super) fn name(&self) -> &ContainerName {
@@ -72,14 +110,15 @@ impl<'a> Call<'a> {
         &self,
         until: &Until,
         mut streams: impl FnMut() -> std::io::Result<(Option<OwnedFd>, JobOutput)>,
-    ) -> Result<(Seat, Ticket)> {
-        let pool = &self.transport.pool;
+    ) -> Result<(SessionPermit, JobHandle)> {
+        let pool = &self.context.pool;
         let mut is_replaced = false;
         loop {
             until.check().map_err(|stop| self.never_started(stop))?;
-            let seat = pool.seat(self.guest, &self.user, until)?.map_err(|stop| self.never_started(stop))?;
-            let ticket = Ticket::default();
-            let job = self.job(&ticket, streams().map_err(|cause| self.no_pipe(cause))?)?;
+            let permit =
+                pool.permit(self.guest, &self.user, until)?.map_err(|stop| self.never_started(stop))?;
+            let handle = JobHandle::default();
+            let job = self.job(&handle, streams().map_err(|cause| self.no_pipe(cause))?)?;
             tracing::debug!(
                 target: "rt_krun",
                 operation = OPERATION,
@@ -89,15 +128,15 @@ impl<'a> Call<'a> {
                 timeout = ?until.remaining(),
                 "a command goes to a guest"
             );
-            seat.post(job);
-            if let Err(stop) = ticket.wait_for_begin(until) {
-                if seat.leave(&ticket) {
+            permit.post(job);
+            if let Err(stop) = handle.wait_for_begin(until) {
+                if permit.leave(&handle) {
                     return Err(self.never_started(stop));
                 }
-                return Ok((seat, ticket));
+                return Ok((permit, handle));
             }
-            match ticket.take_not_started() {
-                None => return Ok((seat, ticket)),
+            match handle.take_not_started() {
+                None => return Ok((permit, handle)),
                 Some(NotStarted::Full) => {}
                 Some(NotStarted::ConnectionDied) if !is_replaced => is_replaced = true,
                 Some(NotStarted::ConnectionDied | NotStarted::Left) => {
@@ -121,14 +160,14 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn job(&self, ticket: &Ticket, (stdin, output): (Option<OwnedFd>, JobOutput)) -> Result<Job> {
-        let tell = Tell::fresh();
+    fn job(&self, handle: &JobHandle, (stdin, output): (Option<OwnedFd>, JobOutput)) -> Result<Job> {
+        let sentinel = FailureSentinel::fresh();
         let refused = |refused: InvalidValue| self.about(Error::from(refused).during(OPERATION));
         let kind = if stdin.is_some() { Stdin::Piped } else { Stdin::Empty };
-        let workdir = self.transport.workdir.as_ref();
+        let workdir = self.context.workdir.as_ref();
         let command =
-            RemoteCommand::new(self.request, workdir, kind, &self.marker, &tell).map_err(refused)?;
-        Ok(Job { command, tell, stdin, output, claim: ticket.claim() })
+            RemoteCommand::new(self.request, workdir, kind, &self.marker, &sentinel).map_err(refused)?;
+        Ok(Job { command, sentinel, stdin, output, guard: handle.guard() })
     }
 
     pub(super) fn bridge(
@@ -143,29 +182,29 @@ impl<'a> Call<'a> {
             let stdin = far.stdin.as_ref().map(OwnedFd::try_clone).transpose()?;
             Ok((stdin, JobOutput::Piped([far.stdout.try_clone()?, far.stderr.try_clone()?])))
         };
-        let (seat, ticket) = self.begin(until, copies)?;
+        let (permit, handle) = self.begin(until, copies)?;
         // From here on the connection alone holds the far ends, and their closing says that it is done with them.
         drop(far);
         let drive = bridge.drive(until);
         let why = match drive {
             Drive::Finished => None,
-            Drive::Stopped(stop) => Some(Why::Stop(stop)),
-            Drive::SourceFailed(error) => Some(Why::Source(error)),
-            Drive::SinkFailed(stream, error) => Some(Why::Sink(stream, error)),
+            Drive::Stopped(stop) => Some(Interruption::Stop(stop)),
+            Drive::SourceFailed(error) => Some(Interruption::Source(error)),
+            Drive::SinkFailed(stream, error) => Some(Interruption::Sink(stream, error)),
         };
         if let Some(why) = why {
             let take_output = |until: &Until| {
                 // However it ends, the bridge is closed next.
                 let _: Drive = bridge.drive(until);
             };
-            let error = self.end(&seat, &ticket, why, take_output, |_| None);
+            let error = self.end(&permit, &handle, why, take_output, |_| None);
             let moved = bridge.finish();
             let partial = Partial::Streams { stdin: moved.stdin, stdout: moved.stdout, stderr: moved.stderr };
             return Err(error.with_partial(partial));
         }
         // The outputs are closed a moment before the job is declared over.
-        let _ = ticket.wait(&Until::forever());
-        let ran = self.ran(ticket.take_end())?;
+        let _ = handle.wait(&Until::forever());
+        let ran = self.ran(handle.take_end())?;
         let outcome = self.judge(&ran)?;
         let moved = bridge.finish();
         let output = |report: StreamReport| StreamReport::new(report.bytes, ran.output_end);
@@ -195,15 +234,15 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// What the guest's answer means: the shell's own tell first.
+    /// What the guest's answer means: the shell's own sentinel first.
     pub(super) fn judge(&self, ran: &Ran) -> Result<ExitOutcome> {
         match ran.failure {
             Some(failure) => {
-                let workdir = self.request.workdir().or(self.transport.workdir.as_ref());
+                let workdir = self.request.workdir().or(self.context.workdir.as_ref());
                 let error = failure.into_error(OPERATION, self.name(), self.request, workdir);
                 Err(error.of_command(self.request.argv()))
             }
-            // What would tell may be missing.
+            // The sentinel may be missing.
             None if !ran.has_begun && ran.output_end == StreamEnd::Stopped => Ok(ExitOutcome::Lost),
             None if !ran.has_begun && ran.outcome != ExitOutcome::Lost => Err(self.about(
                 Error::new(
@@ -221,26 +260,26 @@ impl<'a> Call<'a> {
     /// Ends the command, and makes the error of it.
     pub(super) fn end(
         &self,
-        seat: &Seat,
-        ticket: &Ticket,
-        why: Why,
+        permit: &SessionPermit,
+        handle: &JobHandle,
+        why: Interruption,
         take_output: impl FnMut(&Until),
         partial: impl FnOnce(Ran) -> Option<Partial>,
     ) -> Error {
-        let condemned = Condemned {
-            pool: &self.transport.pool,
+        let kill_job = KillJob {
+            pool: &self.context.pool,
             container: self.guest,
             user: &self.user,
-            seat,
-            ticket,
+            permit,
+            handle,
             marker: &self.marker,
         };
-        let (ran, report) = condemned.end(take_output);
+        let (ran, report) = kill_job.end(take_output);
         tracing::debug!(target: "rt_krun", container = %self.name(), %report, "a command was ended");
         let error = match why {
-            Why::Stop(stop) => Error::stopped(stop, OPERATION),
-            Why::Source(cause) => Error::source_failed(OPERATION, cause),
-            Why::Sink(stream, cause) => Error::sink_failed(OPERATION, stream, cause),
+            Interruption::Stop(stop) => Error::stopped(stop, OPERATION),
+            Interruption::Source(cause) => Error::source_failed(OPERATION, cause),
+            Interruption::Sink(stream, cause) => Error::sink_failed(OPERATION, stream, cause),
         };
         let error = self.about(error).with_hint(report.fate.advice()).with_kill_report(report);
         match ran.and_then(partial) {
@@ -262,13 +301,13 @@ impl<'a> Call<'a> {
     /// not the transport's own user, the guest itself is asked about.
     fn explain(&self, error: Error, until: &Until) -> Error {
         let error = self.about(error);
-        if error.kind() != ErrorKind::AuthenticationRefused || self.user == self.transport.user {
+        if error.kind() != ErrorKind::AuthenticationRefused || self.user == self.context.user {
             return error;
         }
         let Ok(question) = ExecRequest::builder(["id", "-u", self.user.as_str()]).workdir("/").build() else {
             return error;
         };
-        match self.transport.exec(self.guest, &question, until) {
+        match self.context.exec(self.guest, &question, until) {
             Ok(answer) if answer.outcome == ExitOutcome::Code(1) => self.about(
                 Error::new(
                     ErrorKind::UnknownUser,
@@ -306,7 +345,7 @@ mod tests {
     use rt_protocol::ContainerRuntime;
 
     use super::*;
-    use crate::TcpEndpoint;
+    use crate::{TcpEndpoint, TcpSshTransport};
 
     #[test]
     fn what_a_guest_refuses_to_run_is_told_never_to_have_started() {
@@ -316,7 +355,7 @@ mod tests {
         let podman = PodmanRuntime::builder().binary("/bin/true").build().unwrap();
         let guest = podman.container(&ContainerName::new("vm").unwrap());
         let request = ExecRequest::new(["true"]).unwrap();
-        let call = Call::new(&transport, &guest, &request).unwrap();
+        let call = Call::new(&transport.context, &guest, &request).unwrap();
         let refusal =
             Error::new(ErrorKind::BackendFailed, OPERATION, "the guest's sshd refuses to run commands");
         let error = call.ran(Some(JobEnd::NotStarted(NotStarted::Refused(refusal)))).unwrap_err();

@@ -4,4 +4,6 @@ pub(crate) mod begin_filter;
 pub(crate) mod command;
 pub(crate) mod drain;
 pub(crate) mod job;
+pub(crate) mod output;
+pub(crate) mod pipe;
 pub(crate) mod stdin;

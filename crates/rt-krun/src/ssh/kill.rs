@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use rt_process::{ExecMarker, RemoteKill};
 use rt_protocol::{Container, ExecRequest, ExitOutcome, Fate, KillReport, OutputLimit, Until};
 
-use super::channel::job::{Job, JobEnd, JobOutput, NotStarted, Ran, Ticket};
-use super::session::Seat;
+use super::channel::job::{Job, JobEnd, JobHandle, JobOutput, NotStarted, Ran};
+use super::session::SessionPermit;
 use super::session::pool::Pool;
 use super::shell::remote_command::{RemoteCommand, Stdin};
-use super::shell::remote_failure::Tell;
+use super::shell::remote_failure::FailureSentinel;
 use crate::SshUser;
 
 /// How long the script may take: its grace periods, and a slow guest.
@@ -30,34 +30,34 @@ const BEGIN_LIMIT: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A command that must end.
-pub(super) struct Condemned<'a> {
+pub(super) struct KillJob<'a> {
     pub(super) pool: &'a Arc<Pool>,
     pub(super) container: &'a Arc<dyn Container>,
     pub(super) user: &'a SshUser,
-    pub(super) seat: &'a Seat,
-    pub(super) ticket: &'a Ticket,
+    pub(super) permit: &'a SessionPermit,
+    pub(super) handle: &'a JobHandle,
     pub(super) marker: &'a ExecMarker,
 }
 
-impl Condemned<'_> {
+impl KillJob<'_> {
     /// Ends it. While its end is waited for, `take_output` takes what it still says: with its output in the way, it could
     /// not end. What came of it until then, and the report.
     pub(super) fn end(self, mut take_output: impl FnMut(&Until)) -> (Option<Ran>, KillReport) {
         let begun = Instant::now();
-        if self.ticket.is_unsent() && self.seat.leave(self.ticket) {
+        if self.handle.is_unsent() && self.permit.leave(self.handle) {
             return (None, KillReport::new(Fate::NeverStarted, 0, Vec::new(), begun.elapsed()));
         }
-        self.seat.signal(self.ticket, "TERM");
+        self.permit.signal(self.handle, "TERM");
         let script = self.look_until_it_shows(&mut take_output);
         let until = Until::after(LAST_WORDS);
         if script.fate != Fate::Alive {
             take_output(&until);
             // Whether it has ended by now or not, it is left next.
-            let _ = self.ticket.wait(&until);
+            let _ = self.handle.wait(&until);
         }
-        self.seat.leave(self.ticket);
-        let _ = self.ticket.wait(&Until::after(LAST_WORDS));
-        match self.ticket.take_end() {
+        self.permit.leave(self.handle);
+        let _ = self.handle.wait(&Until::after(LAST_WORDS));
+        match self.handle.take_end() {
             Some(JobEnd::Ran(ran)) => {
                 let ending = self.judge(script, &ran.outcome);
                 (Some(ran), KillReport::new(ending.fate, ending.killed, ending.survivors, begun.elapsed()))
@@ -67,7 +67,7 @@ impl Condemned<'_> {
             }
             // Its thread does not answer: a guest keeps it busy.
             None => {
-                self.seat.session().cut();
+                self.permit.session().cut();
                 let ending = self.judge(script, &ExitOutcome::Lost);
                 (None, KillReport::new(ending.fate, ending.killed, ending.survivors, begun.elapsed()))
             }
@@ -102,7 +102,7 @@ impl Condemned<'_> {
             }
             let until = Until::after(LOOK_AGAIN);
             take_output(&until);
-            if self.ticket.wait(&until).is_ok() {
+            if self.handle.wait(&until).is_ok() {
                 return ending;
             }
         }
@@ -110,12 +110,12 @@ impl Condemned<'_> {
 
     fn run_script(&self) -> RemoteKill {
         let until = Until::after(SCRIPT_LIMIT);
-        match self.try_script(self.seat, &until) {
+        match self.try_script(self.permit, &until) {
             Some(ending) => ending,
             // This connection has no place for it, or is no more.
-            None => match self.pool.seat(self.container, self.user, &until) {
-                Ok(Ok(seat)) => {
-                    self.try_script(&seat, &until).unwrap_or_else(|| no_look("it takes no more channels"))
+            None => match self.pool.permit(self.container, self.user, &until) {
+                Ok(Ok(permit)) => {
+                    self.try_script(&permit, &until).unwrap_or_else(|| no_look("it takes no more channels"))
                 }
                 Ok(Err(_)) => no_look("it gave no answer in time"),
                 Err(error) => no_look(&error.to_string()),
@@ -124,29 +124,30 @@ impl Condemned<'_> {
     }
 
     /// The script's answer over this connection; `None` when it never ran there.
-    fn try_script(&self, seat: &Seat, until: &Until) -> Option<RemoteKill> {
+    fn try_script(&self, permit: &SessionPermit, until: &Until) -> Option<RemoteKill> {
         let request = match ExecRequest::new(RemoteKill::argv(self.marker)) {
             Ok(request) => request,
             Err(refused) => return Some(no_look(&refused.to_string())),
         };
-        let tell = Tell::fresh();
-        let command = match RemoteCommand::new(&request, None, Stdin::Empty, &ExecMarker::fresh(), &tell) {
+        let sentinel = FailureSentinel::fresh();
+        let command = match RemoteCommand::new(&request, None, Stdin::Empty, &ExecMarker::fresh(), &sentinel)
+        {
             Ok(command) => command,
             Err(refused) => return Some(no_look(&refused.to_string())),
         };
-        let ticket = Ticket::default();
-        seat.post(Job {
+        let handle = JobHandle::default();
+        permit.post(Job {
             command,
-            tell,
+            sentinel,
             stdin: None,
             output: JobOutput::Captured([OutputLimit::bytes(256 << 10), OutputLimit::bytes(4 << 10)]),
-            claim: ticket.claim(),
+            guard: handle.guard(),
         });
-        if ticket.wait(until).is_err() {
-            seat.leave(&ticket);
+        if handle.wait(until).is_err() {
+            permit.leave(&handle);
             return Some(no_look("it gave no answer in time"));
         }
-        match ticket.take_end()? {
+        match handle.take_end()? {
             JobEnd::Ran(ran) if ran.outcome == ExitOutcome::Lost => {
                 Some(no_look("the connection to it was lost"))
             }

@@ -4,3 +4,4 @@ pub(crate) mod channel_request;
 pub(crate) mod inbox;
 pub(crate) mod libssh2;
 pub(crate) mod outbox;
+pub(crate) mod request_kind;

@@ -14,12 +14,11 @@ use rt_protocol::{
 
 use super::auth::host_key::{HostKey, HostKeyPolicy};
 use super::auth::identity::IdentityFile;
-use super::call::{Call, OPERATION, Why, captured};
-use super::channel::job::JobOutput;
+use super::call::{Call, CallContext, OPERATION};
 use super::login_command::Login;
-use super::session::Keeping;
 use super::session::banner;
 use super::session::pool::{ChoosePolicy, Pool, Settings};
+use super::session::shared_session::SessionConfig;
 use super::session::tcp::Watch;
 use super::shell::remote_command::RemoteCommand;
 use crate::{DEFAULT_WORKDIR, EndpointResolver, KrunTransport, SshUser};
@@ -39,9 +38,7 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// or the transport is dropped.
 #[derive(Debug)]
 pub struct TcpSshTransport {
-    pub(super) pool: Arc<Pool>,
-    pub(super) user: SshUser,
-    pub(super) workdir: Option<ContainerPath>,
+    pub(super) context: CallContext,
     ssh: OsString,
 }
 
@@ -54,7 +51,7 @@ pub struct TcpSshTransportBuilder {
     user: SshUser,
     workdir: Option<ContainerPath>,
     ssh: OsString,
-    keeping: Keeping,
+    config: SessionConfig,
 }
 
 impl TcpSshTransport {
@@ -73,7 +70,7 @@ impl TcpSshTransport {
             user: SshUser::default(),
             workdir: ContainerPath::new(DEFAULT_WORKDIR).ok(),
             ssh: OsString::from("ssh"),
-            keeping: Keeping {
+            config: SessionConfig {
                 connect_limit: Duration::from_secs(15),
                 keepalive: Duration::from_secs(10),
                 idle: Duration::from_secs(300),
@@ -84,7 +81,7 @@ impl TcpSshTransport {
     /// The host key that a container has shown first, once it was entered; to be kept beyond this process, see
     /// [`HostKey::known_hosts_line`].
     pub fn host_key(&self, container: &ContainerName) -> Option<HostKey> {
-        self.pool.pinned(container)
+        self.context.pool.pinned(container)
     }
 }
 
@@ -120,20 +117,20 @@ impl TcpSshTransportBuilder {
 
     /// How long the way to a connection may take: TCP, keys, login, and the user's start-up files. 15 s by default.
     pub fn connect_limit(mut self, limit: Duration) -> Self {
-        self.keeping.connect_limit = limit.min(LONGEST);
+        self.config.connect_limit = limit.min(LONGEST);
         self
     }
 
     /// After how long without a word a guest with running commands is asked for one; 10 s by default, 2 s at least. Silent
     /// for three times that, it counts as gone, and its commands as [`Lost`](rt_protocol::ExitOutcome::Lost).
     pub fn keepalive(mut self, interval: Duration) -> Self {
-        self.keeping.keepalive = interval.clamp(Duration::from_secs(2), LONGEST);
+        self.config.keepalive = interval.clamp(Duration::from_secs(2), LONGEST);
         self
     }
 
     /// How long a connection without commands is kept, 5 minutes by default.
     pub fn idle_limit(mut self, limit: Duration) -> Self {
-        self.keeping.idle = limit.min(LONGEST);
+        self.config.idle = limit.min(LONGEST);
         self
     }
 
@@ -143,9 +140,10 @@ impl TcpSshTransportBuilder {
             identity: IdentityFile::new(self.identity),
             resolver: self.resolver,
             policy: self.policy,
-            keeping: self.keeping,
+            config: self.config,
         };
-        TcpSshTransport { pool: Pool::new(settings), user: self.user, workdir: self.workdir, ssh: self.ssh }
+        let context = CallContext { pool: Pool::new(settings), user: self.user, workdir: self.workdir };
+        TcpSshTransport { context, ssh: self.ssh }
     }
 }
 
@@ -161,19 +159,7 @@ impl fmt::Debug for TcpSshTransportBuilder {
 
 impl KrunTransport for TcpSshTransport {
     fn exec(&self, guest: &Arc<dyn Container>, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
-        let begun = Instant::now();
-        let call = Call::new(self, guest, request)?;
-        let limits = [request.stdout_limit(), request.stderr_limit()];
-        let (seat, ticket) = call.begin(until, || Ok((None, JobOutput::Captured(limits))))?;
-        let ran = match ticket.wait(until) {
-            Ok(()) => call.ran(ticket.take_end())?,
-            Err(stop) => {
-                return Err(call.end(&seat, &ticket, Why::Stop(stop), |_| {}, |ran| Some(captured(ran))));
-            }
-        };
-        let outcome = call.judge(&ran)?;
-        let [stdout, stderr] = ran.captured;
-        Ok(ExecResult::new(outcome, stdout, stderr, begun.elapsed()))
+        self.context.exec(guest, request, until)
     }
 
     fn exec_stdio(
@@ -184,7 +170,7 @@ impl KrunTransport for TcpSshTransport {
         until: &Until,
     ) -> Result<StdioResult> {
         request.check_bridged().map_err(|error| error.in_container(&guest.key().name))?;
-        let call = Call::new(self, guest, request)?;
+        let call = Call::new(&self.context, guest, request)?;
         let has_stdin = !stdio.stdin.is_empty();
         let streams = Streams {
             stdin: stdio.stdin,
@@ -206,40 +192,42 @@ impl KrunTransport for TcpSshTransport {
     fn login_command(&self, guest: &Arc<dyn Container>, command: Option<&Argv>) -> Result<Vec<OsString>> {
         let about = |error: Error| error.during("log in to").in_container(&guest.key().name);
         let host_key = self.key_for_login(guest).map_err(about)?;
-        let endpoint = self.pool.settings.resolver.resolve(guest.as_ref()).map_err(about)?;
+        let endpoint = self.context.pool.settings.resolver.resolve(guest.as_ref()).map_err(about)?;
         let login = Login {
             ssh: &self.ssh,
             endpoint: &endpoint,
-            user: &self.user,
-            identity: &self.pool.settings.identity,
+            user: &self.context.user,
+            identity: &self.context.pool.settings.identity,
             host_key: &host_key,
         };
         let shell = Argv::new(["bash", "-l"])?;
-        login.words(RemoteCommand::login(command.unwrap_or(&shell), self.workdir.as_ref())).map_err(about)
+        login
+            .words(RemoteCommand::login(command.unwrap_or(&shell), self.context.workdir.as_ref()))
+            .map_err(about)
     }
 
     fn wait_until_reachable(&self, guest: &Arc<dyn Container>, until: &Until) -> Result<()> {
-        banner::wait(guest.as_ref(), self.pool.settings.resolver.as_ref(), until)
+        banner::wait(guest.as_ref(), self.context.pool.settings.resolver.as_ref(), until)
     }
 
     fn forget(&self, container: &ContainerName) {
-        self.pool.forget(container);
+        self.context.pool.forget(container);
     }
 
     fn removed(&self, container: &ContainerName) {
-        self.pool.remove(container);
+        self.context.pool.remove(container);
     }
 }
 
 impl TcpSshTransport {
     /// The key that the guest shows now, if it is the right one.
     fn key_for_login(&self, guest: &Arc<dyn Container>) -> Result<HostKey> {
-        self.pool.settings.identity.read()?;
+        self.context.pool.settings.identity.read()?;
         let refused =
             |cause| Error::new(ErrorKind::System, "log in to", "a pipe was refused").with_source(cause);
         let waker = Waker::new().map_err(refused)?;
-        let deadline = Instant::now() + self.pool.settings.keeping.connect_limit;
+        let deadline = Instant::now() + self.context.pool.settings.config.connect_limit;
         let watch = Watch { waker: &waker, deadline, is_called_off: &|| false };
-        self.pool.learn_host_key(guest.as_ref(), &watch)
+        self.context.pool.learn_host_key(guest.as_ref(), &watch)
     }
 }

@@ -1,6 +1,6 @@
 //! When the lines of a log were written, as a second `podman logs` tells.
 //!
-//! What a line holds is then never asked of a text with podman's times in it, see [`stamp`]: it comes from a `podman logs`
+//! What a line holds is then never asked of a text with podman's times in it, see [`timestamp`]: it comes from a `podman logs`
 //! without times, and the n-th line of an output there is the n-th line of it here, whose beginning tells when it was
 //! written. That holds as long as both begin with the same line, so not with a tail of a log that grows.
 

@@ -2,7 +2,7 @@
 //!
 //! sshd runs `~/.ssh/rc`, a `ForceCommand` and the login shell with its start-up files on the streams of the command, and
 //! whatever they print stands before its first byte. The remote script writes a line with a number that only this request
-//! has ([`Tell::begin_line`](crate::ssh::shell::remote_failure::Tell::begin_line)) on both streams, right before it becomes the command.
+//! has ([`FailureSentinel::begin_line`](crate::ssh::shell::remote_failure::FailureSentinel::begin_line)) on both streams, right before it becomes the command.
 //! A guest that writes that line elsewhere harms its own output alone.
 
 /// How much of what was skipped is kept for the log, in bytes.

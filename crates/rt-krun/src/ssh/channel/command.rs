@@ -1,26 +1,23 @@
 //! One command on one channel: its request, its streams, its end. It never waits; the loop asks it to go on.
 
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::task::Poll;
 use std::time::Instant;
 
-use rt_protocol::{Capture, CapturedOutput, Env, Error, ErrorKind, ExitOutcome, OutputStream, StreamEnd};
+use rt_protocol::{Capture, Env, Error, ErrorKind, ExitOutcome, OutputStream, StreamEnd};
 use rustix::event::PollFlags;
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::begin_filter::BeginFilter;
 use super::drain::Drain;
-use super::job::{Claim, Job, JobEnd, JobOutput, NotStarted, Ran};
+use super::job::{Job, JobEnd, JobGuard, JobOutput, NotStarted, Ran};
+use super::output::Output;
+use super::pipe::CHUNK;
 use super::stdin::Stdin;
 use crate::ssh::raw::libssh2::{Channel, Refusal};
 use crate::ssh::shell::remote_command::RemoteText;
-use crate::ssh::shell::remote_failure::TellWatch;
+use crate::ssh::shell::remote_failure::SentinelFilter;
 use crate::ssh::shell::words;
-
-/// The most that is moved at once, in bytes.
-pub(crate) const CHUNK: usize = 64 << 10;
 
 /// In the order of [`Command`]'s outputs.
 const STREAMS: [OutputStream; 2] = [OutputStream::Stdout, OutputStream::Stderr];
@@ -29,14 +26,14 @@ const STREAMS: [OutputStream; 2] = [OutputStream::Stdout, OutputStream::Stderr];
 #[derive(Debug)]
 pub(crate) struct Command {
     channel: Channel,
-    claim: Claim,
+    guard: JobGuard,
     text: Vec<u8>,
     is_running: bool,
     stdin: Stdin,
     outputs: [Output; 2],
     /// Of stdout and of stderr.
     begins: [BeginFilter; 2],
-    tell: TellWatch,
+    sentinel: SentinelFilter,
     signals: Vec<&'static str>,
     outcome: Option<ExitOutcome>,
     /// Since the exit status.
@@ -61,7 +58,7 @@ pub(crate) enum Progress {
 impl Command {
     /// Takes a job onto a channel, with the variables of its container. The request is sent when it is asked to go on.
     pub(crate) fn new(job: Job, channel: Channel, env: &Env) -> Self {
-        let Job { command, tell, stdin, output, claim } = job;
+        let Job { command, sentinel, stdin, output, guard } = job;
         let RemoteText { text, preamble } = command.text(env);
         let preamble = preamble.map(|lines| lines.expose().as_bytes().to_vec()).unwrap_or_default();
         let outputs = match output {
@@ -70,13 +67,13 @@ impl Command {
         };
         Self {
             channel,
-            claim,
+            guard,
             text,
             is_running: false,
             stdin: Stdin::new(preamble, stdin),
             outputs,
-            begins: std::array::from_fn(|_| BeginFilter::new(tell.begin_line())),
-            tell: TellWatch::new(tell),
+            begins: std::array::from_fn(|_| BeginFilter::new(sentinel.begin_line())),
+            sentinel: SentinelFilter::new(sentinel),
             signals: Vec::new(),
             outcome: None,
             drain: None,
@@ -112,7 +109,7 @@ impl Command {
 
     /// Does what can be done now.
     pub(crate) fn advance(&mut self, now: Instant, scratch: &mut [u8]) -> Progress {
-        if self.claim.is_left() {
+        if self.guard.is_left() {
             self.look_for_status();
             self.end(StreamEnd::Stopped);
             return Progress::Over;
@@ -176,7 +173,7 @@ impl Command {
                 )
                 .with_hint("see its ForceCommand, and the user's shell")
                 .with_source(refusal);
-                self.claim.end(JobEnd::NotStarted(NotStarted::Refused(error)));
+                self.guard.end(JobEnd::NotStarted(NotStarted::Refused(error)));
                 Progress::Over
             }
             Poll::Ready(Err(refusal)) => Progress::Dead(refusal),
@@ -197,7 +194,7 @@ impl Command {
             self.look_for_status();
             self.end(if self.outcome.is_some() { StreamEnd::Eof } else { StreamEnd::Stopped });
         } else {
-            self.claim.end(JobEnd::NotStarted(NotStarted::ConnectionDied));
+            self.guard.end(JobEnd::NotStarted(NotStarted::ConnectionDied));
         }
         Ok(Progress::Over)
     }
@@ -229,8 +226,8 @@ impl Command {
             }
             let is_held = !self.outputs.iter().all(Output::has_room) || self.channel.queued() > 0;
             if is_held
-                || self.channel.wire.renewals()
-                    != std::mem::replace(&mut self.renewals, self.channel.wire.renewals())
+                || self.channel.raw_session.renewals()
+                    != std::mem::replace(&mut self.renewals, self.channel.raw_session.renewals())
             {
                 drain.disturbed(now);
             }
@@ -255,7 +252,7 @@ impl Command {
     }
 
     fn send_signals(&mut self) -> Result<bool, Refusal> {
-        self.signals.extend(self.claim.take_signals());
+        self.signals.extend(self.guard.take_signals());
         let mut moved = false;
         while let Some(name) = self.signals.first() {
             match self.channel.signal(name) {
@@ -295,16 +292,17 @@ impl Command {
 
     /// Hands on what is the command's own.
     fn take(&mut self, place: usize, bytes: &[u8]) {
-        let (begin, output, tell) = (&mut self.begins[place], &mut self.outputs[place], &mut self.tell);
+        let (begin, output, sentinel) =
+            (&mut self.begins[place], &mut self.outputs[place], &mut self.sentinel);
         match STREAMS[place] {
             OutputStream::Stdout => output.take(begin.split(bytes, &mut |_| {})),
             OutputStream::Stderr => {
                 let was_begun = begin.has_begun();
-                let own = begin.split(bytes, &mut |skipped| tell.push(skipped, &mut |_| {}));
+                let own = begin.split(bytes, &mut |skipped| sentinel.push(skipped, &mut |_| {}));
                 if begin.has_begun() && !was_begun {
-                    tell.begin_line(&mut |_| {});
+                    sentinel.begin_line(&mut |_| {});
                 }
-                tell.push(own, &mut |bytes| output.take(bytes));
+                sentinel.push(own, &mut |bytes| output.take(bytes));
             }
         }
     }
@@ -312,11 +310,11 @@ impl Command {
     /// Ends the look for the beginning, where there was none, and tells the log what was skipped.
     fn finish_begins(&mut self) {
         for (stream, begin) in STREAMS.iter().zip(&mut self.begins) {
-            let tell = &mut self.tell;
+            let sentinel = &mut self.sentinel;
             let is_stderr = *stream == OutputStream::Stderr;
             begin.finish(&mut |skipped| {
                 if is_stderr {
-                    tell.push(skipped, &mut |_| {});
+                    sentinel.push(skipped, &mut |_| {});
                 }
             });
             if let (bytes @ 1.., first) = begin.skipped() {
@@ -330,7 +328,7 @@ impl Command {
     fn has_handed_on_all(&mut self) -> bool {
         let [stdout, stderr] = &mut self.outputs;
         if self.begins[1].has_begun() {
-            self.tell.finish(&mut |bytes| stderr.take(bytes));
+            self.sentinel.finish(&mut |bytes| stderr.take(bytes));
         }
         stderr.flush();
         stdout.has_room() && stderr.has_room()
@@ -350,16 +348,16 @@ impl Command {
         self.finish_begins();
         let [stdout, stderr] = &mut self.outputs;
         let has_begun = self.begins.iter().any(BeginFilter::has_begun);
-        self.tell.finish(&mut |bytes| {
+        self.sentinel.finish(&mut |bytes| {
             if has_begun {
                 stderr.take(bytes);
             }
         });
         let captured = [stdout.finish(output_end), stderr.finish(output_end)];
-        self.claim.end(JobEnd::Ran(Ran {
+        self.guard.end(JobEnd::Ran(Ran {
             outcome: self.outcome.take().unwrap_or(ExitOutcome::Lost),
             has_begun,
-            failure: self.tell.found(),
+            failure: self.sentinel.found(),
             captured,
             output_end,
             stdin_bytes: self.stdin.bytes,
@@ -386,98 +384,6 @@ pub(crate) fn signal_name(name: &[u8]) -> String {
     if is_name { String::from_utf8_lossy(name).into_owned() } else { String::from("unknown") }
 }
 
-/// The way out of a command.
-#[derive(Debug)]
-enum Output {
-    Captured(Capture),
-    Piped {
-        /// `None` when the caller's side takes no more: the rest is dropped.
-        pipe: Option<OwnedFd>,
-        pending: Vec<u8>,
-        written: usize,
-    },
-}
-
-impl Output {
-    fn piped(pipe: OwnedFd) -> Self {
-        let pipe = set_nonblocking(&pipe).is_ok().then_some(pipe);
-        Self::Piped { pipe, pending: Vec::new(), written: 0 }
-    }
-
-    fn waits_for(&self) -> Option<&OwnedFd> {
-        match self {
-            Self::Piped { pipe, .. } if !self.has_room() => pipe.as_ref(),
-            _ => None,
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        match self {
-            Self::Captured(_) => true,
-            Self::Piped { pipe, pending, written } => pipe.is_none() || *written == pending.len(),
-        }
-    }
-
-    fn take(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Captured(capture) => capture.push(bytes),
-            Self::Piped { pipe, pending, written } => {
-                let mut rest = bytes;
-                if *written == pending.len() {
-                    pending.clear();
-                    *written = 0;
-                    rest = &bytes[write_some(pipe, bytes)..];
-                }
-                if pipe.is_some() {
-                    pending.extend_from_slice(rest);
-                }
-            }
-        }
-    }
-
-    /// Hands on what the caller's side takes now; whether anything was.
-    fn flush(&mut self) -> bool {
-        let Self::Piped { pipe, pending, written } = self else { return false };
-        let count = write_some(pipe, &pending[*written..]);
-        *written += count;
-        count > 0
-    }
-
-    /// Closes it. What was taken and not handed on is lost: only who was stopped has any.
-    fn finish(&mut self, end: StreamEnd) -> CapturedOutput {
-        match self {
-            Self::Captured(capture) => {
-                std::mem::replace(capture, Capture::new(rt_protocol::OutputLimit::UNLIMITED)).finish(end)
-            }
-            Self::Piped { .. } => {
-                self.flush();
-                if let Self::Piped { pipe, .. } = self {
-                    *pipe = None;
-                }
-                CapturedOutput::default().with_end(end)
-            }
-        }
-    }
-}
-
-/// Writes what a pipe takes now, and lets go of one whose reader is gone.
-fn write_some(pipe: &mut Option<OwnedFd>, bytes: &[u8]) -> usize {
-    let mut count = 0;
-    while let (Some(open), true) = (&*pipe, count < bytes.len()) {
-        match rustix::io::write(open, &bytes[count..]) {
-            Ok(more) => count += more,
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => break,
-            Err(_) => *pipe = None,
-        }
-    }
-    count
-}
-
-pub(crate) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
-    let flags = fcntl_getfl(&fd)?;
-    Ok(fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -493,7 +399,7 @@ mod tests {
 
     #[test]
     fn an_output_waits_for_a_reader_and_drops_what_none_will_read() {
-        let (reader, writer) = io::pipe().unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
         let mut output = Output::piped(writer.into());
         output.take(&vec![7; 200_000]);
         assert!(!output.flush() && !output.has_room() && output.waits_for().is_some());

@@ -6,18 +6,18 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use rt_protocol::{CapturedOutput, Error, ExitOutcome, OutputLimit, Stop, StreamEnd, Until};
 
 use crate::ssh::shell::remote_command::RemoteCommand;
-use crate::ssh::shell::remote_failure::{RemoteFailure, Tell};
+use crate::ssh::shell::remote_failure::{FailureSentinel, RemoteFailure};
 
 /// What a connection is to run.
 #[derive(Debug)]
 pub(crate) struct Job {
     /// For the guest's login shell.
     pub(crate) command: RemoteCommand,
-    pub(crate) tell: Tell,
+    pub(crate) sentinel: FailureSentinel,
     /// Where the caller's stdin comes from; none is an end at once.
     pub(crate) stdin: Option<OwnedFd>,
     pub(crate) output: JobOutput,
-    pub(crate) claim: Claim,
+    pub(crate) guard: JobGuard,
 }
 
 /// Where the outputs go: stdout, and stderr.
@@ -29,10 +29,10 @@ pub(crate) enum JobOutput {
 
 /// The caller's and the connection's common view of a job. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ticket(Arc<Shelf>);
+pub(crate) struct JobHandle(Arc<JobState>);
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct JobState {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -98,7 +98,7 @@ pub(crate) struct Ran {
     pub(crate) stdin_ended: bool,
 }
 
-impl Ticket {
+impl JobHandle {
     /// Waits until the job has ended.
     pub(crate) fn wait(&self, until: &Until) -> Result<(), Stop> {
         self.wait_while(until, |phase| phase != Phase::Ended)
@@ -173,16 +173,16 @@ impl Ticket {
     }
 
     /// The connection's side of it.
-    pub(crate) fn claim(&self) -> Claim {
-        Claim(self.clone())
+    pub(crate) fn guard(&self) -> JobGuard {
+        JobGuard(self.clone())
     }
 }
 
-/// The connection's side of a [`Ticket`]. Dropping it ends the job, so that no caller waits for a thread that is gone.
+/// The connection's side of a [`JobHandle`]. Dropping it ends the job, so that no caller waits for a thread that is gone.
 #[derive(Debug)]
-pub(crate) struct Claim(Ticket);
+pub(crate) struct JobGuard(JobHandle);
 
-impl Claim {
+impl JobGuard {
     /// Whether the request may be sent now. From then on it counts as sent.
     pub(crate) fn begin(&self) -> bool {
         let mut state = self.lock();
@@ -221,7 +221,7 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for JobGuard {
     fn drop(&mut self) {
         let phase = self.lock().phase;
         let end = match phase {
@@ -248,7 +248,7 @@ impl Ran {
     }
 }
 
-impl Shelf {
+impl JobState {
     /// Nothing panics under the lock, so a poisoned one still holds a whole state.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

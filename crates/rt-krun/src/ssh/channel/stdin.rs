@@ -4,7 +4,7 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::task::Poll;
 
-use super::command::{CHUNK, set_nonblocking};
+use super::pipe::{CHUNK, set_nonblocking};
 use crate::ssh::raw::libssh2::{Channel, Refusal};
 
 /// The way into a command. `Debug` shows no byte of it: the first ones may be secrets.

@@ -8,28 +8,20 @@ use std::task::Poll;
 use rt_protocol::OutputStream;
 
 use super::libssh2::{Attempt, Channel};
-
-/// What a channel can be asked, and answers.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Question {
-    /// To run a command.
-    Exec,
-    /// To set a variable.
-    Variable,
-}
+use super::request_kind::RequestKind;
 
 impl Channel {
     /// Has the guest's sshd run `command` by the user's login shell, and waits for its consent. Pending, and not sent, while
     /// another channel awaits an answer.
     pub(crate) fn exec(&mut self, command: &[u8]) -> Attempt<()> {
-        self.put(Question::Exec, command)
+        self.put(RequestKind::Exec, command)
     }
 
     /// Asks the guest's sshd something that it answers whatever the command does: to set a variable, which it refuses of a
     /// command that runs. Whatever it had to say before the answer has come by then. Pending, and not sent, while another
     /// channel awaits an answer.
     pub(crate) fn ask(&mut self) -> Attempt<()> {
-        match self.put(Question::Variable, &[]) {
+        match self.put(RequestKind::Variable, &[]) {
             Poll::Ready(Err(refusal)) if refusal.is_of_channel() => Poll::Ready(Ok(())),
             other => other,
         }
@@ -37,7 +29,7 @@ impl Channel {
 
     /// Whether it was asked something, and was not heard to answer yet.
     pub(crate) fn is_asked(&self) -> bool {
-        self.wire.asked.get() == Some(self.number())
+        self.raw_session.asked.get() == Some(self.number())
     }
 
     /// Whether it still owes an answer, once what has come is looked at. None is owed when the guest has closed it.
@@ -55,26 +47,26 @@ impl Channel {
             while matches!(self.read(stream, &mut dropped), Poll::Ready(Ok(1..))) {}
         }
         if self.is_eof() && self.wait_closed().is_ready() {
-            self.wire.asked.set(None);
+            self.raw_session.asked.set(None);
             return false;
         }
         true
     }
 
-    fn put(&mut self, question: Question, command: &[u8]) -> Attempt<()> {
-        if self.wire.asked.get().is_some_and(|asked| asked != self.number()) {
+    fn put(&mut self, question: RequestKind, command: &[u8]) -> Attempt<()> {
+        if self.raw_session.asked.get().is_some_and(|asked| asked != self.number()) {
             return Poll::Pending;
         }
-        if self.wire.asked.replace(Some(self.number())).is_none() {
-            self.wire.questions.set(self.wire.questions.get() + 1);
+        if self.raw_session.asked.replace(Some(self.number())).is_none() {
+            self.raw_session.questions.set(self.raw_session.questions.get() + 1);
         }
         self.question = question;
         let answer = match question {
-            Question::Exec => self.startup(command),
-            Question::Variable => self.variable(),
+            RequestKind::Exec => self.startup(command),
+            RequestKind::Variable => self.variable(),
         };
         if answer.is_ready() {
-            self.wire.asked.set(None);
+            self.raw_session.asked.set(None);
         }
         answer
     }

@@ -7,10 +7,10 @@
 //!
 //! # What every `unsafe` block here relies on
 //!
-//! - **The session lives.** A [`Channel`] holds its [`Wire`], and that the `ssh2::Session`; libssh2 frees a session only
+//! - **The session lives.** A [`Channel`] holds its [`RawSession`], and that the `ssh2::Session`; libssh2 frees a session only
 //!   when the last clone is dropped. What becomes of channels that were not freed before: `libssh2_session_free` frees
 //!   them.
-//! - **The traffic lives as long as the session.** A [`Wire`] owns both, hands out no clone of the session that could
+//! - **The traffic lives as long as the session.** A [`RawSession`] owns both, hands out no clone of the session that could
 //!   outlive it, and its fields are dropped in their order, the session first.
 //! - **The channel lives.** Its pointer came from `libssh2_channel_open_ex` of that session, and only [`Channel::free`],
 //!   which takes the pointer away for good, ever frees it.
@@ -33,9 +33,9 @@ use libssh2_sys as raw;
 use rt_protocol::OutputStream;
 use ssh2::Session;
 
-use super::channel_request::Question;
 use super::inbox::Inbox;
 use super::outbox::Outbox;
+use super::request_kind::RequestKind;
 
 /// `libssh2.h`: what sends instead of send(2): socket, bytes, their number, flags, and the session's `abstract`. The number
 /// of bytes that were taken, or the negative errno.
@@ -140,10 +140,10 @@ impl Refusal {
 pub(crate) type Attempt<T> = Poll<Result<T, Refusal>>;
 
 /// A session that never blocks, whose packets are never sent by halves, and whose bytes are counted.
-pub(crate) struct Wire {
+pub(crate) struct RawSession {
     /// First, because freeing it may send.
     session: Session,
-    traffic: Box<Traffic>,
+    buffers: Box<IoBuffers>,
     /// The channel that was asked something and has not answered yet. There is one at most: libssh2 waits for the next
     /// answer that comes, whichever channel it is of, and takes another channel's for the end of the session.
     pub(crate) asked: Cell<Option<usize>>,
@@ -162,7 +162,7 @@ pub(crate) struct Wire {
 const LEAST_OF_RENEWAL: u64 = 300;
 
 /// Both directions of a session's socket.
-struct Traffic {
+struct IoBuffers {
     inbox: Inbox,
     outbox: Outbox,
     disconnect: RefCell<Option<Disconnect>>,
@@ -180,20 +180,20 @@ pub(crate) struct Disconnect {
 /// The most that is kept of a server's last words, in bytes.
 const LONGEST_WORDS: usize = 256;
 
-impl Wire {
+impl RawSession {
     /// A session over a connected socket that does not block.
     pub(crate) fn new(socket: Arc<TcpStream>) -> Result<Rc<Self>, ssh2::Error> {
         let mut session = Session::new()?;
         session.set_blocking(false);
         session.set_tcp_stream(Arc::clone(&socket));
-        let traffic = Box::new(Traffic {
+        let buffers = Box::new(IoBuffers {
             inbox: Inbox::new(Arc::clone(&socket)),
             outbox: Outbox::new(socket),
             disconnect: RefCell::default(),
         });
         {
             let mut raw = session.raw();
-            let place: *const Traffic = &raw const *traffic;
+            let place: *const IoBuffers = &raw const *buffers;
             // Safety: the session lives, and libssh2 answers the place of its `abstract`, which is ours: `ssh2` gives a
             // session none. The traffic stays where it is as long as the session lives.
             unsafe { *raw::libssh2_session_abstract(&raw mut *raw) = place.cast_mut().cast() };
@@ -212,7 +212,7 @@ impl Wire {
         }
         Ok(Rc::new(Self {
             session,
-            traffic,
+            buffers,
             asked: Cell::default(),
             questions: Cell::default(),
             delivered: Cell::default(),
@@ -228,17 +228,17 @@ impl Wire {
 
     /// What waits for the socket.
     pub(crate) fn outbox(&self) -> &Outbox {
-        &self.traffic.outbox
+        &self.buffers.outbox
     }
 
     /// What comes from the socket.
     pub(crate) fn inbox(&self) -> &Inbox {
-        &self.traffic.inbox
+        &self.buffers.inbox
     }
 
     /// How the server ended the connection, if it said so.
     pub(crate) fn disconnect(&self) -> Option<Disconnect> {
-        self.traffic.disconnect.borrow().clone()
+        self.buffers.disconnect.borrow().clone()
     }
 
     /// Whether an answer is on its way, so that nothing else can be asked.
@@ -278,11 +278,11 @@ unsafe extern "C" fn send_by_outbox(
     bytes: *const c_void,
     length: usize,
     _flags: c_int,
-    traffic: *mut *mut c_void,
+    buffers: *mut *mut c_void,
 ) -> isize {
-    // Safety: libssh2 hands over the place of the session's `abstract`, which `Wire::new` has filled before the first
+    // Safety: libssh2 hands over the place of the session's `abstract`, which `RawSession::new` has filled before the first
     // packet; the traffic lives as long as the session.
-    let Traffic { outbox, .. } = unsafe { &*(*traffic).cast::<Traffic>() };
+    let IoBuffers { outbox, .. } = unsafe { &*(*buffers).cast::<IoBuffers>() };
     // Safety: libssh2 hands over a buffer of that length, which nobody writes to during the call.
     let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
     match outbox.take(bytes) {
@@ -297,11 +297,11 @@ unsafe extern "C" fn receive_by_inbox(
     buffer: *mut c_void,
     length: usize,
     _flags: c_int,
-    traffic: *mut *mut c_void,
+    buffers: *mut *mut c_void,
 ) -> isize {
-    // Safety: libssh2 hands over the place of the session's `abstract`, which `Wire::new` has filled before the first
+    // Safety: libssh2 hands over the place of the session's `abstract`, which `RawSession::new` has filled before the first
     // packet; the traffic lives as long as the session.
-    let Traffic { inbox, .. } = unsafe { &*(*traffic).cast::<Traffic>() };
+    let IoBuffers { inbox, .. } = unsafe { &*(*buffers).cast::<IoBuffers>() };
     // Safety: libssh2 hands over a buffer of that length, which it has filled before (a session is allocated as zeros),
     // and which nobody else touches during the call.
     let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length) };
@@ -319,11 +319,11 @@ unsafe extern "C" fn hear_disconnect(
     length: c_int,
     _language: *const c_char,
     _language_length: c_int,
-    traffic: *mut *mut c_void,
+    buffers: *mut *mut c_void,
 ) {
-    // Safety: libssh2 hands over the place of the session's `abstract`, which `Wire::new` has filled before the first
+    // Safety: libssh2 hands over the place of the session's `abstract`, which `RawSession::new` has filled before the first
     // packet; the traffic lives as long as the session.
-    let Traffic { disconnect, .. } = unsafe { &*(*traffic).cast::<Traffic>() };
+    let IoBuffers { disconnect, .. } = unsafe { &*(*buffers).cast::<IoBuffers>() };
     let length = usize::try_from(length).unwrap_or_default().min(LONGEST_WORDS);
     let words = if words.is_null() {
         Vec::new()
@@ -337,16 +337,16 @@ unsafe extern "C" fn hear_disconnect(
 /// A channel of a session that does not block.
 pub(crate) struct Channel {
     raw: NonNull<raw::LIBSSH2_CHANNEL>,
-    pub(crate) wire: Rc<Wire>,
+    pub(crate) raw_session: Rc<RawSession>,
     /// What it was asked last.
-    pub(crate) question: Question,
+    pub(crate) question: RequestKind,
 }
 
 impl Channel {
     /// Opens a channel. Only one can be on its way in a session: libssh2 keeps the state of it there.
-    pub(crate) fn open(wire: &Rc<Wire>) -> Attempt<Self> {
+    pub(crate) fn open(raw_session: &Rc<RawSession>) -> Attempt<Self> {
         const KIND: &str = "session";
-        let session = &wire.session;
+        let session = &raw_session.session;
         // Safety: the session lives; the kind is a buffer of the given length, and the message may be null.
         let channel = unsafe {
             raw::libssh2_channel_open_ex(
@@ -360,7 +360,11 @@ impl Channel {
             )
         };
         if let Some(raw) = NonNull::new(channel) {
-            return Poll::Ready(Ok(Self { raw, wire: Rc::clone(wire), question: Question::Exec }));
+            return Poll::Ready(Ok(Self {
+                raw,
+                raw_session: Rc::clone(raw_session),
+                question: RequestKind::Exec,
+            }));
         }
         let error = ssh2::Error::last_session_error(session);
         match error.as_ref().map(ssh2::Error::code) {
@@ -389,7 +393,7 @@ impl Channel {
                 length(command),
             )
         };
-        self.wire.note_sent(command.len());
+        self.raw_session.note_sent(command.len());
         self.attempt(code as isize).map_ok(|_| ())
     }
 
@@ -406,21 +410,21 @@ impl Channel {
         };
         let attempt = self.attempt(count);
         if let Poll::Ready(Ok(count)) = attempt {
-            self.wire.delivered.set(self.wire.delivered.get() + count as u64);
+            self.raw_session.delivered.set(self.raw_session.delivered.get() + count as u64);
         }
         attempt
     }
 
     /// Writes to the command's stdin; some of the bytes, or none while the guest or the socket takes none.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Attempt<usize> {
-        if self.wire.outbox().is_full() {
+        if self.raw_session.outbox().is_full() {
             return Poll::Pending;
         }
         // Safety: the channel lives, and the buffer has the given length.
         let count = unsafe {
             raw::libssh2_channel_write_ex(self.raw.as_ptr(), 0, bytes.as_ptr().cast(), bytes.len())
         };
-        self.wire.note_sent(usize::try_from(count).unwrap_or_default());
+        self.raw_session.note_sent(usize::try_from(count).unwrap_or_default());
         match self.attempt(count) {
             // The window is shut; libssh2 says so in two ways.
             Poll::Ready(Ok(0)) if !bytes.is_empty() => Poll::Pending,
@@ -430,7 +434,7 @@ impl Channel {
 
     /// How many bytes the guest takes now; none while too many wait for the socket.
     pub(crate) fn window(&self) -> usize {
-        if self.wire.outbox().is_full() {
+        if self.raw_session.outbox().is_full() {
             return 0;
         }
         // Safety: the channel lives, and the second pointer may be null.
@@ -497,7 +501,7 @@ impl Channel {
         // Safety: libssh2 has answered success and a buffer of that length, which is the caller's.
         let bytes = unsafe { std::slice::from_raw_parts(name.cast::<u8>(), length) }.to_vec();
         // Safety: the buffer was allocated by this session, and nobody else has it.
-        unsafe { raw::libssh2_free(&raw mut *self.wire.session.raw(), name.cast()) };
+        unsafe { raw::libssh2_free(&raw mut *self.raw_session.session.raw(), name.cast()) };
         Some(bytes)
     }
 
@@ -544,13 +548,14 @@ impl Channel {
     }
 
     fn attempt(&self, answer: isize) -> Attempt<usize> {
-        self.wire.note_sent(0);
+        self.raw_session.note_sent(0);
         match usize::try_from(answer) {
             Ok(count) => Poll::Ready(Ok(count)),
             Err(_) if answer == raw::LIBSSH2_ERROR_EAGAIN as isize => Poll::Pending,
             Err(_) => {
                 let code = c_int::try_from(answer).unwrap_or(raw::LIBSSH2_ERROR_PROTO);
-                let words = ssh2::Error::from_session_error(&self.wire.session, code).message().to_owned();
+                let words =
+                    ssh2::Error::from_session_error(&self.raw_session.session, code).message().to_owned();
                 Poll::Ready(Err(Refusal { code, words }))
             }
         }

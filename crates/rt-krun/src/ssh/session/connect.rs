@@ -14,12 +14,12 @@ use crate::ssh::auth::algorithms;
 use crate::ssh::auth::host_key::{HostKey, HostKeyPolicy, Policy};
 use crate::ssh::auth::identity::{Identity, IdentityFile};
 use crate::ssh::raw::inbox::OPENING;
-use crate::ssh::raw::libssh2::{Disconnect, Wire};
+use crate::ssh::raw::libssh2::{Disconnect, RawSession};
 use crate::{SshUser, TcpEndpoint};
 
 /// An SSH session whose guest has proved who it is.
 pub(crate) struct Connection {
-    pub(crate) wire: Rc<Wire>,
+    pub(crate) raw_session: Rc<RawSession>,
     /// The session's own socket.
     pub(crate) socket: Arc<TcpStream>,
     pub(crate) host_key: HostKey,
@@ -53,12 +53,12 @@ pub(crate) fn open(
     let refused = |error: ssh2::Error| {
         Error::new(ErrorKind::System, "connect to", "libssh2 refused a session").with_source(error)
     };
-    let wire = Wire::new(Arc::clone(&socket)).map_err(refused)?;
-    let session = wire.session();
+    let raw_session = RawSession::new(Arc::clone(&socket)).map_err(refused)?;
+    let session = raw_session.session();
     algorithms::restrict(session, &policy.algorithms(pinned)).map_err(refused)?;
-    until_done(&wire, &socket, watch, "the key exchange", || session.clone().handshake())?.map_err(
+    until_done(&raw_session, &socket, watch, "the key exchange", || session.clone().handshake())?.map_err(
         |error| {
-            let opening = wire.inbox().opening();
+            let opening = raw_session.inbox().opening();
             // libssh2 passes over lines before the banner (RFC 4253, 4.2 allows them), and then only misses it.
             let heard_banner = banner::shows_banner(&opening) || opening.len() == OPENING;
             if heard_banner {
@@ -77,7 +77,7 @@ pub(crate) fn open(
         Error::new(ErrorKind::HostKeyMismatch, "connect to", message)
             .with_hint("somebody else may be answering; if the guest was rebuilt, give its new key")
     })?;
-    Ok(Connection { wire, socket, host_key: shown, env: Env::default() })
+    Ok(Connection { raw_session, socket, host_key: shown, env: Env::default() })
 }
 
 impl Connection {
@@ -89,11 +89,11 @@ impl Connection {
         identity: &Identity,
         watch: &Watch<'_>,
     ) -> Result<()> {
-        let session = self.wire.session();
+        let session = self.raw_session.session();
         let attempt = || session.userauth_pubkey_memory(user.as_str(), None, identity.expose(), None);
-        until_done(&self.wire, &self.socket, watch, "the authentication", attempt)?.map_err(|error| {
+        until_done(&self.raw_session, &self.socket, watch, "the authentication", attempt)?.map_err(|error| {
             match error.code() {
-                _ if is_refusal(&error, self.wire.disconnect().as_ref()) => Error::new(
+                _ if is_refusal(&error, self.raw_session.disconnect().as_ref()) => Error::new(
                     ErrorKind::AuthenticationRefused,
                     "log in to",
                     format!("the guest's sshd refuses `{}` for user `{user}`", file.path().display()),
@@ -139,23 +139,27 @@ fn is_refusal(error: &ssh2::Error, disconnect: Option<&Disconnect>) -> bool {
 
 /// Repeats an attempt until it is done, waiting for the socket in between.
 fn until_done<T>(
-    wire: &Wire,
+    raw_session: &RawSession,
     socket: &TcpStream,
     watch: &Watch<'_>,
     what: &'static str,
     mut attempt: impl FnMut() -> std::result::Result<T, ssh2::Error>,
 ) -> Result<std::result::Result<T, ssh2::Error>> {
     loop {
-        wire.inbox().begin_turn();
+        raw_session.inbox().begin_turn();
         match attempt() {
             Err(error) if error.code() == AGAIN => {}
             done => return Ok(done),
         }
-        if wire.inbox().count() > MOST_BEFORE_LOGIN {
+        if raw_session.inbox().count() > MOST_BEFORE_LOGIN {
             return Err(unreachable(format!("{what} never ends: its sshd sends more than any needs to")));
         }
-        wire.outbox().flush().map_err(|cause| unreachable(format!("{what} broke off")).with_source(cause))?;
-        let flags = if wire.outbox().is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
+        raw_session
+            .outbox()
+            .flush()
+            .map_err(|cause| unreachable(format!("{what} broke off")).with_source(cause))?;
+        let flags =
+            if raw_session.outbox().is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
         watch.wait(socket, flags, what)?;
     }
 }

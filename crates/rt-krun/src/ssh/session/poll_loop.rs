@@ -22,10 +22,10 @@ use rustix::io::Errno;
 
 use super::connect::Connection;
 use super::server::Server;
-use super::{Line, SILENT_INTERVALS};
+use super::shared_session::{SILENT_INTERVALS, SharedSession};
 use crate::ssh::channel::command::{Command, Progress};
 use crate::ssh::channel::job::{Job, JobEnd, NotStarted};
-use crate::ssh::raw::libssh2::{Channel, Refusal, Wire};
+use crate::ssh::raw::libssh2::{Channel, RawSession, Refusal};
 
 /// The most that is read at once, in bytes.
 const CHUNK: usize = 64 << 10;
@@ -49,19 +49,19 @@ const COUNTED_LIMIT: Duration = Duration::from_secs(1);
 /// From try to try in that time.
 const TRY_AGAIN: Duration = Duration::from_millis(10);
 
-/// Serves the jobs of `line` until the connection ends or is not wanted any more.
-pub(crate) fn run(line: &Line, connection: Connection) {
-    let Connection { wire, socket, env, .. } = connection;
+/// Serves the jobs of `shared` until the connection ends or is not wanted any more.
+pub(crate) fn run(shared: &SharedSession, connection: Connection) {
+    let Connection { raw_session, socket, env, .. } = connection;
     // libssh2 sends one when at least this many seconds have passed since the last; when it is asked to is decided here.
-    wire.session().set_keepalive(true, 2);
+    raw_session.session().set_keepalive(true, 2);
     let now = Instant::now();
-    let server = Server::of(wire.session().banner_bytes().unwrap_or_default());
+    let server = Server::of(raw_session.session().banner_bytes().unwrap_or_default());
     if server.is_for_one {
-        line.limit_seats(1);
+        shared.limit_permits(1);
     }
     let mut channels = Channels {
-        wire: Rc::clone(&wire),
-        line,
+        raw_session: Rc::clone(&raw_session),
+        shared,
         waiting: VecDeque::new(),
         commands: Vec::new(),
         closing: Vec::new(),
@@ -81,22 +81,22 @@ pub(crate) fn run(line: &Line, connection: Connection) {
     let mut clock = Clock { heard: now, asked: now, used: now };
     let (mut has_hung_up, mut was_idle) = (false, true);
     let why = loop {
-        channels.waiting.extend(line.take_jobs());
+        channels.waiting.extend(shared.take_jobs());
         let now = Instant::now();
         if let Err(refusal) = channels.go_on(now) {
             break refusal.to_string();
         }
-        if wire.overhead() > SPARE_OVERHEAD + OVERHEAD_PER_BYTE * wire.delivered() {
+        if raw_session.overhead() > SPARE_OVERHEAD + OVERHEAD_PER_BYTE * raw_session.delivered() {
             break String::from("the guest sends what nobody asked for");
         }
         channels.give_up_on_answers(now);
         if channels.is_idle() {
-            let is_over = line.is_retired() || now >= clock.used + line.keeping.idle;
+            let is_over = shared.is_retired() || now >= clock.used + shared.config.idle;
             if is_over {
-                if line.close_idle() {
+                if shared.close_idle() {
                     break String::from("it was not used any more");
                 }
-                // Somebody has a seat, and takes his time.
+                // A permit is held, and its job has not come yet.
                 clock.used = now;
             }
         } else {
@@ -115,7 +115,7 @@ pub(crate) fn run(line: &Line, connection: Connection) {
             clock.heard = now;
         }
         let silent = now.saturating_duration_since(clock.heard);
-        let interval = line.keeping.keepalive;
+        let interval = shared.config.keepalive;
         if !channels.is_idle() && silent >= interval * SILENT_INTERVALS {
             break format!("the guest was silent for {} s", silent.as_secs());
         }
@@ -125,22 +125,22 @@ pub(crate) fn run(line: &Line, connection: Connection) {
         if !has_hung_up {
             flags |= PollFlags::RDHUP;
         }
-        if is_keepalive_due || !wire.outbox().is_empty() {
+        if is_keepalive_due || !raw_session.outbox().is_empty() {
             flags |= PollFlags::OUT;
         }
         let timeout = channels.timeout(&clock, now, is_keepalive_due);
-        let ready = wait(&channels, line, socket.as_fd(), (flags, has_hung_up && !can_pump), timeout);
+        let ready = wait(&channels, shared, socket.as_fd(), (flags, has_hung_up && !can_pump), timeout);
         if ready.intersects(PollFlags::IN) {
             clock.heard = Instant::now();
         }
         has_hung_up |= ready.intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR);
-        if wire.outbox().flush().is_err() {
+        if raw_session.outbox().flush().is_err() {
             break String::from("it takes no more bytes");
         }
         // Where others wait, a guest that takes them has no need to be asked.
-        if is_keepalive_due && wire.outbox().is_empty() {
+        if is_keepalive_due && raw_session.outbox().is_empty() {
             clock.asked = Instant::now();
-            if wire.session().keepalive_send().is_err() {
+            if raw_session.session().keepalive_send().is_err() {
                 break String::from("it takes no more bytes");
             }
         }
@@ -149,9 +149,9 @@ pub(crate) fn run(line: &Line, connection: Connection) {
     channels.lose();
     // Politely, if it goes without waiting; then for good, so that freeing the session has nothing left to send. Where that
     // reads, it is to find the socket's end: told that nothing has come yet, libssh2 may answer "again" and free nothing.
-    let _ = wire.session().disconnect(None, "done", None);
+    let _ = raw_session.session().disconnect(None, "done", None);
     let _ = socket.shutdown(Shutdown::Both);
-    wire.inbox().begin_turn();
+    raw_session.inbox().begin_turn();
 }
 
 /// What happened when.
@@ -166,8 +166,8 @@ struct Clock {
 
 /// The channels of one connection.
 struct Channels<'a> {
-    wire: Rc<Wire>,
-    line: &'a Line,
+    raw_session: Rc<RawSession>,
+    shared: &'a SharedSession,
     /// Jobs that have no channel yet.
     waiting: VecDeque<Job>,
     commands: Vec<Command>,
@@ -198,18 +198,18 @@ impl Channels<'_> {
     /// One turn: does what can be done with what has come, until nothing can. How much comes in a turn is the inbox's
     /// bound, so that who never falls silent does not keep out the one that is to end it.
     fn go_on(&mut self, now: Instant) -> Result<(), Refusal> {
-        self.wire.inbox().begin_turn();
+        self.raw_session.inbox().begin_turn();
         // A call that found what it was made for may have left more in libssh2's own buffer, which the first call of the
         // next pass then takes out of it without a byte that comes. So two quiet passes in a row, and not one.
         let mut quiet = 0;
         while quiet < 2 {
-            let before = self.wire.inbox().count();
+            let before = self.raw_session.inbox().count();
             let mut moved = self.open(now)?;
             moved |= self.dispatch()?;
             moved |= self.advance(now)?;
             self.pump()?;
             moved |= self.close(now);
-            let is_quiet = !moved && self.wire.inbox().count() == before;
+            let is_quiet = !moved && self.raw_session.inbox().count() == before;
             quiet = if is_quiet { quiet + 1 } else { 0 };
         }
         Ok(())
@@ -217,10 +217,10 @@ impl Channels<'_> {
 
     /// Opens the channel that is needed, or the next one ahead.
     fn open(&mut self, now: Instant) -> Result<bool, Refusal> {
-        self.waiting.retain(|job| !job.claim.is_left());
+        self.waiting.retain(|job| !job.guard.is_left());
         if self.server.is_for_one && !self.commands.is_empty() {
             for job in self.waiting.drain(..) {
-                job.claim.end(JobEnd::NotStarted(NotStarted::Full));
+                job.guard.end(JobEnd::NotStarted(NotStarted::Full));
             }
         }
         self.try_again_at = self.try_again_at.filter(|at| *at > now && !self.waiting.is_empty());
@@ -228,7 +228,7 @@ impl Channels<'_> {
             return Ok(false);
         }
         self.is_opening = true;
-        let opened = match Channel::open(&self.wire) {
+        let opened = match Channel::open(&self.raw_session) {
             Poll::Pending => return Ok(false),
             Poll::Ready(opened) => opened,
         };
@@ -259,7 +259,7 @@ impl Channels<'_> {
             return;
         }
         if in_use > 0 && !self.waiting.is_empty() {
-            self.line.limit_seats(in_use);
+            self.shared.limit_permits(in_use);
         }
         for job in self.waiting.drain(..) {
             let end = if in_use > 0 {
@@ -272,24 +272,24 @@ impl Channels<'_> {
                 );
                 NotStarted::Refused(error.with_hint("see MaxSessions in its configuration"))
             };
-            job.claim.end(JobEnd::NotStarted(end));
+            job.guard.end(JobEnd::NotStarted(end));
         }
     }
 
     /// Gives the channel to the next command, once it can send its request.
     fn dispatch(&mut self) -> Result<bool, Refusal> {
-        if self.wire.awaits_answer() {
+        if self.raw_session.awaits_answer() {
             return Ok(false);
         }
         // The guest may have closed it meanwhile.
         self.pump()?;
         let Some(channel) = self.spare.take() else { return Ok(false) };
         while let Some(job) = self.waiting.pop_front() {
-            if job.claim.begin() {
+            if job.guard.begin() {
                 self.commands.push(Command::new(job, channel, &self.env));
                 return Ok(true);
             }
-            job.claim.end(JobEnd::NotStarted(NotStarted::Left));
+            job.guard.end(JobEnd::NotStarted(NotStarted::Left));
         }
         self.spare = Some(channel);
         Ok(false)
@@ -349,7 +349,7 @@ impl Channels<'_> {
     /// One guest's silence costs one command. Where a channel owes an answer for long, nobody else can ask: those who wait
     /// go elsewhere, and no others come. And a command that is never answered ends, though its guest goes on to talk.
     fn give_up_on_answers(&mut self, now: Instant) {
-        let question = self.wire.awaits_answer().then(|| self.wire.questions.get());
+        let question = self.raw_session.awaits_answer().then(|| self.raw_session.questions.get());
         self.owing = question.map(|number| match self.owing {
             Some((known, since)) if known == number => (known, since),
             _ => (number, now),
@@ -361,16 +361,16 @@ impl Channels<'_> {
         let is_dead_weight = is_silent && self.closing.iter().any(Channel::is_asked);
         let is_in_the_way = is_silent || is_late(self.opening_since, ANSWER_LIMIT);
         if is_dead_weight || (is_in_the_way && !self.waiting.is_empty()) {
-            self.line.retire();
+            self.shared.retire();
             for job in self.waiting.drain(..) {
-                job.claim.end(JobEnd::NotStarted(NotStarted::Full));
+                job.guard.end(JobEnd::NotStarted(NotStarted::Full));
             }
         }
         if is_late(owing_since, self.unanswered_limit())
             && let Some(place) = self.commands.iter().position(Command::is_asked)
         {
             tracing::debug!(target: "rt_krun", "a guest does not answer for a command");
-            self.line.retire();
+            self.shared.retire();
             let mut command = self.commands.swap_remove(place);
             command.give_up();
             self.closing.push(command.into_channel());
@@ -379,7 +379,7 @@ impl Channels<'_> {
 
     /// How long a command waits for an answer, as for any word of its guest.
     fn unanswered_limit(&self) -> Duration {
-        self.line.keeping.keepalive * SILENT_INTERVALS
+        self.shared.config.keepalive * SILENT_INTERVALS
     }
 
     fn is_idle(&self) -> bool {
@@ -396,12 +396,12 @@ impl Channels<'_> {
 
     /// How long there is nothing to do by itself.
     fn timeout(&self, clock: &Clock, now: Instant, is_keepalive_due: bool) -> Duration {
-        let keeping = &self.line.keeping;
+        let config = &self.shared.config;
         let next = if self.is_idle() {
-            clock.used + keeping.idle
+            clock.used + config.idle
         } else {
-            let asking = clock.heard.max(clock.asked) + keeping.keepalive;
-            let end = clock.heard + keeping.keepalive * SILENT_INTERVALS;
+            let asking = clock.heard.max(clock.asked) + config.keepalive;
+            let end = clock.heard + config.keepalive * SILENT_INTERVALS;
             // One that is due waits for the socket.
             if is_keepalive_due { end } else { asking.min(end) }
         };
@@ -433,12 +433,12 @@ impl Channels<'_> {
 /// Waits for the socket, the waker and the commands' pipes; what the socket is ready for.
 fn wait(
     channels: &Channels<'_>,
-    line: &Line,
+    shared: &SharedSession,
     socket: BorrowedFd<'_>,
     (flags, skip_socket): (PollFlags, bool),
     timeout: Duration,
 ) -> PollFlags {
-    let mut fds = vec![PollFd::new(&line.waker, PollFlags::IN)];
+    let mut fds = vec![PollFd::new(&shared.waker, PollFlags::IN)];
     if !skip_socket {
         fds.push(PollFd::from_borrowed_fd(socket, flags));
     }
@@ -450,7 +450,7 @@ fn wait(
     match poll(&mut fds, timeout.as_ref()) {
         Ok(_) => {
             if !fds[0].revents().is_empty() {
-                line.waker.drain();
+                shared.waker.drain();
             }
             if skip_socket { PollFlags::empty() } else { fds[1].revents() }
         }

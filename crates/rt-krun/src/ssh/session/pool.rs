@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use rt_podman::PodmanContainer;
 use rt_protocol::{Container, ContainerName, Env, Error, ErrorKind, Result, Stop, Until};
 
 use super::connect::{self, Connection};
+use super::notify::Notify;
+use super::shared_session::SessionConfig;
 use super::tcp::Watch;
-use super::{Keeping, Seat, SshSession};
+use super::{SessionPermit, SshSession};
 use crate::ssh::auth::host_key::{HostKey, HostKeyPolicy};
 use crate::ssh::auth::identity::IdentityFile;
 use crate::{EndpointResolver, SshUser};
@@ -31,50 +33,14 @@ pub(crate) struct Settings {
     pub(crate) identity: IdentityFile,
     pub(crate) resolver: Arc<dyn EndpointResolver>,
     pub(crate) policy: Arc<ChoosePolicy>,
-    pub(crate) keeping: Keeping,
-}
-
-/// Rings for all who wait for a change, and counts the rings, so that nobody misses one between a look and a wait.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Bell(Arc<(Mutex<u64>, Condvar)>);
-
-impl Bell {
-    pub(crate) fn ring(&self) {
-        *self.lock() += 1;
-        self.0.1.notify_all();
-    }
-
-    fn count(&self) -> u64 {
-        *self.lock()
-    }
-
-    /// Waits for a ring after the first `seen` of them.
-    fn wait(&self, seen: u64, until: &Until) -> std::result::Result<(), Stop> {
-        let _registration = until.cancel_token().map(|token| {
-            let bell = self.clone();
-            token.on_cancel(move || bell.ring())
-        });
-        let mut count = self.lock();
-        while *count == seen {
-            until.check()?;
-            count = match until.remaining() {
-                None => self.0.1.wait(count).unwrap_or_else(PoisonError::into_inner),
-                Some(left) => self.0.1.wait_timeout(count, left).unwrap_or_else(PoisonError::into_inner).0,
-            };
-        }
-        Ok(())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, u64> {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    pub(crate) config: SessionConfig,
 }
 
 /// All connections of one transport.
 pub(crate) struct Pool {
     pub(crate) settings: Arc<Settings>,
     guests: Mutex<HashMap<ContainerName, Guest>>,
-    bell: Bell,
+    notify: Notify,
 }
 
 /// What is kept of one container.
@@ -92,38 +58,42 @@ const CLOSE_WAIT: Duration = Duration::from_millis(500);
 
 impl Pool {
     pub(crate) fn new(settings: Settings) -> Arc<Self> {
-        Arc::new(Self { settings: Arc::new(settings), guests: Mutex::default(), bell: Bell::default() })
+        Arc::new(Self { settings: Arc::new(settings), guests: Mutex::default(), notify: Notify::default() })
     }
 
     /// A place for one command: on a connection that is there, else on a new one, else as soon as there is one.
-    pub(crate) fn seat(
+    pub(crate) fn permit(
         self: &Arc<Self>,
         container: &Arc<dyn Container>,
         user: &SshUser,
         until: &Until,
-    ) -> Result<std::result::Result<Seat, Stop>> {
+    ) -> Result<std::result::Result<SessionPermit, Stop>> {
         loop {
-            let seen = self.bell.count();
-            if let Some(seat) = self.seat_now(container, user)? {
-                return Ok(Ok(seat));
+            let seen = self.notify.count();
+            if let Some(permit) = self.permit_now(container, user)? {
+                return Ok(Ok(permit));
             }
-            if let Err(stop) = self.bell.wait(seen, until) {
+            if let Err(stop) = self.notify.wait(seen, until) {
                 return Ok(Err(stop));
             }
         }
     }
 
-    fn seat_now(self: &Arc<Self>, container: &Arc<dyn Container>, user: &SshUser) -> Result<Option<Seat>> {
+    fn permit_now(
+        self: &Arc<Self>,
+        container: &Arc<dyn Container>,
+        user: &SshUser,
+    ) -> Result<Option<SessionPermit>> {
         let mut guests = self.lock();
         let guest = guests.entry(container.key().name.clone()).or_default();
         guest.sessions.retain(|(_, session)| !session.is_gone());
         let own = || guest.sessions.iter().filter(|(owner, _)| owner == user).map(|(_, session)| session);
         // The fewest on a connection that is ready; then one that will be.
         let mut order: Vec<_> =
-            own().map(|session| (session.is_connecting(), session.seats(), session)).collect();
-        order.sort_by_key(|(is_connecting, seats, _)| (*is_connecting, *seats));
-        if let Some(seat) = order.iter().find_map(|(_, _, session)| session.seat()) {
-            return Ok(Some(seat));
+            own().map(|session| (session.is_connecting(), session.permits(), session)).collect();
+        order.sort_by_key(|(is_connecting, permits, _)| (*is_connecting, *permits));
+        if let Some(permit) = order.iter().find_map(|(_, _, session)| session.permit()) {
+            return Ok(Some(permit));
         }
         if own().any(SshSession::is_connecting) || own().count() >= CONNECTIONS_PER_GUEST {
             return Ok(None);
@@ -134,23 +104,23 @@ impl Pool {
                 .with_hint("see whether this process has run out of descriptors or threads")
                 .with_source(cause)
         })?;
-        let seat = session.seat();
+        let permit = session.permit();
         guest.sessions.push((user.clone(), session));
-        Ok(seat)
+        Ok(permit)
     }
 
     /// Begins a connection. Its thread asks podman and the resolver too, so that no caller waits for those longer than it
     /// wants.
     fn open(self: &Arc<Self>, container: &Arc<dyn Container>, user: &SshUser) -> std::io::Result<SshSession> {
         let (pool, settings) = (Arc::downgrade(self), Arc::clone(&self.settings));
-        let (keeping, bell) = (settings.keeping, self.bell.clone());
+        let (config, notify) = (settings.config, self.notify.clone());
         let (weak, name) = (pool.clone(), container.key().name.clone());
         let (container, user) = (Arc::clone(container), user.clone());
         let connect = move |watch: &Watch<'_>| {
             connect(&pool, &settings, container.as_ref(), &user, watch)
                 .map_err(|error| error.during("exec in").in_container(&container.key().name))
         };
-        SshSession::open(keeping, CHANNELS_PER_CONNECTION, bell, connect, move || {
+        SshSession::open(config, CHANNELS_PER_CONNECTION, notify, connect, move || {
             if let Some(pool) = weak.upgrade() {
                 pool.tidy(&name);
             }
@@ -169,7 +139,7 @@ impl Pool {
 
     /// Takes note of whose container it is now. With another id than before, nothing of the old one is kept. The key that
     /// this one has shown before, if any.
-    fn meet(&self, name: &ContainerName, id: &str) -> Option<HostKey> {
+    fn check_identity(&self, name: &ContainerName, id: &str) -> Option<HostKey> {
         let mut guests = self.lock();
         let guest = guests.entry(name.clone()).or_default();
         if guest.id.as_deref() != Some(id) {
@@ -201,7 +171,7 @@ impl Pool {
         container: &dyn Container,
         watch: &Watch<'_>,
     ) -> Result<HostKey> {
-        let (id, connection) = meet_guest(&Arc::downgrade(self), &self.settings, container, watch)?;
+        let (id, connection) = identify_guest(&Arc::downgrade(self), &self.settings, container, watch)?;
         keep_first_key(&Arc::downgrade(self), container, &id, &connection)?;
         Ok(connection.host_key)
     }
@@ -210,26 +180,26 @@ impl Pool {
     pub(crate) fn forget(&self, name: &ContainerName) {
         let sessions =
             self.lock().get_mut(name).map(|guest| std::mem::take(&mut guest.sessions)).unwrap_or_default();
-        self.let_go(sessions);
+        self.close_sessions(sessions);
     }
 
     /// Lets everything of a container go.
     pub(crate) fn remove(&self, name: &ContainerName) {
         let sessions = self.lock().remove(name).map(|guest| guest.sessions).unwrap_or_default();
-        self.let_go(sessions);
+        self.close_sessions(sessions);
     }
 
-    fn let_go(&self, sessions: Vec<(SshUser, SshSession)>) {
+    fn close_sessions(&self, sessions: Vec<(SshUser, SshSession)>) {
         for (_, session) in &sessions {
             session.retire();
         }
         let until = Until::after(CLOSE_WAIT);
         loop {
-            let seen = self.bell.count();
-            if sessions.iter().all(|(_, session)| session.has_ended() || session.seats() > 0) {
+            let seen = self.notify.count();
+            if sessions.iter().all(|(_, session)| session.has_ended() || session.permits() > 0) {
                 return;
             }
-            if self.bell.wait(seen, &until).is_err() {
+            if self.notify.wait(seen, &until).is_err() {
                 return;
             }
         }
@@ -244,7 +214,7 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         let guests = std::mem::take(&mut *self.lock());
-        self.let_go(guests.into_values().flat_map(|guest| guest.sessions).collect());
+        self.close_sessions(guests.into_values().flat_map(|guest| guest.sessions).collect());
     }
 }
 
@@ -264,7 +234,7 @@ fn connect(
 ) -> Result<Connection> {
     // First of all: with a bad identity nothing is sent, and nobody asked.
     let identity = settings.identity.read()?;
-    let (id, connection) = meet_guest(pool, settings, container, watch)?;
+    let (id, connection) = identify_guest(pool, settings, container, watch)?;
     connection.authenticate(user, &settings.identity, &identity, watch)?;
     keep_first_key(pool, container, &id, &connection)?;
     connection.try_login_shell(user, watch)?;
@@ -272,7 +242,7 @@ fn connect(
 }
 
 /// A connection to the guest of a container that runs, up to its host key, and the container's id.
-fn meet_guest(
+fn identify_guest(
     pool: &Weak<Pool>,
     settings: &Settings,
     container: &dyn Container,
@@ -297,7 +267,7 @@ fn meet_guest(
     let Some(kept) = pool.upgrade() else {
         return about(ErrorKind::Cancelled, String::from("its transport is gone"), "keep the transport");
     };
-    let pinned = kept.meet(&container.key().name, &info.id);
+    let pinned = kept.check_identity(&container.key().name, &info.id);
     drop(kept);
     let endpoint = settings.resolver.resolve(container)?;
     let policy = (settings.policy)(container)?;

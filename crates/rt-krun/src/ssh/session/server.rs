@@ -9,7 +9,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The server behind a banner without its end of line, such as `SSH-2.0-dropbear_2022.83`.
+    /// The server behind a banner without its end of shared, such as `SSH-2.0-dropbear_2022.83`.
     pub(crate) fn of(banner: &[u8]) -> Self {
         let dropbear = banner.strip_prefix(b"SSH-2.0-dropbear");
         // Whoever builds it may leave the version out, and then it may be any.

@@ -35,9 +35,9 @@ impl Connection {
     /// # Errors
     /// `BackendFailed` when it does something else; `Unreachable` and `Cancelled` as for every step of a connection.
     pub(crate) fn try_login_shell(&self, user: &SshUser, watch: &Watch<'_>) -> Result<()> {
-        let riddle = Riddle::fresh();
-        let text = riddle.text();
-        let mut channel = self.step(watch, || Channel::open(&self.wire))?.map_err(|refusal| {
+        let probe = ShellProbe::fresh();
+        let text = probe.text();
+        let mut channel = self.step(watch, || Channel::open(&self.raw_session))?.map_err(|refusal| {
             told(format!("the guest's sshd refuses a channel: {refusal}"))
                 .with_hint("see MaxSessions in its configuration")
         })?;
@@ -50,11 +50,11 @@ impl Connection {
         let _: std::result::Result<(), Refusal> = self.step(watch, || channel.send_eof())?;
         let mut answer = Answer::default();
         'turns: loop {
-            self.wire.inbox().begin_turn();
+            self.raw_session.inbox().begin_turn();
             loop {
                 let now = Instant::now();
                 let moved = answer.hear(&mut channel, now).map_err(lost)?;
-                if riddle.is_answered_by(&answer) {
+                if probe.is_answered_by(&answer) {
                     break 'turns;
                 }
                 if answer.is_over {
@@ -82,7 +82,7 @@ impl Connection {
         mut attempt: impl FnMut() -> Attempt<T>,
     ) -> Result<std::result::Result<T, Refusal>> {
         loop {
-            self.wire.inbox().begin_turn();
+            self.raw_session.inbox().begin_turn();
             match attempt() {
                 Poll::Ready(Err(refusal)) if !refusal.is_of_channel() => return Err(lost(refusal)),
                 Poll::Ready(done) => return Ok(done),
@@ -92,10 +92,10 @@ impl Connection {
     }
 
     fn wait(&self, watch: &Watch<'_>, wake_at: Option<Instant>) -> Result<()> {
-        if self.wire.inbox().count() > MOST_TRAFFIC {
+        if self.raw_session.inbox().count() > MOST_TRAFFIC {
             return Err(unreachable("its sshd sends what nobody asked for"));
         }
-        let outbox = self.wire.outbox();
+        let outbox = self.raw_session.outbox();
         outbox
             .flush()
             .map_err(|cause| unreachable(format!("{WHAT} was not heard out")).with_source(cause))?;
@@ -119,9 +119,9 @@ fn lost(refusal: Refusal) -> Error {
 
 /// What a login shell is asked: a number that is nowhere whole in the question, so that repeating it is no answer.
 #[derive(Debug)]
-struct Riddle(ExecMarker);
+struct ShellProbe(ExecMarker);
 
-impl Riddle {
+impl ShellProbe {
     fn fresh() -> Self {
         Self(ExecMarker::fresh())
     }
@@ -185,7 +185,9 @@ impl Answer {
             if bytes > 0 {
                 drain.heard(bytes, now);
             }
-            if channel.wire.renewals() != std::mem::replace(&mut self.renewals, channel.wire.renewals()) {
+            if channel.raw_session.renewals()
+                != std::mem::replace(&mut self.renewals, channel.raw_session.renewals())
+            {
                 drain.disturbed(now);
             }
             self.is_over |= drain.is_over(now);
@@ -274,28 +276,28 @@ mod tests {
 
     #[test]
     fn posix_shells_answer_and_nothing_else_does() {
-        let riddle = Riddle::fresh();
+        let probe = ShellProbe::fresh();
         for shell in [&["sh"][..], &["dash"], &["bash"], &["busybox", "sh"], &["ksh"], &["zsh"]] {
-            let Some(answer) = answer_of(shell, &riddle.text()) else { continue };
-            assert!(riddle.is_answered_by(&answer), "{shell:?}: {answer:?}");
+            let Some(answer) = answer_of(shell, &probe.text()) else { continue };
+            assert!(probe.is_answered_by(&answer), "{shell:?}: {answer:?}");
         }
         for other in ["true", "false", "echo", "cat", "python3", "perl", "fish", "csh", "/usr/sbin/nologin"] {
-            let Some(answer) = answer_of(&[other], &riddle.text()) else { continue };
-            assert!(!riddle.is_answered_by(&answer), "{other}: {answer:?}");
+            let Some(answer) = answer_of(&[other], &probe.text()) else { continue };
+            assert!(!probe.is_answered_by(&answer), "{other}: {answer:?}");
         }
         // What a shell says that only repeats what it is given, on both outputs.
-        let answer = answer_of(&["sh", "-c", "echo \"$2\"; echo \"$2\" >&2", "sh"], &riddle.text()).unwrap();
-        assert!(answer.outputs[1].len() > 100 && !riddle.is_answered_by(&answer), "{answer:?}");
+        let answer = answer_of(&["sh", "-c", "echo \"$2\"; echo \"$2\" >&2", "sh"], &probe.text()).unwrap();
+        assert!(answer.outputs[1].len() > 100 && !probe.is_answered_by(&answer), "{answer:?}");
     }
 
     #[test]
     fn noise_before_the_answer_is_passed_over_and_after_it_is_not() {
-        let riddle = Riddle::fresh();
+        let probe = ShellProbe::fresh();
         let check = |text: &str, expected| {
             let answer = answer_of(&["sh"], text).unwrap();
-            assert_eq!(riddle.is_answered_by(&answer), expected, "{text}: {answer:?}");
+            assert_eq!(probe.is_answered_by(&answer), expected, "{text}: {answer:?}");
         };
-        let text = riddle.text();
+        let text = probe.text();
         check(&format!("printf noise; echo noise >&2; {text}"), true);
         check(&format!("trap 'echo bye' EXIT; {text}"), true);
         check(&format!("set -xv; {text}"), true);

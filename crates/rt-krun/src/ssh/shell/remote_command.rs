@@ -7,7 +7,7 @@ use rt_process::ExecMarker;
 use rt_protocol::{Argv, ContainerPath, Env, EnvName, EnvValue, ExecRequest, InvalidValue, Secret};
 
 use super::quoting::push_quoted;
-use super::remote_failure::{Stage, Tell};
+use super::remote_failure::{FailureSentinel, Stage};
 
 /// Where commands land unless somebody says otherwise, as `podman exec` does through the workdir of such images.
 pub const DEFAULT_WORKDIR: &str = "/workspace";
@@ -88,7 +88,7 @@ pub(crate) struct RemoteCommand {
     secrets: Secret,
     /// The names of the request's own variables.
     names: Vec<EnvName>,
-    tell: Tell,
+    sentinel: FailureSentinel,
 }
 
 /// A command as the guest gets it.
@@ -101,13 +101,13 @@ pub(crate) struct RemoteText {
 }
 
 impl RemoteCommand {
-    /// The text for `request`. What fails before the command runs is told as `tell` says.
+    /// The text for `request`. What fails before the command runs is reported as `sentinel` says.
     pub(crate) fn new(
         request: &ExecRequest,
         default_workdir: Option<&ContainerPath>,
         stdin: Stdin,
         marker: &ExecMarker,
-        tell: &Tell,
+        sentinel: &FailureSentinel,
     ) -> Result<Self, InvalidValue> {
         let mut script = Script::default();
         // What a start-up file has switched on would go on printing until the command has begun. And bash leaves without its
@@ -117,7 +117,7 @@ impl RemoteCommand {
         );
         let mut secrets = Vec::new();
         if request.env().has_secrets() {
-            script.on_failure(tell, Stage::Variables);
+            script.on_failure(sentinel, Stage::Variables);
             for (name, value) in request.env().iter() {
                 refuse_taken_name(name)?;
                 if let EnvValue::Secret(secret) = value {
@@ -127,13 +127,13 @@ impl RemoteCommand {
         }
         let head = std::mem::take(&mut script);
         if let Some(workdir) = request.workdir().or(default_workdir) {
-            script.on_failure(tell, Stage::Workdir);
+            script.on_failure(sentinel, Stage::Workdir);
             script.say(b"cd ");
             script.word(workdir.as_os_str());
             // Which directory sshd began in is nobody's business.
             script.say(b" && unset OLDPWD && ");
         }
-        script.on_failure(tell, Stage::Variables);
+        script.on_failure(sentinel, Stage::Variables);
         script.export(EnvName::new(ExecMarker::NAME)?.as_str(), OsStr::new(marker.value()));
         for (name, value) in request.env().iter() {
             refuse_taken_name(name)?;
@@ -141,8 +141,8 @@ impl RemoteCommand {
                 script.export(name.as_str(), value);
             }
         }
-        script.on_failure(tell, Stage::Start);
-        script.begin(tell);
+        script.on_failure(sentinel, Stage::Start);
+        script.begin(sentinel);
         script.say(b"exec ");
         script.command(request.argv());
         if stdin == Stdin::Empty {
@@ -154,13 +154,13 @@ impl RemoteCommand {
         }
         let names = request.env().iter().map(|(name, _)| name.clone()).collect();
         let secrets = Secret::new(OsString::from_vec(secrets));
-        Ok(Self { head, tail: script, secrets, names, tell: tell.clone() })
+        Ok(Self { head, tail: script, secrets, names, sentinel: sentinel.clone() })
     }
 
     /// The whole text, for a container with these variables. The request's own go before them. Those that the guest's shell or
     /// this backend keeps for itself are left out.
     pub(crate) fn text(self, env: &Env) -> RemoteText {
-        let Self { head: mut script, tail, secrets, names, tell } = self;
+        let Self { head: mut script, tail, secrets, names, sentinel } = self;
         let mut lines = secrets.expose().as_bytes().to_vec();
         let is_wanted = |name: &EnvName| !names.contains(name) && refuse_taken_name(name).is_ok();
         // The names of locales last: from there on bash has a word to say about each that is not there.
@@ -169,7 +169,7 @@ impl RemoteCommand {
         let (locales, others): (Vec<_>, Vec<_>) =
             env.iter().filter(|(name, _)| is_wanted(name)).partition(|(name, _)| is_locale(name));
         if !(locales.is_empty() && others.is_empty()) {
-            script.on_failure(&tell, Stage::Variables);
+            script.on_failure(&sentinel, Stage::Variables);
         }
         for (name, value) in others.into_iter().chain(locales) {
             match value {
@@ -178,7 +178,7 @@ impl RemoteCommand {
             }
         }
         script.say(&tail.0);
-        script.finish(lines, &tell)
+        script.finish(lines, &sentinel)
     }
 
     /// The text of a login: the default directory, and the command in the shell's place.
@@ -220,14 +220,14 @@ impl Script {
 
     /// From here on, a shell that ends instead of becoming the command says at which stage, on its stderr, in a line of its
     /// own whatever stands there. The trap is gone with the shell's own program text once `exec` has succeeded.
-    fn on_failure(&mut self, tell: &Tell, stage: Stage) {
-        let line = format!("trap 'echo \"\n{}$?\" >&2' EXIT && ", tell.prefix(stage));
+    fn on_failure(&mut self, sentinel: &FailureSentinel, stage: Stage) {
+        let line = format!("trap 'echo \"\n{}$?\" >&2' EXIT && ", sentinel.prefix(stage));
         self.say(line.as_bytes());
     }
 
     /// Says on both outputs that what follows is the command's own.
-    fn begin(&mut self, tell: &Tell) {
-        let line = tell.begin_line();
+    fn begin(&mut self, sentinel: &FailureSentinel) {
+        let line = sentinel.begin_line();
         let line = line.trim_end();
         self.say(format!("echo '{line}' && echo '{line}' >&2 && ").as_bytes());
     }
@@ -273,12 +273,12 @@ impl Script {
         }
     }
 
-    fn finish(self, secrets: Vec<u8>, tell: &Tell) -> RemoteText {
+    fn finish(self, secrets: Vec<u8>, sentinel: &FailureSentinel) -> RemoteText {
         let (text, mut lines) = if self.0.len() <= LONGEST_TEXT {
             (self.0, Vec::new())
         } else {
             // Read by `read`, as secrets are, up to a line that the text itself cannot have.
-            let end = tell.prefix(Stage::Start);
+            let end = sentinel.prefix(Stage::Start);
             let reader = format!(
                 "rt_text=; while {READ_LINE} && [ \"$rt_line\" != '{end}' ]; do rt_text=\"$rt_text$rt_line\n\"; \
                  done; eval \"$rt_text\""
@@ -301,7 +301,7 @@ mod tests {
 
     use super::*;
     use crate::ssh::channel::begin_filter::BeginFilter;
-    use crate::ssh::shell::remote_failure::TellWatch;
+    use crate::ssh::shell::remote_failure::SentinelFilter;
 
     const SHELLS: [&[&str]; 4] = [&["sh"], &["dash"], &["bash"], &["busybox", "sh"]];
 
@@ -311,7 +311,7 @@ mod tests {
         request: &ExecRequest,
         workdir: Option<&str>,
         stdin: &[u8],
-        check: impl Fn(&str, &Finished, &TellWatch),
+        check: impl Fn(&str, &Finished, &SentinelFilter),
     ) {
         each_shell_above(&Env::default(), request, workdir, stdin, check);
     }
@@ -322,13 +322,13 @@ mod tests {
         request: &ExecRequest,
         workdir: Option<&str>,
         stdin: &[u8],
-        check: impl Fn(&str, &Finished, &TellWatch),
+        check: impl Fn(&str, &Finished, &SentinelFilter),
     ) {
         let workdir = workdir.map(|path| ContainerPath::new(path).unwrap());
         for shell in SHELLS.into_iter().filter(|shell| Program::find(shell[0]).is_ok()) {
-            let tell = Tell::fresh();
+            let sentinel = FailureSentinel::fresh();
             let kind = if stdin.is_empty() { Stdin::Empty } else { Stdin::Piped };
-            let remote = RemoteCommand::new(request, workdir.as_ref(), kind, &ExecMarker::fresh(), &tell)
+            let remote = RemoteCommand::new(request, workdir.as_ref(), kind, &ExecMarker::fresh(), &sentinel)
                 .unwrap()
                 .text(env);
             let spec = ProcessSpec::new(&Program::find(shell[0]).unwrap())
@@ -339,10 +339,10 @@ mod tests {
             bytes.extend_from_slice(stdin);
             let limit = OutputLimit::UNLIMITED;
             let mut done = capture(&spec, Source::bytes(bytes), limit, limit, &Until::forever()).unwrap();
-            let mut watch = TellWatch::new(tell.clone());
+            let mut watch = SentinelFilter::new(sentinel.clone());
             watch.push(done.stderr_capture.as_bytes(), &mut |_| {});
             for output in [&mut done.stdout_capture, &mut done.stderr_capture] {
-                let mut begin = BeginFilter::new(tell.begin_line());
+                let mut begin = BeginFilter::new(sentinel.begin_line());
                 let own = begin.split(output.as_bytes(), &mut |_| {});
                 *output = CapturedOutput::whole(own).with_end(output.end());
             }
@@ -380,7 +380,7 @@ mod tests {
                 Some(&workdir),
                 Stdin::Piped,
                 &ExecMarker::fresh(),
-                &Tell::fresh(),
+                &FailureSentinel::fresh(),
             )
             .unwrap()
             .text(&Env::default());
@@ -445,7 +445,8 @@ mod tests {
         let request = ExecRequest::new(["sh", "-c", "printf %s ${#1}", "sh", &longest]).unwrap();
         check_output(&request, b"", b"131071");
         let refused = ExecRequest::new(vec!["x"; 4 << 20]).unwrap();
-        let long = RemoteCommand::new(&refused, None, Stdin::Empty, &ExecMarker::fresh(), &Tell::fresh());
+        let long =
+            RemoteCommand::new(&refused, None, Stdin::Empty, &ExecMarker::fresh(), &FailureSentinel::fresh());
         assert!(long.unwrap_err().to_string().contains("6 MiB"));
     }
 
@@ -479,9 +480,10 @@ mod tests {
             .build()
             .unwrap();
         check_output(&request, b"the caller's\nown", b"hunter2| a\\b\n\n$(id) |the caller's\nown");
-        let remote = RemoteCommand::new(&request, None, Stdin::Piped, &ExecMarker::fresh(), &Tell::fresh())
-            .unwrap()
-            .text(&Env::default());
+        let remote =
+            RemoteCommand::new(&request, None, Stdin::Piped, &ExecMarker::fresh(), &FailureSentinel::fresh())
+                .unwrap()
+                .text(&Env::default());
         assert!(!String::from_utf8_lossy(&remote.text).contains("hunter2"));
         assert!(!format!("{remote:?}").contains("hunter2"));
     }
@@ -516,7 +518,8 @@ mod tests {
             let seen = done.stderr_capture.text();
             assert!(!seen.contains("stolen") && !seen.contains("setlocale"), "{shell}: {seen}");
         });
-        let remote = RemoteCommand::new(&request, None, Stdin::Piped, &ExecMarker::fresh(), &Tell::fresh());
+        let remote =
+            RemoteCommand::new(&request, None, Stdin::Piped, &ExecMarker::fresh(), &FailureSentinel::fresh());
         let text = String::from_utf8(remote.unwrap().text(&env).text).unwrap();
         assert!(text.contains("PLAIN=") && !text.contains("hunter2") && !text.contains("nosuch"), "{text}");
     }
@@ -542,9 +545,10 @@ mod tests {
             .secret_env("S", "hunter2")
             .build()
             .unwrap();
-        let remote = RemoteCommand::new(&request, None, Stdin::Piped, &ExecMarker::fresh(), &Tell::fresh())
-            .unwrap()
-            .text(&Env::default());
+        let remote =
+            RemoteCommand::new(&request, None, Stdin::Piped, &ExecMarker::fresh(), &FailureSentinel::fresh())
+                .unwrap()
+                .text(&Env::default());
         assert!(remote.text.len() < 1000);
         check_output(&request, b"rest", format!("{long},hunter2,rest").as_bytes());
     }
@@ -556,9 +560,14 @@ mod tests {
                 ExecRequest::builder(["true"]).env(name, "1").build().unwrap(),
                 ExecRequest::builder(["true"]).secret_env(name, "1").build().unwrap(),
             ] {
-                let refused =
-                    RemoteCommand::new(&request, None, Stdin::Piped, &ExecMarker::fresh(), &Tell::fresh())
-                        .unwrap_err();
+                let refused = RemoteCommand::new(
+                    &request,
+                    None,
+                    Stdin::Piped,
+                    &ExecMarker::fresh(),
+                    &FailureSentinel::fresh(),
+                )
+                .unwrap_err();
                 assert!(refused.to_string().contains(name), "{refused}");
             }
         }

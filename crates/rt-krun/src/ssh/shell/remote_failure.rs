@@ -1,7 +1,7 @@
 //! What the guest's shell says when it does not become the command: the one classifier of this backend.
 //!
 //! The texts of shells differ and could be the command's own, so they are not read. The remote script tells by a line of
-//! its own, with a number that nobody else knows: see [`Tell`].
+//! its own, with a number that nobody else knows: see [`FailureSentinel`].
 
 use std::os::unix::ffi::OsStrExt;
 
@@ -38,9 +38,9 @@ impl Stage {
 /// The command itself never learns the number. Whoever can read the command lines of the guest's other processes could,
 /// and the guest's sshd knows it in any case: a guest that wants to lie about its own commands can.
 #[derive(Clone, Debug)]
-pub(crate) struct Tell(ExecMarker);
+pub(crate) struct FailureSentinel(ExecMarker);
 
-impl Tell {
+impl FailureSentinel {
     pub(crate) fn fresh() -> Self {
         Self(ExecMarker::fresh())
     }
@@ -136,24 +136,24 @@ fn is_too_long(request: &ExecRequest) -> bool {
         || lengths.iter().map(|length| length + 8).sum::<usize>() > MOST_OF_ALL
 }
 
-/// Watches a command's stderr for the line of its [`Tell`], and keeps that line from the caller.
+/// Watches a command's stderr for the line of its [`FailureSentinel`], and keeps that line from the caller.
 #[derive(Debug)]
-pub(crate) struct TellWatch {
-    tell: Tell,
+pub(crate) struct SentinelFilter {
+    sentinel: FailureSentinel,
     head: Vec<u8>,
-    /// The beginning of a line that may still become a tell; never longer than one can be.
+    /// The beginning of a line that may still become a sentinel; never longer than one can be.
     held: Vec<u8>,
     at_line_start: bool,
     found: Option<RemoteFailure>,
 }
 
-/// A tell is its head, a letter, a blank, at most four digits and the newline.
+/// A sentinel is its head, a letter, a blank, at most four digits and the newline.
 const LONGEST_REST: usize = 8;
 
-impl TellWatch {
-    pub(crate) fn new(tell: Tell) -> Self {
-        let head = tell.head().into_bytes();
-        Self { tell, head, held: Vec::new(), at_line_start: true, found: None }
+impl SentinelFilter {
+    pub(crate) fn new(sentinel: FailureSentinel) -> Self {
+        let head = sentinel.head().into_bytes();
+        Self { sentinel, head, held: Vec::new(), at_line_start: true, found: None }
     }
 
     /// Takes the next bytes and gives `out` those that are the command's own.
@@ -178,7 +178,7 @@ impl TellWatch {
                 self.held.clear();
                 self.at_line_start = byte == b'\n';
             } else if byte == b'\n' {
-                match self.tell.read(&self.held[..self.held.len() - 1]) {
+                match self.sentinel.read(&self.held[..self.held.len() - 1]) {
                     Some(found) => self.found = Some(found),
                     None => out(&self.held),
                 }
@@ -214,7 +214,7 @@ mod tests {
 
     use super::*;
 
-    fn pass(watch: &mut TellWatch, chunks: &[&[u8]]) -> Vec<u8> {
+    fn pass(watch: &mut SentinelFilter, chunks: &[&[u8]]) -> Vec<u8> {
         let mut passed = Vec::new();
         for chunk in chunks {
             watch.push(chunk, &mut |bytes| passed.extend_from_slice(bytes));
@@ -225,9 +225,9 @@ mod tests {
 
     #[test]
     fn the_tell_is_read_and_kept_back() {
-        let tell = Tell::fresh();
-        let mut watch = TellWatch::new(tell.clone());
-        let line = format!("{}127\n", tell.prefix(Stage::Start));
+        let sentinel = FailureSentinel::fresh();
+        let mut watch = SentinelFilter::new(sentinel.clone());
+        let line = format!("{}127\n", sentinel.prefix(Stage::Start));
         assert_eq!(
             pass(&mut watch, &[b"sh: nosuch: not found\n", line.as_bytes()]),
             b"sh: nosuch: not found\n"
@@ -253,13 +253,13 @@ mod tests {
 
     #[test]
     fn another_number_another_stage_and_half_a_line_are_the_commands_own() {
-        let tell = Tell::fresh();
-        let other = format!("{}127\n", Tell::fresh().prefix(Stage::Start));
-        let stage = format!("{}x 127\n", tell.head());
-        let inside = format!("x{}127\n", tell.prefix(Stage::Start));
-        let half = format!("{}12", tell.prefix(Stage::Workdir));
+        let sentinel = FailureSentinel::fresh();
+        let other = format!("{}127\n", FailureSentinel::fresh().prefix(Stage::Start));
+        let stage = format!("{}x 127\n", sentinel.head());
+        let inside = format!("x{}127\n", sentinel.prefix(Stage::Start));
+        let half = format!("{}12", sentinel.prefix(Stage::Workdir));
         for text in [&other, &stage, &inside, &half] {
-            let mut watch = TellWatch::new(tell.clone());
+            let mut watch = SentinelFilter::new(sentinel.clone());
             assert_eq!(pass(&mut watch, &[text.as_bytes()]), text.as_bytes());
             assert_eq!(watch.found(), None, "{text}");
         }
@@ -272,16 +272,16 @@ mod tests {
             after in proptest::collection::vec(any::<u8>(), 0..20),
             cuts in proptest::collection::vec(0usize..120, 0..6),
         ) {
-            let tell = Tell::fresh();
+            let sentinel = FailureSentinel::fresh();
             let mut text = before.clone();
             text.push(b'\n');
-            text.extend_from_slice(format!("{}2\n", tell.prefix(Stage::Workdir)).as_bytes());
+            text.extend_from_slice(format!("{}2\n", sentinel.prefix(Stage::Workdir)).as_bytes());
             text.extend_from_slice(&after);
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
             cuts.extend([0, text.len()]);
             cuts.sort_unstable();
             let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect();
-            let mut watch = TellWatch::new(tell);
+            let mut watch = SentinelFilter::new(sentinel);
             let passed = pass(&mut watch, &chunks);
             let expected: Vec<u8> = before.into_iter().chain([b'\n']).chain(after).collect();
             prop_assert_eq!(passed, expected);

@@ -1,0 +1,130 @@
+//! What the thread that owns a connection shares with everybody else.
+
+use std::collections::VecDeque;
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rt_process::Waker;
+use rt_protocol::{Error, ErrorKind};
+
+use super::connect::Connection;
+use super::notify::Notify;
+use crate::ssh::channel::job::{Job, JobEnd, NotStarted};
+
+/// How a connection is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SessionConfig {
+    /// How long the way to a connection may take.
+    pub(crate) connect_limit: Duration,
+    /// After how long without a word from the guest it is asked for one.
+    pub(crate) keepalive: Duration,
+    /// How long a connection without commands is kept.
+    pub(crate) idle: Duration,
+}
+
+/// Without a word for this many keepalive intervals, in spite of being asked, the guest is gone.
+pub(super) const SILENT_INTERVALS: u32 = 3;
+
+/// What the thread that owns the connection has in common with everybody else.
+#[derive(Debug)]
+pub(crate) struct SharedSession {
+    pub(super) state: Mutex<State>,
+    pub(super) waker: Waker,
+    pub(super) config: SessionConfig,
+    pub(super) notify: Notify,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) stage: Stage,
+    pub(super) jobs: VecDeque<Job>,
+    pub(super) permits: usize,
+    pub(super) most_permits: usize,
+    /// No new commands; it ends with those it has.
+    pub(super) is_retired: bool,
+    pub(super) socket: Option<Arc<TcpStream>>,
+    /// Its thread is done with it.
+    pub(super) has_ended: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Stage {
+    Connecting,
+    Ready,
+    /// Over; the reason, when it never came to be.
+    Gone(Option<Error>),
+}
+
+impl SharedSession {
+    /// Jobs that were posted since the last time.
+    pub(super) fn take_jobs(&self) -> VecDeque<Job> {
+        std::mem::take(&mut self.lock().jobs)
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.lock().is_retired
+    }
+
+    /// Takes no new commands from now on.
+    pub(super) fn retire(&self) {
+        self.lock().is_retired = true;
+    }
+
+    /// The guest takes no more than this many channels.
+    pub(super) fn limit_permits(&self, most: usize) {
+        self.lock().most_permits = most.max(1);
+    }
+
+    /// Ends a connection that nobody uses; false when somebody does.
+    pub(super) fn close_idle(&self) -> bool {
+        let mut state = self.lock();
+        let is_idle = state.permits == 0 && state.jobs.is_empty();
+        if is_idle {
+            state.stage = Stage::Gone(None);
+        }
+        is_idle
+    }
+
+    pub(super) fn is_called_off(&self) -> bool {
+        let state = self.lock();
+        state.is_retired || state.permits == 0
+    }
+
+    pub(super) fn ready(&self, connection: &Connection) {
+        let mut state = self.lock();
+        state.stage = Stage::Ready;
+        state.socket = Some(Arc::clone(&connection.socket));
+        drop(state);
+        self.notify.notify();
+    }
+
+    pub(super) fn gone(&self, why: Option<Error>) {
+        let jobs = {
+            let mut state = self.lock();
+            state.socket = None;
+            state.has_ended = true;
+            if !matches!(state.stage, Stage::Gone(_)) {
+                state.stage = Stage::Gone(why.clone());
+            }
+            std::mem::take(&mut state.jobs)
+        };
+        for job in jobs {
+            job.guard.end(not_started(why.as_ref()));
+        }
+        self.notify.notify();
+    }
+
+    /// Nothing panics under the lock, so a poisoned one still holds a whole state.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) fn not_started(why: Option<&Error>) -> JobEnd {
+    JobEnd::NotStarted(match why {
+        // Called off just before somebody wanted it again: that one is to have another.
+        Some(error) if error.kind() != ErrorKind::Cancelled => NotStarted::Refused(error.clone()),
+        _ => NotStarted::ConnectionDied,
+    })
+}
