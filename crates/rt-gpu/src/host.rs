@@ -1,15 +1,19 @@
 //! What a host has of GPUs, and what it lacks to serve them. The arguments that follow from it are `run_args`'s.
 
 mod drm;
+mod gpu;
 mod nvidia;
 mod pci;
+mod report;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::rooted_path::rooted_path;
 use crate::{CdiRegistry, CdiSource, GpuTier, GpuVendor};
 pub(crate) use drm::{KFD, RenderNode};
+pub use gpu::Gpu;
 pub use pci::PciAddress;
+pub use report::{GpuReport, VendorReport};
 
 /// A host, as its files below a root directory show it.
 ///
@@ -29,44 +33,6 @@ pub use pci::PciAddress;
 pub struct GpuHost {
     root: PathBuf,
     cdi: CdiSource,
-}
-
-/// One GPU of a host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Gpu {
-    /// Whose.
-    pub vendor: GpuVendor,
-    /// Its place among those of its vendor in the order of their PCI addresses, from 0: N of `nvidia:N`.
-    pub index: u32,
-    /// Where it sits; `None` where it is on no PCI bus.
-    pub pci: Option<PciAddress>,
-    /// Its device node; `None` for one of NVIDIA's whose minor number cannot be read.
-    pub node: Option<PathBuf>,
-}
-
-/// What a host has of one vendor's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct VendorReport {
-    /// Whose.
-    pub vendor: GpuVendor,
-    /// How its GPUs would get into a container; `None` where they cannot.
-    pub tier: Option<GpuTier>,
-    /// The GPUs that the host itself shows.
-    pub gpus: Vec<Gpu>,
-    /// The names of the devices that CDI specs offer.
-    pub cdi_devices: Vec<String>,
-    /// What is missing for each tier above the one that applies.
-    pub missing: Vec<String>,
-}
-
-/// What a host has of all vendors'. `Display` explains it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct GpuReport {
-    /// In the order of the vendors.
-    pub vendors: Vec<VendorReport>,
 }
 
 impl GpuHost {
@@ -186,7 +152,7 @@ impl GpuHost {
     }
 
     fn has(&self, path: &str) -> bool {
-        crate::cdi::below(&self.root, Path::new(path)).exists()
+        rooted_path(&self.root, Path::new(path)).exists()
     }
 }
 
@@ -204,38 +170,6 @@ pub fn check_gpu_available() -> bool {
 /// The vendors whose GPUs can get into a container on this host; see [`GpuHost::detect_gpu_vendors`].
 pub fn detect_gpu_vendors() -> Vec<GpuVendor> {
     GpuHost::new().detect_gpu_vendors()
-}
-
-impl fmt::Display for GpuReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let vendors: Vec<_> = self.vendors.iter().map(ToString::to_string).collect();
-        f.write_str(&vendors.join("\n"))
-    }
-}
-
-impl fmt::Display for VendorReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.tier {
-            Some(GpuTier::Cdi) => write!(f, "{}: by CDI ({})", self.vendor, self.cdi_devices.join(", "))?,
-            Some(tier) => write!(f, "{}: by {tier}", self.vendor)?,
-            None => write!(f, "{}: not usable", self.vendor)?,
-        }
-        self.gpus.iter().try_for_each(|gpu| write!(f, "\n  {gpu}"))?;
-        self.missing.iter().try_for_each(|missing| write!(f, "\n  {missing}"))
-    }
-}
-
-impl fmt::Display for Gpu {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.vendor, self.index)?;
-        if let Some(pci) = &self.pci {
-            write!(f, " at {pci}")?;
-        }
-        match &self.node {
-            Some(node) => write!(f, ", {}", node.display()),
-            None => f.write_str(", of unknown minor number"),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -22,19 +22,19 @@ impl GpuFailure {
     /// containers and files), not paths, and not its log lines. Texts of podman 4.3 and 5.4 with crun, runc and NVIDIA's
     /// toolkit are known.
     pub fn recognise(stderr: &str) -> Option<Self> {
-        if !stderr.lines().any(is_an_engines) {
+        if !stderr.lines().any(is_engine_error) {
             return None;
         }
-        let said = || {
+        let lines = || {
             // The container's id and name stand in front of the cause.
-            stderr.lines().filter(|line| !line.starts_with("time=\"") && !is_about_an_image(line))
+            stderr.lines().filter(|line| !line.starts_with("time=\"") && !is_image_error(line))
         };
-        let any = |is: fn(&str) -> bool| said().any(is);
-        if any(asks_for_groups) {
+        let any = |is: fn(&str) -> bool| lines().any(is);
+        if any(mentions_keep_groups) {
             Some(Self::KeepGroups)
-        } else if any(is_of_the_toolkit) {
+        } else if any(is_toolkit_error) {
             Some(Self::NvidiaToolkit)
-        } else if any(speaks_of_cdi) || any(misses_a_driver_file) {
+        } else if any(mentions_cdi) || any(misses_driver_file) {
             Some(Self::CdiSpec)
         } else {
             None
@@ -63,7 +63,7 @@ impl GpuFailure {
 /// Whether a launch failed over its GPU configuration, by what the engine wrote to stderr. Anything else passes.
 ///
 /// # Errors
-/// The [`GpuConfigError`], with `stderr` and the remedy, for a text that [`GpuFailure::recognise`] knows.
+/// The [`GpuConfigError`], with `stderr` and the hint, for a text that [`GpuFailure::recognise`] knows.
 ///
 /// ```
 /// let stderr = "Error: setting up CDI devices: unresolvable CDI devices nvidia.com/gpu=all";
@@ -80,16 +80,16 @@ pub fn check_gpu_error(stderr: &str) -> Result<(), GpuConfigError> {
 }
 
 /// Programs of NVIDIA's toolkit that run as hooks of its own runtime.
-const TOOLKIT: [&str; 3] =
+const TOOLKIT_PROGRAMS: [&str; 3] =
     ["nvidia-container-cli", "nvidia-container-runtime-hook", "nvidia-container-toolkit"];
 
 /// Kinds of GPUs, as a device of one is asked for.
-const KINDS: [&str; 3] = ["nvidia.com/gpu", "amd.com/gpu", "intel.com/gpu"];
+const CDI_KINDS: [&str; 3] = ["nvidia.com/gpu", "amd.com/gpu", "intel.com/gpu"];
 
 /// Whether an engine says of this line that it failed: by `Error:` at its beginning or behind the name of a program or a time
 /// (Docker: `Error response from daemon:`), or, where somebody took that off, by what an engine's own errors begin with.
-fn is_an_engines(line: &str) -> bool {
-    const OWN: [&str; 9] = [
+fn is_engine_error(line: &str) -> bool {
+    const ERROR_PREFIXES: [&str; 9] = [
         "setting up cdi devices: ",
         "unable to start container ",
         "failed to inject devices: ",
@@ -101,7 +101,7 @@ fn is_an_engines(line: &str) -> bool {
         "runc: ",
     ];
     let line = line.trim_start().to_ascii_lowercase();
-    if OWN.iter().any(|own| line.starts_with(own)) {
+    if ERROR_PREFIXES.iter().any(|own| line.starts_with(own)) {
         return true;
     }
     // A program's name or a time, and no sentence.
@@ -117,7 +117,7 @@ fn is_an_engines(line: &str) -> bool {
 }
 
 /// An image may be called anything.
-fn is_about_an_image(line: &str) -> bool {
+fn is_image_error(line: &str) -> bool {
     [
         "image not known",
         "did not resolve to an alias",
@@ -129,42 +129,42 @@ fn is_about_an_image(line: &str) -> bool {
     .any(|text| line.contains(text))
 }
 
-fn asks_for_groups(line: &str) -> bool {
-    let said = without_names(line);
+fn mentions_keep_groups(line: &str) -> bool {
+    let said = strip_quoted(line);
     ["keep-groups", "keep_original_groups", "run.oci.keep_original_groups"]
         .iter()
-        .any(|words| has_words(&said, words))
+        .any(|words| contains_phrase(&said, words))
 }
 
-fn is_of_the_toolkit(line: &str) -> bool {
-    let says = TOOLKIT.iter().any(|program| {
+fn is_toolkit_error(line: &str) -> bool {
+    let says = TOOLKIT_PROGRAMS.iter().any(|program| {
         // Its own message, also where a runtime quotes it with an escaped end of line.
         line.match_indices(program).any(|(place, _)| {
             let before = &line[..place];
             line[place + program.len()..].starts_with(": ")
-                && (before.ends_with("\\n") || !before.ends_with(is_of_name))
+                && (before.ends_with("\\n") || !before.ends_with(is_name_char))
         })
     });
     says || file_after(line, "hook")
-        .is_some_and(|file| TOOLKIT.iter().any(|program| file.starts_with(program)))
+        .is_some_and(|file| TOOLKIT_PROGRAMS.iter().any(|program| file.starts_with(program)))
 }
 
-fn speaks_of_cdi(line: &str) -> bool {
-    let said = without_names(line);
+fn mentions_cdi(line: &str) -> bool {
+    let said = strip_quoted(line);
     let phrases = ["CDI device", "CDI devices", "CDI host device", "CDI registry", "cdi.k8s.io"];
-    phrases.iter().any(|words| has_words(&said, words))
-        || KINDS.iter().any(|kind| {
+    phrases.iter().any(|words| contains_phrase(&said, words))
+        || CDI_KINDS.iter().any(|kind| {
             said.match_indices(kind).any(|(place, _)| {
                 let after = &said[place + kind.len()..];
                 let is_device = after.starts_with('=') || after.starts_with(": ") || after.is_empty();
-                is_device && !said[..place].ends_with(is_of_name)
+                is_device && !said[..place].ends_with(is_name_char)
             })
         })
 }
 
 /// A spec that is older than the driver makes the OCI runtime look for files of a version that is gone. podman then adds
 /// that a command was not found, and no word of CDI.
-fn misses_a_driver_file(line: &str) -> bool {
+fn misses_driver_file(line: &str) -> bool {
     ["stat'ing file `", "cannot stat `", "error mounting \"", "hook"]
         .iter()
         .filter_map(|before| file_after(line, before))
@@ -175,14 +175,16 @@ fn misses_a_driver_file(line: &str) -> bool {
 fn file_after<'a>(line: &'a str, before: &str) -> Option<&'a str> {
     let begin = line.find(before)? + before.len();
     let slash = line[begin..].match_indices('/').map(|(place, _)| begin + place);
-    let path =
-        slash.into_iter().find(|slash| !line[..*slash].ends_with(is_of_name)).map(|slash| &line[slash..])?;
+    let path = slash
+        .into_iter()
+        .find(|slash| !line[..*slash].ends_with(is_name_char))
+        .map(|slash| &line[slash..])?;
     let end = path.find(['`', '"', ' ', ':', '\'']).unwrap_or(path.len());
     path[..end].rsplit('/').next()
 }
 
 /// The line without what stands between double quotation marks or backticks, and without paths up to the next colon.
-fn without_names(line: &str) -> String {
+fn strip_quoted(line: &str) -> String {
     let mut said = String::with_capacity(line.len());
     let mut until: Option<char> = None;
     for character in line.chars() {
@@ -203,17 +205,18 @@ fn without_names(line: &str) -> String {
 }
 
 /// Whether the words stand in the text, and not as a part of a longer name.
-fn has_words(text: &str, words: &str) -> bool {
+fn contains_phrase(text: &str, words: &str) -> bool {
     text.match_indices(words).any(|(place, _)| {
         // A colon ends a text, unless a tag follows it; a slash may follow the prefix of an annotation.
         let after = &text[place + words.len()..];
-        let goes_on = after.starts_with(|next| next != '/' && is_of_name(next)) && !after.starts_with(": ");
-        !goes_on && !text[..place].ends_with(is_of_name)
+        let continues =
+            after.starts_with(|next| next != '/' && is_name_char(next)) && !after.starts_with(": ");
+        !continues && !text[..place].ends_with(is_name_char)
     })
 }
 
 /// Whether a character may stand in the middle of a name.
-fn is_of_name(character: char) -> bool {
+fn is_name_char(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '.' | '-' | '_' | '/' | '@' | ':')
 }
 

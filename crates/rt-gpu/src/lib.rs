@@ -47,7 +47,7 @@
 //! # When a launch fails
 //!
 //! [`check_gpu_error`] tells a failure over GPUs from any other, by the engine's own words, and answers the
-//! [`GpuConfigError`] with the remedy. `rt-podman` asks it for every failed create and start.
+//! [`GpuConfigError`] with the hint. `rt-podman` asks it for every failed create and start.
 //!
 //! # What may be shown
 //!
@@ -74,6 +74,8 @@ mod host;
 mod launch_error;
 mod podman_options;
 mod redaction;
+#[cfg(feature = "cdi")]
+mod rooted_path;
 #[cfg(feature = "cdi")]
 mod run_args;
 mod scrubber;

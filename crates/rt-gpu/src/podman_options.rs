@@ -6,15 +6,15 @@
 //! for the others: no name has had two arities within one verb.
 
 mod build;
+mod exec_update;
 mod global;
 mod launch;
 mod login;
-mod running;
 
 /// The options of one verb.
 pub(crate) struct Verb {
-    flags: Names,
-    values: Names,
+    flags: OptionNames,
+    values: OptionNames,
     short_flags: &'static [u8],
     short_values: &'static [(u8, &'static str)],
     /// Whether options may stand behind the first operand; otherwise podman reads none from there on.
@@ -33,8 +33,8 @@ pub(crate) enum Arity {
 }
 
 static LAUNCH: Verb = Verb {
-    flags: Names::new(launch::FLAGS),
-    values: Names::new(launch::VALUES),
+    flags: OptionNames::new(launch::FLAGS),
+    values: OptionNames::new(launch::VALUES),
     short_flags: b"dfiPqt",
     short_values: &[
         (b'a', "attach"),
@@ -52,24 +52,24 @@ static LAUNCH: Verb = Verb {
 };
 
 static EXEC: Verb = Verb {
-    flags: Names::new(running::EXEC_FLAGS),
-    values: Names::new(running::EXEC_VALUES),
+    flags: OptionNames::new(exec_update::EXEC_FLAGS),
+    values: OptionNames::new(exec_update::EXEC_VALUES),
     short_flags: b"dilt",
     short_values: &[(b'e', "env"), (b'u', "user"), (b'w', "workdir")],
     interspersed: false,
 };
 
 static UPDATE: Verb = Verb {
-    flags: Names::new(running::UPDATE_FLAGS),
-    values: Names::new(running::UPDATE_VALUES),
+    flags: OptionNames::new(exec_update::UPDATE_FLAGS),
+    values: OptionNames::new(exec_update::UPDATE_VALUES),
     short_flags: b"l",
     short_values: &[(b'c', "cpu-shares"), (b'e', "env"), (b'm', "memory")],
     interspersed: true,
 };
 
 static BUILD: Verb = Verb {
-    flags: Names::new(build::FLAGS),
-    values: Names::new(build::VALUES),
+    flags: OptionNames::new(build::FLAGS),
+    values: OptionNames::new(build::VALUES),
     short_flags: b"Dq",
     short_values: &[
         (b'c', "cpu-shares"),
@@ -83,8 +83,8 @@ static BUILD: Verb = Verb {
 };
 
 static LOGIN: Verb = Verb {
-    flags: Names::new(login::FLAGS),
-    values: Names::new(login::VALUES),
+    flags: OptionNames::new(login::FLAGS),
+    values: OptionNames::new(login::VALUES),
     short_flags: b"v",
     short_values: &[(b'p', "password"), (b'u', "username")],
     interspersed: true,
@@ -92,8 +92,8 @@ static LOGIN: Verb = Verb {
 
 /// podman itself, before its verb.
 pub(crate) static GLOBAL: Verb = Verb {
-    flags: Names::new(global::FLAGS),
-    values: Names::new(global::VALUES),
+    flags: OptionNames::new(global::FLAGS),
+    values: OptionNames::new(global::VALUES),
     short_flags: b"Drv",
     short_values: &[(b'H', "host"), (b'c', "connection")],
     interspersed: false,
@@ -113,7 +113,7 @@ impl Verb {
     }
 
     /// Whether a word stands before the verb: `podman container run`, `podman image build`.
-    pub(crate) fn is_noun(name: &[u8]) -> bool {
+    pub(crate) fn is_management_command(name: &[u8]) -> bool {
         matches!(name, b"container" | b"image" | b"buildx" | b"builder")
     }
 
@@ -145,19 +145,19 @@ impl Verb {
 }
 
 /// Names of options, found by their length: few share it.
-struct Names {
+struct OptionNames {
     /// The shortest first.
     names: &'static [&'static str],
     /// For each length, how many are shorter.
-    shorter: [usize; LONGEST + 2],
+    shorter: [usize; MAX_NAME_BYTES + 2],
 }
 
 /// No name has more bytes.
-const LONGEST: usize = 31;
+const MAX_NAME_BYTES: usize = 31;
 
-impl Names {
+impl OptionNames {
     const fn new(names: &'static [&'static str]) -> Self {
-        let mut shorter = [0; LONGEST + 2];
+        let mut shorter = [0; MAX_NAME_BYTES + 2];
         let mut place = 0;
         while place < names.len() {
             let mut length = names[place].len() + 1;
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn the_tables_are_sorted_and_no_name_is_in_two() {
         for verb in [&LAUNCH, &EXEC, &UPDATE, &BUILD, &LOGIN, &GLOBAL] {
-            for Names { names, .. } in [&verb.flags, &verb.values] {
+            for OptionNames { names, .. } in [&verb.flags, &verb.values] {
                 assert!(
                     names.is_sorted_by(|left, right| (left.len(), left) < (right.len(), right)),
                     "{names:?}"

@@ -42,11 +42,11 @@ use crate::secret_value::{masked_pairs, masked_urls};
 /// assert_eq!(text, "podman run -ite API_KEY=<redacted> alpine env TOKEN=x");
 /// ```
 pub fn redact_env_args<S: AsRef<OsStr>>(argv: &[S]) -> Vec<Cow<'_, OsStr>> {
-    let mut reader = Reader { place: Place::Before, pending: None };
+    let mut parser = ArgvParser { state: ParseState::Before, pending: None };
     argv.iter()
         .map(|word| {
             let word = word.as_ref();
-            match reader.read(word.as_bytes()) {
+            match parser.read(word.as_bytes()) {
                 Some(masked) => Cow::Owned(OsString::from_vec(masked)),
                 None => Cow::Borrowed(word),
             }
@@ -55,14 +55,14 @@ pub fn redact_env_args<S: AsRef<OsStr>>(argv: &[S]) -> Vec<Cow<'_, OsStr>> {
 }
 
 /// Reads the words of a command line one by one.
-struct Reader {
-    place: Place,
+struct ArgvParser {
+    state: ParseState,
     /// The last word was an option whose value is this one.
     pending: Option<Pending>,
 }
 
 #[derive(Clone, Copy)]
-enum Place {
+enum ParseState {
     /// Before the program: assignments, `env` and its options.
     Before,
     /// Among podman's own options.
@@ -83,7 +83,7 @@ enum Pending {
     /// It is the option's value.
     Value(ValueKind),
     /// The option is not in the tables: it is its value unless it looks like an option.
-    Perhaps(ValueKind),
+    MaybeValue(ValueKind),
 }
 
 /// What may be secret in an option's value.
@@ -138,10 +138,10 @@ impl ValueKind {
 
     /// The word behind an option that is in no table. What is known to be hidden is hidden in every verb, and its value may
     /// begin with a dash.
-    fn behind_unknown(option: &[u8]) -> Pending {
+    fn after_unknown(option: &[u8]) -> Pending {
         match Self::of(option) {
             Self::Hidden => Pending::Value(Self::Hidden),
-            _ => Pending::Perhaps(Self::of_unknown(option)),
+            _ => Pending::MaybeValue(Self::of_unknown(option)),
         }
     }
 
@@ -154,23 +154,23 @@ impl ValueKind {
     }
 }
 
-impl Reader {
+impl ArgvParser {
     /// The next word's mask, or `None` where it stays.
     fn read(&mut self, word: &[u8]) -> Option<Vec<u8>> {
         match self.pending.take() {
             Some(Pending::Value(kind)) => return kind.masked(word),
-            Some(Pending::Perhaps(kind)) if !word.starts_with(b"-") && !self.is_verb(word) => {
+            Some(Pending::MaybeValue(kind)) if !word.starts_with(b"-") && !self.is_verb(word) => {
                 return kind.masked(word);
             }
             _ => {}
         }
-        match self.place {
-            Place::Before => self.before(word),
-            Place::Global => self.option_or(word, &GLOBAL, Self::verb),
-            Place::Options(verb) => self.option_or(word, verb, Self::operand),
-            Place::Operand(_) => self.operand(word),
-            Place::Other => self.other(word),
-            Place::Command => None,
+        match self.state {
+            ParseState::Before => self.before(word),
+            ParseState::Global => self.option_or(word, &GLOBAL, Self::verb),
+            ParseState::Options(verb) => self.option_or(word, verb, Self::operand),
+            ParseState::Operand(_) => self.operand(word),
+            ParseState::Other => self.other(word),
+            ParseState::Command => None,
         }
     }
 
@@ -185,26 +185,27 @@ impl Reader {
         {
             return masked_pairs(word);
         }
-        self.place = Place::Global;
-        if word.starts_with(b"-") || Verb::is_noun(word) || Verb::find(word).is_some() {
+        self.state = ParseState::Global;
+        if word.starts_with(b"-") || Verb::is_management_command(word) || Verb::find(word).is_some() {
             return self.read(word);
         }
         None
     }
 
     fn verb(&mut self, word: &[u8]) -> Option<Vec<u8>> {
-        if !Verb::is_noun(word) {
-            self.place = Verb::find(word).map_or(Place::Other, Place::Options);
+        if !Verb::is_management_command(word) {
+            self.state = Verb::find(word).map_or(ParseState::Other, ParseState::Options);
         }
         None
     }
 
     fn is_verb(&self, word: &[u8]) -> bool {
-        matches!(self.place, Place::Global) && (Verb::is_noun(word) || Verb::find(word).is_some())
+        matches!(self.state, ParseState::Global)
+            && (Verb::is_management_command(word) || Verb::find(word).is_some())
     }
 
     fn operand(&mut self, word: &[u8]) -> Option<Vec<u8>> {
-        let (Place::Options(verb) | Place::Operand(verb)) = self.place else { return None };
+        let (ParseState::Options(verb) | ParseState::Operand(verb)) = self.state else { return None };
         if verb.interspersed {
             return masked_urls(word);
         }
@@ -212,7 +213,7 @@ impl Reader {
         // differ, and only the secret matters.
         let masked = masked_pairs(word);
         if masked.is_none() || !word.contains(&b'=') {
-            self.place = Place::Command;
+            self.state = ParseState::Command;
         }
         masked
     }
@@ -225,8 +226,8 @@ impl Reader {
     ) -> Option<Vec<u8>> {
         match word {
             b"--" => {
-                if let Place::Options(verb) = self.place {
-                    self.place = Place::Operand(verb);
+                if let ParseState::Options(verb) = self.state {
+                    self.state = ParseState::Operand(verb);
                 }
                 None
             }
@@ -247,9 +248,9 @@ impl Reader {
             Arity::Unknown => ValueKind::of_unknown(name),
         };
         match (equals, arity) {
-            (Some(equals), _) => masked_behind(word, equals + 3, kind),
+            (Some(equals), _) => mask_from(word, equals + 3, kind),
             (None, Arity::Value(_)) => self.expect(Pending::Value(kind)),
-            (None, Arity::Unknown) => self.expect(ValueKind::behind_unknown(name)),
+            (None, Arity::Unknown) => self.expect(ValueKind::after_unknown(name)),
             (None, Arity::Flag) => None,
         }
     }
@@ -261,14 +262,16 @@ impl Reader {
                 Arity::Flag if rest.first() == Some(&b'=') => return None,
                 Arity::Flag => continue,
                 Arity::Value(name) => ValueKind::of(name.as_bytes()),
-                Arity::Unknown if rest.is_empty() => return self.expect(Pending::Perhaps(ValueKind::Pairs)),
+                Arity::Unknown if rest.is_empty() => {
+                    return self.expect(Pending::MaybeValue(ValueKind::Pairs));
+                }
                 Arity::Unknown => ValueKind::Pairs,
             };
             let begin = word.len() - rest.strip_prefix(b"=").unwrap_or(rest).len();
             return if rest.is_empty() {
                 self.expect(Pending::Value(kind))
             } else {
-                masked_behind(word, begin, kind)
+                mask_from(word, begin, kind)
             };
         }
         None
@@ -277,15 +280,15 @@ impl Reader {
     fn other(&mut self, word: &[u8]) -> Option<Vec<u8>> {
         match word {
             [b'-', b'-', long @ ..] => match long.iter().position(|byte| *byte == b'=') {
-                Some(equals) => masked_behind(word, equals + 3, ValueKind::of_unknown(&long[..equals])),
+                Some(equals) => mask_from(word, equals + 3, ValueKind::of_unknown(&long[..equals])),
                 None if !long.is_empty() && matches!(ValueKind::of_unknown(long), ValueKind::Hidden) => {
-                    self.expect(ValueKind::behind_unknown(long))
+                    self.expect(ValueKind::after_unknown(long))
                 }
                 None => None,
             },
             // A `login` that was not seen as one (`sudo podman login`); elsewhere `-p` publishes a port or is a flag, and a
             // hidden word is no harm.
-            b"-p" => self.expect(Pending::Perhaps(ValueKind::Hidden)),
+            b"-p" => self.expect(Pending::MaybeValue(ValueKind::Hidden)),
             _ => masked_pairs(word),
         }
     }
@@ -297,7 +300,7 @@ impl Reader {
 }
 
 /// A word whose beginning stays.
-fn masked_behind(word: &[u8], begin: usize, kind: ValueKind) -> Option<Vec<u8>> {
+fn mask_from(word: &[u8], begin: usize, kind: ValueKind) -> Option<Vec<u8>> {
     let value = kind.masked(&word[begin..])?;
     Some([&word[..begin], &value].concat())
 }

@@ -111,7 +111,7 @@ pub fn gpu_run_args(selection: &GpuSelection, host: &GpuHost) -> Result<GpuArgs,
                 }
             }
             if args.grants().is_empty() {
-                return Err(GpuUnavailable::None { missing: without_repeats(missing) });
+                return Err(GpuUnavailable::None { missing: deduplicated(missing) });
             }
         }
         GpuSelection::Of(chosen) => {
@@ -127,7 +127,7 @@ pub fn gpu_run_args(selection: &GpuSelection, host: &GpuHost) -> Result<GpuArgs,
     Ok(args)
 }
 
-fn without_repeats(texts: Vec<String>) -> Vec<String> {
+fn deduplicated(texts: Vec<String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     texts.into_iter().filter(|text| seen.insert(text.clone())).collect()
 }
@@ -142,12 +142,12 @@ fn grant(
 ) -> Result<(), GpuUnavailable> {
     let vendor = report.vendor;
     match (tier, vendor) {
-        (GpuTier::Cdi, _) => by_cdi(args, cdi, vendor, set)?,
-        (GpuTier::OciHook, _) => check_range(report, set)?,
-        (GpuTier::DeviceNodes, GpuVendor::Nvidia) => by_nvidia_nodes(args, host, report, set)?,
+        (GpuTier::Cdi, _) => grant_by_cdi(args, cdi, vendor, set)?,
+        (GpuTier::OciHook, _) => check_indices(report, set)?,
+        (GpuTier::DeviceNodes, GpuVendor::Nvidia) => grant_by_nvidia_nodes(args, host, report, set)?,
         (GpuTier::DeviceNodes, GpuVendor::Amd | GpuVendor::Intel) => {
-            check_range(report, set)?;
-            by_render_nodes(args, vendor, &host.render_nodes(vendor), set);
+            check_indices(report, set)?;
+            grant_by_render_nodes(args, vendor, &host.render_nodes(vendor), set);
         }
     }
     match vendor {
@@ -159,7 +159,7 @@ fn grant(
     Ok(())
 }
 
-fn by_cdi(
+fn grant_by_cdi(
     args: &mut GpuArgs,
     cdi: &CdiRegistry,
     vendor: GpuVendor,
@@ -190,7 +190,7 @@ fn by_cdi(
 }
 
 /// Refuses an index that the host is known not to have. A host that shows none at all is not known.
-fn check_range(report: &VendorReport, set: &GpuSet) -> Result<(), GpuUnavailable> {
+fn check_indices(report: &VendorReport, set: &GpuSet) -> Result<(), GpuUnavailable> {
     let GpuSet::Indices(indices) = set else { return Ok(()) };
     let missing = indices.iter().find(|index| report.gpus.iter().all(|gpu| gpu.index != **index));
     match missing {
@@ -203,14 +203,14 @@ fn check_range(report: &VendorReport, set: &GpuSet) -> Result<(), GpuUnavailable
     }
 }
 
-fn by_nvidia_nodes(
+fn grant_by_nvidia_nodes(
     args: &mut GpuArgs,
     host: &GpuHost,
     report: &VendorReport,
     set: &GpuSet,
 ) -> Result<(), GpuUnavailable> {
     let vendor = GpuVendor::Nvidia;
-    check_range(report, set)?;
+    check_indices(report, set)?;
     let nodes = host.nvidia_nodes();
     for node in nodes.iter().filter(|node| *set == GpuSet::All || node.minor.is_none()) {
         args.option("--device", &node.path);
@@ -227,7 +227,7 @@ fn by_nvidia_nodes(
     Ok(())
 }
 
-fn by_render_nodes(args: &mut GpuArgs, vendor: GpuVendor, nodes: &[RenderNode], set: &GpuSet) {
+fn grant_by_render_nodes(args: &mut GpuArgs, vendor: GpuVendor, nodes: &[RenderNode], set: &GpuSet) {
     let is_granted = |index: u32| match set {
         GpuSet::All => true,
         GpuSet::Indices(indices) => indices.contains(&index),

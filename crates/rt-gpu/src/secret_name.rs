@@ -43,7 +43,7 @@ const WORDS: [Words; 16] = {
 
 /// For each first letter, by its place in the alphabet, and each second one, a bit for each third one with which words
 /// begin.
-static BEGINNINGS: [[u32; 32]; 32] = {
+static TRIGRAMS: [[u32; 32]; 32] = {
     let mut table = [[0; 32]; 32];
     let mut number = 0;
     while number < WORDS.len() {
@@ -55,16 +55,16 @@ static BEGINNINGS: [[u32; 32]; 32] = {
 };
 
 /// Whole names: addresses of repositories, often with a token in them.
-const WHOLE: [&[u8]; 2] = [b"CODE_REPO", b"CLONE_FROM"];
+const SECRET_NAMES: [&[u8]; 2] = [b"CODE_REPO", b"CLONE_FROM"];
 
 /// Secret at the end of a name, whatever stands before it, digits behind it or not: `SSHKEY`, `SSHPASS`, `DBPW2`.
-const ENDS: [&[u8]; 5] = [b"KEY", b"PASS", b"PWD", b"PW", b"COOKIE"];
+const SECRET_SUFFIXES: [&[u8]; 5] = [b"KEY", b"PASS", b"PWD", b"PW", b"COOKIE"];
 
 /// Of these, what is none as a whole name: a switch and a directory.
-const NO_NAMES: [&[u8]; 2] = [b"PASS", b"PWD"];
+const NAME_EXCEPTIONS: [&[u8]; 2] = [b"PASS", b"PWD"];
 
 /// Words that only end so.
-const NO_ENDS: [&[u8]; 17] = [
+const SUFFIX_EXCEPTIONS: [&[u8]; 17] = [
     b"MONKEY",
     b"DONKEY",
     b"TURKEY",
@@ -85,7 +85,7 @@ const NO_ENDS: [&[u8]; 17] = [
 ];
 
 /// What says that a session or a signature is not that itself, but something about it, by the beginning of the next word.
-const ABOUT: [&[u8]; 28] = [
+const QUALIFIERS: [&[u8]; 28] = [
     b"ALGO",
     b"BACKEND",
     b"BUS",
@@ -117,10 +117,10 @@ const ABOUT: [&[u8]; 28] = [
 ];
 
 /// Whose sessions are those of a screen.
-const DESKTOPS: [&[u8]; 6] = [b"XDG_", b"DBUS_", b"DESKTOP_", b"GNOME_", b"KDE_", b"GDM_"];
+const DESKTOP_PREFIXES: [&[u8]; 6] = [b"XDG_", b"DBUS_", b"DESKTOP_", b"GNOME_", b"KDE_", b"GDM_"];
 
 /// Whole names that hold none, though the rule says otherwise.
-const HARMLESS: [&[u8]; 1] = [b"TOKENIZERS_PARALLELISM"];
+const ALLOWED_NAMES: [&[u8]; 1] = [b"TOKENIZERS_PARALLELISM"];
 
 /// Whether what goes by this name (a variable, a label, an annotation, a build argument) is to be kept out of texts.
 ///
@@ -148,56 +148,58 @@ const HARMLESS: [&[u8]; 1] = [b"TOKENIZERS_PARALLELISM"];
 /// ```
 pub fn is_secret_name(name: impl AsRef<[u8]>) -> bool {
     let name = name.as_ref();
-    if HARMLESS.iter().any(|whole| name.eq_ignore_ascii_case(whole)) {
+    if ALLOWED_NAMES.iter().any(|whole| name.eq_ignore_ascii_case(whole)) {
         return false;
     }
-    name.windows(3).enumerate().any(|(place, letters)| may_begin(letters) && begins_secret(name, place))
-        || WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole))
-        || ends_secret(name)
+    name.windows(3).enumerate().any(|(place, letters)| may_start_word(letters) && secret_word_at(name, place))
+        || SECRET_NAMES.iter().any(|whole| name.eq_ignore_ascii_case(whole))
+        || has_secret_suffix(name)
 }
 
 /// Whether a word may begin with these three bytes. Most places of most names are done with here, so nothing else is in the
 /// loop over them. What is no letter may pass, and has no words.
-fn may_begin(letters: &[u8]) -> bool {
+fn may_start_word(letters: &[u8]) -> bool {
     let place = |byte: u8| usize::from(byte & 31);
-    BEGINNINGS[place(letters[0])][place(letters[1])] >> place(letters[2]) & 1 == 1
+    TRIGRAMS[place(letters[0])][place(letters[1])] >> place(letters[2]) & 1 == 1
 }
 
 #[inline(never)]
-fn begins_secret(name: &[u8], place: usize) -> bool {
+fn secret_word_at(name: &[u8], place: usize) -> bool {
     let beginning = &name[place..place + 3];
     let Some(Words { anywhere, alone, last, .. }) =
         WORDS.iter().find(|words| words.beginning.eq_ignore_ascii_case(beginning))
     else {
         return false;
     };
-    let starts = |word: &[u8]| begins_with(&name[place..], word) && !is_about(name, place, word);
+    let starts =
+        |word: &[u8]| starts_with_ignore_case(&name[place..], word) && !is_qualified(name, place, word);
     anywhere.iter().any(|word| starts(word))
-        || alone
-            .iter()
-            .any(|word| starts(word) && is_border(name, place) && is_border(name, place + word.len()))
+        || alone.iter().any(|word| {
+            starts(word) && is_word_boundary(name, place) && is_word_boundary(name, place + word.len())
+        })
         || last.iter().any(|word| {
-            starts(word) && place > 0 && is_border(name, place) && place + word.len() == name.len()
+            starts(word) && place > 0 && is_word_boundary(name, place) && place + word.len() == name.len()
         })
 }
 
 /// Whether what stands behind SESSION or SIGNATURE, or before it, says that this is none.
-fn is_about(name: &[u8], place: usize, word: &[u8]) -> bool {
+fn is_qualified(name: &[u8], place: usize, word: &[u8]) -> bool {
     if !matches!(word, b"SESSION" | b"SESSIONS" | b"SIGNATURE") {
         return false;
     }
     let behind = &name[place + word.len()..];
     let next = &behind[behind.iter().take_while(|byte| !byte.is_ascii_alphanumeric()).count()..];
-    ABOUT.iter().any(|word| begins_with(next, word))
-        || word != b"SIGNATURE" && DESKTOPS.iter().any(|desktop| begins_with(name, desktop))
+    QUALIFIERS.iter().any(|word| starts_with_ignore_case(next, word))
+        || word != b"SIGNATURE"
+            && DESKTOP_PREFIXES.iter().any(|desktop| starts_with_ignore_case(name, desktop))
 }
 
-fn begins_with(bytes: &[u8], word: &[u8]) -> bool {
+fn starts_with_ignore_case(bytes: &[u8], word: &[u8]) -> bool {
     bytes.get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word))
 }
 
 /// Whether a word ends and another begins before `place`.
-fn is_border(name: &[u8], place: usize) -> bool {
+fn is_word_boundary(name: &[u8], place: usize) -> bool {
     let (Some(before), Some(after)) = (place.checked_sub(1).and_then(|last| name.get(last)), name.get(place))
     else {
         return true;
@@ -210,9 +212,9 @@ fn is_border(name: &[u8], place: usize) -> bool {
     after.is_ascii_uppercase() && (before.is_ascii_lowercase() || next_is_small)
 }
 
-/// Whether the name ends in one of [`ENDS`].
-fn ends_secret(name: &[u8]) -> bool {
-    if NO_NAMES.iter().any(|whole| name.eq_ignore_ascii_case(whole)) {
+/// Whether the name ends in one of [`SECRET_SUFFIXES`].
+fn has_secret_suffix(name: &[u8]) -> bool {
+    if NAME_EXCEPTIONS.iter().any(|whole| name.eq_ignore_ascii_case(whole)) {
         return false;
     }
     let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit() || **byte == b'_').count();
@@ -223,8 +225,10 @@ fn ends_secret(name: &[u8]) -> bool {
     // The plural of a key, and of a compass.
     let singular = name.strip_suffix(b"S").or_else(|| name.strip_suffix(b"s"));
     [Some(name), singular].into_iter().flatten().any(|stem| {
-        ENDS.iter().any(|word| ends(stem, word).is_some())
-            && !NO_ENDS.iter().any(|word| ends(stem, word).is_some_and(|begin| is_border(name, begin)))
+        SECRET_SUFFIXES.iter().any(|word| ends(stem, word).is_some())
+            && !SUFFIX_EXCEPTIONS
+                .iter()
+                .any(|word| ends(stem, word).is_some_and(|begin| is_word_boundary(name, begin)))
     })
 }
 

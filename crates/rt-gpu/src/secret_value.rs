@@ -36,7 +36,7 @@ pub(crate) fn masked_pairs(value: &[u8]) -> Option<Vec<u8>> {
             // Names inside of a URL are its own: there they end at other signs.
             b':' if value[place..].starts_with(b"://") => {
                 has_url = true;
-                let length = length_while(&value[place..], |byte| is_of_url(byte) && byte != b',');
+                let length = length_while(&value[place..], |byte| is_url_byte(byte) && byte != b',');
                 name = place + length;
                 bytes.nth(length - 2);
             }
@@ -86,7 +86,7 @@ fn url_secrets(value: &[u8], mut found: impl FnMut(Range<usize>)) {
     let mut place = 0;
     while let Some(colon) = scheme(&value[place..]) {
         place += colon;
-        let end = place + length_while(&value[place..], is_of_url);
+        let end = place + length_while(&value[place..], is_url_byte);
         let last_at = memchr::memrchr(b'@', &value[place..end]).map_or(place, |at| place + at);
         while place < end {
             let hidden = match value[place] {
@@ -122,7 +122,7 @@ fn credentials(url: &[u8], last_at: Option<usize>, is_http: bool) -> Option<Rang
     let authority = &url[..length_while(url, |byte| !matches!(byte, b'/' | b'?' | b'#'))];
     let host = memchr::memrchr(b'@', authority).map_or(0, |at| at + 1);
     let has_password = position(&authority[..host], b':').is_some();
-    let at = if has_password || has_odd_port(&authority[host..], &url[authority.len()..]) {
+    let at = if has_password || has_invalid_port(&authority[host..], &url[authority.len()..]) {
         last_at?
     } else {
         host.checked_sub(1)?
@@ -131,7 +131,7 @@ fn credentials(url: &[u8], last_at: Option<usize>, is_http: bool) -> Option<Rang
     match position(&url[..at], b':') {
         Some(colon) if is_http && first_at < colon => Some(0..at),
         // Of GitHub's tokens the password says no more than what they are.
-        Some(colon) if is_http && colon > 0 && is_no_password(&url[colon + 1..first_at]) => {
+        Some(colon) if is_http && colon > 0 && is_placeholder_password(&url[colon + 1..first_at]) => {
             Some(0..if first_at == at { colon } else { at })
         }
         Some(colon) => (colon + 1 < at).then_some(colon + 1..at),
@@ -140,7 +140,7 @@ fn credentials(url: &[u8], last_at: Option<usize>, is_http: bool) -> Option<Rang
 }
 
 /// Whether behind the colon of `host:port` something else stands than a port: a password with a `/`.
-fn has_odd_port(host: &[u8], behind: &[u8]) -> bool {
+fn has_invalid_port(host: &[u8], behind: &[u8]) -> bool {
     let Some(colon) = position(host, b':') else { return false };
     let port = &host[colon + 1..];
     if port.is_empty() && behind.starts_with(b"//") {
@@ -150,7 +150,7 @@ fn has_odd_port(host: &[u8], behind: &[u8]) -> bool {
     port.is_empty() || !port.iter().all(u8::is_ascii_digit)
 }
 
-fn is_no_password(password: &[u8]) -> bool {
+fn is_placeholder_password(password: &[u8]) -> bool {
     password.is_empty() || password.eq_ignore_ascii_case(b"x-oauth-basic")
 }
 
@@ -173,7 +173,7 @@ fn is_secret_parameter(name: &[u8]) -> bool {
 
 /// Whether a URL goes on with this byte, rather than the text around it. `'` may stand in a password (RFC 3986, section
 /// 2.2); `<` and `>` are the mask's own.
-fn is_of_url(byte: u8) -> bool {
+fn is_url_byte(byte: u8) -> bool {
     !byte.is_ascii_whitespace() && byte != b'"'
 }
 

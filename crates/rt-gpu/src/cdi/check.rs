@@ -4,7 +4,10 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{CdiDevice, CdiEdits, CdiProblem, CdiRegistry, CdiSpec, Decision, below};
+use super::problem::CdiProblem;
+use super::registry::{CdiRegistry, DeviceSource};
+use super::spec::{CdiDevice, CdiEdits, CdiSpec};
+use crate::rooted_path::rooted_path;
 
 /// What a look at a host's specs and at the files that they name has shown. `Display` explains it, one line each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,8 +87,8 @@ impl CdiRegistry {
         let name = spec.qualified(device);
         let path = |place: &usize| self.specs[*place].path().to_owned();
         let state = match self.devices.get(&name) {
-            Some(Decision::From(by)) if *by != place => DeviceState::Shadowed { by: path(by) },
-            Some(Decision::Conflict(places)) => DeviceState::Conflict {
+            Some(DeviceSource::Spec(by)) if *by != place => DeviceState::Shadowed { by: path(by) },
+            Some(DeviceSource::Conflict(places)) => DeviceState::Conflict {
                 with: places.iter().filter(|other| **other != place).map(path).collect(),
             },
             _ => DeviceState::Used,
@@ -106,7 +109,7 @@ fn find_missing(root: &Path, edits: &CdiEdits, missing: &mut Vec<MissingPath>) {
     let hooks = edits.hooks.iter().map(|hook| (&hook.path, PathRole::Hook));
     for (path, role) in nodes.chain(mounts).chain(hooks) {
         let absent = MissingPath { path: path.clone(), role };
-        if fs::metadata(below(root, path)).is_err() && !missing.contains(&absent) {
+        if fs::metadata(rooted_path(root, path)).is_err() && !missing.contains(&absent) {
             missing.push(absent);
         }
     }

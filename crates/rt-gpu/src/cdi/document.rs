@@ -4,15 +4,15 @@ use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-use super::CdiFault;
+use super::problem::CdiFault;
 use super::scalar::Scalar;
 
 /// How deep values may be nested; a spec has six levels.
-const DEEPEST: usize = 32;
+const MAX_DEPTH: usize = 32;
 /// How many values a document may have, those behind aliases counted each time.
-const MOST_VALUES: usize = 200_000;
+const MAX_VALUES: usize = 200_000;
 /// How many bytes of text a document may have, likewise.
-const MOST_TEXT: usize = 16 << 20;
+const MAX_TEXT_BYTES: usize = 16 << 20;
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub(super) fn read(text: &str) -> Result<Option<Node>, CdiFault> {
 }
 
 /// A list or map that is not at its end yet.
-struct Open {
+struct OpenCollection {
     node: Node,
     anchor: usize,
     /// The key whose value comes next.
@@ -69,7 +69,7 @@ struct Size {
 
 #[derive(Default)]
 struct Builder {
-    open: Vec<Open>,
+    open: Vec<OpenCollection>,
     /// What aliases can stand for, and what each of them costs.
     anchors: HashMap<usize, (Node, Size)>,
     size: Size,
@@ -111,13 +111,13 @@ impl Builder {
     }
 
     fn begin(&mut self, value: Value, anchor: usize, line: usize) -> Result<Option<Node>, CdiFault> {
-        if self.open.len() >= DEEPEST {
+        if self.open.len() >= MAX_DEPTH {
             return Err(syntax(line, "values are nested too deeply"));
         }
         let before = self.size;
         self.grow(Size { values: 1, text: 0 }, line)?;
         let node = Node { line, value };
-        self.open.push(Open { node, anchor, key: None, keys: HashSet::new(), before });
+        self.open.push(OpenCollection { node, anchor, key: None, keys: HashSet::new(), before });
         Ok(None)
     }
 
@@ -144,7 +144,7 @@ impl Builder {
     fn grow(&mut self, by: Size, line: usize) -> Result<(), CdiFault> {
         self.size.values += by.values;
         self.size.text += by.text;
-        if self.size.values > MOST_VALUES || self.size.text > MOST_TEXT {
+        if self.size.values > MAX_VALUES || self.size.text > MAX_TEXT_BYTES {
             return Err(syntax(line, "there are too many values"));
         }
         Ok(())
@@ -209,11 +209,11 @@ mod tests {
     fn hostile_documents_are_refused_in_words() {
         assert!(error("{a: 1, b: 2, a: 3}").contains("\"a\" stands there twice"));
         assert!(error("{[a]: 1}").contains("a key is not a text"));
-        assert!(error(&"[".repeat(DEEPEST + 1)).contains("too deeply"));
+        assert!(error(&"[".repeat(MAX_DEPTH + 1)).contains("too deeply"));
         // The parser itself sees far enough ahead to give up first.
         assert!(read(&"[".repeat(100_000)).is_err());
         assert!(error(&"- ".repeat(100_000)).contains("too deeply"));
-        assert!(error(&format!("[{}]", "1,".repeat(MOST_VALUES + 1))).contains("too many values"));
+        assert!(error(&format!("[{}]", "1,".repeat(MAX_VALUES + 1))).contains("too many values"));
         let level =
             |level: usize| format!("a{level}: &a{level} [{}]\n", format!("*a{},", level - 1).repeat(9));
         let bomb: String = std::iter::once(String::from("a0: &a0 [x,x,x,x,x,x,x,x,x]\n"))

@@ -1,7 +1,7 @@
 //! The fields of a map: each known, of its type, and taken once. Which fields there are stands in `spec`.
 
-use super::CdiFault;
 use super::document::{Node, Value};
+use super::problem::CdiFault;
 use super::scalar::Scalar;
 
 /// A map whose fields are taken one by one; what is left at the end is unknown.
@@ -13,7 +13,7 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    pub(super) fn of(node: Node, what: &'static str) -> Result<Self, CdiFault> {
+    pub(super) fn from_node(node: Node, what: &'static str) -> Result<Self, CdiFault> {
         match node.value {
             Value::Map(pairs) => Ok(Self { what, line: node.line, pairs }),
             // As for an empty map: Go's zero value.
@@ -90,7 +90,7 @@ impl Fields {
     }
 
     /// Nothing may be left: engines refuse a file with a field that they do not know.
-    pub(super) fn end(self) -> Result<(), CdiFault> {
+    pub(super) fn finish(self) -> Result<(), CdiFault> {
         match self.pairs.into_iter().next() {
             None => Ok(()),
             Some((name, node)) => Err(fault(node.line, format!("{} has no field {name:?}", self.what))),

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::{CdiFault, CdiProblem, LARGEST_SPEC_FILE, MOST_SPEC_FILES};
+use super::limits::{LARGEST_SPEC_FILE, MOST_SPEC_FILES};
+use super::problem::{CdiFault, CdiProblem};
 
 /// What a directory has.
 #[derive(Debug, Default)]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::limits::{LARGEST_SPEC_FILE, MOST_SPEC_FILES};
 use crate::CdiVersion;
 
 /// Something that keeps an engine from using a spec file, or a part of it.
@@ -34,11 +35,11 @@ pub enum CdiFault {
     /// It is a directory, a named pipe, or a link to one.
     #[error("is not a regular file")]
     NotAFile,
-    /// It is larger than [`LARGEST_SPEC_FILE`](crate::LARGEST_SPEC_FILE).
-    #[error("is larger than {} bytes", crate::LARGEST_SPEC_FILE)]
+    /// It is larger than [`LARGEST_SPEC_FILE`].
+    #[error("is larger than {} bytes", LARGEST_SPEC_FILE)]
     TooLarge,
-    /// The directory holds more than [`MOST_SPEC_FILES`](crate::MOST_SPEC_FILES); the rest was not read.
-    #[error("holds more than {} spec files; the rest was not read", crate::MOST_SPEC_FILES)]
+    /// The directory holds more than [`MOST_SPEC_FILES`]; the rest was not read.
+    #[error("holds more than {} spec files; the rest was not read", MOST_SPEC_FILES)]
     TooManyFiles,
     /// It ends in `.yml`, which no engine reads.
     #[error("is not read by its name; rename it to .yaml")]

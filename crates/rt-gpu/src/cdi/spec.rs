@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::CdiFault;
 use super::document::{self, Node};
 use super::fields::{Fields, fault};
+use super::problem::CdiFault;
 use crate::CdiVersion;
 
 /// A spec that was understood.
@@ -121,27 +121,27 @@ pub(super) fn parse(
     newest: CdiVersion,
 ) -> Result<CdiSpec, CdiFault> {
     let document = document::read(text)?.ok_or(CdiFault::Empty)?;
-    let mut fields = Fields::of(document, "a spec")?;
+    let mut fields = Fields::from_node(document, "a spec")?;
     let version = accepted_version(&fields.required("cdiVersion")?, newest)?;
-    let mut uses = Uses::default();
+    let mut required = RequiredVersion::default();
     let kind = fields.text("kind")?.unwrap_or_default();
     let class = checked_kind(&kind)?;
-    uses.note(class.contains('.'), "a dot in the class of the kind", V0_6);
-    uses.note(fields.map_of_texts("annotations")? > 0, "annotations", V0_6);
-    let (edits, _) = edits(fields.take("containerEdits"), &mut uses)?;
+    required.require(class.contains('.'), "a dot in the class of the kind", V0_6);
+    required.require(fields.map_of_texts("annotations")? > 0, "annotations", V0_6);
+    let (edits, _) = edits(fields.take("containerEdits"), &mut required)?;
     let mut devices: Vec<CdiDevice> = Vec::new();
     for node in fields.list("devices")? {
-        let device = device(node, &mut uses)?;
+        let device = device(node, &mut required)?;
         if devices.iter().any(|other| other.name == device.name) {
             return Err(CdiFault::DuplicateDevice { name: device.name });
         }
         devices.push(device);
     }
-    fields.end()?;
+    fields.finish()?;
     // What the CDI library of newer readers asks of every file, whatever it uses (measured on podman 5.4.2).
-    uses.note(true, "any spec, to this engine,", V0_3);
+    required.require(true, "any spec, to this engine,", V0_3);
     // Readers before 0.6 do not hold a file against its own version, and know nothing newer than theirs.
-    uses.check(if newest >= V0_6 { version } else { newest }, version)?;
+    required.check(if newest >= V0_6 { version } else { newest }, version)?;
     if devices.is_empty() {
         return Err(CdiFault::NoDevices);
     }
@@ -155,12 +155,12 @@ const V0_6: CdiVersion = CdiVersion::new(0, 6, 0);
 const V0_7: CdiVersion = CdiVersion::new(0, 7, 0);
 const V1_1: CdiVersion = CdiVersion::new(1, 1, 0);
 
-/// The newest thing that a spec uses, and since when there is such a thing.
+/// The newest feature that a spec uses, and since when there is such a thing.
 #[derive(Default)]
-struct Uses(Option<(CdiVersion, &'static str)>);
+struct RequiredVersion(Option<(CdiVersion, &'static str)>);
 
-impl Uses {
-    fn note(&mut self, is_used: bool, feature: &'static str, since: CdiVersion) {
+impl RequiredVersion {
+    fn require(&mut self, is_used: bool, feature: &'static str, since: CdiVersion) {
         if is_used && self.0.is_none_or(|(known, _)| known < since) {
             self.0 = Some((since, feature));
         }
@@ -216,20 +216,20 @@ fn is_device_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte))
 }
 
-fn device(node: Node, uses: &mut Uses) -> Result<CdiDevice, CdiFault> {
-    let mut fields = Fields::of(node, "a device")?;
+fn device(node: Node, required: &mut RequiredVersion) -> Result<CdiDevice, CdiFault> {
+    let mut fields = Fields::from_node(node, "a device")?;
     let name = fields.text("name")?.unwrap_or_default();
     if !is_device_name(&name) {
         return Err(CdiFault::InvalidDeviceName { name });
     }
-    uses.note(
+    required.require(
         name.starts_with(|first: char| first.is_ascii_digit()),
         "a device name with a digit first",
         V0_5,
     );
-    uses.note(fields.map_of_texts("annotations")? > 0, "annotations", V0_6);
-    let (edits, is_empty) = edits(fields.take("containerEdits"), uses)?;
-    fields.end()?;
+    required.require(fields.map_of_texts("annotations")? > 0, "annotations", V0_6);
+    let (edits, is_empty) = edits(fields.take("containerEdits"), required)?;
+    fields.finish()?;
     if is_empty {
         return Err(CdiFault::EmptyDevice { name });
     }
@@ -237,28 +237,28 @@ fn device(node: Node, uses: &mut Uses) -> Result<CdiDevice, CdiFault> {
 }
 
 /// The edits, and whether there is none at all, those included that are not kept here.
-fn edits(node: Option<Node>, uses: &mut Uses) -> Result<(CdiEdits, bool), CdiFault> {
+fn edits(node: Option<Node>, required: &mut RequiredVersion) -> Result<(CdiEdits, bool), CdiFault> {
     let Some(node) = node else { return Ok((CdiEdits::default(), true)) };
-    let mut fields = Fields::of(node, "containerEdits")?;
+    let mut fields = Fields::from_node(node, "containerEdits")?;
     let env = checked_env(fields.texts("env")?, fields.line())?;
     let device_nodes = fields.list("deviceNodes")?;
     let device_nodes =
-        device_nodes.into_iter().map(|node| device_node(node, uses)).collect::<Result<_, _>>()?;
+        device_nodes.into_iter().map(|node| device_node(node, required)).collect::<Result<_, _>>()?;
     let mounts = fields.list("mounts")?;
-    let mounts = mounts.into_iter().map(|node| mount(node, uses)).collect::<Result<_, _>>()?;
+    let mounts = mounts.into_iter().map(|node| mount(node, required)).collect::<Result<_, _>>()?;
     let hooks = fields.list("hooks")?.into_iter().map(hook).collect::<Result<_, _>>()?;
     let edits = CdiEdits { env, device_nodes, mounts, hooks };
     let has_groups = !fields.texts("additionalGids")?.is_empty();
     let has_networks = !fields.list("netDevices")?.is_empty();
     let rdt = fields.take("intelRdt");
     let is_empty = edits == CdiEdits::default() && !has_groups && !has_networks && rdt.is_none();
-    uses.note(has_groups, "additionalGids", V0_7);
-    uses.note(has_networks, "netDevices", V1_1);
+    required.require(has_groups, "additionalGids", V0_7);
+    required.require(has_networks, "netDevices", V1_1);
     if let Some(rdt) = rdt {
-        uses.note(true, "intelRdt", V0_7);
-        intel_rdt(rdt, uses)?;
+        required.require(true, "intelRdt", V0_7);
+        intel_rdt(rdt, required)?;
     }
-    fields.end()?;
+    fields.finish()?;
     Ok((edits, is_empty))
 }
 
@@ -270,11 +270,11 @@ fn checked_env(env: Vec<String>, line: usize) -> Result<Vec<String>, CdiFault> {
     }
 }
 
-fn device_node(node: Node, uses: &mut Uses) -> Result<CdiDeviceNode, CdiFault> {
-    let mut fields = Fields::of(node, "a device node")?;
+fn device_node(node: Node, required: &mut RequiredVersion) -> Result<CdiDeviceNode, CdiFault> {
+    let mut fields = Fields::from_node(node, "a device node")?;
     let path = fields.required("path")?;
     let host_path = fields.text("hostPath")?.filter(|path| !path.is_empty());
-    uses.note(host_path.is_some(), "the hostPath of a device node", V0_5);
+    required.require(host_path.is_some(), "the hostPath of a device node", V0_5);
     let kind = fields.text("type")?.unwrap_or_default();
     if !matches!(kind.as_str(), "" | "b" | "c" | "u" | "p") {
         return Err(fault(fields.line(), format!("{kind:?} is no type of a device node")));
@@ -289,19 +289,19 @@ fn device_node(node: Node, uses: &mut Uses) -> Result<CdiDeviceNode, CdiFault> {
     if permissions != "none" && !permissions.chars().all(|permission| "rwm".contains(permission)) {
         return Err(fault(fields.line(), format!("{permissions:?} are no permissions of a device node")));
     }
-    fields.end()?;
+    fields.finish()?;
     let is_described = !kind.is_empty() && (major != 0 || kind == "p");
     Ok(CdiDeviceNode { path: path.into(), host_path: host_path.map(Into::into), is_described })
 }
 
-fn mount(node: Node, uses: &mut Uses) -> Result<CdiMount, CdiFault> {
-    let mut fields = Fields::of(node, "a mount")?;
+fn mount(node: Node, required: &mut RequiredVersion) -> Result<CdiMount, CdiFault> {
+    let mut fields = Fields::from_node(node, "a mount")?;
     let host_path = fields.required("hostPath")?;
     let container_path = fields.required("containerPath")?;
     let kind = fields.text("type")?.unwrap_or_default();
-    uses.note(!kind.is_empty(), "the type of a mount", V0_4);
+    required.require(!kind.is_empty(), "the type of a mount", V0_4);
     let options = fields.texts("options")?;
-    fields.end()?;
+    fields.finish()?;
     let is_bind = matches!(kind.as_str(), "" | "bind" | "none")
         || options.iter().any(|option| matches!(option.as_str(), "bind" | "rbind"));
     Ok(CdiMount { host_path: host_path.into(), container_path: container_path.into(), is_bind })
@@ -310,7 +310,7 @@ fn mount(node: Node, uses: &mut Uses) -> Result<CdiMount, CdiFault> {
 fn hook(node: Node) -> Result<CdiHook, CdiFault> {
     const NAMES: [&str; 6] =
         ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
-    let mut fields = Fields::of(node, "a hook")?;
+    let mut fields = Fields::from_node(node, "a hook")?;
     let name = fields.required("hookName")?;
     if !NAMES.contains(&name.as_str()) {
         return Err(fault(fields.line(), format!("{name:?} is no name of a hook")));
@@ -319,17 +319,17 @@ fn hook(node: Node) -> Result<CdiHook, CdiFault> {
     fields.texts("args")?;
     checked_env(fields.texts("env")?, fields.line())?;
     fields.number("timeout")?;
-    fields.end()?;
+    fields.finish()?;
     Ok(CdiHook { name, path: path.into() })
 }
 
-fn intel_rdt(node: Node, uses: &mut Uses) -> Result<(), CdiFault> {
-    let mut fields = Fields::of(node, "intelRdt")?;
+fn intel_rdt(node: Node, required: &mut RequiredVersion) -> Result<(), CdiFault> {
+    let mut fields = Fields::from_node(node, "intelRdt")?;
     // The last two were dropped with 1.1.
     for name in ["closID", "l3CacheSchema", "memBwSchema", "enableCMT", "enableMBM"] {
         fields.text(name)?;
     }
-    uses.note(!fields.texts("schemata")?.is_empty(), "intelRdt.schemata", V1_1);
-    uses.note(fields.text("enableMonitoring")?.is_some(), "intelRdt.enableMonitoring", V1_1);
-    fields.end()
+    required.require(!fields.texts("schemata")?.is_empty(), "intelRdt.schemata", V1_1);
+    required.require(fields.text("enableMonitoring")?.is_some(), "intelRdt.enableMonitoring", V1_1);
+    fields.finish()
 }

@@ -10,13 +10,14 @@ use tempfile::TempDir;
 
 use super::spec::parse as spec_parse;
 use super::*;
-use crate::CdiVersion;
+use crate::rooted_path::rooted_path;
+use crate::{CdiSource, CdiVersion};
 
 /// A root with these files.
 fn host(files: &[(&str, &str)]) -> TempDir {
     let root = TempDir::new().unwrap();
     for (path, text) in files {
-        let path = below(root.path(), Path::new(path));
+        let path = rooted_path(root.path(), Path::new(path));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Gpu, PciAddress};
+use super::gpu::Gpu;
+use super::pci::PciAddress;
 use crate::GpuVendor;
-use crate::cdi::below;
+use crate::rooted_path::rooted_path;
 
 /// Where the kernel lists render nodes.
 pub(super) const RENDER_NODES: &str = "/sys/class/drm";
@@ -32,7 +33,7 @@ impl RenderNode {
 
 /// The render nodes of a vendor, in the order of their addresses.
 pub(super) fn render_nodes(root: &Path, vendor: GpuVendor) -> Vec<RenderNode> {
-    let Ok(entries) = fs::read_dir(below(root, Path::new(RENDER_NODES))) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(rooted_path(root, Path::new(RENDER_NODES))) else { return Vec::new() };
     let mut nodes: Vec<_> = entries
         .flatten()
         .filter_map(|entry| {
@@ -48,7 +49,8 @@ pub(super) fn render_nodes(root: &Path, vendor: GpuVendor) -> Vec<RenderNode> {
             }
             let pci = fs::read_link(&device).ok().and_then(|link| link.file_name()?.to_str()?.parse().ok());
             let by_path = pci.map(|pci: PciAddress| format!("/dev/dri/by-path/pci-{pci}-render"));
-            let by_path = by_path.filter(|path| below(root, Path::new(path)).symlink_metadata().is_ok());
+            let by_path =
+                by_path.filter(|path| rooted_path(root, Path::new(path)).symlink_metadata().is_ok());
             Some(RenderNode { address: (pci.is_none(), pci), number, by_path })
         })
         .collect();

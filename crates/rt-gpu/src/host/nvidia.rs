@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Gpu, PciAddress};
+use super::gpu::Gpu;
+use super::pci::PciAddress;
 use crate::GpuVendor;
-use crate::cdi::below;
+use crate::rooted_path::rooted_path;
 
 /// The hook of NVIDIA's toolkit for OCI runtimes, and where podman looks for hooks.
 pub(super) const HOOK: &str = "oci-nvidia-hook.json";
@@ -26,11 +27,11 @@ pub(crate) struct Node {
 }
 
 pub(super) fn has_hook(root: &Path) -> bool {
-    HOOK_DIRS.iter().any(|dir| below(root, Path::new(dir)).join(HOOK).is_file())
+    HOOK_DIRS.iter().any(|dir| rooted_path(root, Path::new(dir)).join(HOOK).is_file())
 }
 
 pub(super) fn has_control_node(root: &Path) -> bool {
-    below(root, Path::new(CONTROL_NODE)).exists()
+    rooted_path(root, Path::new(CONTROL_NODE)).exists()
 }
 
 /// All `/dev/nvidia*`, those of the GPUs behind the shared ones, in order. A directory (`nvidia-caps`) counts when there is
@@ -63,7 +64,7 @@ fn minor(digits: &str) -> Option<u32> {
 
 /// The GPUs that the driver describes.
 pub(super) fn gpus(root: &Path) -> Vec<Gpu> {
-    let Ok(entries) = fs::read_dir(below(root, Path::new(DRIVER_GPUS))) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(rooted_path(root, Path::new(DRIVER_GPUS))) else { return Vec::new() };
     let mut found: Vec<(PciAddress, Option<u32>)> = entries
         .flatten()
         .filter_map(|entry| {

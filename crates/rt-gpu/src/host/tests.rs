@@ -111,7 +111,7 @@ fn specs_in_conflict_leave_no_device() {
 }
 
 #[test]
-fn nvidias_gpus_are_ordered_by_address_and_have_their_minor_numbers() {
+fn nvidia_gpus_are_ordered_by_pci_address() {
     let gpu = |pci: &str, text: &str| format!("/proc/driver/nvidia/gpus/{pci}/information {text}");
     let (_root, host) = host(&[
         &gpu("0000:41:00.0", "Model: \t\t X\nDevice Minor: \t 0\nGPU Excluded:\t No\n"),

@@ -106,7 +106,7 @@ fn words_without_a_secret_stay() {
 }
 
 #[test]
-fn a_value_that_looks_like_an_option_does_not_hide_the_next_word() {
+fn an_option_like_value_does_not_hide_the_next_word() {
     check("run -e -e API_KEY=s img", "run -e -e API_KEY=<redacted> img");
     check("run -e -e API_KEY=s -e TOKEN=t img", "run -e -e API_KEY=<redacted> -e TOKEN=<redacted> img");
 }

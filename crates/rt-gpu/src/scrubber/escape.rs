@@ -16,21 +16,21 @@ pub(super) enum Scheme {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Escape {
     /// The bytes that it stands for, and how many it takes.
-    Whole(Vec<u8>, usize),
+    Complete(Vec<u8>, usize),
     /// All that is there, and the text may go on.
-    Begun,
-    /// None.
-    No,
+    Incomplete,
+    /// No escape.
+    None,
 }
 
 /// The longest run of digits that is read as a number, zeros at its beginning included.
-const MOST_DIGITS: usize = 8;
+const MAX_DIGITS: usize = 8;
 
 impl Scheme {
     pub(super) const ALL: [Self; 3] = [Self::Percent, Self::Backslash, Self::Entity];
 
     /// What each escape begins with.
-    pub(super) const fn sign(self) -> u8 {
+    pub(super) const fn lead_byte(self) -> u8 {
         match self {
             Self::Percent => b'%',
             Self::Backslash => b'\\',
@@ -51,14 +51,14 @@ impl Scheme {
 fn percent(bytes: &[u8]) -> Escape {
     match digits(&bytes[1..], 16, 2) {
         (2, number) => byte(number, 3),
-        (count, _) if 1 + count == bytes.len() => Escape::Begun,
-        _ => Escape::No,
+        (count, _) if 1 + count == bytes.len() => Escape::Incomplete,
+        _ => Escape::None,
     }
 }
 
 fn backslash(bytes: &[u8]) -> Escape {
-    let Some(letter) = bytes.get(1) else { return Escape::Begun };
-    let one = |byte: u8| Escape::Whole(vec![byte], 2);
+    let Some(letter) = bytes.get(1) else { return Escape::Incomplete };
+    let one = |byte: u8| Escape::Complete(vec![byte], 2);
     match letter {
         b'n' => one(b'\n'),
         b't' => one(b'\t'),
@@ -71,16 +71,16 @@ fn backslash(bytes: &[u8]) -> Escape {
         b'u' => unicode(bytes),
         b'U' => match digits(&bytes[2..], 16, 8) {
             (8, number) => character(number, 10).unwrap_or_else(|| one(b'U')),
-            (count, _) if 2 + count == bytes.len() => Escape::Begun,
+            (count, _) if 2 + count == bytes.len() => Escape::Incomplete,
             _ => one(b'U'),
         },
         b'x' => match digits(&bytes[2..], 16, 2) {
-            (count, _) if count < 2 && 2 + count == bytes.len() => Escape::Begun,
+            (count, _) if count < 2 && 2 + count == bytes.len() => Escape::Incomplete,
             (0, _) => one(b'x'),
             (count, number) => byte(number, 2 + count),
         },
         b'0'..=b'7' => match digits(&bytes[1..], 8, 3) {
-            (count, _) if count < 3 && 1 + count == bytes.len() => Escape::Begun,
+            (count, _) if count < 3 && 1 + count == bytes.len() => Escape::Incomplete,
             (count, number) => byte(number, 1 + count),
         },
         other => one(*other),
@@ -89,18 +89,18 @@ fn backslash(bytes: &[u8]) -> Escape {
 
 /// `\u0026`, `\u{26}`, and two surrogates in a row, which JSON writes for one character.
 fn unicode(bytes: &[u8]) -> Escape {
-    let letter = || Escape::Whole(vec![b'u'], 2);
+    let letter = || Escape::Complete(vec![b'u'], 2);
     if bytes.get(2) == Some(&b'{') {
-        let (count, number) = digits(&bytes[3..], 16, MOST_DIGITS);
+        let (count, number) = digits(&bytes[3..], 16, MAX_DIGITS);
         return match bytes.get(3 + count) {
             Some(b'}') if count > 0 => character(number, 4 + count).unwrap_or_else(letter),
-            None if count < MOST_DIGITS => Escape::Begun,
+            None if count < MAX_DIGITS => Escape::Incomplete,
             _ => letter(),
         };
     }
     let high = match digits(&bytes[2..], 16, 4) {
         (4, number) => number,
-        (count, _) if 2 + count == bytes.len() => return Escape::Begun,
+        (count, _) if 2 + count == bytes.len() => return Escape::Incomplete,
         _ => return letter(),
     };
     if !(0xd800..0xdc00).contains(&high) {
@@ -108,13 +108,13 @@ fn unicode(bytes: &[u8]) -> Escape {
     }
     let second = &bytes[6..];
     if second.len() < 2 && b"\\u".starts_with(second) {
-        return Escape::Begun;
+        return Escape::Incomplete;
     }
     match second.strip_prefix(b"\\u").map(|behind| (behind.len(), digits(behind, 16, 4))) {
         Some((_, (4, low @ 0xdc00..0xe000))) => {
             character(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00), 12).unwrap_or_else(letter)
         }
-        Some((length, (count, _))) if count < 4 && count == length => Escape::Begun,
+        Some((length, (count, _))) if count < 4 && count == length => Escape::Incomplete,
         _ => letter(),
     }
 }
@@ -123,20 +123,20 @@ fn entity(bytes: &[u8]) -> Escape {
     let behind = &bytes[1..];
     if let [b'#', number @ ..] = behind {
         let (radix, sign) = if let [b'x' | b'X', ..] = number { (16, 1) } else { (10, 0) };
-        let (count, code) = digits(&number[sign..], radix, MOST_DIGITS);
+        let (count, code) = digits(&number[sign..], radix, MAX_DIGITS);
         return match number.get(sign + count) {
-            Some(b';') if count > 0 => character(code, 3 + sign + count).unwrap_or(Escape::No),
-            None if count < MOST_DIGITS => Escape::Begun,
-            _ => Escape::No,
+            Some(b';') if count > 0 => character(code, 3 + sign + count).unwrap_or(Escape::None),
+            None if count < MAX_DIGITS => Escape::Incomplete,
+            _ => Escape::None,
         };
     }
     let whole = NAMES
         .iter()
         .find(|(name, _)| behind.starts_with(name.as_bytes()) && behind.get(name.len()) == Some(&b';'));
     match whole {
-        Some((name, stands_for)) => Escape::Whole(vec![*stands_for], name.len() + 2),
-        None if NAMES.iter().any(|(name, _)| name.as_bytes().starts_with(behind)) => Escape::Begun,
-        None => Escape::No,
+        Some((name, stands_for)) => Escape::Complete(vec![*stands_for], name.len() + 2),
+        None if NAMES.iter().any(|(name, _)| name.as_bytes().starts_with(behind)) => Escape::Incomplete,
+        None => Escape::None,
     }
 }
 
@@ -197,11 +197,11 @@ fn digits(bytes: &[u8], radix: u32, most: usize) -> (usize, u32) {
 
 fn byte(number: u32, length: usize) -> Escape {
     // `\777` is more than a byte, and none of C's.
-    u8::try_from(number).map_or(Escape::No, |byte| Escape::Whole(vec![byte], length))
+    u8::try_from(number).map_or(Escape::None, |byte| Escape::Complete(vec![byte], length))
 }
 
 fn character(code: u32, length: usize) -> Option<Escape> {
-    char::from_u32(code).map(|letter| Escape::Whole(letter.to_string().into_bytes(), length))
+    char::from_u32(code).map(|letter| Escape::Complete(letter.to_string().into_bytes(), length))
 }
 
 #[cfg(test)]
@@ -211,8 +211,8 @@ mod tests {
     /// `None` for what is no escape, or the beginning of one.
     fn read(scheme: Scheme, text: &str) -> Option<(String, usize)> {
         match scheme.read(text.as_bytes()) {
-            Escape::Whole(bytes, length) => Some((String::from_utf8_lossy(&bytes).into_owned(), length)),
-            Escape::Begun | Escape::No => None,
+            Escape::Complete(bytes, length) => Some((String::from_utf8_lossy(&bytes).into_owned(), length)),
+            Escape::Incomplete | Escape::None => None,
         }
     }
 
@@ -256,7 +256,7 @@ mod tests {
             (Scheme::Entity, "&#xfffffff;"),
             (Scheme::Entity, "&amp "),
         ] {
-            assert_eq!(scheme.read(text.as_bytes()), Escape::No, "{text}");
+            assert_eq!(scheme.read(text.as_bytes()), Escape::None, "{text}");
         }
     }
 
@@ -276,7 +276,7 @@ mod tests {
             (Scheme::Entity, "&#x27;"),
         ] {
             for end in 1..text.len() {
-                assert_eq!(scheme.read(&text.as_bytes()[..end]), Escape::Begun, "{}", &text[..end]);
+                assert_eq!(scheme.read(&text.as_bytes()[..end]), Escape::Incomplete, "{}", &text[..end]);
             }
             assert_eq!(read(scheme, text).map(|(_, length)| length), Some(text.len()), "{text}");
         }

@@ -1,16 +1,18 @@
 //! Scrubbing a text that comes in pieces: what is held back until its end is known, and nothing more.
 
+use std::sync::Arc;
+
+use super::matcher::{Matches, SecretMatcher};
 use crate::MASK;
-use crate::scrubber::{Scrubber, Seen};
 
 /// How much is looked at in one go, in bytes, beside what is held back.
-const BLOCK: usize = 64 << 10;
+const BLOCK_BYTES: usize = 64 << 10;
 
 /// How often each byte may be looked at, on the average. Only where more than this many bytes are held back and more come
 /// one by one, some of them wait for the next.
-const LOOKS: usize = 64;
+const MAX_SCANS_PER_BYTE: usize = 64;
 
-/// A text that comes in pieces, scrubbed: made by [`Scrubber::stream`].
+/// A text that comes in pieces, scrubbed: made by [`Scrubber::stream`](crate::Scrubber::stream).
 ///
 /// The result does not depend on how the text was cut. Held back is only what may be the beginning of a secret: a line that
 /// ends like none is handed on at once. Held back are at most some times the longest form of a secret, and 64 KiB are
@@ -28,40 +30,41 @@ const LOOKS: usize = 64;
 #[derive(Clone)]
 #[must_use = "a stream does nothing until something is pushed"]
 pub struct ScrubStream {
-    scrubber: Scrubber,
+    matcher: Arc<SecretMatcher>,
     held: Vec<u8>,
     /// How many of the held bytes belong to a mask that is handed on already.
     covered: usize,
     /// How many bytes may be looked at before more text must come.
-    credit: usize,
+    scan_budget: usize,
 }
 
 impl ScrubStream {
-    pub(super) fn new(scrubber: Scrubber) -> Self {
-        Self { scrubber, held: Vec::new(), covered: 0, credit: BLOCK }
+    pub(super) fn new(matcher: Arc<SecretMatcher>) -> Self {
+        Self { matcher, held: Vec::new(), covered: 0, scan_budget: BLOCK_BYTES }
     }
 
     /// Takes the next piece and appends to `clean` what is certain.
     pub fn push(&mut self, piece: &[u8], clean: &mut Vec<u8>) {
-        for block in piece.chunks(BLOCK) {
+        for block in piece.chunks(BLOCK_BYTES) {
             self.held.extend_from_slice(block);
             // What is held back is looked at again with each piece. Were that free, a long secret in tiny pieces would cost
             // the square of its length.
-            self.credit = self.credit.saturating_add(block.len().saturating_mul(LOOKS));
-            if self.credit < self.held.len() {
+            self.scan_budget =
+                self.scan_budget.saturating_add(block.len().saturating_mul(MAX_SCANS_PER_BYTE));
+            if self.scan_budget < self.held.len() {
                 continue;
             }
-            let seen = self.scrubber.look(&self.held);
-            self.credit = self.credit.saturating_sub(seen.work);
-            let certain = seen.open;
-            self.hand_on(seen, certain, clean);
+            let matches = self.matcher.find_all(&self.held);
+            self.scan_budget = self.scan_budget.saturating_sub(matches.work);
+            let certain = matches.open;
+            self.emit(matches, certain, clean);
         }
     }
 
     /// Appends the rest: the text has ended. A next text can follow.
     pub fn finish(&mut self, clean: &mut Vec<u8>) {
-        let seen = self.scrubber.look(&self.held);
-        self.hand_on(seen, self.held.len(), clean);
+        let matches = self.matcher.find_all(&self.held);
+        self.emit(matches, self.held.len(), clean);
     }
 
     /// How many bytes are held back.
@@ -69,10 +72,10 @@ impl ScrubStream {
         self.held.len()
     }
 
-    fn hand_on(&mut self, seen: Seen, certain: usize, clean: &mut Vec<u8>) {
+    fn emit(&mut self, matches: Matches, certain: usize, clean: &mut Vec<u8>) {
         let mut covered = self.covered;
         let mut kept = covered.min(certain);
-        for find in seen.finds.into_iter().take_while(|find| find.start < certain) {
+        for find in matches.finds.into_iter().take_while(|find| find.start < certain) {
             if find.start >= covered {
                 clean.extend_from_slice(&self.held[kept..find.start]);
                 clean.extend_from_slice(MASK.as_bytes());

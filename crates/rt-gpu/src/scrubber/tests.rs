@@ -395,11 +395,11 @@ proptest! {
         }).collect();
         let text = format!("{before} {encoded} {after}");
         prop_assert!(!scrubber.scrub_text(&text).contains(&encoded));
-        for alphabet in super::forms::ALPHABETS {
-            let whole = super::forms::base64(secret.as_bytes(), alphabet);
+        for alphabet in super::encodings::ALPHABETS {
+            let whole = super::encodings::base64(secret.as_bytes(), alphabet);
             let whole = String::from_utf8(whole).unwrap();
             prop_assert!(!scrubber.scrub_text(&whole).contains(&whole));
-            let joined = super::forms::base64(format!("{before}{secret}{after}").as_bytes(), alphabet);
+            let joined = super::encodings::base64(format!("{before}{secret}{after}").as_bytes(), alphabet);
             let clean = scrubber.scrub(&joined).into_owned();
             // All but what shares its characters with the neighbours is gone.
             prop_assert!(clean.windows(10).any(|window| window == b"<redacted>"));
@@ -409,7 +409,7 @@ proptest! {
 }
 
 #[test]
-fn more_secrets_than_vector_instructions_take_are_found_all_the_same() {
+fn more_secrets_than_fit_a_vector_search_are_found() {
     let words: Vec<String> = (0..500_u64)
         .map(|number| format!("{:016x}", (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
         .collect();
@@ -422,7 +422,7 @@ fn more_secrets_than_vector_instructions_take_are_found_all_the_same() {
 }
 
 #[test]
-fn of_forms_that_begin_alike_each_is_found() {
+fn of_encodings_that_begin_alike_each_is_found() {
     let scrubber = Scrubber::new(&["secret".into(), "secret-2".into(), "secret-23".into(), "secreT".into()]);
     let text = "secret secret-2 secret-23 secret-3 secreT secre secretsecret-2";
     let clean = "<redacted> <redacted> <redacted> <redacted>-3 <redacted> secre <redacted><redacted>";
@@ -440,7 +440,7 @@ fn least(mut work: impl FnMut()) -> Duration {
 }
 
 #[test]
-fn a_text_in_pieces_costs_some_times_what_it_costs_as_a_whole_and_no_more() {
+fn the_cost_of_a_text_in_pieces_is_bounded() {
     let random = (0..2500_u64)
         .map(|number| format!("{:016x}", (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
         .collect::<Vec<_>>()

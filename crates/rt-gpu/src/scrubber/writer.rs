@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use crate::scrubber::{ScrubStream, Scrubber};
+use super::stream::ScrubStream;
 
-/// Hands on what is written to it, masked: made by [`Scrubber::writer`].
+/// Hands on what is written to it, masked: made by [`Scrubber::writer`](crate::Scrubber::writer).
 ///
 /// [`flush`](Write::flush) flushes the writer behind, and does not hand on what may be the beginning of a secret; only
 /// [`finish`](Self::finish) does. Dropping it without that tries the same and forgets errors.
@@ -17,8 +17,8 @@ pub struct ScrubWriter<W: Write> {
 }
 
 impl<W: Write> ScrubWriter<W> {
-    pub(super) fn new(scrubber: Scrubber, inner: W) -> Self {
-        Self { stream: ScrubStream::new(scrubber), clean: Vec::new(), inner: Some(inner) }
+    pub(super) fn new(stream: ScrubStream, inner: W) -> Self {
+        Self { stream, clean: Vec::new(), inner: Some(inner) }
     }
 
     /// Writes the rest, flushes, and gives the writer behind back.
@@ -26,18 +26,18 @@ impl<W: Write> ScrubWriter<W> {
     /// # Errors
     /// What the writer behind answers; it is lost then.
     pub fn finish(mut self) -> io::Result<W> {
-        self.end()?;
+        self.write_all_and_flush()?;
         self.inner.take().ok_or_else(|| io::Error::other("it is finished"))
     }
 
-    fn end(&mut self) -> io::Result<()> {
+    fn write_all_and_flush(&mut self) -> io::Result<()> {
         self.stream.finish(&mut self.clean);
-        self.hand_on()?;
+        self.write_pending()?;
         self.inner.as_mut().map_or(Ok(()), Write::flush)
     }
 
     /// What could not be written stays, and is tried again.
-    fn hand_on(&mut self) -> io::Result<()> {
+    fn write_pending(&mut self) -> io::Result<()> {
         let Some(inner) = &mut self.inner else { return Ok(()) };
         let mut written = 0;
         let result = loop {
@@ -59,16 +59,16 @@ impl<W: Write> ScrubWriter<W> {
 impl<W: Write> Write for ScrubWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // First what is left of an earlier call: an error then means that nothing of these bytes was taken.
-        self.hand_on()?;
+        self.write_pending()?;
         self.stream.push(bytes, &mut self.clean);
-        match self.hand_on() {
+        match self.write_pending() {
             // They are taken; the next call tells.
             Ok(()) | Err(_) => Ok(bytes.len()),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.hand_on()?;
+        self.write_pending()?;
         self.inner.as_mut().map_or(Ok(()), Write::flush)
     }
 }
@@ -76,7 +76,7 @@ impl<W: Write> Write for ScrubWriter<W> {
 impl<W: Write> Drop for ScrubWriter<W> {
     fn drop(&mut self) {
         if self.inner.is_some() {
-            let _ = self.end();
+            let _ = self.write_all_and_flush();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The forms in which a secret may stand in a text, as far as they can be listed: as it is, quoted, base64. Escapes have too
+//! The encodings in which a secret may stand in a text, as far as they can be listed: as it is, quoted, base64. Escapes have too
 //! many to list: for those the text is decoded, see `escape`.
 
 /// The two alphabets of RFC 4648, sections 4 and 5.
@@ -18,45 +18,47 @@ const ESCAPES: [&[(u8, &[u8])]; 2] = [
     &[(b'"', br#"\""#), (b'\\', br"\\"), (b'$', br"\$"), (b'`', br"\`")],
 ];
 
-/// Adds the forms of one secret.
-pub(super) fn of(secret: &[u8], forms: &mut Vec<Vec<u8>>) {
-    let first = forms.len();
-    forms.push(secret.to_vec());
+/// Adds the encodings of one secret.
+pub(super) fn add_encodings(secret: &[u8], encodings: &mut Vec<Vec<u8>>) {
+    let first = encodings.len();
+    encodings.push(secret.to_vec());
     // JSON within a shell's quotes is a request on a command line. What is escaped and not quoted is decoded too, but at the
     // price of the whole text.
-    forms.extend(ESCAPES.iter().filter_map(|escapes| written(secret, escapes)));
-    for plain in first..forms.len() {
-        let quoted: Vec<_> = QUOTINGS.iter().filter_map(|quoting| written(&forms[plain], quoting)).collect();
-        forms.extend(quoted);
+    encodings.extend(ESCAPES.iter().filter_map(|escapes| escaped_with(secret, escapes)));
+    for plain in first..encodings.len() {
+        let quoted: Vec<_> =
+            QUOTINGS.iter().filter_map(|quoting| escaped_with(&encodings[plain], quoting)).collect();
+        encodings.extend(quoted);
     }
     if secret.contains(&b' ') {
-        // A form's way to write a blank; and how each blank of a decoded text is written here.
-        let with_plus =
-            |form: &Vec<u8>| form.iter().map(|byte| if *byte == b' ' { b'+' } else { *byte }).collect();
-        let blanks: Vec<_> = forms[first..].iter().map(with_plus).collect();
-        forms.extend(blanks);
+        // An encoding's way to write a blank; and how each blank of a decoded text is written here.
+        let with_plus = |encoding: &Vec<u8>| {
+            encoding.iter().map(|byte| if *byte == b' ' { b'+' } else { *byte }).collect()
+        };
+        let blanks: Vec<_> = encodings[first..].iter().map(with_plus).collect();
+        encodings.extend(blanks);
     }
     for alphabet in ALPHABETS {
         // The secret alone, without padding and with it.
         let whole = base64(secret, alphabet);
         let padding = whole.len().next_multiple_of(4) - whole.len();
         if padding > 0 {
-            forms.push([&whole[..], &b"=="[..padding]].concat());
+            encodings.push([&whole[..], &b"=="[..padding]].concat());
         }
-        forms.push(whole);
+        encodings.push(whole);
         // The secret as a part of what was encoded: behind none, one or two bytes of a group of three, and before others.
         for before in 0..3 {
             let encoded = base64(&[&[0; 2][..before], secret].concat(), alphabet);
             let begin = (before * 8).div_ceil(6);
             let end = (before + secret.len()) * 8 / 6;
-            forms.push(encoded[begin..end].to_vec());
+            encodings.push(encoded[begin..end].to_vec());
         }
     }
 }
 
 /// `None` where nothing is to be replaced.
-fn written(text: &[u8], signs: &[(u8, &[u8])]) -> Option<Vec<u8>> {
-    let sign = |byte: &u8| signs.iter().find(|(sign, _)| sign == byte).map(|(_, written)| *written);
+fn escaped_with(text: &[u8], signs: &[(u8, &[u8])]) -> Option<Vec<u8>> {
+    let sign = |byte: &u8| signs.iter().find(|(sign, _)| sign == byte).map(|(_, escape)| *escape);
     text.iter().any(|byte| sign(byte).is_some()).then(|| {
         text.iter()
             .flat_map(|byte| sign(byte).unwrap_or(std::slice::from_ref(byte)).iter().copied())
@@ -92,8 +94,8 @@ mod tests {
 
     #[test]
     fn a_secret_with_quotes_is_known_as_shells_and_tables_write_it() {
-        let mut forms = Vec::new();
-        of(b"it's \"$5\"", &mut forms);
+        let mut encodings = Vec::new();
+        add_encodings(b"it's \"$5\"", &mut encodings);
         for expected in [
             r#"it'\''s "$5""#,
             r#"it'"'"'s "$5""#,
@@ -103,7 +105,7 @@ mod tests {
             r#"it'\''s \"$5\""#,
             r#"it'\''s+"$5""#,
         ] {
-            assert!(forms.iter().any(|form| form == expected.as_bytes()), "{expected}");
+            assert!(encodings.iter().any(|encoding| encoding == expected.as_bytes()), "{expected}");
         }
     }
 }

@@ -1,0 +1,8 @@
+//! Paths of a host whose files are below another root directory.
+
+use std::path::{Path, PathBuf};
+
+/// An absolute path below another root.
+pub(crate) fn rooted_path(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
