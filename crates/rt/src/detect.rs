@@ -63,10 +63,10 @@ fn probe(backend: Backend, until: &Until) -> Result<()> {
         Backend::Podman => rt_podman::PodmanRuntime::new()?.probe(until),
         // Whether a guest can be entered is known only to who has its key.
         #[cfg(feature = "krun")]
-        Backend::Krun => Err(crate::open::krun_needs_more()),
+        Backend::Krun => Err(crate::open::krun_not_configured()),
         #[cfg(feature = "null")]
         Backend::Null => Ok(()),
         #[cfg(not(all(feature = "podman", feature = "krun", feature = "null")))]
-        other => Err(crate::open::compiled_out(other)),
+        other => Err(crate::open::feature_disabled(other)),
     }
 }

@@ -1,47 +1,24 @@
 //! What is right and wrong with this host for the backends, as findings. What each check looks at stands in its area's
 //! module; opening backends stands in `open`.
 
+mod check_codes;
 mod finding;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(feature = "krun")]
 mod krun;
+mod options;
 #[cfg(feature = "podman")]
 mod podman;
 
-use std::path::PathBuf;
-
-use rt_protocol::Until;
-
+#[cfg(not(feature = "gpu"))]
+use check_codes::GPU_CHECKS;
+#[cfg(not(feature = "krun"))]
+use check_codes::KRUN_CHECKS;
+#[cfg(not(feature = "podman"))]
+use check_codes::PODMAN_CHECKS;
 pub use finding::{Diagnosis, Finding, Verdict};
-
-/// What [`doctor()`] is told beforehand.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-#[cfg_attr(not(feature = "krun"), allow(dead_code, reason = "each area reads what concerns it"))]
-pub struct DoctorOptions {
-    identity: Option<PathBuf>,
-    until: Until,
-}
-
-impl DoctorOptions {
-    /// No identity, and no limit beyond that of each check.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The private key with which krun guests are to be entered, to be looked at too.
-    #[must_use]
-    pub fn identity(self, file: impl Into<PathBuf>) -> Self {
-        Self { identity: Some(file.into()), ..self }
-    }
-
-    /// When to be done. What was not looked at by then is [`Unknown`](Verdict::Unknown), and says so.
-    #[must_use]
-    pub fn until(self, until: Until) -> Self {
-        Self { until, ..self }
-    }
-}
+pub use options::DoctorOptions;
 
 /// Looks at everything that the backends need on this host, and says what to do about what is wrong.
 ///
@@ -87,47 +64,30 @@ pub fn doctor(options: &DoctorOptions) -> Diagnosis {
     #[cfg(feature = "podman")]
     let podman = podman::findings(options);
     #[cfg(not(feature = "podman"))]
-    let podman = compiled_out(&PODMAN, "build rt with its feature `podman`");
+    let podman = feature_disabled(&PODMAN_CHECKS, "build rt with its feature `podman`");
     #[cfg(feature = "krun")]
     let krun = krun::findings(options);
     #[cfg(not(feature = "krun"))]
-    let krun = compiled_out(&KRUN, "build rt with its feature `krun`");
+    let krun = feature_disabled(&KRUN_CHECKS, "build rt with its feature `krun`");
     #[cfg(feature = "gpu")]
     let gpu = gpu::findings(options);
     #[cfg(not(feature = "gpu"))]
-    let gpu = compiled_out(&GPU, "build rt with its feature `gpu`");
+    let gpu = feature_disabled(&GPU_CHECKS, "build rt with its feature `gpu`");
     Diagnosis { findings: podman.into_iter().chain(krun).chain(gpu).collect() }
 }
 
 #[cfg(any(test, not(all(feature = "podman", feature = "krun", feature = "gpu"))))]
-fn compiled_out(codes: &[&'static str], remedy: &str) -> Vec<Finding> {
+fn feature_disabled(codes: &[&'static str], remedy: &str) -> Vec<Finding> {
     let reason = "this build does not have it";
-    Finding::not_made(codes, Verdict::NotApplicable, reason, remedy).collect()
+    Finding::skipped(codes, Verdict::NotApplicable, reason, remedy).collect()
 }
-
-/// The checks of podman; all but the first need its answer.
-const PODMAN: [&str; 8] = [
-    "podman-version",
-    "podman-rights",
-    "podman-place",
-    "podman-cgroups",
-    "podman-oci-runtime",
-    "podman-network",
-    "podman-events",
-    "podman-container",
-];
-
-#[cfg(any(test, not(feature = "krun")))]
-const KRUN: [&str; 5] = ["krun-oci-runtime", "krun-kvm", "krun-libssh2", "krun-identity", "krun-ssh-client"];
-
-#[cfg(any(test, not(feature = "gpu")))]
-const GPU: [&str; 2] = ["gpu-cdi-specs", "gpu-cdi-devices"];
 
 #[cfg(test)]
 mod tests {
-    use rt_protocol::CancelToken;
+    use rt_protocol::{CancelToken, Until};
 
-    use super::*;
+    use super::check_codes::{GPU_CHECKS, KRUN_CHECKS, PODMAN_CHECKS};
+    use super::{DoctorOptions, Verdict, doctor, feature_disabled};
 
     #[test]
     fn every_build_has_every_finding_in_order() {
@@ -135,11 +95,11 @@ mod tests {
         token.cancel();
         let diagnosis = doctor(&DoctorOptions::new().until(Until::cancelled(&token)));
         let codes: Vec<_> = diagnosis.findings.iter().map(|finding| finding.code).collect();
-        assert_eq!(codes, [&PODMAN[..], &KRUN, &GPU].concat());
+        assert_eq!(codes, [&PODMAN_CHECKS[..], &KRUN_CHECKS, &GPU_CHECKS].concat());
     }
 
     #[test]
-    fn a_doctor_who_is_called_off_asks_nobody_and_says_so() {
+    fn a_cancelled_doctor_runs_no_check() {
         let token = CancelToken::new();
         token.cancel();
         let diagnosis = doctor(&DoctorOptions::new().until(Until::cancelled(&token)));
@@ -150,8 +110,10 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_good_finding_is_told_what_to_do() {
-        for finding in compiled_out(&KRUN, "build it").iter().chain(&doctor(&DoctorOptions::new()).findings) {
+    fn a_finding_that_is_not_good_says_what_to_do() {
+        for finding in
+            feature_disabled(&KRUN_CHECKS, "build it").iter().chain(&doctor(&DoctorOptions::new()).findings)
+        {
             let is_fine = matches!(finding.verdict, Verdict::Good | Verdict::NotApplicable);
             assert!(is_fine || finding.remedy.is_some(), "{finding}");
         }

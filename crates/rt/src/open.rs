@@ -32,17 +32,17 @@ pub fn open(backend: Backend) -> Result<Arc<dyn ContainerRuntime>> {
         #[cfg(feature = "podman")]
         Backend::Podman => Ok(Arc::new(rt_podman::PodmanRuntime::new()?)),
         #[cfg(feature = "krun")]
-        Backend::Krun => Err(krun_needs_more()),
+        Backend::Krun => Err(krun_not_configured()),
         #[cfg(feature = "null")]
         Backend::Null => Ok(Arc::new(rt_null::NullRuntime::new())),
         #[cfg(not(all(feature = "podman", feature = "krun", feature = "null")))]
-        other => Err(compiled_out(other)),
+        other => Err(feature_disabled(other)),
     }
 }
 
 /// The error for a backend that this build does not have.
 #[cfg(not(all(feature = "podman", feature = "krun", feature = "null")))]
-pub(crate) fn compiled_out(backend: Backend) -> Error {
+pub(crate) fn feature_disabled(backend: Backend) -> Error {
     Error::new(ErrorKind::CompiledOut, "open", "")
         .about(format!("backend `{backend}`"))
         .with_hint(format!("build rt with its feature `{backend}`"))
@@ -50,7 +50,7 @@ pub(crate) fn compiled_out(backend: Backend) -> Error {
 
 /// The error for krun by its name alone.
 #[cfg(feature = "krun")]
-pub(crate) fn krun_needs_more() -> Error {
+pub(crate) fn krun_not_configured() -> Error {
     Error::new(ErrorKind::InvalidRequest, "open", "it needs an identity and a resolver of endpoints")
         .about(format!("backend `{}`", Backend::Krun))
         .with_hint("build a rt_krun::KrunRuntime with a TcpSshTransport")

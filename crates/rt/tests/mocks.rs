@@ -73,7 +73,7 @@ fn references_are_answered_by_constants() {
 }
 
 #[test]
-fn a_launch_is_a_create_and_a_start_and_is_undone_when_the_start_fails() {
+fn a_launch_is_undone_when_the_start_fails() {
     let mut order = Sequence::new();
     let mut runtime = MockContainerRuntime::new();
     runtime

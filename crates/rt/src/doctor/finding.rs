@@ -92,7 +92,7 @@ impl Finding {
     }
 
     /// For checks that were not made, all for one reason.
-    pub(super) fn not_made(
+    pub(super) fn skipped(
         codes: &[&'static str],
         verdict: Verdict,
         reason: &str,

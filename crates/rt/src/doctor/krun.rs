@@ -42,14 +42,14 @@ fn kvm(usable: Result<()>) -> Finding {
 }
 
 /// From this version on none of the holes is known that older ones have.
-const SOUND_LIBSSH2: [u32; 3] = [1, 11, 2];
+const MIN_SAFE_LIBSSH2: [u32; 3] = [1, 11, 2];
 
 fn libssh2(version: &str) -> Finding {
     const CODE: &str = "krun-libssh2";
     // `1.11.2_DEV` is the bundled one.
     let mut numbers = version.split(['.', '_', '-']).map_while(|part| part.parse::<u32>().ok());
     match [numbers.next(), numbers.next(), numbers.next()] {
-        [Some(major), Some(minor), patch] if [major, minor, patch.unwrap_or(0)] >= SOUND_LIBSSH2 => {
+        [Some(major), Some(minor), patch] if [major, minor, patch.unwrap_or(0)] >= MIN_SAFE_LIBSSH2 => {
             Finding::good(CODE, format!("libssh2 {version}"))
         }
         [Some(_), Some(_), _] => {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_that_podman_does_not_know_is_a_problem_and_a_silent_podman_is_not() {
+    fn an_unknown_oci_runtime_is_a_problem_no_answer_is_not() {
         check(&oci_runtime(Ok(())), Good, "krun");
         check(&oci_runtime(refused(ErrorKind::BackendMissing)), Problem, "mend it");
         check(&oci_runtime(refused(ErrorKind::BackendUnresponsive)), Unknown, "mend it");

@@ -3,21 +3,22 @@
 use rt_podman::{PodmanProfile, PodmanRuntime, PodmanVersion, RootlessNetwork};
 use rt_protocol::Error;
 
-use super::{DoctorOptions, Finding, PODMAN, Verdict};
+use super::check_codes::PODMAN_CHECKS;
+use super::{DoctorOptions, Finding, Verdict};
 
 /// The oldest podman that is tried.
-const OLDEST: PodmanVersion = PodmanVersion::new(4, 3, 0);
+const MIN_VERSION: PodmanVersion = PodmanVersion::new(4, 3, 0);
 
 pub(super) fn findings(options: &DoctorOptions) -> Vec<Finding> {
     let podman = match PodmanRuntime::new() {
         Ok(podman) => podman,
-        Err(error) => return unasked(&error),
+        Err(error) => return not_answered(&error),
     };
     let profile = match podman.profile_until(&options.until) {
         Ok(profile) => profile,
-        Err(error) => return unasked(&error),
+        Err(error) => return not_answered(&error),
     };
-    let mut findings = judge(profile);
+    let mut findings = evaluate(profile);
     findings.push(match podman.probe(&options.until) {
         Ok(()) => Finding::good("podman-container", "a container and a command in it ran"),
         Err(error) => Finding::from_error("podman-container", Verdict::Problem, &error),
@@ -26,19 +27,23 @@ pub(super) fn findings(options: &DoctorOptions) -> Vec<Finding> {
 }
 
 /// Without podman's answer there is only one thing to say.
-fn unasked(error: &Error) -> Vec<Finding> {
-    let first = Finding::from_error(PODMAN[0], Verdict::Problem, error);
-    let rest =
-        Finding::not_made(&PODMAN[1..], Verdict::Unknown, "podman did not answer", "see podman-version");
+fn not_answered(error: &Error) -> Vec<Finding> {
+    let first = Finding::from_error(PODMAN_CHECKS[0], Verdict::Problem, error);
+    let rest = Finding::skipped(
+        &PODMAN_CHECKS[1..],
+        Verdict::Unknown,
+        "podman did not answer",
+        "see podman-version",
+    );
     std::iter::once(first).chain(rest).collect()
 }
 
-fn judge(profile: &PodmanProfile) -> Vec<Finding> {
+fn evaluate(profile: &PodmanProfile) -> Vec<Finding> {
     let text = Option::as_deref;
     vec![
         version(profile.version, profile.server_version),
         rights(profile.rootless),
-        place(profile.remote),
+        location(profile.remote),
         cgroups(text(&profile.cgroup_version), text(&profile.cgroup_manager), profile.rootless),
         oci_runtime(text(&profile.oci_runtime)),
         network(text(&profile.network_backend), profile.rootless, profile.rootless_network),
@@ -52,8 +57,8 @@ fn version(own: PodmanVersion, server: Option<PodmanVersion>) -> Finding {
         None => format!("podman {own}"),
         Some(server) => format!("podman {own}, which asks a podman {server}"),
     };
-    if asked.min(own) < OLDEST {
-        Finding::new("podman-version", Verdict::Problem, format!("{seen}, older than {OLDEST}"))
+    if asked.min(own) < MIN_VERSION {
+        Finding::new("podman-version", Verdict::Problem, format!("{seen}, older than {MIN_VERSION}"))
             .with_remedy("install podman 4.3 or newer")
     } else {
         Finding::good("podman-version", seen)
@@ -64,11 +69,11 @@ fn rights(rootless: Option<bool>) -> Finding {
     match rootless {
         Some(true) => Finding::good("podman-rights", "rootless: containers have this user's rights"),
         Some(false) => Finding::good("podman-rights", "rootful: podman has root's rights"),
-        None => silent("podman-rights"),
+        None => not_reported("podman-rights"),
     }
 }
 
-fn place(remote: Option<bool>) -> Finding {
+fn location(remote: Option<bool>) -> Finding {
     match remote {
         Some(false) => Finding::good("podman-place", "containers run on this machine"),
         Some(true) => {
@@ -76,25 +81,27 @@ fn place(remote: Option<bool>) -> Finding {
             Finding::new("podman-place", Verdict::Warning, seen)
                 .with_remedy("have `sh` and `grep` in the images: commands can only be ended from inside")
         }
-        None => silent("podman-place"),
+        None => not_reported("podman-place"),
     }
 }
 
 fn cgroups(version: Option<&str>, manager: Option<&str>, rootless: Option<bool>) -> Finding {
-    let keeper = manager.map(|manager| format!(", managed by {manager}")).unwrap_or_default();
+    let managed_by = manager.map(|manager| format!(", managed by {manager}")).unwrap_or_default();
     match (version, rootless) {
-        (Some("v2"), _) => Finding::good("podman-cgroups", format!("cgroups v2{keeper}")),
+        (Some("v2"), _) => Finding::good("podman-cgroups", format!("cgroups v2{managed_by}")),
         (Some("v1"), Some(true)) => {
-            Finding::new("podman-cgroups", Verdict::Warning, format!("cgroups v1{keeper}, rootless"))
+            Finding::new("podman-cgroups", Verdict::Warning, format!("cgroups v1{managed_by}, rootless"))
                 .with_remedy("leave limits of memory, processors and processes out, or boot with cgroups v2")
         }
-        (Some("v1"), _) => Finding::new("podman-cgroups", Verdict::Warning, format!("cgroups v1{keeper}"))
-            .with_remedy("boot with cgroups v2 when there is an occasion: podman 5 has deprecated v1"),
+        (Some("v1"), _) => {
+            Finding::new("podman-cgroups", Verdict::Warning, format!("cgroups v1{managed_by}"))
+                .with_remedy("boot with cgroups v2 when there is an occasion: podman 5 has deprecated v1")
+        }
         (Some(other), _) => {
-            Finding::new("podman-cgroups", Verdict::Unknown, format!("cgroups {other}{keeper}"))
+            Finding::new("podman-cgroups", Verdict::Unknown, format!("cgroups {other}{managed_by}"))
                 .with_remedy("see whether podman-container is good")
         }
-        (None, _) => silent("podman-cgroups"),
+        (None, _) => not_reported("podman-cgroups"),
     }
 }
 
@@ -106,12 +113,12 @@ fn oci_runtime(name: Option<&str>) -> Finding {
             .with_remedy("use the krun backend, or make crun the default: podman cannot enter a microVM"),
         Some(other) => Finding::new(CODE, Verdict::Warning, format!("{other}, which was never tried"))
             .with_remedy("run the conformance suite on it, or use crun or runc"),
-        None => silent(CODE),
+        None => not_reported(CODE),
     }
 }
 
 fn network(backend: Option<&str>, rootless: Option<bool>, way: RootlessNetwork) -> Finding {
-    let Some(backend) = backend else { return silent("podman-network") };
+    let Some(backend) = backend else { return not_reported("podman-network") };
     let seen = match (rootless, way) {
         (Some(true), RootlessNetwork::Pasta) => format!("{backend}, rootless by pasta"),
         (Some(true), _) => format!("{backend}, rootless by slirp4netns"),
@@ -140,11 +147,11 @@ fn events(logger: Option<&str>, log_driver: Option<&str>) -> Finding {
             let logs = driver.map(|driver| format!(", logs by {driver}")).unwrap_or_default();
             Finding::good("podman-events", format!("events by {logger}{logs}"))
         }
-        (None, _) => silent("podman-events"),
+        (None, _) => not_reported("podman-events"),
     }
 }
 
-fn silent(code: &'static str) -> Finding {
+fn not_reported(code: &'static str) -> Finding {
     Finding::new(code, Verdict::Unknown, "podman does not say").with_remedy("see `podman info`")
 }
 
@@ -177,9 +184,9 @@ mod tests {
         check(&rights(Some(true)), Good, "rootless");
         check(&rights(Some(false)), Good, "rootful");
         check(&rights(None), Unknown, "podman info");
-        check(&place(Some(false)), Good, "this machine");
-        check(&place(Some(true)), Warning, "inside");
-        check(&place(None), Unknown, "podman info");
+        check(&location(Some(false)), Good, "this machine");
+        check(&location(Some(true)), Warning, "inside");
+        check(&location(None), Unknown, "podman info");
     }
 
     #[test]
@@ -219,10 +226,10 @@ mod tests {
     }
 
     #[test]
-    fn a_podman_that_is_missing_is_one_problem_and_leaves_the_rest_unknown() {
+    fn a_missing_podman_is_one_problem_and_the_rest_is_unknown() {
         let error = PodmanRuntime::builder().binary("rt-no-such-podman").build().unwrap_err();
-        let findings = unasked(&error);
-        assert_eq!(findings.len(), PODMAN.len());
+        let findings = not_answered(&error);
+        assert_eq!(findings.len(), PODMAN_CHECKS.len());
         check(&findings[0], Problem, "rt-no-such-podman");
         assert!(findings[1..].iter().all(|finding| finding.verdict == Unknown));
     }

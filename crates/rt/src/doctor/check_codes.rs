@@ -1,0 +1,20 @@
+//! The codes of all checks, in their order.
+
+/// The checks of podman; all but the first need its answer.
+pub(super) const PODMAN_CHECKS: [&str; 8] = [
+    "podman-version",
+    "podman-rights",
+    "podman-place",
+    "podman-cgroups",
+    "podman-oci-runtime",
+    "podman-network",
+    "podman-events",
+    "podman-container",
+];
+
+#[cfg(any(test, not(feature = "krun")))]
+pub(super) const KRUN_CHECKS: [&str; 5] =
+    ["krun-oci-runtime", "krun-kvm", "krun-libssh2", "krun-identity", "krun-ssh-client"];
+
+#[cfg(any(test, not(feature = "gpu")))]
+pub(super) const GPU_CHECKS: [&str; 2] = ["gpu-cdi-specs", "gpu-cdi-devices"];
