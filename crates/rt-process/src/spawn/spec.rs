@@ -279,14 +279,14 @@ mod tests {
 
     #[test]
     fn texts_show_what_the_owner_of_the_words_makes_of_them() {
-        fn loud<'a>(words: &'a [&'a OsStr]) -> Vec<Cow<'a, OsStr>> {
+        fn uppercased<'a>(words: &'a [&'a OsStr]) -> Vec<Cow<'a, OsStr>> {
             words.iter().map(|word| Cow::Owned(word.to_ascii_uppercase())).collect()
         }
         let spec = ProcessSpec::new(&Program::find("/bin/sh").unwrap())
             .env("a", "b c")
             .args(["x y"])
             .secret_arg(&Secret::new("hunter2"))
-            .redact_with(loud);
+            .redact_with(uppercased);
         assert_eq!(spec.to_string(), "A='B C' /BIN/SH 'X Y' '<REDACTED>'");
         assert_eq!(spec.arguments().collect::<Vec<_>>(), ["x y", "hunter2"]);
     }

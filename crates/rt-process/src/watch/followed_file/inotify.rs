@@ -223,20 +223,20 @@ mod tests {
     use crate::{LineStream, ProcessSpec, Program};
 
     /// A file, and a process that stands for its writer; the tests themselves write.
-    struct Lab {
+    struct Fixture {
         directory: tempfile::TempDir,
         writer: LineStream,
     }
 
-    impl Lab {
+    impl Fixture {
         fn new() -> Self {
             let cat = ProcessSpec::new(&Program::find("sleep").unwrap()).args(["1000"]);
-            let lab = Self {
+            let fixture = Self {
                 directory: tempfile::tempdir().unwrap(),
                 writer: LineStream::spawn(&cat, 100).unwrap(),
             };
-            lab.append("");
-            lab
+            fixture.append("");
+            fixture
         }
 
         fn path(&self) -> PathBuf {
@@ -281,24 +281,24 @@ mod tests {
 
     #[test]
     fn a_replaced_file_is_read_to_its_end_before_the_next_one() {
-        let lab = Lab::new();
-        let mut file = lab.follow();
-        lab.append("a");
+        let fixture = Fixture::new();
+        let mut file = fixture.follow();
+        fixture.append("a");
         assert_eq!(text(&mut file), "a");
-        lab.append("b");
-        lab.replace("c");
+        fixture.append("b");
+        fixture.replace("c");
         assert_eq!((text(&mut file), text(&mut file)), ("b".into(), "c".into()));
-        lab.append("d");
+        fixture.append("d");
         assert_eq!(text(&mut file), "d");
     }
 
     #[test]
     fn files_that_came_and_went_unseen_are_a_gap() {
-        let lab = Lab::new();
-        let mut file = lab.follow();
-        lab.append("a");
-        lab.replace("gone");
-        lab.replace("b");
+        let fixture = Fixture::new();
+        let mut file = fixture.follow();
+        fixture.append("a");
+        fixture.replace("gone");
+        fixture.replace("b");
         assert_eq!(text(&mut file), "a");
         assert_eq!(read(&mut file).0, Growth::Gap);
         assert_eq!(text(&mut file), "b");
@@ -306,12 +306,12 @@ mod tests {
 
     #[test]
     fn files_that_wait_are_all_read() {
-        let lab = Lab::new();
-        let mut file = lab.follow();
-        lab.append(&"x".repeat(20));
+        let fixture = Fixture::new();
+        let mut file = fixture.follow();
+        fixture.append(&"x".repeat(20));
         for number in 0..20 {
             // A look at every replacement is enough, also while much of the first file is unread.
-            lab.replace(&format!("{number},"));
+            fixture.replace(&format!("{number},"));
             assert_eq!(file.read(&mut [0], &soon()).unwrap(), Growth::Bytes(1));
         }
         for number in 0..20 {
@@ -321,38 +321,38 @@ mod tests {
 
     #[test]
     fn a_file_that_was_cut_is_a_gap() {
-        let lab = Lab::new();
-        let mut file = lab.follow();
-        lab.append("abc");
+        let fixture = Fixture::new();
+        let mut file = fixture.follow();
+        fixture.append("abc");
         assert_eq!(text(&mut file), "abc");
-        fs::write(lab.path(), "d").unwrap();
+        fs::write(fixture.path(), "d").unwrap();
         assert_eq!(read(&mut file).0, Growth::Gap);
         assert_eq!(text(&mut file), "d");
     }
 
     #[test]
     fn the_end_of_the_writer_is_the_end_after_the_last_byte() {
-        let mut lab = Lab::new();
-        let mut file = lab.follow();
-        lab.append("last");
-        lab.replace("words");
-        lab.writer.close();
+        let mut fixture = Fixture::new();
+        let mut file = fixture.follow();
+        fixture.append("last");
+        fixture.replace("words");
+        fixture.writer.close();
         assert_eq!((text(&mut file), text(&mut file)), ("last".into(), "words".into()));
         assert_eq!(read(&mut file).0, Growth::End);
     }
 
     #[test]
     fn a_writer_that_has_ended_has_no_followed_file() {
-        let mut lab = Lab::new();
-        let entry = procfs::entry(lab.writer.pid()).unwrap().unwrap();
-        lab.writer.close();
-        assert!(FollowedFile::open(&lab.path(), &entry).unwrap().is_none());
+        let mut fixture = Fixture::new();
+        let entry = procfs::entry(fixture.writer.pid()).unwrap().unwrap();
+        fixture.writer.close();
+        assert!(FollowedFile::open(&fixture.path(), &entry).unwrap().is_none());
     }
 
     #[test]
     fn a_read_ends_with_its_limit_and_by_its_token() {
-        let lab = Lab::new();
-        let mut file = lab.follow();
+        let fixture = Fixture::new();
+        let mut file = fixture.follow();
         let soon = Until::after(Duration::from_millis(20));
         assert_eq!(file.read(&mut [0; 10], &soon).unwrap(), Growth::Idle);
         let token = CancelToken::new();
