@@ -17,14 +17,20 @@ pub(crate) fn themes(live: Option<&Result<Arc<Live>, String>>) -> Vec<Theme> {
         Ok(live) => Ok(&**Box::leak(Box::new(Arc::clone(live)))),
         Err(reason) => Err(reason.clone()),
     });
-    let grounds = Ground::ALL.into_iter().map(|ground| {
-        let seconds = match ground {
-            Ground::Container => 520,
-            Ground::ContainerAsDev => 40,
-            Ground::Loopback | Ground::LoopbackAsRoot => 185,
-            Ground::Machine => 107,
+    let grounds = Ground::ALL.into_iter().flat_map(|ground| {
+        let (seconds, parts): (u32, u8) = match ground {
+            // More than a shard is to take: two suites, with guests of their own.
+            Ground::Container => (520, 2),
+            Ground::ContainerAsDev => (40, 1),
+            Ground::Loopback => (185, 1),
+            Ground::LoopbackAsRoot => (50, 1),
+            Ground::Machine => (107, 1),
         };
-        Theme::new(seconds, krun(ground, live.as_ref()))
+        let wanted: Vec<&'static Case> = cases().iter().filter(|case| ground.wants(case)).collect();
+        let themes = wanted
+            .chunks(wanted.len().div_ceil(parts.into()))
+            .map(|part| Theme::new(seconds / u32::from(parts), krun(ground, part, live.as_ref())));
+        themes.collect::<Vec<_>>()
     });
     [Theme::new(230, podman(live.as_ref()))].into_iter().chain(grounds).collect()
 }
@@ -45,26 +51,25 @@ fn podman(live: Option<&Result<&'static Live, String>>) -> Vec<Trial> {
 }
 
 /// The guests are made for the first trial that is run, and removed after the last.
-fn krun(ground: Ground, live: Option<&Result<&'static Live, String>>) -> Vec<Trial> {
+fn krun(ground: Ground, cases: &[&'static Case], live: Option<&Result<&'static Live, String>>) -> Vec<Trial> {
     let suite = Arc::new(OnceLock::<Result<KrunSuite, String>>::new());
-    let wanted = cases().iter().filter(|case| ground.wants(case));
-    wanted
-        .map(|case| {
-            let (suite, live) = (Arc::clone(&suite), live.cloned());
-            timed(format!("conformance ({}): {}", ground.name(), case.name()), move || {
-                let live = match live {
-                    None => return Ok(Completion::Completed),
-                    Some(Err(reason)) => return Ok(Completion::ignored_with(reason)),
-                    Some(Ok(live)) => live,
-                };
-                if let Some(reason) = ground.missing(live) {
-                    return crate::without(live, reason);
-                }
-                let prepared = suite.get_or_init(|| ground.prepare(live).map_err(|error| error.to_string()));
-                prepared.as_ref().map_err(Failed::from).and_then(|prepared| run(&prepared.suite, case))
-            })
+    let trial = |case: &&'static Case| {
+        let case = *case;
+        let (suite, live) = (Arc::clone(&suite), live.cloned());
+        timed(format!("conformance ({}): {}", ground.name(), case.name()), move || {
+            let live = match live {
+                None => return Ok(Completion::Completed),
+                Some(Err(reason)) => return Ok(Completion::ignored_with(reason)),
+                Some(Ok(live)) => live,
+            };
+            if let Some(reason) = ground.missing(live) {
+                return crate::without(live, reason);
+            }
+            let prepared = suite.get_or_init(|| ground.prepare(live).map_err(|error| error.to_string()));
+            prepared.as_ref().map_err(Failed::from).and_then(|prepared| run(&prepared.suite, case))
         })
-        .collect()
+    };
+    cases.iter().map(trial).collect()
 }
 
 fn run(suite: &Suite<'_>, case: &Case) -> Result<Completion, Failed> {

@@ -125,7 +125,9 @@ impl Need {
 const THEMES: &[(Need, u32, &[Case])] = &[
     (Need::Nothing, 120, execs::CASES),
     (Need::Nothing, 140, exec_interruptions::CASES),
-    (Need::Nothing, 560, interruptions::CASES),
+    // More than a shard is to take; they share nothing.
+    (Need::Nothing, 280, interruptions::CASES.split_at(5).0),
+    (Need::Nothing, 280, interruptions::CASES.split_at(5).1),
     (Need::Nothing, 60, timeouts::CASES),
     (Need::Nothing, 140, kills::CASES),
     (Need::Cgroups, 5, kills::PAUSED_CASES),

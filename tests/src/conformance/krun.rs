@@ -36,7 +36,7 @@ pub enum Ground {
     ContainerAsDev,
     /// sshd on loopback, with this machine's shell and tools, as a user who is not root: what is about commands.
     Loopback,
-    /// The same as root.
+    /// The same as root, who has been asked everything in a container: of it what a guest that can only exec is asked.
     LoopbackAsRoot,
     /// A virtual machine, as a user who is not root: the cases for guests that can only exec.
     Machine,
@@ -63,15 +63,8 @@ impl Ground {
         match self {
             Self::Container => true,
             Self::ContainerAsDev | Self::Machine => case.is_core(),
-            Self::Loopback | Self::LoopbackAsRoot => matches!(
-                case.group(),
-                Group::Exec
-                    | Group::Surroundings
-                    | Group::Stdio
-                    | Group::Limits
-                    | Group::Timeouts
-                    | Group::Errors
-            ),
+            Self::Loopback => is_about_commands(case),
+            Self::LoopbackAsRoot => is_about_commands(case) && case.is_core(),
         }
     }
 
@@ -134,6 +127,11 @@ impl Ground {
         let suite = Suite::new(Box::leak(Box::new(runtime)), Box::leak(Box::new(fixture)));
         Ok(KrunSuite { suite, guests })
     }
+}
+
+fn is_about_commands(case: &Case) -> bool {
+    use Group::{Errors, Exec, Limits, Stdio, Surroundings, Timeouts};
+    matches!(case.group(), Exec | Surroundings | Stdio | Limits | Timeouts | Errors)
 }
 
 /// The suite, and the guests that it runs on.
