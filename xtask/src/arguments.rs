@@ -11,7 +11,7 @@ use crate::conformance::Backend;
 pub(crate) const USAGE: &str = "\
 Developer automation of the rt workspace.
 
-usage: cargo xtask test [--quick | --live] [--podman-version 5|6] [--rootless] [--filter TEXT]
+usage: cargo xtask test [--quick | --live] [--podman-version 5|6] [--rootless] [--only STEP] [--filter TEXT]
        cargo xtask ci [--live] [--only PART[,PART]...]
        cargo xtask conformance [--backend NAME]... [--podman-version 5|6] [--rootless] [--filter TEXT]
        cargo xtask bench [--filter TEXT]
@@ -34,10 +34,12 @@ test    unit, property and doc tests; each feature of `rt` alone, none and all t
                          view of its own where the host has version 1
           --rootless     the live suite alone, demanded, as a user without root's rights: you, or for
                          root the first user with ranges in /etc/subuid; in a tree one of the tree
+          --only STEP    the steps whose name contains STEP, such as `doc` or `live`
           --filter TEXT  only tests whose name contains TEXT, in every step
 
 ci      everything that must hold before a merge. The parts, in this order:
-          fmt clippy docs layering tidiness typos unused licences api package minimal powerset test chaos
+          fmt clippy docs layering tidiness typos unused licences api package minimal powerset test bare
+          chaos
           --live         as for test
           --only PARTS   these parts only, separated by commas
 
@@ -81,6 +83,8 @@ pub(crate) struct TestOptions {
     /// Demand the live suite instead of running it where possible.
     pub(crate) live: bool,
     pub(crate) whereabouts: Whereabouts,
+    /// The steps whose name contains this; empty means all.
+    pub(crate) only: String,
     /// Handed to every test binary. One at most: a harness of our own takes no more.
     pub(crate) filter: Option<String>,
 }
@@ -211,6 +215,8 @@ fn test(rest: Vec<OsString>) -> Result<TestOptions, String> {
             options.live = true;
         } else if word == "--quick" {
             options.quick = true;
+        } else if let Some(step) = value(&word, "--only", &mut rest)? {
+            options.only = step;
         } else if options.whereabouts.take(&word, &mut rest)? {
         } else if let Some(filter) = value(&word, "--filter", &mut rest)? {
             set_filter(&mut options.filter, filter)?;
@@ -374,6 +380,8 @@ mod tests {
         let options = TestOptions { live: true, filter: Some("exec".into()), ..TestOptions::default() };
         assert_eq!(read("test --live --filter exec"), Ok(Request::Test(options.clone())));
         assert_eq!(read("test --filter=exec --live"), Ok(Request::Test(options)));
+        let options = TestOptions { only: "doc".into(), ..TestOptions::default() };
+        assert_eq!(read("test --only doc"), Ok(Request::Test(options)));
         assert!(read("test --filter exec --filter=logs").is_err());
     }
 

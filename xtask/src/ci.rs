@@ -2,18 +2,20 @@
 //! the workspace stand in the modules below, the tests in `test`.
 
 mod api;
+mod bare;
 mod circles;
 mod labels;
 mod layering;
 mod minimal;
 mod package;
+mod readme;
 mod tidiness;
 mod tools;
 mod tree;
 
 use std::time::Duration;
 
-use crate::arguments::{CiOptions, TestOptions};
+use crate::arguments::CiOptions;
 use crate::chaos;
 use crate::child::Task;
 use crate::failure::{Failure, Result};
@@ -38,12 +40,13 @@ pub(crate) enum Part {
     Minimal,
     Powerset,
     Test,
+    Bare,
     Chaos,
 }
 
 impl Part {
     /// In the order in which they run: quick answers first, what runs containers last, where their results are seen.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Fmt,
         Self::Clippy,
         Self::Docs,
@@ -57,6 +60,7 @@ impl Part {
         Self::Minimal,
         Self::Powerset,
         Self::Test,
+        Self::Bare,
         Self::Chaos,
     ];
 
@@ -75,6 +79,7 @@ impl Part {
             Self::Minimal => "minimal",
             Self::Powerset => "powerset",
             Self::Test => "test",
+            Self::Bare => "bare",
             Self::Chaos => "chaos",
         }
     }
@@ -139,10 +144,13 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
             report.step("minimal: smallest versions of direct dependencies", || minimal::check(workspace));
         }
         Part::Powerset => {
-            report.step("powerset: every subset", || hack(workspace, &["--feature-powerset"]));
+            // What nobody depends on has no users who choose features.
+            let published: Vec<_> = workspace.published().collect();
+            report.step("powerset: every subset", || hack(workspace, &published, &["--feature-powerset"]));
             // Separately, because the dev-dependencies of tests turn features of their own on.
             report.step("powerset: each feature, with tests and examples", || {
-                hack(workspace, &["--each-feature", "--all-targets"])
+                let members: Vec<_> = workspace.members.keys().map(String::as_str).collect();
+                hack(workspace, &members, &["--each-feature", "--all-targets"])
             });
             // Once is enough: OpenSSL is compiled for it, which takes minutes and shows nothing about our own code.
             report.step("powerset: OpenSSL of its own", || {
@@ -151,10 +159,11 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
                     .must()
             });
         }
-        Part::Test => {
-            let options = TestOptions { live: options.live, ..TestOptions::default() };
-            test::run(workspace, &options, report);
-        }
+        Part::Test => match readme::tests(workspace, options.live) {
+            Ok(options) => test::run(workspace, &options, report),
+            Err(failure) => report.step("test", || Err(failure)),
+        },
+        Part::Bare => report.judged("bare: without podman, sshd and QEMU", || bare::check(workspace)),
         Part::Chaos => report.judged("chaos: a minute", || chaos::minute(workspace, options.live)),
     }
 }
@@ -163,15 +172,14 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
 /// are checked once and shared by all sets.
 fn clippy(workspace: &Workspace, report: &mut Report) {
     let features = workspace.usual_features();
-    let sets: [(&str, &[&str]); 5] = [
+    // Each feature of each crate alone is the powerset's.
+    let sets: [(&str, &[&str]); 3] = [
         ("clippy: all features", &["--workspace", "--features", &features]),
         ("clippy: default features", &["--workspace"]),
         (
             "clippy: measurements and lists",
             &["-p", "rt-tests", "-p", "xtask", "--features", "rt-tests/bench,rt-tests/micro,xtask/api"],
         ),
-        ("clippy: rt, podman only", &["-p", "rt", "--no-default-features", "--features", "podman"]),
-        ("clippy: rt, null only", &["-p", "rt", "--no-default-features", "--features", "null"]),
     ];
     for (name, selection) in sets {
         report.step(name, || {
@@ -183,20 +191,27 @@ fn clippy(workspace: &Workspace, report: &mut Report) {
     }
 }
 
-/// Feature sets of every crate that has some, by clippy for the shared dependencies' sake.
-fn hack(workspace: &Workspace, sets: &[&str]) -> Result<()> {
-    let with_features = workspace.members.iter().filter(|(_, member)| !member.features.is_empty());
-    let packages: Vec<&str> = with_features.flat_map(|(name, _)| ["-p", name]).collect();
+/// Feature sets of those of the packages that have features, by clippy for the shared dependencies' sake.
+fn hack(workspace: &Workspace, packages: &[&str], sets: &[&str]) -> Result<()> {
+    let has_features = |name: &&str| workspace.member(name).is_ok_and(|member| !member.features.is_empty());
+    let packages: Vec<&str> = packages.iter().copied().filter(has_features).collect();
     if packages.is_empty() {
         return Err(Failure::new("no crate of the workspace has features"));
     }
+    for name in &packages {
+        let member = workspace.member(name)?;
+        if !member.default.is_subset(&member.features) {
+            return Err(Failure::new(format!("{name}: the default features do more than to name others")));
+        }
+    }
     let hack = tools::get(workspace, &tools::HACK)?;
-    // The word `hack` as cargo itself would give it to a subcommand.
+    // The word `hack` as cargo itself would give it to a subcommand. `default` only names other features, so that each
+    // set with it would be asked twice.
     Task::new(hack)
         .dir(&workspace.root)
-        .args(["hack", "clippy", "--keep-going", "--exclude-features", VENDORED])
+        .args(["hack", "clippy", "--keep-going", "--exclude-features", &format!("{VENDORED},default")])
         .args(sets)
-        .args(packages)
+        .args(packages.iter().flat_map(|name| ["-p", name]))
         .args(["--", "-D", "warnings"])
         .limit(LIMIT)
         .must()

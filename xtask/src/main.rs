@@ -51,7 +51,7 @@ fn run(request: Request) -> Result<u8> {
         }
         Request::Test(options) => {
             let workspace = Workspace::read()?;
-            let mut report = Report::new();
+            let mut report = Report::of(&options.only);
             test::run(&workspace, &options, &mut report);
             Ok(report.close("cargo xtask test"))
         }

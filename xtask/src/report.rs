@@ -58,6 +58,8 @@ impl SlowCase {
 pub(crate) struct Report {
     rows: Vec<Row>,
     cases: Vec<SlowCase>,
+    /// The steps whose name contains this; empty means all.
+    only: String,
 }
 
 /// How many of the slowest steps and cases the close names.
@@ -67,6 +69,11 @@ const SLOWEST_CASES: usize = 20;
 impl Report {
     pub(crate) fn new() -> Self {
         Self::default()
+    }
+
+    /// Passes over the steps whose name does not contain this.
+    pub(crate) fn of(only: &str) -> Self {
+        Self { only: only.to_owned(), ..Self::default() }
     }
 
     /// Runs one step. After a signal the remaining steps are not begun, and are listed as such.
@@ -79,6 +86,9 @@ impl Report {
 
     /// As [`step`](Self::step), for work that may find that it cannot be done here.
     pub(crate) fn judged(&mut self, name: &str, work: impl FnOnce() -> Verdict) {
+        if !name.contains(&self.only) {
+            return;
+        }
         if interrupt::signal().is_some() {
             self.add(name, Verdict::Ignored("not begun: interrupted".into()), Duration::ZERO);
             return;
@@ -181,6 +191,14 @@ mod tests {
         report.step("two", || Ok(()));
         assert_eq!(report.rows[1].verdict, Verdict::Passed);
         assert_eq!(report.close("t"), 1);
+    }
+
+    #[test]
+    fn other_steps_are_passed_over() {
+        let mut report = Report::of("live");
+        report.step("test: units", || Err(Failure::new("it was begun")));
+        report.step("test: live suite", || Ok(()));
+        assert_eq!(report.rows.len(), 1);
     }
 
     #[test]

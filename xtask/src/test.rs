@@ -141,7 +141,7 @@ struct FeatureSet {
     flags: Vec<String>,
 }
 
-/// None, each alone, all together.
+/// None and each alone. All together are asked with the whole workspace.
 fn feature_sets<'a>(features: impl Iterator<Item = &'a str>) -> Vec<FeatureSet> {
     let all: Vec<&str> = features.filter(|feature| *feature != VENDORED).collect();
     let mut sets = vec![FeatureSet { name: "no feature".into(), flags: words(&["--no-default-features"]) }];
@@ -151,7 +151,6 @@ fn feature_sets<'a>(features: impl Iterator<Item = &'a str>) -> Vec<FeatureSet> 
             flags: words(&["--no-default-features", "--features", feature]),
         });
     }
-    sets.push(FeatureSet { name: "all features".into(), flags: words(&["--features", &all.join(",")]) });
     sets
 }
 
@@ -191,7 +190,7 @@ fn live_suite_here(
 fn live_suite_elsewhere(workspace: &Workspace, options: &TestOptions) -> Result<()> {
     let place = Place::find(options.whereabouts, &workspace.target)?;
     suite_programs(workspace)?.iter().try_for_each(|program| match &place {
-        // A part of the suite is not worth four stores.
+        // A part of the suite is not worth so many stores.
         Some(place) if options.filter.is_none() => shards::run_elsewhere(place, program, LIMIT_ELSEWHERE),
         _ => live::must_run(place.as_ref(), program, options.filter.as_ref(), LIMIT_ELSEWHERE),
     })
@@ -249,10 +248,10 @@ mod tests {
     }
 
     #[test]
-    fn the_feature_sets_are_none_each_and_all() {
+    fn the_feature_sets_are_none_and_each() {
         let names: Vec<_> =
             feature_sets(["krun", "null"].into_iter()).into_iter().map(|set| set.name).collect();
-        assert_eq!(names, ["no feature", "krun alone", "null alone", "all features"]);
+        assert_eq!(names, ["no feature", "krun alone", "null alone"]);
     }
 
     #[test]

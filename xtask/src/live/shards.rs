@@ -10,8 +10,8 @@ use crate::failure::{Failure, Result};
 use crate::report::SlowCase;
 use crate::side_by_side;
 
-/// Twice the cores of the smallest machine this is meant for: half of the suite's time is waiting.
-pub(crate) const COUNT: usize = 4;
+/// Thrice the cores of the smallest machine this is meant for: the suite waits, and alone uses a fifth of two cores.
+pub(crate) const COUNT: usize = 6;
 
 /// Runs `program` in another place, in as many parts, each with a podman of its own there.
 pub(crate) fn run_elsewhere(place: &Place, program: &Path, limit: Duration) -> Result<()> {
