@@ -125,7 +125,8 @@ impl Call<'_> {
                         alone: overlap.alone(),
                     };
                     let verdict = facts.judge();
-                    let cut = witness.cut_outputs(finished.stdin);
+                    let cut =
+                        witness.cut_outputs(finished.stdin, finished.stdout.bytes + finished.stderr.bytes);
                     end_outputs(&mut finished, cut, StreamEnd::Stopped);
                     self.tidy(&mut finished, interactive);
                     return self.conclude(verdict, process, finished, &mut witness, &exec);

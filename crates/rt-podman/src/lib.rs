@@ -86,9 +86,11 @@
 //! # What podman cannot do
 //!
 //! - **A client that others end while its output waits.** Where podman's client is ended from outside (`systemctl stop`)
-//!   after its command has returned 0, 1 or 2, and more than a pipe of output (64 KiB) still waits for a slow sink, the code is
-//!   right, and the output may be cut and is called whole all the same (seen on 4.3.1, in 1 of some 12 tries on a loaded
-//!   machine). A sink that keeps up is not affected.
+//!   with output in its hands, what it had is lost, and the outputs are [`Stopped`](rt_protocol::StreamEnd::Stopped), also where
+//!   the exit code is known. [`Eof`](rt_protocol::StreamEnd::Eof) says that the client removed its record of the exec, which
+//!   it does after the last byte, or that a copy of its socket had nothing left. Once conmon has told the end, a slow sink holds
+//!   no client back: the kernel keeps what is left, up to 512 KiB. Where podman talks to another machine nobody can see any of
+//!   this, and such an output is called whole.
 //! - **stdin and lost output.** When a command ends while some of its stdin is unread, podman loses its last output in up
 //!   to three quarters of the calls (`head -c 3` of 150 KB; one unread byte may be enough; measured on 4.3.1 and 5.4.2; the
 //!   exit code is right): the kernel tells podman's client of the reset connection before it hands over what has come. Such

@@ -73,7 +73,8 @@ pub trait PollSource {
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 
     /// Does it. Must not block, and must take what made the descriptor readable. The outputs that were there before were
-    /// taken as far as the caller's sinks allowed.
+    /// taken as far as the caller's sinks allowed. Called once more when the exit of the process is noticed, however long
+    /// its outputs take from there.
     fn ready(&mut self, process: &Process<'_>);
 
     /// For how long at most nothing is to go into the process's stdin yet, its end included; asked again after whatever
@@ -147,8 +148,11 @@ impl<'a> Process<'a> {
                 let held = source.as_ref().and_then(|source| source.holds_stdin());
                 self.poll_loop.hold_stdin(held.is_some());
                 let timeout = until.remaining().into_iter().chain(held).min();
+                let was_running = !self.poll_loop.has_ended();
                 let (_, is_ready) = self.poll_loop.poll_once_with(timeout, descriptor);
-                if is_ready && let Some(source) = &mut source {
+                if (is_ready || was_running && self.poll_loop.has_ended())
+                    && let Some(source) = &mut source
+                {
                     source.ready(self);
                 }
                 continue;
@@ -191,14 +195,20 @@ impl<'a> Process<'a> {
         self.poll_loop.child.as_ref().is_some_and(ChildProcess::has_exited)
     }
 
-    /// How many bytes of its outputs were taken so far.
+    /// How many bytes it has written to its outputs so far. The caller's sinks may not have taken all of them yet.
     pub fn output_bytes(&self) -> u64 {
-        self.poll_loop.outputs.iter().map(|output| output.report().bytes).sum()
+        self.poll_loop.outputs.iter().map(OutputPump::written).sum()
     }
 
-    /// Whether bytes that it wrote have not been taken yet.
-    pub fn has_unread_output(&self) -> bool {
-        self.poll_loop.outputs.iter().any(OutputPump::has_unread)
+    /// Lets each of its outputs run ahead of the caller's sink by this many bytes, or as many of them as the system grants
+    /// (`pipe(7)`), instead of the usual 64 KiB. The kernel holds them.
+    pub fn let_outputs_run_ahead(&self, bytes: usize) {
+        self.poll_loop.outputs.iter().for_each(|output| output.widen(bytes));
+    }
+
+    /// Whether it may be waiting in a write because a sink of the caller does not keep up. Said in doubt, too.
+    pub fn may_be_held_back(&self) -> bool {
+        self.poll_loop.outputs.iter().any(OutputPump::may_be_full)
     }
 
     /// Takes what was captured and counted so far. The streams are closed then, and the process is reaped if it has

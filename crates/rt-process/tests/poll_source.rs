@@ -27,6 +27,10 @@ impl PollSource for Gate {
     }
 
     fn ready(&mut self, process: &Process<'_>) {
+        // Called at the exit too.
+        if self.is_open || process.has_exited() {
+            return;
+        }
         self.pipe.read_exact(&mut [0]).unwrap();
         (self.is_open, self.bytes_before) = (true, process.output_bytes());
     }

@@ -2,7 +2,7 @@
 //!
 //! conmon sends the output over a socket and takes stdin from it. Where it leaves with some stdin unread, the kernel tells
 //! the client a reset connection before the output that has come, and podman takes that for the end (4.3.1 to 6). A copy of
-//! the client's socket still has what was lost.
+//! the client's socket still has what was lost; so it has what a client left that others have ended.
 
 use std::io;
 
@@ -11,6 +11,17 @@ use rt_protocol::{StreamEnd, StreamReport};
 
 /// The name of conmon's socket for its client.
 pub(crate) const NAME: &str = "attach";
+
+/// What is known of how the client has left.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Leaving {
+    /// It has handed over everything, for sure.
+    pub(crate) has_seen_the_end: bool,
+    /// conmon told the end while the client was there, or nobody can know.
+    pub(crate) could_see_the_end: bool,
+    /// It may have been waiting for a slow sink.
+    pub(crate) was_held_back: bool,
+}
 
 /// The client's socket, from the time when it was seen.
 #[derive(Debug, Default)]
@@ -42,15 +53,31 @@ impl AttachSocket {
         self.copy.is_none() && !self.is_refused
     }
 
-    /// Whether some of stdout, and of stderr, may be missing in what the client has handed on.
-    pub(crate) fn cut_outputs(&self, stdin: StreamReport) -> [bool; 2] {
+    /// Whether some of stdout, and of stderr, may be missing in what the client has handed on. `stdin` is what the command
+    /// was fed, if it was.
+    pub(crate) fn cut_outputs(&self, stdin: Option<StreamReport>, leaving: Leaving) -> [bool; 2] {
+        if leaving.has_seen_the_end && stdin.is_none() {
+            return [false; 2];
+        }
+        let may_have_left_early = self.is_there && !leaving.has_seen_the_end;
+        if may_have_left_early && leaving.was_held_back {
+            return [true; 2];
+        }
         match &self.copy {
             Some(copy) => missing(|| copy.take_unread()),
+            None if may_have_left_early && !leaving.could_see_the_end => [true; 2],
+            None => [stdin.is_some_and(|stdin| self.may_lose_output(stdin)); 2],
+        }
+    }
+
+    /// Without a copy.
+    fn may_lose_output(&self, stdin: StreamReport) -> bool {
+        match stdin.bytes {
             // Of nothing, nothing is left unread.
-            None if stdin.bytes == 0 => [false; 2],
+            0 => false,
             // It was missed.
-            None if self.is_there && !self.is_refused => [true; 2],
-            None => [stdin.end == StreamEnd::ReaderGone; 2],
+            _ if self.is_there && !self.is_refused => true,
+            _ => stdin.end == StreamEnd::ReaderGone,
         }
     }
 }
@@ -91,11 +118,14 @@ mod tests {
         assert_eq!(left(&[]), [true, true]);
     }
 
+    const BY_ITSELF: Leaving =
+        Leaving { has_seen_the_end: true, could_see_the_end: true, was_held_back: false };
+
     #[test]
     fn without_a_copy_an_output_is_whole_only_where_all_stdin_was_taken() {
         let whole = |bytes, end, is_there, is_refused| {
             let socket = AttachSocket { copy: None, is_there, is_refused };
-            socket.cut_outputs(StreamReport::new(bytes, end)) == [false; 2]
+            socket.cut_outputs(Some(StreamReport::new(bytes, end)), BY_ITSELF) == [false; 2]
         };
         assert!(whole(0, StreamEnd::ReaderGone, true, false));
         assert!(!whole(1, StreamEnd::Eof, true, false));
@@ -103,5 +133,20 @@ mod tests {
         assert!(
             !whole(1, StreamEnd::ReaderGone, true, true) && !whole(1, StreamEnd::ReaderGone, false, false)
         );
+    }
+
+    #[test]
+    fn an_output_is_cut_where_the_client_left_before_the_end() {
+        let left = |is_there, leaving| {
+            AttachSocket { copy: None, is_there, is_refused: true }.cut_outputs(None, leaving)
+        };
+        let whole = |leaving| left(true, leaving) == [false; 2];
+        assert!(whole(BY_ITSELF));
+        assert!(!whole(Leaving::default()));
+        assert_eq!(left(false, Leaving::default()), [false; 2], "an engine without any");
+        assert!(whole(Leaving { could_see_the_end: true, ..Leaving::default() }));
+        let held_back = Leaving { could_see_the_end: true, was_held_back: true, has_seen_the_end: false };
+        assert!(!whole(held_back));
+        assert!(whole(Leaving { has_seen_the_end: true, ..held_back }));
     }
 }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use rt_process::{DirectoryChange, DirectoryWatch, ExecMarker, PollSource, Process, procfs};
 use rt_protocol::StreamReport;
 
-use super::attach_socket::{self, AttachSocket};
+use super::attach_socket::{self, AttachSocket, Leaving};
 use super::session::{self, ExecSession};
 
 /// How long stdin waits at most: a podman that never says that the command runs is fed all the same.
@@ -36,10 +36,19 @@ pub(crate) struct ExecWitness {
     /// Those that were gone before they could be read.
     unread: Vec<PathBuf>,
     record: Option<Record>,
-    /// Where the command has a stdin.
+    /// The command has a stdin.
+    is_fed: bool,
     attach: Option<AttachSocket>,
     begun: Instant,
+    /// conmon told the end while the client was there.
+    was_told_the_end: bool,
+    /// The client may have been waiting for a slow sink when it left; `None` until its exit was noticed.
+    was_held_back: Option<bool>,
 }
+
+/// How far a slow sink may be behind once conmon has told the end, in bytes. By then there is no more to come than what a
+/// socket (some 100 KB), the client and a pipe hold, so nothing holds the client back any more.
+const ROOM_AT_THE_END: usize = 512 << 10;
 
 /// What was seen of the command's own record.
 #[derive(Debug, Default)]
@@ -54,8 +63,8 @@ struct Record {
 /// How things stood when the record was removed.
 #[derive(Debug)]
 struct Removal {
-    /// The client had handed over everything until then, and was able to go on.
-    was_quiet: bool,
+    /// The client was there, and nothing kept it from handing over everything.
+    by_client: bool,
     output_bytes: u64,
 }
 
@@ -93,20 +102,31 @@ impl ExecWitness {
             candidates: Vec::new(),
             unread: Vec::new(),
             record: None,
-            attach: None,
             begun: Instant::now(),
+            is_fed: false,
+            attach: Some(AttachSocket::default()),
+            was_told_the_end: false,
+            was_held_back: None,
         }
     }
 
     /// Looks also after the output that podman loses where a stdin is left unread.
     pub(crate) fn with_stdin(mut self) -> Self {
-        self.attach = Some(AttachSocket::default());
+        self.is_fed = true;
         self
     }
 
-    /// Which of the outputs may not be whole, now that the client has left by itself, having fed `stdin` to the command.
-    pub(crate) fn cut_outputs(&mut self, stdin: StreamReport) -> [bool; 2] {
-        self.attach.take().map_or([false; 2], |attach| attach.cut_outputs(stdin))
+    /// Which of the outputs may not be whole, now that the client has left, having fed `stdin` to the command and handed
+    /// over this much of output.
+    pub(crate) fn cut_outputs(&mut self, stdin: StreamReport, output_bytes: u64) -> [bool; 2] {
+        let leaving = Leaving {
+            has_seen_the_end: matches!(self.evidence(output_bytes), Evidence::Returned(_)),
+            could_see_the_end: self.was_told_the_end || !self.can_see(),
+            was_held_back: self.was_held_back.unwrap_or(false),
+        };
+        self.attach
+            .take()
+            .map_or([false; 2], |attach| attach.cut_outputs(self.is_fed.then_some(stdin), leaving))
     }
 
     /// Lets go of the client's socket: whoever is to be ended must not wait for a reader that is none.
@@ -173,7 +193,7 @@ impl ExecWitness {
             }
             None => Evidence::Doubt { started: false },
             Some(Record { code: Some(code), removed: Some(removal), .. })
-                if removal.was_quiet && removal.output_bytes == output_bytes =>
+                if removal.by_client && removal.output_bytes == output_bytes =>
             {
                 Evidence::Returned(*code)
             }
@@ -191,6 +211,11 @@ impl ExecWitness {
         };
         for change in changes {
             self.take(change, process);
+        }
+        let has_ended = self.record.as_ref().is_some_and(|record| record.ended);
+        if has_ended && !self.was_told_the_end && !process.has_exited() {
+            self.was_told_the_end = true;
+            process.let_outputs_run_ahead(ROOM_AT_THE_END);
         }
     }
 
@@ -294,7 +319,7 @@ impl ExecWitness {
 
     fn part_with(&mut self, directory: &Path, process: &Process<'_>) {
         let removal = || Removal {
-            was_quiet: !process.has_unread_output() && can_go_on(process.pid()),
+            by_client: !process.has_exited() && can_go_on(process.pid()) && !process.may_be_held_back(),
             output_bytes: process.output_bytes(),
         };
         if let Some(record) = self.record_at(directory) {
@@ -316,8 +341,15 @@ impl PollSource for ExecWitness {
     }
 
     fn ready(&mut self, process: &Process<'_>) {
+        if process.has_exited() {
+            self.was_held_back.get_or_insert_with(|| process.may_be_held_back());
+        }
         self.look(process);
-        let has_begun = self.record.is_some() || !self.candidates.is_empty();
+        let has_begun = if self.is_fed {
+            self.record.is_some() || !self.candidates.is_empty()
+        } else {
+            self.has_started()
+        };
         if let Some(attach) = self.attach.as_mut().filter(|_| has_begun) {
             attach.look(process.pid());
         }
@@ -326,7 +358,8 @@ impl PollSource for ExecWitness {
     /// What is not sent is not left unread. So stdin waits for the copy of the client's socket, or for the command itself,
     /// before which the client was connected: no output can be cut unseen then, however late this process gets to look.
     fn holds_stdin(&self) -> Option<Duration> {
-        let waits = self.watch.is_some() && self.attach.as_ref().is_some_and(AttachSocket::may_come);
+        let waits =
+            self.is_fed && self.watch.is_some() && self.attach.as_ref().is_some_and(AttachSocket::may_come);
         (waits && !self.may_run()).then(|| STDIN_WAITS.checked_sub(self.begun.elapsed())).flatten()
     }
 }

@@ -168,6 +168,23 @@ pub(crate) fn pipe_capacity(pipe: impl AsFd) -> usize {
     asked.max(rustix::pipe::PIPE_BUF)
 }
 
+/// Lets a pipe of our own hold `bytes`; where the system grants less (`pipe-max-size`, `pipe-user-pages-soft`), the half, and
+/// so on. A pipe that holds more already is left as it is.
+pub(crate) fn widen(pipe: impl AsFd, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    {
+        let halves = std::iter::successors(Some(bytes), |bytes| Some(bytes / 2));
+        let wider = halves.take_while(|bytes| *bytes > pipe_capacity(&pipe));
+        for bytes in wider {
+            if rustix::pipe::fcntl_setpipe_size(&pipe, bytes).is_ok() {
+                return;
+            }
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    drop((pipe, bytes));
+}
+
 /// A writer for a thread: it blocks until everything is written, also on a descriptor whose owner made it non-blocking.
 #[derive(Debug)]
 pub(crate) struct BlockingWriter(File);

@@ -31,6 +31,8 @@ pub(crate) struct OutputPump<'a> {
     /// The sink held us back when the last pass ended.
     was_blocked: bool,
     failed: bool,
+    /// Out of the pipe; the sink may not have taken all of it yet.
+    read: u64,
     bytes: u64,
     /// `None` while it goes on.
     end: Option<StreamEnd>,
@@ -48,6 +50,7 @@ impl<'a> OutputPump<'a> {
             drain: None,
             was_blocked: false,
             failed: false,
+            read: 0,
             bytes: 0,
             end: None,
         }
@@ -75,9 +78,22 @@ impl<'a> OutputPump<'a> {
         self.end.is_none() && !self.is_blocked() && self.drain.as_ref().is_some_and(Drain::has_pending)
     }
 
-    /// Whether bytes stand in the pipe.
-    pub(crate) fn has_unread(&self) -> bool {
-        self.pipe.as_ref().is_some_and(|pipe| ioctl_fionread(pipe).unwrap_or(0) > 0)
+    /// How many bytes were written into the pipe until now.
+    pub(crate) fn written(&self) -> u64 {
+        self.read + self.pipe.as_ref().map_or(0, |pipe| ioctl_fionread(pipe).unwrap_or(0))
+    }
+
+    /// Lets the pipe hold this much, or as much of it as the system grants. A writer that waits for room goes on.
+    pub(crate) fn widen(&self, bytes: usize) {
+        if let Some(pipe) = &self.pipe {
+            fd::widen(pipe, bytes);
+        }
+    }
+
+    /// Whether the pipe may have been full since the sink took something last. It holds pages, which may be filled by half.
+    pub(crate) fn may_be_full(&self) -> bool {
+        let waits = self.written() - self.bytes;
+        self.pipe.as_ref().is_some_and(|pipe| waits >= fd::pipe_capacity(pipe) as u64 / 2)
     }
 
     /// Whether the sink has not taken what was read; the process is held back until it has.
@@ -247,6 +263,7 @@ impl<'a> OutputPump<'a> {
         match moved {
             Transfer::Bytes(count) => {
                 self.bytes += count as u64;
+                self.read += count as u64;
                 self.record_drained(count, now);
             }
             // Poll said that there are bytes, and nobody else takes them: it is the sink that has no room.
@@ -276,6 +293,7 @@ impl<'a> OutputPump<'a> {
                 return Ok(true);
             }
         };
+        self.read += count as u64;
         self.record_drained(count, now);
         if let Some(copy) = &mut self.copy {
             copy.push(&buffer);
