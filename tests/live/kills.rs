@@ -36,6 +36,9 @@ pub(crate) const CASES: &[Case] = &[
 /// The longest time from a deadline to the answer, as the documentation of rt-podman has it.
 const BOUND: Duration = Duration::from_secs(8);
 
+/// Of the commands that are ended.
+const DEADLINE: Duration = Duration::from_millis(700);
+
 /// A number that no other process has on its command line: a time to sleep, in seconds.
 pub(crate) fn fresh_tag() -> u32 {
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -79,14 +82,15 @@ fn end_sleepers(tag: u32) {
     }
 }
 
-/// Runs `script`, in which `TAG` is the time to sleep, against a deadline of half a second.
+/// Runs `script`, in which `TAG` is the time to sleep, against a short deadline.
 fn time_out(sandbox: &Sandbox<'_>, script: &str, tag: u32) -> Error {
     let request = ExecRequest::new(["sh", "-c", &script.replace("TAG", &tag.to_string())]).unwrap();
+    let deadline = sandbox.allow(DEADLINE).unwrap();
     let begun = Instant::now();
-    let error = sandbox.container.exec(&request, &Until::after(Duration::from_millis(700))).unwrap_err();
+    let error = sandbox.container.exec(&request, &Until::after(deadline)).unwrap_err();
     let took = begun.elapsed();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-    assert!(took < BOUND, "it took {took:?}: {error:?}");
+    assert!(took < BOUND + (deadline - DEADLINE), "of {deadline:?} it took {took:?}: {error:?}");
     error
 }
 
@@ -145,7 +149,8 @@ fn from_inside(live: &Live) -> Outcome {
     for (script, must_be_found) in SCRIPTS {
         let tag = fresh_tag();
         let request = ExecRequest::new(["sh", "-c", &script.replace("TAG", &tag.to_string())])?;
-        let error = sandbox.container.exec(&request, &Until::after(Duration::from_millis(700))).unwrap_err();
+        let until = Until::after(sandbox.allow(DEADLINE)?);
+        let error = sandbox.container.exec(&request, &until).unwrap_err();
         let report = error.kill_report().expect("a report");
         // From inside, processes have other numbers where they are not the host's, and no session: its leader, the OCI
         // runtime, is outside.

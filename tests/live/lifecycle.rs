@@ -153,7 +153,11 @@ fn wait(live: &Live) -> Outcome {
 
 fn wait_with_removal(live: &Live) -> Outcome {
     for code in [0, 5] {
-        let script = format!("sleep 1; exit {code}");
+        // Long enough for the wait to begin on a machine as busy as this one.
+        let begun = Instant::now();
+        let _ = live.runtime.container(&Sandbox::fresh_name().parse()?).state()?;
+        let seconds = 1.0 + 8.0 * begun.elapsed().as_secs_f64();
+        let script = format!("sleep {seconds}; exit {code}");
         let spec = Sandbox::spec(live).command(["sh", "-c", &script]).extra_args(["--rm"]);
         let sandbox = Sandbox::launch(&live.runtime, spec)?;
         assert_eq!(sandbox.container.wait(&until())?, ExitOutcome::Code(code));

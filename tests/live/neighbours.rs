@@ -195,7 +195,8 @@ fn other_user(live: &Live) -> Outcome {
     for user in ["root", "1000"] {
         let sandbox = Sandbox::launch(&runtime, Sandbox::spec(live).command(["sleep", "777777"]))?;
         let request = ExecRequest::builder(["sleep", "1000"]).user(user).build()?;
-        let error = sandbox.container.exec(&request, &Until::after(Duration::from_secs(1))).unwrap_err();
+        let until = Until::after(sandbox.allow(Duration::from_secs(1))?);
+        let error = sandbox.container.exec(&request, &until).unwrap_err();
         let report = error.kill_report().ok_or("no report")?;
         assert_eq!((&report.fate, report.killed), (&Fate::Gone, 1), "{user}: {report:?}");
         assert_eq!(sandbox.count_processes("sleep 1000")?, 0, "{user}");

@@ -228,16 +228,17 @@ fn grandchild(live: &Live) -> Outcome {
 
 fn silent(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
+    let deadline = sandbox.allow(Duration::from_secs(1))?;
     let (_ours, theirs) = UnixStream::pair()?;
     let stdio = ExecStdio::new(Source::descriptor(theirs), Sink::discard());
     let begun = Instant::now();
     let error = sandbox
         .container
-        .exec_stdio(&ExecRequest::new(["cat"])?, stdio, &Until::after(Duration::from_secs(1)))
+        .exec_stdio(&ExecRequest::new(["cat"])?, stdio, &Until::after(deadline))
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert_eq!(error.kill_report().map(|report| &report.fate), Some(&Fate::Gone), "{error:?}");
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < deadline + Duration::from_secs(3), "{:?}", begun.elapsed());
     Ok(())
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Lab<'a> {
     directories: Mutex<Vec<PathBuf>>,
     /// The exec sessions of the standing container when the case first asked for it.
     sessions: Mutex<Option<(ContainerName, usize)>>,
+    /// How long a command took.
+    pace: Mutex<Duration>,
 }
 
 /// Numbers that are unique in this process.
@@ -56,6 +58,7 @@ impl<'a> Lab<'a> {
             made: Mutex::default(),
             directories: Mutex::default(),
             sessions: Mutex::default(),
+            pace: Mutex::default(),
         }
     }
 
@@ -86,12 +89,28 @@ impl<'a> Lab<'a> {
         Ok(self.runtime.container(&name))
     }
 
-    /// The same, after a command in it: whatever only a first one needs is done, a login say. A deadline of a second is then
-    /// the next command's own, also on a slow machine.
+    /// The same, after commands in it: whatever only a first one needs is done, a login say.
     pub(crate) fn ready(&self) -> Result<Arc<dyn Container>, Failure> {
         let standing = self.standing()?;
-        let _ = standing.exec(&self.request(&Script::Exit(0))?, &patience())?;
+        self.ready_in(standing.as_ref())?;
         Ok(standing)
+    }
+
+    /// Runs commands in a container: one for what only a first one needs, and one to see how long they take here.
+    pub(crate) fn ready_in(&self, container: &dyn Container) -> Verdict {
+        for _ in 0..2 {
+            let request = self.request(&Script::Exit(0))?;
+            let (answer, took) = self.timed(|| container.exec(&request, &patience()));
+            let _ = answer?;
+            *lock(&self.pace) = took;
+        }
+        Ok(())
+    }
+
+    /// This time, or on a machine so busy that a command would not begin in it, the time of four. To be called after
+    /// [`ready`](Self::ready).
+    pub(crate) fn allow(&self, time: Duration) -> Duration {
+        time.max(4 * *lock(&self.pace))
     }
 
     /// A container with this main process that other cases look at too, and that nobody changes. When the main process

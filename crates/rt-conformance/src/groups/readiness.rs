@@ -179,7 +179,8 @@ fn all_of_them(lab: &Lab<'_>) -> Verdict {
 fn not_met(lab: &Lab<'_>) -> Verdict {
     let container = lab.kept(&starting())?;
     let when = init_complete().exec(lab.request(&Script::Exit(4))?);
-    let until = Until::after(Duration::from_millis(700));
+    lab.ready_in(container.as_ref())?;
+    let until = Until::after(lab.allow(Duration::from_millis(700)));
     let error = refused(when.wait(container.as_ref(), &until), ErrorKind::TimedOut)?;
     let text = error.to_string();
     ensure!(text.contains("exit code 4"), "it does not say what was not met: {text}");

@@ -39,7 +39,7 @@ pub(super) const CASES: &[Case] = &[
 /// The time after the deadline in which a call must have returned: the grace, and a second or two to look.
 const SLACK: Duration = Duration::from_secs(KILL_GRACE.as_secs() + 3);
 
-/// Runs a command that stays with a deadline, or a cancel, of one second; gives the error and how long it took.
+/// Runs a command that stays until its deadline, or a cancel; gives the error and how long it took.
 fn ended(
     lab: &Lab<'_>,
     shape: Shape,
@@ -54,8 +54,8 @@ fn ended(
     Ok((refused(answer, kind)?, took))
 }
 
-fn one_second() -> Until {
-    Until::after(Duration::from_secs(1))
+fn second(lab: &Lab<'_>) -> Duration {
+    lab.allow(Duration::from_secs(1))
 }
 
 /// The report must be there, and say what the backend claims to know.
@@ -75,32 +75,32 @@ fn check_report(lab: &Lab<'_>, error: &Error) -> Result<KillReport, Failure> {
 }
 
 fn deadline(lab: &Lab<'_>) -> Verdict {
-    let (error, took) = ended(lab, Shape::Alone, lab.token(), one_second)?;
+    let (error, took) = ended(lab, Shape::Alone, lab.token(), || Until::after(second(lab)))?;
     ensure!(took >= Duration::from_millis(950), "the call returned after {took:?}, before its deadline");
-    ensure!(took < Duration::from_secs(1) + SLACK, "the call took {took:?}");
+    ensure!(took < second(lab) + SLACK, "the call took {took:?}");
     let report = check_report(lab, &error)?;
     ensure!(report.took <= took, "ending took {:?} of {took:?}", report.took);
     Ok(())
 }
 
 fn cancel(lab: &Lab<'_>) -> Verdict {
-    // Before the second begins that the other thread waits.
-    lab.ready()?;
     let token = CancelToken::new();
     let (error, took) = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let _ = one_second().sleep(Duration::from_secs(1));
-            token.cancel();
-        });
-        ended(lab, Shape::Alone, lab.token(), || patience().or_cancelled(&token))
+        ended(lab, Shape::Alone, lab.token(), || {
+            scope.spawn(|| {
+                std::thread::sleep(second(lab));
+                token.cancel();
+            });
+            patience().or_cancelled(&token)
+        })
     })?;
-    ensure!(took < Duration::from_secs(1) + SLACK, "the call took {took:?}");
+    ensure!(took < second(lab) + SLACK, "the call took {took:?}");
     let _ = check_report(lab, &error)?;
     Ok(())
 }
 
 fn partial(lab: &Lab<'_>) -> Verdict {
-    let (error, _) = ended(lab, Shape::Alone, lab.token(), one_second)?;
+    let (error, _) = ended(lab, Shape::Alone, lab.token(), || Until::after(second(lab)))?;
     let Some(Partial::Output { stdout, stderr, .. }) = error.partial() else {
         return Err(Failure::new(format!("there is no partial output: {error:?}")));
     };
@@ -127,8 +127,8 @@ fn cancelled_before(lab: &Lab<'_>) -> Verdict {
 
 fn relatives(lab: &Lab<'_>, shape: Shape) -> Verdict {
     let token = lab.token();
-    let (error, took) = ended(lab, shape, token, one_second)?;
-    ensure!(took < Duration::from_secs(1) + SLACK, "the call took {took:?}");
+    let (error, took) = ended(lab, shape, token, || Until::after(second(lab)))?;
+    ensure!(took < second(lab) + SLACK, "the call took {took:?}");
     let left = if lab.offers(Need::Processes) { Lab::count(lab.standing()?.as_ref(), token)? } else { 0 };
     let Some(report) = error.kill_report() else {
         return Err(Failure::new(format!("there is no kill report: {error:?}")));
@@ -155,7 +155,7 @@ fn others(lab: &Lab<'_>) -> Verdict {
         let running = scope.spawn(move || standing.exec(request, &until));
         let there = || Lab::count(standing, bystander).map(|count| (count == 2).then_some(()));
         Lab::eventually("the bystander runs", there)?;
-        let error = ended(lab, Shape::Background, lab.token(), one_second)?.0;
+        let error = ended(lab, Shape::Background, lab.token(), || Until::after(second(lab)))?.0;
         let alive = Lab::count(standing, bystander)?;
         ensure!(!running.is_finished(), "the bystander's call has returned");
         Ok::<_, Failure>((error, alive))
@@ -175,9 +175,11 @@ fn good_afterwards(lab: &Lab<'_>) -> Verdict {
 
 fn endless(lab: &Lab<'_>) -> Verdict {
     let request = lab.builder(&Script::Endless).output_limit(OutputLimit::bytes(64 << 10)).build()?;
+    let standing = lab.ready()?;
     let begin = Instant::now();
-    let error = refused(lab.ready()?.exec(&request, &one_second()), ErrorKind::TimedOut)?;
-    ensure!(begin.elapsed() < Duration::from_secs(1) + SLACK, "the call took {:?}", begin.elapsed());
+    let answer = standing.exec(&request, &Until::after(second(lab)));
+    let error = refused(answer, ErrorKind::TimedOut)?;
+    ensure!(begin.elapsed() < second(lab) + SLACK, "the call took {:?}", begin.elapsed());
     let _ = check_report(lab, &error)?;
     let Some(Partial::Output { stdout, .. }) = error.partial() else {
         return Err(Failure::new(format!("there is no partial output: {error:?}")));
@@ -207,21 +209,24 @@ fn error_text(lab: &Lab<'_>) -> Verdict {
 }
 
 fn two_deadlines(lab: &Lab<'_>) -> Verdict {
+    lab.ready()?;
+    let limit = lab.allow(Duration::from_millis(500));
     let (short, long) = std::thread::scope(|scope| {
-        let run = |millis| {
+        let run = |limit| {
             let token = lab.token();
-            scope.spawn(move || {
-                ended(lab, Shape::Alone, token, || Until::after(Duration::from_millis(millis)))
-            })
+            scope.spawn(move || ended(lab, Shape::Alone, token, || Until::after(limit)))
         };
-        let (short, long) = (run(500), run(4000));
+        let (short, long) = (run(limit), run(8 * limit));
         let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         };
         (join(short), join(long))
     });
     let (short, long) = (short?.1, long?.1);
-    ensure!(short < Duration::from_millis(500) + SLACK, "the one with half a second took {short:?}");
-    ensure!(long >= Duration::from_millis(3900), "the one with four seconds took {long:?}");
+    ensure!(short < limit + SLACK, "the one with {limit:?} took {short:?}");
+    ensure!(
+        long >= 8 * limit - Duration::from_millis(100),
+        "the one with eight times {limit:?} took {long:?}"
+    );
     Ok(())
 }

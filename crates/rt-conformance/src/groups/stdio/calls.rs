@@ -214,17 +214,18 @@ fn closed_pipe(lab: &Lab<'_>) -> Verdict {
 
 fn deadline(lab: &Lab<'_>) -> Verdict {
     let standing = lab.ready()?;
+    let limit = lab.allow(Duration::from_secs(1));
     let begin = Instant::now();
     let (reader, writer) = io::pipe()?;
     let mut stdout = Vec::new();
     let (answer, held) = {
         let stdio = ExecStdio::new(Source::descriptor(reader), Sink::borrowed(&mut stdout));
         let request = lab.request(&Script::Hold { shape: Shape::Alone, token: lab.token() })?;
-        (standing.exec_stdio(&request, stdio, &Until::after(Duration::from_secs(1))), begin.elapsed())
+        (standing.exec_stdio(&request, stdio, &Until::after(limit)), begin.elapsed())
     };
     drop(writer);
     let error = refused(answer, ErrorKind::TimedOut)?;
-    ensure!(held < Duration::from_secs(6), "the call took {held:?}");
+    ensure!(held < limit + Duration::from_secs(5), "the call took {held:?}");
     same_bytes("stdout until then", &stdout, b"held\n")?;
     let Some(Partial::Streams { stdout, .. }) = error.partial() else {
         return Err(Failure::new(format!("nothing says what was moved: {error:?}")));
@@ -237,7 +238,8 @@ fn deadline_leaves_nothing(lab: &Lab<'_>) -> Verdict {
     let token = lab.token();
     let request = lab.request(&Script::Hold { shape: Shape::Background, token })?;
     let standing = lab.ready()?;
-    let answer = standing.exec_stdio(&request, ExecStdio::default(), &Until::after(Duration::from_secs(1)));
+    let until = Until::after(lab.allow(Duration::from_secs(1)));
+    let answer = standing.exec_stdio(&request, ExecStdio::default(), &until);
     let error = refused(answer, ErrorKind::TimedOut)?;
     check_report(lab, &error)?;
     if lab.can(Capability::VerifiedKill) && lab.offers(Need::Processes) {
@@ -254,7 +256,7 @@ fn cancel(lab: &Lab<'_>) -> Verdict {
     let (reader, writer) = io::pipe()?;
     let answer = std::thread::scope(|scope| {
         scope.spawn(|| {
-            let _ = patience().sleep(Duration::from_secs(1));
+            std::thread::sleep(lab.allow(Duration::from_secs(1)));
             token.cancel();
         });
         standing.exec_stdio(&request, ExecStdio::new(Source::descriptor(reader), Sink::discard()), &until)
