@@ -153,6 +153,12 @@ pub(crate) struct CiOptions {
     pub(crate) only: Vec<Part>,
 }
 
+impl CiOptions {
+    pub(crate) fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+}
+
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct ConformanceOptions {
     /// Empty means all.
@@ -416,6 +422,9 @@ mod tests {
     #[test]
     fn ci_takes_parts() {
         let options = CiOptions { live: false, only: vec![Part::Fmt, Part::Clippy] };
+        assert!(
+            options.wants(Part::Fmt) && !options.wants(Part::Test) && CiOptions::default().wants(Part::Test)
+        );
         assert_eq!(read("ci --only fmt,clippy"), Ok(Request::Ci(options)));
         assert_eq!(read("ci --only fmt,nonsense"), Err("ci has no part \"nonsense\"".into()));
     }

@@ -13,6 +13,7 @@ mod tidiness;
 mod tools;
 mod tree;
 
+use std::thread;
 use std::time::Duration;
 
 use crate::arguments::CiOptions;
@@ -99,7 +100,7 @@ pub(crate) fn run(workspace: &Workspace, options: &CiOptions, report: &mut Repor
         report.step("packages", packages::install_missing);
     }
     for part in Part::ALL {
-        if options.only.is_empty() || options.only.contains(&part) {
+        if options.wants(part) {
             run_part(part, workspace, options, report);
         }
     }
@@ -152,15 +153,21 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
                 let members: Vec<_> = workspace.members.keys().map(String::as_str).collect();
                 hack(workspace, &members, &["--each-feature", "--all-targets"])
             });
-            // Once is enough: OpenSSL is compiled for it, which takes minutes and shows nothing about our own code.
-            report.step("powerset: OpenSSL of its own", || {
-                build(workspace, &["clippy", "-p", "rt", "--no-default-features"])
-                    .args(["--features", &format!("krun,{VENDORED}"), "--", "-D", "warnings"])
-                    .must()
-            });
+            if !options.wants(Part::Test) {
+                report.step(OPENSSL, || openssl_of_its_own(workspace));
+            }
         }
         Part::Test => match readme::tests(workspace, options.live) {
-            Ok(options) => test::run(workspace, &options, report),
+            Ok(tests) if options.wants(Part::Powerset) => thread::scope(|scope| {
+                let openssl = scope.spawn(|| {
+                    // On Linux of this thread alone, and of what it starts.
+                    let _ = rustix::process::nice(19);
+                    openssl_of_its_own(workspace)
+                });
+                test::run(workspace, &tests, report);
+                report.step(OPENSSL, || openssl.join().unwrap_or_else(|_| Err(Failure::new("it panicked"))));
+            }),
+            Ok(tests) => test::run(workspace, &tests, report),
             Err(failure) => report.step("test", || Err(failure)),
         },
         Part::Bare => report.judged("bare: without podman, sshd and QEMU", || bare::check(workspace)),
@@ -189,6 +196,17 @@ fn clippy(workspace: &Workspace, report: &mut Report) {
                 .must()
         });
     }
+}
+
+const OPENSSL: &str = "powerset: OpenSSL of its own";
+
+/// Once is enough: OpenSSL is compiled for it, which takes minutes and shows nothing about our own code. The tests, which
+/// wait for much of their time, have it beside them: it takes what they leave, in a target directory of its own.
+fn openssl_of_its_own(workspace: &Workspace) -> Result<()> {
+    build(workspace, &["clippy", "-p", "rt", "--no-default-features"])
+        .args(["--features", &format!("krun,{VENDORED}"), "--", "-D", "warnings"])
+        .env("CARGO_TARGET_DIR", Some(workspace.target.join("openssl")))
+        .must_labelled("[OpenSSL] ")
 }
 
 /// Feature sets of those of the packages that have features, by clippy for the shared dependencies' sake.
