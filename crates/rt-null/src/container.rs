@@ -22,7 +22,7 @@ use crate::log::NullLogStream;
 use crate::script::fault::Operation;
 use crate::state::call::{CopyCall, CopyDirection, LoginCall, NameCall, StopCall};
 use crate::state::file::{self, CopyStop};
-use crate::state::lifecycle::absent;
+use crate::state::refusal::absent;
 use crate::state::world::{Record, Scripts, Shared};
 
 /// A handle on a container in memory. Two are equal when runtime and name are.

@@ -1,60 +1,12 @@
-//! Events of containers: the history of a runtime, and the stream that a caller pulls.
+//! The stream of events that a caller pulls. The history it reads stands in `event_log`.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use rt_protocol::{
-    ContainerName, Error, ErrorKind, Event, EventAction, EventOptions, EventStream, Pull, Result, Until,
-};
+use rt_protocol::{Error, ErrorKind, Event, EventOptions, EventStream, Pull, Result, Until};
 
+use crate::state::event_log::EVENT_HISTORY;
 use crate::state::world::Shared;
-
-/// How many events a runtime remembers. A stream that falls further behind than that ends with an error.
-pub const EVENT_HISTORY: usize = 65_536;
-
-/// What has happened, oldest first.
-#[derive(Debug, Default)]
-pub(crate) struct EventLog {
-    events: VecDeque<Event>,
-    /// How many older ones were forgotten.
-    forgotten: u64,
-}
-
-impl EventLog {
-    pub(crate) fn happened(
-        &mut self,
-        name: ContainerName,
-        id: Option<String>,
-        action: EventAction,
-        exit_code: Option<i32>,
-        time: SystemTime,
-    ) {
-        let mut event = Event::new(name, action, time);
-        event.id = id;
-        event.exit_code = exit_code;
-        self.push(event);
-    }
-
-    pub(crate) fn push(&mut self, event: Event) {
-        if self.events.len() == EVENT_HISTORY {
-            self.events.pop_front();
-            self.forgotten += 1;
-        }
-        self.events.push_back(event);
-    }
-
-    fn end(&self) -> u64 {
-        self.forgotten + self.events.len() as u64
-    }
-
-    /// The event of this number: `None` is one that is yet to come, `Err` one that was forgotten.
-    fn get(&self, number: u64) -> std::result::Result<Option<&Event>, ()> {
-        let place = number.checked_sub(self.forgotten).ok_or(())?;
-        Ok(usize::try_from(place).ok().and_then(|place| self.events.get(place)))
-    }
-}
 
 /// The stream behind [`ContainerRuntime::events`](rt_protocol::ContainerRuntime::events). Holds nothing but a place in
 /// the history.
@@ -126,23 +78,5 @@ impl EventStream for NullEventStream {
 impl fmt::Debug for NullEventStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NullEventStream").field("options", &self.options).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_history_is_bounded_and_a_late_reader_is_told() {
-        let mut log = EventLog::default();
-        let name = ContainerName::new("a").unwrap();
-        for _ in 0..=EVENT_HISTORY {
-            log.happened(name.clone(), None, EventAction::Started, None, SystemTime::UNIX_EPOCH);
-        }
-        assert_eq!(log.events.len(), EVENT_HISTORY);
-        assert!(log.get(0).is_err());
-        assert!(log.get(1).unwrap().is_some());
-        assert!(log.get(log.end()).unwrap().is_none());
     }
 }

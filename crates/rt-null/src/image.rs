@@ -1,6 +1,5 @@
-//! Images in memory: handles, fixtures, and what is remembered of each.
+//! Images in memory: handles and fixtures. What is remembered of each stands in `image_record`.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,12 +9,9 @@ use rt_protocol::{
 };
 
 use crate::exec::attempt::Ask;
-use crate::runtime::NullRuntime;
 use crate::script::fault::Operation;
+use crate::state::image_record::{ImageRecord, NONE};
 use crate::state::world::{Shared, World};
-
-/// What the listing says of an image without a name, as repository and as tag.
-const NONE: &str = "<none>";
 
 /// An image that a test says is there; see [`NullRuntime::add_image`](crate::NullRuntime::add_image).
 ///
@@ -110,81 +106,6 @@ impl ImageFixture {
 
     pub(crate) fn into_record(self) -> ImageRecord {
         self.0
-    }
-}
-
-/// # Images
-impl NullRuntime {
-    /// Adds an image, after those that are there.
-    pub fn add_image(&self, image: ImageFixture) {
-        self.shared.note(|world| world.images.push(image.into_record()));
-    }
-
-    /// Whether a container can be created from an image that was never added. At first it can, unless the pull policy is
-    /// `never`: the image is taken as pulled, and is listed from then on. Forbidden, such an image is
-    /// [`NoSuchImage`](rt_protocol::ErrorKind::NoSuchImage).
-    pub fn allow_pulls(&self, allow: bool) {
-        self.shared.note(|world| world.pulls_nothing = !allow);
-    }
-}
-
-/// One row of the listing.
-#[derive(Clone, Debug)]
-pub(crate) struct ImageRecord {
-    name: Option<ImageRef>,
-    pub(crate) id: ImageRef,
-    repository: String,
-    tag: String,
-    size: Option<u64>,
-    created: Option<SystemTime>,
-    labels: BTreeMap<String, String>,
-    history: Vec<String>,
-}
-
-impl ImageRecord {
-    /// An image that a create has pulled.
-    pub(crate) fn pulled(reference: &ImageRef, now: SystemTime) -> Self {
-        Self { created: Some(now), ..Self::named(reference.clone()) }
-    }
-
-    fn named(reference: ImageRef) -> Self {
-        let (repository, tag) = repository_and_tag(reference.as_str());
-        Self {
-            repository: repository.to_owned(),
-            tag: tag.to_owned(),
-            id: reference.clone(),
-            name: Some(reference),
-            size: None,
-            created: None,
-            labels: BTreeMap::new(),
-            history: Vec::new(),
-        }
-    }
-
-    /// Whether the image is meant by this reference: its id or name, where a missing tag is `latest`.
-    pub(crate) fn answers_to(&self, reference: &ImageRef) -> bool {
-        self.id == *reference || self.is_named(reference)
-    }
-
-    fn is_named(&self, reference: &ImageRef) -> bool {
-        self.name.as_ref().is_some_and(|name| {
-            let (name, asked) = (name.as_str(), reference.as_str());
-            // Digests stand for themselves; a missing tag is `latest`.
-            name == asked || !asked.contains('@') && repository_and_tag(name) == repository_and_tag(asked)
-        })
-    }
-}
-
-/// Repository and tag of a reference; a digest stays with the repository's tag-less form.
-fn repository_and_tag(reference: &str) -> (&str, &str) {
-    if let Some((repository, _digest)) = reference.split_once('@') {
-        return (repository, NONE);
-    }
-    // A colon before the last slash belongs to the port of the host.
-    let last = reference.rfind('/').map_or(0, |slash| slash + 1);
-    match reference[last..].find(':') {
-        Some(colon) => (&reference[..last + colon], &reference[last + colon + 1..]),
-        None => (reference, "latest"),
     }
 }
 

@@ -176,13 +176,13 @@ mod streams;
 
 pub use clock::NullClock;
 pub use container::NullContainer;
-pub use event::EVENT_HISTORY;
 pub use image::{ImageFixture, NullImage};
-pub use log::LogScript;
 pub use runtime::NullRuntime;
-pub use script::StdioScript;
 pub use script::fault::{Fault, Operation, When};
+pub use script::log_script::LogScript;
 pub use script::pattern::{ArgvPattern, Scope};
 pub use script::reply::ExecReply;
+pub use script::stdio_script::StdioScript;
 pub use state::call::{CopyCall, CopyDirection, CreateCall, ExecCall, LoginCall, NameCall, StopCall};
+pub use state::event_log::EVENT_HISTORY;
 pub use streams::peer::StdioPeer;

@@ -1,121 +1,17 @@
-//! Logs of containers: what a test scripts, and the stream that a caller pulls.
+//! The stream of log lines that a caller pulls.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use rt_protocol::{ContainerName, LogLine, LogOptions, LogStream, OutputStream, Pull, Result, Stop, Until};
+use rt_protocol::{ContainerName, LogLine, LogOptions, LogStream, Pull, Result, Stop, Until};
 
 use crate::clock::NullClock;
 use crate::exec::attempt::Attempt;
+use crate::state::log::LogEntry;
+use crate::state::refusal::absent;
 use crate::state::world::{Shared, World};
 use crate::streams::waiter::Waiter;
-
-/// The lines of a container's log, in order, with delays between them.
-///
-/// Delays pass on the [clock](crate::NullClock), from the start of the container or, when it runs already, from the
-/// setting of the script. A line that is not yet due is not in the log; a follower who waits for it moves the clock to
-/// it, at once, when the `Until` of the pull allows.
-///
-/// ```
-/// use std::time::Duration;
-/// use rt_null::{LogScript, NullRuntime};
-/// use rt_protocol::{ContainerRuntime, ContainerRuntimeExt, LaunchSpec, Readiness, Until};
-///
-/// let runtime = NullRuntime::new();
-/// let script = LogScript::new().line("booting").delay(Duration::from_secs(30)).error_line("ready");
-/// runtime.set_logs("web", script)?;
-/// let web = runtime.launch(&LaunchSpec::builder("web", "nginx").build()?, &Until::forever())?;
-///
-/// let mut echo = Vec::new();
-/// let short = Until::after(Duration::from_secs(10));
-/// assert_eq!(web.stream_initial_logs(&mut |line| line == "ready", &mut echo, &short)?, Readiness::TimedOut);
-/// let long = Until::after(Duration::from_secs(60));
-/// let seen = web.stream_initial_logs(&mut |line| line == "ready", &mut echo, &long)?;
-/// assert_eq!(seen, Readiness::Ready("ready".to_owned()));
-/// # Ok::<(), rt_protocol::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogScript {
-    lines: Vec<(Duration, LogLine)>,
-    delay: Duration,
-}
-
-impl LogScript {
-    /// No lines.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// One more line on stdout, without its newline.
-    #[must_use]
-    pub fn line(self, line: impl Into<Vec<u8>>) -> Self {
-        self.log_line(LogLine::new(OutputStream::Stdout, line))
-    }
-
-    /// One more line on stderr, without its newline.
-    #[must_use]
-    pub fn error_line(self, line: impl Into<Vec<u8>>) -> Self {
-        self.log_line(LogLine::new(OutputStream::Stderr, line))
-    }
-
-    /// One more line. A timestamp that it has is the time at which it was written; otherwise that is when it is due.
-    #[must_use]
-    pub fn log_line(mut self, line: LogLine) -> Self {
-        self.lines.push((self.delay, line));
-        self
-    }
-
-    /// Lets so much time pass before the next line.
-    #[must_use]
-    pub fn delay(mut self, delay: Duration) -> Self {
-        self.delay = self.delay.saturating_add(delay);
-        self
-    }
-}
-
-/// Lines on stdout, without newlines.
-impl<S: Into<Vec<u8>>> FromIterator<S> for LogScript {
-    fn from_iter<I: IntoIterator<Item = S>>(lines: I) -> Self {
-        lines.into_iter().fold(Self::new(), Self::line)
-    }
-}
-
-/// The log of one container.
-#[derive(Debug, Default)]
-pub(crate) struct Log {
-    entries: Vec<Entry>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    line: LogLine,
-    /// From the start of the container or the setting of the script.
-    offset: Duration,
-    /// On the clock's own time.
-    due: Duration,
-}
-
-impl Log {
-    pub(crate) fn new(script: LogScript, elapsed: Duration) -> Self {
-        let entries = script.lines.into_iter().map(|(offset, line)| {
-            let due = elapsed.saturating_add(offset);
-            Entry { line, offset, due }
-        });
-        Self { entries: entries.collect() }
-    }
-
-    pub(crate) fn push(&mut self, line: LogLine, elapsed: Duration) {
-        self.entries.push(Entry { line, offset: Duration::ZERO, due: elapsed });
-    }
-
-    /// Lets the delays of lines that are still to come begin now.
-    pub(crate) fn restart(&mut self, elapsed: Duration) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.due > elapsed) {
-            entry.due = elapsed.saturating_add(entry.offset);
-        }
-    }
-}
 
 /// The stream behind [`Container::logs`](rt_protocol::Container::logs). Holds nothing but a place in the log.
 pub(crate) struct NullLogStream {
@@ -152,7 +48,7 @@ impl NullLogStream {
             let entries = log.map_or(&[][..], |log| &log.entries);
             let written = entries.iter().take_while(|entry| entry.due <= elapsed).count();
             let wanted: Vec<usize> =
-                (0..written).filter(|index| is_wanted(&entries[*index], options, &shared.clock)).collect();
+                (0..written).filter(|index| entries[*index].is_recent(options, &shared.clock)).collect();
             let tail = options.tail.map_or(usize::MAX, |tail| usize::try_from(tail).unwrap_or(usize::MAX));
             let next = match wanted.len().checked_sub(tail) {
                 Some(skipped) => wanted.get(skipped).copied().unwrap_or(written),
@@ -161,7 +57,7 @@ impl NullLogStream {
             Some((record.serial, next, (!options.follow).then_some(written)))
         });
         let Some((serial, next, last)) = place else {
-            return Err(attempt.refused(crate::state::lifecycle::absent()));
+            return Err(attempt.refused(absent()));
         };
         let (shared, name, options) = (Arc::clone(shared), name.clone(), options.clone());
         Ok(Self { shared, name, serial, options, next, last, ended: false })
@@ -206,7 +102,7 @@ impl NullLogStream {
             }
             self.next += 1;
             // What is left out for its output alone was counted by `tail` before.
-            if is_wanted(entry, &self.options, &self.shared.clock) && self.options.wants(entry.line.stream) {
+            if entry.is_recent(&self.options, &self.shared.clock) && self.options.wants(entry.line.stream) {
                 return Some(Found::Line(shown(entry, &self.options, &self.shared.clock)));
             }
         }
@@ -236,21 +132,13 @@ impl fmt::Debug for NullLogStream {
     }
 }
 
-fn written_at(entry: &Entry, clock: &NullClock) -> SystemTime {
-    entry.line.timestamp.unwrap_or_else(|| clock.at(entry.due))
-}
-
-fn is_wanted(entry: &Entry, options: &LogOptions, clock: &NullClock) -> bool {
-    options.since.is_none_or(|since| written_at(entry, clock) >= since)
-}
-
 /// The line as the options want it.
-fn shown(entry: &Entry, options: &LogOptions, clock: &NullClock) -> LogLine {
+fn shown(entry: &LogEntry, options: &LogOptions, clock: &NullClock) -> LogLine {
     let mut line = entry.line.clone();
     if line.bytes.len() > options.max_line_bytes {
         line.omitted += (line.bytes.len() - options.max_line_bytes) as u64;
         line.bytes.truncate(options.max_line_bytes);
     }
-    line.timestamp = options.timestamps.then(|| written_at(entry, clock));
+    line.timestamp = options.timestamps.then(|| entry.written_at(clock));
     line
 }

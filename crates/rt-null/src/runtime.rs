@@ -1,5 +1,5 @@
 //! The runtime in memory, as the contract sees it. What a test sets up stands in `fixture`, what it can read back in
-//! `recorder`.
+//! `calls`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,8 +17,9 @@ use crate::clock::NullClock;
 use crate::container::NullContainer;
 use crate::event::NullEventStream;
 use crate::exec::attempt::Ask;
-use crate::image::NullImage;
-use crate::script::fault::Operation;
+use crate::image::{ImageFixture, NullImage};
+use crate::script::fault::{Fault, FaultRule, Operation, When};
+use crate::script::pattern::Scope;
 use crate::state::call::{CreateCall, NameCall};
 use crate::state::port::NullPortReservation;
 use crate::state::world::Shared;
@@ -83,6 +84,35 @@ impl NullRuntime {
         let now = shared.clock.now();
         shared.change(|world| world.remove(name, now));
         Ok(())
+    }
+}
+
+/// # Faults
+impl NullRuntime {
+    /// Lets something go wrong; see [`Fault`].
+    pub fn inject(&self, operation: Operation, scope: impl Into<Scope>, when: When, fault: Fault) {
+        let rule = FaultRule { operation, scope: scope.into(), when, fault, seen: 0 };
+        self.shared.note(|world| world.faults.push(rule));
+    }
+
+    /// Forgets every fault that has not hit yet, and those that hit every call.
+    pub fn clear_faults(&self) {
+        self.shared.note(|world| world.faults.clear());
+    }
+}
+
+/// # Images
+impl NullRuntime {
+    /// Adds an image, after those that are there.
+    pub fn add_image(&self, image: ImageFixture) {
+        self.shared.note(|world| world.images.push(image.into_record()));
+    }
+
+    /// Whether a container can be created from an image that was never added. At first it can, unless the pull policy is
+    /// `never`: the image is taken as pulled, and is listed from then on. Forbidden, such an image is
+    /// [`NoSuchImage`](rt_protocol::ErrorKind::NoSuchImage).
+    pub fn allow_pulls(&self, allow: bool) {
+        self.shared.note(|world| world.pulls_nothing = !allow);
     }
 }
 

@@ -1,7 +1,11 @@
 //! Holds what the in-memory backend knows of its containers, and what was asked of it.
 
 pub(crate) mod call;
+pub(crate) mod event_log;
 pub(crate) mod file;
+pub(crate) mod image_record;
 pub(crate) mod lifecycle;
+pub(crate) mod log;
 pub(crate) mod port;
+pub(crate) mod refusal;
 pub(crate) mod world;

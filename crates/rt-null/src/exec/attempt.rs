@@ -8,7 +8,7 @@ use rt_protocol::{
 };
 
 use crate::script::fault::{Operation, Remains, Trouble};
-use crate::state::lifecycle::Refusal;
+use crate::state::refusal::Refusal;
 use crate::state::world::Shared;
 use crate::streams::waiter::Waiter;
 

@@ -11,7 +11,7 @@ use super::attempt::{Ask, Attempt};
 use crate::script::fault::{Operation, Remains};
 use crate::script::reply::{ExecReply, ReplyEnd};
 use crate::state::call::ExecCall;
-use crate::state::lifecycle::{absent, in_state};
+use crate::state::refusal::{absent, in_state};
 use crate::state::world::{Shared, StdioPart};
 use crate::streams::peer::{PeerEnd, StdioPeer};
 

@@ -10,7 +10,7 @@ use rt_protocol::{
 use super::playback::Playback;
 use super::question::Question;
 use super::transcript::{Step, Stream};
-use crate::script::{Shown, read_like};
+use crate::script::stdio_script::{Shown, read_like};
 use crate::streams::peer::{PeerEnd, StdioPeer};
 
 /// Plays the steps.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use rt_protocol::{Argv, ContainerName, ExitOutcome, LogLine, Readiness, Result};
 
-use super::StdioScript;
+use super::log_script::LogScript;
 use super::pattern::{ArgvPattern, Scope};
 use super::reply::ExecReply;
-use crate::log::{Log, LogScript};
+use super::stdio_script::StdioScript;
 use crate::runtime::NullRuntime;
 use crate::state::call::ExecCall;
+use crate::state::log::Log;
 use crate::state::world::Scripts;
 use crate::streams::peer::StdioPeer;
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use rt_protocol::{ContainerName, ErrorKind, Fate, KillReport, Survivor};
 
 use super::pattern::Scope;
-use crate::runtime::NullRuntime;
 
 /// What a call is, for faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -138,20 +137,6 @@ impl Fault {
     /// [`Unreachable`](ErrorKind::Unreachable), and nobody knows whether it was done; here, it was not.
     pub fn disconnect_after(bytes: u64) -> Self {
         Self(Kind::Disconnect(bytes))
-    }
-}
-
-/// # Faults
-impl NullRuntime {
-    /// Lets something go wrong; see [`Fault`].
-    pub fn inject(&self, operation: Operation, scope: impl Into<Scope>, when: When, fault: Fault) {
-        let rule = FaultRule { operation, scope: scope.into(), when, fault, seen: 0 };
-        self.shared.note(|world| world.faults.push(rule));
-    }
-
-    /// Forgets every fault that has not hit yet, and those that hit every call.
-    pub fn clear_faults(&self) {
-        self.shared.note(|world| world.faults.clear());
     }
 }
 

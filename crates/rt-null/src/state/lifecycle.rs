@@ -4,16 +4,14 @@
 use std::time::SystemTime;
 
 use rt_protocol::{
-    ContainerInfo, ContainerName, ContainerState, Error, ErrorKind, EventAction, ImageRef, LaunchSpec,
-    MountPoint, PublishedPort, PullPolicy,
+    ContainerInfo, ContainerName, ContainerState, ErrorKind, EventAction, ImageRef, LaunchSpec, MountPoint,
+    PublishedPort, PullPolicy,
 };
 
+use super::image_record::ImageRecord;
+use super::refusal::{Refusal, absent, in_state};
 use super::world::{Record, World};
 use crate::clock::NullClock;
-use crate::image::ImageRecord;
-
-/// Why something did not happen: the kind, and the cause in words.
-pub(crate) type Refusal = (ErrorKind, String);
 
 /// The first of the host ports that are made up where the engine is to pick one; below Linux's own ephemeral range.
 const FIRST_MADE_UP_PORT: u16 = 20_000;
@@ -207,13 +205,4 @@ impl Record {
         self.info.ports = if state.is_running() { self.ports.clone() } else { Vec::new() };
         self.info.state = state;
     }
-}
-
-pub(crate) fn absent() -> Refusal {
-    (ErrorKind::NoSuchContainer, String::new())
-}
-
-/// What a container answers that does not serve a call in this state.
-pub(crate) fn in_state(state: &ContainerState) -> Refusal {
-    (Error::in_state(state, "").kind(), format!("it is {state}"))
 }

@@ -12,14 +12,14 @@ use rt_protocol::{
 };
 
 use super::call::{Calls, ExecCall};
+use super::event_log::EventLog;
+use super::image_record::ImageRecord;
+use super::log::Log;
 use crate::clock::NullClock;
-use crate::event::EventLog;
-use crate::image::ImageRecord;
-use crate::log::Log;
-use crate::script::StdioScript;
 use crate::script::fault::{FaultRule, Operation, Trouble};
 use crate::script::pattern::{ArgvPattern, Scope};
 use crate::script::reply::ExecReply;
+use crate::script::stdio_script::StdioScript;
 use crate::streams::notify::{Belfry, lock};
 use crate::streams::peer::StdioPeer;
 use crate::streams::waiter::Waiter;

@@ -1,0 +1,69 @@
+//! The history of what happened to the containers of a runtime. Streams that read it stand in `event`.
+
+use std::collections::VecDeque;
+use std::time::SystemTime;
+
+use rt_protocol::{ContainerName, Event, EventAction};
+
+/// How many events a runtime remembers. A stream that falls further behind than that ends with an error.
+pub const EVENT_HISTORY: usize = 65_536;
+
+/// What has happened, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct EventLog {
+    events: VecDeque<Event>,
+    /// How many older ones were forgotten.
+    pub(crate) forgotten: u64,
+}
+
+impl EventLog {
+    pub(crate) fn happened(
+        &mut self,
+        name: ContainerName,
+        id: Option<String>,
+        action: EventAction,
+        exit_code: Option<i32>,
+        time: SystemTime,
+    ) {
+        let mut event = Event::new(name, action, time);
+        event.id = id;
+        event.exit_code = exit_code;
+        self.push(event);
+    }
+
+    pub(crate) fn push(&mut self, event: Event) {
+        if self.events.len() == EVENT_HISTORY {
+            self.events.pop_front();
+            self.forgotten += 1;
+        }
+        self.events.push_back(event);
+    }
+
+    pub(crate) fn end(&self) -> u64 {
+        self.forgotten + self.events.len() as u64
+    }
+
+    /// The event of this number: `None` is one that is yet to come, `Err` one that was forgotten.
+    pub(crate) fn get(&self, number: u64) -> Result<Option<&Event>, ()> {
+        let place = number.checked_sub(self.forgotten).ok_or(())?;
+        Ok(usize::try_from(place).ok().and_then(|place| self.events.get(place)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_history_is_bounded_and_a_late_reader_is_told() {
+        let mut log = EventLog::default();
+        let name = ContainerName::new("a").unwrap();
+        for _ in 0..=EVENT_HISTORY {
+            log.happened(name.clone(), None, EventAction::Started, None, SystemTime::UNIX_EPOCH);
+        }
+        assert_eq!(log.events.len(), EVENT_HISTORY);
+        assert!(log.get(0).is_err());
+        assert!(log.get(1).unwrap().is_some());
+        assert!(log.get(log.end()).unwrap().is_none());
+    }
+}
