@@ -82,36 +82,11 @@
 //! A reader skips fields that it does not know, but for arguments, refuses a later version, names the line that it cannot
 //! read, and does without a last line that broke off.
 
-mod argument;
-mod book;
-mod bridge;
-mod data;
-mod entry;
-mod facts;
-mod failure;
-mod header;
-mod journal;
-mod keyring;
-mod likeness;
-mod masked;
-mod playback;
-mod player;
-mod question;
-mod recorded_container;
-mod recorded_image;
-mod recorded_stream;
+mod format;
 mod recorder;
-mod relay;
 mod replay;
-mod replayed_container;
-mod replayed_image;
-mod replayed_stream;
-mod result;
-mod tee;
-mod transcript;
-mod tree;
-mod vault;
+mod secrets;
 
-pub use header::FORMAT_VERSION;
+pub use format::header::FORMAT_VERSION;
 pub use recorder::Recorder;
 pub use replay::Replay;

@@ -1,6 +1,16 @@
 //! The runtime that records another one.
 #![deny(clippy::missing_trait_methods, reason = "a default would ask the inner runtime something else")]
 
+mod bridge;
+mod journal;
+mod recorded_container;
+mod recorded_image;
+mod recorded_stream;
+mod relay;
+mod stream_tap;
+mod tee;
+mod transcript;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions, Permissions};
@@ -10,13 +20,14 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::data::{Answer, object};
-use super::header::Header;
-use super::journal::Journal;
-use super::question::Question;
-use super::recorded_container::{RecordedContainer, record_exec_stdio};
-use super::recorded_image::{self, RecordedImage};
-use super::recorded_stream::{RecordedEvents, RecordedPort};
+use crate::record::format::header::Header;
+use crate::record::format::invocation::Question;
+use crate::record::format::json::{Answer, object};
+use crate::record::format::listed_image;
+use crate::record::recorder::journal::Journal;
+use crate::record::recorder::recorded_container::{RecordedContainer, record_exec_stdio};
+use crate::record::recorder::recorded_image::RecordedImage;
+use crate::record::recorder::recorded_stream::{RecordedEvents, RecordedPort};
 use rt_protocol::{
     Capabilities, Container, ContainerFilter, ContainerInfo, ContainerName, ContainerRemoveResult,
     ContainerRuntime, ContainerState, Error, ErrorKind, EventOptions, EventStream, ExecRequest, ExecResult,
@@ -165,7 +176,7 @@ impl ContainerRuntime for Recorder {
 
     fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
         let listing =
-            |found: &Vec<Arc<dyn Image>>| found.iter().map(|one| recorded_image::encode(&**one)).collect();
+            |found: &Vec<Arc<dyn Image>>| found.iter().map(|one| listed_image::encode(&**one)).collect();
         let found =
             self.journal.record_as(&Question::images(*filter), || self.inner.images(filter), listing)?;
         Ok(found.into_iter().map(|image| Arc::new(RecordedImage::new(image, &self.journal)) as _).collect())

@@ -1,6 +1,13 @@
 //! The runtime that answers what was recorded.
 #![deny(clippy::missing_trait_methods, reason = "each method was recorded as itself")]
 
+mod playback;
+mod player;
+mod replayed_container;
+mod replayed_image;
+mod replayed_stream;
+mod tape;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
@@ -17,15 +24,15 @@ use rt_protocol::{
 };
 use serde_json::Value;
 
-use super::data::{Answer, field};
-use super::entry::Recording;
-use super::playback::Playback;
-use super::question::Question;
-use super::recorded_image::ImageFacts;
-use super::replayed_container::ReplayedContainer;
-use super::replayed_image::ReplayedImage;
-use super::replayed_stream::{ReplayedPort, ReplayedStream};
 use crate::clock::NullClock;
+use crate::record::format::entry::Recording;
+use crate::record::format::invocation::Question;
+use crate::record::format::json::{Answer, field};
+use crate::record::format::listed_image::ImageFacts;
+use crate::record::replay::playback::Playback;
+use crate::record::replay::replayed_container::ReplayedContainer;
+use crate::record::replay::replayed_image::ReplayedImage;
+use crate::record::replay::replayed_stream::{ReplayedPort, ReplayedStream};
 
 /// A runtime that answers from a recording, and does nothing.
 ///

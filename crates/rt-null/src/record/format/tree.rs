@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
-use super::data::{self, object};
+use crate::record::format::json::{self as data, object};
 
 /// What tells a file from what it was before: a copy may set its times, but not the time of its last change.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,10 +16,10 @@ struct Stamp(u64, u64, i64, i64);
 
 /// What was at a place of the host before a copy.
 #[derive(Debug)]
-pub(super) struct Before(BTreeMap<PathBuf, Stamp>);
+pub(crate) struct Before(BTreeMap<PathBuf, Stamp>);
 
 impl Before {
-    pub(super) fn look(place: &Path) -> io::Result<Self> {
+    pub(crate) fn look(place: &Path) -> io::Result<Self> {
         let mut stamps = BTreeMap::new();
         walk(place, Path::new(""), &mut |path, metadata, _| {
             stamps.insert(path.to_owned(), stamp(metadata));
@@ -29,7 +29,7 @@ impl Before {
     }
 
     /// What is new or changed since.
-    pub(super) fn changes(&self, place: &Path) -> io::Result<Value> {
+    pub(crate) fn changes(&self, place: &Path) -> io::Result<Value> {
         let mut changes = Vec::new();
         walk(place, Path::new(""), &mut |path, metadata, at| {
             let known = self.0.get(path);
@@ -90,7 +90,7 @@ fn walk(place: &Path, path: &Path, visit: &mut Visit<'_>) -> io::Result<()> {
 /// # Errors
 /// What the system refused; [`InvalidData`](io::ErrorKind::InvalidData) for a record that is none, or that leads out of the
 /// place.
-pub(super) fn make(changes: &Value, place: &Path, create_parents: bool) -> io::Result<()> {
+pub(crate) fn make(changes: &Value, place: &Path, create_parents: bool) -> io::Result<()> {
     if create_parents && let Some(parent) = place.parent() {
         fs::create_dir_all(parent)?;
     }

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::argument::NOT_COMPARED;
-use super::data;
-use super::masked;
+use crate::record::format::arguments::NOT_COMPARED;
+use crate::record::format::json as data;
+use crate::record::secrets::masked;
 
 /// Whether the asked arguments are the recorded ones. Recorded data that had a secret in it is like any bytes in the place
 /// of the secret. A field that this version does not know is one that it cannot ask for, so it is no match.
-pub(super) fn is_like(recorded: &Value, asked: &Value) -> bool {
+pub(crate) fn is_like(recorded: &Value, asked: &Value) -> bool {
     if masked::is_masked(recorded) {
         return data::to_bytes(asked).is_some_and(|asked| masked::is_like(recorded, &asked));
     }

@@ -8,27 +8,27 @@ use std::os::unix::ffi::OsStrExt;
 use rt_protocol::{Env, EnvValue};
 use serde_json::Value;
 
-use super::data;
-use super::masked::PARTS;
-use super::vault::placeholder;
+use crate::record::format::json as data;
+use crate::record::secrets::masked::PARTS;
+use crate::record::secrets::masker::placeholder;
 
 /// Values by the recorded call that they come with, and by name.
 #[derive(Default)]
-pub(super) struct Keyring {
+pub(crate) struct Keyring {
     of_calls: BTreeMap<(u64, String), Vec<u8>>,
     newest: BTreeMap<String, Vec<u8>>,
 }
 
 impl Keyring {
     /// Takes up the values that come with a recorded call now.
-    pub(super) fn learn_all(&mut self, env: &Env, call: u64) {
+    pub(crate) fn learn_all(&mut self, env: &Env, call: u64) {
         for (name, value) in env.iter().filter(|(_, value)| value.is_secret()) {
             self.add(name.as_str(), value.expose(), call);
         }
     }
 
     /// Takes up a value that comes with no call.
-    pub(super) fn learn(&mut self, name: &str, value: &OsStr) {
+    pub(crate) fn learn(&mut self, name: &str, value: &OsStr) {
         self.add(name, value, 0);
     }
 
@@ -40,7 +40,7 @@ impl Keyring {
 
     /// The recorded value with the secrets put back: a call's own, those of the calls that they came with, or else the
     /// newest of the name, or else the name itself. `None` for parts that are none.
-    pub(super) fn resolve(&self, value: &Value, own: Option<&Env>) -> Option<Value> {
+    pub(crate) fn resolve(&self, value: &Value, own: Option<&Env>) -> Option<Value> {
         Some(match value {
             Value::Array(items) => {
                 items.iter().map(|item| self.resolve(item, own)).collect::<Option<Vec<_>>>()?.into()

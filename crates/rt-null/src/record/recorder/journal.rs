@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex};
 use rt_protocol::{Error, ErrorKind, Result, Secret};
 use serde_json::Value;
 
-use super::data::{Answer, object};
-use super::question::Question;
-use super::vault::Vault;
+use crate::record::format::invocation::Question;
+use crate::record::format::json::{Answer, line, object};
+use crate::record::secrets::masker::Vault;
 use crate::streams::notify::lock;
 
 /// What all handles of one recorder share.
-pub(super) struct Journal {
+pub(crate) struct Journal {
     next: AtomicU64,
     handles: AtomicU64,
     vault: Mutex<Arc<Vault>>,
@@ -32,10 +32,10 @@ struct Pen {
 
 /// The number of a call; calls are numbered when they are asked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Number(u64);
+pub(crate) struct Number(u64);
 
 impl Journal {
-    pub(super) fn new(writer: Box<dyn Write + Send>, header: &str) -> Self {
+    pub(crate) fn new(writer: Box<dyn Write + Send>, header: &str) -> Self {
         let pen = Pen { writer: Some(writer), calls: 0, failure: None };
         let journal = Self {
             next: AtomicU64::new(1),
@@ -48,7 +48,7 @@ impl Journal {
     }
 
     /// Makes a call and writes it down.
-    pub(super) fn record<T: Answer>(
+    pub(crate) fn record<T: Answer>(
         &self,
         question: &Question<'_>,
         call: impl FnOnce() -> Result<T>,
@@ -57,7 +57,7 @@ impl Journal {
     }
 
     /// The same for an answer that is written down as something else.
-    pub(super) fn record_as<T>(
+    pub(crate) fn record_as<T>(
         &self,
         question: &Question<'_>,
         call: impl FnOnce() -> Result<T>,
@@ -70,7 +70,7 @@ impl Journal {
     }
 
     /// Numbers a call that is about to be made, and takes its secrets up.
-    pub(super) fn begin(&self, question: &Question<'_>) -> Number {
+    pub(crate) fn begin(&self, question: &Question<'_>) -> Number {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         if let Some(env) = question.env.filter(|env| env.has_secrets()) {
             let mut vault = lock(&self.vault);
@@ -83,7 +83,7 @@ impl Journal {
     }
 
     /// Writes a call down. What stands in `more` has no secrets in it.
-    pub(super) fn write<const N: usize>(
+    pub(crate) fn write<const N: usize>(
         &self,
         Number(number): Number,
         question: &Question<'_>,
@@ -107,29 +107,29 @@ impl Journal {
     }
 
     /// A number for a stream or reservation.
-    pub(super) fn handle(&self) -> u64 {
+    pub(crate) fn handle(&self) -> u64 {
         self.handles.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The secrets to take out of what is written of a call.
-    pub(super) fn vault(&self, question: &Question<'_>) -> Arc<Vault> {
+    pub(crate) fn vault(&self, question: &Question<'_>) -> Arc<Vault> {
         lock(&self.vault).for_call(question.env)
     }
 
-    pub(super) fn learn(&self, name: &str, secret: &Secret) {
+    pub(crate) fn learn(&self, name: &str, secret: &Secret) {
         let mut vault = lock(&self.vault);
         Arc::make_mut(&mut vault).learn(name, secret.expose());
     }
 
     /// Keeps in mind that something could not be recorded.
-    pub(super) fn miss(&self, what: &str, cause: io::Error) {
+    pub(crate) fn miss(&self, what: &str, cause: io::Error) {
         let error = Error::new(ErrorKind::System, "record", format!("{what} could not be recorded"))
             .with_source(cause);
         lock(&self.pen).failure.get_or_insert(error);
     }
 
     /// Ends the recording and lets go of the writer.
-    pub(super) fn finish(&self) -> Result<u64> {
+    pub(crate) fn finish(&self) -> Result<u64> {
         let mut pen = lock(&self.pen);
         if let Some(mut writer) = pen.writer.take() {
             pen.attempt(|| writer.flush());
@@ -144,13 +144,6 @@ impl Journal {
             None => Ok(pen.calls),
         }
     }
-}
-
-/// An object on a line of its own, its fields in the order in which one reads them; null ones are left out.
-pub(super) fn line<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> String {
-    let present = fields.into_iter().filter(|(_, value)| !value.is_null());
-    let fields: Vec<String> = present.map(|(name, value)| format!("\"{name}\":{value}")).collect();
-    format!("{{{}}}\n", fields.join(","))
 }
 
 impl Pen {

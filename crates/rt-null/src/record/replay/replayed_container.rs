@@ -16,25 +16,25 @@ use rt_protocol::{
 };
 use serde_json::Value;
 
-use super::data::{self, Answer, field};
-use super::entry::Entry;
-use super::playback::{Playback, unreadable};
-use super::player;
-use super::question::Question;
-use super::recorded_image::ImageFacts;
-use super::replayed_image::ReplayedImage;
-use super::replayed_stream::ReplayedStream;
-use super::transcript::{self, Step};
-use super::tree;
+use crate::record::format::entry::Entry;
+use crate::record::format::invocation::Question;
+use crate::record::format::json::{self as data, Answer, field};
+use crate::record::format::listed_image::ImageFacts;
+use crate::record::format::step::{self, Step};
+use crate::record::format::tree;
+use crate::record::replay::playback::{Playback, unreadable};
+use crate::record::replay::player;
+use crate::record::replay::replayed_image::ReplayedImage;
+use crate::record::replay::replayed_stream::ReplayedStream;
 
 /// A handle that answers what was recorded.
-pub(super) struct ReplayedContainer {
+pub(crate) struct ReplayedContainer {
     key: ContainerKey,
     playback: Arc<Playback>,
 }
 
 impl ReplayedContainer {
-    pub(super) fn new(key: ContainerKey, playback: &Arc<Playback>) -> Self {
+    pub(crate) fn new(key: ContainerKey, playback: &Arc<Playback>) -> Self {
         Self { key, playback: Arc::clone(playback) }
     }
 
@@ -49,7 +49,7 @@ impl ReplayedContainer {
     /// The steps of a recorded call.
     fn steps(&self, question: &Question<'_>, entry: &Entry) -> Result<Vec<Step>> {
         let steps = self.playback.resolve(question, entry, &entry.whole["stdio"])?;
-        transcript::decode(&steps).ok_or_else(|| unreadable(question, entry))
+        step::decode(&steps).ok_or_else(|| unreadable(question, entry))
     }
 }
 
@@ -76,7 +76,7 @@ impl Container for ReplayedContainer {
         // Of commands that differ in their stdin alone, each gets its own, also when threads ask in another order.
         let entry = self.playback.find_rather(&question, &|entry| {
             given.as_ref().is_none_or(|given| {
-                self.steps(&question, entry).is_ok_and(|steps| transcript::takes(&steps, given))
+                self.steps(&question, entry).is_ok_and(|steps| step::takes(&steps, given))
             })
         });
         let entry = entry.ok_or_else(|| self.playback.refuse(&question))?;

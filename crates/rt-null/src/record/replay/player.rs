@@ -7,9 +7,9 @@ use rt_protocol::{
     Error, ErrorKind, ExecStdio, Fate, KillReport, Partial, Result, Source, SourceKind, StreamFd, Until,
 };
 
-use super::playback::Playback;
-use super::question::Question;
-use super::transcript::{Step, Stream};
+use crate::record::format::invocation::Question;
+use crate::record::format::step::{Step, Stream};
+use crate::record::replay::playback::Playback;
 use crate::script::stdio_script::{Shown, read_like};
 use crate::streams::peer::{PeerEnd, StdioPeer};
 
@@ -17,7 +17,7 @@ use crate::streams::peer::{PeerEnd, StdioPeer};
 ///
 /// # Errors
 /// When the caller's streams are not what they were: they end the call, or stdin is another one.
-pub(super) fn play(
+pub(crate) fn play(
     playback: &Playback,
     question: &Question<'_>,
     steps: &[Step],
@@ -56,7 +56,7 @@ pub(super) fn play(
 
 /// The streams again, and all of stdin where the caller gives it at once. `None`: stdin is of a kind that this version does
 /// not know.
-pub(super) fn given_bytes(stdio: ExecStdio<'_>) -> Option<(ExecStdio<'_>, Option<Vec<u8>>)> {
+pub(crate) fn given_bytes(stdio: ExecStdio<'_>) -> Option<(ExecStdio<'_>, Option<Vec<u8>>)> {
     let (source, given) = match stdio.stdin.into_kind() {
         SourceKind::Empty => (Source::empty(), None),
         SourceKind::Bytes(bytes) => (Source::bytes(bytes.clone()), Some(bytes)),

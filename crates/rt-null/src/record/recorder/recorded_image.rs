@@ -1,4 +1,4 @@
-//! The handle on an image under record, and what a listing says of one as JSON.
+//! The handle on an image under record.
 #![deny(clippy::missing_trait_methods, reason = "a default would ask the inner handle something else")]
 
 use std::collections::BTreeMap;
@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rt_protocol::{Image, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId};
-use serde_json::Value;
 
-use super::data::{Answer, field, object};
-use super::journal::Journal;
-use super::question::Question;
+use crate::record::format::invocation::Question;
+use crate::record::format::json::Answer;
+use crate::record::recorder::journal::Journal;
 
 /// A handle whose questions are written down. What a listing brought along asks nothing.
-pub(super) struct RecordedImage {
+pub(crate) struct RecordedImage {
     inner: Arc<dyn Image>,
     journal: Arc<Journal>,
 }
@@ -26,7 +25,7 @@ impl fmt::Debug for RecordedImage {
 }
 
 impl RecordedImage {
-    pub(super) fn new(inner: Arc<dyn Image>, journal: &Arc<Journal>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Image>, journal: &Arc<Journal>) -> Self {
         Self { inner, journal: Arc::clone(journal) }
     }
 
@@ -87,58 +86,5 @@ impl Image for RecordedImage {
 
     fn created(&self) -> Option<SystemTime> {
         self.inner.created()
-    }
-}
-
-impl Answer for ImageRemoval {
-    fn encode(&self) -> Value {
-        match self {
-            Self::Refused(reason) => object([("refused", reason.as_str().into())]),
-            _ => object([("removed", true.into())]),
-        }
-    }
-
-    fn decode(value: &Value) -> Option<Self> {
-        match value.get("refused") {
-            Some(reason) => String::decode(reason).map(Self::Refused),
-            None => value.get("removed").map(|_| Self::Removed),
-        }
-    }
-}
-
-/// A handle as an answer shows it.
-pub(super) fn encode(image: &dyn Image) -> Value {
-    object([
-        ("reference", image.reference().as_str().into()),
-        ("repository", image.repository().map_or(Value::Null, Value::from)),
-        ("tag", image.tag().map_or(Value::Null, Value::from)),
-        ("size", image.size().encode()),
-        ("created", image.created().encode()),
-    ])
-}
-
-/// What an answer says of a handle.
-#[derive(Clone, Debug)]
-pub(super) struct ImageFacts {
-    pub(super) reference: ImageRef,
-    pub(super) repository: Option<String>,
-    pub(super) tag: Option<String>,
-    pub(super) size: Option<u64>,
-    pub(super) created: Option<SystemTime>,
-}
-
-impl ImageFacts {
-    pub(super) fn bare(reference: ImageRef) -> Self {
-        Self { reference, repository: None, tag: None, size: None, created: None }
-    }
-
-    pub(super) fn decode(value: &Value) -> Option<Self> {
-        Some(Self {
-            reference: ImageRef::new(value.get("reference")?.as_str()?).ok()?,
-            repository: field(value, "repository")?,
-            tag: field(value, "tag")?,
-            size: field(value, "size")?,
-            created: field(value, "created")?,
-        })
     }
 }

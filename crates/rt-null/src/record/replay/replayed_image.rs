@@ -8,19 +8,19 @@ use std::time::SystemTime;
 
 use rt_protocol::{Image, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId};
 
-use super::data::Answer;
-use super::playback::Playback;
-use super::question::Question;
-use super::recorded_image::ImageFacts;
+use crate::record::format::invocation::Question;
+use crate::record::format::json::Answer;
+use crate::record::format::listed_image::ImageFacts;
+use crate::record::replay::playback::Playback;
 
 /// A handle that answers what was recorded.
-pub(super) struct ReplayedImage {
+pub(crate) struct ReplayedImage {
     facts: ImageFacts,
     playback: Arc<Playback>,
 }
 
 impl ReplayedImage {
-    pub(super) fn new(facts: ImageFacts, playback: &Arc<Playback>) -> Self {
+    pub(crate) fn new(facts: ImageFacts, playback: &Arc<Playback>) -> Self {
         Self { facts, playback: Arc::clone(playback) }
     }
 

@@ -6,24 +6,19 @@
 //! the pipe at the end was never taken. Descriptors that cannot be looked into (terminals, devices; pipes elsewhere than on
 //! Linux) are read, one chunk ahead of the command at most.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::thread::{self, JoinHandle};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::RecvFlags;
 
-use super::transcript::Tap;
-
-/// What the pipe holds, in bytes: one page, so that it polls writable only when it is empty (pipe(7)).
-const CHUNK_BYTES: usize = 4096;
+use crate::record::recorder::stream_tap::{CHUNK_BYTES, Peek};
+use crate::record::recorder::transcript::Tap;
 
 /// A relay under way. Dropping it ends its thread.
-pub(super) struct Relay {
+pub(crate) struct Relay {
     call: Option<UnixStream>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
@@ -31,7 +26,7 @@ pub(super) struct Relay {
 impl Relay {
     /// Begins to relay. Answers what the backend is to read. `failed` is called when the source fails, for which a pipe has
     /// no words.
-    pub(super) fn start(
+    pub(crate) fn start(
         source: OwnedFd,
         tap: Tap,
         failed: impl FnOnce() + Send + 'static,
@@ -58,7 +53,7 @@ impl Relay {
     ///
     /// # Errors
     /// The failure of the source.
-    pub(super) fn settle(mut self) -> io::Result<()> {
+    pub(crate) fn settle(mut self) -> io::Result<()> {
         self.end().unwrap_or(Ok(()))
     }
 
@@ -158,113 +153,16 @@ fn one_chunk_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((near.into(), far.into()))
 }
 
-/// A descriptor that can be looked into.
-struct Peek {
-    fd: OwnedFd,
-    way: Way,
-}
-
-enum Way {
-    Socket,
-    #[cfg(target_os = "linux")]
-    Pipe {
-        near: OwnedFd,
-        far: OwnedFd,
-    },
-    /// Reads ahead.
-    Other,
-}
-
-impl Peek {
-    fn new(fd: OwnedFd) -> io::Result<Self> {
-        let file = File::from(fd);
-        let kind = file.metadata()?.file_type();
-        let way = if kind.is_socket() {
-            Way::Socket
-        } else if kind.is_fifo() {
-            Self::pipe()?
-        } else {
-            Way::Other
-        };
-        Ok(Self { fd: file.into(), way })
-    }
-
-    #[cfg(target_os = "linux")]
-    fn pipe() -> io::Result<Way> {
-        let (near, far) = io::pipe()?;
-        Ok(Way::Pipe { near: near.into(), far: far.into() })
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    #[expect(clippy::unnecessary_wraps, reason = "elsewhere a pipe is made")]
-    fn pipe() -> io::Result<Way> {
-        Ok(Way::Other)
-    }
-
-    /// What is next; 0 bytes are the end. `None`: somebody else was faster.
-    fn peek(&self, chunk: &mut [u8]) -> io::Result<Option<usize>> {
-        let peeked = match &self.way {
-            Way::Socket => {
-                let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-                rustix::net::recv(&self.fd, &mut *chunk, flags).map(|(_, count)| count)
-            }
-            #[cfg(target_os = "linux")]
-            Way::Pipe { near, far } => {
-                let doubled =
-                    rustix::pipe::tee(&self.fd, far, chunk.len(), rustix::pipe::SpliceFlags::NONBLOCK);
-                doubled.and_then(|count| read_all(near, &mut chunk[..count]).map(|()| count))
-            }
-            Way::Other => rustix::io::read(&self.fd, &mut *chunk),
-        };
-        match peeked {
-            Ok(count) => Ok(Some(count)),
-            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-
-    /// Takes what was looked at.
-    fn take(&self, mut count: usize) -> io::Result<()> {
-        if matches!(self.way, Way::Other) {
-            return Ok(());
-        }
-        let mut chunk = [0; CHUNK_BYTES];
-        while count > 0 {
-            // Never blocks: what somebody else has taken meanwhile is gone.
-            let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
-            if poll(&mut fds, Some(&Timespec::default()))? == 0 {
-                return Ok(());
-            }
-            let wanted = count.min(chunk.len());
-            match rustix::io::read(&self.fd, &mut chunk[..wanted]) {
-                Ok(0) => return Ok(()),
-                Ok(taken) => count -= taken,
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn read_all(near: &OwnedFd, mut rest: &mut [u8]) -> Result<(), Errno> {
-    while !rest.is_empty() {
-        match rustix::io::read(near, &mut *rest) {
-            Ok(count) => rest = &mut rest[count..],
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::{Read, Write};
     use std::sync::{Arc, Mutex};
 
-    use super::super::transcript::{Delivered, Step, Stream, Transcript};
+    use crate::record::format::step::{Step, Stream};
+    use crate::record::recorder::transcript::{Delivered, Transcript};
+    use rustix::event::Timespec;
+
     use super::*;
 
     /// What the command leaves of `abcdef` in each kind of descriptor when it reads three bytes.

@@ -7,23 +7,23 @@ use std::sync::Arc;
 
 use rt_protocol::{Event, EventStream, LogLine, LogStream, PortReservation, Pull, Result, Until};
 
-use super::journal::Journal;
-use super::question::Question;
+use crate::record::format::invocation::Question;
+use crate::record::recorder::journal::Journal;
 
 /// Something that was opened. That it is dropped is not recorded.
 #[derive(Debug)]
-pub(super) struct Recorded<T: ?Sized> {
+pub(crate) struct Recorded<T: ?Sized> {
     inner: Box<T>,
     journal: Arc<Journal>,
     number: u64,
 }
 
-pub(super) type RecordedLog = Recorded<dyn LogStream>;
-pub(super) type RecordedEvents = Recorded<dyn EventStream>;
-pub(super) type RecordedPort = Recorded<dyn PortReservation>;
+pub(crate) type RecordedLog = Recorded<dyn LogStream>;
+pub(crate) type RecordedEvents = Recorded<dyn EventStream>;
+pub(crate) type RecordedPort = Recorded<dyn PortReservation>;
 
 impl<T: Debug + ?Sized> Recorded<T> {
-    pub(super) fn new(inner: Box<T>, journal: &Arc<Journal>, number: u64) -> Self {
+    pub(crate) fn new(inner: Box<T>, journal: &Arc<Journal>, number: u64) -> Self {
         Self { inner, journal: Arc::clone(journal), number }
     }
 }

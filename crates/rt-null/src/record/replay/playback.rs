@@ -5,27 +5,27 @@ use std::sync::{Arc, Mutex};
 use rt_protocol::{Error, ErrorKind, Result, RuntimeId, Secret, Stop, Until};
 use serde_json::Value;
 
-use super::book::Book;
-use super::data::Answer;
-use super::entry::{Entry, Recording};
-use super::keyring::Keyring;
-use super::question::Question;
-use super::vault::Vault;
+use crate::record::format::entry::{Entry, Recording};
+use crate::record::format::invocation::Question;
+use crate::record::format::json::Answer;
+use crate::record::replay::tape::Book;
+use crate::record::secrets::masker::Vault;
+use crate::record::secrets::restorer::Keyring;
 use crate::state::world::Shared;
 use crate::streams::notify::lock;
 
 #[derive(Debug)]
-pub(super) struct Playback {
-    pub(super) runtime: RuntimeId,
+pub(crate) struct Playback {
+    pub(crate) runtime: RuntimeId,
     /// A world without containers, for the clock and for waiting.
-    pub(super) shared: Shared,
-    pub(super) book: Book,
+    pub(crate) shared: Shared,
+    pub(crate) book: Book,
     vault: Mutex<Arc<Vault>>,
     keyring: Mutex<Keyring>,
 }
 
 impl Playback {
-    pub(super) fn new(recording: Recording) -> Self {
+    pub(crate) fn new(recording: Recording) -> Self {
         let runtime = recording.header.runtime.clone();
         let shared = Shared::new(0, recording.header.capabilities);
         Self {
@@ -38,12 +38,12 @@ impl Playback {
     }
 
     /// The recorded answer to a question.
-    pub(super) fn ask<T: Answer>(&self, question: &Question<'_>) -> Result<T> {
+    pub(crate) fn ask<T: Answer>(&self, question: &Question<'_>) -> Result<T> {
         self.ask_as(question, T::decode)
     }
 
     /// The same for an answer that was written down as something else.
-    pub(super) fn ask_as<T>(
+    pub(crate) fn ask_as<T>(
         &self,
         question: &Question<'_>,
         decode: impl FnOnce(&Value) -> Option<T>,
@@ -56,17 +56,17 @@ impl Playback {
     ///
     /// # Errors
     /// There is none, or no more.
-    pub(super) fn take(&self, question: &Question<'_>) -> Result<Arc<Entry>> {
+    pub(crate) fn take(&self, question: &Question<'_>) -> Result<Arc<Entry>> {
         self.find(question).ok_or_else(|| self.refuse(question))
     }
 
     /// The same; `None` where there is none or no more.
-    pub(super) fn find(&self, question: &Question<'_>) -> Option<Arc<Entry>> {
+    pub(crate) fn find(&self, question: &Question<'_>) -> Option<Arc<Entry>> {
         self.find_rather(question, &|_| true)
     }
 
     /// The same; among several that are alike rather one that is `preferred`, which is asked under a lock.
-    pub(super) fn find_rather(
+    pub(crate) fn find_rather(
         &self,
         question: &Question<'_>,
         preferred: &dyn Fn(&Entry) -> bool,
@@ -80,12 +80,12 @@ impl Playback {
         entry
     }
 
-    pub(super) fn refuse(&self, question: &Question<'_>) -> Error {
+    pub(crate) fn refuse(&self, question: &Question<'_>) -> Error {
         self.book.refuse(question, &self.vault())
     }
 
     /// What was answered to a recorded call.
-    pub(super) fn answer<T>(
+    pub(crate) fn answer<T>(
         &self,
         question: &Question<'_>,
         entry: &Entry,
@@ -99,22 +99,22 @@ impl Playback {
     }
 
     /// A part of a recorded call with its secrets put back.
-    pub(super) fn resolve(&self, question: &Question<'_>, entry: &Entry, value: &Value) -> Result<Value> {
+    pub(crate) fn resolve(&self, question: &Question<'_>, entry: &Entry, value: &Value) -> Result<Value> {
         lock(&self.keyring).resolve(value, question.env).ok_or_else(|| unreadable(question, entry))
     }
 
     /// The secrets to keep out of messages.
-    pub(super) fn vault(&self) -> Arc<Vault> {
+    pub(crate) fn vault(&self) -> Arc<Vault> {
         Arc::clone(&lock(&self.vault))
     }
 
-    pub(super) fn learn(&self, name: &str, secret: &Secret) {
+    pub(crate) fn learn(&self, name: &str, secret: &Secret) {
         Arc::make_mut(&mut lock(&self.vault)).learn(name, secret.expose());
         lock(&self.keyring).learn(name, secret.expose());
     }
 
     /// Waits until this ends, by the replay's clock; for ever when nothing can end it.
-    pub(super) fn wait_out(&self, until: &Until) -> Stop {
+    pub(crate) fn wait_out(&self, until: &Until) -> Stop {
         loop {
             if let Err(stop) = self.shared.waiter(until.clone()).wait_for(|| None::<()>) {
                 return stop;
@@ -124,6 +124,6 @@ impl Playback {
 }
 
 /// The error for a record that is none.
-pub(super) fn unreadable(question: &Question<'_>, entry: &Entry) -> Error {
+pub(crate) fn unreadable(question: &Question<'_>, entry: &Entry) -> Error {
     question.error(ErrorKind::BadAnswer, format!("line {} of the recording cannot be read", entry.line))
 }

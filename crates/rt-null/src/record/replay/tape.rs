@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use rt_protocol::{Error, ErrorKind};
 
-use super::entry::{Entry, Recording};
-use super::likeness::is_like;
-use super::question::{Question, Subject};
-use super::vault::Vault;
+use crate::record::format::entry::{Entry, Recording};
+use crate::record::format::invocation::{Question, Subject};
+use crate::record::secrets::masker::Vault;
+use crate::record::secrets::matching::is_like;
 use crate::streams::notify::lock;
 
 /// The recorded calls, each to be asked once.
 #[derive(Debug)]
-pub(super) struct Book {
+pub(crate) struct Book {
     entries: Vec<Arc<Entry>>,
     truncated: Option<usize>,
     state: Mutex<State>,
@@ -28,7 +28,7 @@ struct State {
 }
 
 impl Book {
-    pub(super) fn new(recording: Recording) -> Self {
+    pub(crate) fn new(recording: Recording) -> Self {
         let entries: Vec<_> = recording.entries.into_iter().map(Arc::new).collect();
         let mut open = BTreeMap::<_, Vec<usize>>::new();
         for (place, entry) in entries.iter().enumerate() {
@@ -39,7 +39,7 @@ impl Book {
     }
 
     /// The earliest call like this one that was not asked yet; among several rather one that is `preferred`.
-    pub(super) fn take(
+    pub(crate) fn take(
         &self,
         question: &Question<'_>,
         preferred: &dyn Fn(&Entry) -> bool,
@@ -60,7 +60,7 @@ impl Book {
     }
 
     /// The error for a call that [`take`](Self::take) does not find.
-    pub(super) fn refuse(&self, question: &Question<'_>, vault: &Vault) -> Error {
+    pub(crate) fn refuse(&self, question: &Question<'_>, vault: &Vault) -> Error {
         let asked = question.shown(vault);
         let like = |entry: &&Arc<Entry>| {
             entry.subject == question.subject
@@ -84,7 +84,7 @@ impl Book {
     }
 
     /// An error that is told at the end too, because a program may swallow it.
-    pub(super) fn mismatch(&self, question: &Question<'_>, message: String) -> Error {
+    pub(crate) fn mismatch(&self, question: &Question<'_>, message: String) -> Error {
         let error =
             question.error(ErrorKind::BackendFailed, message).with_hint("record again, or ask as recorded");
         lock(&self.state).mismatches.push(error.to_string());
@@ -103,16 +103,16 @@ impl Book {
         Some(&self.entries[*place])
     }
 
-    pub(super) fn truncated(&self) -> Option<usize> {
+    pub(crate) fn truncated(&self) -> Option<usize> {
         self.truncated
     }
 
-    pub(super) fn mismatches(&self) -> Vec<String> {
+    pub(crate) fn mismatches(&self) -> Vec<String> {
         lock(&self.state).mismatches.clone()
     }
 
     /// The calls that were not asked, in recorded order.
-    pub(super) fn unused(&self) -> Vec<String> {
+    pub(crate) fn unused(&self) -> Vec<String> {
         let mut places: Vec<usize> = lock(&self.state).open.values().flatten().copied().collect();
         places.sort_unstable();
         let line = |place: usize| {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use rt_protocol::Env;
 use serde_json::Value;
 
-use super::data::{self, HEX, object};
-use super::masked::{PARTS, parts};
+use crate::record::format::json::{self as data, HEX, object};
+use crate::record::secrets::masked::{Find, PARTS, parts};
 
 /// Fields that hold words of the contract and of this format, and never anything that was said.
 const WORDS: &[&str] = &[
@@ -39,7 +39,7 @@ const SHORTEST_PART: usize = 4;
 
 /// The secrets that are known.
 #[derive(Clone, Default)]
-pub(super) struct Vault {
+pub(crate) struct Vault {
     known: Vec<Known>,
     needles: Vec<Needle>,
 }
@@ -61,24 +61,14 @@ struct Needle {
 
 /// Where a stretch of bytes may have been cut in the middle of a value.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Cut {
-    pub(super) start: bool,
-    pub(super) end: bool,
-}
-
-/// A secret, or a part of one, within bytes.
-#[derive(Debug)]
-pub(super) struct Find<'v> {
-    pub(super) at: Range<usize>,
-    pub(super) name: &'v str,
-    pub(super) call: Option<u64>,
-    /// Which part of the value; `None` is all of it.
-    pub(super) part: Option<Range<usize>>,
+pub(crate) struct Cut {
+    pub(crate) start: bool,
+    pub(crate) end: bool,
 }
 
 impl Vault {
     /// Takes up the secret values that come with a call; whether any of them is new.
-    pub(super) fn learn_all(&mut self, env: &Env, call: u64) -> bool {
+    pub(crate) fn learn_all(&mut self, env: &Env, call: u64) -> bool {
         let before = self.known.len();
         for (name, value) in secrets(env) {
             self.add(name, value, Some(call));
@@ -87,12 +77,12 @@ impl Vault {
     }
 
     /// Takes up a secret that comes with no call. Its number is 0.
-    pub(super) fn learn(&mut self, name: &str, value: &OsStr) {
+    pub(crate) fn learn(&mut self, name: &str, value: &OsStr) {
         self.add(name, value.as_bytes(), Some(0));
     }
 
     /// The same vault as the call sees it to which these variables belong: what it brings itself is its own.
-    pub(super) fn for_call(self: &Arc<Self>, own: Option<&Env>) -> Arc<Self> {
+    pub(crate) fn for_call(self: &Arc<Self>, own: Option<&Env>) -> Arc<Self> {
         let Some(own) = own.filter(|env| env.has_secrets()) else { return Arc::clone(self) };
         let mut seen = Self::clone(self);
         for (name, value) in secrets(own) {
@@ -120,7 +110,7 @@ impl Vault {
     }
 
     /// Where the bytes hold secrets, in order and apart.
-    pub(super) fn find(&self, bytes: &[u8], cut: Cut) -> Vec<Find<'_>> {
+    pub(crate) fn find(&self, bytes: &[u8], cut: Cut) -> Vec<Find<'_>> {
         let mut finds = Vec::new();
         if self.known.is_empty() {
             return finds;
@@ -175,12 +165,12 @@ impl Vault {
     }
 
     /// Bytes as JSON, without the secrets in them.
-    pub(super) fn mask(&self, bytes: &[u8], cut: Cut) -> Value {
+    pub(crate) fn mask(&self, bytes: &[u8], cut: Cut) -> Value {
         parts(bytes, 0..bytes.len(), &self.find(bytes, cut))
     }
 
     /// Bytes as a message shows them: secrets by their names.
-    pub(super) fn mask_text(&self, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn mask_text(&self, bytes: &[u8]) -> Vec<u8> {
         let mut shown = Vec::new();
         let mut place = 0;
         for find in self.find(bytes, Cut { start: true, end: true }) {
@@ -193,7 +183,7 @@ impl Vault {
     }
 
     /// The same value without the secrets in it.
-    pub(super) fn mask_value(&self, value: Value) -> Value {
+    pub(crate) fn mask_value(&self, value: Value) -> Value {
         if self.known.is_empty() { value } else { self.mask_part(value, Cut::default()) }
     }
 
@@ -260,7 +250,7 @@ fn secrets(env: &Env) -> impl Iterator<Item = (&str, &[u8])> {
 }
 
 /// What stands for a secret where nobody has its value.
-pub(super) fn placeholder(name: &str) -> String {
+pub(crate) fn placeholder(name: &str) -> String {
     format!("<secret {name}>")
 }
 
@@ -268,9 +258,9 @@ pub(super) fn placeholder(name: &str) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::keyring::Keyring;
-    use super::super::masked::is_like;
     use super::*;
+    use crate::record::secrets::masked::is_like;
+    use crate::record::secrets::restorer::Keyring;
 
     fn vault(secrets: &[(&str, &str)]) -> Vault {
         let mut vault = Vault::default();

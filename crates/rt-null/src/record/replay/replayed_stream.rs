@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use rt_protocol::{Event, EventStream, LogLine, LogStream, PortReservation, Pull, Result, Until};
 
-use super::data::Answer;
-use super::playback::Playback;
-use super::question::Question;
+use crate::record::format::invocation::Question;
+use crate::record::format::json::Answer;
+use crate::record::replay::playback::Playback;
 
 /// A stream that gives what was pulled from it. What is recorded as idle waits until the pull's own `until` ends, as the
 /// contract has it; how often a stream is idle is a matter of luck, so one that was idle last may be so again.
-pub(super) struct ReplayedStream {
+pub(crate) struct ReplayedStream {
     playback: Arc<Playback>,
     number: u64,
     last: Last,
@@ -30,7 +30,7 @@ enum Last {
 }
 
 impl ReplayedStream {
-    pub(super) fn new(playback: &Arc<Playback>, number: u64) -> Self {
+    pub(crate) fn new(playback: &Arc<Playback>, number: u64) -> Self {
         Self { playback: Arc::clone(playback), number, last: Last::Item, closed: false }
     }
 
@@ -100,14 +100,14 @@ impl EventStream for ReplayedStream {
 }
 
 /// A port that nobody holds.
-pub(super) struct ReplayedPort {
+pub(crate) struct ReplayedPort {
     playback: Arc<Playback>,
     number: u64,
     address: SocketAddr,
 }
 
 impl ReplayedPort {
-    pub(super) fn new(playback: &Arc<Playback>, number: u64, address: SocketAddr) -> Self {
+    pub(crate) fn new(playback: &Arc<Playback>, number: u64, address: SocketAddr) -> Self {
         Self { playback: Arc::clone(playback), number, address }
     }
 }

@@ -10,16 +10,16 @@ use rt_protocol::ContainerName;
 use serde_json::{Map, Value};
 
 /// The key of bytes that are not UTF-8: `{"hex": "ff00"}`.
-pub(super) const HEX: &str = "hex";
+pub(crate) const HEX: &str = "hex";
 
 /// What can be written into a recording and read back. `decode` answers `None` for what it cannot read.
-pub(super) trait Answer: Sized {
+pub(crate) trait Answer: Sized {
     fn encode(&self) -> Value;
     fn decode(value: &Value) -> Option<Self>;
 }
 
 /// Bytes: text where they are UTF-8, hexadecimal digits otherwise.
-pub(super) fn bytes(bytes: &[u8]) -> Value {
+pub(crate) fn bytes(bytes: &[u8]) -> Value {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.into(),
         Err(_) => object([(HEX, hex(bytes).into())]),
@@ -27,7 +27,7 @@ pub(super) fn bytes(bytes: &[u8]) -> Value {
 }
 
 /// The way back of [`bytes`].
-pub(super) fn to_bytes(value: &Value) -> Option<Vec<u8>> {
+pub(crate) fn to_bytes(value: &Value) -> Option<Vec<u8>> {
     match value {
         Value::String(text) => Some(text.clone().into_bytes()),
         Value::Object(fields) if fields.len() == 1 => unhex(fields.get(HEX)?.as_str()?),
@@ -36,33 +36,40 @@ pub(super) fn to_bytes(value: &Value) -> Option<Vec<u8>> {
 }
 
 /// A word or path of the system.
-pub(super) fn os(text: impl AsRef<OsStr>) -> Value {
+pub(crate) fn os(text: impl AsRef<OsStr>) -> Value {
     bytes(text.as_ref().as_bytes())
 }
 
 /// The way back of [`os`].
-pub(super) fn to_os(value: &Value) -> Option<OsString> {
+pub(crate) fn to_os(value: &Value) -> Option<OsString> {
     to_bytes(value).map(OsString::from_vec)
 }
 
 /// An object without the fields that are null.
-pub(super) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+pub(crate) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
     let present = fields.into_iter().filter(|(_, value)| !value.is_null());
     Value::Object(present.map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
+/// An object on a line of its own, its fields in the order in which one reads them; null ones are left out.
+pub(crate) fn line<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> String {
+    let present = fields.into_iter().filter(|(_, value)| !value.is_null());
+    let fields: Vec<String> = present.map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    format!("{{{}}}\n", fields.join(","))
+}
+
 /// A field of an object; a missing one is null.
-pub(super) fn field<T: Answer>(value: &Value, name: &str) -> Option<T> {
+pub(crate) fn field<T: Answer>(value: &Value, name: &str) -> Option<T> {
     T::decode(value.get(name).unwrap_or(&Value::Null))
 }
 
 /// A variant without fields, by the contract's own name for it.
-pub(super) fn word(variant: impl Debug) -> Value {
+pub(crate) fn word(variant: impl Debug) -> Value {
     format!("{variant:?}").into()
 }
 
 /// The way back of [`word`].
-pub(super) fn pick<T: Copy + Debug>(all: &[T], value: &Value) -> Option<T> {
+pub(crate) fn pick<T: Copy + Debug>(all: &[T], value: &Value) -> Option<T> {
     let word = value.as_str()?;
     all.iter().copied().find(|variant| format!("{variant:?}") == word)
 }
@@ -221,7 +228,7 @@ impl Answer for SystemTime {
 }
 
 /// The fields of an object, or none.
-pub(super) fn fields(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+pub(crate) fn fields(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flat_map(Map::iter)
 }
 

@@ -4,15 +4,24 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::data::{self, object};
-use super::vault::Find;
+use crate::record::format::json::{self as data, object};
 
 /// The key of data that had secrets in it: `{"parts": ["--token=", {"secret": "TOKEN"}]}`. A secret that came with another
 /// call has the number of that beside its name, and a part of one its bounds.
-pub(super) const PARTS: &str = "parts";
+pub(crate) const PARTS: &str = "parts";
+
+/// A secret, or a part of one, within bytes.
+#[derive(Debug)]
+pub(crate) struct Find<'v> {
+    pub(crate) at: Range<usize>,
+    pub(crate) name: &'v str,
+    pub(crate) call: Option<u64>,
+    /// Which part of the value; `None` is all of it.
+    pub(crate) part: Option<Range<usize>>,
+}
 
 /// The stretch `within` of the bytes as JSON, without what was found in it. Finds count by where they begin.
-pub(super) fn parts(bytes: &[u8], within: Range<usize>, finds: &[Find<'_>]) -> Value {
+pub(crate) fn parts(bytes: &[u8], within: Range<usize>, finds: &[Find<'_>]) -> Value {
     let inside: Vec<&Find<'_>> = finds.iter().filter(|find| within.contains(&find.at.start)).collect();
     // What reaches in from before belongs to where it began.
     let reaches_in = finds.iter().filter(|find| find.at.start < within.start).map(|find| find.at.end);
@@ -43,7 +52,7 @@ pub(super) fn parts(bytes: &[u8], within: Range<usize>, finds: &[Find<'_>]) -> V
 }
 
 /// Whether these are the bytes of recorded data; where that had a secret, any bytes will do.
-pub(super) fn is_like(recorded: &Value, mut bytes: &[u8]) -> bool {
+pub(crate) fn is_like(recorded: &Value, mut bytes: &[u8]) -> bool {
     let Some(parts) = recorded.get(PARTS).and_then(Value::as_array) else {
         return data::to_bytes(recorded).is_some_and(|recorded| recorded == bytes);
     };
@@ -67,6 +76,6 @@ pub(super) fn is_like(recorded: &Value, mut bytes: &[u8]) -> bool {
 }
 
 /// Whether the value is masked data.
-pub(super) fn is_masked(recorded: &Value) -> bool {
+pub(crate) fn is_masked(recorded: &Value) -> bool {
     recorded.get(PARTS).is_some()
 }

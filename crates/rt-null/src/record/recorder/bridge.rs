@@ -13,26 +13,27 @@ use rt_protocol::{
     StreamFd, StreamReport, Until,
 };
 
-use super::relay::Relay;
-use super::tee::{SinkTee, TeeReader};
-use super::transcript::{Delivered, Step, Stream, Tap, Transcript};
+use crate::record::format::step::{Step, Stream};
+use crate::record::recorder::relay::Relay;
+use crate::record::recorder::tee::{SinkTee, TeeReader};
+use crate::record::recorder::transcript::{Delivered, Tap, Transcript};
 use crate::streams::message_socket;
 
 /// What came of the call, and what was overheard.
-pub(super) struct Overheard {
-    pub(super) answer: Result<StdioResult>,
-    pub(super) steps: Vec<Step>,
+pub(crate) struct Overheard {
+    pub(crate) answer: Result<StdioResult>,
+    pub(crate) steps: Vec<Step>,
     /// Why a stream was not overheard, if one was not. The command does not suffer from it.
-    pub(super) deaf: Option<io::Error>,
+    pub(crate) deaf: Option<io::Error>,
     /// A panic of the caller's streams, which has to go on.
-    pub(super) panic: Option<Panic>,
+    pub(crate) panic: Option<Panic>,
 }
 
 /// What a panic says.
-pub(super) type Panic = Box<dyn Any + Send>;
+pub(crate) type Panic = Box<dyn Any + Send>;
 
 /// Makes a call, through which a panic of the caller's code may come: it is an error in the recording.
-pub(super) fn catch<T>(
+pub(crate) fn catch<T>(
     operation: &'static str,
     call: impl FnOnce() -> Result<T>,
 ) -> (Result<T>, Option<Panic>) {
@@ -47,7 +48,7 @@ pub(super) fn catch<T>(
 }
 
 /// Makes the call with streams that are overheard.
-pub(super) fn overhear(
+pub(crate) fn overhear(
     streams: ExecStdio<'_>,
     until: &Until,
     call: impl FnOnce(ExecStdio<'_>, &Until) -> Result<StdioResult>,

@@ -5,36 +5,36 @@ use std::io::Read;
 use rt_protocol::{Error, ErrorKind, Result};
 use serde_json::Value;
 
-use super::header::{Header, refusal};
-use super::question::{Subject, shown};
+use crate::record::format::header::{Header, refusal};
+use crate::record::format::invocation::{Subject, shown};
 
 /// One recorded call.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// The line of the recording, from 1.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     /// Its place in the order in which calls were asked.
-    pub(super) number: u64,
-    pub(super) subject: Subject,
-    pub(super) op: String,
-    pub(super) args: Value,
+    pub(crate) number: u64,
+    pub(crate) subject: Subject,
+    pub(crate) op: String,
+    pub(crate) args: Value,
     /// `{"ok": …}` or `{"error": …}`.
-    pub(super) answer: Value,
+    pub(crate) answer: Value,
     /// The whole line, for what only some calls have.
-    pub(super) whole: Value,
+    pub(crate) whole: Value,
 }
 
 /// All of it.
 #[derive(Debug)]
-pub(super) struct Recording {
-    pub(super) header: Header,
-    pub(super) entries: Vec<Entry>,
+pub(crate) struct Recording {
+    pub(crate) header: Header,
+    pub(crate) entries: Vec<Entry>,
     /// The last line, when the recorder died while it wrote it.
-    pub(super) truncated: Option<usize>,
+    pub(crate) truncated: Option<usize>,
 }
 
 impl Recording {
-    pub(super) fn read(mut reader: impl Read) -> Result<Self> {
+    pub(crate) fn read(mut reader: impl Read) -> Result<Self> {
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes).map_err(|cause| {
             Error::new(ErrorKind::System, "open the recording", "it cannot be read").with_source(cause)
@@ -83,7 +83,7 @@ impl Entry {
     }
 
     /// The call as messages show it.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         shown(&self.op, &self.args)
     }
 }

@@ -10,7 +10,7 @@ use rt_protocol::{
 };
 use serde_json::Value;
 
-use super::data::{Answer, field, object, pick, word};
+use crate::record::format::json::{Answer, field, object, pick, word};
 use crate::streams::notify::lock;
 
 const KINDS: [ErrorKind; 37] = [
@@ -120,12 +120,12 @@ impl Answer for Error {
 }
 
 /// The capabilities by their names.
-pub(super) fn capabilities(set: Capabilities) -> Value {
+pub(crate) fn capabilities(set: Capabilities) -> Value {
     set.iter().map(|capability| Value::from(capability.name())).collect()
 }
 
 /// The way back; names that this version does not know are left out.
-pub(super) fn to_capabilities(names: &Value) -> Option<Capabilities> {
+pub(crate) fn to_capabilities(names: &Value) -> Option<Capabilities> {
     let known = |name: &Value| Capability::ALL.iter().copied().find(|capability| name == capability.name());
     Some(names.as_array()?.iter().filter_map(known).collect())
 }

@@ -18,18 +18,20 @@ use rt_protocol::{
 };
 use serde_json::Value;
 
-use super::bridge::{Overheard, Panic, catch, overhear};
-use super::data::{Answer, object};
-use super::journal::Journal;
-use super::question::Question;
-use super::recorded_image::{self, RecordedImage};
-use super::recorded_stream::RecordedLog;
-use super::tee::{CountReader, Echo, TeeWriter};
-use super::transcript::{self, Delivered, Stream, Tap, Transcript};
-use super::tree::Before;
+use crate::record::format::invocation::Question;
+use crate::record::format::json::{Answer, object};
+use crate::record::format::listed_image;
+use crate::record::format::step::{self, Stream};
+use crate::record::format::tree::Before;
+use crate::record::recorder::bridge::{Overheard, Panic, catch, overhear};
+use crate::record::recorder::journal::Journal;
+use crate::record::recorder::recorded_image::RecordedImage;
+use crate::record::recorder::recorded_stream::RecordedLog;
+use crate::record::recorder::tee::{CountReader, Echo, TeeWriter};
+use crate::record::recorder::transcript::{Delivered, Tap, Transcript};
 
 /// A handle whose calls are written down.
-pub(super) struct RecordedContainer {
+pub(crate) struct RecordedContainer {
     inner: Arc<dyn Container>,
     journal: Arc<Journal>,
 }
@@ -44,7 +46,7 @@ impl fmt::Debug for RecordedContainer {
 }
 
 impl RecordedContainer {
-    pub(super) fn new(inner: Arc<dyn Container>, journal: &Arc<Journal>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Container>, journal: &Arc<Journal>) -> Self {
         Self { inner, journal: Arc::clone(journal) }
     }
 
@@ -58,7 +60,7 @@ impl RecordedContainer {
 }
 
 /// A bridged command, by handle or by name.
-pub(super) fn record_exec_stdio(
+pub(crate) fn record_exec_stdio(
     journal: &Journal,
     name: &ContainerName,
     request: &ExecRequest,
@@ -72,7 +74,7 @@ pub(super) fn record_exec_stdio(
     if let Some(cause) = deaf {
         journal.miss("a stream of a bridged command", cause);
     }
-    let steps = transcript::encode(&steps, &journal.vault(&question), answer.is_err());
+    let steps = step::encode(&steps, &journal.vault(&question), answer.is_err());
     journal.write(number, &question, answer.as_ref().map(StdioResult::encode), [("stdio", steps)]);
     go_on(panic);
     answer
@@ -119,7 +121,7 @@ impl Container for RecordedContainer {
     fn image(&self) -> Result<Option<Arc<dyn Image>>> {
         let question = self.plain("image", "find the image of");
         let encode = |image: &Option<Arc<dyn Image>>| {
-            image.as_ref().map_or(Value::Null, |image| recorded_image::encode(&**image))
+            image.as_ref().map_or(Value::Null, |image| listed_image::encode(&**image))
         };
         let image = self.journal.record_as(&question, || self.inner.image(), encode)?;
         Ok(image.map(|image| Arc::new(RecordedImage::new(image, &self.journal)) as _))
@@ -198,7 +200,7 @@ impl Container for RecordedContainer {
         let mut overheard = TeeWriter::new(tar, Tap::new(&transcript, Stream::Out));
         let answer = self.inner.copy_out_tar(src, &mut overheard, until);
         let steps = Transcript::close(&transcript, Vec::new(), Delivered { bytes: None, ended: false });
-        let steps = transcript::encode(&steps, &self.journal.vault(&question), answer.is_err());
+        let steps = step::encode(&steps, &self.journal.vault(&question), answer.is_err());
         self.journal.write(number, &question, answer.as_ref().map(<()>::encode), [("stdio", steps)]);
         answer
     }

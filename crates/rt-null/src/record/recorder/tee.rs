@@ -14,14 +14,14 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use serde_json::Value;
 
-use super::data::{self, object};
-use super::transcript::Tap;
+use crate::record::format::json::{self as data, object};
+use crate::record::recorder::transcript::Tap;
 use crate::streams::message_socket;
 
 /// The caller's reader, overheard.
-pub(super) struct TeeReader {
-    pub(super) inner: Box<dyn Read + Send>,
-    pub(super) tap: Tap,
+pub(crate) struct TeeReader {
+    pub(crate) inner: Box<dyn Read + Send>,
+    pub(crate) tap: Tap,
 }
 
 impl Read for TeeReader {
@@ -37,13 +37,13 @@ impl Read for TeeReader {
 }
 
 /// The caller's writer, overheard.
-pub(super) struct TeeWriter<W> {
+pub(crate) struct TeeWriter<W> {
     inner: W,
     tap: Tap,
 }
 
 impl<W: Write> TeeWriter<W> {
-    pub(super) fn new(inner: W, tap: Tap) -> Self {
+    pub(crate) fn new(inner: W, tap: Tap) -> Self {
         Self { inner, tap }
     }
 }
@@ -62,9 +62,9 @@ impl<W: Write> Write for TeeWriter<W> {
 }
 
 /// The caller's archive, of which only the length is wanted.
-pub(super) struct CountReader<'a> {
-    pub(super) inner: &'a mut (dyn Read + Send),
-    pub(super) count: u64,
+pub(crate) struct CountReader<'a> {
+    pub(crate) inner: &'a mut (dyn Read + Send),
+    pub(crate) count: u64,
 }
 
 impl Read for CountReader<'_> {
@@ -76,9 +76,9 @@ impl Read for CountReader<'_> {
 }
 
 /// The caller's echo of a log, overheard.
-pub(super) struct Echo<'a> {
-    pub(super) inner: &'a mut dyn Write,
-    pub(super) seen: &'a RefCell<Vec<Value>>,
+pub(crate) struct Echo<'a> {
+    pub(crate) inner: &'a mut dyn Write,
+    pub(crate) seen: &'a RefCell<Vec<Value>>,
 }
 
 impl Write for Echo<'_> {
@@ -94,7 +94,7 @@ impl Write for Echo<'_> {
 }
 
 /// The caller's sink, taken apart to be overheard.
-pub(super) enum SinkTee<'a> {
+pub(crate) enum SinkTee<'a> {
     Discard,
     Borrowed(TeeWriter<&'a mut (dyn Write + Send)>),
     Owned(Option<TeeWriter<Box<dyn Write + Send>>>),
@@ -105,7 +105,7 @@ pub(super) enum SinkTee<'a> {
 
 impl<'a> SinkTee<'a> {
     /// `None` is a kind of sink that this version does not know.
-    pub(super) fn new(sink: Sink<'a>, tap: Tap) -> Option<Self> {
+    pub(crate) fn new(sink: Sink<'a>, tap: Tap) -> Option<Self> {
         Some(match sink.into_kind() {
             SinkKind::Discard => Self::Discard,
             SinkKind::Borrowed(inner) => Self::Borrowed(TeeWriter::new(inner, tap)),
@@ -120,7 +120,7 @@ impl<'a> SinkTee<'a> {
     }
 
     /// What the backend gets, once.
-    pub(super) fn sink(&mut self) -> Sink<'_> {
+    pub(crate) fn sink(&mut self) -> Sink<'_> {
         match self {
             Self::Discard => Sink::discard(),
             Self::Borrowed(writer) => Sink::borrowed(writer),
@@ -134,7 +134,7 @@ impl<'a> SinkTee<'a> {
     ///
     /// # Errors
     /// Why nothing was overheard.
-    pub(super) fn settle(self) -> io::Result<Option<u64>> {
+    pub(crate) fn settle(self) -> io::Result<Option<u64>> {
         match self {
             Self::Descriptor(writer, watch) => {
                 drop(writer);
@@ -147,7 +147,7 @@ impl<'a> SinkTee<'a> {
 }
 
 /// Writes to a descriptor as a backend would: polled, its flags left alone, never longer than the call.
-pub(super) struct FdWriter {
+pub(crate) struct FdWriter {
     fd: OwnedFd,
     /// Readable once the call has ended.
     ended: UnixStream,
@@ -157,7 +157,7 @@ pub(super) struct FdWriter {
 }
 
 /// The other end of an [`FdWriter`].
-pub(super) struct FdWatch {
+pub(crate) struct FdWatch {
     call: UnixStream,
     written: Arc<AtomicU64>,
     alive: Receiver<()>,

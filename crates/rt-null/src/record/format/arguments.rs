@@ -9,13 +9,13 @@ use rt_protocol::{
 };
 use serde_json::Value;
 
-use super::data::{self, Answer, object, word};
+use crate::record::format::json::{self as data, Answer, object, word};
 
 /// What a test can hardly repeat: paths of the host, and points in time. They are written for the reader and are not
 /// compared.
-pub(super) const NOT_COMPARED: &[&str] = &["host", "time"];
+pub(crate) const NOT_COMPARED: &[&str] = &["host", "time"];
 
-pub(super) fn exec_request(request: &ExecRequest, bridged: Value) -> Value {
+pub(crate) fn exec_request(request: &ExecRequest, bridged: Value) -> Value {
     object([
         ("argv", words(request.argv())),
         ("env", env(request.env())),
@@ -28,7 +28,7 @@ pub(super) fn exec_request(request: &ExecRequest, bridged: Value) -> Value {
 }
 
 /// Which streams are the caller's; the others are empty or dropped.
-pub(super) fn bridged(stdio: &ExecStdio<'_>) -> Value {
+pub(crate) fn bridged(stdio: &ExecStdio<'_>) -> Value {
     let streams = [
         ("stdin", !stdio.stdin.is_empty()),
         ("stdout", !stdio.stdout.is_discard()),
@@ -37,7 +37,7 @@ pub(super) fn bridged(stdio: &ExecStdio<'_>) -> Value {
     streams.into_iter().filter(|(_, given)| *given).map(|(name, _)| Value::from(name)).collect()
 }
 
-pub(super) fn launch_spec(spec: &LaunchSpec) -> Value {
+pub(crate) fn launch_spec(spec: &LaunchSpec) -> Value {
     object([
         ("image", spec.image().as_str().into()),
         ("command", spec.command().map_or(Value::Null, words)),
@@ -59,7 +59,7 @@ pub(super) fn launch_spec(spec: &LaunchSpec) -> Value {
     ])
 }
 
-pub(super) fn copy(host: Option<&Path>, inside: &ContainerPath, options: CopyOptions) -> Value {
+pub(crate) fn copy(host: Option<&Path>, inside: &ContainerPath, options: CopyOptions) -> Value {
     object([
         ("host", host.map_or(Value::Null, data::os)),
         ("path", data::os(inside.as_os_str())),
@@ -67,7 +67,7 @@ pub(super) fn copy(host: Option<&Path>, inside: &ContainerPath, options: CopyOpt
     ])
 }
 
-pub(super) fn log_options(options: &LogOptions) -> Value {
+pub(crate) fn log_options(options: &LogOptions) -> Value {
     let whole = options.max_line_bytes == LogOptions::DEFAULT_MAX_LINE_BYTES;
     object([
         ("follow", flag(options.follow)),
@@ -86,14 +86,14 @@ fn stream_word(stream: OutputStream) -> &'static str {
     }
 }
 
-pub(super) fn event_options(options: &EventOptions) -> Value {
+pub(crate) fn event_options(options: &EventOptions) -> Value {
     object([
         ("prefix", options.prefix.as_ref().map_or(Value::Null, |prefix| prefix.as_str().into())),
         ("since", options.since.map_or(Value::Null, |since| object([("time", since.encode())]))),
     ])
 }
 
-pub(super) fn container_filter(filter: &ContainerFilter) -> Value {
+pub(crate) fn container_filter(filter: &ContainerFilter) -> Value {
     object([("prefix", filter.prefix.as_ref().map_or(Value::Null, |prefix| prefix.as_str().into()))])
 }
 

@@ -3,8 +3,8 @@
 use rt_protocol::{Capabilities, ContainerRuntime, Error, ErrorKind, Result, RuntimeId};
 use serde_json::Value;
 
-use super::failure::{capabilities, to_capabilities};
-use super::journal::line;
+use crate::record::format::error::{capabilities, to_capabilities};
+use crate::record::format::json::line;
 
 /// What a recording calls its format.
 const FORMAT: &str = "rt-recording";
@@ -15,13 +15,13 @@ pub const FORMAT_VERSION: u64 = 1;
 
 /// The runtime that was recorded.
 #[derive(Debug)]
-pub(super) struct Header {
-    pub(super) runtime: RuntimeId,
-    pub(super) capabilities: Capabilities,
+pub(crate) struct Header {
+    pub(crate) runtime: RuntimeId,
+    pub(crate) capabilities: Capabilities,
 }
 
 impl Header {
-    pub(super) fn encode(runtime: &dyn ContainerRuntime) -> String {
+    pub(crate) fn encode(runtime: &dyn ContainerRuntime) -> String {
         line([
             ("format", FORMAT.into()),
             ("version", FORMAT_VERSION.into()),
@@ -30,7 +30,7 @@ impl Header {
         ])
     }
 
-    pub(super) fn decode(header: &Value) -> Result<Self> {
+    pub(crate) fn decode(header: &Value) -> Result<Self> {
         if header.get("format").and_then(Value::as_str) != Some(FORMAT) {
             return Err(refusal(format!("line 1: this is no recording: it names no format `{FORMAT}`")));
         }
@@ -54,6 +54,6 @@ impl Header {
 }
 
 /// The error for a recording that cannot be replayed.
-pub(super) fn refusal(message: impl Into<String>) -> Error {
+pub(crate) fn refusal(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidRequest, "open the recording", message)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rt_protocol::{CapturedOutput, ExecResult, ExitOutcome, StdioResult, StreamEnd, StreamReport};
 use serde_json::Value;
 
-use super::data::{self, Answer, field, object, pick, word};
+use crate::record::format::json::{self as data, Answer, field, object, pick, word};
 
 impl Answer for ExitOutcome {
     fn encode(&self) -> Value {

@@ -11,7 +11,7 @@ use rt_protocol::{
 };
 use serde_json::Value;
 
-use super::data::{self, Answer, field, object, pick, word};
+use crate::record::format::json::{self as data, Answer, field, object, pick, word};
 
 impl Answer for ContainerState {
     fn encode(&self) -> Value {

@@ -1,0 +1,13 @@
+//! Holds the format of recordings: one JSON object a line.
+
+pub(crate) mod arguments;
+pub(crate) mod entry;
+pub(crate) mod error;
+pub(crate) mod facts;
+pub(crate) mod header;
+pub(crate) mod invocation;
+pub(crate) mod json;
+pub(crate) mod listed_image;
+pub(crate) mod result;
+pub(crate) mod step;
+pub(crate) mod tree;
