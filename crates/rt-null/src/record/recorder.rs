@@ -1,5 +1,4 @@
 //! The runtime that records another one.
-#![deny(clippy::missing_trait_methods, reason = "a default would ask the inner runtime something else")]
 
 mod bridge;
 mod journal;
@@ -20,14 +19,14 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
+use self::journal::Journal;
+use self::recorded_container::{RecordedContainer, record_exec_stdio};
+use self::recorded_image::RecordedImage;
+use self::recorded_stream::{RecordedEvents, RecordedPort};
 use crate::record::format::header::Header;
-use crate::record::format::invocation::Question;
-use crate::record::format::json::{Answer, object};
+use crate::record::format::invocation::Invocation;
+use crate::record::format::json::{JsonCodec, object};
 use crate::record::format::listed_image;
-use crate::record::recorder::journal::Journal;
-use crate::record::recorder::recorded_container::{RecordedContainer, record_exec_stdio};
-use crate::record::recorder::recorded_image::RecordedImage;
-use crate::record::recorder::recorded_stream::{RecordedEvents, RecordedPort};
 use rt_protocol::{
     Capabilities, Container, ContainerFilter, ContainerInfo, ContainerName, ContainerRemoveResult,
     ContainerRuntime, ContainerState, Error, ErrorKind, EventOptions, EventStream, ExecRequest, ExecResult,
@@ -81,7 +80,7 @@ impl Recorder {
     /// Keeps another secret out of the recording, under this name: one that the program does not pass as a secret variable,
     /// but through stdin, say.
     pub fn secret(&self, name: impl AsRef<str>, secret: &Secret) {
-        self.journal.learn(name.as_ref(), secret);
+        self.journal.add_secret(name.as_ref(), secret);
     }
 
     /// Ends the recording: how many calls were written. Calls that come later are passed on and not written.
@@ -104,6 +103,7 @@ fn private_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+#[deny(clippy::missing_trait_methods, reason = "a default would ask the inner runtime something else")]
 impl ContainerRuntime for Recorder {
     fn id(&self) -> &RuntimeId {
         self.inner.id()
@@ -118,7 +118,7 @@ impl ContainerRuntime for Recorder {
     }
 
     fn exec(&self, name: &ContainerName, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
-        self.journal.record(&Question::exec(name, request), || self.inner.exec(name, request, until))
+        self.journal.record(&Invocation::exec(name, request), || self.inner.exec(name, request, until))
     }
 
     fn exec_stdio(
@@ -134,39 +134,40 @@ impl ContainerRuntime for Recorder {
     }
 
     fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>> {
-        self.journal.record(&Question::list(filter), || self.inner.list(filter))
+        self.journal.record(&Invocation::list(filter), || self.inner.list(filter))
     }
 
     fn containers_with_prefix(&self, prefix: &NamePrefix) -> Result<Vec<Arc<dyn Container>>> {
-        let question = Question::family("containers-with-prefix", "list containers", prefix);
+        let invocation = Invocation::family("containers-with-prefix", "list containers", prefix);
         let names =
             |found: &Vec<Arc<dyn Container>>| found.iter().map(|one| one.key().name.encode()).collect();
-        let found = self.journal.record_as(&question, || self.inner.containers_with_prefix(prefix), names)?;
+        let found =
+            self.journal.record_as(&invocation, || self.inner.containers_with_prefix(prefix), names)?;
         Ok(found.into_iter().map(|container| self.wrap(container)).collect())
     }
 
     fn states(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, ContainerState>> {
-        let question = Question::family("states", "list containers", prefix);
-        self.journal.record(&question, || self.inner.states(prefix))
+        let invocation = Invocation::family("states", "list containers", prefix);
+        self.journal.record(&invocation, || self.inner.states(prefix))
     }
 
     fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>> {
-        let question = Question::family("rw-sizes", "measure containers", prefix);
-        self.journal.record(&question, || self.inner.rw_sizes(prefix))
+        let invocation = Invocation::family("rw-sizes", "measure containers", prefix);
+        self.journal.record(&invocation, || self.inner.rw_sizes(prefix))
     }
 
     fn create(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>> {
         let name = |made: &Arc<dyn Container>| made.key().name.encode();
         let made =
-            self.journal.record_as(&Question::create(spec), || self.inner.create(spec, until), name)?;
+            self.journal.record_as(&Invocation::create(spec), || self.inner.create(spec, until), name)?;
         Ok(self.wrap(made))
     }
 
     fn force_remove(&self, names: &[ContainerName], until: &Until) -> Vec<ContainerRemoveResult> {
-        let question = Question::force_remove(names);
-        let number = self.journal.begin(&question);
+        let invocation = Invocation::force_remove(names);
+        let number = self.journal.begin(&invocation);
         let results = self.inner.force_remove(names, until);
-        self.journal.write(number, &question, Ok(results.encode()), []);
+        self.journal.write(number, &invocation, Ok(results.encode()), []);
         results
     }
 
@@ -178,26 +179,27 @@ impl ContainerRuntime for Recorder {
         let listing =
             |found: &Vec<Arc<dyn Image>>| found.iter().map(|one| listed_image::encode(&**one)).collect();
         let found =
-            self.journal.record_as(&Question::images(*filter), || self.inner.images(filter), listing)?;
+            self.journal.record_as(&Invocation::images(*filter), || self.inner.images(filter), listing)?;
         Ok(found.into_iter().map(|image| Arc::new(RecordedImage::new(image, &self.journal)) as _).collect())
     }
 
     fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>> {
-        let question = Question::reserve_port(host);
-        let (number, handle) = (self.journal.begin(&question), self.journal.handle());
+        let invocation = Invocation::reserve_port(host);
+        let (number, handle) = (self.journal.begin(&invocation), self.journal.handle());
         let answer = self.inner.reserve_port(host);
         let encoded = answer
             .as_ref()
             .map(|held| object([("handle", handle.into()), ("address", held.address().to_string().into())]));
-        self.journal.write(number, &question, encoded, []);
+        self.journal.write(number, &invocation, encoded, []);
         let held = answer?;
         Ok(Box::new(RecordedPort::new(held, &self.journal, handle)))
     }
 
     fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>> {
         let handle = self.journal.handle();
-        let question = Question::events(options);
-        let stream = self.journal.record_as(&question, || self.inner.events(options), |_| handle.encode())?;
+        let invocation = Invocation::events(options);
+        let stream =
+            self.journal.record_as(&invocation, || self.inner.events(options), |_| handle.encode())?;
         Ok(Box::new(RecordedEvents::new(stream, &self.journal, handle)))
     }
 }

@@ -1,5 +1,4 @@
 //! The runtime that answers what was recorded.
-#![deny(clippy::missing_trait_methods, reason = "each method was recorded as itself")]
 
 mod playback;
 mod player;
@@ -24,15 +23,15 @@ use rt_protocol::{
 };
 use serde_json::Value;
 
+use self::playback::Playback;
+use self::replayed_container::ReplayedContainer;
+use self::replayed_image::ReplayedImage;
+use self::replayed_stream::{ReplayedPort, ReplayedStream};
 use crate::clock::NullClock;
 use crate::record::format::entry::Recording;
-use crate::record::format::invocation::Question;
-use crate::record::format::json::{Answer, field};
-use crate::record::format::listed_image::ImageFacts;
-use crate::record::replay::playback::Playback;
-use crate::record::replay::replayed_container::ReplayedContainer;
-use crate::record::replay::replayed_image::ReplayedImage;
-use crate::record::replay::replayed_stream::{ReplayedPort, ReplayedStream};
+use crate::record::format::invocation::Invocation;
+use crate::record::format::json::{JsonCodec, field};
+use crate::record::format::listed_image::ListedImage;
 
 /// A runtime that answers from a recording, and does nothing.
 ///
@@ -75,7 +74,7 @@ impl Replay {
     /// Makes a secret known that [`Recorder::secret`](super::Recorder::secret) kept out of the recording. Those that the
     /// program passes as secret variables become known by themselves.
     pub fn secret(&self, name: impl AsRef<str>, secret: &Secret) {
-        self.playback.learn(name.as_ref(), secret);
+        self.playback.add_secret(name.as_ref(), secret);
     }
 
     /// The clock by which a stream is idle: with [`skip_waits`](NullClock::skip_waits), nobody waits for it.
@@ -85,17 +84,17 @@ impl Replay {
 
     /// The line that broke off because the recorder died; the calls that were under way then are missing.
     pub fn truncated_line(&self) -> Option<usize> {
-        self.playback.book.truncated()
+        self.playback.tape.truncated()
     }
 
     /// The recorded calls that were never asked, in words and in recorded order.
     pub fn unused(&self) -> Vec<String> {
-        self.playback.book.unused()
+        self.playback.tape.unused()
     }
 
     /// The errors that the replay itself has answered, because something else was asked than recorded.
     pub fn mismatches(&self) -> Vec<String> {
-        self.playback.book.mismatches()
+        self.playback.tape.mismatches()
     }
 
     /// Whether everything was asked that was recorded, and nothing else.
@@ -117,11 +116,12 @@ impl Replay {
         Err(Error::new(ErrorKind::BackendFailed, "finish the replay", faults.join("; ")))
     }
 
-    fn image_of(&self, facts: ImageFacts) -> Arc<dyn Image> {
+    fn image_of(&self, facts: ListedImage) -> Arc<dyn Image> {
         Arc::new(ReplayedImage::new(facts, &self.playback))
     }
 }
 
+#[deny(clippy::missing_trait_methods, reason = "each method was recorded as itself")]
 impl ContainerRuntime for Replay {
     fn id(&self) -> &RuntimeId {
         &self.playback.runtime
@@ -151,25 +151,25 @@ impl ContainerRuntime for Replay {
     }
 
     fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>> {
-        self.playback.ask(&Question::list(filter))
+        self.playback.replay(&Invocation::list(filter))
     }
 
     fn containers_with_prefix(&self, prefix: &NamePrefix) -> Result<Vec<Arc<dyn Container>>> {
-        let question = Question::family("containers-with-prefix", "list containers", prefix);
-        let names: Vec<ContainerName> = self.playback.ask(&question)?;
+        let invocation = Invocation::family("containers-with-prefix", "list containers", prefix);
+        let names: Vec<ContainerName> = self.playback.replay(&invocation)?;
         Ok(names.iter().map(|name| self.container(name)).collect())
     }
 
     fn states(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, ContainerState>> {
-        self.playback.ask(&Question::family("states", "list containers", prefix))
+        self.playback.replay(&Invocation::family("states", "list containers", prefix))
     }
 
     fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>> {
-        self.playback.ask(&Question::family("rw-sizes", "measure containers", prefix))
+        self.playback.replay(&Invocation::family("rw-sizes", "measure containers", prefix))
     }
 
     fn create(&self, spec: &LaunchSpec, _until: &Until) -> Result<Arc<dyn Container>> {
-        let name: ContainerName = self.playback.ask(&Question::create(spec))?;
+        let name: ContainerName = self.playback.replay(&Invocation::create(spec))?;
         Ok(self.container(&name))
     }
 
@@ -177,16 +177,16 @@ impl ContainerRuntime for Replay {
         let failed = |error: Error| {
             names.iter().map(|name| ContainerRemoveResult::failed(name.clone(), error.clone())).collect()
         };
-        self.playback.ask(&Question::force_remove(names)).unwrap_or_else(failed)
+        self.playback.replay(&Invocation::force_remove(names)).unwrap_or_else(failed)
     }
 
     fn image(&self, reference: &ImageRef) -> Arc<dyn Image> {
-        self.image_of(ImageFacts::bare(reference.clone()))
+        self.image_of(ListedImage::bare(reference.clone()))
     }
 
     fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
-        let listing = |listing: &Value| listing.as_array()?.iter().map(ImageFacts::decode).collect();
-        let found: Vec<ImageFacts> = self.playback.ask_as(&Question::images(*filter), listing)?;
+        let listing = |listing: &Value| listing.as_array()?.iter().map(ListedImage::decode).collect();
+        let found: Vec<ListedImage> = self.playback.replay_as(&Invocation::images(*filter), listing)?;
         Ok(found.into_iter().map(|facts| self.image_of(facts)).collect())
     }
 
@@ -195,12 +195,12 @@ impl ContainerRuntime for Replay {
         let decode = |held: &Value| {
             Some((u64::decode(held.get("handle")?)?, field::<String>(held, "address")?.parse().ok()?))
         };
-        let (handle, address) = self.playback.ask_as(&Question::reserve_port(host), decode)?;
+        let (handle, address) = self.playback.replay_as(&Invocation::reserve_port(host), decode)?;
         Ok(Box::new(ReplayedPort::new(&self.playback, handle, address)))
     }
 
     fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>> {
-        let handle: u64 = self.playback.ask(&Question::events(options))?;
+        let handle: u64 = self.playback.replay(&Invocation::events(options))?;
         Ok(Box::new(ReplayedStream::new(&self.playback, handle)))
     }
 }

@@ -9,7 +9,7 @@ use rt_protocol::{
 };
 use serde_json::Value;
 
-use crate::record::format::json::{self as data, Answer, object, word};
+use super::json::{self, JsonCodec, object, word};
 
 /// What a test can hardly repeat: paths of the host, and points in time. They are written for the reader and are not
 /// compared.
@@ -19,7 +19,7 @@ pub(crate) fn exec_request(request: &ExecRequest, bridged: Value) -> Value {
     object([
         ("argv", words(request.argv())),
         ("env", env(request.env())),
-        ("workdir", request.workdir().map_or(Value::Null, |path| data::os(path.as_os_str()))),
+        ("workdir", request.workdir().map_or(Value::Null, |path| json::os(path.as_os_str()))),
         ("user", request.user().map_or(Value::Null, |user: &User| user.as_str().into())),
         ("stdout-limit", limit(request.stdout_limit())),
         ("stderr-limit", limit(request.stderr_limit())),
@@ -45,24 +45,24 @@ pub(crate) fn launch_spec(spec: &LaunchSpec) -> Value {
         ("ports", list(spec.ports(), port)),
         ("mounts", list(spec.mounts(), mount)),
         ("user", spec.user().map_or(Value::Null, |user| user.as_str().into())),
-        ("workdir", spec.workdir().map_or(Value::Null, |path| data::os(path.as_os_str()))),
+        ("workdir", spec.workdir().map_or(Value::Null, |path| json::os(path.as_os_str()))),
         ("labels", pairs(spec.labels())),
         ("annotations", pairs(spec.annotations())),
         ("memory", spec.memory().encode()),
         ("milli-cpus", spec.milli_cpus().map(u64::from).encode()),
         ("network", network(spec.network())),
-        ("gpu-args", list(spec.gpu_args(), |word| data::os(word))),
+        ("gpu-args", list(spec.gpu_args(), |word| json::os(word))),
         ("oci-runtime", spec.oci_runtime().map_or(Value::Null, |runtime| runtime.as_str().into())),
         ("init", flag(spec.init())),
         ("pull", spec.pull().as_str().into()),
-        ("extra-args", list(spec.extra_args(), |word| data::os(word))),
+        ("extra-args", list(spec.extra_args(), |word| json::os(word))),
     ])
 }
 
 pub(crate) fn copy(host: Option<&Path>, inside: &ContainerPath, options: CopyOptions) -> Value {
     object([
-        ("host", host.map_or(Value::Null, data::os)),
-        ("path", data::os(inside.as_os_str())),
+        ("host", host.map_or(Value::Null, json::os)),
+        ("path", json::os(inside.as_os_str())),
         ("create-parents", flag(options.create_parents)),
     ])
 }
@@ -98,13 +98,13 @@ pub(crate) fn container_filter(filter: &ContainerFilter) -> Value {
 }
 
 fn words(argv: &rt_protocol::Argv) -> Value {
-    argv.words().iter().map(data::os).collect()
+    argv.words().iter().map(json::os).collect()
 }
 
 /// Names and values, but of a secret the name alone.
 fn env(env: &Env) -> Value {
     let variables = env.iter().map(|(name, value)| match value {
-        EnvValue::Plain(value) => object([("name", name.as_str().into()), ("value", data::os(value))]),
+        EnvValue::Plain(value) => object([("name", name.as_str().into()), ("value", json::os(value))]),
         EnvValue::Secret(_) => object([("name", name.as_str().into()), ("secret", true.into())]),
     });
     if env.is_empty() { Value::Null } else { variables.collect() }
@@ -125,8 +125,8 @@ fn port(port: &PortPublish) -> Value {
 
 fn mount(mount: &Mount) -> Value {
     object([
-        ("host", data::os(mount.source())),
-        ("path", data::os(mount.destination().as_os_str())),
+        ("host", json::os(mount.source())),
+        ("path", json::os(mount.destination().as_os_str())),
         ("read-only", flag(mount.is_read_only())),
     ])
 }

@@ -5,8 +5,8 @@ use std::io::Read;
 use rt_protocol::{Error, ErrorKind, Result};
 use serde_json::Value;
 
-use crate::record::format::header::{Header, refusal};
-use crate::record::format::invocation::{Subject, shown};
+use super::header::{Header, refusal};
+use super::invocation::{Subject, summary};
 
 /// One recorded call.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Entry {
     }
 
     /// The call as messages show it.
-    pub(crate) fn shown(&self) -> String {
-        shown(&self.op, &self.args)
+    pub(crate) fn summary(&self) -> String {
+        summary(&self.op, &self.args)
     }
 }

@@ -10,7 +10,7 @@ use rt_protocol::{
 };
 use serde_json::Value;
 
-use crate::record::format::json::{Answer, field, object, pick, word};
+use super::json::{JsonCodec, field, object, pick, word};
 use crate::streams::notify::lock;
 
 const KINDS: [ErrorKind; 37] = [
@@ -60,7 +60,7 @@ struct RecordedCause {
     cause: Option<Box<RecordedCause>>,
 }
 
-impl Answer for Error {
+impl JsonCodec for Error {
     fn encode(&self) -> Value {
         // A hint that comes with the GPU error is kept there.
         let hint = self.hint().filter(|hint| self.gpu_config().is_none_or(|gpu| gpu.hint() != *hint));
@@ -148,7 +148,7 @@ fn causes(error: &Error) -> Value {
     if texts.is_empty() { Value::Null } else { texts.into() }
 }
 
-impl Answer for KillReport {
+impl JsonCodec for KillReport {
     fn encode(&self) -> Value {
         let survivors = self.survivors.iter();
         let survivors =
@@ -182,7 +182,7 @@ impl Answer for KillReport {
     }
 }
 
-impl Answer for Partial {
+impl JsonCodec for Partial {
     fn encode(&self) -> Value {
         match self {
             Self::Output { stdout, stderr } => {
@@ -205,7 +205,7 @@ impl Answer for Partial {
     }
 }
 
-impl Answer for ContainerRemoveResult {
+impl JsonCodec for ContainerRemoveResult {
     fn encode(&self) -> Value {
         object([
             ("name", self.name.encode()),

@@ -11,9 +11,9 @@ use rt_protocol::{
 };
 use serde_json::Value;
 
-use crate::record::format::json::{self as data, Answer, field, object, pick, word};
+use super::json::{self, JsonCodec, field, object, pick, word};
 
-impl Answer for ContainerState {
+impl JsonCodec for ContainerState {
     fn encode(&self) -> Value {
         object([("state", self.as_str().into())])
     }
@@ -23,7 +23,7 @@ impl Answer for ContainerState {
     }
 }
 
-impl Answer for Health {
+impl JsonCodec for Health {
     fn encode(&self) -> Value {
         object([(
             "health",
@@ -39,21 +39,21 @@ impl Answer for Health {
     }
 }
 
-impl Answer for MountPoint {
+impl JsonCodec for MountPoint {
     fn encode(&self) -> Value {
-        let source = self.source.as_ref().map_or(Value::Null, data::os);
-        object([("source", source), ("destination", data::os(&self.destination))])
+        let source = self.source.as_ref().map_or(Value::Null, json::os);
+        object([("source", source), ("destination", json::os(&self.destination))])
     }
 
     fn decode(value: &Value) -> Option<Self> {
         let source = field::<Option<std::ffi::OsString>>(value, "source")?.map(PathBuf::from);
-        Some(Self::new(source, data::to_os(value.get("destination")?)?))
+        Some(Self::new(source, json::to_os(value.get("destination")?)?))
     }
 }
 
 const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
 
-impl Answer for PublishedPort {
+impl JsonCodec for PublishedPort {
     fn encode(&self) -> Value {
         object([
             ("container-port", self.container_port.into()),
@@ -74,7 +74,7 @@ impl Answer for PublishedPort {
     }
 }
 
-impl Answer for ContainerInfo {
+impl JsonCodec for ContainerInfo {
     fn encode(&self) -> Value {
         object([
             ("name", self.name.encode()),
@@ -112,7 +112,7 @@ impl Answer for ContainerInfo {
     }
 }
 
-impl Answer for ImageInfo {
+impl JsonCodec for ImageInfo {
     fn encode(&self) -> Value {
         object([
             ("id", self.id.encode()),
@@ -145,7 +145,7 @@ const ACTIONS: [EventAction; 9] = [
     EventAction::Unpaused,
 ];
 
-impl Answer for Event {
+impl JsonCodec for Event {
     fn encode(&self) -> Value {
         object([
             ("name", self.name.encode()),
@@ -165,11 +165,11 @@ impl Answer for Event {
     }
 }
 
-impl Answer for LogLine {
+impl JsonCodec for LogLine {
     fn encode(&self) -> Value {
         object([
             ("stream", word(self.stream)),
-            ("bytes", data::bytes(&self.bytes)),
+            ("bytes", json::bytes(&self.bytes)),
             ("omitted", if self.omitted == 0 { Value::Null } else { self.omitted.into() }),
             ("timestamp", self.timestamp.encode()),
         ])
@@ -177,14 +177,14 @@ impl Answer for LogLine {
 
     fn decode(value: &Value) -> Option<Self> {
         let stream = pick(&[OutputStream::Stdout, OutputStream::Stderr], value.get("stream")?)?;
-        let mut line = Self::new(stream, data::to_bytes(value.get("bytes")?)?);
+        let mut line = Self::new(stream, json::to_bytes(value.get("bytes")?)?);
         line.omitted = field::<Option<u64>>(value, "omitted")?.unwrap_or(0);
         line.timestamp = field(value, "timestamp")?;
         Some(line)
     }
 }
 
-impl<T: Answer> Answer for Pull<T> {
+impl<T: JsonCodec> JsonCodec for Pull<T> {
     fn encode(&self) -> Value {
         match self {
             Self::Item(item) => object([("item", item.encode())]),
@@ -201,7 +201,7 @@ impl<T: Answer> Answer for Pull<T> {
     }
 }
 
-impl Answer for Readiness {
+impl JsonCodec for Readiness {
     fn encode(&self) -> Value {
         match self {
             Self::Ready(line) => object([("ready", line.encode())]),
@@ -226,7 +226,7 @@ mod tests {
 
     use super::*;
 
-    fn comes_back<T: Answer + Debug + PartialEq>(given: T) {
+    fn comes_back<T: JsonCodec + Debug + PartialEq>(given: T) {
         assert_eq!(T::decode(&given.encode()), Some(given));
     }
 

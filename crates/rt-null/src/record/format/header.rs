@@ -3,8 +3,8 @@
 use rt_protocol::{Capabilities, ContainerRuntime, Error, ErrorKind, Result, RuntimeId};
 use serde_json::Value;
 
-use crate::record::format::error::{capabilities, to_capabilities};
-use crate::record::format::json::line;
+use super::error::{capabilities, to_capabilities};
+use super::json::line;
 
 /// What a recording calls its format.
 const FORMAT: &str = "rt-recording";

@@ -11,9 +11,9 @@ use rt_protocol::{
 };
 use serde_json::Value;
 
-use crate::record::format::arguments;
-use crate::record::format::json::{self as data, Answer, object};
-use crate::record::secrets::masker::Vault;
+use super::arguments;
+use super::json::{self, JsonCodec, object};
+use crate::record::secrets::masker::SecretMasker;
 
 /// Of whom something is asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +62,7 @@ impl fmt::Display for Subject {
 /// One call without its answer. The arguments hold secrets in the clear, save for the values of secret variables, which
 /// are never in them.
 #[derive(Clone, Debug)]
-pub(crate) struct Question<'a> {
+pub(crate) struct Invocation<'a> {
     pub(crate) subject: Subject,
     pub(crate) op: &'static str,
     /// The operation of errors that a replay makes.
@@ -72,7 +72,7 @@ pub(crate) struct Question<'a> {
     pub(crate) env: Option<&'a Env>,
 }
 
-impl<'a> Question<'a> {
+impl<'a> Invocation<'a> {
     fn new(subject: Subject, op: &'static str, verb: &'static str) -> Self {
         Self { subject, op, verb, args: Value::Null, env: None }
     }
@@ -81,17 +81,17 @@ impl<'a> Question<'a> {
         Self { args, ..self }
     }
 
-    /// A question to the runtime.
+    /// An invocation to the runtime.
     pub(crate) fn runtime(op: &'static str, verb: &'static str) -> Self {
         Self::new(Subject::Runtime, op, verb)
     }
 
-    /// A question to a container that has no arguments.
+    /// An invocation to a container that has no arguments.
     pub(crate) fn container(name: &ContainerName, op: &'static str, verb: &'static str) -> Self {
         Self::new(Subject::Container(name.to_string()), op, verb)
     }
 
-    /// A question to an image.
+    /// An invocation to an image.
     pub(crate) fn image(reference: &ImageRef, op: &'static str, verb: &'static str) -> Self {
         Self::new(Subject::Image(reference.to_string()), op, verb)
     }
@@ -147,7 +147,7 @@ impl<'a> Question<'a> {
     }
 
     pub(crate) fn login_command(name: &ContainerName, command: Option<&Argv>) -> Self {
-        let words = command.map_or(Value::Null, |command| command.words().iter().map(data::os).collect());
+        let words = command.map_or(Value::Null, |command| command.words().iter().map(json::os).collect());
         Self::container(name, "login-command", "log in to").with(object([("command", words)]))
     }
 
@@ -159,14 +159,14 @@ impl<'a> Question<'a> {
         Self::runtime("list", "list containers").with(arguments::container_filter(filter))
     }
 
-    /// A question to the runtime about a family of containers.
+    /// An invocation to the runtime about a family of containers.
     pub(crate) fn family(op: &'static str, verb: &'static str, prefix: &NamePrefix) -> Self {
         Self::runtime(op, verb).with(object([("prefix", prefix.as_str().into())]))
     }
 
     pub(crate) fn create(spec: &'a LaunchSpec) -> Self {
-        let question = Self::container(spec.name(), "create", "create").with(arguments::launch_spec(spec));
-        Self { env: Some(spec.env()), ..question }
+        let invocation = Self::container(spec.name(), "create", "create").with(arguments::launch_spec(spec));
+        Self { env: Some(spec.env()), ..invocation }
     }
 
     pub(crate) fn force_remove(names: &[ContainerName]) -> Self {
@@ -204,23 +204,23 @@ impl<'a> Question<'a> {
         self.error(kind, "")
     }
 
-    /// The question as messages show it.
-    pub(crate) fn shown(&self, vault: &Vault) -> String {
-        shown(self.op, &vault.mask_value(self.args.clone()))
+    /// The invocation as messages show it.
+    pub(crate) fn summary(&self, masker: &SecretMasker) -> String {
+        summary(self.op, &masker.mask_value(self.args.clone()))
     }
 }
 
 /// As many characters of the arguments as a message shows.
-const SHOWN_CHARACTERS: usize = 160;
+const SUMMARY_CHARACTERS: usize = 160;
 
 /// A call as messages show it: escaped, because it is JSON, and shortened.
-pub(crate) fn shown(op: &str, args: &Value) -> String {
+pub(crate) fn summary(op: &str, args: &Value) -> String {
     let mut text = op.to_owned();
     if !args.is_null() {
         let args = args.to_string();
         text.push(' ');
-        text.extend(args.chars().take(SHOWN_CHARACTERS));
-        if args.chars().nth(SHOWN_CHARACTERS).is_some() {
+        text.extend(args.chars().take(SUMMARY_CHARACTERS));
+        if args.chars().nth(SUMMARY_CHARACTERS).is_some() {
             text.push('…');
         }
     }

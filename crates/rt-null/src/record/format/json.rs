@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 pub(crate) const HEX: &str = "hex";
 
 /// What can be written into a recording and read back. `decode` answers `None` for what it cannot read.
-pub(crate) trait Answer: Sized {
+pub(crate) trait JsonCodec: Sized {
     fn encode(&self) -> Value;
     fn decode(value: &Value) -> Option<Self>;
 }
@@ -59,7 +59,7 @@ pub(crate) fn line<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> St
 }
 
 /// A field of an object; a missing one is null.
-pub(crate) fn field<T: Answer>(value: &Value, name: &str) -> Option<T> {
+pub(crate) fn field<T: JsonCodec>(value: &Value, name: &str) -> Option<T> {
     T::decode(value.get(name).unwrap_or(&Value::Null))
 }
 
@@ -93,7 +93,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     text.as_bytes().chunks(2).map(pair).collect()
 }
 
-impl Answer for () {
+impl JsonCodec for () {
     fn encode(&self) -> Value {
         Value::Null
     }
@@ -103,7 +103,7 @@ impl Answer for () {
     }
 }
 
-impl Answer for bool {
+impl JsonCodec for bool {
     fn encode(&self) -> Value {
         (*self).into()
     }
@@ -113,7 +113,7 @@ impl Answer for bool {
     }
 }
 
-impl Answer for u64 {
+impl JsonCodec for u64 {
     fn encode(&self) -> Value {
         (*self).into()
     }
@@ -123,7 +123,7 @@ impl Answer for u64 {
     }
 }
 
-impl Answer for i32 {
+impl JsonCodec for i32 {
     fn encode(&self) -> Value {
         (*self).into()
     }
@@ -133,7 +133,7 @@ impl Answer for i32 {
     }
 }
 
-impl Answer for String {
+impl JsonCodec for String {
     fn encode(&self) -> Value {
         self.as_str().into()
     }
@@ -143,7 +143,7 @@ impl Answer for String {
     }
 }
 
-impl Answer for OsString {
+impl JsonCodec for OsString {
     fn encode(&self) -> Value {
         os(self)
     }
@@ -153,7 +153,7 @@ impl Answer for OsString {
     }
 }
 
-impl Answer for ContainerName {
+impl JsonCodec for ContainerName {
     fn encode(&self) -> Value {
         self.as_str().into()
     }
@@ -163,7 +163,7 @@ impl Answer for ContainerName {
     }
 }
 
-impl<T: Answer> Answer for Option<T> {
+impl<T: JsonCodec> JsonCodec for Option<T> {
     fn encode(&self) -> Value {
         self.as_ref().map_or(Value::Null, T::encode)
     }
@@ -173,7 +173,7 @@ impl<T: Answer> Answer for Option<T> {
     }
 }
 
-impl<T: Answer> Answer for Vec<T> {
+impl<T: JsonCodec> JsonCodec for Vec<T> {
     fn encode(&self) -> Value {
         self.iter().map(T::encode).collect()
     }
@@ -187,7 +187,7 @@ impl<T: Answer> Answer for Vec<T> {
 }
 
 /// Pairs, and not an object: keys may be as secret as values.
-impl<K: Answer + Ord, V: Answer> Answer for BTreeMap<K, V> {
+impl<K: JsonCodec + Ord, V: JsonCodec> JsonCodec for BTreeMap<K, V> {
     fn encode(&self) -> Value {
         self.iter().map(|(key, value)| Value::Array(vec![key.encode(), value.encode()])).collect()
     }
@@ -199,7 +199,7 @@ impl<K: Answer + Ord, V: Answer> Answer for BTreeMap<K, V> {
 }
 
 /// Seconds and nanoseconds.
-impl Answer for Duration {
+impl JsonCodec for Duration {
     fn encode(&self) -> Value {
         vec![Value::from(self.as_secs()), self.subsec_nanos().into()].into()
     }
@@ -211,7 +211,7 @@ impl Answer for Duration {
 }
 
 /// Seconds and nanoseconds since 1970; what was before has `before` beside them.
-impl Answer for SystemTime {
+impl JsonCodec for SystemTime {
     fn encode(&self) -> Value {
         match self.duration_since(Self::UNIX_EPOCH) {
             Ok(since) => since.encode(),

@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use rt_protocol::{Image, ImageRef, ImageRemoval};
 use serde_json::Value;
 
-use crate::record::format::json::{Answer, field, object};
+use super::json::{JsonCodec, field, object};
 
-impl Answer for ImageRemoval {
+impl JsonCodec for ImageRemoval {
     fn encode(&self) -> Value {
         match self {
             Self::Refused(reason) => object([("refused", reason.as_str().into())]),
@@ -36,7 +36,7 @@ pub(crate) fn encode(image: &dyn Image) -> Value {
 
 /// What an answer says of a handle.
 #[derive(Clone, Debug)]
-pub(crate) struct ImageFacts {
+pub(crate) struct ListedImage {
     pub(crate) reference: ImageRef,
     pub(crate) repository: Option<String>,
     pub(crate) tag: Option<String>,
@@ -44,7 +44,7 @@ pub(crate) struct ImageFacts {
     pub(crate) created: Option<SystemTime>,
 }
 
-impl ImageFacts {
+impl ListedImage {
     pub(crate) fn bare(reference: ImageRef) -> Self {
         Self { reference, repository: None, tag: None, size: None, created: None }
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use rt_protocol::{CapturedOutput, ExecResult, ExitOutcome, StdioResult, StreamEnd, StreamReport};
 use serde_json::Value;
 
-use crate::record::format::json::{self as data, Answer, field, object, pick, word};
+use super::json::{self, JsonCodec, field, object, pick, word};
 
-impl Answer for ExitOutcome {
+impl JsonCodec for ExitOutcome {
     fn encode(&self) -> Value {
         object([(
             "outcome",
@@ -32,19 +32,19 @@ impl Answer for ExitOutcome {
     }
 }
 
-impl Answer for CapturedOutput {
+impl JsonCodec for CapturedOutput {
     fn encode(&self) -> Value {
         let end = if self.end() == StreamEnd::Eof { Value::Null } else { word(self.end()) };
         if !self.is_truncated() && end.is_null() {
-            return data::bytes(self.as_bytes());
+            return json::bytes(self.as_bytes());
         }
         if !self.is_truncated() {
-            return object([("kept", data::bytes(self.as_bytes())), ("end", end)]);
+            return object([("kept", json::bytes(self.as_bytes())), ("end", end)]);
         }
         object([
-            ("head", data::bytes(self.head())),
+            ("head", json::bytes(self.head())),
             ("omitted", self.omitted().into()),
-            ("tail", data::bytes(self.tail())),
+            ("tail", json::bytes(self.tail())),
             ("end", end),
         ])
     }
@@ -55,16 +55,16 @@ impl Answer for CapturedOutput {
             None => StreamEnd::Eof,
         };
         let Some(omitted) = value.get("omitted") else {
-            return data::to_bytes(value.get("kept").unwrap_or(value))
+            return json::to_bytes(value.get("kept").unwrap_or(value))
                 .map(|kept| Self::whole(kept).with_end(end));
         };
-        let head = data::to_bytes(value.get("head")?)?;
-        let tail = data::to_bytes(value.get("tail")?)?;
+        let head = json::to_bytes(value.get("head")?)?;
+        let tail = json::to_bytes(value.get("tail")?)?;
         Some(Self::cut(head, omitted.as_u64()?, &tail).with_end(end))
     }
 }
 
-impl Answer for ExecResult {
+impl JsonCodec for ExecResult {
     fn encode(&self) -> Value {
         object([
             ("outcome", self.outcome.encode()["outcome"].clone()),
@@ -84,7 +84,7 @@ impl Answer for ExecResult {
 const ENDS: [StreamEnd; 5] =
     [StreamEnd::Unused, StreamEnd::Eof, StreamEnd::ReaderGone, StreamEnd::LeftOpen, StreamEnd::Stopped];
 
-impl Answer for StreamReport {
+impl JsonCodec for StreamReport {
     fn encode(&self) -> Value {
         object([("bytes", self.bytes.into()), ("end", word(self.end))])
     }
@@ -94,7 +94,7 @@ impl Answer for StreamReport {
     }
 }
 
-impl Answer for StdioResult {
+impl JsonCodec for StdioResult {
     fn encode(&self) -> Value {
         object([
             ("outcome", self.outcome.encode()["outcome"].clone()),

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::record::format::json::{self as data, object};
-use crate::record::secrets::masked::parts;
-use crate::record::secrets::masker::{Cut, Vault};
+use super::json::{self, object};
+use crate::record::secrets::masked::mask_range;
+use crate::record::secrets::masker::{SecretMasker, Truncation};
 
 /// One of the three streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) enum Step {
 ///
 /// A secret that lies across chunks goes where it cannot hold a replay up: of output with its first chunk, of stdin with its
 /// last. `cut` says that the streams may have ended in the middle of something.
-pub(crate) fn encode(steps: &[Step], vault: &Vault, cut: bool) -> Value {
+pub(crate) fn encode(steps: &[Step], masker: &SecretMasker, cut: bool) -> Value {
     let mut encoded: Vec<Value> = vec![Value::Null; steps.len()];
     for stream in Stream::ALL {
         let chunks = || {
@@ -48,16 +48,16 @@ pub(crate) fn encode(steps: &[Step], vault: &Vault, cut: bool) -> Value {
             })
         };
         let whole: Vec<u8> = chunks().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
-        let finds = vault.find(&whole, Cut { start: false, end: cut });
+        let matches = masker.find(&whole, Truncation { start: false, end: cut });
         let (mut end, mut from) = (0, 0);
         for (place, bytes) in chunks() {
             end += bytes.len();
             let mut to = end;
-            if let Some(across) = finds.iter().find(|find| find.at.start < end && end < find.at.end) {
+            if let Some(across) = matches.iter().find(|found| found.at.start < end && end < found.at.end) {
                 to = if stream == Stream::In { across.at.start } else { across.at.end };
             }
             let to = to.max(from);
-            encoded[place] = object([(stream.word(), parts(&whole, from..to, &finds))]);
+            encoded[place] = object([(stream.word(), mask_range(&whole, from..to, &matches))]);
             from = to;
         }
     }
@@ -76,7 +76,7 @@ pub(crate) fn decode(value: &Value) -> Option<Vec<Step>> {
         }
         let (stream, bytes) =
             Stream::ALL.into_iter().find_map(|stream| Some((stream, step.get(stream.word())?)))?;
-        Some(Step::Moved(stream, data::to_bytes(bytes)?))
+        Some(Step::Moved(stream, json::to_bytes(bytes)?))
     };
     let mut steps: Vec<Step> = value.as_array()?.iter().map(step).collect::<Option<_>>()?;
     steps.retain(|step| !matches!(step, Step::Moved(_, bytes) if bytes.is_empty()));
@@ -84,7 +84,7 @@ pub(crate) fn decode(value: &Value) -> Option<Vec<Step>> {
 }
 
 /// Whether these steps go with this stdin.
-pub(crate) fn takes(steps: &[Step], mut stdin: &[u8]) -> bool {
+pub(crate) fn accepts_stdin(steps: &[Step], mut stdin: &[u8]) -> bool {
     for step in steps {
         if let Step::Moved(Stream::In, bytes) = step {
             let Some(rest) = stdin.strip_prefix(bytes.as_slice()) else { return false };
@@ -97,7 +97,7 @@ pub(crate) fn takes(steps: &[Step], mut stdin: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::secrets::restorer::Keyring;
+    use crate::record::secrets::restorer::SecretRestorer;
 
     fn moved(stream: Stream, text: &str) -> Step {
         Step::Moved(stream, text.into())
@@ -113,10 +113,10 @@ mod tests {
 
     #[test]
     fn a_secret_across_chunks_is_found_and_put_where_it_cannot_hold_up() {
-        let mut vault = Vault::default();
-        vault.learn("TOKEN", "hunter2".as_ref());
-        let mut keys = Keyring::default();
-        keys.learn("TOKEN", "hunter2".as_ref());
+        let mut masker = SecretMasker::default();
+        masker.add_secret("TOKEN", "hunter2".as_ref());
+        let mut restorer = SecretRestorer::default();
+        restorer.add_secret("TOKEN", "hunter2".as_ref());
         let steps = [
             moved(Stream::In, "login hun"),
             moved(Stream::Out, "you said hun"),
@@ -125,10 +125,10 @@ mod tests {
             moved(Stream::Out, "er2, ok"),
             Step::End,
         ];
-        let encoded = encode(&steps, &vault, false);
+        let encoded = encode(&steps, &masker, false);
         let text = encoded.to_string();
         assert!(!text.contains("hun") && !text.contains("er2"), "{text}");
-        let back = decode(&keys.resolve(&encoded, None).unwrap()).unwrap();
+        let back = decode(&restorer.restore(&encoded, None).unwrap()).unwrap();
         for stream in Stream::ALL {
             assert_eq!(bytes_of(&back, stream), bytes_of(&steps, stream));
         }

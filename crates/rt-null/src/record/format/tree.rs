@@ -8,18 +8,18 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::record::format::json::{self as data, object};
+use super::json::{self, object};
 
 /// What tells a file from what it was before: a copy may set its times, but not the time of its last change.
 #[derive(Debug, PartialEq, Eq)]
-struct Stamp(u64, u64, i64, i64);
+struct FileStamp(u64, u64, i64, i64);
 
 /// What was at a place of the host before a copy.
 #[derive(Debug)]
-pub(crate) struct Before(BTreeMap<PathBuf, Stamp>);
+pub(crate) struct Snapshot(BTreeMap<PathBuf, FileStamp>);
 
-impl Before {
-    pub(crate) fn look(place: &Path) -> io::Result<Self> {
+impl Snapshot {
+    pub(crate) fn take(place: &Path) -> io::Result<Self> {
         let mut stamps = BTreeMap::new();
         walk(place, Path::new(""), &mut |path, metadata, _| {
             stamps.insert(path.to_owned(), stamp(metadata));
@@ -36,7 +36,7 @@ impl Before {
             if known == Some(&stamp(metadata)) {
                 return Ok(());
             }
-            let path_value = ("path", data::os(path));
+            let path_value = ("path", json::os(path));
             let kind = metadata.file_type();
             if kind.is_dir() {
                 // One that was there is changed by what is put into it, and needs not be made.
@@ -44,9 +44,9 @@ impl Before {
                     changes.push(object([path_value, ("directory", true.into())]));
                 }
             } else if kind.is_symlink() {
-                changes.push(object([path_value, ("link", data::os(fs::read_link(at)?))]));
+                changes.push(object([path_value, ("link", json::os(fs::read_link(at)?))]));
             } else if kind.is_file() {
-                let content = data::bytes(&fs::read(at)?);
+                let content = json::bytes(&fs::read(at)?);
                 changes.push(object([
                     path_value,
                     ("file", content),
@@ -59,8 +59,8 @@ impl Before {
     }
 }
 
-fn stamp(metadata: &fs::Metadata) -> Stamp {
-    Stamp(metadata.ino(), metadata.len(), metadata.ctime(), metadata.ctime_nsec())
+fn stamp(metadata: &fs::Metadata) -> FileStamp {
+    FileStamp(metadata.ino(), metadata.len(), metadata.ctime(), metadata.ctime_nsec())
 }
 
 type Visit<'v> = dyn FnMut(&Path, &fs::Metadata, &Path) -> io::Result<()> + 'v;
@@ -90,22 +90,22 @@ fn walk(place: &Path, path: &Path, visit: &mut Visit<'_>) -> io::Result<()> {
 /// # Errors
 /// What the system refused; [`InvalidData`](io::ErrorKind::InvalidData) for a record that is none, or that leads out of the
 /// place.
-pub(crate) fn make(changes: &Value, place: &Path, create_parents: bool) -> io::Result<()> {
+pub(crate) fn create(changes: &Value, place: &Path, create_parents: bool) -> io::Result<()> {
     if create_parents && let Some(parent) = place.parent() {
         fs::create_dir_all(parent)?;
     }
     for change in changes.as_array().into_iter().flatten() {
-        let path = change.get("path").and_then(data::to_os).map(PathBuf::from).ok_or_else(bad_record)?;
+        let path = change.get("path").and_then(json::to_os).map(PathBuf::from).ok_or_else(bad_record)?;
         if !path.components().all(|part| matches!(part, Component::Normal(_))) {
             return Err(bad_record());
         }
         let at = if path.as_os_str().is_empty() { place.to_owned() } else { place.join(path) };
         if let Some(file) = change.get("file") {
             let mode = change.get("mode").and_then(Value::as_u64).and_then(|mode| u32::try_from(mode).ok());
-            fs::write(&at, data::to_bytes(file).ok_or_else(bad_record)?)?;
+            fs::write(&at, json::to_bytes(file).ok_or_else(bad_record)?)?;
             fs::set_permissions(&at, fs::Permissions::from_mode(mode.unwrap_or(0o644) & 0o777))?;
         } else if let Some(target) = change.get("link") {
-            std::os::unix::fs::symlink(data::to_os(target).ok_or_else(bad_record)?, &at)?;
+            std::os::unix::fs::symlink(json::to_os(target).ok_or_else(bad_record)?, &at)?;
         } else {
             fs::create_dir_all(&at)?;
         }
@@ -130,7 +130,7 @@ mod tests {
             fs::write(directory.join("old/kept"), "kept").unwrap();
         }
         fs::write(place.join("changed"), "before").unwrap();
-        let before = Before::look(&place).unwrap();
+        let snapshot = Snapshot::take(&place).unwrap();
 
         fs::create_dir(place.join("new")).unwrap();
         fs::write(place.join("new/file"), [0xff]).unwrap();
@@ -138,9 +138,9 @@ mod tests {
         fs::write(place.join("changed"), "another").unwrap();
         std::os::unix::fs::symlink("file", place.join("new/link")).unwrap();
 
-        let changes = before.changes(&place).unwrap();
+        let changes = snapshot.changes(&place).unwrap();
         assert!(!changes.to_string().contains("kept"), "{changes}");
-        make(&changes, &other, false).unwrap();
+        create(&changes, &other, false).unwrap();
         assert_eq!(fs::read(other.join("new/link")).unwrap(), [0xff]);
         assert_eq!(fs::metadata(other.join("new/file")).unwrap().mode() & 0o777, 0o750);
         assert_eq!(fs::read(other.join("changed")).unwrap(), b"another");
@@ -149,11 +149,11 @@ mod tests {
     #[test]
     fn one_file_goes_to_the_place_itself() {
         let home = tempfile::tempdir().unwrap();
-        let before = Before::look(&home.path().join("a")).unwrap();
+        let snapshot = Snapshot::take(&home.path().join("a")).unwrap();
         fs::write(home.path().join("a"), "text").unwrap();
-        let changes = before.changes(&home.path().join("a")).unwrap();
-        assert!(make(&changes, &home.path().join("x/y"), false).is_err());
-        make(&changes, &home.path().join("x/y"), true).unwrap();
+        let changes = snapshot.changes(&home.path().join("a")).unwrap();
+        assert!(create(&changes, &home.path().join("x/y"), false).is_err());
+        create(&changes, &home.path().join("x/y"), true).unwrap();
         assert_eq!(fs::read(home.path().join("x/y")).unwrap(), b"text");
     }
 
@@ -162,7 +162,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         for path in ["../x", "/x", "a/../../x"] {
             let changes = Value::from(vec![object([("path", path.into()), ("file", "".into())])]);
-            let error = make(&changes, &home.path().join("a"), false).unwrap_err();
+            let error = create(&changes, &home.path().join("a"), false).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{path}");
         }
     }

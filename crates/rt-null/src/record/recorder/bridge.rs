@@ -1,4 +1,4 @@
-//! A bridged command under record: its streams taken apart, overheard, and put together again for the backend.
+//! A bridged command under record: its streams taken apart, recorded, and put together again for the backend.
 
 use std::any::Any;
 use std::fs::File;
@@ -13,30 +13,30 @@ use rt_protocol::{
     StreamFd, StreamReport, Until,
 };
 
+use super::relay::Relay;
+use super::tee::{SinkTee, TeeReader};
+use super::transcript::{Delivered, Transcript, TranscriptWriter};
 use crate::record::format::step::{Step, Stream};
-use crate::record::recorder::relay::Relay;
-use crate::record::recorder::tee::{SinkTee, TeeReader};
-use crate::record::recorder::transcript::{Delivered, Tap, Transcript};
 use crate::streams::message_socket;
 
-/// What came of the call, and what was overheard.
-pub(crate) struct Overheard {
+/// What came of the call, and what was recorded.
+pub(crate) struct Recorded {
     pub(crate) answer: Result<StdioResult>,
     pub(crate) steps: Vec<Step>,
-    /// Why a stream was not overheard, if one was not. The command does not suffer from it.
-    pub(crate) deaf: Option<io::Error>,
+    /// Why a stream was not recorded, if one was not. The command does not suffer from it.
+    pub(crate) unrecorded: Option<io::Error>,
     /// A panic of the caller's streams, which has to go on.
-    pub(crate) panic: Option<Panic>,
+    pub(crate) panic: Option<PanicPayload>,
 }
 
 /// What a panic says.
-pub(crate) type Panic = Box<dyn Any + Send>;
+pub(crate) type PanicPayload = Box<dyn Any + Send>;
 
 /// Makes a call, through which a panic of the caller's code may come: it is an error in the recording.
-pub(crate) fn catch<T>(
+pub(crate) fn catch_panic<T>(
     operation: &'static str,
     call: impl FnOnce() -> Result<T>,
-) -> (Result<T>, Option<Panic>) {
+) -> (Result<T>, Option<PanicPayload>) {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(answer) => (answer, None),
         Err(panic) => {
@@ -47,38 +47,38 @@ pub(crate) fn catch<T>(
     }
 }
 
-/// Makes the call with streams that are overheard.
-pub(crate) fn overhear(
+/// Makes the call with streams that are recorded.
+pub(crate) fn record_stdio(
     streams: ExecStdio<'_>,
     until: &Until,
     call: impl FnOnce(ExecStdio<'_>, &Until) -> Result<StdioResult>,
-) -> Overheard {
+) -> Recorded {
     let transcript = Arc::<Mutex<Transcript>>::default();
-    let tap = |stream| Tap::new(&transcript, stream);
+    let writer = |stream| TranscriptWriter::new(&transcript, stream);
     let stop = until.cancel_token().map_or_else(CancelToken::new, CancelToken::child);
     let tees = (
-        SourceTee::new(streams.stdin, tap(Stream::In), &stop),
-        SinkTee::new(streams.stdout, tap(Stream::Out)),
-        SinkTee::new(streams.stderr, tap(Stream::Err)),
+        SourceTee::new(streams.stdin, writer(Stream::In), &stop),
+        SinkTee::new(streams.stdout, writer(Stream::Out)),
+        SinkTee::new(streams.stderr, writer(Stream::Err)),
     );
     let (Some(mut stdin), Some(mut stdout), Some(mut stderr)) = tees else {
         let error = Error::new(ErrorKind::Unsupported, "exec in", "a stream is of a kind that came later");
-        return Overheard { answer: Err(error), steps: Vec::new(), deaf: None, panic: None };
+        return Recorded { answer: Err(error), steps: Vec::new(), unrecorded: None, panic: None };
     };
 
     let own_until = until.clone().or_cancelled(&stop);
     // Only a relay has something to cancel; otherwise the backend gets what the caller gave.
     let until_for_call = if matches!(stdin, SourceTee::Relayed(..)) { &own_until } else { until };
-    let (mut answer, panic) = catch("exec in", || {
+    let (mut answer, panic) = catch_panic("exec in", || {
         call(ExecStdio::new(stdin.source(), stdout.sink()).stderr(stderr.sink()), until_for_call)
     });
 
-    let (early, mut deaf, failure) = stdin.settle();
+    let (early, mut unrecorded, failure) = stdin.finish();
     let mut counts = [None; 2];
     for (count, sink) in counts.iter_mut().zip([stdout, stderr]) {
-        match sink.settle() {
+        match sink.finish() {
             Ok(taken) => *count = taken,
-            Err(error) => deaf = Some(error),
+            Err(error) => unrecorded = Some(error),
         }
     }
     if let Some(failure) = failure {
@@ -86,10 +86,10 @@ pub(crate) fn overhear(
     }
     let answer = with_counts(answer, counts);
     let steps = Transcript::close(&transcript, early, delivered(&answer));
-    Overheard { answer, steps, deaf, panic }
+    Recorded { answer, steps, unrecorded, panic }
 }
 
-/// The caller's source, taken apart to be overheard.
+/// The caller's source, taken apart to be recorded.
 enum SourceTee<'a> {
     Empty,
     Bytes(Vec<u8>),
@@ -98,36 +98,40 @@ enum SourceTee<'a> {
     /// A regular file is handed on as it is: what was taken can be read again.
     File(StreamFd<'a>, File, u64),
     /// A descriptor that could not be relayed is handed on as it is.
-    Unheard(StreamFd<'a>, io::Error),
+    Unrecorded(StreamFd<'a>, io::Error),
 }
 
 impl<'a> SourceTee<'a> {
     /// `None` is a kind of source that this version does not know.
-    fn new(source: Source<'a>, tap: Tap, stop: &CancelToken) -> Option<Self> {
+    fn new(source: Source<'a>, transcript: TranscriptWriter, stop: &CancelToken) -> Option<Self> {
         Some(match source.into_kind() {
             SourceKind::Empty => Self::Empty,
             SourceKind::Bytes(bytes) => Self::Bytes(bytes),
-            SourceKind::Reader(inner) => Self::Reader(Some(TeeReader { inner, tap })),
-            SourceKind::Descriptor(fd) => match Self::of_descriptor(fd.as_fd(), tap, stop) {
-                Ok(Doubled::Relay(relay, near)) => Self::Relayed(relay, Some(near)),
-                Ok(Doubled::File(file, from)) => Self::File(fd, file, from),
-                Err(error) => Self::Unheard(fd, error),
+            SourceKind::Reader(inner) => Self::Reader(Some(TeeReader { inner, transcript })),
+            SourceKind::Descriptor(fd) => match Self::of_descriptor(fd.as_fd(), transcript, stop) {
+                Ok(DuplicatedSource::Relay(relay, near)) => Self::Relayed(relay, Some(near)),
+                Ok(DuplicatedSource::File(file, from)) => Self::File(fd, file, from),
+                Err(error) => Self::Unrecorded(fd, error),
             },
             _ => return None,
         })
     }
 
-    fn of_descriptor(fd: BorrowedFd<'_>, tap: Tap, stop: &CancelToken) -> io::Result<Doubled> {
+    fn of_descriptor(
+        fd: BorrowedFd<'_>,
+        transcript: TranscriptWriter,
+        stop: &CancelToken,
+    ) -> io::Result<DuplicatedSource> {
         // Handed on as it is, so that the backend refuses it, and not taken apart on the way.
         message_socket::refuse(fd)?;
         let mut own = File::from(fd.try_clone_to_owned()?);
         if own.metadata()?.is_file() {
             let from = own.stream_position()?;
-            return Ok(Doubled::File(own, from));
+            return Ok(DuplicatedSource::File(own, from));
         }
         let stop = stop.clone();
-        let (relay, near) = Relay::start(own.into(), tap, move || stop.cancel())?;
-        Ok(Doubled::Relay(relay, near))
+        let (relay, near) = Relay::start(own.into(), transcript, move || stop.cancel())?;
+        Ok(DuplicatedSource::Relay(relay, near))
     }
 
     /// What the backend gets, once.
@@ -137,29 +141,29 @@ impl<'a> SourceTee<'a> {
             Self::Bytes(bytes) => Source::bytes(bytes.clone()),
             Self::Reader(reader) => reader.take().map_or_else(Source::empty, Source::reader),
             Self::Relayed(_, near) => near.take().map_or_else(Source::empty, Source::descriptor),
-            Self::File(fd, ..) | Self::Unheard(fd, _) => Source::borrowed_descriptor((*fd).as_fd()),
+            Self::File(fd, ..) | Self::Unrecorded(fd, _) => Source::borrowed_descriptor((*fd).as_fd()),
         }
     }
 
-    /// Ends it, after the call: what could be had from the beginning, why nothing was overheard, how the source failed.
-    fn settle(self) -> (Vec<u8>, Option<io::Error>, Option<io::Error>) {
+    /// Ends it, after the call: what could be had from the beginning, why nothing was recorded, how the source failed.
+    fn finish(self) -> (Vec<u8>, Option<io::Error>, Option<io::Error>) {
         match self {
             Self::Empty | Self::Reader(_) => (Vec::new(), None, None),
             Self::Bytes(bytes) => (bytes, None, None),
             Self::Relayed(relay, near) => {
                 drop(near);
-                (Vec::new(), None, relay.settle().err())
+                (Vec::new(), None, relay.finish().err())
             }
             Self::File(_, file, from) => match taken_of(file, from) {
                 Ok(bytes) => (bytes, None, None),
                 Err(error) => (Vec::new(), Some(error), None),
             },
-            Self::Unheard(_, error) => (Vec::new(), Some(error), None),
+            Self::Unrecorded(_, error) => (Vec::new(), Some(error), None),
         }
     }
 }
 
-enum Doubled {
+enum DuplicatedSource {
     Relay(Relay, OwnedFd),
     File(File, u64),
 }

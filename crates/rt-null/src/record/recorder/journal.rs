@@ -10,20 +10,20 @@ use std::sync::{Arc, Mutex};
 use rt_protocol::{Error, ErrorKind, Result, Secret};
 use serde_json::Value;
 
-use crate::record::format::invocation::Question;
-use crate::record::format::json::{Answer, line, object};
-use crate::record::secrets::masker::Vault;
+use crate::record::format::invocation::Invocation;
+use crate::record::format::json::{JsonCodec, line, object};
+use crate::record::secrets::masker::SecretMasker;
 use crate::streams::notify::lock;
 
 /// What all handles of one recorder share.
 pub(crate) struct Journal {
     next: AtomicU64,
     handles: AtomicU64,
-    vault: Mutex<Arc<Vault>>,
-    pen: Mutex<Pen>,
+    masker: Mutex<Arc<SecretMasker>>,
+    state: Mutex<JournalState>,
 }
 
-struct Pen {
+struct JournalState {
     writer: Option<Box<dyn Write + Send>>,
     calls: u64,
     /// The first thing that went wrong. Nothing is written after a failed write: a recording has no holes.
@@ -32,77 +32,81 @@ struct Pen {
 
 /// The number of a call; calls are numbered when they are asked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Number(u64);
+pub(crate) struct CallNumber(u64);
 
 impl Journal {
     pub(crate) fn new(writer: Box<dyn Write + Send>, header: &str) -> Self {
-        let pen = Pen { writer: Some(writer), calls: 0, failure: None };
+        let state = JournalState { writer: Some(writer), calls: 0, failure: None };
         let journal = Self {
             next: AtomicU64::new(1),
             handles: AtomicU64::new(1),
-            vault: Mutex::default(),
-            pen: Mutex::new(pen),
+            masker: Mutex::default(),
+            state: Mutex::new(state),
         };
-        lock(&journal.pen).put(header);
+        lock(&journal.state).write_line(header);
         journal
     }
 
     /// Makes a call and writes it down.
-    pub(crate) fn record<T: Answer>(
+    pub(crate) fn record<T: JsonCodec>(
         &self,
-        question: &Question<'_>,
+        invocation: &Invocation<'_>,
         call: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
-        self.record_as(question, call, T::encode)
+        self.record_as(invocation, call, T::encode)
     }
 
     /// The same for an answer that is written down as something else.
     pub(crate) fn record_as<T>(
         &self,
-        question: &Question<'_>,
+        invocation: &Invocation<'_>,
         call: impl FnOnce() -> Result<T>,
         encode: impl FnOnce(&T) -> Value,
     ) -> Result<T> {
-        let number = self.begin(question);
+        let number = self.begin(invocation);
         let answer = call();
-        self.write(number, question, answer.as_ref().map(encode), []);
+        self.write(number, invocation, answer.as_ref().map(encode), []);
         answer
     }
 
     /// Numbers a call that is about to be made, and takes its secrets up.
-    pub(crate) fn begin(&self, question: &Question<'_>) -> Number {
+    pub(crate) fn begin(&self, invocation: &Invocation<'_>) -> CallNumber {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        if let Some(env) = question.env.filter(|env| env.has_secrets()) {
-            let mut vault = lock(&self.vault);
-            let mut changed = Vault::clone(&vault);
-            if changed.learn_all(env, number) {
-                *vault = Arc::new(changed);
+        if let Some(env) = invocation.env.filter(|env| env.has_secrets()) {
+            let mut masker = lock(&self.masker);
+            let mut changed = SecretMasker::clone(&masker);
+            if changed.add_env(env, number) {
+                *masker = Arc::new(changed);
             }
         }
-        Number(number)
+        CallNumber(number)
     }
 
     /// Writes a call down. What stands in `more` has no secrets in it.
     pub(crate) fn write<const N: usize>(
         &self,
-        Number(number): Number,
-        question: &Question<'_>,
+        CallNumber(number): CallNumber,
+        invocation: &Invocation<'_>,
         answer: std::result::Result<Value, &Error>,
         more: [(&str, Value); N],
     ) {
-        let vault = self.vault(question);
+        let masker = self.masker(invocation);
         let answer = match answer {
             // Null is an answer too.
-            Ok(answer) => Value::Object([("ok".to_owned(), vault.mask_value(answer))].into_iter().collect()),
-            Err(error) => object([("error", vault.mask_value(error.encode()))]),
+            Ok(answer) => Value::Object([("ok".to_owned(), masker.mask_value(answer))].into_iter().collect()),
+            Err(error) => object([("error", masker.mask_value(error.encode()))]),
         };
-        let args = vault.mask_value(question.args.clone());
-        let call =
-            [("seq", number.into()), question.subject.encode(), ("op", question.op.into()), ("args", args)];
+        let args = masker.mask_value(invocation.args.clone());
+        let call = [
+            ("seq", number.into()),
+            invocation.subject.encode(),
+            ("op", invocation.op.into()),
+            ("args", args),
+        ];
         let line = line(call.into_iter().chain([("answer", answer)]).chain(more));
-        let mut pen = lock(&self.pen);
-        if pen.put(&line) {
-            pen.calls += 1;
+        let mut state = lock(&self.state);
+        if state.write_line(&line) {
+            state.calls += 1;
         }
     }
 
@@ -112,45 +116,45 @@ impl Journal {
     }
 
     /// The secrets to take out of what is written of a call.
-    pub(crate) fn vault(&self, question: &Question<'_>) -> Arc<Vault> {
-        lock(&self.vault).for_call(question.env)
+    pub(crate) fn masker(&self, invocation: &Invocation<'_>) -> Arc<SecretMasker> {
+        lock(&self.masker).for_call(invocation.env)
     }
 
-    pub(crate) fn learn(&self, name: &str, secret: &Secret) {
-        let mut vault = lock(&self.vault);
-        Arc::make_mut(&mut vault).learn(name, secret.expose());
+    pub(crate) fn add_secret(&self, name: &str, secret: &Secret) {
+        let mut masker = lock(&self.masker);
+        Arc::make_mut(&mut masker).add_secret(name, secret.expose());
     }
 
     /// Keeps in mind that something could not be recorded.
-    pub(crate) fn miss(&self, what: &str, cause: io::Error) {
+    pub(crate) fn note_failure(&self, what: &str, cause: io::Error) {
         let error = Error::new(ErrorKind::System, "record", format!("{what} could not be recorded"))
             .with_source(cause);
-        lock(&self.pen).failure.get_or_insert(error);
+        lock(&self.state).failure.get_or_insert(error);
     }
 
     /// Ends the recording and lets go of the writer.
     pub(crate) fn finish(&self) -> Result<u64> {
-        let mut pen = lock(&self.pen);
-        if let Some(mut writer) = pen.writer.take() {
-            pen.attempt(|| writer.flush());
+        let mut state = lock(&self.state);
+        if let Some(mut writer) = state.writer.take() {
+            state.try_write(|| writer.flush());
             // A writer may do its last work when it is dropped.
-            pen.attempt(|| {
+            state.try_write(|| {
                 drop(writer);
                 Ok(())
             });
         }
-        match &pen.failure {
+        match &state.failure {
             Some(failure) => Err(failure.clone()),
-            None => Ok(pen.calls),
+            None => Ok(state.calls),
         }
     }
 }
 
-impl Pen {
+impl JournalState {
     /// Writes a line at once, so that the recording of a program that dies lacks no answered call.
-    fn put(&mut self, line: &str) -> bool {
+    fn write_line(&mut self, line: &str) -> bool {
         let Some(mut writer) = self.writer.take() else { return false };
-        let written = self.attempt(|| writer.write_all(line.as_bytes()).and_then(|()| writer.flush()));
+        let written = self.try_write(|| writer.write_all(line.as_bytes()).and_then(|()| writer.flush()));
         if written {
             self.writer = Some(writer);
         }
@@ -158,7 +162,7 @@ impl Pen {
     }
 
     /// Does something with the writer. Neither an error nor a panic of it reaches the program under record.
-    fn attempt(&mut self, work: impl FnOnce() -> io::Result<()>) -> bool {
+    fn try_write(&mut self, work: impl FnOnce() -> io::Result<()>) -> bool {
         let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(panic)));
         if let Err(cause) = done {
             let error = Error::new(ErrorKind::System, "record", "the recording could not be written")
@@ -179,10 +183,10 @@ fn panicked(panic: Box<dyn Any + Send>) -> io::Error {
 
 impl fmt::Debug for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pen = lock(&self.pen);
+        let state = lock(&self.state);
         f.debug_struct("Journal")
-            .field("calls", &pen.calls)
-            .field("failure", &pen.failure)
+            .field("calls", &state.calls)
+            .field("failure", &state.failure)
             .finish_non_exhaustive()
     }
 }

@@ -18,17 +18,17 @@ use rt_protocol::{
 };
 use serde_json::Value;
 
-use crate::record::format::invocation::Question;
-use crate::record::format::json::{Answer, object};
+use super::bridge::{PanicPayload, Recorded, catch_panic, record_stdio};
+use super::journal::Journal;
+use super::recorded_image::RecordedImage;
+use super::recorded_stream::RecordedLog;
+use super::tee::{CountReader, Echo, TeeWriter};
+use super::transcript::{Delivered, Transcript, TranscriptWriter};
+use crate::record::format::invocation::Invocation;
+use crate::record::format::json::{JsonCodec, object};
 use crate::record::format::listed_image;
 use crate::record::format::step::{self, Stream};
-use crate::record::format::tree::Before;
-use crate::record::recorder::bridge::{Overheard, Panic, catch, overhear};
-use crate::record::recorder::journal::Journal;
-use crate::record::recorder::recorded_image::RecordedImage;
-use crate::record::recorder::recorded_stream::RecordedLog;
-use crate::record::recorder::tee::{CountReader, Echo, TeeWriter};
-use crate::record::recorder::transcript::{Delivered, Tap, Transcript};
+use crate::record::format::tree::Snapshot;
 
 /// A handle whose calls are written down.
 pub(crate) struct RecordedContainer {
@@ -54,8 +54,8 @@ impl RecordedContainer {
         &self.inner.key().name
     }
 
-    fn plain(&self, op: &'static str, verb: &'static str) -> Question<'_> {
-        Question::container(self.name(), op, verb)
+    fn plain(&self, op: &'static str, verb: &'static str) -> Invocation<'_> {
+        Invocation::container(self.name(), op, verb)
     }
 }
 
@@ -68,20 +68,20 @@ pub(crate) fn record_exec_stdio(
     until: &Until,
     call: impl FnOnce(ExecStdio<'_>, &Until) -> Result<StdioResult>,
 ) -> Result<StdioResult> {
-    let question = Question::exec_stdio(name, request, &stdio);
-    let number = journal.begin(&question);
-    let Overheard { answer, steps, deaf, panic } = overhear(stdio, until, call);
-    if let Some(cause) = deaf {
-        journal.miss("a stream of a bridged command", cause);
+    let invocation = Invocation::exec_stdio(name, request, &stdio);
+    let number = journal.begin(&invocation);
+    let Recorded { answer, steps, unrecorded, panic } = record_stdio(stdio, until, call);
+    if let Some(cause) = unrecorded {
+        journal.note_failure("a stream of a bridged command", cause);
     }
-    let steps = step::encode(&steps, &journal.vault(&question), answer.is_err());
-    journal.write(number, &question, answer.as_ref().map(StdioResult::encode), [("stdio", steps)]);
-    go_on(panic);
+    let steps = step::encode(&steps, &journal.masker(&invocation), answer.is_err());
+    journal.write(number, &invocation, answer.as_ref().map(StdioResult::encode), [("stdio", steps)]);
+    resume_panic(panic);
     answer
 }
 
 /// Lets a panic of the caller's code go on, now that the call is written down.
-fn go_on(panic: Option<Panic>) {
+fn resume_panic(panic: Option<PanicPayload>) {
     if let Some(panic) = panic {
         resume_unwind(panic);
     }
@@ -93,7 +93,7 @@ impl Container for RecordedContainer {
     }
 
     fn exec(&self, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
-        self.journal.record(&Question::exec(self.name(), request), || self.inner.exec(request, until))
+        self.journal.record(&Invocation::exec(self.name(), request), || self.inner.exec(request, until))
     }
 
     fn inspect(&self) -> Result<Option<ContainerInfo>> {
@@ -119,11 +119,11 @@ impl Container for RecordedContainer {
     }
 
     fn image(&self) -> Result<Option<Arc<dyn Image>>> {
-        let question = self.plain("image", "find the image of");
+        let invocation = self.plain("image", "find the image of");
         let encode = |image: &Option<Arc<dyn Image>>| {
             image.as_ref().map_or(Value::Null, |image| listed_image::encode(&**image))
         };
-        let image = self.journal.record_as(&question, || self.inner.image(), encode)?;
+        let image = self.journal.record_as(&invocation, || self.inner.image(), encode)?;
         Ok(image.map(|image| Arc::new(RecordedImage::new(image, &self.journal)) as _))
     }
 
@@ -152,7 +152,7 @@ impl Container for RecordedContainer {
     }
 
     fn stop(&self, grace: Duration, until: &Until) -> Result<()> {
-        self.journal.record(&Question::stop(self.name(), grace), || self.inner.stop(grace, until))
+        self.journal.record(&Invocation::stop(self.name(), grace), || self.inner.stop(grace, until))
     }
 
     fn wait(&self, until: &Until) -> Result<ExitOutcome> {
@@ -160,33 +160,33 @@ impl Container for RecordedContainer {
     }
 
     fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()> {
-        let question = Question::copy_in(self.name(), src, dest, *options);
-        self.journal.record(&question, || self.inner.copy_in(src, dest, options, until))
+        let invocation = Invocation::copy_in(self.name(), src, dest, *options);
+        self.journal.record(&invocation, || self.inner.copy_in(src, dest, options, until))
     }
 
     fn copy_out(&self, src: &ContainerPath, dest: &Path, options: &CopyOptions, until: &Until) -> Result<()> {
-        let question = Question::copy_out(self.name(), src, dest, *options);
-        let number = self.journal.begin(&question);
-        let before = Before::look(dest);
+        let invocation = Invocation::copy_out(self.name(), src, dest, *options);
+        let number = self.journal.begin(&invocation);
+        let snapshot = Snapshot::take(dest);
         let answer = self.inner.copy_out(src, dest, options, until);
-        let changes = before.and_then(|before| before.changes(dest)).unwrap_or_else(|cause| {
-            self.journal.miss("what was copied out", cause);
+        let changes = snapshot.and_then(|snapshot| snapshot.changes(dest)).unwrap_or_else(|cause| {
+            self.journal.note_failure("what was copied out", cause);
             Value::Null
         });
-        let files = self.journal.vault(&question).mask_value(changes);
-        self.journal.write(number, &question, answer.as_ref().map(<()>::encode), [("files", files)]);
+        let files = self.journal.masker(&invocation).mask_value(changes);
+        self.journal.write(number, &invocation, answer.as_ref().map(<()>::encode), [("files", files)]);
         answer
     }
 
     /// How much was read is recorded, and not what: archives hold times, which no replay would repeat.
     fn copy_in_tar(&self, tar: &mut (dyn Read + Send), dest: &ContainerPath, until: &Until) -> Result<()> {
-        let question = Question::copy_in_tar(self.name(), dest);
-        let number = self.journal.begin(&question);
+        let invocation = Invocation::copy_in_tar(self.name(), dest);
+        let number = self.journal.begin(&invocation);
         let mut counted = CountReader { inner: tar, count: 0 };
         let answer = self.inner.copy_in_tar(&mut counted, dest, until);
         self.journal.write(
             number,
-            &question,
+            &invocation,
             answer.as_ref().map(<()>::encode),
             [("read", counted.count.into())],
         );
@@ -194,26 +194,26 @@ impl Container for RecordedContainer {
     }
 
     fn copy_out_tar(&self, src: &ContainerPath, tar: &mut (dyn Write + Send), until: &Until) -> Result<()> {
-        let question = Question::copy_out_tar(self.name(), src);
-        let number = self.journal.begin(&question);
+        let invocation = Invocation::copy_out_tar(self.name(), src);
+        let number = self.journal.begin(&invocation);
         let transcript = Arc::<Mutex<Transcript>>::default();
-        let mut overheard = TeeWriter::new(tar, Tap::new(&transcript, Stream::Out));
-        let answer = self.inner.copy_out_tar(src, &mut overheard, until);
+        let mut recorded = TeeWriter::new(tar, TranscriptWriter::new(&transcript, Stream::Out));
+        let answer = self.inner.copy_out_tar(src, &mut recorded, until);
         let steps = Transcript::close(&transcript, Vec::new(), Delivered { bytes: None, ended: false });
-        let steps = step::encode(&steps, &self.journal.vault(&question), answer.is_err());
-        self.journal.write(number, &question, answer.as_ref().map(<()>::encode), [("stdio", steps)]);
+        let steps = step::encode(&steps, &self.journal.masker(&invocation), answer.is_err());
+        self.journal.write(number, &invocation, answer.as_ref().map(<()>::encode), [("stdio", steps)]);
         answer
     }
 
     fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
-        let question = Question::login_command(self.name(), command);
-        self.journal.record(&question, || self.inner.login_command(command))
+        let invocation = Invocation::login_command(self.name(), command);
+        self.journal.record(&invocation, || self.inner.login_command(command))
     }
 
     fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>> {
         let handle = self.journal.handle();
-        let question = Question::logs(self.name(), options);
-        let stream = self.journal.record_as(&question, || self.inner.logs(options), |_| handle.encode())?;
+        let invocation = Invocation::logs(self.name(), options);
+        let stream = self.journal.record_as(&invocation, || self.inner.logs(options), |_| handle.encode())?;
         Ok(Box::new(RecordedLog::new(stream, &self.journal, handle)))
     }
 
@@ -223,10 +223,10 @@ impl Container for RecordedContainer {
         echo: &mut dyn Write,
         until: &Until,
     ) -> Result<Readiness> {
-        let question = self.plain("stream-initial-logs", "watch the log of");
-        let number = self.journal.begin(&question);
+        let invocation = self.plain("stream-initial-logs", "watch the log of");
+        let number = self.journal.begin(&invocation);
         let seen = RefCell::new(Vec::new());
-        let (answer, panic) = catch("watch the log of", || {
+        let (answer, panic) = catch_panic("watch the log of", || {
             let mut watch = |line: &str| {
                 seen.borrow_mut().push(object([("line", line.into())]));
                 let accepted = ready(line);
@@ -237,9 +237,9 @@ impl Container for RecordedContainer {
             };
             self.inner.stream_initial_logs(&mut watch, &mut Echo { inner: echo, seen: &seen }, until)
         });
-        let seen = self.journal.vault(&question).mask_value(seen.into_inner().into());
-        self.journal.write(number, &question, answer.as_ref().map(Readiness::encode), [("seen", seen)]);
-        go_on(panic);
+        let seen = self.journal.masker(&invocation).mask_value(seen.into_inner().into());
+        self.journal.write(number, &invocation, answer.as_ref().map(Readiness::encode), [("seen", seen)]);
+        resume_panic(panic);
         answer
     }
 

@@ -8,9 +8,9 @@ use std::time::SystemTime;
 
 use rt_protocol::{Image, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId};
 
-use crate::record::format::invocation::Question;
-use crate::record::format::json::Answer;
-use crate::record::recorder::journal::Journal;
+use super::journal::Journal;
+use crate::record::format::invocation::Invocation;
+use crate::record::format::json::JsonCodec;
 
 /// A handle whose questions are written down. What a listing brought along asks nothing.
 pub(crate) struct RecordedImage {
@@ -29,13 +29,13 @@ impl RecordedImage {
         Self { inner, journal: Arc::clone(journal) }
     }
 
-    fn ask<T: Answer>(
+    fn record<T: JsonCodec>(
         &self,
         op: &'static str,
         verb: &'static str,
-        ask: impl FnOnce(&dyn Image) -> Result<T>,
+        call: impl FnOnce(&dyn Image) -> Result<T>,
     ) -> Result<T> {
-        self.journal.record(&Question::image(self.inner.reference(), op, verb), || ask(&*self.inner))
+        self.journal.record(&Invocation::image(self.inner.reference(), op, verb), || call(&*self.inner))
     }
 }
 
@@ -49,27 +49,27 @@ impl Image for RecordedImage {
     }
 
     fn inspect(&self) -> Result<Option<ImageInfo>> {
-        self.ask("inspect", "inspect", |image| image.inspect())
+        self.record("inspect", "inspect", |image| image.inspect())
     }
 
     fn id(&self) -> Result<Option<String>> {
-        self.ask("id", "inspect", |image| image.id())
+        self.record("id", "inspect", |image| image.id())
     }
 
     fn exists(&self) -> Result<bool> {
-        self.ask("exists", "inspect", |image| image.exists())
+        self.record("exists", "inspect", |image| image.exists())
     }
 
     fn labels(&self) -> Result<Option<BTreeMap<String, String>>> {
-        self.ask("labels", "inspect", |image| image.labels())
+        self.record("labels", "inspect", |image| image.labels())
     }
 
     fn history(&self) -> Result<Option<Vec<String>>> {
-        self.ask("history", "read the history of", |image| image.history())
+        self.record("history", "read the history of", |image| image.history())
     }
 
     fn remove(&self) -> Result<ImageRemoval> {
-        self.ask("remove", "remove", |image| image.remove())
+        self.record("remove", "remove", |image| image.remove())
     }
 
     fn repository(&self) -> Option<&str> {

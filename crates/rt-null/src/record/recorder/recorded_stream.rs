@@ -7,22 +7,22 @@ use std::sync::Arc;
 
 use rt_protocol::{Event, EventStream, LogLine, LogStream, PortReservation, Pull, Result, Until};
 
-use crate::record::format::invocation::Question;
-use crate::record::recorder::journal::Journal;
+use super::journal::Journal;
+use crate::record::format::invocation::Invocation;
 
 /// Something that was opened. That it is dropped is not recorded.
 #[derive(Debug)]
-pub(crate) struct Recorded<T: ?Sized> {
+pub(crate) struct RecordedHandle<T: ?Sized> {
     inner: Box<T>,
     journal: Arc<Journal>,
     number: u64,
 }
 
-pub(crate) type RecordedLog = Recorded<dyn LogStream>;
-pub(crate) type RecordedEvents = Recorded<dyn EventStream>;
-pub(crate) type RecordedPort = Recorded<dyn PortReservation>;
+pub(crate) type RecordedLog = RecordedHandle<dyn LogStream>;
+pub(crate) type RecordedEvents = RecordedHandle<dyn EventStream>;
+pub(crate) type RecordedPort = RecordedHandle<dyn PortReservation>;
 
-impl<T: Debug + ?Sized> Recorded<T> {
+impl<T: Debug + ?Sized> RecordedHandle<T> {
     pub(crate) fn new(inner: Box<T>, journal: &Arc<Journal>, number: u64) -> Self {
         Self { inner, journal: Arc::clone(journal), number }
     }
@@ -30,21 +30,21 @@ impl<T: Debug + ?Sized> Recorded<T> {
 
 impl LogStream for RecordedLog {
     fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>> {
-        self.journal.record(&Question::pull(self.number), || self.inner.pull(until))
+        self.journal.record(&Invocation::pull(self.number), || self.inner.pull(until))
     }
 
     fn close(&mut self) -> Result<()> {
-        self.journal.record(&Question::close(self.number), || self.inner.close())
+        self.journal.record(&Invocation::close(self.number), || self.inner.close())
     }
 }
 
 impl EventStream for RecordedEvents {
     fn pull(&mut self, until: &Until) -> Result<Pull<Event>> {
-        self.journal.record(&Question::pull(self.number), || self.inner.pull(until))
+        self.journal.record(&Invocation::pull(self.number), || self.inner.pull(until))
     }
 
     fn close(&mut self) -> Result<()> {
-        self.journal.record(&Question::close(self.number), || self.inner.close())
+        self.journal.record(&Invocation::close(self.number), || self.inner.close())
     }
 }
 
@@ -58,6 +58,6 @@ impl PortReservation for RecordedPort {
     }
 
     fn close(&mut self) -> Result<()> {
-        self.journal.record(&Question::close(self.number), || self.inner.close())
+        self.journal.record(&Invocation::close(self.number), || self.inner.close())
     }
 }

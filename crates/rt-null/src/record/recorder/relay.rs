@@ -1,4 +1,4 @@
-//! A descriptor as a source, overheard without taking more from it than the command does.
+//! A descriptor as a source, recorded without taking more from it than the command does.
 //!
 //! A reader in its place would be read ahead of the command, and what the command leaves unread would be lost. So the
 //! backend gets another descriptor: a pipe that holds one chunk. A thread looks at what is next in the caller's descriptor
@@ -14,8 +14,8 @@ use std::thread::{self, JoinHandle};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use crate::record::recorder::stream_tap::{CHUNK_BYTES, Peek};
-use crate::record::recorder::transcript::Tap;
+use super::stream_tap::{CHUNK_BYTES, StreamTap};
+use super::transcript::TranscriptWriter;
 
 /// A relay under way. Dropping it ends its thread.
 pub(crate) struct Relay {
@@ -28,22 +28,22 @@ impl Relay {
     /// no words.
     pub(crate) fn start(
         source: OwnedFd,
-        tap: Tap,
+        transcript: TranscriptWriter,
         failed: impl FnOnce() + Send + 'static,
     ) -> io::Result<(Self, OwnedFd)> {
-        let source = Peek::new(source)?;
+        let source = StreamTap::new(source)?;
         let (near, far) = one_chunk_pipe()?;
         let kept = near.try_clone()?;
         let (call, ended) = UnixStream::pair()?;
-        let mut line = Line { source, tap, far: Some(far), near: kept, ended, in_pipe: 0 };
+        let mut state = RelayState { source, transcript, far: Some(far), near: kept, ended, in_pipe: 0 };
         let thread = thread::Builder::new().name("rt-null record".into()).spawn(move || {
-            let relayed = line.run();
+            let relayed = state.run();
             if relayed.is_err() {
                 failed();
                 // The end of the pipe would be the end of stdin, which this is not.
-                line.wait_for_end();
+                state.wait_for_end();
             }
-            line.give_back();
+            state.consume_delivered();
             relayed
         })?;
         Ok((Self { call: Some(call), thread: Some(thread) }, near))
@@ -53,7 +53,7 @@ impl Relay {
     ///
     /// # Errors
     /// The failure of the source.
-    pub(crate) fn settle(mut self) -> io::Result<()> {
+    pub(crate) fn finish(mut self) -> io::Result<()> {
         self.end().unwrap_or(Ok(()))
     }
 
@@ -72,9 +72,9 @@ impl Drop for Relay {
 }
 
 /// The thread's own.
-struct Line {
-    source: Peek,
-    tap: Tap,
+struct RelayState {
+    source: StreamTap,
+    transcript: TranscriptWriter,
     /// Closed at the end of the source.
     far: Option<OwnedFd>,
     /// Shows what the backend has not read, and keeps the pipe whole when the backend closes it.
@@ -84,7 +84,7 @@ struct Line {
     in_pipe: usize,
 }
 
-impl Line {
+impl RelayState {
     fn run(&mut self) -> io::Result<()> {
         let mut chunk = [0; CHUNK_BYTES];
         loop {
@@ -105,12 +105,12 @@ impl Line {
             }
             let Some(count) = self.source.peek(&mut chunk)? else { continue };
             if count > 0 {
-                self.tap.put(&chunk[..count]);
+                self.transcript.put(&chunk[..count]);
                 self.in_pipe = rustix::io::write(far, &chunk[..count])?;
             }
             // The end that is already in sight goes with the last chunk, as a backend would see it.
             if count == 0 || revents.contains(PollFlags::HUP) && count < chunk.len() {
-                self.tap.end();
+                self.transcript.end();
                 self.far = None;
             }
         }
@@ -121,7 +121,7 @@ impl Line {
     }
 
     /// Takes from the source what the backend has taken, and no more.
-    fn give_back(&mut self) {
+    fn consume_delivered(&mut self) {
         let unread = rustix::io::ioctl_fionread(&self.near).unwrap_or(0);
         let taken = self.in_pipe.saturating_sub(usize::try_from(unread).unwrap_or(usize::MAX));
         // A source that fails now has nobody left to tell.
@@ -178,10 +178,11 @@ mod tests {
             [(OwnedFd::from(pipe), &mut pipe_near as &mut dyn Read), (socket.into(), &mut socket_near)]
         {
             let transcript = Arc::<Mutex<Transcript>>::default();
-            let (relay, near) = Relay::start(source, Tap::new(&transcript, Stream::In), || {}).unwrap();
+            let (relay, near) =
+                Relay::start(source, TranscriptWriter::new(&transcript, Stream::In), || {}).unwrap();
             let mut taken = [0; 3];
             File::from(near).read_exact(&mut taken).unwrap();
-            relay.settle().unwrap();
+            relay.finish().unwrap();
             let mut left = [0; 3];
             rest.read_exact(&mut left).unwrap();
             assert_eq!((&taken, &left), (b"abc", b"def"));
@@ -198,11 +199,12 @@ mod tests {
         let copy = data.clone();
         let writer = thread::spawn(move || far.write_all(&copy));
         let transcript = Arc::<Mutex<Transcript>>::default();
-        let (relay, near) = Relay::start(near.into(), Tap::new(&transcript, Stream::In), || {}).unwrap();
+        let (relay, near) =
+            Relay::start(near.into(), TranscriptWriter::new(&transcript, Stream::In), || {}).unwrap();
         let mut seen = Vec::new();
         File::from(near).read_to_end(&mut seen).unwrap();
         writer.join().unwrap().unwrap();
-        relay.settle().unwrap();
+        relay.finish().unwrap();
         assert!(seen == data);
         let steps = Transcript::close(&transcript, Vec::new(), Delivered { bytes: None, ended: true });
         assert!(steps == [Step::Moved(Stream::In, data), Step::End]);
@@ -213,11 +215,11 @@ mod tests {
         let directory: OwnedFd = File::open("/").unwrap().into();
         let (told, hear) = std::sync::mpsc::channel();
         let transcript = Arc::default();
-        let tap = Tap::new(&transcript, Stream::In);
-        let (relay, near) = Relay::start(directory, tap, move || told.send(()).unwrap()).unwrap();
+        let transcript = TranscriptWriter::new(&transcript, Stream::In);
+        let (relay, near) = Relay::start(directory, transcript, move || told.send(()).unwrap()).unwrap();
         hear.recv().unwrap();
         let mut fds = [PollFd::new(&near, PollFlags::IN)];
         assert_eq!(poll(&mut fds, Some(&Timespec::default())).unwrap(), 0);
-        assert!(relay.settle().is_err());
+        assert!(relay.finish().is_err());
     }
 }

@@ -13,12 +13,12 @@ use rustix::net::RecvFlags;
 pub(crate) const CHUNK_BYTES: usize = 4096;
 
 /// A descriptor that can be looked into.
-pub(crate) struct Peek {
+pub(crate) struct StreamTap {
     pub(crate) fd: OwnedFd,
-    way: Way,
+    way: TapKind,
 }
 
-enum Way {
+enum TapKind {
     Socket,
     #[cfg(target_os = "linux")]
     Pipe {
@@ -29,46 +29,46 @@ enum Way {
     Other,
 }
 
-impl Peek {
+impl StreamTap {
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
         let file = File::from(fd);
         let kind = file.metadata()?.file_type();
         let way = if kind.is_socket() {
-            Way::Socket
+            TapKind::Socket
         } else if kind.is_fifo() {
             Self::pipe()?
         } else {
-            Way::Other
+            TapKind::Other
         };
         Ok(Self { fd: file.into(), way })
     }
 
     #[cfg(target_os = "linux")]
-    fn pipe() -> io::Result<Way> {
+    fn pipe() -> io::Result<TapKind> {
         let (near, far) = io::pipe()?;
-        Ok(Way::Pipe { near: near.into(), far: far.into() })
+        Ok(TapKind::Pipe { near: near.into(), far: far.into() })
     }
 
     #[cfg(not(target_os = "linux"))]
     #[expect(clippy::unnecessary_wraps, reason = "elsewhere a pipe is made")]
-    fn pipe() -> io::Result<Way> {
-        Ok(Way::Other)
+    fn pipe() -> io::Result<TapKind> {
+        Ok(TapKind::Other)
     }
 
     /// What is next; 0 bytes are the end. `None`: somebody else was faster.
     pub(crate) fn peek(&self, chunk: &mut [u8]) -> io::Result<Option<usize>> {
         let peeked = match &self.way {
-            Way::Socket => {
+            TapKind::Socket => {
                 let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
                 rustix::net::recv(&self.fd, &mut *chunk, flags).map(|(_, count)| count)
             }
             #[cfg(target_os = "linux")]
-            Way::Pipe { near, far } => {
+            TapKind::Pipe { near, far } => {
                 let doubled =
                     rustix::pipe::tee(&self.fd, far, chunk.len(), rustix::pipe::SpliceFlags::NONBLOCK);
                 doubled.and_then(|count| read_all(near, &mut chunk[..count]).map(|()| count))
             }
-            Way::Other => rustix::io::read(&self.fd, &mut *chunk),
+            TapKind::Other => rustix::io::read(&self.fd, &mut *chunk),
         };
         match peeked {
             Ok(count) => Ok(Some(count)),
@@ -79,7 +79,7 @@ impl Peek {
 
     /// Takes what was looked at.
     pub(crate) fn take(&self, mut count: usize) -> io::Result<()> {
-        if matches!(self.way, Way::Other) {
+        if matches!(self.way, TapKind::Other) {
             return Ok(());
         }
         let mut chunk = [0; CHUNK_BYTES];

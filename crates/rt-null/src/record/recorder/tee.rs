@@ -14,45 +14,45 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use serde_json::Value;
 
-use crate::record::format::json::{self as data, object};
-use crate::record::recorder::transcript::Tap;
+use super::transcript::TranscriptWriter;
+use crate::record::format::json::{self, object};
 use crate::streams::message_socket;
 
-/// The caller's reader, overheard.
+/// The caller's reader, recorded.
 pub(crate) struct TeeReader {
     pub(crate) inner: Box<dyn Read + Send>,
-    pub(crate) tap: Tap,
+    pub(crate) transcript: TranscriptWriter,
 }
 
 impl Read for TeeReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         if count > 0 {
-            self.tap.put(&buffer[..count]);
+            self.transcript.put(&buffer[..count]);
         } else if !buffer.is_empty() {
-            self.tap.end();
+            self.transcript.end();
         }
         Ok(count)
     }
 }
 
-/// The caller's writer, overheard.
+/// The caller's writer, recorded.
 pub(crate) struct TeeWriter<W> {
     inner: W,
-    tap: Tap,
+    transcript: TranscriptWriter,
 }
 
 impl<W: Write> TeeWriter<W> {
-    pub(crate) fn new(inner: W, tap: Tap) -> Self {
-        Self { inner, tap }
+    pub(crate) fn new(inner: W, transcript: TranscriptWriter) -> Self {
+        Self { inner, transcript }
     }
 }
 
 impl<W: Write> Write for TeeWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mark = self.tap.put(bytes);
+        let mark = self.transcript.put(bytes);
         let written = self.inner.write(bytes);
-        self.tap.keep(&mark, written.as_ref().map_or(0, |count| *count));
+        self.transcript.keep(&mark, written.as_ref().map_or(0, |count| *count));
         written
     }
 
@@ -75,7 +75,7 @@ impl Read for CountReader<'_> {
     }
 }
 
-/// The caller's echo of a log, overheard.
+/// The caller's echo of a log, recorded.
 pub(crate) struct Echo<'a> {
     pub(crate) inner: &'a mut dyn Write,
     pub(crate) seen: &'a RefCell<Vec<Value>>,
@@ -84,7 +84,7 @@ pub(crate) struct Echo<'a> {
 impl Write for Echo<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.inner.write(bytes)?;
-        self.seen.borrow_mut().push(object([("echo", data::bytes(&bytes[..count]))]));
+        self.seen.borrow_mut().push(object([("echo", json::bytes(&bytes[..count]))]));
         Ok(count)
     }
 
@@ -93,27 +93,27 @@ impl Write for Echo<'_> {
     }
 }
 
-/// The caller's sink, taken apart to be overheard.
+/// The caller's sink, taken apart to be recorded.
 pub(crate) enum SinkTee<'a> {
     Discard,
     Borrowed(TeeWriter<&'a mut (dyn Write + Send)>),
     Owned(Option<TeeWriter<Box<dyn Write + Send>>>),
     Descriptor(Option<FdWriter>, FdWatch),
     /// A descriptor that could not be doubled is handed on as it is.
-    Unheard(StreamFd<'a>, io::Error),
+    Unrecorded(StreamFd<'a>, io::Error),
 }
 
 impl<'a> SinkTee<'a> {
     /// `None` is a kind of sink that this version does not know.
-    pub(crate) fn new(sink: Sink<'a>, tap: Tap) -> Option<Self> {
+    pub(crate) fn new(sink: Sink<'a>, transcript: TranscriptWriter) -> Option<Self> {
         Some(match sink.into_kind() {
             SinkKind::Discard => Self::Discard,
-            SinkKind::Borrowed(inner) => Self::Borrowed(TeeWriter::new(inner, tap)),
-            SinkKind::Owned(inner) => Self::Owned(Some(TeeWriter::new(inner, tap))),
+            SinkKind::Borrowed(inner) => Self::Borrowed(TeeWriter::new(inner, transcript)),
+            SinkKind::Owned(inner) => Self::Owned(Some(TeeWriter::new(inner, transcript))),
             // The writer has a descriptor of its own; the caller's is closed, lest it hold the stream open.
-            SinkKind::Descriptor(fd) => match FdWriter::new(&fd, tap) {
+            SinkKind::Descriptor(fd) => match FdWriter::new(&fd, transcript) {
                 Ok((writer, watch)) => Self::Descriptor(Some(writer), watch),
-                Err(error) => Self::Unheard(fd, error),
+                Err(error) => Self::Unrecorded(fd, error),
             },
             _ => return None,
         })
@@ -126,21 +126,21 @@ impl<'a> SinkTee<'a> {
             Self::Borrowed(writer) => Sink::borrowed(writer),
             Self::Owned(writer) => writer.take().map_or_else(Sink::discard, Sink::writer),
             Self::Descriptor(writer, _) => writer.take().map_or_else(Sink::discard, Sink::writer),
-            Self::Unheard(fd, _) => Sink::borrowed_descriptor((*fd).as_fd()),
+            Self::Unrecorded(fd, _) => Sink::borrowed_descriptor((*fd).as_fd()),
         }
     }
 
     /// Ends it, after the call: how many bytes a descriptor took.
     ///
     /// # Errors
-    /// Why nothing was overheard.
-    pub(crate) fn settle(self) -> io::Result<Option<u64>> {
+    /// Why nothing was recorded.
+    pub(crate) fn finish(self) -> io::Result<Option<u64>> {
         match self {
             Self::Descriptor(writer, watch) => {
                 drop(writer);
-                Ok(Some(watch.settle()))
+                Ok(Some(watch.finish()))
             }
-            Self::Unheard(_, error) => Err(error),
+            Self::Unrecorded(_, error) => Err(error),
             Self::Discard | Self::Borrowed(_) | Self::Owned(_) => Ok(None),
         }
     }
@@ -151,7 +151,7 @@ pub(crate) struct FdWriter {
     fd: OwnedFd,
     /// Readable once the call has ended.
     ended: UnixStream,
-    tap: Tap,
+    transcript: TranscriptWriter,
     written: Arc<AtomicU64>,
     _alive: Sender<()>,
 }
@@ -167,10 +167,10 @@ pub(crate) struct FdWatch {
 const CHUNK_BYTES: usize = 4096;
 
 /// How long a writer may take to see that the call has ended. It polls, so this is never used up.
-const SETTLE: Duration = Duration::from_secs(1);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl FdWriter {
-    fn new(fd: &StreamFd<'_>, tap: Tap) -> io::Result<(Self, FdWatch)> {
+    fn new(fd: &StreamFd<'_>, transcript: TranscriptWriter) -> io::Result<(Self, FdWatch)> {
         // Handed on as it is, so that the backend refuses it.
         message_socket::refuse(fd)?;
         let fd = fd.as_fd().try_clone_to_owned()?;
@@ -178,16 +178,16 @@ impl FdWriter {
         let written = Arc::<AtomicU64>::default();
         let (sender, alive) = channel();
         let watch = FdWatch { call, written: Arc::clone(&written), alive };
-        Ok((Self { fd, ended, tap, written, _alive: sender }, watch))
+        Ok((Self { fd, ended, transcript, written, _alive: sender }, watch))
     }
 }
 
 impl FdWatch {
-    fn settle(self) -> u64 {
+    fn finish(self) -> u64 {
         // Hangs up on a writer that a backend left in `write`.
         drop(self.call);
         // Nobody sends: the answer is that the writer, and its descriptor with it, is gone.
-        let _ = self.alive.recv_timeout(SETTLE);
+        let _ = self.alive.recv_timeout(EXIT_TIMEOUT);
         self.written.load(Ordering::SeqCst)
     }
 }
@@ -211,9 +211,9 @@ impl Write for FdWriter {
             if fds[0].revents().is_empty() {
                 continue;
             }
-            let mark = self.tap.put(chunk);
+            let mark = self.transcript.put(chunk);
             let written = rustix::io::write(&self.fd, chunk);
-            self.tap.keep(&mark, written.unwrap_or(0));
+            self.transcript.keep(&mark, written.unwrap_or(0));
             match written {
                 Ok(count) => {
                     self.written.fetch_add(count as u64, Ordering::SeqCst);

@@ -16,7 +16,7 @@ pub(crate) struct Transcript {
 
 /// Where one stream is written down.
 #[derive(Clone, Debug)]
-pub(crate) struct Tap {
+pub(crate) struct TranscriptWriter {
     transcript: Arc<Mutex<Transcript>>,
     stream: Stream,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Tap {
 /// The place of an entry that may have to be shortened.
 pub(crate) struct Mark(Option<usize>);
 
-impl Tap {
+impl TranscriptWriter {
     pub(crate) fn new(transcript: &Arc<Mutex<Transcript>>, stream: Stream) -> Self {
         Self { transcript: Arc::clone(transcript), stream }
     }
@@ -111,7 +111,8 @@ mod tests {
     #[test]
     fn stdin_that_was_not_delivered_is_left_out() {
         let transcript = Arc::new(Mutex::default());
-        let (stdin, stdout) = (Tap::new(&transcript, Stream::In), Tap::new(&transcript, Stream::Out));
+        let (stdin, stdout) =
+            (TranscriptWriter::new(&transcript, Stream::In), TranscriptWriter::new(&transcript, Stream::Out));
         stdin.put(b"abc");
         let mark = stdout.put(b"xyz");
         stdout.keep(&mark, 1);

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use rt_protocol::{Error, ErrorKind, Result, RuntimeId, Secret, Stop, Until};
 use serde_json::Value;
 
+use super::tape::Tape;
 use crate::record::format::entry::{Entry, Recording};
-use crate::record::format::invocation::Question;
-use crate::record::format::json::Answer;
-use crate::record::replay::tape::Book;
-use crate::record::secrets::masker::Vault;
-use crate::record::secrets::restorer::Keyring;
+use crate::record::format::invocation::Invocation;
+use crate::record::format::json::JsonCodec;
+use crate::record::secrets::masker::SecretMasker;
+use crate::record::secrets::restorer::SecretRestorer;
 use crate::state::world::Shared;
 use crate::streams::notify::lock;
 
@@ -19,9 +19,9 @@ pub(crate) struct Playback {
     pub(crate) runtime: RuntimeId,
     /// A world without containers, for the clock and for waiting.
     pub(crate) shared: Shared,
-    pub(crate) book: Book,
-    vault: Mutex<Arc<Vault>>,
-    keyring: Mutex<Keyring>,
+    pub(crate) tape: Tape,
+    masker: Mutex<Arc<SecretMasker>>,
+    restorer: Mutex<SecretRestorer>,
 }
 
 impl Playback {
@@ -31,90 +31,90 @@ impl Playback {
         Self {
             runtime,
             shared,
-            book: Book::new(recording),
-            vault: Mutex::default(),
-            keyring: Mutex::default(),
+            tape: Tape::new(recording),
+            masker: Mutex::default(),
+            restorer: Mutex::default(),
         }
     }
 
-    /// The recorded answer to a question.
-    pub(crate) fn ask<T: Answer>(&self, question: &Question<'_>) -> Result<T> {
-        self.ask_as(question, T::decode)
+    /// The recorded answer to a invocation.
+    pub(crate) fn replay<T: JsonCodec>(&self, invocation: &Invocation<'_>) -> Result<T> {
+        self.replay_as(invocation, T::decode)
     }
 
     /// The same for an answer that was written down as something else.
-    pub(crate) fn ask_as<T>(
+    pub(crate) fn replay_as<T>(
         &self,
-        question: &Question<'_>,
+        invocation: &Invocation<'_>,
         decode: impl FnOnce(&Value) -> Option<T>,
     ) -> Result<T> {
-        let entry = self.take(question)?;
-        self.answer(question, &entry, decode)
+        let entry = self.take(invocation)?;
+        self.answer(invocation, &entry, decode)
     }
 
-    /// The recorded call that a question is.
+    /// The recorded call that a invocation is.
     ///
     /// # Errors
     /// There is none, or no more.
-    pub(crate) fn take(&self, question: &Question<'_>) -> Result<Arc<Entry>> {
-        self.find(question).ok_or_else(|| self.refuse(question))
+    pub(crate) fn take(&self, invocation: &Invocation<'_>) -> Result<Arc<Entry>> {
+        self.find(invocation).ok_or_else(|| self.not_recorded(invocation))
     }
 
     /// The same; `None` where there is none or no more.
-    pub(crate) fn find(&self, question: &Question<'_>) -> Option<Arc<Entry>> {
-        self.find_rather(question, &|_| true)
+    pub(crate) fn find(&self, invocation: &Invocation<'_>) -> Option<Arc<Entry>> {
+        self.find_preferring(invocation, &|_| true)
     }
 
     /// The same; among several that are alike rather one that is `preferred`, which is asked under a lock.
-    pub(crate) fn find_rather(
+    pub(crate) fn find_preferring(
         &self,
-        question: &Question<'_>,
+        invocation: &Invocation<'_>,
         preferred: &dyn Fn(&Entry) -> bool,
     ) -> Option<Arc<Entry>> {
-        let entry = self.book.take(question, preferred);
-        if let Some(env) = question.env.filter(|env| env.has_secrets()) {
+        let entry = self.tape.take(invocation, preferred);
+        if let Some(env) = invocation.env.filter(|env| env.has_secrets()) {
             let number = entry.as_ref().map_or(0, |entry| entry.number);
-            Arc::make_mut(&mut lock(&self.vault)).learn_all(env, number);
-            lock(&self.keyring).learn_all(env, number);
+            Arc::make_mut(&mut lock(&self.masker)).add_env(env, number);
+            lock(&self.restorer).add_env(env, number);
         }
         entry
     }
 
-    pub(crate) fn refuse(&self, question: &Question<'_>) -> Error {
-        self.book.refuse(question, &self.vault())
+    pub(crate) fn not_recorded(&self, invocation: &Invocation<'_>) -> Error {
+        self.tape.not_recorded(invocation, &self.masker())
     }
 
     /// What was answered to a recorded call.
     pub(crate) fn answer<T>(
         &self,
-        question: &Question<'_>,
+        invocation: &Invocation<'_>,
         entry: &Entry,
         decode: impl FnOnce(&Value) -> Option<T>,
     ) -> Result<T> {
-        let answer = self.resolve(question, entry, &entry.answer)?;
+        let answer = self.restore(invocation, entry, &entry.answer)?;
         if let Some(error) = answer.get("error") {
-            return Err(Error::decode(error).unwrap_or_else(|| unreadable(question, entry)));
+            return Err(Error::decode(error).unwrap_or_else(|| unreadable(invocation, entry)));
         }
-        decode(&answer["ok"]).ok_or_else(|| unreadable(question, entry))
+        decode(&answer["ok"]).ok_or_else(|| unreadable(invocation, entry))
     }
 
     /// A part of a recorded call with its secrets put back.
-    pub(crate) fn resolve(&self, question: &Question<'_>, entry: &Entry, value: &Value) -> Result<Value> {
-        lock(&self.keyring).resolve(value, question.env).ok_or_else(|| unreadable(question, entry))
+    pub(crate) fn restore(&self, invocation: &Invocation<'_>, entry: &Entry, value: &Value) -> Result<Value> {
+        lock(&self.restorer).restore(value, invocation.env).ok_or_else(|| unreadable(invocation, entry))
     }
 
     /// The secrets to keep out of messages.
-    pub(crate) fn vault(&self) -> Arc<Vault> {
-        Arc::clone(&lock(&self.vault))
+    pub(crate) fn masker(&self) -> Arc<SecretMasker> {
+        Arc::clone(&lock(&self.masker))
     }
 
-    pub(crate) fn learn(&self, name: &str, secret: &Secret) {
-        Arc::make_mut(&mut lock(&self.vault)).learn(name, secret.expose());
-        lock(&self.keyring).learn(name, secret.expose());
+    pub(crate) fn add_secret(&self, name: &str, secret: &Secret) {
+        Arc::make_mut(&mut lock(&self.masker)).add_secret(name, secret.expose());
+        lock(&self.restorer).add_secret(name, secret.expose());
     }
 
     /// Waits until this ends, by the replay's clock; for ever when nothing can end it.
-    pub(crate) fn wait_out(&self, until: &Until) -> Stop {
+    pub(crate) fn wait_for_end(&self, until: &Until) -> Stop {
         loop {
             if let Err(stop) = self.shared.waiter(until.clone()).wait_for(|| None::<()>) {
                 return stop;
@@ -124,6 +124,6 @@ impl Playback {
 }
 
 /// The error for a record that is none.
-pub(crate) fn unreadable(question: &Question<'_>, entry: &Entry) -> Error {
-    question.error(ErrorKind::BadAnswer, format!("line {} of the recording cannot be read", entry.line))
+pub(crate) fn unreadable(invocation: &Invocation<'_>, entry: &Entry) -> Error {
+    invocation.error(ErrorKind::BadAnswer, format!("line {} of the recording cannot be read", entry.line))
 }

@@ -7,9 +7,9 @@ use rt_protocol::{
     Error, ErrorKind, ExecStdio, Fate, KillReport, Partial, Result, Source, SourceKind, StreamFd, Until,
 };
 
-use crate::record::format::invocation::Question;
+use super::playback::Playback;
+use crate::record::format::invocation::Invocation;
 use crate::record::format::step::{Step, Stream};
-use crate::record::replay::playback::Playback;
 use crate::script::stdio_script::{Shown, read_like};
 use crate::streams::peer::{PeerEnd, StdioPeer};
 
@@ -19,7 +19,7 @@ use crate::streams::peer::{PeerEnd, StdioPeer};
 /// When the caller's streams are not what they were: they end the call, or stdin is another one.
 pub(crate) fn play(
     playback: &Playback,
-    question: &Question<'_>,
+    invocation: &Invocation<'_>,
     steps: &[Step],
     stdio: ExecStdio<'_>,
     until: &Until,
@@ -29,34 +29,34 @@ pub(crate) fn play(
     let mut peer = match StdioPeer::open(stdio, &waiter, &gone, None) {
         Ok(Some(peer)) => peer,
         Ok(None) => {
-            return Err(question.error(ErrorKind::Unsupported, "a stream is of a kind that came later"));
+            return Err(invocation.error(ErrorKind::Unsupported, "a stream is of a kind that came later"));
         }
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-            return Err(question.error(ErrorKind::InvalidRequest, error.to_string()));
+            return Err(invocation.error(ErrorKind::InvalidRequest, error.to_string()));
         }
-        Err(error) => return Err(question.error(ErrorKind::System, "").with_source(error)),
+        Err(error) => return Err(invocation.error(ErrorKind::System, "").with_source(error)),
     };
-    let played = steps.iter().try_for_each(|step| take(playback, &mut peer, step));
+    let played = steps.iter().try_for_each(|step| replay_step(playback, &mut peer, step));
     let (end, moved) = peer.close();
     let Err(stop) = played else { return Ok(()) };
     Err(match (stop, end) {
-        (StepStop::Other(message), _) => playback.book.mismatch(question, message),
-        (StepStop::Ended, Some(PeerEnd::Stopped(stop))) => ended(question.stopped(stop), moved),
-        (StepStop::Ended, Some(PeerEnd::SourceFailed(cause))) => {
-            ended(question.error(ErrorKind::SourceFailed, "").with_source(cause), moved)
+        (StepError::Other(message), _) => playback.tape.mismatch(invocation, message),
+        (StepError::Ended, Some(PeerEnd::Stopped(stop))) => ended(invocation.stopped(stop), moved),
+        (StepError::Ended, Some(PeerEnd::SourceFailed(cause))) => {
+            ended(invocation.error(ErrorKind::SourceFailed, "").with_source(cause), moved)
         }
-        (StepStop::Ended, Some(PeerEnd::SinkFailed(which, cause))) => {
-            ended(question.error(ErrorKind::SinkFailed, which).with_source(cause), moved)
+        (StepError::Ended, Some(PeerEnd::SinkFailed(which, cause))) => {
+            ended(invocation.error(ErrorKind::SinkFailed, which).with_source(cause), moved)
         }
-        (StepStop::Ended, Some(PeerEnd::Lost) | None) => {
-            question.error(ErrorKind::Unreachable, "the call has ended")
+        (StepError::Ended, Some(PeerEnd::Lost) | None) => {
+            invocation.error(ErrorKind::Unreachable, "the call has ended")
         }
     })
 }
 
 /// The streams again, and all of stdin where the caller gives it at once. `None`: stdin is of a kind that this version does
 /// not know.
-pub(crate) fn given_bytes(stdio: ExecStdio<'_>) -> Option<(ExecStdio<'_>, Option<Vec<u8>>)> {
+pub(crate) fn stdin_bytes(stdio: ExecStdio<'_>) -> Option<(ExecStdio<'_>, Option<Vec<u8>>)> {
     let (source, given) = match stdio.stdin.into_kind() {
         SourceKind::Empty => (Source::empty(), None),
         SourceKind::Bytes(bytes) => (Source::bytes(bytes.clone()), Some(bytes)),
@@ -68,20 +68,24 @@ pub(crate) fn given_bytes(stdio: ExecStdio<'_>) -> Option<(ExecStdio<'_>, Option
     Some((ExecStdio::new(source, stdio.stdout).stderr(stdio.stderr), given))
 }
 
-enum StepStop {
+enum StepError {
     /// The call has ended.
     Ended,
     /// stdin is another one.
     Other(String),
 }
 
-impl From<io::Error> for StepStop {
+impl From<io::Error> for StepError {
     fn from(_: io::Error) -> Self {
         Self::Ended
     }
 }
 
-fn take(playback: &Playback, peer: &mut StdioPeer<'_>, step: &Step) -> std::result::Result<(), StepStop> {
+fn replay_step(
+    playback: &Playback,
+    peer: &mut StdioPeer<'_>,
+    step: &Step,
+) -> std::result::Result<(), StepError> {
     let (expected, end): (&[u8], bool) = match step {
         Step::Moved(Stream::Out, bytes) => return Ok(peer.write_stdout(bytes)?),
         Step::Moved(Stream::Err, bytes) => return Ok(peer.write_stderr(bytes)?),
@@ -92,12 +96,12 @@ fn take(playback: &Playback, peer: &mut StdioPeer<'_>, step: &Step) -> std::resu
     if got.bytes == expected && (got.ended || !end) {
         return Ok(());
     }
-    let vault = playback.vault();
-    let expected = vault.mask_text(expected);
-    let bytes = vault.mask_text(&got.bytes);
+    let masker = playback.masker();
+    let expected = masker.mask_text(expected);
+    let bytes = masker.mask_text(&got.bytes);
     let expected = Shown { bytes: &expected, ended: end };
     let got = Shown { bytes: &bytes, ended: got.ended };
-    Err(StepStop::Other(format!("stdin is not as recorded: expected {expected}, got {got}")))
+    Err(StepError::Other(format!("stdin is not as recorded: expected {expected}, got {got}")))
 }
 
 /// As a backend answers for a command that it has ended.

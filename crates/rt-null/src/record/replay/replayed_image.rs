@@ -8,24 +8,24 @@ use std::time::SystemTime;
 
 use rt_protocol::{Image, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId};
 
-use crate::record::format::invocation::Question;
-use crate::record::format::json::Answer;
-use crate::record::format::listed_image::ImageFacts;
-use crate::record::replay::playback::Playback;
+use super::playback::Playback;
+use crate::record::format::invocation::Invocation;
+use crate::record::format::json::JsonCodec;
+use crate::record::format::listed_image::ListedImage;
 
 /// A handle that answers what was recorded.
 pub(crate) struct ReplayedImage {
-    facts: ImageFacts,
+    facts: ListedImage,
     playback: Arc<Playback>,
 }
 
 impl ReplayedImage {
-    pub(crate) fn new(facts: ImageFacts, playback: &Arc<Playback>) -> Self {
+    pub(crate) fn new(facts: ListedImage, playback: &Arc<Playback>) -> Self {
         Self { facts, playback: Arc::clone(playback) }
     }
 
-    fn ask<T: Answer>(&self, op: &'static str, verb: &'static str) -> Result<T> {
-        self.playback.ask(&Question::image(&self.facts.reference, op, verb))
+    fn replay<T: JsonCodec>(&self, op: &'static str, verb: &'static str) -> Result<T> {
+        self.playback.replay(&Invocation::image(&self.facts.reference, op, verb))
     }
 }
 
@@ -39,27 +39,27 @@ impl Image for ReplayedImage {
     }
 
     fn inspect(&self) -> Result<Option<ImageInfo>> {
-        self.ask("inspect", "inspect")
+        self.replay("inspect", "inspect")
     }
 
     fn id(&self) -> Result<Option<String>> {
-        self.ask("id", "inspect")
+        self.replay("id", "inspect")
     }
 
     fn exists(&self) -> Result<bool> {
-        self.ask("exists", "inspect")
+        self.replay("exists", "inspect")
     }
 
     fn labels(&self) -> Result<Option<BTreeMap<String, String>>> {
-        self.ask("labels", "inspect")
+        self.replay("labels", "inspect")
     }
 
     fn history(&self) -> Result<Option<Vec<String>>> {
-        self.ask("history", "read the history of")
+        self.replay("history", "read the history of")
     }
 
     fn remove(&self) -> Result<ImageRemoval> {
-        self.ask("remove", "remove")
+        self.replay("remove", "remove")
     }
 
     fn repository(&self) -> Option<&str> {

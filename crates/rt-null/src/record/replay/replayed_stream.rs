@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use rt_protocol::{Event, EventStream, LogLine, LogStream, PortReservation, Pull, Result, Until};
 
-use crate::record::format::invocation::Question;
-use crate::record::format::json::Answer;
-use crate::record::replay::playback::Playback;
+use super::playback::Playback;
+use crate::record::format::invocation::Invocation;
+use crate::record::format::json::JsonCodec;
 
 /// A stream that gives what was pulled from it. What is recorded as idle waits until the pull's own `until` ends, as the
 /// contract has it; how often a stream is idle is a matter of luck, so one that was idle last may be so again.
@@ -34,19 +34,19 @@ impl ReplayedStream {
         Self { playback: Arc::clone(playback), number, last: Last::Item, closed: false }
     }
 
-    fn next<T: Answer>(&mut self, until: &Until) -> Result<Pull<T>> {
-        let question = Question::pull(self.number);
+    fn next<T: JsonCodec>(&mut self, until: &Until) -> Result<Pull<T>> {
+        let invocation = Invocation::pull(self.number);
         let can_end = until.deadline().is_some() || until.cancel_token().is_some();
         loop {
-            let entry = self.playback.find(&question);
+            let entry = self.playback.find(&invocation);
             if self.closed {
                 return Ok(Pull::End);
             }
             let answer = match entry {
-                Some(entry) => self.playback.answer(&question, &entry, Pull::<T>::decode),
+                Some(entry) => self.playback.answer(&invocation, &entry, Pull::<T>::decode),
                 None if self.last == Last::End => Ok(Pull::End),
                 None if self.last == Last::Idle && can_end => Ok(Pull::Idle),
-                None => Err(self.playback.refuse(&question)),
+                None => Err(self.playback.not_recorded(&invocation)),
             };
             self.last = match &answer {
                 Ok(Pull::Item(_)) => Last::Item,
@@ -58,7 +58,7 @@ impl ReplayedStream {
             }
             // Who waits for ever is never idle.
             if can_end {
-                self.playback.wait_out(until);
+                self.playback.wait_for_end(until);
                 return answer;
             }
         }
@@ -72,9 +72,9 @@ impl ReplayedStream {
 
 /// The recorded answer to a close; one that was not recorded is fine.
 fn closed(playback: &Playback, number: u64) -> Result<()> {
-    let question = Question::close(number);
-    match playback.find(&question) {
-        Some(entry) => playback.answer(&question, &entry, <()>::decode),
+    let invocation = Invocation::close(number);
+    match playback.find(&invocation) {
+        Some(entry) => playback.answer(&invocation, &entry, <()>::decode),
         None => Ok(()),
     }
 }

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 use rt_protocol::{Error, ErrorKind};
 
 use crate::record::format::entry::{Entry, Recording};
-use crate::record::format::invocation::{Question, Subject};
-use crate::record::secrets::masker::Vault;
-use crate::record::secrets::matching::is_like;
+use crate::record::format::invocation::{Invocation, Subject};
+use crate::record::secrets::masker::SecretMasker;
+use crate::record::secrets::matching::matches_recorded;
 use crate::streams::notify::lock;
 
 /// The recorded calls, each to be asked once.
 #[derive(Debug)]
-pub(crate) struct Book {
+pub(crate) struct Tape {
     entries: Vec<Arc<Entry>>,
     truncated: Option<usize>,
     state: Mutex<State>,
@@ -27,7 +27,7 @@ struct State {
     mismatches: Vec<String>,
 }
 
-impl Book {
+impl Tape {
     pub(crate) fn new(recording: Recording) -> Self {
         let entries: Vec<_> = recording.entries.into_iter().map(Arc::new).collect();
         let mut open = BTreeMap::<_, Vec<usize>>::new();
@@ -41,13 +41,13 @@ impl Book {
     /// The earliest call like this one that was not asked yet; among several rather one that is `preferred`.
     pub(crate) fn take(
         &self,
-        question: &Question<'_>,
+        invocation: &Invocation<'_>,
         preferred: &dyn Fn(&Entry) -> bool,
     ) -> Option<Arc<Entry>> {
         let mut state = lock(&self.state);
-        let key = (question.subject.clone(), question.op.to_owned());
+        let key = (invocation.subject.clone(), invocation.op.to_owned());
         let open = state.open.get_mut(&key)?;
-        let like = |place: &usize| is_like(&self.entries[*place].args, &question.args);
+        let like = |place: &usize| matches_recorded(&self.entries[*place].args, &invocation.args);
         let first = open.iter().position(like)?;
         let alike = || open.iter().enumerate().skip(first).filter(|(_, place)| like(place));
         let rather = || alike().find(|(_, place)| preferred(&self.entries[**place]));
@@ -60,43 +60,43 @@ impl Book {
     }
 
     /// The error for a call that [`take`](Self::take) does not find.
-    pub(crate) fn refuse(&self, question: &Question<'_>, vault: &Vault) -> Error {
-        let asked = question.shown(vault);
+    pub(crate) fn not_recorded(&self, invocation: &Invocation<'_>, masker: &SecretMasker) -> Error {
+        let asked = invocation.summary(masker);
         let like = |entry: &&Arc<Entry>| {
-            entry.subject == question.subject
-                && entry.op == question.op
-                && is_like(&entry.args, &question.args)
+            entry.subject == invocation.subject
+                && entry.op == invocation.op
+                && matches_recorded(&entry.args, &invocation.args)
         };
         let asked = match self.entries.iter().filter(like).count() {
             0 => format!("the replay was asked for {asked}, which is not recorded"),
             1 => format!("the replay was asked for {asked} again, which is recorded once"),
             times => format!("the replay was asked for {asked} again, which is recorded {times} times"),
         };
-        let expected = match self.expected(question) {
-            Some(entry) => format!("expected next: {} (line {})", entry.shown(), entry.line),
-            None => format!("nothing more is recorded of {}", question.subject),
+        let expected = match self.expected(invocation) {
+            Some(entry) => format!("expected next: {} (line {})", entry.summary(), entry.line),
+            None => format!("nothing more is recorded of {}", invocation.subject),
         };
         let message = match self.truncated {
             Some(last) => format!("{asked}; {expected}; the recording breaks off in line {last}"),
             None => format!("{asked}; {expected}"),
         };
-        self.mismatch(question, message)
+        self.mismatch(invocation, message)
     }
 
     /// An error that is told at the end too, because a program may swallow it.
-    pub(crate) fn mismatch(&self, question: &Question<'_>, message: String) -> Error {
+    pub(crate) fn mismatch(&self, invocation: &Invocation<'_>, message: String) -> Error {
         let error =
-            question.error(ErrorKind::BackendFailed, message).with_hint("record again, or ask as recorded");
+            invocation.error(ErrorKind::BackendFailed, message).with_hint("record again, or ask as recorded");
         lock(&self.state).mismatches.push(error.to_string());
         error
     }
 
     /// The next call of the same kind to the same subject, or else the next to the same subject.
-    fn expected(&self, question: &Question<'_>) -> Option<&Entry> {
+    fn expected(&self, invocation: &Invocation<'_>) -> Option<&Entry> {
         let state = lock(&self.state);
-        let key = (question.subject.clone(), question.op.to_owned());
+        let key = (invocation.subject.clone(), invocation.op.to_owned());
         let of_subject = || {
-            let open = state.open.iter().filter(|((subject, _), _)| *subject == question.subject);
+            let open = state.open.iter().filter(|((subject, _), _)| *subject == invocation.subject);
             open.filter_map(|(_, places)| places.first()).min()
         };
         let place = state.open.get(&key).and_then(|places| places.first()).or_else(of_subject)?;
@@ -117,7 +117,7 @@ impl Book {
         places.sort_unstable();
         let line = |place: usize| {
             let entry = &self.entries[place];
-            format!("line {}: {}: {}", entry.line, entry.subject, entry.shown())
+            format!("line {}: {}: {}", entry.line, entry.subject, entry.summary())
         };
         places.into_iter().map(line).collect()
     }

@@ -1,5 +1,5 @@
 //! The secret values that are known, and how they are taken out of what is recorded. How they are put back stands in
-//! `keyring`.
+//! `restorer`.
 
 use std::cmp::Reverse;
 use std::ffi::OsStr;
@@ -11,11 +11,11 @@ use std::sync::Arc;
 use rt_protocol::Env;
 use serde_json::Value;
 
-use crate::record::format::json::{self as data, HEX, object};
-use crate::record::secrets::masked::{Find, PARTS, parts};
+use super::masked::{PARTS, SecretMatch, mask_range};
+use crate::record::format::json::{self, HEX, object};
 
 /// Fields that hold words of the contract and of this format, and never anything that was said.
-const WORDS: &[&str] = &[
+const PLAIN_FIELDS: &[&str] = &[
     "action",
     "bridged",
     "end",
@@ -39,13 +39,13 @@ const SHORTEST_PART: usize = 4;
 
 /// The secrets that are known.
 #[derive(Clone, Default)]
-pub(crate) struct Vault {
-    known: Vec<Known>,
+pub(crate) struct SecretMasker {
+    known: Vec<KnownSecret>,
     needles: Vec<Needle>,
 }
 
 #[derive(Clone)]
-struct Known {
+struct KnownSecret {
     name: String,
     value: Vec<u8>,
     /// The call that it came with first; `None` is the call that is being written.
@@ -61,14 +61,14 @@ struct Needle {
 
 /// Where a stretch of bytes may have been cut in the middle of a value.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Cut {
+pub(crate) struct Truncation {
     pub(crate) start: bool,
     pub(crate) end: bool,
 }
 
-impl Vault {
+impl SecretMasker {
     /// Takes up the secret values that come with a call; whether any of them is new.
-    pub(crate) fn learn_all(&mut self, env: &Env, call: u64) -> bool {
+    pub(crate) fn add_env(&mut self, env: &Env, call: u64) -> bool {
         let before = self.known.len();
         for (name, value) in secrets(env) {
             self.add(name, value, Some(call));
@@ -77,11 +77,11 @@ impl Vault {
     }
 
     /// Takes up a secret that comes with no call. Its number is 0.
-    pub(crate) fn learn(&mut self, name: &str, value: &OsStr) {
+    pub(crate) fn add_secret(&mut self, name: &str, value: &OsStr) {
         self.add(name, value.as_bytes(), Some(0));
     }
 
-    /// The same vault as the call sees it to which these variables belong: what it brings itself is its own.
+    /// The same masker as the call sees it to which these variables belong: what it brings itself is its own.
     pub(crate) fn for_call(self: &Arc<Self>, own: Option<&Env>) -> Arc<Self> {
         let Some(own) = own.filter(|env| env.has_secrets()) else { return Arc::clone(self) };
         let mut seen = Self::clone(self);
@@ -92,13 +92,13 @@ impl Vault {
     }
 
     fn add(&mut self, name: &str, value: &[u8], call: Option<u64>) {
-        let known = |known: &Known| {
+        let known = |known: &KnownSecret| {
             known.name == name && known.value == value && (call.is_some() || known.call.is_none())
         };
         if value.is_empty() || self.known.iter().any(known) {
             return;
         }
-        self.known.push(Known { name: name.to_owned(), value: value.to_owned(), call });
+        self.known.push(KnownSecret { name: name.to_owned(), value: value.to_owned(), call });
         self.needles.extend(needles(self.known.len() - 1, value));
         // The longest first, so that a secret inside another does not leave the rest of it; among equals a call's own.
         let known = &self.known;
@@ -110,10 +110,10 @@ impl Vault {
     }
 
     /// Where the bytes hold secrets, in order and apart.
-    pub(crate) fn find(&self, bytes: &[u8], cut: Cut) -> Vec<Find<'_>> {
-        let mut finds = Vec::new();
+    pub(crate) fn find(&self, bytes: &[u8], cut: Truncation) -> Vec<SecretMatch<'_>> {
+        let mut matches = Vec::new();
         if self.known.is_empty() {
-            return finds;
+            return matches;
         }
         let mut begins = [false; 256];
         for needle in &self.needles {
@@ -121,10 +121,10 @@ impl Vault {
         }
         let mut place = 0;
         if cut.start
-            && let Some(find) = self.part_at_start(bytes)
+            && let Some(found) = self.part_at_start(bytes)
         {
-            place = find.at.end;
-            finds.push(find);
+            place = found.at.end;
+            matches.push(found);
         }
         while let Some(skipped) = bytes[place..].iter().position(|byte| begins[usize::from(*byte)]) {
             place += skipped;
@@ -136,47 +136,47 @@ impl Vault {
             };
             let known = &self.known[needle.place];
             let part = (needle.range.len() < known.value.len()).then(|| needle.range.clone());
-            finds.push(known.found(place..place + needle.range.len(), part));
+            matches.push(known.found(place..place + needle.range.len(), part));
             place += needle.range.len();
         }
         if cut.end {
-            let from = finds.last().map_or(0, |last| last.at.end);
-            finds.extend(self.part_at_end(bytes, from));
+            let from = matches.last().map_or(0, |last| last.at.end);
+            matches.extend(self.part_at_end(bytes, from));
         }
-        finds
+        matches
     }
 
-    fn part_at_start(&self, bytes: &[u8]) -> Option<Find<'_>> {
+    fn part_at_start(&self, bytes: &[u8]) -> Option<SecretMatch<'_>> {
         let ends = self.known.iter().filter_map(|known| {
             let whole = known.value.len();
             let from = (1..whole).find(|from| bytes.starts_with(&known.value[*from..]))?;
             (whole - from >= SHORTEST_PART).then(|| known.found(0..whole - from, Some(from..whole)))
         });
-        ends.max_by_key(|find| find.at.len())
+        ends.max_by_key(|found| found.at.len())
     }
 
-    fn part_at_end(&self, bytes: &[u8], from: usize) -> Option<Find<'_>> {
+    fn part_at_end(&self, bytes: &[u8], from: usize) -> Option<SecretMatch<'_>> {
         let beginnings = self.known.iter().filter_map(|known| {
             let mut lengths = (SHORTEST_PART..known.value.len()).rev();
             let length = lengths.find(|length| bytes[from..].ends_with(&known.value[..*length]))?;
             Some(known.found(bytes.len() - length..bytes.len(), Some(0..length)))
         });
-        beginnings.max_by_key(|find| find.at.len())
+        beginnings.max_by_key(|found| found.at.len())
     }
 
     /// Bytes as JSON, without the secrets in them.
-    pub(crate) fn mask(&self, bytes: &[u8], cut: Cut) -> Value {
-        parts(bytes, 0..bytes.len(), &self.find(bytes, cut))
+    pub(crate) fn mask(&self, bytes: &[u8], cut: Truncation) -> Value {
+        mask_range(bytes, 0..bytes.len(), &self.find(bytes, cut))
     }
 
     /// Bytes as a message shows them: secrets by their names.
     pub(crate) fn mask_text(&self, bytes: &[u8]) -> Vec<u8> {
         let mut shown = Vec::new();
         let mut place = 0;
-        for find in self.find(bytes, Cut { start: true, end: true }) {
-            shown.extend_from_slice(&bytes[place..find.at.start]);
-            shown.extend_from_slice(placeholder(find.name).as_bytes());
-            place = find.at.end;
+        for found in self.find(bytes, Truncation { start: true, end: true }) {
+            shown.extend_from_slice(&bytes[place..found.at.start]);
+            shown.extend_from_slice(placeholder(found.name).as_bytes());
+            place = found.at.end;
         }
         shown.extend_from_slice(&bytes[place..]);
         shown
@@ -184,28 +184,31 @@ impl Vault {
 
     /// The same value without the secrets in it.
     pub(crate) fn mask_value(&self, value: Value) -> Value {
-        if self.known.is_empty() { value } else { self.mask_part(value, Cut::default()) }
+        if self.known.is_empty() { value } else { self.mask_part(value, Truncation::default()) }
     }
 
-    fn mask_part(&self, value: Value, cut: Cut) -> Value {
+    fn mask_part(&self, value: Value, cut: Truncation) -> Value {
         match value {
             Value::String(text) => self.mask(text.as_bytes(), cut),
             Value::Array(items) => {
-                items.into_iter().map(|item| self.mask_part(item, Cut::default())).collect()
+                items.into_iter().map(|item| self.mask_part(item, Truncation::default())).collect()
             }
             Value::Object(fields) => {
                 if fields.contains_key(PARTS) {
                     return Value::Object(fields);
                 }
                 if let (1, Some(bytes)) = (fields.len(), fields.get(HEX)) {
-                    let bytes = data::to_bytes(&object([(HEX, bytes.clone())])).unwrap_or_default();
+                    let bytes = json::to_bytes(&object([(HEX, bytes.clone())])).unwrap_or_default();
                     return self.mask(&bytes, cut);
                 }
                 let gap = fields.get("omitted").and_then(Value::as_u64).is_some_and(|omitted| omitted > 0);
                 let masked = fields.into_iter().map(|(name, value)| {
-                    let cut =
-                        Cut { start: gap && name == "tail", end: gap && (name == "head" || name == "bytes") };
-                    let masked = if WORDS.contains(&&*name) { value } else { self.mask_part(value, cut) };
+                    let cut = Truncation {
+                        start: gap && name == "tail",
+                        end: gap && (name == "head" || name == "bytes"),
+                    };
+                    let masked =
+                        if PLAIN_FIELDS.contains(&&*name) { value } else { self.mask_part(value, cut) };
                     (name, masked)
                 });
                 Value::Object(masked.collect())
@@ -215,14 +218,14 @@ impl Vault {
     }
 }
 
-impl Known {
-    fn found(&self, at: Range<usize>, part: Option<Range<usize>>) -> Find<'_> {
-        Find { at, name: &self.name, call: self.call, part }
+impl KnownSecret {
+    fn found(&self, at: Range<usize>, part: Option<Range<usize>>) -> SecretMatch<'_> {
+        SecretMatch { at, name: &self.name, call: self.call, part }
     }
 }
 
 /// Names alone.
-impl fmt::Debug for Vault {
+impl fmt::Debug for SecretMasker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.known.iter().map(|known| &known.name)).finish()
     }
@@ -259,23 +262,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::secrets::masked::is_like;
-    use crate::record::secrets::restorer::Keyring;
+    use crate::record::secrets::masked::matches_recorded;
+    use crate::record::secrets::restorer::SecretRestorer;
 
-    fn vault(secrets: &[(&str, &str)]) -> Vault {
-        let mut vault = Vault::default();
+    fn masker(secrets: &[(&str, &str)]) -> SecretMasker {
+        let mut masker = SecretMasker::default();
         for (name, value) in secrets {
-            vault.learn(name, value.as_ref());
+            masker.add_secret(name, value.as_ref());
         }
-        vault
+        masker
     }
 
-    fn keys(secrets: &[(&str, &str)]) -> Keyring {
-        let mut keys = Keyring::default();
+    fn restorer(secrets: &[(&str, &str)]) -> SecretRestorer {
+        let mut restorer = SecretRestorer::default();
         for (name, value) in secrets {
-            keys.learn(name, value.as_ref());
+            restorer.add_secret(name, value.as_ref());
         }
-        keys
+        restorer
     }
 
     proptest! {
@@ -283,28 +286,28 @@ mod tests {
         fn what_is_masked_comes_back_and_shows_no_secret(
             text in "[ab]{0,30}|[abc\\xff]{0,30}", secret in "[ab]{2,4}", other in "[abc]{2,6}", start: bool, end: bool,
         ) {
-            let vault = vault(&[("A", &secret), ("B", &other)]);
-            let masked = vault.mask(text.as_bytes(), Cut { start, end });
+            let masker = masker(&[("A", &secret), ("B", &other)]);
+            let masked = masker.mask(text.as_bytes(), Truncation { start, end });
             for part in masked.get(PARTS).and_then(Value::as_array).into_iter().flatten().chain([&masked]) {
                 if let Some(plain) = part.as_str() {
                     prop_assert!(!plain.contains(&secret) && !plain.contains(&other), "{}", masked);
                 }
             }
-            let back = keys(&[("A", &secret), ("B", &other)]).resolve(&masked, None).and_then(|value| data::to_bytes(&value));
+            let back = restorer(&[("A", &secret), ("B", &other)]).restore(&masked, None).and_then(|value| json::to_bytes(&value));
             prop_assert_eq!(back.as_deref(), Some(text.as_bytes()));
-            prop_assert!(is_like(&masked, text.as_bytes()));
+            prop_assert!(matches_recorded(&masked, text.as_bytes()));
         }
 
         #[test]
         fn a_stretch_at_a_time_is_the_whole(text in "[ab]{0,30}", secret in "[ab]{1,4}", cuts in proptest::collection::vec(0usize..30, 0..5)) {
-            let vault = vault(&[("A", &secret)]);
+            let masker = masker(&[("A", &secret)]);
             let bytes = text.as_bytes();
-            let finds = vault.find(bytes, Cut::default());
+            let matches = masker.find(bytes, Truncation::default());
             let mut bounds: Vec<usize> = cuts.into_iter().filter(|cut| *cut < bytes.len()).chain([0, bytes.len()]).collect();
             bounds.sort_unstable();
-            let stretches = bounds.windows(2).map(|pair| parts(bytes, pair[0]..pair[1], &finds));
+            let stretches = bounds.windows(2).map(|pair| mask_range(bytes, pair[0]..pair[1], &matches));
             let back: Vec<u8> = stretches
-                .flat_map(|part| data::to_bytes(&keys(&[("A", &secret)]).resolve(&part, None).unwrap_or_default()).unwrap_or_default())
+                .flat_map(|part| json::to_bytes(&restorer(&[("A", &secret)]).restore(&part, None).unwrap_or_default()).unwrap_or_default())
                 .collect();
             prop_assert_eq!(back, bytes);
         }
@@ -312,28 +315,28 @@ mod tests {
 
     #[test]
     fn lines_of_a_key_and_cut_values_are_found() {
-        let vault = vault(&[("KEY", "-----BEGIN\nabcdef\nx\n-----END\n")]);
+        let masker = masker(&[("KEY", "-----BEGIN\nabcdef\nx\n-----END\n")]);
         let shown = |text: &str, cut| {
-            String::from_utf8(vault.mask(text.as_bytes(), cut).to_string().into_bytes()).unwrap()
+            String::from_utf8(masker.mask(text.as_bytes(), cut).to_string().into_bytes()).unwrap()
         };
         assert_eq!(
-            shown("abcdef", Cut::default()),
+            shown("abcdef", Truncation::default()),
             r#"{"parts":[{"call":0,"from":11,"secret":"KEY","to":17}]}"#
         );
-        assert_eq!(shown("x", Cut::default()), r#""x""#);
-        assert!(!shown("so: -----BEG", Cut { end: true, ..Cut::default() }).contains("BEG"));
-        assert!(!shown("END\n, yes", Cut { start: true, ..Cut::default() }).contains("END"));
-        assert!(shown("END\n, yes", Cut::default()).contains("END"));
+        assert_eq!(shown("x", Truncation::default()), r#""x""#);
+        assert!(!shown("so: -----BEG", Truncation { end: true, ..Truncation::default() }).contains("BEG"));
+        assert!(!shown("END\n, yes", Truncation { start: true, ..Truncation::default() }).contains("END"));
+        assert!(shown("END\n, yes", Truncation::default()).contains("END"));
     }
 
     #[test]
     fn a_calls_own_secret_goes_before_another_of_the_same_value() {
         let mut env = Env::default();
         env.set_secret("OWN", "hunter2".into()).unwrap();
-        let all = Arc::new(vault(&[("OTHER", "hunter2")]));
-        let masked = all.for_call(Some(&env)).mask(b"hunter2", Cut::default());
+        let all = Arc::new(masker(&[("OTHER", "hunter2")]));
+        let masked = all.for_call(Some(&env)).mask(b"hunter2", Truncation::default());
         assert_eq!(masked.to_string(), r#"{"parts":[{"secret":"OWN"}]}"#);
-        let masked = all.mask(b"hunter2", Cut::default());
+        let masked = all.mask(b"hunter2", Truncation::default());
         assert_eq!(masked.to_string(), r#"{"parts":[{"call":0,"secret":"OTHER"}]}"#);
     }
 }
