@@ -27,46 +27,46 @@ use crate::state::call::{CopyCall, CreateCall, ExecCall, LoginCall, NameCall, St
 impl NullRuntime {
     /// Captured commands.
     pub fn exec_calls(&self) -> Vec<ExecCall> {
-        self.shared.look(|world| world.calls.exec.clone())
+        self.shared.read(|world| world.calls.exec.clone())
     }
 
     /// Bridged commands.
     pub fn stdio_calls(&self) -> Vec<ExecCall> {
-        self.shared.look(|world| world.calls.stdio.clone())
+        self.shared.read(|world| world.calls.stdio.clone())
     }
 
     /// Creations.
     pub fn create_calls(&self) -> Vec<CreateCall> {
-        self.shared.look(|world| world.calls.create.clone())
+        self.shared.read(|world| world.calls.create.clone())
     }
 
     /// Starts.
     pub fn start_calls(&self) -> Vec<NameCall> {
-        self.shared.look(|world| world.calls.start.clone())
+        self.shared.read(|world| world.calls.start.clone())
     }
 
     /// Stops.
     pub fn stop_calls(&self) -> Vec<StopCall> {
-        self.shared.look(|world| world.calls.stop.clone())
+        self.shared.read(|world| world.calls.stop.clone())
     }
 
     /// Removals, one for each name.
     pub fn remove_calls(&self) -> Vec<NameCall> {
-        self.shared.look(|world| world.calls.remove.clone())
+        self.shared.read(|world| world.calls.remove.clone())
     }
 
     /// Copies, in and out.
     pub fn copy_calls(&self) -> Vec<CopyCall> {
-        self.shared.look(|world| world.calls.copy.clone())
+        self.shared.read(|world| world.calls.copy.clone())
     }
 
     /// Login commands that were asked for.
     pub fn login_calls(&self) -> Vec<LoginCall> {
-        self.shared.look(|world| world.calls.login.clone())
+        self.shared.read(|world| world.calls.login.clone())
     }
 
     /// Forgets the records of all calls. Their order goes on counting.
     pub fn clear_calls(&self) {
-        self.shared.note(|world| world.calls.clear());
+        self.shared.update_quietly(|world| world.calls.clear());
     }
 }

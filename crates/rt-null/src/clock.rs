@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::streams::notify::{Belfry, lock};
+use crate::streams::notify::{WaiterList, lock};
 
 /// The clock by which a [`NullRuntime`](crate::NullRuntime) tells the time of its events, logs and results.
 ///
@@ -54,7 +54,7 @@ pub struct NullClock(Arc<Shared>);
 struct Shared {
     born: Instant,
     state: Mutex<State>,
-    belfry: Arc<Belfry>,
+    waiters: Arc<WaiterList>,
 }
 
 #[derive(Debug)]
@@ -71,7 +71,7 @@ struct State {
 }
 
 impl NullClock {
-    pub(crate) fn new(belfry: Arc<Belfry>) -> Self {
+    pub(crate) fn new(waiters: Arc<WaiterList>) -> Self {
         let state = State {
             set: (SystemTime::now(), Duration::ZERO),
             frozen: None,
@@ -79,7 +79,7 @@ impl NullClock {
             advanced: Duration::ZERO,
             skip_waits: false,
         };
-        Self(Arc::new(Shared { born: Instant::now(), state: Mutex::new(state), belfry }))
+        Self(Arc::new(Shared { born: Instant::now(), state: Mutex::new(state), waiters }))
     }
 
     /// What it shows.
@@ -100,7 +100,7 @@ impl NullClock {
             state.skipped = state.skipped.saturating_add(duration);
             state.advanced = state.advanced.saturating_add(duration);
         }
-        self.0.belfry.ring_all();
+        self.0.waiters.notify_all();
     }
 
     /// Sets what it shows. The times of what has happened stay as they were recorded.
@@ -124,7 +124,7 @@ impl NullClock {
     /// does one that waits for bytes of the caller.
     pub fn skip_waits(&self, skip: bool) {
         lock(&self.0.state).skip_waits = skip;
-        self.0.belfry.ring_all();
+        self.0.waiters.notify_all();
     }
 
     /// The time at a point of the clock's own time.

@@ -15,15 +15,15 @@ use rt_protocol::{
     LogOptions, LogStream, Readiness, Result, StdioResult, Stop, TimeLimits, Until,
 };
 
-use crate::exec::attempt::{Ask, Attempt};
 use crate::exec::command;
+use crate::exec::pending_operation::{OperationSpec, PendingOperation};
 use crate::image::NullImage;
 use crate::log::NullLogStream;
 use crate::script::fault::Operation;
 use crate::state::call::{CopyCall, CopyDirection, LoginCall, NameCall, StopCall};
-use crate::state::file::{self, CopyStop};
-use crate::state::refusal::absent;
-use crate::state::world::{Record, Scripts, Shared};
+use crate::state::file::{self, CopyError};
+use crate::state::refusal::no_such_container;
+use crate::state::world::{ContainerRecord, Scripts, Shared};
 
 /// A handle on a container in memory. Two are equal when runtime and name are.
 #[derive(Clone)]
@@ -40,14 +40,18 @@ impl NullContainer {
         Self { shared: Arc::clone(shared), key: ContainerKey::new(shared.id.clone(), name) }
     }
 
-    fn ask(&self, operation: Operation, verb: &'static str) -> Ask<'_> {
-        Ask::new(&self.shared, operation, verb).about(&self.key.name)
+    fn operation(&self, operation: Operation, verb: &'static str) -> OperationSpec<'_> {
+        OperationSpec::new(&self.shared, operation, verb).with_container(&self.key.name)
     }
 
     /// A quick question, bounded by the runtime's own limit; `None` when absent.
-    fn look<T>(&self, ask: Ask<'_>, look: impl FnOnce(&Record) -> T) -> Result<Option<T>> {
-        ask.begin(&Until::forever())?.settle()?;
-        Ok(self.shared.look(|world| world.containers.get(&self.key.name).map(look)))
+    fn read_record<T>(
+        &self,
+        spec: OperationSpec<'_>,
+        read: impl FnOnce(&ContainerRecord) -> T,
+    ) -> Result<Option<T>> {
+        spec.begin(&Until::forever())?.apply_faults()?;
+        Ok(self.shared.read(|world| world.containers.get(&self.key.name).map(read)))
     }
 
     fn record_copy(
@@ -58,7 +62,7 @@ impl NullContainer {
         options: CopyOptions,
     ) {
         let time = self.shared.clock.now();
-        self.shared.note(|world| {
+        self.shared.update_quietly(|world| {
             let (order, name) = (world.calls.next_order(), self.key.name.clone());
             let (host, inside) = (host.to_owned(), inside.clone());
             world.calls.copy.push(CopyCall { order, time, name, direction, host, inside, options });
@@ -66,9 +70,13 @@ impl NullContainer {
     }
 
     /// The serial number of the container, and what `pick` takes of it.
-    fn present<T>(&self, attempt: &Attempt<'_>, pick: impl FnOnce(&Record) -> T) -> Result<T> {
-        let found = self.shared.look(|world| world.containers.get(&self.key.name).map(pick));
-        found.ok_or_else(|| attempt.refused(absent()))
+    fn present<T>(
+        &self,
+        operation: &PendingOperation<'_>,
+        pick: impl FnOnce(&ContainerRecord) -> T,
+    ) -> Result<T> {
+        let found = self.shared.read(|world| world.containers.get(&self.key.name).map(pick));
+        found.ok_or_else(|| operation.refusal_error(no_such_container()))
     }
 }
 
@@ -82,8 +90,8 @@ impl Container for NullContainer {
     }
 
     fn inspect(&self) -> Result<Option<ContainerInfo>> {
-        let ask = self.ask(Operation::Inspect, "inspect").limited(TimeLimits::DEFAULT.read);
-        self.look(ask, |record| record.info.clone())
+        let spec = self.operation(Operation::Inspect, "inspect").with_limit(TimeLimits::DEFAULT.read);
+        self.read_record(spec, |record| record.info.clone())
     }
 
     fn exec_stdio(&self, request: &ExecRequest, stdio: ExecStdio<'_>, until: &Until) -> Result<StdioResult> {
@@ -92,8 +100,9 @@ impl Container for NullContainer {
     }
 
     fn image(&self) -> Result<Option<Arc<dyn Image>>> {
-        let ask = self.ask(Operation::Inspect, "find the image of").needing_one(Capability::Images);
-        let id = self.look(ask.limited(TimeLimits::DEFAULT.read), |record| record.info.image_id.clone())?;
+        let spec = self.operation(Operation::Inspect, "find the image of").requiring_one(Capability::Images);
+        let id = self
+            .read_record(spec.with_limit(TimeLimits::DEFAULT.read), |record| record.info.image_id.clone())?;
         let Some(id) = id.flatten() else { return Ok(None) };
         let reference =
             ImageRef::new(id).map_err(|refused| Error::from(refused).in_container(&self.key.name))?;
@@ -101,51 +110,56 @@ impl Container for NullContainer {
     }
 
     fn rw_size(&self) -> Result<Option<u64>> {
-        let ask = self.ask(Operation::RwSize, "measure").needing_one(Capability::RwSize);
-        self.look(ask.limited(TimeLimits::DEFAULT.rw_size), |record| record.rw_size)
+        let spec = self.operation(Operation::RwSize, "measure").requiring_one(Capability::RwSize);
+        self.read_record(spec.with_limit(TimeLimits::DEFAULT.rw_size), |record| record.rw_size)
     }
 
     fn start(&self, until: &Until) -> Result<()> {
-        let ask = self.ask(Operation::Start, "start").needing_one(Capability::Start);
-        let attempt = ask.limited(TimeLimits::DEFAULT.start).begin(until)?;
+        let spec = self.operation(Operation::Start, "start").requiring_one(Capability::Start);
+        let operation = spec.with_limit(TimeLimits::DEFAULT.start).begin(until)?;
         let time = self.shared.clock.now();
-        self.shared.note(|world| {
+        self.shared.update_quietly(|world| {
             let (order, name) = (world.calls.next_order(), self.key.name.clone());
             world.calls.start.push(NameCall { order, time, name });
         });
-        attempt.settle()?;
-        let started = self.shared.change(|world| world.start(&self.key.name, &self.shared.clock));
-        started.map_err(|refusal| attempt.refused(refusal))
+        operation.apply_faults()?;
+        let started = self.shared.update(|world| world.start(&self.key.name, &self.shared.clock));
+        started.map_err(|refusal| operation.refusal_error(refusal))
     }
 
     fn stop(&self, grace: Duration, until: &Until) -> Result<()> {
-        let attempt = self.ask(Operation::Stop, "stop").needing_one(Capability::Stop).begin(until)?;
+        let operation =
+            self.operation(Operation::Stop, "stop").requiring_one(Capability::Stop).begin(until)?;
         let time = self.shared.clock.now();
-        self.shared.note(|world| {
+        self.shared.update_quietly(|world| {
             let (order, name) = (world.calls.next_order(), self.key.name.clone());
             world.calls.stop.push(StopCall { order, time, name, grace });
         });
-        attempt.settle()?;
+        operation.apply_faults()?;
         let now = self.shared.clock.now();
         let name = &self.key.name;
-        let stopped = self.shared.change(|world| world.end(name, world.exit_code_of(name), true, now));
-        stopped.map_err(|refusal| attempt.refused(refusal))
+        let stopped = self.shared.update(|world| world.end(name, world.exit_code_of(name), true, now));
+        stopped.map_err(|refusal| operation.refusal_error(refusal))
     }
 
     /// As on any backend, but for a code that was [set](crate::NullRuntime::set_exit_code): that is the answer at once.
     fn wait(&self, until: &Until) -> Result<ExitOutcome> {
-        let attempt = self.ask(Operation::Wait, "wait for").needing_one(Capability::Wait).begin(until)?;
-        attempt.settle()?;
+        let operation =
+            self.operation(Operation::Wait, "wait for").requiring_one(Capability::Wait).begin(until)?;
+        operation.apply_faults()?;
         let name = &self.key.name;
-        let (serial, state) = self.present(&attempt, |record| (record.serial, record.info.state.clone()))?;
+        let (serial, state) =
+            self.present(&operation, |record| (record.serial, record.info.state.clone()))?;
         let has_code = self
             .shared
-            .look(|world| world.scripts.get(name).is_some_and(|scripts| scripts.exit_code.is_some()));
+            .read(|world| world.scripts.get(name).is_some_and(|scripts| scripts.exit_code.is_some()));
         if state == ContainerState::Created && !has_code {
-            return Err(attempt.refused((ErrorKind::NotRunning, String::from("it was never started"))));
+            return Err(
+                operation.refusal_error((ErrorKind::NotRunning, String::from("it was never started")))
+            );
         }
-        let outcome = attempt.waiter.wait_for(|| {
-            self.shared.look(|world| {
+        let outcome = operation.waiter.wait_for(|| {
+            self.shared.read(|world| {
                 let Some(record) = world.containers.get(name).filter(|record| record.serial == serial) else {
                     return Some(ExitOutcome::Lost);
                 };
@@ -156,48 +170,49 @@ impl Container for NullContainer {
                 exited.then(|| ExitOutcome::Code(record.info.exit_code.unwrap_or(0)))
             })
         });
-        outcome.map_err(|stop| attempt.stopped(stop))
+        outcome.map_err(|stop| operation.interrupted(stop))
     }
 
     /// Files are kept in memory. Links inside a directory are left out; one that is named itself is followed. Every
     /// parent counts as there, whatever the options say.
     fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()> {
-        let attempt = self.ask(Operation::Copy, "copy into").needing_one(Capability::CopyIn).begin(until)?;
+        let operation =
+            self.operation(Operation::Copy, "copy into").requiring_one(Capability::CopyIn).begin(until)?;
         self.record_copy(CopyDirection::In, src, dest, *options);
-        attempt.settle()?;
+        operation.apply_faults()?;
         let target = file::normal(dest.as_path());
         let (serial, is_directory) =
-            self.present(&attempt, |record| (record.serial, file::is_directory(&record.files, &target)))?;
-        let files = file::read_host(src, &target, is_directory, &attempt.waiter)
-            .map_err(|stop| copy_error(&attempt, stop))?;
-        self.shared.note(|world| {
+            self.present(&operation, |record| (record.serial, file::is_directory(&record.files, &target)))?;
+        let files = file::read_host(src, &target, is_directory, &operation.waiter)
+            .map_err(|stop| copy_error(&operation, stop))?;
+        self.shared.update_quietly(|world| {
             match world.containers.get_mut(&self.key.name).filter(|record| record.serial == serial) {
                 Some(record) => {
                     record.files.extend(files);
                     Ok(())
                 }
-                None => Err(attempt.refused(absent())),
+                None => Err(operation.refusal_error(no_such_container())),
             }
         })
     }
 
     /// What was copied in before, or put there by [`set_file`](crate::NullRuntime::set_file).
     fn copy_out(&self, src: &ContainerPath, dest: &Path, options: &CopyOptions, until: &Until) -> Result<()> {
-        let attempt =
-            self.ask(Operation::Copy, "copy out of").needing_one(Capability::CopyOut).begin(until)?;
+        let operation =
+            self.operation(Operation::Copy, "copy out of").requiring_one(Capability::CopyOut).begin(until)?;
         self.record_copy(CopyDirection::Out, dest, src, *options);
-        attempt.settle()?;
-        let files = self.present(&attempt, |record| record.files.clone())?;
+        operation.apply_faults()?;
+        let files = self.present(&operation, |record| record.files.clone())?;
         let src = file::normal(src.as_path());
-        file::write_host(&files, &src, dest, options.create_parents, &attempt.waiter)
-            .map_err(|stop| copy_error(&attempt, stop))
+        file::write_host(&files, &src, dest, options.create_parents, &operation.waiter)
+            .map_err(|stop| copy_error(&operation, stop))
     }
 
     fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
-        let ask = self.ask(Operation::Inspect, "log in to").needing_one(Capability::LoginCommand);
-        ask.without_faults().begin(&Until::forever())?;
+        let spec = self.operation(Operation::Inspect, "log in to").requiring_one(Capability::LoginCommand);
+        spec.without_faults().begin(&Until::forever())?;
         let time = self.shared.clock.now();
-        self.shared.note(|world| {
+        self.shared.update_quietly(|world| {
             let (order, name) = (world.calls.next_order(), self.key.name.clone());
             world.calls.login.push(LoginCall { order, time, name, command: command.cloned() });
         });
@@ -210,10 +225,10 @@ impl Container for NullContainer {
     }
 
     fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>> {
-        let ask = self.ask(Operation::Logs, "read the log of").needing_one(Capability::Logs);
-        let attempt = ask.limited(TimeLimits::DEFAULT.read).begin(&Until::forever())?;
-        attempt.settle()?;
-        Ok(Box::new(NullLogStream::open(&self.shared, &attempt, &self.key.name, options)?))
+        let spec = self.operation(Operation::Logs, "read the log of").requiring_one(Capability::Logs);
+        let operation = spec.with_limit(TimeLimits::DEFAULT.read).begin(&Until::forever())?;
+        operation.apply_faults()?;
+        Ok(Box::new(NullLogStream::open(&self.shared, &operation, &self.key.name, options)?))
     }
 
     /// As on any backend, but for an answer that was [set](crate::NullRuntime::set_readiness), and for a container whose
@@ -226,34 +241,34 @@ impl Container for NullContainer {
         echo: &mut dyn Write,
         until: &Until,
     ) -> Result<Readiness> {
-        let ask = self.ask(Operation::Logs, "watch the log of").needing_one(Capability::Logs);
-        let attempt = match ask.begin(until) {
+        let spec = self.operation(Operation::Logs, "watch the log of").requiring_one(Capability::Logs);
+        let operation = match spec.begin(until) {
             // A deadline is an answer here, and not an error.
             Err(error) if error.kind() == ErrorKind::TimedOut => return Ok(Readiness::TimedOut),
             other => other?,
         };
-        attempt.settle()?;
-        let set = self.shared.look(|world| match world.scripts.get(&self.key.name) {
+        operation.apply_faults()?;
+        let set = self.shared.read(|world| match world.scripts.get(&self.key.name) {
             Some(Scripts { readiness: Some(set), .. }) => Some(set.clone()),
             Some(Scripts { log: Some(_), .. }) => None,
             _ => Some(Readiness::Ready(String::new())),
         });
         let mut options = LogOptions::new();
         options.follow = set.is_none();
-        let mut stream = NullLogStream::open(&self.shared, &attempt, &self.key.name, &options)?;
+        let mut stream = NullLogStream::open(&self.shared, &operation, &self.key.name, &options)?;
         loop {
-            match stream.next_line(&attempt.waiter) {
+            match stream.next_line(&operation.waiter) {
                 Ok(Some(line)) => {
                     let text = line.text();
                     let echoed = echo.write_all(format!("{text}\n").as_bytes()).and_then(|()| echo.flush());
-                    echoed.map_err(|cause| attempt.error(ErrorKind::SinkFailed, "").with_source(cause))?;
+                    echoed.map_err(|cause| operation.error(ErrorKind::SinkFailed, "").with_source(cause))?;
                     if set.is_none() && ready(&text) {
                         return Ok(Readiness::Ready(text.into_owned()));
                     }
                 }
                 Ok(None) => return Ok(set.unwrap_or(Readiness::Ended)),
                 Err(Stop::DeadlinePassed) => return Ok(Readiness::TimedOut),
-                Err(stop @ Stop::Cancelled) => return Err(attempt.stopped(stop)),
+                Err(stop @ Stop::Cancelled) => return Err(operation.interrupted(stop)),
             }
         }
     }
@@ -263,11 +278,11 @@ impl Container for NullContainer {
     }
 }
 
-fn copy_error(attempt: &Attempt<'_>, stop: CopyStop) -> Error {
+fn copy_error(operation: &PendingOperation<'_>, stop: CopyError) -> Error {
     match stop {
-        CopyStop::Stopped(stop @ (Stop::DeadlinePassed | Stop::Cancelled)) => attempt.stopped(stop),
-        CopyStop::Failed(kind, path, cause) => {
-            let error = attempt.error(kind, format!("`{}`", path.display()));
+        CopyError::Stopped(stop @ (Stop::DeadlinePassed | Stop::Cancelled)) => operation.interrupted(stop),
+        CopyError::Failed(kind, path, cause) => {
+            let error = operation.error(kind, format!("`{}`", path.display()));
             match cause {
                 Some(cause) => error.with_source(cause),
                 None => error,

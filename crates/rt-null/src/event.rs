@@ -19,7 +19,7 @@ pub(crate) struct NullEventStream {
 
 impl NullEventStream {
     pub(crate) fn open(shared: &Arc<Shared>, options: &EventOptions) -> Self {
-        let next = shared.look(|world| match options.since {
+        let next = shared.read(|world| match options.since {
             Some(_) => world.events.forgotten,
             None => world.events.end(),
         });
@@ -34,7 +34,7 @@ impl NullEventStream {
     /// The next event that is wanted, if it has happened.
     fn look(&mut self) -> Option<Result<Event>> {
         let shared = Arc::clone(&self.shared);
-        shared.look(|world| {
+        shared.read(|world| {
             loop {
                 match world.events.get(self.next) {
                     Err(()) => {

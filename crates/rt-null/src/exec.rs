@@ -1,4 +1,4 @@
 //! Runs scripted commands.
 
-pub(crate) mod attempt;
 pub(crate) mod command;
+pub(crate) mod pending_operation;

@@ -9,7 +9,7 @@ use rt_protocol::{
 };
 
 use crate::runtime::NullRuntime;
-use crate::state::world::Record;
+use crate::state::world::ContainerRecord;
 
 /// # Containers
 ///
@@ -29,16 +29,16 @@ impl NullRuntime {
             return self.describe(name, |record| record.enter(state, now));
         }
         let name = ContainerName::new(name.as_ref())?;
-        self.shared.change(|world| drop(world.containers.remove(&name)));
+        self.shared.update(|world| drop(world.containers.remove(&name)));
         Ok(())
     }
 
     /// Puts a whole container in place, also of one that is there.
     pub fn set_container(&self, info: ContainerInfo) {
         let now = self.clock().now();
-        self.shared.change(|world| {
+        self.shared.update(|world| {
             world.containers.remove(&info.name);
-            let record = world.make(&info.name, self.shared.number, now);
+            let record = world.insert_container(&info.name, self.shared.number, now);
             record.ports.clone_from(&info.ports);
             record.info = info.clone();
         });
@@ -59,8 +59,8 @@ impl NullRuntime {
     /// A malformed name or reference.
     pub fn set_image(&self, name: impl AsRef<str>, image: impl Into<String>) -> Result<()> {
         let image = ImageRef::new(image)?;
-        let id = self.shared.look(|world| {
-            let known = world.images.iter().find(|known| known.answers_to(&image));
+        let id = self.shared.read(|world| {
+            let known = world.images.iter().find(|known| known.matches(&image));
             known.map_or_else(|| image.to_string(), |known| known.id.to_string())
         });
         self.describe(name, |record| {
@@ -150,12 +150,12 @@ impl NullRuntime {
     /// The bytes of a file that was put or copied into the container, if there is one.
     pub fn file(&self, name: &ContainerName, path: &ContainerPath) -> Option<Vec<u8>> {
         let path = crate::state::file::normal(path.as_path());
-        self.shared.look(|world| world.containers.get(name)?.files.get(&path).cloned())
+        self.shared.read(|world| world.containers.get(name)?.files.get(&path).cloned())
     }
 
     /// What the container was created from; `None` when absent or only described.
     pub fn spec(&self, name: &ContainerName) -> Option<LaunchSpec> {
-        self.shared.look(|world| world.containers.get(name)?.spec.clone())
+        self.shared.read(|world| world.containers.get(name)?.spec.clone())
     }
 
     /// Lets the main process of a running container end by itself, with the events that follow. Whoever waits for it is
@@ -166,21 +166,21 @@ impl NullRuntime {
     pub fn end(&self, name: impl AsRef<str>, exit_code: i32) -> Result<()> {
         let name = ContainerName::new(name.as_ref())?;
         let now = self.clock().now();
-        let ended = self.shared.change(|world| world.end(&name, exit_code, false, now));
+        let ended = self.shared.update(|world| world.end(&name, exit_code, false, now));
         ended.map_err(|(kind, message)| Error::new(kind, "end", message).in_container(&name))
     }
 
     /// Puts an event into the stream that no change of state makes.
     pub fn emit(&self, event: Event) {
-        self.shared.change(|world| world.events.push(event));
+        self.shared.update(|world| world.events.push(event));
     }
 
-    fn describe(&self, name: impl AsRef<str>, change: impl FnOnce(&mut Record)) -> Result<()> {
+    fn describe(&self, name: impl AsRef<str>, change: impl FnOnce(&mut ContainerRecord)) -> Result<()> {
         let name = ContainerName::new(name.as_ref())?;
         let (number, now) = (self.shared.number, self.clock().now());
-        self.shared.change(|world| {
+        self.shared.update(|world| {
             if !world.containers.contains_key(&name) {
-                world.make(&name, number, now);
+                world.insert_container(&name, number, now);
             }
             if let Some(record) = world.containers.get_mut(&name) {
                 change(record);

@@ -8,7 +8,7 @@ use rt_protocol::{
     Capability, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId, TimeLimits, Until,
 };
 
-use crate::exec::attempt::Ask;
+use crate::exec::pending_operation::OperationSpec;
 use crate::script::fault::Operation;
 use crate::state::image_record::{ImageRecord, NONE};
 use crate::state::world::{Shared, World};
@@ -133,7 +133,7 @@ impl NullImage {
 
     /// Handles on all images of a listing.
     pub(crate) fn listing(shared: &Arc<Shared>, filter: ImageFilter) -> Vec<Arc<dyn Image>> {
-        let rows = shared.look(|world| world.images.clone());
+        let rows = shared.read(|world| world.images.clone());
         let wanted = rows.into_iter().filter(|row| !filter.dangling || row.tag == NONE);
         let handles = wanted.map(|row| {
             let listed =
@@ -143,17 +143,18 @@ impl NullImage {
         handles.collect()
     }
 
-    fn ask<T>(
+    fn run<T>(
         &self,
         verb: &'static str,
         needs: &[Capability],
         answer: impl FnOnce(&mut World) -> T,
     ) -> Result<T> {
         let needs = needs.iter().copied().chain([Capability::Images]).collect();
-        let ask = Ask::new(&self.shared, Operation::Images, verb).about_image(&self.reference);
-        let attempt = ask.needing(needs).limited(TimeLimits::DEFAULT.images).begin(&Until::forever())?;
-        attempt.settle()?;
-        Ok(self.shared.change(answer))
+        let spec = OperationSpec::new(&self.shared, Operation::Images, verb).with_image(&self.reference);
+        let operation =
+            spec.requiring(needs).with_limit(TimeLimits::DEFAULT.images).begin(&Until::forever())?;
+        operation.apply_faults()?;
+        Ok(self.shared.update(answer))
     }
 }
 
@@ -167,8 +168,8 @@ impl Image for NullImage {
     }
 
     fn inspect(&self) -> Result<Option<ImageInfo>> {
-        self.ask("inspect", &[], |world| {
-            let mut rows = world.images.iter().filter(|image| image.answers_to(&self.reference));
+        self.run("inspect", &[], |world| {
+            let mut rows = world.images.iter().filter(|image| image.matches(&self.reference));
             let first = rows.next()?;
             let mut info = ImageInfo::new(first.id.as_str());
             let same = world.images.iter().filter(|image| image.id == first.id);
@@ -181,15 +182,15 @@ impl Image for NullImage {
     }
 
     fn history(&self) -> Result<Option<Vec<String>>> {
-        self.ask("read the history of", &[Capability::ImageHistory], |world| {
-            let image = world.images.iter().find(|image| image.answers_to(&self.reference))?;
+        self.run("read the history of", &[Capability::ImageHistory], |world| {
+            let image = world.images.iter().find(|image| image.matches(&self.reference))?;
             Some(image.history.clone())
         })
     }
 
     fn remove(&self) -> Result<ImageRemoval> {
-        self.ask("remove", &[Capability::ImageRemove], |world| {
-            let Some(image) = world.images.iter().find(|image| image.answers_to(&self.reference)) else {
+        self.run("remove", &[Capability::ImageRemove], |world| {
+            let Some(image) = world.images.iter().find(|image| image.matches(&self.reference)) else {
                 return ImageRemoval::Removed;
             };
             let id = image.id.clone();
@@ -203,7 +204,7 @@ impl Image for NullImage {
             }
             let last = by_id || names == 1;
             let user = world
-                .in_order()
+                .by_age()
                 .into_iter()
                 .find(|record| record.info.image_id.as_deref() == Some(id.as_str()));
             if let (true, Some(user)) = (last, user) {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use rt_protocol::{ContainerName, LogLine, LogOptions, LogStream, Pull, Result, Stop, Until};
 
 use crate::clock::NullClock;
-use crate::exec::attempt::Attempt;
+use crate::exec::pending_operation::PendingOperation;
 use crate::state::log::LogEntry;
-use crate::state::refusal::absent;
+use crate::state::refusal::no_such_container;
 use crate::state::world::{Shared, World};
 use crate::streams::waiter::Waiter;
 
@@ -37,12 +37,12 @@ impl NullLogStream {
     /// Opens the log of the container that there is now.
     pub(crate) fn open(
         shared: &Arc<Shared>,
-        attempt: &Attempt<'_>,
+        operation: &PendingOperation<'_>,
         name: &ContainerName,
         options: &LogOptions,
     ) -> Result<Self> {
         let elapsed = shared.clock.elapsed();
-        let place = shared.look(|world| {
+        let place = shared.read(|world| {
             let record = world.containers.get(name)?;
             let log = world.scripts.get(name).and_then(|scripts| scripts.log.as_ref());
             let entries = log.map_or(&[][..], |log| &log.entries);
@@ -57,7 +57,7 @@ impl NullLogStream {
             Some((record.serial, next, (!options.follow).then_some(written)))
         });
         let Some((serial, next, last)) = place else {
-            return Err(attempt.refused(absent()));
+            return Err(operation.refusal_error(no_such_container()));
         };
         let (shared, name, options) = (Arc::clone(shared), name.clone(), options.clone());
         Ok(Self { shared, name, serial, options, next, last, ended: false })
@@ -69,7 +69,7 @@ impl NullLogStream {
         while !self.ended {
             let found = waiter.wait_for(|| {
                 let elapsed = shared.clock.elapsed();
-                shared.look(|world| self.look(world, elapsed))
+                shared.read(|world| self.look(world, elapsed))
             })?;
             match found {
                 Found::Line(line) => return Ok(Some(line)),

@@ -16,7 +16,7 @@ use rt_protocol::{
 use crate::clock::NullClock;
 use crate::container::NullContainer;
 use crate::event::NullEventStream;
-use crate::exec::attempt::Ask;
+use crate::exec::pending_operation::OperationSpec;
 use crate::image::{ImageFixture, NullImage};
 use crate::script::fault::{Fault, FaultRule, Operation, When};
 use crate::script::pattern::Scope;
@@ -57,32 +57,32 @@ impl NullRuntime {
         self.shared.clock.clone()
     }
 
-    fn ask(
+    fn check(
         &self,
         operation: Operation,
         verb: &'static str,
         needs: Capability,
         limit: std::time::Duration,
     ) -> Result<()> {
-        let ask = Ask::new(&self.shared, operation, verb).needing_one(needs).limited(limit);
-        ask.begin(&Until::forever())?.settle()
+        let spec = OperationSpec::new(&self.shared, operation, verb).requiring_one(needs).with_limit(limit);
+        spec.begin(&Until::forever())?.apply_faults()
     }
 
     fn remove_one(&self, name: &ContainerName, until: &Until) -> Result<()> {
         let shared = &*self.shared;
-        let attempt = Ask::new(shared, Operation::Remove, "remove")
-            .about(name)
-            .needing_one(Capability::ForceRemove)
-            .limited(TimeLimits::DEFAULT.remove)
+        let operation = OperationSpec::new(shared, Operation::Remove, "remove")
+            .with_container(name)
+            .requiring_one(Capability::ForceRemove)
+            .with_limit(TimeLimits::DEFAULT.remove)
             .begin(until)?;
         let time = shared.clock.now();
-        shared.note(|world| {
+        shared.update_quietly(|world| {
             let order = world.calls.next_order();
             world.calls.remove.push(NameCall { order, time, name: name.clone() });
         });
-        attempt.settle()?;
+        operation.apply_faults()?;
         let now = shared.clock.now();
-        shared.change(|world| world.remove(name, now));
+        shared.update(|world| world.remove(name, now));
         Ok(())
     }
 }
@@ -92,12 +92,12 @@ impl NullRuntime {
     /// Lets something go wrong; see [`Fault`].
     pub fn inject(&self, operation: Operation, scope: impl Into<Scope>, when: When, fault: Fault) {
         let rule = FaultRule { operation, scope: scope.into(), when, fault, seen: 0 };
-        self.shared.note(|world| world.faults.push(rule));
+        self.shared.update_quietly(|world| world.faults.push(rule));
     }
 
     /// Forgets every fault that has not hit yet, and those that hit every call.
     pub fn clear_faults(&self) {
-        self.shared.note(|world| world.faults.clear());
+        self.shared.update_quietly(|world| world.faults.clear());
     }
 }
 
@@ -105,14 +105,14 @@ impl NullRuntime {
 impl NullRuntime {
     /// Adds an image, after those that are there.
     pub fn add_image(&self, image: ImageFixture) {
-        self.shared.note(|world| world.images.push(image.into_record()));
+        self.shared.update_quietly(|world| world.images.push(image.into_record()));
     }
 
     /// Whether a container can be created from an image that was never added. At first it can, unless the pull policy is
     /// `never`: the image is taken as pulled, and is listed from then on. Forbidden, such an image is
     /// [`NoSuchImage`](rt_protocol::ErrorKind::NoSuchImage).
     pub fn allow_pulls(&self, allow: bool) {
-        self.shared.note(|world| world.pulls_nothing = !allow);
+        self.shared.update_quietly(|world| world.pulls_forbidden = !allow);
     }
 }
 
@@ -130,17 +130,17 @@ impl ContainerRuntime for NullRuntime {
     }
 
     fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>> {
-        self.ask(Operation::List, "list containers", Capability::List, TimeLimits::DEFAULT.read)?;
-        Ok(self.shared.look(|world| {
-            let wanted = world.in_order().into_iter().filter(|record| filter.matches(&record.info.name));
+        self.check(Operation::List, "list containers", Capability::List, TimeLimits::DEFAULT.read)?;
+        Ok(self.shared.read(|world| {
+            let wanted = world.by_age().into_iter().filter(|record| filter.matches(&record.info.name));
             wanted.map(|record| record.info.clone()).collect()
         }))
     }
 
     fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>> {
         let limit = TimeLimits::DEFAULT.bulk_sizes;
-        self.ask(Operation::RwSize, "measure containers", Capability::RwSize, limit)?;
-        Ok(self.shared.look(|world| {
+        self.check(Operation::RwSize, "measure containers", Capability::RwSize, limit)?;
+        Ok(self.shared.read(|world| {
             let wanted = world.containers.iter().filter(|(name, _)| prefix.matches(name));
             wanted.map(|(name, record)| (name.clone(), record.rw_size)).collect()
         }))
@@ -148,17 +148,19 @@ impl ContainerRuntime for NullRuntime {
 
     fn create(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>> {
         let shared = &*self.shared;
-        let ask = Ask::new(shared, Operation::Create, "create").about(spec.name()).needing(spec.demands());
-        let attempt = ask.begin(until)?;
+        let operation_spec = OperationSpec::new(shared, Operation::Create, "create")
+            .with_container(spec.name())
+            .requiring(spec.demands());
+        let operation = operation_spec.begin(until)?;
         let time = shared.clock.now();
-        shared.note(|world| {
+        shared.update_quietly(|world| {
             let order = world.calls.next_order();
             world.calls.create.push(CreateCall { order, time, spec: spec.clone() });
         });
-        attempt.settle()?;
+        operation.apply_faults()?;
         let now = shared.clock.now();
-        let created = shared.change(|world| world.create(spec, shared.number, now));
-        created.map_err(|refusal| attempt.refused(refusal))?;
+        let created = shared.update(|world| world.create(spec, shared.number, now));
+        created.map_err(|refusal| operation.refusal_error(refusal))?;
         Ok(self.container(spec.name()))
     }
 
@@ -175,25 +177,25 @@ impl ContainerRuntime for NullRuntime {
     }
 
     fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
-        self.ask(Operation::Images, "list images", Capability::Images, TimeLimits::DEFAULT.images)?;
+        self.check(Operation::Images, "list images", Capability::Images, TimeLimits::DEFAULT.images)?;
         Ok(NullImage::listing(&self.shared, *filter))
     }
 
     fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>> {
         let limit = TimeLimits::DEFAULT.port;
-        self.ask(Operation::ReservePort, "reserve a port", Capability::ReservePort, limit)?;
+        self.check(Operation::ReservePort, "reserve a port", Capability::ReservePort, limit)?;
         Ok(Box::new(NullPortReservation::bind(host)?))
     }
 
     fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>> {
-        self.ask(Operation::Events, "watch events", Capability::Events, TimeLimits::DEFAULT.read)?;
+        self.check(Operation::Events, "watch events", Capability::Events, TimeLimits::DEFAULT.read)?;
         Ok(Box::new(NullEventStream::open(&self.shared, options)))
     }
 }
 
 impl fmt::Debug for NullRuntime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let containers = self.shared.look(|world| world.containers.len());
+        let containers = self.shared.read(|world| world.containers.len());
         f.debug_struct("NullRuntime")
             .field("id", &self.shared.id.as_str())
             .field("containers", &containers)

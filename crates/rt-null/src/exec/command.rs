@@ -7,12 +7,12 @@ use rt_protocol::{
     ExecResult, ExecStdio, ExitOutcome, Partial, Result, StdioResult, StreamEnd, StreamReport, Until,
 };
 
-use super::attempt::{Ask, Attempt};
-use crate::script::fault::{Operation, Remains};
+use super::pending_operation::{OperationSpec, PendingOperation};
+use crate::script::fault::{Leftover, Operation};
 use crate::script::reply::{ExecReply, ReplyEnd};
 use crate::state::call::ExecCall;
-use crate::state::refusal::{absent, in_state};
-use crate::state::world::{Shared, StdioPart};
+use crate::state::refusal::{no_such_container, not_in_state};
+use crate::state::world::{Shared, StdioResponder};
 use crate::streams::peer::{PeerEnd, StdioPeer};
 
 const VERB: &str = "exec in";
@@ -24,44 +24,45 @@ pub(crate) fn exec(
     request: &ExecRequest,
     until: &Until,
 ) -> Result<ExecResult> {
-    let ask = Ask::new(shared, Operation::Exec, VERB).about(name).needing(request.demands());
-    let attempt = ask.begin(until)?;
-    let (call, serial) = begin(shared, &attempt, name, request, false)?;
-    let waiter = &attempt.waiter;
-    let gone = || shared.has_gone(name, serial);
+    let spec =
+        OperationSpec::new(shared, Operation::Exec, VERB).with_container(name).requiring(request.demands());
+    let operation = spec.begin(until)?;
+    let (call, serial) = begin(shared, &operation, name, request, false)?;
+    let waiter = &operation.waiter;
+    let gone = || shared.is_gone(name, serial);
     let captured = |reply: &ExecReply| {
         let mut stdout = Capture::new(request.stdout_limit());
         let mut stderr = Capture::new(request.stderr_limit());
-        let cut = attempt.trouble.cut_after.and_then(|bytes| usize::try_from(bytes).ok());
+        let cut = operation.faults.cut_after.and_then(|bytes| usize::try_from(bytes).ok());
         let passes = cut.map_or(reply.stdout.len(), |cut| reply.stdout.len().min(cut));
         stdout.push(&reply.stdout[..passes]);
         let passes = cut.map_or(reply.stderr.len(), |cut| reply.stderr.len().min(cut - passes));
         stderr.push(&reply.stderr[..passes]);
         (stdout, stderr)
     };
-    let ended = |stop, remains: &Remains, reply: &ExecReply| {
+    let ended = |stop, leftover: &Leftover, reply: &ExecReply| {
         let (stdout, stderr) = captured(reply);
         let (stdout, stderr) = (stdout.finish(StreamEnd::Stopped), stderr.finish(StreamEnd::Stopped));
-        attempt.ended(stop, remains).with_partial(Partial::Output { stdout, stderr })
+        operation.killed(stop, leftover).with_partial(Partial::Output { stdout, stderr })
     };
 
-    let reply = if let Some(remains) = &attempt.trouble.hang {
-        ExecReply { end: ReplyEnd::Hang(remains.clone()), ..ExecReply::default() }
+    let reply = if let Some(leftover) = &operation.faults.hang {
+        ExecReply { end: ReplyEnd::Hang(leftover.clone()), ..ExecReply::default() }
     } else {
         shared.reply_to(&call).unwrap_or_default()
     };
-    let remains = match &reply.end {
-        ReplyEnd::Hang(remains) => remains.clone(),
-        _ => Remains::default(),
+    let leftover = match &reply.end {
+        ReplyEnd::Hang(leftover) => leftover.clone(),
+        _ => Leftover::default(),
     };
     if let ReplyEnd::Error(kind, message) = &reply.end {
-        return Err(attempt.error(*kind, message.clone()).of_command(request.argv()));
+        return Err(operation.error(*kind, message.clone()).of_command(request.argv()));
     }
-    waiter.spend(reply.after).map_err(|stop| ended(stop, &remains, &reply))?;
+    waiter.spend(reply.after).map_err(|stop| ended(stop, &leftover, &reply))?;
     let outcome = match &reply.end {
-        ReplyEnd::Outcome(outcome) if attempt.trouble.cut_after.is_none() && !gone() => outcome.clone(),
+        ReplyEnd::Outcome(outcome) if operation.faults.cut_after.is_none() && !gone() => outcome.clone(),
         ReplyEnd::Hang(_) => {
-            waiter.hang(|| gone().then_some(())).map_err(|stop| ended(stop, &remains, &reply))?;
+            waiter.hang(|| gone().then_some(())).map_err(|stop| ended(stop, &leftover, &reply))?;
             ExitOutcome::Lost
         }
         _ => ExitOutcome::Lost,
@@ -80,97 +81,99 @@ pub(crate) fn exec_stdio(
     until: &Until,
 ) -> Result<StdioResult> {
     let needs = request.demands().with(Capability::ExecStdio);
-    let ask = Ask::new(shared, Operation::ExecStdio, VERB).about(name).needing(needs);
-    let attempt = ask.begin(until)?;
-    let (call, serial) = begin(shared, &attempt, name, request, true)?;
-    let gone = || shared.has_gone(name, serial);
-    let mut peer = match StdioPeer::open(stdio, &attempt.waiter, &gone, attempt.trouble.cut_after) {
+    let spec = OperationSpec::new(shared, Operation::ExecStdio, VERB).with_container(name).requiring(needs);
+    let operation = spec.begin(until)?;
+    let (call, serial) = begin(shared, &operation, name, request, true)?;
+    let gone = || shared.is_gone(name, serial);
+    let mut peer = match StdioPeer::open(stdio, &operation.waiter, &gone, operation.faults.cut_after) {
         Ok(Some(peer)) => peer,
         Ok(None) => {
-            return Err(attempt.error(ErrorKind::Unsupported, "a stream is of a kind that came later"));
+            return Err(operation.error(ErrorKind::Unsupported, "a stream is of a kind that came later"));
         }
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-            return Err(attempt.error(ErrorKind::InvalidRequest, error.to_string()));
+            return Err(operation.error(ErrorKind::InvalidRequest, error.to_string()));
         }
-        Err(error) => return Err(attempt.error(ErrorKind::System, "").with_source(error)),
+        Err(error) => return Err(operation.error(ErrorKind::System, "").with_source(error)),
     };
 
-    let mut remains = Remains::default();
-    let played = if let Some(hang) = &attempt.trouble.hang {
-        remains = hang.clone();
+    let mut leftover = Leftover::default();
+    let played = if let Some(hang) = &operation.faults.hang {
+        leftover = hang.clone();
         Play::Ended(peer.hang())
     } else {
-        match shared.stdio_part(&call) {
-            Some(StdioPart::Script(script)) => Play::Ended(script.play(&mut peer)),
-            Some(StdioPart::Handler(handler)) => Play::Ended(handler(&call, &mut peer)),
+        match shared.stdio_responder(&call) {
+            Some(StdioResponder::Script(script)) => Play::Ended(script.play(&mut peer)),
+            Some(StdioResponder::Handler(handler)) => Play::Ended(handler(&call, &mut peer)),
             None => match shared.reply_to(&call) {
                 Some(reply) => {
                     if let ReplyEnd::Hang(hang) = &reply.end {
-                        remains = hang.clone();
+                        leftover = hang.clone();
                     }
-                    replay(reply, &mut peer)
+                    play_reply(reply, &mut peer)
                 }
-                None => Play::Ended(swallow(&mut peer)),
+                None => Play::Ended(drain_stdin(&mut peer)),
             },
         }
     };
     let (end, moved) = peer.close();
     let outcome = match (end, played) {
-        (Some(PeerEnd::Stopped(stop)), _) => return Err(attempt.ended(stop, &remains).with_partial(moved)),
+        (Some(PeerEnd::Stopped(stop)), _) => {
+            return Err(operation.killed(stop, &leftover).with_partial(moved));
+        }
         (Some(PeerEnd::SourceFailed(error)), _) => {
-            return Err(ended_by(&attempt, ErrorKind::SourceFailed, String::new(), moved).with_source(error));
+            return Err(failed(&operation, ErrorKind::SourceFailed, String::new(), moved).with_source(error));
         }
         (Some(PeerEnd::SinkFailed(which, error)), _) => {
-            return Err(ended_by(&attempt, ErrorKind::SinkFailed, which.to_owned(), moved).with_source(error));
+            return Err(failed(&operation, ErrorKind::SinkFailed, which.to_owned(), moved).with_source(error));
         }
         (Some(PeerEnd::Lost), _) => ExitOutcome::Lost,
-        (None, Play::NeverRan(kind, message)) => {
-            return Err(attempt.error(kind, message).of_command(request.argv()));
+        (None, Play::NotStarted(kind, message)) => {
+            return Err(operation.error(kind, message).of_command(request.argv()));
         }
         (None, Play::Ended(Ok(outcome))) => outcome,
         (None, Play::Ended(Err(error))) => {
-            return Err(ended_by(&attempt, ErrorKind::BackendFailed, error.to_string(), moved));
+            return Err(failed(&operation, ErrorKind::BackendFailed, error.to_string(), moved));
         }
     };
     let Partial::Streams { stdin, stdout, stderr } = moved else {
-        return Err(attempt.error(ErrorKind::BadAnswer, "a bridged command answers with streams"));
+        return Err(operation.error(ErrorKind::BadAnswer, "a bridged command answers with streams"));
     };
-    Ok(StdioResult::new(outcome, stdin, stdout, stderr, attempt.waiter.elapsed()))
+    Ok(StdioResult::new(outcome, stdin, stdout, stderr, operation.waiter.elapsed()))
 }
 
 /// What every command goes through before it runs: the container must run, and the engine may be slow or refuse.
 /// Answers the serial number of the container too.
 fn begin(
     shared: &Shared,
-    attempt: &Attempt<'_>,
+    operation: &PendingOperation<'_>,
     name: &ContainerName,
     request: &ExecRequest,
     bridged: bool,
 ) -> Result<(ExecCall, u64)> {
-    let call = shared.record_exec(name, request, bridged);
-    attempt.refusal()?;
+    let call = shared.record_exec_call(name, request, bridged);
+    operation.check_refusal()?;
     let serial = shared
-        .look(|world| match world.containers.get(name) {
-            None => Err(absent()),
+        .read(|world| match world.containers.get(name) {
+            None => Err(no_such_container()),
             Some(record) if record.info.state == ContainerState::Running => Ok(record.serial),
-            Some(record) => Err(in_state(&record.info.state)),
+            Some(record) => Err(not_in_state(&record.info.state)),
         })
-        .map_err(|refusal| attempt.refused(refusal))?;
-    let remains = attempt.trouble.hang.clone().unwrap_or_default();
-    attempt
+        .map_err(|refusal| operation.refusal_error(refusal))?;
+    let leftover = operation.faults.hang.clone().unwrap_or_default();
+    operation
         .waiter
-        .spend(attempt.trouble.latency)
-        .map_err(|stop| attempt.ended(stop, &remains).with_partial(nothing_yet(bridged)))?;
+        .spend(operation.faults.latency)
+        .map_err(|stop| operation.killed(stop, &leftover).with_partial(no_output(bridged)))?;
     Ok((call, serial))
 }
 
 enum Play {
     Ended(io::Result<ExitOutcome>),
-    NeverRan(ErrorKind, String),
+    NotStarted(ErrorKind, String),
 }
 
 /// A command that was scripted for capture alone behaves alike when it is bridged; it does not read its stdin.
-fn replay(reply: ExecReply, peer: &mut StdioPeer<'_>) -> Play {
+fn play_reply(reply: ExecReply, peer: &mut StdioPeer<'_>) -> Play {
     let mut play = || {
         peer.write_stdout(&reply.stdout)?;
         peer.write_stderr(&reply.stderr)?;
@@ -180,23 +183,23 @@ fn replay(reply: ExecReply, peer: &mut StdioPeer<'_>) -> Play {
         peer.pause(reply.after)
     };
     match reply.end {
-        ReplyEnd::Error(kind, message) => Play::NeverRan(kind, message),
+        ReplyEnd::Error(kind, message) => Play::NotStarted(kind, message),
         ReplyEnd::Outcome(outcome) => Play::Ended(play().map(|()| outcome)),
         ReplyEnd::Hang(_) => Play::Ended(play().and_then(|()| peer.hang())),
     }
 }
 
 /// What nobody scripted reads its stdin to the end, and says nothing.
-fn swallow(peer: &mut StdioPeer<'_>) -> io::Result<ExitOutcome> {
+fn drain_stdin(peer: &mut StdioPeer<'_>) -> io::Result<ExitOutcome> {
     io::copy(peer, &mut io::sink())?;
     Ok(ExitOutcome::Code(0))
 }
 
-fn ended_by(attempt: &Attempt<'_>, kind: ErrorKind, message: String, moved: Partial) -> Error {
-    attempt.error(kind, message).with_kill_report(Remains::default().report()).with_partial(moved)
+fn failed(operation: &PendingOperation<'_>, kind: ErrorKind, message: String, moved: Partial) -> Error {
+    operation.error(kind, message).with_kill_report(Leftover::default().report()).with_partial(moved)
 }
 
-fn nothing_yet(bridged: bool) -> Partial {
+fn no_output(bridged: bool) -> Partial {
     if bridged {
         let report = StreamReport::new(0, StreamEnd::Stopped);
         Partial::Streams { stdin: report, stdout: report, stderr: report }

@@ -57,7 +57,7 @@ impl NullRuntime {
         handler: impl Fn(&ExecCall) -> ExecReply + Send + Sync + 'static,
     ) {
         let scope = scope.into();
-        self.shared.note(|world| world.exec_handlers.push(scope, pattern, Arc::new(handler)));
+        self.shared.update_quietly(|world| world.exec_handlers.push(scope, pattern, Arc::new(handler)));
     }
 
     /// Lets a function take the part of bridged commands: see [`StdioPeer`]. Its outcome is the command's; an error that
@@ -96,7 +96,7 @@ impl NullRuntime {
         handler: impl Fn(&ExecCall, &mut StdioPeer<'_>) -> io::Result<ExitOutcome> + Send + Sync + 'static,
     ) {
         let scope = scope.into();
-        self.shared.note(|world| world.stdio_handlers.push(scope, pattern, Arc::new(handler)));
+        self.shared.update_quietly(|world| world.stdio_handlers.push(scope, pattern, Arc::new(handler)));
     }
 
     /// The code with which the main process ends: [`wait`](rt_protocol::Container::wait) answers it at once, also while
@@ -139,7 +139,7 @@ impl NullRuntime {
 
     fn script(&self, name: impl AsRef<str>, change: impl FnOnce(&mut Scripts)) -> Result<()> {
         let name = ContainerName::new(name.as_ref())?;
-        self.shared.change(|world| change(world.scripts_of(&name)));
+        self.shared.update(|world| change(world.scripts_of(&name)));
         Ok(())
     }
 }

@@ -88,7 +88,7 @@ pub struct Fault(Kind);
 enum Kind {
     Latency(Duration),
     Refused(ErrorKind, String),
-    Hang(Remains),
+    Hang(Leftover),
     Disconnect(u64),
 }
 
@@ -109,14 +109,14 @@ impl Fault {
     /// Without a token in the call's `Until`, its deadline comes at once, by the clock: nobody could end it earlier.
     /// A command that was ended is [gone](Fate::Gone); see [`fate`](Self::fate) and [`survivors`](Self::survivors).
     pub fn hang() -> Self {
-        Self(Kind::Hang(Remains::default()))
+        Self(Kind::Hang(Leftover::default()))
     }
 
     /// What the kill report of a hanging command says. Without effect on other faults.
     #[must_use]
     pub fn fate(mut self, fate: Fate) -> Self {
-        if let Kind::Hang(remains) = &mut self.0 {
-            remains.fate = fate;
+        if let Kind::Hang(leftover) = &mut self.0 {
+            leftover.fate = fate;
         }
         self
     }
@@ -125,9 +125,9 @@ impl Fault {
     /// [`Fate::Alive`]. Without effect on other faults.
     #[must_use]
     pub fn survivors(mut self, survivors: impl IntoIterator<Item = Survivor>) -> Self {
-        if let Kind::Hang(remains) = &mut self.0 {
-            remains.fate = Fate::Alive;
-            remains.survivors = survivors.into_iter().collect();
+        if let Kind::Hang(leftover) = &mut self.0 {
+            leftover.fate = Fate::Alive;
+            leftover.survivors = survivors.into_iter().collect();
         }
         self
     }
@@ -142,18 +142,18 @@ impl Fault {
 
 /// What is left of a command that had to be ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Remains {
+pub(crate) struct Leftover {
     pub(crate) fate: Fate,
     pub(crate) survivors: Vec<Survivor>,
 }
 
-impl Default for Remains {
+impl Default for Leftover {
     fn default() -> Self {
         Self { fate: Fate::Gone, survivors: Vec::new() }
     }
 }
 
-impl Remains {
+impl Leftover {
     pub(crate) fn report(&self) -> KillReport {
         let killed = usize::from(self.fate == Fate::Gone);
         KillReport::new(self.fate.clone(), killed, self.survivors.clone(), Duration::ZERO)
@@ -172,14 +172,14 @@ pub(crate) struct FaultRule {
 
 /// All that goes wrong in one call.
 #[derive(Debug, Default)]
-pub(crate) struct Trouble {
+pub(crate) struct InjectedFault {
     pub(crate) latency: Duration,
     pub(crate) refusal: Option<(ErrorKind, String)>,
-    pub(crate) hang: Option<Remains>,
+    pub(crate) hang: Option<Leftover>,
     pub(crate) cut_after: Option<u64>,
 }
 
-impl Trouble {
+impl InjectedFault {
     /// Counts the call with every rule that is meant for it, and takes what fires. Latencies add up; of the other
     /// faults, the first of its sort that was injected wins.
     pub(crate) fn take(
@@ -187,7 +187,7 @@ impl Trouble {
         operation: Operation,
         name: Option<&ContainerName>,
     ) -> Self {
-        let mut trouble = Self::default();
+        let mut faults = Self::default();
         rules.retain_mut(|rule| {
             if rule.operation != operation || !rule.scope.covers(name) {
                 return true;
@@ -199,11 +199,11 @@ impl Trouble {
                 When::Every => (true, true),
             };
             if fires {
-                trouble.add(&rule.fault);
+                faults.add(&rule.fault);
             }
             stays
         });
-        trouble
+        faults
     }
 
     fn add(&mut self, fault: &Fault) {
@@ -212,8 +212,8 @@ impl Trouble {
             Kind::Refused(kind, message) => {
                 self.refusal.get_or_insert_with(|| (*kind, message.clone()));
             }
-            Kind::Hang(remains) => {
-                self.hang.get_or_insert_with(|| remains.clone());
+            Kind::Hang(leftover) => {
+                self.hang.get_or_insert_with(|| leftover.clone());
             }
             Kind::Disconnect(bytes) => {
                 self.cut_after.get_or_insert(*bytes);
@@ -238,7 +238,7 @@ mod tests {
         };
         let mut rules = vec![rule(When::Next), rule(When::Nth(2)), rule(When::Every), rule(When::Nth(0))];
         let mut latency = |operation, name: Option<&ContainerName>| {
-            Trouble::take(&mut rules, operation, name).latency.as_secs()
+            InjectedFault::take(&mut rules, operation, name).latency.as_secs()
         };
         assert_eq!(latency(Operation::Start, Some(&name)), 0);
         assert_eq!(latency(Operation::Exec, None), 0);

@@ -10,7 +10,7 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::streams::message_socket;
-use crate::streams::stdin::{ReadStop, await_ready};
+use crate::streams::stdin::{StreamError, await_ready};
 use crate::streams::waiter::Waiter;
 use crate::streams::worker::Worker;
 
@@ -53,10 +53,10 @@ impl<'s> Output<'s> {
             SinkKind::Discard => Drain::Discard,
             SinkKind::Descriptor(fd) => {
                 message_socket::refuse(&fd)?;
-                Drain::Descriptor(fd, waiter.connect()?)
+                Drain::Descriptor(fd, waiter.wake_socket()?)
             }
             SinkKind::Owned(mut writer) => {
-                Drain::Owned(Worker::spawn(waiter.bell(), move |bytes: Vec<u8>| {
+                Drain::Owned(Worker::spawn(waiter.notify(), move |bytes: Vec<u8>| {
                     writer.write_all(&bytes).and_then(|()| writer.flush())
                 })?)
             }
@@ -72,20 +72,20 @@ impl<'s> Output<'s> {
         bytes: &[u8],
         waiter: &Waiter,
         gone: &dyn Fn() -> bool,
-    ) -> Result<(), ReadStop> {
+    ) -> Result<(), StreamError> {
         match &mut self.drain {
             Drain::Discard => {}
-            Drain::Descriptor(fd, line) => {
+            Drain::Descriptor(fd, wake) => {
                 let mut rest = bytes;
                 while !rest.is_empty() {
-                    await_ready(fd.as_fd(), PollFlags::OUT, line, waiter, gone)?;
+                    await_ready(fd.as_fd(), PollFlags::OUT, wake, waiter, gone)?;
                     match rustix::io::write(&*fd, &rest[..rest.len().min(DESCRIPTOR_CHUNK_BYTES)]) {
                         Ok(count) => {
                             rest = &rest[count..];
                             self.bytes += count as u64;
                         }
                         Err(Errno::AGAIN | Errno::INTR) => {}
-                        Err(errno) => return Err(ReadStop::Failed(errno.into())),
+                        Err(errno) => return Err(StreamError::Failed(errno.into())),
                     }
                 }
                 return Ok(());
@@ -94,13 +94,13 @@ impl<'s> Output<'s> {
                 worker.offer(|| bytes.to_vec());
                 waiter
                     .wait_for_caller(|| match worker.take() {
-                        Some(result) => Some(result.map_err(ReadStop::Failed)),
-                        None => gone().then_some(Err(ReadStop::Gone)),
+                        Some(result) => Some(result.map_err(StreamError::Failed)),
+                        None => gone().then_some(Err(StreamError::Gone)),
                     })
-                    .map_err(ReadStop::Stopped)??;
+                    .map_err(StreamError::Stopped)??;
             }
             Drain::Borrowed(writer) => {
-                writer.write_all(bytes).and_then(|()| writer.flush()).map_err(ReadStop::Failed)?;
+                writer.write_all(bytes).and_then(|()| writer.flush()).map_err(StreamError::Failed)?;
             }
         }
         self.bytes += bytes.len() as u64;

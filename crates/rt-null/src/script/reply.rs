@@ -1,10 +1,10 @@
-//! What a scripted command answers when its output is captured. Bridged scripts stand in `script`.
+//! What a scripted command answers when its output is captured. Bridged scripts stand in `stdio_script`.
 
 use std::time::Duration;
 
 use rt_protocol::{ErrorKind, ExitOutcome, Fate, StreamEnd, Survivor};
 
-use super::fault::Remains;
+use super::fault::Leftover;
 
 /// What a command is to answer.
 ///
@@ -32,7 +32,7 @@ pub struct ExecReply {
 pub(crate) enum ReplyEnd {
     Outcome(ExitOutcome),
     Error(ErrorKind, String),
-    Hang(Remains),
+    Hang(Leftover),
 }
 
 impl ExecReply {
@@ -65,7 +65,7 @@ impl ExecReply {
     /// The command runs until it is ended; what it has written by then is in
     /// [`Error::partial`](rt_protocol::Error::partial). As for [`Fault::hang`](crate::Fault::hang).
     pub fn hang() -> Self {
-        Self::ending(ReplyEnd::Hang(Remains::default()))
+        Self::ending(ReplyEnd::Hang(Leftover::default()))
     }
 
     /// What is on stdout, in bytes.
@@ -101,8 +101,8 @@ impl ExecReply {
     /// What the kill report says of a command that is ended while it [hangs](Self::hang). Without effect on others.
     #[must_use]
     pub fn fate(mut self, fate: Fate) -> Self {
-        if let ReplyEnd::Hang(remains) = &mut self.end {
-            remains.fate = fate;
+        if let ReplyEnd::Hang(leftover) = &mut self.end {
+            leftover.fate = fate;
         }
         self
     }
@@ -110,8 +110,8 @@ impl ExecReply {
     /// Processes that outlive the attempt to end a [hanging](Self::hang) command. Without effect on others.
     #[must_use]
     pub fn survivors(mut self, survivors: impl IntoIterator<Item = Survivor>) -> Self {
-        if let ReplyEnd::Hang(remains) = &mut self.end {
-            *remains = Remains { fate: Fate::Alive, survivors: survivors.into_iter().collect() };
+        if let ReplyEnd::Hang(leftover) = &mut self.end {
+            *leftover = Leftover { fate: Fate::Alive, survivors: survivors.into_iter().collect() };
         }
         self
     }

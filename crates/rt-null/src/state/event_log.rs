@@ -17,7 +17,7 @@ pub(crate) struct EventLog {
 }
 
 impl EventLog {
-    pub(crate) fn happened(
+    pub(crate) fn push_new(
         &mut self,
         name: ContainerName,
         id: Option<String>,
@@ -59,7 +59,7 @@ mod tests {
         let mut log = EventLog::default();
         let name = ContainerName::new("a").unwrap();
         for _ in 0..=EVENT_HISTORY {
-            log.happened(name.clone(), None, EventAction::Started, None, SystemTime::UNIX_EPOCH);
+            log.push_new(name.clone(), None, EventAction::Started, None, SystemTime::UNIX_EPOCH);
         }
         assert_eq!(log.events.len(), EVENT_HISTORY);
         assert!(log.get(0).is_err());

@@ -15,12 +15,12 @@ pub(crate) type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 /// Why a copy failed.
 #[derive(Debug)]
-pub(crate) enum CopyStop {
+pub(crate) enum CopyError {
     Stopped(Stop),
     Failed(ErrorKind, PathBuf, Option<io::Error>),
 }
 
-impl From<Stop> for CopyStop {
+impl From<Stop> for CopyError {
     fn from(stop: Stop) -> Self {
         Self::Stopped(stop)
     }
@@ -33,9 +33,9 @@ pub(crate) fn read_host(
     dest: &Path,
     dest_is_directory: bool,
     waiter: &Waiter,
-) -> Result<Files, CopyStop> {
+) -> Result<Files, CopyError> {
     let failed =
-        |path: &Path, error: io::Error| CopyStop::Failed(kind_of(&error), path.to_owned(), Some(error));
+        |path: &Path, error: io::Error| CopyError::Failed(kind_of(&error), path.to_owned(), Some(error));
     // A link that was named is followed, as podman does.
     let metadata = fs::metadata(src).map_err(|error| failed(src, error))?;
     let mut files = Files::new();
@@ -71,9 +71,9 @@ pub(crate) fn write_host(
     dest: &Path,
     create_parents: bool,
     waiter: &Waiter,
-) -> Result<(), CopyStop> {
+) -> Result<(), CopyError> {
     let failed =
-        |path: &Path, error: io::Error| CopyStop::Failed(kind_of(&error), path.to_owned(), Some(error));
+        |path: &Path, error: io::Error| CopyError::Failed(kind_of(&error), path.to_owned(), Some(error));
     if create_parents && let Some(parent) = dest.parent() {
         fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
     }
@@ -85,7 +85,7 @@ pub(crate) fn write_host(
         return fs::write(&target, bytes).map_err(|error| failed(&target, error));
     }
     if !is_directory(files, src) {
-        return Err(CopyStop::Failed(ErrorKind::NoSuchPath, src.to_owned(), None));
+        return Err(CopyError::Failed(ErrorKind::NoSuchPath, src.to_owned(), None));
     }
     if !dest.is_dir() {
         fs::create_dir(dest).map_err(|error| failed(dest, error))?;

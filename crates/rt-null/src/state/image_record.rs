@@ -42,7 +42,7 @@ impl ImageRecord {
     }
 
     /// Whether the image is meant by this reference: its id or name, where a missing tag is `latest`.
-    pub(crate) fn answers_to(&self, reference: &ImageRef) -> bool {
+    pub(crate) fn matches(&self, reference: &ImageRef) -> bool {
         self.id == *reference || self.is_named(reference)
     }
 

@@ -1,4 +1,4 @@
-//! What happens to containers: made, started, ended, removed; with the events that follow. Questions about them and
+//! What happens to containers: created, started, ended, removed; with the events that follow. Questions about them and
 //! fixtures stand elsewhere.
 
 use std::time::SystemTime;
@@ -9,25 +9,30 @@ use rt_protocol::{
 };
 
 use super::image_record::ImageRecord;
-use super::refusal::{Refusal, absent, in_state};
-use super::world::{Record, World};
+use super::refusal::{Refusal, no_such_container, not_in_state};
+use super::world::{ContainerRecord, World};
 use crate::clock::NullClock;
 
 /// The first of the host ports that are made up where the engine is to pick one; below Linux's own ephemeral range.
-const FIRST_MADE_UP_PORT: u16 = 20_000;
+const FIRST_ALLOCATED_PORT: u16 = 20_000;
 
-const MADE_UP_PORTS: u16 = 10_000;
+const ALLOCATED_PORTS: u16 = 10_000;
 
 impl World {
     /// A new container of this name, which must be free.
-    pub(crate) fn make(&mut self, name: &ContainerName, runtime: u64, now: SystemTime) -> &mut Record {
+    pub(crate) fn insert_container(
+        &mut self,
+        name: &ContainerName,
+        runtime: u64,
+        now: SystemTime,
+    ) -> &mut ContainerRecord {
         self.serials += 1;
         let serial = self.serials;
         // 64 hexadecimal digits, as podman's are, and the same in every run of a test.
         let id = format!("{runtime:08x}{serial:056x}");
         let mut info = ContainerInfo::new(name.clone(), id, ContainerState::Created);
         info.created = Some(now);
-        self.containers.entry(name.clone()).or_insert_with(|| Record {
+        self.containers.entry(name.clone()).or_insert_with(|| ContainerRecord {
             serial,
             info,
             spec: None,
@@ -43,11 +48,11 @@ impl World {
         }
         let image_id = self.image_for(spec.image(), spec.pull(), now)?;
         let ports = spec.ports().iter().map(|port| {
-            let host_port = port.host_port().unwrap_or_else(|| self.make_up_port());
+            let host_port = port.host_port().unwrap_or_else(|| self.allocate_port());
             PublishedPort::new(port.container_port(), port.transport(), port.host_address(), host_port)
         });
         let ports = ports.collect();
-        let record = self.make(spec.name(), runtime, now);
+        let record = self.insert_container(spec.name(), runtime, now);
         record.ports = ports;
         record.info.image_id = Some(image_id);
         record.info.image_name = Some(spec.image().to_string());
@@ -59,17 +64,17 @@ impl World {
             .map(|mount| MountPoint::new(Some(mount.source().to_owned()), mount.destination().as_path()))
             .collect();
         record.spec = Some(spec.clone());
-        self.happen(spec.name(), EventAction::Created, None, now);
+        self.push_event(spec.name(), EventAction::Created, None, now);
         Ok(())
     }
 
     /// Starts a container; one that runs stays as it is.
     pub(crate) fn start(&mut self, name: &ContainerName, clock: &NullClock) -> Result<(), Refusal> {
-        let record = self.containers.get(name).ok_or_else(absent)?;
+        let record = self.containers.get(name).ok_or_else(no_such_container)?;
         match &record.info.state {
             ContainerState::Running => return Ok(()),
             state @ (ContainerState::Paused | ContainerState::Stopping | ContainerState::Removing) => {
-                return Err(in_state(state));
+                return Err(not_in_state(state));
             }
             _ => {}
         }
@@ -81,8 +86,8 @@ impl World {
         if let Some(log) = self.scripts.get_mut(name).and_then(|scripts| scripts.log.as_mut()) {
             log.restart(elapsed);
         }
-        self.happen(name, EventAction::Initialized, None, now);
-        self.happen(name, EventAction::Started, None, now);
+        self.push_event(name, EventAction::Initialized, None, now);
+        self.push_event(name, EventAction::Started, None, now);
         if let Some(record) = self.containers.get_mut(name) {
             record.enter(ContainerState::Running, now);
         }
@@ -97,17 +102,17 @@ impl World {
         stopped: bool,
         now: SystemTime,
     ) -> Result<(), Refusal> {
-        let record = self.containers.get_mut(name).ok_or_else(absent)?;
+        let record = self.containers.get_mut(name).ok_or_else(no_such_container)?;
         match &record.info.state {
             ContainerState::Running | ContainerState::Stopping => {}
-            state @ (ContainerState::Paused | ContainerState::Removing) => return Err(in_state(state)),
+            state @ (ContainerState::Paused | ContainerState::Removing) => return Err(not_in_state(state)),
             _ => return Ok(()),
         }
         record.enter(ContainerState::Exited, now);
         record.info.exit_code = Some(code);
-        self.happen(name, EventAction::Died, Some(code), now);
+        self.push_event(name, EventAction::Died, Some(code), now);
         if stopped {
-            self.happen(name, EventAction::Stopped, None, now);
+            self.push_event(name, EventAction::Stopped, None, now);
         }
         Ok(())
     }
@@ -117,9 +122,9 @@ impl World {
         if let Some(record) = self.containers.get(name) {
             if record.info.state.is_running() {
                 let code = self.exit_code_of(name);
-                self.happen(name, EventAction::Died, Some(code), now);
+                self.push_event(name, EventAction::Died, Some(code), now);
             }
-            self.happen(name, EventAction::Removed, None, now);
+            self.push_event(name, EventAction::Removed, None, now);
         }
         self.containers.remove(name);
         self.scripts.remove(name);
@@ -133,9 +138,15 @@ impl World {
         self.scripts.get(name).and_then(|scripts| scripts.exit_code).unwrap_or(0)
     }
 
-    fn happen(&mut self, name: &ContainerName, action: EventAction, exit_code: Option<i32>, now: SystemTime) {
+    fn push_event(
+        &mut self,
+        name: &ContainerName,
+        action: EventAction,
+        exit_code: Option<i32>,
+        now: SystemTime,
+    ) {
         let id = self.containers.get(name).map(|record| record.info.id.clone());
-        self.events.happened(name.clone(), id, action, exit_code, now);
+        self.events.push_new(name.clone(), id, action, exit_code, now);
     }
 
     /// The id of the image, which is pulled when the policy wants that.
@@ -145,12 +156,12 @@ impl World {
         policy: PullPolicy,
         now: SystemTime,
     ) -> Result<String, Refusal> {
-        if let Some(image) = self.images.iter().find(|image| image.answers_to(reference)) {
+        if let Some(image) = self.images.iter().find(|image| image.matches(reference)) {
             return Ok(image.id.as_str().to_owned());
         }
         let why = match policy {
             PullPolicy::Never => "it is not known, and the pull policy is never",
-            _ if self.pulls_nothing => "it is not known, and this runtime pulls none",
+            _ if self.pulls_forbidden => "it is not known, and this runtime pulls none",
             _ => {
                 let image = ImageRecord::pulled(reference, now);
                 let id = image.id.as_str().to_owned();
@@ -162,17 +173,17 @@ impl World {
     }
 
     /// A host port that no container has; the same ones in every run of a test.
-    fn make_up_port(&mut self) -> u16 {
-        for _ in 0..MADE_UP_PORTS {
-            let port = FIRST_MADE_UP_PORT + self.made_up_ports;
-            self.made_up_ports = (self.made_up_ports + 1) % MADE_UP_PORTS;
-            let taken = |record: &Record| record.ports.iter().any(|held| held.host_port == port);
+    fn allocate_port(&mut self) -> u16 {
+        for _ in 0..ALLOCATED_PORTS {
+            let port = FIRST_ALLOCATED_PORT + self.allocated_ports;
+            self.allocated_ports = (self.allocated_ports + 1) % ALLOCATED_PORTS;
+            let taken = |record: &ContainerRecord| record.ports.iter().any(|held| held.host_port == port);
             if !self.containers.values().any(taken) {
                 return port;
             }
         }
         // All are taken; the start will say so.
-        FIRST_MADE_UP_PORT
+        FIRST_ALLOCATED_PORT
     }
 
     /// Whether another running container holds the port.
@@ -190,7 +201,7 @@ impl World {
     }
 }
 
-impl Record {
+impl ContainerRecord {
     /// Moves to a state, with the times and ports that go with it.
     pub(crate) fn enter(&mut self, state: ContainerState, now: SystemTime) {
         if state.is_running() && !self.info.state.is_running() {

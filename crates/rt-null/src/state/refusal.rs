@@ -6,11 +6,11 @@ use rt_protocol::{ContainerState, Error, ErrorKind};
 pub(crate) type Refusal = (ErrorKind, String);
 
 /// What is answered of a container that there is none of.
-pub(crate) fn absent() -> Refusal {
+pub(crate) fn no_such_container() -> Refusal {
     (ErrorKind::NoSuchContainer, String::new())
 }
 
 /// What a container answers that does not serve a call in this state.
-pub(crate) fn in_state(state: &ContainerState) -> Refusal {
+pub(crate) fn not_in_state(state: &ContainerState) -> Refusal {
     (Error::in_state(state, "").kind(), format!("it is {state}"))
 }

@@ -16,11 +16,11 @@ use super::event_log::EventLog;
 use super::image_record::ImageRecord;
 use super::log::Log;
 use crate::clock::NullClock;
-use crate::script::fault::{FaultRule, Operation, Trouble};
+use crate::script::fault::{FaultRule, InjectedFault, Operation};
 use crate::script::pattern::{ArgvPattern, Scope};
 use crate::script::reply::ExecReply;
 use crate::script::stdio_script::StdioScript;
-use crate::streams::notify::{Belfry, lock};
+use crate::streams::notify::{WaiterList, lock};
 use crate::streams::peer::StdioPeer;
 use crate::streams::waiter::Waiter;
 
@@ -31,51 +31,51 @@ pub(crate) struct Shared {
     pub(crate) number: u64,
     pub(crate) capabilities: Capabilities,
     pub(crate) clock: NullClock,
-    belfry: Arc<Belfry>,
+    waiters: Arc<WaiterList>,
     world: Mutex<World>,
 }
 
 impl Shared {
     pub(crate) fn new(number: u64, capabilities: Capabilities) -> Self {
-        let belfry = Arc::<Belfry>::default();
+        let waiters = Arc::<WaiterList>::default();
         Self {
             id: RuntimeId::new(format!("null#{number}")),
             number,
             capabilities,
-            clock: NullClock::new(Arc::clone(&belfry)),
-            belfry,
+            clock: NullClock::new(Arc::clone(&waiters)),
+            waiters,
             world: Mutex::default(),
         }
     }
 
-    /// Looks at the world. No code of the caller may run inside.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
-        look(&lock(&self.world))
+    /// Reads the world. No code of the caller may run inside.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&World) -> T) -> T {
+        read(&lock(&self.world))
     }
 
     /// Changes the world and wakes nobody: for records and scripts, which no call waits for.
-    pub(crate) fn note<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+    pub(crate) fn update_quietly<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         change(&mut lock(&self.world))
     }
 
     /// Changes the world and wakes every call that waits for a change.
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
-        let answer = self.note(change);
-        self.belfry.ring_all();
+    pub(crate) fn update<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+        let answer = self.update_quietly(change);
+        self.waiters.notify_all();
         answer
     }
 
     pub(crate) fn waiter(&self, until: Until) -> Waiter {
-        Waiter::new(until, &self.clock, &self.belfry)
+        Waiter::new(until, &self.clock, &self.waiters)
     }
 
-    pub(crate) fn take_trouble(&self, operation: Operation, name: Option<&ContainerName>) -> Trouble {
-        self.note(|world| Trouble::take(&mut world.faults, operation, name))
+    pub(crate) fn take_faults(&self, operation: Operation, name: Option<&ContainerName>) -> InjectedFault {
+        self.update_quietly(|world| InjectedFault::take(&mut world.faults, operation, name))
     }
 
     /// Whether the container that had this serial number no longer runs.
-    pub(crate) fn has_gone(&self, name: &ContainerName, serial: u64) -> bool {
-        self.look(|world| {
+    pub(crate) fn is_gone(&self, name: &ContainerName, serial: u64) -> bool {
+        self.read(|world| {
             world
                 .containers
                 .get(name)
@@ -84,9 +84,14 @@ impl Shared {
     }
 
     /// Records a command that was asked for.
-    pub(crate) fn record_exec(&self, name: &ContainerName, request: &ExecRequest, bridged: bool) -> ExecCall {
+    pub(crate) fn record_exec_call(
+        &self,
+        name: &ContainerName,
+        request: &ExecRequest,
+        bridged: bool,
+    ) -> ExecCall {
         let time = self.clock.now();
-        self.note(|world| {
+        self.update_quietly(|world| {
             let order = world.calls.next_order();
             let call = ExecCall { order, time, name: name.clone(), request: request.clone() };
             let list = if bridged { &mut world.calls.stdio } else { &mut world.calls.exec };
@@ -95,28 +100,28 @@ impl Shared {
         })
     }
 
-    /// What this command is to answer when its output is captured, if anybody said. Patterns and handlers are code of
+    /// What this command is to answer when its output is captured, if that was scripted. Patterns and handlers are code of
     /// the caller: they are taken out under the lock and called outside.
     pub(crate) fn reply_to(&self, call: &ExecCall) -> Option<ExecReply> {
-        let exact = self.look(|world| world.scripts.get(&call.name)?.exec.get(call.argv()).cloned());
+        let exact = self.read(|world| world.scripts.get(&call.name)?.exec.get(call.argv()).cloned());
         exact.or_else(|| {
-            let handlers = self.look(|world| world.exec_handlers.for_container(&call.name));
+            let handlers = self.read(|world| world.exec_handlers.for_container(&call.name));
             newest_match(&handlers, call.argv()).map(|handler| handler(call))
         })
     }
 
-    /// What takes this bridged command's part, if anybody said.
-    pub(crate) fn stdio_part(&self, call: &ExecCall) -> Option<StdioPart> {
-        let exact = self.look(|world| world.scripts.get(&call.name)?.stdio.get(call.argv()).cloned());
-        exact.map(StdioPart::Script).or_else(|| {
-            let handlers = self.look(|world| world.stdio_handlers.for_container(&call.name));
-            newest_match(&handlers, call.argv()).map(StdioPart::Handler)
+    /// What takes this bridged command's part, if that was scripted.
+    pub(crate) fn stdio_responder(&self, call: &ExecCall) -> Option<StdioResponder> {
+        let exact = self.read(|world| world.scripts.get(&call.name)?.stdio.get(call.argv()).cloned());
+        exact.map(StdioResponder::Script).or_else(|| {
+            let handlers = self.read(|world| world.stdio_handlers.for_container(&call.name));
+            newest_match(&handlers, call.argv()).map(StdioResponder::Handler)
         })
     }
 }
 
 /// What takes the part of a bridged command.
-pub(crate) enum StdioPart {
+pub(crate) enum StdioResponder {
     Script(Arc<StdioScript>),
     Handler(Arc<StdioHandler>),
 }
@@ -128,23 +133,23 @@ pub(crate) type StdioHandler =
 /// The state behind the lock.
 #[derive(Debug, Default)]
 pub(crate) struct World {
-    pub(crate) containers: BTreeMap<ContainerName, Record>,
+    pub(crate) containers: BTreeMap<ContainerName, ContainerRecord>,
     pub(crate) scripts: BTreeMap<ContainerName, Scripts>,
     pub(crate) images: Vec<ImageRecord>,
     /// Whether an image that is not known can be pulled.
-    pub(crate) pulls_nothing: bool,
+    pub(crate) pulls_forbidden: bool,
     pub(crate) exec_handlers: Handlers<ExecHandler>,
     pub(crate) stdio_handlers: Handlers<StdioHandler>,
     pub(crate) faults: Vec<FaultRule>,
     pub(crate) events: EventLog,
     pub(crate) calls: Calls,
     pub(crate) serials: u64,
-    pub(crate) made_up_ports: u16,
+    pub(crate) allocated_ports: u16,
 }
 
 /// One container.
 #[derive(Debug)]
-pub(crate) struct Record {
+pub(crate) struct ContainerRecord {
     /// Tells it from an earlier one of its name, and gives the order of listings.
     pub(crate) serial: u64,
     pub(crate) info: ContainerInfo,
@@ -205,7 +210,7 @@ impl World {
     }
 
     /// All containers in the order in which they came to be.
-    pub(crate) fn in_order(&self) -> Vec<&Record> {
+    pub(crate) fn by_age(&self) -> Vec<&ContainerRecord> {
         let mut records: Vec<_> = self.containers.values().collect();
         records.sort_by_key(|record| record.serial);
         records

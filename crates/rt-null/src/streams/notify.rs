@@ -1,4 +1,5 @@
-//! How blocked calls are woken: one bell for each, one belfry for a runtime. What they wait for is theirs to look at.
+//! How blocked calls are woken: one notifier for each, one list of them for a runtime. What they wait for is theirs to
+//! look at.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -6,101 +7,101 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Counts rings, so that one which comes between looking and waiting is not missed.
+/// Counts notifications, so that one which comes between looking and waiting is not missed.
 #[derive(Debug, Default)]
-pub(crate) struct Bell {
-    rings: Mutex<u64>,
-    rung: Condvar,
-    /// The far ends of sockets on which a call that polls descriptors hears the bell, one for each descriptor.
-    lines: Mutex<Vec<UnixStream>>,
+pub(crate) struct Notify {
+    count: Mutex<u64>,
+    notified: Condvar,
+    /// The far ends of sockets on which a call that polls descriptors is woken, one for each descriptor.
+    sockets: Mutex<Vec<UnixStream>>,
 }
 
-impl Bell {
-    pub(crate) fn ring(&self) {
-        *lock(&self.rings) += 1;
-        self.rung.notify_all();
-        for mut line in lock(&self.lines).iter() {
+impl Notify {
+    pub(crate) fn notify(&self) {
+        *lock(&self.count) += 1;
+        self.notified.notify_all();
+        for mut socket in lock(&self.sockets).iter() {
             // A full socket wakes just as well, and a closed one has nobody to wake.
-            let _ = line.write(&[1]);
+            let _ = socket.write(&[1]);
         }
     }
 
-    /// How often it rang so far.
+    /// How often it was notified so far.
     pub(crate) fn count(&self) -> u64 {
-        *lock(&self.rings)
+        *lock(&self.count)
     }
 
-    /// Waits for a ring after the first `seen`, no longer than `at_most`; may return early.
-    pub(crate) fn wait_past(&self, seen: u64, at_most: Option<Duration>) {
-        let rings = lock(&self.rings);
-        if *rings > seen {
+    /// Waits for a notification after the first `seen`, no longer than `at_most`; may return early.
+    pub(crate) fn wait_beyond(&self, seen: u64, at_most: Option<Duration>) {
+        let count = lock(&self.count);
+        if *count > seen {
             return;
         }
         match at_most {
             Some(at_most) => {
-                drop(self.rung.wait_timeout(rings, at_most).unwrap_or_else(PoisonError::into_inner));
+                drop(self.notified.wait_timeout(count, at_most).unwrap_or_else(PoisonError::into_inner));
             }
-            None => drop(self.rung.wait(rings).unwrap_or_else(PoisonError::into_inner)),
+            None => drop(self.notified.wait(count).unwrap_or_else(PoisonError::into_inner)),
         }
     }
 
-    /// A socket that becomes readable at every ring from now on. Nonblocking, for `poll`.
-    pub(crate) fn connect(&self) -> std::io::Result<UnixStream> {
+    /// A socket that becomes readable at every notification from now on. Nonblocking, for `poll`.
+    pub(crate) fn wake_socket(&self) -> std::io::Result<UnixStream> {
         let (near, far) = UnixStream::pair()?;
         near.set_nonblocking(true)?;
         far.set_nonblocking(true)?;
-        lock(&self.lines).push(far);
+        lock(&self.sockets).push(far);
         Ok(near)
     }
 }
 
-/// The bells of all calls that are under way in one runtime.
+/// The notifiers of all calls that are under way in one runtime.
 #[derive(Debug, Default)]
-pub(crate) struct Belfry {
-    bells: Mutex<Hung>,
+pub(crate) struct WaiterList {
+    registered: Mutex<Registered>,
 }
 
 #[derive(Debug, Default)]
-struct Hung {
+struct Registered {
     next: u64,
-    bells: BTreeMap<u64, Arc<Bell>>,
+    notifiers: BTreeMap<u64, Arc<Notify>>,
 }
 
-impl Belfry {
-    /// A bell that rings whenever something changes, until the place is dropped.
-    pub(crate) fn hang(self: &Arc<Self>) -> BellPlace {
-        let bell = Arc::new(Bell::default());
-        let mut hung = lock(&self.bells);
-        let number = hung.next;
-        hung.next += 1;
-        hung.bells.insert(number, Arc::clone(&bell));
-        BellPlace { belfry: Arc::clone(self), number, bell }
+impl WaiterList {
+    /// A notifier that is woken whenever something changes, until the registration is dropped.
+    pub(crate) fn register(self: &Arc<Self>) -> Registration {
+        let notify = Arc::new(Notify::default());
+        let mut registered = lock(&self.registered);
+        let number = registered.next;
+        registered.next += 1;
+        registered.notifiers.insert(number, Arc::clone(&notify));
+        Registration { waiters: Arc::clone(self), number, notify }
     }
 
-    pub(crate) fn ring_all(&self) {
-        for bell in lock(&self.bells).bells.values() {
-            bell.ring();
+    pub(crate) fn notify_all(&self) {
+        for notify in lock(&self.registered).notifiers.values() {
+            notify.notify();
         }
     }
 }
 
-/// A bell in its belfry.
+/// A notifier in its list, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct BellPlace {
-    belfry: Arc<Belfry>,
+pub(crate) struct Registration {
+    waiters: Arc<WaiterList>,
     number: u64,
-    bell: Arc<Bell>,
+    notify: Arc<Notify>,
 }
 
-impl BellPlace {
-    pub(crate) fn bell(&self) -> &Arc<Bell> {
-        &self.bell
+impl Registration {
+    pub(crate) fn notify(&self) -> &Arc<Notify> {
+        &self.notify
     }
 }
 
-impl Drop for BellPlace {
+impl Drop for Registration {
     fn drop(&mut self) {
-        lock(&self.belfry.bells).bells.remove(&self.number);
+        lock(&self.waiters.registered).notifiers.remove(&self.number);
     }
 }
 
@@ -114,20 +115,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ring_between_looking_and_waiting_is_not_missed() {
-        let bell = Bell::default();
-        let seen = bell.count();
-        bell.ring();
-        bell.wait_past(seen, None);
+    fn a_notification_between_looking_and_waiting_is_not_missed() {
+        let notify = Notify::default();
+        let seen = notify.count();
+        notify.notify();
+        notify.wait_beyond(seen, None);
     }
 
     #[test]
-    fn a_dropped_place_leaves_nothing() {
-        let belfry = Arc::new(Belfry::default());
-        let place = belfry.hang();
-        belfry.ring_all();
-        assert_eq!(place.bell().count(), 1);
-        drop(place);
-        assert!(lock(&belfry.bells).bells.is_empty());
+    fn a_dropped_registration_leaves_nothing() {
+        let waiters = Arc::new(WaiterList::default());
+        let registration = waiters.register();
+        waiters.notify_all();
+        assert_eq!(registration.notify().count(), 1);
+        drop(registration);
+        assert!(lock(&waiters.registered).notifiers.is_empty());
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rt_protocol::{ExecStdio, ExitOutcome, Partial, Stop, StreamEnd};
 
-use super::stdin::{ReadStop, Stdin};
+use super::stdin::{Stdin, StreamError};
 use super::waiter::Waiter;
 use crate::script::output::Output;
 
@@ -159,9 +159,9 @@ impl<'s> StdioPeer<'s> {
             && let Err(stop) = output.write(&bytes[..passes], self.waiter, self.gone)
         {
             return Err(self.finish(match stop {
-                ReadStop::Stopped(stop) => PeerEnd::Stopped(stop),
-                ReadStop::Gone => PeerEnd::Lost,
-                ReadStop::Failed(error) => PeerEnd::SinkFailed(name.word(), error),
+                StreamError::Stopped(stop) => PeerEnd::Stopped(stop),
+                StreamError::Gone => PeerEnd::Lost,
+                StreamError::Failed(error) => PeerEnd::SinkFailed(name.word(), error),
             }));
         }
         if passes < bytes.len() { Err(self.finish(PeerEnd::Lost)) } else { Ok(()) }
@@ -210,9 +210,9 @@ impl Read for StdioPeer<'_> {
         self.guard()?;
         self.stdin.read(buffer, self.waiter, self.gone).map_err(|stop| {
             self.finish(match stop {
-                ReadStop::Stopped(stop) => PeerEnd::Stopped(stop),
-                ReadStop::Gone => PeerEnd::Lost,
-                ReadStop::Failed(error) => PeerEnd::SourceFailed(error),
+                StreamError::Stopped(stop) => PeerEnd::Stopped(stop),
+                StreamError::Gone => PeerEnd::Lost,
+                StreamError::Failed(error) => PeerEnd::SourceFailed(error),
             })
         })
     }

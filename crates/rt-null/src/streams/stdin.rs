@@ -34,7 +34,7 @@ enum Feed<'s> {
 
 /// Why a read gave nothing.
 #[derive(Debug)]
-pub(crate) enum ReadStop {
+pub(crate) enum StreamError {
     Stopped(Stop),
     /// The container has gone.
     Gone,
@@ -49,10 +49,10 @@ impl<'s> Stdin<'s> {
             SourceKind::Bytes(bytes) => Feed::Bytes(io::Cursor::new(bytes)),
             SourceKind::Descriptor(fd) => {
                 message_socket::refuse(&fd)?;
-                Feed::Descriptor(fd, waiter.connect()?)
+                Feed::Descriptor(fd, waiter.wake_socket()?)
             }
             SourceKind::Reader(mut reader) => {
-                Feed::Reader(Worker::spawn(waiter.bell(), move |wanted: usize| {
+                Feed::Reader(Worker::spawn(waiter.notify(), move |wanted: usize| {
                     let mut chunk = vec![0; wanted];
                     let count = loop {
                         match reader.read(&mut chunk) {
@@ -75,23 +75,23 @@ impl<'s> Stdin<'s> {
         buffer: &mut [u8],
         waiter: &Waiter,
         gone: &dyn Fn() -> bool,
-    ) -> Result<usize, ReadStop> {
+    ) -> Result<usize, StreamError> {
         if self.ended || buffer.is_empty() {
             return Ok(0);
         }
         let count = match &mut self.feed {
             Feed::Empty => 0,
-            Feed::Bytes(bytes) => bytes.read(buffer).map_err(ReadStop::Failed)?,
-            Feed::Descriptor(fd, line) => read_descriptor(fd.as_fd(), line, buffer, waiter, gone)?,
+            Feed::Bytes(bytes) => bytes.read(buffer).map_err(StreamError::Failed)?,
+            Feed::Descriptor(fd, wake) => read_descriptor(fd.as_fd(), wake, buffer, waiter, gone)?,
             Feed::Reader(worker) => {
                 let wanted = buffer.len().min(CHUNK_BYTES);
                 worker.offer(|| wanted);
                 let chunk = waiter
                     .wait_for_caller(|| match worker.take() {
-                        Some(result) => Some(result.map_err(ReadStop::Failed)),
-                        None => gone().then_some(Err(ReadStop::Gone)),
+                        Some(result) => Some(result.map_err(StreamError::Failed)),
+                        None => gone().then_some(Err(StreamError::Gone)),
                     })
-                    .map_err(ReadStop::Stopped)??;
+                    .map_err(StreamError::Stopped)??;
                 buffer[..chunk.len()].copy_from_slice(&chunk);
                 chunk.len()
             }
@@ -134,17 +134,17 @@ impl<'s> Stdin<'s> {
 
 fn read_descriptor(
     fd: BorrowedFd<'_>,
-    line: &UnixStream,
+    wake: &UnixStream,
     buffer: &mut [u8],
     waiter: &Waiter,
     gone: &dyn Fn() -> bool,
-) -> Result<usize, ReadStop> {
+) -> Result<usize, StreamError> {
     loop {
-        await_ready(fd, PollFlags::IN, line, waiter, gone)?;
+        await_ready(fd, PollFlags::IN, wake, waiter, gone)?;
         match rustix::io::read(fd, &mut *buffer) {
             // Somebody else who shares the descriptor was faster.
             Err(Errno::AGAIN | Errno::INTR) => {}
-            other => return other.map_err(|errno| ReadStop::Failed(errno.into())),
+            other => return other.map_err(|errno| StreamError::Failed(errno.into())),
         }
     }
 }
@@ -153,26 +153,26 @@ fn read_descriptor(
 pub(crate) fn await_ready(
     fd: BorrowedFd<'_>,
     wanted: PollFlags,
-    mut line: &UnixStream,
+    mut wake: &UnixStream,
     waiter: &Waiter,
     gone: &dyn Fn() -> bool,
-) -> Result<(), ReadStop> {
+) -> Result<(), StreamError> {
     loop {
         if gone() {
-            return Err(ReadStop::Gone);
+            return Err(StreamError::Gone);
         }
-        waiter.check().map_err(ReadStop::Stopped)?;
-        let mut fds = [PollFd::from_borrowed_fd(fd, wanted), PollFd::new(&line, PollFlags::IN)];
+        waiter.check().map_err(StreamError::Stopped)?;
+        let mut fds = [PollFd::from_borrowed_fd(fd, wanted), PollFd::new(&wake, PollFlags::IN)];
         // Later than any i64 of seconds is for ever.
         let limit = waiter.left().and_then(|left| Timespec::try_from(left).ok());
         match poll(&mut fds, limit.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(ReadStop::Failed(errno.into())),
+            Err(errno) => return Err(StreamError::Failed(errno.into())),
         }
         let (ready, woken) = (!fds[0].revents().is_empty(), !fds[1].revents().is_empty());
         if woken {
             // Only the wake-up mattered; what is left of it wakes once more.
-            let _ = line.read(&mut [0; 64]);
+            let _ = wake.read(&mut [0; 64]);
         }
         if ready {
             return Ok(());

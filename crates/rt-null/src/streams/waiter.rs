@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rt_protocol::{CancelRegistration, Stop, Until};
 
-use super::notify::{Belfry, Bell, BellPlace};
+use super::notify::{Notify, Registration, WaiterList};
 use crate::clock::NullClock;
 
 /// Accounts for the time of one call; see [`NullClock`] for the rules.
@@ -15,23 +15,23 @@ use crate::clock::NullClock;
 pub(crate) struct Waiter {
     until: Until,
     clock: NullClock,
-    place: BellPlace,
+    registration: Registration,
     began: Duration,
     advanced_before: Duration,
     spent: Cell<Duration>,
-    /// Rings the bell on a cancel; gone with the call.
+    /// Wakes the call on a cancel; gone with the call.
     _cancel: Option<CancelRegistration>,
 }
 
 impl Waiter {
-    pub(crate) fn new(until: Until, clock: &NullClock, belfry: &Arc<Belfry>) -> Self {
-        let place = belfry.hang();
-        let bell = Arc::clone(place.bell());
-        let cancel = until.cancel_token().map(|token| token.on_cancel(move || bell.ring()));
+    pub(crate) fn new(until: Until, clock: &NullClock, waiters: &Arc<WaiterList>) -> Self {
+        let registration = waiters.register();
+        let notify = Arc::clone(registration.notify());
+        let cancel = until.cancel_token().map(|token| token.on_cancel(move || notify.notify()));
         Self {
             until,
             clock: clock.clone(),
-            place,
+            registration,
             began: clock.real_elapsed(),
             advanced_before: clock.advanced(),
             spent: Cell::new(Duration::ZERO),
@@ -91,13 +91,13 @@ impl Waiter {
         self.wait_for(look)
     }
 
-    pub(crate) fn bell(&self) -> &Arc<Bell> {
-        self.place.bell()
+    pub(crate) fn notify(&self) -> &Arc<Notify> {
+        self.registration.notify()
     }
 
     /// A socket that wakes a `poll` whenever this call would be woken.
-    pub(crate) fn connect(&self) -> std::io::Result<UnixStream> {
-        self.bell().connect()
+    pub(crate) fn wake_socket(&self) -> std::io::Result<UnixStream> {
+        self.notify().wake_socket()
     }
 
     fn used(&self) -> Duration {
@@ -107,7 +107,7 @@ impl Waiter {
 
     fn wait<T>(&self, skippable: bool, look: &mut dyn FnMut() -> Option<T>) -> Result<T, Stop> {
         loop {
-            let seen = self.bell().count();
+            let seen = self.notify().count();
             if let Some(found) = look() {
                 return Ok(found);
             }
@@ -115,7 +115,7 @@ impl Waiter {
             if skippable && self.clock.skips_waits() && self.until.deadline().is_some() {
                 self.spend(Duration::MAX)?;
             }
-            self.bell().wait_past(seen, self.left());
+            self.notify().wait_beyond(seen, self.left());
         }
     }
 }
@@ -125,9 +125,9 @@ mod tests {
     use super::*;
 
     fn waiter(until: Until) -> (NullClock, Waiter) {
-        let belfry = Arc::<Belfry>::default();
-        let clock = NullClock::new(Arc::clone(&belfry));
-        let waiter = Waiter::new(until, &clock, &belfry);
+        let waiters = Arc::<WaiterList>::default();
+        let clock = NullClock::new(Arc::clone(&waiters));
+        let waiter = Waiter::new(until, &clock, &waiters);
         (clock, waiter)
     }
 

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use super::notify::{Bell, lock};
+use super::notify::{Notify, lock};
 
 /// Does jobs that may block for ever, so that the call which gave them need not.
 ///
@@ -13,18 +13,18 @@ use super::notify::{Bell, lock};
 /// behind, inside code of the caller.
 #[derive(Debug)]
 pub(crate) struct Worker<J, R> {
-    desk: Arc<Desk<J, R>>,
+    shared: Arc<WorkerShared<J, R>>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
-struct Desk<J, R> {
-    papers: Mutex<Papers<J, R>>,
-    turned: Condvar,
+struct WorkerShared<J, R> {
+    state: Mutex<WorkerState<J, R>>,
+    changed: Condvar,
 }
 
 #[derive(Debug)]
-struct Papers<J, R> {
+struct WorkerState<J, R> {
     job: Option<J>,
     busy: bool,
     result: Option<io::Result<R>>,
@@ -32,67 +32,67 @@ struct Papers<J, R> {
 }
 
 impl<J: Send + 'static, R: Send + 'static> Worker<J, R> {
-    /// Starts the thread. `bell` rings when a job is done.
+    /// Starts the thread. `notify` is notified when a job is done.
     pub(crate) fn spawn(
-        bell: &Arc<Bell>,
+        notify: &Arc<Notify>,
         mut work: impl FnMut(J) -> io::Result<R> + Send + 'static,
     ) -> io::Result<Self> {
-        let papers = Papers { job: None, busy: false, result: None, closed: false };
-        let desk = Arc::new(Desk { papers: Mutex::new(papers), turned: Condvar::new() });
-        let (theirs, bell) = (Arc::clone(&desk), Arc::clone(bell));
+        let state = WorkerState { job: None, busy: false, result: None, closed: false };
+        let shared = Arc::new(WorkerShared { state: Mutex::new(state), changed: Condvar::new() });
+        let (theirs, notify) = (Arc::clone(&shared), Arc::clone(notify));
         let thread = thread::Builder::new().name("rt-null stream".into()).spawn(move || {
             while let Some(job) = theirs.take_job() {
                 // A panic is the caller's own; it ends the stream, and the command with it.
                 let result = catch_unwind(AssertUnwindSafe(|| work(job)))
                     .unwrap_or_else(|_| Err(io::Error::other("it panicked")));
-                let mut papers = lock(&theirs.papers);
-                papers.busy = false;
-                papers.result = Some(result);
-                drop(papers);
-                bell.ring();
+                let mut state = lock(&theirs.state);
+                state.busy = false;
+                state.result = Some(result);
+                drop(state);
+                notify.notify();
             }
         })?;
-        Ok(Self { desk, thread: Some(thread) })
+        Ok(Self { shared, thread: Some(thread) })
     }
 
     /// Gives a job, unless one is under way or its result waits to be taken.
     pub(crate) fn offer(&self, job: impl FnOnce() -> J) {
-        let mut papers = lock(&self.desk.papers);
-        if !papers.busy && papers.result.is_none() {
-            papers.job = Some(job());
-            papers.busy = true;
-            self.desk.turned.notify_all();
+        let mut state = lock(&self.shared.state);
+        if !state.busy && state.result.is_none() {
+            state.job = Some(job());
+            state.busy = true;
+            self.shared.changed.notify_all();
         }
     }
 
     /// Takes the result of the job, once there is one.
     pub(crate) fn take(&self) -> Option<io::Result<R>> {
-        lock(&self.desk.papers).result.take()
+        lock(&self.shared.state).result.take()
     }
 }
 
-impl<J, R> Desk<J, R> {
+impl<J, R> WorkerShared<J, R> {
     fn take_job(&self) -> Option<J> {
-        let mut papers = lock(&self.papers);
+        let mut state = lock(&self.state);
         loop {
-            if papers.closed {
+            if state.closed {
                 return None;
             }
-            if let Some(job) = papers.job.take() {
+            if let Some(job) = state.job.take() {
                 return Some(job);
             }
-            papers = self.turned.wait(papers).unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
 impl<J, R> Drop for Worker<J, R> {
     fn drop(&mut self) {
-        let mut papers = lock(&self.desk.papers);
-        papers.closed = true;
-        let busy = papers.busy;
-        self.desk.turned.notify_all();
-        drop(papers);
+        let mut state = lock(&self.shared.state);
+        state.closed = true;
+        let busy = state.busy;
+        self.shared.changed.notify_all();
+        drop(state);
         if !busy && let Some(thread) = self.thread.take() {
             // Panics of the work are caught above; there is nothing else to learn from the join.
             let _ = thread.join();
@@ -104,37 +104,37 @@ impl<J, R> Drop for Worker<J, R> {
 mod tests {
     use super::*;
 
-    fn result<J: Send + 'static, R: Send + 'static>(worker: &Worker<J, R>, bell: &Bell) -> io::Result<R> {
+    fn result<J: Send + 'static, R: Send + 'static>(worker: &Worker<J, R>, notify: &Notify) -> io::Result<R> {
         loop {
-            let seen = bell.count();
+            let seen = notify.count();
             if let Some(result) = worker.take() {
                 return result;
             }
-            bell.wait_past(seen, None);
+            notify.wait_beyond(seen, None);
         }
     }
 
     #[test]
     fn jobs_are_done_one_at_a_time_and_a_panic_is_an_error() {
-        let bell = Arc::new(Bell::default());
-        let worker = Worker::spawn(&bell, |job: u32| match job {
+        let notify = Arc::new(Notify::default());
+        let worker = Worker::spawn(&notify, |job: u32| match job {
             3 => panic!("three"),
             other => Ok(other * 2),
         })
         .unwrap();
         worker.offer(|| 1);
-        assert_eq!(result(&worker, &bell).unwrap(), 2);
+        assert_eq!(result(&worker, &notify).unwrap(), 2);
         worker.offer(|| 3);
-        assert!(result(&worker, &bell).is_err());
+        assert!(result(&worker, &notify).is_err());
         worker.offer(|| 4);
-        assert_eq!(result(&worker, &bell).unwrap(), 8);
+        assert_eq!(result(&worker, &notify).unwrap(), 8);
     }
 
     #[test]
     fn an_idle_worker_is_gone_when_dropped() {
         let owned = Arc::new(());
         let theirs = Arc::clone(&owned);
-        let worker = Worker::spawn(&Arc::new(Bell::default()), move |(): ()| {
+        let worker = Worker::spawn(&Arc::new(Notify::default()), move |(): ()| {
             let _ = &theirs;
             Ok(())
         })

@@ -9,7 +9,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
-/// What a tap looks at, and what the pipe of a relay holds, in bytes: one page, so that it polls writable only when it is empty (pipe(7)).
+/// What a tap looks at and what the pipe of a relay holds, in bytes: one page, so that the pipe polls writable only when
+/// it is empty (pipe(7)).
 pub(crate) const CHUNK_BYTES: usize = 4096;
 
 /// A descriptor that can be looked into.

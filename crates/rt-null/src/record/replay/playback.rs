@@ -37,7 +37,7 @@ impl Playback {
         }
     }
 
-    /// The recorded answer to a invocation.
+    /// The recorded answer to an invocation.
     pub(crate) fn replay<T: JsonCodec>(&self, invocation: &Invocation<'_>) -> Result<T> {
         self.replay_as(invocation, T::decode)
     }
@@ -52,7 +52,7 @@ impl Playback {
         self.answer(invocation, &entry, decode)
     }
 
-    /// The recorded call that a invocation is.
+    /// The recorded call that an invocation is.
     ///
     /// # Errors
     /// There is none, or no more.

@@ -1,4 +1,4 @@
-//! One call on its way: what it needs, its budget, the faults it meets, and the errors it answers.
+//! One call on its way: what it requires, its budget, the faults it meets, and the errors it answers.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use rt_protocol::{
     Until,
 };
 
-use crate::script::fault::{Operation, Remains, Trouble};
+use crate::script::fault::{InjectedFault, Leftover, Operation};
 use crate::state::refusal::Refusal;
 use crate::state::world::Shared;
 use crate::streams::waiter::Waiter;
 
 /// What a call is about to do.
 #[derive(Debug)]
-pub(crate) struct Ask<'a> {
+pub(crate) struct OperationSpec<'a> {
     shared: &'a Shared,
     operation: Operation,
     verb: &'static str,
     subject: Subject<'a>,
-    needs: Capabilities,
+    requires: Capabilities,
     limit: Option<Duration>,
-    meets_faults: bool,
+    has_faults: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,42 +31,42 @@ enum Subject<'a> {
     Nothing,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> OperationSpec<'a> {
     /// `verb` reads well before the subject: "exec in".
     pub(crate) fn new(shared: &'a Shared, operation: Operation, verb: &'static str) -> Self {
-        let (subject, needs) = (Subject::Nothing, Capabilities::none());
-        Self { shared, operation, verb, subject, needs, limit: None, meets_faults: true }
+        let (subject, requires) = (Subject::Nothing, Capabilities::none());
+        Self { shared, operation, verb, subject, requires, limit: None, has_faults: true }
     }
 
-    pub(crate) fn about(self, name: &'a ContainerName) -> Self {
+    pub(crate) fn with_container(self, name: &'a ContainerName) -> Self {
         Self { subject: Subject::Container(name), ..self }
     }
 
-    pub(crate) fn about_image(self, reference: &'a ImageRef) -> Self {
+    pub(crate) fn with_image(self, reference: &'a ImageRef) -> Self {
         Self { subject: Subject::Image(reference), ..self }
     }
 
-    pub(crate) fn needing(self, needs: Capabilities) -> Self {
-        Self { needs, ..self }
+    pub(crate) fn requiring(self, requires: Capabilities) -> Self {
+        Self { requires, ..self }
     }
 
-    pub(crate) fn needing_one(self, capability: Capability) -> Self {
-        self.needing(Capabilities::none().with(capability))
+    pub(crate) fn requiring_one(self, capability: Capability) -> Self {
+        self.requiring(Capabilities::none().with(capability))
     }
 
     /// The runtime's own limit, for a call to which the caller gave no deadline.
-    pub(crate) fn limited(self, limit: Duration) -> Self {
+    pub(crate) fn with_limit(self, limit: Duration) -> Self {
         Self { limit: Some(limit), ..self }
     }
 
-    /// Asks nobody, so that nothing can go wrong.
+    /// Skips the injected faults, for what asks no engine.
     pub(crate) fn without_faults(self) -> Self {
-        Self { meets_faults: false, ..self }
+        Self { has_faults: false, ..self }
     }
 
     /// Refuses what this runtime does not claim, and what comes too late; neither starts anything.
-    pub(crate) fn begin(mut self, until: &Until) -> Result<Attempt<'a>> {
-        let missing = self.needs.missing_from(self.shared.capabilities);
+    pub(crate) fn begin(mut self, until: &Until) -> Result<PendingOperation<'a>> {
+        let missing = self.requires.missing_from(self.shared.capabilities);
         if !missing.is_empty() {
             return Err(self.name_subject(Error::unsupported(self.verb, missing)));
         }
@@ -84,12 +84,12 @@ impl<'a> Ask<'a> {
             Subject::Container(name) => Some(name),
             Subject::Image(_) | Subject::Nothing => None,
         };
-        let trouble = if self.meets_faults {
-            self.shared.take_trouble(self.operation, name)
+        let faults = if self.has_faults {
+            self.shared.take_faults(self.operation, name)
         } else {
-            Trouble::default()
+            InjectedFault::default()
         };
-        Ok(Attempt { waiter: self.shared.waiter(until), trouble, ask: self })
+        Ok(PendingOperation { waiter: self.shared.waiter(until), faults, spec: self })
     }
 
     fn name_subject(&self, error: Error) -> Error {
@@ -103,41 +103,41 @@ impl<'a> Ask<'a> {
 
 /// A call under way.
 #[derive(Debug)]
-pub(crate) struct Attempt<'a> {
-    ask: Ask<'a>,
+pub(crate) struct PendingOperation<'a> {
+    spec: OperationSpec<'a>,
     pub(crate) waiter: Waiter,
-    pub(crate) trouble: Trouble,
+    pub(crate) faults: InjectedFault,
 }
 
-impl Attempt<'_> {
+impl PendingOperation<'_> {
     /// Lets everything go wrong that is to go wrong, for a call that runs no command.
-    pub(crate) fn settle(&self) -> Result<()> {
-        debug_assert!(!self.ask.operation.runs_command(), "a command is ended, and reports it");
-        self.refusal()?;
-        self.waiter.spend(self.trouble.latency).map_err(|stop| self.stopped(stop))?;
-        if self.trouble.hang.is_some() {
-            self.waiter.hang(|| None::<()>).map_err(|stop| self.stopped(stop))?;
+    pub(crate) fn apply_faults(&self) -> Result<()> {
+        debug_assert!(!self.spec.operation.runs_command(), "a command is ended, and reports it");
+        self.check_refusal()?;
+        self.waiter.spend(self.faults.latency).map_err(|stop| self.interrupted(stop))?;
+        if self.faults.hang.is_some() {
+            self.waiter.hang(|| None::<()>).map_err(|stop| self.interrupted(stop))?;
         }
-        if self.trouble.cut_after.is_some() {
+        if self.faults.cut_after.is_some() {
             return Err(self.error(ErrorKind::Unreachable, "the connection went away before an answer came"));
         }
         Ok(())
     }
 
     /// The fault that refuses the call, if one does.
-    pub(crate) fn refusal(&self) -> Result<()> {
-        match &self.trouble.refusal {
+    pub(crate) fn check_refusal(&self) -> Result<()> {
+        match &self.faults.refusal {
             Some((kind, message)) => Err(self.error(*kind, message.clone())),
             None => Ok(()),
         }
     }
 
     pub(crate) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
-        self.ask.name_subject(Error::new(kind, self.ask.verb, message))
+        self.spec.name_subject(Error::new(kind, self.spec.verb, message))
     }
 
-    /// The error for what the world refused, with its remedy.
-    pub(crate) fn refused(&self, (kind, message): Refusal) -> Error {
+    /// The error for what the world refused, with its hint.
+    pub(crate) fn refusal_error(&self, (kind, message): Refusal) -> Error {
         let error = self.error(kind, message);
         match kind {
             ErrorKind::NoSuchContainer => error.with_hint("create it first"),
@@ -152,17 +152,17 @@ impl Attempt<'_> {
     }
 
     /// The error for a call that ended before its work did.
-    pub(crate) fn stopped(&self, stop: Stop) -> Error {
-        match (stop, self.ask.limit) {
+    pub(crate) fn interrupted(&self, stop: Stop) -> Error {
+        match (stop, self.spec.limit) {
             (Stop::DeadlinePassed, Some(limit)) => {
                 self.error(ErrorKind::BackendUnresponsive, format!("no answer within {} s", limit.as_secs()))
             }
-            _ => self.ask.name_subject(Error::stopped(stop, self.ask.verb)),
+            _ => self.spec.name_subject(Error::stopped(stop, self.spec.verb)),
         }
     }
 
     /// The same for a command, with what is left of it.
-    pub(crate) fn ended(&self, stop: Stop, remains: &Remains) -> Error {
-        self.stopped(stop).with_kill_report(remains.report())
+    pub(crate) fn killed(&self, stop: Stop, leftover: &Leftover) -> Error {
+        self.interrupted(stop).with_kill_report(leftover.report())
     }
 }
