@@ -30,7 +30,7 @@
 //! - **A bounded wait after the exit.** What the process itself wrote is always delivered. When somebody else holds an
 //!   output open, it is left 100 ms after the last byte, 1 s after the exit at the latest.
 //! - **Flat memory.** At most 64 KiB per stream beside what the caller asked to keep. The kernel's pipe holds as much, and
-//!   more where the caller [asks for it](Process::let_outputs_run_ahead).
+//!   more where the caller [asks for it](Process::grow_output_pipes).
 //! - **Nothing left behind**: no zombie, descriptor or thread, however it ends. Excepted are, and each is documented
 //!   where it can happen: a thread inside a caller's own blocking `read` or `write`, and a process that was
 //!   [detached](Process::detach), or that not even KILL ended within a second, with the one thread that waits for it.

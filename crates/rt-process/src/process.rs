@@ -200,14 +200,14 @@ impl<'a> Process<'a> {
         self.poll_loop.outputs.iter().map(OutputPump::written).sum()
     }
 
-    /// Lets each of its outputs run ahead of the caller's sink by this many bytes, or as many of them as the system grants
-    /// (`pipe(7)`), instead of the usual 64 KiB. The kernel holds them.
-    pub fn let_outputs_run_ahead(&self, bytes: usize) {
-        self.poll_loop.outputs.iter().for_each(|output| output.widen(bytes));
+    /// Grows the pipe of each of its outputs to this many bytes, or as many of them as the system grants
+    /// (`pipe(7)`), instead of the usual 64 KiB: so far the process runs ahead of the caller's sinks.
+    pub fn grow_output_pipes(&self, bytes: usize) {
+        self.poll_loop.outputs.iter().for_each(|output| output.grow_pipe(bytes));
     }
 
     /// Whether it may be waiting in a write because a sink of the caller does not keep up. Said in doubt, too.
-    pub fn may_be_held_back(&self) -> bool {
+    pub fn may_be_blocked_on_output(&self) -> bool {
         self.poll_loop.outputs.iter().any(OutputPump::may_be_full)
     }
 

@@ -57,13 +57,13 @@ impl PollSource for Watcher {
 
     fn ready(&mut self, process: &Process<'_>) {
         if self.given.take().is_some() {
-            while self.room > 0 && !process.may_be_held_back() {
+            while self.room > 0 && !process.may_be_blocked_on_output() {
                 thread::sleep(Duration::from_millis(1));
             }
-            process.let_outputs_run_ahead(self.room);
+            process.grow_output_pipes(self.room);
         }
         if process.has_exited() {
-            self.at_exit.get_or_insert((process.may_be_held_back(), process.output_bytes()));
+            self.at_exit.get_or_insert((process.may_be_blocked_on_output(), process.output_bytes()));
             let _ = self.go.send(());
         }
     }
@@ -98,7 +98,7 @@ fn an_exit_is_told_before_a_slow_sink_has_taken_the_output() {
 }
 
 #[test]
-fn outputs_that_run_ahead_let_the_process_end() {
+fn grown_output_pipes_let_the_process_end() {
     let script = format!("head -c {BYTES} /dev/zero");
     assert_eq!(at_exit(&script, 1 << 20), Some((false, BYTES)));
 }

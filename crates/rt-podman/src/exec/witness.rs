@@ -215,7 +215,7 @@ impl ExecWitness {
         let has_ended = self.record.as_ref().is_some_and(|record| record.ended);
         if has_ended && !self.was_told_the_end && !process.has_exited() {
             self.was_told_the_end = true;
-            process.let_outputs_run_ahead(ROOM_AT_THE_END);
+            process.grow_output_pipes(ROOM_AT_THE_END);
         }
     }
 
@@ -319,7 +319,9 @@ impl ExecWitness {
 
     fn part_with(&mut self, directory: &Path, process: &Process<'_>) {
         let removal = || Removal {
-            by_client: !process.has_exited() && can_go_on(process.pid()) && !process.may_be_held_back(),
+            by_client: !process.has_exited()
+                && can_go_on(process.pid())
+                && !process.may_be_blocked_on_output(),
             output_bytes: process.output_bytes(),
         };
         if let Some(record) = self.record_at(directory) {
@@ -342,7 +344,7 @@ impl PollSource for ExecWitness {
 
     fn ready(&mut self, process: &Process<'_>) {
         if process.has_exited() {
-            self.was_held_back.get_or_insert_with(|| process.may_be_held_back());
+            self.was_held_back.get_or_insert_with(|| process.may_be_blocked_on_output());
         }
         self.look(process);
         let has_begun = if self.is_fed {

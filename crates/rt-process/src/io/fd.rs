@@ -170,7 +170,7 @@ pub(crate) fn pipe_capacity(pipe: impl AsFd) -> usize {
 
 /// Lets a pipe of our own hold `bytes`; where the system grants less (`pipe-max-size`, `pipe-user-pages-soft`), the half, and
 /// so on. A pipe that holds more already is left as it is.
-pub(crate) fn widen(pipe: impl AsFd, bytes: usize) {
+pub(crate) fn grow_pipe(pipe: impl AsFd, bytes: usize) {
     #[cfg(target_os = "linux")]
     {
         let halves = std::iter::successors(Some(bytes), |bytes| Some(bytes / 2));

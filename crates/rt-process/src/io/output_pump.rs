@@ -84,9 +84,9 @@ impl<'a> OutputPump<'a> {
     }
 
     /// Lets the pipe hold this much, or as much of it as the system grants. A writer that waits for room goes on.
-    pub(crate) fn widen(&self, bytes: usize) {
+    pub(crate) fn grow_pipe(&self, bytes: usize) {
         if let Some(pipe) = &self.pipe {
-            fd::widen(pipe, bytes);
+            fd::grow_pipe(pipe, bytes);
         }
     }
 
