@@ -64,7 +64,7 @@ fn behind_a_gate(source: Source<'_>, time: Duration, opens: bool) -> (Gate, Fini
 }
 
 #[test]
-fn a_stdin_that_is_held_goes_nowhere_until_it_is_let_go_and_then_whole() {
+fn a_held_stdin_moves_only_when_it_is_released_and_then_whole() {
     let piped = || {
         let (source, mut feeder) = io::pipe().unwrap();
         feeder.write_all(b"word\n").unwrap();

@@ -199,7 +199,7 @@ mod tests {
         }
 
         #[test]
-        fn an_image_reference_is_never_an_option_transport_or_shell_word(
+        fn an_image_reference_is_no_option_transport_or_shell_word(
             text in "\\PC{0,16}|[-a-z0-9:/@._A-Z ]{0,24}|(dir|oci|docker|containers-storage):/{0,2}[a-z/]{0,8}"
         ) {
             if ImageRef::new(text.clone()).is_ok() {
