@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use rt_krun::KrunRuntime;
 use rt_protocol::{
-    Container, ContainerRuntime, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Fate, Sink, Source, Until,
+    Container, ContainerRuntime, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Fate, Sink, Source,
+    StreamEnd, Until,
 };
 use rt_tests::krun::transport_to;
 use rt_tests::live::Live;
@@ -21,6 +22,7 @@ pub(crate) const CASES: &[Case] = &[
     ("krun servers: many commands at once on a Dropbear each get their own answer", dropbear_at_once),
     ("krun servers: a Dropbear serves streams, secrets, long commands and deadlines", dropbear_serves),
     ("krun servers: a command that is never answered holds up no other", unanswered),
+    ("krun servers: of packets that are too large all arrives, or the command is lost", large_packets),
     (
         "krun servers: a server with one channel for each connection is refused at once, and with the reason",
         tinyssh,
@@ -79,6 +81,31 @@ fn unanswered(live: &Live) -> Outcome {
     assert_eq!(result.outcome, ExitOutcome::Lost);
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
     sh(container, "true")?.exit_ok()?;
+    Ok(())
+}
+
+/// libssh2 takes the beginning of a packet that is larger than it has allowed, and says nothing of the rest.
+fn large_packets(live: &Live) -> Outcome {
+    const BYTES: usize = 1 << 20;
+    let guest = start(live, Make::Paramiko)?;
+    let run = |size: usize| {
+        let mut stdout = Vec::new();
+        let script = format!("head -c {BYTES} /dev/zero; : rt-packets={size}");
+        let streams = ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout));
+        let until = Until::after(Duration::from_secs(60));
+        let result =
+            guest.container.exec_stdio(&ExecRequest::new(["sh", "-c", &script])?, streams, &until)?;
+        Ok::<_, Problem>((result.outcome, result.stdout.end, stdout.len()))
+    };
+    for size in [20_000, 32_768, 33_000, 36_000, 39_600] {
+        let (outcome, end, bytes) = run(size)?;
+        assert_eq!((outcome, end, bytes), (ExitOutcome::Code(0), StreamEnd::Eof, BYTES), "packets of {size}");
+    }
+    for size in [40_000, 65_536] {
+        let (outcome, end, bytes) = run(size)?;
+        assert_eq!(outcome, ExitOutcome::Lost, "packets of {size}: {bytes} bytes, {end:?}");
+        assert_ne!(end, StreamEnd::Eof, "packets of {size}");
+    }
     Ok(())
 }
 

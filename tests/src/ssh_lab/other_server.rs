@@ -46,9 +46,10 @@ while (accept(my $peer, $listener)) {
 "#;
 
 /// Serves commands on the port of the argument, as whoever runs it. It owes the answer to a request for a command with the word
-/// `rt-unanswered` in it, and closes the channel in place of one with `rt-closed`.
+/// `rt-unanswered` in it, and closes the channel in place of one with `rt-closed`. With `rt-packets=N` its packets have N bytes of
+/// the output, whatever the client takes.
 const PARAMIKO: &str = r#"
-import socket, subprocess, sys, threading
+import re, socket, subprocess, sys, threading
 import paramiko
 from paramiko.common import MSG_CHANNEL_REQUEST
 
@@ -77,9 +78,14 @@ class Server(paramiko.ServerInterface):
 
 def run(channel, command):
     pipe = subprocess.PIPE
+    wanted = re.search(rb"rt-packets=([0-9]+)", command)
+    size = int(wanted[1]) if wanted else 32768
+    if wanted:
+        # It keeps 64 bytes for what is around them.
+        channel.out_max_packet_size = size + 64
     child = subprocess.Popen(["/bin/sh", "-c", command], stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
     def pump(source, put):
-        for piece in iter(lambda: source.read1(32768), b""):
+        for piece in iter(lambda: source.read(size) if wanted else source.read1(size), b""):
             put(piece)
     def feed():
         try:
