@@ -3,6 +3,7 @@
 pub mod krun;
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use rt_conformance::Fixture;
 use rt_podman::PodmanRuntime;
 use rt_process::{ProcessSpec, Program};
 use rt_protocol::{ContainerName, ContainerRuntime, ImageRef, NamePrefix, OutputLimit, Source, Until};
+
+use crate::ssh_lab::answer;
 
 /// The surroundings of a run on podman.
 #[derive(Debug)]
@@ -34,6 +37,16 @@ impl PodmanFixture {
     }
 }
 
+/// An image of this process's own, of nothing and with two names.
+pub(crate) fn two_names(podman: &Path) -> Option<ImageRef> {
+    let [one, other] = [1, 2].map(|tag| format!("localhost/rtc{}-two:{tag}", std::process::id()));
+    let mut archive = tempfile::NamedTempFile::new().ok()?;
+    archive.write_all(&[0; 1024]).ok()?;
+    answer(podman, ["import", archive.path().to_str()?, &one]).ok()?;
+    answer(podman, ["tag", &one, &other]).ok()?;
+    ImageRef::new(one).ok()
+}
+
 impl Fixture for PodmanFixture {
     fn prefix(&self) -> &NamePrefix {
         &self.prefix
@@ -45,6 +58,10 @@ impl Fixture for PodmanFixture {
 
     fn image_variable(&self) -> Option<(&'static str, &'static str)> {
         Some(("RT_IMAGE", "image"))
+    }
+
+    fn image_with_two_names(&self) -> Option<ImageRef> {
+        two_names(&self.podman)
     }
 
     /// Counts the records of commands that were started. podman 4.3 itself forgets to clean up after commands that were

@@ -72,6 +72,12 @@ pub trait Fixture: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Makes an image that nobody uses, with two names, and answers one of them. The case removes both. `None` where no
+    /// image can be made.
+    fn image_with_two_names(&self) -> Option<ImageRef> {
+        None
+    }
+
     /// How many exec sessions the engine still holds in this container; `None` when that cannot be asked. Looked at before
     /// and after each case.
     fn exec_sessions(&self, container: &ContainerName) -> Option<usize> {

@@ -82,6 +82,10 @@ impl Fixture for FaultyFixture {
         self.sound.lacks(need)
     }
 
+    fn image_with_two_names(&self) -> Option<ImageRef> {
+        self.sound.image_with_two_names()
+    }
+
     fn before_start(&self, spec: &LaunchSpec) {
         self.sound.before_start(spec);
     }

@@ -10,6 +10,7 @@ use rt_podman::PodmanRuntime;
 use rt_protocol::{ContainerName, ContainerRuntime, ImageRef, LaunchSpecBuilder, NamePrefix, Until};
 use tempfile::TempDir;
 
+use super::two_names;
 use crate::krun::{transport_to, wait_until_reachable};
 use crate::live::Live;
 use crate::sandbox::Sandbox;
@@ -120,6 +121,7 @@ impl Ground {
             runtime: runtime.clone(),
             prefix: NamePrefix::new(format!("rtk{}", std::process::id()))?,
             image,
+            podman: live.podman.clone(),
             standing,
             identity: identity.private().to_owned(),
         };
@@ -156,6 +158,7 @@ pub struct Guests {
 /// The surroundings of a run through rt-krun.
 #[derive(Debug)]
 struct KrunFixture {
+    podman: PathBuf,
     ground: Ground,
     runtime: KrunRuntime,
     prefix: NamePrefix,
@@ -194,6 +197,10 @@ impl Fixture for KrunFixture {
     /// A machine has none that anybody could launch with variables.
     fn image_variable(&self) -> Option<(&'static str, &'static str)> {
         (self.ground != Ground::Machine).then_some(("RT_IMAGE", "image"))
+    }
+
+    fn image_with_two_names(&self) -> Option<ImageRef> {
+        two_names(&self.podman)
     }
 
     fn user(&self) -> (&'static str, u32) {

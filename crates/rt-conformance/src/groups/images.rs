@@ -38,6 +38,8 @@ pub(super) const CASES: &[Case] = &[
         Capability::Create,
         Capability::ForceRemove,
     ]),
+    fact("images: an id with two names stays, and the answer says why", two_names)
+        .can(&[Capability::Images, Capability::ImageRemove]),
     fact("images: removing what is not here is removed", remove_absent)
         .can(&[Capability::Images, Capability::ImageRemove]),
 ];
@@ -158,6 +160,30 @@ fn in_use(lab: &Lab<'_>) -> Verdict {
     let answer = image.remove()?;
     ensure!(matches!(&answer, ImageRemoval::Refused(why) if !why.is_empty()), "the answer is {answer:?}");
     ensure!(image.exists()?, "the image in use is gone");
+    Ok(())
+}
+
+fn two_names(lab: &Lab<'_>) -> Verdict {
+    let Some(name) = lab.fixture().image_with_two_names() else {
+        return Err(Failure::skip("the fixture makes no image with two names"));
+    };
+    let Some(made) = lab.runtime().image(&name).inspect()? else {
+        return Err(Failure::new("the image does not exist"));
+    };
+    ensure_eq!(made.names.len(), 2, "the number of its names");
+    let by_id = lab.runtime().image(&ImageRef::new(made.id)?);
+    let answer = by_id.remove()?;
+    ensure!(matches!(&answer, ImageRemoval::Refused(why) if !why.is_empty()), "the answer is {answer:?}");
+    let left = by_id.inspect()?.map(|info| info.names);
+    ensure_eq!(left.as_ref(), Some(&made.names), "its names afterwards");
+    for name in &made.names {
+        ensure_eq!(
+            lab.runtime().image(&ImageRef::new(name)?).remove()?,
+            ImageRemoval::Removed,
+            "by one name"
+        );
+    }
+    ensure!(!by_id.exists()?, "the image without a name exists");
     Ok(())
 }
 
