@@ -280,7 +280,8 @@ impl<'a> Family<'a> {
 
     /// The conmon of the exec: it names the session, or its session's process carries the marker.
     fn find_conmon(&mut self, young: &[&ProcessEntry]) {
-        if self.conmon.is_some() {
+        // The first of that name starts the one that stays, and leaves.
+        if self.conmon().is_some() {
             return;
         }
         for entry in young {
