@@ -11,6 +11,7 @@ use crate::container::{Container, Status};
 use crate::fault::{self, Fault};
 use crate::guest::{Process, ProcessUser};
 use crate::inside::{self, Unknown};
+use crate::session;
 use crate::store::fresh_id;
 use crate::supervisor::no_program;
 use crate::{creation, event, spawn};
@@ -52,6 +53,10 @@ pub(crate) fn command_in(call: &Call, container: &Container, command: &[String])
     let process = prepared?;
     let directory = call.store.static_dir(&container.id).join(&session);
     write_process(&directory, &process)?;
+    if call.words.has("detach") {
+        begin(call, &container.id, &session)?.wait()?;
+        return Ok(Answer::out(format!("{session}\n")));
+    }
     let code = run(call, &container.id, &session);
     let known = forget(call, &container.id, &session, code.as_ref().ok().copied())?;
     let code = code?;
@@ -109,8 +114,8 @@ fn remember(call: &Call, id: &str, session: &str) -> Result<(), Answer> {
     Ok(call.store.save(&lock, &container)?)
 }
 
-/// Cleans up after a command; whether its container is still there. A client that was killed does not get here, and its
-/// session stays.
+/// Cleans up after a command; whether its container is still there. A client that was killed does not get here: what its
+/// session wrote goes with the command, and its id stays until the container stops (seen on 4.3.1).
 fn forget(call: &Call, id: &str, session: &str, code: Option<u8>) -> Result<bool, Answer> {
     let lock = call.store.lock()?;
     let Some(mut container) = call.store.container(&lock, id)? else { return Ok(false) };
@@ -128,25 +133,27 @@ fn forget(call: &Call, id: &str, session: &str, code: Option<u8>) -> Result<bool
 }
 
 fn run(call: &Call, id: &str, session: &str) -> Result<u8, Answer> {
+    let mut child = begin(call, id, session)?;
+    // Not the child itself: the streams end with the session.
+    pump(&mut child);
+    child.wait()?;
+    // Without one somebody has killed the session. podman knows no better than that.
+    let code = call.store.exit_code(session).unwrap_or(137);
+    Ok(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// Starts the session of a command. The child is gone as soon as that has been done.
+fn begin(call: &Call, id: &str, session: &str) -> Result<Child, Answer> {
     let interactive = call.words.has("interactive");
-    let detached = call.words.has("detach");
-    let stream = || if detached { Stdio::null() } else { Stdio::piped() };
-    let mut child = spawn::own("@session", [id, session])?
+    let stream = || if call.words.has("detach") { Stdio::null() } else { Stdio::piped() };
+    let directory = call.store.static_dir(id).join(session);
+    let child = spawn::own("@conmon", [])?
+        .args(session::words(id, session, &directory, call.faults.slow_conmon()))
         .stdin(if interactive { Stdio::piped() } else { Stdio::null() })
         .stdout(stream())
         .stderr(stream())
         .spawn()?;
-    if detached {
-        println!("{session}");
-        return Ok(0);
-    }
-    pump(&mut child);
-    let status = child.wait()?;
-    match status.code().and_then(|code| u8::try_from(code).ok()) {
-        Some(code) => Ok(code),
-        // Somebody killed it. podman knows no better than that.
-        None => Ok(137),
-    }
+    Ok(child)
 }
 
 /// Moves bytes until both output streams have ended. stdin is left alone then: nobody knows whether more will come.

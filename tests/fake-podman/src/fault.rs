@@ -13,6 +13,7 @@
 //! | `die-by-signal` | KILL, at once |
 //! | `die-by-signal=MS` | KILL, this many milliseconds later, in the midst of the work |
 //! | `slow=MS` | the usual answer, later |
+//! | `slow-conmon=MS` | a command is started later, and what starts its monitor leaves after half of that |
 //! | `stop-stuck` | `stop` leaves the state at `stopping` and never returns |
 //! | `wait-says-minus-one` | `wait` answers -1, as podman before 5.4.1 does when the container is removed meanwhile |
 //! | `fail=CODE:TEXT` | these words on stderr, this code |
@@ -42,6 +43,7 @@ pub(crate) enum Fault {
     HugeOutput,
     Die(Option<Duration>),
     Slow(Duration),
+    SlowConmon(Duration),
     StopStuck,
     WaitSaysMinusOne,
     Fail(u8, String),
@@ -82,6 +84,15 @@ impl Faults {
 
     pub(crate) fn has(&self, fault: &Fault) -> bool {
         self.0.contains(fault)
+    }
+
+    /// How much later a command is started.
+    pub(crate) fn slow_conmon(&self) -> Duration {
+        let slow = self.0.iter().find_map(|fault| match fault {
+            Fault::SlowConmon(time) => Some(*time),
+            _ => None,
+        });
+        slow.unwrap_or_default()
     }
 
     /// What goes wrong before the work; an answer ends the call.
@@ -231,6 +242,7 @@ fn one(text: &str) -> Option<Fault> {
         "die-by-signal" if value.is_none() => Fault::Die(None),
         "die-by-signal" => Fault::Die(Some(milliseconds()?)),
         "slow" => Fault::Slow(milliseconds()?),
+        "slow-conmon" => Fault::SlowConmon(milliseconds()?),
         "stop-stuck" => Fault::StopStuck,
         "wait-says-minus-one" => Fault::WaitSaysMinusOne,
         "fail" => {

@@ -56,6 +56,7 @@ fn main() -> ExitCode {
     match words.first().map(String::as_str) {
         Some("@supervise") => supervisor::run(rest),
         Some("@init") => guest::run_init(rest),
+        Some("@conmon") => session::detach(rest),
         Some("@session") => session::run(rest),
         Some("@join") => guest::run_join(rest),
         Some("@enter") => guest::run_enter(rest),

@@ -1,10 +1,12 @@
-//! What stays beside a command of `podman exec`, as conmon does: it starts the command, moves its output, and notes its
-//! end. It does not depend on the client, which may be killed.
+//! What stays beside a command of `podman exec`, as conmon does: it starts the command, moves its output, notes its end, and
+//! cleans up. It does not depend on the client, which may be killed, and whose child it is not: it is found by its command
+//! line, which is as conmon's.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, ChildStdout, ExitCode, Stdio};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, setsid, waitpid};
@@ -17,15 +19,62 @@ use crate::spawn::{self, Became};
 use crate::store::Store;
 use crate::supervisor::end_of;
 
-/// `@session ID SESSION`: its exit code is that of the command.
+/// How long after the command's end podman's clean-up process takes its record away.
+const CLEAN_UP: Duration = Duration::from_millis(50);
+
+/// The words of `@conmon` and `@session`: conmon's, and by how much the command is started later.
+pub(crate) fn words(id: &str, session: &str, directory: &Path, slow: Duration) -> [String; 10] {
+    let pid_file = directory.join("exec_pid");
+    let [directory, pid_file] = [directory, &pid_file].map(|path| path.to_string_lossy().into_owned());
+    let slow = slow.as_millis().to_string();
+    ["-c", id, "-u", session, "-b", &directory, "-p", &pid_file, "--slow", &slow].map(str::to_owned)
+}
+
+/// `@conmon WORDS`: starts `@session WORDS` and leaves, so that the session is nobody's child.
+pub(crate) fn detach(words: &[String]) -> ExitCode {
+    let begun = spawn::own("@session", []).and_then(|mut session| {
+        let inherit = Stdio::inherit;
+        session.args(words).stdin(inherit()).stdout(inherit()).stderr(inherit()).spawn()
+    });
+    std::thread::sleep(slow(words) / 2);
+    if begun.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// `@session WORDS`
 pub(crate) fn run(words: &[String]) -> ExitCode {
-    let [id, session] = words else { return ExitCode::FAILURE };
-    match Session::begin(id, session).and_then(Session::watch) {
-        Ok(code) => ExitCode::from(code),
-        Err(refusal) => {
-            eprint!("{}", refusal.stderr);
-            ExitCode::from(refusal.code)
-        }
+    let [_, id, _, session, ..] = words else { return ExitCode::FAILURE };
+    std::thread::sleep(slow(words));
+    match attend(id, session) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn slow(words: &[String]) -> Duration {
+    words.last().and_then(|word| word.parse().ok()).map(Duration::from_millis).unwrap_or_default()
+}
+
+/// The whole of it. The client hears of the end by that of the streams, and takes the code from the store.
+fn attend(id: &str, session: &str) -> Result<(), Answer> {
+    let store = Store::from_environment()?;
+    let code = Session::begin(id, session).and_then(Session::watch).unwrap_or_else(|refusal| {
+        eprint!("{}", refusal.stderr);
+        refusal.code
+    });
+    store.keep_exit_code(session, code.into())?;
+    let null = File::open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    std::thread::sleep(CLEAN_UP);
+    let directory = store.static_dir(id).join(session);
+    if !directory.exists() {
+        return Ok(());
+    }
+    let _lock = store.lock()?;
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
     }
 }
 

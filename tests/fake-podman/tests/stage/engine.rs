@@ -85,10 +85,16 @@ impl Engine {
 
     /// Asks the engine itself: exit code, stdout, stderr.
     pub(crate) fn ask(&self, words: &[&str]) -> (i32, String, String) {
+        self.ask_with("", words)
+    }
+
+    /// The same with something that goes wrong.
+    pub(crate) fn ask_with(&self, fault: &str, words: &[&str]) -> (i32, String, String) {
         let program = Program::find(PROGRAM).unwrap();
         let spec = ProcessSpec::new(&program)
             .env("FAKE_PODMAN_DIR", self.directory.path())
             .env("FAKE_PODMAN_PROFILE", self.profile)
+            .env("FAKE_PODMAN_FAULT", fault)
             .args(words.iter().copied());
         let limit = OutputLimit::UNLIMITED;
         let answer = rt_process::capture(&spec, Source::empty(), limit, limit, &patience()).unwrap();

@@ -20,6 +20,8 @@ pub(crate) const CASES: &[Case] = &[
     ("exec: output that is not UTF-8 arrives byte by byte", bytes),
     ("exec: a command that is ended is gone, and never a success", ended),
     ("exec: a client that dies of a signal is lost, and its command is ended", client_dies),
+    ("exec: a client that dies leaves no record of its command", no_record),
+    ("exec: a command whose start takes its time does not run on after its deadline", slow_start),
     ("exec: a client that hangs and starts nothing is never started", client_hangs),
     ("exec: a podman that cannot describe the container is no absent container", blind),
     ("exec: with the container the command is lost", container_goes),
@@ -174,6 +176,37 @@ fn client_dies(engine: &Engine) {
     let result = container.exec(&request(&["sleep", "4242002"]), &patience()).unwrap();
     assert_eq!(result.outcome, ExitOutcome::Lost);
     assert_eq!(count(engine, "4242002"), 0);
+}
+
+fn no_record(engine: &Engine) {
+    engine.running("c");
+    let static_dir = engine.ask(&["container", "inspect", "--format={{.StaticDir}}", "c"]).1;
+    let records = || {
+        let entries = std::fs::read_dir(static_dir.trim()).unwrap().filter_map(Result::ok);
+        entries.filter(|entry| entry.path().join("exec-process-1").exists()).count()
+    };
+    // The client is dead before its command has ended by itself, and nobody ends that.
+    engine.ask_with("exec:die-by-signal=1500", &["exec", "c", "sleep", "3"]);
+    let begun = Instant::now();
+    while records() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "a record is left");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ids = engine.ask(&["container", "inspect", "--format={{len .ExecIDs}}", "c"]).1;
+    assert_eq!(ids, "1\n", "the id stays, as podman's does");
+}
+
+fn slow_start(engine: &Engine) {
+    engine.running("c");
+    let container = faulty(engine, "c", "exec:slow-conmon=1600");
+    let limit = Until::after(Duration::from_millis(300));
+    let error = container.exec(&request(&["sleep", "4242005"]), &limit).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    let report = error.kill_report().unwrap();
+    assert!(matches!(report.fate, Fate::Gone | Fate::NeverStarted), "{report}");
+    // By now it would have begun.
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!(count(engine, "4242005"), 0, "{report}");
 }
 
 fn client_hangs(engine: &Engine) {
