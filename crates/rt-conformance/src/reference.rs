@@ -182,7 +182,10 @@ impl World {
             }
             Script::Die(signal) => return Ok(ExitOutcome::Signal(signal.clone())),
             Script::Stand => stand(guest, 0),
-            Script::EndOnTerm(code) => stand(guest, *code),
+            Script::EndOnTerm(code) => {
+                say(guest, b"ready\n", b"")?;
+                stand(guest, *code)
+            }
             Script::Stubborn => {
                 guest.wait(None)?;
                 0

@@ -101,7 +101,7 @@ pub enum Script {
     Stand,
     /// Stays, and does not end by TERM. For main processes.
     Stubborn,
-    /// Stays until it is sent TERM, which ends it with this code. For main processes.
+    /// Writes the line `ready` once TERM would end it with this code, and stays until then. For main processes.
     EndOnTerm(i32),
     /// Makes a directory and its parents.
     MakeDir(OsString),
@@ -209,7 +209,7 @@ impl Script {
             Self::Stand => ("stand", "trap 'exit 0' TERM; sleep 2000000 & wait", vec![]),
             Self::Stubborn => ("stubborn", "trap '' TERM; sleep 2000000", vec![]),
             Self::EndOnTerm(code) => {
-                ("end-on-term", "trap \"exit $1\" TERM; sleep 2000000 & wait", vec![number(code)])
+                ("end-on-term", "trap \"exit $1\" TERM; echo ready; sleep 2000000 & wait", vec![number(code)])
             }
             Self::MakeDir(path) => ("make-dir", "mkdir -p \"$1\"", vec![path.clone()]),
             Self::WriteFile { path, bytes } => {

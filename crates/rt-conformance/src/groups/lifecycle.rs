@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use rt_protocol::{CancelToken, Capability, ContainerState, ErrorKind, ExitOutcome, Until};
+use rt_protocol::{CancelToken, Capability, ContainerState, ErrorKind, ExitOutcome, LogOptions, Pull, Until};
 
 use crate::case::{Case, Group, Need};
 use crate::ensure::refused;
@@ -172,6 +172,13 @@ fn stop_without_grace(lab: &Lab<'_>) -> Verdict {
 
 fn stop_with_grace(lab: &Lab<'_>) -> Verdict {
     let container = lab.started(&Script::EndOnTerm(7))?;
+    if lab.can(Capability::Logs) {
+        // A first process that has not set its handler yet does not hear TERM at all.
+        Lab::eventually("the main process has set its handler", || {
+            let line = container.logs(&LogOptions::new())?.pull(&patience())?;
+            Ok(matches!(line, Pull::Item(_)).then_some(()))
+        })?;
+    }
     container.stop(Duration::from_secs(10), &patience())?;
     ensure_eq!(container.wait(&patience())?, ExitOutcome::Code(7), "the code of its TERM handler");
     Ok(())
