@@ -79,7 +79,7 @@ pub(crate) fn find(own: bool, words: &[&str]) -> Vec<u32> {
         .collect()
 }
 
-fn send(pid: u32, signal: Signal) {
+pub(crate) fn send(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a pid");
     // One that is gone by now was too quick.
     let _ = kill_process(pid, signal);

@@ -1,5 +1,7 @@
 //! A deadline or a cancel ends the command, wherever it went.
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rt_podman::KillSide;
@@ -8,7 +10,9 @@ use rt_protocol::{
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
+use rustix::process::Signal;
 
+use crate::exec_interruptions::{find, send};
 use crate::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
@@ -27,6 +31,7 @@ pub(crate) const CASES: &[Case] = &[
     ("timeout: the partial output is handed over", partial_output),
     ("timeout: other commands in the same container go on", neighbours),
     ("timeout: a deadline in the middle of podman's own start is told truly", early_deadline),
+    ("timeout: a client that stands still before its command leaves no record of it", stopped_client),
 ];
 
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -211,4 +216,61 @@ fn early_deadline(live: &Live) -> Outcome {
     let left = live.runtime.container(&sandbox.name).running()?;
     assert!(left);
     Ok(())
+}
+
+/// What is to be run stands in podman's record before conmon is there, which would clean up: a client that was stopped in
+/// between, and then ended, leaves it to nobody.
+fn stopped_client(live: &Live) -> Outcome {
+    const ENOUGH: usize = 3;
+    let sandbox = Sandbox::idle(live)?;
+    sandbox.sh("true")?.exit_ok()?;
+    let static_dir = static_dir(live, &sandbox)?;
+    // A client that was stopped before it has written anything leaves an empty file, which says nothing and is nobody's.
+    let records = || {
+        let entries = fs::read_dir(&static_dir).into_iter().flatten().filter_map(Result::ok);
+        let files = entries.flat_map(|entry| fs::read_dir(entry.path()).into_iter().flatten());
+        let files = files.filter_map(Result::ok);
+        let written = files.filter(|file| file.metadata().is_ok_and(|file| file.is_file() && file.len() > 0));
+        written.filter(|file| file.file_name().to_string_lossy().starts_with("exec-process-")).count()
+    };
+    let mut caught = 0;
+    for round in 0..40 {
+        let token = format!("stopped-{round}-");
+        let request = ExecRequest::new(["sh", "-c", &format!(": {token}; sleep 1000")])?;
+        let error = std::thread::scope(|scope| {
+            let call = scope
+                .spawn(|| sandbox.container.exec(&request, &Until::after(DEADLINE)).expect_err("a timeout"));
+            while records() == 0 && !call.is_finished() {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+            for client in find(true, &[&token]) {
+                send(client, Signal::STOP);
+            }
+            std::thread::sleep(Duration::from_millis(300));
+            caught += usize::from(
+                find(false, &["conmon", "--exec-process-spec", &static_dir.to_string_lossy()]).is_empty(),
+            );
+            call.join().expect("no panic")
+        });
+        assert_eq!(error.kind(), ErrorKind::TimedOut, "{error:?}");
+        let begun = Instant::now();
+        while records() > 0 {
+            assert!(begun.elapsed() < Duration::from_secs(10), "a record is left: {error:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if caught == ENOUGH {
+            return Ok(());
+        }
+    }
+    panic!("only {caught} clients were stopped in time");
+}
+
+fn static_dir(live: &Live, sandbox: &Sandbox<'_>) -> Result<PathBuf, crate::Problem> {
+    let podman = rt_process::Program::find(&live.podman)?;
+    let words = ["container", "inspect", "--format={{.StaticDir}}", "--", sandbox.name.as_str()];
+    let spec = rt_process::ProcessSpec::new(&podman).args(words);
+    let limit = rt_protocol::OutputLimit::UNLIMITED;
+    let until = Until::after(Duration::from_secs(30));
+    let answer = rt_process::capture(&spec, rt_protocol::Source::empty(), limit, limit, &until)?;
+    Ok(PathBuf::from(answer.stdout_capture.text().trim()))
 }

@@ -21,7 +21,9 @@ use rt_process::procfs::Signal;
 use rt_process::{Drive, Process};
 use rt_protocol::{Fate, KillReport, Until, User};
 
+use super::session::ExecSession;
 use super::witness::ExecWitness;
+use crate::cli::answer::Answer;
 use crate::state::kill_strategy::KillSide;
 use crate::state::target::Target;
 use ended::Ended;
@@ -46,9 +48,11 @@ pub(crate) fn end_exec(
         KillSide::Container => host::Verdict::CannotLook(String::from("it was not asked to")),
     };
     let mut conmon = None;
+    let mut orphan = None;
     let ended = match found {
-        host::Verdict::Ended(ended, of_exec) => {
+        host::Verdict::Ended(ended, of_exec, record) => {
             conmon = of_exec;
+            orphan = record;
             ended
         }
         host::Verdict::NobodyCanLook(why) => {
@@ -70,5 +74,27 @@ pub(crate) fn end_exec(
         let _: Drive = process.drive(&Until::after(CLIENT_GRACE));
     }
     process.end(Duration::ZERO);
+    if let Some(session) = &orphan {
+        forget(container, exec, session);
+    }
     KillReport::new(ended.fate, ended.killed, ended.survivors, begun.elapsed())
+}
+
+/// Has podman forget a command that was ended before it began: what was to be run stands in its record, the environment too.
+fn forget(container: &Target, exec: &StartedExec<'_>, session: &ExecSession) {
+    let Some(id) = session.id() else { return };
+    let engine = container.engine();
+    let until = Until::after(engine.limits.kill_report);
+    // With `--rm` podman 4.3.1 removes the id alone, and the record stays.
+    for remove in [&[][..], &["--rm"]] {
+        let words = [&["container", "cleanup", "--exec", id], remove, &["--", &exec.target.id]].concat();
+        // Where the client has done it, podman knows no such session.
+        match engine.ask_until("clean up in", &until, words).and_then(Answer::printed) {
+            Ok(Ok(_)) => {}
+            Ok(Err(refusal)) => {
+                tracing::debug!(stderr = %refusal.stderr, "an exec session was not forgotten")
+            }
+            Err(error) => tracing::debug!(%error, "an exec session was not forgotten"),
+        }
+    }
 }

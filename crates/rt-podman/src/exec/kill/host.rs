@@ -13,14 +13,15 @@ use super::family::Family;
 use super::pause::pause;
 use super::signals::{send, stop_tree};
 use super::started_exec::StartedExec;
-use crate::exec::session::ExecSessions;
+use crate::exec::session::{ExecSession, ExecSessions};
 use crate::exec::witness::{Evidence, ExecWitness};
 use crate::state::target::Target;
 
 /// What looking from the host came to.
 pub(crate) enum Verdict {
-    /// The command was looked up, and this became of it. With what stands for it outside of the container.
-    Ended(Ended, Option<ProcessEntry>),
+    /// The command was looked up, and this became of it. With what stands for it outside of the container, and with podman's
+    /// record of it where nobody is left to clean up.
+    Ended(Ended, Option<ProcessEntry>, Option<ExecSession>),
     /// The host cannot see the container's processes, for this reason.
     CannotLook(String),
     /// The same, and podman does not answer: asking it for help is in vain.
@@ -78,7 +79,9 @@ pub(crate) fn end(
             ended.fate = Fate::NeverStarted;
         }
     }
-    Verdict::Ended(ended, family.conmon().cloned())
+    // conmon's clean-up ends with conmon, and a client that was ended does none.
+    let orphan = family.session().filter(|_| start == Start::Aborted).cloned();
+    Verdict::Ended(ended, family.conmon().cloned(), orphan)
 }
 
 /// How far the command has come.
