@@ -1,4 +1,4 @@
-//! How cases state what they expect. What they do about the backend stands in [`crate::lab`].
+//! How cases state what they expect. What they do about the backend stands in [`crate::context`].
 
 use std::fmt::Debug;
 

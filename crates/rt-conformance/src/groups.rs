@@ -21,10 +21,12 @@ mod stdio;
 mod surroundings;
 mod timeouts;
 
+use std::sync::OnceLock;
+
 use crate::Case;
 
 /// All groups in the order of a report.
-pub(crate) const ALL: &[&[Case]] = &[
+const ALL: &[&[Case]] = &[
     identity::CASES,
     lifecycle::CASES,
     launch::CASES,
@@ -47,3 +49,52 @@ pub(crate) const ALL: &[&[Case]] = &[
     misuse::CASES,
     claims::CASES,
 ];
+
+/// All cases, group by group.
+pub fn cases() -> &'static [Case] {
+    static CASES: OnceLock<Vec<Case>> = OnceLock::new();
+    CASES.get_or_init(|| ALL.concat())
+}
+
+/// The cases for a guest that can only exec, such as a sealed virtual machine.
+pub fn core() -> impl Iterator<Item = &'static Case> {
+    cases().iter().filter(|case| case.is_core())
+}
+
+/// The case of this name.
+pub fn find(name: &str) -> Option<&'static Case> {
+    cases().iter().find(|case| case.name() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rt_protocol::Capability;
+
+    use super::*;
+    use crate::Group;
+
+    #[test]
+    fn names_are_facts_of_their_group_and_unique() {
+        let mut seen = BTreeSet::new();
+        for case in cases() {
+            let (group, fact) = case.name().split_once(": ").unwrap();
+            assert_eq!(group, case.group().word(), "{}", case.name());
+            assert!(fact.contains(' ') && !fact.ends_with('.'), "{}", case.name());
+            assert!(seen.insert(case.name()), "{} is there twice", case.name());
+        }
+        assert!(seen.len() >= 120, "{}", seen.len());
+    }
+
+    #[test]
+    fn every_group_has_cases_and_the_core_needs_no_new_container() {
+        for group in Group::ALL {
+            assert!(cases().iter().any(|case| case.group() == *group), "{group}");
+        }
+        assert!(core().count() >= 30, "{}", core().count());
+        for case in core() {
+            assert!(!case.capabilities().contains(Capability::Create), "{}", case.name());
+        }
+    }
+}

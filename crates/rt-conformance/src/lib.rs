@@ -53,20 +53,27 @@
 mod ensure;
 
 mod case;
-mod census;
+mod container_cache;
+mod context;
 mod failure;
 mod fixture;
+mod group;
 mod groups;
-mod lab;
+mod leftovers;
+mod need;
 pub mod reference;
 mod report;
 mod script;
 mod suite;
+mod timeout;
 
-pub use case::{Case, Group, Need, cases, core, find};
+pub use case::Case;
+pub(crate) use context::TestContext;
 pub use failure::{Failure, Outcome, Verdict};
 pub use fixture::Fixture;
-pub(crate) use lab::Lab;
+pub use group::Group;
+pub use groups::{cases, core, find};
+pub use need::Need;
 pub use report::{Report, Row};
 pub use script::{Script, Shape, pattern};
 pub use suite::Suite;

@@ -1,7 +1,5 @@
 //! Runs cases: decides what can be decided here, catches panics, cleans up, and counts what was left behind.
 
-mod shelf;
-
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
@@ -9,10 +7,9 @@ use std::time::Instant;
 
 use rt_protocol::ContainerRuntime;
 
-use crate::census::Census;
-use crate::{Case, Failure, Fixture, Lab, Need, Outcome, Report, Verdict, cases};
-
-pub(crate) use shelf::Shelf;
+use crate::container_cache::ContainerCache;
+use crate::leftovers::ResourceSnapshot;
+use crate::{Case, Failure, Fixture, Need, Outcome, Report, TestContext, Verdict, cases};
 
 /// One run of the suite on one runtime.
 ///
@@ -21,16 +18,16 @@ pub(crate) use shelf::Shelf;
 pub struct Suite<'a> {
     runtime: &'a dyn ContainerRuntime,
     fixture: &'a dyn Fixture,
-    shelf: Shelf,
+    cache: ContainerCache,
 }
 
 /// One case at a time: leftovers are counted for the whole process.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+static CASE_LOCK: Mutex<()> = Mutex::new(());
 
 impl<'a> Suite<'a> {
     /// A run on `runtime`, which may be the plain type, a `Box<dyn ContainerRuntime>`, an `Arc`, or a wrapper.
     pub fn new(runtime: &'a dyn ContainerRuntime, fixture: &'a dyn Fixture) -> Self {
-        Self { runtime, fixture, shelf: Shelf::default() }
+        Self { runtime, fixture, cache: ContainerCache::default() }
     }
 
     /// Runs the cases that `wanted` accepts, and calls `each` after each of them.
@@ -49,24 +46,25 @@ impl<'a> Suite<'a> {
     /// Runs one case.
     pub fn run_case(&self, case: &Case) -> Outcome {
         // A case that panicked has been caught; the lock guards nothing that could be half done.
-        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = CASE_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(reason) = self.undecidable(case) {
             return Outcome::Skipped(reason);
         }
         // What is made once for all cases is no leftover of this one.
-        let lab = Lab::new(self.runtime, self.fixture, &self.shelf);
+        let context = TestContext::new(self.runtime, self.fixture, &self.cache);
         if case.fixture_needs().contains(&Need::Shell)
-            && let Err(failure) = caught(|| self.shelf.warm_up(&lab))
+            && let Err(failure) = catch_panic(|| context.warm_up())
         {
             return failure.outcome;
         }
-        let before = Census::take();
-        let outcome = caught(|| case.call(&lab)).map_or_else(|failure| failure.outcome, |()| Outcome::Passed);
+        let before = ResourceSnapshot::take();
+        let outcome =
+            catch_panic(|| case.call(&context)).map_or_else(|failure| failure.outcome, |()| Outcome::Passed);
         let forgotten = case.is_unstarted() && self.fixture.keeps_sessions_of_the_unstarted();
-        let cleaned = lab.clean_up(!forgotten);
-        drop(lab);
-        let settled = before.map_or(Ok(()), |before| before.settle()).map_err(Failure::new);
-        match (outcome, cleaned.and(settled)) {
+        let cleaned = context.clean_up(!forgotten);
+        drop(context);
+        let released = before.map_or(Ok(()), |before| before.wait_for_release()).map_err(Failure::new);
+        match (outcome, cleaned.and(released)) {
             (Outcome::Passed, Err(failure)) => failure.outcome,
             (Outcome::Failed(seen), Err(Failure { outcome: Outcome::Failed(left) })) => {
                 Outcome::Failed(format!("{seen}; {left}"))
@@ -77,7 +75,7 @@ impl<'a> Suite<'a> {
 
     /// Whether leftovers can be counted on this system.
     pub fn counts_leftovers() -> bool {
-        Census::take().is_some()
+        ResourceSnapshot::take().is_some()
     }
 
     /// Why a case cannot be decided here, as far as that is known without running it. A case may still find a reason
@@ -96,12 +94,12 @@ impl<'a> Suite<'a> {
 
 impl Drop for Suite<'_> {
     fn drop(&mut self) {
-        self.shelf.clear(self.runtime);
+        self.cache.clear(self.runtime);
     }
 }
 
 /// A panic, of the backend or of a case, is a failure like any other.
-fn caught(this: impl FnOnce() -> Verdict) -> Verdict {
+fn catch_panic(this: impl FnOnce() -> Verdict) -> Verdict {
     catch_unwind(AssertUnwindSafe(this))
         .unwrap_or_else(|panic| Err(Failure::new(format!("a panic: {}", panic_text(panic.as_ref())))))
 }

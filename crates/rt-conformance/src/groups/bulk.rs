@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use rt_protocol::{Capability, Container, ContainerFilter, ContainerName, ContainerState, NamePrefix};
 
-use crate::case::{Case, Group, Need};
+use crate::context::inside;
 use crate::ensure::all_removed;
-use crate::lab::{inside, patience};
-use crate::{Failure, Lab, Script, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Bulk, run)
 }
 
@@ -47,12 +47,16 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// Unstarted containers of one family.
-fn members(lab: &Lab<'_>, family: &NamePrefix, rests: &[&str]) -> Result<Vec<Arc<dyn Container>>, Failure> {
-    rests.iter().map(|rest| lab.created_as(&lab.member(family, rest)?, &Script::Stand)).collect()
+fn members(
+    context: &TestContext<'_>,
+    family: &NamePrefix,
+    rests: &[&str],
+) -> Result<Vec<Arc<dyn Container>>, Failure> {
+    rests.iter().map(|rest| context.created_as(&context.member(family, rest)?, &Script::Stand)).collect()
 }
 
-fn names_of(lab: &Lab<'_>, family: &NamePrefix) -> Result<Vec<ContainerName>, Failure> {
-    let mut names: Vec<_> = lab
+fn names_of(context: &TestContext<'_>, family: &NamePrefix) -> Result<Vec<ContainerName>, Failure> {
+    let mut names: Vec<_> = context
         .runtime()
         .list(&ContainerFilter::prefix(family.clone()))?
         .into_iter()
@@ -68,9 +72,9 @@ fn keys(containers: &[Arc<dyn Container>]) -> Vec<ContainerName> {
     names
 }
 
-fn listed(lab: &Lab<'_>) -> Verdict {
-    let made = lab.created(&Script::Stand)?;
-    let all = lab.runtime().list(&ContainerFilter::all())?;
+fn listed(context: &TestContext<'_>) -> Verdict {
+    let made = context.created(&Script::Stand)?;
+    let all = context.runtime().list(&ContainerFilter::all())?;
     let found = all.iter().find(|info| info.name == made.key().name);
     let Some(found) = found else { return Err(Failure::new(format!("{} is not listed", made.key().name))) };
     ensure_eq!(Some(found.id.clone()), made.id()?, "its id");
@@ -78,65 +82,65 @@ fn listed(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn family(lab: &Lab<'_>) -> Verdict {
-    let (ours, theirs) = (lab.family()?, lab.family()?);
-    let made = members(lab, &ours, &["a", "b"])?;
-    members(lab, &theirs, &["a"])?;
-    ensure_eq!(names_of(lab, &ours)?, keys(&made), "the members");
+fn family(context: &TestContext<'_>) -> Verdict {
+    let (ours, theirs) = (context.family()?, context.family()?);
+    let made = members(context, &ours, &["a", "b"])?;
+    members(context, &theirs, &["a"])?;
+    ensure_eq!(names_of(context, &ours)?, keys(&made), "the members");
     Ok(())
 }
 
-fn longer_family(lab: &Lab<'_>) -> Verdict {
-    let family = lab.family()?;
-    let made = members(lab, &family, &["a"])?;
-    members(lab, &NamePrefix::new(format!("{family}2"))?, &["a"])?;
-    ensure_eq!(names_of(lab, &family)?, keys(&made), "the members");
-    let states: Vec<_> = lab.runtime().states(&family)?.into_keys().collect();
+fn longer_family(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
+    let made = members(context, &family, &["a"])?;
+    members(context, &NamePrefix::new(format!("{family}2"))?, &["a"])?;
+    ensure_eq!(names_of(context, &family)?, keys(&made), "the members");
+    let states: Vec<_> = context.runtime().states(&family)?.into_keys().collect();
     ensure_eq!(states, keys(&made), "the members whose states are told");
     Ok(())
 }
 
-fn dotted_prefix(lab: &Lab<'_>) -> Verdict {
-    let stem = lab.family()?;
+fn dotted_prefix(context: &TestContext<'_>) -> Verdict {
+    let stem = context.family()?;
     let (dotted, other) = (NamePrefix::new(format!("{stem}.b"))?, NamePrefix::new(format!("{stem}Xb"))?);
-    let made = members(lab, &dotted, &["1"])?;
-    members(lab, &other, &["1"])?;
-    ensure_eq!(names_of(lab, &dotted)?, keys(&made), "the members");
+    let made = members(context, &dotted, &["1"])?;
+    members(context, &other, &["1"])?;
+    ensure_eq!(names_of(context, &dotted)?, keys(&made), "the members");
     Ok(())
 }
 
-fn named_as_prefix(lab: &Lab<'_>) -> Verdict {
-    let family = lab.family()?;
-    let made = members(lab, &family, &["a"])?;
+fn named_as_prefix(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
+    let made = members(context, &family, &["a"])?;
     let alone = ContainerName::new(family.as_str())?;
-    lab.remove_afterwards(&alone);
-    lab.created_as(&alone, &Script::Stand)?;
-    ensure_eq!(names_of(lab, &family)?, keys(&made), "the members");
+    context.remove_afterwards(&alone);
+    context.created_as(&alone, &Script::Stand)?;
+    ensure_eq!(names_of(context, &family)?, keys(&made), "the members");
     Ok(())
 }
 
 /// One unstarted, one running, one ended.
-fn three_states(lab: &Lab<'_>, family: &NamePrefix) -> Result<Vec<Arc<dyn Container>>, Failure> {
-    let made = members(lab, family, &["created", "running", "ended"])?;
-    lab.begin(made[1].as_ref())?;
-    lab.begin(made[2].as_ref())?;
-    made[2].stop(Duration::ZERO, &patience())?;
+fn three_states(context: &TestContext<'_>, family: &NamePrefix) -> Result<Vec<Arc<dyn Container>>, Failure> {
+    let made = members(context, family, &["created", "running", "ended"])?;
+    context.begin(made[1].as_ref())?;
+    context.begin(made[2].as_ref())?;
+    made[2].stop(Duration::ZERO, &timeout())?;
     Ok(made)
 }
 
-fn handles(lab: &Lab<'_>) -> Verdict {
-    let family = lab.family()?;
-    let made = three_states(lab, &family)?;
-    let found = lab.runtime().containers_with_prefix(&family)?;
+fn handles(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
+    let made = three_states(context, &family)?;
+    let found = context.runtime().containers_with_prefix(&family)?;
     ensure_eq!(keys(&found), keys(&made), "the handles");
     ensure!(found.iter().all(|handle| made.contains(handle)), "a handle differs from that of create");
     Ok(())
 }
 
-fn states(lab: &Lab<'_>) -> Verdict {
-    let family = lab.family()?;
-    let made = three_states(lab, &family)?;
-    let states = lab.runtime().states(&family)?;
+fn states(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
+    let made = three_states(context, &family)?;
+    let states = context.runtime().states(&family)?;
     ensure_eq!(states.len(), 3, "how many states are told");
     ensure_eq!(states.get(&made[0].key().name), Some(&ContainerState::Created), "the unstarted one");
     ensure_eq!(states.get(&made[1].key().name), Some(&ContainerState::Running), "the running one");
@@ -145,19 +149,20 @@ fn states(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn empty_family(lab: &Lab<'_>) -> Verdict {
-    let family = lab.family()?;
-    ensure_eq!(lab.runtime().list(&ContainerFilter::prefix(family.clone()))?, [], "the listing");
-    ensure!(lab.runtime().states(&family)?.is_empty(), "states are told of nobody");
-    ensure!(lab.runtime().containers_with_prefix(&family)?.is_empty(), "there are handles on nobody");
+fn empty_family(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
+    ensure_eq!(context.runtime().list(&ContainerFilter::prefix(family.clone()))?, [], "the listing");
+    ensure!(context.runtime().states(&family)?.is_empty(), "states are told of nobody");
+    ensure!(context.runtime().containers_with_prefix(&family)?.is_empty(), "there are handles on nobody");
     Ok(())
 }
 
-fn agrees(lab: &Lab<'_>) -> Verdict {
-    let family = lab.family()?;
-    let name = lab.member(&family, "a")?;
-    let made = lab.create_from(lab.describe(&name).command(Script::Stand.argv()).label("rt.suite", "1"))?;
-    let listed = lab.runtime().list(&ContainerFilter::prefix(family))?.into_iter().next();
+fn agrees(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
+    let name = context.member(&family, "a")?;
+    let made =
+        context.create_from(context.describe(&name).command(Script::Stand.argv()).label("rt.suite", "1"))?;
+    let listed = context.runtime().list(&ContainerFilter::prefix(family))?.into_iter().next();
     let (Some(listed), Some(seen)) = (listed, made.inspect()?) else {
         return Err(Failure::new("it is not listed, or it is gone"));
     };
@@ -171,11 +176,11 @@ fn agrees(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn stable(lab: &Lab<'_>) -> Verdict {
-    let family = lab.family()?;
-    members(lab, &family, &["c", "a", "b"])?;
+fn stable(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
+    members(context, &family, &["c", "a", "b"])?;
     let order = || -> Result<Vec<_>, Failure> {
-        let listed = lab.runtime().list(&ContainerFilter::prefix(family.clone()))?;
+        let listed = context.runtime().list(&ContainerFilter::prefix(family.clone()))?;
         Ok(listed.into_iter().map(|info| info.name).collect())
     };
     let first = order()?;
@@ -184,42 +189,42 @@ fn stable(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn removed_unlisted(lab: &Lab<'_>) -> Verdict {
-    let family = lab.family()?;
-    let made = members(lab, &family, &["a", "b"])?;
-    all_removed(lab.runtime().force_remove(&[made[0].key().name.clone()], &patience()))?;
-    ensure_eq!(names_of(lab, &family)?, keys(&made[1..]), "who is listed");
+fn removed_unlisted(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
+    let made = members(context, &family, &["a", "b"])?;
+    all_removed(context.runtime().force_remove(&[made[0].key().name.clone()], &timeout()))?;
+    ensure_eq!(names_of(context, &family)?, keys(&made[1..]), "who is listed");
     ensure_eq!(made[0].state()?, None, "the state of the removed one");
     Ok(())
 }
 
-fn remove_in_order(lab: &Lab<'_>) -> Verdict {
-    let family = lab.family()?;
-    let made = members(lab, &family, &["b", "a"])?;
-    let nobody = lab.member(&family, "0-nobody")?;
+fn remove_in_order(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
+    let made = members(context, &family, &["b", "a"])?;
+    let nobody = context.member(&family, "0-nobody")?;
     let names = [made[0].key().name.clone(), nobody, made[1].key().name.clone()];
-    let results = lab.runtime().force_remove(&names, &patience());
+    let results = context.runtime().force_remove(&names, &timeout());
     let order: Vec<_> = results.iter().map(|result| result.name.clone()).collect();
     ensure_eq!(order, names, "the names of the results");
     for result in &results {
         ensure!(result.removed && result.error.is_none(), "a result is {result:?}");
     }
     // "Known to be absent" is a promise: an engine may say it and do nothing.
-    ensure_eq!(names_of(lab, &family)?, [], "who is left");
+    ensure_eq!(names_of(context, &family)?, [], "who is left");
     Ok(())
 }
 
-fn spares(lab: &Lab<'_>) -> Verdict {
-    let family = lab.family()?;
-    let made = members(lab, &family, &["a", "aa", "a-b"])?;
-    all_removed(lab.runtime().force_remove(&[made[0].key().name.clone()], &patience()))?;
-    ensure_eq!(names_of(lab, &family)?, keys(&made[1..]), "who is left");
+fn spares(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
+    let made = members(context, &family, &["a", "aa", "a-b"])?;
+    all_removed(context.runtime().force_remove(&[made[0].key().name.clone()], &timeout()))?;
+    ensure_eq!(names_of(context, &family)?, keys(&made[1..]), "who is left");
     Ok(())
 }
 
-fn remove_absent(lab: &Lab<'_>) -> Verdict {
-    let nobody = lab.absent()?.key().name.clone();
-    let results = lab.runtime().force_remove(std::slice::from_ref(&nobody), &patience());
+fn remove_absent(context: &TestContext<'_>) -> Verdict {
+    let nobody = context.absent()?.key().name.clone();
+    let results = context.runtime().force_remove(std::slice::from_ref(&nobody), &timeout());
     ensure!(
         matches!(&results[..], [result] if result.removed && result.name == nobody && result.error.is_none()),
         "the results are {results:?}"
@@ -227,39 +232,42 @@ fn remove_absent(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn remove_nothing(lab: &Lab<'_>) -> Verdict {
-    let results = lab.runtime().force_remove(&[], &patience());
+fn remove_nothing(context: &TestContext<'_>) -> Verdict {
+    let results = context.runtime().force_remove(&[], &timeout());
     ensure!(results.is_empty(), "the results are {results:?}");
     Ok(())
 }
 
-fn remove_twice(lab: &Lab<'_>) -> Verdict {
-    let name = lab.created(&Script::Stand)?.key().name.clone();
-    let results = lab.runtime().force_remove(&[name.clone(), name.clone()], &patience());
+fn remove_twice(context: &TestContext<'_>) -> Verdict {
+    let name = context.created(&Script::Stand)?.key().name.clone();
+    let results = context.runtime().force_remove(&[name.clone(), name.clone()], &timeout());
     let good = results.len() == 2 && results.iter().all(|result| result.removed && result.name == name);
     ensure!(good, "the results are {results:?}");
     Ok(())
 }
 
-fn remove_any_state(lab: &Lab<'_>) -> Verdict {
-    let family = lab.family()?;
-    let names = keys(&three_states(lab, &family)?);
+fn remove_any_state(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
+    let names = keys(&three_states(context, &family)?);
     let begin = std::time::Instant::now();
-    let results = lab.runtime().force_remove(&names, &patience());
+    let results = context.runtime().force_remove(&names, &timeout());
     ensure!(results.iter().all(|result| result.removed), "the results are {results:?}");
     // By force means without the grace of a stop.
     ensure!(begin.elapsed() < Duration::from_secs(8), "the removal took {:?}", begin.elapsed());
-    ensure_eq!(names_of(lab, &family)?, [], "who is left");
+    ensure_eq!(names_of(context, &family)?, [], "who is left");
     Ok(())
 }
 
-fn sizes(lab: &Lab<'_>) -> Verdict {
-    let family = lab.family()?;
-    let made = members(lab, &family, &["big", "small"])?;
-    lab.begin(made[0].as_ref())?;
-    let directory = lab.guest_dir(made[0].as_ref())?;
-    Lab::text_in(made[0].as_ref(), &Script::Fill { path: inside(&directory, "full"), bytes: 1 << 20 })?;
-    let sizes = lab.runtime().rw_sizes(&family)?;
+fn sizes(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
+    let made = members(context, &family, &["big", "small"])?;
+    context.begin(made[0].as_ref())?;
+    let directory = context.guest_dir(made[0].as_ref())?;
+    TestContext::text_in(
+        made[0].as_ref(),
+        &Script::Fill { path: inside(&directory, "full"), bytes: 1 << 20 },
+    )?;
+    let sizes = context.runtime().rw_sizes(&family)?;
     let of = |place: usize| sizes.get(&made[place].key().name).copied().unwrap_or_default();
     ensure_eq!(sizes.len(), 2, "how many sizes are told");
     ensure!(of(0) >= 1 << 20, "a container with a MiB written has {} bytes", of(0));
@@ -269,7 +277,7 @@ fn sizes(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn absent_size(lab: &Lab<'_>) -> Verdict {
-    ensure_eq!(lab.absent()?.rw_size()?, None, "the size of the absent");
+fn absent_size(context: &TestContext<'_>) -> Verdict {
+    ensure_eq!(context.absent()?.rw_size()?, None, "the size of the absent");
     Ok(())
 }

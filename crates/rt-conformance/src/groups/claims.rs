@@ -13,125 +13,128 @@ use rt_protocol::{
     OciRuntime, OutputLimit, PortPublish, PullPolicy,
 };
 
-use crate::case::{Case, Group, Need};
 use crate::ensure::shown;
-use crate::lab::patience;
 use crate::script::word;
-use crate::{Failure, Lab, Script, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Claims, run)
 }
 
 /// A field of a request: probed on the standing container.
-const fn field(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn field(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     fact(name, run).needs(&[Need::Shell]).core()
 }
 
 pub(super) const CASES: &[Case] = &[
-    field("claims: exec-env is served or refused", |lab| {
-        exec(lab, Capability::ExecEnv, |request| request.env("RT_GIVEN", "x"))
+    field("claims: exec-env is served or refused", |context| {
+        exec(context, Capability::ExecEnv, |request| request.env("RT_GIVEN", "x"))
     }),
-    field("claims: exec-secret-env is served or refused", |lab| {
-        exec(lab, Capability::ExecSecretEnv, |request| request.secret_env("RT_GIVEN", "x"))
+    field("claims: exec-secret-env is served or refused", |context| {
+        exec(context, Capability::ExecSecretEnv, |request| request.secret_env("RT_GIVEN", "x"))
     }),
-    field("claims: exec-workdir is served or refused", |lab| {
-        exec(lab, Capability::ExecWorkdir, |request| request.workdir("/"))
+    field("claims: exec-workdir is served or refused", |context| {
+        exec(context, Capability::ExecWorkdir, |request| request.workdir("/"))
     }),
-    field("claims: exec-user is served or refused", |lab| {
-        exec(lab, Capability::ExecUser, |request| request.user("0"))
+    field("claims: exec-user is served or refused", |context| {
+        exec(context, Capability::ExecUser, |request| request.user("0"))
     }),
-    field("claims: output-limits is served or refused", |lab| {
-        exec(lab, Capability::OutputLimits, |request| request.output_limit(OutputLimit::bytes(9)))
+    field("claims: output-limits is served or refused", |context| {
+        exec(context, Capability::OutputLimits, |request| request.output_limit(OutputLimit::bytes(9)))
     }),
     field("claims: byte-arguments is served or refused", byte_arguments),
-    field("claims: exec-stdio is served or refused", |lab| {
-        let answer =
-            lab.standing()?.exec_stdio(&lab.request(&Script::Exit(0))?, ExecStdio::default(), &patience());
-        agrees(lab, Capability::ExecStdio, answer)
+    field("claims: exec-stdio is served or refused", |context| {
+        let answer = context.standing()?.exec_stdio(
+            &context.request(&Script::Exit(0))?,
+            ExecStdio::default(),
+            &timeout(),
+        );
+        agrees(context, Capability::ExecStdio, answer)
     }),
-    fact("claims: start is served or refused", |lab| {
-        agrees(lab, Capability::Start, lab.absent()?.start(&patience()))
+    fact("claims: start is served or refused", |context| {
+        agrees(context, Capability::Start, context.absent()?.start(&timeout()))
     })
     .core(),
-    fact("claims: stop is served or refused", |lab| {
-        agrees(lab, Capability::Stop, lab.absent()?.stop(Duration::ZERO, &patience()))
+    fact("claims: stop is served or refused", |context| {
+        agrees(context, Capability::Stop, context.absent()?.stop(Duration::ZERO, &timeout()))
     })
     .core(),
-    fact("claims: wait is served or refused", |lab| {
-        agrees(lab, Capability::Wait, lab.absent()?.wait(&patience()))
+    fact("claims: wait is served or refused", |context| {
+        agrees(context, Capability::Wait, context.absent()?.wait(&timeout()))
     })
     .core(),
     fact("claims: rw-size is served or refused", rw_size).core(),
-    fact("claims: copy-in is served or refused", |lab| {
+    fact("claims: copy-in is served or refused", |context| {
         let dest = ContainerPath::new("/")?;
         let source = Path::new("/rt/no/such/file");
         agrees(
-            lab,
+            context,
             Capability::CopyIn,
-            lab.absent()?.copy_in(source, &dest, &CopyOptions::new(), &patience()),
+            context.absent()?.copy_in(source, &dest, &CopyOptions::new(), &timeout()),
         )
     })
     .core(),
-    fact("claims: copy-out is served or refused", |lab| {
+    fact("claims: copy-out is served or refused", |context| {
         let source = ContainerPath::new("/")?;
-        let dest = lab.host_dir()?.join("taken");
-        let answer = lab.absent()?.copy_out(&source, &dest, &CopyOptions::new(), &patience());
+        let dest = context.host_dir()?.join("taken");
+        let answer = context.absent()?.copy_out(&source, &dest, &CopyOptions::new(), &timeout());
         ensure!(!dest.exists(), "something was copied out of nothing");
-        agrees(lab, Capability::CopyOut, answer)
+        agrees(context, Capability::CopyOut, answer)
     })
     .core(),
     fact("claims: copy-tar is served or refused", copy_tar).core(),
     fact("claims: login-command is served or refused", login_command).core(),
-    fact("claims: logs is served or refused", |lab| {
-        agrees(lab, Capability::Logs, lab.absent()?.logs(&LogOptions::new()))?;
-        let answer = lab.absent()?.stream_initial_logs(&mut |_| true, &mut io::sink(), &patience());
-        agrees(lab, Capability::Logs, answer)
+    fact("claims: logs is served or refused", |context| {
+        agrees(context, Capability::Logs, context.absent()?.logs(&LogOptions::new()))?;
+        let answer = context.absent()?.stream_initial_logs(&mut |_| true, &mut io::sink(), &timeout());
+        agrees(context, Capability::Logs, answer)
     })
     .core(),
     fact("claims: list is served or refused", list).core(),
-    fact("claims: create is served or refused", |lab| create(lab, Capability::Create, |spec| spec)).core(),
+    fact("claims: create is served or refused", |context| create(context, Capability::Create, |spec| spec))
+        .core(),
     fact("claims: force-remove is served or refused", force_remove).core(),
     fact("claims: images is served or refused", images).core(),
-    fact("claims: image-history is served or refused", |lab| {
-        agrees(lab, Capability::ImageHistory, lab.runtime().image(&nowhere()?).history())
+    fact("claims: image-history is served or refused", |context| {
+        agrees(context, Capability::ImageHistory, context.runtime().image(&nowhere()?).history())
     })
     .core(),
-    fact("claims: image-remove is served or refused", |lab| {
-        agrees(lab, Capability::ImageRemove, lab.runtime().image(&nowhere()?).remove())
+    fact("claims: image-remove is served or refused", |context| {
+        agrees(context, Capability::ImageRemove, context.runtime().image(&nowhere()?).remove())
     })
     .core(),
-    fact("claims: reserve-port is served or refused", |lab| {
-        agrees(lab, Capability::ReservePort, lab.runtime().reserve_port(IpAddr::from([127, 0, 0, 1])))
+    fact("claims: reserve-port is served or refused", |context| {
+        agrees(context, Capability::ReservePort, context.runtime().reserve_port(IpAddr::from([127, 0, 0, 1])))
     })
     .core(),
-    fact("claims: events is served or refused", |lab| {
-        let options = EventOptions::new().prefix(lab.family()?);
-        agrees(lab, Capability::Events, lab.runtime().events(&options))
+    fact("claims: events is served or refused", |context| {
+        let options = EventOptions::new().prefix(context.family()?);
+        agrees(context, Capability::Events, context.runtime().events(&options))
     })
     .core(),
-    fact("claims: launch-ports is served or refused", |lab| {
-        create(lab, Capability::LaunchPorts, |spec| spec.port(PortPublish::any_port_on_loopback(80)))
+    fact("claims: launch-ports is served or refused", |context| {
+        create(context, Capability::LaunchPorts, |spec| spec.port(PortPublish::any_port_on_loopback(80)))
     }),
-    fact("claims: launch-mounts is served or refused", |lab| {
+    fact("claims: launch-mounts is served or refused", |context| {
         let mount = Mount::read_only(std::env::temp_dir(), "/mnt/suite")?;
-        create(lab, Capability::LaunchMounts, |spec| spec.mount(mount.clone()))
+        create(context, Capability::LaunchMounts, |spec| spec.mount(mount.clone()))
     }),
-    fact("claims: launch-limits is served or refused", |lab| {
-        create(lab, Capability::LaunchLimits, |spec| spec.memory(64 << 20).milli_cpus(500))
+    fact("claims: launch-limits is served or refused", |context| {
+        create(context, Capability::LaunchLimits, |spec| spec.memory(64 << 20).milli_cpus(500))
     }),
-    fact("claims: launch-network is served or refused", |lab| {
-        create(lab, Capability::LaunchNetwork, |spec| spec.network(Network::None))
+    fact("claims: launch-network is served or refused", |context| {
+        create(context, Capability::LaunchNetwork, |spec| spec.network(Network::None))
     }),
-    fact("claims: launch-gpu is served or refused", |lab| {
-        create(lab, Capability::LaunchGpu, |spec| spec.gpu_args(["--device", "rt.example/gpu=none"]))
+    fact("claims: launch-gpu is served or refused", |context| {
+        create(context, Capability::LaunchGpu, |spec| spec.gpu_args(["--device", "rt.example/gpu=none"]))
     }),
-    fact("claims: launch-oci-runtime is served or refused", |lab| {
+    fact("claims: launch-oci-runtime is served or refused", |context| {
         let runtime = OciRuntime::new("crun")?;
-        create(lab, Capability::LaunchOciRuntime, |spec| spec.oci_runtime(runtime.clone()))
+        create(context, Capability::LaunchOciRuntime, |spec| spec.oci_runtime(runtime.clone()))
     }),
-    fact("claims: launch-extra-args is served or refused", |lab| {
-        create(lab, Capability::LaunchExtraArgs, |spec| spec.extra_args(["--hostname=suite"]))
+    fact("claims: launch-extra-args is served or refused", |context| {
+        create(context, Capability::LaunchExtraArgs, |spec| spec.extra_args(["--hostname=suite"]))
     }),
 ];
 
@@ -141,11 +144,11 @@ fn nowhere() -> Result<ImageRef, Failure> {
 
 /// The answer must fit the claim. That it is another error than "unsupported" is fine: the probes ask for what is not
 /// there.
-fn agrees<T: Debug>(lab: &Lab<'_>, capability: Capability, answer: Result<T, Error>) -> Verdict {
-    let claimed = lab.can(capability);
+fn agrees<T: Debug>(context: &TestContext<'_>, capability: Capability, answer: Result<T, Error>) -> Verdict {
+    let claimed = context.can(capability);
     match answer {
         Err(error) if error.kind() == ErrorKind::Unsupported => {
-            let unclaimed = error.missing().missing_from(lab.runtime().capabilities());
+            let unclaimed = error.missing().missing_from(context.runtime().capabilities());
             // What needs another thing too (a history needs images) may be refused for that.
             ensure!(
                 !unclaimed.is_empty(),
@@ -166,37 +169,41 @@ fn agrees<T: Debug>(lab: &Lab<'_>, capability: Capability, answer: Result<T, Err
 }
 
 fn exec(
-    lab: &Lab<'_>,
+    context: &TestContext<'_>,
     capability: Capability,
     with: impl FnOnce(ExecRequestBuilder) -> ExecRequestBuilder,
 ) -> Verdict {
-    let request = with(lab.builder(&Script::Exit(0))).build()?;
+    let request = with(context.builder(&Script::Exit(0))).build()?;
     ensure!(request.demands().contains(capability), "the probe does not demand {capability}");
-    agrees(lab, capability, lab.standing()?.exec(&request, &patience()))
+    agrees(context, capability, context.standing()?.exec(&request, &timeout()))
 }
 
-fn byte_arguments(lab: &Lab<'_>) -> Verdict {
-    let request = lab.request(&Script::Words(vec![word(b"\xff".to_vec())]))?;
-    agrees(lab, Capability::ByteArguments, lab.standing()?.exec(&request, &patience()))
+fn byte_arguments(context: &TestContext<'_>) -> Verdict {
+    let request = context.request(&Script::Words(vec![word(b"\xff".to_vec())]))?;
+    agrees(context, Capability::ByteArguments, context.standing()?.exec(&request, &timeout()))
 }
 
-fn rw_size(lab: &Lab<'_>) -> Verdict {
-    agrees(lab, Capability::RwSize, lab.absent()?.rw_size())?;
-    agrees(lab, Capability::RwSize, lab.runtime().rw_sizes(&lab.family()?))
+fn rw_size(context: &TestContext<'_>) -> Verdict {
+    agrees(context, Capability::RwSize, context.absent()?.rw_size())?;
+    agrees(context, Capability::RwSize, context.runtime().rw_sizes(&context.family()?))
 }
 
-fn copy_tar(lab: &Lab<'_>) -> Verdict {
+fn copy_tar(context: &TestContext<'_>) -> Verdict {
     let place = ContainerPath::new("/")?;
-    agrees(lab, Capability::CopyTar, lab.absent()?.copy_in_tar(&mut io::empty(), &place, &patience()))?;
-    agrees(lab, Capability::CopyTar, lab.absent()?.copy_out_tar(&place, &mut io::sink(), &patience()))
+    agrees(
+        context,
+        Capability::CopyTar,
+        context.absent()?.copy_in_tar(&mut io::empty(), &place, &timeout()),
+    )?;
+    agrees(context, Capability::CopyTar, context.absent()?.copy_out_tar(&place, &mut io::sink(), &timeout()))
 }
 
 /// In a container that runs: a backend may have to look at a guest before it can say how one gets in.
-fn login_command(lab: &Lab<'_>) -> Verdict {
-    if !lab.can(Capability::LoginCommand) {
-        return agrees(lab, Capability::LoginCommand, lab.absent()?.login_command(None));
+fn login_command(context: &TestContext<'_>) -> Verdict {
+    if !context.can(Capability::LoginCommand) {
+        return agrees(context, Capability::LoginCommand, context.absent()?.login_command(None));
     }
-    let container = lab.standing()?;
+    let container = context.standing()?;
     let given = container.login_command(Some(&Argv::new(["rt-shell", "-x"])?))?;
     ensure!(!given.is_empty() && !given[0].is_empty(), "the argv of a session is {given:?}");
     ensure!(
@@ -207,45 +214,45 @@ fn login_command(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn list(lab: &Lab<'_>) -> Verdict {
-    let family = lab.family()?;
-    agrees(lab, Capability::List, lab.runtime().list(&ContainerFilter::prefix(family.clone())))?;
-    agrees(lab, Capability::List, lab.runtime().containers_with_prefix(&family))?;
-    agrees(lab, Capability::List, lab.runtime().states(&family))
+fn list(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
+    agrees(context, Capability::List, context.runtime().list(&ContainerFilter::prefix(family.clone())))?;
+    agrees(context, Capability::List, context.runtime().containers_with_prefix(&family))?;
+    agrees(context, Capability::List, context.runtime().states(&family))
 }
 
-fn force_remove(lab: &Lab<'_>) -> Verdict {
-    let nobody = lab.absent()?.key().name.clone();
-    let results = lab.runtime().force_remove(std::slice::from_ref(&nobody), &patience());
+fn force_remove(context: &TestContext<'_>) -> Verdict {
+    let nobody = context.absent()?.key().name.clone();
+    let results = context.runtime().force_remove(std::slice::from_ref(&nobody), &timeout());
     let [result] = &results[..] else {
         return Err(Failure::new(format!("one name has the results {results:?}")));
     };
     let answer = result.error.clone().map_or(Ok(()), Err);
-    agrees(lab, Capability::ForceRemove, answer)
+    agrees(context, Capability::ForceRemove, answer)
 }
 
-fn images(lab: &Lab<'_>) -> Verdict {
-    agrees(lab, Capability::Images, lab.runtime().images(&ImageFilter::dangling()))?;
-    agrees(lab, Capability::Images, lab.runtime().image(&nowhere()?).inspect())?;
-    agrees(lab, Capability::Images, lab.absent()?.image())
+fn images(context: &TestContext<'_>) -> Verdict {
+    agrees(context, Capability::Images, context.runtime().images(&ImageFilter::dangling()))?;
+    agrees(context, Capability::Images, context.runtime().image(&nowhere()?).inspect())?;
+    agrees(context, Capability::Images, context.absent()?.image())
 }
 
 /// What is claimed is probed with an image that is not here, so that nothing is made. What is not is probed with the
 /// suite's own, so that something could be.
 fn create(
-    lab: &Lab<'_>,
+    context: &TestContext<'_>,
     capability: Capability,
     with: impl FnOnce(LaunchSpecBuilder) -> LaunchSpecBuilder,
 ) -> Verdict {
-    let name = lab.name()?;
-    let image = if lab.can(capability) { nowhere()? } else { lab.fixture().image().clone() };
+    let name = context.name()?;
+    let image = if context.can(capability) { nowhere()? } else { context.fixture().image().clone() };
     let builder = rt_protocol::LaunchSpec::builder(name.as_str(), image.as_str()).pull(PullPolicy::Never);
     let spec = with(builder).build()?;
     ensure!(spec.demands().contains(capability), "the probe does not demand {capability}");
-    let answer = lab.runtime().create(&spec, &patience());
+    let answer = context.runtime().create(&spec, &timeout());
     // A backend that makes nothing at all says so first.
-    let capability = if lab.can(Capability::Create) { capability } else { Capability::Create };
-    agrees(lab, capability, answer)?;
-    ensure_eq!(lab.runtime().container(&name).state()?, None, "the state of what was not made");
+    let capability = if context.can(Capability::Create) { capability } else { Capability::Create };
+    agrees(context, capability, answer)?;
+    ensure_eq!(context.runtime().container(&name).state()?, None, "the state of what was not made");
     Ok(())
 }

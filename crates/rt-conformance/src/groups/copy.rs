@@ -10,13 +10,13 @@ use rt_protocol::{
     CancelToken, Capability, Container, ContainerPath, ContainerState, CopyOptions, ErrorKind, Until,
 };
 
-use crate::case::{Case, Group, Need};
+use crate::context::inside;
 use crate::ensure::{refused, same_bytes};
-use crate::lab::{inside, patience};
 use crate::script::pattern;
-use crate::{Failure, Lab, Script, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Copy, run).can(IN).needs(&[Need::Shell, Need::Files])
 }
 
@@ -68,71 +68,73 @@ fn path(directory: &ContainerPath, name: &str) -> Result<ContainerPath, Failure>
 }
 
 fn contents(container: &dyn Container, path: &ContainerPath) -> Result<Vec<u8>, Failure> {
-    let result = Lab::run_in(container, &Script::ReadFile(path.as_os_str().to_owned()))?;
+    let result = TestContext::run_in(container, &Script::ReadFile(path.as_os_str().to_owned()))?;
     ensure!(result.ok(), "{path} is not in the guest");
     Ok(result.stdout.into_bytes())
 }
 
 fn names(container: &dyn Container, path: &ContainerPath) -> Result<Vec<String>, Failure> {
-    let text = Lab::text_in(container, &Script::List(path.as_os_str().to_owned()))?;
+    let text = TestContext::text_in(container, &Script::List(path.as_os_str().to_owned()))?;
     Ok(text.lines().map(str::to_owned).collect())
 }
 
 /// Writes a file of the host with these bytes, copies it to a new directory of the guest, and reads it there.
-fn through(lab: &Lab<'_>, bytes: &[u8]) -> Verdict {
-    let standing = lab.standing()?;
-    let source = lab.host_dir()?.join("source");
+fn through(context: &TestContext<'_>, bytes: &[u8]) -> Verdict {
+    let standing = context.standing()?;
+    let source = context.host_dir()?.join("source");
     fs::write(&source, bytes)?;
-    let dest = path(&lab.guest_dir(standing.as_ref())?, "given")?;
-    standing.copy_in(&source, &dest, &options(), &patience())?;
+    let dest = path(&context.guest_dir(standing.as_ref())?, "given")?;
+    standing.copy_in(&source, &dest, &options(), &timeout())?;
     same_bytes("the file in the guest", &contents(standing.as_ref(), &dest)?, bytes)
 }
 
-fn file(lab: &Lab<'_>) -> Verdict {
-    through(lab, &(0..=255).collect::<Vec<u8>>())
+fn file(context: &TestContext<'_>) -> Verdict {
+    through(context, &(0..=255).collect::<Vec<u8>>())
 }
 
-fn empty_file(lab: &Lab<'_>) -> Verdict {
-    through(lab, b"")
+fn empty_file(context: &TestContext<'_>) -> Verdict {
+    through(context, b"")
 }
 
-fn big_file(lab: &Lab<'_>) -> Verdict {
-    through(lab, &pattern(4 << 20))
+fn big_file(context: &TestContext<'_>) -> Verdict {
+    through(context, &pattern(4 << 20))
 }
 
-fn into_directory(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.standing()?;
-    let source = lab.host_dir()?.join("its own");
+fn into_directory(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
+    let source = context.host_dir()?.join("its own");
     fs::write(&source, "x")?;
-    let dest = lab.guest_dir(standing.as_ref())?;
-    standing.copy_in(&source, &dest, &options(), &patience())?;
+    let dest = context.guest_dir(standing.as_ref())?;
+    standing.copy_in(&source, &dest, &options(), &timeout())?;
     ensure_eq!(names(standing.as_ref(), &dest)?, ["its own"], "the names in the directory");
     Ok(())
 }
 
-fn replaced(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.standing()?;
-    let source = lab.host_dir()?.join("source");
-    let dest = path(&lab.guest_dir(standing.as_ref())?, "given")?;
+fn replaced(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
+    let source = context.host_dir()?.join("source");
+    let dest = path(&context.guest_dir(standing.as_ref())?, "given")?;
     for bytes in ["the longer first one", "second"] {
         fs::write(&source, bytes)?;
-        standing.copy_in(&source, &dest, &options(), &patience())?;
+        standing.copy_in(&source, &dest, &options(), &timeout())?;
         same_bytes("the file in the guest", &contents(standing.as_ref(), &dest)?, bytes.as_bytes())?;
     }
     Ok(())
 }
 
-fn executable(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.standing()?;
-    let source = lab.host_dir()?;
+fn executable(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
+    let source = context.host_dir()?;
     for (name, mode) in [("runs", 0o755), ("rests", 0o644)] {
         fs::write(source.join(name), "#!/bin/sh\n")?;
         fs::set_permissions(source.join(name), fs::Permissions::from_mode(mode))?;
     }
-    let dest = lab.guest_dir(standing.as_ref())?;
-    standing.copy_in(&source, &dest, &options(), &patience())?;
+    let dest = context.guest_dir(standing.as_ref())?;
+    standing.copy_in(&source, &dest, &options(), &timeout())?;
     let may = |name| {
-        Ok::<_, Failure>(Lab::run_in(standing.as_ref(), &Script::IsExecutable(inside(&dest, name)))?.ok())
+        Ok::<_, Failure>(
+            TestContext::run_in(standing.as_ref(), &Script::IsExecutable(inside(&dest, name)))?.ok(),
+        )
     };
     ensure!(may("runs")?, "a file of mode 755 may not be executed");
     ensure!(!may("rests")?, "a file of mode 644 may be executed");
@@ -140,105 +142,105 @@ fn executable(lab: &Lab<'_>) -> Verdict {
 }
 
 /// A directory of the host with a file, a directory and a file in that.
-fn tree(lab: &Lab<'_>) -> Result<std::path::PathBuf, Failure> {
-    let source = lab.host_dir()?;
+fn tree(context: &TestContext<'_>) -> Result<std::path::PathBuf, Failure> {
+    let source = context.host_dir()?;
     fs::write(source.join("a"), "first")?;
     fs::create_dir(source.join("deep"))?;
     fs::write(source.join("deep").join("b"), "second")?;
     Ok(source)
 }
 
-fn directory(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.standing()?;
-    let dest = path(&lab.guest_dir(standing.as_ref())?, "new")?;
-    standing.copy_in(&tree(lab)?, &dest, &options(), &patience())?;
+fn directory(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
+    let dest = path(&context.guest_dir(standing.as_ref())?, "new")?;
+    standing.copy_in(&tree(context)?, &dest, &options(), &timeout())?;
     ensure_eq!(names(standing.as_ref(), &dest)?, ["a", "deep"], "the names in the new directory");
     same_bytes("the deep file", &contents(standing.as_ref(), &path(&dest, "deep/b")?)?, b"second")
 }
 
-fn merged(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.standing()?;
-    let dest = lab.guest_dir(standing.as_ref())?;
-    Lab::text_in(
+fn merged(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
+    let dest = context.guest_dir(standing.as_ref())?;
+    TestContext::text_in(
         standing.as_ref(),
         &Script::WriteFile { path: inside(&dest, "stays"), bytes: b"x".to_vec() },
     )?;
     for _ in 0..2 {
-        standing.copy_in(&tree(lab)?, &dest, &options(), &patience())?;
+        standing.copy_in(&tree(context)?, &dest, &options(), &timeout())?;
     }
     ensure_eq!(names(standing.as_ref(), &dest)?, ["a", "deep", "stays"], "the names in the directory");
     Ok(())
 }
 
-fn odd_names(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.standing()?;
-    let (source, dest) = (lab.host_dir()?, lab.guest_dir(standing.as_ref())?);
+fn odd_names(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
+    let (source, dest) = (context.host_dir()?, context.guest_dir(standing.as_ref())?);
     for name in ["-", "-x", "--help", "name:path", " a b ", "$HOME", "\u{e4}"] {
         fs::write(source.join(name), name)?;
-        standing.copy_in(&source.join(name), &dest, &options(), &patience())?;
+        standing.copy_in(&source.join(name), &dest, &options(), &timeout())?;
         same_bytes("an odd file", &contents(standing.as_ref(), &path(&dest, name)?)?, name.as_bytes())?;
     }
     Ok(())
 }
 
-fn odd_destination(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.standing()?;
-    let source = lab.host_dir()?.join("source");
+fn odd_destination(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
+    let source = context.host_dir()?.join("source");
     fs::write(&source, "x")?;
-    let dest = path(&lab.guest_dir(standing.as_ref())?, "-a b:c $HOME")?;
-    standing.copy_in(&source, &dest, &options(), &patience())?;
+    let dest = path(&context.guest_dir(standing.as_ref())?, "-a b:c $HOME")?;
+    standing.copy_in(&source, &dest, &options(), &timeout())?;
     same_bytes("the file in the guest", &contents(standing.as_ref(), &dest)?, b"x")
 }
 
-fn missing_source(lab: &Lab<'_>) -> Verdict {
-    let source = lab.host_dir()?.join("nothing");
-    let dest = ContainerPath::new(lab.fixture().scratch())?;
-    refused(lab.standing()?.copy_in(&source, &dest, &options(), &patience()), ErrorKind::NoSuchPath)?;
+fn missing_source(context: &TestContext<'_>) -> Verdict {
+    let source = context.host_dir()?.join("nothing");
+    let dest = ContainerPath::new(context.fixture().scratch())?;
+    refused(context.standing()?.copy_in(&source, &dest, &options(), &timeout()), ErrorKind::NoSuchPath)?;
     Ok(())
 }
 
 /// A file of the host, and a place in the guest whose parents are not there.
 fn far_away(
-    lab: &Lab<'_>,
+    context: &TestContext<'_>,
     options: CopyOptions,
 ) -> Result<(rt_protocol::Result<()>, ContainerPath), Failure> {
-    let standing = lab.standing()?;
-    let source = lab.host_dir()?.join("source");
+    let standing = context.standing()?;
+    let source = context.host_dir()?.join("source");
     fs::write(&source, "far")?;
-    let dest = path(&lab.guest_dir(standing.as_ref())?, "not/there/given")?;
-    Ok((standing.copy_in(&source, &dest, &options, &patience()), dest))
+    let dest = path(&context.guest_dir(standing.as_ref())?, "not/there/given")?;
+    Ok((standing.copy_in(&source, &dest, &options, &timeout()), dest))
 }
 
-fn missing_parent(lab: &Lab<'_>) -> Verdict {
-    let (answer, dest) = far_away(lab, options())?;
+fn missing_parent(context: &TestContext<'_>) -> Verdict {
+    let (answer, dest) = far_away(context, options())?;
     refused(answer, ErrorKind::NoSuchPath)?;
-    let read = lab.run(&Script::ReadFile(dest.as_os_str().to_owned()))?;
+    let read = context.run(&Script::ReadFile(dest.as_os_str().to_owned()))?;
     ensure!(!read.ok(), "the file is there after all");
     Ok(())
 }
 
-fn parents_made(lab: &Lab<'_>) -> Verdict {
-    let (answer, dest) = far_away(lab, options().create_parents())?;
+fn parents_made(context: &TestContext<'_>) -> Verdict {
+    let (answer, dest) = far_away(context, options().create_parents())?;
     answer?;
-    same_bytes("the file in the guest", &contents(lab.standing()?.as_ref(), &dest)?, b"far")
+    same_bytes("the file in the guest", &contents(context.standing()?.as_ref(), &dest)?, b"far")
 }
 
-fn absent(lab: &Lab<'_>) -> Verdict {
-    let source = lab.host_dir()?.join("source");
+fn absent(context: &TestContext<'_>) -> Verdict {
+    let source = context.host_dir()?.join("source");
     fs::write(&source, "x")?;
-    let answer = lab.absent()?.copy_in(&source, &ContainerPath::new("/x")?, &options(), &patience());
+    let answer = context.absent()?.copy_in(&source, &ContainerPath::new("/x")?, &options(), &timeout());
     refused(answer, ErrorKind::NoSuchContainer)?;
     Ok(())
 }
 
-fn not_begun(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.standing()?;
-    let source = lab.host_dir()?.join("source");
+fn not_begun(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
+    let source = context.host_dir()?.join("source");
     fs::write(&source, "x")?;
-    let dest = lab.guest_dir(standing.as_ref())?;
+    let dest = context.guest_dir(standing.as_ref())?;
     let token = CancelToken::new();
     token.cancel();
-    let answer = standing.copy_in(&source, &dest, &options(), &patience().or_cancelled(&token));
+    let answer = standing.copy_in(&source, &dest, &options(), &timeout().or_cancelled(&token));
     refused(answer, ErrorKind::Cancelled)?;
     let answer = standing.copy_in(&source, &dest, &options(), &Until::after(Duration::ZERO));
     refused(answer, ErrorKind::TimedOut)?;
@@ -246,59 +248,59 @@ fn not_begun(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn not_running(lab: &Lab<'_>) -> Verdict {
-    let container = lab.created(&Script::Stand)?;
-    let source = lab.host_dir()?.join("source");
+fn not_running(context: &TestContext<'_>) -> Verdict {
+    let container = context.created(&Script::Stand)?;
+    let source = context.host_dir()?.join("source");
     fs::write(&source, "early")?;
-    let dest = lab.guest_path()?;
-    container.copy_in(&source, &dest, &options(), &patience())?;
+    let dest = context.guest_path()?;
+    container.copy_in(&source, &dest, &options(), &timeout())?;
     ensure_eq!(container.state()?, Some(ContainerState::Created), "the state after the copy");
-    lab.begin(container.as_ref())?;
+    context.begin(container.as_ref())?;
     same_bytes("the file in the guest", &contents(container.as_ref(), &dest)?, b"early")
 }
 
 /// A directory of the guest with one file in it.
-fn guest_file(lab: &Lab<'_>, bytes: &[u8]) -> Result<ContainerPath, Failure> {
-    let standing = lab.standing()?;
-    let directory = lab.guest_dir(standing.as_ref())?;
-    Lab::text_in(
+fn guest_file(context: &TestContext<'_>, bytes: &[u8]) -> Result<ContainerPath, Failure> {
+    let standing = context.standing()?;
+    let directory = context.guest_dir(standing.as_ref())?;
+    TestContext::text_in(
         standing.as_ref(),
         &Script::WriteFile { path: inside(&directory, "made"), bytes: bytes.to_vec() },
     )?;
     Ok(directory)
 }
 
-fn file_out(lab: &Lab<'_>) -> Verdict {
+fn file_out(context: &TestContext<'_>) -> Verdict {
     let bytes: Vec<u8> = (0..=255).collect();
-    let source = path(&guest_file(lab, &bytes)?, "made")?;
-    let dest = lab.host_dir()?.join("taken");
-    lab.standing()?.copy_out(&source, &dest, &options(), &patience())?;
+    let source = path(&guest_file(context, &bytes)?, "made")?;
+    let dest = context.host_dir()?.join("taken");
+    context.standing()?.copy_out(&source, &dest, &options(), &timeout())?;
     same_bytes("the file on the host", &fs::read(&dest)?, &bytes)
 }
 
-fn directory_out(lab: &Lab<'_>) -> Verdict {
-    let dest = lab.host_dir()?;
-    lab.standing()?.copy_out(&guest_file(lab, b"x")?, &dest, &options(), &patience())?;
+fn directory_out(context: &TestContext<'_>) -> Verdict {
+    let dest = context.host_dir()?;
+    context.standing()?.copy_out(&guest_file(context, b"x")?, &dest, &options(), &timeout())?;
     same_bytes("the file on the host", &fs::read(dest.join("made"))?, b"x")
 }
 
-fn missing_out(lab: &Lab<'_>) -> Verdict {
-    let dest = lab.host_dir()?.join("taken");
+fn missing_out(context: &TestContext<'_>) -> Verdict {
+    let dest = context.host_dir()?.join("taken");
     let answer =
-        lab.standing()?.copy_out(&ContainerPath::new("/rt/no/such/file")?, &dest, &options(), &patience());
+        context.standing()?.copy_out(&ContainerPath::new("/rt/no/such/file")?, &dest, &options(), &timeout());
     refused(answer, ErrorKind::NoSuchPath)?;
     ensure!(!Path::exists(&dest), "something is on the host");
     Ok(())
 }
 
-fn tar_round_trip(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.standing()?;
+fn tar_round_trip(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
     let bytes = b"in a tar";
-    let source = path(&guest_file(lab, bytes)?, "made")?;
+    let source = path(&guest_file(context, bytes)?, "made")?;
     let mut tar = Vec::new();
-    standing.copy_out_tar(&source, &mut tar, &patience())?;
-    let dest = lab.guest_dir(standing.as_ref())?;
-    standing.copy_in_tar(&mut &tar[..], &dest, &patience())?;
+    standing.copy_out_tar(&source, &mut tar, &timeout())?;
+    let dest = context.guest_dir(standing.as_ref())?;
+    standing.copy_in_tar(&mut &tar[..], &dest, &timeout())?;
     same_bytes("the file in the guest", &contents(standing.as_ref(), &path(&dest, "made")?)?, bytes)
 }
 
@@ -321,14 +323,14 @@ impl Write for Broken {
     }
 }
 
-fn failing_tar_source(lab: &Lab<'_>) -> Verdict {
-    let dest = ContainerPath::new(lab.fixture().scratch())?;
-    refused(lab.standing()?.copy_in_tar(&mut Broken, &dest, &patience()), ErrorKind::SourceFailed)?;
+fn failing_tar_source(context: &TestContext<'_>) -> Verdict {
+    let dest = ContainerPath::new(context.fixture().scratch())?;
+    refused(context.standing()?.copy_in_tar(&mut Broken, &dest, &timeout()), ErrorKind::SourceFailed)?;
     Ok(())
 }
 
-fn failing_tar_sink(lab: &Lab<'_>) -> Verdict {
-    let source = ContainerPath::new(lab.fixture().scratch())?;
-    refused(lab.standing()?.copy_out_tar(&source, &mut Broken, &patience()), ErrorKind::SinkFailed)?;
+fn failing_tar_sink(context: &TestContext<'_>) -> Verdict {
+    let source = ContainerPath::new(context.fixture().scratch())?;
+    refused(context.standing()?.copy_out_tar(&source, &mut Broken, &timeout()), ErrorKind::SinkFailed)?;
     Ok(())
 }

@@ -8,12 +8,12 @@ use rt_protocol::{
     LogOptions,
 };
 
-use crate::case::{Case, Group, Need};
+use crate::context::inside;
 use crate::ensure::{refused, refused_as};
-use crate::lab::{inside, patience};
-use crate::{Failure, Lab, Script, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Errors, run)
 }
 
@@ -79,45 +79,46 @@ fn never_started(error: &Error) -> Verdict {
     Ok(())
 }
 
-fn exec_absent(lab: &Lab<'_>) -> Verdict {
-    let nobody = lab.absent()?;
-    let answer = nobody.exec(&lab.request(&Script::Exit(0))?, &patience());
+fn exec_absent(context: &TestContext<'_>) -> Verdict {
+    let nobody = context.absent()?;
+    let answer = nobody.exec(&context.request(&Script::Exit(0))?, &timeout());
     never_started(&refused(answer, ErrorKind::NoSuchContainer)?)
 }
 
-fn exec_created(lab: &Lab<'_>) -> Verdict {
-    let made = lab.created(&Script::Stand)?;
-    let answer = made.exec(&lab.request(&Script::Exit(0))?, &patience());
+fn exec_created(context: &TestContext<'_>) -> Verdict {
+    let made = context.created(&Script::Stand)?;
+    let answer = made.exec(&context.request(&Script::Exit(0))?, &timeout());
     never_started(&refused(answer, ErrorKind::NotRunning)?)
 }
 
-fn exec_stopped(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&Script::Stand)?;
-    container.stop(std::time::Duration::ZERO, &patience())?;
-    let answer = container.exec(&lab.request(&Script::Exit(0))?, &patience());
+fn exec_stopped(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&Script::Stand)?;
+    container.stop(std::time::Duration::ZERO, &timeout())?;
+    let answer = container.exec(&context.request(&Script::Exit(0))?, &timeout());
     never_started(&refused(answer, ErrorKind::NotRunning)?)
 }
 
-fn stdio_absent(lab: &Lab<'_>) -> Verdict {
-    let made = lab.created(&Script::Stand)?;
-    let request = lab.request(&Script::Cat)?;
-    for (container, kind) in [(lab.absent()?, ErrorKind::NoSuchContainer), (made, ErrorKind::NotRunning)] {
-        let answer = container.exec_stdio(&request, rt_protocol::ExecStdio::default(), &patience());
+fn stdio_absent(context: &TestContext<'_>) -> Verdict {
+    let made = context.created(&Script::Stand)?;
+    let request = context.request(&Script::Cat)?;
+    for (container, kind) in [(context.absent()?, ErrorKind::NoSuchContainer), (made, ErrorKind::NotRunning)]
+    {
+        let answer = container.exec_stdio(&request, rt_protocol::ExecStdio::default(), &timeout());
         never_started(&refused(answer, kind)?)?;
     }
     Ok(())
 }
 
-fn program(lab: &Lab<'_>, argv: &[&str], kind: ErrorKind) -> Verdict {
-    let answer = lab.standing()?.exec(&ExecRequest::new(argv.iter().copied())?, &patience());
+fn program(context: &TestContext<'_>, argv: &[&str], kind: ErrorKind) -> Verdict {
+    let answer = context.standing()?.exec(&ExecRequest::new(argv.iter().copied())?, &timeout());
     let error = refused(answer, kind)?;
     ensure!(error.to_string().contains(argv[0]), "the error does not name the program: {error}");
     never_started(&error)
 }
 
-fn blanks_in_the_program(lab: &Lab<'_>) -> Verdict {
+fn blanks_in_the_program(context: &TestContext<'_>) -> Verdict {
     let request = ExecRequest::new(["rt-no-such-command -l"])?;
-    let error = refused(lab.standing()?.exec(&request, &patience()), ErrorKind::CommandNotFound)?;
+    let error = refused(context.standing()?.exec(&request, &timeout()), ErrorKind::CommandNotFound)?;
     ensure!(
         error.hint().is_some_and(|hint| hint.contains("not split")),
         "nothing is said of the blank: {error}"
@@ -129,43 +130,46 @@ fn blanks_in_the_program(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn not_on_path(lab: &Lab<'_>) -> Verdict {
-    program(lab, &["rt-no-such-command", "argument"], ErrorKind::CommandNotFound)
+fn not_on_path(context: &TestContext<'_>) -> Verdict {
+    program(context, &["rt-no-such-command", "argument"], ErrorKind::CommandNotFound)
 }
 
-fn not_at_path(lab: &Lab<'_>) -> Verdict {
-    program(lab, &["/rt/no/such/command"], ErrorKind::CommandNotFound)
+fn not_at_path(context: &TestContext<'_>) -> Verdict {
+    program(context, &["/rt/no/such/command"], ErrorKind::CommandNotFound)
 }
 
-fn not_executable(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.standing()?;
-    let path = inside(&lab.guest_dir(standing.as_ref())?, "plain");
-    Lab::text_in(standing.as_ref(), &Script::WriteFile { path: path.clone(), bytes: b"exit 0\n".to_vec() })?;
-    let answer = standing.exec(&ExecRequest::new([path.clone()])?, &patience());
+fn not_executable(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
+    let path = inside(&context.guest_dir(standing.as_ref())?, "plain");
+    TestContext::text_in(
+        standing.as_ref(),
+        &Script::WriteFile { path: path.clone(), bytes: b"exit 0\n".to_vec() },
+    )?;
+    let answer = standing.exec(&ExecRequest::new([path.clone()])?, &timeout());
     let error = refused(answer, ErrorKind::CommandNotExecutable)?;
     let shown = path.to_string_lossy();
     ensure!(error.to_string().contains(&*shown), "the error does not name the file: {error}");
     never_started(&error)
 }
 
-fn directory(lab: &Lab<'_>) -> Verdict {
-    program(lab, &["/"], ErrorKind::CommandNotExecutable)
+fn directory(context: &TestContext<'_>) -> Verdict {
+    program(context, &["/"], ErrorKind::CommandNotExecutable)
 }
 
-fn option_program(lab: &Lab<'_>) -> Verdict {
+fn option_program(context: &TestContext<'_>) -> Verdict {
     for word in ["--help", "-x", "--"] {
-        program(lab, &[word, "true"], ErrorKind::CommandNotFound)?;
+        program(context, &[word, "true"], ErrorKind::CommandNotFound)?;
     }
     Ok(())
 }
 
-fn assignment_program(lab: &Lab<'_>) -> Verdict {
-    program(lab, &["RT_GIVEN=value", "true"], ErrorKind::CommandNotFound)
+fn assignment_program(context: &TestContext<'_>) -> Verdict {
+    program(context, &["RT_GIVEN=value", "true"], ErrorKind::CommandNotFound)
 }
 
-fn text(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.standing()?;
-    let answer = standing.exec(&ExecRequest::new(["rt-no-such-command"])?, &patience());
+fn text(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
+    let answer = standing.exec(&ExecRequest::new(["rt-no-such-command"])?, &timeout());
     let error = refused(answer, ErrorKind::CommandNotFound)?;
     let name = standing.key().name.to_string();
     ensure!(
@@ -180,23 +184,24 @@ fn text(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn hint(lab: &Lab<'_>) -> Verdict {
+fn hint(context: &TestContext<'_>) -> Verdict {
     let error = refused(
-        lab.absent()?.exec(&lab.request(&Script::Exit(0))?, &patience()),
+        context.absent()?.exec(&context.request(&Script::Exit(0))?, &timeout()),
         ErrorKind::NoSuchContainer,
     )?;
     ensure!(error.hint().is_some_and(|hint| !hint.is_empty()), "there is no remedy in: {error}");
     Ok(())
 }
 
-fn broken(lab: &Lab<'_>) -> Result<Arc<dyn ContainerRuntime>, Failure> {
-    lab.fixture()
+fn broken(context: &TestContext<'_>) -> Result<Arc<dyn ContainerRuntime>, Failure> {
+    context
+        .fixture()
         .broken()
         .ok_or_else(|| Failure::skip("the fixture has no runtime whose engine cannot be asked"))
 }
 
-fn broken_container(lab: &Lab<'_>) -> Result<Arc<dyn Container>, Failure> {
-    Ok(broken(lab)?.container(&lab.absent()?.key().name))
+fn broken_container(context: &TestContext<'_>) -> Result<Arc<dyn Container>, Failure> {
+    Ok(broken(context)?.container(&context.absent()?.key().name))
 }
 
 /// Kinds that say that the engine could not be asked.
@@ -211,42 +216,44 @@ const COULD_NOT_ASK: &[ErrorKind] = &[
     ErrorKind::System,
 ];
 
-fn broken_inspect(lab: &Lab<'_>) -> Verdict {
-    let container = broken_container(lab)?;
+fn broken_inspect(context: &TestContext<'_>) -> Verdict {
+    let container = broken_container(context)?;
     refused_as(container.inspect(), COULD_NOT_ASK)?;
     refused_as(container.state(), COULD_NOT_ASK)?;
     refused_as(container.running(), COULD_NOT_ASK)?;
     Ok(())
 }
 
-fn broken_list(lab: &Lab<'_>) -> Verdict {
-    let (runtime, family) = (broken(lab)?, lab.family()?);
+fn broken_list(context: &TestContext<'_>) -> Verdict {
+    let (runtime, family) = (broken(context)?, context.family()?);
     refused_as(runtime.list(&ContainerFilter::all()), COULD_NOT_ASK)?;
     refused_as(runtime.containers_with_prefix(&family), COULD_NOT_ASK)?;
     refused_as(runtime.states(&family), COULD_NOT_ASK)?;
-    if lab.can(Capability::RwSize) {
+    if context.can(Capability::RwSize) {
         refused_as(runtime.rw_sizes(&family), COULD_NOT_ASK)?;
     }
     Ok(())
 }
 
-fn broken_images(lab: &Lab<'_>) -> Verdict {
-    let runtime = broken(lab)?;
+fn broken_images(context: &TestContext<'_>) -> Verdict {
+    let runtime = broken(context)?;
     refused_as(runtime.images(&ImageFilter::all()), COULD_NOT_ASK)?;
-    refused_as(runtime.image(lab.fixture().image()).exists(), COULD_NOT_ASK)?;
+    refused_as(runtime.image(context.fixture().image()).exists(), COULD_NOT_ASK)?;
     Ok(())
 }
 
-fn broken_exec(lab: &Lab<'_>) -> Verdict {
-    let error =
-        refused_as(broken_container(lab)?.exec(&lab.request(&Script::Exit(0))?, &patience()), COULD_NOT_ASK)?;
+fn broken_exec(context: &TestContext<'_>) -> Verdict {
+    let error = refused_as(
+        broken_container(context)?.exec(&context.request(&Script::Exit(0))?, &timeout()),
+        COULD_NOT_ASK,
+    )?;
     ensure!(error.kill_report().is_none_or(|report| report.killed == 0), "a command was killed: {error:?}");
     Ok(())
 }
 
-fn broken_remove(lab: &Lab<'_>) -> Verdict {
-    let names = [lab.absent()?.key().name.clone(), lab.absent()?.key().name.clone()];
-    let results = broken(lab)?.force_remove(&names, &patience());
+fn broken_remove(context: &TestContext<'_>) -> Verdict {
+    let names = [context.absent()?.key().name.clone(), context.absent()?.key().name.clone()];
+    let results = broken(context)?.force_remove(&names, &timeout());
     ensure_eq!(
         results.iter().map(|result| &result.name).collect::<Vec<_>>(),
         names.iter().collect::<Vec<_>>(),
@@ -256,16 +263,16 @@ fn broken_remove(lab: &Lab<'_>) -> Verdict {
         ensure!(!result.removed && result.error.is_some(), "a result is {result:?}");
     }
     // What needs no engine still works.
-    if lab.can(Capability::ReservePort) {
-        let mut reservation = broken(lab)?.reserve_port(IpAddr::from([127, 0, 0, 1]))?;
+    if context.can(Capability::ReservePort) {
+        let mut reservation = broken(context)?.reserve_port(IpAddr::from([127, 0, 0, 1]))?;
         reservation.close()?;
     }
     Ok(())
 }
 
-fn broken_logs(lab: &Lab<'_>) -> Verdict {
+fn broken_logs(context: &TestContext<'_>) -> Verdict {
     let answer =
-        broken_container(lab)?.logs(&LogOptions::new()).and_then(|mut stream| stream.pull(&patience()));
+        broken_container(context)?.logs(&LogOptions::new()).and_then(|mut stream| stream.pull(&timeout()));
     refused_as(answer, COULD_NOT_ASK)?;
     Ok(())
 }

@@ -7,12 +7,11 @@ use rt_protocol::{
     Until,
 };
 
-use crate::case::{Case, Group, Need};
 use crate::ensure::all_removed;
-use crate::lab::patience;
-use crate::{Failure, Lab, Script, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Events, run).can(EVENTS)
 }
 
@@ -53,16 +52,16 @@ fn until_action(stream: &mut dyn EventStream, action: EventAction) -> Result<Vec
     }
 }
 
-fn watch(lab: &Lab<'_>, family: &NamePrefix) -> Result<Box<dyn EventStream>, Failure> {
-    Ok(lab.runtime().events(&EventOptions::new().prefix(family.clone()))?)
+fn watch(context: &TestContext<'_>, family: &NamePrefix) -> Result<Box<dyn EventStream>, Failure> {
+    Ok(context.runtime().events(&EventOptions::new().prefix(family.clone()))?)
 }
 
 /// Makes, starts, stops and removes.
-fn live(lab: &Lab<'_>, family: &NamePrefix) -> Result<std::sync::Arc<dyn Container>, Failure> {
-    let container = lab.created_as(&lab.member(family, "a")?, &Script::Stand)?;
-    lab.begin(container.as_ref())?;
-    container.stop(Duration::from_secs(10), &patience())?;
-    all_removed(lab.runtime().force_remove(&[container.key().name.clone()], &patience()))?;
+fn live(context: &TestContext<'_>, family: &NamePrefix) -> Result<std::sync::Arc<dyn Container>, Failure> {
+    let container = context.created_as(&context.member(family, "a")?, &Script::Stand)?;
+    context.begin(container.as_ref())?;
+    container.stop(Duration::from_secs(10), &timeout())?;
+    all_removed(context.runtime().force_remove(&[container.key().name.clone()], &timeout()))?;
     Ok(container)
 }
 
@@ -81,55 +80,55 @@ fn check_life(events: &[Event], container: &dyn Container) -> Verdict {
     Ok(())
 }
 
-fn life(lab: &Lab<'_>) -> Verdict {
-    let family = lab.family()?;
-    let mut stream = watch(lab, &family)?;
-    let container = live(lab, &family)?;
+fn life(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
+    let mut stream = watch(context, &family)?;
+    let container = live(context, &family)?;
     check_life(&until_action(stream.as_mut(), EventAction::Removed)?, container.as_ref())
 }
 
-fn other_family(lab: &Lab<'_>) -> Verdict {
-    let ours = lab.family()?;
-    let mut stream = watch(lab, &ours)?;
-    live(lab, &NamePrefix::new(format!("{ours}2"))?)?;
-    let container = live(lab, &ours)?;
+fn other_family(context: &TestContext<'_>) -> Verdict {
+    let ours = context.family()?;
+    let mut stream = watch(context, &ours)?;
+    live(context, &NamePrefix::new(format!("{ours}2"))?)?;
+    let container = live(context, &ours)?;
     check_life(&until_action(stream.as_mut(), EventAction::Removed)?, container.as_ref())
 }
 
-fn since(lab: &Lab<'_>) -> Verdict {
-    let family = lab.family()?;
+fn since(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
     let begin = SystemTime::now() - Duration::from_secs(1);
-    let container = live(lab, &family)?;
-    let mut stream = lab.runtime().events(&EventOptions::new().prefix(family).since(begin))?;
+    let container = live(context, &family)?;
+    let mut stream = context.runtime().events(&EventOptions::new().prefix(family).since(begin))?;
     check_life(&until_action(stream.as_mut(), EventAction::Removed)?, container.as_ref())
 }
 
-fn code(lab: &Lab<'_>) -> Verdict {
-    let family = lab.family()?;
-    let mut stream = watch(lab, &family)?;
-    lab.begin(lab.created_as(&lab.member(&family, "a")?, &Script::Exit(7))?.as_ref())?;
+fn code(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
+    let mut stream = watch(context, &family)?;
+    context.begin(context.created_as(&context.member(&family, "a")?, &Script::Exit(7))?.as_ref())?;
     let died = until_action(stream.as_mut(), EventAction::Died)?.pop();
     let code = died.and_then(|event| event.exit_code);
     ensure!(matches!(code, Some(7) | None), "the code in the event is {code:?}");
     Ok(())
 }
 
-fn idle(lab: &Lab<'_>) -> Verdict {
-    let family = lab.family()?;
-    let mut stream = watch(lab, &family)?;
+fn idle(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
+    let mut stream = watch(context, &family)?;
     ensure_eq!(
         stream.pull(&Until::after(Duration::from_millis(200)))?,
         Pull::Idle,
         "a pull when nothing happens"
     );
-    let container = live(lab, &family)?;
+    let container = live(context, &family)?;
     check_life(&until_action(stream.as_mut(), EventAction::Removed)?, container.as_ref())
 }
 
-fn cancelled_pull(lab: &Lab<'_>) -> Verdict {
-    let mut stream = watch(lab, &lab.family()?)?;
+fn cancelled_pull(context: &TestContext<'_>) -> Verdict {
+    let mut stream = watch(context, &context.family()?)?;
     let token = CancelToken::new();
-    let until = patience().or_cancelled(&token);
+    let until = timeout().or_cancelled(&token);
     let pulled = std::thread::scope(|scope| {
         let puller = scope.spawn(move || stream.pull(&until));
         token.cancel();
@@ -139,10 +138,10 @@ fn cancelled_pull(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn close(lab: &Lab<'_>) -> Verdict {
-    let mut stream = watch(lab, &lab.family()?)?;
+fn close(context: &TestContext<'_>) -> Verdict {
+    let mut stream = watch(context, &context.family()?)?;
     stream.close()?;
     stream.close()?;
-    ensure_eq!(stream.pull(&patience())?, Pull::End, "a pull after close");
+    ensure_eq!(stream.pull(&timeout())?, Pull::End, "a pull after close");
     Ok(())
 }

@@ -5,25 +5,24 @@ use std::time::Duration;
 
 use rt_protocol::{Capability, ExecRequest, ExecResult, ExitOutcome, StreamEnd};
 
-use crate::case::{Case, Group, Need};
 use crate::ensure::same_bytes;
-use crate::lab::patience;
 use crate::script::{pattern, word};
-use crate::{Failure, Lab, Script, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
 /// All of them need commands that mean something.
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Exec, run).needs(&[Need::Shell])
 }
 
 pub(super) const CASES: &[Case] = &[
     fact("exec: output is captured and the code is 0", captures).core(),
     fact("exec: a non-zero exit is data", non_zero).core(),
-    fact("exec: the code 125 is the command's own", |lab| own_code(lab, 125)).core(),
-    fact("exec: the code 126 is the command's own", |lab| own_code(lab, 126)).core(),
-    fact("exec: the code 127 is the command's own", |lab| own_code(lab, 127)).core(),
-    fact("exec: the code 255 is the command's own", |lab| own_code(lab, 255)).core(),
-    fact("exec: the code 137 is a code when the command returns it", |lab| own_code(lab, 137)).core(),
+    fact("exec: the code 125 is the command's own", |context| own_code(context, 125)).core(),
+    fact("exec: the code 126 is the command's own", |context| own_code(context, 126)).core(),
+    fact("exec: the code 127 is the command's own", |context| own_code(context, 127)).core(),
+    fact("exec: the code 255 is the command's own", |context| own_code(context, 255)).core(),
+    fact("exec: the code 137 is a code when the command returns it", |context| own_code(context, 137)).core(),
     fact("exec: a stderr that begins with Error: is the command's own", own_error_text).core(),
     fact("exec: who wrote to stdout has run, whatever stderr says", engine_like_text).core(),
     fact("exec: stdout and stderr are kept apart", apart).core(),
@@ -48,32 +47,32 @@ pub(super) const CASES: &[Case] = &[
     fact("exec: a child that holds the streams does not hold the call", held_by_child).core(),
 ];
 
-fn captures(lab: &Lab<'_>) -> Verdict {
-    let result = lab.run(&Script::print("hello\n"))?;
+fn captures(context: &TestContext<'_>) -> Verdict {
+    let result = context.run(&Script::print("hello\n"))?;
     ensure_eq!(result.outcome, ExitOutcome::Code(0), "the outcome");
     ensure_eq!(result.stdout.text(), "hello\n", "stdout");
     ensure!(result.stderr.is_empty(), "stderr is {}", result.stderr);
     Ok(())
 }
 
-fn non_zero(lab: &Lab<'_>) -> Verdict {
-    let result = lab.run(&Script::Say { stdout: b"out".to_vec(), stderr: b"err".to_vec(), code: 3 })?;
+fn non_zero(context: &TestContext<'_>) -> Verdict {
+    let result = context.run(&Script::Say { stdout: b"out".to_vec(), stderr: b"err".to_vec(), code: 3 })?;
     ensure_eq!(result.outcome, ExitOutcome::Code(3), "the outcome");
     ensure!(!result.ok(), "code 3 is ok");
     ensure_eq!((&*result.stdout.text(), &*result.stderr.text()), ("out", "err"), "the output");
     Ok(())
 }
 
-fn own_code(lab: &Lab<'_>, code: i32) -> Verdict {
-    let result = lab.run(&Script::Exit(code))?;
+fn own_code(context: &TestContext<'_>, code: i32) -> Verdict {
+    let result = context.run(&Script::Exit(code))?;
     ensure_eq!(result.outcome, ExitOutcome::Code(code), "the outcome");
     Ok(())
 }
 
-fn own_error_text(lab: &Lab<'_>) -> Verdict {
+fn own_error_text(context: &TestContext<'_>) -> Verdict {
     for code in [1, 125, 126, 127, 255] {
         let said = "Error: the build has failed\n";
-        let result = lab.run(&Script::Say { stdout: vec![], stderr: said.into(), code })?;
+        let result = context.run(&Script::Say { stdout: vec![], stderr: said.into(), code })?;
         ensure_eq!(result.outcome, ExitOutcome::Code(code), "the outcome");
         ensure_eq!(result.stderr.text(), said, "stderr");
     }
@@ -82,7 +81,7 @@ fn own_error_text(lab: &Lab<'_>) -> Verdict {
 
 /// A command can say word for word what an engine says. With a silent stdout nobody could tell the two apart; output
 /// proves that the command ran.
-fn engine_like_text(lab: &Lab<'_>) -> Verdict {
+fn engine_like_text(context: &TestContext<'_>) -> Verdict {
     for (code, said) in [
         (125, "Error: no container with name or ID \"x\" found: no such container\n"),
         (
@@ -92,92 +91,93 @@ fn engine_like_text(lab: &Lab<'_>) -> Verdict {
         ),
         (255, "Error: unable to find user x: no matching entries in passwd file\n"),
     ] {
-        let result = lab.run(&Script::Say { stdout: b"ran\n".to_vec(), stderr: said.into(), code })?;
+        let result = context.run(&Script::Say { stdout: b"ran\n".to_vec(), stderr: said.into(), code })?;
         ensure_eq!(result.outcome, ExitOutcome::Code(code), "the outcome");
         ensure_eq!((&*result.stdout.text(), &*result.stderr.text()), ("ran\n", said), "the output");
     }
     Ok(())
 }
 
-fn apart(lab: &Lab<'_>) -> Verdict {
-    let result = lab.run(&Script::Say { stdout: b"one\n".to_vec(), stderr: b"two\n".to_vec(), code: 0 })?;
+fn apart(context: &TestContext<'_>) -> Verdict {
+    let result =
+        context.run(&Script::Say { stdout: b"one\n".to_vec(), stderr: b"two\n".to_vec(), code: 0 })?;
     ensure_eq!(result.stdout.text(), "one\n", "stdout");
     ensure_eq!(result.stderr.text(), "two\n", "stderr");
     Ok(())
 }
 
-fn all_bytes(lab: &Lab<'_>) -> Verdict {
+fn all_bytes(context: &TestContext<'_>) -> Verdict {
     let up: Vec<u8> = (0..=255).collect();
     let down: Vec<u8> = (0..=255).rev().collect();
-    let result = lab.run(&Script::Say { stdout: up.clone(), stderr: down.clone(), code: 0 })?;
+    let result = context.run(&Script::Say { stdout: up.clone(), stderr: down.clone(), code: 0 })?;
     same_bytes("stdout", result.stdout.as_bytes(), &up)?;
     same_bytes("stderr", result.stderr.as_bytes(), &down)
 }
 
-fn line_ends(lab: &Lab<'_>) -> Verdict {
+fn line_ends(context: &TestContext<'_>) -> Verdict {
     let said = b"dos\r\nmac\runix\n\r\n\n\t \x1b[0m".to_vec();
-    let result = lab.run(&Script::Say { stdout: said.clone(), stderr: said.clone(), code: 0 })?;
+    let result = context.run(&Script::Say { stdout: said.clone(), stderr: said.clone(), code: 0 })?;
     same_bytes("stdout", result.stdout.as_bytes(), &said)?;
     same_bytes("stderr", result.stderr.as_bytes(), &said)
 }
 
-fn unterminated(lab: &Lab<'_>) -> Verdict {
-    let result = lab.run(&Script::Say { stdout: b"a\nb".to_vec(), stderr: b"c".to_vec(), code: 0 })?;
+fn unterminated(context: &TestContext<'_>) -> Verdict {
+    let result = context.run(&Script::Say { stdout: b"a\nb".to_vec(), stderr: b"c".to_vec(), code: 0 })?;
     same_bytes("stdout", result.stdout.as_bytes(), b"a\nb")?;
     same_bytes("stderr", result.stderr.as_bytes(), b"c")
 }
 
-fn empty_output(lab: &Lab<'_>) -> Verdict {
-    let result = lab.run(&Script::Exit(0))?;
+fn empty_output(context: &TestContext<'_>) -> Verdict {
+    let result = context.run(&Script::Exit(0))?;
     for (name, output) in [("stdout", &result.stdout), ("stderr", &result.stderr)] {
         ensure!(output.is_empty() && !output.is_truncated(), "{name} of a silent command is {output:?}");
     }
     Ok(())
 }
 
-fn ten_mebibytes(lab: &Lab<'_>) -> Verdict {
+fn ten_mebibytes(context: &TestContext<'_>) -> Verdict {
     let size = 10 << 20;
-    let result = lab.run(&Script::Flood { stdout: size, stderr: 0, code: 6 })?;
+    let result = context.run(&Script::Flood { stdout: size, stderr: 0, code: 6 })?;
     ensure_eq!(result.outcome, ExitOutcome::Code(6), "the outcome");
     ensure_eq!(result.stdout.total(), size, "the total of stdout");
     same_bytes("stdout", result.stdout.as_bytes(), &pattern(size))
 }
 
-fn both_streams(lab: &Lab<'_>) -> Verdict {
+fn both_streams(context: &TestContext<'_>) -> Verdict {
     let (out, err) = (1 << 20, (1 << 20) + 7);
-    let result = lab.run(&Script::Flood { stdout: out, stderr: err, code: 0 })?;
+    let result = context.run(&Script::Flood { stdout: out, stderr: err, code: 0 })?;
     same_bytes("stdout", result.stdout.as_bytes(), &pattern(out))?;
     same_bytes("stderr", result.stderr.as_bytes(), &pattern(err))
 }
 
-fn whole(lab: &Lab<'_>) -> Verdict {
+fn whole(context: &TestContext<'_>) -> Verdict {
     let silent = Script::Exit(3);
     let said = Script::Say { stdout: b"out".to_vec(), stderr: b"err".to_vec(), code: 0 };
     let long = Script::Flood { stdout: 3 << 20, stderr: 1 << 20, code: 0 };
     for script in [silent, said, long] {
-        let result = lab.run(&script)?;
+        let result = context.run(&script)?;
         let ends = (result.stdout.end(), result.stderr.end());
         ensure_eq!(ends, (StreamEnd::Eof, StreamEnd::Eof), "the ends of stdout and stderr");
     }
     Ok(())
 }
 
-fn empty_stdin(lab: &Lab<'_>) -> Verdict {
-    let result = lab.run(&Script::CountStdin)?;
+fn empty_stdin(context: &TestContext<'_>) -> Verdict {
+    let result = context.run(&Script::CountStdin)?;
     ensure_eq!(result.stdout.text(), "0", "the bytes on stdin");
     Ok(())
 }
 
-fn say_words(lab: &Lab<'_>, words: &[&str]) -> Verdict {
-    let result = lab.run(&Script::Words(words.iter().map(Into::into).collect()))?;
+fn say_words(context: &TestContext<'_>, words: &[&str]) -> Verdict {
+    let result = context.run(&Script::Words(words.iter().map(Into::into).collect()))?;
     let expected: String = words.iter().flat_map(|word| ["<", word, ">"]).collect();
     ensure_eq!(result.stdout.text(), expected, "the words that arrived");
     Ok(())
 }
 
-fn words(lab: &Lab<'_>) -> Verdict {
+fn words(context: &TestContext<'_>) -> Verdict {
     say_words(
-        lab,
+        context,
         &[
             "a b", "", "$HOME", "`id`", "$(id)", "; exit 1", "*", "~", "'", "\"", "\\", "a\nb", "#", "&",
             "|", "\u{e4}",
@@ -185,33 +185,33 @@ fn words(lab: &Lab<'_>) -> Verdict {
     )
 }
 
-fn option_words(lab: &Lab<'_>) -> Verdict {
-    say_words(lab, &["--", "-i", "--help", "-", "--env=A=b", "-e", "A=b", "--", "@file"])
+fn option_words(context: &TestContext<'_>) -> Verdict {
+    say_words(context, &["--", "-i", "--help", "-", "--env=A=b", "-e", "A=b", "--", "@file"])
 }
 
-fn long_word(lab: &Lab<'_>) -> Verdict {
+fn long_word(context: &TestContext<'_>) -> Verdict {
     // Linux takes words of up to 128 KiB.
-    let result = lab.run(&Script::Length("x".repeat(100 * 1024)))?;
+    let result = context.run(&Script::Length("x".repeat(100 * 1024)))?;
     ensure_eq!(result.stdout.text(), (100 * 1024).to_string(), "the length of the word");
     Ok(())
 }
 
-fn byte_words(lab: &Lab<'_>) -> Verdict {
-    let result = lab.run(&Script::Words(vec![word(b"a\xff\xfe".to_vec()), word(b"\xc3".to_vec())]))?;
+fn byte_words(context: &TestContext<'_>) -> Verdict {
+    let result = context.run(&Script::Words(vec![word(b"a\xff\xfe".to_vec()), word(b"\xc3".to_vec())]))?;
     same_bytes("the words that arrived", result.stdout.as_bytes(), b"<a\xff\xfe><\xc3>")
 }
 
-fn by_path(lab: &Lab<'_>) -> Verdict {
+fn by_path(context: &TestContext<'_>) -> Verdict {
     let mut argv = Script::print("by path").argv();
     argv[0] = "/bin/sh".into();
-    let result = lab.standing()?.exec(&ExecRequest::new(argv)?, &patience())?;
+    let result = context.standing()?.exec(&ExecRequest::new(argv)?, &timeout())?;
     ensure_eq!(result.stdout.text(), "by path", "stdout");
     Ok(())
 }
 
-fn elapsed(lab: &Lab<'_>) -> Verdict {
-    lab.standing()?;
-    let (result, outside) = lab.timed(|| lab.run(&Script::Sleep(1)));
+fn elapsed(context: &TestContext<'_>) -> Verdict {
+    context.standing()?;
+    let (result, outside) = context.timed(|| context.run(&Script::Sleep(1)));
     let result = result?;
     // Guests round: a second of `sleep` may end some milliseconds early by our clock.
     let least = Duration::from_millis(900);
@@ -219,8 +219,8 @@ fn elapsed(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn parallel(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.standing()?;
+fn parallel(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
     let answers: Vec<Result<ExecResult, Failure>> = std::thread::scope(|scope| {
         let runs: Vec<_> = (0..16)
             .map(|number| {
@@ -231,7 +231,7 @@ fn parallel(lab: &Lab<'_>) -> Verdict {
                         stderr: vec![],
                         code: number.into(),
                     };
-                    Lab::run_in(container, &script)
+                    TestContext::run_in(container, &script)
                 })
             })
             .collect();
@@ -247,18 +247,18 @@ fn parallel(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn in_a_row(lab: &Lab<'_>) -> Verdict {
+fn in_a_row(context: &TestContext<'_>) -> Verdict {
     let script = Script::Say { stdout: pattern(3000), stderr: b"x".to_vec(), code: 9 };
-    let first = lab.run(&script)?;
+    let first = context.run(&script)?;
     same_bytes("stdout", first.stdout.as_bytes(), &pattern(3000))?;
     for _ in 1..10 {
-        ensure_eq!(lab.run(&script)?, first, "a later result");
+        ensure_eq!(context.run(&script)?, first, "a later result");
     }
     Ok(())
 }
 
-fn held_by_child(lab: &Lab<'_>) -> Verdict {
-    let result = lab.run(&Script::Leave(8))?;
+fn held_by_child(context: &TestContext<'_>) -> Verdict {
+    let result = context.run(&Script::Leave(8))?;
     ensure_eq!(result.outcome, ExitOutcome::Code(0), "the outcome");
     ensure_eq!(result.stdout.text(), "done", "what the command itself wrote");
     ensure_eq!(result.stdout.end(), StreamEnd::LeftOpen, "the end of stdout");

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use rt_protocol::{Capability, Container, ContainerName, ErrorKind, ExecRequest};
 
-use crate::case::{Case, Group, Need};
 use crate::ensure::refused;
-use crate::lab::patience;
-use crate::{Failure, Lab, Script, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Identity, run)
 }
 
@@ -30,67 +29,70 @@ pub(super) const CASES: &[Case] = &[
         .can(&[Capability::Create, Capability::ForceRemove]),
 ];
 
-fn knows_its_key(lab: &Lab<'_>) -> Verdict {
-    let name = ContainerName::new(format!("{}-nobody", lab.fixture().prefix()))?;
-    let handle = lab.runtime().container(&name);
+fn knows_its_key(context: &TestContext<'_>) -> Verdict {
+    let name = ContainerName::new(format!("{}-nobody", context.fixture().prefix()))?;
+    let handle = context.runtime().container(&name);
     ensure_eq!(handle.key().name, name, "the name of the handle");
-    ensure_eq!(handle.key().runtime, *lab.runtime().id(), "the runtime of the handle");
+    ensure_eq!(handle.key().runtime, *context.runtime().id(), "the runtime of the handle");
     Ok(())
 }
 
-fn equal_handles(lab: &Lab<'_>) -> Verdict {
-    let name = ContainerName::new(format!("{}-nobody", lab.fixture().prefix()))?;
-    let handles: HashSet<Arc<dyn Container>> = (0..3).map(|_| lab.runtime().container(&name)).collect();
+fn equal_handles(context: &TestContext<'_>) -> Verdict {
+    let name = ContainerName::new(format!("{}-nobody", context.fixture().prefix()))?;
+    let handles: HashSet<Arc<dyn Container>> = (0..3).map(|_| context.runtime().container(&name)).collect();
     ensure_eq!(handles.len(), 1, "handles of one name in a set");
     Ok(())
 }
 
-fn unequal_handles(lab: &Lab<'_>) -> Verdict {
+fn unequal_handles(context: &TestContext<'_>) -> Verdict {
     let handle = |rest| -> Result<_, Failure> {
-        Ok(lab.runtime().container(&ContainerName::new(format!("{}-{rest}", lab.fixture().prefix()))?))
+        Ok(context
+            .runtime()
+            .container(&ContainerName::new(format!("{}-{rest}", context.fixture().prefix()))?))
     };
     ensure!(*handle("a")? != *handle("b")?, "handles of two names are equal");
     Ok(())
 }
 
-fn debug_shows_the_name(lab: &Lab<'_>) -> Verdict {
-    let name = ContainerName::new(format!("{}-nobody", lab.fixture().prefix()))?;
-    let text = format!("{:?}", lab.runtime().container(&name));
+fn debug_shows_the_name(context: &TestContext<'_>) -> Verdict {
+    let name = ContainerName::new(format!("{}-nobody", context.fixture().prefix()))?;
+    let text = format!("{:?}", context.runtime().container(&name));
     ensure!(text.contains(name.as_str()), "the debug text is {text}");
     // It stands in logs, often and in lists: which container it is, and nothing of the backend's inside.
-    ensure!(text.contains(lab.runtime().id().as_str()), "the debug text has no runtime: {text}");
+    ensure!(text.contains(context.runtime().id().as_str()), "the debug text has no runtime: {text}");
     ensure!(
-        text.len() < name.as_str().len() + lab.runtime().id().as_str().len() + 100,
+        text.len() < name.as_str().len() + context.runtime().id().as_str().len() + 100,
         "the debug text is {text}"
     );
     Ok(())
 }
 
-fn constant_runtime(lab: &Lab<'_>) -> Verdict {
-    let (id, capabilities) = (lab.runtime().id().clone(), lab.runtime().capabilities());
-    lab.run(&Script::Exit(0))?.exit_ok()?;
-    ensure_eq!(*lab.runtime().id(), id, "the id after a command");
-    ensure_eq!(lab.runtime().capabilities(), capabilities, "the capabilities after a command");
+fn constant_runtime(context: &TestContext<'_>) -> Verdict {
+    let (id, capabilities) = (context.runtime().id().clone(), context.runtime().capabilities());
+    context.run(&Script::Exit(0))?.exit_ok()?;
+    ensure_eq!(*context.runtime().id(), id, "the id after a command");
+    ensure_eq!(context.runtime().capabilities(), capabilities, "the capabilities after a command");
     Ok(())
 }
 
-fn image_reference(lab: &Lab<'_>) -> Verdict {
-    let image = lab.runtime().image(lab.fixture().image());
-    ensure_eq!(image.reference(), lab.fixture().image(), "the reference of the handle");
+fn image_reference(context: &TestContext<'_>) -> Verdict {
+    let image = context.runtime().image(context.fixture().image());
+    ensure_eq!(image.reference(), context.fixture().image(), "the reference of the handle");
     Ok(())
 }
 
-fn exec_by_name(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.standing()?;
-    let request = lab.request(&Script::Say { stdout: b"out".to_vec(), stderr: b"err".to_vec(), code: 4 })?;
-    let by_handle = standing.exec(&request, &patience())?;
-    let by_name = lab.runtime().exec(&standing.key().name, &request, &patience())?;
+fn exec_by_name(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
+    let request =
+        context.request(&Script::Say { stdout: b"out".to_vec(), stderr: b"err".to_vec(), code: 4 })?;
+    let by_handle = standing.exec(&request, &timeout())?;
+    let by_name = context.runtime().exec(&standing.key().name, &request, &timeout())?;
     ensure_eq!(by_name, by_handle, "the result by name");
     Ok(())
 }
 
-fn one_id(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.standing()?;
+fn one_id(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
     let id = standing.id()?;
     ensure!(id.as_ref().is_some_and(|id| !id.is_empty()), "the id of a running container is {id:?}");
     ensure_eq!(standing.id()?, id, "the id, asked again");
@@ -98,27 +100,24 @@ fn one_id(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn id_prefix(lab: &Lab<'_>) -> Verdict {
-    let id = lab.standing()?.id()?.unwrap_or_default();
+fn id_prefix(context: &TestContext<'_>) -> Verdict {
+    let id = context.standing()?.id()?.unwrap_or_default();
     let Some(beginning) = id.get(..12).filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))
     else {
         return Err(Failure::skip(format!("ids of this backend are no hexadecimal numbers: {id}")));
     };
-    let handle = lab.runtime().container(&ContainerName::new(beginning)?);
+    let handle = context.runtime().container(&ContainerName::new(beginning)?);
     let seen = handle.inspect()?;
     ensure!(seen.is_none(), "the name {beginning} was taken for an id: {seen:?}");
-    refused(
-        handle.exec(&ExecRequest::new(Script::Exit(0).argv())?, &patience()),
-        ErrorKind::NoSuchContainer,
-    )?;
+    refused(handle.exec(&ExecRequest::new(Script::Exit(0).argv())?, &timeout()), ErrorKind::NoSuchContainer)?;
     Ok(())
 }
 
-fn hex_name(lab: &Lab<'_>) -> Verdict {
+fn hex_name(context: &TestContext<'_>) -> Verdict {
     // Twelve digits, as engines show ids; unlike any id by all odds.
-    let name = ContainerName::new(format!("{:012x}", 0xdead_0000_0000_u64 + u64::from(lab.token())))?;
-    lab.remove_afterwards(&name);
-    let container = lab.created_as(&name, &Script::Stand)?;
+    let name = ContainerName::new(format!("{:012x}", 0xdead_0000_0000_u64 + u64::from(context.token())))?;
+    context.remove_afterwards(&name);
+    let container = context.created_as(&name, &Script::Stand)?;
     let seen = container.inspect()?.map(|info| info.name);
     ensure_eq!(seen, Some(name), "the name by inspect");
     Ok(())

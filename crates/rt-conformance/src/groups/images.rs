@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use rt_protocol::{Capability, Image, ImageFilter, ImageRef, ImageRemoval};
 
-use crate::case::{Case, Group};
-use crate::{Failure, Lab, Script, Verdict};
+use crate::{Case, Failure, Group, Script, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Images, run).can(IMAGES)
 }
 
@@ -48,8 +47,8 @@ fn nowhere() -> Result<ImageRef, Failure> {
     Ok(ImageRef::new("localhost/rt-no-such-image:none")?)
 }
 
-fn present(lab: &Lab<'_>) -> Verdict {
-    let image = lab.runtime().image(lab.fixture().image());
+fn present(context: &TestContext<'_>) -> Verdict {
+    let image = context.runtime().image(context.fixture().image());
     ensure!(image.exists()?, "the suite's image does not exist");
     let id = image.id()?;
     ensure!(id.as_ref().is_some_and(|id| !id.is_empty()), "its id is {id:?}");
@@ -57,24 +56,24 @@ fn present(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn absent(lab: &Lab<'_>) -> Verdict {
-    let image = lab.runtime().image(&nowhere()?);
+fn absent(context: &TestContext<'_>) -> Verdict {
+    let image = context.runtime().image(&nowhere()?);
     ensure!(!image.exists()?, "an unknown image exists");
     ensure_eq!(image.id()?, None, "its id");
     ensure_eq!(image.inspect()?, None, "inspect");
     Ok(())
 }
 
-fn labels(lab: &Lab<'_>) -> Verdict {
-    ensure_eq!(lab.runtime().image(&nowhere()?).labels()?, None, "the labels of an unknown image");
-    let labels = lab.runtime().image(lab.fixture().image()).labels()?;
+fn labels(context: &TestContext<'_>) -> Verdict {
+    ensure_eq!(context.runtime().image(&nowhere()?).labels()?, None, "the labels of an unknown image");
+    let labels = context.runtime().image(context.fixture().image()).labels()?;
     ensure!(labels.is_some(), "the suite's image has no labels, not even none");
     Ok(())
 }
 
-fn find(lab: &Lab<'_>) -> Result<Arc<dyn Image>, Failure> {
-    let id = lab.runtime().image(lab.fixture().image()).id()?;
-    for image in lab.runtime().images(&ImageFilter::all())? {
+fn find(context: &TestContext<'_>) -> Result<Arc<dyn Image>, Failure> {
+    let id = context.runtime().image(context.fixture().image()).id()?;
+    for image in context.runtime().images(&ImageFilter::all())? {
         if image.id()? == id {
             return Ok(image);
         }
@@ -82,18 +81,18 @@ fn find(lab: &Lab<'_>) -> Result<Arc<dyn Image>, Failure> {
     Err(Failure::new(format!("the listing does not have {id:?}")))
 }
 
-fn listed(lab: &Lab<'_>) -> Verdict {
-    find(lab).map(|_| ())
+fn listed(context: &TestContext<'_>) -> Verdict {
+    find(context).map(|_| ())
 }
 
-fn listed_reference(lab: &Lab<'_>) -> Verdict {
-    let image = find(lab)?;
+fn listed_reference(context: &TestContext<'_>) -> Verdict {
+    let image = find(context)?;
     ensure_eq!(Some(image.reference().as_str().to_owned()), image.id()?, "the reference of a listed image");
     Ok(())
 }
 
-fn listed_facts(lab: &Lab<'_>) -> Verdict {
-    let image = find(lab)?;
+fn listed_facts(context: &TestContext<'_>) -> Verdict {
+    let image = find(context)?;
     let facts = (
         image.repository().is_some(),
         image.tag().is_some(),
@@ -102,14 +101,14 @@ fn listed_facts(lab: &Lab<'_>) -> Verdict {
     );
     ensure_eq!(facts, (true, true, true, true), "whether repository, tag, size and time are known");
     let name = format!("{}:{}", image.repository().unwrap_or_default(), image.tag().unwrap_or_default());
-    let wanted = lab.fixture().image().as_str();
+    let wanted = context.fixture().image().as_str();
     ensure!(name == wanted || name == format!("{wanted}:latest"), "it is listed as {name}, made as {wanted}");
     Ok(())
 }
 
-fn equal_handles(lab: &Lab<'_>) -> Verdict {
+fn equal_handles(context: &TestContext<'_>) -> Verdict {
     let (one, other) = (ImageRef::new("localhost/rt-nobody:1")?, ImageRef::new("localhost/rt-nobody:2")?);
-    let image = |reference| lab.runtime().image(reference);
+    let image = |reference| context.runtime().image(reference);
     ensure!(*image(&one) == *image(&one) && *image(&one) != *image(&other), "handles compare otherwise");
     let set: HashSet<Arc<dyn Image>> = [&one, &one, &other].map(image).into();
     ensure_eq!(set.len(), 2, "handles of two references in a set");
@@ -118,44 +117,44 @@ fn equal_handles(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn bare_facts(lab: &Lab<'_>) -> Verdict {
-    let image = lab.runtime().image(lab.fixture().image());
+fn bare_facts(context: &TestContext<'_>) -> Verdict {
+    let image = context.runtime().image(context.fixture().image());
     ensure_eq!((image.repository(), image.tag()), (None, None), "repository and tag of a bare handle");
     ensure_eq!((image.size(), image.created()), (None, None), "size and time of a bare handle");
     Ok(())
 }
 
-fn dangling(lab: &Lab<'_>) -> Verdict {
-    for image in lab.runtime().images(&ImageFilter::dangling())? {
+fn dangling(context: &TestContext<'_>) -> Verdict {
+    for image in context.runtime().images(&ImageFilter::dangling())? {
         let name = (image.repository().unwrap_or("<none>"), image.tag().unwrap_or("<none>"));
         ensure_eq!(name, ("<none>", "<none>"), "the name of a dangling image");
     }
     Ok(())
 }
 
-fn of_container(lab: &Lab<'_>) -> Verdict {
-    let made = lab.created(&Script::Stand)?;
+fn of_container(context: &TestContext<'_>) -> Verdict {
+    let made = context.created(&Script::Stand)?;
     let Some(image) = made.image()? else { return Err(Failure::new("the container has no image")) };
-    let expected = lab.runtime().image(lab.fixture().image()).id()?;
+    let expected = context.runtime().image(context.fixture().image()).id()?;
     ensure_eq!(image.id()?, expected, "the id of the container's image");
     Ok(())
 }
 
-fn of_absent(lab: &Lab<'_>) -> Verdict {
-    let image = lab.absent()?.image()?;
+fn of_absent(context: &TestContext<'_>) -> Verdict {
+    let image = context.absent()?.image()?;
     ensure!(image.is_none(), "the image of an absent container is {image:?}");
     Ok(())
 }
 
-fn history(lab: &Lab<'_>) -> Verdict {
-    ensure_eq!(lab.runtime().image(&nowhere()?).history()?, None, "the history of an unknown image");
-    let history = lab.runtime().image(lab.fixture().image()).history()?;
+fn history(context: &TestContext<'_>) -> Verdict {
+    ensure_eq!(context.runtime().image(&nowhere()?).history()?, None, "the history of an unknown image");
+    let history = context.runtime().image(context.fixture().image()).history()?;
     ensure!(history.is_some(), "the suite's image has no history, not even an empty one");
     Ok(())
 }
 
-fn in_use(lab: &Lab<'_>) -> Verdict {
-    let made = lab.created(&Script::Stand)?;
+fn in_use(context: &TestContext<'_>) -> Verdict {
+    let made = context.created(&Script::Stand)?;
     let Some(image) = made.image()? else { return Err(Failure::new("the container has no image")) };
     let answer = image.remove()?;
     ensure!(matches!(&answer, ImageRemoval::Refused(why) if !why.is_empty()), "the answer is {answer:?}");
@@ -163,22 +162,22 @@ fn in_use(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn two_names(lab: &Lab<'_>) -> Verdict {
-    let Some(name) = lab.fixture().image_with_two_names() else {
+fn two_names(context: &TestContext<'_>) -> Verdict {
+    let Some(name) = context.fixture().image_with_two_names() else {
         return Err(Failure::skip("the fixture makes no image with two names"));
     };
-    let Some(made) = lab.runtime().image(&name).inspect()? else {
+    let Some(made) = context.runtime().image(&name).inspect()? else {
         return Err(Failure::new("the image does not exist"));
     };
     ensure_eq!(made.names.len(), 2, "the number of its names");
-    let by_id = lab.runtime().image(&ImageRef::new(made.id)?);
+    let by_id = context.runtime().image(&ImageRef::new(made.id)?);
     let answer = by_id.remove()?;
     ensure!(matches!(&answer, ImageRemoval::Refused(why) if !why.is_empty()), "the answer is {answer:?}");
     let left = by_id.inspect()?.map(|info| info.names);
     ensure_eq!(left.as_ref(), Some(&made.names), "its names afterwards");
     for name in &made.names {
         ensure_eq!(
-            lab.runtime().image(&ImageRef::new(name)?).remove()?,
+            context.runtime().image(&ImageRef::new(name)?).remove()?,
             ImageRemoval::Removed,
             "by one name"
         );
@@ -187,7 +186,7 @@ fn two_names(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn remove_absent(lab: &Lab<'_>) -> Verdict {
-    ensure_eq!(lab.runtime().image(&nowhere()?).remove()?, ImageRemoval::Removed, "the answer");
+fn remove_absent(context: &TestContext<'_>) -> Verdict {
+    ensure_eq!(context.runtime().image(&nowhere()?).remove()?, ImageRemoval::Removed, "the answer");
     Ok(())
 }

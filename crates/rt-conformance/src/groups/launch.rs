@@ -7,12 +7,11 @@ use rt_protocol::{
     PullPolicy, Secret,
 };
 
-use crate::case::{Case, Group, Need};
 use crate::ensure::refused;
-use crate::lab::patience;
-use crate::{Failure, Lab, Script, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Launch, run)
 }
 
@@ -79,107 +78,110 @@ pub(super) const CASES: &[Case] = &[
         .needs(&[Need::LaunchFailures]),
 ];
 
-fn launches(lab: &Lab<'_>) -> Verdict {
-    let name = lab.name()?;
-    let spec = lab.describe(&name).command(Script::Stand.argv()).build()?;
-    lab.fixture().before_start(&spec);
-    let container = lab.runtime().launch(&spec, &patience())?;
+fn launches(context: &TestContext<'_>) -> Verdict {
+    let name = context.name()?;
+    let spec = context.describe(&name).command(Script::Stand.argv()).build()?;
+    context.fixture().before_start(&spec);
+    let container = context.runtime().launch(&spec, &timeout())?;
     ensure!(container.running()?, "it does not run after launch");
     ensure_eq!(container.key().name, name, "the name");
     Ok(())
 }
 
-fn labels(lab: &Lab<'_>) -> Verdict {
+fn labels(context: &TestContext<'_>) -> Verdict {
     let pairs = [("rt.suite", "1"), ("empty", ""), ("odd", "a=b, \"c\" d\u{e4}")];
-    let builder =
-        pairs.iter().fold(lab.describe(&lab.name()?), |builder, (key, value)| builder.label(*key, *value));
-    let labels = lab.create_from(builder)?.inspect()?.map(|info| info.labels).unwrap_or_default();
+    let builder = pairs
+        .iter()
+        .fold(context.describe(&context.name()?), |builder, (key, value)| builder.label(*key, *value));
+    let labels = context.create_from(builder)?.inspect()?.map(|info| info.labels).unwrap_or_default();
     for (key, value) in pairs {
         ensure_eq!(labels.get(key).map(String::as_str), Some(value), &format!("the label {key}"));
     }
     Ok(())
 }
 
-fn image(lab: &Lab<'_>) -> Verdict {
-    let made = lab.created(&Script::Stand)?;
+fn image(context: &TestContext<'_>) -> Verdict {
+    let made = context.created(&Script::Stand)?;
     let Some(info) = made.inspect()? else { return Err(Failure::new("it is gone")) };
-    let expected = lab.runtime().image(lab.fixture().image()).id()?;
+    let expected = context.runtime().image(context.fixture().image()).id()?;
     ensure!(expected.is_some(), "the suite's image has no id");
     ensure_eq!(info.image_id, expected, "the id of its image");
-    ensure_eq!(info.image_name.as_deref(), Some(lab.fixture().image().as_str()), "the name of its image");
+    ensure_eq!(info.image_name.as_deref(), Some(context.fixture().image().as_str()), "the name of its image");
     let handle = made.image()?;
     ensure_eq!(handle.map(|image| image.id()).transpose()?.flatten(), expected, "the id by its image handle");
     Ok(())
 }
 
-fn env(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started_from(lab.describe(&lab.name()?).env("RT_GIVEN", "a b\n$HOME"))?;
-    let seen = Lab::text_in(container.as_ref(), &Script::Variable("RT_GIVEN".into()))?;
+fn env(context: &TestContext<'_>) -> Verdict {
+    let container = context.started_from(context.describe(&context.name()?).env("RT_GIVEN", "a b\n$HOME"))?;
+    let seen = TestContext::text_in(container.as_ref(), &Script::Variable("RT_GIVEN".into()))?;
     ensure_eq!(seen, "a b\n$HOME", "the variable of the launch");
     Ok(())
 }
 
-fn secret_env(lab: &Lab<'_>) -> Verdict {
-    let secret = format!("hidden-{}", lab.token());
-    let builder = lab.describe(&lab.name()?).secret_env("RT_SECRET", Secret::new(secret.clone()));
-    let container = lab.started_from(builder)?;
-    let seen = Lab::text_in(container.as_ref(), &Script::Variable("RT_SECRET".into()))?;
+fn secret_env(context: &TestContext<'_>) -> Verdict {
+    let secret = format!("hidden-{}", context.token());
+    let builder = context.describe(&context.name()?).secret_env("RT_SECRET", Secret::new(secret.clone()));
+    let container = context.started_from(builder)?;
+    let seen = TestContext::text_in(container.as_ref(), &Script::Variable("RT_SECRET".into()))?;
     ensure_eq!(seen, secret, "the secret of the launch");
     let info = format!("{:?} {container:?}", container.inspect()?);
     ensure!(!info.contains(&secret), "what is known of the container shows the secret");
     Ok(())
 }
 
-fn workdir(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started_from(lab.describe(&lab.name()?).workdir(lab.fixture().scratch()))?;
-    let seen = Lab::text_in(container.as_ref(), &Script::Workdir)?;
-    ensure_eq!(seen, lab.fixture().scratch(), "the workdir of a command");
+fn workdir(context: &TestContext<'_>) -> Verdict {
+    let container =
+        context.started_from(context.describe(&context.name()?).workdir(context.fixture().scratch()))?;
+    let seen = TestContext::text_in(container.as_ref(), &Script::Workdir)?;
+    ensure_eq!(seen, context.fixture().scratch(), "the workdir of a command");
     Ok(())
 }
 
-fn user(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started_from(lab.describe(&lab.name()?).user("1234:4321"))?;
-    let seen = Lab::text_in(container.as_ref(), &Script::User)?;
+fn user(context: &TestContext<'_>) -> Verdict {
+    let container = context.started_from(context.describe(&context.name()?).user("1234:4321"))?;
+    let seen = TestContext::text_in(container.as_ref(), &Script::User)?;
     ensure_eq!(seen, "1234:4321", "the user of a command");
     Ok(())
 }
 
-fn mounts(lab: &Lab<'_>) -> Verdict {
-    let source = lab.host_dir()?;
-    let made = lab.create_from(lab.describe(&lab.name()?).mount(Mount::writable(&source, "/mnt/suite")?))?;
+fn mounts(context: &TestContext<'_>) -> Verdict {
+    let source = context.host_dir()?;
+    let made = context
+        .create_from(context.describe(&context.name()?).mount(Mount::writable(&source, "/mnt/suite")?))?;
     let mounts = made.mounts()?.unwrap_or_default();
     let expected = MountPoint::new(Some(source), "/mnt/suite");
     ensure!(mounts.contains(&expected), "the mounts are {mounts:?}, without {expected:?}");
     Ok(())
 }
 
-fn mount_files(lab: &Lab<'_>) -> Verdict {
-    let source = lab.host_dir()?;
+fn mount_files(context: &TestContext<'_>) -> Verdict {
+    let source = context.host_dir()?;
     std::fs::write(source.join("given"), "from the host")?;
-    let container =
-        lab.started_from(lab.describe(&lab.name()?).mount(Mount::writable(&source, "/mnt/suite")?))?;
-    let seen = Lab::text_in(container.as_ref(), &Script::ReadFile("/mnt/suite/given".into()))?;
+    let container = context
+        .started_from(context.describe(&context.name()?).mount(Mount::writable(&source, "/mnt/suite")?))?;
+    let seen = TestContext::text_in(container.as_ref(), &Script::ReadFile("/mnt/suite/given".into()))?;
     ensure_eq!(seen, "from the host", "the mounted file");
     let write = Script::WriteFile { path: "/mnt/suite/taken".into(), bytes: b"from the guest".to_vec() };
-    Lab::text_in(container.as_ref(), &write)?;
+    TestContext::text_in(container.as_ref(), &write)?;
     ensure_eq!(std::fs::read(source.join("taken"))?, b"from the guest", "the file that a command wrote");
     Ok(())
 }
 
-fn read_only_mount(lab: &Lab<'_>) -> Verdict {
-    let source = lab.host_dir()?;
-    let container =
-        lab.started_from(lab.describe(&lab.name()?).mount(Mount::read_only(&source, "/mnt/suite")?))?;
+fn read_only_mount(context: &TestContext<'_>) -> Verdict {
+    let source = context.host_dir()?;
+    let container = context
+        .started_from(context.describe(&context.name()?).mount(Mount::read_only(&source, "/mnt/suite")?))?;
     let write = Script::WriteFile { path: "/mnt/suite/taken".into(), bytes: b"no".to_vec() };
-    let result = Lab::run_in(container.as_ref(), &write)?;
+    let result = TestContext::run_in(container.as_ref(), &write)?;
     ensure!(!result.ok(), "writing to a read-only mount ended with 0");
     ensure!(!source.join("taken").exists(), "the file is on the host");
     Ok(())
 }
 
-fn picked_port(lab: &Lab<'_>) -> Verdict {
-    let container =
-        lab.started_from(lab.describe(&lab.name()?).port(PortPublish::any_port_on_loopback(2222)))?;
+fn picked_port(context: &TestContext<'_>) -> Verdict {
+    let container = context
+        .started_from(context.describe(&context.name()?).port(PortPublish::any_port_on_loopback(2222)))?;
     let ports = container.ports()?.unwrap_or_default();
     let found = ports.iter().find(|port| port.container_port == 2222);
     let loopback = IpAddr::from([127, 0, 0, 1]);
@@ -190,45 +192,46 @@ fn picked_port(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn given_port(lab: &Lab<'_>) -> Verdict {
-    let mut reservation = lab.runtime().reserve_port(IpAddr::from([127, 0, 0, 1]))?;
+fn given_port(context: &TestContext<'_>) -> Verdict {
+    let mut reservation = context.runtime().reserve_port(IpAddr::from([127, 0, 0, 1]))?;
     let port = reservation.port();
     reservation.close()?;
-    let container = lab.started_from(lab.describe(&lab.name()?).port(PortPublish::on_loopback(port, 80)))?;
+    let container =
+        context.started_from(context.describe(&context.name()?).port(PortPublish::on_loopback(port, 80)))?;
     let ports = container.ports()?.unwrap_or_default();
     let found = ports.iter().any(|known| (known.container_port, known.host_port) == (80, port));
     ensure!(found, "the ports are {ports:?}, without {port} -> 80");
     Ok(())
 }
 
-fn no_network(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started_from(lab.describe(&lab.name()?).network(Network::None))?;
-    Lab::text_in(container.as_ref(), &Script::Exit(0))?;
+fn no_network(context: &TestContext<'_>) -> Verdict {
+    let container = context.started_from(context.describe(&context.name()?).network(Network::None))?;
+    TestContext::text_in(container.as_ref(), &Script::Exit(0))?;
     Ok(())
 }
 
-fn taken_name(lab: &Lab<'_>) -> Verdict {
-    let owner = lab.started(&Script::Stand)?;
+fn taken_name(context: &TestContext<'_>) -> Verdict {
+    let owner = context.started(&Script::Stand)?;
     let id = owner.id()?;
-    let spec = lab.describe(&owner.key().name).build()?;
-    refused(lab.runtime().create(&spec, &patience()), ErrorKind::NameInUse)?;
+    let spec = context.describe(&owner.key().name).build()?;
+    refused(context.runtime().create(&spec, &timeout()), ErrorKind::NameInUse)?;
     ensure_eq!(owner.id()?, id, "the id of the owner afterwards");
     ensure!(owner.running()?, "the owner does not run afterwards");
     Ok(())
 }
 
-fn no_image(lab: &Lab<'_>) -> Verdict {
-    let name = lab.name()?;
+fn no_image(context: &TestContext<'_>) -> Verdict {
+    let name = context.name()?;
     let image = "localhost/rt-no-such-image:none";
     let spec = rt_protocol::LaunchSpec::builder(name.as_str(), image).pull(PullPolicy::Never).build()?;
-    refused(lab.runtime().create(&spec, &patience()), ErrorKind::NoSuchImage)?;
-    ensure_eq!(lab.runtime().container(&name).state()?, None, "the state afterwards");
+    refused(context.runtime().create(&spec, &timeout()), ErrorKind::NoSuchImage)?;
+    ensure_eq!(context.runtime().container(&name).state()?, None, "the state afterwards");
     Ok(())
 }
 
-fn failed_start(lab: &Lab<'_>) -> Verdict {
-    let container = lab.create_from(lab.describe(&lab.name()?).command([NO_SUCH_COMMAND]))?;
-    refused(container.start(&patience()), ErrorKind::CommandNotFound)?;
+fn failed_start(context: &TestContext<'_>) -> Verdict {
+    let container = context.create_from(context.describe(&context.name()?).command([NO_SUCH_COMMAND]))?;
+    refused(container.start(&timeout()), ErrorKind::CommandNotFound)?;
     let state = container.state()?;
     // Some engines call it created, some exited; it is there, and it does not run.
     ensure!(
@@ -238,11 +241,11 @@ fn failed_start(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn failed_launch(lab: &Lab<'_>) -> Verdict {
-    let name = lab.name()?;
-    let spec = lab.describe(&name).command([NO_SUCH_COMMAND]).build()?;
-    lab.fixture().before_start(&spec);
-    refused(lab.runtime().launch(&spec, &patience()), ErrorKind::CommandNotFound)?;
-    ensure_eq!(lab.runtime().container(&name).state()?, None::<ContainerState>, "the state afterwards");
+fn failed_launch(context: &TestContext<'_>) -> Verdict {
+    let name = context.name()?;
+    let spec = context.describe(&name).command([NO_SUCH_COMMAND]).build()?;
+    context.fixture().before_start(&spec);
+    refused(context.runtime().launch(&spec, &timeout()), ErrorKind::CommandNotFound)?;
+    ensure_eq!(context.runtime().container(&name).state()?, None::<ContainerState>, "the state afterwards");
     Ok(())
 }

@@ -4,12 +4,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rt_protocol::{CancelToken, Capability, ContainerState, ErrorKind, ExitOutcome, LogOptions, Pull, Until};
 
-use crate::case::{Case, Group, Need};
 use crate::ensure::refused;
-use crate::lab::patience;
-use crate::{Failure, Lab, Script, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Lifecycle, run)
 }
 
@@ -61,8 +60,8 @@ pub(super) const CASES: &[Case] = &[
     fact("lifecycle: the handle's answers agree with inspect", answers_agree).can(RUN),
 ];
 
-fn absent(lab: &Lab<'_>) -> Verdict {
-    let nobody = lab.absent()?;
+fn absent(context: &TestContext<'_>) -> Verdict {
+    let nobody = context.absent()?;
     ensure_eq!(nobody.inspect()?, None, "inspect");
     ensure_eq!(nobody.id()?, None, "the id");
     ensure_eq!(nobody.state()?, None, "the state");
@@ -74,36 +73,36 @@ fn absent(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn create_does_not_start(lab: &Lab<'_>) -> Verdict {
-    let made = lab.created(&Script::Stand)?;
+fn create_does_not_start(context: &TestContext<'_>) -> Verdict {
+    let made = context.created(&Script::Stand)?;
     ensure_eq!(made.state()?, Some(ContainerState::Created), "the state after create");
     ensure!(!made.running()?, "it runs after create");
     Ok(())
 }
 
-fn earlier_handle(lab: &Lab<'_>) -> Verdict {
-    let name = lab.name()?;
-    let earlier = lab.runtime().container(&name);
+fn earlier_handle(context: &TestContext<'_>) -> Verdict {
+    let name = context.name()?;
+    let earlier = context.runtime().container(&name);
     ensure_eq!(earlier.state()?, None, "the state before create");
-    let made = lab.created_as(&name, &Script::Stand)?;
+    let made = context.created_as(&name, &Script::Stand)?;
     ensure!(*earlier == *made, "the earlier handle differs from that of create");
     ensure_eq!(earlier.state()?, Some(ContainerState::Created), "the state seen by the earlier handle");
     Ok(())
 }
 
-fn not_started_yet(lab: &Lab<'_>) -> Verdict {
-    let made = lab.created(&Script::Stand)?;
+fn not_started_yet(context: &TestContext<'_>) -> Verdict {
+    let made = context.created(&Script::Stand)?;
     ensure_eq!(made.started_at()?, None, "the start before the first one");
     let info = made.inspect()?;
     ensure_eq!(info.and_then(|info| info.finished_at), None, "the end before the first start");
     Ok(())
 }
 
-fn start_runs(lab: &Lab<'_>) -> Verdict {
+fn start_runs(context: &TestContext<'_>) -> Verdict {
     // Engines keep times of their own resolution and clock; a minute around is enough to tell a time from nonsense.
     let slack = Duration::from_secs(60);
     let before = SystemTime::now();
-    let container = lab.started(&Script::Stand)?;
+    let container = context.started(&Script::Stand)?;
     ensure_eq!(container.state()?, Some(ContainerState::Running), "the state after start");
     ensure!(container.running()?, "it does not run after start");
     let started = container.started_at()?;
@@ -112,95 +111,95 @@ fn start_runs(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn start_twice(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&Script::Stand)?;
+fn start_twice(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&Script::Stand)?;
     let started = container.started_at()?;
-    container.start(&patience())?;
+    container.start(&timeout())?;
     ensure!(container.running()?, "it does not run after the second start");
     ensure_eq!(container.started_at()?, started, "the time of the start after the second one");
     Ok(())
 }
 
-fn start_absent(lab: &Lab<'_>) -> Verdict {
-    let nobody = lab.absent()?;
-    refused(nobody.start(&patience()), ErrorKind::NoSuchContainer)?;
+fn start_absent(context: &TestContext<'_>) -> Verdict {
+    let nobody = context.absent()?;
+    refused(nobody.start(&timeout()), ErrorKind::NoSuchContainer)?;
     ensure_eq!(nobody.state()?, None, "the state afterwards");
     Ok(())
 }
 
-fn stop_ends(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&Script::Stand)?;
-    container.stop(Duration::from_secs(10), &patience())?;
+fn stop_ends(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&Script::Stand)?;
+    container.stop(Duration::from_secs(10), &timeout())?;
     let state = container.state()?;
     ensure!(state.as_ref().is_some_and(ContainerState::has_exited), "the state after stop is {state:?}");
     Ok(())
 }
 
-fn stop_stopped(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&Script::Stand)?;
+fn stop_stopped(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&Script::Stand)?;
     for _ in 0..2 {
-        container.stop(Duration::ZERO, &patience())?;
+        container.stop(Duration::ZERO, &timeout())?;
     }
     ensure!(!container.running()?, "it runs after two stops");
     Ok(())
 }
 
-fn stop_absent(lab: &Lab<'_>) -> Verdict {
-    refused(lab.absent()?.stop(Duration::ZERO, &patience()), ErrorKind::NoSuchContainer)?;
+fn stop_absent(context: &TestContext<'_>) -> Verdict {
+    refused(context.absent()?.stop(Duration::ZERO, &timeout()), ErrorKind::NoSuchContainer)?;
     Ok(())
 }
 
-fn restart(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&Script::Stand)?;
+fn restart(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&Script::Stand)?;
     let id = container.id()?;
-    container.stop(Duration::ZERO, &patience())?;
-    lab.begin(container.as_ref())?;
+    container.stop(Duration::ZERO, &timeout())?;
+    context.begin(container.as_ref())?;
     ensure!(container.running()?, "it does not run after stop and start");
     ensure_eq!(container.id()?, id, "the id after stop and start");
     Ok(())
 }
 
-fn stop_without_grace(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&Script::Stubborn)?;
+fn stop_without_grace(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&Script::Stubborn)?;
     let begin = Instant::now();
-    container.stop(Duration::ZERO, &patience())?;
+    container.stop(Duration::ZERO, &timeout())?;
     // The usual grace is ten seconds.
     ensure!(begin.elapsed() < Duration::from_secs(8), "a stop without grace took {:?}", begin.elapsed());
     ensure!(!container.running()?, "it runs after the stop");
     Ok(())
 }
 
-fn stop_with_grace(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&Script::EndOnTerm(7))?;
-    if lab.can(Capability::Logs) {
+fn stop_with_grace(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&Script::EndOnTerm(7))?;
+    if context.can(Capability::Logs) {
         // A first process that has not set its handler yet does not hear TERM at all.
-        Lab::eventually("the main process has set its handler", || {
-            let line = container.logs(&LogOptions::new())?.pull(&patience())?;
+        TestContext::eventually("the main process has set its handler", || {
+            let line = container.logs(&LogOptions::new())?.pull(&timeout())?;
             Ok(matches!(line, Pull::Item(_)).then_some(()))
         })?;
     }
-    container.stop(Duration::from_secs(10), &patience())?;
-    ensure_eq!(container.wait(&patience())?, ExitOutcome::Code(7), "the code of its TERM handler");
+    container.stop(Duration::from_secs(10), &timeout())?;
+    ensure_eq!(container.wait(&timeout())?, ExitOutcome::Code(7), "the code of its TERM handler");
     Ok(())
 }
 
-fn wait_code(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&Script::Exit(7))?;
-    ensure_eq!(container.wait(&patience())?, ExitOutcome::Code(7), "the code of the main process");
+fn wait_code(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&Script::Exit(7))?;
+    ensure_eq!(container.wait(&timeout())?, ExitOutcome::Code(7), "the code of the main process");
     Ok(())
 }
 
-fn wait_again(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&Script::Exit(3))?;
-    lab.wait_for_exit(container.as_ref())?;
+fn wait_again(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&Script::Exit(3))?;
+    context.wait_for_exit(container.as_ref())?;
     for _ in 0..2 {
-        ensure_eq!(container.wait(&patience())?, ExitOutcome::Code(3), "the code, asked after the end");
+        ensure_eq!(container.wait(&timeout())?, ExitOutcome::Code(3), "the code, asked after the end");
     }
     Ok(())
 }
 
-fn wait_deadline(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&Script::Stand)?;
+fn wait_deadline(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&Script::Stand)?;
     let begin = Instant::now();
     refused(container.wait(&Until::after(Duration::from_millis(300))), ErrorKind::TimedOut)?;
     ensure!(begin.elapsed() < Duration::from_secs(5), "a wait of 300 ms took {:?}", begin.elapsed());
@@ -208,11 +207,11 @@ fn wait_deadline(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn wait_cancelled(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&Script::Stand)?;
+fn wait_cancelled(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&Script::Stand)?;
     let token = CancelToken::new();
     let answer = std::thread::scope(|scope| {
-        let waiter = scope.spawn(|| container.wait(&patience().or_cancelled(&token)));
+        let waiter = scope.spawn(|| container.wait(&timeout().or_cancelled(&token)));
         token.cancel();
         waiter.join()
     });
@@ -220,21 +219,21 @@ fn wait_cancelled(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn wait_absent(lab: &Lab<'_>) -> Verdict {
-    refused(lab.absent()?.wait(&patience()), ErrorKind::NoSuchContainer)?;
+fn wait_absent(context: &TestContext<'_>) -> Verdict {
+    refused(context.absent()?.wait(&timeout()), ErrorKind::NoSuchContainer)?;
     Ok(())
 }
 
-fn wait_created(lab: &Lab<'_>) -> Verdict {
-    refused(lab.created(&Script::Stand)?.wait(&patience()), ErrorKind::NotRunning)?;
+fn wait_created(context: &TestContext<'_>) -> Verdict {
+    refused(context.created(&Script::Stand)?.wait(&timeout()), ErrorKind::NotRunning)?;
     Ok(())
 }
 
-fn wait_sees_stop(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&Script::Stand)?;
+fn wait_sees_stop(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&Script::Stand)?;
     let answer = std::thread::scope(|scope| {
-        let waiter = scope.spawn(|| container.wait(&patience()));
-        let stopped = container.stop(Duration::from_secs(10), &patience());
+        let waiter = scope.spawn(|| container.wait(&timeout()));
+        let stopped = container.stop(Duration::from_secs(10), &timeout());
         stopped.and(waiter.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     let outcome = answer?;
@@ -242,9 +241,9 @@ fn wait_sees_stop(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn ended_facts(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&Script::Exit(5))?;
-    lab.wait_for_exit(container.as_ref())?;
+fn ended_facts(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&Script::Exit(5))?;
+    context.wait_for_exit(container.as_ref())?;
     let Some(info) = container.inspect()? else { return Err(Failure::new("it is gone")) };
     ensure_eq!(info.exit_code, Some(5), "the exit code by inspect");
     let (Some(started), Some(finished)) = (info.started_at, info.finished_at) else {
@@ -256,8 +255,8 @@ fn ended_facts(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn answers_agree(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&Script::Stand)?;
+fn answers_agree(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&Script::Stand)?;
     let Some(info) = container.inspect()? else { return Err(Failure::new("it is gone")) };
     ensure_eq!(container.key().name, info.name, "the name");
     ensure_eq!(container.id()?, Some(info.id), "the id");

@@ -4,13 +4,12 @@ use std::fs;
 
 use rt_protocol::{Capability, ExecRequestBuilder, ExecResult, ExitOutcome, OutputLimit};
 
-use crate::case::{Case, Group, Need};
 use crate::ensure::same_bytes;
-use crate::lab::patience;
 use crate::script::pattern;
-use crate::{Failure, Lab, Script, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Limits, run).can(&[Capability::OutputLimits]).needs(&[Need::Shell]).core()
 }
 
@@ -27,64 +26,64 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 fn flood(
-    lab: &Lab<'_>,
+    context: &TestContext<'_>,
     script: &Script,
     with: impl FnOnce(ExecRequestBuilder) -> ExecRequestBuilder,
 ) -> Result<ExecResult, Failure> {
-    let request = with(lab.builder(script)).build()?;
-    Ok(lab.standing()?.exec(&request, &patience())?)
+    let request = with(context.builder(script)).build()?;
+    Ok(context.standing()?.exec(&request, &timeout())?)
 }
 
 fn stdout(bytes: u64) -> Script {
     Script::Flood { stdout: bytes, stderr: 0, code: 0 }
 }
 
-fn below(lab: &Lab<'_>) -> Verdict {
-    let result = flood(lab, &stdout(999), |request| request.output_limit(OutputLimit::bytes(1000)))?;
+fn below(context: &TestContext<'_>) -> Verdict {
+    let result = flood(context, &stdout(999), |request| request.output_limit(OutputLimit::bytes(1000)))?;
     ensure!(!result.stdout.is_truncated(), "999 of 1000 bytes were cut: {:?}", result.stdout);
     same_bytes("stdout", result.stdout.as_bytes(), &pattern(999))
 }
 
-fn at(lab: &Lab<'_>) -> Verdict {
-    let result = flood(lab, &stdout(1000), |request| request.output_limit(OutputLimit::bytes(1000)))?;
+fn at(context: &TestContext<'_>) -> Verdict {
+    let result = flood(context, &stdout(1000), |request| request.output_limit(OutputLimit::bytes(1000)))?;
     ensure!(!result.stdout.is_truncated(), "1000 of 1000 bytes were cut: {:?}", result.stdout);
     same_bytes("stdout", result.stdout.as_bytes(), &pattern(1000))
 }
 
-fn over(lab: &Lab<'_>) -> Verdict {
-    let result = flood(lab, &stdout(1001), |request| request.output_limit(OutputLimit::bytes(1000)))?;
+fn over(context: &TestContext<'_>) -> Verdict {
+    let result = flood(context, &stdout(1001), |request| request.output_limit(OutputLimit::bytes(1000)))?;
     ensure_eq!((result.stdout.total(), result.stdout.omitted()), (1001, 1), "total and omitted bytes");
     let all = pattern(1001);
     same_bytes("the head", result.stdout.head(), &all[..500])?;
     same_bytes("the tail", result.stdout.tail(), &all[501..])
 }
 
-fn head_and_tail(lab: &Lab<'_>) -> Verdict {
+fn head_and_tail(context: &TestContext<'_>) -> Verdict {
     let limit = OutputLimit::head_and_tail(10, 3000);
-    let result = flood(lab, &stdout(300_000), |request| request.output_limit(limit))?;
+    let result = flood(context, &stdout(300_000), |request| request.output_limit(limit))?;
     let all = pattern(300_000);
     ensure_eq!(result.stdout.total(), 300_000, "the total");
     same_bytes("the head", result.stdout.head(), &all[..10])?;
     same_bytes("the tail", result.stdout.tail(), &all[297_000..])
 }
 
-fn nothing(lab: &Lab<'_>) -> Verdict {
-    let result = flood(lab, &stdout(5000), |request| request.output_limit(OutputLimit::bytes(0)))?;
+fn nothing(context: &TestContext<'_>) -> Verdict {
+    let result = flood(context, &stdout(5000), |request| request.output_limit(OutputLimit::bytes(0)))?;
     ensure_eq!((result.stdout.as_bytes().len(), result.stdout.total()), (0, 5000), "kept and total bytes");
     Ok(())
 }
 
-fn each_stream(lab: &Lab<'_>) -> Verdict {
+fn each_stream(context: &TestContext<'_>) -> Verdict {
     let script = Script::Flood { stdout: 5000, stderr: 4000, code: 0 };
     let limit = OutputLimit::head_and_tail(100, 0);
-    let result = flood(lab, &script, |request| request.stdout_limit(limit))?;
+    let result = flood(context, &script, |request| request.stdout_limit(limit))?;
     ensure_eq!(
         (result.stdout.as_bytes().len(), result.stdout.total()),
         (100, 5000),
         "kept and total of stdout"
     );
     same_bytes("stderr", result.stderr.as_bytes(), &pattern(4000))?;
-    let result = flood(lab, &script, |request| request.stderr_limit(limit))?;
+    let result = flood(context, &script, |request| request.stderr_limit(limit))?;
     same_bytes("stdout", result.stdout.as_bytes(), &pattern(5000))?;
     ensure_eq!(
         (result.stderr.as_bytes().len(), result.stderr.total()),
@@ -94,20 +93,20 @@ fn each_stream(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn code_stays(lab: &Lab<'_>) -> Verdict {
+fn code_stays(context: &TestContext<'_>) -> Verdict {
     let script = Script::Flood { stdout: 5000, stderr: 0, code: 5 };
-    let result = flood(lab, &script, |request| request.output_limit(OutputLimit::bytes(10)))?;
+    let result = flood(context, &script, |request| request.output_limit(OutputLimit::bytes(10)))?;
     ensure_eq!(result.outcome, ExitOutcome::Code(5), "the outcome");
     ensure!(result.stdout.is_truncated(), "nothing was cut");
     Ok(())
 }
 
-fn memory(lab: &Lab<'_>) -> Verdict {
+fn memory(context: &TestContext<'_>) -> Verdict {
     let Some(before) = resident_kib() else { return Err(Failure::skip("this system does not tell memory")) };
     let size = 64 << 20;
     // Numbered lines would take an emulated guest a minute to print, and what is looked at here is not the guest.
     let result =
-        flood(lab, &Script::Zeros(size), |request| request.output_limit(OutputLimit::bytes(64 << 10)))?;
+        flood(context, &Script::Zeros(size), |request| request.output_limit(OutputLimit::bytes(64 << 10)))?;
     ensure_eq!(result.stdout.total(), size, "the total");
     let peak = resident_kib().unwrap_or_default();
     ensure!(peak < before + (32 << 10), "{} KiB more than before", peak.saturating_sub(before));

@@ -6,13 +6,12 @@ use rt_protocol::{
     CancelToken, Capability, Container, ErrorKind, LogLine, LogOptions, LogStream, OutputStream, Pull, Until,
 };
 
-use crate::case::{Case, Group, Need};
 use crate::ensure::{all_removed, refused};
-use crate::lab::patience;
 use crate::script::pattern;
-use crate::{Failure, Lab, Script, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Logs, run).can(LOGS).needs(&[Need::MainProcess])
 }
 
@@ -64,7 +63,7 @@ fn talker() -> Script {
 /// Pulls to the end.
 fn all(stream: &mut dyn LogStream) -> Result<Vec<LogLine>, Failure> {
     let mut lines = Vec::new();
-    let until = patience();
+    let until = timeout();
     loop {
         match stream.pull(&until)? {
             Pull::Item(line) => lines.push(line),
@@ -84,21 +83,21 @@ fn of(lines: &[LogLine], stream: OutputStream) -> Vec<String> {
 
 /// The next line, which must come.
 fn next(stream: &mut dyn LogStream) -> Result<LogLine, Failure> {
-    match stream.pull(&patience())? {
+    match stream.pull(&timeout())? {
         Pull::Item(line) => Ok(line),
         other => Err(Failure::new(format!("expected a line, saw {other:?}"))),
     }
 }
 
-fn both_streams(lab: &Lab<'_>) -> Verdict {
-    let lines = read(lab.kept(&sample())?.as_ref(), &LogOptions::new())?;
+fn both_streams(context: &TestContext<'_>) -> Verdict {
+    let lines = read(context.cached(&sample())?.as_ref(), &LogOptions::new())?;
     ensure_eq!(of(&lines, OutputStream::Stdout), ["one", "", "three"], "the lines of stdout");
     ensure_eq!(of(&lines, OutputStream::Stderr), ["wrong"], "the lines of stderr");
     Ok(())
 }
 
-fn one_output(lab: &Lab<'_>) -> Verdict {
-    let container = lab.kept(&sample())?;
+fn one_output(context: &TestContext<'_>) -> Verdict {
+    let container = context.cached(&sample())?;
     for (stream, expected) in
         [(OutputStream::Stdout, &["one", "", "three"][..]), (OutputStream::Stderr, &["wrong"])]
     {
@@ -109,22 +108,22 @@ fn one_output(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn unterminated(lab: &Lab<'_>) -> Verdict {
-    let lines = read(lab.kept(&Script::print("one\nlast"))?.as_ref(), &LogOptions::new())?;
+fn unterminated(context: &TestContext<'_>) -> Verdict {
+    let lines = read(context.cached(&Script::print("one\nlast"))?.as_ref(), &LogOptions::new())?;
     ensure_eq!(of(&lines, OutputStream::Stdout), ["one", "last"], "the lines");
     Ok(())
 }
 
-fn empty_lines(lab: &Lab<'_>) -> Verdict {
+fn empty_lines(context: &TestContext<'_>) -> Verdict {
     let main = Script::print("\n\na\n\n");
-    let lines = read(lab.kept(&main)?.as_ref(), &LogOptions::new())?;
+    let lines = read(context.cached(&main)?.as_ref(), &LogOptions::new())?;
     ensure_eq!(of(&lines, OutputStream::Stdout), ["", "", "a", ""], "the lines");
     Ok(())
 }
 
-fn odd_bytes(lab: &Lab<'_>) -> Verdict {
+fn odd_bytes(context: &TestContext<'_>) -> Verdict {
     let main = Script::print(b"a\xffb\n\ttab\n".to_vec());
-    let lines = read(lab.kept(&main)?.as_ref(), &LogOptions::new())?;
+    let lines = read(context.cached(&main)?.as_ref(), &LogOptions::new())?;
     let texts = of(&lines, OutputStream::Stdout);
     ensure_eq!(texts, ["a\u{fffd}b", "\ttab"], "the lines as text");
     ensure_eq!(lines[0].bytes, b"a\xffb", "the bytes of the first line");
@@ -143,15 +142,15 @@ fn flood_lines() -> Vec<String> {
     String::from_utf8_lossy(&pattern(FLOOD_BYTES)).lines().map(str::to_owned).collect()
 }
 
-fn order(lab: &Lab<'_>) -> Verdict {
-    let lines = read(lab.kept(&flood())?.as_ref(), &LogOptions::new())?;
+fn order(context: &TestContext<'_>) -> Verdict {
+    let lines = read(context.cached(&flood())?.as_ref(), &LogOptions::new())?;
     let texts = of(&lines, OutputStream::Stdout);
     ensure!(texts.is_sorted(), "the lines of stdout are out of order");
     Ok(())
 }
 
-fn much(lab: &Lab<'_>) -> Verdict {
-    let lines = read(lab.kept(&flood())?.as_ref(), &LogOptions::new())?;
+fn much(context: &TestContext<'_>) -> Verdict {
+    let lines = read(context.cached(&flood())?.as_ref(), &LogOptions::new())?;
     is_whole_flood(&lines)
 }
 
@@ -164,25 +163,25 @@ fn is_whole_flood(lines: &[LogLine]) -> Verdict {
     Ok(())
 }
 
-fn follow_ended(lab: &Lab<'_>) -> Verdict {
-    let container = lab.kept(&flood())?;
-    let _ = container.wait(&patience())?;
+fn follow_ended(context: &TestContext<'_>) -> Verdict {
+    let container = context.cached(&flood())?;
+    let _ = container.wait(&timeout())?;
     is_whole_flood(&read(container.as_ref(), &LogOptions::new().follow())?)
 }
 
-fn follow_slowly(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&flood())?;
+fn follow_slowly(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&flood())?;
     let mut stream = container.logs(&LogOptions::new().follow())?;
     let mut lines = vec![next(stream.as_mut())?];
     // The container has ended long before its log was read.
-    let _ = container.wait(&patience())?;
+    let _ = container.wait(&timeout())?;
     std::thread::sleep(Duration::from_secs(1));
     lines.extend(all(stream.as_mut())?);
     is_whole_flood(&lines)
 }
 
-fn silent(lab: &Lab<'_>) -> Verdict {
-    let lines = read(lab.kept(&Script::Exit(0))?.as_ref(), &LogOptions::new())?;
+fn silent(context: &TestContext<'_>) -> Verdict {
+    let lines = read(context.cached(&Script::Exit(0))?.as_ref(), &LogOptions::new())?;
     ensure_eq!(lines, [], "the log");
     Ok(())
 }
@@ -191,8 +190,8 @@ fn counting() -> Script {
     Script::print("1\n2\n3\n4\n5\n")
 }
 
-fn tail(lab: &Lab<'_>) -> Verdict {
-    let container = lab.kept(&counting())?;
+fn tail(context: &TestContext<'_>) -> Verdict {
+    let container = context.cached(&counting())?;
     for (count, expected) in [(2, &["4", "5"][..]), (100, &["1", "2", "3", "4", "5"])] {
         let lines = read(container.as_ref(), &LogOptions::new().tail(count))?;
         ensure_eq!(of(&lines, OutputStream::Stdout), expected, &format!("the last {count} lines"));
@@ -200,14 +199,14 @@ fn tail(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn tail_zero(lab: &Lab<'_>) -> Verdict {
-    let lines = read(lab.kept(&counting())?.as_ref(), &LogOptions::new().tail(0))?;
+fn tail_zero(context: &TestContext<'_>) -> Verdict {
+    let lines = read(context.cached(&counting())?.as_ref(), &LogOptions::new().tail(0))?;
     ensure_eq!(lines, [], "the last 0 lines");
     Ok(())
 }
 
-fn no_times(lab: &Lab<'_>) -> Verdict {
-    let lines = read(lab.kept(&counting())?.as_ref(), &LogOptions::new())?;
+fn no_times(context: &TestContext<'_>) -> Verdict {
+    let lines = read(context.cached(&counting())?.as_ref(), &LogOptions::new())?;
     ensure!(
         !lines.is_empty() && lines.iter().all(|line| line.timestamp.is_none()),
         "the lines are {lines:?}"
@@ -215,8 +214,8 @@ fn no_times(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn times(lab: &Lab<'_>) -> Verdict {
-    let lines = read(lab.kept(&counting())?.as_ref(), &LogOptions::new().timestamps())?;
+fn times(context: &TestContext<'_>) -> Verdict {
+    let lines = read(context.cached(&counting())?.as_ref(), &LogOptions::new().timestamps())?;
     ensure_eq!(of(&lines, OutputStream::Stdout), ["1", "2", "3", "4", "5"], "the lines, without their times");
     // The container was made by this suite: within the hour, whatever the clocks.
     let hour = Duration::from_secs(3600);
@@ -228,8 +227,8 @@ fn times(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn since(lab: &Lab<'_>) -> Verdict {
-    let container = lab.kept(&counting())?;
+fn since(context: &TestContext<'_>) -> Verdict {
+    let container = context.cached(&counting())?;
     let hour = Duration::from_secs(3600);
     let lines = read(container.as_ref(), &LogOptions::new().since(SystemTime::now() - hour))?;
     ensure_eq!(lines.len(), 5, "the lines since an hour ago");
@@ -238,19 +237,19 @@ fn since(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn long_line(lab: &Lab<'_>) -> Verdict {
+fn long_line(context: &TestContext<'_>) -> Verdict {
     let main = Script::print("0123456789abcdef\nshort\n");
-    let lines = read(lab.kept(&main)?.as_ref(), &LogOptions::new().max_line_bytes(10))?;
+    let lines = read(context.cached(&main)?.as_ref(), &LogOptions::new().max_line_bytes(10))?;
     ensure_eq!(lines.len(), 2, "how many lines there are");
     ensure_eq!((&lines[0].bytes[..], lines[0].omitted), (&b"0123456789"[..], 6), "the long line");
     ensure_eq!((&lines[1].bytes[..], lines[1].omitted), (&b"short"[..], 0), "the short line");
     Ok(())
 }
 
-fn ends_while_running(lab: &Lab<'_>) -> Verdict {
-    let container = lab.kept(&talker())?;
+fn ends_while_running(context: &TestContext<'_>) -> Verdict {
+    let container = context.cached(&talker())?;
     // The line may take a moment to get from the container into the log.
-    Lab::eventually("the line is in the log", || {
+    TestContext::eventually("the line is in the log", || {
         let lines = read(container.as_ref(), &LogOptions::new())?;
         Ok((of(&lines, OutputStream::Stdout) == ["begun"]).then_some(()))
     })?;
@@ -258,31 +257,31 @@ fn ends_while_running(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn follow(lab: &Lab<'_>) -> Verdict {
+fn follow(context: &TestContext<'_>) -> Verdict {
     let main = Script::SayTwice { first: b"one\n".to_vec(), seconds: 2, second: b"two\n".to_vec(), code: 0 };
-    let container = lab.started(&main)?;
+    let container = context.started(&main)?;
     let mut stream = container.logs(&LogOptions::new().follow())?;
     ensure_eq!(next(stream.as_mut())?.text(), "one", "the first line");
     let begin = Instant::now();
     ensure_eq!(next(stream.as_mut())?.text(), "two", "the second line");
     ensure!(begin.elapsed() < Duration::from_secs(10), "the second line took {:?}", begin.elapsed());
-    ensure_eq!(stream.pull(&patience())?, Pull::End, "what comes after the last line");
+    ensure_eq!(stream.pull(&timeout())?, Pull::End, "what comes after the last line");
     Ok(())
 }
 
-fn follow_ends(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&talker())?;
+fn follow_ends(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&talker())?;
     let mut stream = container.logs(&LogOptions::new().follow())?;
     ensure_eq!(next(stream.as_mut())?.text(), "begun", "the first line");
-    container.stop(Duration::from_secs(10), &patience())?;
-    ensure_eq!(stream.pull(&patience())?, Pull::End, "what comes after the stop");
+    container.stop(Duration::from_secs(10), &timeout())?;
+    ensure_eq!(stream.pull(&timeout())?, Pull::End, "what comes after the stop");
     Ok(())
 }
 
-fn follow_tail(lab: &Lab<'_>) -> Verdict {
+fn follow_tail(context: &TestContext<'_>) -> Verdict {
     let main = Script::SayTwice { first: b"a\nb\n".to_vec(), seconds: 2, second: b"c\n".to_vec(), code: 0 };
-    let container = lab.started(&main)?;
-    Lab::eventually("the first lines are in the log", || {
+    let container = context.started(&main)?;
+    TestContext::eventually("the first lines are in the log", || {
         Ok((read(container.as_ref(), &LogOptions::new())?.len() >= 2).then_some(()))
     })?;
     let mut stream = container.logs(&LogOptions::new().follow().tail(1))?;
@@ -298,14 +297,14 @@ fn follow_tail(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn follower(lab: &Lab<'_>) -> Result<Box<dyn LogStream>, Failure> {
-    let mut stream = lab.kept(&talker())?.logs(&LogOptions::new().follow())?;
+fn follower(context: &TestContext<'_>) -> Result<Box<dyn LogStream>, Failure> {
+    let mut stream = context.cached(&talker())?.logs(&LogOptions::new().follow())?;
     ensure_eq!(next(stream.as_mut())?.text(), "begun", "the first line");
     Ok(stream)
 }
 
-fn idle(lab: &Lab<'_>) -> Verdict {
-    let mut stream = follower(lab)?;
+fn idle(context: &TestContext<'_>) -> Verdict {
+    let mut stream = follower(context)?;
     for _ in 0..2 {
         let begin = Instant::now();
         let pulled = stream.pull(&Until::after(Duration::from_millis(200)))?;
@@ -319,11 +318,11 @@ fn idle(lab: &Lab<'_>) -> Verdict {
     Ok(stream.close()?)
 }
 
-fn cancelled_pull(lab: &Lab<'_>) -> Verdict {
-    let mut stream = follower(lab)?;
+fn cancelled_pull(context: &TestContext<'_>) -> Verdict {
+    let mut stream = follower(context)?;
     let token = CancelToken::new();
     let pulled = std::thread::scope(|scope| {
-        let until = patience().or_cancelled(&token);
+        let until = timeout().or_cancelled(&token);
         let puller = scope.spawn(move || (stream.pull(&until), stream));
         token.cancel();
         puller.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -334,24 +333,24 @@ fn cancelled_pull(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn close(lab: &Lab<'_>) -> Verdict {
-    let mut stream = follower(lab)?;
+fn close(context: &TestContext<'_>) -> Verdict {
+    let mut stream = follower(context)?;
     stream.close()?;
     stream.close()?;
-    ensure_eq!(stream.pull(&patience())?, Pull::End, "a pull after close");
+    ensure_eq!(stream.pull(&timeout())?, Pull::End, "a pull after close");
     Ok(())
 }
 
 /// The suite counts afterwards.
-fn dropped(lab: &Lab<'_>) -> Verdict {
-    drop(follower(lab)?);
-    drop(lab.kept(&talker())?.logs(&LogOptions::new().follow())?);
-    drop(lab.kept(&flood())?.logs(&LogOptions::new())?);
+fn dropped(context: &TestContext<'_>) -> Verdict {
+    drop(follower(context)?);
+    drop(context.cached(&talker())?.logs(&LogOptions::new().follow())?);
+    drop(context.cached(&flood())?.logs(&LogOptions::new())?);
     Ok(())
 }
 
-fn two_readers(lab: &Lab<'_>) -> Verdict {
-    let container = lab.kept(&counting())?;
+fn two_readers(context: &TestContext<'_>) -> Verdict {
+    let container = context.cached(&counting())?;
     let mut first = container.logs(&LogOptions::new())?;
     let mut second = container.logs(&LogOptions::new())?;
     let (first, second) = (all(first.as_mut())?, all(second.as_mut())?);
@@ -360,21 +359,21 @@ fn two_readers(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn absent_log(lab: &Lab<'_>) -> Verdict {
+fn absent_log(context: &TestContext<'_>) -> Verdict {
     for options in [LogOptions::new(), LogOptions::new().follow()] {
         // Whether opening or reading says it is the backend's choice.
-        let answer = lab.absent()?.logs(&options).and_then(|mut stream| stream.pull(&patience()));
+        let answer = context.absent()?.logs(&options).and_then(|mut stream| stream.pull(&timeout()));
         refused(answer, ErrorKind::NoSuchContainer)?;
     }
     Ok(())
 }
 
-fn removal_ends(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&talker())?;
+fn removal_ends(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&talker())?;
     let mut stream = container.logs(&LogOptions::new().follow())?;
     ensure_eq!(next(stream.as_mut())?.text(), "begun", "the first line");
-    all_removed(lab.runtime().force_remove(&[container.key().name.clone()], &patience()))?;
-    match stream.pull(&patience()) {
+    all_removed(context.runtime().force_remove(&[container.key().name.clone()], &timeout()))?;
+    match stream.pull(&timeout()) {
         Ok(Pull::End) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NoSuchContainer => Ok(()),
         other => Err(Failure::new(format!("after the removal the stream answers {other:?}"))),

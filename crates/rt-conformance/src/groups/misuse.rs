@@ -7,12 +7,11 @@ use rt_protocol::{
     ExecRequest, ImageRef, LaunchSpec, NamePrefix, PortPublish, Secret, User,
 };
 
-use crate::case::{Case, Group, Need};
 use crate::ensure::{all_removed, refused};
-use crate::lab::patience;
-use crate::{Lab, Script, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Group, Need, Script, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Misuse, run)
 }
 
@@ -41,7 +40,7 @@ pub(super) const CASES: &[Case] = &[
         .core(),
 ];
 
-fn names(_: &Lab<'_>) -> Verdict {
+fn names(_: &TestContext<'_>) -> Verdict {
     for bad in
         ["", "-a", "--help", ".", "..", "../x", "a b", "a/b", "a:b", "a;b", "$a", "a\nb", "a\0", "na\u{ef}ve"]
     {
@@ -57,7 +56,7 @@ fn names(_: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn images(_: &Lab<'_>) -> Verdict {
+fn images(_: &TestContext<'_>) -> Verdict {
     for bad in ["", "-a", "dir:/etc", "docker://x", "docker-archive:/x", "a b", "a\n", "/a", "a//b", "a:b/c"]
     {
         ensure!(ImageRef::new(bad).is_err(), "the image reference {bad:?} passed");
@@ -65,7 +64,7 @@ fn images(_: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn empty_argv(_: &Lab<'_>) -> Verdict {
+fn empty_argv(_: &TestContext<'_>) -> Verdict {
     ensure!(ExecRequest::new(Vec::<String>::new()).is_err(), "a command without words passed");
     ensure!(ExecRequest::new([""]).is_err(), "a command with an empty first word passed");
     let late = ExecRequest::builder(Vec::<String>::new()).env("A", "b").build();
@@ -73,7 +72,7 @@ fn empty_argv(_: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn nul(_: &Lab<'_>) -> Verdict {
+fn nul(_: &TestContext<'_>) -> Verdict {
     ensure!(Argv::new(["echo", "a\0b"]).is_err(), "a word with NUL passed");
     ensure!(Env::default().set("A", "b\0").is_err(), "a value with NUL passed");
     let secret = Env::default().set_secret("A", Secret::new("s3cr3t\0"));
@@ -85,14 +84,14 @@ fn nul(_: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn variables(_: &Lab<'_>) -> Verdict {
+fn variables(_: &TestContext<'_>) -> Verdict {
     for bad in ["", "1A", "A B", "A=B", "A-B", "-e", "A;id", "\u{c4}", "A\n"] {
         ensure!(Env::default().set(bad, "x").is_err(), "the variable {bad:?} passed");
     }
     Ok(())
 }
 
-fn relative_paths(_: &Lab<'_>) -> Verdict {
+fn relative_paths(_: &TestContext<'_>) -> Verdict {
     for bad in ["", "a", "./a", "../a", "~"] {
         ensure!(ContainerPath::new(bad).is_err(), "the path {bad:?} passed");
         refused(ExecRequest::builder(["true"]).workdir(bad).build(), ErrorKind::InvalidRequest)?;
@@ -100,7 +99,7 @@ fn relative_paths(_: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn launches(_: &Lab<'_>) -> Verdict {
+fn launches(_: &TestContext<'_>) -> Verdict {
     let of = || LaunchSpec::builder("a", "b");
     for bad in [
         of().port(PortPublish::any_port_on_loopback(0)),
@@ -120,45 +119,45 @@ fn launches(_: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn refused_name(lab: &Lab<'_>) -> Verdict {
-    refused(lab.runtime().exec_in("-a", ["true"]), ErrorKind::InvalidRequest)?;
-    refused(lab.runtime().exec_in("a", Vec::<String>::new()), ErrorKind::InvalidRequest)?;
+fn refused_name(context: &TestContext<'_>) -> Verdict {
+    refused(context.runtime().exec_in("-a", ["true"]), ErrorKind::InvalidRequest)?;
+    refused(context.runtime().exec_in("a", Vec::<String>::new()), ErrorKind::InvalidRequest)?;
     Ok(())
 }
 
-fn stale_handle(lab: &Lab<'_>) -> Verdict {
-    let container = lab.created(&Script::Stand)?;
-    all_removed(lab.runtime().force_remove(&[container.key().name.clone()], &patience()))?;
+fn stale_handle(context: &TestContext<'_>) -> Verdict {
+    let container = context.created(&Script::Stand)?;
+    all_removed(context.runtime().force_remove(&[container.key().name.clone()], &timeout()))?;
     ensure_eq!(container.state()?, None, "the state of what was removed");
-    let answer = container.exec(&lab.request(&Script::Exit(0))?, &patience());
+    let answer = container.exec(&context.request(&Script::Exit(0))?, &timeout());
     refused(answer, ErrorKind::NoSuchContainer)?;
     Ok(())
 }
 
-fn reused_name(lab: &Lab<'_>) -> Verdict {
-    let first = lab.created(&Script::Stand)?;
+fn reused_name(context: &TestContext<'_>) -> Verdict {
+    let first = context.created(&Script::Stand)?;
     let (name, id) = (first.key().name.clone(), first.id()?);
-    all_removed(lab.runtime().force_remove(std::slice::from_ref(&name), &patience()))?;
-    lab.begin(lab.created_as(&name, &Script::Stand)?.as_ref())?;
+    all_removed(context.runtime().force_remove(std::slice::from_ref(&name), &timeout()))?;
+    context.begin(context.created_as(&name, &Script::Stand)?.as_ref())?;
     ensure!(first.id()? != id, "the next container of the name has the id of the first");
     ensure_eq!(
-        Lab::text_in(first.as_ref(), &Script::print("next"))?,
+        TestContext::text_in(first.as_ref(), &Script::print("next"))?,
         "next",
         "a command through the old handle"
     );
     Ok(())
 }
 
-fn dropped_handle(lab: &Lab<'_>) -> Verdict {
-    let name = lab.started(&Script::Stand)?.key().name.clone();
-    ensure!(lab.runtime().container(&name).running()?, "it does not run after its handles were dropped");
+fn dropped_handle(context: &TestContext<'_>) -> Verdict {
+    let name = context.started(&Script::Stand)?.key().name.clone();
+    ensure!(context.runtime().container(&name).running()?, "it does not run after its handles were dropped");
     Ok(())
 }
 
-fn removed_at_once(lab: &Lab<'_>) -> Verdict {
-    let container = lab.created(&Script::Stand)?;
+fn removed_at_once(context: &TestContext<'_>) -> Verdict {
+    let container = context.created(&Script::Stand)?;
     let name = container.key().name.clone();
-    let remove = || lab.runtime().force_remove(std::slice::from_ref(&name), &patience());
+    let remove = || context.runtime().force_remove(std::slice::from_ref(&name), &timeout());
     let results = std::thread::scope(|scope| {
         let other = scope.spawn(remove);
         let mut results = remove();
@@ -170,11 +169,11 @@ fn removed_at_once(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn created_at_once(lab: &Lab<'_>) -> Verdict {
-    let name = lab.name()?;
-    let spec = lab.describe(&name).command(Script::Stand.argv()).build()?;
-    lab.fixture().before_start(&spec);
-    let create = || lab.runtime().create(&spec, &patience()).map(|_| ());
+fn created_at_once(context: &TestContext<'_>) -> Verdict {
+    let name = context.name()?;
+    let spec = context.describe(&name).command(Script::Stand.argv()).build()?;
+    context.fixture().before_start(&spec);
+    let create = || context.runtime().create(&spec, &timeout()).map(|_| ());
     let (one, other) = std::thread::scope(|scope| {
         let other = scope.spawn(create);
         (create(), other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -182,7 +181,7 @@ fn created_at_once(lab: &Lab<'_>) -> Verdict {
     ensure!(one.is_ok() != other.is_ok(), "the two answers are {one:?} and {other:?}");
     refused(one.and(other), ErrorKind::NameInUse)?;
     ensure_eq!(
-        lab.runtime().container(&name).state()?,
+        context.runtime().container(&name).state()?,
         Some(ContainerState::Created),
         "the state afterwards"
     );
@@ -203,15 +202,15 @@ impl std::io::Write for Panicking {
     }
 }
 
-fn panicking_sink(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.standing()?;
-    let request = lab.request(&Script::Hold { shape: crate::Shape::Alone, token: lab.token() })?;
+fn panicking_sink(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
+    let request = context.request(&Script::Hold { shape: crate::Shape::Alone, token: context.token() })?;
     let begin = std::time::Instant::now();
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let mut sink = Panicking;
         let stdio =
             rt_protocol::ExecStdio::new(rt_protocol::Source::empty(), rt_protocol::Sink::borrowed(&mut sink));
-        standing.exec_stdio(&request, stdio, &patience())
+        standing.exec_stdio(&request, stdio, &timeout())
     }));
     if let Ok(answer) = caught {
         refused(answer, ErrorKind::SinkFailed)?;

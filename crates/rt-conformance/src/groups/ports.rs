@@ -6,10 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 
 use rt_protocol::Capability;
 
-use crate::case::{Case, Group};
-use crate::{Failure, Lab, Verdict};
+use crate::{Case, Failure, Group, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Ports, run).can(&[Capability::ReservePort])
 }
 
@@ -27,23 +26,23 @@ pub(super) const CASES: &[Case] = &[
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-fn address(lab: &Lab<'_>) -> Verdict {
-    let reservation = lab.runtime().reserve_port(LOOPBACK)?;
+fn address(context: &TestContext<'_>) -> Verdict {
+    let reservation = context.runtime().reserve_port(LOOPBACK)?;
     ensure_eq!(reservation.address().ip(), LOOPBACK, "the address");
     ensure!(reservation.port() != 0, "the port is 0");
     ensure_eq!(reservation.address().port(), reservation.port(), "the port of the address");
     Ok(())
 }
 
-fn different(lab: &Lab<'_>) -> Verdict {
-    let held = (0..64).map(|_| lab.runtime().reserve_port(LOOPBACK)).collect::<Result<Vec<_>, _>>()?;
+fn different(context: &TestContext<'_>) -> Verdict {
+    let held = (0..64).map(|_| context.runtime().reserve_port(LOOPBACK)).collect::<Result<Vec<_>, _>>()?;
     let ports: BTreeSet<u16> = held.iter().map(|reservation| reservation.port()).collect();
     ensure_eq!(ports.len(), held.len(), "how many of the ports are different");
     Ok(())
 }
 
-fn different_from_threads(lab: &Lab<'_>) -> Verdict {
-    let reserve = || (0..8).map(|_| lab.runtime().reserve_port(LOOPBACK)).collect::<Result<Vec<_>, _>>();
+fn different_from_threads(context: &TestContext<'_>) -> Verdict {
+    let reserve = || (0..8).map(|_| context.runtime().reserve_port(LOOPBACK)).collect::<Result<Vec<_>, _>>();
     let held = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(reserve)).collect();
         threads
@@ -56,16 +55,16 @@ fn different_from_threads(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn held(lab: &Lab<'_>) -> Verdict {
-    let reservation = lab.runtime().reserve_port(LOOPBACK)?;
+fn held(context: &TestContext<'_>) -> Verdict {
+    let reservation = context.runtime().reserve_port(LOOPBACK)?;
     let bound = TcpListener::bind(reservation.address());
     let kind = bound.as_ref().err().map(io::Error::kind);
     ensure_eq!(kind, Some(io::ErrorKind::AddrInUse), "what binding a held port answers");
     Ok(())
 }
 
-fn silent(lab: &Lab<'_>) -> Verdict {
-    let reservation = lab.runtime().reserve_port(LOOPBACK)?;
+fn silent(context: &TestContext<'_>) -> Verdict {
+    let reservation = context.runtime().reserve_port(LOOPBACK)?;
     let kind = TcpStream::connect(reservation.address()).err().map(|error| error.kind());
     ensure_eq!(kind, Some(io::ErrorKind::ConnectionRefused), "what connecting to a held port answers");
     Ok(())
@@ -84,9 +83,9 @@ fn becomes_free(free: impl Fn() -> Result<SocketAddr, Failure>) -> Verdict {
     Err(Failure::new(format!("three freed ports could not be bound: {last:?}")))
 }
 
-fn closed(lab: &Lab<'_>) -> Verdict {
+fn closed(context: &TestContext<'_>) -> Verdict {
     becomes_free(|| {
-        let mut reservation = lab.runtime().reserve_port(LOOPBACK)?;
+        let mut reservation = context.runtime().reserve_port(LOOPBACK)?;
         let address = reservation.address();
         reservation.close()?;
         reservation.close()?;
@@ -94,23 +93,23 @@ fn closed(lab: &Lab<'_>) -> Verdict {
     })
 }
 
-fn dropped(lab: &Lab<'_>) -> Verdict {
-    becomes_free(|| Ok(lab.runtime().reserve_port(LOOPBACK)?.address()))
+fn dropped(context: &TestContext<'_>) -> Verdict {
+    becomes_free(|| Ok(context.runtime().reserve_port(LOOPBACK)?.address()))
 }
 
-fn ipv6(lab: &Lab<'_>) -> Verdict {
+fn ipv6(context: &TestContext<'_>) -> Verdict {
     let loopback = IpAddr::V6(Ipv6Addr::LOCALHOST);
     if let Err(error) = TcpListener::bind((loopback, 0)) {
         return Err(Failure::skip(format!("this host has no IPv6 loopback: {error}")));
     }
-    let reservation = lab.runtime().reserve_port(loopback)?;
+    let reservation = context.runtime().reserve_port(loopback)?;
     ensure_eq!(reservation.address().ip(), loopback, "the address");
     Ok(())
 }
 
-fn foreign(lab: &Lab<'_>) -> Verdict {
+fn foreign(context: &TestContext<'_>) -> Verdict {
     // A documentation address (RFC 5737); no host has it.
-    let answer = lab.runtime().reserve_port(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+    let answer = context.runtime().reserve_port(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
     ensure!(answer.is_err(), "a port of a foreign address was reserved: {answer:?}");
     Ok(())
 }

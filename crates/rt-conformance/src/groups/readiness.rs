@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use rt_protocol::{CancelToken, Capability, ErrorKind, Partial, Readiness, ReadyWhen, Until};
 
-use crate::case::{Case, Group, Need};
 use crate::ensure::refused;
-use crate::lab::patience;
-use crate::{Lab, Script, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Group, Need, Script, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Readiness, run).can(LOGS).needs(&[Need::MainProcess])
 }
 
@@ -46,72 +45,76 @@ fn lines() -> Script {
     Script::print("a\nb\nc\nlast")
 }
 
-fn ready(lab: &Lab<'_>) -> Verdict {
+fn ready(context: &TestContext<'_>) -> Verdict {
     let mut sign = |line: &str| line.contains("init complete");
-    let answer = lab.kept(&starting())?.stream_initial_logs(&mut sign, &mut io::sink(), &patience())?;
+    let answer = context.cached(&starting())?.stream_initial_logs(&mut sign, &mut io::sink(), &timeout())?;
     ensure_eq!(answer, Readiness::Ready(">> init complete".into()), "the answer");
     Ok(())
 }
 
-fn ready_on_stderr(lab: &Lab<'_>) -> Verdict {
-    let answer = lab.kept(&starting())?.stream_initial_logs(
+fn ready_on_stderr(context: &TestContext<'_>) -> Verdict {
+    let answer = context.cached(&starting())?.stream_initial_logs(
         &mut |line| line == "warned",
         &mut io::sink(),
-        &patience(),
+        &timeout(),
     )?;
     ensure_eq!(answer, Readiness::Ready("warned".into()), "the answer");
     Ok(())
 }
 
-fn echoed(lab: &Lab<'_>) -> Verdict {
+fn echoed(context: &TestContext<'_>) -> Verdict {
     let mut echo = Vec::new();
-    let answer = lab.kept(&lines())?.stream_initial_logs(&mut |line| line == "c", &mut echo, &patience())?;
+    let answer =
+        context.cached(&lines())?.stream_initial_logs(&mut |line| line == "c", &mut echo, &timeout())?;
     ensure_eq!(answer, Readiness::Ready("c".into()), "the answer");
     ensure_eq!(String::from_utf8_lossy(&echo), "a\nb\nc\n", "what was shown");
     Ok(())
 }
 
-fn timed_out(lab: &Lab<'_>) -> Verdict {
+fn timed_out(context: &TestContext<'_>) -> Verdict {
     let begin = Instant::now();
     let until = Until::after(Duration::from_millis(700));
-    let answer = lab.kept(&starting())?.stream_initial_logs(&mut |_| false, &mut io::sink(), &until)?;
+    let answer = context.cached(&starting())?.stream_initial_logs(&mut |_| false, &mut io::sink(), &until)?;
     ensure_eq!(answer, Readiness::TimedOut, "the answer");
     ensure!(begin.elapsed() < Duration::from_secs(10), "700 ms took {:?}", begin.elapsed());
     Ok(())
 }
 
-fn ended(lab: &Lab<'_>) -> Verdict {
+fn ended(context: &TestContext<'_>) -> Verdict {
     let mut echo = Vec::new();
-    let answer = lab.kept(&lines())?.stream_initial_logs(&mut |_| false, &mut echo, &patience())?;
+    let answer = context.cached(&lines())?.stream_initial_logs(&mut |_| false, &mut echo, &timeout())?;
     ensure_eq!(answer, Readiness::Ended, "the answer");
     ensure_eq!(String::from_utf8_lossy(&echo), "a\nb\nc\nlast\n", "what was shown");
     Ok(())
 }
 
-fn unterminated(lab: &Lab<'_>) -> Verdict {
-    let answer =
-        lab.kept(&lines())?.stream_initial_logs(&mut |line| line == "last", &mut io::sink(), &patience())?;
+fn unterminated(context: &TestContext<'_>) -> Verdict {
+    let answer = context.cached(&lines())?.stream_initial_logs(
+        &mut |line| line == "last",
+        &mut io::sink(),
+        &timeout(),
+    )?;
     ensure_eq!(answer, Readiness::Ready("last".into()), "the answer");
     Ok(())
 }
 
-fn fast_exit(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&lines())?;
+fn fast_exit(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&lines())?;
     let mut seen = Vec::new();
     let mut note = |line: &str| {
         seen.push(line.to_owned());
         false
     };
-    let answer = container.stream_initial_logs(&mut note, &mut io::sink(), &patience())?;
+    let answer = container.stream_initial_logs(&mut note, &mut io::sink(), &timeout())?;
     ensure_eq!(answer, Readiness::Ended, "the answer");
     ensure_eq!(seen, ["a", "b", "c", "last"], "the lines that were offered");
     Ok(())
 }
 
-fn cancelled(lab: &Lab<'_>) -> Verdict {
-    let container = lab.kept(&starting())?;
+fn cancelled(context: &TestContext<'_>) -> Verdict {
+    let container = context.cached(&starting())?;
     let token = CancelToken::new();
-    let until = patience().or_cancelled(&token);
+    let until = timeout().or_cancelled(&token);
     // Cancelled from within: the watch goes on waiting for a line that never comes.
     let mut sign = |line: &str| {
         if line == "serving" {
@@ -123,12 +126,12 @@ fn cancelled(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn panics(lab: &Lab<'_>) -> Verdict {
-    let container = lab.kept(&starting())?;
+fn panics(context: &TestContext<'_>) -> Verdict {
+    let container = context.cached(&starting())?;
     // `resume_unwind` and not `panic!`: nothing is printed for a panic that is wanted.
     let mut sign = |_: &str| -> bool { resume_unwind(Box::new("the suite's own panic")) };
     let caught = catch_unwind(AssertUnwindSafe(|| {
-        container.stream_initial_logs(&mut sign, &mut io::sink(), &patience())
+        container.stream_initial_logs(&mut sign, &mut io::sink(), &timeout())
     }));
     let text = caught.err().and_then(|panic| panic.downcast_ref::<&str>().copied());
     ensure_eq!(text, Some("the suite's own panic"), "the panic that came through");
@@ -148,14 +151,14 @@ impl io::Write for Broken {
     }
 }
 
-fn failing_echo(lab: &Lab<'_>) -> Verdict {
-    let answer = lab.kept(&starting())?.stream_initial_logs(&mut |_| false, &mut Broken, &patience());
+fn failing_echo(context: &TestContext<'_>) -> Verdict {
+    let answer = context.cached(&starting())?.stream_initial_logs(&mut |_| false, &mut Broken, &timeout());
     refused(answer, ErrorKind::SinkFailed)?;
     Ok(())
 }
 
-fn absent(lab: &Lab<'_>) -> Verdict {
-    let answer = lab.absent()?.stream_initial_logs(&mut |_| true, &mut io::sink(), &patience());
+fn absent(context: &TestContext<'_>) -> Verdict {
+    let answer = context.absent()?.stream_initial_logs(&mut |_| true, &mut io::sink(), &timeout());
     refused(answer, ErrorKind::NoSuchContainer)?;
     Ok(())
 }
@@ -168,27 +171,27 @@ fn init_complete() -> ReadyWhen {
 }
 
 /// The line was written long ago, and the command is run now.
-fn all_of_them(lab: &Lab<'_>) -> Verdict {
-    let container = lab.kept(&starting())?;
-    let when = init_complete().exec(lab.request(&Script::Exit(0))?);
+fn all_of_them(context: &TestContext<'_>) -> Verdict {
+    let container = context.cached(&starting())?;
+    let when = init_complete().exec(context.request(&Script::Exit(0))?);
     let ready = when.wait(container.as_ref(), &Until::after(ROUNDS))?;
     ensure_eq!(ready.lines, [">> init complete"], "the lines that were signs");
     Ok(())
 }
 
-fn not_met(lab: &Lab<'_>) -> Verdict {
-    let container = lab.kept(&starting())?;
-    let when = init_complete().exec(lab.request(&Script::Exit(4))?);
-    lab.ready_in(container.as_ref())?;
-    let until = Until::after(lab.allow(Duration::from_millis(700)));
+fn not_met(context: &TestContext<'_>) -> Verdict {
+    let container = context.cached(&starting())?;
+    let when = init_complete().exec(context.request(&Script::Exit(4))?);
+    context.warm_up_in(container.as_ref())?;
+    let until = Until::after(context.allow(Duration::from_millis(700)));
     let error = refused(when.wait(container.as_ref(), &until), ErrorKind::TimedOut)?;
     let text = error.to_string();
     ensure!(text.contains("exit code 4"), "it does not say what was not met: {text}");
     Ok(())
 }
 
-fn not_ready_any_more(lab: &Lab<'_>) -> Verdict {
-    let container = lab.kept(&lines())?;
+fn not_ready_any_more(context: &TestContext<'_>) -> Verdict {
+    let container = context.cached(&lines())?;
     let when = ReadyWhen::new().log_line("a line of it", |line| line == "a");
     let error = refused(when.wait(container.as_ref(), &Until::after(ROUNDS)), ErrorKind::NotRunning)?;
     let last = match error.partial() {

@@ -2,13 +2,13 @@
 
 use rt_protocol::{Capability, Container, ErrorKind, ExecRequestBuilder, Secret};
 
-use crate::case::{Case, Group, Need};
+use crate::context::inside;
 use crate::ensure::{refused, same_bytes};
-use crate::lab::{inside, patience};
 use crate::script::word;
-use crate::{Lab, Script, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Group, Need, Script, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Settings, run).needs(&[Need::Shell]).core()
 }
 
@@ -50,12 +50,12 @@ pub(super) const CASES: &[Case] = &[
 
 /// Runs the script with these settings in the standing container; it must end with 0.
 fn output_of(
-    lab: &Lab<'_>,
+    context: &TestContext<'_>,
     script: &Script,
     with: impl FnOnce(ExecRequestBuilder) -> ExecRequestBuilder,
 ) -> Result<Vec<u8>, crate::Failure> {
-    let request = with(lab.builder(script)).build()?;
-    let result = lab.standing()?.exec(&request, &patience())?;
+    let request = with(context.builder(script)).build()?;
+    let result = context.standing()?.exec(&request, &timeout())?;
     ensure!(result.ok(), "{script:?} ended with {}: {}", result.outcome, result.stderr);
     Ok(result.stdout.into_bytes())
 }
@@ -64,78 +64,79 @@ fn given() -> Script {
     Script::Variable("RT_GIVEN".into())
 }
 
-fn variable(lab: &Lab<'_>) -> Verdict {
-    let seen = output_of(lab, &given(), |request| request.env("RT_GIVEN", "value"))?;
+fn variable(context: &TestContext<'_>) -> Verdict {
+    let seen = output_of(context, &given(), |request| request.env("RT_GIVEN", "value"))?;
     same_bytes("the value", &seen, b"value")
 }
 
-fn odd_value(lab: &Lab<'_>) -> Verdict {
+fn odd_value(context: &TestContext<'_>) -> Verdict {
     let value = " a=b 'c' \"d\" $HOME `id` $(id) ; # \\ * \u{e4}\n\ttwo\n";
-    let seen = output_of(lab, &given(), |request| request.env("RT_GIVEN", value))?;
+    let seen = output_of(context, &given(), |request| request.env("RT_GIVEN", value))?;
     same_bytes("the value", &seen, value.as_bytes())
 }
 
-fn empty_value(lab: &Lab<'_>) -> Verdict {
-    let seen = output_of(lab, &given(), |request| request.env("RT_GIVEN", ""))?;
+fn empty_value(context: &TestContext<'_>) -> Verdict {
+    let seen = output_of(context, &given(), |request| request.env("RT_GIVEN", ""))?;
     same_bytes("the value", &seen, b"")
 }
 
-fn last_value(lab: &Lab<'_>) -> Verdict {
-    let seen = output_of(lab, &given(), |request| request.env("RT_GIVEN", "first").env("RT_GIVEN", "last"))?;
+fn last_value(context: &TestContext<'_>) -> Verdict {
+    let seen =
+        output_of(context, &given(), |request| request.env("RT_GIVEN", "first").env("RT_GIVEN", "last"))?;
     same_bytes("the value", &seen, b"last")
 }
 
-fn no_trace(lab: &Lab<'_>) -> Verdict {
-    output_of(lab, &given(), |request| request.env("RT_GIVEN", "value"))?;
-    let seen = output_of(lab, &given(), |request| request)?;
+fn no_trace(context: &TestContext<'_>) -> Verdict {
+    output_of(context, &given(), |request| request.env("RT_GIVEN", "value"))?;
+    let seen = output_of(context, &given(), |request| request)?;
     same_bytes("the value in the next command", &seen, b"(unset)")
 }
 
-fn own_variables(lab: &Lab<'_>) -> Verdict {
+fn own_variables(context: &TestContext<'_>) -> Verdict {
     let path = Script::Variable("PATH".into());
-    let own = output_of(lab, &path, |request| request)?;
+    let own = output_of(context, &path, |request| request)?;
     ensure!(!own.is_empty() && own != b"(unset)", "commands have no PATH");
-    let seen = output_of(lab, &path, |request| request.env("RT_GIVEN", "value"))?;
+    let seen = output_of(context, &path, |request| request.env("RT_GIVEN", "value"))?;
     same_bytes("PATH beside another variable", &seen, &own)
 }
 
-fn long_value(lab: &Lab<'_>) -> Verdict {
+fn long_value(context: &TestContext<'_>) -> Verdict {
     let value = "x".repeat(100 * 1024);
     let script = Script::VariableLength("RT_GIVEN".into());
-    let seen = output_of(lab, &script, |request| request.env("RT_GIVEN", value))?;
+    let seen = output_of(context, &script, |request| request.env("RT_GIVEN", value))?;
     same_bytes("the length of the value", &seen, b"102400")
 }
 
-fn byte_value(lab: &Lab<'_>) -> Verdict {
-    let seen = output_of(lab, &given(), |request| request.env("RT_GIVEN", word(b"a\xff\xc3".to_vec())))?;
+fn byte_value(context: &TestContext<'_>) -> Verdict {
+    let seen = output_of(context, &given(), |request| request.env("RT_GIVEN", word(b"a\xff\xc3".to_vec())))?;
     same_bytes("the value", &seen, b"a\xff\xc3")
 }
 
-fn secret(lab: &Lab<'_>) -> Verdict {
+fn secret(context: &TestContext<'_>) -> Verdict {
     let value = "s3cr3t $HOME 'x'";
-    let seen = output_of(lab, &given(), |request| request.secret_env("RT_GIVEN", value))?;
+    let seen = output_of(context, &given(), |request| request.secret_env("RT_GIVEN", value))?;
     same_bytes("the secret", &seen, value.as_bytes())
 }
 
-fn secret_lines(lab: &Lab<'_>) -> Verdict {
+fn secret_lines(context: &TestContext<'_>) -> Verdict {
     let value = "-----BEGIN KEY-----\nabc\ndef=\n-----END KEY-----\n";
-    let seen = output_of(lab, &given(), |request| request.secret_env("RT_GIVEN", value))?;
+    let seen = output_of(context, &given(), |request| request.secret_env("RT_GIVEN", value))?;
     same_bytes("the secret", &seen, value.as_bytes())
 }
 
-fn mixed(lab: &Lab<'_>) -> Verdict {
+fn mixed(context: &TestContext<'_>) -> Verdict {
     let with = |request: ExecRequestBuilder| request.env("RT_PLAIN", "open").secret_env("RT_GIVEN", "closed");
-    same_bytes("the secret", &output_of(lab, &given(), with)?, b"closed")?;
-    same_bytes("the plain one", &output_of(lab, &Script::Variable("RT_PLAIN".into()), with)?, b"open")
+    same_bytes("the secret", &output_of(context, &given(), with)?, b"closed")?;
+    same_bytes("the plain one", &output_of(context, &Script::Variable("RT_PLAIN".into()), with)?, b"open")
 }
 
 /// Names that a backend's own tools or the loader would act on, were the value to stand in their environment.
-fn steering_secret(lab: &Lab<'_>) -> Verdict {
+fn steering_secret(context: &TestContext<'_>) -> Verdict {
     for name in ["LD_PRELOAD", "CONTAINER_HOST", "HTTPS_PROXY", "HOME"] {
         let script = Script::Variable(name.into());
         let value = Secret::new("/rt/does/not/exist");
-        let request = lab.builder(&script).secret_env(name, value).build()?;
-        match lab.standing()?.exec(&request, &patience()) {
+        let request = context.builder(&script).secret_env(name, value).build()?;
+        match context.standing()?.exec(&request, &timeout()) {
             Ok(result) => {
                 same_bytes(&format!("the secret {name}"), result.stdout.as_bytes(), b"/rt/does/not/exist")?;
             }
@@ -150,12 +151,12 @@ fn steering_secret(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn secret_error(lab: &Lab<'_>) -> Verdict {
-    let value = format!("hidden-{}", lab.token());
+fn secret_error(context: &TestContext<'_>) -> Verdict {
+    let value = format!("hidden-{}", context.token());
     let request = rt_protocol::ExecRequest::builder(["rt-no-such-command"])
         .secret_env("RT_GIVEN", value.as_str())
         .build()?;
-    let error = refused(lab.standing()?.exec(&request, &patience()), ErrorKind::CommandNotFound)?;
+    let error = refused(context.standing()?.exec(&request, &timeout()), ErrorKind::CommandNotFound)?;
     let mut text = format!("{error} {error:?}");
     let mut cause = std::error::Error::source(&error);
     while let Some(inner) = cause {
@@ -166,53 +167,53 @@ fn secret_error(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn workdir(lab: &Lab<'_>) -> Verdict {
-    for directory in ["/", lab.fixture().scratch()] {
-        let seen = output_of(lab, &Script::Workdir, |request| request.workdir(directory))?;
+fn workdir(context: &TestContext<'_>) -> Verdict {
+    for directory in ["/", context.fixture().scratch()] {
+        let seen = output_of(context, &Script::Workdir, |request| request.workdir(directory))?;
         same_bytes("the workdir", &seen, directory.as_bytes())?;
     }
     Ok(())
 }
 
-fn odd_workdir(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.standing()?;
-    let directory = inside(&lab.guest_dir(standing.as_ref())?, "-a b:c $d 'e");
-    Lab::text_in(standing.as_ref(), &Script::MakeDir(directory.clone()))?;
-    let seen = output_of(lab, &Script::Workdir, |request| request.workdir(&directory))?;
+fn odd_workdir(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
+    let directory = inside(&context.guest_dir(standing.as_ref())?, "-a b:c $d 'e");
+    TestContext::text_in(standing.as_ref(), &Script::MakeDir(directory.clone()))?;
+    let seen = output_of(context, &Script::Workdir, |request| request.workdir(&directory))?;
     same_bytes("the workdir", &seen, directory.as_encoded_bytes())
 }
 
-fn default_workdir(lab: &Lab<'_>) -> Verdict {
-    let first = output_of(lab, &Script::Workdir, |request| request)?;
+fn default_workdir(context: &TestContext<'_>) -> Verdict {
+    let first = output_of(context, &Script::Workdir, |request| request)?;
     ensure!(first.starts_with(b"/"), "the workdir is {}", String::from_utf8_lossy(&first));
-    let second = output_of(lab, &Script::Workdir, |request| request)?;
+    let second = output_of(context, &Script::Workdir, |request| request)?;
     same_bytes("the workdir of the next command", &second, &first)
 }
 
-fn bad_workdir(lab: &Lab<'_>) -> Verdict {
-    let request = lab.builder(&Script::Exit(0)).workdir("/rt/no/such/directory").build()?;
-    let error = refused(lab.standing()?.exec(&request, &patience()), ErrorKind::BadWorkdir)?;
+fn bad_workdir(context: &TestContext<'_>) -> Verdict {
+    let request = context.builder(&Script::Exit(0)).workdir("/rt/no/such/directory").build()?;
+    let error = refused(context.standing()?.exec(&request, &timeout()), ErrorKind::BadWorkdir)?;
     ensure!(error.never_started(), "the command may have run: {error:?}");
     Ok(())
 }
 
-fn user(lab: &Lab<'_>) -> Verdict {
-    let (name, number) = lab.fixture().user();
-    let seen = output_of(lab, &Script::User, |request| request.user(name))?;
+fn user(context: &TestContext<'_>) -> Verdict {
+    let (name, number) = context.fixture().user();
+    let seen = output_of(context, &Script::User, |request| request.user(name))?;
     let expected = format!("{number}:");
     ensure!(seen.starts_with(expected.as_bytes()), "the user is {}", String::from_utf8_lossy(&seen));
     Ok(())
 }
 
-fn group(lab: &Lab<'_>) -> Verdict {
-    let seen = output_of(lab, &Script::User, |request| request.user("1234:4321"))?;
+fn group(context: &TestContext<'_>) -> Verdict {
+    let seen = output_of(context, &Script::User, |request| request.user("1234:4321"))?;
     same_bytes("user and group", &seen, b"1234:4321")
 }
 
-fn unknown_user(lab: &Lab<'_>) -> Verdict {
-    let request = lab.builder(&Script::Exit(0)).user("rt-nobody-of-this-name").build()?;
-    let standing: &dyn Container = &*lab.standing()?;
-    let error = refused(standing.exec(&request, &patience()), ErrorKind::UnknownUser)?;
+fn unknown_user(context: &TestContext<'_>) -> Verdict {
+    let request = context.builder(&Script::Exit(0)).user("rt-nobody-of-this-name").build()?;
+    let standing: &dyn Container = &*context.standing()?;
+    let error = refused(standing.exec(&request, &timeout()), ErrorKind::UnknownUser)?;
     ensure!(error.never_started(), "the command may have run: {error:?}");
     Ok(())
 }

@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use rt_protocol::{CancelToken, Capability, Container, ExecResult, ExitOutcome};
 
-use crate::case::{Case, Group, Need};
-use crate::lab::patience;
-use crate::{Failure, Lab, Script, Shape, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Failure, Group, Need, Script, Shape, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Signals, run).needs(&[Need::Shell])
 }
 
 pub(super) const CASES: &[Case] = &[
-    fact("signals: a death by KILL is reported as the backend claims", |lab| death(lab, "KILL", 137)).core(),
-    fact("signals: a death by TERM is reported as the backend claims", |lab| death(lab, "TERM", 143)).core(),
-    fact("signals: a death by SEGV is reported as the backend claims", |lab| death(lab, "SEGV", 139)).core(),
+    fact("signals: a death by KILL is reported as the backend claims", |context| death(context, "KILL", 137))
+        .core(),
+    fact("signals: a death by TERM is reported as the backend claims", |context| death(context, "TERM", 143))
+        .core(),
+    fact("signals: a death by SEGV is reported as the backend claims", |context| death(context, "SEGV", 139))
+        .core(),
     fact("signals: a command whose container is removed is lost", removed_meanwhile).can(&[
         Capability::Create,
         Capability::Start,
@@ -29,9 +31,9 @@ pub(super) const CASES: &[Case] = &[
     ]),
 ];
 
-fn death(lab: &Lab<'_>, signal: &str, folded: i32) -> Verdict {
-    let result = lab.run(&Script::Die(signal.into()))?;
-    let expected = if lab.can(Capability::Signals) {
+fn death(context: &TestContext<'_>, signal: &str, folded: i32) -> Verdict {
+    let result = context.run(&Script::Die(signal.into()))?;
+    let expected = if context.can(Capability::Signals) {
         ExitOutcome::Signal(signal.into())
     } else {
         // A backend that is not told the signal does not guess one.
@@ -44,20 +46,20 @@ fn death(lab: &Lab<'_>, signal: &str, folded: i32) -> Verdict {
 
 /// Runs a command that stays, does `this` to its container once it runs, and gives the answer of the call.
 fn meanwhile(
-    lab: &Lab<'_>,
+    context: &TestContext<'_>,
     container: &dyn Container,
     this: impl FnOnce() -> Verdict,
 ) -> Result<rt_protocol::Result<ExecResult>, Failure> {
-    let request = lab.request(&Script::Hold { shape: Shape::Alone, token: lab.token() })?;
+    let request = context.request(&Script::Hold { shape: Shape::Alone, token: context.token() })?;
     std::thread::scope(|scope| {
         let call = scope.spawn(|| {
             let begin = std::time::Instant::now();
             // A token that nobody cancels: a backend that skips time must not skip this wait.
-            let until = patience().or_cancelled(&CancelToken::new());
+            let until = timeout().or_cancelled(&CancelToken::new());
             (container.exec(&request, &until), begin.elapsed())
         });
         // Long enough for the command to run on any engine; when it does not, the answer is an error and says so.
-        let _ = patience().sleep(Duration::from_secs(1));
+        let _ = timeout().sleep(Duration::from_secs(1));
         let done = this();
         let (answer, took) = call.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         done?;
@@ -66,10 +68,10 @@ fn meanwhile(
     })
 }
 
-fn removed_meanwhile(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&Script::Stand)?;
-    let answer = meanwhile(lab, container.as_ref(), || {
-        let results = lab.runtime().force_remove(&[container.key().name.clone()], &patience());
+fn removed_meanwhile(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&Script::Stand)?;
+    let answer = meanwhile(context, container.as_ref(), || {
+        let results = context.runtime().force_remove(&[container.key().name.clone()], &timeout());
         ensure!(results.iter().all(|result| result.removed), "it could not be removed: {results:?}");
         Ok(())
     })?;
@@ -77,9 +79,9 @@ fn removed_meanwhile(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn stopped_meanwhile(lab: &Lab<'_>) -> Verdict {
-    let container = lab.started(&Script::Stand)?;
-    let answer = meanwhile(lab, container.as_ref(), || Ok(container.stop(Duration::ZERO, &patience())?))?;
+fn stopped_meanwhile(context: &TestContext<'_>) -> Verdict {
+    let container = context.started(&Script::Stand)?;
+    let answer = meanwhile(context, container.as_ref(), || Ok(container.stop(Duration::ZERO, &timeout())?))?;
     ensure_eq!(answer?.outcome, ExitOutcome::Lost, "the outcome");
     Ok(())
 }

@@ -6,22 +6,25 @@ pub(super) mod streams;
 
 use rt_protocol::{Capability, ExecStdio, Sink, Source, StdioResult};
 
-use crate::case::{Case, Group, Need};
-use crate::lab::patience;
-use crate::{Failure, Lab, Script, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Stdio, run).can(&[Capability::ExecStdio]).needs(&[Need::Shell]).core()
 }
 
 /// Bridges a script in the standing container.
-fn bridge(lab: &Lab<'_>, script: &Script, stdio: ExecStdio<'_>) -> Result<StdioResult, Failure> {
-    Ok(lab.standing()?.exec_stdio(&lab.request(script)?, stdio, &patience())?)
+fn bridge(context: &TestContext<'_>, script: &Script, stdio: ExecStdio<'_>) -> Result<StdioResult, Failure> {
+    Ok(context.standing()?.exec_stdio(&context.request(script)?, stdio, &timeout())?)
 }
 
 /// Bridges a script with these bytes as stdin, and gives what came out of stdout.
-fn piped(lab: &Lab<'_>, script: &Script, stdin: &[u8]) -> Result<(StdioResult, Vec<u8>), Failure> {
+fn piped(
+    context: &TestContext<'_>,
+    script: &Script,
+    stdin: &[u8],
+) -> Result<(StdioResult, Vec<u8>), Failure> {
     let mut stdout = Vec::new();
-    let result = bridge(lab, script, ExecStdio::new(Source::bytes(stdin), Sink::borrowed(&mut stdout)))?;
+    let result = bridge(context, script, ExecStdio::new(Source::bytes(stdin), Sink::borrowed(&mut stdout)))?;
     Ok((result, stdout))
 }

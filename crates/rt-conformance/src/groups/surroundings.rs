@@ -3,16 +3,15 @@
 
 use rt_protocol::{Capability, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Sink, Source};
 
-use crate::case::{Case, Group, Need};
 use crate::ensure::refused;
-use crate::lab::{Lab, patience};
-use crate::{Failure, Script, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Surroundings, run).needs(&[Need::System]).core()
 }
 
-const fn launched(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn launched(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Surroundings, run).needs(&[Need::Shell]).can(&[
         Capability::Create,
         Capability::ForceRemove,
@@ -48,8 +47,8 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// What a text of shell writes; it must end with 0.
-fn said(lab: &Lab<'_>, text: &str) -> Result<String, Failure> {
-    let result = lab.standing()?.exec(&ExecRequest::new(["sh", "-c", text])?, &patience())?;
+fn said(context: &TestContext<'_>, text: &str) -> Result<String, Failure> {
+    let result = context.standing()?.exec(&ExecRequest::new(["sh", "-c", text])?, &timeout())?;
     ensure!(
         result.outcome == ExitOutcome::Code(0),
         "{text} ended with {}: {}",
@@ -60,31 +59,32 @@ fn said(lab: &Lab<'_>, text: &str) -> Result<String, Failure> {
 }
 
 /// Programs look: `rg` and `grep -r` search the directory when stdin is a device, and read it when it is a pipe.
-fn empty_stdin(lab: &Lab<'_>) -> Verdict {
+fn empty_stdin(context: &TestContext<'_>) -> Verdict {
     const TEXT: &str = "if [ -c /proc/self/fd/0 ]; then printf device; fi; cat";
-    ensure_eq!(said(lab, TEXT)?, "device", "the stdin of a captured command");
-    if lab.can(Capability::ExecStdio) {
+    ensure_eq!(said(context, TEXT)?, "device", "the stdin of a captured command");
+    if context.can(Capability::ExecStdio) {
         let mut stdout = Vec::new();
         let streams = ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout));
-        lab.standing()?
-            .exec_stdio(&ExecRequest::new(["sh", "-c", TEXT])?, streams, &patience())?
+        context
+            .standing()?
+            .exec_stdio(&ExecRequest::new(["sh", "-c", TEXT])?, streams, &timeout())?
             .exit_ok()?;
         ensure_eq!(String::from_utf8_lossy(&stdout), "device", "the stdin of a bridged command");
     }
     Ok(())
 }
 
-fn umask(lab: &Lab<'_>) -> Verdict {
-    ensure_eq!(said(lab, "umask")?.trim().trim_start_matches('0'), "22", "the umask");
+fn umask(context: &TestContext<'_>) -> Verdict {
+    ensure_eq!(said(context, "umask")?.trim().trim_start_matches('0'), "22", "the umask");
     Ok(())
 }
 
 /// A signal that is ignored stays so for every program that follows: a pipeline whose reader has gone would go on for ever.
-fn signals(lab: &Lab<'_>) -> Verdict {
+fn signals(context: &TestContext<'_>) -> Verdict {
     // The C library keeps 32 and 33 for itself.
     const STANDARD: u64 = 0x7fff_ffff;
     // A program that is no shell: shells ignore some for themselves.
-    let status = said(lab, "exec cat /proc/self/status")?;
+    let status = said(context, "exec cat /proc/self/status")?;
     let masks: Vec<&str> =
         status.lines().filter(|line| line.starts_with("SigIgn:") || line.starts_with("SigBlk:")).collect();
     ensure_eq!(masks.len(), 2, "how many masks there are");
@@ -96,32 +96,32 @@ fn signals(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn home(lab: &Lab<'_>) -> Verdict {
+fn home(context: &TestContext<'_>) -> Verdict {
     let text = "user=$(id -u); while IFS=: read -r _ _ number _ _ home _; do \
                 if [ \"$number\" = \"$user\" ]; then printf '%s ' \"$home\"; break; fi; done </etc/passwd; printf %s \"$HOME\"";
-    let homes = said(lab, text)?;
+    let homes = said(context, text)?;
     let (listed, seen) = homes.split_once(' ').unwrap_or(("/", &homes));
     ensure_eq!(seen, listed, "HOME");
     Ok(())
 }
 
-fn workdir(lab: &Lab<'_>) -> Verdict {
-    let told = said(lab, "printf '%s %s %s' \"$PWD\" \"$(pwd -P)\" \"${OLDPWD-none}\"")?;
+fn workdir(context: &TestContext<'_>) -> Verdict {
+    let told = said(context, "printf '%s %s %s' \"$PWD\" \"$(pwd -P)\" \"${OLDPWD-none}\"")?;
     let words: Vec<&str> = told.split(' ').collect();
     ensure!(words.len() == 3 && words[0] == words[1] && words[2] == "none", "PWD, pwd, OLDPWD: {told}");
     Ok(())
 }
 
-fn groups(lab: &Lab<'_>) -> Verdict {
-    let told = said(lab, "id -g; id -G")?;
+fn groups(context: &TestContext<'_>) -> Verdict {
+    let told = said(context, "id -g; id -G")?;
     let (group, all) = told.split_once('\n').unwrap_or_default();
     ensure!(all.split_whitespace().any(|one| one == group), "group {group} is not among {all}");
     Ok(())
 }
 
-fn limits(lab: &Lab<'_>) -> Verdict {
+fn limits(context: &TestContext<'_>) -> Verdict {
     // Processor time and size of a file; open files; the stack in KiB.
-    let told = said(lab, "for limit in t f n s; do ulimit -$limit; done")?;
+    let told = said(context, "for limit in t f n s; do ulimit -$limit; done")?;
     let limits: Vec<u64> = told.lines().map(|line| line.trim().parse().unwrap_or(u64::MAX)).collect();
     ensure_eq!(limits.len(), 4, "how many limits there are");
     ensure!(limits[0] == u64::MAX && limits[1] == u64::MAX, "time and file sizes are limited: {told}");
@@ -129,8 +129,8 @@ fn limits(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn callers_variables(lab: &Lab<'_>) -> Verdict {
-    let told = said(lab, "env")?;
+fn callers_variables(context: &TestContext<'_>) -> Verdict {
+    let told = said(context, "env")?;
     let seen: Vec<&str> = told.lines().collect();
     // What is set everywhere, and to the same values; `container` where the caller is in one itself.
     let usual = [
@@ -153,67 +153,67 @@ fn callers_variables(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn layers(lab: &Lab<'_>) -> Verdict {
-    let image = lab.fixture().image_variable();
+fn layers(context: &TestContext<'_>) -> Verdict {
+    let image = context.fixture().image_variable();
     let name = image.map_or("RT_LAYER", |(name, _)| name);
     let read = Script::Variable(name.into());
     if let Some((_, value)) = image {
-        ensure_eq!(Lab::text_in(lab.standing()?.as_ref(), &read)?, value, "the image's value");
+        ensure_eq!(TestContext::text_in(context.standing()?.as_ref(), &read)?, value, "the image's value");
     }
     for is_secret in [false, true] {
-        let spec = lab.describe(&lab.name()?);
+        let spec = context.describe(&context.name()?);
         let spec = if is_secret { spec.secret_env(name, "launch") } else { spec.env(name, "launch") };
-        let container = lab.started_from(spec)?;
-        ensure_eq!(Lab::text_in(container.as_ref(), &read)?, "launch", "the launch's value");
+        let container = context.started_from(spec)?;
+        ensure_eq!(TestContext::text_in(container.as_ref(), &read)?, "launch", "the launch's value");
         for request in
-            [lab.builder(&read).env(name, "request"), lab.builder(&read).secret_env(name, "request")]
+            [context.builder(&read).env(name, "request"), context.builder(&read).secret_env(name, "request")]
         {
-            let result = container.exec(&request.build()?, &patience())?;
+            let result = container.exec(&request.build()?, &timeout())?;
             ensure_eq!(result.stdout.text(), "request", "the request's value");
         }
     }
     Ok(())
 }
 
-fn launch_values(lab: &Lab<'_>) -> Verdict {
+fn launch_values(context: &TestContext<'_>) -> Verdict {
     const VALUES: [&str; 6] =
         ["", " a  b ", "two\nlines\n", "it's \"$(id)\" `id` $HOME \\n", "a=b=c", "\u{e4}\u{20ac}"];
     let name = |kind: char, number: usize| format!("RT_{kind}{number}");
-    let mut spec = lab.describe(&lab.name()?);
+    let mut spec = context.describe(&context.name()?);
     for (number, value) in VALUES.into_iter().enumerate() {
         spec = spec.env(name('P', number), value).secret_env(name('S', number), value);
     }
-    let container = lab.started_from(spec)?;
+    let container = context.started_from(spec)?;
     for (number, value) in VALUES.into_iter().enumerate() {
         for kind in ['P', 'S'] {
-            let seen = Lab::text_in(container.as_ref(), &Script::Variable(name(kind, number)))?;
+            let seen = TestContext::text_in(container.as_ref(), &Script::Variable(name(kind, number)))?;
             ensure_eq!(seen, value, &name(kind, number));
         }
     }
     Ok(())
 }
 
-fn launch_path(lab: &Lab<'_>) -> Verdict {
+fn launch_path(context: &TestContext<'_>) -> Verdict {
     const USUAL: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    let directory = lab.guest_path()?;
-    let spec = lab.describe(&lab.name()?).env("PATH", format!("{directory}:{USUAL}"));
-    let container = lab.started_from(spec)?;
+    let directory = context.guest_path()?;
+    let spec = context.describe(&context.name()?).env("PATH", format!("{directory}:{USUAL}"));
+    let container = context.started_from(spec)?;
     let text = "mkdir \"$1\" && printf '#!/bin/sh\\nprintf found' >\"$1/rt-only-here\" && chmod 755 \"$1/rt-only-here\"";
     let words = ["sh", "-c", text, "sh", &directory.to_string()];
-    let made = container.exec(&ExecRequest::new(words)?, &patience())?;
+    let made = container.exec(&ExecRequest::new(words)?, &timeout())?;
     ensure!(made.ok(), "the program cannot be made: {}", made.stderr);
-    let result = container.exec(&ExecRequest::new(["rt-only-here"])?, &patience())?;
+    let result = container.exec(&ExecRequest::new(["rt-only-here"])?, &timeout())?;
     ensure_eq!(result.stdout.text(), "found", "what the program says");
     Ok(())
 }
 
 /// `MAX_ARG_STRLEN` of Linux is 32 pages, with the byte that ends a word. Pages have 4 KiB or more.
-fn longest_word(lab: &Lab<'_>) -> Verdict {
+fn longest_word(context: &TestContext<'_>) -> Verdict {
     let longest = (128 << 10) - 1;
-    let seen = Lab::text_in(lab.standing()?.as_ref(), &Script::Length("x".repeat(longest)))?;
+    let seen = TestContext::text_in(context.standing()?.as_ref(), &Script::Length("x".repeat(longest)))?;
     ensure_eq!(seen, longest.to_string(), "the length of the longest word");
     let longer = Script::Length("x".repeat(longest + 1));
-    let result = lab.standing()?.exec(&lab.request(&longer)?, &patience());
+    let result = context.standing()?.exec(&context.request(&longer)?, &timeout());
     // A system with larger pages takes it, and so does a shell that starts no program for its own commands.
     match result {
         Ok(result) => {
@@ -227,21 +227,21 @@ fn longest_word(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn too_many_words(lab: &Lab<'_>) -> Verdict {
+fn too_many_words(context: &TestContext<'_>) -> Verdict {
     // Linux takes a quarter of the stack, which mostly has 8 MiB, and never more than 6 MiB. By its path, since a shell of
     // BusyBox starts no program for what it is itself.
     let word = "x".repeat(100_000);
     let words = ["/bin/sh", "-c", "exit 0", "sh"].into_iter().chain([word.as_str(); 64]);
     let request = ExecRequest::new(words)?;
-    let error = refused(lab.standing()?.exec(&request, &patience()), ErrorKind::InvalidRequest)?;
+    let error = refused(context.standing()?.exec(&request, &timeout()), ErrorKind::InvalidRequest)?;
     ensure!(error.never_started(), "the command may have run: {error:?}");
     Ok(())
 }
 
-fn bad_workdir(lab: &Lab<'_>) -> Verdict {
+fn bad_workdir(context: &TestContext<'_>) -> Verdict {
     let path = "/rt/no/such/directory";
     let request = ExecRequest::builder(["true"]).workdir(path).build()?;
-    let error = refused(lab.standing()?.exec(&request, &patience()), ErrorKind::BadWorkdir)?;
+    let error = refused(context.standing()?.exec(&request, &timeout()), ErrorKind::BadWorkdir)?;
     ensure!(error.to_string().contains(path), "the error names no directory: {error}");
     Ok(())
 }

@@ -7,12 +7,11 @@ use rt_protocol::{
     Partial, Until,
 };
 
-use crate::case::{Case, Group, Need};
 use crate::ensure::refused;
-use crate::lab::patience;
-use crate::{Failure, Lab, Script, Shape, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Failure, Group, Need, Script, Shape, TestContext, Verdict};
 
-const fn fact(name: &'static str, run: fn(&Lab<'_>) -> Verdict) -> Case {
+const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Timeouts, run).needs(&[Need::Shell]).core()
 }
 
@@ -24,10 +23,14 @@ pub(super) const CASES: &[Case] = &[
     fact("timeouts: what had arrived is handed over", partial),
     fact("timeouts: a deadline that has passed starts nothing", passed_deadline),
     fact("timeouts: a cancelled token starts nothing", cancelled_before),
-    fact("timeouts: a child in the background is ended too", |lab| relatives(lab, Shape::Background)),
-    fact("timeouts: a double-forked grandchild is ended too", |lab| relatives(lab, Shape::DoubleFork)),
-    fact("timeouts: a command that ignores TERM is killed", |lab| relatives(lab, Shape::IgnoresTerm)),
-    fact("timeouts: a child with an empty environment is ended too", |lab| relatives(lab, Shape::CleanEnv)),
+    fact("timeouts: a child in the background is ended too", |context| relatives(context, Shape::Background)),
+    fact("timeouts: a double-forked grandchild is ended too", |context| {
+        relatives(context, Shape::DoubleFork)
+    }),
+    fact("timeouts: a command that ignores TERM is killed", |context| relatives(context, Shape::IgnoresTerm)),
+    fact("timeouts: a child with an empty environment is ended too", |context| {
+        relatives(context, Shape::CleanEnv)
+    }),
     fact("timeouts: other commands are spared", others).needs(SEEN),
     fact("timeouts: the container is as good as before", good_afterwards),
     fact("timeouts: endless output is ended, and counted", endless).can(&[Capability::OutputLimits]),
@@ -41,29 +44,29 @@ const SLACK: Duration = Duration::from_secs(KILL_GRACE.as_secs() + 3);
 
 /// Runs a command that stays until its deadline, or a cancel; gives the error and how long it took.
 fn ended(
-    lab: &Lab<'_>,
+    context: &TestContext<'_>,
     shape: Shape,
     token: u32,
     until: impl FnOnce() -> Until,
 ) -> Result<(Error, Duration), Failure> {
-    let request = lab.request(&Script::Hold { shape, token })?;
-    let standing = lab.ready()?;
+    let request = context.request(&Script::Hold { shape, token })?;
+    let standing = context.warm_standing()?;
     let until = until();
-    let (answer, took) = lab.timed(|| standing.exec(&request, &until));
+    let (answer, took) = context.timed(|| standing.exec(&request, &until));
     let kind = if until.cancel_token().is_some() { ErrorKind::Cancelled } else { ErrorKind::TimedOut };
     Ok((refused(answer, kind)?, took))
 }
 
-fn second(lab: &Lab<'_>) -> Duration {
-    lab.allow(Duration::from_secs(1))
+fn second(context: &TestContext<'_>) -> Duration {
+    context.allow(Duration::from_secs(1))
 }
 
 /// The report must be there, and say what the backend claims to know.
-fn check_report(lab: &Lab<'_>, error: &Error) -> Result<KillReport, Failure> {
+fn check_report(context: &TestContext<'_>, error: &Error) -> Result<KillReport, Failure> {
     let Some(report) = error.kill_report().cloned() else {
         return Err(Failure::new(format!("there is no kill report: {error:?}")));
     };
-    if lab.can(Capability::VerifiedKill) {
+    if context.can(Capability::VerifiedKill) {
         ensure_eq!(report.fate, Fate::Gone, "the fate");
         ensure!(report.killed >= 1, "nothing was killed: {report:?}");
         ensure!(report.survivors.is_empty(), "there are survivors: {report:?}");
@@ -74,33 +77,33 @@ fn check_report(lab: &Lab<'_>, error: &Error) -> Result<KillReport, Failure> {
     Ok(report)
 }
 
-fn deadline(lab: &Lab<'_>) -> Verdict {
-    let (error, took) = ended(lab, Shape::Alone, lab.token(), || Until::after(second(lab)))?;
+fn deadline(context: &TestContext<'_>) -> Verdict {
+    let (error, took) = ended(context, Shape::Alone, context.token(), || Until::after(second(context)))?;
     ensure!(took >= Duration::from_millis(950), "the call returned after {took:?}, before its deadline");
-    ensure!(took < second(lab) + SLACK, "the call took {took:?}");
-    let report = check_report(lab, &error)?;
+    ensure!(took < second(context) + SLACK, "the call took {took:?}");
+    let report = check_report(context, &error)?;
     ensure!(report.took <= took, "ending took {:?} of {took:?}", report.took);
     Ok(())
 }
 
-fn cancel(lab: &Lab<'_>) -> Verdict {
+fn cancel(context: &TestContext<'_>) -> Verdict {
     let token = CancelToken::new();
     let (error, took) = std::thread::scope(|scope| {
-        ended(lab, Shape::Alone, lab.token(), || {
+        ended(context, Shape::Alone, context.token(), || {
             scope.spawn(|| {
-                std::thread::sleep(second(lab));
+                std::thread::sleep(second(context));
                 token.cancel();
             });
-            patience().or_cancelled(&token)
+            timeout().or_cancelled(&token)
         })
     })?;
-    ensure!(took < second(lab) + SLACK, "the call took {took:?}");
-    let _ = check_report(lab, &error)?;
+    ensure!(took < second(context) + SLACK, "the call took {took:?}");
+    let _ = check_report(context, &error)?;
     Ok(())
 }
 
-fn partial(lab: &Lab<'_>) -> Verdict {
-    let (error, _) = ended(lab, Shape::Alone, lab.token(), || Until::after(second(lab)))?;
+fn partial(context: &TestContext<'_>) -> Verdict {
+    let (error, _) = ended(context, Shape::Alone, context.token(), || Until::after(second(context)))?;
     let Some(Partial::Output { stdout, stderr, .. }) = error.partial() else {
         return Err(Failure::new(format!("there is no partial output: {error:?}")));
     };
@@ -108,79 +111,83 @@ fn partial(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn starts_nothing(lab: &Lab<'_>, until: &Until) -> Verdict {
-    let (error, took) = ended(lab, Shape::Alone, lab.token(), || until.clone())?;
+fn starts_nothing(context: &TestContext<'_>, until: &Until) -> Verdict {
+    let (error, took) = ended(context, Shape::Alone, context.token(), || until.clone())?;
     ensure!(error.never_started(), "the command may have run: {error:?}");
     ensure!(took < Duration::from_secs(1), "refusing took {took:?}");
     Ok(())
 }
 
-fn passed_deadline(lab: &Lab<'_>) -> Verdict {
-    starts_nothing(lab, &Until::after(Duration::ZERO))
+fn passed_deadline(context: &TestContext<'_>) -> Verdict {
+    starts_nothing(context, &Until::after(Duration::ZERO))
 }
 
-fn cancelled_before(lab: &Lab<'_>) -> Verdict {
+fn cancelled_before(context: &TestContext<'_>) -> Verdict {
     let token = CancelToken::new();
     token.cancel();
-    starts_nothing(lab, &patience().or_cancelled(&token))
+    starts_nothing(context, &timeout().or_cancelled(&token))
 }
 
-fn relatives(lab: &Lab<'_>, shape: Shape) -> Verdict {
-    let token = lab.token();
-    let (error, took) = ended(lab, shape, token, || Until::after(second(lab)))?;
-    ensure!(took < second(lab) + SLACK, "the call took {took:?}");
-    let left = if lab.offers(Need::Processes) { Lab::count(lab.standing()?.as_ref(), token)? } else { 0 };
+fn relatives(context: &TestContext<'_>, shape: Shape) -> Verdict {
+    let token = context.token();
+    let (error, took) = ended(context, shape, token, || Until::after(second(context)))?;
+    ensure!(took < second(context) + SLACK, "the call took {took:?}");
+    let left = if context.offers(Need::Processes) {
+        TestContext::count(context.standing()?.as_ref(), token)?
+    } else {
+        0
+    };
     let Some(report) = error.kill_report() else {
         return Err(Failure::new(format!("there is no kill report: {error:?}")));
     };
-    if lab.can(Capability::VerifiedKill) {
+    if context.can(Capability::VerifiedKill) {
         ensure_eq!(left, 0, "the processes that are left");
-        let _ = check_report(lab, &error)?;
+        let _ = check_report(context, &error)?;
     } else if left > 0 {
         ensure!(report.fate != Fate::Gone, "{left} processes are left, and the report says {report:?}");
     }
     Ok(())
 }
 
-fn others(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.standing()?;
-    let bystander = lab.token();
-    let request = lab.request(&Script::Hold { shape: Shape::Background, token: bystander })?;
+fn others(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
+    let bystander = context.token();
+    let request = context.request(&Script::Hold { shape: Shape::Background, token: bystander })?;
     let (error, alive) = std::thread::scope(|scope| {
         let stop = CancelToken::new();
-        let until = patience().or_cancelled(&stop);
+        let until = timeout().or_cancelled(&stop);
         // Cancelled on every way out, a failed expectation included: the scope waits for the bystander.
         let _guard = stop.cancel_on_drop();
         let (standing, request) = (standing.as_ref(), &request);
         let running = scope.spawn(move || standing.exec(request, &until));
-        let there = || Lab::count(standing, bystander).map(|count| (count == 2).then_some(()));
-        Lab::eventually("the bystander runs", there)?;
-        let error = ended(lab, Shape::Background, lab.token(), || Until::after(second(lab)))?.0;
-        let alive = Lab::count(standing, bystander)?;
+        let there = || TestContext::count(standing, bystander).map(|count| (count == 2).then_some(()));
+        TestContext::eventually("the bystander runs", there)?;
+        let error = ended(context, Shape::Background, context.token(), || Until::after(second(context)))?.0;
+        let alive = TestContext::count(standing, bystander)?;
         ensure!(!running.is_finished(), "the bystander's call has returned");
         Ok::<_, Failure>((error, alive))
     })?;
-    let _ = check_report(lab, &error)?;
+    let _ = check_report(context, &error)?;
     ensure_eq!(alive, 2, "the processes of the bystander");
     Ok(())
 }
 
-fn good_afterwards(lab: &Lab<'_>) -> Verdict {
-    ended(lab, Shape::Alone, lab.token(), || Until::after(Duration::from_millis(500)))?;
-    let result = lab.run(&Script::Say { stdout: b"good".to_vec(), stderr: vec![], code: 2 })?;
+fn good_afterwards(context: &TestContext<'_>) -> Verdict {
+    ended(context, Shape::Alone, context.token(), || Until::after(Duration::from_millis(500)))?;
+    let result = context.run(&Script::Say { stdout: b"good".to_vec(), stderr: vec![], code: 2 })?;
     ensure_eq!(result.outcome, ExitOutcome::Code(2), "the outcome of the next command");
     ensure_eq!(result.stdout.text(), "good", "stdout of the next command");
     Ok(())
 }
 
-fn endless(lab: &Lab<'_>) -> Verdict {
-    let request = lab.builder(&Script::Endless).output_limit(OutputLimit::bytes(64 << 10)).build()?;
-    let standing = lab.ready()?;
+fn endless(context: &TestContext<'_>) -> Verdict {
+    let request = context.builder(&Script::Endless).output_limit(OutputLimit::bytes(64 << 10)).build()?;
+    let standing = context.warm_standing()?;
     let begin = Instant::now();
-    let answer = standing.exec(&request, &Until::after(second(lab)));
+    let answer = standing.exec(&request, &Until::after(second(context)));
     let error = refused(answer, ErrorKind::TimedOut)?;
-    ensure!(begin.elapsed() < second(lab) + SLACK, "the call took {:?}", begin.elapsed());
-    let _ = check_report(lab, &error)?;
+    ensure!(begin.elapsed() < second(context) + SLACK, "the call took {:?}", begin.elapsed());
+    let _ = check_report(context, &error)?;
     let Some(Partial::Output { stdout, .. }) = error.partial() else {
         return Err(Failure::new(format!("there is no partial output: {error:?}")));
     };
@@ -189,32 +196,33 @@ fn endless(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn in_time(lab: &Lab<'_>) -> Verdict {
-    let request = lab.request(&Script::print("in time"))?;
+fn in_time(context: &TestContext<'_>) -> Verdict {
+    let request = context.request(&Script::print("in time"))?;
     let token = CancelToken::new();
-    let result = lab.standing()?.exec(&request, &patience().or_cancelled(&token))?;
+    let result = context.standing()?.exec(&request, &timeout().or_cancelled(&token))?;
     // A cancel that comes too late changes nothing.
     token.cancel();
     ensure_eq!(result.stdout.text(), "in time", "stdout");
     Ok(())
 }
 
-fn error_text(lab: &Lab<'_>) -> Verdict {
-    let (error, _) = ended(lab, Shape::Alone, lab.token(), || Until::after(Duration::from_millis(300)))?;
-    let name = lab.standing()?.key().name.clone();
+fn error_text(context: &TestContext<'_>) -> Verdict {
+    let (error, _) =
+        ended(context, Shape::Alone, context.token(), || Until::after(Duration::from_millis(300)))?;
+    let name = context.standing()?.key().name.clone();
     let text = error.to_string();
     ensure!(text.contains(name.as_str()), "the error does not name {name}: {text}");
     ensure!(text.starts_with(error.operation()) && !error.operation().is_empty(), "the error is {text}");
     Ok(())
 }
 
-fn two_deadlines(lab: &Lab<'_>) -> Verdict {
-    lab.ready()?;
-    let limit = lab.allow(Duration::from_millis(500));
+fn two_deadlines(context: &TestContext<'_>) -> Verdict {
+    context.warm_standing()?;
+    let limit = context.allow(Duration::from_millis(500));
     let (short, long) = std::thread::scope(|scope| {
         let run = |limit| {
-            let token = lab.token();
-            scope.spawn(move || ended(lab, Shape::Alone, token, || Until::after(limit)))
+            let token = context.token();
+            scope.spawn(move || ended(context, Shape::Alone, token, || Until::after(limit)))
         };
         let (short, long) = (run(limit), run(8 * limit));
         let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {

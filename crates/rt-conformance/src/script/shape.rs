@@ -30,7 +30,7 @@ impl Shape {
         }
     }
 
-    /// `$1` is the token, which is also a number of seconds beyond the patience of any test.
+    /// `$1` is the token, which is also a number of seconds beyond the timeout of any test.
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Alone => "echo held; echo erred >&2; exec sleep \"$1\"",

@@ -9,13 +9,12 @@ use rt_protocol::{
 };
 
 use super::{bridge, fact, piped};
-use crate::case::{Case, Need};
 use crate::ensure::{refused, same_bytes};
-use crate::lab::patience;
 use crate::script::pattern;
-use crate::{Failure, Lab, Script, Shape, Verdict};
+use crate::timeout::timeout;
+use crate::{Case, Failure, Need, Script, Shape, TestContext, Verdict};
 
-pub(in crate::groups) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     fact("stdio: the code is passed on", code),
     fact("stdio: bytes are counted and ends are reported", reports),
     fact("stdio: without stdin the command reads its end at once", no_stdin),
@@ -42,16 +41,16 @@ pub(in crate::groups) const CASES: &[Case] = &[
     fact("stdio: a deadline leaves no process behind", deadline_leaves_nothing),
 ];
 
-fn code(lab: &Lab<'_>) -> Verdict {
+fn code(context: &TestContext<'_>) -> Verdict {
     for code in [0, 5, 125, 127, 255] {
-        let result = bridge(lab, &Script::Exit(code), ExecStdio::default())?;
+        let result = bridge(context, &Script::Exit(code), ExecStdio::default())?;
         ensure_eq!(result.outcome, ExitOutcome::Code(code), "the outcome");
     }
     Ok(())
 }
 
-fn reports(lab: &Lab<'_>) -> Verdict {
-    let (result, _) = piped(lab, &Script::Cat, &pattern(70_000))?;
+fn reports(context: &TestContext<'_>) -> Verdict {
+    let (result, _) = piped(context, &Script::Cat, &pattern(70_000))?;
     let moved = StreamReport::new(70_000, StreamEnd::Eof);
     ensure_eq!(result.stdin, moved, "the report of stdin");
     ensure_eq!(result.stdout, moved, "the report of stdout");
@@ -59,42 +58,43 @@ fn reports(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn no_stdin(lab: &Lab<'_>) -> Verdict {
+fn no_stdin(context: &TestContext<'_>) -> Verdict {
     let mut stdout = Vec::new();
     let result =
-        bridge(lab, &Script::CountStdin, ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout)))?;
+        bridge(context, &Script::CountStdin, ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout)))?;
     same_bytes("the bytes on stdin", &stdout, b"0")?;
     ensure_eq!(result.stdin, StreamReport::new(0, StreamEnd::Unused), "the report of stdin");
     Ok(())
 }
 
-fn own_stderr(lab: &Lab<'_>) -> Verdict {
+fn own_stderr(context: &TestContext<'_>) -> Verdict {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let stdio =
         ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout)).stderr(Sink::borrowed(&mut stderr));
-    let result = bridge(lab, &Script::Flood { stdout: 200_000, stderr: 100_000, code: 0 }, stdio)?;
+    let result = bridge(context, &Script::Flood { stdout: 200_000, stderr: 100_000, code: 0 }, stdio)?;
     same_bytes("stdout", &stdout, &pattern(200_000))?;
     same_bytes("stderr", &stderr, &pattern(100_000))?;
     ensure_eq!((result.stdout.bytes, result.stderr.bytes), (200_000, 100_000), "the bytes that were moved");
     Ok(())
 }
 
-fn discarded(lab: &Lab<'_>) -> Verdict {
+fn discarded(context: &TestContext<'_>) -> Verdict {
     let size = 1 << 20;
-    let result = bridge(lab, &Script::Flood { stdout: size, stderr: size, code: 0 }, ExecStdio::default())?;
+    let result =
+        bridge(context, &Script::Flood { stdout: size, stderr: size, code: 0 }, ExecStdio::default())?;
     ensure_eq!((result.stdout.bytes, result.stderr.bytes), (size, size), "the bytes that were drained");
     Ok(())
 }
 
-fn limits(lab: &Lab<'_>) -> Verdict {
-    let request = lab
+fn limits(context: &TestContext<'_>) -> Verdict {
+    let request = context
         .builder(&Script::Flood { stdout: 9000, stderr: 0, code: 0 })
         .output_limit(OutputLimit::bytes(10))
         .build()?;
     let mut stdout = Vec::new();
     let stdio = ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout));
     // Sinks get the whole stream, so a limit cannot be obeyed, and no field of a request is ever ignored.
-    let error = match lab.standing()?.exec_stdio(&request, stdio, &patience()) {
+    let error = match context.standing()?.exec_stdio(&request, stdio, &timeout()) {
         Ok(result) => return Err(Failure::new(format!("it ran: {result:?}"))),
         Err(error) => error,
     };
@@ -103,40 +103,47 @@ fn limits(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn settings(lab: &Lab<'_>) -> Verdict {
+fn settings(context: &TestContext<'_>) -> Verdict {
     for (script, expected) in [(Script::Variable("RT_GIVEN".into()), "value"), (Script::Workdir, "/")] {
-        let request = lab.builder(&script).env("RT_GIVEN", "value").workdir("/").build()?;
+        let request = context.builder(&script).env("RT_GIVEN", "value").workdir("/").build()?;
         let mut stdout = Vec::new();
         let stdio = ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout));
-        lab.runtime().exec_stdio(&lab.standing()?.key().name, &request, stdio, &patience())?.exit_ok()?;
+        context
+            .runtime()
+            .exec_stdio(&context.standing()?.key().name, &request, stdio, &timeout())?
+            .exit_ok()?;
         same_bytes("stdout", &stdout, expected.as_bytes())?;
     }
     Ok(())
 }
 
-fn unread(lab: &Lab<'_>) -> Verdict {
-    let result =
-        bridge(lab, &Script::Exit(4), ExecStdio::new(Source::bytes(vec![b'x'; 3 << 20]), Sink::discard()))?;
+fn unread(context: &TestContext<'_>) -> Verdict {
+    let result = bridge(
+        context,
+        &Script::Exit(4),
+        ExecStdio::new(Source::bytes(vec![b'x'; 3 << 20]), Sink::discard()),
+    )?;
     ensure_eq!(result.outcome, ExitOutcome::Code(4), "the outcome");
     ensure_eq!(result.stdin.end, StreamEnd::ReaderGone, "the end of stdin");
     ensure!(result.stdin.bytes < 3 << 20, "all of stdin is said to be moved");
     Ok(())
 }
 
-fn endless_source(lab: &Lab<'_>) -> Verdict {
+fn endless_source(context: &TestContext<'_>) -> Verdict {
     let (reader, writer) = io::pipe()?;
     let begin = Instant::now();
-    let result = bridge(lab, &Script::Exit(0), ExecStdio::new(Source::descriptor(reader), Sink::discard()))?;
+    let result =
+        bridge(context, &Script::Exit(0), ExecStdio::new(Source::descriptor(reader), Sink::discard()))?;
     drop(writer);
     ensure!(result.ok(), "the outcome is {}", result.outcome);
     ensure!(begin.elapsed() < Duration::from_secs(10), "the call was held for {:?}", begin.elapsed());
     Ok(())
 }
 
-fn held_by_child(lab: &Lab<'_>) -> Verdict {
+fn held_by_child(context: &TestContext<'_>) -> Verdict {
     let mut stdout = Vec::new();
     let stdio = ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout));
-    let result = bridge(lab, &Script::Leave(8), stdio)?;
+    let result = bridge(context, &Script::Leave(8), stdio)?;
     ensure!(result.ok(), "the outcome is {}", result.outcome);
     same_bytes("what the command itself wrote", &stdout, b"done")?;
     ensure_eq!(result.stdout.end, StreamEnd::LeftOpen, "the end of stdout");
@@ -145,12 +152,12 @@ fn held_by_child(lab: &Lab<'_>) -> Verdict {
 }
 
 /// The command was running when a stream failed: the report must say that it was ended.
-fn check_report(lab: &Lab<'_>, error: &Error) -> Verdict {
+fn check_report(context: &TestContext<'_>, error: &Error) -> Verdict {
     let Some(report) = error.kill_report() else {
         return Err(Failure::new(format!("there is no kill report: {error:?}")));
     };
     ensure!(report.fate != Fate::NeverStarted, "the report says that the command never started");
-    if lab.can(Capability::VerifiedKill) {
+    if context.can(Capability::VerifiedKill) {
         ensure_eq!(report.fate, Fate::Gone, "the fate");
     }
     Ok(())
@@ -186,41 +193,41 @@ impl Write for Full {
     }
 }
 
-fn failing_source(lab: &Lab<'_>) -> Verdict {
+fn failing_source(context: &TestContext<'_>) -> Verdict {
     let stdio = ExecStdio::new(Source::reader(Failing(b"some bytes")), Sink::discard());
-    let answer = lab.standing()?.exec_stdio(&lab.request(&Script::Cat)?, stdio, &patience());
+    let answer = context.standing()?.exec_stdio(&context.request(&Script::Cat)?, stdio, &timeout());
     let error = refused(answer, ErrorKind::SourceFailed)?;
-    check_report(lab, &error)
+    check_report(context, &error)
 }
 
-fn failing_sink(lab: &Lab<'_>) -> Verdict {
+fn failing_sink(context: &TestContext<'_>) -> Verdict {
     let begin = Instant::now();
     let mut full = Full(1000);
     let stdio = ExecStdio::new(Source::empty(), Sink::borrowed(&mut full));
-    let answer = lab.standing()?.exec_stdio(&lab.request(&Script::Endless)?, stdio, &patience());
+    let answer = context.standing()?.exec_stdio(&context.request(&Script::Endless)?, stdio, &timeout());
     let error = refused(answer, ErrorKind::SinkFailed)?;
     ensure!(begin.elapsed() < Duration::from_secs(15), "the call was held for {:?}", begin.elapsed());
-    check_report(lab, &error)
+    check_report(context, &error)
 }
 
-fn closed_pipe(lab: &Lab<'_>) -> Verdict {
+fn closed_pipe(context: &TestContext<'_>) -> Verdict {
     let (reader, writer) = io::pipe()?;
     drop(reader);
     let stdio = ExecStdio::new(Source::empty(), Sink::descriptor(writer));
-    let answer = lab.standing()?.exec_stdio(&lab.request(&Script::Endless)?, stdio, &patience());
+    let answer = context.standing()?.exec_stdio(&context.request(&Script::Endless)?, stdio, &timeout());
     let error = refused(answer, ErrorKind::SinkFailed)?;
-    check_report(lab, &error)
+    check_report(context, &error)
 }
 
-fn deadline(lab: &Lab<'_>) -> Verdict {
-    let standing = lab.ready()?;
-    let limit = lab.allow(Duration::from_secs(1));
+fn deadline(context: &TestContext<'_>) -> Verdict {
+    let standing = context.warm_standing()?;
+    let limit = context.allow(Duration::from_secs(1));
     let begin = Instant::now();
     let (reader, writer) = io::pipe()?;
     let mut stdout = Vec::new();
     let (answer, held) = {
         let stdio = ExecStdio::new(Source::descriptor(reader), Sink::borrowed(&mut stdout));
-        let request = lab.request(&Script::Hold { shape: Shape::Alone, token: lab.token() })?;
+        let request = context.request(&Script::Hold { shape: Shape::Alone, token: context.token() })?;
         (standing.exec_stdio(&request, stdio, &Until::after(limit)), begin.elapsed())
     };
     drop(writer);
@@ -231,54 +238,54 @@ fn deadline(lab: &Lab<'_>) -> Verdict {
         return Err(Failure::new(format!("nothing says what was moved: {error:?}")));
     };
     ensure_eq!(stdout.bytes, 5, "the bytes of stdout");
-    check_report(lab, &error)
+    check_report(context, &error)
 }
 
-fn deadline_leaves_nothing(lab: &Lab<'_>) -> Verdict {
-    let token = lab.token();
-    let request = lab.request(&Script::Hold { shape: Shape::Background, token })?;
-    let standing = lab.ready()?;
-    let until = Until::after(lab.allow(Duration::from_secs(1)));
+fn deadline_leaves_nothing(context: &TestContext<'_>) -> Verdict {
+    let token = context.token();
+    let request = context.request(&Script::Hold { shape: Shape::Background, token })?;
+    let standing = context.warm_standing()?;
+    let until = Until::after(context.allow(Duration::from_secs(1)));
     let answer = standing.exec_stdio(&request, ExecStdio::default(), &until);
     let error = refused(answer, ErrorKind::TimedOut)?;
-    check_report(lab, &error)?;
-    if lab.can(Capability::VerifiedKill) && lab.offers(Need::Processes) {
-        ensure_eq!(Lab::count(standing.as_ref(), token)?, 0, "the processes that are left");
+    check_report(context, &error)?;
+    if context.can(Capability::VerifiedKill) && context.offers(Need::Processes) {
+        ensure_eq!(TestContext::count(standing.as_ref(), token)?, 0, "the processes that are left");
     }
     Ok(())
 }
 
-fn cancel(lab: &Lab<'_>) -> Verdict {
+fn cancel(context: &TestContext<'_>) -> Verdict {
     let token = CancelToken::new();
-    let until = patience().or_cancelled(&token);
-    let request = lab.request(&Script::Cat)?;
-    let standing = lab.ready()?;
+    let until = timeout().or_cancelled(&token);
+    let request = context.request(&Script::Cat)?;
+    let standing = context.warm_standing()?;
     let (reader, writer) = io::pipe()?;
     let answer = std::thread::scope(|scope| {
         scope.spawn(|| {
-            std::thread::sleep(lab.allow(Duration::from_secs(1)));
+            std::thread::sleep(context.allow(Duration::from_secs(1)));
             token.cancel();
         });
         standing.exec_stdio(&request, ExecStdio::new(Source::descriptor(reader), Sink::discard()), &until)
     });
     drop(writer);
     let error = refused(answer, ErrorKind::Cancelled)?;
-    check_report(lab, &error)
+    check_report(context, &error)
 }
 
-fn not_begun(lab: &Lab<'_>) -> Verdict {
-    let request = lab.request(&Script::Cat)?;
+fn not_begun(context: &TestContext<'_>) -> Verdict {
+    let request = context.request(&Script::Cat)?;
     let stdio = ExecStdio::new(Source::bytes("x"), Sink::discard());
-    let answer = lab.standing()?.exec_stdio(&request, stdio, &Until::after(Duration::ZERO));
+    let answer = context.standing()?.exec_stdio(&request, stdio, &Until::after(Duration::ZERO));
     let error = refused(answer, ErrorKind::TimedOut)?;
     ensure!(error.never_started(), "the command may have run: {error:?}");
     Ok(())
 }
 
-fn two_at_once(lab: &Lab<'_>) -> Verdict {
+fn two_at_once(context: &TestContext<'_>) -> Verdict {
     let answers = std::thread::scope(|scope| {
         let runs: Vec<_> = (0..4_u8)
-            .map(|number| scope.spawn(move || piped(lab, &Script::Cat, &vec![number; 100_000])))
+            .map(|number| scope.spawn(move || piped(context, &Script::Cat, &vec![number; 100_000])))
             .collect();
         runs.into_iter()
             .map(|run| run.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -290,9 +297,9 @@ fn two_at_once(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn not_found(lab: &Lab<'_>) -> Verdict {
+fn not_found(context: &TestContext<'_>) -> Verdict {
     let request = ExecRequest::new(["rt-no-such-command"])?;
-    let answer = lab.standing()?.exec_stdio(&request, ExecStdio::default(), &patience());
+    let answer = context.standing()?.exec_stdio(&request, ExecStdio::default(), &timeout());
     let error = refused(answer, ErrorKind::CommandNotFound)?;
     ensure!(error.never_started(), "the command may have run: {error:?}");
     Ok(())

@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 use rt_protocol::{ExecStdio, Sink, Source};
 
 use super::{bridge, fact, piped};
-use crate::case::Case;
 use crate::ensure::same_bytes;
-use crate::lab::{PATIENCE, patience};
 use crate::script::pattern;
-use crate::{Failure, Lab, Script, Verdict};
+use crate::timeout::{TIMEOUT, timeout};
+use crate::{Case, Failure, Script, TestContext, Verdict};
 
-pub(in crate::groups) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     fact("stdio: what goes in comes out, to the end", echo),
     fact("stdio: zero bytes are an end too", zero_bytes),
     fact("stdio: every byte value goes both ways", all_bytes),
@@ -30,44 +29,44 @@ pub(in crate::groups) const CASES: &[Case] = &[
     fact("stdio: borrowed descriptors stay open and as they were", borrowed),
 ];
 
-fn echo(lab: &Lab<'_>) -> Verdict {
-    let (result, stdout) = piped(lab, &Script::Cat, b"abcdef")?;
+fn echo(context: &TestContext<'_>) -> Verdict {
+    let (result, stdout) = piped(context, &Script::Cat, b"abcdef")?;
     ensure!(result.ok(), "the outcome is {}", result.outcome);
     same_bytes("stdout", &stdout, b"abcdef")
 }
 
-fn zero_bytes(lab: &Lab<'_>) -> Verdict {
-    let (_, stdout) = piped(lab, &Script::CountStdin, b"")?;
+fn zero_bytes(context: &TestContext<'_>) -> Verdict {
+    let (_, stdout) = piped(context, &Script::CountStdin, b"")?;
     same_bytes("the bytes on stdin", &stdout, b"0")
 }
 
-fn all_bytes(lab: &Lab<'_>) -> Verdict {
+fn all_bytes(context: &TestContext<'_>) -> Verdict {
     let bytes: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
-    same_bytes("stdout", &piped(lab, &Script::Cat, &bytes)?.1, &bytes)
+    same_bytes("stdout", &piped(context, &Script::Cat, &bytes)?.1, &bytes)
 }
 
-fn eight_mebibytes(lab: &Lab<'_>) -> Verdict {
+fn eight_mebibytes(context: &TestContext<'_>) -> Verdict {
     let bytes = pattern(8 << 20);
-    let (result, stdout) = piped(lab, &Script::Cat, &bytes)?;
+    let (result, stdout) = piped(context, &Script::Cat, &bytes)?;
     same_bytes("stdout", &stdout, &bytes)?;
     ensure_eq!((result.stdin.bytes, result.stdout.bytes), (8 << 20, 8 << 20), "the bytes that were moved");
     Ok(())
 }
 
-fn counted(lab: &Lab<'_>) -> Verdict {
-    let (_, stdout) = piped(lab, &Script::CountStdin, &pattern(1_000_001))?;
+fn counted(context: &TestContext<'_>) -> Verdict {
+    let (_, stdout) = piped(context, &Script::CountStdin, &pattern(1_000_001))?;
     same_bytes("the bytes on stdin", &stdout, b"1000001")
 }
 
 /// No backend takes as long for a few bytes; one that waits for the end of stdin would take for ever.
 const LONG_FOR_A_MESSAGE: Duration = Duration::from_secs(10);
 
-fn prompt(lab: &Lab<'_>) -> Verdict {
+fn prompt(context: &TestContext<'_>) -> Verdict {
     let (heard, mut speaker) = io::pipe()?;
     let (sender, answers) = mpsc::channel();
     let (result, took) = std::thread::scope(|scope| {
         let stdio = ExecStdio::new(Source::descriptor(heard), Sink::writer(Sender(sender)));
-        let call = scope.spawn(move || bridge(lab, &Script::Cat, stdio));
+        let call = scope.spawn(move || bridge(context, &Script::Cat, stdio));
         // The first message waits for the command to start; the second one is measured.
         let mut exchange = |message: &[u8]| -> io::Result<Duration> {
             let begin = Instant::now();
@@ -94,10 +93,10 @@ fn prompt(lab: &Lab<'_>) -> Verdict {
     Ok(())
 }
 
-fn reader(lab: &Lab<'_>) -> Verdict {
+fn reader(context: &TestContext<'_>) -> Verdict {
     let mut stdout = Vec::new();
     let stdio = ExecStdio::new(Source::reader(Cursor::new(pattern(150_000))), Sink::borrowed(&mut stdout));
-    bridge(lab, &Script::Cat, stdio)?.exit_ok()?;
+    bridge(context, &Script::Cat, stdio)?.exit_ok()?;
     same_bytes("stdout", &stdout, &pattern(150_000))
 }
 
@@ -115,13 +114,13 @@ impl Write for Sender {
     }
 }
 
-fn writer(lab: &Lab<'_>) -> Verdict {
+fn writer(context: &TestContext<'_>) -> Verdict {
     let (sender, receiver) = mpsc::channel();
     let stdio = ExecStdio::new(Source::empty(), Sink::writer(Sender(sender)));
-    bridge(lab, &Script::Flood { stdout: 150_000, stderr: 0, code: 0 }, stdio)?.exit_ok()?;
+    bridge(context, &Script::Flood { stdout: 150_000, stderr: 0, code: 0 }, stdio)?.exit_ok()?;
     // Ends when the sink was dropped, which the call did.
     let mut stdout = Vec::new();
-    while let Ok(bytes) = receiver.recv_timeout(PATIENCE) {
+    while let Ok(bytes) = receiver.recv_timeout(TIMEOUT) {
         stdout.extend(bytes);
     }
     same_bytes("stdout", &stdout, &pattern(150_000))
@@ -150,19 +149,19 @@ impl Write for Slow {
     }
 }
 
-fn short_writes(lab: &Lab<'_>) -> Verdict {
+fn short_writes(context: &TestContext<'_>) -> Verdict {
     let mut slow = Slow::default();
     let stdio = ExecStdio::new(Source::empty(), Sink::borrowed(&mut slow));
-    bridge(lab, &Script::Flood { stdout: 100_000, stderr: 0, code: 0 }, stdio)?.exit_ok()?;
+    bridge(context, &Script::Flood { stdout: 100_000, stderr: 0, code: 0 }, stdio)?.exit_ok()?;
     same_bytes("stdout", &slow.bytes, &pattern(100_000))
 }
 
-fn file(lab: &Lab<'_>) -> Verdict {
-    let path = lab.host_dir()?.join("source");
+fn file(context: &TestContext<'_>) -> Verdict {
+    let path = context.host_dir()?.join("source");
     fs::write(&path, pattern(100_000))?;
     let mut stdout = Vec::new();
     let stdio = ExecStdio::new(Source::descriptor(fs::File::open(&path)?), Sink::borrowed(&mut stdout));
-    bridge(lab, &Script::Cat, stdio)?.exit_ok()?;
+    bridge(context, &Script::Cat, stdio)?.exit_ok()?;
     same_bytes("stdout", &stdout, &pattern(100_000))
 }
 
@@ -175,18 +174,18 @@ fn read_to_end(mut pipe: PipeReader) -> Result<Vec<u8>, Failure> {
         let read = pipe.read_to_end(&mut bytes);
         let _ = sender.send(read.map(|_| bytes));
     });
-    match receiver.recv_timeout(PATIENCE) {
+    match receiver.recv_timeout(TIMEOUT) {
         Ok(read) => Ok(read?),
         Err(_) => Err(Failure::new("the other end of the caller's pipe is still open")),
     }
 }
 
-fn pipe(lab: &Lab<'_>) -> Verdict {
+fn pipe(context: &TestContext<'_>) -> Verdict {
     let (reader, writer) = io::pipe()?;
     let stdout = std::thread::scope(|scope| {
         let stdio = ExecStdio::new(Source::empty(), Sink::descriptor(writer));
         let script = Script::Flood { stdout: 300_000, stderr: 0, code: 0 };
-        let call = scope.spawn(move || bridge(lab, &script, stdio));
+        let call = scope.spawn(move || bridge(context, &script, stdio));
         let read = read_to_end(reader);
         let _ = call.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         read
@@ -194,7 +193,7 @@ fn pipe(lab: &Lab<'_>) -> Verdict {
     same_bytes("stdout", &stdout, &pattern(300_000))
 }
 
-fn borrowed(lab: &Lab<'_>) -> Verdict {
+fn borrowed(context: &TestContext<'_>) -> Verdict {
     let (reader, mut speaker) = io::pipe()?;
     let (listener, writer) = io::pipe()?;
     speaker.write_all(b"once")?;
@@ -208,7 +207,7 @@ fn borrowed(lab: &Lab<'_>) -> Verdict {
         Source::borrowed_descriptor(reader.as_fd()),
         Sink::borrowed_descriptor(writer.as_fd()),
     );
-    let _ = lab.standing()?.exec_stdio(&lab.request(&Script::Cat)?, stdio, &patience())?;
+    let _ = context.standing()?.exec_stdio(&context.request(&Script::Cat)?, stdio, &timeout())?;
     let after = (flag_line(flags(&reader)), flag_line(flags(&writer)));
     ensure_eq!(after, before, "the flags of the caller's descriptors");
     let mut writer = writer;

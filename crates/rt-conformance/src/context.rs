@@ -11,25 +11,18 @@ use rt_protocol::{
     ExecResult, LaunchSpec, LaunchSpecBuilder, NamePrefix, PullPolicy, Until,
 };
 
-use crate::suite::Shelf;
+use crate::container_cache::ContainerCache;
+use crate::timeout::{TIMEOUT, timeout};
 use crate::{Failure, Fixture, Need, Script, Verdict};
 
-/// How long anything may take that has no limit of its own. Long, because a busy host is no fault of the backend.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
 /// How often something is looked at again that tells nobody when it changes.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The [`PATIENCE`] from now.
-pub(crate) fn patience() -> Until {
-    Until::after(PATIENCE)
-}
-
-/// The surroundings of one case.
-pub(crate) struct Lab<'a> {
+/// What one case works with.
+pub(crate) struct TestContext<'a> {
     runtime: &'a dyn ContainerRuntime,
     fixture: &'a dyn Fixture,
-    shelf: &'a Shelf,
+    cache: &'a ContainerCache,
     made: Mutex<Vec<ContainerName>>,
     directories: Mutex<Vec<PathBuf>>,
     /// The exec sessions of the standing container when the case first asked for it.
@@ -49,12 +42,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<'a> Lab<'a> {
-    pub(crate) fn new(runtime: &'a dyn ContainerRuntime, fixture: &'a dyn Fixture, shelf: &'a Shelf) -> Self {
+impl<'a> TestContext<'a> {
+    pub(crate) fn new(
+        runtime: &'a dyn ContainerRuntime,
+        fixture: &'a dyn Fixture,
+        cache: &'a ContainerCache,
+    ) -> Self {
         Self {
             runtime,
             fixture,
-            shelf,
+            cache,
             made: Mutex::default(),
             directories: Mutex::default(),
             sessions: Mutex::default(),
@@ -78,7 +75,7 @@ impl<'a> Lab<'a> {
     pub(crate) fn standing(&self) -> Result<Arc<dyn Container>, Failure> {
         let name = match self.fixture.standing() {
             Some(name) => name,
-            None => self.shelf.take(&Script::Stand, || self.make_kept(&Script::Stand))?,
+            None => self.cache.take(&Script::Stand, || self.make_cached(&Script::Stand))?,
         };
         let mut sessions = lock(&self.sessions);
         if sessions.is_none()
@@ -89,18 +86,28 @@ impl<'a> Lab<'a> {
         Ok(self.runtime.container(&name))
     }
 
+    /// Makes the standing container and runs one command in it, so that what a backend opens once and keeps is open
+    /// before anything is counted.
+    pub(crate) fn warm_up(&self) -> Verdict {
+        self.cache.warm_up(|| {
+            let result = Self::run_in(self.standing()?.as_ref(), &Script::Exit(0))?;
+            ensure!(result.ok(), "the standing container cannot run `exit 0`: {result:?}");
+            Ok(())
+        })
+    }
+
     /// The same, after commands in it: whatever only a first one needs is done, a login say.
-    pub(crate) fn ready(&self) -> Result<Arc<dyn Container>, Failure> {
+    pub(crate) fn warm_standing(&self) -> Result<Arc<dyn Container>, Failure> {
         let standing = self.standing()?;
-        self.ready_in(standing.as_ref())?;
+        self.warm_up_in(standing.as_ref())?;
         Ok(standing)
     }
 
     /// Runs commands in a container: one for what only a first one needs, and one to see how long they take here.
-    pub(crate) fn ready_in(&self, container: &dyn Container) -> Verdict {
+    pub(crate) fn warm_up_in(&self, container: &dyn Container) -> Verdict {
         for _ in 0..2 {
             let request = self.request(&Script::Exit(0))?;
-            let (answer, took) = self.timed(|| container.exec(&request, &patience()));
+            let (answer, took) = self.timed(|| container.exec(&request, &timeout()));
             let _ = answer?;
             *lock(&self.pace) = took;
         }
@@ -108,19 +115,19 @@ impl<'a> Lab<'a> {
     }
 
     /// This time, or on a machine so busy that a command would not begin in it, the time of four. To be called after
-    /// [`ready`](Self::ready).
+    /// [`warm_standing`](Self::warm_standing).
     pub(crate) fn allow(&self, time: Duration) -> Duration {
         time.max(4 * *lock(&self.pace))
     }
 
     /// A container with this main process that other cases look at too, and that nobody changes. When the main process
     /// ends by itself, it has ended.
-    pub(crate) fn kept(&self, main: &Script) -> Result<Arc<dyn Container>, Failure> {
-        let name = self.shelf.take(main, || self.make_kept(main))?;
+    pub(crate) fn cached(&self, main: &Script) -> Result<Arc<dyn Container>, Failure> {
+        let name = self.cache.take(main, || self.make_cached(main))?;
         Ok(self.runtime.container(&name))
     }
 
-    fn make_kept(&self, main: &Script) -> Result<ContainerName, Failure> {
+    fn make_cached(&self, main: &Script) -> Result<ContainerName, Failure> {
         for needed in [Capability::Create, Capability::Start] {
             if !self.can(needed) {
                 return Err(Failure::skip(format!(
@@ -174,7 +181,7 @@ impl<'a> Lab<'a> {
     pub(crate) fn create_from(&self, builder: LaunchSpecBuilder) -> Result<Arc<dyn Container>, Failure> {
         let spec = builder.build()?;
         self.fixture.before_start(&spec);
-        Ok(self.runtime.create(&spec, &patience())?)
+        Ok(self.runtime.create(&spec, &timeout())?)
     }
 
     /// A container of its own that was made and not started.
@@ -207,7 +214,7 @@ impl<'a> Lab<'a> {
 
     /// Starts a container, and tells the fixture.
     pub(crate) fn begin(&self, container: &dyn Container) -> Verdict {
-        container.start(&patience())?;
+        container.start(&timeout())?;
         self.fixture.after_start(&container.key().name);
         Ok(())
     }
@@ -245,7 +252,7 @@ impl<'a> Lab<'a> {
 
     /// Runs a script in this container.
     pub(crate) fn run_in(container: &dyn Container, script: &Script) -> Result<ExecResult, Failure> {
-        Ok(container.exec(&ExecRequest::new(script.argv())?, &patience())?)
+        Ok(container.exec(&ExecRequest::new(script.argv())?, &timeout())?)
     }
 
     /// Runs a script that must end with 0, and gives what it wrote to stdout.
@@ -290,18 +297,18 @@ impl<'a> Lab<'a> {
         Ok(path)
     }
 
-    /// Looks again and again, within the suite's patience, until there is an answer.
+    /// Looks again and again, within the suite's timeout, until there is an answer.
     pub(crate) fn eventually<T>(
         what: &str,
         mut look: impl FnMut() -> Result<Option<T>, Failure>,
     ) -> Result<T, Failure> {
-        let patience = patience();
+        let timeout = timeout();
         loop {
             if let Some(answer) = look()? {
                 return Ok(answer);
             }
-            if patience.sleep(LOOK_AGAIN).is_err() {
-                return Err(Failure::new(format!("after {} s still not: {what}", PATIENCE.as_secs())));
+            if timeout.sleep(POLL_INTERVAL).is_err() {
+                return Err(Failure::new(format!("after {} s still not: {what}", TIMEOUT.as_secs())));
             }
         }
     }
@@ -324,7 +331,7 @@ impl<'a> Lab<'a> {
         }
         let made = std::mem::take(&mut *lock(&self.made));
         if !made.is_empty() && self.can(Capability::ForceRemove) {
-            for result in self.runtime.force_remove(&made, &patience()) {
+            for result in self.runtime.force_remove(&made, &timeout()) {
                 if let Some(error) = result.error {
                     return Err(Failure::new(format!("cleaning up: {error}")));
                 }
@@ -334,9 +341,9 @@ impl<'a> Lab<'a> {
         let Some((standing, before)) = sessions else { return Ok(()) };
         // The engine forgets a session a moment after its command has ended.
         let now = || self.fixture.exec_sessions(&standing).unwrap_or_default();
-        let patience = Until::after(Duration::from_secs(5));
+        let timeout = Until::after(Duration::from_secs(5));
         while now() > before {
-            if patience.sleep(LOOK_AGAIN).is_err() {
+            if timeout.sleep(POLL_INTERVAL).is_err() {
                 return Err(Failure::new(format!(
                     "left behind: {} exec sessions instead of {before}",
                     now()

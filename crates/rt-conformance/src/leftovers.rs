@@ -1,4 +1,4 @@
-//! What this process holds: descriptors, threads, children; counted before and after each case.
+//! What a case leaves behind in this process: descriptors, threads, children; counted before and after each case.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,19 +9,19 @@ use rt_protocol::Until;
 
 /// One count. Each thing has a number and a text for people.
 #[derive(Debug)]
-pub(crate) struct Census {
+pub(crate) struct ResourceSnapshot {
     descriptors: BTreeMap<u64, String>,
     threads: BTreeMap<u64, String>,
     children: BTreeMap<u64, String>,
 }
 
 /// How long leftovers may take to go away: a detached thread that is ending, a child that is being reaped.
-const SETTLE: Duration = Duration::from_secs(3);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How often it is looked whether they have. The kernel tells nobody when a thread is gone.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-impl Census {
+impl ResourceSnapshot {
     /// Counts; `None` where the system has no `/proc` to read.
     pub(crate) fn take() -> Option<Self> {
         let read_link = |path: &Path| fs::read_link(path).ok().map(|link| link.display().to_string());
@@ -40,21 +40,21 @@ impl Census {
     ///
     /// # Errors
     /// What is left.
-    pub(crate) fn settle(&self) -> Result<(), String> {
-        let patience = Until::after(SETTLE);
+    pub(crate) fn wait_for_release(&self) -> Result<(), String> {
+        let timeout = Until::after(RELEASE_TIMEOUT);
         loop {
             let Some(now) = Self::take() else { return Ok(()) };
-            let left = now.beyond(self);
+            let left = now.leftovers_since(self);
             if left.is_empty() {
                 return Ok(());
             }
-            if patience.sleep(LOOK_AGAIN).is_err() {
+            if timeout.sleep(POLL_INTERVAL).is_err() {
                 return Err(format!("left behind: {}", left.join(", ")));
             }
         }
     }
 
-    fn beyond(&self, before: &Self) -> Vec<String> {
+    fn leftovers_since(&self, before: &Self) -> Vec<String> {
         let mut left = Vec::new();
         for (what, now, before) in [
             ("descriptor", &self.descriptors, &before.descriptors),
@@ -103,9 +103,9 @@ mod tests {
 
     #[test]
     fn what_is_held_is_seen_and_what_is_gone_is_not() {
-        let Some(before) = Census::take() else { return };
+        let Some(before) = ResourceSnapshot::take() else { return };
         let held = fs::File::open("/dev/null").unwrap();
-        let now = Census::take().unwrap();
+        let now = ResourceSnapshot::take().unwrap();
         assert!(now.descriptors.values().any(|link| link == "/dev/null"), "{now:?}");
         drop(held);
         assert!(!before.threads.is_empty(), "{before:?}");

@@ -5,18 +5,18 @@ use std::sync::{Mutex, PoisonError};
 
 use rt_protocol::{Capability, ContainerName, ContainerRuntime};
 
-use crate::lab::patience;
-use crate::{Failure, Lab, Script};
+use crate::timeout::timeout;
+use crate::{Failure, Script, Verdict};
 
 /// The kept containers by their main process.
 #[derive(Debug, Default)]
-pub(crate) struct Shelf {
+pub(crate) struct ContainerCache {
     kept: Mutex<BTreeMap<Script, Result<ContainerName, Failure>>>,
     /// What came of the first command in the standing container.
     warm: Mutex<Option<Result<(), Failure>>>,
 }
 
-impl Shelf {
+impl ContainerCache {
     /// The kept container with this main process; `make` makes it when there is none. A failure is kept too: what failed
     /// once is not tried again for each of a hundred cases.
     pub(crate) fn take(
@@ -28,15 +28,9 @@ impl Shelf {
         kept.entry(main.clone()).or_insert_with(make).clone()
     }
 
-    /// Makes the standing container and runs one command in it, so that what a backend opens once and keeps is open
-    /// before anything is counted.
-    pub(crate) fn warm_up(&self, lab: &Lab<'_>) -> Result<(), Failure> {
-        let warm = || {
-            let result = Lab::run_in(lab.standing()?.as_ref(), &Script::Exit(0))?;
-            ensure!(result.ok(), "the standing container cannot run `exit 0`: {result:?}");
-            Ok(())
-        };
-        self.warm.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(warm).clone()
+    /// Runs `command` once for all cases, and answers later what came of it.
+    pub(crate) fn warm_up(&self, command: impl FnOnce() -> Verdict) -> Verdict {
+        self.warm.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(command).clone()
     }
 
     /// Removes them all.
@@ -47,6 +41,6 @@ impl Shelf {
         let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
         let names: Vec<_> = kept.into_values().flatten().collect();
         // Nobody is left to be told about a failure; the next run has other names.
-        let _ = runtime.force_remove(&names, &patience());
+        let _ = runtime.force_remove(&names, &timeout());
     }
 }
