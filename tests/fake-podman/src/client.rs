@@ -1,39 +1,17 @@
-//! One call: which podman, which verb, what goes wrong, and the answer.
+//! From the words of the command line to the answer: which podman, which verb, and what goes wrong.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::answer::{Answer, Reply};
+use crate::call::Call;
 use crate::fault::Faults;
-use crate::flags::{self, Words};
+use crate::flags;
 use crate::profile::Profile;
 use crate::store::Store;
 use crate::{
-    copy, creation, description, event, exec, health, image, import, lifecycle, listing, log, removal, start,
+    copy, creation, description, event, exec, health, images, import, lifecycle, listing, log, removal, start,
 };
-
-/// What a verb works with.
-#[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) profile: Profile,
-    pub(crate) store: Store,
-    pub(crate) words: Words,
-    pub(crate) faults: Faults,
-    /// The OCI runtime that the call names.
-    pub(crate) oci_runtime: String,
-    /// Everything behind the program's name.
-    pub(crate) line: Vec<String>,
-}
-
-impl Call {
-    /// The word of a call that has one.
-    pub(crate) fn operand(&self) -> Result<&str, Answer> {
-        match &self.words.operands[..] {
-            [word] => Ok(word),
-            words => Err(Answer::refused(125, format!("Error: accepts 1 arg(s), received {}", words.len()))),
-        }
-    }
-}
 
 pub(crate) fn run(line: &[String]) -> ExitCode {
     let answer = answer(line).unwrap_or_else(|refusal| refusal);
@@ -132,12 +110,12 @@ fn dispatch(call: &Call, verb: &str) -> Reply {
         "cp" => copy::cp(call),
         "port" => description::port(call),
         "import" => import::import(call),
-        "images" => image::images(call),
-        "image inspect" => image::inspect(call),
-        "image history" => image::history(call),
-        "image rm" => image::rm(call),
-        "image exists" => image::exists(call),
-        "tag" => image::tag(call),
+        "images" => images::list(call),
+        "image inspect" => images::inspect(call),
+        "image history" => images::history(call),
+        "image rm" => images::rm(call),
+        "image exists" => images::exists(call),
+        "tag" => images::tag(call),
         "events" => event::events(call),
         "info" => description::info(call),
         "version" => Ok(description::version(call)),

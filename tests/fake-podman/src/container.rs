@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::Health;
-use crate::store::Store;
+use crate::health_check::HealthCheck;
 use crate::time::Nanos;
 
 /// A container as its file has it.
@@ -37,7 +36,7 @@ pub(crate) struct Container {
     pub(crate) log_driver: String,
     pub(crate) auto_remove: bool,
     pub(crate) create_command: Vec<String>,
-    pub(crate) health: Option<Health>,
+    pub(crate) health: Option<HealthCheck>,
     pub(crate) state: State,
 }
 
@@ -56,7 +55,7 @@ pub(crate) struct State {
     pub(crate) sessions: Vec<String>,
 }
 
-/// podman's words for a state.
+/// podman's words for a state. `exited` is what inspect and ps call a container that has ended, on both recorded versions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Status {
@@ -104,20 +103,6 @@ pub(crate) struct Publish {
 }
 
 impl Container {
-    /// The root directory on the host, as it is without its mounts.
-    pub(crate) fn root(&self, store: &Store) -> PathBuf {
-        self.rootfs.clone().unwrap_or_else(|| store.container_dir(&self.id).join("root"))
-    }
-
-    /// The root as the container itself sees it now: with its mounts while it runs.
-    pub(crate) fn current_root(&self, store: &Store) -> PathBuf {
-        if self.state.status.is_alive() && self.state.pid > 0 {
-            PathBuf::from(format!("/proc/{}/root", self.state.pid))
-        } else {
-            self.root(store)
-        }
-    }
-
     pub(crate) fn short_id(&self) -> &str {
         self.id.get(..12).unwrap_or(&self.id)
     }

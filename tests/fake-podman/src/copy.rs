@@ -5,7 +5,7 @@ use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 
 use crate::answer::{Answer, Reply};
-use crate::client::Call;
+use crate::call::Call;
 use crate::container::Container;
 use crate::store::fresh_id;
 use crate::{archive, inside};
@@ -54,7 +54,7 @@ fn find(call: &Call, name: &str) -> Result<Container, Answer> {
 
 /// The place in the container, on the host; relative paths begin at its workdir.
 fn place(call: &Call, container: &Container, path: &str) -> PathBuf {
-    inside::locate(&container.current_root(&call.store), &Path::new(&container.workdir).join(path))
+    inside::locate(&call.store.current_root(container), &Path::new(&container.workdir).join(path))
 }
 
 fn not_in_container(call: &Call, container: &Container, path: &str) -> Answer {

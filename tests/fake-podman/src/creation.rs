@@ -8,10 +8,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::answer::{Answer, Reply};
-use crate::client::Call;
+use crate::call::Call;
 use crate::container::Container;
-use crate::health::Health;
-use crate::image::{self, Image};
+use crate::health_check::HealthCheck;
+use crate::image::{Image, whole_name};
+use crate::images;
 use crate::store::{Lock, fresh_id};
 use crate::{archive, event, time};
 
@@ -84,7 +85,7 @@ pub(crate) fn make(call: &Call) -> Result<String, Answer> {
         container.image_name = image
             .names
             .iter()
-            .find(|name| **name == image::whole_name(source))
+            .find(|name| **name == whole_name(source))
             .or(image.names.first())
             .cloned()
             .unwrap_or_default();
@@ -118,10 +119,10 @@ pub(crate) fn make(call: &Call) -> Result<String, Answer> {
 
 fn image_of(call: &Call, word: &str) -> Result<Image, Answer> {
     let lock = call.store.lock()?;
-    if let Some(image) = image::find(&call.store, &lock, word)? {
+    if let Some(image) = images::find(&call.store, &lock, word)? {
         return Ok(image);
     }
-    let name = image::whole_name(word);
+    let name = whole_name(word);
     Err(match call.words.value("pull") {
         Some("never") => call.profile.refusal("create-no-image", &[("name", word)]),
         _ if word.contains('/') => call.profile.refusal("create-no-registry", &[("name", &name)]),
@@ -143,7 +144,7 @@ fn claim_name(call: &Call, lock: &Lock, container: &mut Container) -> Result<(),
 fn unpack(call: &Call, container: &Container) -> Result<(), Answer> {
     fs::create_dir_all(call.store.static_dir(&container.id))?;
     if container.rootfs.is_none() {
-        let root = container.root(&call.store);
+        let root = call.store.root(container);
         fs::create_dir_all(&root)?;
         archive::copy_tree(&call.store.image_dir(&container.image_id).join("root"), &root, true)?;
     }
@@ -177,7 +178,7 @@ fn describe(call: &Call, image: Option<&Image>) -> Result<Container, Answer> {
         nano_cpus: words.value("cpus").map_or(Ok(0), value::nano_cpus)?,
         log_driver: words.value("log-driver").unwrap_or("k8s-file").to_owned(),
         auto_remove: words.has("rm"),
-        health: words.value("health-cmd").map(Health::of),
+        health: words.value("health-cmd").map(HealthCheck::of),
         create_command: [&[String::from("podman")], &call.line[..]].concat(),
         ..Container::default()
     };

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, Reply};
-use crate::client::Call;
+use crate::call::Call;
 use crate::container::{Container, Status};
-use crate::{image, listing, time};
+use crate::{json, listing, time};
 
 pub(crate) fn container_exists(call: &Call) -> Reply {
     let found = call.store.find(&call.store.lock()?, &call.profile, call.operand()?)?;
@@ -28,7 +28,7 @@ pub(crate) fn container_inspect(call: &Call) -> Reply {
     } else if rows.is_empty() {
         String::from("[]\n")
     } else {
-        image::pretty(&Value::Array(rows), b"     ")?
+        json::pretty(&Value::Array(rows), b"     ")?
     };
     match refusal {
         Some(refusal) => Err(refusal.with_stdout(&text)),
@@ -54,11 +54,6 @@ fn filled(template: &str, row: &Value) -> Result<String, Answer> {
         rest = tail;
     }
     Ok(format!("{text}{rest}\n"))
-}
-
-/// `exited` is what inspect and ps call a container that has ended, on both recorded versions.
-pub(crate) fn state_word(container: &Container) -> &'static str {
-    container.state.status.word()
 }
 
 fn row(call: &Call, container: &Container) -> Result<Value, Answer> {
@@ -110,7 +105,7 @@ fn row(call: &Call, container: &Container) -> Result<Value, Answer> {
 
 fn fill_state(row: &mut Value, container: &Container) {
     let state = &container.state;
-    row["Status"] = json!(state_word(container));
+    row["Status"] = json!(state.status.word());
     row["Running"] = json!(state.status == Status::Running);
     row["Paused"] = json!(state.status == Status::Paused);
     row["Pid"] = json!(state.pid);
@@ -130,7 +125,7 @@ fn fill_config(row: &mut Value, container: &Container) {
     row["Cmd"] = json!(container.command);
     row["Image"] = json!(container.image_name);
     row["WorkingDir"] = json!(container.workdir);
-    row["Labels"] = image::pairs(&container.labels);
+    row["Labels"] = json::pairs(&container.labels);
     row["CreateCommand"] = json!(container.create_command);
     for (key, value) in &container.annotations {
         row["Annotations"][key.as_str()] = json!(value);
@@ -155,7 +150,7 @@ pub(crate) fn port(call: &Call) -> Reply {
         [name, port] => (name, Some(port)),
         _ => return Err(call.profile.refusal("port-nothing", &[])),
     };
-    let container = call.store.must_find(&call.store.lock()?, &call.profile, name)?;
+    let container = call.store.require(&call.store.lock()?, &call.profile, name)?;
     // Of one that does not run, podman says nothing, and 0.
     if !container.state.status.is_alive() || container.ports.is_empty() {
         return Ok(Answer::silent());
@@ -188,7 +183,7 @@ pub(crate) fn info(call: &Call) -> Reply {
         "running": count(Status::Running),
         "stopped": count(Status::Exited) + count(Status::Created) });
     info["store"]["imageStore"]["number"] = json!(call.store.images(&lock)?.len());
-    Ok(Answer::out(image::pretty(&info, b"  ")?))
+    Ok(Answer::out(json::pretty(&info, b"  ")?))
 }
 
 pub(crate) fn version(call: &Call) -> Answer {

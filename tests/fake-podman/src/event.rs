@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Reply};
-use crate::client::Call;
+use crate::call::Call;
 use crate::container::Container;
 use crate::fault;
 use crate::image::Image;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use crate::answer::{Answer, Reply};
-use crate::client::Call;
+use crate::call::Call;
 use crate::container::{Container, Status};
 use crate::fault::{self, Fault};
 use crate::guest::{Process, ProcessUser};
@@ -23,7 +23,7 @@ pub(crate) fn exec(call: &Call) -> Reply {
     if call.words.has("tty") {
         return Err(Answer::own("it has no terminals: exec --tty"));
     }
-    let container = call.store.must_find(&call.store.lock()?, &call.profile, name)?;
+    let container = call.store.require(&call.store.lock()?, &call.profile, name)?;
     if command.is_empty() {
         return Err(call.profile.refusal("exec-no-command", &[]));
     }
@@ -68,7 +68,7 @@ pub(crate) fn command_in(call: &Call, container: &Container, command: &[String])
 
 /// The command, or podman's words why there is none.
 fn describe(call: &Call, container: &Container, command: &[String]) -> Result<Process, Answer> {
-    let root = container.current_root(&call.store);
+    let root = call.store.current_root(container);
     let words = &call.words;
     let user = words.value("user").unwrap_or(&container.user);
     let owner = inside::owner(&root, user).map_err(|unknown| match unknown {

@@ -14,7 +14,7 @@ use rustix::process::setsid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde::{Deserialize, Serialize};
 
-use crate::spawn;
+use crate::spawn::{self, failure_file};
 
 /// A command and its settings, in the form of the OCI runtime specification as far as anybody reads it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,11 +33,6 @@ pub(crate) struct Process {
 pub(crate) struct ProcessUser {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-}
-
-/// The file in which a process says why it did not become its command.
-pub(crate) fn complaint_file(process_file: &Path) -> PathBuf {
-    process_file.with_extension("complaint")
 }
 
 /// `@init PROCESS ROOT`: process 1 of a container, in new namespaces.
@@ -73,7 +68,7 @@ pub(crate) fn run_join(words: &[String]) -> ExitCode {
     match join() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(Path::new(process), &error);
+            report_failure(Path::new(process), &error);
             ExitCode::FAILURE
         }
     }
@@ -85,15 +80,15 @@ pub(crate) fn run_enter(words: &[String]) -> ExitCode {
     become_command(Path::new(process), Path::new(root), || Ok(()))
 }
 
-fn complain(process: &Path, error: &io::Error) {
+fn report_failure(process: &Path, error: &io::Error) {
     // Nobody is left who could be told about a failure to say that something failed.
-    let _ = fs::write(complaint_file(process), error.to_string());
+    let _ = fs::write(failure_file(process), error.to_string());
 }
 
 /// Only returns when it fails.
 fn become_command(file: &Path, root: &Path, prepare: impl FnOnce() -> io::Result<()>) -> ExitCode {
     // Opened while it can be reached; closed by the exec.
-    let complaint = File::create(complaint_file(file));
+    let failure = File::create(failure_file(file));
     let become_it = || -> io::Result<()> {
         let process: Process = serde_json::from_slice(&fs::read(file)?)?;
         prepare()?;
@@ -107,9 +102,9 @@ fn become_command(file: &Path, root: &Path, prepare: impl FnOnce() -> io::Result
         }
         Err(command.current_dir(&process.cwd).uid(process.user.uid).gid(process.user.gid).exec())
     };
-    if let (Err(error), Ok(mut complaint)) = (become_it(), complaint) {
-        // As in `complain`.
-        let _ = complaint.write_all(error.to_string().as_bytes());
+    if let (Err(error), Ok(mut failure)) = (become_it(), failure) {
+        // As in `report_failure`.
+        let _ = failure.write_all(error.to_string().as_bytes());
     }
     ExitCode::from(127)
 }

@@ -4,15 +4,16 @@ use std::fs::{self, File};
 use std::io;
 
 use crate::answer::{Answer, Reply};
-use crate::client::Call;
-use crate::image::{self, Image};
+use crate::call::Call;
+use crate::image::{Image, whole_name};
+use crate::images;
 use crate::store::fresh_id;
 use crate::{archive, event, time};
 
 pub(crate) fn import(call: &Call) -> Reply {
     let (source, name) = match &call.words.operands[..] {
         [source] => (source, None),
-        [source, name] => (source, Some(image::whole_name(name))),
+        [source, name] => (source, Some(whole_name(name))),
         words => {
             return Err(Answer::refused(
                 125,
@@ -44,7 +45,7 @@ pub(crate) fn import(call: &Call) -> Reply {
     let lock = call.store.lock()?;
     call.store.save_image(&lock, &image)?;
     if let Some(name) = name {
-        image::give_name(&call.store, &lock, &image.id, &name)?;
+        images::give_name(&call.store, &lock, &image.id, &name)?;
         event::note_image(&call.store, &lock, &image, &name, "pull")?;
     }
     Ok(Answer::out(format!("sha256:{}\n", image.id)))

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::answer::{Answer, Reply};
-use crate::client::Call;
+use crate::call::Call;
 use crate::container::{Container, Status};
 use crate::event;
 use crate::fault::{self, Fault};

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Reply};
-use crate::client::Call;
+use crate::call::Call;
 use crate::container::{Container, Status};
-use crate::{archive, description, image, time};
+use crate::{archive, json, time};
 
 pub(crate) fn ps(call: &Call) -> Reply {
     let words = &call.words;
@@ -26,7 +26,7 @@ pub(crate) fn ps(call: &Call) -> Reply {
         .filter(|container| words.has("all") || container.state.status == Status::Running)
         .map(|container| row(call, container))
         .collect::<Result<_, Answer>>()?;
-    Ok(Answer::out(image::pretty(&Value::Array(rows), b"  ")?))
+    Ok(Answer::out(json::pretty(&Value::Array(rows), b"  ")?))
 }
 
 fn row(call: &Call, container: &Container) -> Result<Value, Answer> {
@@ -41,7 +41,7 @@ fn row(call: &Call, container: &Container) -> Result<Value, Answer> {
     row["Id"] = json!(container.id);
     row["Image"] = json!(container.image_name);
     row["ImageID"] = json!(container.image_id);
-    row["Labels"] = image::pairs(&container.labels);
+    row["Labels"] = json::pairs(&container.labels);
     let mounts: Vec<_> = container.mounts.iter().map(|mount| &mount.destination).collect();
     row["Mounts"] = json!(mounts);
     row["Names"] = json!([container.name]);
@@ -65,7 +65,7 @@ fn row(call: &Call, container: &Container) -> Result<Value, Answer> {
         Value::Null
     };
     row["StartedAt"] = json!(time::seconds(state.started));
-    row["State"] = json!(description::state_word(container));
+    row["State"] = json!(state.status.word());
     row["Status"] = json!(status(call, container));
     row["Created"] = json!(time::seconds(container.created));
     Ok(row)
@@ -73,7 +73,7 @@ fn row(call: &Call, container: &Container) -> Result<Value, Answer> {
 
 /// How many bytes were written, and how many there are.
 pub(crate) fn sizes(call: &Call, container: &Container) -> Result<(u64, u64), Answer> {
-    let root = archive::size(&container.root(&call.store))?;
+    let root = archive::size(&call.store.root(container))?;
     let image =
         call.store.images(&call.store.lock()?)?.into_iter().find(|image| image.id == container.image_id);
     Ok((root.saturating_sub(image.map_or(0, |image| image.size)), root))

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::answer::{Answer, Reply};
-use crate::client::Call;
+use crate::call::Call;
 use crate::time::{self, Nanos};
 
 /// A log in the form `TIME STREAM F|P TEXT`: F ends a line, P is a piece of one.
@@ -110,7 +110,7 @@ impl Reader {
 const STEP: Duration = Duration::from_millis(20);
 
 pub(crate) fn logs(call: &Call) -> Reply {
-    let container = call.store.must_find(&call.store.lock()?, &call.profile, call.operand()?)?;
+    let container = call.store.require(&call.store.lock()?, &call.profile, call.operand()?)?;
     if container.log_driver == "none" {
         return Err(call.profile.refusal("logs-none", &[]));
     }

@@ -14,6 +14,7 @@
 
 mod answer;
 mod archive;
+mod call;
 mod client;
 mod container;
 mod copy;
@@ -25,9 +26,12 @@ mod fault;
 mod flags;
 mod guest;
 mod health;
+mod health_check;
 mod image;
+mod images;
 mod import;
 mod inside;
+mod json;
 mod lifecycle;
 mod listing;
 mod log;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::answer::{Answer, Reply};
-use crate::client::Call;
+use crate::call::Call;
 use crate::container::Container;
 use crate::store::{Lock, Store};
 use crate::{event, lifecycle};

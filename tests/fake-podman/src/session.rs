@@ -14,7 +14,7 @@ use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, setsid, wai
 use crate::answer::Answer;
 use crate::container::Container;
 use crate::event;
-use crate::guest::complaint_file;
+use crate::spawn::failure_file;
 use crate::spawn::{self, Became};
 use crate::store::Store;
 use crate::supervisor::end_of;
@@ -111,7 +111,7 @@ impl Session {
             .stderr(Stdio::piped())
             .spawn()?;
         if !join.wait()?.success() {
-            let why = fs::read_to_string(complaint_file(&process)).unwrap_or_default();
+            let why = fs::read_to_string(failure_file(&process)).unwrap_or_default();
             return Err(Answer::own(format!("the command did not begin: {why}")));
         }
         let pid = read_pid(&pid_file)?;

@@ -2,13 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
-
-use crate::guest::complaint_file;
 
 /// This program in the mode `mode`. Of the environment only the store goes along: no secret of the caller's, and no fault,
 /// which is meant for one call.
@@ -24,6 +22,11 @@ pub(crate) fn own<const N: usize>(mode: &str, words: [&str; N]) -> io::Result<Co
     Ok(command)
 }
 
+/// The file in which a process says why it did not become its command.
+pub(crate) fn failure_file(process_file: &Path) -> PathBuf {
+    process_file.with_extension("failure")
+}
+
 /// What became of a process that was to become a command.
 pub(crate) enum Became {
     Command,
@@ -36,13 +39,13 @@ pub(crate) enum Became {
 /// Waits until the child `pid` runs another program than this one.
 pub(crate) fn wait_for_command(pid: Pid, process_file: &Path) -> io::Result<Became> {
     let own = fs::read_link("/proc/self/exe")?;
-    let complaint = || {
-        let text = fs::read_to_string(complaint_file(process_file)).unwrap_or_default();
+    let failure = || {
+        let text = fs::read_to_string(failure_file(process_file)).unwrap_or_default();
         (!text.is_empty()).then_some(text)
     };
     loop {
         if let Some((_, status)) = waitpid(Some(pid), WaitOptions::NOHANG)? {
-            return Ok(complaint().map_or(Became::Ended(status), Became::Failed));
+            return Ok(failure().map_or(Became::Ended(status), Became::Failed));
         }
         // A process that has just ended has no program; it is reaped in the next round.
         if fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program != own) {

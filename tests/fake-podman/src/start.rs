@@ -4,7 +4,7 @@ use std::io::Read;
 use std::process::Stdio;
 
 use crate::answer::{Answer, Reply};
-use crate::client::Call;
+use crate::call::Call;
 use crate::{creation, lifecycle, log, removal, spawn};
 
 /// What a supervisor says when the container runs. Anything else is a refusal: an exit code, a line end, and words.

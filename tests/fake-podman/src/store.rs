@@ -67,6 +67,21 @@ impl Store {
         self.static_dir(id).join("ctr.log")
     }
 
+    /// A container's root directory on the host, as it is without its mounts.
+    pub(crate) fn root(&self, container: &Container) -> PathBuf {
+        container.rootfs.clone().unwrap_or_else(|| self.container_dir(&container.id).join("root"))
+    }
+
+    /// The root as the container itself sees it now: with its mounts while it runs.
+    pub(crate) fn current_root(&self, container: &Container) -> PathBuf {
+        let state = &container.state;
+        if state.status.is_alive() && state.pid > 0 {
+            PathBuf::from(format!("/proc/{}/root", state.pid))
+        } else {
+            self.root(container)
+        }
+    }
+
     pub(crate) fn image_dir(&self, id: &str) -> PathBuf {
         self.root.join("images").join(id)
     }
@@ -121,7 +136,7 @@ impl Store {
     }
 
     /// The same; absent is the refusal that most verbs have.
-    pub(crate) fn must_find(&self, lock: &Lock, profile: &Profile, word: &str) -> Result<Container, Answer> {
+    pub(crate) fn require(&self, lock: &Lock, profile: &Profile, word: &str) -> Result<Container, Answer> {
         self.find(lock, profile, word)?.ok_or_else(|| profile.refusal("no-container", &[("name", word)]))
     }
 

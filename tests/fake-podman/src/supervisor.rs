@@ -66,7 +66,7 @@ impl Supervisor {
             .container(&store.lock()?, id)?
             .ok_or_else(|| profile.refusal("no-container", &[("name", id)]))?;
         setsid()?;
-        let root = container.root(&store);
+        let root = store.root(&container);
         let process = describe(&profile, &container, &root)?;
         if let Some(device) = container.cdi_devices.first() {
             return Err(profile.refusal("start-cdi", &[("device", device)]));

@@ -5,7 +5,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use crate::answer::Answer;
-use crate::client::Call;
+use crate::call::Call;
 use crate::container::{BindMount, Publish};
 
 /// `64m`, `1048576b`
