@@ -12,7 +12,7 @@ use rt_protocol::{
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] =
     &[("agreement: null and podman answer random sequences of operations alike", agreement)];

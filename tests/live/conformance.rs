@@ -63,7 +63,7 @@ fn krun(ground: Ground, cases: &[&'static Case], live: Option<&Result<&'static L
                 Some(Ok(live)) => live,
             };
             if let Some(reason) = ground.missing(live) {
-                return crate::without(live, reason);
+                return crate::case::without(live, reason);
             }
             let prepared = suite.get_or_init(|| ground.prepare(live).map_err(|error| error.to_string()));
             prepared.as_ref().map_err(Failed::from).and_then(|prepared| run(&prepared.suite, case))

@@ -7,7 +7,7 @@ use rt_protocol::{ContainerPath, CopyOptions, ErrorKind, Until};
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("copy in: a file, odd names included", files),

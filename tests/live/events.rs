@@ -10,7 +10,7 @@ use rt_protocol::{
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("events: nothing is missed between the subscription and the first pull", from_construction),

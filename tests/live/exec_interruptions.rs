@@ -17,7 +17,7 @@ use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Case, Outcome, Problem};
+use crate::case::{Case, Outcome, Problem};
 
 pub(crate) const CASES: &[Case] = &[
     ("interruption: a client ended during exec tells no code that was not returned", captured),

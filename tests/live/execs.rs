@@ -11,7 +11,7 @@ use rt_tests::leftovers::Leftovers;
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("exec: codes are the command's own with podman's clock a year off", another_year),
@@ -279,7 +279,7 @@ fn killed_client(live: &Live) -> Outcome {
                 })
                 .expect("a client");
             procfs::signal(&client, signal)?;
-            Ok::<_, crate::Problem>(call.join().expect("no panic")?)
+            Ok::<_, crate::case::Problem>(call.join().expect("no panic")?)
         })?
         .outcome;
         assert_eq!(outcome, ExitOutcome::Lost, "{signal:?}");
@@ -322,7 +322,7 @@ fn a_thousand(live: &Live) -> Outcome {
 }
 
 /// How many exec sessions podman keeps for the container.
-fn exec_sessions(live: &Live, sandbox: &Sandbox<'_>) -> Result<usize, crate::Problem> {
+fn exec_sessions(live: &Live, sandbox: &Sandbox<'_>) -> Result<usize, crate::case::Problem> {
     let podman = rt_process::Program::find(&live.podman)?;
     let spec = rt_process::ProcessSpec::new(&podman).args([
         "container",

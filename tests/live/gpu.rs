@@ -14,7 +14,7 @@ use rt_protocol::{ContainerState, Error, ErrorKind, Until};
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("gpu: a launch with a selection has what the spec adds", served),

@@ -17,8 +17,8 @@ use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::case::{Case, Outcome};
 use crate::exec_interruptions::{Random, find};
-use crate::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("interruption: a question whose client is ended has the right answer or none", questions),
@@ -315,7 +315,7 @@ fn import(live: &Live) -> Outcome {
     outcome
 }
 
-fn main_process(live: &Live, name: &str) -> std::result::Result<procfs::ProcessEntry, crate::Problem> {
+fn main_process(live: &Live, name: &str) -> std::result::Result<procfs::ProcessEntry, crate::case::Problem> {
     let pid = live.plain(&["inspect", "--format={{.State.Pid}}", name])?.trim().parse()?;
     Ok(procfs::entry(pid)?.ok_or("no main process")?)
 }

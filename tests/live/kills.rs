@@ -16,7 +16,7 @@ use rt_protocol::{
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("kills: whatever namespaces a container shares, nothing lives on unnamed", shared_namespaces),

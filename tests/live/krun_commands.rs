@@ -21,7 +21,7 @@ use rt_tests::ssh_lab::key::KeyPair;
 use rt_tests::ssh_lab::loopback::Settings;
 use tempfile::TempDir;
 
-use crate::{Case, Outcome, Problem};
+use crate::case::{Case, Outcome, Problem};
 
 pub(crate) const CASES: &[Case] = &[
     ("krun: a warm command asks podman nothing and logs in nowhere", warm),

@@ -12,14 +12,14 @@ use rt_protocol::{Container, ContainerRuntime, Error, ErrorKind, ExecRequest, Ex
 use rt_tests::krun::{LoopbackGuest, transport_to};
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
-use rt_tests::ssh_lab::impostor::{Impostor, Manners};
+use rt_tests::ssh_lab::impostor::{Behaviour, Impostor};
 use rt_tests::ssh_lab::key::KeyPair;
 use rt_tests::ssh_lab::loopback::Settings;
-use rt_tests::ssh_lab::proxy::{Cut, Direction, FaultProxy, Harm, Traffic};
+use rt_tests::ssh_lab::proxy::{Cut, Direction, Fault, FaultProxy, Traffic};
 use tempfile::TempDir;
 
+use crate::case::{Case, Outcome, Problem};
 use crate::krun_commands::sh;
-use crate::{Case, Outcome, Problem};
 
 pub(crate) const CASES: &[Case] = &[
     ("krun faults: a command whose sshd is killed is lost, and the next one is served", killed),
@@ -270,18 +270,18 @@ fn impostors(live: &Live) -> Outcome {
     let key = KeyPair::generate(keys.path())?;
     let sandbox = Sandbox::idle(live)?;
     for manners in [
-        Manners::Silent,
-        Manners::Garbage,
-        Manners::EndlessLines,
-        Manners::TurnsAway,
-        Manners::Stuck,
-        Manners::HangsUp,
-        Manners::HugePacket,
-        Manners::Floods,
+        Behaviour::Silent,
+        Behaviour::Garbage,
+        Behaviour::EndlessLines,
+        Behaviour::TurnsAway,
+        Behaviour::Stuck,
+        Behaviour::HangsUp,
+        Behaviour::HugePacket,
+        Behaviour::Floods,
     ] {
         let impostor = Impostor::start(manners)?;
         let container = entered(live, &sandbox, impostor.address(), &key);
-        let never_ends = matches!(manners, Manners::EndlessLines | Manners::Floods);
+        let never_ends = matches!(manners, Behaviour::EndlessLines | Behaviour::Floods);
         // Who never ends is given up for what comes, which takes a busy machine longer, and not by the deadline.
         let deadline = if never_ends { LONG } else { Duration::from_secs(3) };
         let begun = Instant::now();
@@ -298,7 +298,7 @@ fn impostors(live: &Live) -> Outcome {
             );
             assert_eq!(connections_of_this_process()?, 0, "{manners:?}");
         }
-        if manners == Manners::TurnsAway {
+        if manners == Behaviour::TurnsAway {
             assert!(error.hint().is_some_and(|hint| hint.contains("PerSourcePenalties")), "{error}");
         }
     }
@@ -349,9 +349,9 @@ fn broken_handshakes(live: &Live) -> Outcome {
     // number for a key that is refused and for a connection that breaks off.
     for direction in [Direction::ToServer, Direction::ToClient] {
         for after in (0..3600).step_by(180).chain((1500..2400).step_by(20)) {
-            for harm in [Harm::Cut(Cut::Close), Harm::Cut(Cut::Reset), Harm::Garble] {
-                proxy.forgive();
-                proxy.harm(direction, after, harm);
+            for harm in [Fault::Cut(Cut::Close), Fault::Cut(Cut::Reset), Fault::Garble] {
+                proxy.clear_faults();
+                proxy.inject(direction, after, harm);
                 // A connection of its own.
                 guest.runtime.transport().forget(&guest.sandbox.name);
                 let begun = Instant::now();
@@ -367,7 +367,7 @@ fn broken_handshakes(live: &Live) -> Outcome {
                         // A garbled host key is another one. Nothing that breaks off is worth another identity.
                         let is_expected = match error.kind() {
                             ErrorKind::Unreachable => true,
-                            ErrorKind::TimedOut | ErrorKind::HostKeyMismatch => harm == Harm::Garble,
+                            ErrorKind::TimedOut | ErrorKind::HostKeyMismatch => harm == Fault::Garble,
                             _ => false,
                         };
                         assert!(
@@ -380,7 +380,7 @@ fn broken_handshakes(live: &Live) -> Outcome {
             }
         }
     }
-    proxy.forgive();
+    proxy.clear_faults();
     guest.runtime.transport().forget(&guest.sandbox.name);
     assert!(sh(guest.container.as_ref(), "true")?.ok());
     Ok(())

@@ -12,7 +12,7 @@ use rt_tests::live::Live;
 use rt_tests::ssh_lab::loopback::Settings;
 use tempfile::TempDir;
 
-use crate::{Case, Outcome, Problem};
+use crate::case::{Case, Outcome, Problem};
 
 pub(crate) const CASES: &[Case] = &[
     ("krun: every key of ssh-keygen, openssl and dropbearkey that a server takes logs in", accepted),

@@ -15,8 +15,8 @@ use rt_tests::live::Live;
 use rt_tests::ssh_lab::loopback::Settings;
 use tempfile::TempDir;
 
+use crate::case::{Case, Outcome, Problem};
 use crate::krun_commands::sh;
-use crate::{Case, Outcome, Problem};
 
 pub(crate) const CASES: &[Case] = &[
     (

@@ -14,8 +14,8 @@ use rt_tests::ssh_lab::key::KeyPair;
 use rt_tests::ssh_lab::machine::MachineFiles;
 use tempfile::TempDir;
 
+use crate::case::{Case, Outcome, Problem};
 use crate::krun_commands::sh;
-use crate::{Case, Outcome, Problem};
 
 pub(crate) const CASES: &[Case] = &[
     ("krun machine: commands run in it from its first second on, and podman's beside it", boots),

@@ -13,8 +13,8 @@ use rt_tests::live::Live;
 use rt_tests::ssh_lab::loopback::Settings;
 use rt_tests::ssh_lab::proxy::{FaultProxy, Traffic};
 
+use crate::case::{Case, Outcome, Problem};
 use crate::krun_commands::sh;
-use crate::{Case, Outcome, Problem};
 
 pub(crate) const CASES: &[Case] = &[
     ("krun outputs: they are whole while keys are renewed", renewed_keys),

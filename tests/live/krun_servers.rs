@@ -15,8 +15,8 @@ use rt_tests::ssh_lab::key::KeyPair;
 use rt_tests::ssh_lab::other_server::{Make, OtherServer};
 use tempfile::TempDir;
 
+use crate::case::{Case, Outcome, Problem};
 use crate::krun_commands::sh;
-use crate::{Case, Outcome, Problem};
 
 pub(crate) const CASES: &[Case] = &[
     ("krun servers: many commands at once on a Dropbear each get their own answer", dropbear_at_once),

@@ -9,7 +9,7 @@ use rt_protocol::{
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("lifecycle: create makes and does not start", create),

@@ -7,7 +7,7 @@ use rt_protocol::{ErrorKind, LogOptions, OutputStream, Pull, Readiness, Until};
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("logs: both streams, tagged, the unterminated last line included", both_streams),
@@ -359,7 +359,7 @@ fn follow_rotated(live: &Live) -> Outcome {
 fn without_files(
     live: &Live,
     directory: &tempfile::TempDir,
-) -> Result<rt_podman::PodmanRuntime, crate::Problem> {
+) -> Result<rt_podman::PodmanRuntime, crate::case::Problem> {
     let wrapper = directory.path().join("podman");
     let script = format!(
         "#!/bin/sh\ncase \"$*\" in *'container inspect'*) '{0}' \"$@\" | sed s/k8s-file/elsewhere/ ;; *) exec '{0}' \"$@\" ;; esac\n",

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "the panic of a case is its report")]
 
 mod agreement;
+mod case;
 mod conformance;
 mod copy_names;
 mod copy_trees;
@@ -44,10 +45,8 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use rt_tests::leftovers::Leftovers;
 use rt_tests::live::Live;
 
+use case::{Case, Outcome, without};
 use shard::{Shard, Theme};
-
-/// One case: its name is the fact that it shows.
-type Case = (&'static str, fn(&Live) -> Outcome);
 
 /// What a case needs beside podman.
 #[derive(Clone, Copy)]
@@ -63,21 +62,15 @@ enum Need {
     CdiSpec,
 }
 
-/// What a case answers: any failed step, or a broken expectation by panic.
-type Outcome = Result<(), Problem>;
-
-/// Whatever went wrong; it may have happened on another thread.
-type Problem = Box<dyn std::error::Error + Send + Sync>;
-
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // What one case leaves behind must not be counted against another.
     arguments.test_threads = Some(1);
     let live = if arguments.list { None } else { Some(Live::from_environment()) };
     if let Some(Err(missing)) = &live
-        && missing.demanded
+        && missing.required
     {
-        eprintln!("the live suite is demanded and cannot run: {}", missing.reason);
+        eprintln!("the live suite is required and cannot run: {}", missing.reason);
         return ExitCode::FAILURE;
     }
     if !arguments.list {
@@ -114,7 +107,7 @@ impl Need {
         }
     }
 
-    /// Whether it can be missing also where the live suite is demanded: a host with real GPUs keeps its specifications to
+    /// Whether it can be missing also where the live suite is required: a host with real GPUs keeps its specifications to
     /// itself, and some have no cgroups to give.
     fn is_optional(self) -> bool {
         matches!(self, Self::CdiSpec | Self::Cgroups)
@@ -185,12 +178,4 @@ fn trial(
         Leftovers::check_against(&before)?;
         Ok(Completion::Completed)
     })
-}
-
-/// What a case answers that lacks something: ignored, or, where that is demanded, failed.
-fn without(live: &Live, reason: &str) -> Result<Completion, Failed> {
-    if live.guests_are_demanded {
-        return Err(Failed::from(format!("demanded, and it cannot run: {reason}")));
-    }
-    Ok(Completion::ignored_with(reason))
 }

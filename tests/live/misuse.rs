@@ -8,7 +8,7 @@ use rt_protocol::{ContainerName, ContainerRuntime, ErrorKind, ExecRequest, NameP
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("misuse: words arrive as they were given", words),

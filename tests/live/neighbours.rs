@@ -17,7 +17,7 @@ use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 use tempfile::TempDir;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("neighbours: a create that is stopped leaves the container of another alone", another_creates),
@@ -38,7 +38,7 @@ fn minute() -> Until {
 }
 
 /// A runtime whose podman sleeps before one of its verbs.
-fn slow(live: &Live, verb: &str, pause: u32) -> Result<(TempDir, PodmanRuntime), crate::Problem> {
+fn slow(live: &Live, verb: &str, pause: u32) -> Result<(TempDir, PodmanRuntime), crate::case::Problem> {
     let directory = TempDir::new()?;
     let path: PathBuf = directory.path().join("podman");
     let script = format!(
@@ -110,7 +110,7 @@ fn another_execs(live: &Live) -> Outcome {
             while !over.load(Ordering::Relaxed) {
                 other.exec(&request, &minute())?.exit_ok()?;
             }
-            Ok::<_, crate::Problem>(())
+            Ok::<_, crate::case::Problem>(())
         });
         let outcome = (|| {
             for _ in 0..12 {
@@ -123,7 +123,7 @@ fn another_execs(live: &Live) -> Outcome {
                 let result = sandbox.sh("exit 127")?;
                 assert_eq!(result.outcome, ExitOutcome::Code(127));
             }
-            Ok::<_, crate::Problem>(())
+            Ok::<_, crate::case::Problem>(())
         })();
         over.store(true, Ordering::Relaxed);
         neighbour.join().expect("no panic")?;
@@ -136,7 +136,7 @@ fn little_stderr(live: &Live) -> Outcome {
     for limit in [OutputLimit::bytes(0), OutputLimit::bytes(10), OutputLimit::head_and_tail(40, 0)] {
         let kind = |request: rt_protocol::ExecRequestBuilder| {
             let request = request.output_limit(limit).build()?;
-            Ok::<_, crate::Problem>(sandbox.container.exec(&request, &minute()).unwrap_err().kind())
+            Ok::<_, crate::case::Problem>(sandbox.container.exec(&request, &minute()).unwrap_err().kind())
         };
         assert_eq!(kind(ExecRequest::builder(["rt-no-such-command"]))?, ErrorKind::CommandNotFound);
         assert_eq!(kind(ExecRequest::builder(["/etc"]))?, ErrorKind::CommandNotExecutable);

@@ -6,7 +6,7 @@ use rt_protocol::{ContainerRuntime, ContainerState, ErrorKind, Until};
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("pausing: a paused container is told, and goes on where it was", told),
@@ -50,7 +50,7 @@ fn removed(live: &Live) -> Outcome {
 /// Nothing of it has to end with its main process; while it is being stopped podman kills nothing else.
 fn removed_with_all(live: &Live) -> Outcome {
     const SECONDS: &str = "777778.25";
-    let others = || -> Result<Vec<u32>, crate::Problem> {
+    let others = || -> Result<Vec<u32>, crate::case::Problem> {
         let is_other = |pid: u32| {
             let words = rt_process::procfs::command_line(pid).ok().flatten().unwrap_or_default();
             words.iter().any(|word| word == SECONDS)

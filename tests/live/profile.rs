@@ -5,7 +5,7 @@ use rt_podman::{PodmanRuntime, PodmanVersion};
 use rt_protocol::{ContainerRuntime, NamePrefix};
 use rt_tests::live::Live;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("profile: version and surroundings are known", known),

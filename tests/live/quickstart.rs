@@ -5,7 +5,7 @@ use std::time::Duration;
 use rt_protocol::{ContainerFilter, ContainerRuntime, ImageFilter, OutputLimit, Source, Until};
 use rt_tests::live::Live;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[("quickstart: it runs on podman and leaves nothing", podman)];
 

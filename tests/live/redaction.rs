@@ -7,7 +7,7 @@ use rt_process::{ProcessSpec, Program};
 use rt_protocol::{OutputLimit, Source, Until};
 use rt_tests::live::Live;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] =
     &[("redaction: every option of podman's help takes a value where the tables say so", tables)];
@@ -33,7 +33,7 @@ fn tables(live: &Live) -> Outcome {
     Ok(())
 }
 
-fn help(live: &Live, verb: &str) -> Result<String, crate::Problem> {
+fn help(live: &Live, verb: &str) -> Result<String, crate::case::Problem> {
     let words = [verb, "--help"].into_iter().filter(|word| !word.is_empty());
     let call = ProcessSpec::new(&Program::find(&live.podman)?).args(words);
     let limit = OutputLimit::UNLIMITED;

@@ -7,7 +7,7 @@ use rt_protocol::{ErrorKind, ExecRequest, Secret, Until};
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("secrets: a value reaches the command, newlines included", value),

@@ -13,14 +13,14 @@ use rt_tests::ssh_lab::client::ssh;
 use rt_tests::ssh_lab::container::{
     GuestImage, exec_beside, published_address, send_signal, wait_for_banner,
 };
-use rt_tests::ssh_lab::impostor::{Impostor, Manners};
+use rt_tests::ssh_lab::impostor::{Behaviour, Impostor};
 use rt_tests::ssh_lab::key::KeyPair;
 use rt_tests::ssh_lab::loopback::{Loopback, Settings};
 use rt_tests::ssh_lab::machine::MachineFiles;
-use rt_tests::ssh_lab::proxy::{Cut, Direction, FaultProxy, Harm, Traffic};
+use rt_tests::ssh_lab::proxy::{Cut, Direction, Fault, FaultProxy, Traffic};
 use tempfile::TempDir;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("lab: sshd on loopback serves root and dev, with a file tree of its own", loopback),
@@ -196,8 +196,8 @@ fn proxy(_live: &Live) -> Outcome {
     server.write_all(b"more")?;
     client.read_exact(&mut buffer[..4])?;
 
-    proxy.harm(Direction::ToServer, 3, Harm::Garble);
-    proxy.harm(Direction::ToClient, 2, Harm::Cut(Cut::Reset));
+    proxy.inject(Direction::ToServer, 3, Fault::Garble);
+    proxy.inject(Direction::ToClient, 2, Fault::Cut(Cut::Reset));
     let (mut client, mut server) = pair()?;
     client.write_all(b"abcdefgh")?;
     server.read_exact(&mut buffer)?;
@@ -209,8 +209,8 @@ fn proxy(_live: &Live) -> Outcome {
         matches!(client.read(&mut buffer), Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset)
     );
 
-    proxy.forgive();
-    proxy.harm(Direction::ToServer, 2, Harm::Swallow);
+    proxy.clear_faults();
+    proxy.inject(Direction::ToServer, 2, Fault::Swallow);
     let (mut client, mut server) = pair()?;
     client.write_all(b"xyz")?;
     server.read_exact(&mut buffer[..2])?;
@@ -227,14 +227,14 @@ fn impostors(_live: &Live) -> Outcome {
     let keys = TempDir::new()?;
     let key = KeyPair::generate(keys.path())?;
     // The client waits for the others as long as it is let.
-    for manners in [Manners::Garbage, Manners::EndlessLines, Manners::HangsUp, Manners::HugePacket] {
+    for manners in [Behaviour::Garbage, Behaviour::EndlessLines, Behaviour::HangsUp, Behaviour::HugePacket] {
         let impostor = Impostor::start(manners)?;
         let said = ssh(impostor.address(), "dev", &key, &key, "true")?;
         assert_eq!(said.status, CLIENT_FAILED, "{manners:?}");
     }
-    let impostor = Impostor::start(Manners::Silent)?;
+    let impostor = Impostor::start(Behaviour::Silent)?;
     assert!(silent_for(impostor.address(), Duration::from_millis(200))?);
-    let impostor = Impostor::start(Manners::Stuck)?;
+    let impostor = Impostor::start(Behaviour::Stuck)?;
     assert!(!silent_for(impostor.address(), Duration::from_millis(200))?);
     Ok(())
 }

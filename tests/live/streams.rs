@@ -13,7 +13,7 @@ use rt_protocol::{
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("streams: 100 MiB both ways at once, byte for byte", both_ways),

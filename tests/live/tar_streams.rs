@@ -8,7 +8,7 @@ use rt_protocol::{CancelToken, ContainerPath, ErrorKind, Until};
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
-use crate::{Case, Outcome};
+use crate::case::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("tar: a tree goes out and in, without its leading directory", tree),

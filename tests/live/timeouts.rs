@@ -12,8 +12,8 @@ use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 use rustix::process::Signal;
 
+use crate::case::{Case, Outcome};
 use crate::exec_interruptions::{find, send};
-use crate::{Case, Outcome};
 
 pub(crate) const CASES: &[Case] = &[
     ("timeout: a child in the background is gone", background_child),

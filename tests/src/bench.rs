@@ -4,6 +4,7 @@
 
 mod exec;
 mod krun;
+mod outcome;
 mod pipe;
 mod redaction;
 mod removal;
@@ -14,12 +15,10 @@ mod states;
 mod stdio;
 
 pub use krun::memory::{PEAK, tell_peak};
+pub use outcome::Outcome;
 pub use row::{Row, Target, Unit};
 
 use crate::live::Live;
-
-/// What any step of a measurement may answer.
-pub type Outcome<T = ()> = crate::ssh_lab::Result<T>;
 
 /// One measurement by its name.
 pub type Bench = (&'static str, fn(&Live) -> Outcome<Row>);

@@ -4,14 +4,17 @@
 //! Each round has a seed. It decides what is asked, what is harmed and when; how the two meet is the machine's doing.
 
 mod command;
+mod fault_plan;
 mod ledger;
 mod main_process;
 mod podman;
-mod sent;
+mod random;
+mod sent_signal;
 mod ssh;
-mod trouble;
+mod store_processes;
+mod turn;
 mod verbs;
-mod victims;
+mod verdict;
 
 use std::time::{Duration, Instant};
 
@@ -46,12 +49,6 @@ impl Part {
             Self::Podman => podman::round(live, seed, ledger),
         }
     }
-}
-
-/// A number below a random power of two: the small are as frequent as the large.
-fn number(rng: &mut fastrand::Rng, powers: std::ops::RangeInclusive<u32>) -> u64 {
-    let power = rng.u32(powers);
-    rng.u64(0..=1 << power)
 }
 
 /// Rounds in turns until the time is over, at least one of each part. Whether no fault was found; they are printed.

@@ -8,7 +8,7 @@ use rt_podman::{PodmanRuntime, PodmanRuntimeBuilder};
 use rt_protocol::{Image, ImageRef, Result, Until};
 
 use crate::busybox_image;
-use crate::ssh_lab::machine::MachineParts;
+use crate::ssh_lab::machine_parts::MachineParts;
 
 /// An isolated podman that `cargo xtask` has made and proved.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Live {
     sshd: std::result::Result<PathBuf, String>,
     machine: std::result::Result<MachineParts, String>,
     /// Whether a guest that is not there is a failure, and not a reason to ignore a test.
-    pub guests_are_demanded: bool,
+    pub guests_are_required: bool,
 }
 
 /// Why the live tests cannot run.
@@ -35,8 +35,8 @@ pub struct Live {
 pub struct Unavailable {
     /// In words.
     pub reason: String,
-    /// Whether somebody demands them all the same.
-    pub demanded: bool,
+    /// Whether they are required all the same.
+    pub required: bool,
 }
 
 impl Live {
@@ -45,8 +45,8 @@ impl Live {
     /// # Errors
     /// Why there is no podman to test on.
     pub fn from_environment() -> std::result::Result<Self, Unavailable> {
-        let demanded = std::env::var("RT_LIVE").is_ok_and(|word| word == "demand");
-        let unavailable = |reason: String| Unavailable { reason, demanded };
+        let required = std::env::var("RT_LIVE").is_ok_and(|word| word == "demand");
+        let unavailable = |reason: String| Unavailable { reason, required };
         if let Ok(reason) = std::env::var("RT_LIVE_UNAVAILABLE") {
             return Err(unavailable(reason));
         }
@@ -72,7 +72,7 @@ impl Live {
                     kernel,
                     modules,
                 }),
-                guests_are_demanded: std::env::var("RT_LIVE_GUESTS").is_ok_and(|word| word == "demand"),
+                guests_are_required: std::env::var("RT_LIVE_GUESTS").is_ok_and(|word| word == "demand"),
             };
             let full = busybox_image::archive(&live.busybox).map_err(archive_error)?;
             live.import(full, &live.image)?;

@@ -16,6 +16,7 @@ pub mod impostor;
 pub mod key;
 pub mod loopback;
 pub mod machine;
+pub mod machine_parts;
 pub mod other_server;
 pub mod proxy;
 mod tree;
@@ -41,13 +42,13 @@ pub const DEV_ID: u32 = 1000;
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Longer than anything takes that is not broken, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a program writes to its standard output; it must end with 0.
 pub(crate) fn answer<'a>(program: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Result<Vec<u8>> {
     let spec = ProcessSpec::new(&Program::find(program)?).args(arguments);
     let limit = OutputLimit::UNLIMITED;
-    let finished = rt_process::capture(&spec, Source::empty(), limit, limit, &Until::after(PATIENCE))?;
+    let finished = rt_process::capture(&spec, Source::empty(), limit, limit, &Until::after(TIMEOUT))?;
     if finished.status != Some(ExitStatus::Code(0)) {
         let said = finished.stderr_capture.text().into_owned();
         return Err(format!("{spec} ended with {:?}: {said}", finished.status).into());

@@ -3,7 +3,9 @@
 use rt_protocol::{ContainerRuntime, ExecRequest, Until};
 
 use super::rounds::in_turns;
-use super::{Outcome, Row, Target, Unit, shell};
+use crate::bench::outcome::Outcome;
+use crate::bench::row::{Row, Target, Unit};
+use crate::bench::shell;
 use crate::live::Live;
 use crate::sandbox::Sandbox;
 

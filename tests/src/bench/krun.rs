@@ -14,7 +14,7 @@ pub(super) mod stdio;
 
 use rt_protocol::{ContainerName, ContainerRuntime, ExecRequest, Until};
 
-use super::Outcome;
+use crate::bench::outcome::Outcome;
 use crate::krun::LoopbackGuest;
 
 /// What all others say for the command that does nothing.

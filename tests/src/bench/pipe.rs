@@ -3,7 +3,7 @@
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::thread::{self, JoinHandle};
 
-use super::Outcome;
+use crate::bench::outcome::Outcome;
 
 /// `cat` of coreutils reads so much at a time; the buffer of `io::copy` is much smaller, and its reads would be measured.
 const BUFFER: usize = 128 << 10;

@@ -11,7 +11,8 @@ use rt_protocol::Secret;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::rounds::{Turn, measured_in_turns};
-use super::{Outcome, Row, Target, Unit};
+use crate::bench::outcome::Outcome;
+use crate::bench::row::{Row, Target, Unit};
 use crate::live::Live;
 
 const ROUNDS: u32 = 12;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::Outcome;
+use crate::bench::outcome::Outcome;
 
 /// Times ours and theirs in so many rounds, in seconds. `prepare` comes before each turn and is not measured.
 pub(super) fn in_turns<P>(

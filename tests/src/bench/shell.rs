@@ -6,7 +6,7 @@ use std::time::Duration;
 use rt_process::{ExitStatus, ProcessSpec, Program};
 use rt_protocol::{OutputLimit, Source, Until};
 
-use super::Outcome;
+use crate::bench::outcome::Outcome;
 use crate::live::Live;
 
 /// Runs a script with `$podman` and its arguments; a code other than 0 is an error.

@@ -6,7 +6,10 @@ use std::time::Duration;
 use rt_protocol::{ContainerRuntime, ExecRequest, ExecStdio, Sink, Source, Until};
 
 use super::rounds::in_turns;
-use super::{Outcome, Row, Target, Unit, pipe, shell};
+use crate::bench::outcome::Outcome;
+use crate::bench::pipe;
+use crate::bench::row::{Row, Target, Unit};
+use crate::bench::shell;
 use crate::live::Live;
 use crate::sandbox::Sandbox;
 

@@ -35,7 +35,7 @@ struct Numbers {
 
 /// What came of a command, whichever way it was run.
 #[derive(Debug)]
-pub(super) struct Ran {
+pub(super) struct CommandResult {
     outcome: ExitOutcome,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
@@ -53,8 +53,10 @@ pub(super) struct Notes {
 impl Command {
     /// Some command, which writes at most two to the power of `bits` lines.
     pub(super) fn random(rng: &mut Rng, id: String, bits: u32) -> Self {
-        let mut numbers =
-            |bits: u32| Numbers { first: FIRST + rng.u64(0..8 * FIRST), count: super::number(rng, 0..=bits) };
+        let mut numbers = |bits: u32| Numbers {
+            first: FIRST + rng.u64(0..8 * FIRST),
+            count: super::random::number(rng, 0..=bits),
+        };
         let (output, errors) = (numbers(bits), numbers(6));
         Self {
             id,
@@ -100,8 +102,8 @@ impl Command {
 
     /// Judges what came of it. `codes` are those that it may have been given from outside; a word for a right answer, or
     /// what is wrong.
-    pub(super) fn judge(&self, ran: &Ran, notes: Notes, codes: &[i32]) -> Result<String, String> {
-        let Ran { outcome, stdout, stderr, is_whole } = ran;
+    pub(super) fn judge(&self, ran: &CommandResult, notes: Notes, codes: &[i32]) -> Result<String, String> {
+        let CommandResult { outcome, stdout, stderr, is_whole } = ran;
         if notes.began > 1 {
             return Err(format!("it ran {} times: {outcome:?}", notes.began));
         }
@@ -177,7 +179,7 @@ impl Numbers {
     }
 }
 
-impl Ran {
+impl CommandResult {
     /// With captured output.
     pub(super) fn captured(result: ExecResult) -> Self {
         Self {
@@ -215,8 +217,13 @@ mod tests {
         }
     }
 
-    fn ran(code: i32, stdout: &str, is_whole: bool) -> Ran {
-        Ran { outcome: ExitOutcome::Code(code), stdout: stdout.into(), stderr: Vec::new(), is_whole }
+    fn ran(code: i32, stdout: &str, is_whole: bool) -> CommandResult {
+        CommandResult {
+            outcome: ExitOutcome::Code(code),
+            stdout: stdout.into(),
+            stderr: Vec::new(),
+            is_whole,
+        }
     }
 
     const ENDED: Notes = Notes { began: 1, ended: 1 };
@@ -229,7 +236,7 @@ mod tests {
         assert_eq!(command.judge(&ran(7, WHOLE, true), ENDED, &[]), Ok("whole".into()));
         assert_eq!(command.judge(&ran(7, "3000", false), ENDED, &[]), Ok("cut, and said so".into()));
         assert_eq!(command.judge(&ran(137, "3000", true), BEGUN, &[137]), Ok("ended from outside".into()));
-        let lost = Ran { outcome: ExitOutcome::Lost, ..ran(0, "300", true) };
+        let lost = CommandResult { outcome: ExitOutcome::Lost, ..ran(0, "300", true) };
         assert_eq!(command.judge(&lost, BEGUN, &[]), Ok("lost".into()));
     }
 

@@ -7,17 +7,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How much longer than its bound a call may take before the whole run is given up: nothing ends a thread.
-const GIVE_UP: Duration = Duration::from_secs(90);
+const HANG_LIMIT: Duration = Duration::from_secs(90);
 
 /// Between two looks at the calls.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Shared by the threads of a run.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ledger(Arc<Mutex<Book>>);
+pub(super) struct Ledger(Arc<Mutex<LedgerState>>);
 
 #[derive(Debug, Default)]
-struct Book {
+struct LedgerState {
     round: String,
     rounds: u64,
     answers: BTreeMap<(String, String), u64>,
@@ -37,7 +37,7 @@ impl Ledger {
         thread::spawn(move || {
             loop {
                 thread::sleep(PERIOD);
-                watched.give_up_on_hung_calls();
+                watched.exit_if_a_call_hangs();
             }
         });
         ledger
@@ -45,20 +45,20 @@ impl Ledger {
 
     /// A round begins.
     pub(super) fn begin(&self, part: &str, seed: u64) {
-        let mut book = self.lock();
-        book.rounds += 1;
-        book.round = format!("--only {part} --seed {seed}");
-        println!("chaos: round {}: {}", book.rounds, book.round);
+        let mut state = self.lock();
+        state.rounds += 1;
+        state.round = format!("--only {part} --seed {seed}");
+        println!("chaos: round {}: {}", state.rounds, state.round);
     }
 
     /// Runs a call that must return within its bound.
     pub(super) fn bounded<T>(&self, what: &str, bound: Duration, call: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
         let number = {
-            let mut book = self.lock();
-            book.next += 1;
-            let number = book.next;
-            book.open.insert(number, (what.to_owned(), begun + bound));
+            let mut state = self.lock();
+            state.next += 1;
+            let number = state.next;
+            state.open.insert(number, (what.to_owned(), begun + bound));
             number
         };
         let answer = call();
@@ -84,10 +84,10 @@ impl Ledger {
 
     /// Notes a fault.
     pub(super) fn fault(&self, text: &str) {
-        let mut book = self.lock();
-        let text = format!("FAULT [{}] {text}", book.round);
+        let mut state = self.lock();
+        let text = format!("FAULT [{}] {text}", state.round);
         println!("{text}");
-        book.faults.push(text);
+        state.faults.push(text);
     }
 
     /// How many faults there are.
@@ -97,25 +97,26 @@ impl Ledger {
 
     /// What was done, the answers by verb, then the faults.
     pub(super) fn summary(&self) -> String {
-        let book = self.lock();
+        let state = self.lock();
         let mut text = String::new();
-        for (what, count) in &book.harm {
+        for (what, count) in &state.harm {
             let _ = writeln!(text, "{count:>7}  done: {what}");
         }
-        for ((verb, answer), count) in &book.answers {
+        for ((verb, answer), count) in &state.answers {
             let _ = writeln!(text, "{count:>7}  {verb}: {answer}");
         }
-        let calls: u64 = book.answers.values().sum();
-        let _ = writeln!(text, "{} rounds, {calls} right answers, {} faults", book.rounds, book.faults.len());
-        for fault in &book.faults {
+        let calls: u64 = state.answers.values().sum();
+        let _ =
+            writeln!(text, "{} rounds, {calls} right answers, {} faults", state.rounds, state.faults.len());
+        for fault in &state.faults {
             let _ = writeln!(text, "{fault}");
         }
         text
     }
 
-    fn give_up_on_hung_calls(&self) {
+    fn exit_if_a_call_hangs(&self) {
         let now = Instant::now();
-        let hung = self.lock().open.values().find(|(_, limit)| now > *limit + GIVE_UP).cloned();
+        let hung = self.lock().open.values().find(|(_, limit)| now > *limit + HANG_LIMIT).cloned();
         if let Some((what, _)) = hung {
             self.fault(&format!("{what}: it hangs"));
             print!("{}", self.summary());
@@ -123,7 +124,7 @@ impl Ledger {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Book> {
+    fn lock(&self) -> MutexGuard<'_, LedgerState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use rt_protocol::{Container, Error, ErrorKind, ExecRequest, ExecStdio, Fate, Sink, Source, Until};
 
-use super::command::{Command, Ran};
+use super::command::{Command, CommandResult};
 use super::ledger::Ledger;
 use crate::krun::LoopbackGuest;
 use crate::leftovers::Leftovers;
 use crate::live::Live;
 use crate::ssh_lab::Result;
 use crate::ssh_lab::loopback::Settings;
-use crate::ssh_lab::proxy::{Cut, Direction, FaultProxy, Harm, Traffic};
+use crate::ssh_lab::proxy::{Cut, Direction, Fault, FaultProxy, Traffic};
 
 const WORKERS: usize = 4;
 const COMMANDS: usize = 6;
@@ -40,7 +40,7 @@ const KEEPALIVE: Duration = Duration::from_secs(2);
 const AFTER_DEADLINE: Duration = Duration::from_secs(8 + 2 + 10);
 
 /// For calls that nothing harms any more.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One round.
 pub(super) fn round(live: &Live, seed: u64, ledger: &Ledger) -> Result<()> {
@@ -128,16 +128,16 @@ fn run(
     command: &Command,
     bridged: bool,
     deadline: Duration,
-) -> rt_protocol::Result<Ran> {
+) -> rt_protocol::Result<CommandResult> {
     let (request, until) = (command.request(NOTES)?, Until::after(deadline));
     if !bridged {
-        return container.exec(&request, &until).map(Ran::captured);
+        return container.exec(&request, &until).map(CommandResult::captured);
     }
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let source = if command.copies { Source::bytes(command.stdout()) } else { Source::empty() };
     let stdio = ExecStdio::new(source, Sink::borrowed(&mut stdout)).stderr(Sink::borrowed(&mut stderr));
     let result = container.exec_stdio(&request, stdio, &until)?;
-    Ok(Ran::bridged(&result, stdout, stderr))
+    Ok(CommandResult::bridged(&result, stdout, stderr))
 }
 
 /// What may go wrong on such a network, and nothing else.
@@ -161,7 +161,7 @@ fn is_alive(guest: &LoopbackGuest<'_>, command: &Command) -> bool {
 fn harm(guest: &LoopbackGuest<'_>, proxy: &FaultProxy, rng: &mut Rng, garbled: &AtomicBool) -> &'static str {
     let cut = if rng.bool() { Cut::Close } else { Cut::Reset };
     let direction = if rng.bool() { Direction::ToServer } else { Direction::ToClient };
-    let after = super::number(rng, 4..=21);
+    let after = super::random::number(rng, 4..=21);
     // Half of the silences end before the guest is given up.
     let silence = Duration::from_millis(rng.u64(50..8000));
     let silent = |traffic| {
@@ -187,16 +187,16 @@ fn harm(guest: &LoopbackGuest<'_>, proxy: &FaultProxy, rng: &mut Rng, garbled: &
             "swallowed for a while"
         }
         7 | 8 => {
-            proxy.harm(direction, after, Harm::Cut(cut));
+            proxy.inject(direction, after, Fault::Cut(cut));
             "a cut at some byte"
         }
         9 | 10 => {
             garbled.store(true, Ordering::Relaxed);
-            proxy.harm(direction, after, Harm::Garble);
+            proxy.inject(direction, after, Fault::Garble);
             "a bit turned at some byte"
         }
         11 => {
-            proxy.harm(direction, after, Harm::Swallow);
+            proxy.inject(direction, after, Fault::Swallow);
             "swallowed from some byte on"
         }
         12 => {
@@ -210,7 +210,7 @@ fn harm(guest: &LoopbackGuest<'_>, proxy: &FaultProxy, rng: &mut Rng, garbled: &
             "sshd frozen for a while"
         }
         _ => {
-            proxy.forgive();
+            proxy.clear_faults();
             proxy.set(Traffic::Pass);
             "a rest"
         }
@@ -218,7 +218,7 @@ fn harm(guest: &LoopbackGuest<'_>, proxy: &FaultProxy, rng: &mut Rng, garbled: &
 }
 
 fn heal(guest: &LoopbackGuest<'_>, proxy: &FaultProxy) {
-    proxy.forgive();
+    proxy.clear_faults();
     proxy.set(Traffic::Pass);
     // Connections that are harmed at some later byte go too.
     proxy.cut(Cut::Close);
@@ -227,8 +227,8 @@ fn heal(guest: &LoopbackGuest<'_>, proxy: &FaultProxy) {
 
 fn served(container: &dyn Container, ledger: &Ledger) -> std::result::Result<String, String> {
     let request = ExecRequest::new(["true"]).map_err(|error| error.to_string())?;
-    let until = Until::after(PATIENCE);
-    match ledger.bounded("ssh: exec, healed", PATIENCE, || container.exec(&request, &until)) {
+    let until = Until::after(TIMEOUT);
+    match ledger.bounded("ssh: exec, healed", TIMEOUT, || container.exec(&request, &until)) {
         Ok(result) if result.ok() => Ok("served".into()),
         // The one that was on its way when the last connections were cut.
         Ok(_) | Err(_) => match container.exec(&request, &until) {
@@ -240,7 +240,7 @@ fn served(container: &dyn Container, ledger: &Ledger) -> std::result::Result<Str
 
 /// Commands end by themselves, with or without a connection.
 fn ended(guest: &LoopbackGuest<'_>) -> std::result::Result<String, String> {
-    let until = Until::after(PATIENCE);
+    let until = Until::after(TIMEOUT);
     loop {
         let left: Vec<_> = guest
             .sshd

@@ -7,13 +7,9 @@ mod lifecycle;
 mod reads;
 mod watches;
 
-use rt_protocol::{Error, ErrorKind};
-
-use super::podman::Turn;
+use super::turn::Turn;
+use super::verdict::Verdict;
 use crate::ssh_lab::Result;
-
-/// A word for a right answer, or what is wrong with it.
-pub(super) type Verdict = std::result::Result<String, String>;
 
 type Verb = fn(&mut Turn<'_>) -> Result<Verdict>;
 
@@ -48,22 +44,3 @@ pub(super) const VERBS: [(&str, Verb); 28] = [
     ("copy_in_tar", copies::copy_in_tar),
     ("copy_out_tar", copies::copy_out_tar),
 ];
-
-/// A word for an error that contradicts nothing: what was asked for is there, and what it needs runs unless its container
-/// was harmed.
-fn right_error(error: &Error, container_was_harmed: bool) -> Verdict {
-    match error.kind() {
-        ErrorKind::BackendInterrupted
-        | ErrorKind::BackendFailed
-        | ErrorKind::BackendUnresponsive
-        | ErrorKind::BadAnswer
-        | ErrorKind::TimedOut => Ok(format!("{:?}", error.kind())),
-        // A container that ends takes the mounts along through which podman sees its paths.
-        ErrorKind::NotRunning | ErrorKind::Paused | ErrorKind::Stopping | ErrorKind::NoSuchPath
-            if container_was_harmed =>
-        {
-            Ok(format!("{:?}", error.kind()))
-        }
-        _ => Err(format!("an error of a wrong kind: {error:?}")),
-    }
-}

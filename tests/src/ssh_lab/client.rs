@@ -6,7 +6,7 @@ use rt_process::{Finished, ProcessSpec, Program};
 use rt_protocol::{OutputLimit, Source, Until};
 
 use super::key::KeyPair;
-use super::{PATIENCE, Result};
+use super::{Result, TIMEOUT};
 
 /// Runs a command line in a guest, whose key must be `host_key`. The client's own failures end with 255.
 ///
@@ -42,5 +42,5 @@ pub fn ssh(
         .arg(format!("{user}@{}", address.ip()))
         .args(["--", command]);
     let limit = OutputLimit::UNLIMITED;
-    Ok(rt_process::capture(&spec, Source::empty(), limit, limit, &Until::after(PATIENCE))?)
+    Ok(rt_process::capture(&spec, Source::empty(), limit, limit, &Until::after(TIMEOUT))?)
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::guest;
 use super::key::KeyPair;
-use super::{GUEST_PORT, PATIENCE, Result, answer, answered_text};
+use super::{GUEST_PORT, Result, TIMEOUT, answer, answered_text};
 use crate::live::Live;
 use crate::sandbox::Sandbox;
 
@@ -45,7 +45,7 @@ impl GuestImage {
             "LABEL made-by=rt-tests",
             "ENV RT_IMAGE=image",
         ];
-        live.runtime.import_image(Cursor::new(tree.tar()?), &reference, &changes, &Until::after(PATIENCE))?;
+        live.runtime.import_image(Cursor::new(tree.tar()?), &reference, &changes, &Until::after(TIMEOUT))?;
         Ok(Self { reference, host_key, _directory: directory })
     }
 
@@ -87,7 +87,7 @@ pub fn published_address(container: &dyn Container) -> Result<SocketAddr> {
 /// # Errors
 /// When nobody says it.
 pub fn wait_for_banner(address: SocketAddr) -> Result<()> {
-    let patience = Until::after(PATIENCE);
+    let patience = Until::after(TIMEOUT);
     loop {
         let mut banner = [0; 8];
         let read = TcpStream::connect(address).and_then(|mut stream| {

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 /// What is done with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manners {
+pub enum Behaviour {
     /// Nothing is ever said.
     Silent,
     /// Bytes without a meaning, and without a line's end.
@@ -32,7 +32,7 @@ const VERSION: &[u8] = b"SSH-2.0-OpenSSH_9.2p1\r\n";
 /// As OpenSSH 9.8 and newer say it to whoever failed to log in too often.
 const TURNED_AWAY: &[u8] = b"Not allowed at this time\r\n";
 
-/// A server with bad manners. Dropping it ends its connections.
+/// A server with bad behaviour. Dropping it ends its connections.
 pub struct Impostor {
     address: SocketAddr,
     guests: Arc<Mutex<Guests>>,
@@ -50,13 +50,13 @@ impl Impostor {
     ///
     /// # Errors
     /// When no port can be had.
-    pub fn start(manners: Manners) -> io::Result<Self> {
+    pub fn start(behaviour: Behaviour) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let guests = Arc::<Mutex<Guests>>::default();
         let acceptor = thread::Builder::new().name("impostor".into()).spawn({
             let guests = Arc::clone(&guests);
-            move || accept(&listener, manners, &guests)
+            move || accept(&listener, behaviour, &guests)
         })?;
         Ok(Self { address, guests, acceptor: Some(acceptor) })
     }
@@ -89,7 +89,7 @@ impl fmt::Debug for Impostor {
     }
 }
 
-fn accept(listener: &TcpListener, manners: Manners, guests: &Mutex<Guests>) {
+fn accept(listener: &TcpListener, behaviour: Behaviour, guests: &Mutex<Guests>) {
     thread::scope(|scope| {
         for connection in listener.incoming().flatten() {
             let mut guests = lock(guests);
@@ -100,38 +100,38 @@ fn accept(listener: &TcpListener, manners: Manners, guests: &Mutex<Guests>) {
             if let Ok(handle) = connection.try_clone() {
                 guests.connections.push(handle);
                 // The client has gone away: that is as good an end as any.
-                scope.spawn(move || drop(receive(connection, manners)));
+                scope.spawn(move || drop(receive(connection, behaviour)));
             }
         }
     });
 }
 
-fn receive(mut connection: TcpStream, manners: Manners) -> io::Result<()> {
-    match manners {
-        Manners::Silent => {}
-        Manners::Garbage => connection.write_all(&[0xe5; 16 * 1024])?,
-        Manners::EndlessLines => loop {
+fn receive(mut connection: TcpStream, behaviour: Behaviour) -> io::Result<()> {
+    match behaviour {
+        Behaviour::Silent => {}
+        Behaviour::Garbage => connection.write_all(&[0xe5; 16 * 1024])?,
+        Behaviour::EndlessLines => loop {
             connection.write_all(b"please wait\r\n")?;
         },
-        Manners::TurnsAway => {
+        Behaviour::TurnsAway => {
             connection.write_all(TURNED_AWAY)?;
             return connection.shutdown(Shutdown::Both);
         }
-        Manners::Stuck => connection.write_all(VERSION)?,
-        Manners::HangsUp => {
+        Behaviour::Stuck => connection.write_all(VERSION)?,
+        Behaviour::HangsUp => {
             connection.write_all(VERSION)?;
             // The client's version, and the beginning of its proposal.
             connection.read_exact(&mut [0; 64])?;
             return connection.shutdown(Shutdown::Both);
         }
-        Manners::Floods => {
+        Behaviour::Floods => {
             connection.write_all(VERSION)?;
             let packet = unasked_for();
             loop {
                 connection.write_all(&packet)?;
             }
         }
-        Manners::HugePacket => {
+        Behaviour::HugePacket => {
             connection.write_all(VERSION)?;
             connection.write_all(&[0xff; 64])?;
         }

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use super::guest::{self, AUTHORIZED_KEYS, HOST_KEY};
 use super::key::KeyPair;
 use super::tree::Tree;
-use super::{PATIENCE, Result};
+use super::{Result, TIMEOUT};
 
 /// The log of sshd, inside.
 const LOG: &str = "var/log/sshd";
@@ -221,7 +221,7 @@ impl Loopback {
         let mut process = LineStream::spawn(&spec, 4096)?;
         // Once sshd greets, the connection has a process of its own, which can be waited for.
         let greets = || TcpStream::connect(self.address).and_then(|mut stream| stream.read_exact(&mut [0]));
-        let patience = Until::after(PATIENCE);
+        let patience = Until::after(TIMEOUT);
         let mut said = String::new();
         // Only sshd ever listens on the port.
         while greets().is_err() {

@@ -2,28 +2,18 @@
 //! and sshd in an initramfs. From outside it is what a krun container is: podman owns its life, and only SSH gets in.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rt_protocol::{LaunchSpec, LaunchSpecBuilder, Mount, OciRuntime, PortPublish};
 use tempfile::TempDir;
 
 use super::guest;
 use super::key::KeyPair;
+use super::machine_parts::MachineParts;
 use super::tree::Tree;
 use super::{GUEST_PORT, Result, answer};
 use crate::live::Live;
 use crate::sandbox::Sandbox;
-
-/// What the machine is made of, beside sshd and BusyBox.
-#[derive(Clone, Debug)]
-pub struct MachineParts {
-    /// `qemu-system-x86_64`.
-    pub qemu: PathBuf,
-    /// A kernel image.
-    pub kernel: PathBuf,
-    /// The directory of its modules.
-    pub modules: PathBuf,
-}
 
 /// Modules without which the guest has no network, and what they need, in the order in which they are loaded.
 const WANTED: [&str; 2] = ["virtio_pci.ko", "virtio_net.ko"];

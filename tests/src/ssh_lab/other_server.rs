@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::key::KeyPair;
 use super::loopback::{lend, reserve};
-use super::{DEV_ID, PATIENCE, Result, answer, guest};
+use super::{DEV_ID, Result, TIMEOUT, answer, guest};
 
 /// Mounts below the first argument the directories that the last ones name, and becomes the server inside.
 const ENTER: &str = r#"
@@ -205,7 +205,7 @@ impl OtherServer {
             .args(lent);
         let mut process = LineStream::spawn(&spec, 4096)?;
         let greets = || TcpStream::connect(address).and_then(|mut stream| stream.read_exact(&mut [0]));
-        let patience = Until::after(PATIENCE);
+        let patience = Until::after(TIMEOUT);
         let mut said = String::new();
         while greets().is_err() {
             match process.pull(&Until::after(Duration::from_millis(10)))? {

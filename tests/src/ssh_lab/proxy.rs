@@ -1,118 +1,29 @@
-//! A TCP proxy on loopback that does harm: it delays, holds back, swallows, garbles and cuts what passes, when it is told to.
+//! A TCP proxy on loopback that injects faults: it delays, holds back, swallows, garbles and cuts what passes, when it is
+//! told to.
 //! One connection's loop stands in `link`.
 
+mod fault;
 mod link;
+mod state;
 
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use super::PATIENCE;
-use link::{Link, Waker};
-
-/// A way through the proxy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// From the client to the server.
-    ToServer,
-    /// From the server to the client.
-    ToClient,
-}
-
-/// How a connection ends, for both sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// In order: the end of the stream.
-    Close,
-    /// With a reset.
-    Reset,
-}
-
-/// What is done to bytes on all connections, from now on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Traffic {
-    /// They pass.
-    #[default]
-    Pass,
-    /// They pass this much later.
-    Delayed(Duration),
-    /// So many bytes pass in a second, in each direction, and little is kept on the way. Connections that began before keep
-    /// more.
-    Paced(u32),
-    /// They wait, as on a network that has gone away; later traffic lets them go.
-    Held,
-    /// They are taken and lost.
-    Swallowed,
-}
-
-/// What happens once on a connection, after a number of its bytes have passed in one direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Harm {
-    /// The connection ends there.
-    Cut(Cut),
-    /// One bit of the next byte is turned over.
-    Garble,
-    /// All that follows is taken and lost, in both directions.
-    Swallow,
-}
-
-/// A harm, and where it happens.
-#[derive(Clone, Copy, Debug)]
-struct Appointment {
-    direction: Direction,
-    after: u64,
-    harm: Harm,
-}
-
-/// What has been seen of all connections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// Connections that were accepted.
-    pub accepted: usize,
-    /// Of these, how many have ended.
-    pub ended: usize,
-    /// Bytes that were handed on to the server.
-    pub to_server: u64,
-    /// Bytes that were handed on to the client.
-    pub to_client: u64,
-}
+use super::TIMEOUT;
+use fault::FaultPoint;
+pub use fault::{Cut, Direction, Fault, Traffic};
+use link::Link;
+pub use state::Seen;
+use state::Shared;
 
 /// A proxy to one server. Dropping it ends all connections.
 pub struct FaultProxy {
     address: SocketAddr,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
-}
-
-/// What the acceptor, the links and the test share.
-#[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    traffic: Traffic,
-    appointments: Vec<Appointment>,
-    /// Numbers the cuts of everything: a link ends when the number has changed since it began.
-    cuts: u64,
-    last_cut: Option<Cut>,
-    seen: Seen,
-    closing: bool,
-    wakers: Vec<Waker>,
-}
-
-impl Seen {
-    fn passed(&mut self, direction: Direction) -> &mut u64 {
-        match direction {
-            Direction::ToServer => &mut self.to_server,
-            Direction::ToClient => &mut self.to_client,
-        }
-    }
 }
 
 impl FaultProxy {
@@ -141,14 +52,14 @@ impl FaultProxy {
         self.shared.change(|state| state.traffic = traffic);
     }
 
-    /// Every connection that begins from now on comes to this harm once so many bytes have passed.
-    pub fn harm(&self, direction: Direction, after: u64, harm: Harm) {
-        self.shared.change(|state| state.appointments.push(Appointment { direction, after, harm }));
+    /// Every connection that begins from now on comes to this fault once so many bytes have passed.
+    pub fn inject(&self, direction: Direction, after: u64, fault: Fault) {
+        self.shared.change(|state| state.fault_points.push(FaultPoint { direction, after, fault }));
     }
 
-    /// Connections that begin from now on come to no harm.
-    pub fn forgive(&self) {
-        self.shared.change(|state| state.appointments.clear());
+    /// Connections that begin from now on come to no fault.
+    pub fn clear_faults(&self) {
+        self.shared.change(|state| state.fault_points.clear());
     }
 
     /// Ends every connection that is open.
@@ -167,7 +78,7 @@ impl FaultProxy {
     /// Waits until enough was seen; false when that takes longer than anything does that is not broken.
     pub fn wait_until(&self, enough: impl Fn(&Seen) -> bool) -> bool {
         let state = self.shared.lock();
-        let waited = self.shared.changed.wait_timeout_while(state, PATIENCE, |state| !enough(&state.seen));
+        let waited = self.shared.changed.wait_timeout_while(state, TIMEOUT, |state| !enough(&state.seen));
         waited.is_ok_and(|(_, timeout)| !timeout.timed_out())
     }
 }
@@ -193,26 +104,6 @@ impl fmt::Debug for FaultProxy {
             .field("address", &self.address)
             .field("seen", &self.seen())
             .finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes the state, and tells everybody.
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.lock();
-        change(&mut state);
-        state.wakers.retain(Waker::ring);
-        self.changed.notify_all();
-    }
-
-    /// Notes what was seen, and tells the test.
-    fn note(&self, seen: impl FnOnce(&mut Seen)) {
-        seen(&mut self.lock().seen);
-        self.changed.notify_all();
     }
 }
 

@@ -3,13 +3,15 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use super::super::rounds::in_turns;
-use super::super::{Outcome, Row, Target, Unit, shell};
 use super::mux_session::MuxSession;
 use super::russh_session::RusshSession;
 use super::ssh_config::{GUEST, SHARED_GUEST, SshConfig};
 use super::ssh2_session::Ssh2Session;
 use super::{TRUE, run_true_in};
+use crate::bench::outcome::Outcome;
+use crate::bench::rounds::in_turns;
+use crate::bench::row::{Row, Target, Unit};
+use crate::bench::shell;
 use crate::krun::LoopbackGuest;
 use crate::live::Live;
 use crate::ssh_lab::loopback::Settings;
@@ -25,7 +27,7 @@ const FEW_IN_A_ROW: u32 = 4;
 /// What of ours runs at once, and over how many threads.
 const AT_ONCE: (u32, u32) = (200, 16);
 
-pub(in super::super) fn measure_ssh(live: &Live) -> Outcome<Row> {
+pub(crate) fn measure_ssh(live: &Live) -> Outcome<Row> {
     let guest = LoopbackGuest::start(live, Settings::default())?;
     let config = SshConfig::write(&guest)?;
     let theirs = || run_ssh(&config, GUEST, FEW_IN_A_ROW);
@@ -33,7 +35,7 @@ pub(in super::super) fn measure_ssh(live: &Live) -> Outcome<Row> {
     Ok(row("krun-exec-ssh", "one command, and one `ssh`", 90.0, &rounds))
 }
 
-pub(in super::super) fn measure_control_master(live: &Live) -> Outcome<Row> {
+pub(crate) fn measure_control_master(live: &Live) -> Outcome<Row> {
     let guest = LoopbackGuest::start(live, Settings::default())?;
     let config = SshConfig::write(&guest)?;
     let theirs = || run_ssh(&config, SHARED_GUEST, IN_A_ROW);
@@ -41,7 +43,7 @@ pub(in super::super) fn measure_control_master(live: &Live) -> Outcome<Row> {
     Ok(row("krun-exec-controlmaster", "one command, and one `ssh` through a ControlMaster", 3.5, &rounds))
 }
 
-pub(in super::super) fn measure_mux(live: &Live) -> Outcome<Row> {
+pub(crate) fn measure_mux(live: &Live) -> Outcome<Row> {
     let guest = LoopbackGuest::start(live, Settings::default())?;
     let config = SshConfig::write(&guest)?;
     let session = MuxSession::open(&config)?;
@@ -50,14 +52,14 @@ pub(in super::super) fn measure_mux(live: &Live) -> Outcome<Row> {
     Ok(row("krun-exec-openssh", "one command, and one by the crate openssh, native mux", 1.0 / 1.1, &rounds))
 }
 
-pub(in super::super) fn measure_russh(live: &Live) -> Outcome<Row> {
+pub(crate) fn measure_russh(live: &Live) -> Outcome<Row> {
     let guest = LoopbackGuest::start(live, Settings::default())?;
     let session = RusshSession::open(&guest)?;
     let rounds = against(&guest, IN_A_ROW, || session.run(TRUE, IN_A_ROW))?;
     Ok(row("krun-exec-russh", "one command, and one by russh, one session", 1.0 / 1.1, &rounds))
 }
 
-pub(in super::super) fn measure_ssh2(live: &Live) -> Outcome<Row> {
+pub(crate) fn measure_ssh2(live: &Live) -> Outcome<Row> {
     let guest = LoopbackGuest::start(live, Settings::default())?;
     let session = Ssh2Session::open(&guest)?;
     let theirs = || (0..IN_A_ROW).try_for_each(|_| session.run(TRUE));
@@ -66,12 +68,12 @@ pub(in super::super) fn measure_ssh2(live: &Live) -> Outcome<Row> {
 }
 
 /// What of an `ssh` nobody can save who has the same guest do the same work.
-pub(in super::super) fn measure_ssh_floor(live: &Live) -> Outcome<Row> {
+pub(crate) fn measure_ssh_floor(live: &Live) -> Outcome<Row> {
     floor(live, "krun-floor-ssh", "in the place of ours a bare loop over libssh2, and one `ssh`", GUEST)
 }
 
 /// The same of one through a kept connection.
-pub(in super::super) fn measure_control_master_floor(live: &Live) -> Outcome<Row> {
+pub(crate) fn measure_control_master_floor(live: &Live) -> Outcome<Row> {
     let what = "in the place of ours a bare loop over libssh2, and one `ssh` through a ControlMaster";
     floor(live, "krun-floor-controlmaster", what, SHARED_GUEST)
 }
@@ -88,7 +90,7 @@ fn floor(live: &Live, name: &'static str, what: &'static str, host: &str) -> Out
     Ok(Row::of(name, what, Unit::Seconds, Target::Shown, &rounds))
 }
 
-pub(in super::super) fn measure_at_once(live: &Live) -> Outcome<Row> {
+pub(crate) fn measure_at_once(live: &Live) -> Outcome<Row> {
     let guest = LoopbackGuest::start(live, Settings::default())?;
     let (count, threads) = AT_ONCE;
     let ours = |()| run_at_once(&guest, count, threads);

@@ -13,9 +13,10 @@ use rt_podman::PodmanRuntime;
 use rt_process::{ExitStatus, ProcessSpec, Program};
 use rt_protocol::{ContainerName, OutputLimit, Source, Until};
 
-use super::super::rounds::{Turn, measured_in_turns};
-use super::super::{Outcome, Row, Target, Unit};
 use super::stdio;
+use crate::bench::outcome::Outcome;
+use crate::bench::rounds::{Turn, measured_in_turns};
+use crate::bench::row::{Row, Target, Unit};
 use crate::krun::{LoopbackGuest, transport_to};
 use crate::live::Live;
 use crate::ssh_lab::loopback::Settings;
@@ -25,12 +26,12 @@ pub const PEAK: &str = "--peak";
 
 const ROUNDS: u32 = 3;
 
-pub(in super::super) fn measure_out(live: &Live) -> Outcome<Row> {
+pub(crate) fn measure_out(live: &Live) -> Outcome<Row> {
     let rounds = measure(live, "out")?;
     Ok(row("krun-memory-out", "the peak over 1 GiB of stdout, and of an idle process", &rounds))
 }
 
-pub(in super::super) fn measure_in(live: &Live) -> Outcome<Row> {
+pub(crate) fn measure_in(live: &Live) -> Outcome<Row> {
     let rounds = measure(live, "in")?;
     Ok(row("krun-memory-in", "the peak over 512 MiB of stdin, and of an idle process", &rounds))
 }

@@ -3,8 +3,8 @@
 use openssh::{KnownHosts, Session, SessionBuilder};
 use tokio::runtime::{Builder, Runtime};
 
-use super::super::Outcome;
 use super::ssh_config::{GUEST, SshConfig};
+use crate::bench::outcome::Outcome;
 
 /// A session, and the async runtime that it needs.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use russh::client::{self, Handle};
 use russh::keys::{PrivateKeyWithHashAlg, load_secret_key};
 use tokio::runtime::{Builder, Runtime};
 
-use super::super::Outcome;
+use crate::bench::outcome::Outcome;
 use crate::krun::LoopbackGuest;
 use crate::ssh_lab::DEV;
 

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use rt_krun::{CIPHERS, MACS};
 use ssh2::{Channel, Error, MethodType, Session};
 
-use super::super::Outcome;
+use crate::bench::outcome::Outcome;
 use crate::krun::LoopbackGuest;
 use crate::ssh_lab::DEV;
 

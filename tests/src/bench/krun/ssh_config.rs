@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use super::super::Outcome;
+use crate::bench::outcome::Outcome;
 use crate::krun::LoopbackGuest;
 use crate::ssh_lab::DEV;
 

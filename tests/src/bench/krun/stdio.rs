@@ -6,10 +6,13 @@ use std::time::Duration;
 use rt_protocol::{ContainerName, ContainerRuntime, ExecRequest, ExecStdio, Sink, Source, Until};
 use tempfile::NamedTempFile;
 
-use super::super::rounds::in_turns;
-use super::super::{Outcome, Row, Target, Unit, pipe, shell};
 use super::ssh_config::{GUEST, SshConfig};
 use super::ssh2_session::Ssh2Session;
+use crate::bench::outcome::Outcome;
+use crate::bench::pipe;
+use crate::bench::rounds::in_turns;
+use crate::bench::row::{Row, Target, Unit};
+use crate::bench::shell;
 use crate::krun::LoopbackGuest;
 use crate::live::Live;
 use crate::ssh_lab::loopback::Settings;
@@ -24,7 +27,7 @@ const AGAINST_LIBSSH2: Target = Target::Ratio(0.95);
 /// What reads everything.
 const READER: &str = "cat >/dev/null";
 
-pub(in super::super) fn measure_out_ssh2(live: &Live) -> Outcome<Row> {
+pub(crate) fn measure_out_ssh2(live: &Live) -> Outcome<Row> {
     let guest = LoopbackGuest::start(live, Settings::default())?;
     let session = Ssh2Session::open(&guest)?;
     let theirs = |()| {
@@ -38,7 +41,7 @@ pub(in super::super) fn measure_out_ssh2(live: &Live) -> Outcome<Row> {
     Ok(Row::of("krun-stdio-out-ssh2", what, Unit::Seconds, AGAINST_LIBSSH2, &rounds))
 }
 
-pub(in super::super) fn measure_out_ssh(live: &Live) -> Outcome<Row> {
+pub(crate) fn measure_out_ssh(live: &Live) -> Outcome<Row> {
     let guest = LoopbackGuest::start(live, Settings::default())?;
     let config = SshConfig::write(&guest)?;
     let script =
@@ -49,7 +52,7 @@ pub(in super::super) fn measure_out_ssh(live: &Live) -> Outcome<Row> {
     Ok(Row::of("krun-stdio-out-ssh", what, Unit::Seconds, Target::Shown, &rounds))
 }
 
-pub(in super::super) fn measure_in_ssh2(live: &Live) -> Outcome<Row> {
+pub(crate) fn measure_in_ssh2(live: &Live) -> Outcome<Row> {
     let guest = LoopbackGuest::start(live, Settings::default())?;
     let session = Ssh2Session::open(&guest)?;
     let file = input()?;
@@ -63,7 +66,7 @@ pub(in super::super) fn measure_in_ssh2(live: &Live) -> Outcome<Row> {
     Ok(Row::of("krun-stdio-in-ssh2", what, Unit::Seconds, AGAINST_LIBSSH2, &rounds))
 }
 
-pub(in super::super) fn measure_in_ssh(live: &Live) -> Outcome<Row> {
+pub(crate) fn measure_in_ssh(live: &Live) -> Outcome<Row> {
     let guest = LoopbackGuest::start(live, Settings::default())?;
     let config = SshConfig::write(&guest)?;
     let file = input()?;

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use rt_process::procfs;
 use rt_protocol::{ErrorKind, ExecStdio, Fate, Sink, Source, Until};
 
-use super::{Verdict, right_error};
-use crate::chaos::command::{Command, Ran};
-use crate::chaos::podman::{NOTES, SLACK, Turn};
-use crate::chaos::victims::Role;
+use crate::chaos::command::{Command, CommandResult};
+use crate::chaos::store_processes::Role;
+use crate::chaos::turn::{NOTES, SLACK, Turn};
+use crate::chaos::verdict::{Verdict, right_error};
 use crate::ssh_lab::Result;
 
 /// Up to 160 KB: more than a pipe holds.
@@ -35,16 +35,16 @@ fn run(turn: &mut Turn<'_>, bridged: bool) -> Result<Verdict> {
     let request = command.request(NOTES)?;
     let begun = Instant::now();
     let what = format!("exec of {command:?} within {deadline:?}");
-    let answer = turn.disturbed(&what, deadline + SLACK, || {
+    let answer = turn.with_faults(&what, deadline + SLACK, || {
         let until = Until::after(deadline);
         if !bridged {
-            return sandbox.container.exec(&request, &until).map(Ran::captured);
+            return sandbox.container.exec(&request, &until).map(CommandResult::captured);
         }
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let source = if command.copies { Source::bytes(command.stdout()) } else { Source::empty() };
         let stdio = ExecStdio::new(source, Sink::borrowed(&mut stdout)).stderr(Sink::borrowed(&mut stderr));
         let result = sandbox.container.exec_stdio(&request, stdio, &until)?;
-        Ok(Ran::bridged(&result, stdout, stderr))
+        Ok(CommandResult::bridged(&result, stdout, stderr))
     });
     let was_late = begun.elapsed() >= deadline;
     let ended = [Role::Command, Role::Main];
@@ -54,7 +54,7 @@ fn run(turn: &mut Turn<'_>, bridged: bool) -> Result<Verdict> {
         codes.push(137);
     }
     let verdict = match answer {
-        Ok(ran) => command.judge(&ran, command.notes(turn.notes()), &codes),
+        Ok(ran) => command.judge(&ran, command.notes(turn.notes), &codes),
         Err(error) => {
             let is_gone = error.kill_report().is_some_and(|report| report.fate == Fate::Gone);
             if is_gone && is_alive(&command) {
@@ -66,7 +66,7 @@ fn run(turn: &mut Turn<'_>, bridged: bool) -> Result<Verdict> {
                     // One that was on its way after all has had its time.
                     std::thread::sleep(Duration::from_millis(500));
                 }
-                let notes = command.notes(turn.notes());
+                let notes = command.notes(turn.notes);
                 let harmed = turn.has_harmed(&[Role::Main, Role::Conmon]);
                 command.judge_error(&error, notes).and_then(|word| right_error(&error, harmed).map(|_| word))
             }

@@ -6,9 +6,9 @@ use std::io::Read as _;
 use rt_protocol::{ContainerPath, CopyOptions, Error, Until};
 use tempfile::TempDir;
 
-use super::{Verdict, right_error};
-use crate::chaos::podman::{PATIENCE, SLACK, Turn};
-use crate::chaos::victims::Role;
+use crate::chaos::store_processes::Role;
+use crate::chaos::turn::{SLACK, TIMEOUT, Turn};
+use crate::chaos::verdict::{Verdict, right_error};
 use crate::sandbox::Sandbox;
 use crate::ssh_lab::Result;
 
@@ -23,7 +23,7 @@ pub(super) fn copy_in(turn: &mut Turn<'_>) -> Result<Verdict> {
     fs::write(&source, &bytes)?;
     let dest = ContainerPath::new(INSIDE)?;
     arrived(turn, &bytes, |sandbox| {
-        sandbox.container.copy_in(&source, &dest, &CopyOptions::new(), &Until::after(PATIENCE))
+        sandbox.container.copy_in(&source, &dest, &CopyOptions::new(), &Until::after(TIMEOUT))
     })
 }
 
@@ -37,7 +37,7 @@ pub(super) fn copy_in_tar(turn: &mut Turn<'_>) -> Result<Verdict> {
     let archive = archive.into_inner()?;
     let dest = ContainerPath::new("/tmp")?;
     arrived(turn, &bytes, |sandbox| {
-        sandbox.container.copy_in_tar(&mut &archive[..], &dest, &Until::after(PATIENCE))
+        sandbox.container.copy_in_tar(&mut &archive[..], &dest, &Until::after(TIMEOUT))
     })
 }
 
@@ -46,7 +46,7 @@ pub(super) fn copy_out(turn: &mut Turn<'_>) -> Result<Verdict> {
     let dest = directory.path().join("dest");
     let source = ContainerPath::new(INSIDE)?;
     taken(turn, |sandbox| {
-        sandbox.container.copy_out(&source, &dest, &CopyOptions::new(), &Until::after(PATIENCE))?;
+        sandbox.container.copy_out(&source, &dest, &CopyOptions::new(), &Until::after(TIMEOUT))?;
         Ok(fs::read(&dest).unwrap_or_default())
     })
 }
@@ -55,7 +55,7 @@ pub(super) fn copy_out_tar(turn: &mut Turn<'_>) -> Result<Verdict> {
     let source = ContainerPath::new(INSIDE)?;
     taken(turn, |sandbox| {
         let mut archive = Vec::new();
-        sandbox.container.copy_out_tar(&source, &mut archive, &Until::after(PATIENCE))?;
+        sandbox.container.copy_out_tar(&source, &mut archive, &Until::after(TIMEOUT))?;
         Ok(only_file(&archive).unwrap_or_default())
     })
 }
@@ -67,7 +67,7 @@ fn arrived(
     copy: impl FnOnce(&Sandbox<'_>) -> std::result::Result<(), Error> + Send,
 ) -> Result<Verdict> {
     let (sandbox, main) = turn.idle()?;
-    let answer = turn.disturbed("copy in", PATIENCE + SLACK, || copy(&sandbox));
+    let answer = turn.with_faults("copy in", TIMEOUT + SLACK, || copy(&sandbox));
     let verdict = match answer {
         Ok(()) => {
             let there = plain_copy(turn, &sandbox).unwrap_or_default();
@@ -93,7 +93,7 @@ fn taken(
     let (sandbox, main) = turn.idle()?;
     let source = source.to_str().ok_or("a path that is not UTF-8")?;
     turn.live.plain(&["cp", source, &format!("{}:{INSIDE}", sandbox.name)])?;
-    let answer = turn.disturbed("copy out", PATIENCE + SLACK, || copy(&sandbox));
+    let answer = turn.with_faults("copy out", TIMEOUT + SLACK, || copy(&sandbox));
     let verdict = match answer {
         Ok(here) if here == bytes => Ok("copied".into()),
         Ok(here) => Err(format!("it is said to be copied: {} of {} bytes are", here.len(), bytes.len())),
@@ -103,7 +103,7 @@ fn taken(
 }
 
 fn some_bytes(turn: &mut Turn<'_>) -> Vec<u8> {
-    let count = crate::chaos::number(&mut turn.rng, 0..=BITS);
+    let count = crate::chaos::random::number(&mut turn.rng, 0..=BITS);
     let mut bytes = vec![0; usize::try_from(count).unwrap_or_default()];
     turn.rng.fill(&mut bytes);
     bytes

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use rt_protocol::{ContainerRuntime as _, ContainerRuntimeExt as _, Until};
 
-use super::{Verdict, right_error};
 use crate::chaos::main_process::MainProcess;
-use crate::chaos::podman::{NOTES, PATIENCE, SLACK, Turn};
-use crate::chaos::victims::Role;
+use crate::chaos::store_processes::Role;
+use crate::chaos::turn::{NOTES, SLACK, TIMEOUT, Turn};
+use crate::chaos::verdict::{Verdict, right_error};
 use crate::sandbox::Sandbox;
 use crate::ssh_lab::Result;
 
@@ -19,7 +19,7 @@ pub(super) fn create(turn: &mut Turn<'_>) -> Result<Verdict> {
     let spec = turn.spec()?.command(["sleep", "777777"]).build()?;
     let runtime = &turn.live.runtime;
     let answer =
-        turn.disturbed("create", PATIENCE + SLACK, || runtime.create(&spec, &Until::after(PATIENCE)));
+        turn.with_faults("create", TIMEOUT + SLACK, || runtime.create(&spec, &Until::after(TIMEOUT)));
     let state = turn.true_state(spec.name().as_str())?;
     let verdict = match answer {
         Ok(_) if state.is_some() => Ok("created".into()),
@@ -35,7 +35,7 @@ pub(super) fn launch(turn: &mut Turn<'_>) -> Result<Verdict> {
     let spec = turn.spec()?.command(["sh", "-c", &script]).build()?;
     let runtime = &turn.live.runtime;
     let answer =
-        turn.disturbed("launch", PATIENCE + SLACK, || runtime.launch(&spec, &Until::after(PATIENCE)));
+        turn.with_faults("launch", TIMEOUT + SLACK, || runtime.launch(&spec, &Until::after(TIMEOUT)));
     let sandbox = Sandbox::known(&turn.live.runtime, spec.name());
     let verdict = match answer {
         Ok(_) => running(turn, &sandbox)?,
@@ -48,7 +48,7 @@ pub(super) fn start(turn: &mut Turn<'_>) -> Result<Verdict> {
     let script = format!("echo {} >>{NOTES}/mains; exec sleep 777777", turn.id);
     let sandbox = Sandbox::create(&turn.live.runtime, turn.spec()?.command(["sh", "-c", &script]))?;
     let answer =
-        turn.disturbed("start", PATIENCE + SLACK, || sandbox.container.start(&Until::after(PATIENCE)));
+        turn.with_faults("start", TIMEOUT + SLACK, || sandbox.container.start(&Until::after(TIMEOUT)));
     let verdict = match answer {
         Ok(()) => running(turn, &sandbox)?,
         Err(error) => right_error(&error, turn.has_harmed(&CONTAINER)),
@@ -60,7 +60,7 @@ pub(super) fn start(turn: &mut Turn<'_>) -> Result<Verdict> {
 fn running(turn: &Turn<'_>, sandbox: &Sandbox<'_>) -> Result<Verdict> {
     let begun = Instant::now();
     let has_written = || {
-        let notes = std::fs::read_to_string(turn.notes().join("mains")).unwrap_or_default();
+        let notes = std::fs::read_to_string(turn.notes.join("mains")).unwrap_or_default();
         notes.lines().filter(|line| *line == turn.id).count()
     };
     let harmed = turn.has_harmed(&CONTAINER);
@@ -80,7 +80,7 @@ pub(super) fn stop(turn: &mut Turn<'_>) -> Result<Verdict> {
     let (sandbox, main) = turn.idle()?;
     let grace = Duration::from_secs(turn.rng.u64(0..2));
     let answer =
-        turn.disturbed("stop", PATIENCE + SLACK, || sandbox.container.stop(grace, &Until::after(PATIENCE)));
+        turn.with_faults("stop", TIMEOUT + SLACK, || sandbox.container.stop(grace, &Until::after(TIMEOUT)));
     let verdict = match answer {
         Ok(()) if main.is_alive() => Err("it is said to be stopped, and its process runs".into()),
         Ok(()) => Ok("stopped".into()),
@@ -93,7 +93,7 @@ pub(super) fn wait(turn: &mut Turn<'_>) -> Result<Verdict> {
     let code = turn.rng.i32(0..256);
     let script = format!("sleep 0.{}; exit {code}", turn.rng.u8(1..9));
     let sandbox = Sandbox::launch(&turn.live.runtime, turn.spec()?.command(["sh", "-c", &script]))?;
-    let answer = turn.disturbed("wait", PATIENCE + SLACK, || sandbox.container.wait(&Until::after(PATIENCE)));
+    let answer = turn.with_faults("wait", TIMEOUT + SLACK, || sandbox.container.wait(&Until::after(TIMEOUT)));
     let codes = turn.codes(&[Role::Main]);
     let verdict = match answer {
         Ok(outcome) => match outcome.shell_code() {
@@ -112,7 +112,7 @@ pub(super) fn force_remove(turn: &mut Turn<'_>) -> Result<Verdict> {
     let runtime = &turn.live.runtime;
     let names = std::slice::from_ref(&sandbox.name);
     let results = turn
-        .disturbed("force_remove", PATIENCE + SLACK, || runtime.force_remove(names, &Until::after(PATIENCE)));
+        .with_faults("force_remove", TIMEOUT + SLACK, || runtime.force_remove(names, &Until::after(TIMEOUT)));
     let state = turn.true_state(sandbox.name.as_str())?;
     let verdict = match results.first() {
         Some(result) if result.removed && (state.is_some() || main.is_alive()) => {

@@ -7,10 +7,10 @@ use rt_protocol::{
     ContainerFilter, ContainerRuntime as _, ContainerState, ImageFilter, LogOptions, NamePrefix, Pull, Until,
 };
 
-use super::{Verdict, right_error};
 use crate::chaos::command::Command;
-use crate::chaos::podman::{PATIENCE, SLACK, Turn};
-use crate::chaos::victims::Role;
+use crate::chaos::store_processes::Role;
+use crate::chaos::turn::{SLACK, TIMEOUT, Turn};
+use crate::chaos::verdict::{Verdict, right_error};
 use crate::sandbox::Sandbox;
 use crate::ssh_lab::Result;
 
@@ -19,7 +19,7 @@ const READ: Duration = Duration::from_secs(60);
 
 pub(super) fn state(turn: &mut Turn<'_>) -> Result<Verdict> {
     let (sandbox, main) = turn.idle()?;
-    let answer = turn.disturbed("state", READ + SLACK, || sandbox.container.state());
+    let answer = turn.with_faults("state", READ + SLACK, || sandbox.container.state());
     let harmed = turn.has_harmed(&[Role::Main, Role::Conmon]);
     let verdict = match answer {
         Ok(Some(ContainerState::Running)) => Ok("running".into()),
@@ -33,7 +33,7 @@ pub(super) fn state(turn: &mut Turn<'_>) -> Result<Verdict> {
 pub(super) fn list(turn: &mut Turn<'_>) -> Result<Verdict> {
     let (sandbox, main) = turn.idle()?;
     let runtime = &turn.live.runtime;
-    let answer = turn.disturbed("list", READ + SLACK, || runtime.list(&ContainerFilter::all()));
+    let answer = turn.with_faults("list", READ + SLACK, || runtime.list(&ContainerFilter::all()));
     let verdict = match answer {
         Ok(list) if list.iter().any(|info| info.name == sandbox.name) => Ok("listed".into()),
         Ok(list) => Err(format!("a container is not among the {} of the list", list.len())),
@@ -45,7 +45,7 @@ pub(super) fn list(turn: &mut Turn<'_>) -> Result<Verdict> {
 pub(super) fn inspect(turn: &mut Turn<'_>) -> Result<Verdict> {
     let (sandbox, main) = turn.idle()?;
     let id = turn.live.plain(&["inspect", "--format={{.Id}}", sandbox.name.as_str()])?;
-    let answer = turn.disturbed("inspect", READ + SLACK, || sandbox.container.inspect());
+    let answer = turn.with_faults("inspect", READ + SLACK, || sandbox.container.inspect());
     let verdict = match answer {
         Ok(Some(info)) if info.id == id.trim() => Ok("found".into()),
         Ok(info) => Err(format!("the container {id} is {info:?}")),
@@ -56,7 +56,7 @@ pub(super) fn inspect(turn: &mut Turn<'_>) -> Result<Verdict> {
 
 pub(super) fn rw_size(turn: &mut Turn<'_>) -> Result<Verdict> {
     let (sandbox, main) = turn.idle()?;
-    let answer = turn.disturbed("rw_size", READ + SLACK, || sandbox.container.rw_size());
+    let answer = turn.with_faults("rw_size", READ + SLACK, || sandbox.container.rw_size());
     let verdict = match answer {
         Ok(Some(_)) => Ok("told".into()),
         Ok(None) => Err("a container has no size".into()),
@@ -69,7 +69,7 @@ pub(super) fn images(turn: &mut Turn<'_>) -> Result<Verdict> {
     let live = turn.live;
     let ids = live.plain(&["images", "--no-trunc", "--quiet"])?;
     let all: BTreeSet<_> = ids.lines().collect();
-    let answer = turn.disturbed("images", READ + SLACK, || live.runtime.images(&ImageFilter::all()));
+    let answer = turn.with_faults("images", READ + SLACK, || live.runtime.images(&ImageFilter::all()));
     Ok(match answer {
         Ok(list) if list.len() >= all.len() => Ok("listed".into()),
         Ok(list) => Err(format!("{} of {} images are listed", list.len(), all.len())),
@@ -81,7 +81,7 @@ pub(super) fn states(turn: &mut Turn<'_>) -> Result<Verdict> {
     let (sandbox, main) = turn.idle()?;
     let prefix = NamePrefix::new(Sandbox::family())?;
     let runtime = &turn.live.runtime;
-    let answer = turn.disturbed("states", READ + SLACK, || runtime.states(&prefix));
+    let answer = turn.with_faults("states", READ + SLACK, || runtime.states(&prefix));
     let verdict = match answer {
         Ok(states) if states.contains_key(&sandbox.name) => Ok("listed".into()),
         Ok(states) => Err(format!("a container is not among {states:?}")),
@@ -93,7 +93,7 @@ pub(super) fn states(turn: &mut Turn<'_>) -> Result<Verdict> {
 pub(super) fn image(turn: &mut Turn<'_>) -> Result<Verdict> {
     turn.live.plain(&["image", "exists", turn.live.image.as_str()])?;
     let image = turn.live.image_handle(&turn.live.image);
-    let answer = turn.disturbed("image inspect", READ + SLACK, || image.inspect());
+    let answer = turn.with_faults("image inspect", READ + SLACK, || image.inspect());
     Ok(match answer {
         Ok(Some(_)) => Ok("found".into()),
         Ok(None) => Err("an image that is there is none".into()),
@@ -108,16 +108,16 @@ pub(super) fn logs(turn: &mut Turn<'_>) -> Result<Verdict> {
     let expected = String::from_utf8(command.stdout())?;
     let script = format!("{}; exit 0", command.counting());
     let sandbox = Sandbox::launch(&turn.live.runtime, turn.spec()?.command(["sh", "-c", &script]))?;
-    let _ = sandbox.container.wait(&Until::after(PATIENCE))?;
+    let _ = sandbox.container.wait(&Until::after(TIMEOUT))?;
     let mut options = LogOptions::new();
     if turn.rng.bool() {
         options = options.follow();
     }
-    let (lines, end) = turn.disturbed("logs", PATIENCE + SLACK, || {
+    let (lines, end) = turn.with_faults("logs", TIMEOUT + SLACK, || {
         let (mut lines, begun) = (String::new(), Instant::now());
         let read = |lines: &mut String| -> rt_protocol::Result<bool> {
             let mut log = sandbox.container.logs(&options)?;
-            while begun.elapsed() < PATIENCE {
+            while begun.elapsed() < TIMEOUT {
                 match log.pull(&Until::after(Duration::from_secs(1)))? {
                     Pull::Item(line) => *lines = format!("{lines}{}\n", line.text()),
                     Pull::Idle => {}

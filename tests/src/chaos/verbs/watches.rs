@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use rt_protocol::{ContainerRuntime as _, EventAction, EventOptions, NamePrefix, Pull, Readiness, Until};
 
-use super::{Verdict, right_error};
-use crate::chaos::podman::{PATIENCE, SLACK, Turn};
-use crate::chaos::victims::Role;
+use crate::chaos::store_processes::Role;
+use crate::chaos::turn::{SLACK, TIMEOUT, Turn};
+use crate::chaos::verdict::{Verdict, right_error};
 use crate::sandbox::Sandbox;
 use crate::ssh_lab::Result;
 
@@ -19,7 +19,7 @@ pub(super) fn events(turn: &mut Turn<'_>) -> Result<Verdict> {
     let (sandbox, main) = turn.idle()?;
     let options = EventOptions::new().prefix(NamePrefix::new(Sandbox::family())?);
     let live = turn.live;
-    let (seen, end) = turn.disturbed("events", LATE + SLACK, || {
+    let (seen, end) = turn.with_faults("events", LATE + SLACK, || {
         let mut seen = Vec::new();
         let read = |seen: &mut Vec<EventAction>| -> rt_protocol::Result<bool> {
             let mut stream = live.runtime.events(&options)?;
@@ -59,8 +59,8 @@ pub(super) fn ready(turn: &mut Turn<'_>) -> Result<Verdict> {
     let pause = turn.rng.u8(1..9);
     let script = format!("seq 1 2000; sleep 0.{pause}; echo ready; {tail}");
     let sandbox = Sandbox::launch(&turn.live.runtime, turn.spec()?.command(["sh", "-c", &script]))?;
-    let answer = turn.disturbed("stream_initial_logs", PATIENCE + SLACK, || {
-        let until = Until::after(PATIENCE);
+    let answer = turn.with_faults("stream_initial_logs", TIMEOUT + SLACK, || {
+        let until = Until::after(TIMEOUT);
         sandbox.container.stream_initial_logs(&mut |line| line == "ready", &mut io::sink(), &until)
     });
     let harmed = turn.has_harmed(&[Role::Main, Role::Conmon]);

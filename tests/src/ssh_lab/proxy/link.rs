@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size, set_socket_send_buffer_size};
 
-use super::{Appointment, Cut, Direction, Harm, Shared, Traffic};
+use super::fault::{Cut, Direction, Fault, FaultPoint, Traffic};
+use super::state::{Shared, Waker};
 
 /// What may be on its way in one direction: a sender that is ahead waits, as on a real network.
 const WINDOW: usize = 256 * 1024;
@@ -17,31 +18,20 @@ const WINDOW: usize = 256 * 1024;
 /// And where the network is slow: what is kept on the way hides that.
 const SMALL_WINDOW: usize = 32 * 1024;
 
-/// Rings in a link's poll. The link that hears it ends it by going away.
-pub(super) struct Waker(UnixStream);
-
-impl Waker {
-    /// False when nobody listens any more.
-    pub(super) fn ring(&self) -> bool {
-        // A full socket has been rung already.
-        !matches!((&self.0).write(&[0]), Err(error) if error.kind() != ErrorKind::WouldBlock)
-    }
-}
-
 /// A client, the server, and what is on its way between them.
 pub(super) struct Link<'a> {
-    /// Client and server; lane 0 leads from the first to the second.
+    /// Client and server; way 0 leads from the first to the second.
     ends: [TcpStream; 2],
-    lanes: [Lane; 2],
-    bell: UnixStream,
-    appointments: Vec<Appointment>,
+    ways: [OneWay; 2],
+    wake: UnixStream,
+    fault_points: Vec<FaultPoint>,
     /// The number of cuts when the link began.
     cuts: u64,
     shared: &'a Shared,
 }
 
 #[derive(Default)]
-struct Lane {
+struct OneWay {
     /// What was taken, and when it is due.
     queue: VecDeque<(Instant, Vec<u8>)>,
     queued: usize,
@@ -69,12 +59,12 @@ impl<'a> Link<'a> {
             end.set_nonblocking(true)?;
             end.set_nodelay(true)?;
         }
-        let (waker, bell) = UnixStream::pair()?;
+        let (waker, wake) = UnixStream::pair()?;
         waker.set_nonblocking(true)?;
-        bell.set_nonblocking(true)?;
+        wake.set_nonblocking(true)?;
         let mut state = shared.lock();
         state.wakers.push(Waker(waker));
-        let (appointments, cuts) = (state.appointments.clone(), state.cuts);
+        let (fault_points, cuts) = (state.fault_points.clone(), state.cuts);
         if let Traffic::Paced(_) = state.traffic {
             for end in [&client, &server] {
                 set_socket_recv_buffer_size(end, SMALL_WINDOW)?;
@@ -82,14 +72,14 @@ impl<'a> Link<'a> {
             }
         }
         drop(state);
-        shared.note(|seen| seen.accepted += 1);
-        Ok(Self { ends: [client, server], lanes: Default::default(), bell, appointments, cuts, shared })
+        shared.record(|seen| seen.accepted += 1);
+        Ok(Self { ends: [client, server], ways: Default::default(), wake, fault_points, cuts, shared })
     }
 
     pub(super) fn run(mut self) {
         let cut = loop {
-            match self.turn() {
-                Ok(()) if self.lanes.iter().all(|lane| lane.told) => break Cut::Close,
+            match self.poll_once() {
+                Ok(()) if self.ways.iter().all(|way| way.told) => break Cut::Close,
                 Ok(()) => {}
                 Err(Over(cut)) => break cut,
             }
@@ -102,18 +92,18 @@ impl<'a> Link<'a> {
         }
         let shared = self.shared;
         drop(self);
-        shared.note(|seen| seen.ended += 1);
+        shared.record(|seen| seen.ended += 1);
     }
 
     /// Waits for something to do, and does it.
-    fn turn(&mut self) -> Result<(), Over> {
+    fn poll_once(&mut self) -> Result<(), Over> {
         let traffic = self.traffic()?;
         self.wait_for(traffic, Instant::now()).map_err(|_| Over(Cut::Reset))?;
-        let _ = (&self.bell).read(&mut [0; 64]);
+        let _ = (&self.wake).read(&mut [0; 64]);
         let traffic = self.traffic()?;
-        for lane in 0..2 {
-            self.take(lane, traffic)?;
-            self.hand_on(lane, traffic)?;
+        for way in 0..2 {
+            self.take(way, traffic)?;
+            self.deliver(way, traffic)?;
         }
         Ok(())
     }
@@ -128,18 +118,18 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// Sleeps until a socket, the bell or a byte that is due asks for attention.
+    /// Sleeps until a socket, the waker or a byte that is due asks for attention.
     fn wait_for(&self, traffic: Traffic, now: Instant) -> io::Result<()> {
         let mut wanted = [PollFlags::empty(); 2];
         let mut due: Option<Instant> = None;
-        for (from, lane) in self.lanes.iter().enumerate() {
+        for (from, way) in self.ways.iter().enumerate() {
             if traffic == Traffic::Held {
                 continue;
             }
-            if !lane.ended && lane.queued < window(traffic) {
+            if !way.ended && way.queued < window(traffic) {
                 wanted[from] |= PollFlags::IN;
             }
-            match lane.queue.front() {
+            match way.queue.front() {
                 Some((at, _)) if *at <= now => wanted[1 - from] |= PollFlags::OUT,
                 Some((at, _)) => due = Some(due.map_or(*at, |due| due.min(*at))),
                 None => {}
@@ -148,7 +138,7 @@ impl<'a> Link<'a> {
         let timeout = due.map(|due| Timespec::try_from(due.saturating_duration_since(now)));
         let timeout = timeout.transpose().map_err(|_| ErrorKind::InvalidInput)?;
         // A socket that nobody wants anything of would report its end again and again.
-        let mut polled = vec![PollFd::new(&self.bell, PollFlags::IN)];
+        let mut polled = vec![PollFd::new(&self.wake, PollFlags::IN)];
         for (end, wanted) in self.ends.iter().zip(wanted).filter(|(_, wanted)| !wanted.is_empty()) {
             polled.push(PollFd::new(end, wanted));
         }
@@ -158,9 +148,9 @@ impl<'a> Link<'a> {
 
     /// Takes what the sender has.
     fn take(&mut self, from: usize, traffic: Traffic) -> Result<(), Over> {
-        let lane = &mut self.lanes[from];
+        let way = &mut self.ways[from];
         let mut buffer = [0; 16 * 1024];
-        while traffic != Traffic::Held && !lane.ended && lane.queued < window(traffic) {
+        while traffic != Traffic::Held && !way.ended && way.queued < window(traffic) {
             let count = match (&self.ends[from]).read(&mut buffer) {
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -168,8 +158,8 @@ impl<'a> Link<'a> {
                 Err(_) => return Err(Over(Cut::Reset)),
             };
             if count == 0 {
-                lane.ended = true;
-            } else if traffic != Traffic::Swallowed && !lane.swallows {
+                way.ended = true;
+            } else if traffic != Traffic::Swallowed && !way.swallows {
                 let now = Instant::now();
                 let due = match traffic {
                     Traffic::Delayed(delay) => now + delay,
@@ -177,29 +167,29 @@ impl<'a> Link<'a> {
                         // A chunk is no longer than the buffer above.
                         let bytes = u32::try_from(count).unwrap_or(u32::MAX);
                         let time = Duration::from_secs_f64(f64::from(bytes) / f64::from(rate));
-                        lane.last_due.map_or(now, |last| last.max(now)) + time
+                        way.last_due.map_or(now, |last| last.max(now)) + time
                     }
                     _ => now,
                 };
-                lane.last_due = Some(due);
-                lane.queue.push_back((due, buffer[..count].to_vec()));
-                lane.queued += count;
+                way.last_due = Some(due);
+                way.queue.push_back((due, buffer[..count].to_vec()));
+                way.queued += count;
             }
         }
         Ok(())
     }
 
-    /// Hands on what is due, up to the next harm.
-    fn hand_on(&mut self, from: usize, traffic: Traffic) -> Result<(), Over> {
+    /// Hands on what is due, up to the next fault.
+    fn deliver(&mut self, from: usize, traffic: Traffic) -> Result<(), Over> {
         let direction = [Direction::ToServer, Direction::ToClient][from];
         if traffic == Traffic::Held {
             return Ok(());
         }
         loop {
-            self.keep_appointments(direction, from)?;
+            self.inject_due_faults(direction, from)?;
             let room = self.room(direction, from);
-            let lane = &mut self.lanes[from];
-            let Some((at, chunk)) = lane.queue.front_mut() else { break };
+            let way = &mut self.ways[from];
+            let Some((at, chunk)) = way.queue.front_mut() else { break };
             if *at > Instant::now() {
                 return Ok(());
             }
@@ -212,50 +202,49 @@ impl<'a> Link<'a> {
             };
             chunk.drain(..written);
             if chunk.is_empty() {
-                lane.queue.pop_front();
+                way.queue.pop_front();
             }
-            lane.queued -= written;
-            lane.passed += written as u64;
-            self.shared.note(|seen| *seen.passed(direction) += written as u64);
+            way.queued -= written;
+            way.passed += written as u64;
+            self.shared.record(|seen| *seen.passed(direction) += written as u64);
         }
-        let lane = &mut self.lanes[from];
-        if lane.ended && !lane.told {
-            lane.told = true;
+        let way = &mut self.ways[from];
+        if way.ended && !way.told {
+            way.told = true;
             let _ = self.ends[1 - from].shutdown(Shutdown::Write);
         }
         Ok(())
     }
 
-    /// Does the harm whose place is reached.
-    fn keep_appointments(&mut self, direction: Direction, from: usize) -> Result<(), Over> {
-        let passed = self.lanes[from].passed;
+    /// Injects the faults whose place is reached.
+    fn inject_due_faults(&mut self, direction: Direction, from: usize) -> Result<(), Over> {
+        let passed = self.ways[from].passed;
         while let Some(reached) =
-            self.appointments.iter().position(|it| it.direction == direction && it.after <= passed)
+            self.fault_points.iter().position(|it| it.direction == direction && it.after <= passed)
         {
-            let harm = self.appointments[reached].harm;
-            match harm {
-                Harm::Cut(cut) => return Err(Over(cut)),
-                Harm::Swallow => {
-                    for lane in &mut self.lanes {
-                        (lane.swallows, lane.queued) = (true, 0);
-                        lane.queue.clear();
+            match self.fault_points[reached].fault {
+                Fault::Cut(cut) => return Err(Over(cut)),
+                Fault::Swallow => {
+                    for way in &mut self.ways {
+                        (way.swallows, way.queued) = (true, 0);
+                        way.queue.clear();
                     }
                 }
-                Harm::Garble => {
+                Fault::Garble => {
                     // There is nothing yet to be garbled.
-                    let Some((_, chunk)) = self.lanes[from].queue.front_mut() else { return Ok(()) };
+                    let Some((_, chunk)) = self.ways[from].queue.front_mut() else { return Ok(()) };
                     chunk[0] ^= 1;
                 }
             }
-            self.appointments.remove(reached);
+            self.fault_points.remove(reached);
         }
         Ok(())
     }
 
-    /// How many bytes pass until the next harm.
+    /// How many bytes pass until the next fault.
     fn room(&self, direction: Direction, from: usize) -> usize {
-        let passed = self.lanes[from].passed;
-        let next = self.appointments.iter().filter(|it| it.direction == direction);
+        let passed = self.ways[from].passed;
+        let next = self.fault_points.iter().filter(|it| it.direction == direction);
         next.map(|it| usize::try_from(it.after - passed).unwrap_or(usize::MAX)).min().unwrap_or(usize::MAX)
     }
 }

@@ -1,4 +1,4 @@
-//! Trouble for one call: which process gets which signal when, and for how long it is held; or all containers are frozen.
+//! The faults of one call: which process gets which signal when, and for how long it is held; or all containers are frozen.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use rustix::process::Signal;
 
-use super::sent::{self, Sent};
-use super::victims::{ROLES, Role, Victims, send};
+use super::sent_signal::{self, SentSignal};
+use super::store_processes::{ROLES, Role, StoreProcesses, send};
 use crate::live::Live;
 
 /// Between two looks for a victim.
@@ -16,14 +16,14 @@ const PERIOD: Duration = Duration::from_millis(3);
 
 /// What is to be done during a call.
 #[derive(Clone, Debug)]
-pub(super) struct Trouble {
-    deeds: Vec<Deed>,
+pub(super) struct FaultPlan {
+    signals: Vec<SignalFault>,
     /// After which time podman pauses all containers, and for how long.
     freeze: Option<(Duration, Duration)>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Deed {
+struct SignalFault {
     role: Role,
     signal: Signal,
     /// After the victim was seen first.
@@ -32,53 +32,56 @@ struct Deed {
     hold: Duration,
 }
 
-impl Trouble {
-    /// Mostly one deed, sometimes two or none.
+impl FaultPlan {
+    /// Mostly one signal, sometimes two or none.
     pub(super) fn random(rng: &mut Rng) -> Self {
         let count = [0, 1, 1, 1, 1, 1, 1, 2, 2, 2][rng.usize(..10)];
-        let deed = |rng: &mut Rng| Deed {
+        let signal_fault = |rng: &mut Rng| SignalFault {
             // The client is there in every call, the others in some.
             role: if rng.u8(..3) == 0 { Role::Client } else { ROLES[rng.usize(..ROLES.len())] },
-            signal: sent::random(rng),
-            delay: Duration::from_micros(super::number(rng, 8..=18)),
+            signal: sent_signal::random(rng),
+            delay: Duration::from_micros(super::random::number(rng, 8..=18)),
             hold: Duration::from_millis(rng.u64(50..4000)),
         };
-        let deeds = (0..count).map(|_| deed(rng)).collect();
+        let signals = (0..count).map(|_| signal_fault(rng)).collect();
         let freeze = (rng.u8(..10) == 0)
             .then(|| (Duration::from_millis(rng.u64(0..300)), Duration::from_millis(rng.u64(50..4000))));
-        Self { deeds, freeze }
+        Self { signals, freeze }
     }
 
     /// Makes the trouble during the call; the answer, and what was done. Nobody is stopped any more afterwards.
     pub(super) fn during<T: Send>(
         &self,
         live: &Live,
-        victims: &Victims,
+        processes: &StoreProcesses,
         call: impl FnOnce() -> T + Send,
-    ) -> (T, Vec<Sent>) {
+    ) -> (T, Vec<SentSignal>) {
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
-            let deeds = self.deeds.iter().map(|deed| scope.spawn(|| deed.done(victims, &over)));
+            let signals =
+                self.signals.iter().map(|signal_fault| scope.spawn(|| signal_fault.done(processes, &over)));
             // Begun before the call is.
-            let deeds: Vec<_> = deeds.collect();
+            let signals: Vec<_> = signals.collect();
             let freeze = self.freeze.filter(|_| live.cgroups().is_ok());
-            let frozen = freeze.map(|(delay, hold)| scope.spawn(move || froze(live, delay, hold)));
+            let frozen =
+                freeze.map(|(delay, hold)| scope.spawn(move || freeze_containers(live, delay, hold)));
             let answer = call();
             over.store(true, Ordering::Relaxed);
-            let mut sent: Vec<_> = deeds.into_iter().filter_map(|deed| deed.join().ok().flatten()).collect();
+            let mut sent: Vec<_> =
+                signals.into_iter().filter_map(|signal_fault| signal_fault.join().ok().flatten()).collect();
             sent.extend(frozen.and_then(|frozen| frozen.join().ok()));
             (answer, sent)
         })
     }
 }
 
-impl Deed {
-    fn done(&self, victims: &Victims, over: &AtomicBool) -> Option<Sent> {
+impl SignalFault {
+    fn done(&self, processes: &StoreProcesses, over: &AtomicBool) -> Option<SentSignal> {
         let entry = loop {
             if over.load(Ordering::Relaxed) {
                 return None;
             }
-            let found = victims.look().into_iter().find(|(role, _)| *role == self.role);
+            let found = processes.look().into_iter().find(|(role, _)| *role == self.role);
             if let Some((_, entry)) = found {
                 break entry;
             }
@@ -97,12 +100,16 @@ impl Deed {
             }
             let _ = send(&entry, Signal::CONT);
         }
-        Some(Sent { role: self.role, signal: self.signal, whom: format!("{} ({})", entry.pid, entry.name) })
+        Some(SentSignal {
+            role: self.role,
+            signal: self.signal,
+            whom: format!("{} ({})", entry.pid, entry.name),
+        })
     }
 }
 
 /// Freezes every container of the store for a while; its own client may be a victim too.
-fn froze(live: &Live, delay: Duration, hold: Duration) -> Sent {
+fn freeze_containers(live: &Live, delay: Duration, hold: Duration) -> SentSignal {
     thread::sleep(delay);
     let was = live.plain(&["pause", "--all"]);
     thread::sleep(hold);
@@ -114,5 +121,5 @@ fn froze(live: &Live, delay: Duration, hold: Duration) -> Sent {
             break;
         }
     }
-    Sent { role: Role::Main, signal: Signal::STOP, whom: format!("by pausing all: {was:?}") }
+    SentSignal { role: Role::Main, signal: Signal::STOP, whom: format!("by pausing all: {was:?}") }
 }

@@ -5,11 +5,11 @@ use std::fmt;
 use fastrand::Rng;
 use rustix::process::Signal;
 
-use super::victims::Role;
+use super::store_processes::Role;
 
 /// Something that was done.
 #[derive(Clone, Debug)]
-pub(super) struct Sent {
+pub(super) struct SentSignal {
     pub(super) role: Role,
     pub(super) signal: Signal,
     /// To whom, for people.
@@ -21,14 +21,14 @@ pub(super) fn random(rng: &mut Rng) -> Signal {
     [Signal::TERM, Signal::INT, Signal::HUP, Signal::KILL, Signal::STOP][rng.usize(..5)]
 }
 
-impl Sent {
+impl SentSignal {
     /// The code that a shell, and podman, give a process that this signal has ended; `None` for one that ends nobody.
     pub(super) fn code(&self) -> Option<i32> {
         (self.signal != Signal::STOP).then(|| 128 + self.signal.as_raw())
     }
 }
 
-impl Sent {
+impl SentSignal {
     /// What it was to whom, without a name.
     pub(super) fn kind(&self) -> String {
         let names = [
@@ -43,7 +43,7 @@ impl Sent {
     }
 }
 
-impl fmt::Display for Sent {
+impl fmt::Display for SentSignal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind(), self.whom)
     }

@@ -32,11 +32,11 @@ pub(super) const ROLES: [Role; 6] =
 
 /// Finds the processes of one store.
 #[derive(Debug)]
-pub(super) struct Victims {
+pub(super) struct StoreProcesses {
     configuration: String,
 }
 
-impl Victims {
+impl StoreProcesses {
     /// Those of the store that this process is led to; `None` when it is led to none.
     pub(super) fn of_this_store() -> Option<Self> {
         std::env::var("CONTAINERS_CONF").ok().map(|configuration| Self { configuration })
