@@ -75,7 +75,7 @@ impl<'a> TestContext<'a> {
     pub(crate) fn standing(&self) -> Result<Arc<dyn Container>, Failure> {
         let name = match self.fixture.standing() {
             Some(name) => name,
-            None => self.cache.take(&Script::Stand, || self.make_cached(&Script::Stand))?,
+            None => self.cache.take(&Script::Stand, || self.create_cached(&Script::Stand))?,
         };
         let mut sessions = lock(&self.sessions);
         if sessions.is_none()
@@ -123,11 +123,11 @@ impl<'a> TestContext<'a> {
     /// A container with this main process that other cases look at too, and that nobody changes. When the main process
     /// ends by itself, it has ended.
     pub(crate) fn cached(&self, main: &Script) -> Result<Arc<dyn Container>, Failure> {
-        let name = self.cache.take(main, || self.make_cached(main))?;
+        let name = self.cache.take(main, || self.create_cached(main))?;
         Ok(self.runtime.container(&name))
     }
 
-    fn make_cached(&self, main: &Script) -> Result<ContainerName, Failure> {
+    fn create_cached(&self, main: &Script) -> Result<ContainerName, Failure> {
         for needed in [Capability::Create, Capability::Start] {
             if !self.can(needed) {
                 return Err(Failure::skip(format!(
@@ -135,9 +135,9 @@ impl<'a> TestContext<'a> {
                 )));
             }
         }
-        let name = self.free_name()?;
+        let name = self.unused_name()?;
         let container = self.created_as(&name, main)?;
-        self.begin(container.as_ref())?;
+        self.start(container.as_ref())?;
         if matches!(main, Script::Say { .. } | Script::Exit(_) | Script::Flood { .. }) {
             self.wait_for_exit(container.as_ref())?;
         }
@@ -146,12 +146,12 @@ impl<'a> TestContext<'a> {
 
     /// A name of the suite's family that nobody has, and that is removed after the case.
     pub(crate) fn name(&self) -> Result<ContainerName, Failure> {
-        let name = self.free_name()?;
+        let name = self.unused_name()?;
         self.remove_afterwards(&name);
         Ok(name)
     }
 
-    fn free_name(&self) -> Result<ContainerName, Failure> {
+    fn unused_name(&self) -> Result<ContainerName, Failure> {
         Ok(ContainerName::new(format!("{}-{}-{}", self.fixture.prefix(), std::process::id(), unique()))?)
     }
 
@@ -172,7 +172,7 @@ impl<'a> TestContext<'a> {
     }
 
     /// The beginning of a description: the name, the image, no pulling, and what the fixture adds.
-    pub(crate) fn describe(&self, name: &ContainerName) -> LaunchSpecBuilder {
+    pub(crate) fn launch_spec(&self, name: &ContainerName) -> LaunchSpecBuilder {
         let spec = LaunchSpec::builder(name.as_str(), self.fixture.image().as_str());
         self.fixture.equip(spec.pull(PullPolicy::Never))
     }
@@ -195,32 +195,32 @@ impl<'a> TestContext<'a> {
         name: &ContainerName,
         main: &Script,
     ) -> Result<Arc<dyn Container>, Failure> {
-        self.create_from(self.describe(name).command(main.argv()))
+        self.create_from(self.launch_spec(name).command(main.argv()))
     }
 
     /// A container of its own that was started.
     pub(crate) fn started(&self, main: &Script) -> Result<Arc<dyn Container>, Failure> {
         let container = self.created(main)?;
-        self.begin(container.as_ref())?;
+        self.start(container.as_ref())?;
         Ok(container)
     }
 
     /// A container of its own, made from a description and started.
     pub(crate) fn started_from(&self, builder: LaunchSpecBuilder) -> Result<Arc<dyn Container>, Failure> {
         let container = self.create_from(builder.command(Script::Stand.argv()))?;
-        self.begin(container.as_ref())?;
+        self.start(container.as_ref())?;
         Ok(container)
     }
 
     /// Starts a container, and tells the fixture.
-    pub(crate) fn begin(&self, container: &dyn Container) -> Verdict {
+    pub(crate) fn start(&self, container: &dyn Container) -> Verdict {
         container.start(&timeout())?;
         self.fixture.after_start(&container.key().name);
         Ok(())
     }
 
     /// Whether the fixture meets this need, for a case that can do without.
-    pub(crate) fn offers(&self, need: Need) -> bool {
+    pub(crate) fn has(&self, need: Need) -> bool {
         self.fixture.lacks(need).is_none()
     }
 
@@ -232,8 +232,8 @@ impl<'a> TestContext<'a> {
     }
 
     /// A container that does not exist.
-    pub(crate) fn absent(&self) -> Result<Arc<dyn Container>, Failure> {
-        Ok(self.runtime.container(&self.free_name()?))
+    pub(crate) fn missing_container(&self) -> Result<Arc<dyn Container>, Failure> {
+        Ok(self.runtime.container(&self.unused_name()?))
     }
 
     pub(crate) fn request(&self, script: &Script) -> Result<ExecRequest, Failure> {

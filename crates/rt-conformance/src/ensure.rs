@@ -68,11 +68,14 @@ pub(crate) fn same_bytes(what: &str, seen: &[u8], expected: &[u8]) -> Verdict {
 
 /// The call must have failed with this kind.
 pub(crate) fn refused<T: Debug>(answer: Result<T, Error>, kind: ErrorKind) -> Result<Error, Failure> {
-    refused_as(answer, &[kind])
+    expect_error_of(answer, &[kind])
 }
 
 /// The call must have failed with one of these kinds.
-pub(crate) fn refused_as<T: Debug>(answer: Result<T, Error>, kinds: &[ErrorKind]) -> Result<Error, Failure> {
+pub(crate) fn expect_error_of<T: Debug>(
+    answer: Result<T, Error>,
+    kinds: &[ErrorKind],
+) -> Result<Error, Failure> {
     match answer {
         Err(error) if kinds.contains(&error.kind()) => Ok(error),
         Err(error) => Err(Failure::new(format!("expected an error of kind {kinds:?}, saw {error:?}"))),

@@ -122,8 +122,8 @@ fn named_as_prefix(context: &TestContext<'_>) -> Verdict {
 /// One unstarted, one running, one ended.
 fn three_states(context: &TestContext<'_>, family: &NamePrefix) -> Result<Vec<Arc<dyn Container>>, Failure> {
     let made = members(context, family, &["created", "running", "ended"])?;
-    context.begin(made[1].as_ref())?;
-    context.begin(made[2].as_ref())?;
+    context.start(made[1].as_ref())?;
+    context.start(made[2].as_ref())?;
     made[2].stop(Duration::ZERO, &timeout())?;
     Ok(made)
 }
@@ -160,8 +160,8 @@ fn empty_family(context: &TestContext<'_>) -> Verdict {
 fn agrees(context: &TestContext<'_>) -> Verdict {
     let family = context.family()?;
     let name = context.member(&family, "a")?;
-    let made =
-        context.create_from(context.describe(&name).command(Script::Stand.argv()).label("rt.suite", "1"))?;
+    let made = context
+        .create_from(context.launch_spec(&name).command(Script::Stand.argv()).label("rt.suite", "1"))?;
     let listed = context.runtime().list(&ContainerFilter::prefix(family))?.into_iter().next();
     let (Some(listed), Some(seen)) = (listed, made.inspect()?) else {
         return Err(Failure::new("it is not listed, or it is gone"));
@@ -223,7 +223,7 @@ fn spares(context: &TestContext<'_>) -> Verdict {
 }
 
 fn remove_absent(context: &TestContext<'_>) -> Verdict {
-    let nobody = context.absent()?.key().name.clone();
+    let nobody = context.missing_container()?.key().name.clone();
     let results = context.runtime().force_remove(std::slice::from_ref(&nobody), &timeout());
     ensure!(
         matches!(&results[..], [result] if result.removed && result.name == nobody && result.error.is_none()),
@@ -261,7 +261,7 @@ fn remove_any_state(context: &TestContext<'_>) -> Verdict {
 fn sizes(context: &TestContext<'_>) -> Verdict {
     let family = context.family()?;
     let made = members(context, &family, &["big", "small"])?;
-    context.begin(made[0].as_ref())?;
+    context.start(made[0].as_ref())?;
     let directory = context.guest_dir(made[0].as_ref())?;
     TestContext::text_in(
         made[0].as_ref(),
@@ -278,6 +278,6 @@ fn sizes(context: &TestContext<'_>) -> Verdict {
 }
 
 fn absent_size(context: &TestContext<'_>) -> Verdict {
-    ensure_eq!(context.absent()?.rw_size()?, None, "the size of the absent");
+    ensure_eq!(context.missing_container()?.rw_size()?, None, "the size of the absent");
     Ok(())
 }

@@ -53,15 +53,15 @@ pub(super) const CASES: &[Case] = &[
         agrees(context, Capability::ExecStdio, answer)
     }),
     fact("claims: start is served or refused", |context| {
-        agrees(context, Capability::Start, context.absent()?.start(&timeout()))
+        agrees(context, Capability::Start, context.missing_container()?.start(&timeout()))
     })
     .core(),
     fact("claims: stop is served or refused", |context| {
-        agrees(context, Capability::Stop, context.absent()?.stop(Duration::ZERO, &timeout()))
+        agrees(context, Capability::Stop, context.missing_container()?.stop(Duration::ZERO, &timeout()))
     })
     .core(),
     fact("claims: wait is served or refused", |context| {
-        agrees(context, Capability::Wait, context.absent()?.wait(&timeout()))
+        agrees(context, Capability::Wait, context.missing_container()?.wait(&timeout()))
     })
     .core(),
     fact("claims: rw-size is served or refused", rw_size).core(),
@@ -71,14 +71,14 @@ pub(super) const CASES: &[Case] = &[
         agrees(
             context,
             Capability::CopyIn,
-            context.absent()?.copy_in(source, &dest, &CopyOptions::new(), &timeout()),
+            context.missing_container()?.copy_in(source, &dest, &CopyOptions::new(), &timeout()),
         )
     })
     .core(),
     fact("claims: copy-out is served or refused", |context| {
         let source = ContainerPath::new("/")?;
         let dest = context.host_dir()?.join("taken");
-        let answer = context.absent()?.copy_out(&source, &dest, &CopyOptions::new(), &timeout());
+        let answer = context.missing_container()?.copy_out(&source, &dest, &CopyOptions::new(), &timeout());
         ensure!(!dest.exists(), "something was copied out of nothing");
         agrees(context, Capability::CopyOut, answer)
     })
@@ -86,8 +86,9 @@ pub(super) const CASES: &[Case] = &[
     fact("claims: copy-tar is served or refused", copy_tar).core(),
     fact("claims: login-command is served or refused", login_command).core(),
     fact("claims: logs is served or refused", |context| {
-        agrees(context, Capability::Logs, context.absent()?.logs(&LogOptions::new()))?;
-        let answer = context.absent()?.stream_initial_logs(&mut |_| true, &mut io::sink(), &timeout());
+        agrees(context, Capability::Logs, context.missing_container()?.logs(&LogOptions::new()))?;
+        let answer =
+            context.missing_container()?.stream_initial_logs(&mut |_| true, &mut io::sink(), &timeout());
         agrees(context, Capability::Logs, answer)
     })
     .core(),
@@ -184,7 +185,7 @@ fn byte_arguments(context: &TestContext<'_>) -> Verdict {
 }
 
 fn rw_size(context: &TestContext<'_>) -> Verdict {
-    agrees(context, Capability::RwSize, context.absent()?.rw_size())?;
+    agrees(context, Capability::RwSize, context.missing_container()?.rw_size())?;
     agrees(context, Capability::RwSize, context.runtime().rw_sizes(&context.family()?))
 }
 
@@ -193,15 +194,19 @@ fn copy_tar(context: &TestContext<'_>) -> Verdict {
     agrees(
         context,
         Capability::CopyTar,
-        context.absent()?.copy_in_tar(&mut io::empty(), &place, &timeout()),
+        context.missing_container()?.copy_in_tar(&mut io::empty(), &place, &timeout()),
     )?;
-    agrees(context, Capability::CopyTar, context.absent()?.copy_out_tar(&place, &mut io::sink(), &timeout()))
+    agrees(
+        context,
+        Capability::CopyTar,
+        context.missing_container()?.copy_out_tar(&place, &mut io::sink(), &timeout()),
+    )
 }
 
 /// In a container that runs: a backend may have to look at a guest before it can say how one gets in.
 fn login_command(context: &TestContext<'_>) -> Verdict {
     if !context.can(Capability::LoginCommand) {
-        return agrees(context, Capability::LoginCommand, context.absent()?.login_command(None));
+        return agrees(context, Capability::LoginCommand, context.missing_container()?.login_command(None));
     }
     let container = context.standing()?;
     let given = container.login_command(Some(&Argv::new(["rt-shell", "-x"])?))?;
@@ -222,7 +227,7 @@ fn list(context: &TestContext<'_>) -> Verdict {
 }
 
 fn force_remove(context: &TestContext<'_>) -> Verdict {
-    let nobody = context.absent()?.key().name.clone();
+    let nobody = context.missing_container()?.key().name.clone();
     let results = context.runtime().force_remove(std::slice::from_ref(&nobody), &timeout());
     let [result] = &results[..] else {
         return Err(Failure::new(format!("one name has the results {results:?}")));
@@ -234,7 +239,7 @@ fn force_remove(context: &TestContext<'_>) -> Verdict {
 fn images(context: &TestContext<'_>) -> Verdict {
     agrees(context, Capability::Images, context.runtime().images(&ImageFilter::dangling()))?;
     agrees(context, Capability::Images, context.runtime().image(&nowhere()?).inspect())?;
-    agrees(context, Capability::Images, context.absent()?.image())
+    agrees(context, Capability::Images, context.missing_container()?.image())
 }
 
 /// What is claimed is probed with an image that is not here, so that nothing is made. What is not is probed with the

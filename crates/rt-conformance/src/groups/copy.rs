@@ -228,7 +228,8 @@ fn parents_made(context: &TestContext<'_>) -> Verdict {
 fn absent(context: &TestContext<'_>) -> Verdict {
     let source = context.host_dir()?.join("source");
     fs::write(&source, "x")?;
-    let answer = context.absent()?.copy_in(&source, &ContainerPath::new("/x")?, &options(), &timeout());
+    let answer =
+        context.missing_container()?.copy_in(&source, &ContainerPath::new("/x")?, &options(), &timeout());
     refused(answer, ErrorKind::NoSuchContainer)?;
     Ok(())
 }
@@ -255,7 +256,7 @@ fn not_running(context: &TestContext<'_>) -> Verdict {
     let dest = context.guest_path()?;
     container.copy_in(&source, &dest, &options(), &timeout())?;
     ensure_eq!(container.state()?, Some(ContainerState::Created), "the state after the copy");
-    context.begin(container.as_ref())?;
+    context.start(container.as_ref())?;
     same_bytes("the file in the guest", &contents(container.as_ref(), &dest)?, b"early")
 }
 

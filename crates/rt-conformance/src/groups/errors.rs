@@ -9,7 +9,7 @@ use rt_protocol::{
 };
 
 use crate::context::inside;
-use crate::ensure::{refused, refused_as};
+use crate::ensure::{expect_error_of, refused};
 use crate::timeout::timeout;
 use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
@@ -80,7 +80,7 @@ fn never_started(error: &Error) -> Verdict {
 }
 
 fn exec_absent(context: &TestContext<'_>) -> Verdict {
-    let nobody = context.absent()?;
+    let nobody = context.missing_container()?;
     let answer = nobody.exec(&context.request(&Script::Exit(0))?, &timeout());
     never_started(&refused(answer, ErrorKind::NoSuchContainer)?)
 }
@@ -101,7 +101,8 @@ fn exec_stopped(context: &TestContext<'_>) -> Verdict {
 fn stdio_absent(context: &TestContext<'_>) -> Verdict {
     let made = context.created(&Script::Stand)?;
     let request = context.request(&Script::Cat)?;
-    for (container, kind) in [(context.absent()?, ErrorKind::NoSuchContainer), (made, ErrorKind::NotRunning)]
+    for (container, kind) in
+        [(context.missing_container()?, ErrorKind::NoSuchContainer), (made, ErrorKind::NotRunning)]
     {
         let answer = container.exec_stdio(&request, rt_protocol::ExecStdio::default(), &timeout());
         never_started(&refused(answer, kind)?)?;
@@ -186,7 +187,7 @@ fn text(context: &TestContext<'_>) -> Verdict {
 
 fn hint(context: &TestContext<'_>) -> Verdict {
     let error = refused(
-        context.absent()?.exec(&context.request(&Script::Exit(0))?, &timeout()),
+        context.missing_container()?.exec(&context.request(&Script::Exit(0))?, &timeout()),
         ErrorKind::NoSuchContainer,
     )?;
     ensure!(error.hint().is_some_and(|hint| !hint.is_empty()), "there is no remedy in: {error}");
@@ -201,7 +202,7 @@ fn broken(context: &TestContext<'_>) -> Result<Arc<dyn ContainerRuntime>, Failur
 }
 
 fn broken_container(context: &TestContext<'_>) -> Result<Arc<dyn Container>, Failure> {
-    Ok(broken(context)?.container(&context.absent()?.key().name))
+    Ok(broken(context)?.container(&context.missing_container()?.key().name))
 }
 
 /// Kinds that say that the engine could not be asked.
@@ -218,32 +219,32 @@ const COULD_NOT_ASK: &[ErrorKind] = &[
 
 fn broken_inspect(context: &TestContext<'_>) -> Verdict {
     let container = broken_container(context)?;
-    refused_as(container.inspect(), COULD_NOT_ASK)?;
-    refused_as(container.state(), COULD_NOT_ASK)?;
-    refused_as(container.running(), COULD_NOT_ASK)?;
+    expect_error_of(container.inspect(), COULD_NOT_ASK)?;
+    expect_error_of(container.state(), COULD_NOT_ASK)?;
+    expect_error_of(container.running(), COULD_NOT_ASK)?;
     Ok(())
 }
 
 fn broken_list(context: &TestContext<'_>) -> Verdict {
     let (runtime, family) = (broken(context)?, context.family()?);
-    refused_as(runtime.list(&ContainerFilter::all()), COULD_NOT_ASK)?;
-    refused_as(runtime.containers_with_prefix(&family), COULD_NOT_ASK)?;
-    refused_as(runtime.states(&family), COULD_NOT_ASK)?;
+    expect_error_of(runtime.list(&ContainerFilter::all()), COULD_NOT_ASK)?;
+    expect_error_of(runtime.containers_with_prefix(&family), COULD_NOT_ASK)?;
+    expect_error_of(runtime.states(&family), COULD_NOT_ASK)?;
     if context.can(Capability::RwSize) {
-        refused_as(runtime.rw_sizes(&family), COULD_NOT_ASK)?;
+        expect_error_of(runtime.rw_sizes(&family), COULD_NOT_ASK)?;
     }
     Ok(())
 }
 
 fn broken_images(context: &TestContext<'_>) -> Verdict {
     let runtime = broken(context)?;
-    refused_as(runtime.images(&ImageFilter::all()), COULD_NOT_ASK)?;
-    refused_as(runtime.image(context.fixture().image()).exists(), COULD_NOT_ASK)?;
+    expect_error_of(runtime.images(&ImageFilter::all()), COULD_NOT_ASK)?;
+    expect_error_of(runtime.image(context.fixture().image()).exists(), COULD_NOT_ASK)?;
     Ok(())
 }
 
 fn broken_exec(context: &TestContext<'_>) -> Verdict {
-    let error = refused_as(
+    let error = expect_error_of(
         broken_container(context)?.exec(&context.request(&Script::Exit(0))?, &timeout()),
         COULD_NOT_ASK,
     )?;
@@ -252,7 +253,8 @@ fn broken_exec(context: &TestContext<'_>) -> Verdict {
 }
 
 fn broken_remove(context: &TestContext<'_>) -> Verdict {
-    let names = [context.absent()?.key().name.clone(), context.absent()?.key().name.clone()];
+    let names =
+        [context.missing_container()?.key().name.clone(), context.missing_container()?.key().name.clone()];
     let results = broken(context)?.force_remove(&names, &timeout());
     ensure_eq!(
         results.iter().map(|result| &result.name).collect::<Vec<_>>(),
@@ -273,6 +275,6 @@ fn broken_remove(context: &TestContext<'_>) -> Verdict {
 fn broken_logs(context: &TestContext<'_>) -> Verdict {
     let answer =
         broken_container(context)?.logs(&LogOptions::new()).and_then(|mut stream| stream.pull(&timeout()));
-    refused_as(answer, COULD_NOT_ASK)?;
+    expect_error_of(answer, COULD_NOT_ASK)?;
     Ok(())
 }

@@ -59,7 +59,7 @@ fn watch(context: &TestContext<'_>, family: &NamePrefix) -> Result<Box<dyn Event
 /// Makes, starts, stops and removes.
 fn live(context: &TestContext<'_>, family: &NamePrefix) -> Result<std::sync::Arc<dyn Container>, Failure> {
     let container = context.created_as(&context.member(family, "a")?, &Script::Stand)?;
-    context.begin(container.as_ref())?;
+    context.start(container.as_ref())?;
     container.stop(Duration::from_secs(10), &timeout())?;
     all_removed(context.runtime().force_remove(&[container.key().name.clone()], &timeout()))?;
     Ok(container)
@@ -106,7 +106,7 @@ fn since(context: &TestContext<'_>) -> Verdict {
 fn code(context: &TestContext<'_>) -> Verdict {
     let family = context.family()?;
     let mut stream = watch(context, &family)?;
-    context.begin(context.created_as(&context.member(&family, "a")?, &Script::Exit(7))?.as_ref())?;
+    context.start(context.created_as(&context.member(&family, "a")?, &Script::Exit(7))?.as_ref())?;
     let died = until_action(stream.as_mut(), EventAction::Died)?.pop();
     let code = died.and_then(|event| event.exit_code);
     ensure!(matches!(code, Some(7) | None), "the code in the event is {code:?}");

@@ -141,7 +141,7 @@ fn of_container(context: &TestContext<'_>) -> Verdict {
 }
 
 fn of_absent(context: &TestContext<'_>) -> Verdict {
-    let image = context.absent()?.image()?;
+    let image = context.missing_container()?.image()?;
     ensure!(image.is_none(), "the image of an absent container is {image:?}");
     Ok(())
 }

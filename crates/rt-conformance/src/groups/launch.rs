@@ -80,7 +80,7 @@ pub(super) const CASES: &[Case] = &[
 
 fn launches(context: &TestContext<'_>) -> Verdict {
     let name = context.name()?;
-    let spec = context.describe(&name).command(Script::Stand.argv()).build()?;
+    let spec = context.launch_spec(&name).command(Script::Stand.argv()).build()?;
     context.fixture().before_start(&spec);
     let container = context.runtime().launch(&spec, &timeout())?;
     ensure!(container.running()?, "it does not run after launch");
@@ -92,7 +92,7 @@ fn labels(context: &TestContext<'_>) -> Verdict {
     let pairs = [("rt.suite", "1"), ("empty", ""), ("odd", "a=b, \"c\" d\u{e4}")];
     let builder = pairs
         .iter()
-        .fold(context.describe(&context.name()?), |builder, (key, value)| builder.label(*key, *value));
+        .fold(context.launch_spec(&context.name()?), |builder, (key, value)| builder.label(*key, *value));
     let labels = context.create_from(builder)?.inspect()?.map(|info| info.labels).unwrap_or_default();
     for (key, value) in pairs {
         ensure_eq!(labels.get(key).map(String::as_str), Some(value), &format!("the label {key}"));
@@ -113,7 +113,8 @@ fn image(context: &TestContext<'_>) -> Verdict {
 }
 
 fn env(context: &TestContext<'_>) -> Verdict {
-    let container = context.started_from(context.describe(&context.name()?).env("RT_GIVEN", "a b\n$HOME"))?;
+    let container =
+        context.started_from(context.launch_spec(&context.name()?).env("RT_GIVEN", "a b\n$HOME"))?;
     let seen = TestContext::text_in(container.as_ref(), &Script::Variable("RT_GIVEN".into()))?;
     ensure_eq!(seen, "a b\n$HOME", "the variable of the launch");
     Ok(())
@@ -121,7 +122,7 @@ fn env(context: &TestContext<'_>) -> Verdict {
 
 fn secret_env(context: &TestContext<'_>) -> Verdict {
     let secret = format!("hidden-{}", context.token());
-    let builder = context.describe(&context.name()?).secret_env("RT_SECRET", Secret::new(secret.clone()));
+    let builder = context.launch_spec(&context.name()?).secret_env("RT_SECRET", Secret::new(secret.clone()));
     let container = context.started_from(builder)?;
     let seen = TestContext::text_in(container.as_ref(), &Script::Variable("RT_SECRET".into()))?;
     ensure_eq!(seen, secret, "the secret of the launch");
@@ -132,14 +133,14 @@ fn secret_env(context: &TestContext<'_>) -> Verdict {
 
 fn workdir(context: &TestContext<'_>) -> Verdict {
     let container =
-        context.started_from(context.describe(&context.name()?).workdir(context.fixture().scratch()))?;
+        context.started_from(context.launch_spec(&context.name()?).workdir(context.fixture().scratch()))?;
     let seen = TestContext::text_in(container.as_ref(), &Script::Workdir)?;
     ensure_eq!(seen, context.fixture().scratch(), "the workdir of a command");
     Ok(())
 }
 
 fn user(context: &TestContext<'_>) -> Verdict {
-    let container = context.started_from(context.describe(&context.name()?).user("1234:4321"))?;
+    let container = context.started_from(context.launch_spec(&context.name()?).user("1234:4321"))?;
     let seen = TestContext::text_in(container.as_ref(), &Script::User)?;
     ensure_eq!(seen, "1234:4321", "the user of a command");
     Ok(())
@@ -148,7 +149,7 @@ fn user(context: &TestContext<'_>) -> Verdict {
 fn mounts(context: &TestContext<'_>) -> Verdict {
     let source = context.host_dir()?;
     let made = context
-        .create_from(context.describe(&context.name()?).mount(Mount::writable(&source, "/mnt/suite")?))?;
+        .create_from(context.launch_spec(&context.name()?).mount(Mount::writable(&source, "/mnt/suite")?))?;
     let mounts = made.mounts()?.unwrap_or_default();
     let expected = MountPoint::new(Some(source), "/mnt/suite");
     ensure!(mounts.contains(&expected), "the mounts are {mounts:?}, without {expected:?}");
@@ -159,7 +160,7 @@ fn mount_files(context: &TestContext<'_>) -> Verdict {
     let source = context.host_dir()?;
     std::fs::write(source.join("given"), "from the host")?;
     let container = context
-        .started_from(context.describe(&context.name()?).mount(Mount::writable(&source, "/mnt/suite")?))?;
+        .started_from(context.launch_spec(&context.name()?).mount(Mount::writable(&source, "/mnt/suite")?))?;
     let seen = TestContext::text_in(container.as_ref(), &Script::ReadFile("/mnt/suite/given".into()))?;
     ensure_eq!(seen, "from the host", "the mounted file");
     let write = Script::WriteFile { path: "/mnt/suite/taken".into(), bytes: b"from the guest".to_vec() };
@@ -170,8 +171,9 @@ fn mount_files(context: &TestContext<'_>) -> Verdict {
 
 fn read_only_mount(context: &TestContext<'_>) -> Verdict {
     let source = context.host_dir()?;
-    let container = context
-        .started_from(context.describe(&context.name()?).mount(Mount::read_only(&source, "/mnt/suite")?))?;
+    let container = context.started_from(
+        context.launch_spec(&context.name()?).mount(Mount::read_only(&source, "/mnt/suite")?),
+    )?;
     let write = Script::WriteFile { path: "/mnt/suite/taken".into(), bytes: b"no".to_vec() };
     let result = TestContext::run_in(container.as_ref(), &write)?;
     ensure!(!result.ok(), "writing to a read-only mount ended with 0");
@@ -181,7 +183,7 @@ fn read_only_mount(context: &TestContext<'_>) -> Verdict {
 
 fn picked_port(context: &TestContext<'_>) -> Verdict {
     let container = context
-        .started_from(context.describe(&context.name()?).port(PortPublish::any_port_on_loopback(2222)))?;
+        .started_from(context.launch_spec(&context.name()?).port(PortPublish::any_port_on_loopback(2222)))?;
     let ports = container.ports()?.unwrap_or_default();
     let found = ports.iter().find(|port| port.container_port == 2222);
     let loopback = IpAddr::from([127, 0, 0, 1]);
@@ -196,8 +198,8 @@ fn given_port(context: &TestContext<'_>) -> Verdict {
     let mut reservation = context.runtime().reserve_port(IpAddr::from([127, 0, 0, 1]))?;
     let port = reservation.port();
     reservation.close()?;
-    let container =
-        context.started_from(context.describe(&context.name()?).port(PortPublish::on_loopback(port, 80)))?;
+    let container = context
+        .started_from(context.launch_spec(&context.name()?).port(PortPublish::on_loopback(port, 80)))?;
     let ports = container.ports()?.unwrap_or_default();
     let found = ports.iter().any(|known| (known.container_port, known.host_port) == (80, port));
     ensure!(found, "the ports are {ports:?}, without {port} -> 80");
@@ -205,7 +207,7 @@ fn given_port(context: &TestContext<'_>) -> Verdict {
 }
 
 fn no_network(context: &TestContext<'_>) -> Verdict {
-    let container = context.started_from(context.describe(&context.name()?).network(Network::None))?;
+    let container = context.started_from(context.launch_spec(&context.name()?).network(Network::None))?;
     TestContext::text_in(container.as_ref(), &Script::Exit(0))?;
     Ok(())
 }
@@ -213,7 +215,7 @@ fn no_network(context: &TestContext<'_>) -> Verdict {
 fn taken_name(context: &TestContext<'_>) -> Verdict {
     let owner = context.started(&Script::Stand)?;
     let id = owner.id()?;
-    let spec = context.describe(&owner.key().name).build()?;
+    let spec = context.launch_spec(&owner.key().name).build()?;
     refused(context.runtime().create(&spec, &timeout()), ErrorKind::NameInUse)?;
     ensure_eq!(owner.id()?, id, "the id of the owner afterwards");
     ensure!(owner.running()?, "the owner does not run afterwards");
@@ -230,7 +232,7 @@ fn no_image(context: &TestContext<'_>) -> Verdict {
 }
 
 fn failed_start(context: &TestContext<'_>) -> Verdict {
-    let container = context.create_from(context.describe(&context.name()?).command([NO_SUCH_COMMAND]))?;
+    let container = context.create_from(context.launch_spec(&context.name()?).command([NO_SUCH_COMMAND]))?;
     refused(container.start(&timeout()), ErrorKind::CommandNotFound)?;
     let state = container.state()?;
     // Some engines call it created, some exited; it is there, and it does not run.
@@ -243,7 +245,7 @@ fn failed_start(context: &TestContext<'_>) -> Verdict {
 
 fn failed_launch(context: &TestContext<'_>) -> Verdict {
     let name = context.name()?;
-    let spec = context.describe(&name).command([NO_SUCH_COMMAND]).build()?;
+    let spec = context.launch_spec(&name).command([NO_SUCH_COMMAND]).build()?;
     context.fixture().before_start(&spec);
     refused(context.runtime().launch(&spec, &timeout()), ErrorKind::CommandNotFound)?;
     ensure_eq!(context.runtime().container(&name).state()?, None::<ContainerState>, "the state afterwards");

@@ -61,7 +61,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 fn absent(context: &TestContext<'_>) -> Verdict {
-    let nobody = context.absent()?;
+    let nobody = context.missing_container()?;
     ensure_eq!(nobody.inspect()?, None, "inspect");
     ensure_eq!(nobody.id()?, None, "the id");
     ensure_eq!(nobody.state()?, None, "the state");
@@ -121,7 +121,7 @@ fn start_twice(context: &TestContext<'_>) -> Verdict {
 }
 
 fn start_absent(context: &TestContext<'_>) -> Verdict {
-    let nobody = context.absent()?;
+    let nobody = context.missing_container()?;
     refused(nobody.start(&timeout()), ErrorKind::NoSuchContainer)?;
     ensure_eq!(nobody.state()?, None, "the state afterwards");
     Ok(())
@@ -145,7 +145,7 @@ fn stop_stopped(context: &TestContext<'_>) -> Verdict {
 }
 
 fn stop_absent(context: &TestContext<'_>) -> Verdict {
-    refused(context.absent()?.stop(Duration::ZERO, &timeout()), ErrorKind::NoSuchContainer)?;
+    refused(context.missing_container()?.stop(Duration::ZERO, &timeout()), ErrorKind::NoSuchContainer)?;
     Ok(())
 }
 
@@ -153,7 +153,7 @@ fn restart(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&Script::Stand)?;
     let id = container.id()?;
     container.stop(Duration::ZERO, &timeout())?;
-    context.begin(container.as_ref())?;
+    context.start(container.as_ref())?;
     ensure!(container.running()?, "it does not run after stop and start");
     ensure_eq!(container.id()?, id, "the id after stop and start");
     Ok(())
@@ -220,7 +220,7 @@ fn wait_cancelled(context: &TestContext<'_>) -> Verdict {
 }
 
 fn wait_absent(context: &TestContext<'_>) -> Verdict {
-    refused(context.absent()?.wait(&timeout()), ErrorKind::NoSuchContainer)?;
+    refused(context.missing_container()?.wait(&timeout()), ErrorKind::NoSuchContainer)?;
     Ok(())
 }
 

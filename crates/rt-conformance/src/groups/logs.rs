@@ -362,7 +362,8 @@ fn two_readers(context: &TestContext<'_>) -> Verdict {
 fn absent_log(context: &TestContext<'_>) -> Verdict {
     for options in [LogOptions::new(), LogOptions::new().follow()] {
         // Whether opening or reading says it is the backend's choice.
-        let answer = context.absent()?.logs(&options).and_then(|mut stream| stream.pull(&timeout()));
+        let answer =
+            context.missing_container()?.logs(&options).and_then(|mut stream| stream.pull(&timeout()));
         refused(answer, ErrorKind::NoSuchContainer)?;
     }
     Ok(())

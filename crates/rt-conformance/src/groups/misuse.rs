@@ -138,7 +138,7 @@ fn reused_name(context: &TestContext<'_>) -> Verdict {
     let first = context.created(&Script::Stand)?;
     let (name, id) = (first.key().name.clone(), first.id()?);
     all_removed(context.runtime().force_remove(std::slice::from_ref(&name), &timeout()))?;
-    context.begin(context.created_as(&name, &Script::Stand)?.as_ref())?;
+    context.start(context.created_as(&name, &Script::Stand)?.as_ref())?;
     ensure!(first.id()? != id, "the next container of the name has the id of the first");
     ensure_eq!(
         TestContext::text_in(first.as_ref(), &Script::print("next"))?,
@@ -171,7 +171,7 @@ fn removed_at_once(context: &TestContext<'_>) -> Verdict {
 
 fn created_at_once(context: &TestContext<'_>) -> Verdict {
     let name = context.name()?;
-    let spec = context.describe(&name).command(Script::Stand.argv()).build()?;
+    let spec = context.launch_spec(&name).command(Script::Stand.argv()).build()?;
     context.fixture().before_start(&spec);
     let create = || context.runtime().create(&spec, &timeout()).map(|_| ());
     let (one, other) = std::thread::scope(|scope| {

@@ -158,7 +158,7 @@ fn failing_echo(context: &TestContext<'_>) -> Verdict {
 }
 
 fn absent(context: &TestContext<'_>) -> Verdict {
-    let answer = context.absent()?.stream_initial_logs(&mut |_| true, &mut io::sink(), &timeout());
+    let answer = context.missing_container()?.stream_initial_logs(&mut |_| true, &mut io::sink(), &timeout());
     refused(answer, ErrorKind::NoSuchContainer)?;
     Ok(())
 }

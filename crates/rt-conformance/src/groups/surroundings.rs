@@ -161,7 +161,7 @@ fn layers(context: &TestContext<'_>) -> Verdict {
         ensure_eq!(TestContext::text_in(context.standing()?.as_ref(), &read)?, value, "the image's value");
     }
     for is_secret in [false, true] {
-        let spec = context.describe(&context.name()?);
+        let spec = context.launch_spec(&context.name()?);
         let spec = if is_secret { spec.secret_env(name, "launch") } else { spec.env(name, "launch") };
         let container = context.started_from(spec)?;
         ensure_eq!(TestContext::text_in(container.as_ref(), &read)?, "launch", "the launch's value");
@@ -179,7 +179,7 @@ fn launch_values(context: &TestContext<'_>) -> Verdict {
     const VALUES: [&str; 6] =
         ["", " a  b ", "two\nlines\n", "it's \"$(id)\" `id` $HOME \\n", "a=b=c", "\u{e4}\u{20ac}"];
     let name = |kind: char, number: usize| format!("RT_{kind}{number}");
-    let mut spec = context.describe(&context.name()?);
+    let mut spec = context.launch_spec(&context.name()?);
     for (number, value) in VALUES.into_iter().enumerate() {
         spec = spec.env(name('P', number), value).secret_env(name('S', number), value);
     }
@@ -196,7 +196,7 @@ fn launch_values(context: &TestContext<'_>) -> Verdict {
 fn launch_path(context: &TestContext<'_>) -> Verdict {
     const USUAL: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let directory = context.guest_path()?;
-    let spec = context.describe(&context.name()?).env("PATH", format!("{directory}:{USUAL}"));
+    let spec = context.launch_spec(&context.name()?).env("PATH", format!("{directory}:{USUAL}"));
     let container = context.started_from(spec)?;
     let text = "mkdir \"$1\" && printf '#!/bin/sh\\nprintf found' >\"$1/rt-only-here\" && chmod 755 \"$1/rt-only-here\"";
     let words = ["sh", "-c", text, "sh", &directory.to_string()];

@@ -132,7 +132,7 @@ fn relatives(context: &TestContext<'_>, shape: Shape) -> Verdict {
     let token = context.token();
     let (error, took) = ended(context, shape, token, || Until::after(second(context)))?;
     ensure!(took < second(context) + SLACK, "the call took {took:?}");
-    let left = if context.offers(Need::Processes) {
+    let left = if context.has(Need::Processes) {
         TestContext::count(context.standing()?.as_ref(), token)?
     } else {
         0

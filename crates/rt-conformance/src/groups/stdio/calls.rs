@@ -249,7 +249,7 @@ fn deadline_leaves_nothing(context: &TestContext<'_>) -> Verdict {
     let answer = standing.exec_stdio(&request, ExecStdio::default(), &until);
     let error = refused(answer, ErrorKind::TimedOut)?;
     check_report(context, &error)?;
-    if context.can(Capability::VerifiedKill) && context.offers(Need::Processes) {
+    if context.can(Capability::VerifiedKill) && context.has(Need::Processes) {
         ensure_eq!(TestContext::count(standing.as_ref(), token)?, 0, "the processes that are left");
     }
     Ok(())
