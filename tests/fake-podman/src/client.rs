@@ -35,7 +35,7 @@ fn answer(line: &[String]) -> Reply {
     let (verb, rest) = verb(&global.operands)
         .ok_or_else(|| profile.refusal("unknown-command", &[("verb", &global.operands.join(" "))]))?;
     let store = Store::from_environment()?;
-    store.note_call(line)?;
+    store.record_call(line)?;
     let faults = Faults::from_environment(verb)?;
     if let Some(answer) = faults.before(verb, line)? {
         return Ok(answer);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::answer::{Answer, Reply};
 use crate::call::Call;
 use crate::container::Container;
-use crate::store::fresh_id;
+use crate::store::random_id;
 use crate::{archive, inside};
 
 /// One side of a copy.
@@ -83,7 +83,7 @@ fn unpack_in(call: &Call, container: &Container, path: &str, target: &Path) -> R
         return Err(call.profile.refusal("cp-tar-onto-file", &[]));
     }
     // podman takes all of its stdin before it looks at it; when it is killed, the file stays.
-    let path = std::env::temp_dir().join(format!("podman{}", fresh_id()?));
+    let path = std::env::temp_dir().join(format!("podman{}", random_id()?));
     let mut spool = File::options().read(true).write(true).create_new(true).open(&path)?;
     let unpacked = io::copy(&mut io::stdin().lock(), &mut spool)
         .and_then(|_| spool.rewind())

@@ -13,7 +13,7 @@ use crate::container::Container;
 use crate::health_check::HealthCheck;
 use crate::image::{Image, whole_name};
 use crate::images;
-use crate::store::{Lock, fresh_id};
+use crate::store::{Lock, random_id};
 use crate::{archive, event, time};
 
 /// Flags that are taken and change nothing here.
@@ -109,7 +109,7 @@ pub(crate) fn make(call: &Call) -> Result<String, Answer> {
     container.created = time::now();
     let made = claim_name(call, &lock, &mut container)
         .and_then(|()| Ok(call.store.save(&lock, &container)?))
-        .and_then(|()| Ok(event::note(&call.store, &lock, &container, "create", None)?));
+        .and_then(|()| Ok(event::record(&call.store, &lock, &container, "create", None)?));
     if let Err(refusal) = made {
         fs::remove_dir_all(call.store.container_dir(&container.id))?;
         return Err(refusal);
@@ -165,7 +165,7 @@ fn describe(call: &Call, image: Option<&Image>) -> Result<Container, Answer> {
     let mut labels = image.map(|image| image.labels.clone()).unwrap_or_default();
     labels.extend(pairs(words.values("label")));
     let mut container = Container {
-        id: fresh_id()?,
+        id: random_id()?,
         name: name.to_owned(),
         env: environment(call, image)?,
         user: text("user", image.map(|image| &image.user)),

@@ -31,7 +31,7 @@ struct Event {
 }
 
 /// Notes what became of a container.
-pub(crate) fn note(
+pub(crate) fn record(
     store: &Store,
     lock: &Lock,
     container: &Container,
@@ -55,7 +55,7 @@ pub(crate) fn note(
 }
 
 /// Notes what became of an image.
-pub(crate) fn note_image(
+pub(crate) fn record_image(
     store: &Store,
     lock: &Lock,
     image: &Image,
@@ -86,13 +86,13 @@ fn append(store: &Store, _: &Lock, event: &Event) -> io::Result<()> {
 }
 
 /// What a call of `podman events` wants to see. Filters of one key are alternatives.
-struct Wanted {
+struct EventFilter {
     filters: BTreeMap<String, Vec<String>>,
     since: Option<Nanos>,
     until: Option<Nanos>,
 }
 
-impl Wanted {
+impl EventFilter {
     /// `Err(None)` is a silent end: what 4.x answers to a filter that it does not know.
     fn read(call: &Call) -> Result<Self, Option<Answer>> {
         let silent = call.profile.has("bad-event-filter-is-silent");
@@ -116,7 +116,7 @@ impl Wanted {
         Ok(Self { filters, since: point("since")?, until: point("until")? })
     }
 
-    fn takes(&self, event: &Event) -> bool {
+    fn matches(&self, event: &Event) -> bool {
         let container = event.r#type == "container";
         self.since.is_none_or(|since| event.time >= since)
             && self.until.is_none_or(|until| event.time <= until)
@@ -142,8 +142,8 @@ impl Wanted {
 const STEP: Duration = Duration::from_millis(20);
 
 pub(crate) fn events(call: &Call) -> Reply {
-    let wanted = match Wanted::read(call) {
-        Ok(wanted) => wanted,
+    let filter = match EventFilter::read(call) {
+        Ok(filter) => filter,
         Err(Some(refusal)) => return Err(refusal),
         Err(None) => return Ok(Answer::silent()),
     };
@@ -153,33 +153,34 @@ pub(crate) fn events(call: &Call) -> Reply {
     let mut log = BufReader::new(log);
     if !streams {
         let mut text = String::new();
-        while let Some(line) = next(&mut log, call, &wanted)? {
+        while let Some(line) = next(&mut log, call, &filter)? {
             text.push_str(&line);
         }
         return Ok(Answer::out(text));
     }
     fault::end_on(fault::TERM, call.profile.code("events-ends-on-term-with"))?;
-    let wanted = if wanted.since.is_none() { Wanted { since: Some(time::now()), ..wanted } } else { wanted };
+    let filter =
+        if filter.since.is_none() { EventFilter { since: Some(time::now()), ..filter } } else { filter };
     let mut stdout = io::stdout();
     loop {
-        while let Some(line) = next(&mut log, call, &wanted)? {
+        while let Some(line) = next(&mut log, call, &filter)? {
             stdout.write_all(line.as_bytes())?;
             stdout.flush()?;
         }
-        if wanted.until.is_some_and(|until| time::now() > until) {
+        if filter.until.is_some_and(|until| time::now() > until) {
             return Ok(Answer::silent());
         }
         std::thread::sleep(STEP);
     }
 }
 
-/// The next line that is wanted; `None` at the end of the log, which may grow.
-fn next(log: &mut BufReader<File>, call: &Call, wanted: &Wanted) -> io::Result<Option<String>> {
+/// The next line that passes the filter; `None` at the end of the log, which may grow.
+fn next(log: &mut BufReader<File>, call: &Call, filter: &EventFilter) -> io::Result<Option<String>> {
     let mut line = String::new();
     while log.read_line(&mut line)? > 0 {
         let event: Event = serde_json::from_str(&line)?;
-        if wanted.takes(&event) {
-            let mut text = shown(&call.profile, &event).to_string();
+        if filter.matches(&event) {
+            let mut text = row(&call.profile, &event).to_string();
             text.push('\n');
             return Ok(Some(text));
         }
@@ -188,7 +189,7 @@ fn next(log: &mut BufReader<File>, call: &Call, wanted: &Wanted) -> io::Result<O
     Ok(None)
 }
 
-fn shown(profile: &Profile, event: &Event) -> Value {
+fn row(profile: &Profile, event: &Event) -> Value {
     let mut row = json!({ "Status": event.status, "Type": event.r#type });
     if !event.id.is_empty() {
         row["ID"] = json!(event.id);

@@ -12,7 +12,7 @@ use crate::fault::{self, Fault};
 use crate::guest::{Process, ProcessUser};
 use crate::inside::{self, Unknown};
 use crate::session;
-use crate::store::fresh_id;
+use crate::store::random_id;
 use crate::supervisor::no_program;
 use crate::{creation, event, spawn};
 
@@ -44,12 +44,12 @@ pub(crate) fn command_in(call: &Call, container: &Container, command: &[String])
     fault::end_on(fault::TERM, on_term)?;
     fault::end_on(fault::INT, call.profile.code("exec-ends-on-int-with"))?;
 
-    let session = fresh_id()?;
+    let session = random_id()?;
     let prepared = describe(call, container, command);
     if prepared.is_err() && !call.profile.has("unfound-command-leaks-session") {
         return Err(prepared.err().unwrap_or_default());
     }
-    remember(call, &container.id, &session)?;
+    add_session(call, &container.id, &session)?;
     let process = prepared?;
     let directory = call.store.static_dir(&container.id).join(&session);
     write_process(&directory, &process)?;
@@ -58,7 +58,7 @@ pub(crate) fn command_in(call: &Call, container: &Container, command: &[String])
         return Ok(Answer::out(format!("{session}\n")));
     }
     let code = run(call, &container.id, &session);
-    let known = forget(call, &container.id, &session, code.as_ref().ok().copied())?;
+    let known = remove_session(call, &container.id, &session, code.as_ref().ok().copied())?;
     let code = code?;
     if !known && call.profile.has("removed-under-exec") {
         return Err(call.profile.refusal("exec-removed", &[]));
@@ -104,7 +104,7 @@ fn write_process(directory: &Path, process: &Process) -> Result<(), Answer> {
     Ok(())
 }
 
-fn remember(call: &Call, id: &str, session: &str) -> Result<(), Answer> {
+fn add_session(call: &Call, id: &str, session: &str) -> Result<(), Answer> {
     let lock = call.store.lock()?;
     let mut container = call
         .store
@@ -116,7 +116,7 @@ fn remember(call: &Call, id: &str, session: &str) -> Result<(), Answer> {
 
 /// Cleans up after a command; whether its container is still there. A client that was killed does not get here: what its
 /// session wrote goes with the command, and its id stays until the container stops (seen on 4.3.1).
-fn forget(call: &Call, id: &str, session: &str, code: Option<u8>) -> Result<bool, Answer> {
+fn remove_session(call: &Call, id: &str, session: &str, code: Option<u8>) -> Result<bool, Answer> {
     let lock = call.store.lock()?;
     let Some(mut container) = call.store.container(&lock, id)? else { return Ok(false) };
     container.state.sessions.retain(|known| known != session);
@@ -127,7 +127,7 @@ fn forget(call: &Call, id: &str, session: &str, code: Option<u8>) -> Result<bool
     }
     if let Some(code) = code {
         // The session has noted it, too: podman's log has it twice, of the client and of the clean-up process.
-        event::note(&call.store, &lock, &container, "exec_died", Some(code.into()))?;
+        event::record(&call.store, &lock, &container, "exec_died", Some(code.into()))?;
     }
     Ok(true)
 }

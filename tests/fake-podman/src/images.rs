@@ -21,7 +21,7 @@ pub(crate) fn find(store: &Store, lock: &Lock, word: &str) -> Result<Option<Imag
     Ok(by_name.or_else(by_id).cloned())
 }
 
-fn must_find(call: &Call, lock: &Lock, word: &str, refusal: &str) -> Result<Image, Answer> {
+fn require(call: &Call, lock: &Lock, word: &str, refusal: &str) -> Result<Image, Answer> {
     find(&call.store, lock, word)?.ok_or_else(|| call.profile.refusal(refusal, &[("name", word)]))
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn inspect(call: &Call) -> Reply {
     let word = call.operand()?;
     let lock = call.store.lock()?;
     let image =
-        must_find(call, &lock, word, "inspect-no-image").map_err(|refusal| refusal.with_stdout("[]\n"))?;
+        require(call, &lock, word, "inspect-no-image").map_err(|refusal| refusal.with_stdout("[]\n"))?;
     let mut row = call.profile.answer("image");
     row["Id"] = json!(image.id);
     row["RepoTags"] = json!(image.names);
@@ -90,7 +90,7 @@ pub(crate) fn inspect(call: &Call) -> Reply {
 
 pub(crate) fn history(call: &Call) -> Reply {
     let lock = call.store.lock()?;
-    let image = must_find(call, &lock, call.operand()?, "image-unknown")?;
+    let image = require(call, &lock, call.operand()?, "image-unknown")?;
     let mut row = call.profile.answer("history-row");
     row["id"] = json!(image.id);
     row["created"] = json!(time::rfc3339(image.created));
@@ -107,21 +107,21 @@ pub(crate) fn tag(call: &Call) -> Reply {
         return Err(Answer::refused(125, "Error: requires at least 2 arg(s), only received 0"));
     };
     let lock = call.store.lock()?;
-    let image = must_find(call, &lock, word, "image-unknown")?;
+    let image = require(call, &lock, word, "image-unknown")?;
     for name in names {
-        give_name(&call.store, &lock, &image.id, &whole_name(name))?;
+        move_tag(&call.store, &lock, &image.id, &whole_name(name))?;
     }
     Ok(Answer::silent())
 }
 
 /// Takes the name from whoever has it.
-pub(crate) fn give_name(store: &Store, lock: &Lock, id: &str, name: &str) -> Result<(), Answer> {
+pub(crate) fn move_tag(store: &Store, lock: &Lock, id: &str, name: &str) -> Result<(), Answer> {
     for mut image in store.images(lock)? {
         let has = image.names.iter().any(|known| known == name);
         if image.id == id && !has {
             image.names.push(name.to_owned());
             store.save_image(lock, &image)?;
-            event::note_image(store, lock, &image, name, "tag")?;
+            event::record_image(store, lock, &image, name, "tag")?;
         } else if image.id != id && has {
             image.names.retain(|known| known != name);
             store.save_image(lock, &image)?;
@@ -148,13 +148,13 @@ pub(crate) fn rm(call: &Call) -> Reply {
 
 /// Takes a name away; the image itself goes with the last one, unless a container uses it.
 fn remove(call: &Call, lock: &Lock, word: &str) -> Result<String, Answer> {
-    let mut image = must_find(call, lock, word, "image-rm-unknown")?;
+    let mut image = require(call, lock, word, "image-rm-unknown")?;
     let name = whole_name(word);
     let named = image.names.contains(&name);
     if named && image.names.len() > 1 {
         image.names.retain(|known| *known != name);
         call.store.save_image(lock, &image)?;
-        event::note_image(&call.store, lock, &image, &name, "untag")?;
+        event::record_image(&call.store, lock, &image, &name, "untag")?;
         return Ok(format!("Untagged: {name}\n"));
     }
     let users = call.store.containers(lock)?;
@@ -168,9 +168,9 @@ fn remove(call: &Call, lock: &Lock, word: &str) -> Result<String, Answer> {
     fs::remove_dir_all(call.store.image_dir(&image.id))?;
     let mut text = String::new();
     for name in &image.names {
-        event::note_image(&call.store, lock, &image, name, "untag")?;
+        event::record_image(&call.store, lock, &image, name, "untag")?;
         text.extend(["Untagged: ", name, "\n"]);
     }
-    event::note_image(&call.store, lock, &image, word, "remove")?;
+    event::record_image(&call.store, lock, &image, word, "remove")?;
     Ok(format!("{text}Deleted: {}\n", image.id))
 }

@@ -7,7 +7,7 @@ use crate::answer::{Answer, Reply};
 use crate::call::Call;
 use crate::image::{Image, whole_name};
 use crate::images;
-use crate::store::fresh_id;
+use crate::store::random_id;
 use crate::{archive, event, time};
 
 pub(crate) fn import(call: &Call) -> Reply {
@@ -21,7 +21,7 @@ pub(crate) fn import(call: &Call) -> Reply {
             ));
         }
     };
-    let mut image = Image { id: fresh_id()?, ..Image::default() };
+    let mut image = Image { id: random_id()?, ..Image::default() };
     for change in call.words.values("change") {
         apply(&mut image, change)?;
     }
@@ -45,8 +45,8 @@ pub(crate) fn import(call: &Call) -> Reply {
     let lock = call.store.lock()?;
     call.store.save_image(&lock, &image)?;
     if let Some(name) = name {
-        images::give_name(&call.store, &lock, &image.id, &name)?;
-        event::note_image(&call.store, &lock, &image, &name, "pull")?;
+        images::move_tag(&call.store, &lock, &image.id, &name)?;
+        event::record_image(&call.store, &lock, &image, &name, "pull")?;
     }
     Ok(Answer::out(format!("sha256:{}\n", image.id)))
 }

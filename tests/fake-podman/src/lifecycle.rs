@@ -87,7 +87,7 @@ pub(crate) fn stop_one(call: &Call, id: &str, grace: Duration) -> Result<String,
     }
     while !has_ended_within(call, id, Duration::from_secs(1))? {}
     let lock = call.store.lock()?;
-    event::note(&call.store, &lock, &container, "stop", None)?;
+    event::record(&call.store, &lock, &container, "stop", None)?;
     Ok(warning)
 }
 
@@ -175,7 +175,7 @@ fn each(call: &Call, mut how: impl FnMut(&mut Container) -> Result<&'static str,
             Ok(())
         })?;
         if let Some(container) = changed {
-            event::note(&call.store, &call.store.lock()?, &container, event, None)?;
+            event::record(&call.store, &call.store.lock()?, &container, event, None)?;
         }
         answer.stdout.extend(format!("{word}\n").into_bytes());
     }
@@ -208,7 +208,7 @@ pub(crate) fn wait(call: &Call) -> Reply {
     for id in ids(call)? {
         let code = if call.faults.has(&Fault::WaitSaysMinusOne) {
             // For a test that removes the container while this waits, and not before.
-            call.store.note_call(&[String::from("@waits")])?;
+            call.store.record_call(&[String::from("@waits")])?;
             wait_for_exit(call, &id)?;
             -1
         } else {

@@ -83,12 +83,12 @@ fn remove(call: &Call, container: &Container, force: bool) -> Result<String, Ans
             warning = lifecycle::stop_one(call, &container.id, Duration::from_secs(grace))?;
         }
     }
-    forget(call, &container.id)?;
+    delete(call, &container.id)?;
     Ok(warning)
 }
 
 /// Removes a container that does not run.
-pub(crate) fn forget(call: &Call, id: &str) -> Result<(), Answer> {
+pub(crate) fn delete(call: &Call, id: &str) -> Result<(), Answer> {
     let lock = call.store.lock()?;
     match call.store.container(&lock, id)? {
         Some(container) => Ok(remove_files(&call.store, &lock, &container)?),
@@ -101,7 +101,7 @@ pub(crate) fn remove_files(store: &Store, lock: &Lock, container: &Container) ->
     let directory = store.container_dir(&container.id);
     fs::remove_file(directory.join("record.json"))?;
     let code = (container.state.finished > 0).then_some(container.state.exit_code);
-    event::note(store, lock, container, "remove", code)?;
+    event::record(store, lock, container, "remove", code)?;
     match fs::remove_dir_all(&directory) {
         // A client or a supervisor may just be writing its last file.
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => fs::remove_dir_all(&directory),

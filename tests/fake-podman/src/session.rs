@@ -15,7 +15,7 @@ use crate::answer::Answer;
 use crate::container::Container;
 use crate::event;
 use crate::spawn::failure_file;
-use crate::spawn::{self, Became};
+use crate::spawn::{self, StartResult};
 use crate::store::Store;
 use crate::supervisor::end_of;
 
@@ -116,11 +116,11 @@ impl Session {
         }
         let pid = read_pid(&pid_file)?;
         let ended = match spawn::wait_for_command(pid, &process)? {
-            Became::Command => None,
-            Became::Ended(status) => Some(spawn::exit_code(status)),
-            Became::Failed(why) => return Err(Answer::own(format!("the command did not begin: {why}"))),
+            StartResult::Command => None,
+            StartResult::Ended(status) => Some(spawn::exit_code(status)),
+            StartResult::Failed(why) => return Err(Answer::own(format!("the command did not begin: {why}"))),
         };
-        event::note(&store, &store.lock()?, &container, "exec", None)?;
+        event::record(&store, &store.lock()?, &container, "exec", None)?;
         Ok(Self {
             store,
             container,
@@ -141,7 +141,7 @@ impl Session {
         };
         while self.pass_on(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }), None)? {}
         self.write_exit_file(code)?;
-        event::note(&self.store, &self.store.lock()?, &self.container, "exec_died", Some(code))?;
+        event::record(&self.store, &self.store.lock()?, &self.container, "exec_died", Some(code))?;
         Ok(u8::try_from(code).unwrap_or(u8::MAX))
     }
 

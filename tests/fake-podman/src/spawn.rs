@@ -28,7 +28,7 @@ pub(crate) fn failure_file(process_file: &Path) -> PathBuf {
 }
 
 /// What became of a process that was to become a command.
-pub(crate) enum Became {
+pub(crate) enum StartResult {
     Command,
     /// It has ended already, with this status.
     Ended(WaitStatus),
@@ -37,7 +37,7 @@ pub(crate) enum Became {
 }
 
 /// Waits until the child `pid` runs another program than this one.
-pub(crate) fn wait_for_command(pid: Pid, process_file: &Path) -> io::Result<Became> {
+pub(crate) fn wait_for_command(pid: Pid, process_file: &Path) -> io::Result<StartResult> {
     let own = fs::read_link("/proc/self/exe")?;
     let failure = || {
         let text = fs::read_to_string(failure_file(process_file)).unwrap_or_default();
@@ -45,11 +45,11 @@ pub(crate) fn wait_for_command(pid: Pid, process_file: &Path) -> io::Result<Beca
     };
     loop {
         if let Some((_, status)) = waitpid(Some(pid), WaitOptions::NOHANG)? {
-            return Ok(failure().map_or(Became::Ended(status), Became::Failed));
+            return Ok(failure().map_or(StartResult::Ended(status), StartResult::Failed));
         }
         // A process that has just ended has no program; it is reaped in the next round.
         if fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program != own) {
-            return Ok(Became::Command);
+            return Ok(StartResult::Command);
         }
         std::thread::sleep(Duration::from_millis(1));
     }

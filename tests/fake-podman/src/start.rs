@@ -51,7 +51,7 @@ pub(crate) fn run(call: &Call) -> Reply {
     if let Err(refusal) = started {
         let keeps = matches!(refusal.code, 126 | 127) && !call.words.has("rm");
         if !keeps {
-            removal::forget(call, &id)?;
+            removal::delete(call, &id)?;
         }
         return Err(refusal);
     }

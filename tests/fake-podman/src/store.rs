@@ -141,7 +141,7 @@ impl Store {
     }
 
     /// Keeps the exit code of a container, also past its removal.
-    pub(crate) fn keep_exit_code(&self, id: &str, code: i32) -> io::Result<()> {
+    pub(crate) fn save_exit_code(&self, id: &str, code: i32) -> io::Result<()> {
         fs::write(self.root.join("exit-codes").join(id), code.to_string())
     }
 
@@ -150,7 +150,7 @@ impl Store {
     }
 
     /// Notes the words of a call, for tests that look what was asked.
-    pub(crate) fn note_call(&self, words: &[String]) -> io::Result<()> {
+    pub(crate) fn record_call(&self, words: &[String]) -> io::Result<()> {
         let mut line = serde_json::to_string(words)?;
         line.push('\n');
         File::options()
@@ -162,7 +162,7 @@ impl Store {
 }
 
 /// 64 hexadecimal digits that nobody else has.
-pub(crate) fn fresh_id() -> io::Result<String> {
+pub(crate) fn random_id() -> io::Result<String> {
     let mut bytes = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16);

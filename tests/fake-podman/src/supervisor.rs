@@ -21,7 +21,7 @@ use crate::guest::{Process, ProcessUser};
 use crate::inside::{self, NoProgram, Unknown};
 use crate::log::LogFile;
 use crate::profile::Profile;
-use crate::spawn::{self, Became};
+use crate::spawn::{self, StartResult};
 use crate::start::STARTED;
 use crate::store::Store;
 use crate::{event, removal, time};
@@ -86,9 +86,9 @@ impl Supervisor {
             .spawn()?;
         let pid = Pid::from_child(&child);
         let ended = match spawn::wait_for_command(pid, &process_file)? {
-            Became::Command => None,
-            Became::Ended(status) => Some(spawn::exit_code(status)),
-            Became::Failed(why) => return Err(Answer::own(format!("process 1 did not begin: {why}"))),
+            StartResult::Command => None,
+            StartResult::Ended(status) => Some(spawn::exit_code(status)),
+            StartResult::Failed(why) => return Err(Answer::own(format!("process 1 did not begin: {why}"))),
         };
         let mut supervisor = Self {
             store,
@@ -111,8 +111,8 @@ impl Supervisor {
         state.supervisor = getpid().as_raw_nonzero().get();
         state.started = time::now();
         self.store.save(&lock, &self.container)?;
-        event::note(&self.store, &lock, &self.container, "init", None)?;
-        event::note(&self.store, &lock, &self.container, "start", None)
+        event::record(&self.store, &lock, &self.container, "init", None)?;
+        event::record(&self.store, &lock, &self.container, "start", None)
     }
 
     /// Writes the log until the main process has ended, and notes its end.
@@ -150,7 +150,7 @@ impl Supervisor {
     fn note_end(self, code: i32) -> Result<(), Answer> {
         let lock = self.store.lock()?;
         let id = &self.container.id;
-        self.store.keep_exit_code(id, code)?;
+        self.store.save_exit_code(id, code)?;
         let Some(mut container) = self.store.container(&lock, id)? else { return Ok(()) };
         let state = &mut container.state;
         state.status = Status::Exited;
@@ -164,8 +164,8 @@ impl Supervisor {
             gone.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
         }
         self.store.save(&lock, &container)?;
-        event::note(&self.store, &lock, &container, "died", Some(code))?;
-        event::note(&self.store, &lock, &container, "cleanup", None)?;
+        event::record(&self.store, &lock, &container, "died", Some(code))?;
+        event::record(&self.store, &lock, &container, "cleanup", None)?;
         if container.auto_remove {
             removal::remove_files(&self.store, &lock, &container)?;
         }
