@@ -3,21 +3,21 @@
 //!
 //! Each case prints its seed; `RT_SEED` repeats it.
 
-use std::fs;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use rt_process::procfs;
 use rt_protocol::{
     ContainerRuntime, ContainerRuntimeExt, Error, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Fate,
     LaunchSpec, Network, Result, Sink, Source, StdioResult, StreamEnd, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::case::{Case, Outcome, Problem};
+use crate::processes::{command_line, find, send};
+use crate::random::Random;
 
 pub(crate) const CASES: &[Case] = &[
     ("interruption: a client ended during exec tells no code that was not returned", captured),
@@ -34,68 +34,17 @@ pub(crate) const CASES: &[Case] = &[
 /// How long one case goes on.
 const TIME: Duration = Duration::from_secs(12);
 
-/// Numbers from a seed: xorshift64.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(case: &str) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.subsec_nanos());
-        let given = std::env::var("RT_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = given.unwrap_or_else(|| u64::from(now) | 1);
-        println!("{case}: RT_SEED={seed}");
-        Self(seed)
-    }
-
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-
-    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[usize::try_from(self.below(from.len() as u64)).expect("a small number")]
-    }
-}
-
-/// What a process of this machine was called with; empty for one that is gone.
-fn command_line(pid: u32) -> String {
-    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&words).replace('\0', " ")
-}
-
-/// Processes, this one's children alone or all, whose command line has all of these words.
-pub(crate) fn find(own: bool, words: &[&str]) -> Vec<u32> {
-    let this = std::process::id();
-    let entries = procfs::snapshot().expect("/proc");
-    entries
-        .into_iter()
-        .filter(|entry| !entry.is_zombie && (!own || entry.parent == this))
-        .filter(|entry| {
-            let line = command_line(entry.pid);
-            words.iter().all(|word| line.contains(word))
-        })
-        .map(|entry| entry.pid)
-        .collect()
-}
-
-pub(crate) fn send(pid: u32, signal: Signal) {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a pid");
-    // One that is gone by now was too quick.
-    let _ = kill_process(pid, signal);
-}
-
 /// One command that says in the container how far it came: a file when it begins, and one when it ends.
-struct Errand {
+struct TrackedCommand {
     token: String,
     code: i32,
     output: usize,
 }
 
-impl Errand {
+impl TrackedCommand {
     fn new(number: usize, random: &mut Random) -> Self {
         let (code, output) = (random.pick(&[0, 0, 1, 2, 7]), random.pick(&[0, 0, 3, 300_000]));
-        Self { token: format!("errand-{}-{number}-", random.0), code, output }
+        Self { token: format!("tracked-{}-{number}-", random.state()), code, output }
     }
 
     fn request(&self, seconds: &str) -> Result<ExecRequest> {
@@ -156,12 +105,12 @@ impl Errand {
     }
 }
 
-/// Runs errand after errand; meanwhile `disturb` may do what it wants, some random time after the client has been started.
+/// Runs command after command; meanwhile `disturb` may do what it wants, some random time after the client has been started.
 fn rounds(
     live: &Live,
     name: &str,
     call: impl Fn(&Sandbox<'_>, &ExecRequest) -> Result<(ExitOutcome, usize)> + Sync,
-    disturb: impl Fn(&Errand, &mut Random) -> String,
+    disturb: impl Fn(&TrackedCommand, &mut Random) -> String,
 ) -> Outcome {
     let mut random = Random::new(name);
     let sandbox = Sandbox::idle(live)?;
@@ -172,8 +121,8 @@ fn rounds(
         if begun.elapsed() > TIME {
             break;
         }
-        let errand = Errand::new(number, &mut random);
-        let request = errand.request(random.pick(&["0", "0", "0.2"]))?;
+        let command = TrackedCommand::new(number, &mut random);
+        let request = command.request(random.pick(&["0", "0", "0.2"]))?;
         let done = AtomicBool::new(false);
         let (answer, how) = std::thread::scope(|scope| {
             let answer = scope.spawn(|| {
@@ -181,29 +130,29 @@ fn rounds(
                 done.store(true, Ordering::SeqCst);
                 answer
             });
-            while find(true, &[&errand.token]).is_empty() && !done.load(Ordering::SeqCst) {
+            while find(true, &[&command.token]).is_empty() && !done.load(Ordering::SeqCst) {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            let how = disturb(&errand, &mut random);
+            let how = disturb(&command, &mut random);
             (answer.join().expect("no panic"), how)
         });
-        *counts.entry(errand.check(&sandbox, &answer, &how)?).or_insert(0_usize) += 1;
+        *counts.entry(command.check(&sandbox, &answer, &how)?).or_insert(0_usize) += 1;
     }
     println!("{name}: {counts:?}");
     assert!(counts.values().sum::<usize>() > 0);
     Ok(())
 }
 
-fn end_client(errand: &Errand, random: &mut Random) -> String {
+fn end_client(command: &TrackedCommand, random: &mut Random) -> String {
     // Some of podman's signals are handled by podman, some by Go's runtime, some by nobody.
     let signal =
         random.pick(&[Signal::TERM, Signal::TERM, Signal::INT, Signal::HUP, Signal::KILL, Signal::QUIT]);
     let wait = random.below(260);
     std::thread::sleep(Duration::from_millis(wait));
-    for client in find(true, &[&errand.token]) {
+    for client in find(true, &[&command.token]) {
         send(client, signal);
     }
-    format!("{signal:?} to the client after {wait} ms, code {}, {} bytes", errand.code, errand.output)
+    format!("{signal:?} to the client after {wait} ms, code {}, {} bytes", command.code, command.output)
 }
 
 fn run_captured(sandbox: &Sandbox<'_>, request: &ExecRequest) -> Result<(ExitOutcome, usize)> {
@@ -291,13 +240,13 @@ fn others(live: &Live) -> Outcome {
         if begun.elapsed() > TIME {
             break;
         }
-        let errand = Errand::new(number, &mut random);
-        let request = errand.request(random.pick(&["0", "0.3"]))?;
+        let command = TrackedCommand::new(number, &mut random);
+        let request = command.request(random.pick(&["0", "0.3"]))?;
         let (who, words): (_, [&str; 3]) = random.pick(&[
             ("conmon", ["conmon", "--exec-process-spec", &id]),
             ("the OCI runtime", [" exec ", "--process", &id]),
-            ("the command", ["sh -c ", "cat >/dev/null", &errand.token]),
-            ("the client", ["podman", "exec", &errand.token]),
+            ("the command", ["sh -c ", "cat >/dev/null", &command.token]),
+            ("the client", ["podman", "exec", &command.token]),
         ]);
         let signal = random.pick(&[Signal::KILL, Signal::TERM, Signal::STOP]);
         let wait = random.below(200);
@@ -333,7 +282,7 @@ fn others(live: &Live) -> Outcome {
             Ok((ExitOutcome::Code(code), _)) if genuine == Some(*code) && !hit.is_empty() => {
                 "code of a signal"
             }
-            answer => errand.check(&sandbox, answer, &how)?,
+            answer => command.check(&sandbox, answer, &how)?,
         };
         *counts.entry(told).or_insert(0_usize) += 1;
     }

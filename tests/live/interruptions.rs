@@ -18,7 +18,8 @@ use rt_tests::sandbox::Sandbox;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::case::{Case, Outcome};
-use crate::exec_interruptions::{Random, find};
+use crate::processes::find;
+use crate::random::Random;
 
 pub(crate) const CASES: &[Case] = &[
     ("interruption: a question whose client is ended has the right answer or none", questions),

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rt_podman::KillSide;
@@ -17,6 +16,7 @@ use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
 use crate::case::{Case, Outcome};
+use crate::sleepers::{fresh_tag, kill_sleepers, sleepers, wait_for_sleepers};
 
 pub(crate) const CASES: &[Case] = &[
     ("kills: whatever namespaces a container shares, nothing lives on unnamed", shared_namespaces),
@@ -39,24 +39,6 @@ const BOUND: Duration = Duration::from_secs(8);
 /// Of the commands that are ended.
 const DEADLINE: Duration = Duration::from_millis(700);
 
-/// A number that no other process has on its command line: a time to sleep, in seconds.
-pub(crate) fn fresh_tag() -> u32 {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    40_000_000 + (std::process::id() % 30_000) * 1_000 + COUNT.fetch_add(1, Ordering::Relaxed)
-}
-
-/// The host's processes that sleep for `tag` seconds, zombies aside.
-pub(crate) fn sleepers(tag: u32) -> Vec<u32> {
-    let is_one = |pid: &u32| {
-        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let mut words = words.split(|byte| *byte == 0);
-        words.next().is_some_and(|word| word.ends_with(b"sleep"))
-            && words.next() == Some(tag.to_string().as_bytes())
-    };
-    let numbers = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
-    numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_one).collect()
-}
-
 /// What is left of the command whose processes sleep for `tag` is what the report says.
 fn check_report(report: &KillReport, tag: u32, about: &str) {
     let left = sleepers(tag);
@@ -70,15 +52,6 @@ fn check_report(report: &KillReport, tag: u32, about: &str) {
             assert!(left.iter().all(|pid| why.contains(&pid.to_string())), "{about}: {left:?}: {report:?}");
         }
         other => panic!("{about}: {other:?}"),
-    }
-}
-
-fn end_sleepers(tag: u32) {
-    for pid in sleepers(tag) {
-        if let Ok(Some(entry)) = procfs::entry(pid) {
-            // One that has ended in the meantime needs no signal.
-            let _ = procfs::signal(&entry, Signal::Kill);
-        }
     }
 }
 
@@ -134,7 +107,7 @@ fn shared_namespaces(live: &Live) -> Outcome {
             if must_be_found {
                 assert_eq!(report.fate, Fate::Gone, "{about}");
             }
-            end_sleepers(tag);
+            kill_sleepers(tag);
         }
     }
     Ok(())
@@ -163,7 +136,7 @@ fn from_inside(live: &Live) -> Outcome {
             assert_eq!(report.fate, Fate::Gone, "{script}: {report:?}");
             assert!(sleepers(tag).is_empty(), "{script}: {report:?}");
         }
-        end_sleepers(tag);
+        kill_sleepers(tag);
     }
     Ok(())
 }
@@ -185,9 +158,9 @@ fn shared_neighbours(live: &Live) -> Outcome {
             let request = ExecRequest::new(["sh", "-c", &command])?;
             let (container, until) = (&sandbox.container, Until::cancelled(&token));
             let call = scope.spawn(move || container.exec(&request, &until));
-            until_sleeping(tag, 2);
+            wait_for_sleepers(tag, 2);
             let neighbours = [&sandbox, &first].map(|sandbox| scope.spawn(move || sandbox.sh(script)));
-            until_sleeping(other, 4);
+            wait_for_sleepers(other, 4);
             token.cancel();
             let error = call.join().expect("no panic").unwrap_err();
             let report = error.kill_report().expect("a report");
@@ -204,7 +177,7 @@ fn shared_neighbours(live: &Live) -> Outcome {
             }
             Ok(())
         })?;
-        end_sleepers(other);
+        kill_sleepers(other);
     }
     Ok(())
 }
@@ -228,10 +201,10 @@ fn older_neighbour(live: &Live) -> Outcome {
                 scope.spawn(move || container.exec(&request?, &until))
             };
             let older = call(&older, &tokens[0]);
-            until_sleeping(begun, 1);
+            wait_for_sleepers(begun, 1);
             let younger = call(&younger, &tokens[1]);
-            until_sleeping(tag, 2);
-            until_sleeping(other, 2);
+            wait_for_sleepers(tag, 2);
+            wait_for_sleepers(other, 2);
             let ended = [(younger, &tokens[1]), (older, &tokens[0])].map(|(call, token)| {
                 token.cancel();
                 let error = call.join().expect("no panic").unwrap_err();
@@ -245,14 +218,6 @@ fn older_neighbour(live: &Live) -> Outcome {
         })?;
     }
     Ok(())
-}
-
-fn until_sleeping(tag: u32, count: usize) {
-    let begun = Instant::now();
-    while sleepers(tag).len() < count {
-        assert!(begun.elapsed() < Duration::from_secs(30), "{:?} of {count} sleep", sleepers(tag));
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn hanging_podman(live: &Live) -> Outcome {
@@ -328,7 +293,7 @@ fn stopped(live: &Live) -> Outcome {
                 sleepers(tag).into_iter().filter_map(|pid| procfs::entry(pid).ok().flatten()).collect();
             match victim {
                 "client" => {
-                    stop_all(&processes_with(&["exec", &tag.to_string(), rt_process::ExecMarker::NAME]))
+                    stop_all(&processes_with(&["exec", &tag.to_string(), rt_process::ExecMarker::NAME]));
                 }
                 "command" => stop_all(&of_command),
                 _ => {
@@ -433,7 +398,7 @@ fn paused(live: &Live) -> Outcome {
     let (tag, name) = (fresh_tag(), sandbox.name.as_str());
     let report = std::thread::scope(|scope| {
         let call = scope.spawn(|| time_out(&sandbox, "sleep TAG & exec sleep TAG", tag));
-        until_sleeping(tag, 2);
+        wait_for_sleepers(tag, 2);
         live.plain(&["pause", name]).expect("paused");
         call.join().expect("no panic").kill_report().expect("a report").clone()
     });
@@ -464,13 +429,13 @@ fn load(live: &Live) -> Outcome {
         for number in 0..AT_ONCE {
             let (sandbox, ended) = (&sandbox, &ended);
             scope.spawn(move || {
-                let mut random = Random(seed.wrapping_add(number));
+                let mut random = fastrand::Rng::with_seed(seed.wrapping_add(number));
                 while begun.elapsed() < FOR {
                     let tag = fresh_tag();
-                    let script = SCRIPTS[usize::try_from(random.below(3)).unwrap()].0;
+                    let script = SCRIPTS[random.usize(..3)].0;
                     let script = format!("touch /tmp/{tag}; {script}").replace("TAG", &tag.to_string());
                     let request = ExecRequest::new(["sh", "-c", &script]).unwrap();
-                    let until = Until::after(Duration::from_millis(random.below(3000)));
+                    let until = Until::after(Duration::from_millis(random.u64(..3000)));
                     let error = sandbox.container.exec(&request, &until).unwrap_err();
                     let report = error.kill_report().unwrap_or_else(|| panic!("{error:?}"));
                     check_report(report, tag, &format!("{script}, {error}"));
@@ -495,17 +460,4 @@ fn load(live: &Live) -> Outcome {
         counts.keys().filter(|fate| fate.starts_with("Unknown") || *fate == "Alive").collect();
     assert!(doubtful.is_empty(), "{doubtful:?}");
     Ok(())
-}
-
-/// Numbers that a seed repeats: `SplitMix64`.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % end
-    }
 }

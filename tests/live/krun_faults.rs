@@ -269,7 +269,7 @@ fn impostors(live: &Live) -> Outcome {
     let keys = TempDir::new()?;
     let key = KeyPair::generate(keys.path())?;
     let sandbox = Sandbox::idle(live)?;
-    for manners in [
+    for behaviour in [
         Behaviour::Silent,
         Behaviour::Garbage,
         Behaviour::EndlessLines,
@@ -279,26 +279,26 @@ fn impostors(live: &Live) -> Outcome {
         Behaviour::HugePacket,
         Behaviour::Floods,
     ] {
-        let impostor = Impostor::start(manners)?;
+        let impostor = Impostor::start(behaviour)?;
         let container = entered(live, &sandbox, impostor.address(), &key);
-        let never_ends = matches!(manners, Behaviour::EndlessLines | Behaviour::Floods);
+        let never_ends = matches!(behaviour, Behaviour::EndlessLines | Behaviour::Floods);
         // Who never ends is given up for what comes, which takes a busy machine longer, and not by the deadline.
         let deadline = if never_ends { LONG } else { Duration::from_secs(3) };
         let begun = Instant::now();
         let error = exec(container.as_ref(), "true", deadline).unwrap_err();
-        assert!(begun.elapsed() < deadline + Duration::from_secs(2), "{manners:?}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < deadline + Duration::from_secs(2), "{behaviour:?}: {:?}", begun.elapsed());
         let expected = [ErrorKind::TimedOut, ErrorKind::Unreachable];
-        assert!(expected.contains(&error.kind()), "{manners:?}: {error}");
-        assert!(error.never_started(), "{manners:?}: {error:?}");
+        assert!(expected.contains(&error.kind()), "{behaviour:?}: {error}");
+        assert!(error.never_started(), "{behaviour:?}: {error:?}");
         // Nor is it listened to afterwards.
         if never_ends {
             assert!(
                 error.kind() == ErrorKind::Unreachable && error.to_string().contains("never ends"),
                 "{error}"
             );
-            assert_eq!(connections_of_this_process()?, 0, "{manners:?}");
+            assert_eq!(connections_of_this_process()?, 0, "{behaviour:?}");
         }
-        if manners == Behaviour::TurnsAway {
+        if behaviour == Behaviour::TurnsAway {
             assert!(error.hint().is_some_and(|hint| hint.contains("PerSourcePenalties")), "{error}");
         }
     }

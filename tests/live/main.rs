@@ -23,16 +23,20 @@ mod krun_machine;
 mod krun_outputs;
 mod krun_servers;
 mod lifecycle;
+mod log_followers;
 mod logs;
 mod misuse;
 mod neighbours;
 mod pausing;
+mod processes;
 mod profile;
 mod quickstart;
+mod random;
 mod ready;
 mod redaction;
 mod secrets;
 mod shard;
+mod sleepers;
 mod ssh_lab;
 mod streams;
 mod tar_streams;
@@ -130,7 +134,8 @@ const THEMES: &[(Need, u32, &[Case])] = &[
     (Need::Nothing, 60, neighbours::CASES),
     (Need::Nothing, 13, secrets::CASES),
     (Need::Nothing, 40, lifecycle::CASES),
-    (Need::Nothing, 40, logs::CASES),
+    (Need::Nothing, 18, logs::CASES),
+    (Need::Nothing, 22, log_followers::CASES),
     (Need::Cgroups, 4, pausing::CASES),
     (Need::Nothing, 70, copying::CASES),
     (Need::Nothing, 30, copy_trees::CASES),

@@ -13,7 +13,7 @@ use rt_tests::sandbox::Sandbox;
 use rustix::process::Signal;
 
 use crate::case::{Case, Outcome};
-use crate::exec_interruptions::{find, send};
+use crate::processes::{find, send};
 
 pub(crate) const CASES: &[Case] = &[
     ("timeout: a child in the background is gone", background_child),
@@ -265,7 +265,7 @@ fn stopped_client(live: &Live) -> Outcome {
     panic!("only {caught} clients were stopped in time");
 }
 
-fn static_dir(live: &Live, sandbox: &Sandbox<'_>) -> Result<PathBuf, crate::Problem> {
+fn static_dir(live: &Live, sandbox: &Sandbox<'_>) -> Result<PathBuf, crate::case::Problem> {
     let podman = rt_process::Program::find(&live.podman)?;
     let words = ["container", "inspect", "--format={{.StaticDir}}", "--", sandbox.name.as_str()];
     let spec = rt_process::ProcessSpec::new(&podman).args(words);

@@ -61,7 +61,7 @@ fn attend(id: &str, session: &str) -> Result<(), Answer> {
         eprint!("{}", refusal.stderr);
         refusal.code
     });
-    store.keep_exit_code(session, code.into())?;
+    store.save_exit_code(session, code.into())?;
     let null = File::open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;

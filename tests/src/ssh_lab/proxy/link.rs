@@ -47,7 +47,7 @@ struct OneWay {
 }
 
 /// A link ends.
-struct Over(Cut);
+struct LinkEnded(Cut);
 
 fn window(traffic: Traffic) -> usize {
     if let Traffic::Paced(_) = traffic { SMALL_WINDOW } else { WINDOW }
@@ -81,7 +81,7 @@ impl<'a> Link<'a> {
             match self.poll_once() {
                 Ok(()) if self.ways.iter().all(|way| way.told) => break Cut::Close,
                 Ok(()) => {}
-                Err(Over(cut)) => break cut,
+                Err(LinkEnded(cut)) => break cut,
             }
         };
         if cut == Cut::Reset {
@@ -96,9 +96,9 @@ impl<'a> Link<'a> {
     }
 
     /// Waits for something to do, and does it.
-    fn poll_once(&mut self) -> Result<(), Over> {
+    fn poll_once(&mut self) -> Result<(), LinkEnded> {
         let traffic = self.traffic()?;
-        self.wait_for(traffic, Instant::now()).map_err(|_| Over(Cut::Reset))?;
+        self.wait_for(traffic, Instant::now()).map_err(|_| LinkEnded(Cut::Reset))?;
         let _ = (&self.wake).read(&mut [0; 64]);
         let traffic = self.traffic()?;
         for way in 0..2 {
@@ -109,12 +109,12 @@ impl<'a> Link<'a> {
     }
 
     /// What is done to bytes at this moment.
-    fn traffic(&self) -> Result<Traffic, Over> {
+    fn traffic(&self) -> Result<Traffic, LinkEnded> {
         let state = self.shared.lock();
         if state.cuts == self.cuts {
             Ok(state.traffic)
         } else {
-            Err(Over(state.last_cut.unwrap_or(Cut::Close)))
+            Err(LinkEnded(state.last_cut.unwrap_or(Cut::Close)))
         }
     }
 
@@ -147,7 +147,7 @@ impl<'a> Link<'a> {
     }
 
     /// Takes what the sender has.
-    fn take(&mut self, from: usize, traffic: Traffic) -> Result<(), Over> {
+    fn take(&mut self, from: usize, traffic: Traffic) -> Result<(), LinkEnded> {
         let way = &mut self.ways[from];
         let mut buffer = [0; 16 * 1024];
         while traffic != Traffic::Held && !way.ended && way.queued < window(traffic) {
@@ -155,7 +155,7 @@ impl<'a> Link<'a> {
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => return Err(Over(Cut::Reset)),
+                Err(_) => return Err(LinkEnded(Cut::Reset)),
             };
             if count == 0 {
                 way.ended = true;
@@ -180,7 +180,7 @@ impl<'a> Link<'a> {
     }
 
     /// Hands on what is due, up to the next fault.
-    fn deliver(&mut self, from: usize, traffic: Traffic) -> Result<(), Over> {
+    fn deliver(&mut self, from: usize, traffic: Traffic) -> Result<(), LinkEnded> {
         let direction = [Direction::ToServer, Direction::ToClient][from];
         if traffic == Traffic::Held {
             return Ok(());
@@ -198,7 +198,7 @@ impl<'a> Link<'a> {
                 Ok(written) => written,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => return Err(Over(Cut::Reset)),
+                Err(_) => return Err(LinkEnded(Cut::Reset)),
             };
             chunk.drain(..written);
             if chunk.is_empty() {
@@ -217,13 +217,13 @@ impl<'a> Link<'a> {
     }
 
     /// Injects the faults whose place is reached.
-    fn inject_due_faults(&mut self, direction: Direction, from: usize) -> Result<(), Over> {
+    fn inject_due_faults(&mut self, direction: Direction, from: usize) -> Result<(), LinkEnded> {
         let passed = self.ways[from].passed;
         while let Some(reached) =
             self.fault_points.iter().position(|it| it.direction == direction && it.after <= passed)
         {
             match self.fault_points[reached].fault {
-                Fault::Cut(cut) => return Err(Over(cut)),
+                Fault::Cut(cut) => return Err(LinkEnded(cut)),
                 Fault::Swallow => {
                     for way in &mut self.ways {
                         (way.swallows, way.queued) = (true, 0);
