@@ -63,7 +63,7 @@ fn time_out(sandbox: &Sandbox<'_>, script: &str, tag: u32) -> Error {
     let error = sandbox.container.exec(&request, &Until::after(deadline)).unwrap_err();
     let took = begun.elapsed();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-    assert!(took < BOUND + (deadline - DEADLINE), "of {deadline:?} it took {took:?}: {error:?}");
+    assert!(took < BOUND + deadline.saturating_sub(DEADLINE), "of {deadline:?} it took {took:?}: {error:?}");
     error
 }
 
