@@ -12,6 +12,7 @@ mod readme;
 mod tidiness;
 mod tools;
 mod tree;
+mod words;
 
 use std::thread;
 use std::time::Duration;

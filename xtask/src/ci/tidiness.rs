@@ -1,9 +1,10 @@
 //! The habits of the tree that no compiler checks: the first line and the name of each source file, the
-//! lints of each manifest, and where exceptions from the ban on unsafe code may stand.
+//! lints of each manifest, where exceptions from the ban on unsafe code may stand, and names that only we know.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::words;
 use crate::failure::{Failure, Result};
 use crate::workspace::Workspace;
 
@@ -66,7 +67,7 @@ fn faults<'a>(path: &'a Path, text: &'a str) -> impl Iterator<Item = String> + u
     let first = (!text.starts_with("//! ")).then(|| "does not begin with a `//!` sentence".to_owned());
     let lifted = (lifts_unsafe_ban(text) && path != Path::new(UNSAFE_FILE))
         .then(|| format!("lifts the ban on unsafe code, which only {UNSAFE_FILE} may"));
-    vague.into_iter().chain(first).chain(lifted)
+    vague.into_iter().chain(first).chain(lifted).chain(words::faults(path, text))
 }
 
 /// Unsafe code itself is denied by the compiler; here only who may say otherwise.
