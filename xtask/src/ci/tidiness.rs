@@ -19,11 +19,15 @@ const UNSAFE_FILE: &str = "crates/rt-krun/src/ssh/raw/libssh2.rs";
 
 pub(super) fn check(workspace: &Workspace) -> Result<()> {
     let mut wrong = Vec::new();
+    let document = workspace.root.join(words::LIST);
+    let document = fs::read_to_string(&document).map_err(|error| Failure::io("read", &document, &error))?;
+    let words = words::list(&document)?;
     for top in SOURCES {
         for path in files(&workspace.root.join(top))? {
             let text = fs::read_to_string(&path).map_err(|error| Failure::io("read", &path, &error))?;
             let shown = path.strip_prefix(&workspace.root).unwrap_or(&path);
-            wrong.extend(faults(shown, &text).map(|fault| format!("{}: {fault}", shown.display())));
+            let faults = faults(shown, &text).chain(words::faults(&words, shown, &text));
+            wrong.extend(faults.map(|fault| format!("{}: {fault}", shown.display())));
         }
     }
     for (name, member) in &workspace.members {
@@ -67,7 +71,7 @@ fn faults<'a>(path: &'a Path, text: &'a str) -> impl Iterator<Item = String> + u
     let first = (!text.starts_with("//! ")).then(|| "does not begin with a `//!` sentence".to_owned());
     let lifted = (lifts_unsafe_ban(text) && path != Path::new(UNSAFE_FILE))
         .then(|| format!("lifts the ban on unsafe code, which only {UNSAFE_FILE} may"));
-    vague.into_iter().chain(first).chain(lifted).chain(words::faults(path, text))
+    vague.into_iter().chain(first).chain(lifted)
 }
 
 /// Unsafe code itself is denied by the compiler; here only who may say otherwise.

@@ -1,75 +1,40 @@
-//! Names that only their author knows, and the field's standard term for each: "we say X, not Y" of CONTRIBUTING.md.
+//! Names that only their author knows, and the field's standard term for each, as CONTRIBUTING.md lists them.
 //!
 //! Whole names of types and files are refused, not parts of them. A word that is a standard term elsewhere is not here:
 //! `Line`, `State`, `Tag`, `Place`.
 
 use std::path::Path;
 
-/// The home-made name, and what is said instead.
-const INSTEAD: [(&str, &str); 53] = [
-    ("Appointment", "FaultPoint"),
-    ("Ask", "OperationSpec"),
-    ("BadAnswer", "InvalidResponse"),
-    ("Belfry", "WaiterList"),
-    ("Bell", "Notify"),
-    ("Book", "Tape"),
-    ("Census", "procfs, or what is counted"),
-    ("CompiledOut", "FeatureDisabled"),
-    ("Condemned", "KillJob"),
-    ("DeadlinePassed", "DeadlineExceeded"),
-    ("Desk", "WorkerShared"),
-    ("Ending", "terminate, RemoteKill"),
-    ("FarEnds", "PeerPipes"),
-    ("Fate", "KillOutcome"),
-    ("Harm", "Fault"),
-    ("Hung", "Waiter"),
-    ("Inlet", "StdinPump"),
-    ("InsideEnding", "RemoteKill"),
-    ("Interests", "PollSet"),
-    ("Keeping", "SessionConfig"),
-    ("Keyring", "SecretRestorer"),
-    ("KillSide", "KillStrategy"),
-    ("Lane", "Direction"),
-    ("Leader", "ChildProcess"),
-    ("Likeness", "matching"),
-    ("Manners", "Behaviour"),
-    ("Marker", "ExecMarker"),
-    ("Outlet", "OutputPump"),
-    ("Overheard", "Recorded"),
-    ("Papers", "WorkerState"),
-    ("Peek", "StreamTap"),
-    ("PortPublish", "PortMapping"),
-    ("Reach", "Scope"),
-    ("Remains", "Leftover"),
-    ("Riddle", "ShellProbe"),
-    ("Seat", "SessionPermit"),
-    ("Shelf", "JobState, or what is shared"),
-    ("StandIn", "SymlinkAlias"),
-    ("Stamp", "timestamp"),
-    ("Tell", "FailureSentinel"),
-    ("TellWatch", "SentinelFilter"),
-    ("Ticket", "JobHandle"),
-    ("Traffic", "IoBuffers"),
-    ("Trouble", "InjectedFault"),
-    ("UnfitDescriptor", "UnsupportedFd"),
-    ("Vault", "SecretMasker"),
-    ("Way", "OutputTarget, or what it is the way of"),
-    ("Whereabouts", "LiveOptions"),
-    ("Why", "Interruption"),
-    ("Wire", "RawSession"),
-    ("ShownBy", "RedactWith"),
-    ("Attempt", "PendingOperation"),
-    ("Pump", "PollLoop"),
-];
+use crate::failure::{Failure, Result};
+
+/// The document that has the list, from the root of the workspace, and the heading above it.
+pub(super) const LIST: &str = "CONTRIBUTING.md";
+const HEADING: &str = "## Words";
+
+/// A home-made name, and what is said instead.
+pub(super) type Row = (String, String);
+
+/// The rows of the list: `| name | what we say |`. One that is missing is an error, or every name would pass.
+pub(super) fn list(document: &str) -> Result<Vec<Row>> {
+    let lines = document.lines().skip_while(|line| *line != HEADING).skip(1);
+    let section = lines.take_while(|line| !line.starts_with("## "));
+    let cells = section.filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |")?.split_once("` | "));
+    let rows: Vec<Row> = cells.map(|(name, instead)| (name.to_owned(), instead.to_owned())).collect();
+    if rows.is_empty() {
+        Err(Failure::new(format!("{LIST} has no rows below `{HEADING}`")))
+    } else {
+        Ok(rows)
+    }
+}
 
 /// The home-made names that a source file has: its own, and those of the types that it declares.
-pub(super) fn faults(path: &Path, text: &str) -> Vec<String> {
+pub(super) fn faults(list: &[Row], path: &Path, text: &str) -> Vec<String> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let file = INSTEAD.iter().filter(|(name, _)| snake_case(name) == stem);
+    let file = list.iter().filter(|(name, _)| snake_case(name) == stem);
     let types = text
         .lines()
         .filter_map(declared_type)
-        .filter_map(|declared| INSTEAD.iter().find(|(name, _)| *name == declared));
+        .filter_map(|declared| list.iter().find(|(name, _)| *name == declared));
     file.chain(types).map(|(name, instead)| format!("{name} is a name of our own; say {instead}")).collect()
 }
 
@@ -105,13 +70,21 @@ mod tests {
 
     #[test]
     fn whole_names_of_types_and_files_are_refused_and_no_parts() {
-        let named = |path: &str, text: &str| faults(Path::new(path), text);
-        assert_eq!(named("src/far_ends.rs", ""), ["FarEnds is a name of our own; say PeerPipes"]);
+        let document = "## Words\n\n| not | we say |\n| --- | --- |\n| `FarEnds` | `PeerPipes` |\n| `Bell` | `Notify` |\n| `Fate` | `KillOutcome` |\n\n## Next\n| `A` | `B` |\n";
+        let list = list(document).unwrap();
+        assert_eq!(list.len(), 3);
+        let named = |path: &str, text: &str| faults(&list, Path::new(path), text);
+        assert_eq!(named("src/far_ends.rs", ""), ["FarEnds is a name of our own; say `PeerPipes`"]);
         assert_eq!(
             named("src/a.rs", "    pub(crate) struct Bell<T>(T);\n"),
-            ["Bell is a name of our own; say Notify"]
+            ["Bell is a name of our own; say `Notify`"]
         );
         assert_eq!(named("src/a.rs", "pub enum Fate {\ntype Bells = u8;\n").len(), 1);
         assert_eq!(named("src/bell_tower.rs", "// struct Bell\nlet bell = 1;\nfn tell() {}\n"), [""; 0]);
+    }
+
+    #[test]
+    fn a_document_without_the_list_is_an_error() {
+        list("## Other\n| `A` | `B` |\n").unwrap_err();
     }
 }
