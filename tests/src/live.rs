@@ -45,7 +45,7 @@ impl Live {
     /// # Errors
     /// Why there is no podman to test on.
     pub fn from_environment() -> std::result::Result<Self, Unavailable> {
-        let required = std::env::var("RT_LIVE").is_ok_and(|word| word == "demand");
+        let required = std::env::var("RT_LIVE").is_ok_and(|word| word == "require");
         let unavailable = |reason: String| Unavailable { reason, required };
         if let Ok(reason) = std::env::var("RT_LIVE_UNAVAILABLE") {
             return Err(unavailable(reason));
@@ -72,7 +72,7 @@ impl Live {
                     kernel,
                     modules,
                 }),
-                guests_are_required: std::env::var("RT_LIVE_GUESTS").is_ok_and(|word| word == "demand"),
+                guests_are_required: std::env::var("RT_LIVE_GUESTS").is_ok_and(|word| word == "require"),
             };
             let full = busybox_image::archive(&live.busybox).map_err(archive_error)?;
             live.import(full, &live.image)?;

@@ -2,11 +2,15 @@
 //! dependency. What the commands do is not known here.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
 
-use crate::ci::Part;
-use crate::conformance::Backend;
+use crate::chaos::ChaosOptions;
+use crate::ci::options::CiOptions;
+use crate::ci::part::Part;
+use crate::conformance::{Backend, ConformanceOptions};
+use crate::live::LiveAction;
+use crate::live::live_options::{LiveOptions, PodmanVersion};
+use crate::test::TestOptions;
 
 pub(crate) const USAGE: &str = "\
 Developer automation of the rt workspace.
@@ -17,22 +21,22 @@ usage: cargo xtask test [--quick | --live] [--podman-version 5|6] [--rootless] [
        cargo xtask bench [--filter TEXT]
        cargo xtask chaos [--minutes N] [--seed S] [--only ssh|podman] [--podman-version 5|6] [--rootless]
        cargo xtask live [--] COMMAND [ARGUMENT]...
-       cargo xtask live --keep DIR | --destroy DIR
+       cargo xtask live up DIR | down DIR
 
 test    unit, property and doc tests; each feature of `rt` alone, none and all together; then the live
         suite against a real podman in a store of its own, which is removed afterwards. Without a
         usable podman the live tests are reported as ignored, with the reason.
           --quick        the inner loop: one build, and of the unit, property and conformance tests those
                          that end soon; what is left out is said
-          --live         demand the live suite: install what is missing (Debian, as root), and fail
+          --live         require the live suite: install what is missing (Debian, as root), and fail
                          where no isolated podman can be made
           --podman-version 5
-                         the live suite alone, demanded, with podman 5.4 in a Debian 13 tree (root; made
-                         once below the target directory, 0.9 GB); `--podman 5` is the same
+                         the live suite alone, required, with podman 5.4 in a Debian 13 tree (root; made
+                         once below the target directory, 0.9 GB)
           --podman-version 6
                          the same with podman 6.1 out of Debian sid and experimental, and a cgroup v2
                          view of its own where the host has version 1
-          --rootless     the live suite alone, demanded, as a user without root's rights: you, or for
+          --rootless     the live suite alone, required, as a user without root's rights: you, or for
                          root the first user with ranges in /etc/subuid; in a tree one of the tree
           --only STEP    the steps whose name contains STEP, such as `doc` or `live`
           --filter TEXT  only tests whose name contains TEXT, in every step
@@ -60,8 +64,8 @@ chaos   random cuts, delays and turned bits over SSH, and random signals to ever
 
 live    COMMAND with a podman of its own: `cargo xtask live -- podman info`. Everything it made is
         removed when it ends.
-          --keep DIR     make the environment in DIR, leave it, and print `export` lines for a shell
-          --destroy DIR  remove what --keep made";
+          up DIR    make the environment in DIR, leave it, and print `export` lines for a shell
+          down DIR  remove what `up` made";
 
 /// What one invocation asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,120 +78,6 @@ pub(crate) enum Request {
     Bench(Option<String>),
     Chaos(ChaosOptions),
     Live(LiveAction),
-}
-
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct TestOptions {
-    /// Only what ends soon.
-    pub(crate) quick: bool,
-    /// Demand the live suite instead of running it where possible.
-    pub(crate) live: bool,
-    pub(crate) whereabouts: Whereabouts,
-    /// The steps whose name contains this; empty means all.
-    pub(crate) only: String,
-    /// Handed to every test binary. One at most: a harness of our own takes no more.
-    pub(crate) filter: Option<String>,
-}
-
-/// Where a suite is to run on a real podman; the default is here, as the caller is.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Whereabouts {
-    /// In a Debian tree with this podman.
-    pub(crate) podman: Option<PodmanVersion>,
-    /// As a user without root's rights.
-    pub(crate) rootless: bool,
-}
-
-/// A podman that is brought where the machine has another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PodmanVersion {
-    /// 5.4, of Debian 13.
-    Five,
-    /// 6.1, of Debian experimental.
-    Six,
-}
-
-impl fmt::Display for PodmanVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Five => "5",
-            Self::Six => "6",
-        })
-    }
-}
-
-impl Whereabouts {
-    /// Takes a word that is about the place.
-    fn take(&mut self, word: &str, rest: &mut impl Iterator<Item = OsString>) -> Result<bool, String> {
-        if word == "--rootless" {
-            self.rootless = true;
-            return Ok(true);
-        }
-        let mut version = value(word, "--podman-version", rest)?;
-        if version.is_none() {
-            // The older name of the option.
-            version = value(word, "--podman", rest)?;
-        }
-        self.podman = match version.as_deref() {
-            None => return Ok(false),
-            Some("5") => Some(PodmanVersion::Five),
-            Some("6") => Some(PodmanVersion::Six),
-            Some(other) => {
-                return Err(format!(
-                    "--podman-version brings 5 or 6 and not {other:?}; without it the machine's own is used"
-                ));
-            }
-        };
-        Ok(true)
-    }
-
-    pub(crate) fn is_elsewhere(self) -> bool {
-        self != Self::default()
-    }
-}
-
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct CiOptions {
-    pub(crate) live: bool,
-    /// Empty means all.
-    pub(crate) only: Vec<Part>,
-}
-
-impl CiOptions {
-    pub(crate) fn wants(&self, part: Part) -> bool {
-        self.only.is_empty() || self.only.contains(&part)
-    }
-}
-
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct ConformanceOptions {
-    /// Empty means all.
-    pub(crate) backends: Vec<Backend>,
-    pub(crate) whereabouts: Whereabouts,
-    pub(crate) filter: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ChaosOptions {
-    pub(crate) minutes: u64,
-    /// Any other without one.
-    pub(crate) seed: Option<u64>,
-    /// `ssh` or `podman`; both without it.
-    pub(crate) only: Option<String>,
-    pub(crate) whereabouts: Whereabouts,
-}
-
-impl Default for ChaosOptions {
-    fn default() -> Self {
-        Self { minutes: 30, seed: None, only: None, whereabouts: Whereabouts::default() }
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum LiveAction {
-    Run(Vec<OsString>),
-    Keep(PathBuf),
-    Destroy(PathBuf),
 }
 
 /// Reads the arguments after the program's name. The error is a sentence for the person who typed them.
@@ -223,14 +113,14 @@ fn test(rest: Vec<OsString>) -> Result<TestOptions, String> {
             options.quick = true;
         } else if let Some(step) = value(&word, "--only", &mut rest)? {
             options.only = step;
-        } else if options.whereabouts.take(&word, &mut rest)? {
+        } else if take_place(&mut options.live_options, &word, &mut rest)? {
         } else if let Some(filter) = value(&word, "--filter", &mut rest)? {
             set_filter(&mut options.filter, filter)?;
         } else {
             return Err(format!("test does not know {word:?}"));
         }
     }
-    if options.quick && (options.live || options.whereabouts.is_elsewhere()) {
+    if options.quick && (options.live || options.live_options.is_elsewhere()) {
         return Err("--quick leaves the live suite out, which the other options are about".into());
     }
     Ok(options)
@@ -260,7 +150,7 @@ fn conformance(rest: Vec<OsString>) -> Result<ConformanceOptions, String> {
     let mut rest = rest.into_iter();
     while let Some(word) = rest.next() {
         let word = text(word)?;
-        if options.whereabouts.take(&word, &mut rest)? {
+        if take_place(&mut options.live_options, &word, &mut rest)? {
         } else if let Some(filter) = value(&word, "--filter", &mut rest)? {
             set_filter(&mut options.filter, filter)?;
         } else if let Some(name) = value(&word, "--backend", &mut rest)? {
@@ -295,7 +185,7 @@ fn chaos(rest: Vec<OsString>) -> Result<ChaosOptions, String> {
     let mut rest = rest.into_iter();
     while let Some(word) = rest.next() {
         let word = text(word)?;
-        if options.whereabouts.take(&word, &mut rest)? {
+        if take_place(&mut options.live_options, &word, &mut rest)? {
         } else if let Some(minutes) = value(&word, "--minutes", &mut rest)? {
             options.minutes = number("--minutes", &minutes)?;
         } else if let Some(seed) = value(&word, "--seed", &mut rest)? {
@@ -310,6 +200,30 @@ fn chaos(rest: Vec<OsString>) -> Result<ChaosOptions, String> {
         }
     }
     Ok(options)
+}
+
+/// Takes a word that is about the place.
+fn take_place(
+    options: &mut LiveOptions,
+    word: &str,
+    rest: &mut impl Iterator<Item = OsString>,
+) -> Result<bool, String> {
+    if word == "--rootless" {
+        options.rootless = true;
+        return Ok(true);
+    }
+    let version = value(word, "--podman-version", rest)?;
+    options.podman = match version.as_deref() {
+        None => return Ok(false),
+        Some("5") => Some(PodmanVersion::Five),
+        Some("6") => Some(PodmanVersion::Six),
+        Some(other) => {
+            return Err(format!(
+                "--podman-version brings 5 or 6 and not {other:?}; without it the machine's own is used"
+            ));
+        }
+    };
+    Ok(true)
 }
 
 /// A test binary would read a dash as the beginning of an option of its own.
@@ -327,10 +241,10 @@ fn live(mut rest: Vec<OsString>) -> Result<Request, String> {
     let Some(first) = rest.first() else { return Err("live needs a command to run".into()) };
     let action = match first.to_str() {
         Some("--help" | "-h") => return Ok(Request::Help),
-        Some(flag @ ("--keep" | "--destroy")) => {
-            let [_, dir] = rest.as_slice() else { return Err(format!("{flag} takes one directory")) };
+        Some(verb @ ("up" | "down")) => {
+            let [_, dir] = rest.as_slice() else { return Err(format!("live {verb} takes one directory")) };
             let dir = PathBuf::from(dir);
-            if flag == "--keep" { LiveAction::Keep(dir) } else { LiveAction::Destroy(dir) }
+            if verb == "up" { LiveAction::Up(dir) } else { LiveAction::Down(dir) }
         }
         Some("--") => {
             rest.remove(0);
@@ -406,17 +320,16 @@ mod tests {
 
     #[test]
     fn a_place_is_named_by_its_podman_and_its_rights() {
-        let of = |podman, rootless| Whereabouts { podman, rootless };
-        for (line, whereabouts) in [
+        let of = |podman, rootless| LiveOptions { podman, rootless };
+        for (line, live_options) in [
             ("test", of(None, false)),
-            ("test --podman 5", of(Some(PodmanVersion::Five), false)),
             ("test --podman-version 5", of(Some(PodmanVersion::Five), false)),
             ("test --rootless --podman-version=6", of(Some(PodmanVersion::Six), true)),
         ] {
-            let options = TestOptions { whereabouts, ..TestOptions::default() };
+            let options = TestOptions { live_options, ..TestOptions::default() };
             assert_eq!(read(line), Ok(Request::Test(options)), "{line}");
         }
-        assert!(read("conformance --podman-version 4").is_err() && read("test --podman").is_err());
+        assert!(read("conformance --podman-version 4").is_err() && read("test --podman 5").is_err());
     }
 
     #[test]
@@ -455,7 +368,7 @@ mod tests {
             minutes: 1,
             seed: Some(u64::MAX),
             only: Some("ssh".into()),
-            whereabouts: Whereabouts { podman: Some(PodmanVersion::Five), rootless: false },
+            live_options: LiveOptions { podman: Some(PodmanVersion::Five), rootless: false },
         };
         let line = format!("chaos --minutes 1 --seed={} --only ssh --podman-version 5", u64::MAX);
         assert_eq!(read(&line), Ok(Request::Chaos(options)));
@@ -468,13 +381,14 @@ mod tests {
         let run = |line| Ok(Request::Live(LiveAction::Run(words(line))));
         assert_eq!(read("live -- podman --help"), run("podman --help"));
         assert_eq!(read("live podman ps -- x"), run("podman ps -- x"));
-        assert_eq!(read("live --keep d"), Ok(Request::Live(LiveAction::Keep("d".into()))));
-        assert!(read("live").is_err() && read("live --").is_err() && read("live --keep").is_err());
+        assert_eq!(read("live up d"), Ok(Request::Live(LiveAction::Up("d".into()))));
+        assert_eq!(read("live -- up d"), run("up d"));
+        assert!(read("live").is_err() && read("live --").is_err() && read("live up").is_err());
     }
 
     #[test]
     fn what_is_not_known_is_said() {
-        for line in ["tset", "test --lvie", "ci x", "conformance x", "live --kepe d"] {
+        for line in ["tset", "test --lvie", "ci x", "conformance x", "live --keep d"] {
             assert!(read(line).is_err(), "{line:?}");
         }
     }

@@ -26,8 +26,9 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
     let program = workspace.built(&build.map(str::to_owned), "bench")?;
     let mut machine = machine::describe();
     let live = Live::make()?;
-    let answer = Task::new(program).args(filter).envs(&live.variables(true)).limit(LIMIT).loud().captured();
-    machine.push(("podman", live.surroundings()));
+    let answer =
+        Task::new(program).args(filter).envs(&live.variables(true)).limit(LIMIT).inherit_stderr().captured();
+    machine.push(("podman", live.host_state()));
     live.close()?;
     let answer = answer?;
     let rows: Vec<Row> = answer.stdout.lines().filter_map(Row::from_json).collect();

@@ -4,13 +4,29 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::arguments::ChaosOptions;
 use crate::child::Task;
 use crate::failure::Result;
-use crate::live::{self, Live, Place};
+use crate::live::live_options::LiveOptions;
+use crate::live::{self, Environment, Live};
 use crate::report::{Verdict, say};
 use crate::test;
 use crate::workspace::Workspace;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChaosOptions {
+    pub(crate) minutes: u64,
+    /// Any other without one.
+    pub(crate) seed: Option<u64>,
+    /// `ssh` or `podman`; both without it.
+    pub(crate) only: Option<String>,
+    pub(crate) live_options: LiveOptions,
+}
+
+impl Default for ChaosOptions {
+    fn default() -> Self {
+        Self { minutes: 30, seed: None, only: None, live_options: LiveOptions::default() }
+    }
+}
 
 /// Beyond the time that was asked for: the last round goes on to its end.
 const MORE: Duration = Duration::from_secs(10 * 60);
@@ -24,16 +40,16 @@ pub(crate) fn run(workspace: &Workspace, options: &ChaosOptions) -> Result<()> {
     let seed = options.seed.unwrap_or_else(any_seed);
     let time = Duration::from_secs(60 * options.minutes);
     say(&format!("chaos: {} minutes, --seed {seed}", options.minutes));
-    let place = Place::find(options.whereabouts, &workspace.target)?;
-    live::must_run(place.as_ref(), &program, words(time, seed, options.only.as_deref()), time + MORE)
+    let place = Environment::find(options.live_options, &workspace.target)?;
+    live::run_in(place.as_ref(), &program, words(time, seed, options.only.as_deref()), time + MORE)
 }
 
-/// A minute of it, where a podman works or is demanded.
-pub(crate) fn minute(workspace: &Workspace, demanded: bool) -> Verdict {
+/// A minute of it, where a podman works or is required.
+pub(crate) fn minute(workspace: &Workspace, required: bool) -> Verdict {
     let time = Duration::from_secs(60);
     let run = |live: &Live, program: &Path| {
-        let task = Task::new(program).args(words(time, SEED, None)).envs(&live.variables(demanded));
-        task.limit(time + MORE).must()
+        let task = Task::new(program).args(words(time, SEED, None)).envs(&live.variables(required));
+        task.limit(time + MORE).run_checked()
     };
     let program = match build(workspace) {
         Ok(program) => program,
@@ -44,7 +60,7 @@ pub(crate) fn minute(workspace: &Workspace, demanded: bool) -> Verdict {
             let outcome = run(&live, &program);
             outcome.and(live.close()).map_or_else(Verdict::Failed, |()| Verdict::Passed)
         }
-        Err(failure) if demanded => Verdict::Failed(failure),
+        Err(failure) if required => Verdict::Failed(failure),
         Err(failure) => Verdict::Ignored(failure.one_line()),
     }
 }

@@ -98,14 +98,14 @@ impl Task {
     }
 
     /// Runs to its end or its limit even when `xtask` was asked to stop: for cleaning up.
-    pub(crate) fn deaf(mut self) -> Self {
+    pub(crate) fn ignore_signals(mut self) -> Self {
         self.deaf = true;
         self
     }
 
     /// Leaves standard error to the terminal even when the output is caught: for commands that tell their
     /// progress there.
-    pub(crate) fn loud(mut self) -> Self {
+    pub(crate) fn inherit_stderr(mut self) -> Self {
         self.loud = true;
         self
     }
@@ -125,16 +125,16 @@ impl Task {
 
     /// As [`visible`](Self::visible), with anything but exit code 0 as a failure. Where nobody watches, the
     /// failure has a digest of the output with it; a terminal is left to the command, with its colours.
-    pub(crate) fn must(self) -> Result<()> {
+    pub(crate) fn run_checked(self) -> Result<()> {
         let line = self.line();
         if std::io::stdout().is_terminal() || std::io::stderr().is_terminal() {
             return judge(&line, self.visible()?);
         }
-        self.must_labelled("")
+        self.run_labelled("")
     }
 
     /// As [`must`](Self::must), a whole line at a time and behind a label: for commands that run side by side.
-    pub(crate) fn must_labelled(mut self, label: &str) -> Result<()> {
+    pub(crate) fn run_labelled(mut self, label: &str) -> Result<()> {
         let line = self.line();
         let echo = Echo::of(&mut self.command, label)?;
         self.command.process_group(0);
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn a_limit_names_itself_and_what_it_cut_off() {
         let script = "echo test one ... ok; printf 'test the second ... '; exec sleep 60";
-        let failure = shell(script).limit(Duration::from_millis(300)).must_labelled("").unwrap_err();
+        let failure = shell(script).limit(Duration::from_millis(300)).run_labelled("").unwrap_err();
         let text = failure.to_string();
         assert!(text.contains("did not end within 0.3 s; it was at: the second;"), "{text}");
     }

@@ -7,92 +7,25 @@ mod circles;
 mod labels;
 mod layering;
 mod minimal;
+pub(crate) mod options;
 mod package;
+pub(crate) mod part;
 mod readme;
 mod tidiness;
 mod tools;
 mod tree;
 mod words;
 
-use std::thread;
-use std::time::Duration;
-
-use crate::arguments::CiOptions;
 use crate::chaos;
 use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::live::packages;
 use crate::report::Report;
 use crate::test;
-use crate::workspace::{VENDORED, Workspace};
-
-/// One subject of `ci`; some are several steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    Fmt,
-    Clippy,
-    Docs,
-    Layering,
-    Tidiness,
-    Typos,
-    Unused,
-    Licences,
-    Api,
-    Package,
-    Minimal,
-    Powerset,
-    Test,
-    Bare,
-    Chaos,
-}
-
-impl Part {
-    /// In the order in which they run: quick answers first, what runs containers last, where their results are seen.
-    pub(crate) const ALL: [Self; 15] = [
-        Self::Fmt,
-        Self::Clippy,
-        Self::Docs,
-        Self::Layering,
-        Self::Tidiness,
-        Self::Typos,
-        Self::Unused,
-        Self::Licences,
-        Self::Api,
-        Self::Package,
-        Self::Minimal,
-        Self::Powerset,
-        Self::Test,
-        Self::Bare,
-        Self::Chaos,
-    ];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Fmt => "fmt",
-            Self::Clippy => "clippy",
-            Self::Docs => "docs",
-            Self::Layering => "layering",
-            Self::Tidiness => "tidiness",
-            Self::Typos => "typos",
-            Self::Unused => "unused",
-            Self::Licences => "licences",
-            Self::Api => "api",
-            Self::Package => "package",
-            Self::Minimal => "minimal",
-            Self::Powerset => "powerset",
-            Self::Test => "test",
-            Self::Bare => "bare",
-            Self::Chaos => "chaos",
-        }
-    }
-
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|part| part.name() == name)
-    }
-}
-
-/// No build takes this long on the slowest machine we know.
-const LIMIT: Duration = Duration::from_secs(30 * 60);
+use crate::workspace::{BUILD_LIMIT, VENDORED, Workspace};
+use options::CiOptions;
+use part::Part;
+use std::thread;
 
 /// Runs the parts that were asked for; failures are in the report.
 pub(crate) fn run(workspace: &Workspace, options: &CiOptions, report: &mut Report) {
@@ -109,7 +42,7 @@ pub(crate) fn run(workspace: &Workspace, options: &CiOptions, report: &mut Repor
 
 fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut Report) {
     match part {
-        Part::Fmt => report.step("fmt", || build(workspace, &["fmt", "--all", "--check"]).must()),
+        Part::Fmt => report.step("fmt", || build(workspace, &["fmt", "--all", "--check"]).run_checked()),
         Part::Clippy => clippy(workspace, report),
         Part::Docs => {
             report.step("docs", || {
@@ -117,7 +50,7 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
                 build(workspace, &words)
                     .args(["--document-private-items"])
                     .env("RUSTDOCFLAGS", Some("-D warnings"))
-                    .must()
+                    .run_checked()
             });
             report.step("docs: labels of features", || labels::check(workspace));
         }
@@ -130,15 +63,18 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
         Part::Licences => report.step("licences", || {
             let deny = tools::get(workspace, &tools::DENY)?;
             let words = ["check", "bans", "licenses", "sources"];
-            Task::new(deny).dir(&workspace.root).args(words).limit(LIMIT).must()
+            Task::new(deny).dir(&workspace.root).args(words).limit(BUILD_LIMIT).run_checked()
         }),
         Part::Typos => report.step("typos", || {
             // What it passes over stands in `_typos.toml`.
-            Task::new(tools::get(workspace, &tools::TYPOS)?).dir(&workspace.root).limit(LIMIT).must()
+            Task::new(tools::get(workspace, &tools::TYPOS)?)
+                .dir(&workspace.root)
+                .limit(BUILD_LIMIT)
+                .run_checked()
         }),
         Part::Unused => report.step("unused: dependencies", || {
             let machete = tools::get(workspace, &tools::MACHETE)?;
-            Task::new(machete).dir(&workspace.root).args(["--with-metadata"]).limit(LIMIT).must()
+            Task::new(machete).dir(&workspace.root).args(["--with-metadata"]).limit(BUILD_LIMIT).run_checked()
         }),
         Part::Api => report.judged("api: as listed in api/", || api::compare(workspace)),
         Part::Package => report.step("package", || package::check(workspace)),
@@ -194,7 +130,7 @@ fn clippy(workspace: &Workspace, report: &mut Report) {
             build(workspace, &["clippy", "--all-targets"])
                 .args(selection)
                 .args(["--", "-D", "warnings"])
-                .must()
+                .run_checked()
         });
     }
 }
@@ -207,7 +143,7 @@ fn openssl_of_its_own(workspace: &Workspace) -> Result<()> {
     build(workspace, &["clippy", "-p", "rt", "--no-default-features"])
         .args(["--features", &format!("krun,{VENDORED}"), "--", "-D", "warnings"])
         .env("CARGO_TARGET_DIR", Some(workspace.target.join("openssl")))
-        .must_labelled("[OpenSSL] ")
+        .run_labelled("[OpenSSL] ")
 }
 
 /// Feature sets of those of the packages that have features, by clippy for the shared dependencies' sake.
@@ -232,23 +168,10 @@ fn hack(workspace: &Workspace, packages: &[&str], sets: &[&str]) -> Result<()> {
         .args(sets)
         .args(packages.iter().flat_map(|name| ["-p", name]))
         .args(["--", "-D", "warnings"])
-        .limit(LIMIT)
-        .must()
+        .limit(BUILD_LIMIT)
+        .run_checked()
 }
 
 fn build(workspace: &Workspace, words: &[&str]) -> Task {
-    workspace.cargo(words).limit(LIMIT)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_part_is_found_by_its_name() {
-        for part in Part::ALL {
-            assert_eq!(Part::from_name(part.name()), Some(part));
-        }
-        assert_eq!(Part::from_name("licenses"), None);
-    }
+    workspace.cargo(words).limit(BUILD_LIMIT)
 }

@@ -3,12 +3,20 @@
 
 use std::time::Duration;
 
-use crate::arguments::ConformanceOptions;
 use crate::child::Task;
 use crate::failure::Result;
-use crate::live::{self, Place};
+use crate::live::live_options::LiveOptions;
+use crate::live::{self, Environment};
 use crate::report::Report;
 use crate::workspace::Workspace;
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct ConformanceOptions {
+    /// Empty means all.
+    pub(crate) backends: Vec<Backend>,
+    pub(crate) live_options: LiveOptions,
+    pub(crate) filter: Option<String>,
+}
 
 /// A backend that the suite can be run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,10 +60,10 @@ fn suite(workspace: &Workspace, backend: Backend, options: &ConformanceOptions) 
     let program = workspace.built(&build, "conformance")?;
     let words = [backend.name()].into_iter().chain(options.filter.as_deref());
     match backend {
-        Backend::Null => Task::new(program).args(words).limit(LIMIT).must(),
+        Backend::Null => Task::new(program).args(words).limit(LIMIT).run_checked(),
         Backend::Podman | Backend::Krun => {
-            let place = Place::find(options.whereabouts, &workspace.target)?;
-            live::must_run(place.as_ref(), &program, words, LIMIT)
+            let place = Environment::find(options.live_options, &workspace.target)?;
+            live::run_in(place.as_ref(), &program, words, LIMIT)
         }
     }
 }

@@ -5,39 +5,49 @@ mod account;
 mod cgroup_view;
 mod containers_conf;
 mod debian;
+mod enter;
+mod environment;
 pub(crate) mod guests;
+mod host_state;
 mod leftovers;
+pub(crate) mod live_options;
 mod mode;
 mod mounts;
 mod network;
+mod note;
 pub(crate) mod packages;
-mod place;
 mod podman;
 mod probe;
 mod removal;
 mod rootfs;
 pub(crate) mod shards;
 mod store;
-mod surroundings;
+mod variables;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::arguments::LiveAction;
 use crate::child::{self, Task};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::programs;
-use leftovers::Reach;
+pub(crate) use environment::Environment;
+use host_state::HostState;
+use leftovers::Scope;
 use mode::Mode;
-pub(crate) use place::Place;
+use note::note;
 use podman::Podman;
 use store::Store;
-use surroundings::Surroundings;
+use variables::{Variables, quoted};
 
-/// Variables to set, or with `None` to remove.
-pub(crate) type Variables = Vec<(&'static str, Option<OsString>)>;
+/// What `live` is to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum LiveAction {
+    Run(Vec<OsString>),
+    Up(PathBuf),
+    Down(PathBuf),
+}
 
 /// An environment in which containers run. Removed on drop; [`close`](Self::close) also says what went
 /// wrong with that.
@@ -47,7 +57,7 @@ pub(crate) struct Live {
     podman: Podman,
     busybox: PathBuf,
     mode: Mode,
-    surroundings: Surroundings,
+    host_state: HostState,
 }
 
 impl Live {
@@ -68,16 +78,16 @@ impl Live {
         let podman = Podman::new(program, store.dir());
         note(&format!("trying {} in {}", program.display(), store.dir().display()));
         let found = probe::find(store.dir(), &podman, &busybox)?;
-        let surroundings = Surroundings::read(&podman, found)?;
-        note(&surroundings.to_string());
-        Ok(Self { store, podman, busybox, mode: found, surroundings })
+        let host_state = HostState::read(&podman, found)?;
+        note(&host_state.to_string());
+        Ok(Self { store, podman, busybox, mode: found, host_state })
     }
 
     /// What a process needs to be led to this store, and to nothing of the user's.
-    pub(crate) fn variables(&self, demand: bool) -> Variables {
+    pub(crate) fn variables(&self, require: bool) -> Variables {
         let mut variables = self.podman.variables().clone();
         variables.extend([
-            ("RT_LIVE", Some(if demand { "demand" } else { "available" }.into())),
+            ("RT_LIVE", Some(if require { "require" } else { "available" }.into())),
             ("RT_LIVE_UNAVAILABLE", None),
             ("RT_LIVE_PODMAN", Some(self.podman.program().into())),
             ("RT_LIVE_DIR", Some(self.store.dir().into())),
@@ -89,20 +99,20 @@ impl Live {
     }
 
     /// Where this is, in one line.
-    pub(crate) fn surroundings(&self) -> String {
-        self.surroundings.to_string()
+    pub(crate) fn host_state(&self) -> String {
+        self.host_state.to_string()
     }
 
     /// Removes the environment; the error says what is left.
     pub(crate) fn close(self) -> Result<()> {
-        note(&format!("removing the store; this was {}", self.surroundings));
+        note(&format!("removing the store; this was {}", self.host_state));
         self.store.close()
     }
 }
 
 /// Runs a program of the target directory with an environment of its own, here or in another place.
-pub(crate) fn must_run<S: AsRef<OsStr>>(
-    place: Option<&Place>,
+pub(crate) fn run_in<S: AsRef<OsStr>>(
+    place: Option<&Environment>,
     program: &Path,
     args: impl IntoIterator<Item = S>,
     limit: Duration,
@@ -115,7 +125,7 @@ pub(crate) fn must_run<S: AsRef<OsStr>>(
         return status.success().then_some(()).ok_or_else(failed);
     }
     let live = Live::make()?;
-    let outcome = Task::new(program).args(args).envs(&live.variables(true)).limit(limit).must();
+    let outcome = Task::new(program).args(args).envs(&live.variables(true)).limit(limit).run_checked();
     outcome.and(live.close())
 }
 
@@ -146,7 +156,7 @@ pub(crate) fn run(action: LiveAction) -> Result<u8> {
             let code = status.code().or(signal.map(|number| 128 + number)).unwrap_or(1);
             Ok(u8::try_from(code).unwrap_or(1))
         }
-        LiveAction::Keep(dir) => {
+        LiveAction::Up(dir) => {
             let live = Live::make_in(&dir)?;
             for (name, value) in live.variables(true) {
                 crate::report::say(&match value {
@@ -160,21 +170,14 @@ pub(crate) fn run(action: LiveAction) -> Result<u8> {
             }
             Ok(0)
         }
-        LiveAction::Destroy(dir) => {
+        LiveAction::Down(dir) => {
             let program = programs::find("podman");
             let dir = store::recognised(&dir)?;
             // A shell that took over the `export` lines is the user's, and stays.
-            removal::remove(&dir, program.as_deref(), Reach::Podman)?;
+            removal::remove(&dir, program.as_deref(), Scope::Podman)?;
             Ok(0)
         }
     }
-}
-
-/// A line of progress, on standard error: standard output of `live` belongs to the command.
-fn note(text: &str) {
-    use std::io::Write as _;
-    // Unlike eprintln!, this does not panic in a drop when the terminal is gone.
-    let _ = writeln!(std::io::stderr(), "live: {text}");
 }
 
 fn tools() -> Result<(PathBuf, PathBuf)> {
@@ -190,19 +193,9 @@ fn tools() -> Result<(PathBuf, PathBuf)> {
     Ok((podman, busybox))
 }
 
-/// A word for a POSIX shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_quote_in_a_directory_stays_inside_its_word() {
-        assert_eq!(quoted("/tmp/it's"), r"'/tmp/it'\''s'");
-    }
 
     #[test]
     fn the_reason_is_one_line() {

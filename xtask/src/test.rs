@@ -4,13 +4,26 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::arguments::TestOptions;
 use crate::child::Task;
 use crate::failure::{Failure, Result};
-use crate::live::{self, Live, Place, packages, shards};
+use crate::live::live_options::LiveOptions;
+use crate::live::{self, Environment, Live, packages, shards};
 use crate::report::{Report, SlowCase, Verdict};
 use crate::side_by_side;
 use crate::workspace::{TestProgram, VENDORED, Workspace};
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct TestOptions {
+    /// Only what ends soon.
+    pub(crate) quick: bool,
+    /// Demand the live suite instead of running it where possible.
+    pub(crate) live: bool,
+    pub(crate) live_options: LiveOptions,
+    /// The steps whose name contains this; empty means all.
+    pub(crate) only: String,
+    /// Handed to every test binary. One at most: a harness of our own takes no more.
+    pub(crate) filter: Option<String>,
+}
 
 /// The package of the live suite, and the facade whose features are walked through.
 const SUITE: &str = "rt-tests";
@@ -36,7 +49,7 @@ const LIMIT_ELSEWHERE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// Runs every step; failures are in the report.
 pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Report) {
-    if options.whereabouts.is_elsewhere() {
+    if options.live_options.is_elsewhere() {
         // The other steps know no podman: they would only repeat what they said here.
         report.step("test: live suite", || live_suite_elsewhere(workspace, options));
         return;
@@ -52,23 +65,23 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Rep
     // that need a feature are among them.
     report.step("test: unit, integration and property tests", || units(workspace, options, |_| true));
     report.step("test: doc tests", || {
-        tests(workspace, options, [all(workspace), words(&["--doc"])].concat()).must()
+        tests(workspace, options, [all(workspace), words(&["--doc"])].concat()).run_checked()
     });
     if workspace.members.values().any(|member| member.has_examples) {
         report.step("test: examples build", || {
-            workspace.cargo(["build", "--examples"]).args(all(workspace)).limit(LIMIT).must()
+            workspace.cargo(["build", "--examples"]).args(all(workspace)).limit(LIMIT).run_checked()
         });
     }
     // The README's first command, as it stands there.
     report.step("test: quickstart", || {
-        workspace.cargo(["run", "-p", FACADE, "--example", "quickstart"]).limit(LIMIT).must()
+        workspace.cargo(["run", "-p", FACADE, "--example", "quickstart"]).limit(LIMIT).run_checked()
     });
     match workspace.member(FACADE) {
         Ok(facade) => {
             for set in feature_sets(facade.features.iter().map(String::as_str)) {
                 let name = format!("test: {FACADE}, {}", set.name);
                 let selection = ["-p".into(), FACADE.into()].into_iter().chain(set.flags).collect();
-                report.step(&name, || tests(workspace, options, selection).must());
+                report.step(&name, || tests(workspace, options, selection).run_checked());
             }
         }
         Err(failure) => report.step("test: features", || Err(failure)),
@@ -106,7 +119,7 @@ fn units(workspace: &Workspace, options: &TestOptions, wanted: impl Fn(&TestProg
     programs.sort_by_key(|program| place_among_long(program).unwrap_or(LONG.len()));
     side_by_side::run(programs, AT_ONCE, |program| {
         let label = format!("[{} {}] ", program.package, program.target);
-        program.task().args(&options.filter).limit(LIMIT).must_labelled(&label)
+        program.task().args(&options.filter).limit(LIMIT).run_labelled(&label)
     })
 }
 
@@ -178,7 +191,7 @@ fn live_suite_here(
             // It runs all the same, so that every test that did not happen is on the list with its reason.
             Err(failure) => {
                 let task = Task::new(program).args(&options.filter).envs(&live::unavailable(&failure));
-                return task.limit(LIMIT).must().map(|()| Verdict::Ignored(failure.one_line()));
+                return task.limit(LIMIT).run_checked().map(|()| Verdict::Ignored(failure.one_line()));
             }
         };
         shards::run(lives, &program, options.filter.as_ref(), options.live, LIMIT, cases)?;
@@ -188,11 +201,11 @@ fn live_suite_here(
 
 /// The suite in another place. It is built here: the place may have no compiler.
 fn live_suite_elsewhere(workspace: &Workspace, options: &TestOptions) -> Result<()> {
-    let place = Place::find(options.whereabouts, &workspace.target)?;
+    let place = Environment::find(options.live_options, &workspace.target)?;
     suite_programs(workspace)?.iter().try_for_each(|program| match &place {
         // A part of the suite is not worth so many stores.
         Some(place) if options.filter.is_none() => shards::run_elsewhere(place, program, LIMIT_ELSEWHERE),
-        _ => live::must_run(place.as_ref(), program, options.filter.as_ref(), LIMIT_ELSEWHERE),
+        _ => live::run_in(place.as_ref(), program, options.filter.as_ref(), LIMIT_ELSEWHERE),
     })
 }
 
@@ -201,7 +214,7 @@ fn suite_programs(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let build = [words(&["test", "--no-run"]), suite_selection(workspace)?].concat();
     let programs = workspace.member(SUITE)?.tests.iter().map(|test| workspace.built(&build, test));
     let programs = programs.collect::<Result<Vec<_>>>()?;
-    workspace.cargo(["build", "--example", "quickstart"]).args(all(workspace)).limit(LIMIT).must()?;
+    workspace.cargo(["build", "--example", "quickstart"]).args(all(workspace)).limit(LIMIT).run_checked()?;
     Ok(programs)
 }
 

@@ -14,6 +14,9 @@ use crate::failure::{Failure, Result};
 /// The feature that has OpenSSL compiled, which takes minutes and shows nothing about our own code.
 pub(crate) const VENDORED: &str = "vendored-openssl";
 
+/// No build takes this long on the slowest machine we know.
+pub(crate) const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
+
 /// What `xtask` knows about the project.
 #[derive(Debug)]
 pub(crate) struct Workspace {
@@ -73,7 +76,7 @@ impl Workspace {
             .args(["metadata", "--format-version", "1", "--all-features"])
             .limit(Duration::from_secs(600))
             // The first time it downloads every dependency.
-            .loud()
+            .inherit_stderr()
             .captured()?;
         if !got.status.success() {
             return Err(Failure::new(format!("`cargo metadata`: {}", child::describe(got.status))));
@@ -128,7 +131,7 @@ impl Workspace {
             .cargo(command)
             .args(["--message-format=json-render-diagnostics"])
             .limit(Duration::from_secs(30 * 60))
-            .loud()
+            .inherit_stderr()
             .captured()?;
         if !got.status.success() {
             return Err(Failure::new(format!(

@@ -73,7 +73,7 @@ fn build(workspace: &Workspace, feature: &str) -> Result<(f64, usize)> {
         .env("CARGO_TARGET_DIR", Some(&target))
         .limit(LIMIT);
     let begin = Instant::now();
-    let answer = task.loud().captured()?;
+    let answer = task.inherit_stderr().captured()?;
     let seconds = begin.elapsed().as_secs_f64();
     let removed = fs::remove_dir_all(&target);
     if !answer.status.success() {

@@ -23,13 +23,13 @@ pub(super) struct Digest {
 
 /// Where one of the two outputs stands: each harness writes to one of them.
 #[derive(Debug, Default)]
-pub(super) struct Place {
+pub(super) struct Environment {
     is_among_failures: bool,
 }
 
 impl Digest {
     /// Takes the next line of the output that stands at `place`.
-    pub(super) fn take(&mut self, place: &mut Place, line: &str) {
+    pub(super) fn take(&mut self, place: &mut Environment, line: &str) {
         if line.is_empty() {
             return;
         }
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     fn digest(text: &str) -> Digest {
-        let (mut digest, mut place) = (Digest::default(), Place::default());
+        let (mut digest, mut place) = (Digest::default(), Environment::default());
         for line in text.lines() {
             digest.take(&mut place, line);
         }

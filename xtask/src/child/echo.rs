@@ -56,7 +56,7 @@ pub(super) fn release(command: &mut Command) {
 
 fn pass_on(from: PipeReader, to: fn() -> Box<dyn Write>, label: &str, digest: &Mutex<Digest>) {
     let mut from = BufReader::new(from);
-    let mut place = digest::Place::default();
+    let mut place = digest::Environment::default();
     let mut line = Vec::new();
     // A reader of ours that went away is no reason to hold the command up.
     while matches!(from.read_until(b'\n', &mut line), Ok(1..)) {

@@ -12,11 +12,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::LIMIT;
 use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::report::Verdict;
-use crate::workspace::{VENDORED, Workspace};
+use crate::workspace::{BUILD_LIMIT, VENDORED, Workspace};
 
 /// The format that `public-api` reads: that of Rust 1.95.
 const FORMAT: u64 = 57;
@@ -79,8 +78,8 @@ fn describe(workspace: &Workspace) -> Result<()> {
         .args(packages)
         .env("RUSTDOC", Some(rustdoc))
         .env("RUSTDOCFLAGS", Some("-Zunstable-options --output-format=json"))
-        .limit(LIMIT)
-        .must()
+        .limit(BUILD_LIMIT)
+        .run_checked()
 }
 
 /// A rustdoc that takes unstable options.
@@ -103,7 +102,7 @@ fn format_of(json: &Path) -> Result<Option<u64>> {
 
 /// One item a line, as the program beside this one reads it.
 fn list(program: &Path, json: &Path) -> Result<String> {
-    let got = Task::new(program).args([json]).limit(LIMIT).captured()?;
+    let got = Task::new(program).args([json]).limit(BUILD_LIMIT).captured()?;
     if got.status.success() { Ok(got.stdout) } else { Err(Failure::new(got.complaint())) }
 }
 

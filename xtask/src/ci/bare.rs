@@ -3,12 +3,12 @@
 
 use std::ffi::OsString;
 
-use super::{LIMIT, readme};
+use super::readme;
 use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::programs;
 use crate::report::Verdict;
-use crate::workspace::Workspace;
+use crate::workspace::{BUILD_LIMIT, Workspace};
 
 /// What is hidden: podman and what it starts, servers and clients, the virtual machine.
 const HIDDEN: [&str; 12] = [
@@ -94,7 +94,12 @@ fn hidden(workspace: &Workspace, words: &[String]) -> Result<(String, Option<i32
     line.extend(HIDDEN.map(OsString::from));
     line.extend(["--".into(), this.into()]);
     line.extend(words.iter().map(OsString::from));
-    let got = Task::new("unshare").args(line).dir(&workspace.root).limit(LIMIT).loud().captured()?;
+    let got = Task::new("unshare")
+        .args(line)
+        .dir(&workspace.root)
+        .limit(BUILD_LIMIT)
+        .inherit_stderr()
+        .captured()?;
     Ok((got.stdout, got.status.code()))
 }
 

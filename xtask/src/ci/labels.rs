@@ -5,9 +5,9 @@
 use std::fs;
 use std::path::Path;
 
-use super::{LIMIT, api};
+use super::api;
 use crate::failure::{Failure, Result};
-use crate::workspace::{VENDORED, Workspace};
+use crate::workspace::{BUILD_LIMIT, VENDORED, Workspace};
 
 /// Has the documentation written as docs.rs does, and looks for each feature's label in that of its package.
 pub(super) fn check(workspace: &Workspace) -> Result<()> {
@@ -17,8 +17,8 @@ pub(super) fn check(workspace: &Workspace) -> Result<()> {
         .args(packages)
         .env("RUSTDOC", Some(api::unstable_rustdoc(&workspace.target.join("tools"))?))
         .env("RUSTDOCFLAGS", Some("-D warnings --cfg docsrs"))
-        .limit(LIMIT)
-        .must()?;
+        .limit(BUILD_LIMIT)
+        .run_checked()?;
     let mut missing = Vec::new();
     for name in workspace.published() {
         let pages = workspace.target.join("doc").join(name.replace('-', "_"));

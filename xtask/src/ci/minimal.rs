@@ -7,9 +7,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::LIMIT;
 use crate::failure::{Failure, Result};
-use crate::workspace::Workspace;
+use crate::workspace::{BUILD_LIMIT, Workspace};
 
 /// What cargo needs to see of the workspace.
 const PARTS: [&str; 6] = ["Cargo.toml", "Cargo.lock", "README.md", "crates", "tests", "xtask"];
@@ -25,14 +24,14 @@ pub(super) fn check(workspace: &Workspace) -> Result<()> {
     for part in PARTS {
         copy_tree(&workspace.root.join(part), &copy.join(part))?;
     }
-    let cargo = |words: &[&str]| workspace.cargo(words).dir(&copy).limit(LIMIT);
-    cargo(&["update", "-Zdirect-minimal-versions"]).env("RUSTC_BOOTSTRAP", Some("1")).must()?;
+    let cargo = |words: &[&str]| workspace.cargo(words).dir(&copy).limit(BUILD_LIMIT);
+    cargo(&["update", "-Zdirect-minimal-versions"]).env("RUSTC_BOOTSTRAP", Some("1")).run_checked()?;
     let packages = workspace.published().flat_map(|name| ["--package", name]);
     cargo(&["check", "--locked", "--lib", "--features", &workspace.usual_features()])
         .args(packages)
         // Kept from run to run; the copy is not.
         .env("CARGO_TARGET_DIR", Some(dir.join("target")))
-        .must()
+        .run_checked()
 }
 
 fn copy_tree(from: &Path, to: &Path) -> Result<()> {

@@ -6,9 +6,8 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use super::LIMIT;
 use crate::failure::{Failure, Result};
-use crate::workspace::Workspace;
+use crate::workspace::{BUILD_LIMIT, Workspace};
 
 pub(super) fn check(workspace: &Workspace) -> Result<()> {
     let home = UnpackingHome::make(&cargo_home()?, workspace.target.join("package-home"))?;
@@ -18,8 +17,8 @@ pub(super) fn check(workspace: &Workspace) -> Result<()> {
         .cargo(["package", "--allow-dirty"])
         .args(packages)
         .env("CARGO_HOME", Some(&home.0))
-        .limit(LIMIT)
-        .must()
+        .limit(BUILD_LIMIT)
+        .run_checked()
 }
 
 /// A home for cargo that is the user's but for the unpacked sources, which start empty.

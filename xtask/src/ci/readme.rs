@@ -3,9 +3,10 @@
 
 use std::fs;
 
-use crate::arguments::{self, Request, TestOptions};
+use crate::arguments::{self, Request};
 use crate::failure::{Failure, Result};
 use crate::report::say;
+use crate::test::TestOptions;
 use crate::workspace::Workspace;
 
 /// The command's words behind `cargo xtask`.

@@ -52,6 +52,6 @@ pub(super) fn get(workspace: &Workspace, tool: &Tool) -> Result<PathBuf> {
         .env("CARGO_PROFILE_RELEASE_LTO", Some("false"))
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", Some("16"))
         .limit(Duration::from_secs(30 * 60))
-        .must()?;
+        .run_checked()?;
     Ok(path)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::note;
+use super::note::note;
 use crate::failure::{Failure, Result};
 
 /// Groups of this prefix are ours; the number behind it is the process that made one.

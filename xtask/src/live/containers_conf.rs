@@ -80,7 +80,7 @@ pub(super) fn storage_conf(dir: &Path, driver: &str, host: &Host) -> String {
 /// A script that is crun, except that it sees an empty file where a hybrid host lists its version 2
 /// controllers. The mount namespace is private to the one process: the host's cgroups stay as they are.
 pub(super) fn crun_wrapper(crun: &Path) -> String {
-    let crun = super::quoted(&crun.to_string_lossy());
+    let crun = super::variables::quoted(&crun.to_string_lossy());
     format!(
         "#!/bin/sh\n\
          # crun refuses hosts with hybrid cgroups; with the list hidden it uses version 1 alone.\n\

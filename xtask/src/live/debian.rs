@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{mounts, note, packages, place};
-use crate::arguments::PodmanVersion;
+use super::enter::enter;
+use super::live_options::PodmanVersion;
+use super::note::note;
+use super::{mounts, packages};
 use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::programs;
@@ -186,7 +188,7 @@ impl Site {
             .args(["--variant=minbase", "--include=ca-certificates", self.release.suite])
             .args([self.dir.as_os_str(), mirror().as_ref()])
             .limit(LIMIT)
-            .must()
+            .run_checked()
     }
 
     /// The packages and the user. The mirror and the settings of apt are the machine's own.
@@ -201,8 +203,8 @@ impl Site {
             copy(&entry.path())?;
         }
         let script = self.release.script(&mirror());
-        let task = place::enter(&self.dir, &self.dir, None).args(["sh", "-c", &script]);
-        task.env("DEBIAN_FRONTEND", Some("noninteractive")).limit(LIMIT).must()
+        let task = enter(&self.dir, &self.dir, None).args(["sh", "-c", &script]);
+        task.env("DEBIAN_FRONTEND", Some("noninteractive")).limit(LIMIT).run_checked()
     }
 }
 

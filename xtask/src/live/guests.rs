@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Variables;
 use super::mode::Mode;
+use super::variables::Variables;
 use crate::programs;
 
 /// The variables that name each part's files, one on a line, or the reason why it cannot be had.
@@ -25,10 +25,10 @@ pub(super) fn variables(mode: Mode) -> Variables {
     .collect()
 }
 
-/// Says that a guest which is not there is a failure: where the suite is demanded, and has the rights for guests.
-pub(crate) fn demand(suite_is_demanded: bool) -> Variables {
-    let demanded = suite_is_demanded && rustix::process::geteuid().is_root();
-    vec![("RT_LIVE_GUESTS", demanded.then(|| "demand".into()))]
+/// Says that a guest which is not there is a failure: where the suite is required, and has the rights for guests.
+pub(crate) fn require(suite_is_required: bool) -> Variables {
+    let required = suite_is_required && rustix::process::geteuid().is_root();
+    vec![("RT_LIVE_GUESTS", required.then(|| "require".into()))]
 }
 
 fn lines(paths: &[PathBuf]) -> OsString {

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// Which of the marked processes are ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum Scope {
     /// podman's own: for a store whose variables a person's shell may have taken over.
     Podman,
     /// All: nothing but our own children ever had these variables.
@@ -34,17 +34,17 @@ const PODMANS: [&str; 10] = [
 ];
 
 /// TERM, two seconds, KILL. Returns the names of the processes that were found.
-pub(super) fn end(dir: &Path, reach: Reach) -> Vec<String> {
-    let found = marked(dir, reach);
+pub(super) fn end(dir: &Path, scope: Scope) -> Vec<String> {
+    let found = marked(dir, scope);
     let names = found.iter().map(|pid| name(*pid)).collect();
     for pid in &found {
         let _ = kill_process(*pid, Signal::TERM);
     }
     let start = Instant::now();
-    while !marked(dir, reach).is_empty() && start.elapsed() < Duration::from_secs(2) {
+    while !marked(dir, scope).is_empty() && start.elapsed() < Duration::from_secs(2) {
         sleep(Duration::from_millis(50));
     }
-    for pid in marked(dir, reach) {
+    for pid in marked(dir, scope) {
         let _ = kill_process(pid, Signal::KILL);
     }
     names
@@ -52,7 +52,7 @@ pub(super) fn end(dir: &Path, reach: Reach) -> Vec<String> {
 
 /// The processes with the store's mark, without this one and its ancestors. A zombie has no environment
 /// any more and is not among them.
-fn marked(dir: &Path, reach: Reach) -> HashSet<Pid> {
+fn marked(dir: &Path, scope: Scope) -> HashSet<Pid> {
     let mark = [b"CONTAINERS_CONF=", dir.join("containers.conf").as_os_str().as_bytes()].concat();
     let spared = ancestors();
     fs::read_dir("/proc")
@@ -61,7 +61,7 @@ fn marked(dir: &Path, reach: Reach) -> HashSet<Pid> {
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw))
         .filter(|pid| !spared.contains(pid))
-        .filter(|pid| reach == Reach::All || PODMANS.contains(&name(*pid).as_str()))
+        .filter(|pid| scope == Scope::All || PODMANS.contains(&name(*pid).as_str()))
         .filter(|pid| {
             // Unreadable environments are those of other users.
             let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
@@ -110,15 +110,15 @@ mod tests {
             let script = r#"exec >/dev/null 2>&1; sleep 60 & until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done; echo $! >"$1""#;
             let task = Task::new("sh").args(["-c", script, "sh"]);
             let note = dir.join("pid");
-            task.args([&note]).env("CONTAINERS_CONF", Some(conf)).must().unwrap();
+            task.args([&note]).env("CONTAINERS_CONF", Some(conf)).run_checked().unwrap();
             Pid::from_raw(fs::read_to_string(note).unwrap().trim().parse().unwrap()).unwrap()
         };
         let other = tempfile::tempdir().unwrap();
         let (left, neighbour) = (start(mine.path()), start(other.path()));
-        assert_eq!(marked(mine.path(), Reach::Podman), HashSet::new(), "sleep is not podman's");
-        assert_eq!(end(mine.path(), Reach::All), ["sleep"]);
-        assert!(!marked(mine.path(), Reach::All).contains(&left));
-        assert!(marked(other.path(), Reach::All).contains(&neighbour));
-        assert_eq!(end(other.path(), Reach::All), ["sleep"]);
+        assert_eq!(marked(mine.path(), Scope::Podman), HashSet::new(), "sleep is not podman's");
+        assert_eq!(end(mine.path(), Scope::All), ["sleep"]);
+        assert!(!marked(mine.path(), Scope::All).contains(&left));
+        assert!(marked(other.path(), Scope::All).contains(&neighbour));
+        assert_eq!(end(other.path(), Scope::All), ["sleep"]);
     }
 }

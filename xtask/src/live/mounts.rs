@@ -15,7 +15,8 @@ pub(super) fn release(dir: &Path) -> Result<()> {
     for flags in [&[][..], &["-l"][..]] {
         for point in current(dir) {
             let words = flags.iter().map(OsString::from).chain([point.into_os_string()]);
-            let _ = Task::new("umount").args(words).limit(Duration::from_secs(20)).deaf().captured();
+            let _ =
+                Task::new("umount").args(words).limit(Duration::from_secs(20)).ignore_signals().captured();
         }
     }
     match current(dir).first() {

@@ -1,4 +1,4 @@
-//! The Debian packages of the live suite: which are missing, and their installation. Only for a demanded
+//! The Debian packages of the live suite: which are missing, and their installation. Only for a required
 //! live suite, only as root, and without starting a service or pulling in recommendations.
 
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::note;
+use super::note::note;
 use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::programs;
@@ -98,22 +98,22 @@ pub(crate) fn install_missing() -> Result<()> {
         return Ok(());
     }
     note(&format!("installing {}", names(&missing)));
-    apt(&["update"]).must()?;
+    apt(&["update"]).run_checked()?;
     missing.retain(|package| !package.optional || available(package.name));
     if missing.is_empty() {
         return Ok(());
     }
     let _policy = NoServices::begin()?;
     let words = ["install", "--yes", "--no-install-recommends"];
-    apt(&words).args(missing.iter().map(|package| package.name)).must()
+    apt(&words).args(missing.iter().map(|package| package.name)).run_checked()
 }
 
 /// Installs one package that only some runs need.
 pub(super) fn install(name: &str) -> Result<()> {
     note(&format!("installing {name}"));
-    apt(&["update"]).must()?;
+    apt(&["update"]).run_checked()?;
     let _policy = NoServices::begin()?;
-    apt(&["install", "--yes", "--no-install-recommends", name]).must()
+    apt(&["install", "--yes", "--no-install-recommends", name]).run_checked()
 }
 
 /// The names of installed packages; `None` where there is no dpkg.

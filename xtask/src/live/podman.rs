@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Variables;
+use super::variables::Variables;
 use crate::child::{Captured, Task};
 use crate::failure::{Failure, Result};
 
@@ -26,7 +26,7 @@ impl Podman {
     }
 
     /// For cleaning up, which goes on after a signal.
-    pub(super) fn deaf(mut self) -> Self {
+    pub(super) fn ignore_signals(mut self) -> Self {
         self.deaf = true;
         self
     }
@@ -59,7 +59,7 @@ impl Podman {
 
     fn task<S: AsRef<OsStr>>(&self, args: &[S]) -> Task {
         let task = Task::new(&self.program).args(args).envs(&self.variables).limit(LIMIT);
-        if self.deaf { task.deaf() } else { task }
+        if self.deaf { task.ignore_signals() } else { task }
     }
 
     fn judged(args: &[&str], task: Task) -> Result<String> {

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use super::containers_conf::{WRAPPER, containers_conf, crun_wrapper, storage_conf};
 use super::mode::{Host, Mode};
+use super::note::note;
 use super::podman::Podman;
-use super::{network, note, removal, rootfs};
+use super::{network, removal, rootfs};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 

@@ -8,28 +8,29 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::leftovers::{self, Reach};
+use super::leftovers::{self, Scope};
+use super::note::note;
 use super::podman::Podman;
-use super::{mounts, network, note};
+use super::{mounts, network};
 use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::programs;
 
 /// Removes the store at `dir`. Every part is bounded in time and goes on after a signal.
-pub(super) fn remove(dir: &Path, program: Option<&Path>, reach: Reach) -> Result<()> {
-    let podman = program.map(|program| Podman::new(program, dir).deaf());
+pub(super) fn remove(dir: &Path, program: Option<&Path>, scope: Scope) -> Result<()> {
+    let podman = program.map(|program| Podman::new(program, dir).ignore_signals());
     // Before the first probe there is no configuration, and podman would fall back to the user's own.
     let podman =
         podman.filter(|_| dir.join("containers.conf").is_file() && dir.join("storage.conf").is_file());
     let mut problems = Vec::new();
     if let Some(podman) = &podman {
-        problems.extend(containers(podman, dir, reach));
+        problems.extend(containers(podman, dir, scope));
         if !rustix::process::geteuid().is_root() {
             files_of_other_ids(podman, dir);
         }
     }
     // Without root: the pause process, which no `podman rm` ends.
-    leftovers::end(dir, reach);
+    leftovers::end(dir, scope);
     if podman.is_some() {
         network(dir);
         cgroups();
@@ -52,10 +53,10 @@ pub(super) fn empty(dir: &Path) -> Result<()> {
 }
 
 /// Twice at most: a client that was still at work may have made another container after the first call.
-fn containers(podman: &Podman, dir: &Path, reach: Reach) -> Option<String> {
+fn containers(podman: &Podman, dir: &Path, scope: Scope) -> Option<String> {
     for _ in 0..2 {
         let answer = podman.ask(&["rm", "--force", "--all", "--time", "0"]);
-        let ended = leftovers::end(dir, reach);
+        let ended = leftovers::end(dir, scope);
         if !ended.is_empty() {
             note(&format!("ended processes that were left: {}", ended.join(" ")));
         } else if let Err(failure) = answer {
@@ -85,7 +86,7 @@ fn files_of_other_ids(podman: &Podman, dir: &Path) {
 /// /run/netns stay: every podman and `ip netns` of the machine share them.
 fn network(dir: &Path) {
     let name = network::name(dir);
-    let quiet = |task: Task| task.limit(Duration::from_secs(20)).deaf().captured();
+    let quiet = |task: Task| task.limit(Duration::from_secs(20)).ignore_signals().captured();
     if Path::new("/sys/class/net").join(&name).exists()
         && let Err(failure) = quiet(Task::new("ip").args(["link", "delete", &name]))
     {
@@ -149,7 +150,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap().keep();
         fs::create_dir(dir.join("root")).unwrap();
         // A podman that would fail the test if it were started: it is not there.
-        remove(&dir, Some(Path::new("/nonexistent/podman")), Reach::All).unwrap();
+        remove(&dir, Some(Path::new("/nonexistent/podman")), Scope::All).unwrap();
         assert!(!dir.exists());
     }
 

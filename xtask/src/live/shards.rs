@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Live, Place, guests};
+use super::{Environment, Live, guests};
 use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::report::SlowCase;
@@ -14,11 +14,11 @@ use crate::side_by_side;
 pub(crate) const COUNT: usize = 6;
 
 /// Runs `program` in another place, in as many parts, each with a podman of its own there.
-pub(crate) fn run_elsewhere(place: &Place, program: &Path, limit: Duration) -> Result<()> {
+pub(crate) fn run_elsewhere(place: &Environment, program: &Path, limit: Duration) -> Result<()> {
     let run = |index: usize| {
         let shard = format!("{index}/{COUNT}");
         let task = place.live(program, [""; 0], &[("RT_LIVE_SHARD", &shard)])?.limit(limit);
-        task.must_labelled(&format!("[{shard}] "))
+        task.run_labelled(&format!("[{shard}] "))
     };
     side_by_side::run((1..=COUNT).collect(), COUNT, run)
 }
@@ -28,7 +28,7 @@ pub(crate) fn run(
     lives: Vec<Live>,
     program: &Path,
     filter: Option<&String>,
-    demanded: bool,
+    required: bool,
     limit: Duration,
     cases: &mut Vec<SlowCase>,
 ) -> Result<()> {
@@ -36,7 +36,7 @@ pub(crate) fn run(
     let times =
         tempfile::tempdir().map_err(|error| Failure::new(format!("cannot make a directory: {error}")))?;
     let run = |(index, live): (usize, Live)| {
-        let variables = [live.variables(demanded), guests::demand(demanded)].concat();
+        let variables = [live.variables(required), guests::require(required)].concat();
         let shard = format!("{index}/{count}");
         let outcome = Task::new(program)
             .args(filter)
@@ -44,7 +44,7 @@ pub(crate) fn run(
             .env("RT_LIVE_SHARD", Some(&shard))
             .env("RT_LIVE_TIMES", Some(times.path().join(index.to_string())))
             .limit(limit)
-            .must_labelled(&format!("[{shard}] "));
+            .run_labelled(&format!("[{shard}] "));
         outcome.and(live.close())
     };
     let outcome = side_by_side::run((1..).zip(lives).collect(), count, run);

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::leftovers::Reach;
-use super::{note, removal};
+use super::leftovers::Scope;
+use super::note::note;
+use super::removal;
 use crate::failure::{Failure, Result};
 
 /// Directories with this prefix below the directory for temporary files are ours.
@@ -59,10 +60,10 @@ impl Store {
     /// Removes it now.
     pub(super) fn close(mut self) -> Result<()> {
         self.settled = true;
-        removal::remove(&self.dir, Some(&self.podman), Reach::All)
+        removal::remove(&self.dir, Some(&self.podman), Scope::All)
     }
 
-    /// Leaves it to `live --destroy`.
+    /// Leaves it to `live down`.
     pub(super) fn keep(mut self) {
         self.settled = true;
     }
@@ -74,7 +75,7 @@ impl Drop for Store {
             return;
         }
         note(&format!("removing {}", self.dir.display()));
-        if let Err(failure) = removal::remove(&self.dir, Some(&self.podman), Reach::All) {
+        if let Err(failure) = removal::remove(&self.dir, Some(&self.podman), Scope::All) {
             note(&failure.to_string());
         }
     }
@@ -89,7 +90,7 @@ pub(super) fn sweep(podman: &Path) {
         }
         let Some((dir, _lock)) = abandoned(&entry.path()) else { continue };
         note(&format!("removing {}, whose run was killed", dir.display()));
-        if let Err(failure) = removal::remove(&dir, Some(podman), Reach::All) {
+        if let Err(failure) = removal::remove(&dir, Some(podman), Scope::All) {
             note(&failure.to_string());
         }
     }
@@ -118,7 +119,7 @@ fn hold(dir: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// The path of a store that `live --keep` made; anything else is refused.
+/// The path of a store that `live up` made; anything else is refused.
 pub(super) fn recognised(dir: &Path) -> Result<PathBuf> {
     let dir = dir.canonicalize().map_err(|error| Failure::io("resolve", dir, &error))?;
     let conf = fs::read_to_string(dir.join("containers.conf")).unwrap_or_default();
@@ -126,7 +127,7 @@ pub(super) fn recognised(dir: &Path) -> Result<PathBuf> {
     if conf.lines().any(|line| line == own) && dir.join("storage.conf").is_file() {
         Ok(dir)
     } else {
-        Err(Failure::new(format!("{} is no store of `cargo xtask live --keep`", dir.display())))
+        Err(Failure::new(format!("{} is no store of `cargo xtask live up`", dir.display())))
     }
 }
 

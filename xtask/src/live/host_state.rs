@@ -10,7 +10,7 @@ use crate::failure::{Failure, Result};
 
 /// What podman says of the environment that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Surroundings {
+pub(super) struct HostState {
     podman: String,
     system: String,
     runtime: String,
@@ -20,7 +20,7 @@ pub(super) struct Surroundings {
     mode: Mode,
 }
 
-impl Surroundings {
+impl HostState {
     pub(super) fn read(podman: &Podman, mode: Mode) -> Result<Self> {
         let info = podman.ask(&["info", "--format=json"])?;
         let info = serde_json::from_str(&info)
@@ -49,7 +49,7 @@ impl Surroundings {
     }
 }
 
-impl fmt::Display for Surroundings {
+impl fmt::Display for HostState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { podman, system, runtime, cgroups, driver, .. } = self;
         let rights = if self.rootless { "rootless" } else { "rootful" };
@@ -77,10 +77,10 @@ mod tests {
             "version": { "Version": "4.3.1" },
         });
         assert_eq!(
-            Surroundings::of(&info, Mode::CrunHybrid).to_string(),
+            HostState::of(&info, Mode::CrunHybrid).to_string(),
             "podman 4.3.1, crun 1.8.1, rootful, cgroups v1 by cgroupfs, mode crun-hybrid, overlay, on debian 12"
         );
-        let nothing = Surroundings::of(&Value::Null, Mode::Native).to_string();
+        let nothing = HostState::of(&Value::Null, Mode::Native).to_string();
         assert!(nothing.starts_with("podman unknown, unknown, rootful"), "{nothing}");
     }
 }

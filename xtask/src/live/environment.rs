@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::account::Account;
 use super::cgroup_view::CgroupView;
 use super::debian::Tree;
-use super::note;
-use crate::arguments::{PodmanVersion, Whereabouts};
+use super::enter::{PATH, enter};
+use super::live_options::{LiveOptions, PodmanVersion};
+use super::note::note;
 use crate::child::Task;
 use crate::failure::{Failure, Result};
 
@@ -19,65 +20,25 @@ const TARGET: &str = "/mnt";
 /// What a clean-up may take after a signal: removing thirty containers, one after the other.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// Enters the tree `$1` and runs the words after `$3` there; `$2` is the target directory, and with `view` as `$3` the
-/// tree sees the cgroups of version 2 of the caller's cgroup namespace alone.
-///
-/// All mounts are private to this process and what it starts, and go with the last of them; the host's are only looked
-/// at. The root is changed by `pivot_root`: in a plain chroot `podman exec` lands in the outer root.
-const ENTER: &str = r#"set -e
-tree=$1 target=$2 cgroups=$3; shift 3
-mount --bind "$tree" "$tree"
-mount -t proc proc "$tree/proc"
-mount --rbind /sys "$tree/sys"
-if [ "$cgroups" = view ]; then
-	mount -t cgroup2 cgroup2 "$tree/sys/fs/cgroup"
-	# Only the root of the whole machine lacks it: there crun would move every process.
-	test -e "$tree/sys/fs/cgroup/cgroup.type"
-fi
-mount --rbind /dev "$tree/dev"
-mount -t tmpfs -o mode=755 tmpfs "$tree/run"
-mount --bind "$target" "$tree/mnt"
-mkdir -p "$tree/.host"
-cd "$tree"
-pivot_root . .host
-exec chroot . /bin/sh -c 'umount -l /.host && exec "$@"' sh "$@""#;
-
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// Enters the cgroup `$1`, makes it the root of a cgroup namespace, and runs the other words there.
-const ENTER_GROUP: &str = r#"echo $$ >"$1/cgroup.procs" && shift && exec unshare --cgroup "$@""#;
-
-/// A command in the tree, with the rights and the variables of this process; its words are still to come.
-pub(super) fn enter(tree: &Path, target: &Path, view: Option<&CgroupView>) -> Task {
-    let task = match view {
-        Some(view) => Task::new("sh").args(["-c", ENTER_GROUP, "sh"]).args([view.group()]).args(["unshare"]),
-        None => Task::new("unshare"),
-    };
-    task.args(["--mount", "--propagation=private", "sh", "-c", ENTER, "sh"])
-        .args([tree, target])
-        .args([if view.is_some() { "view" } else { "host" }])
-        .env("PATH", Some(PATH))
-}
-
 /// Another place than here.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Environment {
     tree: Option<Tree>,
     view: Option<CgroupView>,
     account: Option<Account>,
     target: PathBuf,
 }
 
-impl Place {
+impl Environment {
     /// What was asked for; `None` is here, as the caller is.
-    pub(crate) fn find(whereabouts: Whereabouts, target: &Path) -> Result<Option<Self>> {
-        let tree = whereabouts.podman.map(|version| Tree::make(version, target)).transpose()?;
-        let view = match whereabouts.podman {
+    pub(crate) fn find(live_options: LiveOptions, target: &Path) -> Result<Option<Self>> {
+        let tree = live_options.podman.map(|version| Tree::make(version, target)).transpose()?;
+        let view = match live_options.podman {
             Some(PodmanVersion::Six) => CgroupView::make()?,
             _ => None,
         };
         let root = tree.as_ref().map_or(Path::new("/"), Tree::dir);
-        let account = if whereabouts.rootless { Account::without_root(root)? } else { None };
+        let account = if live_options.rootless { Account::without_root(root)? } else { None };
         if tree.is_none() && account.is_none() {
             return Ok(None);
         }
@@ -169,7 +130,7 @@ mod tests {
     #[test]
     fn another_user_gets_no_variable_of_ours() {
         let account = Account { name: "rt".into(), uid: 1000, gid: 1001 };
-        let place = Place { tree: None, view: None, account: Some(account), target: "/w".into() };
+        let place = Environment { tree: None, view: None, account: Some(account), target: "/w".into() };
         let line = place.live(Path::new("/w/live"), ["exec"], &[("RT_LIVE_SHARD", "1/4")]).unwrap().line();
         assert!(
             line.starts_with(
