@@ -104,7 +104,7 @@ fn slashes(live: &Live) -> Outcome {
         sandbox.sh("rm -rf /tmp/r1")?.exit_ok()?;
         let error = sandbox.container.copy_in(source, &path(dest), &plain, &until()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoSuchPath, "{error}");
-        assert!(!sandbox.sh("test -e /tmp/r1")?.ok(), "nothing is made for a copy that fails");
+        assert!(!sandbox.sh("test -e /tmp/r1")?.success(), "nothing is made for a copy that fails");
         for _ in 0..2 {
             sandbox.container.copy_in(source, &path(dest), &parents, &until())?;
             assert_eq!(sandbox.sh("cd /tmp; find r1 | sort")?.stdout.text(), arrived, "{dest}");
@@ -136,7 +136,7 @@ fn left_out(live: &Live) -> Outcome {
     let made = sandbox.sh(
         "mkdir /tmp/d '/tmp/x[1]' && mknod /tmp/d/null c 1 3 && touch /tmp/d/f && mknod '/tmp/x[1]/[' c 1 3",
     )?;
-    assert!(made.ok(), "{}", made.stderr);
+    assert!(made.success(), "{}", made.stderr);
     let directory = tempfile::tempdir()?;
     let into = directory.path().join("into");
     fs::create_dir(&into)?;

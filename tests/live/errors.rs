@@ -159,7 +159,7 @@ fn empty_words(live: &Live) -> Outcome {
         assert_eq!(error.kind(), ErrorKind::BackendFailed, "{error}");
         assert!(error.message().ends_with("its state is running"), "{error}");
         check_text(&error, sandbox.name.as_str());
-        assert!(container.exec(&ExecRequest::new(["true"])?, &until())?.ok());
+        assert!(container.exec(&ExecRequest::new(["true"])?, &until())?.success());
     }
     Ok(())
 }

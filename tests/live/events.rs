@@ -166,7 +166,7 @@ fn dropped(live: &Live) -> Outcome {
     let mut actions: Vec<_> = events.iter().map(|event| event.action).collect();
     actions.retain(|action| *action != EventAction::Stopped);
     assert_eq!(actions, [EventAction::Died, EventAction::Removed]);
-    assert_eq!(other.pull(&Until::after(Duration::from_millis(300)))?, Pull::Idle);
+    assert_eq!(other.pull(&Until::after(Duration::from_millis(300)))?, Pull::Pending);
     Ok(())
 }
 
@@ -182,7 +182,7 @@ fn killed(live: &Live) -> Outcome {
     // TERM: 4.3 exits with 0 on it, which must not look like a quiet end.
     for signal in ["-TERM", "-KILL"] {
         let mut stream = live.runtime.events(&EventOptions::new())?;
-        assert_eq!(stream.pull(&Until::after(Duration::from_millis(300)))?, Pull::Idle);
+        assert_eq!(stream.pull(&Until::after(Duration::from_millis(300)))?, Pull::Pending);
         let own = std::process::id();
         let client = rt_process::procfs::snapshot()?
             .into_iter()
@@ -208,7 +208,7 @@ fn ended(live: &Live) -> Outcome {
         let puller = scope.spawn(|| stream.pull(&waiting));
         std::thread::sleep(Duration::from_millis(200));
         token.cancel();
-        assert!(matches!(puller.join().expect("no panic"), Ok(Pull::Idle)));
+        assert!(matches!(puller.join().expect("no panic"), Ok(Pull::Pending)));
     });
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     drop(stream);

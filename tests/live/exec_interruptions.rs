@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rt_protocol::{
-    ContainerRuntime, ContainerRuntimeExt, Error, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Fate,
-    LaunchSpec, Network, Result, Sink, Source, StdioResult, StreamEnd, Until,
+    ContainerRuntime, ContainerRuntimeExt, Error, ErrorKind, ExecRequest, ExecStdio, ExitOutcome,
+    KillOutcome, LaunchSpec, Network, Result, Sink, Source, StdioResult, StreamEnd, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -85,9 +85,9 @@ impl TrackedCommand {
             Ok((other, _)) => panic!("{how}: {other:?}"),
             Err(error) => {
                 Self::check_error(error, began, how);
-                let named = error
-                    .kill_report()
-                    .is_some_and(|report| matches!(report.fate, Fate::Alive | Fate::Unknown(_)));
+                let named = error.kill_report().is_some_and(|report| {
+                    matches!(report.outcome, KillOutcome::Alive | KillOutcome::Unknown(_))
+                });
                 assert!(named || still().count() == 0, "{how}: it runs on: {error:?}");
                 if error.never_started() { "never started" } else { "failed" }
             }
@@ -308,7 +308,7 @@ fn never_started(live: &Live) -> Outcome {
             }
             answer.join().expect("no panic")
         });
-        let began = sandbox.sh(&format!("test -e {file}"))?.ok();
+        let began = sandbox.sh(&format!("test -e {file}"))?.success();
         match answer {
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::BackendInterrupted, "{error:?}");

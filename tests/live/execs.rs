@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rt_protocol::{
     Container, ContainerRuntime, ContainerRuntimeExt, Error, ErrorKind, ExecRequest, ExitOutcome,
-    OutputLimit, Partial, StreamEnd, Until,
+    OutputLimit, PartialOutput, StreamEnd, Until,
 };
 use rt_tests::leftovers::Leftovers;
 use rt_tests::live::Live;
@@ -197,7 +197,7 @@ fn flood(live: &Live) -> Outcome {
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     // What earlier cases of this process have left to the allocator is not this call's.
     assert!(peak - before < 16 << 20, "the peak is {peak} bytes, {before} before");
-    let Some(Partial::Output { stdout, .. }) = error.partial() else {
+    let Some(PartialOutput::Output { stdout, .. }) = error.partial() else {
         panic!("no partial output: {error:?}")
     };
     assert!(stdout.total() > 1 << 20, "{} bytes", stdout.total());
@@ -311,7 +311,7 @@ fn a_thousand(live: &Live) -> Outcome {
             scope.spawn(|| {
                 while next.fetch_add(1, Ordering::SeqCst) < COMMANDS {
                     let result = live.runtime.exec_in(sandbox.name.as_str(), ["echo", "x"]).expect("an exec");
-                    assert!(result.ok() && result.stdout == "x\n", "{result:?}");
+                    assert!(result.success() && result.stdout == "x\n", "{result:?}");
                 }
             });
         }

@@ -7,10 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use rt_podman::KillSide;
+use rt_podman::KillStrategy;
 use rt_process::procfs::{self, Signal};
 use rt_protocol::{
-    CancelToken, Container, ContainerRuntime, Error, ErrorKind, ExecRequest, Fate, KillReport, Until,
+    CancelToken, Container, ContainerRuntime, Error, ErrorKind, ExecRequest, KillOutcome, KillReport, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -42,13 +42,15 @@ const DEADLINE: Duration = Duration::from_millis(700);
 /// What is left of the command whose processes sleep for `tag` is what the report says.
 fn check_report(report: &KillReport, tag: u32, about: &str) {
     let left = sleepers(tag);
-    match &report.fate {
-        Fate::NeverStarted | Fate::Gone => assert!(left.is_empty(), "{about}: {left:?} lives on: {report:?}"),
-        Fate::Alive => {
+    match &report.outcome {
+        KillOutcome::NeverStarted | KillOutcome::Gone => {
+            assert!(left.is_empty(), "{about}: {left:?} lives on: {report:?}")
+        }
+        KillOutcome::Alive => {
             let named = |pid| report.survivors.iter().any(|survivor| survivor.pid == pid);
             assert!(left.iter().all(|pid| named(*pid)), "{about}: {left:?}: {report:?}");
         }
-        Fate::Unknown(why) => {
+        KillOutcome::Unknown(why) => {
             assert!(left.iter().all(|pid| why.contains(&pid.to_string())), "{about}: {left:?}: {report:?}");
         }
         other => panic!("{about}: {other:?}"),
@@ -105,7 +107,7 @@ fn shared_namespaces(live: &Live) -> Outcome {
             let about = format!("{kind:?}: {script}");
             check_report(report, tag, &about);
             if must_be_found {
-                assert_eq!(report.fate, Fate::Gone, "{about}");
+                assert_eq!(report.outcome, KillOutcome::Gone, "{about}");
             }
             kill_sleepers(tag);
         }
@@ -114,7 +116,7 @@ fn shared_namespaces(live: &Live) -> Outcome {
 }
 
 fn from_inside(live: &Live) -> Outcome {
-    let runtime = live.builder().kill_side(KillSide::Container).build()?;
+    let runtime = live.builder().kill_strategy(KillStrategy::InContainer).build()?;
     // Where there are no control groups, podman refuses to share the host's processes.
     let kind: &[&str] = if live.cgroups().is_ok() { &["--pid=host"] } else { &[] };
     let sandbox =
@@ -128,12 +130,14 @@ fn from_inside(live: &Live) -> Outcome {
         // From inside, processes have other numbers where they are not the host's, and no session: its leader, the OCI
         // runtime, is outside.
         let sees_sessions = !kind.is_empty();
-        match &report.fate {
-            Fate::Unknown(why) if !sees_sessions => assert!(why.contains("(\"sleep\")"), "{script}: {why}"),
+        match &report.outcome {
+            KillOutcome::Unknown(why) if !sees_sessions => {
+                assert!(why.contains("(\"sleep\")"), "{script}: {why}")
+            }
             _ => check_report(report, tag, script),
         }
         if must_be_found && sees_sessions {
-            assert_eq!(report.fate, Fate::Gone, "{script}: {report:?}");
+            assert_eq!(report.outcome, KillOutcome::Gone, "{script}: {report:?}");
             assert!(sleepers(tag).is_empty(), "{script}: {report:?}");
         }
         kill_sleepers(tag);
@@ -164,11 +168,11 @@ fn shared_neighbours(live: &Live) -> Outcome {
             token.cancel();
             let error = call.join().expect("no panic").unwrap_err();
             let report = error.kill_report().expect("a report");
-            assert_eq!(report.fate, Fate::Gone, "{kind:?}: {report:?}");
+            assert_eq!(report.outcome, KillOutcome::Gone, "{kind:?}: {report:?}");
             assert!(sleepers(tag).is_empty(), "{kind:?}: {report:?}");
             assert_eq!(sleepers(other).len(), 4, "{kind:?}: {report:?}");
             for sandbox in [&first, &sandbox] {
-                assert!(sandbox.sh(&format!("touch {file}"))?.ok());
+                assert!(sandbox.sh(&format!("touch {file}"))?.success());
             }
             for neighbour in neighbours {
                 let stdout = neighbour.join().expect("no panic")?.stdout;
@@ -211,7 +215,7 @@ fn older_neighbour(live: &Live) -> Outcome {
                 (error.kill_report().expect("a report").clone(), sleepers(tag).len(), sleepers(other).len())
             });
             for ((report, of_younger, of_older), left) in ended.into_iter().zip([2, 0]) {
-                assert_eq!(report.fate, Fate::Gone, "{kind:?}: {report:?}");
+                assert_eq!(report.outcome, KillOutcome::Gone, "{kind:?}: {report:?}");
                 assert_eq!((of_younger, of_older), (0, left), "{kind:?}: {report:?}");
             }
             Ok(())
@@ -234,7 +238,7 @@ fn hanging_podman(live: &Live) -> Outcome {
     let runtime = live.builder().binary(&wrapper).build()?;
     let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sleep", "777777"]))?;
     let container = runtime.container(&sandbox.name);
-    assert!(container.exec(&ExecRequest::new(["true"])?, &Until::after(Duration::from_secs(30)))?.ok());
+    assert!(container.exec(&ExecRequest::new(["true"])?, &Until::after(Duration::from_secs(30)))?.success());
     fs::write(&hangs, "")?;
     for (script, deadline) in [
         ("sleep TAG & exec sleep TAG", 700),
@@ -256,7 +260,7 @@ fn hanging_podman(live: &Live) -> Outcome {
         let report = error.kill_report().expect("a report");
         assert!(sleepers(tag).is_empty(), "{about}: {report:?}");
         if deadline > 500 {
-            assert_eq!(report.fate, Fate::Gone, "{about}");
+            assert_eq!(report.outcome, KillOutcome::Gone, "{about}");
         }
     }
     Ok(())
@@ -305,9 +309,12 @@ fn stopped(live: &Live) -> Outcome {
             call.join().expect("no panic").kill_report().expect("a report").clone()
         });
         check_report(&report, tag, victim);
-        assert!(matches!(report.fate, Fate::Gone | Fate::NeverStarted), "{victim}: {report:?}");
+        assert!(
+            matches!(report.outcome, KillOutcome::Gone | KillOutcome::NeverStarted),
+            "{victim}: {report:?}"
+        );
     }
-    assert!(sandbox.sh("true")?.ok());
+    assert!(sandbox.sh("true")?.success());
     let left = processes_with(&["conmon", "--exec-process-spec", sandbox.name.as_str()]);
     let stopped = left.iter().filter(|entry| matches!(procfs::is_stopped(entry.pid), Ok(true)));
     assert_eq!(stopped.count(), 0, "{left:?}");
@@ -318,7 +325,7 @@ fn stopped_start(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let id = live.plain(&["container", "inspect", "--format={{.Id}}", sandbox.name.as_str()])?;
     let id = id.trim();
-    assert!(sandbox.sh("true")?.ok());
+    assert!(sandbox.sh("true")?.success());
     let mut seen = 0;
     for (parts, milliseconds) in [
         // The OCI runtime of the exec, as soon as it is there.
@@ -345,7 +352,10 @@ fn stopped_start(live: &Live) -> Outcome {
         });
         let about = format!("{parts:?} after {milliseconds} ms: {victims:?}");
         check_report(&report, tag, &about);
-        assert!(matches!(report.fate, Fate::Gone | Fate::NeverStarted), "{about}: {report:?}");
+        assert!(
+            matches!(report.outcome, KillOutcome::Gone | KillOutcome::NeverStarted),
+            "{about}: {report:?}"
+        );
         seen += usize::from(!victims.is_empty());
         for victim in &victims {
             // Whoever was stopped and is left must not begin the command when it goes on.
@@ -356,7 +366,7 @@ fn stopped_start(live: &Live) -> Outcome {
     }
     // Some are there too short a time to be met for sure.
     assert!(seen >= 3, "{seen} were stopped");
-    assert!(sandbox.sh("true")?.ok());
+    assert!(sandbox.sh("true")?.success());
     Ok(())
 }
 
@@ -381,7 +391,7 @@ fn gone_meanwhile(live: &Live) -> Outcome {
             assert!(begun.elapsed() < BOUND + Duration::from_secs(5), "{about}");
             if let Some(report) = answer.as_ref().err().and_then(Error::kill_report) {
                 check_report(report, tag, &about);
-                assert!(!matches!(report.fate, Fate::Unknown(_)), "{about}");
+                assert!(!matches!(report.outcome, KillOutcome::Unknown(_)), "{about}");
             }
             std::thread::sleep(Duration::from_millis(300));
             assert!(sleepers(tag).is_empty(), "{about}");
@@ -404,7 +414,7 @@ fn paused(live: &Live) -> Outcome {
     });
     check_report(&report, tag, "paused");
     // Control groups v1 hold KILL back.
-    assert!(matches!(report.fate, Fate::Alive | Fate::Gone), "{report:?}");
+    assert!(matches!(report.outcome, KillOutcome::Alive | KillOutcome::Gone), "{report:?}");
     live.plain(&["unpause", name])?;
     let begun = Instant::now();
     while !sleepers(tag).is_empty() {
@@ -449,15 +459,15 @@ fn load(live: &Live) -> Outcome {
     let mut counts = BTreeMap::new();
     for (tag, report) in &ended {
         let has_run = ran.lines().any(|line| line == tag.to_string());
-        assert!(report.fate != Fate::NeverStarted || !has_run, "it has run: {report:?}");
+        assert!(report.outcome != KillOutcome::NeverStarted || !has_run, "it has run: {report:?}");
         assert!(sleepers(*tag).is_empty(), "{report:?}");
-        *counts.entry(format!("{:?}", report.fate)).or_insert(0) += 1;
+        *counts.entry(format!("{:?}", report.outcome)).or_insert(0) += 1;
     }
-    let longest = ended.iter().map(|(_, report)| report.took).max().unwrap_or_default();
+    let longest = ended.iter().map(|(_, report)| report.elapsed).max().unwrap_or_default();
     println!("    {} commands, the longest end took {longest:?}: {counts:?}", ended.len());
     assert!(longest < BOUND, "{longest:?}");
     let doubtful: Vec<_> =
-        counts.keys().filter(|fate| fate.starts_with("Unknown") || *fate == "Alive").collect();
+        counts.keys().filter(|outcome| outcome.starts_with("Unknown") || *outcome == "Alive").collect();
     assert!(doubtful.is_empty(), "{doubtful:?}");
     Ok(())
 }

@@ -109,7 +109,7 @@ fn killed(live: &Live) -> Outcome {
         let result = answer?;
         assert_eq!((result.outcome, result.stdout.text().as_ref()), (ExitOutcome::Lost, "began\n"));
         assert!(took < Duration::from_secs(10), "{took:?}");
-        assert!(sh(guest.container.as_ref(), "true")?.ok());
+        assert!(sh(guest.container.as_ref(), "true")?.success());
     }
     Ok(())
 }
@@ -137,7 +137,7 @@ fn frozen_for_good(live: &Live) -> Outcome {
     assert_eq!(answer?.outcome, ExitOutcome::Lost);
     assert!(took < SILENCE_BOUND, "{took:?}");
     guest.sshd.thaw();
-    assert!(sh(guest.container.as_ref(), "true")?.ok());
+    assert!(sh(guest.container.as_ref(), "true")?.success());
     Ok(())
 }
 
@@ -153,7 +153,7 @@ fn frozen_with_deadline(live: &Live) -> Outcome {
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     assert!(error.kill_report().is_some(), "{error:?}");
     guest.sshd.thaw();
-    assert!(sh(guest.container.as_ref(), "true")?.ok());
+    assert!(sh(guest.container.as_ref(), "true")?.success());
     Ok(())
 }
 
@@ -192,7 +192,7 @@ fn died_unseen(live: &Live) -> Outcome {
             }
             _ => guest.sshd.restart(Settings::default())?,
         }
-        assert!(sh(guest.container.as_ref(), "echo ran >> /tmp/count")?.ok());
+        assert!(sh(guest.container.as_ref(), "echo ran >> /tmp/count")?.success());
         assert_eq!(fs::read_to_string(guest.sshd.inside("/tmp/count"))?, "ran\n".repeat(round));
     }
     Ok(())
@@ -236,7 +236,7 @@ fn not_authorised(live: &Live) -> Outcome {
     let log = guest.sshd.log()?;
     assert!(!log.contains("password") && !log.contains("keyboard"), "{log}");
     guest.sshd.authorize(&[&guest.identity])?;
-    assert!(sh(guest.container.as_ref(), "true")?.ok());
+    assert!(sh(guest.container.as_ref(), "true")?.success());
     Ok(())
 }
 
@@ -357,7 +357,7 @@ fn broken_handshakes(live: &Live) -> Outcome {
                 let begun = Instant::now();
                 match exec(guest.container.as_ref(), "echo whole", Duration::from_secs(10)) {
                     Ok(result) => {
-                        let whole = result.ok() && result.stdout == "whole\n";
+                        let whole = result.success() && result.stdout == "whole\n";
                         assert!(
                             whole || result.outcome == ExitOutcome::Lost,
                             "{direction:?} {after} {harm:?}: {result:?}"
@@ -382,7 +382,7 @@ fn broken_handshakes(live: &Live) -> Outcome {
     }
     proxy.clear_faults();
     guest.runtime.transport().forget(&guest.sandbox.name);
-    assert!(sh(guest.container.as_ref(), "true")?.ok());
+    assert!(sh(guest.container.as_ref(), "true")?.success());
     Ok(())
 }
 
@@ -392,7 +392,7 @@ fn swallowed(live: &Live) -> Outcome {
     assert_eq!(answer?.outcome, ExitOutcome::Lost);
     assert!(took < SILENCE_BOUND, "{took:?}");
     proxy.set(Traffic::Pass);
-    assert!(sh(guest.container.as_ref(), "true")?.ok());
+    assert!(sh(guest.container.as_ref(), "true")?.success());
     Ok(())
 }
 
@@ -448,7 +448,7 @@ fn cut_under_load(live: &Live) -> Outcome {
             .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     });
     assert!(whole > 0 && lost > 0, "{whole} whole, {lost} lost");
-    assert!(sh(guest.container.as_ref(), "true")?.ok());
+    assert!(sh(guest.container.as_ref(), "true")?.success());
     Ok(())
 }
 

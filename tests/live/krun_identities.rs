@@ -124,7 +124,7 @@ fn accepted(live: &Live) -> Outcome {
         check_identity(file).map_err(|error| format!("{script}: {error}"))?;
         let transport = transport_to(guest.sshd.address(), file).build();
         let done = transport.exec(&guest.container, &ExecRequest::new(["true"])?, &Until::after(LIMIT));
-        assert!(done.map_err(|error| format!("{script}: {error}"))?.ok(), "{script}");
+        assert!(done.map_err(|error| format!("{script}: {error}"))?.success(), "{script}");
     }
     Ok(())
 }

@@ -84,7 +84,7 @@ fn other_shells(live: &Live) -> Outcome {
             assert!(text.contains("ForceCommand") && text.len() < 700, "{text}");
         }
     }
-    assert!(sh(guest.container.as_ref(), "true")?.ok());
+    assert!(sh(guest.container.as_ref(), "true")?.success());
     Ok(())
 }
 
@@ -198,6 +198,6 @@ fn odd_path(live: &Live) -> Outcome {
     let transport = transport_to(guest.sshd.address(), &file).build();
     let error = transport.login_command(&guest.container, None).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadIdentity, "{error}");
-    assert!(transport.exec(&guest.container, &ExecRequest::new(["true"])?, &Until::after(LIMIT))?.ok());
+    assert!(transport.exec(&guest.container, &ExecRequest::new(["true"])?, &Until::after(LIMIT))?.success());
     Ok(())
 }

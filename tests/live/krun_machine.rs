@@ -67,7 +67,7 @@ fn meanwhile(
     let request = ExecRequest::new(["sh", "-c", &format!("touch /tmp/runs; {script}")])?;
     std::thread::scope(|scope| {
         let call = scope.spawn(|| container.exec(&request, &patience()));
-        while !sh(container, "test -e /tmp/runs")?.ok() {}
+        while !sh(container, "test -e /tmp/runs")?.success() {}
         this()?;
         Ok(call.join().expect("no panic")?)
     })

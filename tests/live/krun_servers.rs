@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rt_krun::KrunRuntime;
 use rt_protocol::{
-    Container, ContainerRuntime, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Fate, Sink, Source,
+    Container, ContainerRuntime, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, KillOutcome, Sink, Source,
     StreamEnd, Until,
 };
 use rt_tests::krun::transport_to;
@@ -140,7 +140,7 @@ fn dropbear_serves(live: &Live) -> Outcome {
     let bytes: Vec<u8> = (0..=250u8).cycle().take(3 << 20).collect();
     let mut stdout = Vec::new();
     let streams = ExecStdio::new(Source::bytes(bytes.clone()), Sink::borrowed(&mut stdout));
-    assert!(container.exec_stdio(&ExecRequest::new(["cat"])?, streams, &minute())?.ok());
+    assert!(container.exec_stdio(&ExecRequest::new(["cat"])?, streams, &minute())?.success());
     assert!(stdout == bytes, "{} bytes came back", stdout.len());
 
     let long = "x".repeat(20_000);
@@ -160,7 +160,7 @@ fn dropbear_serves(live: &Live) -> Outcome {
         let request = ExecRequest::new(["sh", "-c", "sleep 600 & sleep 601"])?;
         let error = container.exec(&request, &Until::after(Duration::from_secs(1))).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-        assert_eq!(error.kill_report().map(|report| &report.fate), Some(&Fate::Gone), "{error:?}");
+        assert_eq!(error.kill_report().map(|report| &report.outcome), Some(&KillOutcome::Gone), "{error:?}");
         assert_eq!(other.join().expect("no panic")?.stdout, "there\n");
         Ok::<_, Problem>(())
     })?;

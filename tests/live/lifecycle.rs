@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rt_protocol::{
     ContainerFilter, ContainerName, ContainerRuntime, ContainerState, ErrorKind, ExitOutcome, ImageFilter,
-    ImageRef, Mount, NamePrefix, Network, PortPublish, Protocol, Until,
+    ImageRef, Mount, NamePrefix, Network, PortMapping, Protocol, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -176,7 +176,7 @@ fn wait_deadline(live: &Live) -> Outcome {
 fn port(live: &Live) -> Outcome {
     let spec = rt_protocol::LaunchSpec::builder(Sandbox::fresh_name(), live.image.as_str())
         .command(["sleep", "777777"])
-        .port(PortPublish::any_port_on_loopback(2222));
+        .port(PortMapping::any_port_on_loopback(2222));
     let sandbox = Sandbox::launch(&live.runtime, spec)?;
     let ports = sandbox.container.ports()?.ok_or("absent")?;
     assert_eq!(ports.len(), 1, "{ports:?}");

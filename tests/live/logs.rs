@@ -103,7 +103,7 @@ fn follow(live: &Live) -> Outcome {
     let mut log = sandbox.container.logs(&LogOptions::new().follow())?;
     let Pull::Item(first) = log.pull(&until())? else { panic!("no line") };
     assert_eq!(first.text(), "first");
-    assert_eq!(log.pull(&Until::after(Duration::from_millis(300)))?, Pull::Idle);
+    assert_eq!(log.pull(&Until::after(Duration::from_millis(300)))?, Pull::Pending);
     sandbox.sh("touch /tmp/go")?.exit_ok()?;
     let mut rest = Vec::new();
     while let Pull::Item(line) = log.pull(&until())? {
@@ -167,7 +167,7 @@ fn follow_with_times(live: &Live) -> Outcome {
         let mut log = sandbox.container.logs(&options.follow().timestamps())?;
         let Pull::Item(first) = log.pull(&until())? else { panic!("no line") };
         assert!(first.text() == "first" && first.timestamp.is_some(), "{first:?}");
-        assert_eq!(log.pull(&Until::after(Duration::from_millis(300)))?, Pull::Idle);
+        assert_eq!(log.pull(&Until::after(Duration::from_millis(300)))?, Pull::Pending);
         sandbox.sh("touch /tmp/go")?.exit_ok()?;
         let mut rest = Vec::new();
         while let Pull::Item(line) = log.pull(&until())? {
@@ -239,7 +239,7 @@ fn limit_while_held(live: &Live) -> Outcome {
         pulls += 1;
         match pulled {
             Pull::Item(item) => break item,
-            Pull::Idle => assert!(begun.elapsed() < Duration::from_secs(30), "no line"),
+            Pull::Pending => assert!(begun.elapsed() < Duration::from_secs(30), "no line"),
             Pull::End => panic!("no line"),
         }
     };

@@ -81,7 +81,7 @@ fn id_prefix(live: &Live) -> Outcome {
         .network(rt_protocol::Network::None)
         .command(["sleep", "777777"]);
     let named = Sandbox::launch(&live.runtime, spec)?;
-    assert!(named.sh("true")?.ok());
+    assert!(named.sh("true")?.success());
     assert!(named.container.running()?);
     named.remove();
     assert_eq!(named.container.state()?, None);

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rt_podman::{KillSide, PodmanRuntime};
+use rt_podman::{KillStrategy, PodmanRuntime};
 use rt_protocol::{
-    Container, ContainerRuntime, ContainerState, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Fate,
+    Container, ContainerRuntime, ContainerState, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, KillOutcome,
     OutputLimit, Sink, Source, Until,
 };
 use rt_tests::live::Live;
@@ -191,14 +191,14 @@ fn detach_keys(live: &Live) -> Outcome {
 }
 
 fn other_user(live: &Live) -> Outcome {
-    let runtime = live.builder().kill_side(KillSide::Container).build()?;
+    let runtime = live.builder().kill_strategy(KillStrategy::InContainer).build()?;
     for user in ["root", "1000"] {
         let sandbox = Sandbox::launch(&runtime, Sandbox::spec(live).command(["sleep", "777777"]))?;
         let request = ExecRequest::builder(["sleep", "1000"]).user(user).build()?;
         let until = Until::after(sandbox.allow(Duration::from_secs(1))?);
         let error = sandbox.container.exec(&request, &until).unwrap_err();
         let report = error.kill_report().ok_or("no report")?;
-        assert_eq!((&report.fate, report.killed), (&Fate::Gone, 1), "{user}: {report:?}");
+        assert_eq!((&report.outcome, report.killed), (&KillOutcome::Gone, 1), "{user}: {report:?}");
         assert_eq!(sandbox.count_processes("sleep 1000")?, 0, "{user}");
     }
     Ok(())

@@ -28,7 +28,7 @@ fn told(live: &Live) -> Outcome {
     }
     live.plain(&["unpause", sandbox.name.as_str()])?;
     assert_eq!(sandbox.container.state()?, Some(ContainerState::Running));
-    assert!(sandbox.sh("true")?.ok());
+    assert!(sandbox.sh("true")?.success());
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rt_protocol::{
-    ContainerRuntimeExt, ErrorKind, ExecRequest, Network, Partial, PortPublish, ReadyWhen, Until,
+    ContainerRuntimeExt, ErrorKind, ExecRequest, Network, PartialOutput, PortMapping, ReadyWhen, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -30,7 +30,7 @@ fn all(live: &Live) -> Outcome {
     let script = "sleep 1; touch /tmp/made; echo '>> ready' >&2; sleep 0.5; nc -ll -p 8080 -e cat";
     let spec = Sandbox::spec(live)
         .network(Network::Default)
-        .port(PortPublish::any_port_on_loopback(8080))
+        .port(PortMapping::any_port_on_loopback(8080))
         .command(["sh", "-c", script]);
     let sandbox = Sandbox::launch(&live.runtime, spec)?;
     let when = sign().exec(ExecRequest::new(["test", "-e", "/tmp/made"])?).tcp_port(8080);
@@ -52,7 +52,7 @@ fn ended(live: &Live) -> Outcome {
         assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
         assert_eq!(error.kind(), ErrorKind::NotRunning, "{error}");
         assert!(error.to_string().contains("exit code 3"), "{error}");
-        let Some(Partial::Output { stdout, stderr }) = error.partial() else { panic!("{error:?}") };
+        let Some(PartialOutput::Output { stdout, stderr }) = error.partial() else { panic!("{error:?}") };
         assert_eq!((stdout.text(), stderr.text()), ("loading\n".into(), "no database\n".into()));
     }
     Ok(())

@@ -102,7 +102,7 @@ fn steering(live: &Live) -> Outcome {
         assert!(result.stdout.text().lines().any(|found| found == expected), "{name}: {:?}", result.stdout);
         let stdio = rt_protocol::ExecStdio::new(rt_protocol::Source::empty(), rt_protocol::Sink::discard());
         let bridged = sandbox.container.exec_stdio(&request, stdio, &until)?;
-        assert!(bridged.ok() && bridged.stdout.bytes > expected.len() as u64, "{bridged:?}");
+        assert!(bridged.success() && bridged.stdout.bytes > expected.len() as u64, "{bridged:?}");
         assert_eq!(bridged.stdin, rt_protocol::StreamReport::default());
     }
     let mut spec = Sandbox::spec(live).command(["/bin/busybox", "env"]);
@@ -209,7 +209,7 @@ fn beside_stdin(live: &Live) -> Outcome {
         })?;
         let mut output = String::new();
         std::io::Read::read_to_string(&mut reader, &mut output)?;
-        assert!(result.ok(), "{name}: {result:?}");
+        assert!(result.success(), "{name}: {result:?}");
         assert_eq!(result.stdin.bytes, input.len() as u64, "{name}");
         assert!(output.lines().any(|line| line == format!("{name}={value}")), "{name}: {output}");
         assert!(output.contains(&format!("{odd}|")), "{name}: {output}");

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rt_protocol::{
-    ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Fate, Partial, Sink, Source, StreamEnd, Until,
+    ErrorKind, ExecRequest, ExecStdio, ExitOutcome, KillOutcome, PartialOutput, Sink, Source, StreamEnd,
+    Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -134,7 +135,7 @@ fn end_is_passed_on(live: &Live) -> Outcome {
         let mut output = Vec::new();
         let stdio = ExecStdio::new(source, Sink::borrowed(&mut output));
         let result = sandbox.container.exec_stdio(&ExecRequest::new(["wc", "-c"])?, stdio, &minute())?;
-        assert!(result.ok(), "{result:?}");
+        assert!(result.success(), "{result:?}");
         assert_eq!(String::from_utf8(output)?, expected);
     }
     Ok(())
@@ -169,9 +170,9 @@ fn broken_sink(live: &Live) -> Outcome {
             .exec_stdio(&request, ExecStdio::new(Source::empty(), sink), &minute())
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::SinkFailed, "{error}");
-        assert_eq!(error.kill_report().map(|report| &report.fate), Some(&Fate::Gone), "{error:?}");
+        assert_eq!(error.kill_report().map(|report| &report.outcome), Some(&KillOutcome::Gone), "{error:?}");
         assert!(std::error::Error::source(&error).is_some());
-        assert!(matches!(error.partial(), Some(Partial::Streams { .. })));
+        assert!(matches!(error.partial(), Some(PartialOutput::Streams { .. })));
         assert_eq!(sandbox.count_processes("yes sink")?, 0);
     }
     Ok(())
@@ -237,7 +238,7 @@ fn silent(live: &Live) -> Outcome {
         .exec_stdio(&ExecRequest::new(["cat"])?, stdio, &Until::after(deadline))
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
-    assert_eq!(error.kill_report().map(|report| &report.fate), Some(&Fate::Gone), "{error:?}");
+    assert_eq!(error.kill_report().map(|report| &report.outcome), Some(&KillOutcome::Gone), "{error:?}");
     assert!(begun.elapsed() < deadline + Duration::from_secs(3), "{:?}", begun.elapsed());
     Ok(())
 }

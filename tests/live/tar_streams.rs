@@ -60,7 +60,7 @@ fn tree(live: &Live) -> Outcome {
     let mut out = Vec::new();
     sandbox.container.copy_out_tar(&path("/tmp/big"), &mut out, &until())?;
     sandbox.container.copy_in_tar(&mut &out[..], &path("/tmp/f"), &until())?;
-    assert!(sandbox.sh("cmp /tmp/big /tmp/f/big")?.ok());
+    assert!(sandbox.sh("cmp /tmp/big /tmp/f/big")?.success());
     Ok(())
 }
 

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rt_podman::KillSide;
+use rt_podman::KillStrategy;
 use rt_protocol::{
-    CancelToken, ContainerRuntime, Error, ErrorKind, ExecRequest, Fate, LaunchSpec, Network, Partial, Until,
+    CancelToken, ContainerRuntime, Error, ErrorKind, ExecRequest, KillOutcome, LaunchSpec, Network,
+    PartialOutput, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -58,7 +59,7 @@ fn check_gone(live: &Live, script: &str) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let error = time_out(&sandbox, script);
     let report = error.kill_report().expect("a report");
-    assert_eq!(report.fate, Fate::Gone, "{report:?}");
+    assert_eq!(report.outcome, KillOutcome::Gone, "{report:?}");
     assert!(report.killed >= 1 && report.survivors.is_empty(), "{report:?}");
     assert_eq!(sandbox.count_processes("sleep 100[0-9]")?, 0);
     Ok(())
@@ -93,9 +94,9 @@ fn hidden(live: &Live) -> Outcome {
     let error = time_out(&sandbox, "(setsid env -i sleep 1000 &) ; exec sleep 1001");
     let report = error.kill_report().expect("a report");
     // Caught on its way, or named: never passed over in silence.
-    match &report.fate {
-        Fate::Unknown(why) => assert!(why.contains("sleep"), "{why}"),
-        Fate::Gone => assert_eq!(sandbox.count_processes("sleep 1000")?, 0),
+    match &report.outcome {
+        KillOutcome::Unknown(why) => assert!(why.contains("sleep"), "{why}"),
+        KillOutcome::Gone => assert_eq!(sandbox.count_processes("sleep 1000")?, 0),
         other => panic!("{other:?}"),
     }
     assert_eq!(sandbox.count_processes("sleep 1001")?, 0);
@@ -110,12 +111,12 @@ fn no_shell(live: &Live) -> Outcome {
     let request = ExecRequest::new(["/bin/sleep", "1000"])?;
     let error = sandbox.container.exec(&request, &Until::after(sandbox.allow(DEADLINE)?)).unwrap_err();
     let report = error.kill_report().expect("a report");
-    assert_eq!((&report.fate, report.killed), (&Fate::Gone, 1), "{report:?}");
+    assert_eq!((&report.outcome, report.killed), (&KillOutcome::Gone, 1), "{report:?}");
     Ok(())
 }
 
 fn from_inside(live: &Live) -> Outcome {
-    let runtime = live.builder().kill_side(KillSide::Container).build()?;
+    let runtime = live.builder().kill_strategy(KillStrategy::InContainer).build()?;
     for script in [
         "sleep 1000 & exec sleep 1001",
         "(sleep 1000 &) ; exec sleep 1001",
@@ -124,21 +125,24 @@ fn from_inside(live: &Live) -> Outcome {
         let sandbox = Sandbox::launch(&runtime, Sandbox::spec(live).command(["sleep", "777777"]))?;
         let error = time_out(&sandbox, script);
         let report = error.kill_report().expect("a report");
-        assert_eq!(report.fate, Fate::Gone, "{script}: {report:?}");
+        assert_eq!(report.outcome, KillOutcome::Gone, "{script}: {report:?}");
         assert_eq!(sandbox.count_processes("sleep 100[0-9]")?, 0, "{script}");
     }
     Ok(())
 }
 
 fn from_inside_without_shell(live: &Live) -> Outcome {
-    let runtime = live.builder().kill_side(KillSide::Container).build()?;
+    let runtime = live.builder().kill_strategy(KillStrategy::InContainer).build()?;
     let spec = LaunchSpec::builder(Sandbox::fresh_name(), live.bare_image.as_str())
         .network(Network::None)
         .command(["/bin/sleep", "777777"]);
     let sandbox = Sandbox::launch(&runtime, spec)?;
     let request = ExecRequest::new(["/bin/sleep", "1000"])?;
     let error = sandbox.container.exec(&request, &Until::after(sandbox.allow(DEADLINE)?)).unwrap_err();
-    assert!(matches!(error.kill_report().map(|report| &report.fate), Some(Fate::Unknown(_))), "{error:?}");
+    assert!(
+        matches!(error.kill_report().map(|report| &report.outcome), Some(KillOutcome::Unknown(_))),
+        "{error:?}"
+    );
     Ok(())
 }
 
@@ -148,7 +152,7 @@ fn passed_deadline(live: &Live) -> Outcome {
     let error = sandbox.container.exec(&request, &Until::after(Duration::ZERO)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert!(error.never_started(), "{error:?}");
-    assert!(!sandbox.sh("test -e /tmp/ran")?.ok());
+    assert!(!sandbox.sh("test -e /tmp/ran")?.success());
     Ok(())
 }
 
@@ -165,14 +169,14 @@ fn cancel(live: &Live) -> Outcome {
         call.join().expect("no panic")
     });
     assert_eq!(error.kind(), ErrorKind::Cancelled);
-    assert_eq!(error.kill_report().map(|report| &report.fate), Some(&Fate::Gone));
+    assert_eq!(error.kill_report().map(|report| &report.outcome), Some(&KillOutcome::Gone));
     Ok(())
 }
 
 fn partial_output(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let error = time_out(&sandbox, "echo out; echo err >&2; trap 'echo bye; exit' TERM; sleep 1000 & wait");
-    let Some(Partial::Output { stdout, stderr }) = error.partial() else { panic!("{error:?}") };
+    let Some(PartialOutput::Output { stdout, stderr }) = error.partial() else { panic!("{error:?}") };
     assert!(stdout.text().starts_with("out\n"), "{stdout:?}");
     assert_eq!(stderr.text(), "err\n");
     // What it says on its way out arrives too.
@@ -186,7 +190,7 @@ fn neighbours(live: &Live) -> Outcome {
         let neighbour = scope.spawn(|| sandbox.sh("sleep 4; echo fine"));
         while sandbox.count_processes("sleep 4;").expect("a count") == 0 {}
         let error = time_out(&sandbox, "sleep 1000 & exec sleep 1001");
-        assert_eq!(error.kill_report().map(|report| &report.fate), Some(&Fate::Gone), "{error:?}");
+        assert_eq!(error.kill_report().map(|report| &report.outcome), Some(&KillOutcome::Gone), "{error:?}");
         let result = neighbour.join().expect("no panic")?;
         assert_eq!(result.stdout, "fine\n");
         Ok(())
@@ -205,10 +209,10 @@ fn early_deadline(live: &Live) -> Outcome {
             .exec(&request, &Until::after(Duration::from_millis(milliseconds)))
             .expect_err("a timeout");
         let report = error.kill_report().expect("a report");
-        let ran = sandbox.sh(&format!("test -e {file}"))?.ok();
-        match &report.fate {
-            Fate::NeverStarted => assert!(!ran, "after {milliseconds} ms it ran: {report:?}"),
-            Fate::Gone => {}
+        let ran = sandbox.sh(&format!("test -e {file}"))?.success();
+        match &report.outcome {
+            KillOutcome::NeverStarted => assert!(!ran, "after {milliseconds} ms it ran: {report:?}"),
+            KillOutcome::Gone => {}
             other => panic!("after {milliseconds} ms: {other:?}"),
         }
         assert_eq!(sandbox.count_processes("sleep 1000")?, 0, "after {milliseconds} ms: {report:?}");

@@ -32,7 +32,7 @@ pub(crate) enum Verdict {
 struct Row {
     step: String,
     verdict: Verdict,
-    took: Duration,
+    elapsed: Duration,
 }
 
 /// One case of the live suite, for the list of the slowest.
@@ -110,8 +110,8 @@ impl Report {
         self.cases.extend(cases);
     }
 
-    fn add(&mut self, name: &str, verdict: Verdict, took: Duration) {
-        self.rows.push(Row { step: name.to_owned(), verdict, took });
+    fn add(&mut self, name: &str, verdict: Verdict, elapsed: Duration) {
+        self.rows.push(Row { step: name.to_owned(), verdict, elapsed });
     }
 
     /// Prints the table and gives the exit code: 0 when no step failed.
@@ -130,7 +130,7 @@ impl Report {
 
     /// The steps and cases that take the time, the slowest first.
     fn slowest(&self) -> String {
-        let steps = self.rows.iter().map(|row| (row.took.as_secs_f64(), row.step.as_str())).collect();
+        let steps = self.rows.iter().map(|row| (row.elapsed.as_secs_f64(), row.step.as_str())).collect();
         let cases = self.cases.iter().map(|case| (case.seconds, case.name.as_str())).collect();
         let mut text = String::new();
         for (title, count, rows) in
@@ -152,15 +152,15 @@ impl Report {
     fn table(&self, title: &str) -> String {
         let wide = self.rows.iter().map(|row| row.step.chars().count()).max().unwrap_or(0);
         let mut text = format!("\n{title}\n");
-        for Row { step, verdict, took } in &self.rows {
+        for Row { step, verdict, elapsed } in &self.rows {
             let verdict = match verdict {
                 Verdict::Passed => "passed".to_owned(),
                 Verdict::Failed(_) => "FAILED".to_owned(),
                 Verdict::Ignored(why) => format!("ignored: {why}"),
             };
-            let _ = writeln!(text, "  {step:wide$}  {:>7.1} s  {verdict}", took.as_secs_f64());
+            let _ = writeln!(text, "  {step:wide$}  {:>7.1} s  {verdict}", elapsed.as_secs_f64());
         }
-        let total: Duration = self.rows.iter().map(|row| row.took).sum();
+        let total: Duration = self.rows.iter().map(|row| row.elapsed).sum();
         let failed = self.failures().count();
         let ignored = self.rows.iter().filter(|row| matches!(row.verdict, Verdict::Ignored(_))).count();
         let _ = write!(

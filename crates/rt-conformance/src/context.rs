@@ -91,7 +91,7 @@ impl<'a> TestContext<'a> {
     pub(crate) fn warm_up(&self) -> Verdict {
         self.cache.warm_up(|| {
             let result = Self::run_in(self.standing()?.as_ref(), &Script::Exit(0))?;
-            ensure!(result.ok(), "the standing container cannot run `exit 0`: {result:?}");
+            ensure!(result.success(), "the standing container cannot run `exit 0`: {result:?}");
             Ok(())
         })
     }
@@ -258,7 +258,7 @@ impl<'a> TestContext<'a> {
     /// Runs a script that must end with 0, and gives what it wrote to stdout.
     pub(crate) fn text_in(container: &dyn Container, script: &Script) -> Result<String, Failure> {
         let result = Self::run_in(container, script)?;
-        ensure!(result.ok(), "{script:?} ended with {}: {}", result.outcome, result.stderr);
+        ensure!(result.success(), "{script:?} ended with {}: {}", result.outcome, result.stderr);
         Ok(result.stdout.text().into_owned())
     }
 
@@ -284,7 +284,7 @@ impl<'a> TestContext<'a> {
     pub(crate) fn guest_dir(&self, container: &dyn Container) -> Result<ContainerPath, Failure> {
         let path = self.guest_path()?;
         let made = Self::run_in(container, &Script::MakeDir(path.as_os_str().to_owned()))?;
-        ensure!(made.ok(), "{path} cannot be made in the guest: {}", made.stderr);
+        ensure!(made.success(), "{path} cannot be made in the guest: {}", made.stderr);
         Ok(path)
     }
 

@@ -14,7 +14,7 @@ pub struct Row {
     /// What came of it.
     pub outcome: Outcome,
     /// How long it took, its cleaning up included.
-    pub took: Duration,
+    pub elapsed: Duration,
 }
 
 /// What a run of the suite came to.
@@ -27,8 +27,8 @@ pub struct Report {
 
 impl Report {
     /// Adds a row; for who drives case by case.
-    pub fn add(&mut self, case: Case, outcome: Outcome, took: Duration) {
-        self.rows.push(Row { case, outcome, took });
+    pub fn add(&mut self, case: Case, outcome: Outcome, elapsed: Duration) {
+        self.rows.push(Row { case, outcome, elapsed });
     }
 
     /// The rows in the order of the run.
@@ -74,7 +74,7 @@ impl fmt::Display for Report {
         for group in Group::ALL {
             for row in self.group(*group) {
                 let word = row.outcome.word();
-                writeln!(f, "{group:<10} {:<width$} {word:<8} {:>7}", fact(row), row.took.as_millis())?;
+                writeln!(f, "{group:<10} {:<width$} {word:<8} {:>7}", fact(row), row.elapsed.as_millis())?;
                 if let Some(detail) = row.outcome.detail() {
                     writeln!(f, "{:<10}   {}", "", detail.replace('\n', " "))?;
                 }

@@ -81,7 +81,7 @@ impl<'a> Suite<'a> {
     /// Why a case cannot be decided here, as far as that is known without running it. A case may still find a reason
     /// itself, such as a host without IPv6.
     pub fn undecidable(&self, case: &Case) -> Option<String> {
-        let missing = case.capabilities().missing_from(self.runtime.capabilities());
+        let missing = case.capabilities().difference(self.runtime.capabilities());
         if !missing.is_empty() {
             return Some(format!("the backend does not claim {missing}"));
         }

@@ -21,7 +21,7 @@ use crate::KrunTransport;
 ///
 /// let transport = FakeKrunTransport::new();
 /// let name = ContainerName::new("vm-1")?;
-/// transport.answer(&name, &Argv::new(["uname"])?, ExitOutcome::Code(0), CapturedOutput::whole("Linux\n"));
+/// transport.answer(&name, &Argv::new(["uname"])?, ExitOutcome::Code(0), CapturedOutput::complete("Linux\n"));
 /// assert!(transport.execs().is_empty());
 /// # Ok::<(), rt_protocol::InvalidValue>(())
 /// ```

@@ -79,7 +79,7 @@ impl KrunHost {
             Ok(_) => Ok(()),
             Err(error) if names_no_runtime(error.message()) => {
                 Err(Error::new(ErrorKind::BackendMissing, OPERATION, "podman finds no such program")
-                    .about(format!("`{OCI_RUNTIME}`"))
+                    .with_subject(format!("`{OCI_RUNTIME}`"))
                     .with_hint("install crun with krun support, or name its path in containers.conf"))
             }
             Err(error) => Err(error.during(OPERATION)),
@@ -92,7 +92,7 @@ impl KrunHost {
     /// [`NoSuchPath`](ErrorKind::NoSuchPath) and [`System`](ErrorKind::System), with the remedy.
     pub fn check_kvm(&self) -> Result<()> {
         let refused = |kind, message: &str, hint: &'static str| {
-            Error::new(kind, "use", message).about(self.kvm.display().to_string()).with_hint(hint)
+            Error::new(kind, "use", message).with_subject(self.kvm.display().to_string()).with_hint(hint)
         };
         let absent = |_| {
             let hint = "load kvm_intel or kvm_amd, and turn virtualisation on in the firmware or for the outer machine";
@@ -121,7 +121,7 @@ impl KrunHost {
     ///
     /// # Errors
     /// [`BackendMissing`](ErrorKind::BackendMissing) and [`BackendNotExecutable`](ErrorKind::BackendNotExecutable) for the
-    /// client; [`BadAnswer`](ErrorKind::BadAnswer) when it names no version; [`TimedOut`](ErrorKind::TimedOut),
+    /// client; [`InvalidResponse`](ErrorKind::InvalidResponse) when it names no version; [`TimedOut`](ErrorKind::TimedOut),
     /// [`Cancelled`](ErrorKind::Cancelled), [`System`](ErrorKind::System).
     pub fn ssh_version(&self, until: &Until) -> Result<String> {
         const OPERATION: &str = "ask the SSH client for its version";
@@ -146,7 +146,7 @@ impl KrunHost {
         let text = done.stderr_capture.text();
         let version = text.lines().next().unwrap_or_default().trim();
         if version.is_empty() {
-            return Err(Error::new(ErrorKind::BadAnswer, OPERATION, "it said nothing")
+            return Err(Error::new(ErrorKind::InvalidResponse, OPERATION, "it said nothing")
                 .with_hint("name the OpenSSH client"));
         }
         Ok(version.to_owned())
@@ -189,7 +189,7 @@ mod tests {
         let kind = |ssh: &str, until: &Until| ask(ssh, until).unwrap_err().kind();
         assert_eq!(kind("rt-no-such-ssh", &Until::forever()), ErrorKind::BackendMissing);
         assert_eq!(kind("/etc/passwd", &Until::forever()), ErrorKind::BackendNotExecutable);
-        assert_eq!(kind("true", &Until::forever()), ErrorKind::BadAnswer);
+        assert_eq!(kind("true", &Until::forever()), ErrorKind::InvalidResponse);
         assert_eq!(kind("true", &Until::after(Duration::ZERO)), ErrorKind::TimedOut);
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rt_protocol::{InvalidValue, LaunchSpecBuilder, Mount, PortPublish};
+use rt_protocol::{InvalidValue, LaunchSpecBuilder, Mount, PortMapping};
 
 /// Additions to a launch for a guest that SSH enters.
 ///
@@ -39,7 +39,7 @@ pub trait KrunLaunchExt: Sized {
 
 impl KrunLaunchExt for LaunchSpecBuilder {
     fn ssh_port(self, guest_port: u16) -> Self {
-        self.port(PortPublish::any_port_on_loopback(guest_port))
+        self.port(PortMapping::any_port_on_loopback(guest_port))
     }
 
     fn authorized_keys(

@@ -145,7 +145,7 @@
 //! Closing a channel ends nothing. So on a deadline, a cancel or a failing stream the guest's sshd is asked to send TERM
 //! to the command's process group, which OpenSSH does for other users than root; and a script on a channel of its own finds
 //! what carries the command's marker, ends it by TERM, 2 s, KILL, and says what it saw. The error has the report. Where
-//! nobody could look, it says [`Unknown`](rt_protocol::Fate::Unknown). The script is waited for 8 s, and what the command
+//! nobody could look, it says [`Unknown`](rt_protocol::KillOutcome::Unknown). The script is waited for 8 s, and what the command
 //! still has to say up to 2 s more: in a guest that is frozen, a call returns some 10 s after its deadline, and says that
 //! it does not know.
 //!

@@ -79,7 +79,7 @@ impl EndpointResolver for PodmanPortResolver {
             .podman
             .port_text(name, self.guest_port, &Until::forever())
             .map_err(|error| EndpointError::of_podman(error, name, self.guest_port))?;
-        let port = forwarded_port(&text).map_err(|refused| refused.about(name, self.guest_port))?;
+        let port = forwarded_port(&text).map_err(|refused| refused.with_container(name, self.guest_port))?;
         Ok(TcpEndpoint::new(&self.host, port)?)
     }
 }
@@ -93,7 +93,7 @@ enum EndpointError {
 }
 
 impl EndpointError {
-    fn about(self, name: &ContainerName, guest_port: u16) -> Error {
+    fn with_container(self, name: &ContainerName, guest_port: u16) -> Error {
         const OPERATION: &str = "find the SSH port of";
         let error = match self {
             Self::NoMapping => Error::new(
@@ -103,13 +103,15 @@ impl EndpointError {
             )
             .with_hint("publish it when the container is made, see KrunLaunchExt::ssh_port, and start it"),
             Self::UnreadableLine => {
-                Error::new(ErrorKind::BadAnswer, OPERATION, "podman's mapping has no `:` before a port")
+                Error::new(ErrorKind::InvalidResponse, OPERATION, "podman's mapping has no `:` before a port")
                     .with_hint("see what `podman port` prints for it")
             }
-            Self::BadPort => {
-                Error::new(ErrorKind::BadAnswer, OPERATION, "podman's mapping names no port from 1 to 65535")
-                    .with_hint("see what `podman port` prints for it")
-            }
+            Self::BadPort => Error::new(
+                ErrorKind::InvalidResponse,
+                OPERATION,
+                "podman's mapping names no port from 1 to 65535",
+            )
+            .with_hint("see what `podman port` prints for it"),
         };
         error.in_container(name)
     }
@@ -117,7 +119,7 @@ impl EndpointError {
     /// podman's own failures keep their kind; the one that says "not published" is no failure of podman's.
     fn of_podman(error: Error, name: &ContainerName, guest_port: u16) -> Error {
         if error.kind() == ErrorKind::BackendFailed && error.message().contains("no public port") {
-            return Self::NoMapping.about(name, guest_port);
+            return Self::NoMapping.with_container(name, guest_port);
         }
         error
     }
@@ -162,7 +164,7 @@ mod tests {
     fn a_refusal_names_the_container_and_the_remedy() {
         let name = ContainerName::new("vm-1").unwrap();
         for refused in [EndpointError::NoMapping, EndpointError::UnreadableLine, EndpointError::BadPort] {
-            let error = refused.about(&name, 2222);
+            let error = refused.with_container(&name, 2222);
             assert!(error.to_string().contains("`vm-1`") && error.hint().is_some(), "{error}");
         }
     }

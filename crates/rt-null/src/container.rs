@@ -12,7 +12,7 @@ use std::time::Duration;
 use rt_protocol::{
     Argv, Capability, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, ContainerState,
     CopyOptions, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef,
-    LogOptions, LogStream, Readiness, Result, StdioResult, Stop, TimeLimits, Until,
+    LogOptions, LogStream, Readiness, Result, StdioResult, TimeLimits, Until, UntilError,
 };
 
 use crate::exec::command;
@@ -267,8 +267,8 @@ impl Container for NullContainer {
                     }
                 }
                 Ok(None) => return Ok(set.unwrap_or(Readiness::Ended)),
-                Err(Stop::DeadlinePassed) => return Ok(Readiness::TimedOut),
-                Err(stop @ Stop::Cancelled) => return Err(operation.interrupted(stop)),
+                Err(UntilError::DeadlineExceeded) => return Ok(Readiness::TimedOut),
+                Err(stop @ UntilError::Cancelled) => return Err(operation.interrupted(stop)),
             }
         }
     }
@@ -280,7 +280,9 @@ impl Container for NullContainer {
 
 fn copy_error(operation: &PendingOperation<'_>, stop: CopyError) -> Error {
     match stop {
-        CopyError::Stopped(stop @ (Stop::DeadlinePassed | Stop::Cancelled)) => operation.interrupted(stop),
+        CopyError::Stopped(stop @ (UntilError::DeadlineExceeded | UntilError::Cancelled)) => {
+            operation.interrupted(stop)
+        }
         CopyError::Failed(kind, path, cause) => {
             let error = operation.error(kind, format!("`{}`", path.display()));
             match cause {

@@ -65,7 +65,7 @@ impl EventStream for NullEventStream {
                 self.ended = true;
                 Err(error)
             }
-            Err(_) => Ok(Pull::Idle),
+            Err(_) => Ok(Pull::Pending),
         }
     }
 

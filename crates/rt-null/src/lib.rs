@@ -97,7 +97,7 @@
 //! ```
 //! use std::time::Duration;
 //! use rt_null::{Fault, NullRuntime, Operation, Scope, When};
-//! use rt_protocol::{ContainerName, ContainerRuntime, ContainerState, ErrorKind, ExecRequest, Fate, Until};
+//! use rt_protocol::{ContainerName, ContainerRuntime, ContainerState, ErrorKind, ExecRequest, KillOutcome, Until};
 //!
 //! # fn main() -> rt_protocol::Result<()> {
 //! let runtime = NullRuntime::new();
@@ -113,7 +113,7 @@
 //! assert!(exec()?.elapsed >= ten);
 //! let error = exec().unwrap_err();
 //! assert_eq!(error.kind(), ErrorKind::TimedOut);
-//! assert_eq!(error.kill_report().map(|report| &report.fate), Some(&Fate::Gone));
+//! assert_eq!(error.kill_report().map(|report| &report.outcome), Some(&KillOutcome::Gone));
 //! # Ok(())
 //! # }
 //! ```

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rt_protocol::{ContainerName, LogLine, LogOptions, LogStream, Pull, Result, Stop, Until};
+use rt_protocol::{ContainerName, LogLine, LogOptions, LogStream, Pull, Result, Until, UntilError};
 
 use crate::clock::NullClock;
 use crate::exec::pending_operation::PendingOperation;
@@ -64,7 +64,7 @@ impl NullLogStream {
     }
 
     /// The next line, paid for by the waiter; `None` at the end.
-    pub(crate) fn next_line(&mut self, waiter: &Waiter) -> std::result::Result<Option<LogLine>, Stop> {
+    pub(crate) fn next_line(&mut self, waiter: &Waiter) -> std::result::Result<Option<LogLine>, UntilError> {
         let shared = Arc::clone(&self.shared);
         while !self.ended {
             let found = waiter.wait_for(|| {
@@ -116,7 +116,7 @@ impl LogStream for NullLogStream {
         Ok(match self.next_line(&waiter) {
             Ok(Some(line)) => Pull::Item(line),
             Ok(None) => Pull::End,
-            Err(_) => Pull::Idle,
+            Err(_) => Pull::Pending,
         })
     }
 

@@ -150,7 +150,7 @@ impl ContainerRuntime for NullRuntime {
         let shared = &*self.shared;
         let operation_spec = OperationSpec::new(shared, Operation::Create, "create")
             .with_container(spec.name())
-            .requiring(spec.demands());
+            .requiring(spec.required_capabilities());
         let operation = operation_spec.begin(until)?;
         let time = shared.clock.now();
         shared.update_quietly(|world| {

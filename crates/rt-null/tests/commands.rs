@@ -6,8 +6,8 @@ use std::time::Duration;
 use rt_null::{ArgvPattern, ExecReply, Fault, NullRuntime, Operation, Scope, When};
 use rt_protocol::{
     CancelToken, Capabilities, Capability, Container, ContainerName, ContainerRuntime, ContainerRuntimeExt,
-    ContainerState, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Fate, OutputLimit, Partial, Result,
-    Secret, StreamEnd, Survivor, Until,
+    ContainerState, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, KillOutcome, OutputLimit, PartialOutput,
+    Result, Secret, StreamEnd, Survivor, Until,
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -94,7 +94,7 @@ fn what_comes_too_late_never_started() {
     for (until, kind) in cases {
         let error = job(&runtime).exec(&request(&["true"]), &until).unwrap_err();
         assert_eq!(error.kind(), kind);
-        assert_eq!(error.kill_report().unwrap().fate, Fate::NeverStarted);
+        assert_eq!(error.kill_report().unwrap().outcome, KillOutcome::NeverStarted);
         assert!(error.never_started());
         assert_eq!(job(&runtime).start(&until).unwrap_err().kind(), kind);
     }
@@ -109,7 +109,7 @@ fn a_latency_beyond_the_deadline_times_out_at_once() -> Result<()> {
     let before = runtime.clock().now();
     let error = job(&runtime).exec(&request(&["true"]), &Until::after(Duration::from_secs(1))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
-    assert_eq!(error.kill_report().unwrap().fate, Fate::Gone);
+    assert_eq!(error.kill_report().unwrap().outcome, KillOutcome::Gone);
     assert!(runtime.clock().now() <= before + Duration::from_secs(1));
     let result = job(&runtime).exec(&request(&["true"]), &Until::forever())?;
     assert_eq!(result.elapsed, Duration::from_secs(10));
@@ -127,8 +127,8 @@ fn a_hanging_command_ends_at_its_deadline_with_what_it_wrote() -> Result<()> {
     let error = job(&runtime).exec(&request(&["daemon"]), &Until::after(LONG)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     let report = error.kill_report().unwrap();
-    assert_eq!((&report.fate, report.killed, report.survivors.len()), (&Fate::Alive, 0, 1));
-    let Some(Partial::Output { stdout, .. }) = error.partial() else { panic!("{error:?}") };
+    assert_eq!((&report.outcome, report.killed, report.survivors.len()), (&KillOutcome::Alive, 0, 1));
+    let Some(PartialOutput::Output { stdout, .. }) = error.partial() else { panic!("{error:?}") };
     assert_eq!(*stdout, stdout_of("listening\n").with_end(StreamEnd::Stopped));
     Ok(())
 }
@@ -140,7 +140,7 @@ fn a_hanging_command_can_be_cancelled_from_another_thread() {
         Operation::Exec,
         Scope::all(),
         When::Next,
-        Fault::hang().fate(Fate::Unknown("nobody looked".into())),
+        Fault::hang().kill_outcome(KillOutcome::Unknown("nobody looked".into())),
     );
     let token = CancelToken::new();
     let until = Until::after(LONG).or_cancelled(&token);
@@ -152,7 +152,7 @@ fn a_hanging_command_can_be_cancelled_from_another_thread() {
     token.cancel();
     let error = call.join().unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
-    assert!(matches!(error.kill_report().unwrap().fate, Fate::Unknown(_)));
+    assert!(matches!(error.kill_report().unwrap().outcome, KillOutcome::Unknown(_)));
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_reply_can_leave_its_streams_open() -> Result<()> {
 }
 
 fn stdout_of(text: &str) -> rt_protocol::CapturedOutput {
-    rt_protocol::CapturedOutput::whole(text)
+    rt_protocol::CapturedOutput::complete(text)
 }
 
 #[test]

@@ -11,7 +11,7 @@ use rt_null::{ExecReply, Fault, NullContainer, NullRuntime, Operation, Scope, St
 use rt_protocol::{
     Argv, Container, ContainerFilter, ContainerInfo, ContainerName, ContainerPath, ContainerRuntime,
     ContainerRuntimeExt, ContainerState, CopyOptions, Error, ErrorKind, ExitOutcome, Health, LaunchSpec,
-    Mount, MountPoint, NamePrefix, PortPublish, Protocol, PublishedPort, PullPolicy, Result, Until,
+    Mount, MountPoint, NamePrefix, PortMapping, Protocol, PublishedPort, PullPolicy, Result, Until,
 };
 
 fn name(text: &str) -> ContainerName {
@@ -33,8 +33,8 @@ fn a_created_container_shows_what_it_was_made_from() -> Result<()> {
         .command(["nginx"])
         .env("TZ", "UTC")
         .label("app", "web")
-        .port(PortPublish::any_port_on_loopback(80))
-        .port(PortPublish::on_loopback(8443, 443))
+        .port(PortMapping::any_port_on_loopback(80))
+        .port(PortMapping::on_loopback(8443, 443))
         .mount(Mount::read_only("/srv/site", "/html")?)
         .memory(1 << 20)
         .build()?;
@@ -65,7 +65,7 @@ fn a_created_container_shows_what_it_was_made_from() -> Result<()> {
 fn names_ports_and_images_are_checked_as_podman_does() -> Result<()> {
     let runtime = NullRuntime::new();
     let spec = |name: &str| {
-        LaunchSpec::builder(name, "localhost/own").port(PortPublish::on_loopback(8080, 80)).build().unwrap()
+        LaunchSpec::builder(name, "localhost/own").port(PortMapping::on_loopback(8080, 80)).build().unwrap()
     };
     launch(&runtime, "taken");
     assert_eq!(runtime.create(&spec("taken"), &forever()).unwrap_err().kind(), ErrorKind::NameInUse);
@@ -184,7 +184,7 @@ fn removal_clears_everything_of_the_name_and_absent_counts_as_removed() -> Resul
     assert_eq!(runtime.remove_calls().len(), 2);
 
     let job = launch(&runtime, "job");
-    assert!(runtime.exec_in("job", ["make"])?.ok());
+    assert!(runtime.exec_in("job", ["make"])?.success());
     assert!(job.inspect()?.unwrap().labels.is_empty());
     job.stop(Duration::ZERO, &forever())?;
     assert_eq!(job.wait(&forever())?, ExitOutcome::Code(0));

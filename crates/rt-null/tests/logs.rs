@@ -63,7 +63,7 @@ fn a_line_that_is_not_due_is_waited_for_by_the_clock_alone() -> Result<()> {
     assert_eq!(rest(web.logs(&LogOptions::new())?), ["now"]);
     let mut stream = web.logs(&LogOptions::new().follow())?;
     assert!(matches!(stream.pull(&Until::forever())?, Pull::Item(_)));
-    assert_eq!(stream.pull(&Until::after(LONG / 2))?, Pull::Idle);
+    assert_eq!(stream.pull(&Until::after(LONG / 2))?, Pull::Pending);
     assert!(matches!(stream.pull(&Until::after(LONG))?, Pull::Item(line) if line.text() == "later"));
     assert_eq!(rest(web.logs(&LogOptions::new())?).len(), 2);
     Ok(())
@@ -96,7 +96,7 @@ fn a_cancelled_pull_is_idle_and_the_stream_stays_good() -> Result<()> {
     let mut stream = web.logs(&LogOptions::new().follow())?;
     let token = CancelToken::new();
     token.cancel();
-    assert_eq!(stream.pull(&Until::cancelled(&token))?, Pull::Idle);
+    assert_eq!(stream.pull(&Until::cancelled(&token))?, Pull::Pending);
     runtime.push_log("web", LogLine::new(OutputStream::Stdout, "here"))?;
     assert!(matches!(stream.pull(&Until::forever())?, Pull::Item(_)));
     Ok(())

@@ -132,7 +132,7 @@ fn an_idle_stream_may_be_idle_again_and_anything_else_is_told() {
         runtime.set_logs("job", LogScript::new().line("one")).unwrap();
         let mut log = recorder.container(&name("job")).logs(&follow).unwrap();
         assert!(matches!(log.pull(&soon()).unwrap(), Pull::Item(_)));
-        assert_eq!(log.pull(&soon()).unwrap(), Pull::Idle);
+        assert_eq!(log.pull(&soon()).unwrap(), Pull::Pending);
         runtime.push_log("job", rt_protocol::LogLine::new(rt_protocol::OutputStream::Stdout, "two")).unwrap();
         assert!(matches!(log.pull(&soon()).unwrap(), Pull::Item(_)));
     }
@@ -141,7 +141,7 @@ fn an_idle_stream_may_be_idle_again_and_anything_else_is_told() {
     assert!(matches!(log.pull(&soon()).unwrap(), Pull::Item(_)));
     // Idle is as long as the caller allows, and who allows for ever is not idle.
     let before = std::time::Instant::now();
-    assert_eq!(log.pull(&Until::after(Duration::from_millis(30))).unwrap(), Pull::Idle);
+    assert_eq!(log.pull(&Until::after(Duration::from_millis(30))).unwrap(), Pull::Pending);
     assert!(before.elapsed() >= Duration::from_millis(30));
     assert!(matches!(log.pull(&soon()).unwrap(), Pull::Item(_)));
     assert_eq!(log.pull(&soon()).unwrap_err().kind(), ErrorKind::BackendFailed);

@@ -105,7 +105,7 @@ fn what_is_no_recording_is_refused_with_its_line() {
         .unwrap()
         .list(&ContainerFilter::all())
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::BadAnswer);
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     assert!(error.to_string().contains("line 2"), "{error}");
 }
 

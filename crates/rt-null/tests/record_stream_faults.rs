@@ -21,13 +21,13 @@ use cat::{bridge, running};
 use recording::recorded;
 use rt_null::LogScript;
 use rt_protocol::{
-    CancelToken, ContainerName, ContainerRuntime, Error, ErrorKind, ExecStdio, Fate, Partial, Sink, Source,
-    Until,
+    CancelToken, ContainerName, ContainerRuntime, Error, ErrorKind, ExecStdio, KillOutcome, PartialOutput,
+    Sink, Source, Until,
 };
 
 fn streams_of(error: &Error) -> (u64, u64) {
     match error.partial() {
-        Some(Partial::Streams { stdin, stdout, .. }) => (stdin.bytes, stdout.bytes),
+        Some(PartialOutput::Streams { stdin, stdout, .. }) => (stdin.bytes, stdout.bytes),
         other => panic!("{other:?}"),
     }
 }
@@ -48,8 +48,8 @@ fn a_deadline_ends_a_call_whose_streams_stand_still() {
         let stdio = ExecStdio::new(Source::bytes(vec![7; 8 << 20]), Sink::descriptor(full));
         let error = bridge(runtime, "cat", stdio, &soon()).unwrap_err();
         assert_eq!(
-            (error.kind(), error.kill_report().unwrap().fate.clone()),
-            (ErrorKind::TimedOut, Fate::Gone)
+            (error.kind(), error.kill_report().unwrap().outcome.clone()),
+            (ErrorKind::TimedOut, KillOutcome::Gone)
         );
         streams_of(&error)
     });
@@ -78,7 +78,7 @@ fn a_cancel_reaches_the_inner_call_and_is_the_callers_own() {
 }
 
 /// Failing streams of every kind; what is answered to each.
-fn failing(runtime: &dyn ContainerRuntime) -> Vec<(ErrorKind, String, Fate)> {
+fn failing(runtime: &dyn ContainerRuntime) -> Vec<(ErrorKind, String, KillOutcome)> {
     let forever = Until::forever();
     let directory = File::open("/").unwrap();
     let mut errors: Vec<Error> = [Source::reader(Broken), Source::descriptor(directory)]
@@ -94,7 +94,7 @@ fn failing(runtime: &dyn ContainerRuntime) -> Vec<(ErrorKind, String, Fate)> {
     }
     let seen = errors.iter().map(|error| {
         let cause = std::error::Error::source(error).unwrap().to_string();
-        (error.kind(), format!("{error}: {cause}"), error.kill_report().unwrap().fate.clone())
+        (error.kind(), format!("{error}: {cause}"), error.kill_report().unwrap().outcome.clone())
     });
     seen.collect()
 }

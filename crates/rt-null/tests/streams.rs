@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use rt_null::{ArgvPattern, ExecReply, Fault, Operation, Scope, StdioScript, When};
 use rt_protocol::{
-    CancelToken, Error, ErrorKind, ExecStdio, ExitOutcome, Fate, Partial, Result, Sink, Source, StdioResult,
-    StreamEnd, Until,
+    CancelToken, Error, ErrorKind, ExecStdio, ExitOutcome, KillOutcome, PartialOutput, Result, Sink, Source,
+    StdioResult, StreamEnd, Until,
 };
 
 use broken::Broken;
@@ -30,7 +30,7 @@ fn ends(result: &StdioResult) -> (StreamEnd, StreamEnd) {
 
 fn streams_of(error: &Error) -> (u64, u64) {
     match error.partial() {
-        Some(Partial::Streams { stdin, stdout, .. }) => (stdin.bytes, stdout.bytes),
+        Some(PartialOutput::Streams { stdin, stdout, .. }) => (stdin.bytes, stdout.bytes),
         other => panic!("{other:?}"),
     }
 }
@@ -121,7 +121,7 @@ fn a_short_message_on_an_open_stream_is_answered_before_its_end() -> Result<()> 
     ours.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"hello there");
     ours.shutdown(std::net::Shutdown::Write).unwrap();
-    assert!(call.join().unwrap()?.ok());
+    assert!(call.join().unwrap()?.success());
     Ok(())
 }
 
@@ -130,7 +130,7 @@ fn an_unscripted_command_swallows_its_stdin() -> Result<()> {
     let runtime = running();
     let result =
         bridge(&runtime, "sink", ExecStdio::new(Source::bytes("abc"), Sink::discard()), &Until::forever())?;
-    assert!(result.ok());
+    assert!(result.success());
     assert_eq!((result.stdin.bytes, result.stdin.end), (3, StreamEnd::Eof));
     let result = bridge(&runtime, "sink", ExecStdio::default(), &Until::forever())?;
     assert_eq!(result.stdin.end, StreamEnd::Unused);
@@ -201,7 +201,7 @@ fn stdin_that_never_comes_ends_with_the_deadline_or_the_cancel() {
     for source in sources {
         let error = bridge(&runtime, "cat", ExecStdio::new(source, Sink::discard()), &soon()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
-        assert_eq!(error.kill_report().unwrap().fate, Fate::Gone);
+        assert_eq!(error.kill_report().unwrap().outcome, KillOutcome::Gone);
         assert_eq!(streams_of(&error), (0, 0));
     }
     drop(release);
@@ -277,7 +277,7 @@ fn a_failing_source_or_sink_ends_the_command_with_its_own_kind() {
     let error = bridge(&runtime, "cat", ExecStdio::new(Source::reader(Broken), Sink::discard()), &forever)
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::SourceFailed);
-    assert_eq!(error.kill_report().unwrap().fate, Fate::Gone);
+    assert_eq!(error.kill_report().unwrap().outcome, KillOutcome::Gone);
 
     let mut broken = Broken;
     let (closed, far) = UnixStream::pair().unwrap();

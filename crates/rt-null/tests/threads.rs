@@ -55,7 +55,7 @@ fn life(runtime: &NullRuntime, thread: usize) {
     for round in 0..ROUNDS {
         let text = format!("job-{thread}-{round}");
         let job = runtime.launch(&LaunchSpec::builder(&text, "alpine").build().unwrap(), &forever).unwrap();
-        assert!(runtime.exec_in(&text, ["count"]).unwrap().ok());
+        assert!(runtime.exec_in(&text, ["count"]).unwrap().success());
         let mut out = Vec::new();
         let stdio = ExecStdio::new(Source::reader(&b"hello"[..]), Sink::borrowed(&mut out));
         let result = job.exec_stdio(&ExecRequest::new(["sink"]).unwrap(), stdio, &forever).unwrap();

@@ -15,7 +15,7 @@ use rt_protocol::{
     StdioResult, Until,
 };
 
-use crate::cli::engine::bad_answer;
+use crate::cli::engine::invalid_response;
 use crate::copy::{copy_in, copy_out, tar};
 use crate::exec;
 use crate::image::PodmanImage;
@@ -90,9 +90,10 @@ impl Container for PodmanContainer {
         let Some(info) = self.inspect()? else {
             return Ok(None);
         };
-        let id = info.image_id.ok_or_else(|| bad_answer("find the image of", "podman named no image id"))?;
+        let id =
+            info.image_id.ok_or_else(|| invalid_response("find the image of", "podman named no image id"))?;
         let reference =
-            ImageRef::new(id).map_err(|error| bad_answer("find the image of", error.to_string()))?;
+            ImageRef::new(id).map_err(|error| invalid_response("find the image of", error.to_string()))?;
         Ok(Some(Arc::new(PodmanImage::new(Arc::clone(self.target.state()), reference))))
     }
 
@@ -103,7 +104,7 @@ impl Container for PodmanContainer {
             Some(found) => found
                 .rw_size
                 .map(Some)
-                .ok_or_else(|| bad_answer("measure", "podman named no size").in_container(self.name())),
+                .ok_or_else(|| invalid_response("measure", "podman named no size").in_container(self.name())),
         }
     }
 

@@ -163,16 +163,16 @@ impl PodmanEventStream {
                     if until.check().is_err() {
                         left -= 1;
                         if left == 0 {
-                            return Ok(Pull::Idle);
+                            return Ok(Pull::Pending);
                         }
                     }
                 }
-                Pull::Idle => return Ok(Pull::Idle),
+                Pull::Pending => return Ok(Pull::Pending),
                 Pull::End => {
                     self.resume()?;
                     // What happens meanwhile is in podman's log.
                     if until.check().is_err() {
-                        return Ok(Pull::Idle);
+                        return Ok(Pull::Pending);
                     }
                 }
             }
@@ -351,7 +351,7 @@ not JSON
         let (mut stream, _place) = rotated(&lines, &format!("{lines}{}", line("d", 2)));
         let names: Vec<_> = (0..4).map(|_| event(&mut stream).name.to_string()).collect();
         assert_eq!(names, ["a", "b", "c", "d"]);
-        assert_eq!(stream.pull(&Until::after(Duration::from_millis(50))).unwrap(), Pull::Idle);
+        assert_eq!(stream.pull(&Until::after(Duration::from_millis(50))).unwrap(), Pull::Pending);
         // Nothing was there before; and the older half is gone.
         let (mut stream, _place) = rotated("", &line("d", 2));
         assert_eq!(event(&mut stream).name.as_str(), "d");
@@ -370,7 +370,7 @@ not JSON
         let mut stream = played(&script, &EventOptions::new().since(UNIX_EPOCH));
         let names: Vec<_> = (0..5).map(|_| event(&mut stream).name.to_string()).collect();
         assert_eq!(names, ["a", "b", "c", "d", "e"]);
-        assert_eq!(stream.pull(&Until::after(Duration::from_millis(50))).unwrap(), Pull::Idle);
+        assert_eq!(stream.pull(&Until::after(Duration::from_millis(50))).unwrap(), Pull::Pending);
     }
 
     #[test]
@@ -415,8 +415,8 @@ not JSON
         let script =
             r#"yes '{"Name":"a-1","Status":"exec","Time":"2026-11-21T20:39:51.5Z","Type":"container"}'"#;
         let mut stream = played(script, &since());
-        assert_eq!(stream.pull(&Until::after(Duration::from_millis(50))).unwrap(), Pull::Idle);
-        assert_eq!(stream.pull(&Until::after(Duration::ZERO)).unwrap(), Pull::Idle);
+        assert_eq!(stream.pull(&Until::after(Duration::from_millis(50))).unwrap(), Pull::Pending);
+        assert_eq!(stream.pull(&Until::after(Duration::ZERO)).unwrap(), Pull::Pending);
         stream.close().unwrap();
         stream.close().unwrap();
         assert_eq!(stream.pull(&soon()).unwrap(), Pull::End);
@@ -432,6 +432,6 @@ not JSON
             token.cancel();
             puller.join().unwrap()
         });
-        assert_eq!(pulled.unwrap(), Pull::Idle);
+        assert_eq!(pulled.unwrap(), Pull::Pending);
     }
 }

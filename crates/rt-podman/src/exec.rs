@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use rt_process::{Drive, ExitStatus, Finished, Output, Process, Streams, with_process};
 use rt_protocol::{
-    Capture, CapturedOutput, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Fate,
-    KillReport, OutputLimit, OutputStream, Partial, Result, StdioResult, Stop, StreamEnd, StreamReport,
-    Until,
+    Capture, CapturedOutput, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, KillOutcome,
+    KillReport, OutputLimit, OutputStream, PartialOutput, Result, StdioResult, StreamEnd, StreamReport,
+    Until, UntilError,
 };
 
 use crate::cli::answer;
@@ -73,23 +73,23 @@ struct Call<'a> {
     bridged: bool,
 }
 
-/// Why a command was ended before it ended by itself.
-enum Why {
-    Stop(Stop),
+/// Interruption a command was ended before it ended by itself.
+enum Interruption {
+    Stop(UntilError),
     Source(std::io::Error),
     Sink(OutputStream, std::io::Error),
 }
 
 impl Call<'_> {
     fn run(&self, mut streams: Streams<'_>, until: &Until) -> Result<(ExitOutcome, Finished)> {
-        until.check().map_err(|stop| self.not_begun(self.about(Error::stopped(stop, OPERATION))))?;
+        until.check().map_err(|stop| self.not_begun(self.with_container(Error::stopped(stop, OPERATION))))?;
         self.refuse_unserved()?;
         let target = self.container.exec_target(OPERATION, until).map_err(|error| self.not_begun(error))?;
         let marker = ExecMarker::fresh();
         let interactive = !streams.stdin.is_empty();
         let call = self.container.engine().spec::<_, &str>([]);
         let passed = argv::exec(call, self.request, interactive, &marker, &target.id)
-            .map_err(|error| self.about(error))?;
+            .map_err(|error| self.with_container(error))?;
         let call = passed.call;
         if let Some(env_file) = passed.stdin {
             streams.stdin = env_file;
@@ -131,13 +131,13 @@ impl Call<'_> {
                     self.tidy(&mut finished, interactive);
                     return self.conclude(verdict, process, finished, &mut witness, &exec);
                 }
-                Drive::Stopped(stop) => Why::Stop(stop),
-                Drive::SourceFailed(error) => Why::Source(error),
-                Drive::SinkFailed(stream, error) => Why::Sink(stream, error),
+                Drive::Stopped(stop) => Interruption::Stop(stop),
+                Drive::SourceFailed(error) => Interruption::Source(error),
+                Drive::SinkFailed(stream, error) => Interruption::Sink(stream, error),
             };
             Err(self.end(process, why, &exec, &mut witness, interactive))
         })
-        .map_err(|error| self.about(process_error(OPERATION, error)))?
+        .map_err(|error| self.with_container(process_error(OPERATION, error)))?
     }
 
     /// Where podman's log of execs ends before this one. Asked for only where nothing else can tell what becomes of it.
@@ -204,8 +204,8 @@ impl Call<'_> {
             Some(error) => error,
             // It may have run, and nothing of it is left. podman itself writes nothing to stdout: whoever did has run,
             // whatever the records say.
-            None if report.fate == Fate::Gone
-                || report.fate == Fate::NeverStarted && finished.stdout.bytes > 0 =>
+            None if report.outcome == KillOutcome::Gone
+                || report.outcome == KillOutcome::NeverStarted && finished.stdout.bytes > 0 =>
             {
                 return Ok((ExitOutcome::Lost, finished));
             }
@@ -214,9 +214,9 @@ impl Call<'_> {
         // The reason for a lost status helps more than what to do with what is left.
         let error = match error.kind() {
             ErrorKind::System => error,
-            _ => error.with_hint(report.fate.advice()),
+            _ => error.with_hint(report.outcome.hint()),
         };
-        Err(self.about(error).with_kill_report(report).with_partial(self.partial(finished)))
+        Err(self.with_container(error).with_kill_report(report).with_partial(self.partial(finished)))
     }
 
     /// A call that was stopped before its command could begin says so.
@@ -224,31 +224,31 @@ impl Call<'_> {
         if !matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Cancelled) {
             return error;
         }
-        let report = KillReport::new(Fate::NeverStarted, 0, Vec::new(), Duration::ZERO);
+        let report = KillReport::new(KillOutcome::NeverStarted, 0, Vec::new(), Duration::ZERO);
         let partial = if self.bridged {
             let none = StreamReport::new(0, StreamEnd::Stopped);
-            Partial::Streams { stdin: StreamReport::default(), stdout: none, stderr: none }
+            PartialOutput::Streams { stdin: StreamReport::default(), stdout: none, stderr: none }
         } else {
             let none = CapturedOutput::default().with_end(StreamEnd::Stopped);
-            Partial::Output { stdout: none.clone(), stderr: none }
+            PartialOutput::Output { stdout: none.clone(), stderr: none }
         };
         error.with_kill_report(report).with_partial(partial)
     }
 
     fn refuse_unserved(&self) -> Result<()> {
-        let missing = self.request.demands().missing_from(crate::capabilities());
+        let missing = self.request.required_capabilities().difference(crate::capabilities());
         if missing.is_empty() {
             return Ok(());
         }
         // Of what an exec can demand, podman lacks one: it turns bytes that are not UTF-8 into U+FFFD without a word.
-        Err(self.about(Error::unsupported(OPERATION, missing)).with_hint("podman takes only UTF-8"))
+        Err(self.with_container(Error::unsupported(OPERATION, missing)).with_hint("podman takes only UTF-8"))
     }
 
     /// Ends the command where it runs, and makes the error of it.
     fn end(
         &self,
         process: &mut Process<'_>,
-        why: Why,
+        why: Interruption,
         exec: &StartedExec<'_>,
         witness: &mut ExecWitness,
         interactive: bool,
@@ -260,21 +260,21 @@ impl Call<'_> {
         self.tidy(&mut finished, interactive);
         tracing::debug!(container = %self.container.name(), %report, "a command was ended");
         let error = match why {
-            Why::Stop(stop) => Error::stopped(stop, OPERATION),
-            Why::Source(cause) => Error::source_failed(OPERATION, cause),
-            Why::Sink(stream, cause) => Error::sink_failed(OPERATION, stream, cause),
+            Interruption::Stop(stop) => Error::stopped(stop, OPERATION),
+            Interruption::Source(cause) => Error::source_failed(OPERATION, cause),
+            Interruption::Sink(stream, cause) => Error::sink_failed(OPERATION, stream, cause),
         };
-        self.about(error)
-            .with_hint(report.fate.advice())
+        self.with_container(error)
+            .with_hint(report.outcome.hint())
             .with_kill_report(report)
             .with_partial(self.partial(finished))
     }
 
-    fn partial(&self, finished: Finished) -> Partial {
+    fn partial(&self, finished: Finished) -> PartialOutput {
         if self.bridged {
-            Partial::Streams { stdin: finished.stdin, stdout: finished.stdout, stderr: finished.stderr }
+            PartialOutput::Streams { stdin: finished.stdin, stdout: finished.stdout, stderr: finished.stderr }
         } else {
-            Partial::Output { stdout: finished.stdout_capture, stderr: finished.stderr_capture }
+            PartialOutput::Output { stdout: finished.stdout_capture, stderr: finished.stderr_capture }
         }
     }
 
@@ -301,7 +301,7 @@ impl Call<'_> {
         }
     }
 
-    fn about(&self, error: Error) -> Error {
+    fn with_container(&self, error: Error) -> Error {
         error.in_container(self.container.name())
     }
 }
@@ -345,7 +345,8 @@ fn narrowed(kept: CapturedOutput, limit: OutputLimit) -> CapturedOutput {
     }
     let tail = kept.tail();
     let dropped = tail.len().saturating_sub(limit.tail());
-    CapturedOutput::cut(kept.head(), kept.omitted() + dropped as u64, &tail[dropped..]).with_end(kept.end())
+    CapturedOutput::truncated(kept.head(), kept.omitted() + dropped as u64, &tail[dropped..])
+        .with_end(kept.end())
 }
 
 #[cfg(test)]

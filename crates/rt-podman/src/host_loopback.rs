@@ -103,7 +103,7 @@ mod tests {
         let error = played("echo 'Error: no' >&2; exit 125").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BackendFailed);
         let error = played("echo nonsense").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::BadAnswer);
+        assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rt_protocol::{Error, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, 
 use serde_json::Value;
 
 use crate::cli::answer::Refusal;
-use crate::cli::engine::bad_answer;
+use crate::cli::engine::invalid_response;
 use crate::cli::failure::{self, Failure};
 use crate::cli::json;
 use crate::state::RuntimeState;
@@ -95,24 +95,30 @@ impl Image for PodmanImage {
 
     fn inspect(&self) -> Result<Option<ImageInfo>> {
         const OPERATION: &str = "inspect";
-        let about = |error: Error| error.of_image(&self.reference);
+        let with_container = |error: Error| error.of_image(&self.reference);
         let args = ["image", "inspect", "--", self.reference.as_str()];
-        let answer =
-            self.shared.engine.ask(OPERATION, self.shared.engine.limits.exists, args).map_err(about)?;
-        match answer.printed().map_err(about)? {
-            Ok(described) => decode_inspect(OPERATION, &described).map(Some).map_err(about),
+        let answer = self
+            .shared
+            .engine
+            .ask(OPERATION, self.shared.engine.limits.exists, args)
+            .map_err(with_container)?;
+        match answer.printed().map_err(with_container)? {
+            Ok(described) => decode_inspect(OPERATION, &described).map(Some).map_err(with_container),
             Err(refusal) => self.absent(OPERATION, &refusal),
         }
     }
 
     fn history(&self) -> Result<Option<Vec<String>>> {
         const OPERATION: &str = "read the history of";
-        let about = |error: Error| error.of_image(&self.reference);
+        let with_container = |error: Error| error.of_image(&self.reference);
         let args = ["image", "history", "--no-trunc", "--format=json", "--", self.reference.as_str()];
-        let answer =
-            self.shared.engine.ask(OPERATION, self.shared.engine.limits.images, args).map_err(about)?;
-        let layers = match answer.printed().map_err(about)? {
-            Ok(layers) => rows(OPERATION, &layers).map_err(about)?,
+        let answer = self
+            .shared
+            .engine
+            .ask(OPERATION, self.shared.engine.limits.images, args)
+            .map_err(with_container)?;
+        let layers = match answer.printed().map_err(with_container)? {
+            Ok(layers) => rows(OPERATION, &layers).map_err(with_container)?,
             Err(refusal) => return self.absent(OPERATION, &refusal),
         };
         Ok(Some(layers.iter().map(|layer| json::text(layer, &["CreatedBy"]).unwrap_or_default()).collect()))
@@ -164,7 +170,7 @@ pub(crate) fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Im
     let rows = rows(operation, stdout)?;
     let row = rows.first().ok_or_else(|| nothing_described(operation))?;
     let id = json::text(row, &["Id"])
-        .ok_or_else(|| bad_answer(operation, "podman described an image without id"))?;
+        .ok_or_else(|| invalid_response(operation, "podman described an image without id"))?;
     let mut info = ImageInfo::new(id);
     info.names = json::list(row, &["RepoTags"]).iter().filter_map(Value::as_str).map(str::to_owned).collect();
     info.labels = json::field(row, &["Config"])
@@ -185,7 +191,7 @@ pub(crate) fn decode_images(operation: &'static str, stdout: &str) -> Result<Vec
     for row in rows(operation, stdout)? {
         let reference = json::text(&row, &["Id"]).and_then(|id| ImageRef::new(id).ok());
         let reference =
-            reference.ok_or_else(|| bad_answer(operation, "podman lists an image without an id"))?;
+            reference.ok_or_else(|| invalid_response(operation, "podman lists an image without an id"))?;
         let mut names: Vec<_> =
             json::list(&row, &["Names", "RepoTags"]).iter().filter_map(Value::as_str).collect();
         if names.is_empty() {

@@ -28,14 +28,14 @@
 //!   to signal them (root, or the user whose rootless podman it is).
 //! - A command that is still on its way is stopped there: its client, its conmon and the OCI runtime are ended with it.
 //! - Where the host cannot see the processes (podman talks to another machine), a second exec does it from inside, with the
-//!   image's `sh` and `grep`. Without these the report says [`Fate::Unknown`](rt_protocol::Fate::Unknown), and why.
+//!   image's `sh` and `grep`. Without these the report says [`KillOutcome::Unknown`](rt_protocol::KillOutcome::Unknown), and why.
 //! - A process that left the session *and* shed the variable *and* lost its parents (`setsid env -i … &` twice over)
 //!   looks like one that others have started in the container. Where there is such a one, younger than the command, the
 //!   report says `Unknown` and names it. It is not killed: it may be somebody else's. Who is in the container is told by
 //!   control group and mount namespace, so this holds with `--pid=host`, `--pid=container:…`, in pods, with `--init` and
 //!   `--cgroups=disabled` too.
 //! - In a container that is paused, KILL takes effect when it goes on (control groups v1): the report says
-//!   [`Alive`](rt_protocol::Fate::Alive) and names the processes.
+//!   [`Alive`](rt_protocol::KillOutcome::Alive) and names the processes.
 //!
 //! From the deadline to the answer it mostly takes some 50 ms, and 2 s more where TERM is ignored. At most, on a machine that
 //! gives this process time to run, it is 6 s: 1.4 s for a command on its way, 2 s after TERM, 0.8 s after KILL, 1 s for a
@@ -181,7 +181,7 @@
 //!   client has no `--runtime`: a launch with an OCI runtime of its own is
 //!   [`BackendFailed`](rt_protocol::ErrorKind::BackendFailed) ("unknown flag"). A command that leaves its stdin unread is
 //!   [`Lost`](rt_protocol::ExitOutcome::Lost), whatever it returned. An unknown user is told with a kill report of
-//!   [`Gone`](rt_protocol::Fate::Gone) where the command never started. Logs are read by podman. On another machine the paths of
+//!   [`Gone`](rt_protocol::KillOutcome::Gone) where the command never started. Logs are read by podman. On another machine the paths of
 //!   mounts are that machine's, and commands are ended from inside (see "Ending a command"). The service of 4.3 takes the soft and
 //!   hard limits of `default_ulimits` for each other; where they differ, no container starts.
 //! - **microVMs.** exec in a container whose OCI runtime is krun is refused: it would land beside the guest.
@@ -230,7 +230,7 @@ pub use events::PodmanEventStream;
 pub use image::PodmanImage;
 pub use logs::PodmanLogStream;
 pub use runtime::{PodmanRuntime, PodmanRuntimeBuilder};
-pub use state::kill_strategy::KillSide;
+pub use state::kill_strategy::KillStrategy;
 pub use state::profile::{PodmanProfile, PodmanVersion, RootlessNetwork};
 
 use rt_protocol::{Capabilities, Capability};

@@ -33,11 +33,11 @@ pub struct PodmanLogStream {
     /// Whether podman knew of no such container when the log was opened.
     is_absent: bool,
     options: LogOptions,
-    way: Way,
+    reading: Reading,
 }
 
 #[derive(Debug)]
-enum Way {
+enum Reading {
     /// One reading that is whole.
     Once(Box<LogReader>),
     File(Box<LogFile>),
@@ -65,7 +65,7 @@ impl PodmanLogStream {
         let (found, is_known) = match container.inspect_as(OPERATION, limit, false, &Until::forever()) {
             Ok(found) => (found, true),
             // The log itself may be read all the same.
-            Err(error) if matches!(error.kind(), ErrorKind::BackendFailed | ErrorKind::BadAnswer) => {
+            Err(error) if matches!(error.kind(), ErrorKind::BackendFailed | ErrorKind::InvalidResponse) => {
                 tracing::debug!(operation = OPERATION, %error, "it is not known how the container logs");
                 (None, false)
             }
@@ -80,16 +80,24 @@ impl PodmanLogStream {
             let is_whole = !options.follow || !may_write(&found.info.state);
             followed.or_else(|| if is_whole { LogFile::read(found, options) } else { None })
         });
-        let goes_on = found.map_or(!is_known, |found| may_write(&found.info.state));
+        let still_running = found.map_or(!is_known, |found| may_write(&found.info.state));
         let container = container.clone();
-        let mut stream =
-            Self { container, target, is_terminal, is_absent, options: options.clone(), way: Way::Ended };
-        stream.way = match file {
-            Some(file) => Way::File(Box::new(file)),
-            None if options.follow && goes_on => Way::Followed(stream.reader(options)?, Tally::default()),
+        let mut stream = Self {
+            container,
+            target,
+            is_terminal,
+            is_absent,
+            options: options.clone(),
+            reading: Reading::Ended,
+        };
+        stream.reading = match file {
+            Some(file) => Reading::File(Box::new(file)),
+            None if options.follow && still_running => {
+                Reading::Followed(stream.reader(options)?, Tally::default())
+            }
             None => {
                 stream.options.follow = false;
-                Way::Once(stream.reader(&stream.options)?)
+                Reading::Once(stream.reader(&stream.options)?)
             }
         };
         Ok(stream)
@@ -101,26 +109,27 @@ impl PodmanLogStream {
 
     fn advance(&mut self, until: &Until) -> Result<Pull<LogLine>> {
         loop {
-            let pulled = match &mut self.way {
-                Way::Once(reader) | Way::Followed(reader, _) | Way::Again { reader, .. } => {
+            let pulled = match &mut self.reading {
+                Reading::Once(reader) | Reading::Followed(reader, _) | Reading::Again { reader, .. } => {
                     reader.pull(until)?
                 }
-                Way::File(file) => file.pull(until)?,
-                Way::Ended => Pull::End,
+                Reading::File(file) => file.pull(until)?,
+                Reading::Ended => Pull::End,
             };
-            match (&mut self.way, pulled) {
-                (Way::Followed(_, said), Pull::Item(line)) => {
+            match (&mut self.reading, pulled) {
+                (Reading::Followed(_, said), Pull::Item(line)) => {
                     said.add(&line);
                     return Ok(Pull::Item(line));
                 }
-                (Way::Followed(_, said), Pull::End) => {
+                (Reading::Followed(_, said), Pull::End) => {
                     let (said, mut options) = (said.clone(), self.options.clone());
                     options.follow = false;
                     // Where the tail began is not known any more, so the last lines are compared, as many as there were.
                     options.tail = options.tail.map(|_| (said.counts[0] + said.counts[1]).max(1));
-                    self.way = Way::Again { reader: self.reader(&options)?, again: Tally::default(), said };
+                    self.reading =
+                        Reading::Again { reader: self.reader(&options)?, again: Tally::default(), said };
                 }
-                (Way::Again { again, said, .. }, Pull::Item(line)) => {
+                (Reading::Again { again, said, .. }, Pull::Item(line)) => {
                     if !again.has_all_of(said, &line) {
                         again.add(&line);
                         if again.has_all_of(said, &line) && !again.agrees_with(said, &line) {
@@ -132,7 +141,7 @@ impl PodmanLogStream {
                         return Err(incomplete());
                     }
                 }
-                (Way::Again { again, said, .. }, Pull::End) if again != said => return Err(incomplete()),
+                (Reading::Again { again, said, .. }, Pull::End) if again != said => return Err(incomplete()),
                 (_, other) => return Ok(other),
             }
         }
@@ -142,7 +151,7 @@ impl PodmanLogStream {
 impl LogStream for PodmanLogStream {
     fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>> {
         let answer = self.advance(until);
-        if !matches!(answer, Ok(Pull::Item(_) | Pull::Idle)) {
+        if !matches!(answer, Ok(Pull::Item(_) | Pull::Pending)) {
             self.close()?;
         }
         answer.map_err(|error: Error| match error.kind() {
@@ -153,11 +162,13 @@ impl LogStream for PodmanLogStream {
     }
 
     fn close(&mut self) -> Result<()> {
-        match std::mem::replace(&mut self.way, Way::Ended) {
-            Way::Once(mut reader) | Way::Followed(mut reader, _) | Way::Again { mut reader, .. } => {
+        match std::mem::replace(&mut self.reading, Reading::Ended) {
+            Reading::Once(mut reader)
+            | Reading::Followed(mut reader, _)
+            | Reading::Again { mut reader, .. } => {
                 reader.close();
             }
-            Way::File(_) | Way::Ended => {}
+            Reading::File(_) | Reading::Ended => {}
         }
         Ok(())
     }

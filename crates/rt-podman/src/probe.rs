@@ -87,12 +87,15 @@ impl PodmanRuntime {
         ];
         let exec = ["exec", "--", name.as_str(), "/probe"];
         for (step, expected) in [(&run[..], None), (&exec[..], Some(GREETING))] {
-            let about = |error: Error| error.about(step[0]);
-            let answer = engine.ask_until(OPERATION, until, step.iter().copied()).map_err(about)?;
-            let said = answer.printed().map_err(about)?.map_err(|refusal| about(refusal.error(OPERATION)))?;
+            let with_container = |error: Error| error.with_subject(step[0]);
+            let answer = engine.ask_until(OPERATION, until, step.iter().copied()).map_err(with_container)?;
+            let said = answer
+                .printed()
+                .map_err(with_container)?
+                .map_err(|refusal| with_container(refusal.error(OPERATION)))?;
             if expected.is_some_and(|expected| said != expected) {
                 let message = format!("the program did not answer, but said {said:?}");
-                return Err(about(Error::new(ErrorKind::BackendFailed, OPERATION, message)));
+                return Err(with_container(Error::new(ErrorKind::BackendFailed, OPERATION, message)));
             }
         }
         Ok(())

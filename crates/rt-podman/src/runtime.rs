@@ -16,7 +16,7 @@ use rt_protocol::{
 };
 
 use crate::cli::answer::Answer;
-use crate::cli::engine::{Engine, bad_answer};
+use crate::cli::engine::{Engine, invalid_response};
 use crate::cli::failure::launch_error;
 use crate::container::PodmanContainer;
 use crate::events::PodmanEventStream;
@@ -24,7 +24,7 @@ use crate::image::PodmanImage;
 use crate::lifecycle::{create_argv, remove};
 use crate::state::RuntimeState;
 use crate::state::inspect::{self, Listed};
-use crate::state::kill_strategy::KillSide;
+use crate::state::kill_strategy::KillStrategy;
 use crate::state::profile::PodmanProfile;
 use crate::state::target::Target;
 
@@ -54,7 +54,7 @@ impl PodmanRuntime {
             env: Vec::new(),
             id: None,
             limits: TimeLimits::DEFAULT,
-            kill_side: KillSide::Auto,
+            kill_strategy: KillStrategy::Auto,
         }
     }
 
@@ -141,7 +141,7 @@ pub struct PodmanRuntimeBuilder {
     env: Vec<(OsString, OsString)>,
     id: Option<RuntimeId>,
     limits: TimeLimits,
-    kill_side: KillSide,
+    kill_strategy: KillStrategy,
 }
 
 impl PodmanRuntimeBuilder {
@@ -176,8 +176,8 @@ impl PodmanRuntimeBuilder {
     }
 
     /// Where commands that must end are looked for.
-    pub fn kill_side(mut self, side: KillSide) -> Self {
-        self.kill_side = side;
+    pub fn kill_strategy(mut self, side: KillStrategy) -> Self {
+        self.kill_strategy = side;
         self
     }
 
@@ -188,7 +188,7 @@ impl PodmanRuntimeBuilder {
     pub fn build(self) -> Result<PodmanRuntime> {
         let id = self.id.clone().unwrap_or_else(|| self.default_id());
         let engine = Engine::new(id, &self.binary, self.global_args, self.env, self.limits)?;
-        Ok(PodmanRuntime { shared: Arc::new(RuntimeState::new(engine, self.kill_side)) })
+        Ok(PodmanRuntime { shared: Arc::new(RuntimeState::new(engine, self.kill_strategy)) })
     }
 
     /// `podman` for the podman that a shell would run; with the arguments and variables that may choose another store
@@ -223,7 +223,7 @@ impl fmt::Debug for PodmanRuntimeBuilder {
             .field("env", &variables)
             .field("id", &self.id)
             .field("limits", &self.limits)
-            .field("kill_side", &self.kill_side)
+            .field("kill_strategy", &self.kill_strategy)
             .finish_non_exhaustive()
     }
 }
@@ -254,7 +254,8 @@ impl ContainerRuntime for PodmanRuntime {
         let answer = self.shared.engine.ask(OPERATION, self.shared.engine.limits.bulk_sizes, args)?;
         let rows = answer.printed()?.map_err(|refusal| refusal.error(OPERATION))?;
         let sizes = inspect::decode_ps_sizes(OPERATION, &rows)?.into_iter();
-        let missing = |name: &ContainerName| bad_answer(OPERATION, "podman named no size").in_container(name);
+        let missing =
+            |name: &ContainerName| invalid_response(OPERATION, "podman named no size").in_container(name);
         sizes
             .filter(|(name, _)| prefix.matches(name))
             .map(|(name, size)| size.ok_or_else(|| missing(&name)).map(|size| (name, size)))
@@ -263,17 +264,17 @@ impl ContainerRuntime for PodmanRuntime {
 
     fn create(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>> {
         const OPERATION: &str = "create";
-        let about = |error: Error| error.in_container(spec.name());
-        let missing = spec.demands().missing_from(self.capabilities());
+        let with_container = |error: Error| error.in_container(spec.name());
+        let missing = spec.required_capabilities().difference(self.capabilities());
         if !missing.is_empty() {
-            return Err(about(Error::unsupported(OPERATION, missing)));
+            return Err(with_container(Error::unsupported(OPERATION, missing)));
         }
-        until.check().map_err(|stop| about(Error::stopped(stop, OPERATION)))?;
+        until.check().map_err(|stop| with_container(Error::stopped(stop, OPERATION)))?;
         let engine = &self.shared.engine;
         let marker = ExecMarker::fresh();
         let has_words = !(spec.extra_args().is_empty() && spec.gpu_args().is_empty());
         let call = if has_words { engine.spec_from_here() } else { engine.spec::<_, &str>([]) };
-        let passed = create_argv::create(call, spec, &marker).map_err(about)?;
+        let passed = create_argv::create(call, spec, &marker).map_err(with_container)?;
         let stdin = passed.stdin.unwrap_or_default();
         self.shared.forget(spec.name());
         let id = engine.run(OPERATION, passed.call, stdin, until).and_then(Answer::printed);
@@ -284,7 +285,7 @@ impl ContainerRuntime for PodmanRuntime {
                 if is_half_done(&error) {
                     self.remove_made_by(&marker, spec.name());
                 }
-                Err(about(error))
+                Err(with_container(error))
             }
         }
     }
@@ -305,7 +306,7 @@ impl ContainerRuntime for PodmanRuntime {
         match TcpPortReservation::reserve(host) {
             Ok(reservation) => Ok(Box::new(reservation)),
             Err(cause) => Err(Error::new(ErrorKind::System, "reserve a port on", "")
-                .about(host.to_string())
+                .with_subject(host.to_string())
                 .with_hint("the address must be one of this host")
                 .with_source(cause)),
         }

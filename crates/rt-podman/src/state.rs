@@ -17,14 +17,14 @@ use crate::cli::engine::Engine;
 use crate::exec::kill::claims::Claims;
 use crate::exec::target::ExecTarget;
 use inspect::Listed;
-use kill_strategy::KillSide;
+use kill_strategy::KillStrategy;
 use profile::PodmanProfile;
 
 /// The state of one runtime.
 #[derive(Debug)]
 pub(crate) struct RuntimeState {
     pub(crate) engine: Engine,
-    pub(crate) kill_side: KillSide,
+    pub(crate) kill_strategy: KillStrategy,
     /// The processes of commands that are being ended.
     pub(crate) claims: Claims,
     profile: OnceLock<PodmanProfile>,
@@ -40,10 +40,10 @@ pub(crate) struct RuntimeState {
 const MOST_REMEMBERED: usize = 4096;
 
 impl RuntimeState {
-    pub(crate) fn new(engine: Engine, kill_side: KillSide) -> Self {
+    pub(crate) fn new(engine: Engine, kill_strategy: KillStrategy) -> Self {
         Self {
             engine,
-            kill_side,
+            kill_strategy,
             claims: Claims::default(),
             profile: OnceLock::new(),
             reading_profile: Mutex::default(),

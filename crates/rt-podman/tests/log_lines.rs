@@ -170,7 +170,7 @@ fn patiently(script: &str, options: &LogOptions) -> (LogLine, usize) {
         assert!(begun.elapsed() < Duration::from_millis(200), "{:?}", begun.elapsed());
         match pulled {
             Pull::Item(line) => return (line, idle),
-            Pull::Idle => {}
+            Pull::Pending => {}
             Pull::End => panic!("no line"),
         }
     }

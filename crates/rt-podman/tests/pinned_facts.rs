@@ -159,6 +159,6 @@ exec sleep 1000"#;
     let mut events = played(script).events(&options).unwrap();
     let Pull::Item(event) = events.pull(&soon()).unwrap() else { panic!("no event") };
     assert_eq!((event.name.as_str(), event.action), ("proj-a", EventAction::Started));
-    assert_eq!(events.pull(&Until::after(Duration::from_millis(100))).unwrap(), Pull::Idle);
+    assert_eq!(events.pull(&Until::after(Duration::from_millis(100))).unwrap(), Pull::Pending);
     events.close().unwrap();
 }

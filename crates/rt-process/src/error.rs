@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use rt_protocol::Stop;
+use rt_protocol::UntilError;
 
 use crate::Finished;
 
@@ -78,7 +78,7 @@ pub enum ProcessError {
     #[error("{}", stop_message(*.stop))]
     Stopped {
         /// Which limit.
-        stop: Stop,
+        stop: UntilError,
         /// What there was until then. Without a `pid` nothing was started.
         finished: Box<Finished>,
     },
@@ -104,9 +104,9 @@ impl ProcessError {
     }
 }
 
-fn stop_message(stop: Stop) -> &'static str {
+fn stop_message(stop: UntilError) -> &'static str {
     match stop {
-        Stop::DeadlinePassed => "the deadline passed",
-        Stop::Cancelled => "it was cancelled",
+        UntilError::DeadlineExceeded => "the deadline passed",
+        UntilError::Cancelled => "it was cancelled",
     }
 }

@@ -67,7 +67,7 @@ impl LineStream {
     /// The next line of either output.
     ///
     /// `until` bounds this pull alone; when it is over, by deadline or by cancel, and no line is there, the answer is
-    /// [`Pull::Idle`], and the stream stays good. [`Pull::End`] comes after the process has exited and its outputs have
+    /// [`Pull::Pending`], and the stream stays good. [`Pull::End`] comes after the process has exited and its outputs have
     /// ended, or were left 100 ms after the last byte because somebody else holds them open. A last line without a
     /// newline is a line.
     ///
@@ -94,7 +94,7 @@ impl LineStream {
                 return Ok(Pull::Item(line));
             }
             if over && !self.process.poll_loop.is_complete() {
-                return Ok(Pull::Idle);
+                return Ok(Pull::Pending);
             }
         }
     }

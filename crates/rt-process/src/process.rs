@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rt_protocol::{KILL_GRACE, OutputStream, Stop, Until};
+use rt_protocol::{KILL_GRACE, OutputStream, Until, UntilError};
 
 use crate::child::child_process::ChildProcess;
 use crate::child::{reaper, terminate};
@@ -91,7 +91,7 @@ pub enum Drive {
     /// The process has exited, and all its output was handed on, or left after a bounded wait.
     Finished,
     /// The caller's limit is over. The process still runs, or its sink still holds bytes back.
-    Stopped(Stop),
+    Stopped(UntilError),
     /// The caller's source failed; said once. The process still runs. Its stdin is held open and silent until it is
     /// ended, so that it never takes half of its input for the whole.
     SourceFailed(io::Error),

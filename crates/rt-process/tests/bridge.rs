@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use fixture::{ALL, bridged, sh, soon, streams};
 use rt_process::{Drive, ExitStatus, Output, Process, Streams, with_process};
-use rt_protocol::{CancelToken, KILL_GRACE, OutputLimit, Sink, Source, Stop, StreamEnd, Until};
+use rt_protocol::{CancelToken, KILL_GRACE, OutputLimit, Sink, Source, StreamEnd, Until, UntilError};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 const MIB: usize = 1024 * 1024;
@@ -227,7 +227,7 @@ fn a_sink_that_is_full_holds_its_own_stream_back_and_no_other() {
     };
     with_process(&sh("yes & head -c 1000000 /dev/zero >&2; wait"), streams, |process| {
         let until = Until::after(Duration::from_secs(60)).or_cancelled(&came);
-        assert!(matches!(process.drive(&until), Drive::Stopped(Stop::Cancelled)));
+        assert!(matches!(process.drive(&until), Drive::Stopped(UntilError::Cancelled)));
         process.end(KILL_GRACE);
         assert_eq!(process.finish().stderr.bytes, 1_000_000);
     })
@@ -293,7 +293,7 @@ fn the_flags_of_descriptors_stay_as_they_were() {
         let [source, sink, socket] = &all;
         let during = |process: &mut Process<'_>| {
             let stopped = process.drive(&Until::after(Duration::from_millis(20)));
-            assert!(matches!(stopped, Drive::Stopped(Stop::DeadlinePassed)));
+            assert!(matches!(stopped, Drive::Stopped(UntilError::DeadlineExceeded)));
             assert_eq!(all.iter().map(|fd| fcntl_getfl(fd).unwrap()).collect::<Vec<_>>(), before);
             assert!(matches!(process.drive(&soon()), Drive::Finished));
         };

@@ -13,7 +13,7 @@ use rt_process::{
     Drive, ExitStatus, Finished, Output, Process, ProcessError, ProcessSpec, Program, Streams, capture,
     procfs, with_process,
 };
-use rt_protocol::{CancelToken, KILL_GRACE, OutputLimit, Sink, Source, Stop, StreamEnd, Until};
+use rt_protocol::{CancelToken, KILL_GRACE, OutputLimit, Sink, Source, StreamEnd, Until, UntilError};
 
 const ALL: OutputLimit = OutputLimit::UNLIMITED;
 
@@ -41,9 +41,9 @@ fn wait_for_output(process: &mut Process<'_>, ready: &mpsc::Receiver<()>) {
 }
 
 /// Says that something was written to it.
-struct Bell(mpsc::Sender<()>);
+struct Gate(mpsc::Sender<()>);
 
-impl io::Write for Bell {
+impl io::Write for Gate {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let _ = self.0.send(());
         Ok(bytes.len())
@@ -59,7 +59,7 @@ fn once_it_speaks<T>(script: &str, body: impl FnOnce(&mut Process<'_>) -> T) -> 
     let (bell, ready) = mpsc::channel();
     let streams = Streams {
         stdin: Source::empty(),
-        stdout: Output::Tee(Sink::writer(Bell(bell)), ALL),
+        stdout: Output::Tee(Sink::writer(Gate(bell)), ALL),
         stderr: Output::Capture(ALL),
     };
     with_process(&sh(script), streams, |process| {
@@ -95,7 +95,7 @@ fn codes_and_signals_are_told_apart() {
 #[test]
 fn a_limit_that_is_over_starts_nothing() {
     match run("echo hello", &Until::after(Duration::ZERO)) {
-        Err(ProcessError::Stopped { stop: Stop::DeadlinePassed, finished }) => {
+        Err(ProcessError::Stopped { stop: UntilError::DeadlineExceeded, finished }) => {
             assert_eq!((finished.pid, finished.status), (None, None));
         }
         other => panic!("{other:?}"),
@@ -106,7 +106,7 @@ fn a_limit_that_is_over_starts_nothing() {
 fn a_deadline_ends_the_process_and_keeps_what_it_said() {
     let start = Instant::now();
     match run("echo first; echo second >&2; exec sleep 1000", &Until::after(Duration::from_millis(200))) {
-        Err(ProcessError::Stopped { stop: Stop::DeadlinePassed, finished }) => {
+        Err(ProcessError::Stopped { stop: UntilError::DeadlineExceeded, finished }) => {
             assert_eq!(finished.status, Some(ExitStatus::Signal(15)));
             assert_eq!(finished.stdout_capture, "first\n");
             assert_eq!(finished.stderr_capture, "second\n");
@@ -223,7 +223,7 @@ fn a_cancel_from_another_thread_wakes_at_once() {
             canceller.cancel();
             start
         });
-        assert!(matches!(process.drive(&Until::cancelled(&token)), Drive::Stopped(Stop::Cancelled)));
+        assert!(matches!(process.drive(&Until::cancelled(&token)), Drive::Stopped(UntilError::Cancelled)));
         let end = Instant::now();
         let start = thread.join().unwrap();
         process.end(KILL_GRACE);
@@ -236,7 +236,7 @@ fn a_cancel_from_another_thread_wakes_at_once() {
 fn a_process_that_was_stopped_goes_on_where_it_stood() {
     with_captured("echo one; sleep 0.2; echo two", |process| {
         let mut stops = 0;
-        while let Drive::Stopped(Stop::DeadlinePassed) =
+        while let Drive::Stopped(UntilError::DeadlineExceeded) =
             process.drive(&Until::after(Duration::from_millis(10)))
         {
             stops += 1;

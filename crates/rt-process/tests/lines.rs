@@ -23,7 +23,7 @@ fn next(stream: &mut LineStream) -> Option<Line> {
     match stream.pull(&soon()).unwrap() {
         Pull::Item(line) => Some(line),
         Pull::End => None,
-        Pull::Idle => panic!("idle"),
+        Pull::Pending => panic!("idle"),
     }
 }
 
@@ -79,14 +79,14 @@ fn floods_on_both_streams_lose_nothing_and_keep_their_orders() {
 #[test]
 fn a_pull_ends_with_its_limit_and_the_stream_stays_good() {
     let mut stream = lines("sleep 0.3; echo late", 100);
-    assert_eq!(stream.pull(&Until::after(Duration::ZERO)).unwrap(), Pull::Idle);
+    assert_eq!(stream.pull(&Until::after(Duration::ZERO)).unwrap(), Pull::Pending);
     let token = CancelToken::new();
     let canceller = token.clone();
     let cancel = thread::spawn(move || {
         thread::sleep(Duration::from_millis(30));
         canceller.cancel();
     });
-    assert_eq!(stream.pull(&Until::cancelled(&token)).unwrap(), Pull::Idle);
+    assert_eq!(stream.pull(&Until::cancelled(&token)).unwrap(), Pull::Pending);
     cancel.join().unwrap();
     assert_eq!(all(&mut stream), [(OutputStream::Stdout, "late".to_owned(), 0)]);
 }
@@ -100,7 +100,7 @@ fn pulls_without_any_patience_get_there_too() {
         assert!(Instant::now() < end);
         match stream.pull(&Until::after(Duration::ZERO)).unwrap() {
             Pull::Item(line) => got.push(line.bytes),
-            Pull::Idle => thread::sleep(Duration::from_millis(1)),
+            Pull::Pending => thread::sleep(Duration::from_millis(1)),
             Pull::End => break,
         }
     }

@@ -34,7 +34,7 @@ fn a_flood_is_taken_in_flat_memory() {
     // A line that never ends, and a caller who does not pull.
     let zeros = ProcessSpec::new(&Program::find("cat").unwrap()).arg("/dev/zero");
     let mut lines = LineStream::spawn(&zeros, 64 * 1024).unwrap();
-    assert_eq!(lines.pull(&Until::after(Duration::from_millis(300))).unwrap(), Pull::Idle);
+    assert_eq!(lines.pull(&Until::after(Duration::from_millis(300))).unwrap(), Pull::Pending);
     lines.close();
     let mut lines = LineStream::spawn(&yes, 100).unwrap();
     assert!(matches!(lines.pull(&Until::forever()).unwrap(), Pull::Item(_)));

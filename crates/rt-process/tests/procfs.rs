@@ -93,7 +93,7 @@ fn reading_survives_processes_that_come_and_go() {
     for _ in 0..100 {
         assert!(procfs::snapshot().unwrap().iter().any(|entry| entry.pid == std::process::id()));
     }
-    assert_eq!(busy.pull(&Until::after(Duration::ZERO)).unwrap(), Pull::Idle);
+    assert_eq!(busy.pull(&Until::after(Duration::ZERO)).unwrap(), Pull::Pending);
     busy.close();
     assert_eq!(procfs::entry(u32::MAX).unwrap(), None);
     assert_eq!(procfs::entry(0).unwrap(), None);

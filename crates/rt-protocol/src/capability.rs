@@ -41,7 +41,7 @@ capabilities! {
     OutputLimits = "output-limits",
     /// Words, values and paths that are not UTF-8.
     ByteArguments = "byte-arguments",
-    /// A command that is ended is looked up afterwards: [`Fate::Gone`](crate::Fate::Gone) means seen to be gone.
+    /// A command that is ended is looked up afterwards: [`KillOutcome::Gone`](crate::KillOutcome::Gone) means seen to be gone.
     VerifiedKill = "verified-kill",
     /// A death by signal is reported as [`ExitOutcome::Signal`](crate::ExitOutcome::Signal).
     Signals = "signals",
@@ -108,7 +108,7 @@ impl fmt::Display for Capability {
 ///
 /// let can = Capabilities::none().with(Capability::ExecEnv).with(Capability::Logs);
 /// let needs: Capabilities = [Capability::ExecEnv, Capability::ExecUser].into_iter().collect();
-/// assert_eq!(needs.missing_from(can).iter().collect::<Vec<_>>(), [Capability::ExecUser]);
+/// assert_eq!(needs.difference(can).iter().collect::<Vec<_>>(), [Capability::ExecUser]);
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Capabilities(u64);
@@ -145,7 +145,7 @@ impl Capabilities {
 
     /// What this set has and `other` lacks: read as "what these demands miss in that backend".
     #[must_use]
-    pub const fn missing_from(self, other: Self) -> Self {
+    pub const fn difference(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 

@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 use crate::{
     Argv, Capabilities, Capability, ContainerInfo, ContainerKey, ContainerPath, ContainerState, CopyOptions,
     Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, LogLine, LogOptions,
-    LogStream, MountPoint, PublishedPort, Pull, Readiness, Result, StdioResult, Stop, Until,
+    LogStream, MountPoint, PublishedPort, Pull, Readiness, Result, StdioResult, Until, UntilError,
 };
 
 /// A handle on a container of one runtime.
@@ -32,7 +32,7 @@ use crate::{
 ///
 /// **What must hold.**
 /// - Absent, present, and could-not-ask are three answers. An engine that fails or hangs is never an absent container.
-/// - No field of a request is ignored: what [`ExecRequest::demands`] names and the backend lacks is refused before
+/// - No field of a request is ignored: what [`ExecRequest::required_capabilities`] names and the backend lacks is refused before
 ///   anything starts.
 /// - A command that is ended (deadline, cancel, a failing stream) is ended where it runs, not only here, and the error
 ///   says what became of it.
@@ -297,9 +297,11 @@ fn wait_for_line(
                     return Ok(Readiness::Ready(text.into_owned()));
                 }
             }
-            Pull::Idle => match until.check() {
-                Err(Stop::Cancelled) => return Err(Error::stopped(Stop::Cancelled, "watch the log of")),
-                Err(Stop::DeadlinePassed) => return Ok(Readiness::TimedOut),
+            Pull::Pending => match until.check() {
+                Err(UntilError::Cancelled) => {
+                    return Err(Error::stopped(UntilError::Cancelled, "watch the log of"));
+                }
+                Err(UntilError::DeadlineExceeded) => return Ok(Readiness::TimedOut),
                 Ok(()) => {}
             },
             Pull::End => return Ok(Readiness::Ended),

@@ -10,7 +10,8 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 
 use crate::{
-    Capabilities, ContainerName, ErrorKind, ExitOutcome, Fate, GpuConfigError, ImageRef, KillReport, Partial,
+    Capabilities, ContainerName, ErrorKind, ExitOutcome, GpuConfigError, ImageRef, KillOutcome, KillReport,
+    PartialOutput,
 };
 
 /// The result of everything that can fail here.
@@ -42,7 +43,7 @@ struct Inner {
     hint: Option<Cow<'static, str>>,
     missing: Capabilities,
     kill_report: Option<KillReport>,
-    partial: Option<Partial>,
+    partial: Option<PartialOutput>,
     outcome: Option<ExitOutcome>,
     gpu: Option<GpuConfigError>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -70,18 +71,18 @@ impl Error {
     /// Names the container.
     #[must_use]
     pub fn in_container(self, name: &ContainerName) -> Self {
-        self.about(format!("container `{name}`"))
+        self.with_subject(format!("container `{name}`"))
     }
 
     /// Names the image.
     #[must_use]
     pub fn of_image(self, reference: &ImageRef) -> Self {
-        self.about(format!("image `{reference}`"))
+        self.with_subject(format!("image `{reference}`"))
     }
 
     /// Names any other subject: "path `/x`".
     #[must_use]
-    pub fn about(mut self, subject: impl Into<String>) -> Self {
+    pub fn with_subject(mut self, subject: impl Into<String>) -> Self {
         self.0.subject = Some(subject.into());
         self
     }
@@ -102,7 +103,7 @@ impl Error {
 
     /// Hands over what had arrived.
     #[must_use]
-    pub fn with_partial(mut self, partial: Partial) -> Self {
+    pub fn with_partial(mut self, partial: PartialOutput) -> Self {
         self.0.partial = Some(partial);
         self
     }
@@ -164,7 +165,7 @@ impl Error {
     }
 
     /// What had arrived of the command's streams.
-    pub fn partial(&self) -> Option<&Partial> {
+    pub fn partial(&self) -> Option<&PartialOutput> {
         self.0.partial.as_ref()
     }
 
@@ -181,7 +182,7 @@ impl Error {
     /// Whether the command certainly never ran, so that sending it again cannot run it twice.
     pub fn never_started(&self) -> bool {
         match &self.0.kill_report {
-            Some(report) => report.fate == Fate::NeverStarted,
+            Some(report) => report.outcome == KillOutcome::NeverStarted,
             None => matches!(
                 self.0.kind,
                 ErrorKind::InvalidRequest
@@ -200,7 +201,7 @@ impl Error {
                     | ErrorKind::HostKeyMismatch
                     | ErrorKind::BadIdentity
                     | ErrorKind::AuthenticationRefused
-                    | ErrorKind::CompiledOut
+                    | ErrorKind::FeatureDisabled
             ),
         }
     }
@@ -217,7 +218,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::Stop;
+    use crate::UntilError;
 
     #[test]
     fn an_error_is_eight_bytes_and_crosses_threads() {
@@ -229,9 +230,9 @@ mod tests {
     #[test]
     fn the_text_names_operation_container_cause_fate_and_hint() {
         let name = ContainerName::new("web").unwrap();
-        let error = Error::stopped(Stop::DeadlinePassed, "exec in")
+        let error = Error::stopped(UntilError::DeadlineExceeded, "exec in")
             .in_container(&name)
-            .with_kill_report(KillReport::new(Fate::Gone, 2, Vec::new(), Duration::from_secs(1)))
+            .with_kill_report(KillReport::new(KillOutcome::Gone, 2, Vec::new(), Duration::from_secs(1)))
             .with_hint("give it more time");
         assert_eq!(
             error.to_string(),
@@ -241,17 +242,17 @@ mod tests {
 
     #[test]
     fn only_a_certain_never_started_may_be_retried_blindly() {
-        let stopped = |fate| {
-            Error::stopped(Stop::Cancelled, "exec in").with_kill_report(KillReport::new(
-                fate,
+        let stopped = |outcome| {
+            Error::stopped(UntilError::Cancelled, "exec in").with_kill_report(KillReport::new(
+                outcome,
                 0,
                 vec![],
                 Duration::ZERO,
             ))
         };
-        assert!(stopped(Fate::NeverStarted).never_started());
-        assert!(!stopped(Fate::Gone).never_started());
-        assert!(!stopped(Fate::Unknown("x".into())).never_started());
+        assert!(stopped(KillOutcome::NeverStarted).never_started());
+        assert!(!stopped(KillOutcome::Gone).never_started());
+        assert!(!stopped(KillOutcome::Unknown("x".into())).never_started());
         assert!(Error::new(ErrorKind::CommandNotFound, "exec in", "").never_started());
         assert!(!Error::new(ErrorKind::BackendUnresponsive, "exec in", "").never_started());
     }

@@ -5,7 +5,7 @@ pub(crate) mod gpu_config_error;
 mod mount;
 mod network;
 mod oci_runtime;
-mod port_publish;
+mod port_mapping;
 mod pull_policy;
 mod spec;
 
@@ -13,6 +13,6 @@ pub use builder::LaunchSpecBuilder;
 pub use mount::Mount;
 pub use network::{Network, NetworkName};
 pub use oci_runtime::OciRuntime;
-pub use port_publish::PortPublish;
+pub use port_mapping::PortMapping;
 pub use pull_policy::PullPolicy;
 pub use spec::LaunchSpec;

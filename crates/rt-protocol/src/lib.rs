@@ -39,7 +39,7 @@
 //! - **Values are checked once**, when they are made: [`ContainerName`], [`Argv`], [`EnvName`] and the others. Whoever
 //!   holds one need not check again.
 //! - **No field of a request is ignored.** What a backend cannot do it refuses, before it starts anything
-//!   ([`ExecRequest::demands`], [`ContainerRuntime::capabilities`]).
+//!   ([`ExecRequest::required_capabilities`], [`ContainerRuntime::capabilities`]).
 
 mod capability;
 mod container;
@@ -63,9 +63,9 @@ pub use container::state::{ContainerInfo, ContainerState, Health, MountPoint, Pr
 pub use error::kind::ErrorKind;
 pub use error::{Error, Result};
 pub use exec::capture::{Capture, CapturedOutput, OutputLimit};
-pub use exec::kill::{Fate, KillReport, Survivor};
+pub use exec::kill::{KillOutcome, KillReport, Survivor};
 pub use exec::outcome::ExitOutcome;
-pub use exec::partial::Partial;
+pub use exec::partial::PartialOutput;
 pub use exec::request::{ExecRequest, ExecRequestBuilder};
 pub use exec::result::{ExecOutput, ExecResult, StdioResult};
 pub use exec::stdio::{ExecStdio, Sink, SinkKind, Source, SourceKind, StreamFd};
@@ -73,7 +73,7 @@ pub use exec::stream_report::{StreamEnd, StreamReport};
 pub use image::{Image, ImageFilter, ImageInfo};
 pub use launch::gpu_config_error::GpuConfigError;
 pub use launch::{
-    LaunchSpec, LaunchSpecBuilder, Mount, Network, NetworkName, OciRuntime, PortPublish, PullPolicy,
+    LaunchSpec, LaunchSpecBuilder, Mount, Network, NetworkName, OciRuntime, PortMapping, PullPolicy,
 };
 pub use runtime::runtime_ext::ContainerRuntimeExt;
 pub use runtime::runtime_id::RuntimeId;
@@ -92,4 +92,4 @@ pub use values::path::ContainerPath;
 pub use values::port::PortReservation;
 pub use wait::cancel::{CancelGuard, CancelRegistration, CancelToken};
 pub use wait::ready_when::{Ready, ReadyWhen};
-pub use wait::until::{Deadline, Stop, Until};
+pub use wait::until::{Deadline, Until, UntilError};

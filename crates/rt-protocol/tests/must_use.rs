@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use rt_protocol::{
-    Container, ContainerRuntime, ContainerRuntimeExt, ExecRequest, ExecStdio, ExitOutcome, Fate, Image,
-    KillReport, LogStream, Result, Until,
+    Container, ContainerRuntime, ContainerRuntimeExt, ExecRequest, ExecStdio, ExitOutcome, Image,
+    KillOutcome, KillReport, LogStream, Result, Until,
 };
 
 #[expect(unused_must_use, reason = "a failed command is no error of `exec`")]
@@ -71,7 +71,7 @@ fn reserve_port(runtime: &dyn ContainerRuntime) -> Result<()> {
 #[expect(unused_must_use, reason = "it says whether the command is gone")]
 fn kill_report() {
     fn end() -> KillReport {
-        KillReport::new(Fate::Gone, 1, Vec::new(), Duration::ZERO)
+        KillReport::new(KillOutcome::Gone, 1, Vec::new(), Duration::ZERO)
     }
     end();
 }

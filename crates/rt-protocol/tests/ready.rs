@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rt_null::{ExecReply, LogScript, NullRuntime};
 use rt_protocol::{
     CancelToken, ContainerName, ContainerRuntimeExt, ContainerState, ErrorKind, ExecRequest, Health, LogLine,
-    OutputStream, Partial, Ready, ReadyWhen, Result, Until,
+    OutputStream, PartialOutput, Ready, ReadyWhen, Result, Until,
 };
 
 fn running() -> NullRuntime {
@@ -89,7 +89,7 @@ fn a_container_that_has_ended_fails_early_with_what_was_seen() {
     assert_eq!(error.kind(), ErrorKind::NotRunning);
     let text = error.to_string();
     assert!(text.contains("`job`") && text.contains("exit code 3") && text.contains("the sign"), "{text}");
-    let Some(Partial::Output { stdout, stderr }) = error.partial() else { panic!("{error:?}") };
+    let Some(PartialOutput::Output { stdout, stderr }) = error.partial() else { panic!("{error:?}") };
     assert_eq!((stdout.text(), stderr.text()), ("loading\n".into(), "no such database\n".into()));
 }
 
@@ -100,7 +100,7 @@ fn a_container_that_has_ended_is_not_ready_whatever_it_said() {
     runtime.end("job", 0).unwrap();
     let error = wait(&runtime, &sign(), &soon()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotRunning);
-    let Some(Partial::Output { stdout, .. }) = error.partial() else { panic!("{error:?}") };
+    let Some(PartialOutput::Output { stdout, .. }) = error.partial() else { panic!("{error:?}") };
     assert_eq!(stdout.text(), "a\n>> ready\n");
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use rt::prelude::*;
 use rt::{
-    ErrorKind, ExecRequest, ExecResult, ExitOutcome, Fate, LaunchSpec, OutputLimit, Partial, Result, Until,
+    ErrorKind, ExecRequest, ExecResult, ExitOutcome, KillOutcome, LaunchSpec, OutputLimit, PartialOutput,
+    Result, Until,
 };
 use rt_null::{ArgvPattern, ExecReply, Fault, NullRuntime, Operation, Scope, When};
 
@@ -98,13 +99,13 @@ fn timed_out(error: &rt::Error) -> String {
     let mut lines = vec![format!("ended after {TIME_LIMIT:?}")];
     if let Some(report) = error.kill_report() {
         // The fate matters to whoever goes on working in this container: what is left may still write files.
-        lines.push(match &report.fate {
-            Fate::Gone => format!("{} of its processes were ended, none is left", report.killed),
+        lines.push(match &report.outcome {
+            KillOutcome::Gone => format!("{} of its processes were ended, none is left", report.killed),
             // Says which processes are left, or why nobody knows.
             _ => report.to_string(),
         });
     }
-    if let Some(Partial::Output { stdout, stderr }) = error.partial() {
+    if let Some(PartialOutput::Output { stdout, stderr }) = error.partial() {
         lines.push(format!("stdout so far: {:?}", stdout.text()));
         lines.push(format!("stderr so far: {:?}", stderr.text()));
     }
@@ -127,7 +128,12 @@ fn rehearsal() -> Result<NullRuntime> {
         ExecReply::error(ErrorKind::CommandNotFound, "rg is not in the image")
     });
     // The second command finds the engine busy, and is never started. The connection of the last one breaks.
-    runtime.inject(Operation::Exec, Scope::all(), When::Nth(2), Fault::hang().fate(Fate::NeverStarted));
+    runtime.inject(
+        Operation::Exec,
+        Scope::all(),
+        When::Nth(2),
+        Fault::hang().kill_outcome(KillOutcome::NeverStarted),
+    );
     runtime.set_exec("agent-1", ["make", "deploy"], ExecReply::stdout("uploading\ndone\n"))?;
     runtime.inject(Operation::Exec, Scope::all(), When::Nth(6), Fault::disconnect_after(10));
     Ok(runtime)

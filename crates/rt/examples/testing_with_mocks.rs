@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rt::prelude::*;
-use rt::{ErrorKind, LaunchSpec, LogOptions, PortPublish, Pull, Until};
+use rt::{ErrorKind, LaunchSpec, LogOptions, PortMapping, Pull, Until};
 
 // ----- The code under test. -----
 
@@ -22,7 +22,7 @@ fn launch_on_free_port(runtime: &dyn ContainerRuntime, name: &str) -> rt::Result
     loop {
         let mut reservation = runtime.reserve_port(LOOPBACK)?;
         let port = reservation.port();
-        let spec = LaunchSpec::builder(name, "nginx").port(PortPublish::on_loopback(port, 80)).build()?;
+        let spec = LaunchSpec::builder(name, "nginx").port(PortMapping::on_loopback(port, 80)).build()?;
         // Freed right before the engine takes it. Somebody else may be faster; then another port is tried.
         reservation.close()?;
         match runtime.launch(&spec, &Until::after(Duration::from_secs(60))) {
@@ -40,7 +40,7 @@ fn collect_log(container: &dyn Container) -> rt::Result<(String, Option<rt::Erro
     loop {
         match stream.pull(&Until::after(Duration::from_secs(10))) {
             Ok(Pull::Item(line)) => text += &(line.text().into_owned() + "\n"),
-            Ok(Pull::Idle) => {}
+            Ok(Pull::Pending) => {}
             Ok(Pull::End) => return stream.close().map(|()| (text, None)),
             Err(error) => return Ok((text, Some(error))),
         }

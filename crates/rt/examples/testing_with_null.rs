@@ -61,7 +61,7 @@ fn make_usable(container: &dyn Container, database: Secret) -> Result<(), RollOu
         .build()?;
     // Never sent twice: a migration that broke off may have done half of its work.
     let result = container.exec(&request, &Until::after(MIGRATED_WITHIN))?;
-    if result.ok() {
+    if result.success() {
         Ok(())
     } else {
         Err(RollOutError::Migration(

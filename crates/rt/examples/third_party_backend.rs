@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use rt::prelude::*;
 use rt::{
     Argv, Capabilities, Capability, Capture, ContainerFilter, ContainerInfo, ContainerKey, ContainerName,
-    ContainerState, Error, ErrorKind, ExecRequest, ExecResult, ExitOutcome, Fate, ImageRef, KillReport,
-    LaunchSpec, LogOptions, NamePrefix, Result, RuntimeId, Stop, StreamEnd, Until,
+    ContainerState, Error, ErrorKind, ExecRequest, ExecResult, ExitOutcome, ImageRef, KillOutcome,
+    KillReport, LaunchSpec, LogOptions, NamePrefix, Result, RuntimeId, StreamEnd, Until, UntilError,
 };
 
 /// A command: gets its words and how long it may take, and answers an exit code and its output.
-type Function = fn(&Argv, &Until) -> std::result::Result<(i32, String), Stop>;
+type Function = fn(&Argv, &Until) -> std::result::Result<(i32, String), UntilError>;
 /// The commands of one container, by their names.
 type Toolbox = BTreeMap<&'static str, Function>;
 
@@ -64,12 +64,12 @@ impl Container for FunctionContainer {
     fn exec(&self, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
         // No field of a request is ever ignored: what is demanded and not there is refused before anything starts. A
         // field that a later version of the contract adds is refused by this line too.
-        let missing = request.demands().missing_from(CAPABILITIES);
+        let missing = request.required_capabilities().difference(CAPABILITIES);
         if !missing.is_empty() {
             return Err(Error::unsupported("exec in", missing).in_container(&self.key.name));
         }
         let begun = Instant::now();
-        until.check().map_err(|stop| self.stopped(stop, Fate::NeverStarted, begun))?;
+        until.check().map_err(|stop| self.stopped(stop, KillOutcome::NeverStarted, begun))?;
         let toolbox =
             self.toolboxes.get(&self.key.name).ok_or_else(|| self.error(ErrorKind::NoSuchContainer, ""))?;
         let argv = request.argv();
@@ -81,7 +81,8 @@ impl Container for FunctionContainer {
         })?;
         // A function that returns is gone, so the fate after a deadline is known. A backend with real processes has to
         // end them first, and to look.
-        let (code, text) = function(argv, until).map_err(|stop| self.stopped(stop, Fate::Gone, begun))?;
+        let (code, text) =
+            function(argv, until).map_err(|stop| self.stopped(stop, KillOutcome::Gone, begun))?;
         let mut stdout = Capture::new(request.stdout_limit());
         stdout.push(text.as_bytes());
         let stderr = Capture::new(request.stderr_limit());
@@ -105,9 +106,9 @@ impl FunctionContainer {
         Error::new(kind, "exec in", message).in_container(&self.key.name)
     }
 
-    fn stopped(&self, stop: Stop, fate: Fate, begun: Instant) -> Error {
-        let killed = usize::from(fate == Fate::Gone);
-        let report = KillReport::new(fate, killed, Vec::new(), begun.elapsed());
+    fn stopped(&self, stop: UntilError, outcome: KillOutcome, begun: Instant) -> Error {
+        let killed = usize::from(outcome == KillOutcome::Gone);
+        let report = KillReport::new(outcome, killed, Vec::new(), begun.elapsed());
         Error::stopped(stop, "exec in").in_container(&self.key.name).with_kill_report(report)
     }
 }
@@ -152,7 +153,7 @@ pub(crate) fn main() -> Result<()> {
 /// Prints why a call was refused; one that was not is a mistake of this backend.
 fn refused<T>(answer: Result<T>) -> Result<()> {
     match answer {
-        Ok(_) => Err(Error::new(ErrorKind::BadAnswer, "check the backend", "a call was not refused")),
+        Ok(_) => Err(Error::new(ErrorKind::InvalidResponse, "check the backend", "a call was not refused")),
         Err(error) => {
             println!("  {:?}: {error}", error.kind());
             Ok(())
@@ -160,14 +161,14 @@ fn refused<T>(answer: Result<T>) -> Result<()> {
     }
 }
 
-fn echo(argv: &Argv, until: &Until) -> std::result::Result<(i32, String), Stop> {
+fn echo(argv: &Argv, until: &Until) -> std::result::Result<(i32, String), UntilError> {
     until.check()?;
     let words: Vec<_> = argv.arguments().iter().map(|word| word.to_string_lossy()).collect();
     Ok((0, words.join(" ") + "\n"))
 }
 
 /// Sleeps for an hour, or until the caller has had enough: a deadline and a cancel both wake it.
-fn sleep(_: &Argv, until: &Until) -> std::result::Result<(i32, String), Stop> {
+fn sleep(_: &Argv, until: &Until) -> std::result::Result<(i32, String), UntilError> {
     until.sleep(Duration::from_secs(3600))?;
     Ok((0, String::new()))
 }

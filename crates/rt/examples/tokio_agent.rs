@@ -14,7 +14,7 @@ use rt_null::{ExecReply, NullRuntime};
 pub(crate) fn main() -> Result<()> {
     // One thread is enough for the futures; what blocks has threads of its own.
     let executor = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|cause| {
-        rt::Error::new(ErrorKind::System, "start", "").about("the executor").with_source(cause)
+        rt::Error::new(ErrorKind::System, "start", "").with_subject("the executor").with_source(cause)
     })?;
     let spec = LaunchSpec::builder("agent-1", "localhost/toolbox").command(["sleep", "inf"]).build()?;
     let handle = rehearsal()?.launch(&spec, &Until::after(Duration::from_secs(60)))?;
@@ -42,14 +42,14 @@ async fn agent(handle: Arc<dyn Container>) -> Result<()> {
     let watch = container.exec(ExecRequest::new(["npm", "run", "watch"])?, Duration::from_secs(3600));
     // Here the future is dropped by a timeout; `select!`, `abort` or a closed connection drop it in the same way.
     if tokio::time::timeout(Duration::from_millis(50), watch).await.is_ok() {
-        return Err(rt::Error::new(ErrorKind::BadAnswer, "watch", "a watcher has ended by itself"));
+        return Err(rt::Error::new(ErrorKind::InvalidResponse, "watch", "a watcher has ended by itself"));
     }
     // Waited for in the pool: the thread of the futures is not for waiting.
     let orphan = tokio::task::spawn_blocking(move || next_orphan(&orphans))
         .await
         .map_err(|cause| unanswered(&cause))??;
     println!("   dropped, and ended {:.0?} after its start: {orphan}", begun.elapsed());
-    println!("   what is left of it: {:?}", orphan.kill_report().map(|report| &report.fate));
+    println!("   what is left of it: {:?}", orphan.kill_report().map(|report| &report.outcome));
     Ok(())
 }
 

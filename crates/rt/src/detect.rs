@@ -24,7 +24,7 @@ impl Detection {
 
     /// Whether this build has it at all.
     pub fn is_compiled_in(&self) -> bool {
-        !matches!(&self.verdict, Err(error) if error.kind() == ErrorKind::CompiledOut)
+        !matches!(&self.verdict, Err(error) if error.kind() == ErrorKind::FeatureDisabled)
     }
 }
 

@@ -30,7 +30,7 @@
 //!     Err(rt::Error::new(ErrorKind::NotRunning, "exec in", "it is exited").in_container(name))
 //! });
 //! runtime.expect_exec().withf(|_, request, _| request.argv().program() == "tool").returning(|_, _, _| {
-//!     let stdout = CapturedOutput::whole("1.2.3\n");
+//!     let stdout = CapturedOutput::complete("1.2.3\n");
 //!     Ok(ExecResult::new(ExitOutcome::Code(0), stdout, CapturedOutput::default(), Duration::ZERO))
 //! });
 //! runtime.expect_container().times(1).returning(|_| {

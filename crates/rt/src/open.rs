@@ -13,7 +13,7 @@ use crate::Backend;
 /// `Arc`.
 ///
 /// # Errors
-/// - [`CompiledOut`](ErrorKind::CompiledOut) for a backend that this build does not have; the hint names the feature.
+/// - [`FeatureDisabled`](ErrorKind::FeatureDisabled) for a backend that this build does not have; the hint names the feature.
 /// - [`InvalidRequest`](ErrorKind::InvalidRequest) for krun, which has no defaults: it needs an identity and a way to find
 ///   its guests. Build its `KrunRuntime`.
 /// - [`BackendMissing`](ErrorKind::BackendMissing) and [`BackendNotExecutable`](ErrorKind::BackendNotExecutable) for
@@ -24,7 +24,7 @@ use crate::Backend;
 ///
 /// match rt::open(Backend::Null) {
 ///     Ok(runtime) => assert!(runtime.id().as_str().starts_with("null")),
-///     Err(error) => assert_eq!(error.kind(), ErrorKind::CompiledOut),
+///     Err(error) => assert_eq!(error.kind(), ErrorKind::FeatureDisabled),
 /// }
 /// ```
 pub fn open(backend: Backend) -> Result<Arc<dyn ContainerRuntime>> {
@@ -43,8 +43,8 @@ pub fn open(backend: Backend) -> Result<Arc<dyn ContainerRuntime>> {
 /// The error for a backend that this build does not have.
 #[cfg(not(all(feature = "podman", feature = "krun", feature = "null")))]
 pub(crate) fn feature_disabled(backend: Backend) -> Error {
-    Error::new(ErrorKind::CompiledOut, "open", "")
-        .about(format!("backend `{backend}`"))
+    Error::new(ErrorKind::FeatureDisabled, "open", "")
+        .with_subject(format!("backend `{backend}`"))
         .with_hint(format!("build rt with its feature `{backend}`"))
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn feature_disabled(backend: Backend) -> Error {
 #[cfg(feature = "krun")]
 pub(crate) fn krun_not_configured() -> Error {
     Error::new(ErrorKind::InvalidRequest, "open", "it needs an identity and a resolver of endpoints")
-        .about(format!("backend `{}`", Backend::Krun))
+        .with_subject(format!("backend `{}`", Backend::Krun))
         .with_hint("build a rt_krun::KrunRuntime with a TcpSshTransport")
 }
 
@@ -73,7 +73,7 @@ mod tests {
                     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
                 }
                 Err(error) => {
-                    assert_eq!(error.kind(), ErrorKind::CompiledOut);
+                    assert_eq!(error.kind(), ErrorKind::FeatureDisabled);
                     assert!(error.to_string().contains(backend.as_str()), "{error}");
                 }
             }

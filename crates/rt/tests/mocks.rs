@@ -25,7 +25,7 @@ fn name(text: &str) -> ContainerName {
 fn said(stdout: &str) -> ExecResult {
     ExecResult::new(
         ExitOutcome::Code(0),
-        CapturedOutput::whole(stdout),
+        CapturedOutput::complete(stdout),
         CapturedOutput::default(),
         Duration::ZERO,
     )
@@ -129,7 +129,7 @@ fn streams_of_the_caller_reach_the_mock() {
     let bytes = b"tar".to_vec();
     let request = ExecRequest::new(["agent"]).unwrap();
     let stdio = ExecStdio::new(Source::bytes("ping"), Sink::borrowed(&mut answer));
-    assert!(container.exec_stdio(&request, stdio, &Until::forever()).unwrap().ok());
+    assert!(container.exec_stdio(&request, stdio, &Until::forever()).unwrap().success());
     let place = ContainerPath::new("/srv").unwrap();
     let mut reader = bytes.as_slice().take(2);
     container.copy_in_tar(&mut reader, &place, &Until::forever()).unwrap();

@@ -156,19 +156,19 @@ fn a_removal_that_times_out_is_each_containers_error() {
 #[test]
 fn half_an_answer_is_a_bad_answer_in_every_profile() {
     for profile in PROFILES {
-        check_all(&peopled(profile).faulty("half-json"), ErrorKind::BadAnswer);
+        check_all(&peopled(profile).faulty("half-json"), ErrorKind::InvalidResponse);
     }
 }
 
 #[test]
 fn an_answer_that_is_not_utf8_is_a_bad_answer() {
     let engine = peopled("4.3.1");
-    check_all(&engine.faulty("non-utf8"), ErrorKind::BadAnswer);
+    check_all(&engine.faulty("non-utf8"), ErrorKind::InvalidResponse);
     if is_started(&engine) {
         // Ended, so that there is something to answer.
         engine.runtime().container(&name("c")).stop(Duration::ZERO, &patience()).unwrap();
         let error = engine.faulty("wait:non-utf8").container(&name("c")).wait(&patience()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::BadAnswer, "{error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{error}");
         assert!(engine.runtime().force_remove(&[name("c")], &patience())[0].removed);
     }
 }
@@ -242,7 +242,7 @@ fn what_says_nothing_or_describes_nothing_is_no_answer() {
         let container = engine.faulty(&format!("print={nothing}")).container(&name("web"));
         let image = engine.faulty(&format!("print={nothing}")).image(&image());
         for error in [container.state().err(), container.rw_size().err(), image.exists().err()] {
-            assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::BadAnswer), "{nothing}");
+            assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::InvalidResponse), "{nothing}");
         }
     }
 }
@@ -345,7 +345,7 @@ fn a_hanging_log_is_idle_and_can_be_closed() {
     let engine = peopled("4.3.1");
     let runtime = engine.faulty("logs:hang");
     let mut log = runtime.container(&name("c")).logs(&LogOptions::new()).unwrap();
-    assert_eq!(log.pull(&Until::after(Duration::from_millis(200))).unwrap(), Pull::Idle);
+    assert_eq!(log.pull(&Until::after(Duration::from_millis(200))).unwrap(), Pull::Pending);
     let begun = Instant::now();
     log.close().unwrap();
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
@@ -365,7 +365,7 @@ fn events_that_end_by_themselves_are_an_error_and_not_a_quiet_stream() {
         assert_eq!(error.kind(), ErrorKind::BackendFailed, "{fault}: {error}");
     }
     let mut events = engine.faulty("events:hang").events(&EventOptions::new()).unwrap();
-    assert_eq!(events.pull(&Until::after(Duration::from_millis(200))).unwrap(), Pull::Idle);
+    assert_eq!(events.pull(&Until::after(Duration::from_millis(200))).unwrap(), Pull::Pending);
     events.close().unwrap();
 }
 

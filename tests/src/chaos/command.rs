@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use fastrand::Rng;
-use rt_protocol::{Error, ErrorKind, ExecRequest, ExecResult, ExitOutcome, Fate, StdioResult, StreamEnd};
+use rt_protocol::{
+    Error, ErrorKind, ExecRequest, ExecResult, ExitOutcome, KillOutcome, StdioResult, StreamEnd,
+};
 
 /// Codes that podman, shells and ssh have a meaning of their own for, among others.
 const CODES: [i32; 14] = [0, 0, 0, 0, 1, 2, 7, 125, 126, 127, 130, 137, 143, 255];
@@ -143,19 +145,19 @@ impl Command {
         if error.never_started() && notes.began > 0 {
             return Err(format!("it ran, and is said never to have started: {error:?}"));
         }
-        if let Some(rt_protocol::Partial::Output { stdout, .. }) = error.partial()
+        if let Some(rt_protocol::PartialOutput::Output { stdout, .. }) = error.partial()
             && !self.output.text().starts_with(stdout.as_bytes())
         {
             return Err(format!("{} bytes of partial output are no prefix: {error}", stdout.total()));
         }
-        let fate = match error.kill_report().map(|report| &report.fate) {
+        let outcome = match error.kill_report().map(|report| &report.outcome) {
             None => "",
-            Some(Fate::NeverStarted) => ", never started",
-            Some(Fate::Gone) => ", gone",
-            Some(Fate::Alive) => ", alive",
+            Some(KillOutcome::NeverStarted) => ", never started",
+            Some(KillOutcome::Gone) => ", gone",
+            Some(KillOutcome::Alive) => ", alive",
             Some(_) => ", unknown",
         };
-        Ok(format!("{:?}{fate}", error.kind()))
+        Ok(format!("{:?}{outcome}", error.kind()))
     }
 
     /// Whether this command line is the command's.

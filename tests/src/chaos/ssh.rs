@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use rt_protocol::{Container, Error, ErrorKind, ExecRequest, ExecStdio, Fate, Sink, Source, Until};
+use rt_protocol::{Container, Error, ErrorKind, ExecRequest, ExecStdio, KillOutcome, Sink, Source, Until};
 
 use super::command::{Command, CommandResult};
 use super::ledger::Ledger;
@@ -110,7 +110,7 @@ fn work(guest: &LoopbackGuest<'_>, worker: usize, mut rng: Rng, garbled: &Atomic
             Err(error) => command.judge_error(&error, notes).and_then(|word| {
                 let was_late = begun.elapsed() >= deadline;
                 right_kind(&error, was_late, garbled.load(Ordering::Relaxed))?;
-                if error.kill_report().is_some_and(|report| report.fate == Fate::Gone)
+                if error.kill_report().is_some_and(|report| report.outcome == KillOutcome::Gone)
                     && is_alive(guest, &command)
                 {
                     return Err(format!("it is said to be gone and is not: {error:?}"));
@@ -229,10 +229,10 @@ fn served(container: &dyn Container, ledger: &Ledger) -> std::result::Result<Str
     let request = ExecRequest::new(["true"]).map_err(|error| error.to_string())?;
     let until = Until::after(TIMEOUT);
     match ledger.bounded("ssh: exec, healed", TIMEOUT, || container.exec(&request, &until)) {
-        Ok(result) if result.ok() => Ok("served".into()),
+        Ok(result) if result.success() => Ok("served".into()),
         // The one that was on its way when the last connections were cut.
         Ok(_) | Err(_) => match container.exec(&request, &until) {
-            Ok(result) if result.ok() => Ok("served at the second try".into()),
+            Ok(result) if result.success() => Ok("served at the second try".into()),
             answer => Err(format!("nothing is served on a network that is whole again: {answer:?}")),
         },
     }

@@ -12,7 +12,7 @@ pub(super) fn right_error(error: &Error, container_was_harmed: bool) -> Verdict 
         ErrorKind::BackendInterrupted
         | ErrorKind::BackendFailed
         | ErrorKind::BackendUnresponsive
-        | ErrorKind::BadAnswer
+        | ErrorKind::InvalidResponse
         | ErrorKind::TimedOut => Ok(format!("{:?}", error.kind())),
         // A container that ends takes the mounts along through which podman sees its paths.
         ErrorKind::NotRunning | ErrorKind::Paused | ErrorKind::Stopping | ErrorKind::NoSuchPath

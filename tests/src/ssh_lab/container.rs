@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use rt_protocol::{Container, ImageRef, LaunchSpec, LaunchSpecBuilder, OciRuntime, PortPublish, Until};
+use rt_protocol::{Container, ImageRef, LaunchSpec, LaunchSpecBuilder, OciRuntime, PortMapping, Until};
 use tempfile::TempDir;
 
 use super::guest;
@@ -66,7 +66,7 @@ impl GuestImage {
     pub fn spec(&self) -> Result<LaunchSpecBuilder> {
         Ok(LaunchSpec::builder(Sandbox::fresh_name(), self.reference.as_str())
             .oci_runtime(OciRuntime::new("krun")?)
-            .port(PortPublish::any_port_on_loopback(GUEST_PORT))
+            .port(PortMapping::any_port_on_loopback(GUEST_PORT))
             .command(["sleep", "777777"]))
     }
 }

@@ -227,7 +227,7 @@ impl Loopback {
         while greets().is_err() {
             match process.pull(&Until::after(Duration::from_millis(10)))? {
                 Pull::Item(line) => said.push_str(&String::from_utf8_lossy(&line.bytes)),
-                Pull::Idle if patience.check().is_ok() => {}
+                Pull::Pending if patience.check().is_ok() => {}
                 _ => return Err(format!("sshd does not come up: {said} {}", self.log()?).into()),
             }
         }

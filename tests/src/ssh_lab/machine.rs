@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use rt_protocol::{LaunchSpec, LaunchSpecBuilder, Mount, OciRuntime, PortPublish};
+use rt_protocol::{LaunchSpec, LaunchSpecBuilder, Mount, OciRuntime, PortMapping};
 use tempfile::TempDir;
 
 use super::guest;
@@ -83,7 +83,7 @@ impl MachineFiles {
     pub fn spec(&self, live: &Live) -> Result<LaunchSpecBuilder> {
         let mut spec = LaunchSpec::builder(Sandbox::fresh_name(), live.image.as_str())
             .oci_runtime(OciRuntime::new("krun")?)
-            .port(PortPublish::any_port_on_loopback(GUEST_PORT))
+            .port(PortMapping::any_port_on_loopback(GUEST_PORT))
             .mount(Mount::read_only(self.directory.path(), "/machine")?)
             .mount(Mount::read_only(&self.parts.kernel, "/kernel")?);
         // The image has BusyBox alone; the emulator is this machine's, with its libraries and firmware.

@@ -210,7 +210,7 @@ impl OtherServer {
         while greets().is_err() {
             match process.pull(&Until::after(Duration::from_millis(10)))? {
                 Pull::Item(line) => said.push_str(&String::from_utf8_lossy(&line.bytes)),
-                Pull::Idle if patience.check().is_ok() => {}
+                Pull::Pending if patience.check().is_ok() => {}
                 _ => return Err(format!("{make:?} does not come up: {said}").into()),
             }
         }

@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn whole_names_of_types_and_files_are_refused_and_no_parts() {
-        let document = "## Words\n\n| not | we say |\n| --- | --- |\n| `FarEnds` | `PeerPipes` |\n| `Bell` | `Notify` |\n| `Fate` | `KillOutcome` |\n\n## Next\n| `A` | `B` |\n";
+        let document = "## Words\n\n| not | we say |\n| --- | --- |\n| `FarEnds` | `PeerPipes` |\n| `Bell` | `Notify` |\n| `KillOutcome` | `KillOutcome` |\n\n## Next\n| `A` | `B` |\n";
         let list = list(document).unwrap();
         assert_eq!(list.len(), 3);
         let named = |path: &str, text: &str| faults(&list, Path::new(path), text);
@@ -79,7 +79,7 @@ mod tests {
             named("src/a.rs", "    pub(crate) struct Bell<T>(T);\n"),
             ["Bell is a name of our own; say `Notify`"]
         );
-        assert_eq!(named("src/a.rs", "pub enum Fate {\ntype Bells = u8;\n").len(), 1);
+        assert_eq!(named("src/a.rs", "pub enum KillOutcome {\ntype Bells = u8;\n").len(), 1);
         assert_eq!(named("src/bell_tower.rs", "// struct Bell\nlet bell = 1;\nfn tell() {}\n"), [""; 0]);
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rt_protocol::{
     Argv, Capability, ContainerFilter, ContainerPath, CopyOptions, Error, ErrorKind, EventOptions,
     ExecRequestBuilder, ExecStdio, ImageFilter, ImageRef, LaunchSpecBuilder, LogOptions, Mount, Network,
-    OciRuntime, OutputLimit, PortPublish, PullPolicy,
+    OciRuntime, OutputLimit, PortMapping, PullPolicy,
 };
 
 use crate::ensure::shown;
@@ -115,7 +115,7 @@ pub(super) const CASES: &[Case] = &[
     })
     .core(),
     fact("claims: launch-ports is served or refused", |context| {
-        create(context, Capability::LaunchPorts, |spec| spec.port(PortPublish::any_port_on_loopback(80)))
+        create(context, Capability::LaunchPorts, |spec| spec.port(PortMapping::any_port_on_loopback(80)))
     }),
     fact("claims: launch-mounts is served or refused", |context| {
         let mount = Mount::read_only(std::env::temp_dir(), "/mnt/suite")?;
@@ -149,7 +149,7 @@ fn agrees<T: Debug>(context: &TestContext<'_>, capability: Capability, answer: R
     let claimed = context.can(capability);
     match answer {
         Err(error) if error.kind() == ErrorKind::Unsupported => {
-            let unclaimed = error.missing().missing_from(context.runtime().capabilities());
+            let unclaimed = error.missing().difference(context.runtime().capabilities());
             // What needs another thing too (a history needs images) may be refused for that.
             ensure!(
                 !unclaimed.is_empty(),
@@ -175,7 +175,7 @@ fn exec(
     with: impl FnOnce(ExecRequestBuilder) -> ExecRequestBuilder,
 ) -> Verdict {
     let request = with(context.builder(&Script::Exit(0))).build()?;
-    ensure!(request.demands().contains(capability), "the probe does not demand {capability}");
+    ensure!(request.required_capabilities().contains(capability), "the probe does not demand {capability}");
     agrees(context, capability, context.standing()?.exec(&request, &timeout()))
 }
 
@@ -253,7 +253,7 @@ fn create(
     let image = if context.can(capability) { nowhere()? } else { context.fixture().image().clone() };
     let builder = rt_protocol::LaunchSpec::builder(name.as_str(), image.as_str()).pull(PullPolicy::Never);
     let spec = with(builder).build()?;
-    ensure!(spec.demands().contains(capability), "the probe does not demand {capability}");
+    ensure!(spec.required_capabilities().contains(capability), "the probe does not demand {capability}");
     let answer = context.runtime().create(&spec, &timeout());
     // A backend that makes nothing at all says so first.
     let capability = if context.can(Capability::Create) { capability } else { Capability::Create };

@@ -69,7 +69,7 @@ fn path(directory: &ContainerPath, name: &str) -> Result<ContainerPath, Failure>
 
 fn contents(container: &dyn Container, path: &ContainerPath) -> Result<Vec<u8>, Failure> {
     let result = TestContext::run_in(container, &Script::ReadFile(path.as_os_str().to_owned()))?;
-    ensure!(result.ok(), "{path} is not in the guest");
+    ensure!(result.success(), "{path} is not in the guest");
     Ok(result.stdout.into_bytes())
 }
 
@@ -133,7 +133,7 @@ fn executable(context: &TestContext<'_>) -> Verdict {
     standing.copy_in(&source, &dest, &options(), &timeout())?;
     let may = |name| {
         Ok::<_, Failure>(
-            TestContext::run_in(standing.as_ref(), &Script::IsExecutable(inside(&dest, name)))?.ok(),
+            TestContext::run_in(standing.as_ref(), &Script::IsExecutable(inside(&dest, name)))?.success(),
         )
     };
     ensure!(may("runs")?, "a file of mode 755 may not be executed");
@@ -215,7 +215,7 @@ fn missing_parent(context: &TestContext<'_>) -> Verdict {
     let (answer, dest) = far_away(context, options())?;
     refused(answer, ErrorKind::NoSuchPath)?;
     let read = context.run(&Script::ReadFile(dest.as_os_str().to_owned()))?;
-    ensure!(!read.ok(), "the file is there after all");
+    ensure!(!read.success(), "the file is there after all");
     Ok(())
 }
 

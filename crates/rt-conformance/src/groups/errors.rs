@@ -212,7 +212,7 @@ const COULD_NOT_ASK: &[ErrorKind] = &[
     ErrorKind::BackendUnresponsive,
     ErrorKind::BackendInterrupted,
     ErrorKind::BackendFailed,
-    ErrorKind::BadAnswer,
+    ErrorKind::InvalidResponse,
     ErrorKind::Unreachable,
     ErrorKind::System,
 ];

@@ -118,7 +118,7 @@ fn idle(context: &TestContext<'_>) -> Verdict {
     let mut stream = watch(context, &family)?;
     ensure_eq!(
         stream.pull(&Until::after(Duration::from_millis(200)))?,
-        Pull::Idle,
+        Pull::Pending,
         "a pull when nothing happens"
     );
     let container = live(context, &family)?;
@@ -134,7 +134,7 @@ fn cancelled_pull(context: &TestContext<'_>) -> Verdict {
         token.cancel();
         puller.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
-    ensure_eq!(pulled?, Pull::Idle, "a cancelled pull");
+    ensure_eq!(pulled?, Pull::Pending, "a cancelled pull");
     Ok(())
 }
 

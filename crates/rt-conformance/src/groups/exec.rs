@@ -58,7 +58,7 @@ fn captures(context: &TestContext<'_>) -> Verdict {
 fn non_zero(context: &TestContext<'_>) -> Verdict {
     let result = context.run(&Script::Say { stdout: b"out".to_vec(), stderr: b"err".to_vec(), code: 3 })?;
     ensure_eq!(result.outcome, ExitOutcome::Code(3), "the outcome");
-    ensure!(!result.ok(), "code 3 is ok");
+    ensure!(!result.success(), "code 3 is ok");
     ensure_eq!((&*result.stdout.text(), &*result.stderr.text()), ("out", "err"), "the output");
     Ok(())
 }

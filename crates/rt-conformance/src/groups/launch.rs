@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use rt_protocol::{
-    Capability, ContainerRuntimeExt, ContainerState, ErrorKind, Mount, MountPoint, Network, PortPublish,
+    Capability, ContainerRuntimeExt, ContainerState, ErrorKind, Mount, MountPoint, Network, PortMapping,
     PullPolicy, Secret,
 };
 
@@ -176,14 +176,14 @@ fn read_only_mount(context: &TestContext<'_>) -> Verdict {
     )?;
     let write = Script::WriteFile { path: "/mnt/suite/taken".into(), bytes: b"no".to_vec() };
     let result = TestContext::run_in(container.as_ref(), &write)?;
-    ensure!(!result.ok(), "writing to a read-only mount ended with 0");
+    ensure!(!result.success(), "writing to a read-only mount ended with 0");
     ensure!(!source.join("taken").exists(), "the file is on the host");
     Ok(())
 }
 
 fn picked_port(context: &TestContext<'_>) -> Verdict {
     let container = context
-        .started_from(context.launch_spec(&context.name()?).port(PortPublish::any_port_on_loopback(2222)))?;
+        .started_from(context.launch_spec(&context.name()?).port(PortMapping::any_port_on_loopback(2222)))?;
     let ports = container.ports()?.unwrap_or_default();
     let found = ports.iter().find(|port| port.container_port == 2222);
     let loopback = IpAddr::from([127, 0, 0, 1]);
@@ -199,7 +199,7 @@ fn given_port(context: &TestContext<'_>) -> Verdict {
     let port = reservation.port();
     reservation.close()?;
     let container = context
-        .started_from(context.launch_spec(&context.name()?).port(PortPublish::on_loopback(port, 80)))?;
+        .started_from(context.launch_spec(&context.name()?).port(PortMapping::on_loopback(port, 80)))?;
     let ports = container.ports()?.unwrap_or_default();
     let found = ports.iter().any(|known| (known.container_port, known.host_port) == (80, port));
     ensure!(found, "the ports are {ports:?}, without {port} -> 80");

@@ -68,7 +68,7 @@ fn all(stream: &mut dyn LogStream) -> Result<Vec<LogLine>, Failure> {
         match stream.pull(&until)? {
             Pull::Item(line) => lines.push(line),
             Pull::End => return Ok(lines),
-            Pull::Idle => return Err(Failure::new(format!("no end after {} lines", lines.len()))),
+            Pull::Pending => return Err(Failure::new(format!("no end after {} lines", lines.len()))),
         }
     }
 }
@@ -308,7 +308,7 @@ fn idle(context: &TestContext<'_>) -> Verdict {
     for _ in 0..2 {
         let begin = Instant::now();
         let pulled = stream.pull(&Until::after(Duration::from_millis(200)))?;
-        ensure_eq!(pulled, Pull::Idle, "a pull of 200 ms on a quiet log");
+        ensure_eq!(pulled, Pull::Pending, "a pull of 200 ms on a quiet log");
         let took = begin.elapsed();
         ensure!(
             took >= Duration::from_millis(190) && took < Duration::from_secs(5),
@@ -328,8 +328,8 @@ fn cancelled_pull(context: &TestContext<'_>) -> Verdict {
         puller.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     let (pulled, mut stream) = pulled;
-    ensure_eq!(pulled?, Pull::Idle, "a cancelled pull");
-    ensure_eq!(stream.pull(&Until::after(Duration::from_millis(100)))?, Pull::Idle, "the pull after it");
+    ensure_eq!(pulled?, Pull::Pending, "a cancelled pull");
+    ensure_eq!(stream.pull(&Until::after(Duration::from_millis(100)))?, Pull::Pending, "the pull after it");
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rt_protocol::{
     Argv, Capability, ContainerName, ContainerPath, ContainerRuntimeExt, ContainerState, Env, ErrorKind,
-    ExecRequest, ImageRef, LaunchSpec, NamePrefix, PortPublish, Secret, User,
+    ExecRequest, ImageRef, LaunchSpec, NamePrefix, PortMapping, Secret, User,
 };
 
 use crate::ensure::{all_removed, refused};
@@ -102,7 +102,7 @@ fn relative_paths(_: &TestContext<'_>) -> Verdict {
 fn launches(_: &TestContext<'_>) -> Verdict {
     let of = || LaunchSpec::builder("a", "b");
     for bad in [
-        of().port(PortPublish::any_port_on_loopback(0)),
+        of().port(PortMapping::any_port_on_loopback(0)),
         of().memory(0),
         of().milli_cpus(0),
         of().label("", "x"),

@@ -4,7 +4,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
-use rt_protocol::{CancelToken, Capability, ErrorKind, Partial, Readiness, ReadyWhen, Until};
+use rt_protocol::{CancelToken, Capability, ErrorKind, PartialOutput, Readiness, ReadyWhen, Until};
 
 use crate::ensure::refused;
 use crate::timeout::timeout;
@@ -195,7 +195,7 @@ fn not_ready_any_more(context: &TestContext<'_>) -> Verdict {
     let when = ReadyWhen::new().log_line("a line of it", |line| line == "a");
     let error = refused(when.wait(container.as_ref(), &Until::after(ROUNDS)), ErrorKind::NotRunning)?;
     let last = match error.partial() {
-        Some(Partial::Output { stdout, .. }) => stdout.text().into_owned(),
+        Some(PartialOutput::Output { stdout, .. }) => stdout.text().into_owned(),
         _ => String::new(),
     };
     ensure!(last.ends_with("last\n"), "its last words are {last:?}");

@@ -56,7 +56,7 @@ fn output_of(
 ) -> Result<Vec<u8>, crate::Failure> {
     let request = with(context.builder(script)).build()?;
     let result = context.standing()?.exec(&request, &timeout())?;
-    ensure!(result.ok(), "{script:?} ended with {}: {}", result.outcome, result.stderr);
+    ensure!(result.success(), "{script:?} ended with {}: {}", result.outcome, result.stderr);
     Ok(result.stdout.into_bytes())
 }
 

@@ -201,7 +201,7 @@ fn launch_path(context: &TestContext<'_>) -> Verdict {
     let text = "mkdir \"$1\" && printf '#!/bin/sh\\nprintf found' >\"$1/rt-only-here\" && chmod 755 \"$1/rt-only-here\"";
     let words = ["sh", "-c", text, "sh", &directory.to_string()];
     let made = container.exec(&ExecRequest::new(words)?, &timeout())?;
-    ensure!(made.ok(), "the program cannot be made: {}", made.stderr);
+    ensure!(made.success(), "the program cannot be made: {}", made.stderr);
     let result = container.exec(&ExecRequest::new(["rt-only-here"])?, &timeout())?;
     ensure_eq!(result.stdout.text(), "found", "what the program says");
     Ok(())

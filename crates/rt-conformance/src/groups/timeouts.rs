@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rt_protocol::{
-    CancelToken, Capability, Error, ErrorKind, ExitOutcome, Fate, KILL_GRACE, KillReport, OutputLimit,
-    Partial, Until,
+    CancelToken, Capability, Error, ErrorKind, ExitOutcome, KILL_GRACE, KillOutcome, KillReport, OutputLimit,
+    PartialOutput, Until,
 };
 
 use crate::ensure::refused;
@@ -67,11 +67,14 @@ fn check_report(context: &TestContext<'_>, error: &Error) -> Result<KillReport, 
         return Err(Failure::new(format!("there is no kill report: {error:?}")));
     };
     if context.can(Capability::VerifiedKill) {
-        ensure_eq!(report.fate, Fate::Gone, "the fate");
+        ensure_eq!(report.outcome, KillOutcome::Gone, "the fate");
         ensure!(report.killed >= 1, "nothing was killed: {report:?}");
         ensure!(report.survivors.is_empty(), "there are survivors: {report:?}");
     } else {
-        ensure!(report.fate != Fate::Gone, "the backend cannot look, and says that the command is gone");
+        ensure!(
+            report.outcome != KillOutcome::Gone,
+            "the backend cannot look, and says that the command is gone"
+        );
     }
     ensure!(!error.never_started(), "the command ran, and the error says that it never started");
     Ok(report)
@@ -82,7 +85,7 @@ fn deadline(context: &TestContext<'_>) -> Verdict {
     ensure!(took >= Duration::from_millis(950), "the call returned after {took:?}, before its deadline");
     ensure!(took < second(context) + SLACK, "the call took {took:?}");
     let report = check_report(context, &error)?;
-    ensure!(report.took <= took, "ending took {:?} of {took:?}", report.took);
+    ensure!(report.elapsed <= took, "ending took {:?} of {took:?}", report.elapsed);
     Ok(())
 }
 
@@ -104,7 +107,7 @@ fn cancel(context: &TestContext<'_>) -> Verdict {
 
 fn partial(context: &TestContext<'_>) -> Verdict {
     let (error, _) = ended(context, Shape::Alone, context.token(), || Until::after(second(context)))?;
-    let Some(Partial::Output { stdout, stderr, .. }) = error.partial() else {
+    let Some(PartialOutput::Output { stdout, stderr, .. }) = error.partial() else {
         return Err(Failure::new(format!("there is no partial output: {error:?}")));
     };
     ensure_eq!((&*stdout.text(), &*stderr.text()), ("held\n", "erred\n"), "the partial output");
@@ -144,7 +147,10 @@ fn relatives(context: &TestContext<'_>, shape: Shape) -> Verdict {
         ensure_eq!(left, 0, "the processes that are left");
         let _ = check_report(context, &error)?;
     } else if left > 0 {
-        ensure!(report.fate != Fate::Gone, "{left} processes are left, and the report says {report:?}");
+        ensure!(
+            report.outcome != KillOutcome::Gone,
+            "{left} processes are left, and the report says {report:?}"
+        );
     }
     Ok(())
 }
@@ -188,7 +194,7 @@ fn endless(context: &TestContext<'_>) -> Verdict {
     let error = refused(answer, ErrorKind::TimedOut)?;
     ensure!(begin.elapsed() < second(context) + SLACK, "the call took {:?}", begin.elapsed());
     let _ = check_report(context, &error)?;
-    let Some(Partial::Output { stdout, .. }) = error.partial() else {
+    let Some(PartialOutput::Output { stdout, .. }) = error.partial() else {
         return Err(Failure::new(format!("there is no partial output: {error:?}")));
     };
     ensure_eq!(stdout.as_bytes().len(), 64 << 10, "the bytes that were kept");

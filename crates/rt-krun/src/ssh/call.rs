@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use rt_process::{Drive, ExecMarker, PeerPipes};
 use rt_protocol::{
     Capabilities, Capability, Container, ContainerName, ContainerPath, Error, ErrorKind, ExecRequest,
-    ExecResult, ExitOutcome, Fate, InvalidValue, KillReport, OutputStream, Partial, Result, StdioResult,
-    Stop, StreamEnd, StreamReport, Until,
+    ExecResult, ExitOutcome, InvalidValue, KillOutcome, KillReport, OutputStream, PartialOutput, Result,
+    StdioResult, StreamEnd, StreamReport, Until, UntilError,
 };
 
 use super::channel::job::{Job, JobEnd, JobHandle, JobOutput, NotStarted, Ran};
@@ -24,7 +24,7 @@ pub(super) const OPERATION: &str = "exec in";
 
 /// Why a command was ended before it ended by itself.
 pub(super) enum Interruption {
-    Stop(Stop),
+    Stop(UntilError),
     Source(std::io::Error),
     Sink(OutputStream, std::io::Error),
 }
@@ -100,7 +100,7 @@ impl<'a> Call<'a> {
         &self.guest.key().name
     }
 
-    fn about(&self, error: Error) -> Error {
+    fn with_container(&self, error: Error) -> Error {
         error.in_container(self.name())
     }
 
@@ -140,7 +140,7 @@ impl<'a> Call<'a> {
                 Some(NotStarted::Full) => {}
                 Some(NotStarted::ConnectionDied) if !is_replaced => is_replaced = true,
                 Some(NotStarted::ConnectionDied | NotStarted::Left) => {
-                    return Err(self.about(
+                    return Err(self.with_container(
                         Error::new(
                             ErrorKind::Unreachable,
                             OPERATION,
@@ -162,7 +162,7 @@ impl<'a> Call<'a> {
 
     fn job(&self, handle: &JobHandle, (stdin, output): (Option<OwnedFd>, JobOutput)) -> Result<Job> {
         let sentinel = FailureSentinel::fresh();
-        let refused = |refused: InvalidValue| self.about(Error::from(refused).during(OPERATION));
+        let refused = |refused: InvalidValue| self.with_container(Error::from(refused).during(OPERATION));
         let kind = if stdin.is_some() { Stdin::Piped } else { Stdin::Empty };
         let workdir = self.context.workdir.as_ref();
         let command =
@@ -199,7 +199,8 @@ impl<'a> Call<'a> {
             };
             let error = self.end(&permit, &handle, why, take_output, |_| None);
             let moved = bridge.finish();
-            let partial = Partial::Streams { stdin: moved.stdin, stdout: moved.stdout, stderr: moved.stderr };
+            let partial =
+                PartialOutput::Streams { stdin: moved.stdin, stdout: moved.stdout, stderr: moved.stderr };
             return Err(error.with_partial(partial));
         }
         // The outputs are closed a moment before the job is declared over.
@@ -221,9 +222,9 @@ impl<'a> Call<'a> {
         match end {
             Some(JobEnd::Ran(ran)) => Ok(ran),
             Some(JobEnd::NotStarted(NotStarted::Refused(error))) => {
-                Err(self.about(error).with_kill_report(never_started()))
+                Err(self.with_container(error).with_kill_report(never_started()))
             }
-            Some(JobEnd::NotStarted(_)) | None => Err(self.about(
+            Some(JobEnd::NotStarted(_)) | None => Err(self.with_container(
                 Error::new(
                     ErrorKind::Unreachable,
                     OPERATION,
@@ -244,7 +245,7 @@ impl<'a> Call<'a> {
             }
             // The sentinel may be missing.
             None if !ran.has_begun && ran.output_end == StreamEnd::Stopped => Ok(ExitOutcome::Lost),
-            None if !ran.has_begun && ran.outcome != ExitOutcome::Lost => Err(self.about(
+            None if !ran.has_begun && ran.outcome != ExitOutcome::Lost => Err(self.with_container(
                 Error::new(
                     ErrorKind::BackendFailed,
                     OPERATION,
@@ -264,7 +265,7 @@ impl<'a> Call<'a> {
         handle: &JobHandle,
         why: Interruption,
         take_output: impl FnMut(&Until),
-        partial: impl FnOnce(Ran) -> Option<Partial>,
+        partial: impl FnOnce(Ran) -> Option<PartialOutput>,
     ) -> Error {
         let kill_job = KillJob {
             pool: &self.context.pool,
@@ -281,26 +282,28 @@ impl<'a> Call<'a> {
             Interruption::Source(cause) => Error::source_failed(OPERATION, cause),
             Interruption::Sink(stream, cause) => Error::sink_failed(OPERATION, stream, cause),
         };
-        let error = self.about(error).with_hint(report.fate.advice()).with_kill_report(report);
+        let error = self.with_container(error).with_hint(report.outcome.hint()).with_kill_report(report);
         match ran.and_then(partial) {
             Some(partial) => error.with_partial(partial),
             None => error,
         }
     }
 
-    fn never_started(&self, stop: Stop) -> Error {
+    fn never_started(&self, stop: UntilError) -> Error {
         let report = never_started();
-        self.about(Error::stopped(stop, OPERATION)).with_hint(report.fate.advice()).with_kill_report(report)
+        self.with_container(Error::stopped(stop, OPERATION))
+            .with_hint(report.outcome.hint())
+            .with_kill_report(report)
     }
 
     fn no_pipe(&self, cause: std::io::Error) -> Error {
-        self.about(Error::new(ErrorKind::System, OPERATION, "a pipe was refused").with_source(cause))
+        self.with_container(Error::new(ErrorKind::System, OPERATION, "a pipe was refused").with_source(cause))
     }
 
     /// An sshd says the same of a user that is unknown and of one whose key it refuses. Whom the request names, and who is
     /// not the transport's own user, the guest itself is asked about.
     fn explain(&self, error: Error, until: &Until) -> Error {
-        let error = self.about(error);
+        let error = self.with_container(error);
         if error.kind() != ErrorKind::AuthenticationRefused || self.user == self.context.user {
             return error;
         }
@@ -308,7 +311,7 @@ impl<'a> Call<'a> {
             return error;
         };
         match self.context.exec(self.guest, &question, until) {
-            Ok(answer) if answer.outcome == ExitOutcome::Code(1) => self.about(
+            Ok(answer) if answer.outcome == ExitOutcome::Code(1) => self.with_container(
                 Error::new(
                     ErrorKind::UnknownUser,
                     OPERATION,
@@ -322,12 +325,12 @@ impl<'a> Call<'a> {
 }
 
 fn never_started() -> KillReport {
-    KillReport::new(Fate::NeverStarted, 0, Vec::new(), Duration::ZERO)
+    KillReport::new(KillOutcome::NeverStarted, 0, Vec::new(), Duration::ZERO)
 }
 
-pub(super) fn captured(ran: Ran) -> Partial {
+pub(super) fn captured(ran: Ran) -> PartialOutput {
     let [stdout, stderr] = ran.captured;
-    Partial::Output { stdout, stderr }
+    PartialOutput::Output { stdout, stderr }
 }
 
 fn stdin_report(has_stdin: bool, ran: &Ran) -> StreamReport {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rt_process::{ExecMarker, RemoteKill};
-use rt_protocol::{Container, ExecRequest, ExitOutcome, Fate, KillReport, OutputLimit, Until};
+use rt_protocol::{Container, ExecRequest, ExitOutcome, KillOutcome, KillReport, OutputLimit, Until};
 
 use super::channel::job::{Job, JobEnd, JobHandle, JobOutput, NotStarted, Ran};
 use super::session::SessionPermit;
@@ -45,12 +45,12 @@ impl KillJob<'_> {
     pub(super) fn end(self, mut take_output: impl FnMut(&Until)) -> (Option<Ran>, KillReport) {
         let begun = Instant::now();
         if self.handle.is_unsent() && self.permit.leave(self.handle) {
-            return (None, KillReport::new(Fate::NeverStarted, 0, Vec::new(), begun.elapsed()));
+            return (None, KillReport::new(KillOutcome::NeverStarted, 0, Vec::new(), begun.elapsed()));
         }
         self.permit.signal(self.handle, "TERM");
         let script = self.look_until_it_shows(&mut take_output);
         let until = Until::after(LAST_WORDS);
-        if script.fate != Fate::Alive {
+        if script.outcome != KillOutcome::Alive {
             take_output(&until);
             // Whether it has ended by now or not, it is left next.
             let _ = self.handle.wait(&until);
@@ -60,16 +60,16 @@ impl KillJob<'_> {
         match self.handle.take_end() {
             Some(JobEnd::Ran(ran)) => {
                 let ending = self.judge(script, &ran.outcome);
-                (Some(ran), KillReport::new(ending.fate, ending.killed, ending.survivors, begun.elapsed()))
+                (Some(ran), KillReport::new(ending.outcome, ending.killed, ending.survivors, begun.elapsed()))
             }
             Some(JobEnd::NotStarted(_)) => {
-                (None, KillReport::new(Fate::NeverStarted, 0, Vec::new(), begun.elapsed()))
+                (None, KillReport::new(KillOutcome::NeverStarted, 0, Vec::new(), begun.elapsed()))
             }
             // Its thread does not answer: a guest keeps it busy.
             None => {
                 self.permit.session().cut();
                 let ending = self.judge(script, &ExitOutcome::Lost);
-                (None, KillReport::new(ending.fate, ending.killed, ending.survivors, begun.elapsed()))
+                (None, KillReport::new(ending.outcome, ending.killed, ending.survivors, begun.elapsed()))
             }
         }
     }
@@ -77,7 +77,7 @@ impl KillJob<'_> {
     /// What script and status say together. Seen from inside, what is over and what never began look alike; the status
     /// tells them apart.
     fn judge(&self, script: RemoteKill, outcome: &ExitOutcome) -> RemoteKill {
-        let nobody_looked = matches!(script.fate, Fate::Unknown(_));
+        let nobody_looked = matches!(script.outcome, KillOutcome::Unknown(_));
         match outcome {
             ExitOutcome::Signal(_) if script.found_nothing() => gone(1),
             ExitOutcome::Code(_) if script.found_nothing() => gone(0),
@@ -162,7 +162,7 @@ impl KillJob<'_> {
 
 fn gone(killed: usize) -> RemoteKill {
     let mut ending = RemoteKill::unknown("");
-    (ending.fate, ending.killed) = (Fate::Gone, killed);
+    (ending.outcome, ending.killed) = (KillOutcome::Gone, killed);
     ending
 }
 

@@ -190,9 +190,9 @@ impl KrunTransport for TcpSshTransport {
     }
 
     fn login_command(&self, guest: &Arc<dyn Container>, command: Option<&Argv>) -> Result<Vec<OsString>> {
-        let about = |error: Error| error.during("log in to").in_container(&guest.key().name);
-        let host_key = self.key_for_login(guest).map_err(about)?;
-        let endpoint = self.context.pool.settings.resolver.resolve(guest.as_ref()).map_err(about)?;
+        let with_container = |error: Error| error.during("log in to").in_container(&guest.key().name);
+        let host_key = self.key_for_login(guest).map_err(with_container)?;
+        let endpoint = self.context.pool.settings.resolver.resolve(guest.as_ref()).map_err(with_container)?;
         let login = Login {
             ssh: &self.ssh,
             endpoint: &endpoint,
@@ -203,7 +203,7 @@ impl KrunTransport for TcpSshTransport {
         let shell = Argv::new(["bash", "-l"])?;
         login
             .words(RemoteCommand::login(command.unwrap_or(&shell), self.context.workdir.as_ref()))
-            .map_err(about)
+            .map_err(with_container)
     }
 
     fn wait_until_reachable(&self, guest: &Arc<dyn Container>, until: &Until) -> Result<()> {

@@ -4,7 +4,7 @@ use std::io;
 
 use rt_protocol::{
     Capability, Capture, CapturedOutput, ContainerName, ContainerState, Error, ErrorKind, ExecRequest,
-    ExecResult, ExecStdio, ExitOutcome, Partial, Result, StdioResult, StreamEnd, StreamReport, Until,
+    ExecResult, ExecStdio, ExitOutcome, PartialOutput, Result, StdioResult, StreamEnd, StreamReport, Until,
 };
 
 use super::pending_operation::{OperationSpec, PendingOperation};
@@ -24,8 +24,9 @@ pub(crate) fn exec(
     request: &ExecRequest,
     until: &Until,
 ) -> Result<ExecResult> {
-    let spec =
-        OperationSpec::new(shared, Operation::Exec, VERB).with_container(name).requiring(request.demands());
+    let spec = OperationSpec::new(shared, Operation::Exec, VERB)
+        .with_container(name)
+        .requiring(request.required_capabilities());
     let operation = spec.begin(until)?;
     let (call, serial) = begin(shared, &operation, name, request, false)?;
     let waiter = &operation.waiter;
@@ -43,7 +44,7 @@ pub(crate) fn exec(
     let ended = |stop, leftover: &Leftover, reply: &ExecReply| {
         let (stdout, stderr) = captured(reply);
         let (stdout, stderr) = (stdout.finish(StreamEnd::Stopped), stderr.finish(StreamEnd::Stopped));
-        operation.killed(stop, leftover).with_partial(Partial::Output { stdout, stderr })
+        operation.killed(stop, leftover).with_partial(PartialOutput::Output { stdout, stderr })
     };
 
     let reply = if let Some(leftover) = &operation.faults.hang {
@@ -80,7 +81,7 @@ pub(crate) fn exec_stdio(
     stdio: ExecStdio<'_>,
     until: &Until,
 ) -> Result<StdioResult> {
-    let needs = request.demands().with(Capability::ExecStdio);
+    let needs = request.required_capabilities().with(Capability::ExecStdio);
     let spec = OperationSpec::new(shared, Operation::ExecStdio, VERB).with_container(name).requiring(needs);
     let operation = spec.begin(until)?;
     let (call, serial) = begin(shared, &operation, name, request, true)?;
@@ -135,8 +136,8 @@ pub(crate) fn exec_stdio(
             return Err(failed(&operation, ErrorKind::BackendFailed, error.to_string(), moved));
         }
     };
-    let Partial::Streams { stdin, stdout, stderr } = moved else {
-        return Err(operation.error(ErrorKind::BadAnswer, "a bridged command answers with streams"));
+    let PartialOutput::Streams { stdin, stdout, stderr } = moved else {
+        return Err(operation.error(ErrorKind::InvalidResponse, "a bridged command answers with streams"));
     };
     Ok(StdioResult::new(outcome, stdin, stdout, stderr, operation.waiter.elapsed()))
 }
@@ -195,16 +196,16 @@ fn drain_stdin(peer: &mut StdioPeer<'_>) -> io::Result<ExitOutcome> {
     Ok(ExitOutcome::Code(0))
 }
 
-fn failed(operation: &PendingOperation<'_>, kind: ErrorKind, message: String, moved: Partial) -> Error {
+fn failed(operation: &PendingOperation<'_>, kind: ErrorKind, message: String, moved: PartialOutput) -> Error {
     operation.error(kind, message).with_kill_report(Leftover::default().report()).with_partial(moved)
 }
 
-fn no_output(bridged: bool) -> Partial {
+fn no_output(bridged: bool) -> PartialOutput {
     if bridged {
         let report = StreamReport::new(0, StreamEnd::Stopped);
-        Partial::Streams { stdin: report, stdout: report, stderr: report }
+        PartialOutput::Streams { stdin: report, stdout: report, stderr: report }
     } else {
         let none = CapturedOutput::default().with_end(StreamEnd::Stopped);
-        Partial::Output { stdout: none.clone(), stderr: none }
+        PartialOutput::Output { stdout: none.clone(), stderr: none }
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rt_protocol::{
-    Capabilities, Capability, ContainerName, Error, ErrorKind, Fate, ImageRef, KillReport, Result, Stop,
-    Until,
+    Capabilities, Capability, ContainerName, Error, ErrorKind, ImageRef, KillOutcome, KillReport, Result,
+    Until, UntilError,
 };
 
 use crate::script::fault::{InjectedFault, Leftover, Operation};
@@ -66,12 +66,12 @@ impl<'a> OperationSpec<'a> {
 
     /// Refuses what this runtime does not claim, and what comes too late; neither starts anything.
     pub(crate) fn begin(mut self, until: &Until) -> Result<PendingOperation<'a>> {
-        let missing = self.requires.missing_from(self.shared.capabilities);
+        let missing = self.requires.difference(self.shared.capabilities);
         if !missing.is_empty() {
             return Err(self.name_subject(Error::unsupported(self.verb, missing)));
         }
         if let Err(stop) = until.check() {
-            let never = KillReport::new(Fate::NeverStarted, 0, Vec::new(), Duration::ZERO);
+            let never = KillReport::new(KillOutcome::NeverStarted, 0, Vec::new(), Duration::ZERO);
             return Err(self.name_subject(Error::stopped(stop, self.verb)).with_kill_report(never));
         }
         let mut until = until.clone();
@@ -152,9 +152,9 @@ impl PendingOperation<'_> {
     }
 
     /// The error for a call that ended before its work did.
-    pub(crate) fn interrupted(&self, stop: Stop) -> Error {
+    pub(crate) fn interrupted(&self, stop: UntilError) -> Error {
         match (stop, self.spec.limit) {
-            (Stop::DeadlinePassed, Some(limit)) => {
+            (UntilError::DeadlineExceeded, Some(limit)) => {
                 self.error(ErrorKind::BackendUnresponsive, format!("no answer within {} s", limit.as_secs()))
             }
             _ => self.spec.name_subject(Error::stopped(stop, self.spec.verb)),
@@ -162,7 +162,7 @@ impl PendingOperation<'_> {
     }
 
     /// The same for a command, with what is left of it.
-    pub(crate) fn killed(&self, stop: Stop, leftover: &Leftover) -> Error {
+    pub(crate) fn killed(&self, stop: UntilError, leftover: &Leftover) -> Error {
         self.interrupted(stop).with_kill_report(leftover.report())
     }
 }

@@ -71,7 +71,7 @@ impl Recorder {
         let path = path.as_ref();
         let file = private_file(path).map_err(|cause| {
             Error::new(ErrorKind::System, "create the recording", "")
-                .about(format!("`{}`", path.display()))
+                .with_subject(format!("`{}`", path.display()))
                 .with_source(cause)
         })?;
         Ok(Self::new(inner, file))

@@ -57,9 +57,11 @@ impl Replay {
         let path = path.as_ref();
         let name = format!("`{}`", path.display());
         let file = File::open(path).map_err(|cause| {
-            Error::new(ErrorKind::System, "open the recording", "").about(name.clone()).with_source(cause)
+            Error::new(ErrorKind::System, "open the recording", "")
+                .with_subject(name.clone())
+                .with_source(cause)
         })?;
-        Self::read(file).map_err(|error| error.about(name))
+        Self::read(file).map_err(|error| error.with_subject(name))
     }
 
     /// Reads a recording to its end. A last line that broke off is left out, see [`truncated_line`](Self::truncated_line).

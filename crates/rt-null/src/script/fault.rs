@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rt_protocol::{ContainerName, ErrorKind, Fate, KillReport, Survivor};
+use rt_protocol::{ContainerName, ErrorKind, KillOutcome, KillReport, Survivor};
 
 use super::pattern::Scope;
 
@@ -107,26 +107,26 @@ impl Fault {
     /// lost then.
     ///
     /// Without a token in the call's `Until`, its deadline comes at once, by the clock: nobody could end it earlier.
-    /// A command that was ended is [gone](Fate::Gone); see [`fate`](Self::fate) and [`survivors`](Self::survivors).
+    /// A command that was ended is [gone](KillOutcome::Gone); see [`outcome`](Self::fate) and [`survivors`](Self::survivors).
     pub fn hang() -> Self {
         Self(Kind::Hang(Leftover::default()))
     }
 
     /// What the kill report of a hanging command says. Without effect on other faults.
     #[must_use]
-    pub fn fate(mut self, fate: Fate) -> Self {
+    pub fn kill_outcome(mut self, outcome: KillOutcome) -> Self {
         if let Kind::Hang(leftover) = &mut self.0 {
-            leftover.fate = fate;
+            leftover.outcome = outcome;
         }
         self
     }
 
     /// Lets processes of a hanging command outlive the attempt to end it: the kill report names them and says
-    /// [`Fate::Alive`]. Without effect on other faults.
+    /// [`KillOutcome::Alive`]. Without effect on other faults.
     #[must_use]
     pub fn survivors(mut self, survivors: impl IntoIterator<Item = Survivor>) -> Self {
         if let Kind::Hang(leftover) = &mut self.0 {
-            leftover.fate = Fate::Alive;
+            leftover.outcome = KillOutcome::Alive;
             leftover.survivors = survivors.into_iter().collect();
         }
         self
@@ -143,20 +143,20 @@ impl Fault {
 /// What is left of a command that had to be ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Leftover {
-    pub(crate) fate: Fate,
+    pub(crate) outcome: KillOutcome,
     pub(crate) survivors: Vec<Survivor>,
 }
 
 impl Default for Leftover {
     fn default() -> Self {
-        Self { fate: Fate::Gone, survivors: Vec::new() }
+        Self { outcome: KillOutcome::Gone, survivors: Vec::new() }
     }
 }
 
 impl Leftover {
     pub(crate) fn report(&self) -> KillReport {
-        let killed = usize::from(self.fate == Fate::Gone);
-        KillReport::new(self.fate.clone(), killed, self.survivors.clone(), Duration::ZERO)
+        let killed = usize::from(self.outcome == KillOutcome::Gone);
+        KillReport::new(self.outcome.clone(), killed, self.survivors.clone(), Duration::ZERO)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rt_protocol::{ErrorKind, ExitOutcome, Fate, StreamEnd, Survivor};
+use rt_protocol::{ErrorKind, ExitOutcome, KillOutcome, StreamEnd, Survivor};
 
 use super::fault::Leftover;
 
@@ -100,9 +100,9 @@ impl ExecReply {
 
     /// What the kill report says of a command that is ended while it [hangs](Self::hang). Without effect on others.
     #[must_use]
-    pub fn fate(mut self, fate: Fate) -> Self {
+    pub fn kill_outcome(mut self, outcome: KillOutcome) -> Self {
         if let ReplyEnd::Hang(leftover) = &mut self.end {
-            leftover.fate = fate;
+            leftover.outcome = outcome;
         }
         self
     }
@@ -111,7 +111,7 @@ impl ExecReply {
     #[must_use]
     pub fn survivors(mut self, survivors: impl IntoIterator<Item = Survivor>) -> Self {
         if let ReplyEnd::Hang(leftover) = &mut self.end {
-            *leftover = Leftover { fate: Fate::Alive, survivors: survivors.into_iter().collect() };
+            *leftover = Leftover { outcome: KillOutcome::Alive, survivors: survivors.into_iter().collect() };
         }
         self
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use rt_protocol::{ErrorKind, Stop};
+use rt_protocol::{ErrorKind, UntilError};
 
 use crate::streams::waiter::Waiter;
 
@@ -16,12 +16,12 @@ pub(crate) type Files = BTreeMap<PathBuf, Vec<u8>>;
 /// Why a copy failed.
 #[derive(Debug)]
 pub(crate) enum CopyError {
-    Stopped(Stop),
+    Stopped(UntilError),
     Failed(ErrorKind, PathBuf, Option<io::Error>),
 }
 
-impl From<Stop> for CopyError {
-    fn from(stop: Stop) -> Self {
+impl From<UntilError> for CopyError {
+    fn from(stop: UntilError) -> Self {
         Self::Stopped(stop)
     }
 }

@@ -49,7 +49,7 @@ impl World {
         let image_id = self.image_for(spec.image(), spec.pull(), now)?;
         let ports = spec.ports().iter().map(|port| {
             let host_port = port.host_port().unwrap_or_else(|| self.allocate_port());
-            PublishedPort::new(port.container_port(), port.transport(), port.host_address(), host_port)
+            PublishedPort::new(port.container_port(), port.protocol(), port.host_ip(), host_port)
         });
         let ports = ports.collect();
         let record = self.insert_container(spec.name(), runtime, now);

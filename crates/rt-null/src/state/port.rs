@@ -19,7 +19,7 @@ impl NullPortReservation {
     pub(crate) fn bind(host: IpAddr) -> Result<Self> {
         let (socket, address) = bound_socket(host).map_err(|error| {
             Error::new(ErrorKind::System, "reserve a port", "")
-                .about(format!("on {host}"))
+                .with_subject(format!("on {host}"))
                 .with_source(error)
                 .with_hint("give an address of this host")
         })?;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use rt_protocol::{ExecStdio, ExitOutcome, Partial, Stop, StreamEnd};
+use rt_protocol::{ExecStdio, ExitOutcome, PartialOutput, StreamEnd, UntilError};
 
 use super::stdin::{Stdin, StreamError};
 use super::waiter::Waiter;
@@ -34,7 +34,7 @@ pub struct StdioPeer<'s> {
 /// Why the call ended before the command.
 #[derive(Debug)]
 pub(crate) enum PeerEnd {
-    Stopped(Stop),
+    Stopped(UntilError),
     SourceFailed(io::Error),
     SinkFailed(&'static str, io::Error),
     Lost,
@@ -126,7 +126,7 @@ impl<'s> StdioPeer<'s> {
     }
 
     /// Ends it: why the call ended, if it did not end with the command, and what was moved.
-    pub(crate) fn close(mut self) -> (Option<PeerEnd>, Partial) {
+    pub(crate) fn close(mut self) -> (Option<PeerEnd>, PartialOutput) {
         // What came while the handler was busy elsewhere.
         let _ = self.guard();
         if self.end.is_none() && self.cut_after.is_some() {
@@ -134,7 +134,7 @@ impl<'s> StdioPeer<'s> {
         }
         let stopped = self.end.is_some();
         let output_end = if stopped { StreamEnd::Stopped } else { self.output_end };
-        let moved = Partial::Streams {
+        let moved = PartialOutput::Streams {
             stdin: self.stdin.report(stopped),
             stdout: self.stdout.report(output_end),
             stderr: self.stderr.report(output_end),

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
-use rt_protocol::{SourceKind, Stop, StreamEnd, StreamFd, StreamReport};
+use rt_protocol::{SourceKind, StreamEnd, StreamFd, StreamReport, UntilError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -35,7 +35,7 @@ enum Feed<'s> {
 /// Why a read gave nothing.
 #[derive(Debug)]
 pub(crate) enum StreamError {
-    Stopped(Stop),
+    Stopped(UntilError),
     /// The container has gone.
     Gone,
     Failed(io::Error),

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rt_protocol::{CancelRegistration, Stop, Until};
+use rt_protocol::{CancelRegistration, Until, UntilError};
 
 use super::notify::{Notify, Registration, WaiterList};
 use crate::clock::NullClock;
@@ -40,10 +40,10 @@ impl Waiter {
     }
 
     /// Whether the call may go on.
-    pub(crate) fn check(&self) -> Result<(), Stop> {
+    pub(crate) fn check(&self) -> Result<(), UntilError> {
         self.until.check()?;
         match self.left() {
-            Some(Duration::ZERO) => Err(Stop::DeadlinePassed),
+            Some(Duration::ZERO) => Err(UntilError::DeadlineExceeded),
             _ => Ok(()),
         }
     }
@@ -59,7 +59,7 @@ impl Waiter {
     }
 
     /// Pays for a scripted delay.
-    pub(crate) fn spend(&self, delay: Duration) -> Result<(), Stop> {
+    pub(crate) fn spend(&self, delay: Duration) -> Result<(), UntilError> {
         self.check()?;
         let payable = match self.left() {
             Some(left) if delay >= left => left,
@@ -68,23 +68,23 @@ impl Waiter {
         self.clock.skip(payable);
         self.spent.set(self.spent.get().saturating_add(payable));
         if payable < delay || self.left() == Some(Duration::ZERO) {
-            return Err(Stop::DeadlinePassed);
+            return Err(UntilError::DeadlineExceeded);
         }
         Ok(())
     }
 
     /// Waits until `look` finds something inside the runtime.
-    pub(crate) fn wait_for<T>(&self, mut look: impl FnMut() -> Option<T>) -> Result<T, Stop> {
+    pub(crate) fn wait_for<T>(&self, mut look: impl FnMut() -> Option<T>) -> Result<T, UntilError> {
         self.wait(true, &mut look)
     }
 
     /// Waits until `look` finds something that comes from the caller, which no clock can hurry.
-    pub(crate) fn wait_for_caller<T>(&self, mut look: impl FnMut() -> Option<T>) -> Result<T, Stop> {
+    pub(crate) fn wait_for_caller<T>(&self, mut look: impl FnMut() -> Option<T>) -> Result<T, UntilError> {
         self.wait(false, &mut look)
     }
 
     /// Waits for nothing but the end of the budget, and skips to it where nobody could cancel before.
-    pub(crate) fn hang<T>(&self, look: impl FnMut() -> Option<T>) -> Result<T, Stop> {
+    pub(crate) fn hang<T>(&self, look: impl FnMut() -> Option<T>) -> Result<T, UntilError> {
         if self.until.deadline().is_some() && self.until.cancel_token().is_none() {
             self.spend(Duration::MAX)?;
         }
@@ -105,7 +105,7 @@ impl Waiter {
         self.spent.get().saturating_add(advanced)
     }
 
-    fn wait<T>(&self, skippable: bool, look: &mut dyn FnMut() -> Option<T>) -> Result<T, Stop> {
+    fn wait<T>(&self, skippable: bool, look: &mut dyn FnMut() -> Option<T>) -> Result<T, UntilError> {
         loop {
             let seen = self.notify().count();
             if let Some(found) = look() {
@@ -137,8 +137,8 @@ mod tests {
     fn delays_are_paid_from_the_budget_and_end_it() {
         let (clock, waiter) = waiter(Until::after(HOUR));
         assert_eq!(waiter.spend(HOUR / 2), Ok(()));
-        assert_eq!(waiter.spend(HOUR / 2), Err(Stop::DeadlinePassed));
-        assert_eq!(waiter.check(), Err(Stop::DeadlinePassed));
+        assert_eq!(waiter.spend(HOUR / 2), Err(UntilError::DeadlineExceeded));
+        assert_eq!(waiter.check(), Err(UntilError::DeadlineExceeded));
         assert!(clock.elapsed() > HOUR / 2 && clock.elapsed() < HOUR + HOUR / 2);
     }
 
@@ -148,14 +148,14 @@ mod tests {
         clock.skip(HOUR * 2);
         assert_eq!(waiter.check(), Ok(()));
         clock.advance(HOUR * 2);
-        assert_eq!(waiter.check(), Err(Stop::DeadlinePassed));
+        assert_eq!(waiter.check(), Err(UntilError::DeadlineExceeded));
     }
 
     #[test]
     fn an_advance_wakes_a_waiting_call() {
         let (clock, waiter) = waiter(Until::after(HOUR));
         let mover = std::thread::spawn(move || clock.advance(HOUR));
-        assert_eq!(waiter.wait_for(|| None::<()>), Err(Stop::DeadlinePassed));
+        assert_eq!(waiter.wait_for(|| None::<()>), Err(UntilError::DeadlineExceeded));
         mover.join().unwrap();
     }
 
@@ -163,6 +163,6 @@ mod tests {
     fn waits_are_skipped_on_request() {
         let (clock, waiter) = waiter(Until::after(HOUR));
         clock.skip_waits(true);
-        assert_eq!(waiter.wait_for(|| None::<()>), Err(Stop::DeadlinePassed));
+        assert_eq!(waiter.wait_for(|| None::<()>), Err(UntilError::DeadlineExceeded));
     }
 }

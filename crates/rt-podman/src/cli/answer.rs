@@ -56,7 +56,7 @@ impl Answer {
         if finished.stdout_capture.is_truncated() {
             let message = format!("podman answered with {} bytes", finished.stdout_capture.total());
             return Err(
-                Error::new(ErrorKind::BadAnswer, operation, message).with_hint("ask for less at once")
+                Error::new(ErrorKind::InvalidResponse, operation, message).with_hint("ask for less at once")
             );
         }
         let stderr = finished.stderr_capture.text();

@@ -266,8 +266,9 @@ pub(crate) fn process_error(operation: &'static str, error: ProcessError) -> Err
 }
 
 /// An answer of podman that is not what its version promises.
-pub(crate) fn bad_answer(operation: &'static str, what: impl Into<String>) -> Error {
-    Error::new(ErrorKind::BadAnswer, operation, what).with_hint("report this with the version of podman")
+pub(crate) fn invalid_response(operation: &'static str, what: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidResponse, operation, what)
+        .with_hint("report this with the version of podman")
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use rt_protocol::{ContainerPath, CopyOptions, Error, Result, Until};
 
 use super::glob;
 use super::host_path::{self, HostSource};
-use super::symlink_alias::{EmptyDirectory, StandIn};
+use super::symlink_alias::{EmptyDirectory, SymlinkAlias};
 use super::{Copied, Copier, INTO, container_path, contents_of, system};
 use crate::cli::failure::Failure;
 use crate::state::target::Target;
@@ -77,13 +77,13 @@ impl Destination {
 
 /// Copies the source to the destination, by a name of which podman can make no other.
 fn send(copier: &Copier<'_>, source: &HostSource, dest: &Destination) -> Copied {
-    let stand_in = |name: &OsStr| StandIn::new(&source.real, name).map_err(no_directory);
+    let symlink_alias = |name: &OsStr| SymlinkAlias::new(&source.real, name).map_err(no_directory);
     if source.is_directory {
         // Of hard links podman renames only the one end, unless the copy needs no other name.
         return if source.is_plain && !host_path::has_hard_links(&source.real, copier.until) {
             copier.copy_in(contents_of(&source.path).as_os_str(), &dest.path)
         } else {
-            copier.copy_in(&stand_in(dest.name())?.contents(), &dest.path)
+            copier.copy_in(&symlink_alias(dest.name())?.contents(), &dest.path)
         };
     }
     let own_name = source.path.file_name().unwrap_or(OsStr::new("source"));
@@ -92,13 +92,13 @@ fn send(copier: &Copier<'_>, source: &HostSource, dest: &Destination) -> Copied 
         return copier.copy_in(source.path.as_os_str(), &dest.word());
     }
     if is_plain && glob::is_plain(Path::new(own_name)) {
-        return copier.copy_in(stand_in(own_name)?.word(), &dest.word());
+        return copier.copy_in(symlink_alias(own_name)?.word(), &dest.word());
     }
     // podman would name the copy by the pattern in one case, and by what matched it in the other.
     if !is_directory(copier, &dest.path)? {
-        copier.copy_in(stand_in(dest.name())?.word(), &dest.word())
+        copier.copy_in(symlink_alias(dest.name())?.word(), &dest.word())
     } else if is_plain {
-        copier.copy_in(stand_in(own_name)?.word(), &dest.path.join(""))
+        copier.copy_in(symlink_alias(own_name)?.word(), &dest.path.join(""))
     } else {
         // It may be the destination, and it may be another directory that the pattern matches.
         Err(glob::refused(INTO))

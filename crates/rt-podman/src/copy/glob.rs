@@ -2,7 +2,7 @@
 //!
 //! The copier looks every source up with Go's `filepath.Glob`, on the host and in the container alike: `w[1]/f` is the file
 //! `w1/f` to it, and `a*` is `ab` too (4.3.1 and 5.4.2). What can be done about it differs by side: a source of the host
-//! gets a stand-in (`stand_in`); a source in the container is escaped here; a destination is looked up as a pattern
+//! gets a stand-in (`symlink_alias`); a source in the container is escaped here; a destination is looked up as a pattern
 //! and then used to the letter, so that only its last name may be odd.
 
 use std::path::{Path, PathBuf};

@@ -17,13 +17,13 @@ use super::host_path::TemporaryDirectory;
 
 /// A link to a source, gone when dropped.
 #[derive(Debug)]
-pub(crate) struct StandIn {
+pub(crate) struct SymlinkAlias {
     /// What podman is told.
     word: PathBuf,
     _directory: TemporaryDirectory,
 }
 
-impl StandIn {
+impl SymlinkAlias {
     /// A link to `source`, which is canonical, that podman calls `name`.
     pub(crate) fn new(source: &Path, name: &OsStr) -> io::Result<Self> {
         let directory = plain_directory()?;
@@ -89,12 +89,12 @@ mod tests {
         let source = EmptyDirectory::new().unwrap();
         let source = Path::new(source.contents());
         for (name, word) in [("a b", "a b"), ("w[1]", "w\\[1]"), ("*", "\\*"), ("-", "-")] {
-            let stand_in = StandIn::new(source, name.as_ref()).unwrap();
-            let word = Path::new(stand_in.word()).with_file_name(word);
-            assert_eq!(word, stand_in.word());
+            let symlink_alias = SymlinkAlias::new(source, name.as_ref()).unwrap();
+            let word = Path::new(symlink_alias.word()).with_file_name(word);
+            assert_eq!(word, symlink_alias.word());
             assert_eq!(fs::read_link(word.with_file_name(name)).unwrap(), source);
-            assert!(Path::new(&stand_in.contents()).is_dir());
-            drop(stand_in);
+            assert!(Path::new(&symlink_alias.contents()).is_dir());
+            drop(symlink_alias);
             assert!(!word.parent().unwrap().exists());
         }
     }

@@ -39,16 +39,17 @@ pub(crate) fn copy_in_tar(
     dest: &ContainerPath,
     until: &Until,
 ) -> Result<()> {
-    let about = |error: Error| error.in_container(container.name());
-    let system =
-        |message, cause: io::Error| about(Error::new(ErrorKind::System, INTO, message).with_source(cause));
-    let dest = container_path(INTO, dest).map_err(about)?;
+    let with_container = |error: Error| error.in_container(container.name());
+    let system = |message, cause: io::Error| {
+        with_container(Error::new(ErrorKind::System, INTO, message).with_source(cause))
+    };
+    let dest = container_path(INTO, dest).map_err(with_container)?;
     // A directory that podman looks up as a pattern is not the one that it then unpacks into.
     if !glob::is_plain(dest) {
-        return Err(about(glob::refused(INTO)));
+        return Err(with_container(glob::refused(INTO)));
     }
     let target = container.id_or_name(until)?;
-    until.check().map_err(|stop| about(Error::stopped(stop, INTO)))?;
+    until.check().map_err(|stop| with_container(Error::stopped(stop, INTO)))?;
     let spool = spool(container.engine())
         .map_err(|cause| system(String::from("no temporary directory can be made"), cause))?;
     let words = [OsString::from("cp"), OsString::from("--"), OsString::from("-"), place(&target, dest)];
@@ -76,14 +77,14 @@ pub(crate) fn copy_in_tar(
     })?;
     if let Some(cause) = fed.error {
         let error = Error::new(ErrorKind::SourceFailed, INTO, "reading the tar stream failed");
-        return Err(about(error.with_source(cause).with_hint("nothing was unpacked")));
+        return Err(with_container(error.with_source(cause).with_hint("nothing was unpacked")));
     }
-    match answer.map_err(about)? {
+    match answer.map_err(with_container)? {
         Ok(()) => Ok(()),
         // An archive without entries is nothing to unpack; podman takes its zeros for something else. It has looked for
         // the directory before.
         Err(refusal) if fed.zeros >= TAR_BLOCK && refusal.stderr.contains(NO_ARCHIVE) => Ok(()),
-        Err(refusal) => Err(about(refusal.error(INTO))),
+        Err(refusal) => Err(with_container(refusal.error(INTO))),
     }
 }
 
@@ -94,11 +95,11 @@ pub(crate) fn copy_out_tar(
     tar: &mut (dyn Write + Send),
     until: &Until,
 ) -> Result<()> {
-    let about = |error: Error| error.in_container(container.name());
+    let with_container = |error: Error| error.in_container(container.name());
     // With `/.`, the entries of a directory have no leading directory; a file has its own name (4.3.1 and 5.4.2).
-    let source = contents_of(&container_source(src).map_err(about)?);
+    let source = contents_of(&container_source(src).map_err(with_container)?);
     let target = container.id_or_name(until)?;
-    until.check().map_err(|stop| about(Error::stopped(stop, OUT_OF)))?;
+    until.check().map_err(|stop| with_container(Error::stopped(stop, OUT_OF)))?;
     let words = [OsString::from("cp"), OsString::from("--"), place(&target, &source), OsString::from("-")];
     let call = container.engine().call(words);
     let mut archive = Trailer::watched(tar);
@@ -107,12 +108,17 @@ pub(crate) fn copy_out_tar(
         stdout: Output::Bridge(Sink::borrowed(&mut archive)),
         stderr: Output::Capture(COMPLAINTS),
     };
-    run(&call, streams, OUT_OF, until).map_err(about)?.map_err(|refusal| about(refusal.error(OUT_OF)))?;
-    archive.flush().map_err(|cause| about(sink_failed(cause)))?;
+    run(&call, streams, OUT_OF, until)
+        .map_err(with_container)?
+        .map_err(|refusal| with_container(refusal.error(OUT_OF)))?;
+    archive.flush().map_err(|cause| with_container(sink_failed(cause)))?;
     if archive.has_ended() {
         return Ok(());
     }
-    Err(about(interrupted(OUT_OF, "podman ended with exit code 0 and without the end of the archive")))
+    Err(with_container(interrupted(
+        OUT_OF,
+        "podman ended with exit code 0 and without the end of the archive",
+    )))
 }
 
 fn sink_failed(cause: io::Error) -> Error {

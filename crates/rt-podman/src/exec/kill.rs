@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 
 use rt_process::procfs::Signal;
 use rt_process::{Drive, Process};
-use rt_protocol::{Fate, KillReport, Until, User};
+use rt_protocol::{KillOutcome, KillReport, Until, User};
 
 use super::session::ExecSession;
 use super::witness::ExecWitness;
 use crate::cli::answer::Answer;
-use crate::state::kill_strategy::KillSide;
+use crate::state::kill_strategy::KillStrategy;
 use crate::state::target::Target;
 use ended::Ended;
 use signals::send;
@@ -43,9 +43,9 @@ pub(crate) fn end_exec(
     user: Option<&User>,
 ) -> KillReport {
     let begun = Instant::now();
-    let found = match container.kill_side() {
-        KillSide::Auto => host::end(container, process, exec, witness),
-        KillSide::Container => host::Verdict::CannotLook(String::from("it was not asked to")),
+    let found = match container.kill_strategy() {
+        KillStrategy::Auto => host::end(container, process, exec, witness),
+        KillStrategy::InContainer => host::Verdict::CannotLook(String::from("it was not asked to")),
     };
     let mut conmon = None;
     let mut orphan = None;
@@ -56,11 +56,11 @@ pub(crate) fn end_exec(
             ended
         }
         host::Verdict::NobodyCanLook(why) => {
-            Ended { fate: Fate::Unknown(why), killed: 0, survivors: Vec::new() }
+            Ended { outcome: KillOutcome::Unknown(why), killed: 0, survivors: Vec::new() }
         }
         host::Verdict::CannotLook(why) => {
             let ended = inside::end(container, &exec.marker, user, &why);
-            Ended { fate: ended.fate, killed: ended.killed, survivors: ended.survivors }
+            Ended { outcome: ended.outcome, killed: ended.killed, survivors: ended.survivors }
         }
     };
     if let Some(conmon) = &conmon {
@@ -69,7 +69,7 @@ pub(crate) fn end_exec(
     }
     // The client leaves by itself once its command is gone, with the last of the output. One that does not is ended; its
     // exec session is then stale until the container stops.
-    if ended.fate != Fate::Alive && !process.has_exited() && !exec.client_is_stopped() {
+    if ended.outcome != KillOutcome::Alive && !process.has_exited() && !exec.client_is_stopped() {
         // However the drive ends, the client is ended next.
         let _: Drive = process.drive(&Until::after(CLIENT_GRACE));
     }
@@ -77,7 +77,7 @@ pub(crate) fn end_exec(
     if let Some(session) = &orphan {
         forget(container, exec, session);
     }
-    KillReport::new(ended.fate, ended.killed, ended.survivors, begun.elapsed())
+    KillReport::new(ended.outcome, ended.killed, ended.survivors, begun.elapsed())
 }
 
 /// Has podman forget a command that was ended before it began: what was to be run stands in its record, the environment too.

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 
 use rt_process::{ExecMarker, ProcessSpec};
-use rt_protocol::{EnvValue, InvalidValue, LaunchSpec, Mount, Network, PortPublish, Result};
+use rt_protocol::{EnvValue, InvalidValue, LaunchSpec, Mount, Network, PortMapping, Result};
 
 use crate::cli::secret_env::{Passed, SecretEnv};
 use crate::exec::argv::assignment;
@@ -76,15 +76,15 @@ pub(crate) fn create(call: ProcessSpec, spec: &LaunchSpec, marker: &ExecMarker) 
 }
 
 /// `IP:HOST:CONTAINER/PROTOCOL`; an empty host port lets podman pick.
-fn publish(port: &PortPublish) -> String {
-    let address = match port.host_address() {
+fn publish(port: &PortMapping) -> String {
+    let address = match port.host_ip() {
         Some(std::net::IpAddr::V6(address)) => format!("[{address}]:"),
         Some(std::net::IpAddr::V4(address)) => format!("{address}:"),
         None => String::new(),
     };
     let host = port.host_port().map(|port| port.to_string()).unwrap_or_default();
     let separator = if address.is_empty() && host.is_empty() { "" } else { ":" };
-    format!("{address}{host}{separator}{}/{}", port.container_port(), port.transport())
+    format!("{address}{host}{separator}{}/{}", port.container_port(), port.protocol())
 }
 
 /// `--mount` takes comma-separated fields. `-v` would break on colons.
@@ -140,9 +140,9 @@ mod tests {
             .secret_env("TOKEN", "hunter2")
             .label("k", "v")
             .annotation("run.oci.x", "1")
-            .port(PortPublish::any_port_on_loopback(80))
-            .port(PortPublish::on_loopback(8080, 81))
-            .port(PortPublish::any_port_on_loopback(82).host_ip(None))
+            .port(PortMapping::any_port_on_loopback(80))
+            .port(PortMapping::on_loopback(8080, 81))
+            .port(PortMapping::any_port_on_loopback(82).with_host_ip(None))
             .mount(Mount::read_only("/srv/a,b", "/data").unwrap())
             .memory(1 << 20)
             .milli_cpus(1500)

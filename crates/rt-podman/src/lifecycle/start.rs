@@ -25,7 +25,7 @@ const STEP: Duration = Duration::from_millis(20);
 
 /// Starts the container. One that runs stays as it is.
 pub(crate) fn start(container: &Target, until: &Until) -> Result<()> {
-    let about = |error: Error| error.in_container(container.name());
+    let with_container = |error: Error| error.in_container(container.name());
     let target = container.id_or_name(until)?;
     let ask = || {
         let limit = container.engine().limits.start;
@@ -52,7 +52,7 @@ pub(crate) fn start(container: &Target, until: &Until) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::BackendInterrupted => settle(container, error),
         Err(error) => {
             undo(container);
-            Err(about(error))
+            Err(with_container(error))
         }
     }
 }

@@ -34,11 +34,11 @@ pub(crate) fn stop(container: &Target, grace: Duration, until: &Until) -> Result
     let call = container.engine().call(["stop", "--time", &seconds.to_string(), "--", &target]);
     let streams = Streams::captured(OutputLimit::bytes(4 << 10), OutputLimit::bytes(64 << 10));
     let grace = Duration::from_secs(seconds);
-    let about = |error: Error| error.in_container(container.name());
+    let with_container = |error: Error| error.in_container(container.name());
     let finished = with_process(&call.spec, streams, |process| watch(container, process, grace, until))
         .map_err(|error| process_error(OPERATION, error))
         .and_then(|watched| watched)
-        .map_err(about)?;
+        .map_err(with_container)?;
     match call.answer(OPERATION, finished).and_then(Answer::printed) {
         // A name that was printed proves less than the end of the process that this host can see.
         Ok(Ok(_)) if run.is_some_and(|run| run.init_is_alive() == Some(false)) => Ok(()),

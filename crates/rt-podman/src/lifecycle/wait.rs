@@ -2,7 +2,7 @@
 
 use rt_protocol::{ContainerState, Error, ErrorKind, EventAction, ExitOutcome, Result, Until};
 
-use crate::cli::engine::bad_answer;
+use crate::cli::engine::invalid_response;
 use crate::cli::failure::Failure;
 use crate::events::line::EventLine;
 use crate::state::improper_state;
@@ -29,13 +29,14 @@ pub(crate) fn wait(container: &Target, until: &Until) -> Result<ExitOutcome> {
         return Ok(ExitOutcome::Lost);
     }
     let id = found.info.id;
-    let about = |error: Error| error.in_container(container.name());
-    let answer = container.engine().ask_until(OPERATION, until, ["wait", "--", &id]).map_err(about)?;
-    let code = match answer.printed().map_err(about)? {
+    let with_container = |error: Error| error.in_container(container.name());
+    let answer =
+        container.engine().ask_until(OPERATION, until, ["wait", "--", &id]).map_err(with_container)?;
+    let code = match answer.printed().map_err(with_container)? {
         Ok(code) => code,
         Err(refusal) => match refusal.failure() {
             Failure::NoSuchContainer | Failure::Removed => {
-                return after_removal(container, &id).map_err(about);
+                return after_removal(container, &id).map_err(with_container);
             }
             _ => return Err(improper_state::error(container, OPERATION, &refusal)),
         },
@@ -44,10 +45,10 @@ pub(crate) fn wait(container: &Target, until: &Until) -> Result<ExitOutcome> {
         Ok(code) if is_exit_code(code) => Ok(ExitOutcome::Code(code)),
         // podman up to 5.4.0 answers -1 for a container that is removed as it ends (podman#25479), and every version for
         // one whose conmon was killed. No main process ends with it, so the version need not be asked for.
-        Ok(_) => after_removal(container, &id).map_err(about),
+        Ok(_) => after_removal(container, &id).map_err(with_container),
         Err(_) => {
             let message = format!("podman answered {:?}, which is no exit code", code.trim());
-            Err(about(bad_answer(OPERATION, message)))
+            Err(with_container(invalid_response(OPERATION, message)))
         }
     }
 }

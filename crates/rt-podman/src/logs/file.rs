@@ -107,7 +107,7 @@ impl LogFile {
                 if until.check().is_err() {
                     left -= 1;
                     if left == 0 {
-                        return Ok(Pull::Idle);
+                        return Ok(Pull::Pending);
                     }
                 }
             }
@@ -123,7 +123,7 @@ impl LogFile {
             match self.growth {
                 Growth::Bytes(_) | Growth::End => {}
                 Growth::Gap => self.has_gap = true,
-                Growth::Idle => return Ok(Pull::Idle),
+                Growth::Idle => return Ok(Pull::Pending),
             }
         }
     }
@@ -142,7 +142,7 @@ impl LogFile {
         self.used = 0;
         let kept = self.bytes.len();
         if kept > LONGEST_RECORD {
-            return Err(Error::new(ErrorKind::BadAnswer, OPERATION, "its file holds something else"));
+            return Err(Error::new(ErrorKind::InvalidResponse, OPERATION, "its file holds something else"));
         }
         self.bytes.resize(kept + CHUNK, 0);
         let growth = self.from.read(&mut self.bytes[kept..], self.position, until);

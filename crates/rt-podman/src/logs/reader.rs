@@ -128,7 +128,7 @@ impl LogReader {
                 Some(line) => line,
                 None => match self.next_line(until)? {
                     Pull::Item(line) => line,
-                    Pull::Idle => return Ok(Pull::Idle),
+                    Pull::Pending => return Ok(Pull::Pending),
                     Pull::End => {
                         self.close();
                         return Ok(Pull::End);
@@ -141,7 +141,7 @@ impl LogReader {
             if until.check().is_err() {
                 left -= 1;
                 if left == 0 {
-                    return Ok(Pull::Idle);
+                    return Ok(Pull::Pending);
                 }
             }
         }
@@ -156,7 +156,7 @@ impl LogReader {
             Times::Apart(times) => {
                 let Pull::Item(time) = times.of(&line, until)? else {
                     self.untimed = Some(line);
-                    return Ok(Pull::Idle);
+                    return Ok(Pull::Pending);
                 };
                 timestamp = time;
             }
@@ -177,7 +177,7 @@ impl LogReader {
         loop {
             if self.held.is_some() {
                 if !self.settle(until)? {
-                    return Ok(Pull::Idle);
+                    return Ok(Pull::Pending);
                 }
             } else if let Some(line) = self.waiting.pop_front() {
                 return Ok(Pull::Item(line));
@@ -190,7 +190,7 @@ impl LogReader {
                         self.held = Some(Held { line, decided_at });
                     }
                     Pull::Item(line) => return Ok(Pull::Item(line)),
-                    Pull::Idle => return Ok(Pull::Idle),
+                    Pull::Pending => return Ok(Pull::Pending),
                     Pull::End => {
                         self.ended = true;
                         self.verdict()?;
@@ -220,7 +220,7 @@ impl LogReader {
                     return Ok(true);
                 }
                 Pull::Item(next) => self.waiting.push_back(next),
-                Pull::Idle => {}
+                Pull::Pending => {}
             }
             // Looked at after every line: a log that never pauses would hold the line back for good.
             if decided_at.has_passed() {

@@ -79,11 +79,11 @@ impl LineTimes {
                     if until.check().is_err() {
                         left -= 1;
                         if left == 0 {
-                            return Ok(Pull::Idle);
+                            return Ok(Pull::Pending);
                         }
                     }
                 }
-                Pull::Idle => return Ok(Pull::Idle),
+                Pull::Pending => return Ok(Pull::Pending),
                 Pull::End => {
                     if let Some(status) = reader.status().filter(|status| !status.success()) {
                         return Err(self.failure(status));

@@ -11,7 +11,7 @@ use rt_protocol::{
 };
 use serde_json::Value;
 
-use crate::cli::engine::bad_answer;
+use crate::cli::engine::invalid_response;
 use crate::cli::json;
 use crate::lifecycle::create_argv::MADE_BY;
 
@@ -66,12 +66,12 @@ pub(crate) fn decode_inspect(operation: &'static str, stdout: &str) -> Result<In
     let rows = rows(operation, stdout)?;
     let row = rows.first().ok_or_else(|| nothing_described(operation))?;
     inspect_row(row)
-        .ok_or_else(|| bad_answer(operation, "podman described a container without id, name or state"))
+        .ok_or_else(|| invalid_response(operation, "podman described a container without id, name or state"))
 }
 
 /// The error for an inspect that found nothing and does not say so.
 pub(crate) fn nothing_described(operation: &'static str) -> Error {
-    bad_answer(operation, "podman described nothing, and did not say that there is nothing")
+    invalid_response(operation, "podman described nothing, and did not say that there is nothing")
 }
 
 /// A list of objects; some versions print `null` for none.
@@ -80,8 +80,8 @@ pub(crate) fn rows(operation: &'static str, stdout: &str) -> Result<Vec<Value>> 
         Ok(Value::Array(rows)) => Ok(rows),
         Ok(Value::Null) => Ok(Vec::new()),
         Ok(row @ Value::Object(_)) => Ok(vec![row]),
-        Ok(_) => Err(bad_answer(operation, "podman answered with something that is no list")),
-        Err(error) => Err(bad_answer(operation, "podman's JSON is broken").with_source(error)),
+        Ok(_) => Err(invalid_response(operation, "podman answered with something that is no list")),
+        Err(error) => Err(invalid_response(operation, "podman's JSON is broken").with_source(error)),
     }
 }
 
@@ -219,7 +219,7 @@ fn ps_name(row: &Value) -> std::result::Result<Option<String>, ()> {
 fn unreadable(operation: &'static str, row: &Value) -> Error {
     const LONGEST: usize = 200;
     let shown: String = row.to_string().chars().take(LONGEST).collect();
-    bad_answer(operation, format!("podman lists a container that cannot be read: {shown}"))
+    invalid_response(operation, format!("podman lists a container that cannot be read: {shown}"))
 }
 
 /// Whether a process can end with it. podman writes -1 for a code that it does not know.
@@ -390,7 +390,7 @@ mod tests {
             let rows =
                 format!(r#"[{{"Names":["b"],"Id":"y","State":"running","Size":{{"rwSize":1}}}},{row}]"#);
             let error = decode_ps("list", &rows).unwrap_err();
-            assert_eq!(error.kind(), rt_protocol::ErrorKind::BadAnswer);
+            assert_eq!(error.kind(), rt_protocol::ErrorKind::InvalidResponse);
             assert!(error.message().ends_with(row), "{error}");
             assert!(decode_ps_sizes("measure", &rows).is_err(), "{row}");
         }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use rt_protocol::{Error, Result, Until};
 use serde_json::Value;
 
-use crate::cli::engine::{Engine, bad_answer};
+use crate::cli::engine::{Engine, invalid_response};
 use crate::cli::json;
 
 const OPERATION: &str = "describe podman";
@@ -86,9 +86,12 @@ impl PodmanProfile {
         let ask = |verb: &str| {
             let args = [verb, "--format=json"];
             let answer = engine.ask_within(OPERATION, engine.limits.info, until, args)?;
-            let about = |error: Error| error.about(format!("by {verb}"));
+            let with_container = |error: Error| error.with_subject(format!("by {verb}"));
             let warnings = warnings(answer.remarks());
-            let said = answer.printed().map_err(about)?.map_err(|refusal| about(refusal.error(OPERATION)))?;
+            let said = answer
+                .printed()
+                .map_err(with_container)?
+                .map_err(|refusal| with_container(refusal.error(OPERATION)))?;
             Ok::<_, Error>((decode(verb, &said)?, warnings))
         };
         let (version, warnings) = ask("version")?;
@@ -102,7 +105,7 @@ impl PodmanProfile {
         let own = part("Client")
             .or_else(|| PodmanVersion::of(version))
             .or_else(|| json::field(info, &["version"]).and_then(PodmanVersion::of))
-            .ok_or_else(|| bad_answer(OPERATION, "podman named no version"))?;
+            .ok_or_else(|| invalid_response(OPERATION, "podman named no version"))?;
         let server = part("Server").filter(|server| *server != own);
         let null = Value::Null;
         let host = json::field(info, &["host"]).unwrap_or(&null);
@@ -132,7 +135,7 @@ impl PodmanProfile {
 
 fn decode(verb: &str, stdout: &str) -> Result<Value> {
     serde_json::from_str(stdout).map_err(|cause| {
-        let error: Error = bad_answer(OPERATION, format!("the answer of `podman {verb}` is not JSON"));
+        let error: Error = invalid_response(OPERATION, format!("the answer of `podman {verb}` is not JSON"));
         error.with_source(cause)
     })
 }

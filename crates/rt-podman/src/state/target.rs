@@ -7,10 +7,10 @@ use std::time::Duration;
 use rt_protocol::{ContainerKey, ContainerName, ContainerState, Error, ErrorKind, Result, Until};
 
 use super::inspect::{self, Inspected};
-use super::kill_strategy::KillSide;
+use super::kill_strategy::KillStrategy;
 use super::{Overlap, RuntimeState};
 use crate::cli::answer::Answer;
-use crate::cli::engine::{Engine, bad_answer};
+use crate::cli::engine::{Engine, invalid_response};
 use crate::cli::failure::Failure;
 use crate::exec::kill::claims::Claims;
 use crate::exec::target::ExecTarget;
@@ -46,8 +46,8 @@ impl Target {
         &self.state.engine
     }
 
-    pub(crate) fn kill_side(&self) -> KillSide {
-        self.state.kill_side
+    pub(crate) fn kill_strategy(&self) -> KillStrategy {
+        self.state.kill_strategy
     }
 
     pub(crate) fn claims(&self) -> &Claims {
@@ -107,10 +107,10 @@ impl Target {
             args.push("--size");
         }
         args.extend(["--", &target]);
-        let about = |error: Error| error.in_container(self.name());
+        let with_container = |error: Error| error.in_container(self.name());
         let ask = || {
             let answer = self.engine().ask_within(operation, limit, until, args.iter().copied());
-            self.described(operation, answer.map_err(about)?)
+            self.described(operation, answer.map_err(with_container)?)
         };
         let mut described = ask()?;
         if described.as_ref().is_some_and(Inspected::is_abandoned) {
@@ -132,7 +132,10 @@ impl Target {
             // It was renamed since its id was looked up.
             Ok(None)
         } else {
-            Err(about(bad_answer(operation, format!("podman described `{}`", found.info.name))))
+            Err(with_container(invalid_response(
+                operation,
+                format!("podman described `{}`", found.info.name),
+            )))
         }
     }
 
@@ -185,9 +188,9 @@ impl Target {
 
     /// What an inspect answered. Absent is what podman says is absent, and nothing else.
     fn described(&self, operation: &'static str, answer: Answer) -> Result<Option<Inspected>> {
-        let about = |error: Error| error.in_container(self.name());
-        match answer.printed().map_err(about)? {
-            Ok(described) => inspect::decode_inspect(operation, &described).map(Some).map_err(about),
+        let with_container = |error: Error| error.in_container(self.name());
+        match answer.printed().map_err(with_container)? {
+            Ok(described) => inspect::decode_inspect(operation, &described).map(Some).map_err(with_container),
             Err(refusal) if refusal.failure() == Failure::NoSuchContainer => Ok(None),
             Err(refusal) => Err(refusal.of_container(operation, self.name())),
         }

@@ -1,7 +1,7 @@
 //! Ending a command from inside the place where it runs (a container, a guest): the shell script that finds its processes
 //! by their [`ExecMarker`], and how its answer is read. How the script gets there is the backend's business.
 
-use rt_protocol::{Fate, Survivor};
+use rt_protocol::{KillOutcome, Survivor};
 
 use crate::ExecMarker;
 
@@ -82,7 +82,7 @@ fi
 #[non_exhaustive]
 pub struct RemoteKill {
     /// What is known of the command now.
-    pub fate: Fate,
+    pub outcome: KillOutcome,
     /// How many processes were signalled and are gone.
     pub killed: usize,
     /// Processes that are still there.
@@ -118,35 +118,35 @@ impl RemoteKill {
         let Some(killed) = killed else {
             return Self::unknown("the look inside came to nothing");
         };
-        let fate = if !survivors.is_empty() {
-            Fate::Alive
+        let outcome = if !survivors.is_empty() {
+            KillOutcome::Alive
         } else if !doubt.is_empty() {
-            Fate::Unknown(format!(
+            KillOutcome::Unknown(format!(
                 "these processes may belong to the command, they hide their origin: {}",
                 doubt.join(", ")
             ))
         } else if killed == 0 {
             // Seen from inside, a command that never began and one that is over look alike.
-            Fate::Unknown(String::from(
+            KillOutcome::Unknown(String::from(
                 "none of its processes was found; it may not have begun, or have ended by itself",
             ))
         } else {
-            Fate::Gone
+            KillOutcome::Gone
         };
-        Self { fate, killed, survivors }
+        Self { outcome, killed, survivors }
     }
 
     /// Nobody could look, for this reason.
     #[must_use]
     pub fn unknown(why: impl Into<String>) -> Self {
-        Self { fate: Fate::Unknown(why.into()), killed: 0, survivors: Vec::new() }
+        Self { outcome: KillOutcome::Unknown(why.into()), killed: 0, survivors: Vec::new() }
     }
 
     /// Whether the script looked, and found nothing that it could lay to the command.
     #[must_use]
     pub fn found_nothing(&self) -> bool {
         self.killed == 0
-            && matches!(&self.fate, Fate::Unknown(why) if why.starts_with("none of its processes"))
+            && matches!(&self.outcome, KillOutcome::Unknown(why) if why.starts_with("none of its processes"))
     }
 }
 
@@ -162,13 +162,13 @@ mod tests {
 
     #[test]
     fn the_answer_of_the_script_is_read() {
-        let check = |text: &str, fate: Fate, killed, survivors| {
-            assert_eq!(RemoteKill::parse(text), RemoteKill { fate, killed, survivors });
+        let check = |text: &str, outcome: KillOutcome, killed, survivors| {
+            assert_eq!(RemoteKill::parse(text), RemoteKill { outcome, killed, survivors });
         };
-        check("killed 2\n", Fate::Gone, 2, vec![]);
-        check("killed 1\nalive 7 a b\n", Fate::Alive, 1, vec![Survivor::new(7, "a b")]);
+        check("killed 2\n", KillOutcome::Gone, 2, vec![]);
+        check("killed 1\nalive 7 a b\n", KillOutcome::Alive, 1, vec![Survivor::new(7, "a b")]);
         for doubtful in ["", "killed 0\n", "killed 1\ndoubt 9 x\n", "killed x\n", "sh: grep: not found"] {
-            assert!(matches!(RemoteKill::parse(doubtful).fate, Fate::Unknown(_)), "{doubtful}");
+            assert!(matches!(RemoteKill::parse(doubtful).outcome, KillOutcome::Unknown(_)), "{doubtful}");
         }
         assert!(RemoteKill::parse("killed 0\n").found_nothing());
         assert!(!RemoteKill::parse("").found_nothing());

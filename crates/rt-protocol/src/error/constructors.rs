@@ -1,7 +1,9 @@
 //! The errors that every backend answers in the same words: one constructor for each.
 
 use super::Error;
-use crate::{Capabilities, ContainerState, ErrorKind, GpuConfigError, InvalidValue, OutputStream, Stop};
+use crate::{
+    Capabilities, ContainerState, ErrorKind, GpuConfigError, InvalidValue, OutputStream, UntilError,
+};
 
 impl Error {
     /// The answer of a backend that lacks what was asked for; it has started nothing.
@@ -28,11 +30,11 @@ impl Error {
     }
 
     /// The answer to a wait that was stopped.
-    pub fn stopped(stop: Stop, operation: &'static str) -> Self {
+    pub fn stopped(stop: UntilError, operation: &'static str) -> Self {
         match stop {
-            Stop::DeadlinePassed => Self::new(ErrorKind::TimedOut, operation, "")
+            UntilError::DeadlineExceeded => Self::new(ErrorKind::TimedOut, operation, "")
                 .with_hint("allow more time, or see what it waits for"),
-            Stop::Cancelled => {
+            UntilError::Cancelled => {
                 Self::new(ErrorKind::Cancelled, operation, "").with_hint("as the caller's token asked")
             }
         }

@@ -18,7 +18,7 @@ pub enum ErrorKind {
     /// known about what was asked for.
     BackendUnresponsive,
     /// The engine answered with something that cannot be read: report a bug, with the text.
-    BadAnswer,
+    InvalidResponse,
     /// The engine's program was ended from outside, by a signal or a shutdown of its service, before it proved that the
     /// work was done. All, part or none of it may be done: look at the state, then ask again.
     BackendInterrupted,
@@ -84,7 +84,7 @@ pub enum ErrorKind {
     /// The far side refused the identity.
     AuthenticationRefused,
     /// The backend was not compiled in: [`Error::hint`](crate::Error::hint) names the feature.
-    CompiledOut,
+    FeatureDisabled,
     /// The operating system refused something on our side: a pipe, a thread, a process.
     System,
 }
@@ -98,7 +98,7 @@ impl ErrorKind {
             Self::BackendMissing => "the engine's program is missing",
             Self::BackendNotExecutable => "the engine's program cannot be executed",
             Self::BackendUnresponsive => "the engine does not answer",
-            Self::BadAnswer => "the engine's answer cannot be read",
+            Self::InvalidResponse => "the engine's answer cannot be read",
             Self::BackendInterrupted => "the engine's program was interrupted",
             Self::BackendFailed => "the engine failed",
             Self::NoSuchContainer => "no such container",
@@ -128,7 +128,7 @@ impl ErrorKind {
             Self::HostKeyMismatch => "not the expected host key",
             Self::BadIdentity => "bad identity",
             Self::AuthenticationRefused => "authentication refused",
-            Self::CompiledOut => "not compiled in",
+            Self::FeatureDisabled => "not compiled in",
             Self::System => "the system refused",
         }
     }

@@ -136,7 +136,7 @@ pub struct CapturedOutput {
 
 impl CapturedOutput {
     /// A whole stream: it came to its own end ([`StreamEnd::Eof`]), and nothing of it was dropped.
-    pub fn whole(bytes: impl Into<Vec<u8>>) -> Self {
+    pub fn complete(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self { head: bytes.len(), total: bytes.len() as u64, bytes, end: StreamEnd::Eof }
     }
@@ -144,13 +144,13 @@ impl CapturedOutput {
     /// A stream of which `omitted` bytes between `head` and `tail` were dropped; with none it is
     /// [`whole`](Self::whole). For backends and recordings that have the parts and not the stream; who sees the stream
     /// go by takes a [`Capture`].
-    pub fn cut(head: impl Into<Vec<u8>>, omitted: u64, tail: &[u8]) -> Self {
+    pub fn truncated(head: impl Into<Vec<u8>>, omitted: u64, tail: &[u8]) -> Self {
         let mut bytes = head.into();
         let gap = bytes.len();
         bytes.extend_from_slice(tail);
         match (bytes.len() as u64).saturating_add(omitted) {
             total if total > bytes.len() as u64 => Self { bytes, head: gap, total, end: StreamEnd::Eof },
-            _ => Self::whole(bytes),
+            _ => Self::complete(bytes),
         }
     }
 
@@ -159,8 +159,8 @@ impl CapturedOutput {
     /// ```
     /// use rt_protocol::{CapturedOutput, StreamEnd};
     ///
-    /// let begun = CapturedOutput::whole("1\n2\n").with_end(StreamEnd::Stopped);
-    /// assert_ne!(begun, CapturedOutput::whole("1\n2\n"));
+    /// let begun = CapturedOutput::complete("1\n2\n").with_end(StreamEnd::Stopped);
+    /// assert_ne!(begun, CapturedOutput::complete("1\n2\n"));
     /// ```
     #[must_use]
     pub fn with_end(mut self, end: StreamEnd) -> Self {
@@ -232,7 +232,7 @@ impl CapturedOutput {
 
 impl Default for CapturedOutput {
     fn default() -> Self {
-        Self::whole([])
+        Self::complete([])
     }
 }
 
@@ -300,7 +300,7 @@ mod tests {
     fn whole_streams_are_equal_whatever_the_limit_was() {
         let mut capture = Capture::new(OutputLimit::bytes(10));
         capture.push(b"abcdefgh");
-        assert_eq!(capture.finish(StreamEnd::Eof), CapturedOutput::whole("abcdefgh"));
+        assert_eq!(capture.finish(StreamEnd::Eof), CapturedOutput::complete("abcdefgh"));
     }
 
     #[test]
@@ -309,9 +309,9 @@ mod tests {
             let mut capture = Capture::new(OutputLimit::head_and_tail(2, 3));
             capture.push(&vec![7; total]);
             let output = capture.finish(StreamEnd::Eof);
-            assert_eq!(CapturedOutput::cut(output.head(), output.omitted(), output.tail()), output);
+            assert_eq!(CapturedOutput::truncated(output.head(), output.omitted(), output.tail()), output);
         }
-        assert_eq!(CapturedOutput::cut("ab", u64::MAX, b"c").total(), u64::MAX);
+        assert_eq!(CapturedOutput::truncated("ab", u64::MAX, b"c").total(), u64::MAX);
     }
 
     #[test]
@@ -321,12 +321,12 @@ mod tests {
             capture.push(b"abc");
             capture.finish(end)
         };
-        assert_eq!(ended(StreamEnd::Eof), CapturedOutput::whole("abc"));
+        assert_eq!(ended(StreamEnd::Eof), CapturedOutput::complete("abc"));
         assert_eq!(ended(StreamEnd::Eof), "abc");
         for end in [StreamEnd::LeftOpen, StreamEnd::Stopped] {
-            assert_ne!(ended(end), CapturedOutput::whole("abc"));
+            assert_ne!(ended(end), CapturedOutput::complete("abc"));
             assert_ne!(ended(end), "abc");
-            assert_eq!((ended(end).end(), ended(end)), (end, CapturedOutput::whole("abc").with_end(end)));
+            assert_eq!((ended(end).end(), ended(end)), (end, CapturedOutput::complete("abc").with_end(end)));
         }
         assert_eq!(CapturedOutput::default(), "");
     }

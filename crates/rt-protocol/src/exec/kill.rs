@@ -11,26 +11,26 @@ use std::time::Duration;
 #[must_use = "it says whether the command is gone"]
 pub struct KillReport {
     /// What is known of the command now.
-    pub fate: Fate,
+    pub outcome: KillOutcome,
     /// How many processes of the command were sent a signal and are gone.
     pub killed: usize,
     /// Processes of the command that are still there.
     pub survivors: Vec<Survivor>,
-    /// How long ending and looking took.
-    pub took: Duration,
+    /// How long ending and looking elapsed.
+    pub elapsed: Duration,
 }
 
 impl KillReport {
     /// A report; for backends and tests.
-    pub fn new(fate: Fate, killed: usize, survivors: Vec<Survivor>, took: Duration) -> Self {
-        Self { fate, killed, survivors, took }
+    pub fn new(outcome: KillOutcome, killed: usize, survivors: Vec<Survivor>, elapsed: Duration) -> Self {
+        Self { outcome, killed, survivors, elapsed }
     }
 }
 
 /// What is known of a command that was ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Fate {
+pub enum KillOutcome {
     /// It certainly never ran. The one case in which the same command may be sent again without a thought.
     NeverStarted,
     /// None of its processes is left; this was looked up, not assumed. It ran, or was on its way and may have run.
@@ -42,9 +42,9 @@ pub enum Fate {
     Unknown(String),
 }
 
-impl Fate {
+impl KillOutcome {
     /// What the caller does next, as an error's hint says it.
-    pub const fn advice(&self) -> &'static str {
+    pub const fn hint(&self) -> &'static str {
         match self {
             Self::NeverStarted => "it may be sent again",
             Self::Gone => "what it did until then stays; see the partial output",
@@ -72,16 +72,16 @@ impl Survivor {
 
 impl fmt::Display for KillReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.fate {
-            Fate::NeverStarted => f.write_str("the command never started"),
-            Fate::Gone => f.write_str("the command and its children are gone"),
-            Fate::Alive => {
+        match &self.outcome {
+            KillOutcome::NeverStarted => f.write_str("the command never started"),
+            KillOutcome::Gone => f.write_str("the command and its children are gone"),
+            KillOutcome::Alive => {
                 f.write_str("still alive:")?;
                 self.survivors
                     .iter()
                     .try_for_each(|survivor| write!(f, " {} ({:?})", survivor.pid, survivor.name))
             }
-            Fate::Unknown(why) => write!(f, "what became of the command is unknown: {why}"),
+            KillOutcome::Unknown(why) => write!(f, "what became of the command is unknown: {why}"),
         }
     }
 }

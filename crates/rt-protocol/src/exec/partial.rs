@@ -5,7 +5,7 @@ use crate::{CapturedOutput, StreamReport};
 /// What had arrived of a command's streams when the call failed; all of it, for [`ErrorKind::CommandFailed`](crate::ErrorKind::CommandFailed).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Partial {
+pub enum PartialOutput {
     /// Captured output, under the limits of the request.
     Output {
         /// What had arrived on stdout.

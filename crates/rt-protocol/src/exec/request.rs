@@ -89,7 +89,7 @@ impl ExecRequest {
 
     /// What a backend must be able to do to honour every field. A backend that lacks one of these refuses the request
     /// before it starts anything; no field is ever ignored.
-    pub fn demands(&self) -> Capabilities {
+    pub fn required_capabilities(&self) -> Capabilities {
         let secret = self.env.has_secrets();
         let plain = self.env.iter().any(|(_, value)| !value.is_secret());
         let limited = !self.stdout_limit.is_unlimited() || !self.stderr_limit.is_unlimited();
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn demands_name_each_field_that_is_used() {
         let plain = ExecRequest::new(["true"]).unwrap();
-        assert_eq!(plain.demands(), Capabilities::none());
+        assert_eq!(plain.required_capabilities(), Capabilities::none());
         let full = ExecRequest::builder(["true"])
             .env("A", "b")
             .secret_env("B", "c")
@@ -246,11 +246,11 @@ mod tests {
             Capability::ExecUser,
             Capability::OutputLimits,
         ] {
-            assert!(full.demands().contains(needed), "{needed}");
+            assert!(full.required_capabilities().contains(needed), "{needed}");
         }
-        assert!(!full.demands().contains(Capability::ByteArguments));
+        assert!(!full.required_capabilities().contains(Capability::ByteArguments));
         let bytes = ExecRequest::new([OsString::from("printf"), OsString::from_vec(vec![0xff])]).unwrap();
-        assert_eq!(bytes.demands().iter().collect::<Vec<_>>(), [Capability::ByteArguments]);
+        assert_eq!(bytes.required_capabilities().iter().collect::<Vec<_>>(), [Capability::ByteArguments]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::stderr_tail::stderr_tail;
-use crate::{CapturedOutput, ExitOutcome, Partial, Result, StreamReport};
+use crate::{CapturedOutput, ExitOutcome, PartialOutput, Result, StreamReport};
 
 /// What came of a command whose output was captured.
 ///
@@ -34,7 +34,7 @@ impl ExecResult {
     }
 
     /// Whether the exit code is 0.
-    pub fn ok(&self) -> bool {
+    pub fn success(&self) -> bool {
         self.outcome.success()
     }
 
@@ -65,14 +65,14 @@ impl ExecResult {
     /// [`CommandFailed`](crate::ErrorKind::CommandFailed) for another code and for a signal,
     /// [`CommandLost`](crate::ErrorKind::CommandLost) for [`ExitOutcome::Lost`].
     pub fn exit_ok(self) -> Result<ExecOutput> {
-        if self.ok() {
+        if self.success() {
             return Ok(ExecOutput { stdout: self.stdout, stderr: self.stderr });
         }
         let mut error = self.outcome.failure(&stderr_tail(&self.stderr));
         if self.outcome != ExitOutcome::Lost && self.stderr.is_empty() && !self.stdout.is_empty() {
             error = error.with_hint("it said nothing on stderr; see its stdout");
         }
-        Err(error.with_partial(Partial::Output { stdout: self.stdout, stderr: self.stderr }))
+        Err(error.with_partial(PartialOutput::Output { stdout: self.stdout, stderr: self.stderr }))
     }
 }
 
@@ -126,7 +126,7 @@ impl StdioResult {
     }
 
     /// Whether the exit code is 0.
-    pub fn ok(&self) -> bool {
+    pub fn success(&self) -> bool {
         self.outcome.success()
     }
 
@@ -136,11 +136,11 @@ impl StdioResult {
     /// # Errors
     /// As for [`ExecResult::exit_ok`](crate::ExecResult::exit_ok).
     pub fn exit_ok(&self) -> Result<()> {
-        if self.ok() {
+        if self.success() {
             return Ok(());
         }
         let Self { stdin, stdout, stderr, .. } = *self;
-        Err(self.outcome.failure("").with_partial(Partial::Streams { stdin, stdout, stderr }))
+        Err(self.outcome.failure("").with_partial(PartialOutput::Streams { stdin, stdout, stderr }))
     }
 }
 
@@ -162,8 +162,8 @@ mod tests {
         let result = |outcome, stderr: &str| {
             ExecResult::new(
                 outcome,
-                CapturedOutput::whole("out"),
-                CapturedOutput::whole(stderr),
+                CapturedOutput::complete("out"),
+                CapturedOutput::complete(stderr),
                 Duration::ZERO,
             )
         };
@@ -187,7 +187,7 @@ mod tests {
             let error = result.clone().exit_ok().unwrap_err();
             assert!(error.to_string().starts_with(text), "{error}");
             assert_eq!(error.outcome(), Some(&result.outcome));
-            let Some(Partial::Output { stdout, stderr }) = error.partial() else { panic!("{error:?}") };
+            let Some(PartialOutput::Output { stdout, stderr }) = error.partial() else { panic!("{error:?}") };
             assert_eq!((stdout, stderr), (&result.stdout, &result.stderr));
         }
     }
@@ -197,7 +197,7 @@ mod tests {
         let result = |elapsed| {
             ExecResult::new(
                 ExitOutcome::Code(0),
-                CapturedOutput::whole("x"),
+                CapturedOutput::complete("x"),
                 CapturedOutput::default(),
                 elapsed,
             )

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     fn tail(stderr: impl Into<Vec<u8>>) -> String {
-        stderr_tail(&CapturedOutput::whole(stderr))
+        stderr_tail(&CapturedOutput::complete(stderr))
     }
 
     #[test]
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn of_a_limited_capture_only_the_end_is_shown() {
-        let limited = |tail: &[u8]| stderr_tail(&CapturedOutput::cut("beginning", 5, tail));
+        let limited = |tail: &[u8]| stderr_tail(&CapturedOutput::truncated("beginning", 5, tail));
         assert_eq!(limited(b"the end\n"), "…the end");
         assert_eq!(limited(b""), "");
     }

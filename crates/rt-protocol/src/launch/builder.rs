@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{LaunchSpec, Mount, Network, OciRuntime, PortPublish, PullPolicy};
+use super::{LaunchSpec, Mount, Network, OciRuntime, PortMapping, PullPolicy};
 use crate::{Argv, ContainerName, ContainerPath, ImageRef, InvalidValue, Secret, User};
 
 impl LaunchSpec {
@@ -54,7 +54,7 @@ impl LaunchSpecBuilder {
 
     /// Publishes a port. Port 0 is refused, and so is any with [`Network::None`] and [`Network::Host`], where nothing can be
     /// published.
-    pub fn port(self, port: PortPublish) -> Self {
+    pub fn port(self, port: PortMapping) -> Self {
         self.with(|spec| {
             if port.container_port() == 0 || port.host_port() == Some(0) {
                 return Err(InvalidValue::new(
@@ -242,12 +242,12 @@ mod tests {
         assert!(twice.to_string().contains("memory limit"), "{twice}");
         for refused in [
             LaunchSpec::builder("-a", "b"),
-            LaunchSpec::builder("a", "b").port(PortPublish::any_port_on_loopback(0)),
-            LaunchSpec::builder("a", "b").port(PortPublish::on_loopback(0, 1)),
+            LaunchSpec::builder("a", "b").port(PortMapping::any_port_on_loopback(0)),
+            LaunchSpec::builder("a", "b").port(PortMapping::on_loopback(0, 1)),
             LaunchSpec::builder("a", "b").label("", "x"),
             LaunchSpec::builder("a", "b").annotation("a=b", "x"),
-            LaunchSpec::builder("a", "b").port(PortPublish::any_port_on_loopback(80)).network(Network::None),
-            LaunchSpec::builder("a", "b").network(Network::Host).port(PortPublish::any_port_on_loopback(80)),
+            LaunchSpec::builder("a", "b").port(PortMapping::any_port_on_loopback(80)).network(Network::None),
+            LaunchSpec::builder("a", "b").network(Network::Host).port(PortMapping::any_port_on_loopback(80)),
             LaunchSpec::builder("a", "b").extra_args(["a\0"]),
         ] {
             assert!(refused.clone().build().is_err(), "{refused:?}");

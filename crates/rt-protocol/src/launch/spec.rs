@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 
-use super::{Mount, Network, OciRuntime, PortPublish, PullPolicy};
+use super::{Mount, Network, OciRuntime, PortMapping, PullPolicy};
 use crate::{Argv, Capabilities, Capability, ContainerName, ContainerPath, Env, ImageRef, User};
 
 /// The description of a container for [`ContainerRuntime::create`](crate::ContainerRuntime::create).
@@ -12,12 +12,12 @@ use crate::{Argv, Capabilities, Capability, ContainerName, ContainerPath, Env, I
 /// Pure data, checked when it was built.
 ///
 /// ```
-/// use rt_protocol::{LaunchSpec, Mount, PortPublish};
+/// use rt_protocol::{LaunchSpec, Mount, PortMapping};
 ///
 /// let spec = LaunchSpec::builder("web-1", "docker.io/library/nginx:1.27")
 ///     .command(["nginx", "-g", "daemon off;"])
 ///     .env("TZ", "UTC")
-///     .port(PortPublish::any_port_on_loopback(80))
+///     .port(PortMapping::any_port_on_loopback(80))
 ///     .mount(Mount::read_only("/srv/site", "/usr/share/nginx/html")?)
 ///     .memory(256 << 20)
 ///     .build()?;
@@ -30,7 +30,7 @@ pub struct LaunchSpec {
     pub(super) image: ImageRef,
     pub(super) command: Option<Argv>,
     pub(super) env: Env,
-    pub(super) ports: Vec<PortPublish>,
+    pub(super) ports: Vec<PortMapping>,
     pub(super) mounts: Vec<Mount>,
     pub(super) user: Option<User>,
     pub(super) workdir: Option<ContainerPath>,
@@ -92,7 +92,7 @@ impl LaunchSpec {
     }
 
     /// Published ports.
-    pub fn ports(&self) -> &[PortPublish] {
+    pub fn ports(&self) -> &[PortMapping] {
         &self.ports
     }
 
@@ -162,7 +162,7 @@ impl LaunchSpec {
     }
 
     /// What a backend must be able to do to honour every field, [`Capability::Create`] included.
-    pub fn demands(&self) -> Capabilities {
+    pub fn required_capabilities(&self) -> Capabilities {
         let secret = self.env.has_secrets();
         let plain = self.env.iter().any(|(_, value)| !value.is_secret());
         let limited = self.memory.is_some() || self.milli_cpus.is_some();
@@ -245,10 +245,10 @@ mod tests {
     #[test]
     fn demands_name_what_is_used() {
         let plain = LaunchSpec::builder("a", "b").build().unwrap();
-        assert_eq!(plain.demands().iter().collect::<Vec<_>>(), [Capability::Create]);
+        assert_eq!(plain.required_capabilities().iter().collect::<Vec<_>>(), [Capability::Create]);
         let spec = LaunchSpec::builder("a", "b").memory(1).network(Network::None).init(true).build().unwrap();
         for needed in [Capability::LaunchLimits, Capability::LaunchNetwork, Capability::LaunchExtraArgs] {
-            assert!(spec.demands().contains(needed));
+            assert!(spec.required_capabilities().contains(needed));
         }
     }
 }

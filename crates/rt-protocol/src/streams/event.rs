@@ -87,7 +87,7 @@ impl EventOptions {
 pub trait EventStream: fmt::Debug + Send {
     /// The next event.
     ///
-    /// `until` bounds this pull alone: when it ends, by deadline or by cancel, the answer is [`Pull::Idle`].
+    /// `until` bounds this pull alone: when it ends, by deadline or by cancel, the answer is [`Pull::Pending`].
     ///
     /// # Errors
     /// When the engine's own stream dies; a dead stream is never a quiet one.

@@ -139,7 +139,7 @@ pub enum Pull<T> {
     /// The next item.
     Item(T),
     /// The time given for this pull is over. The stream stays good.
-    Idle,
+    Pending,
     /// There will be no more items.
     End,
 }
@@ -154,7 +154,7 @@ pub enum Pull<T> {
 pub trait LogStream: fmt::Debug + Send {
     /// The next line.
     ///
-    /// `until` bounds this pull alone: when it ends, by deadline or by cancel, the answer is [`Pull::Idle`].
+    /// `until` bounds this pull alone: when it ends, by deadline or by cancel, the answer is [`Pull::Pending`].
     ///
     /// # Errors
     /// [`NoSuchContainer`](crate::ErrorKind::NoSuchContainer), [`Incomplete`](crate::ErrorKind::Incomplete) in the place

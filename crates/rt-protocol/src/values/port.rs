@@ -8,7 +8,7 @@ use crate::Result;
 /// A TCP port that is bound and not listening, so that nobody else is given it.
 ///
 /// Close it right before the port is handed to whoever will listen; between the two, another process may take it. Where
-/// an engine can pick the port itself ([`PortPublish::any_port_on_loopback`](crate::PortPublish::any_port_on_loopback)),
+/// an engine can pick the port itself ([`PortMapping::any_port_on_loopback`](crate::PortMapping::any_port_on_loopback)),
 /// that race does not exist. Dropping it does what [`close`](Self::close) does.
 #[must_use = "dropping a reservation frees the port"]
 pub trait PortReservation: fmt::Debug + Send {

@@ -27,7 +27,7 @@ pub(super) fn probe_exec(
     until: &Until,
 ) -> Result<ProbeResult> {
     match container.exec(request, &until.clone().or_after(ReadyWhen::EXEC_LIMIT)) {
-        Ok(result) if result.ok() => Ok(Ok(ProbeSuccess::Plain)),
+        Ok(result) if result.success() => Ok(Ok(ProbeSuccess::Plain)),
         Ok(result) => Ok(Err(result.outcome.to_string())),
         Err(error) => match error.kind() {
             // Waiting mends none of these.
@@ -38,7 +38,7 @@ pub(super) fn probe_exec(
             | ErrorKind::HostKeyMismatch
             | ErrorKind::BadIdentity
             | ErrorKind::AuthenticationRefused
-            | ErrorKind::CompiledOut => Err(error),
+            | ErrorKind::FeatureDisabled => Err(error),
             // Also a command that is not found: what starts in the container may still put it there.
             kind => Ok(Err(kind.to_string())),
         },

@@ -7,7 +7,7 @@ use super::condition::Condition;
 use super::probe::{OPERATION, ProbeSuccess, probe_exec, probe_health, probe_port};
 use crate::{
     CapturedOutput, Container, ContainerInfo, ContainerState, Error, ErrorKind, LogLine, LogOptions,
-    LogStream, OutputStream, Partial, Pull, Ready, ReadyWhen, Result, Stop, Until,
+    LogStream, OutputStream, PartialOutput, Pull, Ready, ReadyWhen, Result, Until, UntilError,
 };
 
 /// How many of the last log lines an error carries, and how long a line may be.
@@ -144,7 +144,7 @@ impl<'a> ReadyWatch<'a> {
         while let Some(log) = self.log.as_mut() {
             match log.pull(&pause) {
                 Ok(Pull::Item(line)) => self.match_line(line),
-                Ok(Pull::Idle) => return Ok(()),
+                Ok(Pull::Pending) => return Ok(()),
                 // The container has ended, which the next inspect says; if it has not, its log is opened again.
                 Ok(Pull::End) => self.log = None,
                 Err(error) => self.handle_log_error(error)?,
@@ -154,7 +154,7 @@ impl<'a> ReadyWatch<'a> {
             }
         }
         // A limit that is over is seen at the beginning of the next round.
-        let _: std::result::Result<(), Stop> = pause.sleep(ReadyWhen::PAUSE);
+        let _: std::result::Result<(), UntilError> = pause.sleep(ReadyWhen::PAUSE);
         Ok(())
     }
 
@@ -229,10 +229,10 @@ impl<'a> ReadyWatch<'a> {
         self.with_last_lines(Error::new(ErrorKind::NotRunning, OPERATION, message)).with_hint(hint)
     }
 
-    fn stopped(&self, stop: Stop) -> Error {
+    fn stopped(&self, stop: UntilError) -> Error {
         let kind = match stop {
-            Stop::DeadlinePassed => ErrorKind::TimedOut,
-            Stop::Cancelled => ErrorKind::Cancelled,
+            UntilError::DeadlineExceeded => ErrorKind::TimedOut,
+            UntilError::Cancelled => ErrorKind::Cancelled,
         };
         self.with_last_lines(Error::new(kind, OPERATION, self.unmet("not met: ")))
     }
@@ -253,13 +253,13 @@ impl<'a> ReadyWatch<'a> {
         }
         let of = |stream: OutputStream| {
             let lines = self.last_lines.iter().filter(|line| line.stream == stream);
-            CapturedOutput::whole(lines.fold(Vec::new(), |mut text, line| {
+            CapturedOutput::complete(lines.fold(Vec::new(), |mut text, line| {
                 text.extend_from_slice(&line.bytes);
                 text.push(b'\n');
                 text
             }))
         };
-        error.with_partial(Partial::Output {
+        error.with_partial(PartialOutput::Output {
             stdout: of(OutputStream::Stdout),
             stderr: of(OutputStream::Stderr),
         })

@@ -1,5 +1,6 @@
 //! How long a caller is willing to wait: a deadline, a cancel token, both, or for ever.
 
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,12 +42,23 @@ impl Deadline {
 
 /// Why waiting ended before the work did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stop {
+pub enum UntilError {
     /// The deadline passed.
-    DeadlinePassed,
+    DeadlineExceeded,
     /// The token was cancelled.
     Cancelled,
 }
+
+impl fmt::Display for UntilError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DeadlineExceeded => "the deadline passed",
+            Self::Cancelled => "it was cancelled",
+        })
+    }
+}
+
+impl std::error::Error for UntilError {}
 
 /// The one type for "how long".
 ///
@@ -62,7 +74,7 @@ pub enum Stop {
 /// let until = Until::after(Duration::from_secs(60)).or_cancelled(&token);
 /// assert_eq!(until.check(), Ok(()));
 /// token.cancel();
-/// assert_eq!(until.check(), Err(rt_protocol::Stop::Cancelled));
+/// assert_eq!(until.check(), Err(rt_protocol::UntilError::Cancelled));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Until {
@@ -127,11 +139,11 @@ impl Until {
     ///
     /// # Errors
     /// Why not. A cancel is reported before a deadline.
-    pub fn check(&self) -> Result<(), Stop> {
+    pub fn check(&self) -> Result<(), UntilError> {
         if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
-            Err(Stop::Cancelled)
+            Err(UntilError::Cancelled)
         } else if self.deadline.is_some_and(Deadline::has_passed) {
-            Err(Stop::DeadlinePassed)
+            Err(UntilError::DeadlineExceeded)
         } else {
             Ok(())
         }
@@ -141,12 +153,12 @@ impl Until {
     ///
     /// # Errors
     /// Why the sleep was cut short.
-    pub fn sleep(&self, duration: Duration) -> Result<(), Stop> {
+    pub fn sleep(&self, duration: Duration) -> Result<(), UntilError> {
         self.wait(Deadline::after(duration))
     }
 
     /// Blocks until this ends; for ever when nothing can end it.
-    pub fn wait_for_stop(&self) -> Stop {
+    pub fn wait_for_stop(&self) -> UntilError {
         loop {
             if let Err(stop) = self.wait(None) {
                 return stop;
@@ -154,7 +166,7 @@ impl Until {
         }
     }
 
-    fn wait(&self, wake_at: Option<Deadline>) -> Result<(), Stop> {
+    fn wait(&self, wake_at: Option<Deadline>) -> Result<(), UntilError> {
         let wakeup = Arc::new((Mutex::new(()), Condvar::new()));
         let notifier = Arc::clone(&wakeup);
         let _registration = self.cancel.as_ref().map(|token| {
@@ -195,9 +207,9 @@ mod tests {
     fn the_earlier_deadline_wins() {
         let long = Duration::from_secs(3600);
         let until = Until::after(Duration::ZERO).or_after(long);
-        assert_eq!(until.check(), Err(Stop::DeadlinePassed));
+        assert_eq!(until.check(), Err(UntilError::DeadlineExceeded));
         let until = Until::after(long).or_after(Duration::ZERO);
-        assert_eq!(until.check(), Err(Stop::DeadlinePassed));
+        assert_eq!(until.check(), Err(UntilError::DeadlineExceeded));
     }
 
     #[test]
@@ -206,14 +218,14 @@ mod tests {
         let until = Until::cancelled(&token);
         let sleeper = std::thread::spawn(move || until.sleep(Duration::from_secs(3600)));
         token.cancel();
-        assert_eq!(sleeper.join().unwrap(), Err(Stop::Cancelled));
+        assert_eq!(sleeper.join().unwrap(), Err(UntilError::Cancelled));
     }
 
     #[test]
     fn a_sleep_ends_by_itself_or_at_the_deadline() {
         assert_eq!(Until::forever().sleep(Duration::from_millis(1)), Ok(()));
         let soon = Until::after(Duration::from_millis(1));
-        assert_eq!(soon.sleep(Duration::from_secs(3600)), Err(Stop::DeadlinePassed));
-        assert_eq!(soon.wait_for_stop(), Stop::DeadlinePassed);
+        assert_eq!(soon.sleep(Duration::from_secs(3600)), Err(UntilError::DeadlineExceeded));
+        assert_eq!(soon.wait_for_stop(), UntilError::DeadlineExceeded);
     }
 }

@@ -115,7 +115,7 @@ fn tour(backend: Backend, image: Option<String>) -> Outcome<()> {
             let report = error.kill_report().ok_or("no kill report")?;
             say(&format!(
                 "{:?}; processes ended: {}; it took {:.1?}",
-                report.fate, report.killed, report.took
+                report.outcome, report.killed, report.elapsed
             ));
         }
         other => return Err(format!("the command was to time out: {other:?}").into()),

@@ -159,7 +159,7 @@ impl fmt::Display for Diagnosis {
 
 #[cfg(test)]
 mod tests {
-    use rt_protocol::Stop;
+    use rt_protocol::UntilError;
 
     use super::*;
 
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_was_stopped_is_unknown_and_no_problem() {
-        for stop in [Stop::DeadlinePassed, Stop::Cancelled] {
+        for stop in [UntilError::DeadlineExceeded, UntilError::Cancelled] {
             let error = Error::stopped(stop, "ask");
             assert_eq!(Finding::from_error("a", Verdict::Problem, &error).verdict, Verdict::Unknown);
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rt_process::procfs::{self, Signal};
 use rt_protocol::{
     Container, ContainerName, ContainerRuntime, ContainerRuntimeExt, ErrorKind, ExecRequest, ExecStdio,
-    ExitOutcome, Fate, Health, KillReport, ReadyWhen, Sink, Source, Until,
+    ExitOutcome, Health, KillOutcome, KillReport, ReadyWhen, Sink, Source, Until,
 };
 
 use crate::Case;
@@ -147,7 +147,7 @@ fn ended(engine: &Engine) {
         let container = faulty(engine, "c", fault);
         for script in ["sleep 4242001 & exec sleep 4242001", "trap '' TERM; sleep 4242001; sleep 4242001"] {
             let report = interrupted(container.as_ref(), script);
-            assert_eq!(report.fate, Fate::Gone, "{fault} {script}: {report}");
+            assert_eq!(report.outcome, KillOutcome::Gone, "{fault} {script}: {report}");
             assert!(report.killed >= 1, "{report}");
             assert_eq!(count(engine, "4242001"), 0);
         }
@@ -162,7 +162,7 @@ fn interrupted(container: &dyn Container, script: &str) -> KillReport {
         assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
         let report = error.kill_report().unwrap();
         // On a busy machine it came too early, and said so.
-        if report.fate != Fate::NeverStarted {
+        if report.outcome != KillOutcome::NeverStarted {
             return report.clone();
         }
         limit *= 2;
@@ -203,7 +203,7 @@ fn slow_start(engine: &Engine) {
     let error = container.exec(&request(&["sleep", "4242005"]), &limit).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     let report = error.kill_report().unwrap();
-    assert!(matches!(report.fate, Fate::Gone | Fate::NeverStarted), "{report}");
+    assert!(matches!(report.outcome, KillOutcome::Gone | KillOutcome::NeverStarted), "{report}");
     // By now it would have begun.
     std::thread::sleep(Duration::from_millis(2500));
     assert_eq!(count(engine, "4242005"), 0, "{report}");
@@ -217,14 +217,14 @@ fn client_hangs(engine: &Engine) {
             .exec(&request(&["sleep", "4242003"]), &Until::after(Duration::from_millis(300)))
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-        assert_eq!(error.kill_report().unwrap().fate, Fate::NeverStarted, "{fault}: {error}");
+        assert_eq!(error.kill_report().unwrap().outcome, KillOutcome::NeverStarted, "{fault}: {error}");
     }
 }
 
 fn blind(engine: &Engine) {
     engine.running("c");
     for (fault, kind) in [
-        ("container inspect:half-json", ErrorKind::BadAnswer),
+        ("container inspect:half-json", ErrorKind::InvalidResponse),
         ("container inspect:exit-without-a-word=125", ErrorKind::BackendFailed),
         ("container inspect:fail=125:Error: database is locked", ErrorKind::BackendFailed),
     ] {
@@ -355,7 +355,7 @@ fn health(engine: &Engine) {
     let error = ReadyWhen::new().healthy().wait(container.as_ref(), &short).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     assert!(error.to_string().contains("health"), "{error}");
-    assert!(container.exec(&request(&["touch", "/tmp/well"]), &patience()).unwrap().ok());
+    assert!(container.exec(&request(&["touch", "/tmp/well"]), &patience()).unwrap().success());
     assert_eq!(engine.ask(&["healthcheck", "run", "h"]).0, 0);
     ReadyWhen::new().healthy().wait(container.as_ref(), &patience()).unwrap();
 }

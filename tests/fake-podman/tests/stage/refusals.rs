@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use rt_protocol::{
     Container, ContainerName, ContainerPath, ContainerRuntime, ContainerRuntimeExt, CopyOptions, ErrorKind,
-    ExecRequest, LaunchSpec, LaunchSpecBuilder, Mount, OciRuntime, PortPublish, PullPolicy,
+    ExecRequest, LaunchSpec, LaunchSpecBuilder, Mount, OciRuntime, PortMapping, PullPolicy,
 };
 
 use crate::Case;
@@ -75,7 +75,7 @@ fn launches(engine: &Engine) {
         (start_kind(engine, |spec| spec.command(["/etc"])), ErrorKind::CommandNotExecutable),
         (start_kind(engine, |spec| spec.workdir("/nosuch")), ErrorKind::BadWorkdir),
         (start_kind(engine, |spec| spec.user("nosuch")), ErrorKind::UnknownUser),
-        (start_kind(engine, |spec| spec.port(PortPublish::on_loopback(port, 80))), ErrorKind::PortInUse),
+        (start_kind(engine, |spec| spec.port(PortMapping::on_loopback(port, 80))), ErrorKind::PortInUse),
         (
             start_kind(engine, |spec| spec.mount(Mount::read_only("/nosuch/source", "/x").unwrap())),
             ErrorKind::NoSuchPath,
@@ -155,7 +155,7 @@ fn flags(engine: &Engine) {
         .secret_env("TOKEN", "hunter2")
         .label("k", "v")
         .annotation("run.oci.x", "1")
-        .port(PortPublish::any_port_on_loopback(80))
+        .port(PortMapping::any_port_on_loopback(80))
         .mount(Mount::read_only("/etc", "/mnt/etc").unwrap())
         .memory(64 << 20)
         .milli_cpus(1500)

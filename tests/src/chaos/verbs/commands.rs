@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use rt_process::procfs;
-use rt_protocol::{ErrorKind, ExecStdio, Fate, Sink, Source, Until};
+use rt_protocol::{ErrorKind, ExecStdio, KillOutcome, Sink, Source, Until};
 
 use crate::chaos::command::{Command, CommandResult};
 use crate::chaos::store_processes::Role;
@@ -56,7 +56,7 @@ fn run(turn: &mut Turn<'_>, bridged: bool) -> Result<Verdict> {
     let verdict = match answer {
         Ok(ran) => command.judge(&ran, command.notes(turn.notes), &codes),
         Err(error) => {
-            let is_gone = error.kill_report().is_some_and(|report| report.fate == Fate::Gone);
+            let is_gone = error.kill_report().is_some_and(|report| report.outcome == KillOutcome::Gone);
             if is_gone && is_alive(&command) {
                 Err(format!("it is said to be gone and is not: {error:?}"))
             } else if error.kind() == ErrorKind::TimedOut && !was_late {

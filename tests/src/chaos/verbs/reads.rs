@@ -120,7 +120,7 @@ pub(super) fn logs(turn: &mut Turn<'_>) -> Result<Verdict> {
             while begun.elapsed() < TIMEOUT {
                 match log.pull(&Until::after(Duration::from_secs(1)))? {
                     Pull::Item(line) => *lines = format!("{lines}{}\n", line.text()),
-                    Pull::Idle => {}
+                    Pull::Pending => {}
                     Pull::End => return Ok(true),
                 }
             }

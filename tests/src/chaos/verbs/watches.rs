@@ -29,8 +29,8 @@ pub(super) fn events(turn: &mut Turn<'_>) -> Result<Verdict> {
             while begun.elapsed() < LATE && !seen.contains(&EventAction::Died) {
                 match stream.pull(&Until::after(Duration::from_millis(500)))? {
                     Pull::Item(event) if event.name == sandbox.name => seen.push(event.action),
-                    Pull::Idle if main.is_alive() => return Ok(true),
-                    Pull::Item(_) | Pull::Idle => {}
+                    Pull::Pending if main.is_alive() => return Ok(true),
+                    Pull::Item(_) | Pull::Pending => {}
                     Pull::End => return Ok(false),
                 }
             }

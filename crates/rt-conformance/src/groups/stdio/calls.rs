@@ -4,8 +4,8 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use rt_protocol::{
-    CancelToken, Capability, Error, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Fate, OutputLimit,
-    Partial, Sink, Source, StreamEnd, StreamReport, Until,
+    CancelToken, Capability, Error, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, KillOutcome, OutputLimit,
+    PartialOutput, Sink, Source, StreamEnd, StreamReport, Until,
 };
 
 use super::{bridge, fact, piped};
@@ -135,7 +135,7 @@ fn endless_source(context: &TestContext<'_>) -> Verdict {
     let result =
         bridge(context, &Script::Exit(0), ExecStdio::new(Source::descriptor(reader), Sink::discard()))?;
     drop(writer);
-    ensure!(result.ok(), "the outcome is {}", result.outcome);
+    ensure!(result.success(), "the outcome is {}", result.outcome);
     ensure!(begin.elapsed() < Duration::from_secs(10), "the call was held for {:?}", begin.elapsed());
     Ok(())
 }
@@ -146,7 +146,7 @@ fn held_by_child(context: &TestContext<'_>) -> Verdict {
     // What any command takes on this machine now.
     let usual = context.run(&Script::Exit(0))?.elapsed;
     let result = bridge(context, &Script::Leave(8), stdio)?;
-    ensure!(result.ok(), "the outcome is {}", result.outcome);
+    ensure!(result.success(), "the outcome is {}", result.outcome);
     same_bytes("what the command itself wrote", &stdout, b"done")?;
     ensure_eq!(result.stdout.end, StreamEnd::LeftOpen, "the end of stdout");
     let limit = Duration::from_secs(6) + usual;
@@ -159,9 +159,9 @@ fn check_report(context: &TestContext<'_>, error: &Error) -> Verdict {
     let Some(report) = error.kill_report() else {
         return Err(Failure::new(format!("there is no kill report: {error:?}")));
     };
-    ensure!(report.fate != Fate::NeverStarted, "the report says that the command never started");
+    ensure!(report.outcome != KillOutcome::NeverStarted, "the report says that the command never started");
     if context.can(Capability::VerifiedKill) {
-        ensure_eq!(report.fate, Fate::Gone, "the fate");
+        ensure_eq!(report.outcome, KillOutcome::Gone, "the fate");
     }
     Ok(())
 }
@@ -237,7 +237,7 @@ fn deadline(context: &TestContext<'_>) -> Verdict {
     let error = refused(answer, ErrorKind::TimedOut)?;
     ensure!(held < limit + Duration::from_secs(5), "the call took {held:?}");
     same_bytes("stdout until then", &stdout, b"held\n")?;
-    let Some(Partial::Streams { stdout, .. }) = error.partial() else {
+    let Some(PartialOutput::Streams { stdout, .. }) = error.partial() else {
         return Err(Failure::new(format!("nothing says what was moved: {error:?}")));
     };
     ensure_eq!(stdout.bytes, 5, "the bytes of stdout");

@@ -31,7 +31,7 @@ pub(crate) const CASES: &[Case] = &[
 
 fn echo(context: &TestContext<'_>) -> Verdict {
     let (result, stdout) = piped(context, &Script::Cat, b"abcdef")?;
-    ensure!(result.ok(), "the outcome is {}", result.outcome);
+    ensure!(result.success(), "the outcome is {}", result.outcome);
     same_bytes("stdout", &stdout, b"abcdef")
 }
 
@@ -89,7 +89,7 @@ fn prompt(context: &TestContext<'_>) -> Verdict {
     let result = result?;
     let took = took?;
     ensure!(took < Duration::from_millis(500), "eleven bytes took {took:?}");
-    ensure!(result.ok(), "the outcome is {}", result.outcome);
+    ensure!(result.success(), "the outcome is {}", result.outcome);
     Ok(())
 }
 

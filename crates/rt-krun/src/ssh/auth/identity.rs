@@ -101,7 +101,7 @@ impl IdentityFile {
 
     fn bad(&self, message: &'static str, hint: &'static str) -> Error {
         Error::new(ErrorKind::BadIdentity, "log in with", message)
-            .about(format!("identity `{}`", self.0.display()))
+            .with_subject(format!("identity `{}`", self.0.display()))
             .with_hint(hint)
     }
 }

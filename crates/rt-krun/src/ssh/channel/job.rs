@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rt_protocol::{CapturedOutput, Error, ExitOutcome, OutputLimit, Stop, StreamEnd, Until};
+use rt_protocol::{CapturedOutput, Error, ExitOutcome, OutputLimit, StreamEnd, Until, UntilError};
 
 use crate::ssh::shell::remote_command::RemoteCommand;
 use crate::ssh::shell::remote_failure::{FailureSentinel, RemoteFailure};
@@ -100,16 +100,16 @@ pub(crate) struct Ran {
 
 impl JobHandle {
     /// Waits until the job has ended.
-    pub(crate) fn wait(&self, until: &Until) -> Result<(), Stop> {
+    pub(crate) fn wait(&self, until: &Until) -> Result<(), UntilError> {
         self.wait_while(until, |phase| phase != Phase::Ended)
     }
 
     /// Waits until its request was sent, or it has ended without.
-    pub(crate) fn wait_for_begin(&self, until: &Until) -> Result<(), Stop> {
+    pub(crate) fn wait_for_begin(&self, until: &Until) -> Result<(), UntilError> {
         self.wait_while(until, |phase| phase == Phase::Waiting)
     }
 
-    fn wait_while(&self, until: &Until, goes_on: impl Fn(Phase) -> bool) -> Result<(), Stop> {
+    fn wait_while(&self, until: &Until, still_running: impl Fn(Phase) -> bool) -> Result<(), UntilError> {
         let registration = until.cancel_token().map(|token| {
             let waiting = Arc::clone(&self.0);
             token.on_cancel(move || {
@@ -120,7 +120,7 @@ impl JobHandle {
         });
         let mut state = self.0.lock();
         let waited = loop {
-            if !goes_on(state.phase) {
+            if !still_running(state.phase) {
                 break Ok(());
             }
             if let Err(stop) = until.check() {

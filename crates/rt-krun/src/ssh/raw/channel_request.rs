@@ -7,20 +7,20 @@ use std::task::Poll;
 
 use rt_protocol::OutputStream;
 
-use super::libssh2::{Attempt, Channel};
+use super::libssh2::{Channel, PollResult};
 use super::request_kind::RequestKind;
 
 impl Channel {
     /// Has the guest's sshd run `command` by the user's login shell, and waits for its consent. Pending, and not sent, while
     /// another channel awaits an answer.
-    pub(crate) fn exec(&mut self, command: &[u8]) -> Attempt<()> {
+    pub(crate) fn exec(&mut self, command: &[u8]) -> PollResult<()> {
         self.put(RequestKind::Exec, command)
     }
 
     /// Asks the guest's sshd something that it answers whatever the command does: to set a variable, which it refuses of a
     /// command that runs. Whatever it had to say before the answer has come by then. Pending, and not sent, while another
     /// channel awaits an answer.
-    pub(crate) fn ask(&mut self) -> Attempt<()> {
+    pub(crate) fn ask(&mut self) -> PollResult<()> {
         match self.put(RequestKind::Variable, &[]) {
             Poll::Ready(Err(refusal)) if refusal.is_of_channel() => Poll::Ready(Ok(())),
             other => other,
@@ -53,7 +53,7 @@ impl Channel {
         true
     }
 
-    fn put(&mut self, question: RequestKind, command: &[u8]) -> Attempt<()> {
+    fn put(&mut self, question: RequestKind, command: &[u8]) -> PollResult<()> {
         if self.raw_session.asked.get().is_some_and(|asked| asked != self.number()) {
             return Poll::Pending;
         }

@@ -137,7 +137,7 @@ impl Refusal {
 }
 
 /// An attempt that may have to be repeated, with the same arguments, when the socket is ready.
-pub(crate) type Attempt<T> = Poll<Result<T, Refusal>>;
+pub(crate) type PollResult<T> = Poll<Result<T, Refusal>>;
 
 /// A session that never blocks, whose packets are never sent by halves, and whose bytes are counted.
 pub(crate) struct RawSession {
@@ -344,7 +344,7 @@ pub(crate) struct Channel {
 
 impl Channel {
     /// Opens a channel. Only one can be on its way in a session: libssh2 keeps the state of it there.
-    pub(crate) fn open(raw_session: &Rc<RawSession>) -> Attempt<Self> {
+    pub(crate) fn open(raw_session: &Rc<RawSession>) -> PollResult<Self> {
         const KIND: &str = "session";
         let session = &raw_session.session;
         // Safety: the session lives; the kind is a buffer of the given length, and the message may be null.
@@ -381,7 +381,7 @@ impl Channel {
     }
 
     /// The request for a command; see [`exec`](Self::exec).
-    pub(crate) fn startup(&self, command: &[u8]) -> Attempt<()> {
+    pub(crate) fn startup(&self, command: &[u8]) -> PollResult<()> {
         const REQUEST: &str = "exec";
         // Safety: the channel lives; both buffers have the given lengths, and libssh2 copies them before it returns.
         let code = unsafe {
@@ -398,7 +398,7 @@ impl Channel {
     }
 
     /// Reads what has come on one output. 0 bytes are no end of the stream: see [`is_eof`](Self::is_eof).
-    pub(crate) fn read(&mut self, stream: OutputStream, buffer: &mut [u8]) -> Attempt<usize> {
+    pub(crate) fn read(&mut self, stream: OutputStream, buffer: &mut [u8]) -> PollResult<usize> {
         // Safety: the channel lives, and the buffer has the given length.
         let count = unsafe {
             raw::libssh2_channel_read_ex(
@@ -416,7 +416,7 @@ impl Channel {
     }
 
     /// Writes to the command's stdin; some of the bytes, or none while the guest or the socket takes none.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Attempt<usize> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> PollResult<usize> {
         if self.raw_session.outbox().is_full() {
             return Poll::Pending;
         }
@@ -451,7 +451,7 @@ impl Channel {
     }
 
     /// Says that no more stdin comes.
-    pub(crate) fn send_eof(&mut self) -> Attempt<()> {
+    pub(crate) fn send_eof(&mut self) -> PollResult<()> {
         // Safety: the channel lives.
         let code = unsafe { raw::libssh2_channel_send_eof(self.raw.as_ptr()) };
         self.attempt(code as isize).map_ok(|_| ())
@@ -464,7 +464,7 @@ impl Channel {
     }
 
     /// Whether the guest has closed the channel, once [`is_eof`](Self::is_eof). Nothing comes after that.
-    pub(crate) fn wait_closed(&mut self) -> Attempt<()> {
+    pub(crate) fn wait_closed(&mut self) -> PollResult<()> {
         // Safety: the channel lives.
         let code = unsafe { raw::libssh2_channel_wait_closed(self.raw.as_ptr()) };
         self.attempt(code as isize).map_ok(|_| ())
@@ -507,14 +507,14 @@ impl Channel {
 
     /// Asks the guest's sshd to send a signal, by its name without `SIG`. OpenSSH sends it to the whole process group of
     /// the command, and refuses without a word where the login is root's.
-    pub(crate) fn signal(&mut self, name: &str) -> Attempt<()> {
+    pub(crate) fn signal(&mut self, name: &str) -> PollResult<()> {
         // Safety: the channel lives; the name has the given length, and libssh2 copies it before it returns.
         let code = unsafe { libssh2_channel_signal_ex(self.raw.as_ptr(), name.as_ptr().cast(), name.len()) };
         self.attempt(code as isize).map_ok(|_| ())
     }
 
     /// The request for a variable; see [`ask`](Self::ask).
-    pub(crate) fn variable(&self) -> Attempt<()> {
+    pub(crate) fn variable(&self) -> PollResult<()> {
         const NAME: &str = "RT_STILL_THERE";
         // Safety: the channel lives; both buffers have the given lengths, and libssh2 copies them before it returns.
         let code = unsafe {
@@ -547,7 +547,7 @@ impl Channel {
         }
     }
 
-    fn attempt(&self, answer: isize) -> Attempt<usize> {
+    fn attempt(&self, answer: isize) -> PollResult<usize> {
         self.raw_session.note_sent(0);
         match usize::try_from(answer) {
             Ok(count) => Poll::Ready(Ok(count)),

@@ -5,7 +5,7 @@ use std::io::{ErrorKind as IoErrorKind, Read};
 use std::time::{Duration, Instant};
 
 use rt_process::Waker;
-use rt_protocol::{Container, Error, ErrorKind, Result, Stop, Until};
+use rt_protocol::{Container, Error, ErrorKind, Result, Until, UntilError};
 use rustix::event::PollFlags;
 
 use super::tcp::{self, Watch, unreachable};
@@ -25,7 +25,7 @@ const MOST_BYTES: usize = 16 << 10;
 
 /// Waits for the banner.
 pub(crate) fn wait(container: &dyn Container, resolver: &dyn EndpointResolver, until: &Until) -> Result<()> {
-    let about = |error: Error| error.in_container(&container.key().name);
+    let with_container = |error: Error| error.in_container(&container.key().name);
     let mut reason = String::from("it was not asked yet");
     let mut try_once = || {
         until.check()?;
@@ -45,16 +45,16 @@ pub(crate) fn wait(container: &dyn Container, resolver: &dyn EndpointResolver, u
     let stop = loop {
         match try_once() {
             Ok(None) => {}
-            Ok(Some(done)) => return done.map_err(about),
+            Ok(Some(done)) => return done.map_err(with_container),
             Err(stop) => break stop,
         }
     };
     let kind = match stop {
-        Stop::Cancelled => ErrorKind::Cancelled,
-        Stop::DeadlinePassed => ErrorKind::TimedOut,
+        UntilError::Cancelled => ErrorKind::Cancelled,
+        UntilError::DeadlineExceeded => ErrorKind::TimedOut,
     };
     let error = Error::new(kind, OPERATION, format!("at the last try: {reason}"));
-    Err(about(error.with_hint("see the container's log for what keeps its sshd")))
+    Err(with_container(error.with_hint("see the container's log for what keeps its sshd")))
 }
 
 fn attempt(container: &dyn Container, resolver: &dyn EndpointResolver, until: &Until) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rt_protocol::{Stop, Until};
+use rt_protocol::{Until, UntilError};
 
 /// Wakes all who wait for a change, and counts the changes, so that none is missed between a look and a wait.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +19,7 @@ impl Notify {
     }
 
     /// Waits for a change after the first `seen` of them.
-    pub(crate) fn wait(&self, seen: u64, until: &Until) -> Result<(), Stop> {
+    pub(crate) fn wait(&self, seen: u64, until: &Until) -> Result<(), UntilError> {
         let _registration = until.cancel_token().map(|token| {
             let notify = self.clone();
             token.on_cancel(move || notify.notify())

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use rt_podman::PodmanContainer;
-use rt_protocol::{Container, ContainerName, Env, Error, ErrorKind, Result, Stop, Until};
+use rt_protocol::{Container, ContainerName, Env, Error, ErrorKind, Result, Until, UntilError};
 
 use super::connect::{self, Connection};
 use super::notify::Notify;
@@ -67,7 +67,7 @@ impl Pool {
         container: &Arc<dyn Container>,
         user: &SshUser,
         until: &Until,
-    ) -> Result<std::result::Result<SessionPermit, Stop>> {
+    ) -> Result<std::result::Result<SessionPermit, UntilError>> {
         loop {
             let seen = self.notify.count();
             if let Some(permit) = self.permit_now(container, user)? {
@@ -248,7 +248,7 @@ fn identify_guest(
     container: &dyn Container,
     watch: &Watch<'_>,
 ) -> Result<(String, Connection)> {
-    let about = |kind, message: String, hint: &'static str| {
+    let with_container = |kind, message: String, hint: &'static str| {
         Err(Error::new(kind, "connect to", message).with_hint(hint))
     };
     // The variables with the rest: they are of the container that is entered, whatever has the name later.
@@ -257,7 +257,7 @@ fn identify_guest(
         None => container.inspect()?.map(|info| (info, Env::default())),
     };
     let Some((info, env)) = described else {
-        return about(ErrorKind::NoSuchContainer, String::new(), "create it first");
+        return with_container(ErrorKind::NoSuchContainer, String::new(), "create it first");
     };
     if !info.state.is_running() {
         return Err(Error::not_serving(&container.key().name, &info, "connect to", |options| {
@@ -265,7 +265,11 @@ fn identify_guest(
         }));
     }
     let Some(kept) = pool.upgrade() else {
-        return about(ErrorKind::Cancelled, String::from("its transport is gone"), "keep the transport");
+        return with_container(
+            ErrorKind::Cancelled,
+            String::from("its transport is gone"),
+            "keep the transport",
+        );
     };
     let pinned = kept.check_identity(&container.key().name, &info.id);
     drop(kept);

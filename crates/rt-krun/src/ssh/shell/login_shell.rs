@@ -16,7 +16,7 @@ use super::words;
 use crate::SshUser;
 use crate::ssh::channel::command::signal_name;
 use crate::ssh::channel::drain::Drain;
-use crate::ssh::raw::libssh2::{Attempt, Channel, Refusal};
+use crate::ssh::raw::libssh2::{Channel, PollResult, Refusal};
 use crate::ssh::session::connect::Connection;
 use crate::ssh::session::tcp::{Watch, unreachable};
 
@@ -79,7 +79,7 @@ impl Connection {
     fn step<T>(
         &self,
         watch: &Watch<'_>,
-        mut attempt: impl FnMut() -> Attempt<T>,
+        mut attempt: impl FnMut() -> PollResult<T>,
     ) -> Result<std::result::Result<T, Refusal>> {
         loop {
             self.raw_session.inbox().begin_turn();

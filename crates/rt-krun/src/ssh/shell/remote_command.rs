@@ -344,7 +344,7 @@ mod tests {
             for output in [&mut done.stdout_capture, &mut done.stderr_capture] {
                 let mut begin = BeginFilter::new(sentinel.begin_line());
                 let own = begin.split(output.as_bytes(), &mut |_| {});
-                *output = CapturedOutput::whole(own).with_end(output.end());
+                *output = CapturedOutput::complete(own).with_end(output.end());
             }
             check(&shell.join(" "), &done, &watch);
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rt_protocol::{
     ContainerFilter, ContainerPath, CopyOptions, Env, EnvValue, EventOptions, ExecRequest, ExecStdio,
-    LaunchSpec, LogOptions, Mount, Network, OutputLimit, OutputStream, PortPublish, User,
+    LaunchSpec, LogOptions, Mount, Network, OutputLimit, OutputStream, PortMapping, User,
 };
 use serde_json::Value;
 
@@ -114,11 +114,11 @@ fn limit(limit: OutputLimit) -> Value {
     if limit.is_unlimited() { Value::Null } else { vec![limit.head(), limit.tail()].into() }
 }
 
-fn port(port: &PortPublish) -> Value {
+fn port(port: &PortMapping) -> Value {
     object([
         ("container-port", port.container_port().into()),
-        ("protocol", word(port.transport())),
-        ("address", port.host_address().map_or(Value::Null, |address| address.to_string().into())),
+        ("protocol", word(port.protocol())),
+        ("address", port.host_ip().map_or(Value::Null, |address| address.to_string().into())),
         ("host-port", port.host_port().map_or(Value::Null, Value::from)),
     ])
 }

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Mutex;
 
 use rt_protocol::{
-    Capabilities, Capability, CapturedOutput, ContainerRemoveResult, Error, ErrorKind, ExitOutcome, Fate,
-    GpuConfigError, KillReport, Partial, Survivor,
+    Capabilities, Capability, CapturedOutput, ContainerRemoveResult, Error, ErrorKind, ExitOutcome,
+    GpuConfigError, KillOutcome, KillReport, PartialOutput, Survivor,
 };
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ const KINDS: [ErrorKind; 37] = [
     ErrorKind::BackendMissing,
     ErrorKind::BackendNotExecutable,
     ErrorKind::BackendUnresponsive,
-    ErrorKind::BadAnswer,
+    ErrorKind::InvalidResponse,
     ErrorKind::BackendInterrupted,
     ErrorKind::BackendFailed,
     ErrorKind::NoSuchContainer,
@@ -49,7 +49,7 @@ const KINDS: [ErrorKind; 37] = [
     ErrorKind::HostKeyMismatch,
     ErrorKind::BadIdentity,
     ErrorKind::AuthenticationRefused,
-    ErrorKind::CompiledOut,
+    ErrorKind::FeatureDisabled,
     ErrorKind::System,
 ];
 
@@ -72,7 +72,7 @@ impl JsonCodec for Error {
             ("hint", hint.map_or(Value::Null, Value::from)),
             ("missing", if self.missing().is_empty() { Value::Null } else { capabilities(self.missing()) }),
             ("kill-report", self.kill_report().map_or(Value::Null, KillReport::encode)),
-            ("partial", self.partial().map_or(Value::Null, Partial::encode)),
+            ("partial", self.partial().map_or(Value::Null, PartialOutput::encode)),
             ("outcome", self.outcome().map_or(Value::Null, |outcome| outcome.encode()["outcome"].clone())),
             ("gpu", self.gpu_config().map_or(Value::Null, encode_gpu)),
             ("causes", causes(self)),
@@ -93,7 +93,7 @@ impl JsonCodec for Error {
             Self::unsupported(operation, missing)
         };
         if let Some(subject) = field::<Option<String>>(value, "subject")? {
-            error = error.about(subject);
+            error = error.with_subject(subject);
         }
         if let Some(hint) = field::<Option<String>>(value, "hint")? {
             error = error.with_hint(hint);
@@ -101,7 +101,7 @@ impl JsonCodec for Error {
         if let Some(report) = field::<Option<KillReport>>(value, "kill-report")? {
             error = error.with_kill_report(report);
         }
-        if let Some(partial) = field::<Option<Partial>>(value, "partial")? {
+        if let Some(partial) = field::<Option<PartialOutput>>(value, "partial")? {
             error = error.with_partial(partial);
         }
         if value.get("outcome").is_some() {
@@ -153,24 +153,25 @@ impl JsonCodec for KillReport {
         let survivors = self.survivors.iter();
         let survivors =
             survivors.map(|left| object([("pid", left.pid.into()), ("comm", left.name.as_str().into())]));
-        let (fate, why) = match &self.fate {
-            Fate::Unknown(why) => (word("Unknown"), why.as_str().into()),
+        let (outcome, why) = match &self.outcome {
+            KillOutcome::Unknown(why) => (word("Unknown"), why.as_str().into()),
             known => (word(known), Value::Null),
         };
         object([
-            ("fate", fate),
+            ("fate", outcome),
             ("why", why),
             ("killed", self.killed.into()),
             ("survivors", survivors.collect()),
-            ("took", self.took.encode()),
+            ("took", self.elapsed.encode()),
         ])
     }
 
     fn decode(value: &Value) -> Option<Self> {
         let why = field::<Option<String>>(value, "why")?.unwrap_or_default();
-        let fates = [Fate::NeverStarted, Fate::Gone, Fate::Alive];
+        let fates = [KillOutcome::NeverStarted, KillOutcome::Gone, KillOutcome::Alive];
         let word_of = value.get("fate")?;
-        let fate = fates.into_iter().find(|fate| word(fate) == *word_of).unwrap_or(Fate::Unknown(why));
+        let outcome =
+            fates.into_iter().find(|outcome| word(outcome) == *word_of).unwrap_or(KillOutcome::Unknown(why));
         let survivors = value.get("survivors")?.as_array()?.iter().map(|left| {
             Some(Survivor::new(
                 u32::try_from(left.get("pid")?.as_u64()?).ok()?,
@@ -178,11 +179,11 @@ impl JsonCodec for KillReport {
             ))
         });
         let killed = usize::try_from(value.get("killed")?.as_u64()?).ok()?;
-        Some(Self::new(fate, killed, survivors.collect::<Option<_>>()?, field(value, "took")?))
+        Some(Self::new(outcome, killed, survivors.collect::<Option<_>>()?, field(value, "took")?))
     }
 }
 
-impl JsonCodec for Partial {
+impl JsonCodec for PartialOutput {
     fn encode(&self) -> Value {
         match self {
             Self::Output { stdout, stderr } => {
@@ -266,10 +267,12 @@ mod tests {
     #[test]
     fn errors_come_back() {
         let took = Duration::new(3, 4);
-        let report = |fate| KillReport::new(fate, 2, vec![Survivor::new(7, "sh\n")], took);
+        let report = |outcome| KillReport::new(outcome, 2, vec![Survivor::new(7, "sh\n")], took);
         let streams = StreamReport::new(3, StreamEnd::Stopped);
-        let output =
-            Partial::Output { stdout: CapturedOutput::whole("a"), stderr: CapturedOutput::default() };
+        let output = PartialOutput::Output {
+            stdout: CapturedOutput::complete("a"),
+            stderr: CapturedOutput::default(),
+        };
         let mut errors: Vec<Error> = KINDS.map(|kind| Error::new(kind, "test", "because")).to_vec();
         errors.extend([
             Error::unsupported(
@@ -277,22 +280,23 @@ mod tests {
                 Capabilities::none().with(Capability::ExecEnv).with(Capability::Logs),
             ),
             Error::new(ErrorKind::TimedOut, "exec in", "")
-                .about("x")
+                .with_subject("x")
                 .with_hint("more")
-                .with_kill_report(report(Fate::Gone)),
+                .with_kill_report(report(KillOutcome::Gone)),
             ExitOutcome::Code(3).exit_ok().unwrap_err(),
             ExitOutcome::Signal("KILL".into()).exit_ok().unwrap_err(),
             ExitOutcome::Lost.exit_ok().unwrap_err(),
             Error::new(ErrorKind::Cancelled, "odd verb", "")
-                .with_kill_report(report(Fate::Unknown("why".into()))),
+                .with_kill_report(report(KillOutcome::Unknown("why".into()))),
             Error::new(ErrorKind::Cancelled, "wait", "")
-                .with_kill_report(report(Fate::NeverStarted))
+                .with_kill_report(report(KillOutcome::NeverStarted))
                 .with_partial(output),
             Error::new(ErrorKind::SinkFailed, "exec in", "stdout")
-                .with_kill_report(report(Fate::Alive))
-                .with_partial(Partial::Streams { stdin: streams, stdout: streams, stderr: streams })
+                .with_kill_report(report(KillOutcome::Alive))
+                .with_partial(PartialOutput::Streams { stdin: streams, stdout: streams, stderr: streams })
                 .with_source(std::io::Error::other(Error::new(ErrorKind::System, "write", "disk full"))),
-            Error::from(GpuConfigError::new("no nvidia\nat all\n", "install it")).about("container `x`"),
+            Error::from(GpuConfigError::new("no nvidia\nat all\n", "install it"))
+                .with_subject("container `x`"),
             Error::from(GpuConfigError::new("", "")).during("create"),
         ]);
         for error in errors {

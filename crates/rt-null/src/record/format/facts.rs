@@ -188,7 +188,7 @@ impl<T: JsonCodec> JsonCodec for Pull<T> {
     fn encode(&self) -> Value {
         match self {
             Self::Item(item) => object([("item", item.encode())]),
-            Self::Idle => object([("idle", true.into())]),
+            Self::Pending => object([("idle", true.into())]),
             Self::End => object([("ended", true.into())]),
         }
     }
@@ -197,7 +197,7 @@ impl<T: JsonCodec> JsonCodec for Pull<T> {
         if let Some(item) = value.get("item") {
             return T::decode(item).map(Self::Item);
         }
-        value.get("idle").map(|_| Self::Idle).or_else(|| value.get("ended").map(|_| Self::End))
+        value.get("idle").map(|_| Self::Pending).or_else(|| value.get("ended").map(|_| Self::End))
     }
 }
 
@@ -257,7 +257,7 @@ mod tests {
         line.omitted = 7;
         line.timestamp = Some(time);
         comes_back(Pull::Item(line));
-        comes_back(Pull::<Event>::Idle);
+        comes_back(Pull::<Event>::Pending);
         comes_back(Pull::<Event>::End);
         for readiness in [Readiness::Ready("x".into()), Readiness::TimedOut, Readiness::Ended] {
             comes_back(readiness);

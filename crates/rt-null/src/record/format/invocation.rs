@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rt_protocol::{
     Argv, ContainerFilter, ContainerName, ContainerPath, CopyOptions, Env, Error, ErrorKind, EventOptions,
-    ExecRequest, ExecStdio, ImageFilter, ImageRef, LaunchSpec, LogOptions, NamePrefix, Stop,
+    ExecRequest, ExecStdio, ImageFilter, ImageRef, LaunchSpec, LogOptions, NamePrefix, UntilError,
 };
 use serde_json::Value;
 
@@ -191,15 +191,15 @@ impl<'a> Invocation<'a> {
         let error = Error::new(kind, self.verb, message);
         match &self.subject {
             Subject::Runtime => error,
-            subject => error.about(subject.to_string()),
+            subject => error.with_subject(subject.to_string()),
         }
     }
 
     /// The error for a call that ended before it was answered.
-    pub(crate) fn stopped(&self, stop: Stop) -> Error {
+    pub(crate) fn stopped(&self, stop: UntilError) -> Error {
         let kind = match stop {
-            Stop::DeadlinePassed => ErrorKind::TimedOut,
-            Stop::Cancelled => ErrorKind::Cancelled,
+            UntilError::DeadlineExceeded => ErrorKind::TimedOut,
+            UntilError::Cancelled => ErrorKind::Cancelled,
         };
         self.error(kind, "")
     }

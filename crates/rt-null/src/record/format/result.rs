@@ -56,11 +56,11 @@ impl JsonCodec for CapturedOutput {
         };
         let Some(omitted) = value.get("omitted") else {
             return json::to_bytes(value.get("kept").unwrap_or(value))
-                .map(|kept| Self::whole(kept).with_end(end));
+                .map(|kept| Self::complete(kept).with_end(end));
         };
         let head = json::to_bytes(value.get("head")?)?;
         let tail = json::to_bytes(value.get("tail")?)?;
-        Some(Self::cut(head, omitted.as_u64()?, &tail).with_end(end))
+        Some(Self::truncated(head, omitted.as_u64()?, &tail).with_end(end))
     }
 }
 
@@ -130,7 +130,8 @@ mod tests {
             capture.push(&vec![0xff; 3_000_000]);
             let cut = capture.finish(StreamEnd::Eof);
             for end in ENDS {
-                let (stdout, stderr) = (CapturedOutput::whole("äb").with_end(end), cut.clone().with_end(end));
+                let (stdout, stderr) =
+                    (CapturedOutput::complete("äb").with_end(end), cut.clone().with_end(end));
                 let result = ExecResult::new(outcome.clone(), stdout, stderr, Duration::new(1, 2));
                 let back = ExecResult::decode(&result.encode()).unwrap();
                 assert_eq!((&back, back.elapsed), (&result, result.elapsed));

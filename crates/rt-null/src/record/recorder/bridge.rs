@@ -9,8 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use rt_protocol::{
-    CancelToken, Error, ErrorKind, ExecStdio, Partial, Result, Source, SourceKind, StdioResult, StreamEnd,
-    StreamFd, StreamReport, Until,
+    CancelToken, Error, ErrorKind, ExecStdio, PartialOutput, Result, Source, SourceKind, StdioResult,
+    StreamEnd, StreamFd, StreamReport, Until,
 };
 
 use super::relay::Relay;
@@ -184,7 +184,7 @@ fn source_failed(error: Error, failure: io::Error, until: &Until) -> Error {
     }
     let mut failed = Error::new(ErrorKind::SourceFailed, error.operation(), "").with_source(failure);
     if let Some(subject) = error.subject() {
-        failed = failed.about(subject);
+        failed = failed.with_subject(subject);
     }
     if let Some(report) = error.kill_report() {
         failed = failed.with_kill_report(report.clone());
@@ -207,14 +207,14 @@ fn with_counts(answer: Result<StdioResult>, [out, err]: [Option<u64>; 2]) -> Res
             Ok(result)
         }
         Err(error) => match error.partial().cloned() {
-            Some(Partial::Streams { stdin, mut stdout, mut stderr }) => {
+            Some(PartialOutput::Streams { stdin, mut stdout, mut stderr }) => {
                 let before = (stdout, stderr);
                 put(&mut stdout, out);
                 put(&mut stderr, err);
                 if (stdout, stderr) == before {
                     return Err(error);
                 }
-                Err(error.with_partial(Partial::Streams { stdin, stdout, stderr }))
+                Err(error.with_partial(PartialOutput::Streams { stdin, stdout, stderr }))
             }
             _ => Err(error),
         },
@@ -225,7 +225,7 @@ fn delivered(answer: &Result<StdioResult>) -> Delivered {
     let report = match answer {
         Ok(result) => Some(result.stdin),
         Err(error) => match error.partial() {
-            Some(Partial::Streams { stdin, .. }) => Some(*stdin),
+            Some(PartialOutput::Streams { stdin, .. }) => Some(*stdin),
             // Without a word of it, nothing is known to have been delivered but by a command that ran.
             _ => error.never_started().then(StreamReport::default),
         },

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use rt_protocol::{Error, ErrorKind, Result, RuntimeId, Secret, Stop, Until};
+use rt_protocol::{Error, ErrorKind, Result, RuntimeId, Secret, Until, UntilError};
 use serde_json::Value;
 
 use super::tape::Tape;
@@ -114,7 +114,7 @@ impl Playback {
     }
 
     /// Waits until this ends, by the replay's clock; for ever when nothing can end it.
-    pub(crate) fn wait_for_end(&self, until: &Until) -> Stop {
+    pub(crate) fn wait_for_end(&self, until: &Until) -> UntilError {
         loop {
             if let Err(stop) = self.shared.waiter(until.clone()).wait_for(|| None::<()>) {
                 return stop;
@@ -125,5 +125,6 @@ impl Playback {
 
 /// The error for a record that is none.
 pub(crate) fn unreadable(invocation: &Invocation<'_>, entry: &Entry) -> Error {
-    invocation.error(ErrorKind::BadAnswer, format!("line {} of the recording cannot be read", entry.line))
+    invocation
+        .error(ErrorKind::InvalidResponse, format!("line {} of the recording cannot be read", entry.line))
 }

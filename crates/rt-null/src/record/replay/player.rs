@@ -4,7 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use rt_protocol::{
-    Error, ErrorKind, ExecStdio, Fate, KillReport, Partial, Result, Source, SourceKind, StreamFd, Until,
+    Error, ErrorKind, ExecStdio, KillOutcome, KillReport, PartialOutput, Result, Source, SourceKind,
+    StreamFd, Until,
 };
 
 use super::playback::Playback;
@@ -105,6 +106,8 @@ fn replay_step(
 }
 
 /// As a backend answers for a command that it has ended.
-fn ended(error: Error, moved: Partial) -> Error {
-    error.with_kill_report(KillReport::new(Fate::Gone, 1, Vec::new(), Duration::ZERO)).with_partial(moved)
+fn ended(error: Error, moved: PartialOutput) -> Error {
+    error
+        .with_kill_report(KillReport::new(KillOutcome::Gone, 1, Vec::new(), Duration::ZERO))
+        .with_partial(moved)
 }

@@ -158,7 +158,7 @@ impl Container for ReplayedContainer {
         made.map_err(|cause| {
             let kind = match cause.kind() {
                 io::ErrorKind::NotFound => ErrorKind::NoSuchPath,
-                io::ErrorKind::InvalidData => ErrorKind::BadAnswer,
+                io::ErrorKind::InvalidData => ErrorKind::InvalidResponse,
                 _ => ErrorKind::System,
             };
             invocation.error(kind, format!("`{}`", dest.display())).with_source(cause)

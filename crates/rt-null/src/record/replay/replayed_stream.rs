@@ -45,12 +45,12 @@ impl ReplayedStream {
             let answer = match entry {
                 Some(entry) => self.playback.answer(&invocation, &entry, Pull::<T>::decode),
                 None if self.last == Last::End => Ok(Pull::End),
-                None if self.last == Last::Idle && can_end => Ok(Pull::Idle),
+                None if self.last == Last::Idle && can_end => Ok(Pull::Pending),
                 None => Err(self.playback.not_recorded(&invocation)),
             };
             self.last = match &answer {
                 Ok(Pull::Item(_)) => Last::Item,
-                Ok(Pull::Idle) => Last::Idle,
+                Ok(Pull::Pending) => Last::Idle,
                 Ok(Pull::End) | Err(_) => Last::End,
             };
             if self.last != Last::Idle {

@@ -1,11 +1,11 @@
 //! What became of a command that had to end.
 
-use rt_protocol::{Fate, Survivor};
+use rt_protocol::{KillOutcome, Survivor};
 
 /// What became of a command.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    pub(crate) fate: Fate,
+    pub(crate) outcome: KillOutcome,
     pub(crate) killed: usize,
     pub(crate) survivors: Vec<Survivor>,
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rt_process::procfs::{self, ProcessEntry, Signal};
 use rt_process::{ExecMarker, Process};
-use rt_protocol::{Fate, KILL_GRACE, Survivor};
+use rt_protocol::{KILL_GRACE, KillOutcome, Survivor};
 
 use super::claims::Claims;
 use super::conmon::Conmon;
@@ -380,20 +380,20 @@ impl<'a> Family<'a> {
     /// What became of the command, as far as its processes tell; `Gone` when nothing is left.
     pub(crate) fn report(&self) -> Ended {
         let alive = self.living();
-        let fate = if !alive.is_empty() {
-            Fate::Alive
+        let outcome = if !alive.is_empty() {
+            KillOutcome::Alive
         } else if self.doubtful.is_empty() {
-            Fate::Gone
+            KillOutcome::Gone
         } else {
             let names: Vec<_> =
                 self.doubtful.iter().map(|entry| format!("{} ({:?})", entry.pid, entry.name)).collect();
-            Fate::Unknown(format!(
+            KillOutcome::Unknown(format!(
                 "these processes may belong to the command, they hide their origin: {}",
                 names.join(", ")
             ))
         };
         let survivors = alive.iter().map(|entry| Survivor::new(entry.pid, entry.name.clone())).collect();
-        Ended { fate, killed: self.members.len() - alive.len(), survivors }
+        Ended { outcome, killed: self.members.len() - alive.len(), survivors }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rt_process::Process;
 use rt_process::procfs::{self, ProcessEntry, Signal};
-use rt_protocol::Fate;
+use rt_protocol::KillOutcome;
 
 use super::ended::Ended;
 use super::family::Family;
@@ -59,7 +59,7 @@ pub(crate) fn end(
         Err(error) => return blind(error),
     };
     let mut ended = family.report();
-    if ended.fate == Fate::Gone && !family.has_seen_container() {
+    if ended.outcome == KillOutcome::Gone && !family.has_seen_container() {
         match is_running(container, exec) {
             Some(false) => {}
             Some(true) => {
@@ -72,11 +72,11 @@ pub(crate) fn end(
             }
         }
     }
-    if ended.fate == Fate::Gone && start == Start::NoSession && !family.has_members() {
+    if ended.outcome == KillOutcome::Gone && start == Start::NoSession && !family.has_members() {
         search.witness.look(process);
         // The client is no more, so none will come either.
         if search.witness.evidence(process.output_bytes()) == Evidence::NoRecord {
-            ended.fate = Fate::NeverStarted;
+            ended.outcome = KillOutcome::NeverStarted;
         }
     }
     // conmon's clean-up ends with conmon, and a client that was ended does none.

@@ -1,7 +1,7 @@
 //! Ending a command by a second exec, where the host cannot see the container's processes.
 
 use rt_process::{ExecMarker, RemoteKill};
-use rt_protocol::{Fate, Until, User};
+use rt_protocol::{KillOutcome, Until, User};
 
 use crate::cli::answer::Answer;
 use crate::state::target::Target;
@@ -15,9 +15,9 @@ pub(crate) fn end(container: &Target, marker: &ExecMarker, user: Option<&User>, 
     let until = Until::after(container.engine().limits.kill_inside);
     let own = user.map(|user| format!("--user={user}"));
     let ending = end_as(container, marker, own.as_deref(), why, &until);
-    if matches!(ending.fate, Fate::Unknown(_)) {
+    if matches!(ending.outcome, KillOutcome::Unknown(_)) {
         let by_root = end_as(container, marker, Some("--user=0"), why, &until);
-        if !matches!(by_root.fate, Fate::Unknown(_)) {
+        if !matches!(by_root.outcome, KillOutcome::Unknown(_)) {
             return by_root;
         }
     }

@@ -5,7 +5,7 @@ use super::{PodmanProfile, PodmanVersion, SIX};
 
 impl PodmanProfile {
     /// Whether the API can end a command of its own accord: `POST /libpod/exec/{id}/kill`, from podman 6 on. Before, no call
-    /// of podman's ends a command; [`KillSide`](crate::KillSide) says how it is done here.
+    /// of podman's ends a command; [`KillStrategy`](crate::KillStrategy) says how it is done here.
     pub fn has_exec_kill(&self) -> bool {
         self.engine() >= SIX
     }

@@ -6,14 +6,14 @@ use crate::Protocol;
 
 /// A port to publish on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PortPublish {
+pub struct PortMapping {
     container_port: u16,
     protocol: Protocol,
     host_ip: Option<IpAddr>,
     host_port: Option<u16>,
 }
 
-impl PortPublish {
+impl PortMapping {
     /// Publishes a TCP port on 127.0.0.1, on a host port that the engine picks. The picked port is read back from
     /// [`ContainerInfo::ports`](crate::ContainerInfo::ports) once the container is started; nobody else can take it
     /// in between.
@@ -33,13 +33,13 @@ impl PortPublish {
 
     /// Another transport.
     #[must_use]
-    pub fn protocol(self, protocol: Protocol) -> Self {
+    pub fn with_protocol(self, protocol: Protocol) -> Self {
         Self { protocol, ..self }
     }
 
     /// Another address of the host, or `None` for all of them.
     #[must_use]
-    pub fn host_ip(self, host_ip: Option<IpAddr>) -> Self {
+    pub fn with_host_ip(self, host_ip: Option<IpAddr>) -> Self {
         Self { host_ip, ..self }
     }
 
@@ -49,12 +49,12 @@ impl PortPublish {
     }
 
     /// The transport.
-    pub fn transport(&self) -> Protocol {
+    pub fn protocol(&self) -> Protocol {
         self.protocol
     }
 
     /// The address on the host; `None` is all of them.
-    pub fn host_address(&self) -> Option<IpAddr> {
+    pub fn host_ip(&self) -> Option<IpAddr> {
         self.host_ip
     }
 
