@@ -52,7 +52,7 @@ use rustix::process::umask;
 
 fn main() -> ExitCode {
     // As podman and the OCI runtimes do first, whatever the caller's is: users of a container read its files.
-    umask(Mode::WGRP | Mode::WOTH);
+    umask(Mode::from_raw_mode(0o022));
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
     // podman, too, knows only text: bytes that are no UTF-8 become U+FFFD.
     let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
