@@ -2,6 +2,7 @@
 //! measured stands in the modules below, the turns in `rounds`, a result in `row`; `cargo xtask bench` makes the podman and
 //! prints the table.
 
+mod bollard_session;
 mod exec;
 mod krun;
 mod outcome;
@@ -24,8 +25,9 @@ use crate::live::Live;
 pub type Bench = (&'static str, fn(&Live) -> Outcome<Row>);
 
 /// All of them.
-pub const BENCHES: [Bench; 23] = [
+pub const BENCHES: [Bench; 24] = [
     ("podman-exec", exec::measure),
+    ("podman-exec-bollard", exec::measure_bollard),
     ("podman-stdio-out", stdio::measure_out),
     ("podman-floor-out", stdio::measure_out_floor),
     ("podman-stdio-in", stdio::measure_in),
