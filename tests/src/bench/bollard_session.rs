@@ -39,8 +39,8 @@ impl BollardSession {
         let mut said = String::new();
         while !socket.exists() {
             match service.pull(&Until::after(Duration::from_millis(10)))? {
-                Pull::Item(line) => said.push_str(&String::from_utf8_lossy(&line.bytes)),
-                Pull::Idle if patience.check().is_ok() => {}
+                Pull::Item(words) => said.push_str(&String::from_utf8_lossy(&words.bytes)),
+                Pull::Pending if patience.check().is_ok() => {}
                 _ => return Err(format!("podman's service does not come up: {said}").into()),
             }
         }

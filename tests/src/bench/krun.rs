@@ -24,7 +24,7 @@ const TRUE: &str = "cd /workspace && exec true";
 fn run_true(runtime: &dyn ContainerRuntime, name: &ContainerName, times: u32) -> Outcome {
     let request = ExecRequest::new(["true"])?;
     for _ in 0..times {
-        if !runtime.exec(name, &request, &Until::forever())?.ok() {
+        if !runtime.exec(name, &request, &Until::forever())?.success() {
             return Err("true is not true".into());
         }
     }

@@ -27,7 +27,7 @@ pub(super) fn measure_out(live: &Live) -> Outcome<Row> {
         let (writer, emptying) = pipe::emptied()?;
         let stdio = ExecStdio::new(Source::empty(), Sink::descriptor(writer));
         let result = live.runtime.exec_stdio(&sandbox.name, &request, stdio, &minutes())?;
-        all(result.ok(), emptying.bytes()?)
+        all(result.success(), emptying.bytes()?)
     };
     let script = format!("\"$podman\" exec \"$1\" head -c {BYTES} /dev/zero | cat >/dev/null");
     let theirs = |()| shell::run_with_podman(live, &script, [sandbox.name.as_str()]);
@@ -58,7 +58,7 @@ pub(super) fn measure_in(live: &Live) -> Outcome<Row> {
     let ours = |()| {
         let stdio = ExecStdio::new(Source::descriptor(File::open(file.path())?), Sink::discard());
         let result = live.runtime.exec_stdio(&sandbox.name, &request, stdio, &minutes())?;
-        all(result.ok(), result.stdin.bytes)
+        all(result.success(), result.stdin.bytes)
     };
     let script = "cat \"$2\" | \"$podman\" exec -i \"$1\" sh -c 'cat >/dev/null'";
     let theirs =

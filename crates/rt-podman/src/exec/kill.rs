@@ -92,7 +92,7 @@ fn forget(container: &Target, exec: &StartedExec<'_>, session: &ExecSession) {
         match engine.ask_until("clean up in", &until, words).and_then(Answer::printed) {
             Ok(Ok(_)) => {}
             Ok(Err(refusal)) => {
-                tracing::debug!(stderr = %refusal.stderr, "an exec session was not forgotten")
+                tracing::debug!(stderr = %refusal.stderr, "an exec session was not forgotten");
             }
             Err(error) => tracing::debug!(%error, "an exec session was not forgotten"),
         }

@@ -85,7 +85,7 @@ pub(super) fn read(runtime: &dyn ContainerRuntime, name: &ContainerName) -> Outc
     let stdio = ExecStdio::new(Source::empty(), Sink::descriptor(writer));
     let result = runtime.exec_stdio(name, &request, stdio, &minutes())?;
     let bytes = emptying.bytes()?;
-    if result.ok() { all(bytes, OUT) } else { Err("the command failed".into()) }
+    if result.success() { all(bytes, OUT) } else { Err("the command failed".into()) }
 }
 
 /// Ours, in.
@@ -93,7 +93,7 @@ pub(super) fn write(runtime: &dyn ContainerRuntime, name: &ContainerName, file: 
     let request = ExecRequest::new(["sh", "-c", READER])?;
     let stdio = ExecStdio::new(Source::descriptor(File::open(file.path())?), Sink::discard());
     let result = runtime.exec_stdio(name, &request, stdio, &minutes())?;
-    if result.ok() { all(result.stdin.bytes, IN) } else { Err("the command failed".into()) }
+    if result.success() { all(result.stdin.bytes, IN) } else { Err("the command failed".into()) }
 }
 
 /// Without blocks on the disk: what is measured is the way, not the disk.
