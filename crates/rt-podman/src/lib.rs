@@ -91,6 +91,8 @@
 //!   it does after the last byte, or that a copy of its socket had nothing left. Once conmon has told the end, a slow sink holds
 //!   no client back: the kernel keeps what is left, up to 512 KiB. Where podman talks to another machine nobody can see any of
 //!   this, and such an output is called whole.
+//! - **An import that others end.** In its last moments podman 4.3 leaves an image without a manifest, and refuses to list
+//!   images from then on. Its text names the image (`consider removing the image`): `podman image rm --force ID` does it.
 //! - **stdin and lost output.** When a command ends while some of its stdin is unread, podman loses its last output in up
 //!   to three quarters of the calls (`head -c 3` of 150 KB; one unread byte may be enough; measured on 4.3.1 and 5.4.2; the
 //!   exit code is right): the kernel tells podman's client of the reset connection before it hands over what has come. Such
