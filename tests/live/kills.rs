@@ -226,12 +226,13 @@ fn older_neighbour(live: &Live) -> Outcome {
 
 fn hanging_podman(live: &Live) -> Outcome {
     let files = tempfile::tempdir()?;
-    let (wrapper, hangs) = (files.path().join("podman"), files.path().join("hangs"));
+    let [wrapper, hangs, asked] = ["podman", "hangs", "asked"].map(|name| files.path().join(name));
     let podman = live.podman.display();
     let script = format!(
         "#!/bin/sh\nfor word; do case $word in exec) exec {podman} \"$@\";; -*) ;; *) break;; esac; done\n\
-         [ -e {} ] || exec {podman} \"$@\"\nexec sleep 600\n",
-        hangs.display()
+         [ -e {} ] || exec {podman} \"$@\"\necho \"$*\" >>{}\nexec sleep 600\n",
+        hangs.display(),
+        asked.display()
     );
     fs::write(&wrapper, script)?;
     fs::set_permissions(&wrapper, Permissions::from_mode(0o755))?;
@@ -261,6 +262,8 @@ fn hanging_podman(live: &Live) -> Outcome {
         assert!(sleepers(tag).is_empty(), "{about}: {report:?}");
         if deadline > 500 {
             assert_eq!(report.outcome, KillOutcome::Gone, "{about}");
+            // Of a command that is seen podman is asked nothing, so its time limits are no part of the wait.
+            assert!(!asked.exists(), "{about}: podman was asked: {}", fs::read_to_string(&asked)?);
         }
     }
     Ok(())
