@@ -89,7 +89,9 @@ impl Harm {
                     return 0;
                 }
                 let clients = find(true, &[podman]);
-                clients.iter().for_each(|pid| send(*pid, signal));
+                for pid in &clients {
+                    send(*pid, signal);
+                }
                 clients.len()
             });
             let answer = call();

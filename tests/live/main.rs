@@ -123,8 +123,8 @@ const THEMES: &[(Need, u32, &[Case])] = &[
     (Need::Nothing, 120, execs::CASES),
     (Need::Nothing, 140, exec_interruptions::CASES),
     // More than a shard is to take; they share nothing.
-    (Need::Nothing, 280, interruptions::CASES.split_at(5).0),
-    (Need::Nothing, 280, interruptions::CASES.split_at(5).1),
+    (Need::Nothing, 40, interruptions::CASES.split_at(5).0),
+    (Need::Nothing, 40, interruptions::CASES.split_at(5).1),
     (Need::Nothing, 60, timeouts::CASES),
     (Need::Nothing, 140, kills::CASES),
     (Need::Cgroups, 5, kills::PAUSED_CASES),

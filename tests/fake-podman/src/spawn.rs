@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 
-/// This program in the mode `mode`. Of the environment only the store goes along: no secret of the caller's, and no fault,
-/// which is meant for one call.
+/// This program in the mode `mode`. Of the environment only the store and its clock go along: no secret of the caller's, and
+/// no fault, which is meant for one call.
 pub(crate) fn own<const N: usize>(mode: &str, words: [&str; N]) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(mode).args(words).env_clear();
-    for name in ["FAKE_PODMAN_DIR", "FAKE_PODMAN_PROFILE"] {
+    for name in ["FAKE_PODMAN_DIR", "FAKE_PODMAN_PROFILE", "FAKE_PODMAN_CLOCK"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
