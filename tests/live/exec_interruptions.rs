@@ -275,7 +275,8 @@ fn others(live: &Live) -> Outcome {
         }
         let genuine = match (who, signal) {
             ("the command", Signal::KILL) => Some(137),
-            ("the command", Signal::TERM) => Some(143),
+            // conmon hands it on to the command.
+            ("the command" | "conmon", Signal::TERM) => Some(143),
             _ => None,
         };
         let told = match &answer {

@@ -15,6 +15,7 @@ pub(crate) const CASES: &[Case] = &[
         removed_with_all,
     ),
     ("pausing: a paused container is removed, and nothing of it is left", removed),
+    ("pausing: a container that is frozen behind podman's back is removed too", removed_while_frozen),
 ];
 
 fn told(live: &Live) -> Outcome {
@@ -44,6 +45,29 @@ fn removed(live: &Live) -> Outcome {
     assert!(results.iter().all(|result| result.removed), "{results:?}");
     let now = rt_process::procfs::entry(pid)?;
     assert!(now.is_none_or(|now| now.start_time != main.start_time || now.is_zombie), "{name} goes on");
+    Ok(())
+}
+
+/// So a `podman pause` leaves it whose client is ended before it has written the state down.
+fn removed_while_frozen(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let pid = live.plain(&["inspect", "--format={{.State.Pid}}", sandbox.name.as_str()])?.trim().parse()?;
+    let main = rt_process::procfs::entry(pid)?.ok_or("no main process")?;
+    let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let of = |controller: &str| cgroups.lines().find_map(|line| line.split_once(controller)).map(|it| it.1);
+    match of(":freezer:") {
+        Some(path) => std::fs::write(format!("/sys/fs/cgroup/freezer{path}/freezer.state"), "FROZEN")?,
+        None => {
+            let path = of("0::").ok_or("no cgroup")?;
+            std::fs::write(format!("/sys/fs/cgroup{path}/cgroup.freeze"), "1")?;
+        }
+    }
+    let results = live
+        .runtime
+        .force_remove(std::slice::from_ref(&sandbox.name), &Until::after(Duration::from_secs(60)));
+    assert!(results.iter().all(|result| result.removed), "{results:?}");
+    let now = rt_process::procfs::entry(pid)?;
+    assert!(now.is_none_or(|now| now.start_time != main.start_time || now.is_zombie), "it goes on");
     Ok(())
 }
 

@@ -74,6 +74,12 @@ impl Target {
         matches!(self.state, ContainerState::Running | ContainerState::Stopping)
             && self.process.as_ref().is_none_or(MainProcess::is_over)
     }
+
+    /// Whether it is frozen while podman takes it for running, as a pause leaves it whose client was ended. podman cannot end
+    /// it then, and at the second try says to have removed it (4.3.1).
+    fn is_frozen_unpaused(&self) -> bool {
+        self.state == ContainerState::Running && self.process.as_ref().is_some_and(MainProcess::is_frozen)
+    }
 }
 
 /// Why each of those that are still there could not be removed.
@@ -87,6 +93,9 @@ fn remove_all(shared: &Arc<RuntimeState>, names: &[ContainerName], until: &Until
     }
     for target in targets.iter().filter(|target| target.state == ContainerState::Stopping) {
         end_stopping(shared, target, until);
+    }
+    for target in targets.iter().filter(|target| target.is_frozen_unpaused()) {
+        thaw(shared, target, until);
     }
     let mut errors = remove_records(shared, &targets, until)?;
     let gone: Vec<_> = targets.iter().filter(|target| !errors.contains_key(&target.name)).collect();
@@ -112,6 +121,14 @@ fn end_stopping(shared: &RuntimeState, target: &Target, until: &Until) {
     drop(shared.engine.ask_until(OPERATION, until, ["kill", "--signal=KILL", "--", &target.id]));
     if let Some(process) = &target.process {
         process.wait(until);
+    }
+}
+
+/// podman lets go only of what it has paused itself.
+fn thaw(shared: &RuntimeState, target: &Target, until: &Until) {
+    for verb in ["pause", "unpause"] {
+        // Whatever comes of it, the removal tells.
+        drop(shared.engine.ask_until(OPERATION, until, [verb, "--", &target.id]));
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! podman 4.3 drops the record of a container that is being stopped, and ends nothing (seen on 4.3.1).
 
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rt_process::procfs::{self, ProcessEntry, Signal};
@@ -37,6 +39,15 @@ impl MainProcess {
     /// Whether it has ended.
     pub(crate) fn is_over(&self) -> bool {
         !is_alive(&self.entry)
+    }
+
+    /// Whether cgroup v1 keeps it frozen: not even KILL ends it then.
+    pub(crate) fn is_frozen(&self) -> bool {
+        let cgroups = procfs::cgroups(self.entry.pid).ok().flatten().unwrap_or_default();
+        cgroups.iter().any(|path| {
+            let cgroup = Path::new("/sys/fs/cgroup/freezer").join(path.trim_start_matches('/'));
+            fs::read_to_string(cgroup.join("freezer.state")).is_ok_and(|state| state.trim() != "THAWED")
+        })
     }
 
     /// Waits until it has ended, but not for ever.

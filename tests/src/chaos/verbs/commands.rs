@@ -49,6 +49,8 @@ fn run(turn: &mut Turn<'_>, bridged: bool) -> Result<Verdict> {
     let was_late = begun.elapsed() >= deadline;
     let ended = [Role::Command, Role::Main];
     let mut codes = turn.codes(&ended);
+    // conmon hands TERM and INT on to the command.
+    codes.extend(turn.codes(&[Role::Conmon]).into_iter().filter(|code| [130, 143].contains(code)));
     if turn.has_harmed(&[Role::Main]) {
         // The kernel ends the others with the first.
         codes.push(137);
