@@ -44,7 +44,7 @@ fn check_report(report: &KillReport, tag: u32, about: &str) {
     let left = sleepers(tag);
     match &report.outcome {
         KillOutcome::NeverStarted | KillOutcome::Gone => {
-            assert!(left.is_empty(), "{about}: {left:?} lives on: {report:?}")
+            assert!(left.is_empty(), "{about}: {left:?} lives on: {report:?}");
         }
         KillOutcome::Alive => {
             let named = |pid| report.survivors.iter().any(|survivor| survivor.pid == pid);
@@ -132,7 +132,7 @@ fn from_inside(live: &Live) -> Outcome {
         let sees_sessions = !kind.is_empty();
         match &report.outcome {
             KillOutcome::Unknown(why) if !sees_sessions => {
-                assert!(why.contains("(\"sleep\")"), "{script}: {why}")
+                assert!(why.contains("(\"sleep\")"), "{script}: {why}");
             }
             _ => check_report(report, tag, script),
         }

@@ -15,7 +15,7 @@ use rt_tests::sandbox::Sandbox;
 use rt_tests::ssh_lab::impostor::{Behaviour, Impostor};
 use rt_tests::ssh_lab::key::KeyPair;
 use rt_tests::ssh_lab::loopback::Settings;
-use rt_tests::ssh_lab::proxy::{Cut, Direction, Fault, FaultProxy, Traffic};
+use rt_tests::ssh_lab::proxy::{Cut, Direction, Fault, FaultProxy, TrafficMode};
 use tempfile::TempDir;
 
 use crate::case::{Case, Outcome, Problem};
@@ -388,10 +388,10 @@ fn broken_handshakes(live: &Live) -> Outcome {
 
 fn swallowed(live: &Live) -> Outcome {
     let (guest, proxy) = proxied(live)?;
-    let (answer, took) = meanwhile(&guest, "sleep 600", || proxy.set(Traffic::Swallowed));
+    let (answer, took) = meanwhile(&guest, "sleep 600", || proxy.set(TrafficMode::Swallowed));
     assert_eq!(answer?.outcome, ExitOutcome::Lost);
     assert!(took < SILENCE_BOUND, "{took:?}");
-    proxy.set(Traffic::Pass);
+    proxy.set(TrafficMode::Pass);
     assert!(sh(guest.container.as_ref(), "true")?.success());
     Ok(())
 }
@@ -454,7 +454,7 @@ fn cut_under_load(live: &Live) -> Outcome {
 
 fn slow(live: &Live) -> Outcome {
     let (guest, proxy) = proxied(live)?;
-    proxy.set(Traffic::Delayed(Duration::from_millis(100)));
+    proxy.set(TrafficMode::Delayed(Duration::from_millis(100)));
     let result = sh(guest.container.as_ref(), "head -c 3000000 /dev/zero; exit 5")?;
     assert_eq!((result.outcome, result.stdout.total()), (ExitOutcome::Code(5), 3_000_000));
     Ok(())

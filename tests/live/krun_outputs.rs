@@ -11,7 +11,7 @@ use rt_protocol::{
 use rt_tests::krun::LoopbackGuest;
 use rt_tests::live::Live;
 use rt_tests::ssh_lab::loopback::Settings;
-use rt_tests::ssh_lab::proxy::{FaultProxy, Traffic};
+use rt_tests::ssh_lab::proxy::{FaultProxy, TrafficMode};
 
 use crate::case::{Case, Outcome, Problem};
 use crate::krun_commands::sh;
@@ -97,7 +97,7 @@ fn slow_network(live: &Live) -> Outcome {
         Settings { is_forgiving: true, ..Settings::default() },
         |sshd| {
             let proxy = proxy.insert(FaultProxy::start(sshd.address())?);
-            proxy.set(Traffic::Paced(2_000_000));
+            proxy.set(TrafficMode::Paced(2_000_000));
             Ok(proxy.address())
         },
         |builder| builder,

@@ -17,7 +17,7 @@ use rt_tests::ssh_lab::impostor::{Behaviour, Impostor};
 use rt_tests::ssh_lab::key::KeyPair;
 use rt_tests::ssh_lab::loopback::{Loopback, Settings};
 use rt_tests::ssh_lab::machine::MachineFiles;
-use rt_tests::ssh_lab::proxy::{Cut, Direction, Fault, FaultProxy, Traffic};
+use rt_tests::ssh_lab::proxy::{Cut, Direction, Fault, FaultProxy, TrafficMode};
 use tempfile::TempDir;
 
 use crate::case::{Case, Outcome};
@@ -177,16 +177,16 @@ fn proxy(_live: &Live) -> Outcome {
     let mut buffer = [0; 8];
 
     let (mut client, mut server) = pair()?;
-    proxy.set(Traffic::Delayed(Duration::from_millis(200)));
+    proxy.set(TrafficMode::Delayed(Duration::from_millis(200)));
     let begun = Instant::now();
     client.write_all(b"late")?;
     server.read_exact(&mut buffer[..4])?;
     assert!(begun.elapsed() >= Duration::from_millis(200) && &buffer[..4] == b"late");
-    proxy.set(Traffic::Held);
+    proxy.set(TrafficMode::Held);
     server.write_all(b"held")?;
     client.set_read_timeout(Some(Duration::from_millis(200)))?;
     assert!(client.read(&mut buffer).is_err());
-    proxy.set(Traffic::Pass);
+    proxy.set(TrafficMode::Pass);
     client.set_read_timeout(Some(Duration::from_secs(10)))?;
     client.read_exact(&mut buffer[..4])?;
     assert_eq!(&buffer[..4], b"held");

@@ -133,7 +133,7 @@ impl Task {
         self.run_labelled("")
     }
 
-    /// As [`must`](Self::must), a whole line at a time and behind a label: for commands that run side by side.
+    /// As [`run_checked`](Self::run_checked), a whole line at a time and behind a label: for commands that run side by side.
     pub(crate) fn run_labelled(mut self, label: &str) -> Result<()> {
         let line = self.line();
         let echo = Echo::of(&mut self.command, label)?;

@@ -18,7 +18,7 @@ use crate::leftovers::Leftovers;
 use crate::live::Live;
 use crate::ssh_lab::Result;
 use crate::ssh_lab::loopback::Settings;
-use crate::ssh_lab::proxy::{Cut, Direction, Fault, FaultProxy, Traffic};
+use crate::ssh_lab::proxy::{Cut, Direction, Fault, FaultProxy, TrafficMode};
 
 const WORKERS: usize = 4;
 const COMMANDS: usize = 6;
@@ -167,7 +167,7 @@ fn harm(guest: &LoopbackGuest<'_>, proxy: &FaultProxy, rng: &mut Rng, garbled: &
     let silent = |traffic| {
         proxy.set(traffic);
         thread::sleep(silence);
-        proxy.set(Traffic::Pass);
+        proxy.set(TrafficMode::Pass);
     };
     match rng.u8(..16) {
         0..=2 => {
@@ -175,15 +175,15 @@ fn harm(guest: &LoopbackGuest<'_>, proxy: &FaultProxy, rng: &mut Rng, garbled: &
             "a cut now"
         }
         3 | 4 => {
-            proxy.set(Traffic::Delayed(Duration::from_millis(rng.u64(1..250))));
+            proxy.set(TrafficMode::Delayed(Duration::from_millis(rng.u64(1..250))));
             "a delay"
         }
         5 => {
-            silent(Traffic::Held);
+            silent(TrafficMode::Held);
             "held for a while"
         }
         6 => {
-            silent(Traffic::Swallowed);
+            silent(TrafficMode::Swallowed);
             "swallowed for a while"
         }
         7 | 8 => {
@@ -211,7 +211,7 @@ fn harm(guest: &LoopbackGuest<'_>, proxy: &FaultProxy, rng: &mut Rng, garbled: &
         }
         _ => {
             proxy.clear_faults();
-            proxy.set(Traffic::Pass);
+            proxy.set(TrafficMode::Pass);
             "a rest"
         }
     }
@@ -219,7 +219,7 @@ fn harm(guest: &LoopbackGuest<'_>, proxy: &FaultProxy, rng: &mut Rng, garbled: &
 
 fn heal(guest: &LoopbackGuest<'_>, proxy: &FaultProxy) {
     proxy.clear_faults();
-    proxy.set(Traffic::Pass);
+    proxy.set(TrafficMode::Pass);
     // Connections that are harmed at some later byte go too.
     proxy.cut(Cut::Close);
     guest.sshd.thaw();

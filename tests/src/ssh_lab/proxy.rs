@@ -14,7 +14,7 @@ use std::thread::{self, JoinHandle};
 
 use super::TIMEOUT;
 use fault::FaultPoint;
-pub use fault::{Cut, Direction, Fault, Traffic};
+pub use fault::{Cut, Direction, Fault, TrafficMode};
 use link::Link;
 pub use state::Seen;
 use state::Shared;
@@ -48,7 +48,7 @@ impl FaultProxy {
     }
 
     /// Changes what is done to bytes on all connections, those that are open among them.
-    pub fn set(&self, traffic: Traffic) {
+    pub fn set(&self, traffic: TrafficMode) {
         self.shared.change(|state| state.traffic = traffic);
     }
 

@@ -107,7 +107,7 @@ impl Fault {
     /// lost then.
     ///
     /// Without a token in the call's `Until`, its deadline comes at once, by the clock: nobody could end it earlier.
-    /// A command that was ended is [gone](KillOutcome::Gone); see [`outcome`](Self::fate) and [`survivors`](Self::survivors).
+    /// A command that was ended is [gone](KillOutcome::Gone); see [`kill_outcome`](Self::kill_outcome) and [`survivors`](Self::survivors).
     pub fn hang() -> Self {
         Self(Kind::Hang(Leftover::default()))
     }

@@ -142,7 +142,7 @@ impl CapturedOutput {
     }
 
     /// A stream of which `omitted` bytes between `head` and `tail` were dropped; with none it is
-    /// [`whole`](Self::whole). For backends and recordings that have the parts and not the stream; who sees the stream
+    /// [`complete`](Self::complete). For backends and recordings that have the parts and not the stream; who sees the stream
     /// go by takes a [`Capture`].
     pub fn truncated(head: impl Into<Vec<u8>>, omitted: u64, tail: &[u8]) -> Self {
         let mut bytes = head.into();

@@ -22,7 +22,7 @@ pub enum Cut {
 
 /// What is done to bytes on all connections, from now on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Traffic {
+pub enum TrafficMode {
     /// They pass.
     #[default]
     Pass,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size, set_socket_send_buffer_size};
 
-use super::fault::{Cut, Direction, Fault, FaultPoint, Traffic};
+use super::fault::{Cut, Direction, Fault, FaultPoint, TrafficMode};
 use super::state::{Shared, Waker};
 
 /// What may be on its way in one direction: a sender that is ahead waits, as on a real network.
@@ -49,8 +49,8 @@ struct OneWay {
 /// A link ends.
 struct LinkEnded(Cut);
 
-fn window(traffic: Traffic) -> usize {
-    if let Traffic::Paced(_) = traffic { SMALL_WINDOW } else { WINDOW }
+fn window(traffic: TrafficMode) -> usize {
+    if let TrafficMode::Paced(_) = traffic { SMALL_WINDOW } else { WINDOW }
 }
 
 impl<'a> Link<'a> {
@@ -65,7 +65,7 @@ impl<'a> Link<'a> {
         let mut state = shared.lock();
         state.wakers.push(Waker(waker));
         let (fault_points, cuts) = (state.fault_points.clone(), state.cuts);
-        if let Traffic::Paced(_) = state.traffic {
+        if let TrafficMode::Paced(_) = state.traffic {
             for end in [&client, &server] {
                 set_socket_recv_buffer_size(end, SMALL_WINDOW)?;
                 set_socket_send_buffer_size(end, SMALL_WINDOW)?;
@@ -109,7 +109,7 @@ impl<'a> Link<'a> {
     }
 
     /// What is done to bytes at this moment.
-    fn traffic(&self) -> Result<Traffic, LinkEnded> {
+    fn traffic(&self) -> Result<TrafficMode, LinkEnded> {
         let state = self.shared.lock();
         if state.cuts == self.cuts {
             Ok(state.traffic)
@@ -119,11 +119,11 @@ impl<'a> Link<'a> {
     }
 
     /// Sleeps until a socket, the waker or a byte that is due asks for attention.
-    fn wait_for(&self, traffic: Traffic, now: Instant) -> io::Result<()> {
+    fn wait_for(&self, traffic: TrafficMode, now: Instant) -> io::Result<()> {
         let mut wanted = [PollFlags::empty(); 2];
         let mut due: Option<Instant> = None;
         for (from, way) in self.ways.iter().enumerate() {
-            if traffic == Traffic::Held {
+            if traffic == TrafficMode::Held {
                 continue;
             }
             if !way.ended && way.queued < window(traffic) {
@@ -147,10 +147,10 @@ impl<'a> Link<'a> {
     }
 
     /// Takes what the sender has.
-    fn take(&mut self, from: usize, traffic: Traffic) -> Result<(), LinkEnded> {
+    fn take(&mut self, from: usize, traffic: TrafficMode) -> Result<(), LinkEnded> {
         let way = &mut self.ways[from];
         let mut buffer = [0; 16 * 1024];
-        while traffic != Traffic::Held && !way.ended && way.queued < window(traffic) {
+        while traffic != TrafficMode::Held && !way.ended && way.queued < window(traffic) {
             let count = match (&self.ends[from]).read(&mut buffer) {
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -159,11 +159,11 @@ impl<'a> Link<'a> {
             };
             if count == 0 {
                 way.ended = true;
-            } else if traffic != Traffic::Swallowed && !way.swallows {
+            } else if traffic != TrafficMode::Swallowed && !way.swallows {
                 let now = Instant::now();
                 let due = match traffic {
-                    Traffic::Delayed(delay) => now + delay,
-                    Traffic::Paced(rate) => {
+                    TrafficMode::Delayed(delay) => now + delay,
+                    TrafficMode::Paced(rate) => {
                         // A chunk is no longer than the buffer above.
                         let bytes = u32::try_from(count).unwrap_or(u32::MAX);
                         let time = Duration::from_secs_f64(f64::from(bytes) / f64::from(rate));
@@ -180,9 +180,9 @@ impl<'a> Link<'a> {
     }
 
     /// Hands on what is due, up to the next fault.
-    fn deliver(&mut self, from: usize, traffic: Traffic) -> Result<(), LinkEnded> {
+    fn deliver(&mut self, from: usize, traffic: TrafficMode) -> Result<(), LinkEnded> {
         let direction = [Direction::ToServer, Direction::ToClient][from];
-        if traffic == Traffic::Held {
+        if traffic == TrafficMode::Held {
             return Ok(());
         }
         loop {

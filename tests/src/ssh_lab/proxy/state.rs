@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::fault::{Cut, Direction, FaultPoint, Traffic};
+use super::fault::{Cut, Direction, FaultPoint, TrafficMode};
 
 /// What has been seen of all connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(super) struct Shared {
 
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) traffic: Traffic,
+    pub(super) traffic: TrafficMode,
     pub(super) fault_points: Vec<FaultPoint>,
     /// Numbers the cuts of everything: a link ends when the number has changed since it began.
     pub(super) cuts: u64,
