@@ -54,7 +54,7 @@ fn send(pid: u32, signal: Signal) {
 }
 
 /// Ends clients of this process at random moments.
-struct Harm {
+struct Interrupter {
     podman: String,
     random: Random,
     /// How long each verb takes unharmed.
@@ -63,7 +63,7 @@ struct Harm {
     met: usize,
 }
 
-impl Harm {
+impl Interrupter {
     fn new(live: &Live, case: &str) -> Self {
         let podman = live.podman.to_string_lossy().into_owned();
         Self { podman, random: Random::new(case), spans: BTreeMap::new(), met: 0 }
@@ -141,7 +141,7 @@ fn plain_state(live: &Live, name: &str) -> String {
 }
 
 fn questions(live: &Live) -> Outcome {
-    let harm = Harm::new(live, "questions");
+    let interrupter = Interrupter::new(live, "questions");
     let family = Sandbox::fresh_name();
     let described = LaunchSpec::builder(format!("{family}-a"), live.image.as_str())
         .network(Network::None)
@@ -156,12 +156,12 @@ fn questions(live: &Live) -> Outcome {
     let unpublished = resting.name.clone();
     let family = NamePrefix::new(&family)?;
     let is_listed = |found: Vec<rt_protocol::ContainerInfo>| found.iter().any(|info| info.name == *name);
-    harm.repeat(2 * TIME, |harm| {
+    interrupter.repeat(2 * TIME, |interrupter| {
         let runtime = live.builder().build()?;
         let runtime = &runtime;
         let container = runtime.container(name);
         let mut ask = |what: &'static str, question: &dyn Fn() -> Result<bool>| {
-            assert_ne!(unless_interrupted(what, harm.during(what, question)), Some(false), "{what}");
+            assert_ne!(unless_interrupted(what, interrupter.during(what, question)), Some(false), "{what}");
         };
         ask("list", &|| runtime.list(&ContainerFilter::all()).map(is_listed));
         ask("state", &|| Ok(container.state()? == Some(ContainerState::Running)));
@@ -178,11 +178,11 @@ fn questions(live: &Live) -> Outcome {
 }
 
 fn create(live: &Live) -> Outcome {
-    let harm = Harm::new(live, "create");
+    let interrupter = Interrupter::new(live, "create");
     let name = Sandbox::fresh_name();
     let spec = spec(live, &name, &["sleep", "777777"])?;
-    harm.repeat(TIME, |harm| {
-        let created = harm.during("create", || live.runtime.create(&spec, &until()).map(drop));
+    interrupter.repeat(TIME, |interrupter| {
+        let created = interrupter.during("create", || live.runtime.create(&spec, &until()).map(drop));
         let is_done = unless_interrupted("create", created).is_some();
         assert_eq!(plain_state(live, &name), if is_done { "created" } else { "absent" });
         if !is_done {
@@ -194,11 +194,11 @@ fn create(live: &Live) -> Outcome {
 }
 
 fn start(live: &Live) -> Outcome {
-    let harm = Harm::new(live, "start");
+    let interrupter = Interrupter::new(live, "start");
     let sandbox = Sandbox::create(&live.runtime, Sandbox::spec(live).command(["sleep", "777777"]))?;
     let name = sandbox.name.as_str();
-    harm.repeat(TIME, |harm| {
-        let started = harm.during("start", || sandbox.container.start(&until()));
+    interrupter.repeat(TIME, |interrupter| {
+        let started = interrupter.during("start", || sandbox.container.start(&until()));
         if unless_interrupted("start", started).is_none() {
             sandbox.container.start(&until())?;
         }
@@ -209,11 +209,11 @@ fn start(live: &Live) -> Outcome {
 }
 
 fn stop(live: &Live) -> Outcome {
-    let harm = Harm::new(live, "stop");
+    let interrupter = Interrupter::new(live, "stop");
     let sandbox = Sandbox::idle(live)?;
     let name = sandbox.name.as_str();
-    harm.repeat(TIME, |harm| {
-        let stopped = harm.during("stop", || sandbox.container.stop(Duration::ZERO, &until()));
+    interrupter.repeat(TIME, |interrupter| {
+        let stopped = interrupter.during("stop", || sandbox.container.stop(Duration::ZERO, &until()));
         if unless_interrupted("stop", stopped).is_none() {
             sandbox.container.stop(Duration::ZERO, &until())?;
         }
@@ -224,13 +224,13 @@ fn stop(live: &Live) -> Outcome {
 }
 
 fn wait(live: &Live) -> Outcome {
-    let harm = Harm::new(live, "wait");
+    let interrupter = Interrupter::new(live, "wait");
     let spec = Sandbox::spec(live).command(["sh", "-c", "sleep 0.4; exit 7"]);
     let sandbox = Sandbox::create(&live.runtime, spec)?;
     let name = sandbox.name.as_str();
-    harm.repeat(TIME, |harm| {
+    interrupter.repeat(TIME, |interrupter| {
         live.plain(&["start", name])?;
-        let waited = harm.during("wait", || sandbox.container.wait(&until()));
+        let waited = interrupter.during("wait", || sandbox.container.wait(&until()));
         let code = unless_interrupted("wait", waited).map_or_else(|| sandbox.container.wait(&until()), Ok)?;
         assert_eq!(code, ExitOutcome::Code(7));
         Ok(())
@@ -238,12 +238,12 @@ fn wait(live: &Live) -> Outcome {
 }
 
 fn remove(live: &Live) -> Outcome {
-    let harm = Harm::new(live, "remove");
-    harm.repeat(TIME, |harm| {
+    let interrupter = Interrupter::new(live, "remove");
+    interrupter.repeat(TIME, |interrupter| {
         let sandbox = Sandbox::idle(live)?;
         let main = main_process(live, sandbox.name.as_str())?;
         let names = std::slice::from_ref(&sandbox.name);
-        let mut results = harm.during("remove", || live.runtime.force_remove(names, &until()));
+        let mut results = interrupter.during("remove", || live.runtime.force_remove(names, &until()));
         if let Some(error) = results.remove(0).error {
             assert_eq!(error.kind(), ErrorKind::BackendInterrupted, "{error}");
             let again = live.runtime.force_remove(names, &until()).remove(0);
@@ -257,7 +257,7 @@ fn remove(live: &Live) -> Outcome {
 
 fn copies(live: &Live) -> Outcome {
     const BYTES: usize = 20_000_000;
-    let harm = Harm::new(live, "copies");
+    let interrupter = Interrupter::new(live, "copies");
     let sandbox = Sandbox::idle(live)?;
     let container = &sandbox.container;
     let directory = tempfile::tempdir()?;
@@ -275,29 +275,29 @@ fn copies(live: &Live) -> Outcome {
         builder.append_path_with_name(&source, "from-tar")?;
         builder.into_inner()?
     };
-    harm.repeat(TIME, |harm| {
+    interrupter.repeat(TIME, |interrupter| {
         let _ = sandbox.sh("rm -f /tmp/big /tmp/from-tar")?;
-        let copied =
-            harm.during("copy_in", || container.copy_in(&source, &place("/tmp/big")?, &options, &until()));
+        let copied = interrupter
+            .during("copy_in", || container.copy_in(&source, &place("/tmp/big")?, &options, &until()));
         if unless_interrupted("copy_in", copied).is_some() {
             assert!(is_whole_inside("/tmp/big")?, "copy_in");
         } else {
             container.copy_in(&source, &place("/tmp/big")?, &options, &until())?;
         }
         let _ = fs::remove_file(&out);
-        let copied =
-            harm.during("copy_out", || container.copy_out(&place("/tmp/big")?, &out, &options, &until()));
+        let copied = interrupter
+            .during("copy_out", || container.copy_out(&place("/tmp/big")?, &out, &options, &until()));
         if unless_interrupted("copy_out", copied).is_some() {
             assert!(is_whole(&out), "copy_out");
         }
-        let copied = harm.during("copy_in_tar", || {
+        let copied = interrupter.during("copy_in_tar", || {
             container.copy_in_tar(&mut Cursor::new(&archive), &place("/tmp")?, &until())
         });
         if unless_interrupted("copy_in_tar", copied).is_some() {
             assert!(is_whole_inside("/tmp/from-tar")?, "copy_in_tar");
         }
         let mut packed = Vec::new();
-        let copied = harm
+        let copied = interrupter
             .during("copy_out_tar", || container.copy_out_tar(&place("/tmp/big")?, &mut packed, &until()));
         if unless_interrupted("copy_out_tar", copied).is_some() {
             let entries = tar::Archive::new(&packed[..]).entries()?.count();
@@ -308,7 +308,7 @@ fn copies(live: &Live) -> Outcome {
 }
 
 fn import(live: &Live) -> Outcome {
-    let harm = Harm::new(live, "import");
+    let interrupter = Interrupter::new(live, "import");
     let archive = {
         let mut builder = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
@@ -318,9 +318,10 @@ fn import(live: &Live) -> Outcome {
         builder.into_inner()?
     };
     let reference = ImageRef::new("localhost/rt-interrupted:1")?;
-    let outcome = harm.repeat(TIME, |harm| {
+    let outcome = interrupter.repeat(TIME, |interrupter| {
         let tar = Cursor::new(archive.clone());
-        let imported = harm.during("import", || live.runtime.import_image(tar, &reference, &[], &until()));
+        let imported =
+            interrupter.during("import", || live.runtime.import_image(tar, &reference, &[], &until()));
         if let Some(id) = unless_interrupted("import", imported) {
             let known = live.plain(&["image", "inspect", "--format={{.Id}}", reference.as_str()])?;
             assert_eq!(known.trim(), id);
