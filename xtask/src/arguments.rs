@@ -42,7 +42,7 @@ test    unit, property and doc tests; each feature of `rt` alone, none and all t
           --filter TEXT  only tests whose name contains TEXT, in every step
 
 ci      everything that must hold before a merge. The parts, in this order:
-          fmt clippy docs layering tidiness typos unused licences api package minimal powerset test bare
+          fmt clippy docs layering tidiness typos unused licenses api package minimal powerset test bare
           chaos
           --live         as for test
           --only PARTS   these parts only, separated by commas

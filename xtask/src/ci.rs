@@ -60,7 +60,7 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
             report.step("layering: sizes and C compilers", || tree::bounds(workspace));
         }
         Part::Tidiness => report.step("tidiness", || tidiness::check(workspace)),
-        Part::Licences => report.step("licences", || {
+        Part::Licenses => report.step("licenses", || {
             let deny = tools::get(workspace, &tools::DENY)?;
             let words = ["check", "bans", "licenses", "sources"];
             Task::new(deny).dir(&workspace.root).args(words).limit(BUILD_LIMIT).run_checked()

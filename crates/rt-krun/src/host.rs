@@ -89,7 +89,7 @@ impl KrunHost {
     /// Whether this user may use KVM: the device is there and can be opened for reading and writing.
     ///
     /// # Errors
-    /// [`NoSuchPath`](ErrorKind::NoSuchPath) and [`System`](ErrorKind::System), with the remedy.
+    /// [`NoSuchPath`](ErrorKind::NoSuchPath) and [`System`](ErrorKind::System), with the hint.
     pub fn check_kvm(&self) -> Result<()> {
         let refused = |kind, message: &str, hint: &'static str| {
             Error::new(kind, "use", message).with_subject(self.kvm.display().to_string()).with_hint(hint)
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_that_is_missing_or_none_is_told_with_the_remedy() {
+    fn a_device_that_is_missing_or_none_is_told_with_the_hint() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("kvm");
         fs::write(&file, "").unwrap();

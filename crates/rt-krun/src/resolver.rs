@@ -15,7 +15,7 @@ pub trait EndpointResolver: Send + Sync {
     /// The endpoint of this container's guest. The handle is podman's: its `exec` does not enter the guest.
     ///
     /// # Errors
-    /// When there is none, or it could not be found out; the error names the container and the remedy.
+    /// When there is none, or it could not be found out; the error names the container and the hint.
     fn resolve(&self, container: &dyn Container) -> Result<TcpEndpoint>;
 }
 
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_container_and_the_remedy() {
+    fn a_refusal_names_the_container_and_the_hint() {
         let name = ContainerName::new("vm-1").unwrap();
         for refused in [EndpointError::NoMapping, EndpointError::UnreadableLine, EndpointError::BadPort] {
             let error = refused.with_container(&name, 2222);

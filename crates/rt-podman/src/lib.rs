@@ -197,7 +197,7 @@
 //! # GPUs
 //!
 //! A create or start that failed over its GPU configuration answers [`GpuConfig`](rt_protocol::ErrorKind::GpuConfig), with
-//! podman's words and the remedy; podman itself has one text for a missing, a broken and a conflicting CDI spec, and calls a
+//! podman's words and the hint; podman itself has one text for a missing, a broken and a conflicting CDI spec, and calls a
 //! spec that is older than the driver a missing command. Which specs a podman reads is
 //! [`PodmanProfile::cdi_source`].
 //!

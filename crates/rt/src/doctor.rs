@@ -77,9 +77,9 @@ pub fn doctor(options: &DoctorOptions) -> Diagnosis {
 }
 
 #[cfg(any(test, not(all(feature = "podman", feature = "krun", feature = "gpu"))))]
-fn feature_disabled(codes: &[&'static str], remedy: &str) -> Vec<Finding> {
+fn feature_disabled(codes: &[&'static str], hint: &str) -> Vec<Finding> {
     let reason = "this build does not have it";
-    Finding::skipped(codes, Verdict::NotApplicable, reason, remedy).collect()
+    Finding::skipped(codes, Verdict::NotApplicable, reason, hint).collect()
 }
 
 #[cfg(test)]
@@ -120,7 +120,7 @@ mod tests {
             feature_disabled(&KRUN_CHECKS, "build it").iter().chain(&doctor(&DoctorOptions::new()).findings)
         {
             let is_fine = matches!(finding.verdict, Verdict::Good | Verdict::NotApplicable);
-            assert!(is_fine || finding.remedy.is_some(), "{finding}");
+            assert!(is_fine || finding.hint.is_some(), "{finding}");
         }
     }
 }

@@ -10,7 +10,7 @@ pub(crate) enum Part {
     Tidiness,
     Typos,
     Unused,
-    Licences,
+    Licenses,
     Api,
     Package,
     Minimal,
@@ -30,7 +30,7 @@ impl Part {
         Self::Tidiness,
         Self::Typos,
         Self::Unused,
-        Self::Licences,
+        Self::Licenses,
         Self::Api,
         Self::Package,
         Self::Minimal,
@@ -49,7 +49,7 @@ impl Part {
             Self::Tidiness => "tidiness",
             Self::Typos => "typos",
             Self::Unused => "unused",
-            Self::Licences => "licences",
+            Self::Licenses => "licenses",
             Self::Api => "api",
             Self::Package => "package",
             Self::Minimal => "minimal",
@@ -74,6 +74,6 @@ mod tests {
         for part in Part::ALL {
             assert_eq!(Part::from_name(part.name()), Some(part));
         }
-        assert_eq!(Part::from_name("licenses"), None);
+        assert_eq!(Part::from_name("licence"), None);
     }
 }

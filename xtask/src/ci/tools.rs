@@ -24,7 +24,7 @@ impl Tool {
     }
 }
 
-/// Licences, bans and sources.
+/// Licenses, bans and sources.
 pub(super) const DENY: Tool = Tool::of_cargo("cargo-deny", "0.20.2");
 /// All subsets of features.
 pub(super) const HACK: Tool = Tool::of_cargo("cargo-hack", "0.6.46");

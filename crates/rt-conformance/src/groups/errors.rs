@@ -190,7 +190,7 @@ fn hint(context: &TestContext<'_>) -> Verdict {
         context.missing_container()?.exec(&context.request(&Script::Exit(0))?, &timeout()),
         ErrorKind::NoSuchContainer,
     )?;
-    ensure!(error.hint().is_some_and(|hint| !hint.is_empty()), "there is no remedy in: {error}");
+    ensure!(error.hint().is_some_and(|hint| !hint.is_empty()), "there is no hint in: {error}");
     Ok(())
 }
 

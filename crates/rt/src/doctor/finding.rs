@@ -43,7 +43,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What one check found. `Display` is one line: verdict, code, what was seen, and the remedy.
+/// What one check found. `Display` is one line: verdict, code, what was seen, and the hint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
@@ -54,7 +54,7 @@ pub struct Finding {
     /// What was seen, for a person. No secret is in it.
     pub seen: String,
     /// What to do, for a person; `None` where there is nothing to do.
-    pub remedy: Option<String>,
+    pub hint: Option<String>,
 }
 
 #[cfg_attr(
@@ -63,15 +63,15 @@ pub struct Finding {
 )]
 impl Finding {
     pub(super) fn new(code: &'static str, verdict: Verdict, seen: impl Into<String>) -> Self {
-        Self { code, verdict, seen: seen.into(), remedy: None }
+        Self { code, verdict, seen: seen.into(), hint: None }
     }
 
     pub(super) fn good(code: &'static str, seen: impl Into<String>) -> Self {
         Self::new(code, Verdict::Good, seen)
     }
 
-    pub(super) fn with_remedy(self, remedy: impl Into<String>) -> Self {
-        Self { remedy: Some(remedy.into()), ..self }
+    pub(super) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
     }
 
     /// For a check whose answer was an error. What was stopped on the way was not found out, whatever the verdict.
@@ -88,7 +88,7 @@ impl Finding {
         if let Some(cause) = error.source() {
             seen = format!("{seen}: {cause}");
         }
-        Self::new(code, verdict, seen).with_remedy(hint)
+        Self::new(code, verdict, seen).with_hint(hint)
     }
 
     /// For checks that were not made, all for one reason.
@@ -96,19 +96,19 @@ impl Finding {
         codes: &[&'static str],
         verdict: Verdict,
         reason: &str,
-        remedy: &str,
+        hint: &str,
     ) -> impl Iterator<Item = Self> {
         codes
             .iter()
-            .map(move |code| Self::new(code, verdict, format!("not looked at: {reason}")).with_remedy(remedy))
+            .map(move |code| Self::new(code, verdict, format!("not looked at: {reason}")).with_hint(hint))
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<14} {:<18} {}", self.verdict, self.code, self.seen)?;
-        match &self.remedy {
-            Some(remedy) => write!(f, " ({remedy})"),
+        match &self.hint {
+            Some(hint) => write!(f, " ({hint})"),
             None => Ok(()),
         }
     }
@@ -134,7 +134,7 @@ impl Diagnosis {
     }
 
     /// One JSON object in UTF-8, without line breaks: `worst`, a verdict by its [name](Verdict::as_str), and `findings`, a
-    /// list of objects with the texts `code`, `verdict`, `seen`, and `remedy`, which may be null. Later versions may add
+    /// list of objects with the texts `code`, `verdict`, `seen`, and `hint`, which may be null. Later versions may add
     /// fields.
     pub fn to_json(&self) -> String {
         let finding = |finding: &Finding| {
@@ -142,7 +142,7 @@ impl Diagnosis {
                 "code": finding.code,
                 "verdict": finding.verdict.as_str(),
                 "seen": finding.seen,
-                "remedy": finding.remedy,
+                "hint": finding.hint,
             })
         };
         let findings: Vec<Value> = self.findings.iter().map(finding).collect();
@@ -166,27 +166,27 @@ mod tests {
     #[test]
     fn a_finding_is_a_line_and_an_object_with_the_same_words() {
         let good = Finding::good("a", "a \"quoted\"\nword");
-        let bad = Finding::new("b", Verdict::Problem, "none").with_remedy("install it");
+        let bad = Finding::new("b", Verdict::Problem, "none").with_hint("install it");
         let diagnosis = Diagnosis { findings: vec![good, bad] };
         assert_eq!(diagnosis.worst(), Verdict::Problem);
         assert!(diagnosis.to_string().ends_with("none (install it)"), "{diagnosis}");
         let read: Value = serde_json::from_str(&diagnosis.to_json()).unwrap();
         assert_eq!(read["worst"], "problem");
         assert_eq!(read["findings"][0]["seen"], "a \"quoted\"\nword");
-        assert_eq!(read["findings"][0]["remedy"], Value::Null);
+        assert_eq!(read["findings"][0]["hint"], Value::Null);
         assert_eq!(read["findings"][1]["code"], "b");
         assert!(!diagnosis.to_json().contains('\n'));
     }
 
     #[test]
-    fn an_error_gives_its_text_its_cause_and_its_remedy() {
+    fn an_error_gives_its_text_its_cause_and_its_hint() {
         let error = Error::new(ErrorKind::System, "look at", "it is odd")
             .with_hint("see it")
             .with_source(std::io::Error::other("the cause"));
         let finding = Finding::from_error("a", Verdict::Problem, &error);
         assert_eq!(finding.verdict, Verdict::Problem);
         assert_eq!(finding.seen, "look at: the system refused: it is odd: the cause");
-        assert_eq!(finding.remedy.as_deref(), Some("see it"));
+        assert_eq!(finding.hint.as_deref(), Some("see it"));
     }
 
     #[test]

@@ -35,7 +35,7 @@ fn specs(source: &CdiSource, registry: &CdiRegistry) -> Finding {
         problems => {
             let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
             Finding::new(CODE, Verdict::Problem, format!("of the CDI specs {place}: {}", problems.join("; ")))
-                .with_remedy("generate them anew, or remove them")
+                .with_hint("generate them anew, or remove them")
         }
     }
 }
@@ -49,7 +49,7 @@ fn devices(check: &SpecCheck) -> Finding {
     match (wanted().count(), bad.is_empty()) {
         (0, _) => Finding::new(CODE, Verdict::NotApplicable, "no CDI device is declared"),
         (count, true) => Finding::good(CODE, format!("{count} CDI devices, and all that they need is there")),
-        (_, false) => Finding::new(CODE, Verdict::Problem, bad.join("; ")).with_remedy(
+        (_, false) => Finding::new(CODE, Verdict::Problem, bad.join("; ")).with_hint(
             "generate the spec anew after a change of driver: nvidia-ctk cdi generate, for NVIDIA",
         ),
     }
@@ -74,7 +74,7 @@ mod tests {
         let registry = host.cdi();
         let found = [specs(&source, &registry), devices(&registry.check(host.root()))];
         assert_eq!(found.each_ref().map(|finding| finding.verdict), expected, "{found:?}");
-        assert!(found.iter().all(|finding| (finding.verdict < Verdict::Unknown) == finding.remedy.is_none()));
+        assert!(found.iter().all(|finding| (finding.verdict < Verdict::Unknown) == finding.hint.is_none()));
     }
 
     const SPEC: &str = r#"{"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": [{"name": "0",

@@ -54,10 +54,10 @@ fn libssh2(version: &str) -> Finding {
         }
         [Some(_), Some(_), _] => {
             Finding::new(CODE, Verdict::Problem, format!("libssh2 {version}, which has known holes"))
-                .with_remedy("build without LIBSSH2_SYS_USE_PKG_CONFIG")
+                .with_hint("build without LIBSSH2_SYS_USE_PKG_CONFIG")
         }
         _ => Finding::new(CODE, Verdict::Unknown, "libssh2 names no version")
-            .with_remedy("build without LIBSSH2_SYS_USE_PKG_CONFIG"),
+            .with_hint("build without LIBSSH2_SYS_USE_PKG_CONFIG"),
     }
 }
 
@@ -75,7 +75,7 @@ fn identity(file: &str, usable: Result<()>, mode: Option<u32>) -> Finding {
             let mode = mode.map(|mode| format!(" (mode {:o})", mode & 0o777)).unwrap_or_default();
             let seen = format!("others than its owner may touch {file}{mode}");
             Finding::new(CODE, Verdict::Warning, seen)
-                .with_remedy("chmod 600; the ssh of a login refuses such a key, commands do not")
+                .with_hint("chmod 600; the ssh of a login refuses such a key, commands do not")
         }
     }
 }
@@ -101,7 +101,7 @@ mod tests {
     fn check(finding: &Finding, verdict: Verdict, word: &str) {
         assert_eq!(finding.verdict, verdict, "{finding}");
         assert!(finding.to_string().contains(word), "{finding}");
-        assert_eq!(finding.remedy.is_none(), verdict == Good, "{finding}");
+        assert_eq!(finding.hint.is_none(), verdict == Good, "{finding}");
     }
 
     fn refused<T>(kind: ErrorKind) -> Result<T> {

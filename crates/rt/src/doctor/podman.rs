@@ -59,7 +59,7 @@ fn version(own: PodmanVersion, server: Option<PodmanVersion>) -> Finding {
     };
     if asked.min(own) < MIN_VERSION {
         Finding::new("podman-version", Verdict::Problem, format!("{seen}, older than {MIN_VERSION}"))
-            .with_remedy("install podman 4.3 or newer")
+            .with_hint("install podman 4.3 or newer")
     } else {
         Finding::good("podman-version", seen)
     }
@@ -79,7 +79,7 @@ fn location(remote: Option<bool>) -> Finding {
         Some(true) => {
             let seen = "another process holds the containers, perhaps on another machine";
             Finding::new("podman-place", Verdict::Warning, seen)
-                .with_remedy("have `sh` and `grep` in the images: commands can only be ended from inside")
+                .with_hint("have `sh` and `grep` in the images: commands can only be ended from inside")
         }
         None => not_reported("podman-place"),
     }
@@ -91,15 +91,15 @@ fn cgroups(version: Option<&str>, manager: Option<&str>, rootless: Option<bool>)
         (Some("v2"), _) => Finding::good("podman-cgroups", format!("cgroups v2{managed_by}")),
         (Some("v1"), Some(true)) => {
             Finding::new("podman-cgroups", Verdict::Warning, format!("cgroups v1{managed_by}, rootless"))
-                .with_remedy("leave limits of memory, processors and processes out, or boot with cgroups v2")
+                .with_hint("leave limits of memory, processors and processes out, or boot with cgroups v2")
         }
         (Some("v1"), _) => {
             Finding::new("podman-cgroups", Verdict::Warning, format!("cgroups v1{managed_by}"))
-                .with_remedy("boot with cgroups v2 when there is an occasion: podman 5 has deprecated v1")
+                .with_hint("boot with cgroups v2 when there is an occasion: podman 5 has deprecated v1")
         }
         (Some(other), _) => {
             Finding::new("podman-cgroups", Verdict::Unknown, format!("cgroups {other}{managed_by}"))
-                .with_remedy("see whether podman-container is good")
+                .with_hint("see whether podman-container is good")
         }
         (None, _) => not_reported("podman-cgroups"),
     }
@@ -110,9 +110,9 @@ fn oci_runtime(name: Option<&str>) -> Finding {
     match name {
         Some("crun" | "runc") => Finding::good(CODE, name.unwrap_or_default()),
         Some("krun") => Finding::new(CODE, Verdict::Warning, "krun: every container is a microVM")
-            .with_remedy("use the krun backend, or make crun the default: podman cannot enter a microVM"),
+            .with_hint("use the krun backend, or make crun the default: podman cannot enter a microVM"),
         Some(other) => Finding::new(CODE, Verdict::Warning, format!("{other}, which was never tried"))
-            .with_remedy("run the conformance suite on it, or use crun or runc"),
+            .with_hint("run the conformance suite on it, or use crun or runc"),
         None => not_reported(CODE),
     }
 }
@@ -126,7 +126,7 @@ fn network(backend: Option<&str>, rootless: Option<bool>, way: RootlessNetwork) 
     };
     if backend == "cni" {
         Finding::new("podman-network", Verdict::Warning, seen)
-            .with_remedy("change to netavark: podman 5 does not have CNI on most systems")
+            .with_hint("change to netavark: podman 5 does not have CNI on most systems")
     } else {
         Finding::good("podman-network", seen)
     }
@@ -134,7 +134,7 @@ fn network(backend: Option<&str>, rootless: Option<bool>, way: RootlessNetwork) 
 
 fn events(logger: Option<&str>, log_driver: Option<&str>) -> Finding {
     let warning =
-        |seen: &str, remedy: &str| Finding::new("podman-events", Verdict::Warning, seen).with_remedy(remedy);
+        |seen: &str, hint: &str| Finding::new("podman-events", Verdict::Warning, seen).with_hint(hint);
     match (logger, log_driver) {
         (Some("none"), _) => warning(
             "podman keeps no events: its own 125, 126, 127 and 255 look like a command's",
@@ -152,7 +152,7 @@ fn events(logger: Option<&str>, log_driver: Option<&str>) -> Finding {
 }
 
 fn not_reported(code: &'static str) -> Finding {
-    Finding::new(code, Verdict::Unknown, "podman does not say").with_remedy("see `podman info`")
+    Finding::new(code, Verdict::Unknown, "podman does not say").with_hint("see `podman info`")
 }
 
 #[cfg(test)]
@@ -165,7 +165,7 @@ mod tests {
     fn check(finding: &Finding, verdict: Verdict, word: &str) {
         assert_eq!(finding.verdict, verdict, "{finding}");
         assert!(finding.to_string().contains(word), "{finding}");
-        assert_eq!(finding.remedy.is_none(), verdict == Good, "{finding}");
+        assert_eq!(finding.hint.is_none(), verdict == Good, "{finding}");
     }
 
     #[test]
