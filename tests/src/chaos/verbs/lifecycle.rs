@@ -72,7 +72,10 @@ fn running(turn: &Turn<'_>, sandbox: &Sandbox<'_>) -> Result<Verdict> {
         _ if count > 1 => Err(format!("its process has begun {count} times")),
         Some("running") if count == 1 => Ok("runs".into()),
         Some(state) if harmed => Ok(format!("{state}, and was harmed")),
-        _ => Err(format!("it is said to run and is {state:?}, with {count} notes")),
+        _ => {
+            let said = turn.live.plain(&["inspect", "--format={{json .State}}", sandbox.name.as_str()]);
+            Err(format!("it is said to run and is {state:?}, with {count} notes: {said:?}"))
+        }
     })
 }
 
