@@ -55,13 +55,12 @@ fn removed_while_frozen(live: &Live) -> Outcome {
     let main = rt_process::procfs::entry(pid)?.ok_or("no main process")?;
     let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
     let of = |controller: &str| cgroups.lines().find_map(|line| line.split_once(controller)).map(|it| it.1);
-    match of(":freezer:") {
-        Some(path) => std::fs::write(format!("/sys/fs/cgroup/freezer{path}/freezer.state"), "FROZEN")?,
-        None => {
-            let path = of("0::").ok_or("no cgroup")?;
-            std::fs::write(format!("/sys/fs/cgroup{path}/cgroup.freeze"), "1")?;
-        }
-    }
+    let (file, word) = match (of(":freezer:"), of("0::")) {
+        (Some(path), _) => (format!("/sys/fs/cgroup/freezer{path}/freezer.state"), "FROZEN"),
+        (None, Some(path)) => (format!("/sys/fs/cgroup{path}/cgroup.freeze"), "1"),
+        (None, None) => return Err("no cgroup".into()),
+    };
+    std::fs::write(file, word)?;
     let results = live
         .runtime
         .force_remove(std::slice::from_ref(&sandbox.name), &Until::after(Duration::from_secs(60)));
