@@ -30,7 +30,7 @@ pub(crate) const CASES: &[Case] = &[
     ("neighbours: a command of another user is ended from inside", other_user),
     ("neighbours: the longest grace period is no short one", longest_grace),
     ("neighbours: a limit holds for a name that has to be looked up", looked_up),
-    ("neighbours: a call that is stopped before its command says so", not_begun),
+    ("neighbours: a call that is stopped before its command says so", not_started),
 ];
 
 fn minute() -> Until {
@@ -234,7 +234,7 @@ fn looked_up(live: &Live) -> Outcome {
     Ok(())
 }
 
-fn not_begun(live: &Live) -> Outcome {
+fn not_started(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let (_directory, slow) = slow(live, "inspect", 20)?;
     let container = slow.container(&sandbox.name);

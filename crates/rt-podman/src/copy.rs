@@ -1,4 +1,4 @@
-//! What both directions of `podman cp` share; the directions stand in `copy_in` and `copy_out`, tar streams in `tar_copy`.
+//! What both directions of `podman cp` share; the directions stand in `copy_in` and `copy_out`, tar streams in `tar`.
 //!
 //! `podman cp` between two paths of one container hangs on every version. That cannot happen here: one side is always an
 //! absolute path of the host, or `-`.

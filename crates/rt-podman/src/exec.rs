@@ -82,9 +82,11 @@ enum Interruption {
 
 impl Call<'_> {
     fn run(&self, mut streams: Streams<'_>, until: &Until) -> Result<(ExitOutcome, Finished)> {
-        until.check().map_err(|stop| self.not_begun(self.with_container(Error::stopped(stop, OPERATION))))?;
+        until
+            .check()
+            .map_err(|stop| self.not_started(self.with_container(Error::stopped(stop, OPERATION))))?;
         self.refuse_unserved()?;
-        let target = self.container.exec_target(OPERATION, until).map_err(|error| self.not_begun(error))?;
+        let target = self.container.exec_target(OPERATION, until).map_err(|error| self.not_started(error))?;
         let marker = ExecMarker::fresh();
         let interactive = !streams.stdin.is_empty();
         let call = self.container.engine().spec::<_, &str>([]);
@@ -128,7 +130,7 @@ impl Call<'_> {
                     let cut =
                         witness.cut_outputs(finished.stdin, finished.stdout.bytes + finished.stderr.bytes);
                     end_outputs(&mut finished, cut, StreamEnd::Stopped);
-                    self.tidy(&mut finished, interactive);
+                    self.caller_report(&mut finished, interactive);
                     return self.conclude(verdict, process, finished, &mut witness, &exec);
                 }
                 Drive::Stopped(stop) => Interruption::Stop(stop),
@@ -220,7 +222,7 @@ impl Call<'_> {
     }
 
     /// A call that was stopped before its command could begin says so.
-    fn not_begun(&self, error: Error) -> Error {
+    fn not_started(&self, error: Error) -> Error {
         if !matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Cancelled) {
             return error;
         }
@@ -253,11 +255,11 @@ impl Call<'_> {
         witness: &mut ExecWitness,
         interactive: bool,
     ) -> Error {
-        witness.let_go();
+        witness.release_socket();
         let report = kill::end_exec(self.container, process, exec, witness, self.request.user());
         let mut finished = process.finish();
         lose_ends(&mut finished);
-        self.tidy(&mut finished, interactive);
+        self.caller_report(&mut finished, interactive);
         tracing::debug!(container = %self.container.name(), %report, "a command was ended");
         let error = match why {
             Interruption::Stop(stop) => Error::stopped(stop, OPERATION),
@@ -291,7 +293,7 @@ impl Call<'_> {
 
     /// What the caller gets of the streams. A command without a stdin has none in its report either: what went into podman's
     /// was the env file of its secrets. And of a captured stderr it is as much as was asked for.
-    fn tidy(&self, finished: &mut Finished, interactive: bool) {
+    fn caller_report(&self, finished: &mut Finished, interactive: bool) {
         if !interactive {
             finished.stdin = StreamReport::default();
         }

@@ -44,7 +44,7 @@ pub(super) const CASES: &[Case] = &[
     ]),
     fact("copy: parents are made when the options ask", parents_made),
     fact("copy: the absent take no files, and say so", absent).needs(&[]),
-    fact("copy: a call that may not begin copies nothing", not_begun),
+    fact("copy: a call that may not begin copies nothing", not_started),
     fact("copy: a container that is not running takes files too", not_running).can(&[
         Capability::CopyIn,
         Capability::Create,
@@ -234,7 +234,7 @@ fn absent(context: &TestContext<'_>) -> Verdict {
     Ok(())
 }
 
-fn not_begun(context: &TestContext<'_>) -> Verdict {
+fn not_started(context: &TestContext<'_>) -> Verdict {
     let standing = context.standing()?;
     let source = context.host_dir()?.join("source");
     fs::write(&source, "x")?;

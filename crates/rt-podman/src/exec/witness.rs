@@ -129,8 +129,8 @@ impl ExecWitness {
             .map_or([false; 2], |attach| attach.cut_outputs(self.is_fed.then_some(stdin), leaving))
     }
 
-    /// Lets go of the client's socket: whoever is to be ended must not wait for a reader that is none.
-    pub(crate) fn let_go(&mut self) {
+    /// Releases the copy of the client's socket: a client that is to be ended must not wait for a reader that reads nothing.
+    pub(crate) fn release_socket(&mut self) {
         self.attach = None;
     }
 
@@ -224,7 +224,7 @@ impl ExecWitness {
             DirectoryChange::Created { directory, name }
                 if directory == self.static_dir && session::is_session_id(&name.to_string_lossy()) =>
             {
-                self.meet(directory.join(name));
+                self.add_candidate(directory.join(name));
             }
             DirectoryChange::Removed { directory, name } if directory == self.static_dir => {
                 self.part_with(&directory.join(name), process);
@@ -245,7 +245,7 @@ impl ExecWitness {
     }
 
     /// A record that may be the command's.
-    fn meet(&mut self, directory: PathBuf) {
+    fn add_candidate(&mut self, directory: PathBuf) {
         if self.record.is_some() {
             return;
         }

@@ -107,7 +107,7 @@ pub(crate) struct Inspected {
     pub(crate) is_terminal: bool,
     /// The variables that its image and its launch set.
     pub(crate) env: Env,
-    /// What tells which call has made it, see [`launch_argv::MADE_BY`](crate::lifecycle::create_argv::MADE_BY).
+    /// What tells which call has made it, see [`create_argv::MADE_BY`](crate::lifecycle::create_argv::MADE_BY).
     pub(crate) made_by: Option<String>,
 }
 

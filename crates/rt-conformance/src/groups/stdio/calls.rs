@@ -35,7 +35,7 @@ pub(crate) const CASES: &[Case] = &[
     fact("stdio: a sink that nobody reads any more ends the command", closed_pipe),
     fact("stdio: a deadline ends the command and says what was moved", deadline),
     fact("stdio: a cancel ends the command", cancel),
-    fact("stdio: a call that may not begin starts nothing", not_begun),
+    fact("stdio: a call that may not begin starts nothing", not_started),
     fact("stdio: two at once do not mix", two_at_once),
     fact("stdio: a command that is not found is an error", not_found).unstarted(),
     fact("stdio: a deadline leaves no process behind", deadline_leaves_nothing),
@@ -276,7 +276,7 @@ fn cancel(context: &TestContext<'_>) -> Verdict {
     check_report(context, &error)
 }
 
-fn not_begun(context: &TestContext<'_>) -> Verdict {
+fn not_started(context: &TestContext<'_>) -> Verdict {
     let request = context.request(&Script::Cat)?;
     let stdio = ExecStdio::new(Source::bytes("x"), Sink::discard());
     let answer = context.standing()?.exec_stdio(&request, stdio, &Until::after(Duration::ZERO));

@@ -122,13 +122,13 @@ impl Pool {
         };
         SshSession::open(config, CHANNELS_PER_CONNECTION, notify, connect, move || {
             if let Some(pool) = weak.upgrade() {
-                pool.tidy(&name);
+                pool.drop_ended_sessions(&name);
             }
         })
     }
 
     /// Connections that have ended hold a pipe as long as they are kept here. Of a guest that was never met nothing stays.
-    fn tidy(&self, name: &ContainerName) {
+    fn drop_ended_sessions(&self, name: &ContainerName) {
         let mut guests = self.lock();
         let Some(guest) = guests.get_mut(name) else { return };
         guest.sessions.retain(|(_, session)| !session.is_gone());
