@@ -18,7 +18,7 @@
 //! let runtime = NullRuntime::new();
 //! let job = runtime.launch(&LaunchSpec::builder("job-1", "alpine").build()?, &Until::forever())?;
 //! assert!(job.running()?);
-//! assert!(runtime.exec_in("job-1", ["make", "test"])?.ok());
+//! assert!(runtime.exec_in("job-1", ["make", "test"])?.success());
 //!
 //! runtime.force_remove(&[job.key().name.clone()], &Until::forever());
 //! let error = runtime.exec_in("job-1", ["make", "test"]).unwrap_err();
@@ -82,7 +82,7 @@
 //! let stdio = ExecStdio::new(Source::bytes("hello\n"), Sink::borrowed(&mut answers));
 //! let request = ExecRequest::new(["agent", "--stdio"])?;
 //! let result = runtime.exec_stdio(&ContainerName::new("agent")?, &request, stdio, &Until::forever())?;
-//! assert!(result.ok());
+//! assert!(result.success());
 //! assert_eq!(answers, b"you said hello\n");
 //! # Ok(())
 //! # }

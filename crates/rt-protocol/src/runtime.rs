@@ -37,7 +37,7 @@ use crate::{
 /// let container = runtime.create(&LaunchSpec::builder("job", "image").build()?, &Until::forever())?;
 /// container.start(&Until::forever())?;
 /// let result = container.exec(&ExecRequest::new(["true"])?, &Until::forever())?;
-/// assert!(result.ok());
+/// assert!(result.success());
 /// # Ok::<(), rt_protocol::Error>(())
 /// ```
 pub trait ContainerRuntime: fmt::Debug + Send + Sync {

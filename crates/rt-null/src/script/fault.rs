@@ -71,14 +71,14 @@ pub enum When {
 /// runtime.set_exec("job", ["make"], ExecReply::stdout("a very long build log"))?;
 /// runtime.inject(Operation::Exec, Scope::container("job")?, When::Nth(3), Fault::disconnect_after(10));
 ///
-/// assert!(runtime.exec_in("job", ["make"])?.ok());
-/// assert!(runtime.exec_in("job", ["make"])?.ok());
+/// assert!(runtime.exec_in("job", ["make"])?.success());
+/// assert!(runtime.exec_in("job", ["make"])?.success());
 /// let third = runtime.exec_in("job", ["make"])?;
 /// assert_eq!((third.outcome, third.stdout.total()), (ExitOutcome::Lost, 10));
 ///
 /// runtime.inject(Operation::Exec, Scope::all(), When::Next, Fault::refused(ErrorKind::Unreachable, "no route"));
 /// assert_eq!(runtime.exec_in("job", ["make"]).unwrap_err().kind(), ErrorKind::Unreachable);
-/// assert!(runtime.exec_in("job", ["make"])?.ok());
+/// assert!(runtime.exec_in("job", ["make"])?.success());
 /// # Ok::<(), rt_protocol::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
