@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_piece_is_done_though_some_fail_and_no_more_are_at_it_than_may_be() {
+    fn every_piece_is_done_though_some_fail() {
         let (done, now, most) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
         let outcome = run((0..20).collect(), 3, |piece| {
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);

@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn features_are_those_of_what_is_published_but_the_ones_left_out() {
+    fn usual_features_are_those_of_published_crates() {
         let text = r#"{"workspace_root":"/w","target_directory":"/t","workspace_members":["a","b","c"],"packages":[
             {"id":"a","name":"a","publish":null,"features":{"default":["x"],"x":[],"vendored-openssl":[]}},
             {"id":"b","name":"b","publish":null,"features":{}},
@@ -306,7 +306,7 @@ no JSON
     }
 
     #[test]
-    fn the_test_programs_of_a_build_are_those_of_members_that_are_tests() {
+    fn test_programs_of_a_build_are_those_of_members() {
         let member = Member { manifest: "/w/rt/Cargo.toml".into(), ..Member::default() };
         let members = [("rt".to_owned(), member)].into();
         let workspace = Workspace { root: "/w".into(), target: "/t".into(), members, links: [].into() };

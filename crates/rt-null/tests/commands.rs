@@ -27,7 +27,7 @@ fn request(words: &[&str]) -> ExecRequest {
 }
 
 #[test]
-fn the_newest_script_wins_then_the_newest_handler_then_an_empty_success() -> Result<()> {
+fn scripts_win_over_handlers_the_newest_first() -> Result<()> {
     let runtime = running();
     runtime.on_exec(Scope::all(), ArgvPattern::program("git"), |_| ExecReply::code(1));
     runtime.on_exec(Scope::container("job")?, ArgvPattern::prefix(["git", "log"]), |_| ExecReply::code(2));

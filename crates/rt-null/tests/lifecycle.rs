@@ -171,7 +171,7 @@ fn a_wait_whose_container_is_removed_is_lost() {
 }
 
 #[test]
-fn removal_clears_everything_of_the_name_and_absent_counts_as_removed() -> Result<()> {
+fn removal_clears_all_and_absent_counts_as_removed() -> Result<()> {
     let runtime = NullRuntime::new();
     runtime.set_exec("job", ["make"], ExecReply::code(1))?;
     runtime.set_stdio("job", ["serve"], StdioScript::new().exit(1))?;
@@ -202,7 +202,7 @@ fn removal_clears_everything_of_the_name_and_absent_counts_as_removed() -> Resul
 }
 
 #[test]
-fn lists_keep_the_order_of_insertion_and_a_prefix_ends_with_a_dash() -> Result<()> {
+fn lists_keep_their_order_and_prefixes_end_with_a_dash() -> Result<()> {
     let runtime = NullRuntime::new();
     for text in ["proj-b", "proj2-x", "proj-a", "proj"] {
         runtime.set_rw_size(text, 7)?;
@@ -250,7 +250,7 @@ fn every_fact_can_be_set() -> Result<()> {
 }
 
 #[test]
-fn handles_are_equal_by_runtime_and_name_and_give_their_type_back() {
+fn handles_are_equal_by_runtime_and_name() {
     let (one, two) = (NullRuntime::new(), NullRuntime::new());
     assert_ne!(one.id(), two.id());
     assert!(one.id().as_str().starts_with("null#"));
@@ -306,7 +306,7 @@ fn copies_keep_files_in_memory() -> Result<()> {
 }
 
 #[test]
-fn an_engine_that_does_not_answer_is_unresponsive_and_not_an_empty_list() {
+fn a_silent_engine_is_unresponsive_and_no_empty_list() {
     let runtime = NullRuntime::new();
     launch(&runtime, "job");
     for operation in [Operation::List, Operation::Inspect, Operation::Start] {

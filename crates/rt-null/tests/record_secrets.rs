@@ -15,7 +15,7 @@ use rt_protocol::{
 };
 
 #[test]
-fn no_secret_is_written_in_any_spelling_and_another_value_replays() {
+fn no_spelling_of_a_secret_is_written() {
     const TOKEN: &str = "hunter2-\u{e9}\"x";
     const KEY: &str = "-----BEGIN\nMIIabcdef\n-----END\n";
     let program = |runtime: &dyn ContainerRuntime, token: &str, key: &str| -> Result<String> {

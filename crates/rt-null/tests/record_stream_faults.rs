@@ -136,7 +136,7 @@ fn a_sink_that_fails_in_the_replay_is_an_error_there() {
 }
 
 #[test]
-fn a_panic_of_the_callers_code_goes_on_under_record_and_in_replay() {
+fn a_panic_of_the_caller_passes_record_and_replay() {
     struct Panics;
     impl Write for Panics {
         fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {

@@ -102,7 +102,7 @@ fn bytes_go_through_every_kind_of_source_and_sink() {
 }
 
 #[test]
-fn an_answer_comes_before_the_next_question_under_record_and_in_replay() {
+fn answers_come_before_the_next_question() {
     let (recorder, paper) = recorded(&running());
     let talk = |runtime: Arc<dyn ContainerRuntime>| {
         let (mut ours, theirs) = UnixStream::pair().unwrap();

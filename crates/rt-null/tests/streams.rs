@@ -138,7 +138,7 @@ fn an_unscripted_command_swallows_its_stdin() -> Result<()> {
 }
 
 #[test]
-fn a_command_scripted_for_capture_answers_alike_and_leaves_its_stdin() -> Result<()> {
+fn a_captured_script_answers_alike_when_bridged() -> Result<()> {
     let runtime = running();
     runtime.set_exec("job", ["make"], ExecReply::code(2).with_stdout("out").with_stderr("err"))?;
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
@@ -220,7 +220,7 @@ fn stdin_that_never_comes_ends_with_the_deadline_or_the_cancel() {
 }
 
 #[test]
-fn an_advance_of_the_clock_reaches_a_command_that_waits_for_stdin() {
+fn the_clock_reaches_a_command_that_waits_for_stdin() {
     let runtime = running();
     let (_kept_open, silent) = UnixStream::pair().unwrap();
     let own = runtime.clone();

@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kept_corpus_of_every_fuzz_target_is_decoded_without_a_finding() {
+    fn the_fuzz_corpus_is_decoded_without_a_finding() {
         let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
         for (name, decode) in DECODERS {
             let dir = corpora.join(name);

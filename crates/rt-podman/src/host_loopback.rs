@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mode_is_the_one_that_podman_names_and_slirp4netns_otherwise() {
+    fn the_mode_is_podmans_or_slirp4netns() {
         let rootless =
             |rest: &str| answered(&format!(r#"{{"security":{{"rootless":true}}{rest}}}"#)).unwrap();
         assert_eq!(

@@ -78,7 +78,7 @@ fn with_a_tail_the_times_that_could_be_podmans_are_taken_out() {
 }
 
 #[test]
-fn a_line_that_the_second_reader_has_not_seen_comes_without_a_time() {
+fn a_line_of_the_first_reader_alone_has_no_time() {
     let fewer =
         r#"case "$*" in *--timestamps*) echo "2026-11-21T20:23:51.000000001Z a";; *) echo a; echo b;; esac"#;
     let found = lines(fewer, &LogOptions::new().timestamps());
@@ -134,7 +134,7 @@ fn what_podmans_follower_leaves_out_is_told_at_the_end() {
 }
 
 #[test]
-fn a_pull_that_waits_for_a_time_ends_with_its_limit_and_loses_nothing() {
+fn a_pull_that_waits_for_a_time_ends_with_its_limit() {
     let late = r#"case "$*" in
         *--timestamps*) sleep 0.5; echo "2026-11-21T20:23:51.000000001Z a";;
         *) echo a;;
@@ -144,7 +144,7 @@ fn a_pull_that_waits_for_a_time_ends_with_its_limit_and_loses_nothing() {
 }
 
 #[test]
-fn a_pull_ends_with_its_limit_while_a_line_is_told_from_podmans_own_error() {
+fn a_pull_ends_while_podmans_own_error_is_sought() {
     let (line, idle) = patiently(
         &format!("{NOT_KNOWN} echo 'Error: theirs' >&2; exec sleep 1000"),
         &LogOptions::new().follow(),

@@ -50,7 +50,7 @@ fn a_directory_is_copied_in_by_its_contents_and_a_file_as_it_is() {
 }
 
 #[test]
-fn exec_is_podman_exec_of_the_id_and_the_words_and_code_1_is_data() {
+fn exec_goes_by_the_id_and_code_1_is_data() {
     let runtime = played(r#"printf '%s\n' "$@"; exit 1"#);
     let result = runtime.exec_in("web", ["echo", "a b", "-x"]).unwrap();
     assert_eq!(result.outcome, ExitOutcome::Code(1));
@@ -82,7 +82,7 @@ fn the_pump_moves_abcdef_to_the_end_of_the_source() {
 }
 
 #[test]
-fn the_pump_answers_11_bytes_on_a_pipe_that_stays_open_within_half_a_second() {
+fn the_poll_loop_answers_on_a_pipe_that_stays_open() {
     let (source, mut ask) = io::pipe().unwrap();
     let (mut answer, sink) = io::pipe().unwrap();
     let cat = ExecRequest::new(["cat"]).unwrap();
@@ -134,7 +134,7 @@ fn the_ready_marker_is_seen_at_once_while_the_log_goes_on() {
 }
 
 #[test]
-fn removing_the_ok_the_locked_and_the_absent_is_true_false_and_true_in_order() {
+fn removals_answer_each_name_in_order() {
     let script = r#"case "$*" in
 ps*) echo '[{"Id":"ab","Names":["locked"],"State":"running"}]' ;;
 rm*locked*) echo 'Error: cannot remove container ab: it is locked' >&2; exit 125 ;;
@@ -145,7 +145,7 @@ esac"#;
 }
 
 #[test]
-fn events_are_those_of_the_family_and_execs_images_and_odd_lines_are_dropped() {
+fn events_of_others_and_odd_lines_are_dropped() {
     let script = r#"cat <<'.'
 {"Name":"proj2-a","Status":"start","Time":"2026-11-21T20:39:52Z","Type":"container"}
 {"Name":"proj-a","Status":"exec","Time":"2026-11-21T20:39:52Z","Type":"container"}

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_failures_in_a_row_are_unhealthy_and_one_success_is_healthy() {
+    fn three_failures_in_a_row_are_unhealthy() {
         let mut health = HealthCheck::of("true");
         let mut seen = Vec::new();
         for passed in [false, false, true, false, false, false, true] {

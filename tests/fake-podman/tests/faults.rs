@@ -213,7 +213,7 @@ fn deeds(runtime: &PodmanRuntime) -> Vec<(&'static str, Option<Error>)> {
 }
 
 #[test]
-fn a_podman_that_leaves_with_0_because_it_was_told_to_has_done_nothing() {
+fn code_0_of_a_podman_that_was_ended_proves_nothing() {
     for fault in ["told-to-leave=0", "told-to-leave=1", "die-by-signal"] {
         let engine = peopled("4.3.1");
         let runtime = engine.faulty(fault);
@@ -227,7 +227,7 @@ fn a_podman_that_leaves_with_0_because_it_was_told_to_has_done_nothing() {
 }
 
 #[test]
-fn a_podman_that_is_told_to_leave_after_it_has_begun_to_answer_has_not_answered() {
+fn half_an_answer_of_an_ended_podman_is_none() {
     let engine = peopled("4.3.1");
     check_all(&engine.faulty("half-json,told-to-leave-after=0"), ErrorKind::BackendInterrupted);
     check_all(&engine.faulty("told-to-leave-after=0"), ErrorKind::BackendInterrupted);
@@ -272,7 +272,7 @@ fn the_callers_own_log_level_stays_useful() {
 }
 
 #[test]
-fn a_podman_that_fails_without_a_word_failed_and_says_that_it_said_nothing() {
+fn a_failure_without_a_word_says_so() {
     let engine = peopled("4.3.1");
     for code in [1, 125, 126, 127, 255] {
         let runtime = engine.faulty(&format!("exit-without-a-word={code}"));
@@ -352,7 +352,7 @@ fn a_hanging_log_is_idle_and_can_be_closed() {
 }
 
 #[test]
-fn events_that_end_by_themselves_are_an_error_and_not_a_quiet_stream() {
+fn events_that_end_by_themselves_are_an_error() {
     let engine = peopled("4.3.1");
     for fault in [
         "events:exit-without-a-word=0",
@@ -407,7 +407,7 @@ fn an_unknown_flag_is_refused_loudly() {
 }
 
 #[test]
-fn two_names_with_one_missing_are_both_answered_in_every_profile() {
+fn two_names_with_one_missing_are_both_answered() {
     // On 4.3 a removal by force stops silently at the missing one, unless it is told to ignore it.
     for profile in PROFILES {
         let engine = peopled(profile);
@@ -428,7 +428,7 @@ fn two_names_with_one_missing_are_both_answered_in_every_profile() {
 }
 
 #[test]
-fn a_name_that_could_be_the_beginning_of_an_id_is_looked_up_and_goes_by_its_id() {
+fn a_name_like_an_id_goes_by_its_id() {
     let engine = peopled("4.3.1");
     engine.created("abc");
     let runtime = engine.runtime();

@@ -233,7 +233,7 @@ mod tests {
     const WHOLE: &str = "300000001\n300000002\n300000003\n";
 
     #[test]
-    fn a_whole_answer_a_prefix_that_says_so_and_a_lost_end_are_right() {
+    fn whole_answers_and_honest_prefixes_are_right() {
         let command = command();
         assert_eq!(command.judge(&ran(7, WHOLE, true), ENDED, &[]), Ok("whole".into()));
         assert_eq!(command.judge(&ran(7, "3000", false), ENDED, &[]), Ok("cut, and said so".into()));
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_without_a_run_a_wrong_code_and_a_cut_or_doubled_output_are_faults() {
+    fn wrong_codes_and_wrong_outputs_are_faults() {
         let command = command();
         for (ran, notes) in [
             (ran(7, WHOLE, true), BEGUN),

@@ -121,7 +121,7 @@ mod tests {
     use crate::bench::row::example;
 
     #[test]
-    fn a_missed_row_ends_left_of_the_target_and_a_met_one_right_of_it() {
+    fn a_missed_row_ends_left_of_the_target() {
         let rows =
             [example("a<b", "ratio at least", 50.0, true), example("c", "ratio at least", 200.0, false)];
         let axis = Axis::of(&rows);

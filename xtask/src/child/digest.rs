@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cut_off_is_the_last_line_or_the_tests_that_ran_for_long() {
+    fn a_limit_names_the_tests_that_it_cut_off() {
         let one = "test one ... ok\ntest a case with words ... what it says\nand more";
         assert_eq!(digest(one).at().unwrap(), "it was at: a case with words; its last line: and more");
         let several = "test slow has been running for over 60 seconds\n\

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_imports_its_parent_is_in_a_circle_if_the_parent_uses_it() {
+    fn a_child_and_a_parent_that_uses_it_are_a_circle() {
         let parent = ("a", "mod c; struct A; fn f() { c::g() }");
         let child = ("a::c", "use super::A; pub(super) fn g() {}");
         assert_eq!(circles(&[ROOT, parent, ("b", ""), child]).len(), 1);

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_goes_with_those_inside_it_and_stays_while_something_is_in_it() {
+    fn a_group_stays_while_something_is_in_it() {
         let dir = tempfile::tempdir().unwrap();
         let group = dir.path().join("g");
         fs::create_dir_all(group.join("a/b")).unwrap();

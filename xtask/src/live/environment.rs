@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_of_the_target_directory_has_another_name_in_the_tree() {
+    fn a_program_has_another_name_in_the_tree() {
         let target = Path::new("/w/target");
         let seen = seen_in_tree(target, Path::new("/w/target/debug/deps/live"));
         assert_eq!(seen.unwrap(), "/mnt/debug/deps/live");

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_without_configuration_is_removed_without_asking_podman() {
+    fn an_unconfigured_store_is_removed_without_podman() {
         let dir = tempfile::tempdir().unwrap().keep();
         fs::create_dir(dir.join("root")).unwrap();
         // A podman that would fail the test if it were started: it is not there.

@@ -279,12 +279,12 @@ mod tests {
     use crate::lifecycle::create_argv;
 
     #[test]
-    fn what_a_service_manager_says_to_this_process_is_not_said_to_podman() {
+    fn service_manager_variables_do_not_reach_podman() {
         let none = Source::empty;
         if std::env::var_os(OF_THIS_PROCESS[0]).is_none() {
             // Once more, as a process to whom one speaks.
             let (_, module) = module_path!().split_once("::").unwrap();
-            let this = format!("{module}::what_a_service_manager_says_to_this_process_is_not_said_to_podman");
+            let this = format!("{module}::service_manager_variables_do_not_reach_podman");
             let program = Program::find(std::env::current_exe().unwrap()).unwrap();
             let again = ProcessSpec::new(&program).args(["--exact", &this]);
             let again = OF_THIS_PROCESS.iter().fold(again, |again, name| again.env(*name, "spoken"));

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_steers_goes_by_stdin_only_where_the_caller_has_none() {
+    fn steering_secrets_use_stdin_only_where_it_is_free() {
         let request =
             ExecRequest::builder(["true"]).secret_env("LD_PRELOAD", Secret::new("/x.so")).build().unwrap();
         let shell = Program::find("/bin/sh").unwrap();

@@ -122,7 +122,7 @@ mod tests {
         Leaving { has_seen_the_end: true, could_see_the_end: true, was_held_back: false };
 
     #[test]
-    fn without_a_copy_an_output_is_whole_only_where_all_stdin_was_taken() {
+    fn without_a_copy_all_stdin_must_have_been_taken() {
         let whole = |bytes, end, is_there, is_refused| {
             let socket = AttachSocket { copy: None, is_there, is_refused };
             socket.cut_outputs(Some(StreamReport::new(bytes, end)), BY_ITSELF) == [false; 2]

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_death_counts_and_a_missing_code_is_what_its_podman_means_by_it() {
+    fn the_last_death_counts() {
         let old = |id: &str, code: &str| {
             format!(r#"{{{code}"ID":"{id}","Name":"c","Status":"died","Time":"2026-11-21T20:39:51Z"}}"#)
         };

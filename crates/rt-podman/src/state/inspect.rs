@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn no_containers_are_an_empty_list_and_never_the_answer_of_an_inspect() {
+    fn no_containers_are_an_empty_list() {
         for none in ["[]", " null\n"] {
             assert_eq!(decode_ps("list", none).unwrap(), []);
             assert!(decode_inspect("inspect", none).is_err());

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_null_or_odd_is_unknown_and_nothing_else_is_lost() {
+    fn odd_fields_are_unknown_and_no_others_are_lost() {
         let version = json!({ "Client": null, "Server": 7 });
         let host = json!({
             "security": { "rootless": "true" }, "ociRuntime": null, "cgroupVersion": 2, "eventLogger": [],

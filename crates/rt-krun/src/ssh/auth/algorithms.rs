@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_linked_libssh2_takes_the_lists_and_nothing_weak_is_in_them() {
+    fn linked_libssh2_takes_the_lists_without_weak_ones() {
         let session = Session::new().unwrap();
         restrict(&session, HOST_KEY_ALGORITHMS).unwrap();
         for (method, offered) in [

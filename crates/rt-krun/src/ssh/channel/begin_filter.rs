@@ -96,7 +96,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn however_a_stream_is_cut_what_stands_before_the_line_is_skipped_and_nothing_else(
+        fn only_what_stands_before_the_line_is_skipped(
             before in "(rt-00ff |rt-|b\n|[a-z\n]){0,12}",
             after in "(rt-00ff b\n|[a-z\n]){0,12}",
             cuts in proptest::collection::vec(0usize..100, 0..8),

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_says_little_is_left_and_one_that_says_much_has_a_bound() {
+    fn a_talkative_child_has_a_bound() {
         let begun = Instant::now();
         let took = time_until_over(&mut Drain::new(begun), begun, |drain, now| drain.heard(100, now));
         assert!(took >= THIN && took < THIN * 2, "{took:?}");
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn as_long_as_packets_are_full_a_window_and_two_pipes_are_waited_for() {
+    fn full_packets_wait_for_a_window_and_two_pipes() {
         let begun = Instant::now();
         let mut drain = Drain::new(begun);
         let mut now = begun;

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_ends_although_the_peer_never_falls_silent_and_no_byte_is_lost() {
+    fn a_turn_ends_under_a_peer_that_never_falls_silent() {
         let (inbox, mut far) = pair();
         let bytes: Vec<u8> = (0..=250u8).cycle().take(4 << 20).collect();
         let sent = bytes.clone();

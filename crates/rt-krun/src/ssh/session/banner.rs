@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_has_what_was_said_instead_of_a_banner_and_no_control_characters() {
+    fn an_error_quotes_what_came_instead_of_a_banner() {
         let turned_away = missing(b"Not allowed at this time\r\n");
         assert!(turned_away.to_string().contains("said \"Not allowed at this time\""), "{turned_away}");
         assert!(turned_away.hint().is_some_and(|hint| hint.contains("PerSourcePenalties")));

@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dropbear_of_these_versions_or_of_none_gets_one_channel_at_a_time() {
+    fn dropbear_gets_one_channel_at_a_time() {
         for banner in [
             "dropbear_2022.82",
             "dropbear_2022.83",

@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_for_the_system_is_told_from_what_cannot_be_executed() {
+    fn too_long_is_told_from_not_executable() {
         // By their paths: BusyBox needs no system for what it is itself.
         let check = |request: &ExecRequest| {
             check_failure(request, "/", rt_protocol::ErrorKind::InvalidRequest);
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_whose_name_looks_like_an_option_or_an_assignment_is_run() {
+    fn programs_named_like_options_or_assignments_run() {
         let bin = tempfile::tempdir().unwrap();
         for name in ["-c", "-l=x", "A=b"] {
             let path = bin.path().join(name);
@@ -489,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn the_containers_variables_lie_below_the_requests_and_are_no_words_of_the_text() {
+    fn container_variables_lie_below_the_requests() {
         let mut env = Env::default();
         env.set("PLAIN", "it's\n$(id)").unwrap();
         env.set("BOTH", "container").unwrap();
@@ -554,7 +554,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_shells_and_this_backend_keep_for_themselves_are_refused() {
+    fn reserved_variable_names_are_refused() {
         for name in ["UID", "RANDOM", "SHLVL", "_", "PWD", "OLDPWD", "rt_line", ExecMarker::NAME] {
             for request in [
                 ExecRequest::builder(["true"]).env(name, "1").build().unwrap(),

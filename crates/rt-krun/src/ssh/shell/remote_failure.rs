@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn another_number_another_stage_and_half_a_line_are_the_commands_own() {
+    fn lines_like_a_sentinel_are_the_commands_own() {
         let sentinel = FailureSentinel::fresh();
         let other = format!("{}127\n", FailureSentinel::fresh().prefix(Stage::Start));
         let stage = format!("{}x 127\n", sentinel.head());

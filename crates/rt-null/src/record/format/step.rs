@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_across_chunks_is_found_and_put_where_it_cannot_hold_up() {
+    fn a_secret_across_chunks_is_found() {
         let mut masker = SecretMasker::default();
         masker.add_secret("TOKEN", "hunter2".as_ref());
         let mut restorer = SecretRestorer::default();
