@@ -59,8 +59,12 @@ fn check_report(report: &KillReport, tag: u32, about: &str) {
 
 /// Runs `script`, in which `TAG` is the time to sleep, against a short deadline.
 fn time_out(sandbox: &Sandbox<'_>, script: &str, tag: u32) -> Error {
+    time_out_after(sandbox.allow(DEADLINE).unwrap(), sandbox, script, tag)
+}
+
+/// As `time_out`, where no other command may run before.
+fn time_out_after(deadline: Duration, sandbox: &Sandbox<'_>, script: &str, tag: u32) -> Error {
     let request = ExecRequest::new(["sh", "-c", &script.replace("TAG", &tag.to_string())]).unwrap();
-    let deadline = sandbox.allow(DEADLINE).unwrap();
     let begun = Instant::now();
     let error = sandbox.container.exec(&request, &Until::after(deadline)).unwrap_err();
     let took = begun.elapsed();
@@ -292,8 +296,9 @@ fn stopped(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     for victim in ["client", "conmon", "command"] {
         let tag = fresh_tag();
+        let deadline = sandbox.allow(DEADLINE)?;
         let report = std::thread::scope(|scope| {
-            let call = scope.spawn(|| time_out(&sandbox, "sleep TAG & exec sleep TAG", tag));
+            let call = scope.spawn(|| time_out_after(deadline, &sandbox, "sleep TAG & exec sleep TAG", tag));
             let begun = Instant::now();
             while sleepers(tag).len() < 2 && begun.elapsed() < Duration::from_millis(600) {}
             let of_command: Vec<_> =
@@ -340,8 +345,9 @@ fn stopped_start(live: &Live) -> Outcome {
         (vec!["exec", rt_process::ExecMarker::NAME, id], 75),
     ] {
         let tag = fresh_tag();
+        let deadline = sandbox.allow(DEADLINE)?;
         let (report, victims) = std::thread::scope(|scope| {
-            let call = scope.spawn(|| time_out(&sandbox, "sleep TAG", tag));
+            let call = scope.spawn(|| time_out_after(deadline, &sandbox, "sleep TAG", tag));
             let begun = Instant::now();
             std::thread::sleep(Duration::from_millis(milliseconds));
             let mut victims = Vec::new();
