@@ -19,7 +19,7 @@ use crate::streams::notify::{WaiterList, lock};
 /// - [`advance`](Self::advance) moves the clock for everybody: it is taken from the budget of every call that is under
 ///   way, and a call that waits wakes up and finds its deadline passed or its log line due.
 /// - Real time is taken from the budget too: no call outlives its `Until` on the wall.
-/// - A stream that answers [`Idle`](rt_protocol::Pull::Pending) says that the budget of that pull is used up by the clock;
+/// - A stream that answers [`Pending`](rt_protocol::Pull::Pending) says that the budget of that pull is used up by the clock;
 ///   the `Until` itself need not have passed.
 /// - An `Until` that is used for several calls gives each what is really left of it; delays of earlier calls are not
 ///   taken off.
