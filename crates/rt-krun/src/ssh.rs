@@ -1,8 +1,9 @@
 //! The transport over libssh2: identities, host keys, connections that are kept, and commands on their channels.
 //!
-//! From the outside in: [`TcpSshTransport`] judges what came of a command; the `pool` finds it a connection; a `session`
-//! is one connection with the thread that owns it; its `connection` made it; its `loop` moves the bytes of its `command`s
-//! over `libssh2`'s channels, which only that thread ever touches.
+//! From the outside in: [`TcpSshTransport`] judges what came of a command; the `session::pool` finds it a connection; a `session`
+//! is one connection with the thread that owns it: `connect` makes it, `poll_loop` moves the bytes of its commands (`channel`)
+//! over libssh2's channels (`raw`), which only that thread ever touches. `auth` has who is who, `shell` what a guest's shell is
+//! given and says.
 
 pub(crate) mod auth;
 mod call;

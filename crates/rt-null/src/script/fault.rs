@@ -1,4 +1,4 @@
-//! Faults that a test injects: what may go wrong, in which call, and how often. Calls apply them in `attempt`.
+//! Faults that a test injects: what may go wrong, in which call, and how often. Calls apply them in `exec::pending_operation`.
 
 use std::time::Duration;
 

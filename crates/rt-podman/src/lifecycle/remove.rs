@@ -52,7 +52,7 @@ pub(crate) fn force_remove(
 }
 
 /// A container that is to be removed.
-struct Target {
+struct Removal {
     name: ContainerName,
     /// What podman is told it is: its name, or its id where podman could take the name for the beginning of another's.
     word: String,
@@ -61,7 +61,7 @@ struct Target {
     process: Option<MainProcess>,
 }
 
-impl Target {
+impl Removal {
     fn of(listed: Listed) -> Self {
         let Listed { info, pid } = listed;
         let word = if info.name.looks_like_id() { info.id.clone() } else { info.name.to_string() };
@@ -87,7 +87,7 @@ fn remove_all(shared: &Arc<RuntimeState>, names: &[ContainerName], until: &Until
     let wanted: BTreeSet<_> = names.iter().collect();
     let mut targets = shared.list_with_processes(OPERATION, until)?;
     targets.retain(|listed| wanted.contains(&listed.info.name));
-    let targets: Vec<_> = targets.into_iter().map(Target::of).collect();
+    let targets: Vec<_> = targets.into_iter().map(Removal::of).collect();
     if targets.is_empty() {
         return Ok(Errors::new());
     }
@@ -116,7 +116,7 @@ fn remove_all(shared: &Arc<RuntimeState>, names: &[ContainerName], until: &Until
 }
 
 /// podman 4.3 drops the record of a container that is being stopped and leaves its process alone; killing it works.
-fn end_stopping(shared: &RuntimeState, target: &Target, until: &Until) {
+fn end_stopping(shared: &RuntimeState, target: &Removal, until: &Until) {
     // Where it has ended meanwhile podman refuses, and what is left is looked at afterwards.
     drop(shared.engine.ask_until(OPERATION, until, ["kill", "--signal=KILL", "--", &target.id]));
     if let Some(process) = &target.process {
@@ -125,16 +125,16 @@ fn end_stopping(shared: &RuntimeState, target: &Target, until: &Until) {
 }
 
 /// podman lets go only of what it has paused itself.
-fn thaw(shared: &RuntimeState, target: &Target, until: &Until) {
+fn thaw(shared: &RuntimeState, target: &Removal, until: &Until) {
     for verb in ["pause", "unpause"] {
         // Whatever comes of it, the removal tells.
         drop(shared.engine.ask_until(OPERATION, until, [verb, "--", &target.id]));
     }
 }
 
-fn remove_records(shared: &Arc<RuntimeState>, targets: &[Target], until: &Until) -> Result<Errors> {
+fn remove_records(shared: &Arc<RuntimeState>, targets: &[Removal], until: &Until) -> Result<Errors> {
     let together = remove(shared, targets.iter().map(|target| &target.word), until);
-    let is_said = |target: &Target| match &together {
+    let is_said = |target: &Removal| match &together {
         Ok(Ok(said)) => said.lines().any(|line| line.trim() == target.word),
         _ => false,
     };
@@ -149,7 +149,7 @@ fn remove_records(shared: &Arc<RuntimeState>, targets: &[Target], until: &Until)
     let mut errors = Errors::new();
     let mut said_gone = Vec::new();
     for target in targets.iter().filter(|target| there.contains(&target.name)) {
-        let Target { name, word, .. } = target;
+        let Removal { name, word, .. } = target;
         let answer = match &together {
             // Whom podman has refused in company it may have refused for another's sake. And one whose conmon was killed it
             // refuses once, because there is nothing to kill (4.3.1).
