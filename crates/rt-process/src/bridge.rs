@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rt_protocol::{OutputStream, StreamReport, Until};
 
-use crate::io::fd::set_nonblocking;
+use crate::io::fd::nonblocking;
 use crate::io::output_factory::OutputFactory;
 use crate::io::output_pump::OutputPump;
 use crate::io::poll_loop::PollLoop;
@@ -109,16 +109,14 @@ impl<'a> Bridge<'a> {
     ) -> io::Result<(Self, PeerPipes)> {
         let stdin = if stdin_pump.wants_pipe() {
             let (far, near) = io::pipe()?;
-            set_nonblocking(&near)?;
-            stdin_pump.attach(Some(near.into()));
+            stdin_pump.attach(Some(nonblocking(near)?));
             Some(OwnedFd::from(far))
         } else {
             None
         };
         let mut output = |place: usize| -> io::Result<OwnedFd> {
             let (near, far) = io::pipe()?;
-            set_nonblocking(&near)?;
-            outputs[place].attach(near.into());
+            outputs[place].attach(Some(nonblocking(near)?));
             Ok(far.into())
         };
         let (stdout, stderr) = (output(0)?, output(1)?);
@@ -178,6 +176,7 @@ mod tests {
 
     use super::*;
     use crate::Output;
+    use crate::io::fd::set_nonblocking;
 
     fn streams<'a>(stdin: Source<'a>, stdout: Sink<'a>) -> Streams<'a> {
         Streams { stdin, stdout: Output::Bridge(stdout), stderr: Output::Bridge(Sink::discard()) }

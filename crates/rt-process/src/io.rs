@@ -1,5 +1,6 @@
 //! Moves bytes between a process and its caller: one poll loop, and what it polls.
 
+pub(crate) mod detached;
 pub(crate) mod drain;
 pub(crate) mod fd;
 pub(crate) mod line_splitter;

@@ -19,6 +19,9 @@
 //! # }
 //! ```
 //!
+//! There are three ways to hold a process: [`capture`] runs one to its end, [`with_process`] hands one to a callback, which
+//! drives it between streams of the caller that may be borrowed, and a [`Child`] is owned and has plain descriptors.
+//!
 //! # What holds for every process
 //!
 //! - **Its own group.** It leads a process group of its own, so that it can be ended with its children: TERM, a grace
@@ -64,11 +67,12 @@ mod watch;
 
 pub use bridge::{Bridge, BridgeReport, PeerPipes, with_bridge};
 pub use capture::capture;
+pub use child::Child;
 pub use child::exit_status::ExitStatus;
 pub use error::ProcessError;
 pub use finished::Finished;
 pub use io::socket_copy::{SocketCopy, Unread};
-pub use io::streams::{Output, Streams};
+pub use io::streams::{ChildStdio, Output, Streams};
 pub use io::waker::Waker;
 pub use lines::{Line, LineStream};
 pub use port::TcpPortReservation;

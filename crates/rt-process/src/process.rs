@@ -3,20 +3,22 @@
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::process::Stdio;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rt_protocol::{KILL_GRACE, OutputStream, Until, UntilError};
 
-use crate::child::child_process::ChildProcess;
-use crate::child::{reaper, terminate};
+use crate::child::terminate;
+use crate::io::detached;
+use crate::io::fd::nonblocking;
 use crate::io::output_factory::OutputFactory;
 use crate::io::output_pump::OutputPump;
 use crate::io::poll_loop::{Failure, PollLoop};
 use crate::io::stdin_pump::StdinPump;
 use crate::io::waker::Waker;
-use crate::spawn::secret_file::SecretFile;
-use crate::{Finished, ProcessError, ProcessSpec, Streams, spawn};
+use crate::{Child, ChildStdio, Finished, ProcessError, ProcessSpec, Streams};
 
 /// Runs `body` with a started process.
 ///
@@ -63,8 +65,6 @@ pub struct Process<'a> {
     pid: u32,
     started: Instant,
     pub(crate) poll_loop: PollLoop<'a>,
-    /// Open until the process has opened it.
-    _secret_file: Option<SecretFile>,
 }
 
 /// Something that a caller watches while it drives a process, see [`Process::drive_with`].
@@ -106,13 +106,17 @@ impl<'a> Process<'a> {
         mut outputs: [OutputPump<'a>; 2],
         waker: Waker,
     ) -> Result<Self, ProcessError> {
-        let spawned = spawn::spawn(spec, stdin.wants_pipe())?;
-        stdin.attach(spawned.stdin);
-        outputs[0].attach(spawned.stdout);
-        outputs[1].attach(spawned.stderr);
-        let pid = spawned.child.pid();
-        let poll_loop = PollLoop::new(spawned.child, stdin, outputs, waker);
-        Ok(Self { pid, started: Instant::now(), poll_loop, _secret_file: spawned.secret_file })
+        let mut pipes = ChildStdio::piped();
+        if !stdin.wants_pipe() {
+            pipes.stdin = Stdio::null();
+        }
+        let mut child = Child::spawn(spec, pipes)?;
+        let refused = |source| ProcessError::System { what: "prepare a pipe", source };
+        stdin.attach(child.stdin.take().map(nonblocking).transpose().map_err(refused)?);
+        outputs[0].attach(child.stdout.take().map(nonblocking).transpose().map_err(refused)?);
+        outputs[1].attach(child.stderr.take().map(nonblocking).transpose().map_err(refused)?);
+        let pid = child.pid();
+        Ok(Self { pid, started: Instant::now(), poll_loop: PollLoop::new(child, stdin, outputs, waker) })
     }
 
     /// Its number, which is also that of its process group. After the process was reaped it may be another's.
@@ -182,8 +186,16 @@ impl<'a> Process<'a> {
     ///
     /// Twice is fine. No signal is ever sent after the process was reaped.
     pub fn end(&mut self, grace: Duration) {
-        if terminate::end(&mut self.poll_loop, grace) {
+        let Some(child) = &self.poll_loop.child else { return };
+        let process = Arc::clone(&child.process);
+        let poll_loop = &mut self.poll_loop;
+        let pass = |timeout| {
+            poll_loop.poll_once(timeout);
+        };
+        if terminate::end(&process, grace, pass) {
+            self.poll_loop.drain();
             self.finish_streams();
+            let _ = process.try_wait();
         } else {
             tracing::warn!(target: "rt_process", pid = self.pid, "the process survives KILL, a thread waits for it");
             self.detach();
@@ -192,7 +204,7 @@ impl<'a> Process<'a> {
 
     /// Whether the process itself has exited. Says nothing about its output, and false for one that was detached.
     pub fn has_exited(&self) -> bool {
-        self.poll_loop.child.as_ref().is_some_and(ChildProcess::has_exited)
+        self.poll_loop.child.as_ref().is_some_and(Child::has_exited)
     }
 
     /// How many bytes it has written to its outputs so far. The caller's sinks may not have taken all of them yet.
@@ -219,7 +231,7 @@ impl<'a> Process<'a> {
         let [stdout, stderr] = &mut self.poll_loop.outputs;
         Finished {
             pid: Some(self.pid),
-            status: self.poll_loop.child.as_mut().and_then(ChildProcess::reap),
+            status: self.poll_loop.child.as_ref().and_then(|child| child.try_wait().ok().flatten()),
             stdin: self.poll_loop.stdin.report(),
             stdout: stdout.report(),
             stderr: stderr.report(),
@@ -239,7 +251,7 @@ impl<'a> Process<'a> {
         self.poll_loop.stdin.stop();
         let pipes = self.poll_loop.outputs.each_mut().map(OutputPump::detach);
         if let Some(child) = self.poll_loop.child.take() {
-            reaper::adopt(child, pipes, self.poll_loop.waker.clone());
+            detached::adopt(child, pipes, self.poll_loop.waker.clone());
         }
     }
 
@@ -257,9 +269,6 @@ impl Drop for Process<'_> {
             self.end(KILL_GRACE);
         }
         self.finish_streams();
-        if let Some(child) = &mut self.poll_loop.child {
-            child.reap();
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Starting a process: its group, its pipes, and what a failed start means. The only place in the workspace that does.
+//! Starting a process: its group, its streams, and what a failed start means. The only place in the workspace that does.
 
 pub(crate) mod program;
 pub(crate) mod secret_file;
@@ -6,76 +6,44 @@ pub(crate) mod spec;
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command};
 
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
-use crate::child::child_process::ChildProcess;
-use crate::io::fd::set_nonblocking;
-use crate::{ProcessError, ProcessSpec};
+use crate::{ChildStdio, ProcessError, ProcessSpec};
 use secret_file::SecretFile;
 use spec::EnvChange;
 
-/// A process that was started, and our ends of its pipes, which do not block.
-#[derive(Debug)]
-pub(crate) struct Spawned {
-    pub(crate) child: ChildProcess,
-    pub(crate) stdin: Option<OwnedFd>,
-    pub(crate) stdout: OwnedFd,
-    pub(crate) stderr: OwnedFd,
-    pub(crate) secret_file: Option<SecretFile>,
-}
-
-/// Starts a process in a group of its own, with pipes for its outputs, and for its stdin if wanted (`/dev/null` else).
-pub(crate) fn spawn(spec: &ProcessSpec, with_stdin: bool) -> Result<Spawned, ProcessError> {
+/// Starts a process in a group of its own.
+pub(crate) fn spawn(
+    spec: &ProcessSpec,
+    stdio: ChildStdio,
+) -> Result<(Child, Option<SecretFile>), ProcessError> {
     if ignores_sigchld() {
         return Err(ProcessError::SigchldIgnored { program: spec.program().path().to_owned() });
     }
-    let refused = |source| ProcessError::System { what: "make a pipe", source };
-    // All that can fail comes before the start, so that there is never a process that nobody wants.
-    let stdin = with_stdin.then(io::pipe).transpose().map_err(refused)?;
-    let (stdout, their_stdout) = io::pipe().map_err(refused)?;
-    let (stderr, their_stderr) = io::pipe().map_err(refused)?;
-    set_nonblocking(&stdout).map_err(refused)?;
-    set_nonblocking(&stderr).map_err(refused)?;
-
     let secret_file = spec.secret_bytes().map(SecretFile::new).transpose()?;
     if secret_file.is_some() {
         // The shell's refusal would be text and a code.
         access(spec.program().path(), Access::EXEC_OK).map_err(|errno| spawn_error(spec, errno.into()))?;
     }
-
     let mut command = command(spec, secret_file.as_ref());
-    let stdin = if let Some((theirs, ours)) = stdin {
-        set_nonblocking(&ours).map_err(refused)?;
-        command.stdin(theirs);
-        Some(OwnedFd::from(ours))
-    } else {
-        command.stdin(Stdio::null());
-        None
-    };
-    let child = command
-        .stdout(their_stdout)
-        .stderr(their_stderr)
-        .process_group(0)
-        .spawn()
-        .map_err(|error| spawn_error(spec, error))?;
-    // The command holds the process's ends; with them open here, no output would ever end.
+    command.stdin(stdio.stdin).stdout(stdio.stdout).stderr(stdio.stderr).process_group(0);
+    let child = command.spawn().map_err(|error| spawn_error(spec, error))?;
+    // The command holds descriptors that were given to it; with them open here, no output would ever end.
     drop(command);
-    let child = ChildProcess::new(child);
     tracing::debug!(
         target: "rt_process",
         program = %spec.program().path().display(),
         arguments = spec.argument_count(),
-        pid = child.pid(),
+        pid = child.id(),
         "process started"
     );
-    Ok(Spawned { child, stdin, stdout: stdout.into(), stderr: stderr.into(), secret_file })
+    Ok((child, secret_file))
 }
 
 /// Whether SIGCHLD is ignored in this program, by itself or by whoever started it: field `SigIgn` of proc(5). False where

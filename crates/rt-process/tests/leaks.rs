@@ -14,7 +14,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rt_process::{
-    Drive, LineStream, Output, ProcessError, ProcessSpec, Program, Streams, capture, procfs, with_process,
+    Child, ChildStdio, Drive, ExitStatus, LineStream, Output, ProcessError, ProcessSpec, Program, Streams,
+    capture, procfs, with_process,
 };
 use rt_protocol::{CancelToken, OutputLimit, Pull, Sink, Source, Until};
 
@@ -72,6 +73,25 @@ impl Write for Bomb {
     }
 }
 
+/// A thousand children, each waited for, given up, ended or just dropped.
+fn own_children() {
+    let token = CancelToken::new();
+    let until = Until::after(Duration::from_secs(600)).or_cancelled(&token);
+    for number in 0..1000 {
+        let script = if number % 2 == 0 { "sleep 1000 & exec sleep 1000" } else { "exit 3" };
+        let stdio = if number % 3 == 0 { ChildStdio::null() } else { ChildStdio::piped() };
+        let child = Child::spawn(&sh(script), stdio).unwrap();
+        match number % 10 {
+            1 | 3 => assert_eq!(child.wait(&until).unwrap(), Some(ExitStatus::Code(3))),
+            2 | 4 => {
+                assert_eq!(child.wait(&Until::after(Duration::ZERO).or_cancelled(&token)).unwrap(), None);
+            }
+            6 | 8 => assert!(child.end(Duration::from_secs(10)).unwrap().is_some()),
+            _ => {}
+        }
+    }
+}
+
 #[test]
 fn nothing_is_left_behind() {
     // The harness's own thread and whatever the first run sets up are there for good.
@@ -79,8 +99,8 @@ fn nothing_is_left_behind() {
     let before = count();
 
     let token = CancelToken::new();
+    let until = Until::after(Duration::from_secs(600)).or_cancelled(&token);
     for _ in 0..1000 {
-        let until = Until::after(Duration::from_secs(60)).or_cancelled(&token);
         capture(&sh("exit 3"), Source::bytes("x"), LIMIT, LIMIT, &until).unwrap();
     }
     check(&before, "1,000 captures");
@@ -143,6 +163,9 @@ fn nothing_is_left_behind() {
         .unwrap();
     }
     check(&before, "stopped, dropped, failed and detached processes");
+
+    own_children();
+    check(&before, "1,000 owned children");
 
     for _ in 0..5 {
         let mut answer = Vec::new();

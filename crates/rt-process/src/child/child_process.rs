@@ -3,73 +3,134 @@
 //! One rule keeps every signal from reaching a stranger: as long as the leader is not reaped, its number belongs to its
 //! group and to nobody else. So the leader is reaped last, and no signal is sent after that.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::process::Child;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use rt_protocol::Until;
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
+use crate::io::poll_set::{PollSet, Token};
+use crate::io::waker::Waker;
 use crate::{ExitStatus, procfs};
 
-/// A started process. Dropping it does nothing: an unreaped one stays a zombie.
+/// How often a process without a pidfd is looked at.
+const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// A started process, whoever holds it and from however many threads. Dropping it does nothing: an unreaped one stays a
+/// zombie.
 #[derive(Debug)]
 pub(crate) struct ChildProcess {
-    child: Child,
+    pid: Pid,
     pidfd: Option<OwnedFd>,
-    exited: bool,
-    reaped: bool,
-    status: Option<ExitStatus>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// How many calls are ending the group just now: it is not reaped before the last of them has returned.
+    terminations: u32,
+}
+
+/// How far a process has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// It is a zombie, whose number is still its own.
+    Exited(Option<ExitStatus>),
+    /// Its number may be a stranger's.
+    Reaped(Option<ExitStatus>),
 }
 
 impl ChildProcess {
-    pub(crate) fn new(child: Child) -> Self {
-        let pidfd = open_pidfd(Pid::from_child(&child));
-        Self { child, pidfd, exited: false, reaped: false, status: None }
+    pub(crate) fn new(pid: Pid) -> Self {
+        let state = Mutex::new(State { phase: Phase::Running, terminations: 0 });
+        Self { pid, pidfd: open_pidfd(pid), state }
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// Becomes readable when the process exits. `None` where there is no such descriptor: then one has to
-    /// [poll](Self::poll_exit) from time to time.
+    /// Becomes readable when the process exits, and stays so. `None` where there is no such descriptor: then one has to
+    /// [look](Self::exit_poll_interval) from time to time.
     pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.pidfd.as_ref().map(AsFd::as_fd)
     }
 
-    /// Whether its exit was noticed.
-    pub(crate) fn exited(&self) -> bool {
-        self.exited
+    /// How often one has to look whether it has exited, where no descriptor says so.
+    pub(crate) fn exit_poll_interval(&self) -> Option<Duration> {
+        self.pidfd.is_none().then_some(EXIT_POLL_INTERVAL)
     }
 
     /// Looks whether it has exited, and leaves it unreaped.
     pub(crate) fn has_exited(&self) -> bool {
-        self.exited || !matches!(wait_without_reaping(self.group()), Ok(false))
+        self.look().phase != Phase::Running
     }
 
-    /// Looks whether it has exited, and notices it.
-    pub(crate) fn poll_exit(&mut self) -> bool {
-        if !self.exited {
-            if let Ok(exited) = wait_without_reaping(self.group()) {
-                self.exited = exited;
-            } else {
-                // It is not ours any more: SIGCHLD is ignored in this program, or somebody waits for children that are
-                // not theirs. Its number may be a stranger's from here on, and its status is lost.
-                (self.exited, self.reaped) = (true, true);
+    /// How it ended, once it has exited; it is reaped then, unless somebody is ending its group.
+    ///
+    /// # Errors
+    /// ECHILD: it has exited, and its status is lost.
+    pub(crate) fn try_wait(&self) -> io::Result<Option<ExitStatus>> {
+        let mut state = self.look();
+        let status = match state.phase {
+            Phase::Running => return Ok(None),
+            Phase::Exited(status) if state.terminations == 0 => {
+                reap(self.pid);
+                state.phase = Phase::Reaped(status);
+                let shown = status.map(tracing::field::display);
+                tracing::debug!(target: "rt_process", pid = self.pid(), status = shown, "process ended");
+                status
             }
-        }
-        self.exited
+            Phase::Exited(status) | Phase::Reaped(status) => status,
+        };
+        status.map(Some).ok_or_else(|| Errno::CHILD.into())
     }
 
-    /// Signals everybody in the group.
-    pub(crate) fn signal_group(&mut self, signal: Signal) {
-        self.poll_exit();
-        if self.reaped {
+    /// Waits for its exit, and answers as [`try_wait`](Self::try_wait); `Ok(None)` when `until` is over before.
+    pub(crate) fn wait(&self, until: &Until) -> io::Result<Option<ExitStatus>> {
+        let waker = until.cancel_token().map(|_| Waker::new()).transpose()?;
+        let _registration = waker.as_ref().and_then(|waker| waker.wake_on_cancel(until));
+        loop {
+            let is_over = until.check().is_err();
+            let status = self.try_wait()?;
+            if status.is_some() || is_over {
+                return Ok(status);
+            }
+            self.poll(until.remaining(), waker.as_ref());
+        }
+    }
+
+    /// Lets time pass until it exits, the waker is woken or the timeout is over; may return early.
+    pub(crate) fn poll(&self, timeout: Option<Duration>, waker: Option<&Waker>) {
+        let mut poll_set = PollSet::default();
+        // A pidfd stays readable.
+        let is_running = !self.has_exited();
+        let pidfd = self.pidfd().filter(|_| is_running);
+        if let Some(pidfd) = &pidfd {
+            poll_set.add(Token::Child, pidfd, PollFlags::IN);
+        }
+        if let Some(waker) = waker {
+            poll_set.add(Token::Waker, waker, PollFlags::IN);
+        }
+        let look = self.exit_poll_interval().filter(|_| is_running);
+        poll_set.wait(timeout.into_iter().chain(look).min());
+    }
+
+    /// Signals everybody in the group, as long as the process is not reaped.
+    pub(crate) fn signal_group(&self, signal: Signal) {
+        let state = self.look();
+        if matches!(state.phase, Phase::Reaped(_)) {
             return;
         }
-        let sent = match kill_process_group(self.group(), signal) {
+        let sent = match kill_process_group(self.pid, signal) {
             // It has left its own group. It is unreaped, so its number is still its own.
-            Err(Errno::SRCH) => kill_process(self.group(), signal),
+            Err(Errno::SRCH) => kill_process(self.pid, signal),
             other => other,
         };
         if let Err(error) = sent {
@@ -80,45 +141,68 @@ impl ChildProcess {
     /// Whether anybody but the leader is alive in the group. True when that cannot be found out.
     pub(crate) fn group_is_alive(&self) -> bool {
         let leader = self.pid();
-        !self.reaped
+        !matches!(self.lock().phase, Phase::Reaped(_))
             && procfs::snapshot().map_or(true, |entries| {
                 entries.iter().any(|entry| entry.group == leader && entry.pid != leader && !entry.is_zombie)
             })
     }
 
-    /// Reaps it if it has exited; no signal is sent afterwards. Its status, when it is known.
-    pub(crate) fn reap(&mut self) -> Option<ExitStatus> {
-        if self.poll_exit() && !self.reaped {
-            self.reaped = true;
-            self.status = self.child.try_wait().ok().flatten().and_then(ExitStatus::from_std);
-            self.pidfd = None;
-            let status = self.status.map(tracing::field::display);
-            tracing::debug!(target: "rt_process", pid = self.pid(), status, "process ended");
-        }
-        self.status
+    /// Keeps it unreaped, so that its group can be signalled, until the guard is dropped.
+    pub(crate) fn keep_unreaped(&self) -> KeptUnreaped<'_> {
+        self.lock().terminations += 1;
+        KeptUnreaped(self)
     }
 
     /// Without a pidfd, as on a system that has none.
     #[cfg(test)]
-    pub(crate) fn forget_pidfd(&mut self) {
-        self.pidfd = None;
+    pub(crate) fn without_pidfd(pid: u32) -> Self {
+        let pid = Pid::from_raw(pid.cast_signed()).unwrap();
+        Self { pidfd: None, ..Self::new(pid) }
     }
 
-    /// The group has the number of its leader.
-    fn group(&self) -> Pid {
-        Pid::from_child(&self.child)
+    fn look(&self) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        if state.phase == Phase::Running {
+            // An error says that it is not ours any more: SIGCHLD is ignored in this program, or somebody waits for
+            // children that are not theirs. Its status is lost.
+            state.phase = wait_without_reaping(self.pid).unwrap_or(Phase::Reaped(None));
+        }
+        state
+    }
+
+    /// Nothing panics under the lock, so a poisoned one still holds a whole state.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A process that is not reaped as long as this lives.
+#[derive(Debug)]
+pub(crate) struct KeptUnreaped<'a>(&'a ChildProcess);
+
+impl Drop for KeptUnreaped<'_> {
+    fn drop(&mut self) {
+        self.0.lock().terminations -= 1;
     }
 }
 
 /// `Err` when it is no child of ours (any more).
-fn wait_without_reaping(pid: Pid) -> Result<bool, Errno> {
+fn wait_without_reaping(pid: Pid) -> Result<Phase, Errno> {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     loop {
-        match waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)
-        {
+        match waitid(WaitId::Pid(pid), look) {
             Err(Errno::INTR) => {}
-            other => return other.map(|status| status.is_some()),
+            Ok(None) => return Ok(Phase::Running),
+            Ok(Some(status)) => return Ok(Phase::Exited(ExitStatus::from_waitid(&status))),
+            Err(error) => return Err(error),
         }
     }
+}
+
+/// It has exited, so this does not wait.
+fn reap(pid: Pid) {
+    let reap = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    while matches!(waitid(WaitId::Pid(pid), reap), Err(Errno::INTR)) {}
 }
 
 /// The number is the child's: it is not reaped yet. A kernel or a sandbox without pidfds refuses.

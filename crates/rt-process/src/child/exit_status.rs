@@ -1,7 +1,8 @@
 //! How a local process ended, as the kernel reports it.
 
 use std::fmt;
-use std::os::unix::process::ExitStatusExt;
+
+use rustix::process::WaitIdStatus;
 
 /// How a local process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,8 +28,8 @@ impl ExitStatus {
     }
 
     /// `None` for a status that is none of an ended process (stopped, continued), which waiting for exits never yields.
-    pub(crate) fn from_std(status: std::process::ExitStatus) -> Option<Self> {
-        status.code().map(Self::Code).or_else(|| status.signal().map(Self::Signal))
+    pub(crate) fn from_waitid(status: &WaitIdStatus) -> Option<Self> {
+        status.exit_status().map(Self::Code).or_else(|| status.terminating_signal().map(Self::Signal))
     }
 }
 

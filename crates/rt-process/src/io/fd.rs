@@ -91,6 +91,13 @@ pub(crate) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     Ok(fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?)
 }
 
+/// Our end of a pipe, for the poll loop.
+pub(crate) fn nonblocking(end: impl Into<OwnedFd>) -> io::Result<OwnedFd> {
+    let end = end.into();
+    set_nonblocking(&end)?;
+    Ok(end)
+}
+
 /// Reads once, into a slice or a vector's spare capacity. `kind` is what the descriptor is; one that is none of ours
 /// must have been polled.
 pub(crate) fn read(

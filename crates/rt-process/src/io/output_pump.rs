@@ -56,9 +56,12 @@ impl<'a> OutputPump<'a> {
         }
     }
 
-    /// Takes our end of the pipe, and begins.
-    pub(crate) fn attach(&mut self, pipe: OwnedFd) {
-        self.pipe = Some(pipe);
+    /// Takes our end of the pipe, which does not block, and begins; without one it ends here.
+    pub(crate) fn attach(&mut self, pipe: Option<OwnedFd>) {
+        self.pipe = pipe;
+        if self.pipe.is_none() {
+            self.stop();
+        }
     }
 
     /// Gives our end of the pipe away, if it is still open, and ends here.

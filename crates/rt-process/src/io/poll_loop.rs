@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 use rt_protocol::OutputStream;
 use rustix::event::PollFlags;
 
+use super::drain::{DRAIN_IDLE, DRAIN_TOTAL};
 use super::output_pump::OutputPump;
 use super::poll_set::{PollSet, Token};
 use super::stdin_pump::StdinPump;
 use super::waker::Waker;
-use crate::child::child_process::ChildProcess;
-
-/// How often a process without a pidfd is looked at.
-const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(10);
+use crate::Child;
 
 /// A process and its streams.
 #[derive(Debug)]
 pub(crate) struct PollLoop<'a> {
     /// `None` once somebody else has taken it over.
-    pub(crate) child: Option<ChildProcess>,
+    pub(crate) child: Option<Child>,
+    /// Its exit was noticed.
+    exited: bool,
     pub(crate) stdin: StdinPump<'a>,
     /// stdout and stderr.
     pub(crate) outputs: [OutputPump<'a>; 2],
@@ -45,30 +45,20 @@ pub(crate) enum Failure {
 
 impl<'a> PollLoop<'a> {
     pub(crate) fn new(
-        child: ChildProcess,
+        child: Child,
         stdin: StdinPump<'a>,
         outputs: [OutputPump<'a>; 2],
         waker: Waker,
     ) -> Self {
-        let now = Instant::now();
-        let failures = VecDeque::new();
-        let child = Some(child);
-        Self {
-            child,
-            stdin,
-            outputs,
-            waker,
-            failures,
-            reads_to_eof: false,
-            exit_notified: false,
-            last_advance: now,
-        }
+        let streams = Self::without_process(stdin, outputs, waker);
+        Self { child: Some(child), exited: false, reads_to_eof: false, exit_notified: false, ..streams }
     }
 
     /// Streams without a process: the far ends of their pipes are somebody else's, who closes them.
     pub(crate) fn without_process(stdin: StdinPump<'a>, outputs: [OutputPump<'a>; 2], waker: Waker) -> Self {
         Self {
             child: None,
+            exited: true,
             stdin,
             outputs,
             waker,
@@ -87,12 +77,13 @@ impl<'a> PollLoop<'a> {
 
     /// Whether the process was seen to exit, or is somebody else's.
     pub(crate) fn has_ended(&self) -> bool {
-        self.child.as_ref().is_none_or(ChildProcess::exited)
+        self.child.is_none() || self.exited
     }
 
     /// Looks whether the process has exited, without waiting.
     pub(crate) fn poll_exit(&mut self) -> bool {
-        self.child.as_mut().is_none_or(ChildProcess::poll_exit)
+        self.exited |= self.child.as_ref().is_some_and(Child::has_exited);
+        self.has_ended()
     }
 
     /// Whether the process has exited and all its output is handed on.
@@ -124,7 +115,7 @@ impl<'a> PollLoop<'a> {
             self.waker.drain();
         }
         let now = self.advance_clock();
-        if ready.is(Token::Child) || self.needs_exit_polling() {
+        if ready.is(Token::Child) || self.exit_poll_interval().is_some() {
             self.poll_exit();
             self.notify_exit(now);
         }
@@ -164,6 +155,22 @@ impl<'a> PollLoop<'a> {
         }
     }
 
+    /// Hands on what the pipes hold of a process that was ended, as long as the sinks take it. Streams of the caller that
+    /// fail meanwhile are not reported.
+    pub(crate) fn drain(&mut self) {
+        let start = Instant::now();
+        let mut last = start;
+        while !self.is_complete() && start.elapsed() < DRAIN_TOTAL {
+            let Some(left) = DRAIN_IDLE.checked_sub(last.elapsed()).filter(|left| !left.is_zero()) else {
+                break;
+            };
+            if self.poll_once(Some(left)) {
+                last = Instant::now();
+            }
+        }
+        self.failures.clear();
+    }
+
     /// Closes all streams, wherever they are.
     pub(crate) fn stop_streams(&mut self) {
         self.stdin.stop();
@@ -176,7 +183,7 @@ impl<'a> PollLoop<'a> {
         if let Some(source) = source {
             poll_set.add(Token::PollSource, source, PollFlags::IN);
         }
-        let pidfd = self.child.as_ref().filter(|child| !child.exited()).and_then(ChildProcess::pidfd);
+        let pidfd = self.running_child().and_then(Child::pidfd);
         if let Some(pidfd) = &pidfd {
             poll_set.add(Token::Child, pidfd, PollFlags::IN);
         }
@@ -191,12 +198,16 @@ impl<'a> PollLoop<'a> {
     fn timeout(&self, timeout: Option<Duration>, now: Instant) -> Option<Duration> {
         let drains =
             self.outputs.iter().filter_map(OutputPump::wake_at).map(|end| end.saturating_duration_since(now));
-        timeout.into_iter().chain(drains).chain(self.needs_exit_polling().then_some(EXIT_POLL_INTERVAL)).min()
+        timeout.into_iter().chain(drains).chain(self.exit_poll_interval()).min()
     }
 
-    /// A running process whose exit poll does not show.
-    fn needs_exit_polling(&self) -> bool {
-        self.child.as_ref().is_some_and(|child| !child.exited() && child.pidfd().is_none())
+    /// How often to look at a running process whose exit poll(2) does not show.
+    fn exit_poll_interval(&self) -> Option<Duration> {
+        self.running_child()?.process.exit_poll_interval()
+    }
+
+    fn running_child(&self) -> Option<&Child> {
+        self.child.as_ref().filter(|_| !self.exited)
     }
 
     fn notify_exit(&mut self, now: Instant) {
@@ -221,30 +232,34 @@ impl<'a> PollLoop<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use rt_protocol::{OutputLimit, Source};
 
     use super::*;
+    use crate::child::child_process::ChildProcess;
+    use crate::io::fd::nonblocking;
     use crate::io::output_target::OutputTarget;
-    use crate::{ExitStatus, ProcessSpec, Program, spawn};
+    use crate::{ChildStdio, ExitStatus, ProcessSpec, Program};
 
     #[test]
     fn an_exit_is_noticed_without_a_pidfd() {
         let waker = Waker::new().unwrap();
         let spec =
             ProcessSpec::new(&Program::find("sh").unwrap()).args(["-c", "echo hello; sleep 0.03; exit 3"]);
-        let mut spawned = spawn::spawn(&spec, false).unwrap();
-        spawned.child.forget_pidfd();
+        let mut child = Child::spawn(&spec, ChildStdio::piped()).unwrap();
+        child.process = Arc::new(ChildProcess::without_pidfd(child.pid()));
         let stdin = StdinPump::new(Source::empty(), &waker).unwrap();
         let copy = || Some(rt_protocol::Capture::new(OutputLimit::UNLIMITED));
         let mut outputs = [OutputStream::Stdout, OutputStream::Stderr]
             .map(|stream| OutputPump::new(stream, OutputTarget::Discard, copy()));
-        outputs[0].attach(spawned.stdout);
-        outputs[1].attach(spawned.stderr);
-        let mut poll_loop = PollLoop::new(spawned.child, stdin, outputs, waker);
+        outputs[0].attach(child.stdout.take().map(|pipe| nonblocking(pipe).unwrap()));
+        outputs[1].attach(child.stderr.take().map(|pipe| nonblocking(pipe).unwrap()));
+        let mut poll_loop = PollLoop::new(child, stdin, outputs, waker);
         while !poll_loop.is_complete() {
             poll_loop.poll_once(None);
         }
         assert_eq!(poll_loop.outputs[0].take_copy(), "hello\n");
-        assert_eq!(poll_loop.child.unwrap().reap(), Some(ExitStatus::Code(3)));
+        assert_eq!(poll_loop.child.unwrap().try_wait().unwrap(), Some(ExitStatus::Code(3)));
     }
 }

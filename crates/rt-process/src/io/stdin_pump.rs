@@ -86,7 +86,7 @@ impl<'a> StdinPump<'a> {
         !matches!(self.source, StdinSource::Null)
     }
 
-    /// Takes our end of the pipe, and begins.
+    /// Takes our end of the pipe, which does not block, and begins.
     pub(crate) fn attach(&mut self, pipe: Option<OwnedFd>) {
         let Some(pipe) = pipe else { return };
         self.capacity = fd::pipe_capacity(&pipe);

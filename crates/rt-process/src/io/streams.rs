@@ -1,6 +1,7 @@
 //! Where the three streams of a process lead; how the bytes get there stands in `stdin_pump` and `output_pump`.
 
 use std::fmt;
+use std::process::Stdio;
 
 use rt_protocol::{OutputLimit, Sink, Source};
 
@@ -34,6 +35,30 @@ pub enum Output<'a> {
     Bridge(Sink<'a>),
     /// It is handed on, and a copy is kept, up to the limit. The copy goes on when the sink has failed.
     Tee(Sink<'a>, OutputLimit),
+}
+
+/// What a [`Child`](crate::Child) gets as its three streams: nothing, a pipe whose other end is ours, a descriptor of the caller's that is
+/// handed to it as it is, or this program's own.
+#[derive(Debug)]
+pub struct ChildStdio {
+    /// Its descriptor 0.
+    pub stdin: Stdio,
+    /// Its descriptor 1.
+    pub stdout: Stdio,
+    /// Its descriptor 2.
+    pub stderr: Stdio,
+}
+
+impl ChildStdio {
+    /// `/dev/null` for all three.
+    pub fn null() -> Self {
+        Self { stdin: Stdio::null(), stdout: Stdio::null(), stderr: Stdio::null() }
+    }
+
+    /// A pipe for each.
+    pub fn piped() -> Self {
+        Self { stdin: Stdio::piped(), stdout: Stdio::piped(), stderr: Stdio::piped() }
+    }
 }
 
 impl fmt::Debug for Output<'_> {
