@@ -173,7 +173,7 @@ fn left_out(live: &Live) -> Outcome {
     let host = tempfile::tempdir()?;
     fs::create_dir(host.path().join("dev"))?;
     fs::write(host.path().join("dev/f"), "x")?;
-    let mount = rt_protocol::Mount::read_only(host.path(), "/mnt")?;
+    let mount = rt_protocol::BindMount::read_only(host.path(), "/mnt")?;
     let stopped = Sandbox::create(&live.runtime, Sandbox::spec(live).command(["true"]).mount(mount))?;
     let error =
         stopped.container.copy_out(&path("/mnt/dev"), &new, &CopyOptions::new(), &until()).unwrap_err();
@@ -188,7 +188,7 @@ fn socket_out(live: &Live) -> Outcome {
     let host = tempfile::tempdir()?;
     let spec = Sandbox::spec(live)
         .command(["sleep", "777777"])
-        .mount(rt_protocol::Mount::read_only(host.path(), "/mnt")?);
+        .mount(rt_protocol::BindMount::read_only(host.path(), "/mnt")?);
     let mounted = Sandbox::launch(&live.runtime, spec)?;
     let _listener = UnixListener::bind(host.path().join("socket"))?;
     let directory = tempfile::tempdir()?;

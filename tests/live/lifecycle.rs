@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rt_protocol::{
-    ContainerFilter, ContainerName, ContainerRuntime, ContainerState, ErrorKind, ExitOutcome, ImageFilter,
-    ImageRef, Mount, NamePrefix, Network, PortMapping, Protocol, Until,
+    BindMount, ContainerFilter, ContainerName, ContainerRuntime, ContainerState, ErrorKind, ExitOutcome,
+    ImageFilter, ImageRef, NamePrefix, Network, PortMapping, TransportProtocol, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -91,7 +91,7 @@ fn inspect(live: &Live) -> Outcome {
     let spec = Sandbox::spec(live)
         .command(["sleep", "777777"])
         .label("purpose", "a test = one")
-        .mount(Mount::read_only(directory.path(), "/data, with \"odd\" name")?);
+        .mount(BindMount::read_only(directory.path(), "/data, with \"odd\" name")?);
     let sandbox = Sandbox::launch(&live.runtime, spec)?;
     let info = sandbox.container.inspect()?.ok_or("absent")?;
     assert_eq!(info.name, sandbox.name);
@@ -180,7 +180,7 @@ fn port(live: &Live) -> Outcome {
     let sandbox = Sandbox::launch(&live.runtime, spec)?;
     let ports = sandbox.container.ports()?.ok_or("absent")?;
     assert_eq!(ports.len(), 1, "{ports:?}");
-    assert_eq!((ports[0].container_port, ports[0].protocol), (2222, Protocol::Tcp));
+    assert_eq!((ports[0].container_port, ports[0].protocol), (2222, TransportProtocol::Tcp));
     assert_eq!(ports[0].host_ip, Some([127, 0, 0, 1].into()));
     assert!(ports[0].host_port > 0);
     let listed = live.runtime.list(&ContainerFilter::all())?;

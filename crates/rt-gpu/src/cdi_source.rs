@@ -56,6 +56,8 @@ impl FromStr for CdiVersion {
     }
 }
 
+rt_protocol::text_conversions!(CdiVersion);
+
 impl fmt::Display for CdiVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.major, self.minor, self.patch)

@@ -139,6 +139,8 @@ impl FromStr for GpuSelection {
     }
 }
 
+rt_protocol::text_conversions!(GpuSelection);
+
 /// A switch: all GPUs or none.
 impl From<bool> for GpuSelection {
     fn from(enabled: bool) -> Self {

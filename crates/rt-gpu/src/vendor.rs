@@ -57,3 +57,5 @@ impl FromStr for GpuVendor {
             .ok_or_else(|| InvalidValue::new("GPU vendor", name, "it is one of nvidia, amd and intel"))
     }
 }
+
+rt_protocol::text_conversions!(GpuVendor);

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use rt_protocol::{
     Argv, Container, ContainerInfo, ContainerKey, ContainerPath, ContainerState, CopyOptions, ExecRequest,
-    ExecResult, ExecStdio, ExitOutcome, Health, Image, LogOptions, LogStream, MountPoint, PublishedPort,
+    ExecResult, ExecStdio, ExitOutcome, Health, Image, LogOptions, LogStream, MountInfo, PublishedPort,
     Readiness, Result, RuntimeId, StdioResult, Until,
 };
 
@@ -102,7 +102,7 @@ impl Container for KrunContainer {
         self.podman.started_at()
     }
 
-    fn mounts(&self) -> Result<Option<Vec<MountPoint>>> {
+    fn mounts(&self) -> Result<Option<Vec<MountInfo>>> {
         self.podman.mounts()
     }
 

@@ -208,6 +208,8 @@ impl FromStr for TcpEndpoint {
     }
 }
 
+rt_protocol::text_conversions!(TcpEndpoint);
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rt_protocol::{InvalidValue, LaunchSpecBuilder, Mount, PortMapping};
+use rt_protocol::{BindMount, InvalidValue, LaunchSpecBuilder, PortMapping};
 
 /// Additions to a launch for a guest that SSH enters.
 ///
@@ -47,6 +47,6 @@ impl KrunLaunchExt for LaunchSpecBuilder {
         host_file: impl Into<PathBuf>,
         guest_file: impl Into<PathBuf>,
     ) -> Result<Self, InvalidValue> {
-        Ok(self.mount(Mount::read_only(host_file, guest_file)?))
+        Ok(self.mount(BindMount::read_only(host_file, guest_file)?))
     }
 }

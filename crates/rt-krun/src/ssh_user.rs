@@ -1,8 +1,5 @@
 //! The name that a guest's sshd knows a login by.
 
-use std::fmt;
-use std::str::FromStr;
-
 use rt_protocol::InvalidValue;
 
 /// Who logs in unless somebody says otherwise.
@@ -43,31 +40,14 @@ impl SshUser {
             ))
         }
     }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
+
+rt_protocol::checked_text!(SshUser);
 
 /// [`DEFAULT_SSH_USER`].
 impl Default for SshUser {
     fn default() -> Self {
         Self(DEFAULT_SSH_USER.to_owned())
-    }
-}
-
-impl fmt::Display for SshUser {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for SshUser {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        Self::new(text)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use rt_protocol::{
     ContainerInfo, ContainerName, ContainerPath, ContainerState, Error, Event, Health, ImageRef, LaunchSpec,
-    MountPoint, PublishedPort, Result,
+    MountInfo, PublishedPort, Result,
 };
 
 use crate::runtime::NullRuntime;
@@ -84,7 +84,7 @@ impl NullRuntime {
     pub fn set_mounts(
         &self,
         name: impl AsRef<str>,
-        mounts: impl IntoIterator<Item = MountPoint>,
+        mounts: impl IntoIterator<Item = MountInfo>,
     ) -> Result<()> {
         self.describe(name, |record| record.info.mounts = mounts.into_iter().collect())
     }

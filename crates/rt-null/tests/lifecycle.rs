@@ -9,9 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use rt_null::{ExecReply, Fault, NullContainer, NullRuntime, Operation, Scope, StdioScript, When};
 use rt_protocol::{
-    Argv, Container, ContainerFilter, ContainerInfo, ContainerName, ContainerPath, ContainerRuntime,
-    ContainerRuntimeExt, ContainerState, CopyOptions, Error, ErrorKind, ExitOutcome, Health, LaunchSpec,
-    Mount, MountPoint, NamePrefix, PortMapping, Protocol, PublishedPort, PullPolicy, Result, Until,
+    Argv, BindMount, Container, ContainerFilter, ContainerInfo, ContainerName, ContainerPath,
+    ContainerRuntime, ContainerRuntimeExt, ContainerState, CopyOptions, Error, ErrorKind, ExitOutcome,
+    Health, LaunchSpec, MountInfo, NamePrefix, PortMapping, PublishedPort, PullPolicy, Result,
+    TransportProtocol, Until,
 };
 
 fn name(text: &str) -> ContainerName {
@@ -35,7 +36,7 @@ fn a_created_container_shows_what_it_was_made_from() -> Result<()> {
         .label("app", "web")
         .port(PortMapping::any_port_on_loopback(80))
         .port(PortMapping::on_loopback(8443, 443))
-        .mount(Mount::read_only("/srv/site", "/html")?)
+        .mount(BindMount::read_only("/srv/site", "/html")?)
         .memory(1 << 20)
         .build()?;
     let web = runtime.create(&spec, &forever())?;
@@ -44,7 +45,7 @@ fn a_created_container_shows_what_it_was_made_from() -> Result<()> {
     assert_eq!(info.id.len(), 64);
     assert_eq!(info.image_name.as_deref(), Some("docker.io/library/nginx:1.27"));
     assert_eq!(info.labels["app"], "web");
-    assert_eq!(info.mounts, [MountPoint::new(Some("/srv/site".into()), "/html")]);
+    assert_eq!(info.mounts, [MountInfo::new(Some("/srv/site".into()), "/html")]);
     assert_eq!((info.ports.len(), info.started_at, info.exit_code), (0, None, None));
     assert_eq!(runtime.spec(web.key().name.as_str().try_into().as_ref().unwrap()), Some(spec.clone()));
     assert!(web.image()?.unwrap().exists()?);
@@ -222,11 +223,11 @@ fn lists_keep_their_order_and_prefixes_end_with_a_dash() -> Result<()> {
 #[test]
 fn every_fact_can_be_set() -> Result<()> {
     let runtime = NullRuntime::new();
-    let port = PublishedPort::new(22, Protocol::Tcp, None, 2222);
+    let port = PublishedPort::new(22, TransportProtocol::Tcp, None, 2222);
     runtime.set_state("job", ContainerState::Running)?;
     runtime.set_id("job", "abc")?;
     runtime.set_image("job", "alpine:3.20")?;
-    runtime.set_mounts("job", [MountPoint::new(None, "/data")])?;
+    runtime.set_mounts("job", [MountInfo::new(None, "/data")])?;
     runtime.set_started_at("job", SystemTime::UNIX_EPOCH)?;
     runtime.set_ports("job", [port])?;
     runtime.set_health("job", Health::Healthy)?;

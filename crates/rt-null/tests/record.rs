@@ -16,8 +16,8 @@ use rt_null::{ArgvPattern, ExecReply, ImageFixture, LogScript, NullRuntime, Scop
 use rt_protocol::{
     Argv, Capabilities, Capability, ContainerFilter, ContainerName, ContainerPath, ContainerRuntime,
     ContainerState, CopyOptions, ErrorKind, EventOptions, ExecRequest, ExecStdio, Health, ImageFilter,
-    ImageRef, LaunchSpec, LogOptions, MountPoint, NamePrefix, OutputLimit, Protocol, PublishedPort, Pull,
-    Until,
+    ImageRef, LaunchSpec, LogOptions, MountInfo, NamePrefix, OutputLimit, PublishedPort, Pull,
+    TransportProtocol, Until,
 };
 
 fn name(text: &str) -> ContainerName {
@@ -37,8 +37,8 @@ fn scripted() -> NullRuntime {
     runtime.set_logs("p-a", LogScript::new().line("one").error_line(vec![0xff]).line("ready")).unwrap();
     runtime.set_state("p-b", ContainerState::Paused).unwrap();
     runtime.set_health("p-b", Health::Unhealthy).unwrap();
-    runtime.set_mounts("p-b", [MountPoint::new(Some("/host".into()), "/inside")]).unwrap();
-    runtime.set_ports("p-b", [PublishedPort::new(80, Protocol::Udp, None, 8080)]).unwrap();
+    runtime.set_mounts("p-b", [MountInfo::new(Some("/host".into()), "/inside")]).unwrap();
+    runtime.set_ports("p-b", [PublishedPort::new(80, TransportProtocol::Udp, None, 8080)]).unwrap();
     runtime.set_rw_size("p-b", 12).unwrap();
     runtime.set_label("p-b", "k", "v").unwrap();
     let all = Scope::all;

@@ -185,7 +185,7 @@ fn host_paths_and_times_need_not_be_repeated() {
     let homes = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let runtime = NullRuntime::new();
     let program = |runtime: &dyn ContainerRuntime, home: &Path| -> Result<()> {
-        let mount = rt_protocol::Mount::read_only(home, "/site")?;
+        let mount = rt_protocol::BindMount::read_only(home, "/site")?;
         let job =
             runtime.create(&LaunchSpec::builder("job", "alpine").mount(mount).build()?, &Until::forever())?;
         fs::write(home.join("a"), "a").unwrap();

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::word_enum;
+
 macro_rules! capabilities {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// One thing that a backend can or cannot do.
@@ -12,17 +14,7 @@ macro_rules! capabilities {
             $($(#[$doc])* $name,)*
         }
 
-        impl Capability {
-            /// All of them, in the order of the contract.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
-
-            /// What it is called in messages and reports: `exec-stdio`.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$name => $text,)*
-                }
-            }
-        }
+        word_enum!(Capability, "capability", { $($name = $text,)* });
     };
 }
 
@@ -95,12 +87,6 @@ capabilities! {
     LaunchExtraArgs = "launch-extra-args",
 }
 
-impl fmt::Display for Capability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// A set of [`Capability`] values.
 ///
 /// ```
@@ -160,9 +146,30 @@ impl Capabilities {
     }
 }
 
+impl From<Capability> for Capabilities {
+    fn from(capability: Capability) -> Self {
+        Self::none().with(capability)
+    }
+}
+
 impl FromIterator<Capability> for Capabilities {
     fn from_iter<I: IntoIterator<Item = Capability>>(capabilities: I) -> Self {
         capabilities.into_iter().fold(Self::none(), Self::with)
+    }
+}
+
+impl Extend<Capability> for Capabilities {
+    fn extend<I: IntoIterator<Item = Capability>>(&mut self, capabilities: I) {
+        *self = capabilities.into_iter().fold(*self, Self::with);
+    }
+}
+
+impl IntoIterator for Capabilities {
+    type Item = Capability;
+    type IntoIter = std::vec::IntoIter<Capability>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter().collect::<Vec<_>>().into_iter()
     }
 }
 
@@ -189,7 +196,7 @@ mod tests {
     fn every_capability_has_a_bit_and_a_name_of_its_own() {
         assert_eq!(Capabilities::all().iter().count(), Capability::ALL.len());
         let names: std::collections::BTreeSet<_> =
-            Capability::ALL.iter().map(|capability| capability.name()).collect();
+            Capability::ALL.iter().map(|capability| capability.as_str()).collect();
         assert_eq!(names.len(), Capability::ALL.len());
     }
 }

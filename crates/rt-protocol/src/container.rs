@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 use crate::{
     Argv, Capabilities, Capability, ContainerInfo, ContainerKey, ContainerPath, ContainerState, CopyOptions,
     Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, LogLine, LogOptions,
-    LogStream, MountPoint, PublishedPort, Pull, Readiness, Result, StdioResult, Until, UntilError,
+    LogStream, MountInfo, PublishedPort, Pull, Readiness, Result, StdioResult, Until, UntilError,
 };
 
 /// A handle on a container of one runtime.
@@ -121,7 +121,7 @@ pub trait Container: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// As for [`inspect`](Self::inspect).
-    fn mounts(&self) -> Result<Option<Vec<MountPoint>>> {
+    fn mounts(&self) -> Result<Option<Vec<MountInfo>>> {
         Ok(self.inspect()?.map(|info| info.mounts))
     }
 

@@ -17,7 +17,7 @@ use crate::{
     Argv, Capabilities, Container, ContainerFilter, ContainerInfo, ContainerKey, ContainerName,
     ContainerPath, ContainerRemoveResult, ContainerRuntime, ContainerState, CopyOptions, Event, EventOptions,
     EventStream, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, ImageFilter, ImageInfo,
-    ImageRef, ImageRemoval, LaunchSpec, LogLine, LogOptions, LogStream, MountPoint, NamePrefix,
+    ImageRef, ImageRemoval, LaunchSpec, LogLine, LogOptions, LogStream, MountInfo, NamePrefix,
     PortReservation, PublishedPort, Pull, Readiness, Result, RuntimeId, StdioResult, Until,
 };
 
@@ -75,7 +75,7 @@ macro_rules! forward_container {
             fn running(&self) -> Result<bool> { (**self).running() }
             fn image(&self) -> Result<Option<Arc<dyn Image>>> { (**self).image() }
             fn started_at(&self) -> Result<Option<SystemTime>> { (**self).started_at() }
-            fn mounts(&self) -> Result<Option<Vec<MountPoint>>> { (**self).mounts() }
+            fn mounts(&self) -> Result<Option<Vec<MountInfo>>> { (**self).mounts() }
             fn ports(&self) -> Result<Option<Vec<PublishedPort>>> { (**self).ports() }
             fn health(&self) -> Result<Option<Health>> { (**self).health() }
             fn rw_size(&self) -> Result<Option<u64>> { (**self).rw_size() }

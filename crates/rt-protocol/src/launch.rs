@@ -10,7 +10,7 @@ mod pull_policy;
 mod spec;
 
 pub use builder::LaunchSpecBuilder;
-pub use mount::Mount;
+pub use mount::BindMount;
 pub use network::{Network, NetworkName};
 pub use oci_runtime::OciRuntime;
 pub use port_mapping::PortMapping;

@@ -59,7 +59,9 @@ pub use container::Container;
 pub use container::copy::CopyOptions;
 pub use container::key::ContainerKey;
 pub use container::remove::{ContainerRemoveResult, ImageRemoval};
-pub use container::state::{ContainerInfo, ContainerState, Health, MountPoint, Protocol, PublishedPort};
+pub use container::state::{
+    ContainerInfo, ContainerState, Health, MountInfo, PublishedPort, TransportProtocol,
+};
 pub use error::kind::ErrorKind;
 pub use error::{Error, Result};
 pub use exec::capture::{Capture, CapturedOutput, OutputLimit};
@@ -73,7 +75,7 @@ pub use exec::stream_report::{StreamEnd, StreamReport};
 pub use image::{Image, ImageFilter, ImageInfo};
 pub use launch::gpu_config_error::GpuConfigError;
 pub use launch::{
-    LaunchSpec, LaunchSpecBuilder, Mount, Network, NetworkName, OciRuntime, PortMapping, PullPolicy,
+    BindMount, LaunchSpec, LaunchSpecBuilder, Network, NetworkName, OciRuntime, PortMapping, PullPolicy,
 };
 pub use runtime::runtime_ext::ContainerRuntimeExt;
 pub use runtime::runtime_id::RuntimeId;

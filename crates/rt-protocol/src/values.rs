@@ -7,3 +7,4 @@ pub(crate) mod invalid;
 pub(crate) mod name;
 pub(crate) mod path;
 pub(crate) mod port;
+pub(crate) mod text;

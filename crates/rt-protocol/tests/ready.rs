@@ -51,7 +51,7 @@ fn all_conditions_are_waited_for_and_the_line_is_told() {
     runtime.set_health("job", Health::Starting).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let port = rt_protocol::PublishedPort::new(80, rt_protocol::Protocol::Tcp, None, address.port());
+    let port = rt_protocol::PublishedPort::new(80, rt_protocol::TransportProtocol::Tcp, None, address.port());
     runtime.set_ports("job", [port]).unwrap();
     let when = ReadyWhen::new()
         .exec(ExecRequest::new(["check"]).unwrap())

@@ -72,6 +72,8 @@ impl FromStr for Backend {
     }
 }
 
+rt_protocol::text_conversions!(Backend);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -81,7 +81,7 @@ use rt_protocol::{
     Argv, Capabilities, Container, ContainerFilter, ContainerInfo, ContainerKey, ContainerName,
     ContainerPath, ContainerRemoveResult, ContainerRuntime, ContainerState, CopyOptions, Event, EventOptions,
     EventStream, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, ImageFilter, ImageInfo,
-    ImageRef, ImageRemoval, LaunchSpec, LogLine, LogOptions, LogStream, MountPoint, NamePrefix,
+    ImageRef, ImageRemoval, LaunchSpec, LogLine, LogOptions, LogStream, MountInfo, NamePrefix,
     PortReservation, PublishedPort, Pull, Readiness, Result, RuntimeId, StdioResult, Until,
 };
 
@@ -145,7 +145,7 @@ mockall::mock! {
         fn running(&self) -> Result<bool>;
         fn image(&self) -> Result<Option<Arc<dyn Image>>>;
         fn started_at(&self) -> Result<Option<SystemTime>>;
-        fn mounts(&self) -> Result<Option<Vec<MountPoint>>>;
+        fn mounts(&self) -> Result<Option<Vec<MountInfo>>>;
         fn ports(&self) -> Result<Option<Vec<PublishedPort>>>;
         fn health(&self) -> Result<Option<Health>>;
         fn rw_size(&self) -> Result<Option<u64>>;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fastrand::Rng;
-use rt_protocol::{ContainerRuntime as _, Mount, Until};
+use rt_protocol::{BindMount, ContainerRuntime as _, Until};
 
 use super::fault_plan::FaultPlan;
 use super::ledger::Ledger;
@@ -65,7 +65,7 @@ impl<'a> Turn<'a> {
 
     /// The description of a container whose notes are kept.
     pub(super) fn spec(&self) -> Result<rt_protocol::LaunchSpecBuilder> {
-        Ok(Sandbox::spec(self.live).mount(Mount::writable(self.notes, NOTES)?))
+        Ok(Sandbox::spec(self.live).mount(BindMount::writable(self.notes, NOTES)?))
     }
 
     /// A container that runs, and its first process.

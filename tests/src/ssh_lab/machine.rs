@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use rt_protocol::{LaunchSpec, LaunchSpecBuilder, Mount, OciRuntime, PortMapping};
+use rt_protocol::{BindMount, LaunchSpec, LaunchSpecBuilder, OciRuntime, PortMapping};
 use tempfile::TempDir;
 
 use super::guest;
@@ -84,11 +84,11 @@ impl MachineFiles {
         let mut spec = LaunchSpec::builder(Sandbox::fresh_name(), live.image.as_str())
             .oci_runtime(OciRuntime::new("krun")?)
             .port(PortMapping::any_port_on_loopback(GUEST_PORT))
-            .mount(Mount::read_only(self.directory.path(), "/machine")?)
-            .mount(Mount::read_only(&self.parts.kernel, "/kernel")?);
+            .mount(BindMount::read_only(self.directory.path(), "/machine")?)
+            .mount(BindMount::read_only(&self.parts.kernel, "/kernel")?);
         // The image has BusyBox alone; the emulator is this machine's, with its libraries and firmware.
         for lent in ["/usr", "/lib", "/lib64"] {
-            spec = spec.mount(Mount::read_only(lent, lent)?);
+            spec = spec.mount(BindMount::read_only(lent, lent)?);
         }
         let network = format!("user,model=virtio-net-pci,hostfwd=tcp::{GUEST_PORT}-:{GUEST_PORT}");
         let qemu = self.parts.qemu.to_str().ok_or("a path that is not UTF-8")?;

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use rt_protocol::{
-    Argv, Capability, ContainerFilter, ContainerPath, CopyOptions, Error, ErrorKind, EventOptions,
-    ExecRequestBuilder, ExecStdio, ImageFilter, ImageRef, LaunchSpecBuilder, LogOptions, Mount, Network,
-    OciRuntime, OutputLimit, PortMapping, PullPolicy,
+    Argv, BindMount, Capability, ContainerFilter, ContainerPath, CopyOptions, Error, ErrorKind, EventOptions,
+    ExecRequestBuilder, ExecStdio, ImageFilter, ImageRef, LaunchSpecBuilder, LogOptions, Network, OciRuntime,
+    OutputLimit, PortMapping, PullPolicy,
 };
 
 use crate::ensure::shown;
@@ -118,7 +118,7 @@ pub(super) const CASES: &[Case] = &[
         create(context, Capability::LaunchPorts, |spec| spec.port(PortMapping::any_port_on_loopback(80)))
     }),
     fact("claims: launch-mounts is served or refused", |context| {
-        let mount = Mount::read_only(std::env::temp_dir(), "/mnt/suite")?;
+        let mount = BindMount::read_only(std::env::temp_dir(), "/mnt/suite")?;
         create(context, Capability::LaunchMounts, |spec| spec.mount(mount.clone()))
     }),
     fact("claims: launch-limits is served or refused", |context| {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use rt_protocol::{
-    Capability, ContainerRuntimeExt, ContainerState, ErrorKind, Mount, MountPoint, Network, PortMapping,
+    BindMount, Capability, ContainerRuntimeExt, ContainerState, ErrorKind, MountInfo, Network, PortMapping,
     PullPolicy, Secret,
 };
 
@@ -148,10 +148,11 @@ fn user(context: &TestContext<'_>) -> Verdict {
 
 fn mounts(context: &TestContext<'_>) -> Verdict {
     let source = context.host_dir()?;
-    let made = context
-        .create_from(context.launch_spec(&context.name()?).mount(Mount::writable(&source, "/mnt/suite")?))?;
+    let made = context.create_from(
+        context.launch_spec(&context.name()?).mount(BindMount::writable(&source, "/mnt/suite")?),
+    )?;
     let mounts = made.mounts()?.unwrap_or_default();
-    let expected = MountPoint::new(Some(source), "/mnt/suite");
+    let expected = MountInfo::new(Some(source), "/mnt/suite");
     ensure!(mounts.contains(&expected), "the mounts are {mounts:?}, without {expected:?}");
     Ok(())
 }
@@ -159,8 +160,9 @@ fn mounts(context: &TestContext<'_>) -> Verdict {
 fn mount_files(context: &TestContext<'_>) -> Verdict {
     let source = context.host_dir()?;
     std::fs::write(source.join("given"), "from the host")?;
-    let container = context
-        .started_from(context.launch_spec(&context.name()?).mount(Mount::writable(&source, "/mnt/suite")?))?;
+    let container = context.started_from(
+        context.launch_spec(&context.name()?).mount(BindMount::writable(&source, "/mnt/suite")?),
+    )?;
     let seen = TestContext::text_in(container.as_ref(), &Script::ReadFile("/mnt/suite/given".into()))?;
     ensure_eq!(seen, "from the host", "the mounted file");
     let write = Script::WriteFile { path: "/mnt/suite/taken".into(), bytes: b"from the guest".to_vec() };
@@ -172,7 +174,7 @@ fn mount_files(context: &TestContext<'_>) -> Verdict {
 fn read_only_mount(context: &TestContext<'_>) -> Verdict {
     let source = context.host_dir()?;
     let container = context.started_from(
-        context.launch_spec(&context.name()?).mount(Mount::read_only(&source, "/mnt/suite")?),
+        context.launch_spec(&context.name()?).mount(BindMount::read_only(&source, "/mnt/suite")?),
     )?;
     let write = Script::WriteFile { path: "/mnt/suite/taken".into(), bytes: b"no".to_vec() };
     let result = TestContext::run_in(container.as_ref(), &write)?;

@@ -23,6 +23,8 @@ impl FromStr for PciAddress {
     }
 }
 
+rt_protocol::text_conversions!(PciAddress);
+
 fn read(text: &str) -> Option<PciAddress> {
     let (domain, rest) = text.split_once(':')?;
     let (bus, rest) = rest.split_once(':')?;

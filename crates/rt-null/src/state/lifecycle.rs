@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use rt_protocol::{
-    ContainerInfo, ContainerName, ContainerState, ErrorKind, EventAction, ImageRef, LaunchSpec, MountPoint,
+    ContainerInfo, ContainerName, ContainerState, ErrorKind, EventAction, ImageRef, LaunchSpec, MountInfo,
     PublishedPort, PullPolicy,
 };
 
@@ -61,7 +61,7 @@ impl World {
         record.info.mounts = spec
             .mounts()
             .iter()
-            .map(|mount| MountPoint::new(Some(mount.source().to_owned()), mount.destination().as_path()))
+            .map(|mount| MountInfo::new(Some(mount.source().to_owned()), mount.destination().as_path()))
             .collect();
         record.spec = Some(spec.clone());
         self.push_event(spec.name(), EventAction::Created, None, now);

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 
 use rt_process::{ExecMarker, ProcessSpec};
-use rt_protocol::{EnvValue, InvalidValue, LaunchSpec, Mount, Network, PortMapping, Result};
+use rt_protocol::{BindMount, EnvValue, InvalidValue, LaunchSpec, Network, PortMapping, Result};
 
 use crate::cli::secret_env::{Passed, SecretEnv};
 use crate::exec::argv::assignment;
@@ -88,7 +88,7 @@ fn publish(port: &PortMapping) -> String {
 }
 
 /// `--mount` takes comma-separated fields. `-v` would break on colons.
-fn bind(mount: &Mount) -> Result<OsString> {
+fn bind(mount: &BindMount) -> Result<OsString> {
     let field = |key: &str, path: &OsStr| {
         let text =
             path.to_str().ok_or_else(|| InvalidValue::new("mount path", path, "podman takes only UTF-8"))?;
@@ -143,7 +143,7 @@ mod tests {
             .port(PortMapping::any_port_on_loopback(80))
             .port(PortMapping::on_loopback(8080, 81))
             .port(PortMapping::any_port_on_loopback(82).with_host_ip(None))
-            .mount(Mount::read_only("/srv/a,b", "/data").unwrap())
+            .mount(BindMount::read_only("/srv/a,b", "/data").unwrap())
             .memory(1 << 20)
             .milli_cpus(1500)
             .network(Network::Named(rt_protocol::NetworkName::new("apps").unwrap()))

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use rt_process::procfs;
 use rt_protocol::{
-    ContainerInfo, ContainerName, ContainerState, Env, Error, Health, MountPoint, Protocol, PublishedPort,
-    Result, Secret,
+    ContainerInfo, ContainerName, ContainerState, Env, Error, Health, MountInfo, PublishedPort, Result,
+    Secret, TransportProtocol,
 };
 use serde_json::Value;
 
@@ -183,7 +183,7 @@ fn ps_row(operation: &'static str, row: &Value) -> Result<Option<ContainerInfo>>
             return Ok(None);
         }
     };
-    let mut info = ContainerInfo::new(name, id, ContainerState::from_word(&state));
+    let mut info = ContainerInfo::new(name, id, ContainerState::from(state));
     info.image_id = json::text(row, &["ImageID"]);
     info.image_name = json::text(row, &["Image"]);
     info.created = json::time(row, &["Created"]);
@@ -195,7 +195,7 @@ fn ps_row(operation: &'static str, row: &Value) -> Result<Option<ContainerInfo>>
     info.mounts = json::list(row, &["Mounts"])
         .iter()
         .filter_map(Value::as_str)
-        .map(|destination| MountPoint::new(None, destination))
+        .map(|destination| MountInfo::new(None, destination))
         .collect();
     info.ports = json::list(row, &["Ports"]).iter().flat_map(ps_ports).collect();
     info.labels = json::text_pairs(row, &["Labels"]).collect();
@@ -244,17 +244,22 @@ fn ps_ports(row: &Value) -> Vec<PublishedPort> {
     (0..count)
         .filter_map(|step| Some((container.checked_add(step)?, host.checked_add(step)?)))
         .flat_map(|(container, host)| {
-            words.split(',').filter_map(Protocol::from_word).map(move |protocol| (container, protocol, host))
+            words.split(',').filter_map(protocol).map(move |protocol| (container, protocol, host))
         })
         .map(|(container, protocol, host)| PublishedPort::new(container, protocol, address, host))
         .collect()
+}
+
+/// The protocol for podman's word; without one it is TCP.
+fn protocol(word: &str) -> Option<TransportProtocol> {
+    if word.is_empty() { Some(TransportProtocol::Tcp) } else { word.parse().ok() }
 }
 
 fn inspect_row(row: &Value) -> Option<Inspected> {
     let name = json::text(row, &["Name"])?;
     let name = ContainerName::of_existing(name.trim_start_matches('/')).ok()?;
     let state = json::field(row, &["State"])?;
-    let status = ContainerState::from_word(&json::text(state, &["Status"])?);
+    let status = ContainerState::from(json::text(state, &["Status"])?);
     let mut info = ContainerInfo::new(name, json::text(row, &["Id"])?, status);
     info.image_id = json::text(row, &["Image"]);
     info.image_name = json::text(row, &["ImageName"]);
@@ -266,12 +271,13 @@ fn inspect_row(row: &Value) -> Option<Inspected> {
     }
     info.health = json::field(state, &["Health", "Healthcheck"])
         .and_then(|health| json::text(health, &["Status"]))
-        .and_then(|word| Health::from_word(&word));
+        .filter(|word| !word.is_empty() && word != "none")
+        .map(Health::from);
     info.mounts = json::list(row, &["Mounts"])
         .iter()
         .filter_map(|mount| {
             let source = json::text(mount, &["Source"]).map(Into::into);
-            Some(MountPoint::new(source, json::text(mount, &["Destination"])?))
+            Some(MountInfo::new(source, json::text(mount, &["Destination"])?))
         })
         .collect();
     info.ports = json::field(row, &["NetworkSettings"]).map(inspect_ports).unwrap_or_default();
@@ -312,7 +318,7 @@ fn inspect_ports(settings: &Value) -> Vec<PublishedPort> {
         .iter()
         .filter_map(|(key, bindings)| {
             let (port, word) = key.split_once('/').unwrap_or((key, ""));
-            Some((port.parse().ok()?, Protocol::from_word(word)?, bindings.as_array()?))
+            Some((port.parse().ok()?, protocol(word)?, bindings.as_array()?))
         })
         .flat_map(|(port, protocol, bindings)| {
             bindings.iter().filter_map(move |binding| {
@@ -423,7 +429,7 @@ mod tests {
             assert_eq!(found.info.health, None);
             assert!(found.info.started_at.is_some() && found.info.finished_at.is_none());
             assert_eq!((found.pid, found.rw_size, found.info.exit_code), (Some(12), Some(12), None));
-            assert_eq!(found.info.ports, [PublishedPort::new(22, Protocol::Tcp, None, 18180)]);
+            assert_eq!(found.info.ports, [PublishedPort::new(22, TransportProtocol::Tcp, None, 18180)]);
         }
     }
 

@@ -11,3 +11,5 @@ pub enum KillStrategy {
     /// machine.
     InContainer,
 }
+
+rt_protocol::word_enum!(KillStrategy, "kill strategy", { Auto = "auto", InContainer = "in-container", });

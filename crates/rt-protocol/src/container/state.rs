@@ -1,12 +1,12 @@
 //! The state of a container, and what is known of it.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::ContainerName;
+use crate::word_enum;
 
 /// The state of a container, by podman's words (`libpod/define`, `ContainerStatus`).
 ///
@@ -35,21 +35,6 @@ pub enum ContainerState {
 }
 
 impl ContainerState {
-    /// The state for an engine's word, in any case.
-    pub fn from_word(word: &str) -> Self {
-        match word.to_ascii_lowercase().as_str() {
-            "created" | "configured" => Self::Created,
-            "initialized" => Self::Initialized,
-            "running" => Self::Running,
-            "paused" => Self::Paused,
-            "stopping" => Self::Stopping,
-            "stopped" => Self::Stopped,
-            "exited" => Self::Exited,
-            "removing" => Self::Removing,
-            _ => Self::Other(word.to_owned()),
-        }
-    }
-
     /// Whether it is [`Running`](Self::Running); a container that is stopping is not.
     pub fn is_running(&self) -> bool {
         *self == Self::Running
@@ -59,28 +44,18 @@ impl ContainerState {
     pub fn has_exited(&self) -> bool {
         matches!(self, Self::Stopped | Self::Exited)
     }
-
-    /// The word for it.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Created => "created",
-            Self::Initialized => "initialized",
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Stopping => "stopping",
-            Self::Stopped => "stopped",
-            Self::Exited => "exited",
-            Self::Removing => "removing",
-            Self::Other(word) => word,
-        }
-    }
 }
 
-impl fmt::Display for ContainerState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+word_enum!(ContainerState, {
+    Created = "created" | "configured",
+    Initialized = "initialized",
+    Running = "running",
+    Paused = "paused",
+    Stopping = "stopping",
+    Stopped = "stopped",
+    Exited = "exited",
+    Removing = "removing",
+} else Other);
 
 /// What an engine knows of one container, from one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +82,7 @@ pub struct ContainerInfo {
     /// Its health, when it has a check and the question reports it.
     pub health: Option<Health>,
     /// What is mounted into it. From a listing, sources may be missing.
-    pub mounts: Vec<MountPoint>,
+    pub mounts: Vec<MountInfo>,
     /// Its published ports.
     pub ports: Vec<PublishedPort>,
     /// Its labels.
@@ -152,30 +127,23 @@ pub enum Health {
     Other(String),
 }
 
-impl Health {
-    /// The verdict for an engine's word; `None` for a container without a check.
-    pub fn from_word(word: &str) -> Option<Self> {
-        match word.to_ascii_lowercase().as_str() {
-            "" | "none" => None,
-            "starting" => Some(Self::Starting),
-            "healthy" => Some(Self::Healthy),
-            "unhealthy" => Some(Self::Unhealthy),
-            _ => Some(Self::Other(word.to_owned())),
-        }
-    }
-}
+word_enum!(Health, {
+    Starting = "starting",
+    Healthy = "healthy",
+    Unhealthy = "unhealthy",
+} else Other);
 
 /// One mount of a container.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub struct MountPoint {
+pub struct MountInfo {
     /// The path on the host, when reported.
     pub source: Option<PathBuf>,
     /// The path in the container.
     pub destination: PathBuf,
 }
 
-impl MountPoint {
+impl MountInfo {
     /// A mount of `source`, if that is known, at `destination`.
     pub fn new(source: Option<PathBuf>, destination: impl Into<PathBuf>) -> Self {
         Self { source, destination: destination.into() }
@@ -189,7 +157,7 @@ pub struct PublishedPort {
     /// The port inside the container.
     pub container_port: u16,
     /// The transport.
-    pub protocol: Protocol,
+    pub protocol: TransportProtocol,
     /// The address it is bound to on the host; `None` when the engine named none, which means all.
     pub host_ip: Option<IpAddr>,
     /// The port on the host.
@@ -198,7 +166,12 @@ pub struct PublishedPort {
 
 impl PublishedPort {
     /// A published port.
-    pub fn new(container_port: u16, protocol: Protocol, host_ip: Option<IpAddr>, host_port: u16) -> Self {
+    pub fn new(
+        container_port: u16,
+        protocol: TransportProtocol,
+        host_ip: Option<IpAddr>,
+        host_port: u16,
+    ) -> Self {
         Self { container_port, protocol, host_ip, host_port }
     }
 }
@@ -206,7 +179,7 @@ impl PublishedPort {
 /// The transport of a published port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Protocol {
+pub enum TransportProtocol {
     /// TCP.
     #[default]
     Tcp,
@@ -216,27 +189,7 @@ pub enum Protocol {
     Sctp,
 }
 
-impl Protocol {
-    /// The protocol for an engine's word; an empty one is TCP.
-    pub fn from_word(word: &str) -> Option<Self> {
-        match word.to_ascii_lowercase().as_str() {
-            "" | "tcp" => Some(Self::Tcp),
-            "udp" => Some(Self::Udp),
-            "sctp" => Some(Self::Sctp),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Sctp => "sctp",
-        })
-    }
-}
+word_enum!(TransportProtocol, "transport protocol", { Tcp = "tcp", Udp = "udp", Sctp = "sctp", });
 
 #[cfg(test)]
 mod tests {
@@ -255,9 +208,9 @@ mod tests {
             "removing",
             "odd",
         ] {
-            assert_eq!(ContainerState::from_word(word).as_str(), word);
+            assert_eq!(ContainerState::from(word).as_str(), word);
         }
-        assert!(!ContainerState::from_word("stopping").is_running());
-        assert!(ContainerState::from_word("Running").is_running());
+        assert!(!ContainerState::from("stopping").is_running());
+        assert!(ContainerState::from("Running").is_running());
     }
 }

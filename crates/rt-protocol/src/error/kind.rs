@@ -2,7 +2,19 @@
 
 use std::fmt;
 
+use crate::word_enum;
+
 /// What the caller can do about an [`Error`](crate::Error).
+///
+/// Its `Display` is what messages say of it. Its [word](Self::as_str) is for logs, metrics and configurations, and
+/// `FromStr` reads that:
+///
+/// ```
+/// use rt_protocol::ErrorKind;
+///
+/// assert_eq!(ErrorKind::NoSuchContainer.as_str(), "no-such-container");
+/// assert_eq!("timed-out".parse(), Ok(ErrorKind::TimedOut));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -139,3 +151,43 @@ impl fmt::Display for ErrorKind {
         f.write_str(self.words())
     }
 }
+
+word_enum!(@names ErrorKind, "kind of error", {
+    InvalidRequest = "invalid-request",
+    Unsupported = "unsupported",
+    BackendMissing = "backend-missing",
+    BackendNotExecutable = "backend-not-executable",
+    BackendUnresponsive = "backend-unresponsive",
+    InvalidResponse = "invalid-response",
+    BackendInterrupted = "backend-interrupted",
+    BackendFailed = "backend-failed",
+    NoSuchContainer = "no-such-container",
+    NotRunning = "not-running",
+    Paused = "paused",
+    Stopping = "stopping",
+    NameInUse = "name-in-use",
+    NoSuchImage = "no-such-image",
+    RegistryUnreachable = "registry-unreachable",
+    RegistryDenied = "registry-denied",
+    ImageInUse = "image-in-use",
+    PortInUse = "port-in-use",
+    NoSuchPath = "no-such-path",
+    CommandNotFound = "command-not-found",
+    CommandNotExecutable = "command-not-executable",
+    BadWorkdir = "bad-workdir",
+    UnknownUser = "unknown-user",
+    CommandFailed = "command-failed",
+    CommandLost = "command-lost",
+    GpuConfig = "gpu-config",
+    Incomplete = "incomplete",
+    TimedOut = "timed-out",
+    Cancelled = "cancelled",
+    SourceFailed = "source-failed",
+    SinkFailed = "sink-failed",
+    Unreachable = "unreachable",
+    HostKeyMismatch = "host-key-mismatch",
+    BadIdentity = "bad-identity",
+    AuthenticationRefused = "authentication-refused",
+    FeatureDisabled = "feature-disabled",
+    System = "system",
+});

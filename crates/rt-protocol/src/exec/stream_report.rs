@@ -1,5 +1,7 @@
 //! What was moved over one byte stream of a command, and how the stream ended.
 
+use crate::word_enum;
+
 /// What was moved over one stream, and how the stream ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -38,3 +40,11 @@ pub enum StreamEnd {
     /// moved.
     Stopped,
 }
+
+word_enum!(StreamEnd, "end of a stream", {
+    Unused = "unused",
+    Eof = "eof",
+    ReaderGone = "reader-gone",
+    LeftOpen = "left-open",
+    Stopped = "stopped",
+});

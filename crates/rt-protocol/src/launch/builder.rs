@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{LaunchSpec, Mount, Network, OciRuntime, PortMapping, PullPolicy};
+use super::{BindMount, LaunchSpec, Network, OciRuntime, PortMapping, PullPolicy};
 use crate::{Argv, ContainerName, ContainerPath, ImageRef, InvalidValue, Secret, User};
 
 impl LaunchSpec {
@@ -69,7 +69,7 @@ impl LaunchSpecBuilder {
     }
 
     /// Mounts a host directory or file.
-    pub fn mount(self, mount: Mount) -> Self {
+    pub fn mount(self, mount: BindMount) -> Self {
         self.with(|spec| {
             spec.mounts.push(mount);
             Ok(())

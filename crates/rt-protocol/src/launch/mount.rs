@@ -1,4 +1,4 @@
-//! A host directory or file for a new container. What is mounted in a running one is a `MountPoint`.
+//! A host directory or file for a new container. What is mounted in a running one is a `MountInfo`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,13 +6,13 @@ use crate::{ContainerPath, InvalidValue};
 
 /// A host directory or file that is bound into the container.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Mount {
+pub struct BindMount {
     source: PathBuf,
     destination: ContainerPath,
     read_only: bool,
 }
 
-impl Mount {
+impl BindMount {
     /// A mount that the container may write to.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_volume_name_is_no_mount_source() {
-        assert!(Mount::writable("data", "/data").is_err());
-        assert!(Mount::writable("/data", "data").is_err());
+        assert!(BindMount::writable("data", "/data").is_err());
+        assert!(BindMount::writable("/data", "data").is_err());
     }
 }

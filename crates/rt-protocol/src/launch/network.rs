@@ -1,6 +1,10 @@
 //! The network of a new container.
 
-use crate::InvalidValue;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::checked_text;
+use crate::{InvalidValue, text_conversions};
 
 /// The network of a new container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -17,6 +21,34 @@ pub enum Network {
     Named(NetworkName),
 }
 
+/// The word that [`FromStr`] reads.
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Default => "default",
+            Self::None => "none",
+            Self::Host => "host",
+            Self::Named(name) => name.as_str(),
+        })
+    }
+}
+
+/// `default`, `none`, `host`, or the name of a network or mode.
+impl FromStr for Network {
+    type Err = InvalidValue;
+
+    fn from_str(word: &str) -> Result<Self, InvalidValue> {
+        Ok(match word {
+            "default" => Self::Default,
+            "none" => Self::None,
+            "host" => Self::Host,
+            name => Self::Named(NetworkName::new(name)?),
+        })
+    }
+}
+
+text_conversions!(Network);
+
 /// The name of a network or mode, in the engine's words: begins with a letter or digit, no blanks, no control characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NetworkName(String);
@@ -25,33 +57,20 @@ impl NetworkName {
     /// Checks the name.
     ///
     /// # Errors
-    /// Anything outside `[A-Za-z0-9][A-Za-z0-9_.:,=/-]*`.
+    /// Anything outside `[A-Za-z0-9][A-Za-z0-9_.:,=/-]*`, and the words that [`Network`] has a variant for: `default`, `none`
+    /// and `host`.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidValue> {
         let name = name.into();
         let good = name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:,=/-".contains(&byte));
-        if good {
+        if ["default", "none", "host"].contains(&name.as_str()) {
+            Err(InvalidValue::new("network", name, "it is no name: take the variant of `Network`"))
+        } else if good {
             Ok(Self(name))
         } else {
             Err(InvalidValue::new("network", name, "it must match [A-Za-z0-9][A-Za-z0-9_.:,=/-]*"))
         }
     }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_is_never_an_option() {
-        for bad in ["", "-x", "a b", "a\n"] {
-            assert!(NetworkName::new(bad).is_err(), "{bad}");
-        }
-        assert!(NetworkName::new("pasta:--map-host-loopback,169.254.1.2").is_ok());
-    }
-}
+checked_text!(NetworkName);

@@ -1,6 +1,7 @@
 //! The OCI runtime of a new container.
 
 use crate::InvalidValue;
+use crate::checked_text;
 
 /// The OCI runtime that runs a container: a name that the engine knows, or an absolute path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,12 +22,9 @@ impl OciRuntime {
             Err(InvalidValue::new("OCI runtime", runtime, "it must be a plain name or an absolute path"))
         }
     }
-
-    /// The runtime as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
+
+checked_text!(OciRuntime);
 
 #[cfg(test)]
 mod tests {

@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use crate::Protocol;
+use crate::TransportProtocol;
 
 /// A port to publish on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PortMapping {
     container_port: u16,
-    protocol: Protocol,
+    protocol: TransportProtocol,
     host_ip: Option<IpAddr>,
     host_port: Option<u16>,
 }
@@ -20,7 +20,7 @@ impl PortMapping {
     pub fn any_port_on_loopback(container_port: u16) -> Self {
         Self {
             container_port,
-            protocol: Protocol::Tcp,
+            protocol: TransportProtocol::Tcp,
             host_ip: Some(IpAddr::from([127, 0, 0, 1])),
             host_port: None,
         }
@@ -33,7 +33,7 @@ impl PortMapping {
 
     /// Another transport.
     #[must_use]
-    pub fn with_protocol(self, protocol: Protocol) -> Self {
+    pub fn with_protocol(self, protocol: TransportProtocol) -> Self {
         Self { protocol, ..self }
     }
 
@@ -49,7 +49,7 @@ impl PortMapping {
     }
 
     /// The transport.
-    pub fn protocol(&self) -> Protocol {
+    pub fn protocol(&self) -> TransportProtocol {
         self.protocol
     }
 

@@ -1,5 +1,7 @@
 //! When the image of a new container is pulled.
 
+use crate::word_enum;
+
 /// When the image of a new container is pulled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -15,14 +17,10 @@ pub enum PullPolicy {
     Newer,
 }
 
-impl PullPolicy {
-    /// podman's word for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::Never => "never",
-            Self::Always => "always",
-            Self::Newer => "newer",
-        }
-    }
-}
+// podman's words.
+word_enum!(PullPolicy, "pull policy", {
+    Missing = "missing",
+    Never = "never",
+    Always = "always",
+    Newer = "newer",
+});

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 
-use super::{Mount, Network, OciRuntime, PortMapping, PullPolicy};
+use super::{BindMount, Network, OciRuntime, PortMapping, PullPolicy};
 use crate::{Argv, Capabilities, Capability, ContainerName, ContainerPath, Env, ImageRef, User};
 
 /// The description of a container for [`ContainerRuntime::create`](crate::ContainerRuntime::create).
@@ -12,13 +12,13 @@ use crate::{Argv, Capabilities, Capability, ContainerName, ContainerPath, Env, I
 /// Pure data, checked when it was built.
 ///
 /// ```
-/// use rt_protocol::{LaunchSpec, Mount, PortMapping};
+/// use rt_protocol::{BindMount, LaunchSpec, PortMapping};
 ///
 /// let spec = LaunchSpec::builder("web-1", "docker.io/library/nginx:1.27")
 ///     .command(["nginx", "-g", "daemon off;"])
 ///     .env("TZ", "UTC")
 ///     .port(PortMapping::any_port_on_loopback(80))
-///     .mount(Mount::read_only("/srv/site", "/usr/share/nginx/html")?)
+///     .mount(BindMount::read_only("/srv/site", "/usr/share/nginx/html")?)
 ///     .memory(256 << 20)
 ///     .build()?;
 /// assert_eq!(spec.name().as_str(), "web-1");
@@ -31,7 +31,7 @@ pub struct LaunchSpec {
     pub(super) command: Option<Argv>,
     pub(super) env: Env,
     pub(super) ports: Vec<PortMapping>,
-    pub(super) mounts: Vec<Mount>,
+    pub(super) mounts: Vec<BindMount>,
     pub(super) user: Option<User>,
     pub(super) workdir: Option<ContainerPath>,
     pub(super) labels: BTreeMap<String, String>,
@@ -97,7 +97,7 @@ impl LaunchSpec {
     }
 
     /// Mounts.
-    pub fn mounts(&self) -> &[Mount] {
+    pub fn mounts(&self) -> &[BindMount] {
         &self.mounts
     }
 

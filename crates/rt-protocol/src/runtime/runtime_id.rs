@@ -1,6 +1,8 @@
 //! The id of a runtime.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// What tells one runtime from another within a process: `podman`, `podman:/srv/store`, `null#3`.
@@ -25,5 +27,32 @@ impl RuntimeId {
 impl fmt::Display for RuntimeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for RuntimeId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Any text is an id.
+impl From<&str> for RuntimeId {
+    fn from(id: &str) -> Self {
+        Self::new(id)
+    }
+}
+
+impl From<String> for RuntimeId {
+    fn from(id: String) -> Self {
+        Self::new(id)
+    }
+}
+
+impl FromStr for RuntimeId {
+    type Err = Infallible;
+
+    fn from_str(id: &str) -> Result<Self, Infallible> {
+        Ok(Self::new(id))
     }
 }

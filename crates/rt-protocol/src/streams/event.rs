@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use crate::word_enum;
 use crate::{ContainerName, NamePrefix, Pull, Result, Until};
 
 /// One event in the life of a container.
@@ -51,6 +52,18 @@ pub enum EventAction {
     /// It was thawed.
     Unpaused,
 }
+
+word_enum!(EventAction, "event", {
+    Created = "created",
+    Initialized = "initialized",
+    Started = "started",
+    Died = "died",
+    Stopped = "stopped",
+    Killed = "killed",
+    Removed = "removed",
+    Paused = "paused",
+    Unpaused = "unpaused",
+});
 
 /// Which events are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -1,5 +1,7 @@
 //! The two outputs of a command or container.
 
+use crate::word_enum;
+
 /// Which output of the container a line came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OutputStream {
@@ -8,3 +10,5 @@ pub enum OutputStream {
     /// Standard error.
     Stderr,
 }
+
+word_enum!(OutputStream, "output stream", { Stdout = "stdout", Stderr = "stderr", });

@@ -77,6 +77,24 @@ impl Argv {
     }
 }
 
+impl IntoIterator for Argv {
+    type Item = OsString;
+    type IntoIter = std::vec::IntoIter<OsString>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Argv {
+    type Item = &'a OsString;
+    type IntoIter = std::slice::Iter<'a, OsString>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
 impl AsRef<[OsString]> for Argv {
     fn as_ref(&self) -> &[OsString] {
         &self.0

@@ -1,9 +1,9 @@
 //! Environment variables of a command: checked names, plain and secret values.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
+use crate::checked_text;
 use crate::{InvalidValue, Secret};
 
 /// The name of an environment variable: `[A-Za-z_][A-Za-z0-9_]*`.
@@ -29,18 +29,9 @@ impl EnvName {
             Err(InvalidValue::new("environment variable name", name, "it must match [A-Za-z_][A-Za-z0-9_]*"))
         }
     }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-impl fmt::Display for EnvName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+checked_text!(EnvName);
 
 /// The value of a variable, and whether texts may show it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +57,30 @@ impl EnvValue {
     }
 }
 
+impl From<&str> for EnvValue {
+    fn from(value: &str) -> Self {
+        Self::Plain(value.into())
+    }
+}
+
+impl From<String> for EnvValue {
+    fn from(value: String) -> Self {
+        Self::Plain(value.into())
+    }
+}
+
+impl From<OsString> for EnvValue {
+    fn from(value: OsString) -> Self {
+        Self::Plain(value)
+    }
+}
+
+impl From<Secret> for EnvValue {
+    fn from(value: Secret) -> Self {
+        Self::Secret(value)
+    }
+}
+
 /// Variables in the order in which they were first set; each name once, the last value wins.
 ///
 /// ```
@@ -83,6 +98,26 @@ impl EnvValue {
 pub struct Env(Vec<(EnvName, EnvValue)>);
 
 impl Env {
+    /// Checks these variables and keeps them. It is no `FromIterator`, because a name or value may be refused.
+    ///
+    /// ```
+    /// let env = rt_protocol::Env::new([("LANG", "C"), ("TZ", "UTC")])?;
+    /// assert_eq!(env.into_iter().map(|(name, _)| String::from(name)).collect::<Vec<_>>(), ["LANG", "TZ"]);
+    /// # Ok::<(), rt_protocol::InvalidValue>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`set`](Self::set).
+    pub fn new<N, V>(variables: impl IntoIterator<Item = (N, V)>) -> Result<Self, InvalidValue>
+    where
+        N: Into<String>,
+        V: Into<EnvValue>,
+    {
+        let mut env = Self::default();
+        variables.into_iter().try_for_each(|(name, value)| env.insert(name.into(), value.into()))?;
+        Ok(env)
+    }
+
     /// Sets a value that texts may show.
     ///
     /// # Errors
@@ -101,7 +136,7 @@ impl Env {
 
     /// The variables in order.
     pub fn iter(&self) -> impl Iterator<Item = (&EnvName, &EnvValue)> {
-        self.0.iter().map(|(name, value)| (name, value))
+        self.into_iter()
     }
 
     /// The value of one name.
@@ -137,6 +172,26 @@ impl Env {
             None => self.0.push((name, value)),
         }
         Ok(())
+    }
+}
+
+type Variable = (EnvName, EnvValue);
+
+impl IntoIterator for Env {
+    type Item = Variable;
+    type IntoIter = std::vec::IntoIter<Variable>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Env {
+    type Item = (&'a EnvName, &'a EnvValue);
+    type IntoIter = std::iter::Map<std::slice::Iter<'a, Variable>, fn(&'a Variable) -> Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter().map(|(name, value)| (name, value))
     }
 }
 

@@ -1,9 +1,7 @@
 //! References to images, checked against the grammar of image names.
 
-use std::fmt;
-use std::str::FromStr;
-
 use crate::InvalidValue;
+use crate::checked_text;
 
 /// A reference to an image: `[host[:port]/]path[:tag][@digest]`, a full or shortened image id, or `sha256:…`.
 ///
@@ -42,12 +40,9 @@ impl ImageRef {
             None => Ok(Self(reference)),
         }
     }
-
-    /// The reference as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
+
+checked_text!(ImageRef);
 
 /// What is wrong with the reference, if anything.
 fn grammar_error(reference: &str) -> Option<&'static str> {
@@ -114,28 +109,6 @@ fn is_digest(text: &str) -> bool {
             && hex.len() >= 32
             && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
     })
-}
-
-impl fmt::Display for ImageRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for ImageRef {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        Self::new(text)
-    }
-}
-
-impl TryFrom<&str> for ImageRef {
-    type Error = InvalidValue;
-
-    fn try_from(text: &str) -> Result<Self, InvalidValue> {
-        Self::new(text)
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! Names that are safe to hand on: containers, name prefixes, users.
 
-use std::fmt;
-use std::str::FromStr;
-
 use crate::InvalidValue;
+use crate::checked_text;
 
 /// The longest accepted name, in bytes. podman has no limit of its own; a name must fit a file name and a log line.
 const MAX_NAME_BYTES: usize = 255;
@@ -29,53 +27,6 @@ fn check_syntax(what: &'static str, text: String) -> Result<String, InvalidValue
     } else {
         Err(InvalidValue::new(what, text, "it must match [a-zA-Z0-9][a-zA-Z0-9_.-]*"))
     }
-}
-
-macro_rules! text_newtype {
-    ($name:ident) => {
-        impl $name {
-            /// The value as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl AsRef<str> for $name {
-            fn as_ref(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = InvalidValue;
-
-            fn from_str(text: &str) -> Result<Self, InvalidValue> {
-                Self::new(text)
-            }
-        }
-
-        impl TryFrom<&str> for $name {
-            type Error = InvalidValue;
-
-            fn try_from(text: &str) -> Result<Self, InvalidValue> {
-                Self::new(text)
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidValue;
-
-            fn try_from(text: String) -> Result<Self, InvalidValue> {
-                Self::new(text)
-            }
-        }
-    };
 }
 
 /// The name of a container: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 255 bytes.
@@ -118,7 +69,7 @@ impl ContainerName {
     }
 }
 
-text_newtype!(ContainerName);
+checked_text!(ContainerName);
 
 /// What a family of container names has in common: prefix `p` means every name that begins with `p-`.
 ///
@@ -154,7 +105,7 @@ impl NamePrefix {
     }
 }
 
-text_newtype!(NamePrefix);
+checked_text!(NamePrefix);
 
 /// The user that a command runs as inside the container: a name or number, and optionally `:` and a group.
 ///
@@ -185,7 +136,7 @@ impl User {
     }
 }
 
-text_newtype!(User);
+checked_text!(User);
 
 #[cfg(test)]
 mod tests {

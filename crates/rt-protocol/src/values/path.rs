@@ -4,13 +4,15 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use crate::InvalidValue;
+use crate::{InvalidValue, text_conversions};
 
 /// An absolute path inside a container, without NUL bytes.
 ///
 /// Absolute, because a relative one would mean another file on each backend (podman reads it from the container's
-/// workdir, an SSH login from the user's home). Colons, spaces and newlines are ordinary characters.
+/// workdir, an SSH login from the user's home). Colons, spaces and newlines are ordinary characters. Bytes and not text, so
+/// it is an `AsRef<Path>` where the checked texts are an `AsRef<str>`, and [`Display`](fmt::Display) is for people.
 ///
 /// ```
 /// use rt_protocol::ContainerPath;
@@ -55,13 +57,35 @@ impl fmt::Display for ContainerPath {
     }
 }
 
-impl TryFrom<&str> for ContainerPath {
-    type Error = InvalidValue;
+impl AsRef<Path> for ContainerPath {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
 
-    fn try_from(path: &str) -> Result<Self, InvalidValue> {
+impl AsRef<OsStr> for ContainerPath {
+    fn as_ref(&self) -> &OsStr {
+        self.as_os_str()
+    }
+}
+
+impl FromStr for ContainerPath {
+    type Err = InvalidValue;
+
+    fn from_str(path: &str) -> Result<Self, InvalidValue> {
         Self::new(path)
     }
 }
+
+impl TryFrom<PathBuf> for ContainerPath {
+    type Error = InvalidValue;
+
+    fn try_from(path: PathBuf) -> Result<Self, InvalidValue> {
+        Self::new(path)
+    }
+}
+
+text_conversions!(ContainerPath);
 
 #[cfg(test)]
 mod tests {

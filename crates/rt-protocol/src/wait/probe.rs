@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::{
-    Container, Error, ErrorKind, ExecRequest, Health, Protocol, PublishedPort, ReadyWhen, Result, Until,
+    Container, Error, ErrorKind, ExecRequest, Health, PublishedPort, ReadyWhen, Result, TransportProtocol,
+    Until,
 };
 
 /// What a wait for readiness is called in errors.
@@ -48,7 +49,9 @@ pub(super) fn probe_exec(
 pub(super) fn probe_port(ports: &[PublishedPort], container_port: u16, until: &Until) -> ProbeResult {
     let mut failure = String::from("not published");
     let published = |port: &&PublishedPort| {
-        port.container_port == container_port && port.protocol == Protocol::Tcp && port.host_port != 0
+        port.container_port == container_port
+            && port.protocol == TransportProtocol::Tcp
+            && port.host_port != 0
     };
     for port in ports.iter().filter(published) {
         let address = SocketAddr::new(connect_address(port.host_ip), port.host_port);
@@ -104,7 +107,7 @@ mod tests {
 
     fn published(listener: &TcpListener) -> PublishedPort {
         let address = listener.local_addr().unwrap();
-        PublishedPort::new(80, Protocol::Tcp, Some(Ipv4Addr::UNSPECIFIED.into()), address.port())
+        PublishedPort::new(80, TransportProtocol::Tcp, Some(Ipv4Addr::UNSPECIFIED.into()), address.port())
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fmt;
 use rt_protocol::{Error, ErrorKind};
 use serde_json::{Value, json};
 
-/// What a check means for who wants to use it.
+/// What a check means for who wants to use it. [`to_json`](Diagnosis::to_json) writes its word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -22,26 +22,13 @@ pub enum Verdict {
     Problem,
 }
 
-impl Verdict {
-    /// The name in lower case, as [`to_json`](Diagnosis::to_json) writes it: `not-applicable`, `good`, `unknown`, `warning`,
-    /// `problem`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotApplicable => "not-applicable",
-            Self::Good => "good",
-            Self::Unknown => "unknown",
-            Self::Warning => "warning",
-            Self::Problem => "problem",
-        }
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Widths of the caller's are kept.
-        f.pad(self.as_str())
-    }
-}
+rt_protocol::word_enum!(Verdict, "verdict", {
+    NotApplicable = "not-applicable",
+    Good = "good",
+    Unknown = "unknown",
+    Warning = "warning",
+    Problem = "problem",
+});
 
 /// What one check found. `Display` is one line: verdict, code, what was seen, and the hint.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 
 use rt_protocol::{
-    Container, ContainerName, ContainerPath, ContainerRuntime, ContainerRuntimeExt, CopyOptions, ErrorKind,
-    ExecRequest, LaunchSpec, LaunchSpecBuilder, Mount, OciRuntime, PortMapping, PullPolicy,
+    BindMount, Container, ContainerName, ContainerPath, ContainerRuntime, ContainerRuntimeExt, CopyOptions,
+    ErrorKind, ExecRequest, LaunchSpec, LaunchSpecBuilder, OciRuntime, PortMapping, PullPolicy,
 };
 
 use crate::Case;
@@ -77,7 +77,7 @@ fn launches(engine: &Engine) {
         (start_kind(engine, |spec| spec.user("nosuch")), ErrorKind::UnknownUser),
         (start_kind(engine, |spec| spec.port(PortMapping::on_loopback(port, 80))), ErrorKind::PortInUse),
         (
-            start_kind(engine, |spec| spec.mount(Mount::read_only("/nosuch/source", "/x").unwrap())),
+            start_kind(engine, |spec| spec.mount(BindMount::read_only("/nosuch/source", "/x").unwrap())),
             ErrorKind::NoSuchPath,
         ),
         (start_kind(engine, |spec| spec.init(true)), ErrorKind::BackendFailed),
@@ -156,7 +156,7 @@ fn flags(engine: &Engine) {
         .label("k", "v")
         .annotation("run.oci.x", "1")
         .port(PortMapping::any_port_on_loopback(80))
-        .mount(Mount::read_only("/etc", "/mnt/etc").unwrap())
+        .mount(BindMount::read_only("/etc", "/mnt/etc").unwrap())
         .memory(64 << 20)
         .milli_cpus(1500)
         .network(rt_protocol::Network::Named(rt_protocol::NetworkName::new("podman").unwrap()))

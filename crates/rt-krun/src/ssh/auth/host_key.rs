@@ -92,6 +92,8 @@ impl FromStr for HostKey {
     }
 }
 
+rt_protocol::text_conversions!(HostKey);
+
 /// Every line with one blank between its fields: OpenSSH takes any number of blanks and tabs there, `ssh_key` takes one
 /// blank.
 fn single_blanks(text: &str) -> String {

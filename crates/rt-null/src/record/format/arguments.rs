@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rt_protocol::{
-    ContainerFilter, ContainerPath, CopyOptions, Env, EnvValue, EventOptions, ExecRequest, ExecStdio,
-    LaunchSpec, LogOptions, Mount, Network, OutputLimit, OutputStream, PortMapping, User,
+    BindMount, ContainerFilter, ContainerPath, CopyOptions, Env, EnvValue, EventOptions, ExecRequest,
+    ExecStdio, LaunchSpec, LogOptions, Network, OutputLimit, OutputStream, PortMapping, User,
 };
 use serde_json::Value;
 
@@ -123,7 +123,7 @@ fn port(port: &PortMapping) -> Value {
     ])
 }
 
-fn mount(mount: &Mount) -> Value {
+fn mount(mount: &BindMount) -> Value {
     object([
         ("host", json::os(mount.source())),
         ("path", json::os(mount.destination().as_os_str())),

@@ -121,12 +121,12 @@ impl JsonCodec for Error {
 
 /// The capabilities by their names.
 pub(crate) fn capabilities(set: Capabilities) -> Value {
-    set.iter().map(|capability| Value::from(capability.name())).collect()
+    set.iter().map(|capability| Value::from(capability.as_str())).collect()
 }
 
 /// The way back; names that this version does not know are left out.
 pub(crate) fn to_capabilities(names: &Value) -> Option<Capabilities> {
-    let known = |name: &Value| Capability::ALL.iter().copied().find(|capability| name == capability.name());
+    let known = |name: &Value| Capability::ALL.iter().copied().find(|capability| name == capability.as_str());
     Some(names.as_array()?.iter().filter_map(known).collect())
 }
 

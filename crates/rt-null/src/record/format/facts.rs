@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use rt_protocol::{
-    ContainerInfo, ContainerState, Event, EventAction, Health, ImageInfo, LogLine, MountPoint, OutputStream,
-    Protocol, PublishedPort, Pull, Readiness,
+    ContainerInfo, ContainerState, Event, EventAction, Health, ImageInfo, LogLine, MountInfo, OutputStream,
+    PublishedPort, Pull, Readiness, TransportProtocol,
 };
 use serde_json::Value;
 
@@ -19,27 +19,21 @@ impl JsonCodec for ContainerState {
     }
 
     fn decode(value: &Value) -> Option<Self> {
-        value.get("state")?.as_str().map(Self::from_word)
+        value.get("state")?.as_str().map(Self::from)
     }
 }
 
 impl JsonCodec for Health {
     fn encode(&self) -> Value {
-        object([(
-            "health",
-            match self {
-                Self::Other(word) => word.as_str().into(),
-                known => format!("{known:?}").to_lowercase().into(),
-            },
-        )])
+        object([("health", self.as_str().into())])
     }
 
     fn decode(value: &Value) -> Option<Self> {
-        value.get("health")?.as_str().and_then(Self::from_word)
+        value.get("health")?.as_str().map(Self::from)
     }
 }
 
-impl JsonCodec for MountPoint {
+impl JsonCodec for MountInfo {
     fn encode(&self) -> Value {
         let source = self.source.as_ref().map_or(Value::Null, json::os);
         object([("source", source), ("destination", json::os(&self.destination))])
@@ -51,7 +45,8 @@ impl JsonCodec for MountPoint {
     }
 }
 
-const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+const PROTOCOLS: [TransportProtocol; 3] =
+    [TransportProtocol::Tcp, TransportProtocol::Udp, TransportProtocol::Sctp];
 
 impl JsonCodec for PublishedPort {
     fn encode(&self) -> Value {
@@ -239,7 +234,7 @@ mod tests {
         info.created = Some(time);
         info.exit_code = Some(-1);
         info.health = Some(Health::Unhealthy);
-        info.mounts = vec![MountPoint::new(None, "/a"), MountPoint::new(Some("/b".into()), "/c")];
+        info.mounts = vec![MountInfo::new(None, "/a"), MountInfo::new(Some("/b".into()), "/c")];
         info.ports = PROTOCOLS
             .map(|protocol| PublishedPort::new(80, protocol, Some([127, 0, 0, 1].into()), 8080))
             .to_vec();

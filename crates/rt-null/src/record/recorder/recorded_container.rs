@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use rt_protocol::{
     Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, ContainerState, CopyOptions,
-    ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, LogOptions, LogStream, MountPoint,
+    ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, LogOptions, LogStream, MountInfo,
     PublishedPort, Readiness, Result, StdioResult, Until,
 };
 use serde_json::Value;
@@ -131,7 +131,7 @@ impl Container for RecordedContainer {
         self.journal.record(&self.plain("started-at", "inspect"), || self.inner.started_at())
     }
 
-    fn mounts(&self) -> Result<Option<Vec<MountPoint>>> {
+    fn mounts(&self) -> Result<Option<Vec<MountInfo>>> {
         self.journal.record(&self.plain("mounts", "inspect"), || self.inner.mounts())
     }
 

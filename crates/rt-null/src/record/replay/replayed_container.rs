@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use rt_protocol::{
     Argv, Container, ContainerInfo, ContainerKey, ContainerPath, ContainerState, CopyOptions, Error,
     ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, LogOptions, LogStream,
-    MountPoint, PublishedPort, Readiness, Result, StdioResult, Until,
+    MountInfo, PublishedPort, Readiness, Result, StdioResult, Until,
 };
 use serde_json::Value;
 
@@ -109,7 +109,7 @@ impl Container for ReplayedContainer {
         self.replay("started-at", "inspect")
     }
 
-    fn mounts(&self) -> Result<Option<Vec<MountPoint>>> {
+    fn mounts(&self) -> Result<Option<Vec<MountInfo>>> {
         self.replay("mounts", "inspect")
     }
 
