@@ -90,18 +90,22 @@ const STEERING: [&str; 20] = [
     "LISTEN_FDS",
 ];
 
+/// Of each step by itself: together they take longer on a busy host.
+fn until() -> Until {
+    Until::after(Duration::from_secs(30))
+}
+
 fn steering(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    let until = Until::after(Duration::from_secs(30));
     for name in STEERING {
         let value = format!("tcp://{SECRET} of:{name}=x");
         // The loader and the shell of the container read some of them, so nothing but the list is asked for.
         let request = ExecRequest::builder(["/bin/busybox", "env"]).secret_env(name, &*value).build()?;
-        let result = sandbox.container.exec(&request, &until)?;
+        let result = sandbox.container.exec(&request, &until())?;
         let expected = format!("{name}={value}");
         assert!(result.stdout.text().lines().any(|found| found == expected), "{name}: {:?}", result.stdout);
         let stdio = rt_protocol::ExecStdio::new(rt_protocol::Source::empty(), rt_protocol::Sink::discard());
-        let bridged = sandbox.container.exec_stdio(&request, stdio, &until)?;
+        let bridged = sandbox.container.exec_stdio(&request, stdio, &until())?;
         assert!(bridged.success() && bridged.stdout.bytes > expected.len() as u64, "{bridged:?}");
         assert_eq!(bridged.stdin, rt_protocol::StreamReport::default());
     }
@@ -110,10 +114,10 @@ fn steering(live: &Live) -> Outcome {
         spec = spec.secret_env(name, format!("v-{name}").as_str());
     }
     let sandbox = Sandbox::launch(&live.runtime, spec)?;
-    let _ = sandbox.container.wait(&until)?;
+    let _ = sandbox.container.wait(&until())?;
     let mut log = sandbox.container.logs(&rt_protocol::LogOptions::new())?;
     let mut lines = Vec::new();
-    while let rt_protocol::Pull::Item(line) = log.pull(&until)? {
+    while let rt_protocol::Pull::Item(line) = log.pull(&until())? {
         lines.push(line.text().into_owned());
     }
     for name in STEERING {
