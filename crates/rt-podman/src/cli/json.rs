@@ -67,7 +67,7 @@ pub(crate) fn time(object: &Value, names: &[&str]) -> Option<SystemTime> {
         return (seconds > 0).then(|| UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs()));
     }
     let timestamp: jiff::Timestamp = value.as_str()?.parse().ok()?;
-    (timestamp > jiff::Timestamp::UNIX_EPOCH).then(|| SystemTime::from(timestamp))
+    SystemTime::try_from(timestamp).ok().filter(|time| *time > UNIX_EPOCH)
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ impl Record {
     /// When it was written, read from the bytes that hold it.
     pub(crate) fn time(&self, bytes: &[u8]) -> Option<SystemTime> {
         let text = std::str::from_utf8(bytes.get(self.time.clone())?).ok()?;
-        Some(text.parse::<jiff::Timestamp>().ok()?.into())
+        text.parse::<jiff::Timestamp>().ok()?.try_into().ok()
     }
 }
 

@@ -69,7 +69,7 @@ fn inner(bytes: &[u8]) -> Option<(SystemTime, usize)> {
 }
 
 fn read(text: &[u8]) -> Option<SystemTime> {
-    Some(std::str::from_utf8(text).ok()?.parse::<jiff::Timestamp>().ok()?.into())
+    std::str::from_utf8(text).ok()?.parse::<jiff::Timestamp>().ok()?.try_into().ok()
 }
 
 #[cfg(test)]
