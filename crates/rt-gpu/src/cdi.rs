@@ -1,5 +1,5 @@
-//! CDI specs: reading all of a host's, and finding out which device of which spec an engine would use. One file's meaning
-//! is `cdi/spec`'s.
+//! CDI specs: reads all specs of a host, and finds the device that an engine would use. A single
+//! spec is read in `cdi/spec`.
 
 mod check;
 mod document;

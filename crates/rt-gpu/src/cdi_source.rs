@@ -1,4 +1,4 @@
-//! Where an engine reads CDI specs from, and up to which version it understands them. Reading is not done here.
+//! The directories that an engine reads CDI specs from, and the newest version that it accepts.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use rt_protocol::InvalidValue;
 
-/// A version of the Container Device Interface, the `cdiVersion` of a spec. Ordered by its numbers.
+/// A version of the Container Device Interface: the `cdiVersion` of a spec. Ordered numerically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CdiVersion {
     major: u32,
@@ -15,10 +15,10 @@ pub struct CdiVersion {
 }
 
 impl CdiVersion {
-    /// The newest version that is known here.
+    /// The newest version known to this crate.
     pub const NEWEST: Self = Self::new(1, 1, 0);
 
-    /// The released versions: engines refuse a spec of any other, even of an older one.
+    /// All released versions. Engines reject any other version, even an older one.
     pub const RELEASED: [Self; 10] = [
         Self::new(0, 1, 0),
         Self::new(0, 2, 0),
@@ -32,7 +32,7 @@ impl CdiVersion {
         Self::NEWEST,
     ];
 
-    /// A version by its numbers.
+    /// Creates a version from its numbers.
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
         Self { major, minor, patch }
     }
@@ -41,10 +41,10 @@ impl CdiVersion {
 impl FromStr for CdiVersion {
     type Err = InvalidValue;
 
-    /// Three numbers with dots between; a leading `v` is allowed.
+    /// Parses three numbers separated by dots, with an optional leading `v`.
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let mut numbers = text.strip_prefix('v').unwrap_or(text).split('.').map(|number| {
-            // `parse` would take a sign.
+            // `parse` would accept a sign.
             number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse().ok()).flatten()
         });
         match [numbers.next(), numbers.next(), numbers.next(), numbers.next()] {
@@ -64,10 +64,10 @@ impl fmt::Display for CdiVersion {
     }
 }
 
-/// Where an engine reads CDI specs from, and up to which version.
+/// The directories that an engine reads CDI specs from, and the newest version that it accepts.
 ///
-/// The default is what the specification names: `/etc/cdi` and `/var/run/cdi`, and every known version. What a given podman
-/// reads is a matter of its version: `rt-podman`'s profile answers it.
+/// The default is the one of the specification: `/etc/cdi` and `/var/run/cdi`, and every known
+/// version. What podman reads depends on its version; `rt-podman` knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CdiSource {
     dirs: Vec<PathBuf>,
@@ -75,17 +75,17 @@ pub struct CdiSource {
 }
 
 impl CdiSource {
-    /// These directories, the later one of higher priority, and specs of up to this version.
+    /// Creates a source from directories, lowest priority first, and the newest accepted version.
     pub fn new<P: Into<PathBuf>>(dirs: impl IntoIterator<Item = P>, newest: CdiVersion) -> Self {
         Self { dirs: dirs.into_iter().map(Into::into).collect(), newest }
     }
 
-    /// The directories, the later one of higher priority.
+    /// Returns the directories, lowest priority first.
     pub fn dirs(&self) -> &[PathBuf] {
         &self.dirs
     }
 
-    /// The highest `cdiVersion` that is accepted.
+    /// Returns the highest `cdiVersion` that is accepted.
     pub fn newest(&self) -> CdiVersion {
         self.newest
     }

@@ -1,38 +1,38 @@
-//! The arguments that give GPUs to a container, and what they stand for. How they follow from a host stands in `run_args`.
+//! The podman arguments that give GPUs to a container. `run_args` derives them from a host.
 
 use std::ffi::OsString;
 use std::fmt;
 
 use crate::{GpuSet, GpuVendor};
 
-/// The arguments that give GPUs to a container, in podman's words.
+/// The arguments that give GPUs to a container, as podman takes them.
 ///
-/// Handed to a launch by [`GpuLaunch::gpus`](crate::GpuLaunch::gpus); `Display` is for people.
+/// [`GpuLaunch::gpus`](crate::GpuLaunch::gpus) adds them to a launch. `Display` is for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct GpuArgs {
     args: Vec<GpuArg>,
     grants: Vec<GpuGrant>,
 }
 
-/// One of them.
+/// One argument of [`GpuArgs`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GpuArg {
     /// An option and its value: `--device`, `nvidia.com/gpu=all`.
     Option(&'static str, String),
-    /// A variable in the container, for NVIDIA's hook and libraries.
+    /// An environment variable in the container, read by NVIDIA's hook and libraries.
     Env(&'static str, String),
 }
 
-/// The GPUs of one vendor that are granted, and how they get into the container.
+/// The granted GPUs of one vendor, and how they get into the container.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct GpuGrant {
-    /// Whose.
+    /// The vendor.
     pub vendor: GpuVendor,
-    /// Which.
+    /// The granted GPUs.
     pub set: GpuSet,
-    /// How.
+    /// How they get into the container.
     pub tier: GpuTier,
 }
 
@@ -40,23 +40,25 @@ pub struct GpuGrant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum GpuTier {
-    /// By a CDI spec.
+    /// Through a CDI spec.
     Cdi,
-    /// By NVIDIA's OCI hook, which reads the variables.
+    /// Through NVIDIA's OCI hook, which reads the environment variables.
     OciHook,
-    /// By their device nodes alone.
+    /// As plain device nodes.
     DeviceNodes,
 }
 
 impl GpuArgs {
-    /// The arguments for a switch, whatever the host has: nothing, or all of NVIDIA's GPUs by CDI. A host without them
-    /// refuses the start with a [`GpuConfigError`](crate::GpuConfigError).
+    /// Returns the arguments for a simple switch: none, or all NVIDIA GPUs through CDI. The host is
+    /// not checked. If it has no such GPUs, the start fails with a
+    /// [`GpuConfigError`](crate::GpuConfigError).
     ///
     /// ```
     /// let args = rt_gpu::GpuArgs::switched(true);
     /// assert_eq!(
     ///     args.to_string(),
-    ///     "--device nvidia.com/gpu=all -e NVIDIA_VISIBLE_DEVICES=all -e NVIDIA_DRIVER_CAPABILITIES=all"
+    ///     "--device nvidia.com/gpu=all \
+    ///      -e NVIDIA_VISIBLE_DEVICES=all -e NVIDIA_DRIVER_CAPABILITIES=all"
     /// );
     /// assert!(rt_gpu::GpuArgs::switched(false).is_empty());
     /// ```
@@ -70,13 +72,14 @@ impl GpuArgs {
         args
     }
 
-    /// The arguments in order; none stands there twice.
+    /// Returns the arguments in order, without duplicates.
     pub fn args(&self) -> &[GpuArg] {
         &self.args
     }
 
-    /// What may not be as it seems, in words, one for each vendor: a single GPU that is granted by its device node is the best
-    /// that can be done without a CDI spec, and no more.
+    /// Returns warnings for people, at most one for each vendor. The warning is about single GPUs
+    /// that are granted as device nodes: without a CDI spec, the driver may number them in a
+    /// different order.
     ///
     /// ```
     /// assert!(rt_gpu::GpuArgs::switched(true).warnings().is_empty());
@@ -94,17 +97,17 @@ impl GpuArgs {
         self.grants.iter().filter(is_doubtful).map(warn).collect()
     }
 
-    /// What is granted, in the order of the vendors.
+    /// Returns what is granted, in the order of the vendors.
     pub fn grants(&self) -> &[GpuGrant] {
         &self.grants
     }
 
-    /// Whether there is nothing to grant.
+    /// Returns whether no GPU is granted.
     pub fn is_empty(&self) -> bool {
         self.args.is_empty()
     }
 
-    /// The words of `podman create` and `podman run`.
+    /// Returns the arguments as separate words for `podman create` and `podman run`.
     pub fn words(&self) -> Vec<OsString> {
         self.texts().map(OsString::from).collect()
     }
@@ -120,7 +123,7 @@ impl GpuArgs {
         self.add(GpuArg::Option(flag, value.into()));
     }
 
-    /// What NVIDIA's hook and libraries read.
+    /// Adds the variables that NVIDIA's hook and libraries read.
     pub(crate) fn nvidia_env(&mut self, set: &GpuSet) {
         let visible = match set {
             GpuSet::All => String::from("all"),

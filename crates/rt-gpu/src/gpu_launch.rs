@@ -1,4 +1,4 @@
-//! GPUs in the description of a launch.
+//! Adding GPUs to a launch specification.
 
 use rt_protocol::LaunchSpecBuilder;
 
@@ -10,13 +10,15 @@ use crate::{GpuArg, GpuArgs};
 /// use rt_gpu::{GpuArgs, GpuLaunch};
 /// use rt_protocol::LaunchSpec;
 ///
-/// let spec = LaunchSpec::builder("train", "localhost/torch").gpus(&GpuArgs::switched(true)).build()?;
+/// let args = GpuArgs::switched(true);
+/// let spec = LaunchSpec::builder("train", "localhost/torch").gpus(&args).build()?;
 /// assert_eq!(spec.gpu_args(), ["--device", "nvidia.com/gpu=all"]);
 /// assert!(spec.env().get("NVIDIA_VISIBLE_DEVICES").is_some());
 /// # Ok::<(), rt_protocol::Error>(())
 /// ```
 pub trait GpuLaunch: Sized {
-    /// Adds the arguments, and the variables that belong to them. A variable that is set again later has the later value.
+    /// Adds the options and the environment variables of `args`. If a variable is set again later,
+    /// the later value applies.
     #[must_use]
     fn gpus(self, args: &GpuArgs) -> Self;
 }

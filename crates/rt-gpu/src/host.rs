@@ -1,4 +1,5 @@
-//! What a host has of GPUs, and what it lacks to serve them. The arguments that follow from it are `run_args`'s.
+//! The GPUs of a host, and what the host lacks to use them. The arguments are derived in
+//! `run_args`.
 
 mod drm;
 mod gpu;
@@ -15,10 +16,10 @@ pub use gpu::Gpu;
 pub use pci::PciAddress;
 pub use report::{GpuReport, VendorReport};
 
-/// A host, as its files below a root directory show it.
+/// A host, as its files below a root directory describe it.
 ///
-/// Nothing is remembered: each question looks anew. No question fails; what cannot be read is as if it were not there, and
-/// is told where there is a place for it.
+/// Nothing is cached: each call reads the files again. No call fails. What cannot be read counts as
+/// absent, and reports mention it where they can.
 ///
 /// ```
 /// use rt_gpu::GpuHost;
@@ -36,45 +37,46 @@ pub struct GpuHost {
 }
 
 impl GpuHost {
-    /// This host.
+    /// Returns this host, with the root directory `/`.
     pub fn new() -> Self {
         Self::at("/")
     }
 
-    /// A host whose files are below this directory.
+    /// Returns a host whose files are below the directory `root`.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into(), cdi: CdiSource::default() }
     }
 
-    /// Reads CDI specs as a certain engine does.
+    /// Sets the directories and versions of CDI specs that an engine reads.
     #[must_use]
     pub fn cdi_source(self, cdi: CdiSource) -> Self {
         Self { cdi, ..self }
     }
 
-    /// The root directory.
+    /// Returns the root directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Its CDI specs.
+    /// Reads the CDI specs.
     pub fn cdi(&self) -> CdiRegistry {
         CdiRegistry::read(&self.root, &self.cdi)
     }
 
-    /// Whether a CDI spec declares `nvidia.com/gpu`: the plain question of a wizard. Whether a start would succeed is
-    /// [`CdiRegistry::check`]'s.
+    /// Returns whether a CDI spec declares `nvidia.com/gpu`. [`CdiRegistry::check`] says whether a
+    /// start would succeed.
     pub fn check_gpu_available(&self) -> bool {
         self.cdi().declares(GpuVendor::Nvidia.cdi_kind())
     }
 
-    /// The vendors whose GPUs can get into a container, in order.
+    /// Returns the vendors whose GPUs can get into a container, in order.
     pub fn detect_gpu_vendors(&self) -> Vec<GpuVendor> {
         let usable = self.report().vendors.into_iter().filter(|report| report.tier.is_some());
         usable.map(|report| report.vendor).collect()
     }
 
-    /// The GPUs of a vendor that the host itself shows, in the order of their indices; CDI specs may offer others.
+    /// Returns the GPUs of a vendor that the host itself shows, in the order of their indices. CDI
+    /// specs may offer others.
     pub fn gpus(&self, vendor: GpuVendor) -> Vec<Gpu> {
         match vendor {
             GpuVendor::Nvidia => nvidia::gpus(&self.root),
@@ -82,7 +84,7 @@ impl GpuHost {
         }
     }
 
-    /// What there is of each vendor's, and what is missing.
+    /// Returns what the host has of each vendor, and what is missing.
     pub fn report(&self) -> GpuReport {
         let cdi = self.cdi();
         GpuReport { vendors: GpuVendor::ALL.map(|vendor| self.report_on(vendor, &cdi)).into() }
@@ -112,7 +114,7 @@ impl GpuHost {
         } else {
             format!("no CDI spec in {} declares {kind}", dirs.join(" or "))
         };
-        // Any file that is no good may be the one.
+        // Any unusable file may be the one that declares the kind.
         for problem in cdi.problems() {
             text = format!("{text}; {problem}");
         }
@@ -142,7 +144,7 @@ impl GpuHost {
         (!gpus.is_empty() && !lacks_kfd).then_some(GpuTier::DeviceNodes)
     }
 
-    /// The device nodes of NVIDIA's that all its GPUs share, or that belong to a GPU that was not asked for.
+    /// Returns NVIDIA's device nodes: those of single GPUs, and those that all GPUs share.
     pub(crate) fn nvidia_nodes(&self) -> Vec<nvidia::Node> {
         nvidia::nodes(&self.root)
     }
@@ -162,12 +164,14 @@ impl Default for GpuHost {
     }
 }
 
-/// Whether a CDI spec of this host declares `nvidia.com/gpu`; see [`GpuHost::check_gpu_available`]. Never fails.
+/// Returns whether a CDI spec of this host declares `nvidia.com/gpu`; see
+/// [`GpuHost::check_gpu_available`]. Never fails.
 pub fn check_gpu_available() -> bool {
     GpuHost::new().check_gpu_available()
 }
 
-/// The vendors whose GPUs can get into a container on this host; see [`GpuHost::detect_gpu_vendors`].
+/// Returns the vendors whose GPUs can get into a container on this host; see
+/// [`GpuHost::detect_gpu_vendors`].
 pub fn detect_gpu_vendors() -> Vec<GpuVendor> {
     GpuHost::new().detect_gpu_vendors()
 }

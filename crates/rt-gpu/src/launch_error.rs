@@ -1,32 +1,32 @@
-//! Launches that failed over their GPU configuration, recognised by the engine's words. How the error travels is the
-//! backend's.
+//! Recognises launches that failed because of their GPU configuration, by the engine's own words.
 
 use rt_protocol::GpuConfigError;
 
-/// What is wrong with the GPU configuration of a launch that failed.
+/// What is wrong with the GPU configuration of a failed launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GpuFailure {
-    /// The OCI runtime cannot keep the groups of the user, as `--group-add keep-groups` asks; crun can.
+    /// The OCI runtime cannot keep the groups of the user, as `--group-add keep-groups` requires;
+    /// crun can.
     KeepGroups,
     /// NVIDIA's container toolkit failed inside its hook.
     NvidiaToolkit,
-    /// A CDI spec is missing, cannot be used, or names files that are gone since the driver was updated.
+    /// A CDI spec is missing, unusable, or names files that a driver update removed.
     CdiSpec,
 }
 
 impl GpuFailure {
-    /// What the stderr of a failed launch says, if it speaks of GPUs at all.
+    /// Classifies the stderr of a failed launch; `None` if the failure is not about GPUs.
     ///
-    /// Only the engine's own words count: not what stands between double quotation marks or backticks (names of images,
-    /// containers and files), not paths, and not its log lines. Texts of podman 4.3 and 5.4 with crun, runc and NVIDIA's
-    /// toolkit are known.
+    /// Only the engine's own words count. Ignored are texts in double quotation marks or backticks
+    /// (names of images, containers and files), paths, and the engine's log lines. Covers the texts
+    /// of podman 4.3 and 5.4 with crun, runc and NVIDIA's toolkit.
     pub fn recognise(stderr: &str) -> Option<Self> {
         if !stderr.lines().any(is_engine_error) {
             return None;
         }
         let lines = || {
-            // The container's id and name stand in front of the cause.
+            // The container's id and name stand before the cause.
             stderr.lines().filter(|line| !line.starts_with("time=\"") && !is_image_error(line))
         };
         let any = |is: fn(&str) -> bool| lines().any(is);
@@ -41,7 +41,7 @@ impl GpuFailure {
         }
     }
 
-    /// What to do about it.
+    /// Returns what to do about it.
     pub fn hint(self) -> &'static str {
         match self {
             Self::KeepGroups => {
@@ -60,15 +60,18 @@ impl GpuFailure {
     }
 }
 
-/// Whether a launch failed over its GPU configuration, by what the engine wrote to stderr. Anything else passes.
+/// Checks whether a launch failed because of its GPU configuration, by the engine's `stderr`.
+/// Returns `Ok` for every other text.
 ///
 /// # Errors
-/// The [`GpuConfigError`], with `stderr` and the hint, for a text that [`GpuFailure::recognise`] knows.
+/// The [`GpuConfigError`], with `stderr` and a hint, for a text that [`GpuFailure::recognise`]
+/// classifies.
 ///
 /// ```
 /// let stderr = "Error: setting up CDI devices: unresolvable CDI devices nvidia.com/gpu=all";
 /// let error = rt_gpu::check_gpu_error(stderr).unwrap_err();
-/// assert!(error.message().contains(stderr) && error.hint().contains("nvidia-ctk cdi generate"));
+/// assert!(error.message().contains(stderr));
+/// assert!(error.hint().contains("nvidia-ctk cdi generate"));
 ///
 /// assert!(rt_gpu::check_gpu_error("Error: localhost/CDI: image not known").is_ok());
 /// ```
@@ -79,15 +82,16 @@ pub fn check_gpu_error(stderr: &str) -> Result<(), GpuConfigError> {
     }
 }
 
-/// Programs of NVIDIA's toolkit that run as hooks of its own runtime.
+/// Programs of NVIDIA's toolkit that run as hooks of an OCI runtime.
 const TOOLKIT_PROGRAMS: [&str; 3] =
     ["nvidia-container-cli", "nvidia-container-runtime-hook", "nvidia-container-toolkit"];
 
-/// Kinds of GPUs, as a device of one is asked for.
+/// The CDI kinds of GPUs.
 const CDI_KINDS: [&str; 3] = ["nvidia.com/gpu", "amd.com/gpu", "intel.com/gpu"];
 
-/// Whether an engine says of this line that it failed: by `Error:` at its beginning or behind the name of a program or a time
-/// (Docker: `Error response from daemon:`), or, where somebody took that off, by what an engine's own errors begin with.
+/// Returns whether this line is an engine's error: `Error:` at its beginning or behind the name of
+/// a program or a time (Docker: `Error response from daemon:`). Without that word, the line must
+/// begin like one of the engine's own errors, since some callers strip the word.
 fn is_engine_error(line: &str) -> bool {
     const ERROR_PREFIXES: [&str; 9] = [
         "setting up cdi devices: ",
@@ -104,7 +108,7 @@ fn is_engine_error(line: &str) -> bool {
     if ERROR_PREFIXES.iter().any(|own| line.starts_with(own)) {
         return true;
     }
-    // A program's name or a time, and no sentence.
+    // The text before is the name of a program or a time, not a sentence.
     let is_prefix = |before: &str| {
         before.is_empty()
             || before.ends_with(": ") && !before.contains(['"', '`', '/']) && before.split(' ').count() <= 2
@@ -116,7 +120,7 @@ fn is_engine_error(line: &str) -> bool {
         .any(|error| line.find(error).is_some_and(|place| is_prefix(&line[..place])))
 }
 
-/// An image may be called anything.
+/// The name of an image may contain any of the words that are searched for.
 fn is_image_error(line: &str) -> bool {
     [
         "image not known",
@@ -138,7 +142,7 @@ fn mentions_keep_groups(line: &str) -> bool {
 
 fn is_toolkit_error(line: &str) -> bool {
     let says = TOOLKIT_PROGRAMS.iter().any(|program| {
-        // Its own message, also where a runtime quotes it with an escaped end of line.
+        // A program's own message, also where a runtime quotes it with an escaped end of line.
         line.match_indices(program).any(|(place, _)| {
             let before = &line[..place];
             line[place + program.len()..].starts_with(": ")
@@ -162,8 +166,9 @@ fn mentions_cdi(line: &str) -> bool {
         })
 }
 
-/// A spec that is older than the driver makes the OCI runtime look for files of a version that is gone. podman then adds
-/// that a command was not found, and no word of CDI.
+/// Returns whether the OCI runtime looked for a file of a driver version that was removed. That
+/// happens with a CDI spec that is older than the driver. podman then only says that a command was
+/// not found, and does not mention CDI.
 fn misses_driver_file(line: &str) -> bool {
     ["stat'ing file `", "cannot stat `", "error mounting \"", "hook"]
         .iter()
@@ -171,7 +176,7 @@ fn misses_driver_file(line: &str) -> bool {
         .any(|file| file.contains("nvidia") || file.starts_with("libcuda"))
 }
 
-/// The last part of the first absolute path behind a text.
+/// Returns the last component of the first absolute path after a text.
 fn file_after<'a>(line: &'a str, before: &str) -> Option<&'a str> {
     let begin = line.find(before)? + before.len();
     let slash = line[begin..].match_indices('/').map(|(place, _)| begin + place);
@@ -183,13 +188,14 @@ fn file_after<'a>(line: &'a str, before: &str) -> Option<&'a str> {
     path[..end].rsplit('/').next()
 }
 
-/// The line without what stands between double quotation marks or backticks, and without paths up to the next colon.
+/// Returns the line without texts in double quotation marks or backticks, and without paths up to
+/// the next colon.
 fn strip_quoted(line: &str) -> String {
     let mut said = String::with_capacity(line.len());
     let mut until: Option<char> = None;
     for character in line.chars() {
         match until {
-            // A path goes on over blanks.
+            // Blanks do not end a path.
             Some(end) if character == end => until = None,
             Some(_) => continue,
             None if matches!(character, '"' | '`') => until = Some(character),
@@ -204,10 +210,11 @@ fn strip_quoted(line: &str) -> String {
     said
 }
 
-/// Whether the words stand in the text, and not as a part of a longer name.
+/// Returns whether the words stand in the text, and not as part of a longer name.
 fn contains_phrase(text: &str, words: &str) -> bool {
     text.match_indices(words).any(|(place, _)| {
-        // A colon ends a text, unless a tag follows it; a slash may follow the prefix of an annotation.
+        // A colon ends the words, unless a tag follows it. A slash may follow the prefix of an
+        // annotation.
         let after = &text[place + words.len()..];
         let continues =
             after.starts_with(|next| next != '/' && is_name_char(next)) && !after.starts_with(": ");
@@ -215,7 +222,7 @@ fn contains_phrase(text: &str, words: &str) -> bool {
     })
 }
 
-/// Whether a character may stand in the middle of a name.
+/// Returns whether a character can be part of a name.
 fn is_name_char(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '.' | '-' | '_' | '/' | '@' | ':')
 }
@@ -238,7 +245,8 @@ mod tests {
     #[test]
     fn texts_of_podman_4_3_and_5_4_about_specs() {
         for text in [
-            // run and start, no spec, unknown device or kind, malformed spec, bad version, conflict.
+            // run and start, no spec, unknown device or kind, malformed spec, bad version,
+            // conflict.
             "Error: setting up CDI devices: unresolvable CDI devices nvidia.com/gpu=all",
             "Error: unable to start container \"5d99\": setting up CDI devices: unresolvable CDI devices nvidia.com/gpu=all",
             "Error: setting up CDI devices: failed to inject devices: failed to stat CDI host device \"/dev/nosuch\": no such \

@@ -1,14 +1,19 @@
-//! GPUs for containers, and command lines without secrets, for the `rt` workspace.
+//! GPUs for containers, and redaction of secrets in command lines and texts, for the `rt`
+//! workspace.
 //!
-//! This crate starts nothing, logs nothing and knows no backend: it reads files and texts, and answers with values. It has
-//! two halves. The first is always there, and backends use it: what an engine says of a broken GPU configuration, and what
-//! of a command line may be shown. The second, behind the feature `cdi`, looks at a host.
+//! This crate reads files and texts and returns values. It starts no process, logs nothing and
+//! knows no backend. It has two parts:
 //!
-//! # From a wish to a launch
+//! - Always available, and used by backends: recognising launches that failed because of a GPU
+//!   configuration, and redaction.
+//! - With the feature `cdi`: finding the GPUs of a host, and the arguments that give them to a
+//!   container.
 //!
-//! What a person or a configuration asks for is a [`GpuSelection`]. Held against a host it becomes [`GpuArgs`], which
-//! [`GpuLaunch::gpus`] adds to a launch. A wish that the host cannot serve is an error that says what is missing.
+//! # Selecting GPUs for a launch
 //!
+//! A [`GpuSelection`] says which GPUs a container should get. `gpu_run_args` turns it into
+//! [`GpuArgs`] for a given host, and [`GpuLaunch::gpus`] adds these to a launch. If the host lacks
+//! something, the error says what is missing.
 #![cfg_attr(feature = "cdi", doc = "```")]
 #![cfg_attr(not(feature = "cdi"), doc = "```ignore")]
 //! use rt_gpu::{GpuHost, GpuLaunch, GpuSelection, gpu_run_args};
@@ -34,32 +39,39 @@
 //! # }
 //! ```
 //!
-//! # What a host has
+//! # Finding the GPUs of a host
 //!
-//! `GpuHost` is a host below any root directory, so that tests need no GPU. `GpuHost::report` says for each vendor how its
-//! GPUs would get into a container, and what is missing; `CdiRegistry` reads the CDI specs as an engine does, reports every
-//! problem with its file, and `CdiRegistry::check` holds each declared device against the files of the host. Which
-//! directories and which versions a given podman reads is a [`CdiSource`], which `rt-podman` fills in from its profile.
+//! `GpuHost` reads the files of a host. Its root directory can be any directory, so tests need no
+//! GPU.
 //!
-//! Spec files are input that somebody else wrote. Each is read up to 4 MiB; nesting, values and aliases are bounded; what is
-//! no regular file is not read, and a named pipe does not block.
+//! - `GpuHost::report` says for each vendor how its GPUs get into a container, and what is missing.
+//! - `CdiRegistry` reads the CDI specs as an engine does, and reports each problem with its file.
+//! - `CdiRegistry::check` compares each declared device with the files of the host.
 //!
-//! # When a launch fails
+//! A [`CdiSource`] says which directories and which CDI versions an engine reads. `rt-podman` fills
+//! it in for the podman that it found.
 //!
-//! [`check_gpu_error`] tells a failure over GPUs from any other, by the engine's own words, and answers the
-//! [`GpuConfigError`] with the hint. `rt-podman` asks it for every failed create and start.
+//! CDI specs are untrusted input. At most 4 MiB of a file are read; nesting, the number of values
+//! and aliases are limited. Only regular files are read, and a named pipe does not block.
 //!
-//! # What may be shown
+//! # Recognising a failed launch
 //!
-//! [`redact_env_args`] masks a podman command line for a log or an error; [`is_secret_name`] is its policy. A [`Scrubber`]
-//! masks known values in any text, also in base64 and percent-encoded, and also when the text comes in pieces.
+//! [`check_gpu_error`] recognises a failure that is about GPUs by the engine's own words. It
+//! returns a [`GpuConfigError`] with a hint. `rt-podman` calls it for every failed create and
+//! start.
+//!
+//! # Redacting secrets
+//!
+//! [`redact_env_args`] masks the secrets of a podman command line, for a log or an error;
+//! [`is_secret_name`] decides which names are secret. A [`Scrubber`] masks known values in any
+//! text, also in base64, percent-encoded, and when the text arrives in pieces.
 //!
 //! ```
 //! let shown = rt_gpu::redact_env_args(&["podman", "exec", "-eTOKEN=s3cret", "web", "env"]);
 //! assert_eq!(shown[2].to_str(), Some("-eTOKEN=<redacted>"));
 //!
 //! let scrubber = rt_gpu::Scrubber::new(&["hunter2".into()]);
-//! assert_eq!(scrubber.scrub_text("connecting to db:hunt%65r2@host"), "connecting to db:<redacted>@host");
+//! assert_eq!(scrubber.scrub_text("db:hunt%65r2@host"), "db:<redacted>@host");
 //! ```
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -105,5 +117,5 @@ pub use secret_name::is_secret_name;
 pub use selection::{GpuSelection, GpuSet};
 pub use vendor::GpuVendor;
 
-/// What stands in place of a secret.
+/// Replaces a secret in redacted texts.
 pub const MASK: &str = "<redacted>";

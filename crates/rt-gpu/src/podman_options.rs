@@ -1,9 +1,10 @@
-//! Which options of podman take a value: what a reader of its command lines must know to find their end. What a value may
-//! hide stands in `redaction`.
+//! Which options of podman take a value. `redaction` needs this to parse a command line; it decides
+//! what is secret in a value.
 //!
-//! The tables are those of podman 4.3.1 (`--help`), and what its documentation and sources added up to 5.8.2 and the
-//! development of 6.0, aliases and hidden options included. An option that one version takes away or adds changes nothing
-//! for the others: no name has had two arities within one verb.
+//! The tables are those of podman 4.3.1 (`--help`), with what its documentation and sources added
+//! up to 5.8.2 and in the development of 6.0, aliases and hidden options included. Options that
+//! only some versions have do not conflict: no option has both taken a value and taken none within
+//! one verb.
 
 mod build;
 mod exec_update;
@@ -17,18 +18,18 @@ pub(crate) struct Verb {
     values: OptionNames,
     short_flags: &'static [u8],
     short_values: &'static [(u8, &'static str)],
-    /// Whether options may stand behind the first operand; otherwise podman reads none from there on.
+    /// Whether options may follow the first operand. If not, podman stops reading options there.
     pub(crate) interspersed: bool,
 }
 
-/// What may follow an option.
+/// Whether an option takes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arity {
-    /// Nothing.
+    /// It takes none.
     Flag,
-    /// A value, in the same word or in the next one; the option's long name.
+    /// It takes a value, in the same word or in the next one. Holds the option's long name.
     Value(&'static str),
-    /// Not in the tables: a newer podman's.
+    /// It is not in the tables; a newer podman may have it.
     Unknown,
 }
 
@@ -90,7 +91,7 @@ static LOGIN: Verb = Verb {
     interspersed: true,
 };
 
-/// podman itself, before its verb.
+/// The options of podman itself, before the verb.
 pub(crate) static GLOBAL: Verb = Verb {
     flags: OptionNames::new(global::FLAGS),
     values: OptionNames::new(global::VALUES),
@@ -100,7 +101,7 @@ pub(crate) static GLOBAL: Verb = Verb {
 };
 
 impl Verb {
-    /// The verb of this name, where its options are known.
+    /// Returns the options of a verb; `None` if they are not known.
     pub(crate) fn find(name: &[u8]) -> Option<&'static Self> {
         match name {
             b"create" | b"run" | b"clone" => Some(&LAUNCH),
@@ -112,15 +113,15 @@ impl Verb {
         }
     }
 
-    /// Whether a word stands before the verb: `podman container run`, `podman image build`.
+    /// Returns whether the verb follows this word: `podman container run`, `podman image build`.
     pub(crate) fn is_management_command(name: &[u8]) -> bool {
         matches!(name, b"container" | b"image" | b"buildx" | b"builder")
     }
 
-    /// What follows a long option, without its dashes.
+    /// Returns whether a long option takes a value; `name` is without its dashes.
     pub(crate) fn long(&self, name: &[u8]) -> Arity {
         match self.own_long(name) {
-            // Most options of podman itself are taken behind the verb too.
+            // Most options of podman itself are accepted behind the verb too.
             Arity::Unknown => GLOBAL.own_long(name),
             known => known,
         }
@@ -134,7 +135,7 @@ impl Verb {
         }
     }
 
-    /// What follows a short option.
+    /// Returns whether a short option takes a value.
     pub(crate) fn short(&self, letter: u8) -> Arity {
         match self.short_values.iter().find(|(known, _)| *known == letter) {
             Some((_, name)) => Arity::Value(name),
@@ -144,15 +145,15 @@ impl Verb {
     }
 }
 
-/// Names of options, found by their length: few share it.
+/// Names of options, grouped by length for a fast lookup.
 struct OptionNames {
-    /// The shortest first.
+    /// Sorted, the shortest first.
     names: &'static [&'static str],
-    /// For each length, how many are shorter.
+    /// For each length, the number of shorter names.
     shorter: [usize; MAX_NAME_BYTES + 2],
 }
 
-/// No name has more bytes.
+/// The length of the longest name, in bytes.
 const MAX_NAME_BYTES: usize = 31;
 
 impl OptionNames {
@@ -173,15 +174,16 @@ impl OptionNames {
     fn find(&self, name: &[u8]) -> Option<&'static str> {
         let (begin, end) = (*self.shorter.get(name.len())?, *self.shorter.get(name.len() + 1)?);
         let mut as_long = self.names[begin..end].iter();
-        // One letter is compared faster than a name, and mostly enough.
+        // Comparing one letter is faster than comparing a name, and mostly enough.
         as_long.find(|known| known.as_bytes().first() == name.first() && known.as_bytes() == name).copied()
     }
 }
 
-/// Whether an option of one of podman's verbs takes a value, as the redaction understands it: `("run", "--env")`,
-/// `("exec", "-l")`. The verb `""` is podman itself. `None` for what is in no table.
+/// Returns whether an option of a podman verb takes a value, as the redaction parses it: `("run",
+/// "--env")`, `("exec", "-l")`. The verb `""` stands for podman itself. `None` for an unknown verb
+/// or option.
 ///
-/// For those who want to hold the tables against the `--help` of their own podman, as this project's tests do.
+/// Use it to compare the tables with the `--help` of your podman.
 ///
 /// ```
 /// use rt_gpu::podman_option_takes_value;

@@ -1,5 +1,5 @@
-//! podman's command lines, shown without their secrets. The policy stands in `secret_name` and `secret_value`, the arity of
-//! options in `podman_options`.
+//! Redacts the secrets of podman's command lines. `secret_name` and `secret_value` decide what is
+//! secret; `podman_options` knows which options take a value.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -10,34 +10,42 @@ use crate::podman_options::{Arity, GLOBAL, Verb};
 use crate::secret_name::is_secret_name;
 use crate::secret_value::{masked_pairs, masked_urls};
 
-/// A podman command line as a log or an error may show it: `<redacted>` in place of each secret.
+/// Returns a podman command line for a log or an error, with `<redacted>` in place of each secret.
 ///
-/// `argv` is the program and its words. Before an option or one of the verbs below the program may be left out; `env` and
-/// assignments may stand before it. What is masked, in the options of podman itself and of `create`, `run`, `exec`, `build`,
-/// `update` and `login`, up to the image or the container (all behind it belongs to the command):
+/// `argv` is the program and its arguments. The program may be missing if the line starts with an
+/// option or one of the verbs below. `env` and assignments may come first.
 ///
-/// - the value of a pair with a [secret name](crate::is_secret_name), however it is spelled: `--env K=V`, `--env=K=V`,
-///   `-e K=V`, `-eK=V`, `-e=K=V`, `-ite K=V`, and in `--label`, `--annotation`, `--build-arg`, `--mount`, `--health-cmd` and
-///   their like; also where it is a pair within another's value (`volume-opt=password=V`);
-/// - passwords in URLs (`scheme://user:password@host`), wherever one stands, and the user of an `http` URL without one
-///   (`https://token@host`, `https://token:x-oauth-basic@host`);
-/// - the whole value of `--env-file`, `--secret`, `--creds`, `--decryption-key`, `--password`, `--passwd-entry` and
-///   `--group-entry`, also where it begins with a dash.
+/// Masked in the options of podman itself and of `create`, `run`, `exec`, `build`, `update` and
+/// `login` are:
 ///
-/// A URL ends at a blank or a `"`, and its password at the last `@` before that, whatever stands between: of
-/// `a://u:p@h,b://u:q@h` is left `a://u:<redacted>@h`, since the rest could be the password's. Only a password that begins like
-/// a port (`u:12/x@h`) is taken for one, and shown.
+/// - the value of a pair with a [secret name](crate::is_secret_name), in every spelling: `--env
+///   K=V`, `--env=K=V`, `-e K=V`, `-eK=V`, `-e=K=V`, `-ite K=V`. The same holds for `--label`,
+///   `--annotation`, `--build-arg`, `--mount`, `--health-cmd` and similar options, and for a pair
+///   inside another's value (`volume-opt=password=V`);
+/// - passwords in URLs (`scheme://user:password@host`), in any option, and the user of an `http`
+///   URL without a password (`https://token@host`, `https://token:x-oauth-basic@host`);
+/// - the whole value of `--env-file`, `--secret`, `--creds`, `--decryption-key`, `--password`,
+///   `--passwd-entry` and `--group-entry`, even if it starts with a dash.
 ///
-/// `-e KEY` alone has no value and stays. In other verbs every pair, URL and option with a secret name counts, and the
-/// options whose whole value is masked are the same.
+/// Everything after the image or container belongs to the command and stays as it is. `-e KEY` has
+/// no value and stays. With any other verb, every pair, URL and option with a secret name is
+/// masked, and so are the options in the last item.
 ///
-/// The answer has as many words as `argv`; words without a secret are borrowed, byte by byte what they were; doing it twice
-/// changes nothing. Masking hides nothing from `ps`: a value that must stay private does not belong into an argv.
+/// A URL ends at a blank or a `"`, and its password at the last `@` before that. In
+/// `a://u:p@h,b://u:q@h` the password may be `p@h,b://u:q`, so the result is `a://u:<redacted>@h`.
+/// A password that starts like a port (`u:12/x@h`) is taken for a port and shown.
+///
+/// The result has as many arguments as `argv`. Arguments without a secret are borrowed unchanged.
+/// Redacting a result again does not change it.
+///
+/// Redaction hides nothing from `ps`. A value that must stay private must not be in an argument
+/// list.
 ///
 /// ```
 /// use rt_gpu::redact_env_args;
 ///
-/// let shown = redact_env_args(&["podman", "run", "-ite", "API_KEY=s3cret", "alpine", "env", "TOKEN=x"]);
+/// let argv = ["podman", "run", "-ite", "API_KEY=s3cret", "alpine", "env", "TOKEN=x"];
+/// let shown = redact_env_args(&argv);
 /// let text = shown.join(std::ffi::OsStr::new(" "));
 /// assert_eq!(text, "podman run -ite API_KEY=<redacted> alpine env TOKEN=x");
 /// ```
@@ -54,10 +62,10 @@ pub fn redact_env_args<S: AsRef<OsStr>>(argv: &[S]) -> Vec<Cow<'_, OsStr>> {
         .collect()
 }
 
-/// Reads the words of a command line one by one.
+/// Parses the arguments of a command line one by one.
 struct ArgvParser {
     state: ParseState,
-    /// The last word was an option whose value is this one.
+    /// Set if the last argument was an option whose value may be this one.
     pending: Option<Pending>,
 }
 
@@ -69,41 +77,41 @@ enum ParseState {
     Global,
     /// Among the options of a verb.
     Options(&'static Verb),
-    /// Behind `--`; the first operand is still to come.
+    /// After `--`, before the first operand.
     Operand(&'static Verb),
-    /// Among the words of a verb whose options are not known.
+    /// Among the arguments of a verb whose options are not known.
     Other,
-    /// In the command, which is not podman's.
+    /// In the command that podman runs.
     Command,
 }
 
-/// What is known of the word that follows an option.
+/// What is known about the argument after an option.
 #[derive(Clone, Copy)]
 enum Pending {
     /// It is the option's value.
     Value(ValueKind),
-    /// The option is not in the tables: it is its value unless it looks like an option.
+    /// The option is not in the tables. The argument is its value, unless it looks like an option.
     MaybeValue(ValueKind),
 }
 
-/// What may be secret in an option's value.
+/// What can be secret in an option's value.
 #[derive(Clone, Copy)]
 enum ValueKind {
-    /// All of it.
+    /// The whole value.
     Hidden,
-    /// The value of a pair, by its name.
+    /// The values of pairs with secret names, and secrets in URLs.
     Pairs,
-    /// What a URL carries.
+    /// Only secrets in URLs.
     Plain,
 }
 
 impl ValueKind {
     fn of(option: &[u8]) -> Self {
         match option {
-            // Of the entries of users and groups the second field may be the hash of a password.
+            // The second field of a passwd or group entry may be a password hash.
             b"env-file" | b"secret" | b"creds" | b"decryption-key" | b"password" | b"passwd-entry"
             | b"group-entry" => Self::Hidden,
-            // The commands among them may begin with assignments, and have options with secret names.
+            // Commands among these may start with assignments, and have options with secret names.
             b"env"
             | b"env-merge"
             | b"label"
@@ -127,7 +135,7 @@ impl ValueKind {
         }
     }
 
-    /// What an option that is in no table may carry.
+    /// Returns what can be secret in the value of an option that is not in the tables.
     fn of_unknown(option: &[u8]) -> Self {
         match Self::of(option) {
             Self::Plain if is_secret_name(option) => Self::Hidden,
@@ -136,8 +144,8 @@ impl ValueKind {
         }
     }
 
-    /// The word behind an option that is in no table. What is known to be hidden is hidden in every verb, and its value may
-    /// begin with a dash.
+    /// Returns what to expect after an option that is not in the tables. The options whose whole
+    /// value is secret are masked for every verb, and their value may start with a dash.
     fn after_unknown(option: &[u8]) -> Pending {
         match Self::of(option) {
             Self::Hidden => Pending::Value(Self::Hidden),
@@ -155,7 +163,7 @@ impl ValueKind {
 }
 
 impl ArgvParser {
-    /// The next word's mask, or `None` where it stays.
+    /// Returns the next argument redacted, or `None` if it stays as it is.
     fn read(&mut self, word: &[u8]) -> Option<Vec<u8>> {
         match self.pending.take() {
             Some(Pending::Value(kind)) => return kind.masked(word),
@@ -179,7 +187,7 @@ impl ArgvParser {
         if name == b"env" {
             return None;
         }
-        // A path with an equals sign is a program all the same.
+        // A path that contains an equals sign is still a program.
         if word.iter().position(|byte| *byte == b'=').is_some_and(|equals| !word[..equals].contains(&b'/'))
             && !word.starts_with(b"-")
         {
@@ -209,8 +217,9 @@ impl ArgvParser {
         if verb.interspersed {
             return masked_urls(word);
         }
-        // No image and no container has an equals sign in its name: in `-e -e TOKEN=x` podman's reading and the caller's
-        // differ, and only the secret matters.
+        // No image or container has an equals sign in its name. In `-e -e TOKEN=x` podman takes the
+        // second `-e` as the value, but the caller did not mean that. Masking is right in both
+        // cases.
         let masked = masked_pairs(word);
         if masked.is_none() || !word.contains(&b'=') {
             self.state = ParseState::Command;
@@ -232,7 +241,7 @@ impl ArgvParser {
                 None
             }
             [b'-', b'-', long @ ..] => self.long(word, long, verb),
-            // A dash alone is an operand: standard input.
+            // A single dash is an operand: standard input.
             [b'-', cluster @ ..] if !cluster.is_empty() => self.short(word, cluster, verb),
             _ => operand(self, word),
         }
@@ -286,8 +295,8 @@ impl ArgvParser {
                 }
                 None => None,
             },
-            // A `login` that was not seen as one (`sudo podman login`); elsewhere `-p` publishes a port or is a flag, and a
-            // hidden word is no harm.
+            // Covers a `login` that was not recognised (`sudo podman login`). Elsewhere `-p`
+            // publishes a port or is a flag, and a masked word does no harm.
             b"-p" => self.expect(Pending::MaybeValue(ValueKind::Hidden)),
             _ => masked_pairs(word),
         }
@@ -299,7 +308,7 @@ impl ArgvParser {
     }
 }
 
-/// A word whose beginning stays.
+/// Returns the word with its value from `begin` on redacted.
 fn mask_from(word: &[u8], begin: usize, kind: ValueKind) -> Option<Vec<u8>> {
     let value = kind.masked(&word[begin..])?;
     Some([&word[..begin], &value].concat())

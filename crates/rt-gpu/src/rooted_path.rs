@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// An absolute path below another root.
+/// Returns an absolute path as it is below another root.
 pub(crate) fn rooted_path(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }

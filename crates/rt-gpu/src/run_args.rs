@@ -1,4 +1,5 @@
-//! From a selection and a host to the arguments of a launch: the first tier of each vendor that applies.
+//! Derives the arguments of a launch from a selection and a host: for each vendor the best tier
+//! that the host has.
 
 use std::collections::BTreeSet;
 
@@ -7,42 +8,42 @@ use rt_protocol::GpuConfigError;
 use crate::host::{RenderNode, VendorReport};
 use crate::{CdiRegistry, GpuArgs, GpuHost, GpuSelection, GpuSet, GpuTier, GpuVendor};
 
-/// Why a selection cannot be served by a host.
+/// Why a host cannot provide the selected GPUs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum GpuUnavailable {
-    /// All GPUs were asked for, and the host can serve those of no vendor.
+    /// All GPUs were selected, and the host can provide those of no vendor.
     #[error("no GPU of this host can be used: {}", .missing.join("; "))]
     None {
-        /// What is missing, of each vendor's.
+        /// What is missing, for each vendor.
         missing: Vec<String>,
     },
-    /// A vendor was asked for whose GPUs the host cannot serve.
+    /// The host cannot provide the GPUs of a selected vendor.
     #[error("no GPU of {vendor}'s can be used: {}", .missing.join("; "))]
     Vendor {
-        /// Whose.
+        /// The vendor.
         vendor: GpuVendor,
-        /// What is missing, for each way.
+        /// What is missing, for each tier.
         missing: Vec<String>,
     },
-    /// One GPU was asked for that is not there.
+    /// A selected GPU does not exist.
     #[error("there is no {vendor}:{index}; there is {}", names(.have))]
     Device {
-        /// Whose.
+        /// The vendor.
         vendor: GpuVendor,
-        /// Which.
+        /// The selected index.
         index: u32,
-        /// What there is, by index or by name.
+        /// The GPUs that exist, by index or by name.
         have: Vec<String>,
     },
-    /// One GPU was asked for whose device node is not known.
+    /// The device node of a selected GPU is not known.
     #[error(
         "{vendor}:{index} cannot be told from the others: its minor number cannot be read; ask for all of {vendor}'s"
     )]
     UnknownNode {
-        /// Whose.
+        /// The vendor.
         vendor: GpuVendor,
-        /// Which.
+        /// The selected index.
         index: u32,
     },
 }
@@ -63,9 +64,9 @@ impl From<GpuUnavailable> for rt_protocol::Error {
     }
 }
 
-/// The arguments that give the selected GPUs to a container on this host.
+/// Returns the arguments that give the selected GPUs to a container on this host.
 ///
-/// For each vendor the first of these that the host has:
+/// For each vendor, the first tier that the host has applies:
 ///
 /// | vendor | tier | arguments |
 /// | --- | --- | --- |
@@ -77,11 +78,12 @@ impl From<GpuUnavailable> for rt_protocol::Error {
 /// | intel | CDI | `--device intel.com/gpu=all` or `=N`, `--group-add keep-groups` |
 /// | | device nodes | the render nodes, their names by path, `--group-add keep-groups` |
 ///
-/// The variables are `NVIDIA_VISIBLE_DEVICES` and `NVIDIA_DRIVER_CAPABILITIES=all`. Where no device `all` is declared, each
-/// numbered one is granted, or each that there is. Nothing is granted twice, and never the whole of `/dev/dri`.
+/// The variables are `NVIDIA_VISIBLE_DEVICES` and `NVIDIA_DRIVER_CAPABILITIES=all`. If no CDI
+/// device `all` is declared, all numbered ones are granted; if there are none, all devices are. No
+/// argument appears twice, and `/dev/dri` is never granted as a whole.
 ///
 /// # Errors
-/// [`GpuUnavailable`], with what is missing.
+/// [`GpuUnavailable`], which says what is missing.
 ///
 /// ```
 /// use rt_gpu::{GpuHost, GpuSelection, gpu_run_args};
@@ -89,7 +91,8 @@ impl From<GpuUnavailable> for rt_protocol::Error {
 /// let root = tempfile::tempdir()?;
 /// std::fs::create_dir_all(root.path().join("etc/cdi"))?;
 /// let spec = r#"{"cdiVersion": "0.5.0", "kind": "amd.com/gpu", "devices": [
-///     {"name": "0", "containerEdits": {"deviceNodes": [{"path": "/dev/dri/renderD128"}]}}]}"#;
+///     {"name": "0", "containerEdits":
+///         {"deviceNodes": [{"path": "/dev/dri/renderD128"}]}}]}"#;
 /// std::fs::write(root.path().join("etc/cdi/amd.json"), spec)?;
 ///
 /// let args = gpu_run_args(&"amd:0".parse()?, &GpuHost::at(root.path()))?;
@@ -189,7 +192,8 @@ fn grant_by_cdi(
     Ok(())
 }
 
-/// Refuses an index that the host is known not to have. A host that shows none at all is not known.
+/// Rejects an index that the host does not have. If the host shows no GPU at all, nothing is known
+/// about its indices and every index passes.
 fn check_indices(report: &VendorReport, set: &GpuSet) -> Result<(), GpuUnavailable> {
     let GpuSet::Indices(indices) = set else { return Ok(()) };
     let missing = indices.iter().find(|index| report.gpus.iter().all(|gpu| gpu.index != **index));
@@ -241,7 +245,7 @@ fn grant_by_render_nodes(args: &mut GpuArgs, vendor: GpuVendor, nodes: &[RenderN
         args.option("--device", node.path());
     }
     for path in granted.iter().filter_map(|node| node.by_path.as_ref()) {
-        // `-v` would break on the colons of the address.
+        // `-v` would split at the colons of the address.
         args.option("--mount", format!("type=bind,source={path},destination={path},ro=true"));
     }
 }

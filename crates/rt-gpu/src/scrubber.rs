@@ -1,5 +1,5 @@
-//! Known secrets, taken out of a text of any length. How they are found stands in `scrubber/matcher`; text that comes in
-//! pieces is `scrubber/stream`'s.
+//! Removes known secrets from texts of any length. `scrubber/matcher` finds them; `scrubber/stream`
+//! handles text that arrives in pieces.
 
 mod decoded;
 mod encodings;
@@ -20,22 +20,26 @@ pub use matcher::MIN_SECRET_BYTES;
 pub use stream::ScrubStream;
 pub use writer::ScrubWriter;
 
-/// Masks known secrets in texts: the output of a program that may print them, a log, an error message.
+/// Masks known secrets in texts: a program's output, a log, an error message.
 ///
-/// A secret is found
-/// - as it stands, and in base64: wherever it lies in what was encoded, in both alphabets, with padding and without;
-/// - escaped, any of its bytes or all: percent-encoded (each blank as `+`, as `%20` or as it is), with the backslashes of
-///   JSON, C, Rust and `$'…'` of shells (`\"`, `\/`, `\n`, `\u0026`, `\x41`, `\101`), as HTML entities (`&quot;`, `&#39;`,
-///   `&#x27;`; of the names those of ASCII characters). Letter case does not matter. Escapes of escapes are found up to three
-///   deep, in any order: `%2522`, JSON in JSON;
-/// - quoted: between a shell's quotes (`'\''`, `'"'"'`, `\$`) and with doubled quotes (`''`, `""`).
+/// It finds a secret in these forms:
 ///
-/// Of a base64 text in which the secret is only a part, the characters that hold nothing but its bits are masked; up to
-/// four of its bits, which share a character with their neighbours, stay. Every byte that belongs to any find is masked;
-/// finds that overlap share one mask. Other disguises, such as compression, hexadecimal digits or base64 broken into lines,
-/// are not looked for.
+/// - Unchanged.
+/// - In base64: both alphabets, with or without padding, and as any part of the encoded text.
+/// - Escaped, some or all of its bytes: percent-encoded (with each blank as `+`, as `%20` or
+///   unchanged), with the backslashes of JSON, C, Rust and the shell's `$'…'` (`\"`, `\/`, `\n`,
+///   `\u0026`, `\x41`, `\101`), or as HTML entities (`&quot;`, `&#39;`, `&#x27;`; named ones only
+///   for ASCII characters). Letter case does not matter. Escapes of escapes are found up to three
+///   levels deep, in any order: `%2522`, JSON in JSON.
+/// - Quoted, by a shell (`'\''`, `'"'"'`, `\$`) or with doubled quotes (`''`, `""`).
 ///
-/// Secrets of fewer than [`MIN_SECRET_BYTES`] are passed over; [`passed_over`](Self::passed_over) counts them.
+/// If a secret is only a part of a base64 text, the characters that hold nothing but its bits are
+/// masked. Up to four of its bits remain, in characters that they share with their neighbours.
+/// Overlapping matches are masked as one. Other encodings are not recognised, such as compression,
+/// hexadecimal digits, or base64 with line breaks.
+///
+/// Secrets shorter than [`MIN_SECRET_BYTES`] are ignored; [`passed_over`](Self::passed_over) counts
+/// them.
 ///
 /// Cloning is cheap. `Debug` shows no secret.
 ///
@@ -43,7 +47,8 @@ pub use writer::ScrubWriter;
 /// use rt_gpu::Scrubber;
 ///
 /// let scrubber = Scrubber::new(&["hunter2".into()]);
-/// assert_eq!(scrubber.scrub_text("PGPASSWORD=hunter2 aHVudGVyMg== hunt%65r2"), "PGPASSWORD=<redacted> <redacted> <redacted>");
+/// let clean = scrubber.scrub_text("PGPASSWORD=hunter2 aHVudGVyMg== hunt%65r2");
+/// assert_eq!(clean, "PGPASSWORD=<redacted> <redacted> <redacted>");
 /// ```
 #[derive(Clone)]
 pub struct Scrubber {
@@ -51,17 +56,17 @@ pub struct Scrubber {
 }
 
 impl Scrubber {
-    /// A scrubber for these secrets.
+    /// Creates a scrubber for these secrets.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         Self { matcher: Arc::new(SecretMatcher::new(secrets)) }
     }
 
-    /// How many secrets are not looked for, because they are too short.
+    /// Returns how many secrets are ignored because they are too short.
     pub fn passed_over(&self) -> usize {
         self.matcher.passed_over()
     }
 
-    /// The bytes with every find masked; borrowed where there is none.
+    /// Returns the bytes with every secret masked; borrowed if there is none.
     pub fn scrub<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         let Matches { finds, .. } = self.matcher.find_all(bytes);
         if finds.is_empty() {
@@ -78,8 +83,8 @@ impl Scrubber {
         Cow::Owned(clean)
     }
 
-    /// The text with every find masked. Where a secret that is no text ends inside a character, the rest of that becomes
-    /// U+FFFD.
+    /// Returns the text with every secret masked. If a secret ends inside a multi-byte character,
+    /// the rest of that character becomes U+FFFD.
     pub fn scrub_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match self.scrub(text.as_bytes()) {
             Cow::Borrowed(_) => Cow::Borrowed(text),
@@ -87,12 +92,12 @@ impl Scrubber {
         }
     }
 
-    /// For text that comes in pieces.
+    /// Returns a scrubber for text that arrives in pieces.
     pub fn stream(&self) -> ScrubStream {
         ScrubStream::new(Arc::clone(&self.matcher))
     }
 
-    /// A writer that hands on what is written to it, masked.
+    /// Returns a writer that masks what is written to it and passes it on to `inner`.
     pub fn writer<W: std::io::Write>(&self, inner: W) -> ScrubWriter<W> {
         ScrubWriter::new(self.stream(), inner)
     }

@@ -1,14 +1,15 @@
-//! The policy of names: which variables, labels and build arguments hold secrets. Values are looked at in `secret_value`.
+//! Decides which names of variables, labels and build arguments are secret. `secret_value` looks at
+//! values.
 
-/// Words that make a name secret.
+/// Words that make a name secret, with the same first three letters.
 struct Words {
-    /// What they begin with. Hardly a place of a name that holds no secret begins so.
+    /// The first three letters. They are rare in names that are not secret.
     beginning: [u8; 3],
-    /// Secret wherever they stand in a name: `PGPASSWORD`, `GITHUBTOKEN`.
+    /// Secret anywhere in a name: `PGPASSWORD`, `GITHUBTOKEN`.
     anywhere: &'static [&'static [u8]],
-    /// Secret where they stand for themselves: `API_URL`, `sshKeyFile`.
+    /// Secret as a word of their own: `API_URL`, `sshKeyFile`.
     alone: &'static [&'static [u8]],
-    /// Secret as the last word of a name, behind another: `GITHUB_PAT`.
+    /// Secret as the last of several words: `GITHUB_PAT`.
     last: &'static [&'static [u8]],
 }
 
@@ -41,8 +42,8 @@ const WORDS: [Words; 16] = {
     ]
 };
 
-/// For each first letter, by its place in the alphabet, and each second one, a bit for each third one with which words
-/// begin.
+/// Indexed by the first and the second letter, as places in the alphabet. Each bit stands for a
+/// third letter with which the words begin.
 static TRIGRAMS: [[u32; 32]; 32] = {
     let mut table = [[0; 32]; 32];
     let mut number = 0;
@@ -54,16 +55,16 @@ static TRIGRAMS: [[u32; 32]; 32] = {
     table
 };
 
-/// Whole names: addresses of repositories, often with a token in them.
+/// Secret as a whole name: addresses of repositories, which often contain a token.
 const SECRET_NAMES: [&[u8]; 2] = [b"CODE_REPO", b"CLONE_FROM"];
 
-/// Secret at the end of a name, whatever stands before it, digits behind it or not: `SSHKEY`, `SSHPASS`, `DBPW2`.
+/// Secret at the end of a name, also with digits behind: `SSHKEY`, `SSHPASS`, `DBPW2`.
 const SECRET_SUFFIXES: [&[u8]; 5] = [b"KEY", b"PASS", b"PWD", b"PW", b"COOKIE"];
 
-/// Of these, what is none as a whole name: a switch and a directory.
+/// Suffixes that are not secret as a whole name: a switch and a directory.
 const NAME_EXCEPTIONS: [&[u8]; 2] = [b"PASS", b"PWD"];
 
-/// Words that only end so.
+/// Words with such a suffix that are not secret.
 const SUFFIX_EXCEPTIONS: [&[u8]; 17] = [
     b"MONKEY",
     b"DONKEY",
@@ -84,7 +85,8 @@ const SUFFIX_EXCEPTIONS: [&[u8]; 17] = [
     b"OLDPWD",
 ];
 
-/// What says that a session or a signature is not that itself, but something about it, by the beginning of the next word.
+/// The beginnings of words that may follow SESSION or SIGNATURE. The name then holds something
+/// about it, such as its timeout, and not the secret itself.
 const QUALIFIERS: [&[u8]; 28] = [
     b"ALGO",
     b"BACKEND",
@@ -116,29 +118,33 @@ const QUALIFIERS: [&[u8]; 28] = [
     b"VERSION",
 ];
 
-/// Whose sessions are those of a screen.
+/// Prefixes of desktop sessions, which are not secret.
 const DESKTOP_PREFIXES: [&[u8]; 6] = [b"XDG_", b"DBUS_", b"DESKTOP_", b"GNOME_", b"KDE_", b"GDM_"];
 
-/// Whole names that hold none, though the rule says otherwise.
+/// Whole names that are not secret although the rules say so.
 const ALLOWED_NAMES: [&[u8]; 1] = [b"TOKENIZERS_PARALLELISM"];
 
-/// Whether what goes by this name (a variable, a label, an annotation, a build argument) is to be kept out of texts.
+/// Returns whether the value of this name must be kept out of logs and errors. The name is that of
+/// a variable, a label, an annotation or a build argument.
 ///
-/// Letter case does not matter, but a change of it begins a new word, as `_`, `-`, `.` and digits do.
+/// Letter case does not matter, except that a change of case starts a new word. `_`, `-`, `.` and
+/// digits also separate words. Secret are names with:
 ///
-/// - PASSWORD, PASSWD, PASSPHRASE, PASSCODE, PSWD, SECRET, TOKEN, CREDENTIAL, PRIVATE, APIKEY, BEARER, JWT, SIGNATURE,
-///   SESSIONID and SESSID: anywhere in the name.
-/// - KEY, API, AUTH, AUTHORIZATION, OAUTH, COOKIE, CRED and SESSION (their plurals too): as words of their own.
-/// - KEY, COOKIE, PASS, PWD and PW at the end of the name (`SSHKEY`, `PGPASS`, `MYSQL_PWD`, `BINDPW2`), except in words such
-///   as MONKEY and BYPASS. PASS and PWD alone are none.
-/// - PAT: as the last word, behind another.
-/// - A session or signature that the next word says something about is none (`SESSION_MANAGER`, `SESSION_TIMEOUT`,
-///   `SIGNATURE_ALGORITHM`), nor is that of a screen (`XDG_SESSION_ID`).
-/// - `CODE_REPO` and `CLONE_FROM`: as the whole name.
+/// - PASSWORD, PASSWD, PASSPHRASE, PASSCODE, PSWD, SECRET, TOKEN, CREDENTIAL, PRIVATE, APIKEY,
+///   BEARER, JWT, SIGNATURE, SESSIONID or SESSID anywhere in the name;
+/// - KEY, API, AUTH, AUTHORIZATION, OAUTH, COOKIE, CRED or SESSION as a word of its own, also in
+///   the plural;
+/// - KEY, COOKIE, PASS, PWD or PW at the end (`SSHKEY`, `PGPASS`, `MYSQL_PWD`, `BINDPW2`), except
+///   in words such as MONKEY and BYPASS. PASS and PWD alone are not secret;
+/// - PAT as the last of several words;
+/// - `CODE_REPO` or `CLONE_FROM` as the whole name.
 ///
-/// A cruder rule, any name that contains KEY or API, also hides names that this one shows: KEYBOARD, `KEYCLOAK_URL` and
-/// KEYFRAMES (words that begin with a key hold none), CAPITAL, RAPID and THERAPIST (API inside a word is chance), the
-/// exceptions of the third rule, and `TOKENIZERS_PARALLELISM` (a switch that many programs print).
+/// Not secret are a session or signature with a word after it that says something about it
+/// (`SESSION_MANAGER`, `SESSION_TIMEOUT`, `SIGNATURE_ALGORITHM`), a desktop session
+/// (`XDG_SESSION_ID`), and `TOKENIZERS_PARALLELISM`, a switch that many programs print.
+///
+/// A simpler rule, any name that contains KEY or API, would also hide KEYBOARD, `KEYCLOAK_URL`,
+/// KEYFRAMES, CAPITAL, RAPID and THERAPIST. These are shown.
 ///
 /// ```
 /// use rt_gpu::is_secret_name;
@@ -156,8 +162,9 @@ pub fn is_secret_name(name: impl AsRef<[u8]>) -> bool {
         || has_secret_suffix(name)
 }
 
-/// Whether a word may begin with these three bytes. Most places of most names are done with here, so nothing else is in the
-/// loop over them. What is no letter may pass, and has no words.
+/// Returns whether a secret word may start with these three bytes. This settles most positions of
+/// most names, so the loop does nothing else. Bytes that are no letters may pass; no word matches
+/// them later.
 fn may_start_word(letters: &[u8]) -> bool {
     let place = |byte: u8| usize::from(byte & 31);
     TRIGRAMS[place(letters[0])][place(letters[1])] >> place(letters[2]) & 1 == 1
@@ -182,7 +189,8 @@ fn secret_word_at(name: &[u8], place: usize) -> bool {
         })
 }
 
-/// Whether what stands behind SESSION or SIGNATURE, or before it, says that this is none.
+/// Returns whether the text before or after SESSION or SIGNATURE says that this is not the secret
+/// itself.
 fn is_qualified(name: &[u8], place: usize, word: &[u8]) -> bool {
     if !matches!(word, b"SESSION" | b"SESSIONS" | b"SIGNATURE") {
         return false;
@@ -198,7 +206,7 @@ fn starts_with_ignore_case(bytes: &[u8], word: &[u8]) -> bool {
     bytes.get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word))
 }
 
-/// Whether a word ends and another begins before `place`.
+/// Returns whether a word boundary is before `place`.
 fn is_word_boundary(name: &[u8], place: usize) -> bool {
     let (Some(before), Some(after)) = (place.checked_sub(1).and_then(|last| name.get(last)), name.get(place))
     else {
@@ -212,7 +220,7 @@ fn is_word_boundary(name: &[u8], place: usize) -> bool {
     after.is_ascii_uppercase() && (before.is_ascii_lowercase() || next_is_small)
 }
 
-/// Whether the name ends in one of [`SECRET_SUFFIXES`].
+/// Returns whether the name ends with one of [`SECRET_SUFFIXES`].
 fn has_secret_suffix(name: &[u8]) -> bool {
     if NAME_EXCEPTIONS.iter().any(|whole| name.eq_ignore_ascii_case(whole)) {
         return false;
@@ -222,7 +230,7 @@ fn has_secret_suffix(name: &[u8]) -> bool {
     let ends = |name: &[u8], word: &[u8]| {
         name.len().checked_sub(word.len()).filter(|begin| name[*begin..].eq_ignore_ascii_case(word))
     };
-    // The plural of a key, and of a compass.
+    // Covers the plurals of KEY and COMPASS.
     let singular = name.strip_suffix(b"S").or_else(|| name.strip_suffix(b"s"));
     [Some(name), singular].into_iter().flatten().any(|stem| {
         SECRET_SUFFIXES.iter().any(|word| ends(stem, word).is_some())

@@ -1,28 +1,29 @@
-//! The policy of values: secrets inside `NAME=VALUE` pairs and inside URLs, masked where they stand.
+//! Masks secrets inside of values: in `NAME=VALUE` pairs and in URLs.
 
 use std::ops::Range;
 
 use crate::MASK;
 use crate::secret_name::is_secret_name;
 
-/// A value that may be `NAME=VALUE`, or several of them with commas, as podman's list options take them, or a pair whose
-/// value is such pairs again (`o=username=x,password=y`). From the first secret name on nothing is shown: whether a comma
-/// ends the value depends on the option and on podman's version. URLs are masked as [`masked_urls`] does.
+/// Masks the secrets of a value that may be a pair `NAME=VALUE`, several pairs with commas between
+/// them, or a pair whose value consists of pairs (`o=username=x,password=y`). `None` if there is no
+/// secret.
 ///
-/// `None` where nothing is to be masked.
+/// Everything from the first secret name's value on is masked, because it depends on the option and
+/// on podman's version whether a comma ends the value. URLs are masked as by [`masked_urls`].
 pub(crate) fn masked_pairs(value: &[u8]) -> Option<Vec<u8>> {
     let mut name = 0;
     let mut is_nested = false;
     let mut has_url = false;
     let mut bytes = value.iter().enumerate();
-    // Values are short: to look at each byte costs less than to skip to the next one of these.
+    // Values are short: looking at each byte is faster than a search for the next of these.
     while let Some((place, byte)) = bytes.next() {
         match byte {
             b',' => (name, is_nested) = (place + 1, false),
             b'=' => {
                 let behind = &value[place + 1..];
                 if !behind.is_empty() && is_secret_name(without_quote(&value[name..place])) {
-                    // At the end of a value an equals sign is the padding of base64.
+                    // At the end of a value, equals signs are the padding of base64.
                     if !is_nested || behind.iter().any(|byte| *byte != b'=') {
                         return if has_url {
                             masked_before(value, place + 1)
@@ -33,7 +34,7 @@ pub(crate) fn masked_pairs(value: &[u8]) -> Option<Vec<u8>> {
                 }
                 (name, is_nested) = (place + 1, true);
             }
-            // Names inside of a URL are its own: there they end at other signs.
+            // Names inside of a URL end at other characters, so the URL is skipped here.
             b':' if value[place..].starts_with(b"://") => {
                 has_url = true;
                 let length = length_while(&value[place..], |byte| is_url_byte(byte) && byte != b',');
@@ -46,22 +47,22 @@ pub(crate) fn masked_pairs(value: &[u8]) -> Option<Vec<u8>> {
     if has_url { masked_urls(value) } else { None }
 }
 
-/// URLs in a value: the password of `scheme://user:password@host`, the user of an `http` URL without one (that is where a
-/// token stands), and the values of secret names in what follows.
-///
-/// `None` where nothing is to be masked.
+/// Masks the secrets in the URLs of a value: the password of `scheme://user:password@host`, the
+/// user of an `http` URL without a password (often a token), and the parameters with secret names.
+/// `None` if there is no secret.
 pub(crate) fn masked_urls(value: &[u8]) -> Option<Vec<u8>> {
     // Most values have no colon at all.
     scheme(value)?;
     masked_before(value, value.len())
 }
 
-/// The value with the secrets of its URLs masked, and all from `end` on as one.
+/// Returns the value with the secrets of its URLs masked, and everything from `end` on masked as
+/// one.
 fn masked_before(value: &[u8], end: usize) -> Option<Vec<u8>> {
     let mut masked = Vec::new();
     let mut kept = 0;
     url_secrets(value, |hidden| {
-        // A password may have an equals sign in it, and go on behind `end`.
+        // A password may contain an equals sign, and extend beyond `end`.
         if hidden.start < end {
             masked.extend_from_slice(&value[kept..hidden.start]);
             masked.extend_from_slice(MASK.as_bytes());
@@ -80,8 +81,8 @@ fn masked_before(value: &[u8], end: usize) -> Option<Vec<u8>> {
     Some(masked)
 }
 
-/// Where secrets stand in the URLs of a value, in order. Several URLs may stand in one run of bytes, with commas or other
-/// signs between them: each `://` counts for itself.
+/// Calls `found` with the range of each secret in the URLs of a value, in order. Several URLs may
+/// follow each other without a blank, so every `://` is looked at.
 fn url_secrets(value: &[u8], mut found: impl FnMut(Range<usize>)) {
     let mut place = 0;
     while let Some(colon) = scheme(&value[place..]) {
@@ -113,11 +114,12 @@ fn url_secrets(value: &[u8], mut found: impl FnMut(Range<usize>)) {
     }
 }
 
-/// Where the secret stands in what follows `://`; `last_at` is the last `@` there.
+/// Returns the range of the secret in the text after `://`; `last_at` is the position of its last
+/// `@`.
 ///
-/// A password may have every sign in it that should have been encoded, so it goes up to the last `@`, though what stands
-/// between may as well be a host and a path or another URL: `a://u:p@h,b://u:p@h` is two URLs, or the one password
-/// `p@h,b://u:p`, and nobody can tell.
+/// A password may contain characters that should have been encoded, so it extends to the last `@`.
+/// `a://u:p@h,b://u:p@h` may be two URLs, or one with the password `p@h,b://u:p`; the two cannot be
+/// distinguished.
 fn credentials(url: &[u8], last_at: Option<usize>, is_http: bool) -> Option<Range<usize>> {
     let authority = &url[..length_while(url, |byte| !matches!(byte, b'/' | b'?' | b'#'))];
     let host = memchr::memrchr(b'@', authority).map_or(0, |at| at + 1);
@@ -130,7 +132,7 @@ fn credentials(url: &[u8], last_at: Option<usize>, is_http: bool) -> Option<Rang
     let first_at = position(url, b'@')?;
     match position(&url[..at], b':') {
         Some(colon) if is_http && first_at < colon => Some(0..at),
-        // Of GitHub's tokens the password says no more than what they are.
+        // Next to GitHub's tokens, the password is only a placeholder.
         Some(colon) if is_http && colon > 0 && is_placeholder_password(&url[colon + 1..first_at]) => {
             Some(0..if first_at == at { colon } else { at })
         }
@@ -139,12 +141,14 @@ fn credentials(url: &[u8], last_at: Option<usize>, is_http: bool) -> Option<Rang
     }
 }
 
-/// Whether behind the colon of `host:port` something else stands than a port: a password with a `/`.
+/// Returns whether something other than a port follows the colon of `host:port`: a password with a
+/// `/`.
 fn has_invalid_port(host: &[u8], behind: &[u8]) -> bool {
     let Some(colon) = position(host, b':') else { return false };
     let port = &host[colon + 1..];
     if port.is_empty() && behind.starts_with(b"//") {
-        // `host,scheme://` is a host and the next URL; in `user://` the password begins with the first `/`.
+        // `host,scheme://` is a host and the next URL; in `user://` the password starts with the
+        // first `/`.
         return host[..colon].iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(byte));
     }
     port.is_empty() || !port.iter().all(u8::is_ascii_digit)
@@ -154,7 +158,8 @@ fn is_placeholder_password(password: &[u8]) -> bool {
     password.is_empty() || password.eq_ignore_ascii_case(b"x-oauth-basic")
 }
 
-/// The value of `name=value` at the beginning of these bytes, where the name is secret.
+/// Returns the range of the value of `name=value` at the start of these bytes, if the name is
+/// secret.
 fn parameter(bytes: &[u8]) -> Option<Range<usize>> {
     let name = length_while(bytes, |byte| !matches!(byte, b'=' | b'/' | b'?' | b'&' | b';' | b'#' | b','));
     let begin = name + 1;
@@ -165,19 +170,20 @@ fn parameter(bytes: &[u8]) -> Option<Range<usize>> {
     (length > 0).then_some(begin..begin + length)
 }
 
-/// Whether a parameter of a query is secret: one of a secret name, and what is short there and something else elsewhere.
+/// Returns whether a query parameter is secret: by the rules for names, or as one of the short
+/// names that mean something else outside of URLs.
 fn is_secret_parameter(name: &[u8]) -> bool {
     const SHORT: [&[u8]; 4] = [b"sig", b"sid", b"pass", b"pwd"];
     is_secret_name(name) || SHORT.iter().any(|short| name.eq_ignore_ascii_case(short))
 }
 
-/// Whether a URL goes on with this byte, rather than the text around it. `'` may stand in a password (RFC 3986, section
-/// 2.2); `<` and `>` are the mask's own.
+/// Returns whether this byte can be part of a URL. `'` may be part of a password (RFC 3986, section
+/// 2.2); `<` and `>` are used by the mask.
 fn is_url_byte(byte: u8) -> bool {
     !byte.is_ascii_whitespace() && byte != b'"'
 }
 
-/// How many bytes at the beginning are such.
+/// Returns the number of bytes at the start that satisfy the condition.
 fn length_while(bytes: &[u8], is_such: impl Fn(u8) -> bool) -> usize {
     bytes.iter().position(|byte| !is_such(*byte)).unwrap_or(bytes.len())
 }
@@ -190,7 +196,7 @@ fn position(bytes: &[u8], wanted: u8) -> Option<usize> {
     memchr::memchr(wanted, bytes)
 }
 
-/// Where the first `://` begins.
+/// Returns the position of the first `://`.
 fn scheme(bytes: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b':', bytes).find(|colon| bytes[*colon..].starts_with(b"://"))
 }

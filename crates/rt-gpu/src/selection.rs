@@ -1,4 +1,5 @@
-//! Which GPUs a container is to have, as a person or a configuration says it. What the host can serve is not asked here.
+//! The GPUs that a container should get, as a user or a configuration file writes them. The host is
+//! not looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,7 +9,7 @@ use rt_protocol::InvalidValue;
 
 use crate::GpuVendor;
 
-/// Which GPUs a container is to have.
+/// The GPUs that a container should get.
 ///
 /// | text | meaning |
 /// | --- | --- |
@@ -17,8 +18,9 @@ use crate::GpuVendor;
 /// | `nvidia`, `amd`, `intel` | all GPUs of this vendor |
 /// | `nvidia:0` | one GPU, by its index from 0 in the order of the host |
 ///
-/// A list is separated by commas; blanks around a part, empty parts and letter case do not matter. All of a vendor absorbs
-/// single ones, duplicates fold, and the order is that of the vendors, then of the indices. `Display` writes this form.
+/// Commas separate the parts of a list. Blanks around a part, empty parts and letter case do not
+/// matter. A whole vendor includes its single GPUs, and duplicates are removed. `Display` writes
+/// the same form, ordered by vendor, then by index.
 ///
 /// ```
 /// use rt_gpu::GpuSelection;
@@ -33,16 +35,16 @@ pub enum GpuSelection {
     /// No GPU.
     #[default]
     None,
-    /// Those of every vendor that the host can serve.
+    /// The GPUs of every vendor that the host can provide.
     All,
-    /// Those of these vendors; never empty.
+    /// The GPUs of these vendors; never empty.
     Of(BTreeMap<GpuVendor, GpuSet>),
 }
 
-/// Which GPUs of one vendor.
+/// The GPUs of one vendor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum GpuSet {
-    /// All.
+    /// All of them.
     All,
     /// Those with these indices, from 0; never empty.
     Indices(BTreeSet<u32>),
@@ -51,20 +53,20 @@ pub enum GpuSet {
 const WHAT: &str = "GPU selection";
 
 impl GpuSelection {
-    /// All GPUs of one vendor.
+    /// Selects all GPUs of one vendor.
     pub fn vendor(vendor: GpuVendor) -> Self {
         Self::Of(BTreeMap::from([(vendor, GpuSet::All)]))
     }
 
-    /// One GPU, by its index from 0.
+    /// Selects one GPU, by its index from 0.
     pub fn device(vendor: GpuVendor, index: u32) -> Self {
         Self::Of(BTreeMap::from([(vendor, GpuSet::Indices(BTreeSet::from([index])))]))
     }
 
-    /// The selection that a list means, each part one word: a vendor, `vendor:N`, or `all`.
+    /// Parses a list whose parts are a vendor, `vendor:N` or `all`.
     ///
     /// # Errors
-    /// The first part that is none of these, also beside `all`.
+    /// Names the first invalid part, even if another part is `all`.
     pub fn from_list<S: AsRef<str>>(parts: impl IntoIterator<Item = S>) -> Result<Self, InvalidValue> {
         let mut is_all = false;
         let mut chosen: BTreeMap<GpuVendor, GpuSet> = BTreeMap::new();
@@ -97,13 +99,13 @@ impl GpuSelection {
         })
     }
 
-    /// Whether no GPU is asked for.
+    /// Returns whether no GPU is selected.
     pub fn is_none(&self) -> bool {
         matches!(self, Self::None)
     }
 }
 
-/// `nvidia` or `nvidia:0`.
+/// Parses `nvidia` or `nvidia:0`.
 fn read_part(part: &str) -> Result<(GpuVendor, Option<u32>), InvalidValue> {
     let (vendor, index) = match part.split_once(':') {
         Some((vendor, index)) => (vendor, Some(index)),
@@ -118,7 +120,7 @@ fn read_part(part: &str) -> Result<(GpuVendor, Option<u32>), InvalidValue> {
     })?;
     let index = match index {
         None => None,
-        // `parse` would take a sign.
+        // `parse` would accept a sign.
         Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
             Some(digits.parse().map_err(|_| InvalidValue::new(WHAT, part, "no host has so many GPUs"))?)
         }
@@ -141,14 +143,14 @@ impl FromStr for GpuSelection {
 
 rt_protocol::text_conversions!(GpuSelection);
 
-/// A switch: all GPUs or none.
+/// `true` selects all GPUs, `false` none.
 impl From<bool> for GpuSelection {
     fn from(enabled: bool) -> Self {
         if enabled { Self::All } else { Self::None }
     }
 }
 
-/// What is absent asks for nothing.
+/// `None` selects no GPU.
 impl<T: Into<Self>> From<Option<T>> for GpuSelection {
     fn from(selection: Option<T>) -> Self {
         selection.map_or(Self::None, Into::into)

@@ -1,11 +1,11 @@
-//! The makers of GPUs that are known by name.
+//! The supported makers of GPUs.
 
 use std::fmt;
 use std::str::FromStr;
 
 use rt_protocol::InvalidValue;
 
-/// A maker of GPUs. In the order in which their arguments stand.
+/// A maker of GPUs. The order is the one of their arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum GpuVendor {
@@ -18,10 +18,10 @@ pub enum GpuVendor {
 }
 
 impl GpuVendor {
-    /// All of them, in order.
+    /// All vendors, in order.
     pub const ALL: [Self; 3] = [Self::Nvidia, Self::Amd, Self::Intel];
 
-    /// `nvidia`, `amd` or `intel`.
+    /// Returns `nvidia`, `amd` or `intel`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Nvidia => "nvidia",
@@ -30,7 +30,7 @@ impl GpuVendor {
         }
     }
 
-    /// The CDI kind of its GPUs, such as `nvidia.com/gpu`.
+    /// Returns the CDI kind of its GPUs, such as `nvidia.com/gpu`.
     pub const fn cdi_kind(self) -> &'static str {
         match self {
             Self::Nvidia => "nvidia.com/gpu",
@@ -49,7 +49,7 @@ impl fmt::Display for GpuVendor {
 impl FromStr for GpuVendor {
     type Err = InvalidValue;
 
-    /// Any letter case.
+    /// Parses the name, in any letter case.
     fn from_str(name: &str) -> Result<Self, InvalidValue> {
         Self::ALL
             .into_iter()

@@ -1,4 +1,4 @@
-//! Whether the declared devices can really be used on this host: what each spec promises, held against the files.
+//! Compares the declared devices with the files of the host, to find out which of them can be used.
 
 use std::fmt;
 use std::fs;
@@ -9,27 +9,27 @@ use super::registry::{CdiRegistry, DeviceSource};
 use super::spec::{CdiDevice, CdiEdits, CdiSpec};
 use crate::rooted_path::rooted_path;
 
-/// What a look at a host's specs and at the files that they name has shown. `Display` explains it, one line each.
+/// The result of [`CdiRegistry::check`]. `Display` explains it to people, one line for each entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpecCheck {
-    /// Each declared device, in the order of the specs.
+    /// All declared devices, in the order of the specs.
     pub devices: Vec<DeviceCheck>,
-    /// What is wrong with the spec files themselves.
+    /// The problems of the spec files themselves.
     pub problems: Vec<CdiProblem>,
 }
 
-/// What was found for one declared device.
+/// The result for one declared device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeviceCheck {
-    /// The device by the name that an engine is asked for: `nvidia.com/gpu=0`.
+    /// The qualified name of the device: `nvidia.com/gpu=0`.
     pub name: String,
     /// The spec that declares it.
     pub spec: PathBuf,
-    /// Whether an engine would take it from this spec.
+    /// Whether an engine would take the device from this spec.
     pub state: DeviceState,
-    /// What it needs and is not there: then a start with it fails.
+    /// The paths that the device needs and that do not exist. With any of them, a start fails.
     pub missing: Vec<MissingPath>,
 }
 
@@ -37,27 +37,27 @@ pub struct DeviceCheck {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeviceState {
-    /// It would.
+    /// The engine takes it from this spec.
     Used,
-    /// A spec in a later directory declares it too, and wins.
+    /// A spec in a directory of higher priority declares it too; the engine takes that one.
     Shadowed {
-        /// That spec.
+        /// The other spec.
         by: PathBuf,
     },
-    /// Specs in one directory declare it, and none is used.
+    /// Several specs in one directory declare it; the engine uses none of them.
     Conflict {
-        /// The others.
+        /// The other specs.
         with: Vec<PathBuf>,
     },
 }
 
-/// A path that a spec names and the host does not have.
+/// A path that a spec names and that does not exist on the host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct MissingPath {
-    /// On the host.
+    /// The path on the host.
     pub path: PathBuf,
-    /// What it is for.
+    /// What the path is for.
     pub role: PathRole,
 }
 
@@ -74,8 +74,9 @@ pub enum PathRole {
 }
 
 impl CdiRegistry {
-    /// Looks whether each declared device can be used: whether its spec is the one that counts, and whether the host paths
-    /// that it names are there. A spec that is older than the driver shows here, before a start fails over it.
+    /// Checks for each declared device whether an engine would use it from its spec, and whether
+    /// the host paths that it names exist. This finds a spec that is older than the driver before a
+    /// start fails.
     pub fn check(&self, root: &Path) -> SpecCheck {
         let devices = self.specs.iter().enumerate().flat_map(|(place, spec)| {
             spec.devices().iter().map(move |device| self.check_device(root, place, spec, device))
@@ -116,7 +117,7 @@ fn find_missing(root: &Path, edits: &CdiEdits, missing: &mut Vec<MissingPath>) {
 }
 
 impl DeviceCheck {
-    /// Whether a start with it can succeed, as far as files tell.
+    /// Returns whether a start with this device can succeed, judging by the files.
     pub fn is_usable(&self) -> bool {
         self.state == DeviceState::Used && self.missing.is_empty()
     }

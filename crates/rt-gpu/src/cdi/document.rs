@@ -1,4 +1,4 @@
-//! YAML, and with it JSON, as a tree of bounded size. What the tree means is not told here.
+//! Reads YAML, and therefore JSON, into a tree of limited size. `spec` interprets the tree.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,35 +7,35 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use super::problem::CdiFault;
 use super::scalar::Scalar;
 
-/// How deep values may be nested; a spec has six levels.
+/// The deepest nesting of values; a spec has six levels.
 const MAX_DEPTH: usize = 32;
-/// How many values a document may have, those behind aliases counted each time.
+/// The most values in a document. Values behind an alias count each time.
 const MAX_VALUES: usize = 200_000;
-/// How many bytes of text a document may have, likewise.
+/// The most bytes of text in a document, counted in the same way.
 const MAX_TEXT_BYTES: usize = 16 << 20;
 
-/// A value and where it stands.
+/// A value and its line.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    /// From 1.
+    /// The line, from 1.
     pub(super) line: usize,
     pub(super) value: Value,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Value {
-    /// Nothing, `~` or `null`.
+    /// No value, `~` or `null`.
     Null,
-    /// Any other scalar, as it is written, and what it is where nothing quotes it.
+    /// Any other scalar: its text, and what it means if unquoted.
     Text(String, Scalar),
     List(Vec<Node>),
-    /// Each key once.
+    /// Keys are unique.
     Map(Vec<(String, Node)>),
 }
 
-/// The first document of a text; engines read no other. `None` where it is empty.
+/// Returns the first document of a text, since engines read no other; `None` if it is empty.
 ///
-/// Engines read `.json` files with their YAML reader too, and so it is done here.
+/// Engines read `.json` files with their YAML reader too, and so does this function.
 pub(super) fn read(text: &str) -> Result<Option<Node>, CdiFault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder = Builder::default();
@@ -49,7 +49,7 @@ pub(super) fn read(text: &str) -> Result<Option<Node>, CdiFault> {
     Ok(None)
 }
 
-/// A list or map that is not at its end yet.
+/// A list or map that is not complete yet.
 struct OpenCollection {
     node: Node,
     anchor: usize,
@@ -57,7 +57,7 @@ struct OpenCollection {
     key: Option<String>,
     /// The keys so far.
     keys: HashSet<String>,
-    /// What the document had when it began.
+    /// The size of the document when this collection began.
     before: Size,
 }
 
@@ -70,13 +70,13 @@ struct Size {
 #[derive(Default)]
 struct Builder {
     open: Vec<OpenCollection>,
-    /// What aliases can stand for, and what each of them costs.
+    /// The values that aliases refer to, and the size of each.
     anchors: HashMap<usize, (Node, Size)>,
     size: Size,
 }
 
 impl Builder {
-    /// Takes an event; the document when it is complete.
+    /// Handles an event. Returns the document once it is complete.
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<Option<Node>, CdiFault> {
         let line = span.start.line();
         match event {
@@ -104,7 +104,7 @@ impl Builder {
                 self.grow(size, line)?;
                 self.close(Node { line, ..node }, 0, before)
             }
-            // The document had nothing in it.
+            // The document is empty.
             Event::DocumentEnd => Ok(Some(Node { line, value: Value::Null })),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => Ok(None),
         }
@@ -121,11 +121,11 @@ impl Builder {
         Ok(None)
     }
 
-    /// A value is complete: it belongs to the one that is open, or it is the document.
+    /// Adds a complete value to the open collection, or returns it as the document.
     fn close(&mut self, node: Node, anchor: usize, before: Size) -> Result<Option<Node>, CdiFault> {
         if anchor != 0 {
             let size = Size { values: self.size.values - before.values, text: self.size.text - before.text };
-            // The copy that waits for its aliases counts too.
+            // The copy that is kept for aliases counts too.
             self.grow(size, node.line)?;
             self.anchors.insert(anchor, (node.clone(), size));
         }
@@ -210,7 +210,7 @@ mod tests {
         assert!(error("{a: 1, b: 2, a: 3}").contains("\"a\" stands there twice"));
         assert!(error("{[a]: 1}").contains("a key is not a text"));
         assert!(error(&"[".repeat(MAX_DEPTH + 1)).contains("too deeply"));
-        // The parser itself sees far enough ahead to give up first.
+        // The parser itself gives up earlier on this one.
         assert!(read(&"[".repeat(100_000)).is_err());
         assert!(error(&"- ".repeat(100_000)).contains("too deeply"));
         assert!(error(&format!("[{}]", "1,".repeat(MAX_VALUES + 1))).contains("too many values"));

@@ -1,12 +1,13 @@
-//! The fields of a map: each known, of its type, and taken once. Which fields there are stands in `spec`.
+//! The fields of a map, taken one by one with a check of their type. `spec` knows which fields
+//! exist.
 
 use super::document::{Node, Value};
 use super::problem::CdiFault;
 use super::scalar::Scalar;
 
-/// A map whose fields are taken one by one; what is left at the end is unknown.
+/// A map whose fields are taken one by one. Fields that remain at the end are unknown.
 pub(super) struct Fields {
-    /// In words, for messages: "a mount".
+    /// What the map describes, for error texts: "a mount".
     what: &'static str,
     line: usize,
     pairs: Vec<(String, Node)>,
@@ -16,15 +17,16 @@ impl Fields {
     pub(super) fn from_node(node: Node, what: &'static str) -> Result<Self, CdiFault> {
         match node.value {
             Value::Map(pairs) => Ok(Self { what, line: node.line, pairs }),
-            // As for an empty map: Go's zero value.
+            // Go reads `null` as an empty map.
             Value::Null => Ok(Self { what, line: node.line, pairs: Vec::new() }),
             _ => Err(fault(node.line, format!("{what} is a map"))),
         }
     }
 
-    /// A field's value; `None` where it is absent or null.
+    /// Takes a field's value; `None` if it is absent or null.
     ///
-    /// Letter case does not matter to engines (Go's JSON); of several spellings the one in the field's own counts.
+    /// Engines ignore letter case here, as Go's JSON does. Of several spellings, the exact one
+    /// applies.
     pub(super) fn take(&mut self, name: &str) -> Option<Node> {
         let own = self.pairs.iter().position(|(key, _)| key == name);
         let place = own.or_else(|| self.pairs.iter().position(|(key, _)| key.eq_ignore_ascii_case(name)))?;
@@ -37,7 +39,7 @@ impl Fields {
         self.take(name).map(|node| text(node, name)).transpose()
     }
 
-    /// A text that must be there and not be empty.
+    /// Takes a text that must exist and not be empty.
     pub(super) fn required(&mut self, name: &str) -> Result<String, CdiFault> {
         match self.text(name)? {
             Some(text) if !text.is_empty() => Ok(text),
@@ -61,14 +63,14 @@ impl Fields {
         let Some(node) = self.take(name) else { return Ok(None) };
         match node.value {
             Value::Text(_, Scalar::Whole(number)) => Ok(Some(number)),
-            // `1e2` is 100 to a reader that goes by way of JSON.
+            // Engines that convert YAML to JSON read `1e2` as 100.
             #[expect(clippy::cast_possible_truncation, reason = "it has no fraction, and Rust saturates")]
             Value::Text(_, Scalar::Float(number)) if number.fract() == 0.0 => Ok(Some(number as i64)),
             _ => Err(fault(node.line, format!("{name} is a whole number"))),
         }
     }
 
-    /// A number that engines keep in 32 bits, without a sign.
+    /// Checks a number that engines keep as an unsigned 32-bit integer.
     pub(super) fn small_number(&mut self, name: &str) -> Result<(), CdiFault> {
         match self.number(name)?.map(u32::try_from) {
             None | Some(Ok(_)) => Ok(()),
@@ -76,7 +78,7 @@ impl Fields {
         }
     }
 
-    /// Checks the type of a field whose content does not matter here.
+    /// Checks the type of a map of texts and returns its length. The contents are not needed.
     pub(super) fn map_of_texts(&mut self, name: &str) -> Result<usize, CdiFault> {
         match self.take(name) {
             None => Ok(0),
@@ -89,7 +91,7 @@ impl Fields {
         }
     }
 
-    /// Nothing may be left: engines refuse a file with a field that they do not know.
+    /// Fails if a field remains: engines refuse a file with an unknown field.
     pub(super) fn finish(self) -> Result<(), CdiFault> {
         match self.pairs.into_iter().next() {
             None => Ok(()),

@@ -1,4 +1,5 @@
-//! Finding and opening spec files, of which any may be something else. What they mean is not told here.
+//! Finds and reads spec files. Each of them may turn out to be something else, such as a named
+//! pipe.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -11,15 +12,15 @@ use rustix::fs::OFlags;
 use super::limits::{LARGEST_SPEC_FILE, MOST_SPEC_FILES};
 use super::problem::{CdiFault, CdiProblem};
 
-/// What a directory has.
+/// The spec files of a directory.
 #[derive(Debug, Default)]
 pub(super) struct SpecFiles {
-    /// In the order of their names.
+    /// Sorted by name.
     pub(super) files: Vec<PathBuf>,
     pub(super) problems: Vec<CdiProblem>,
 }
 
-/// The spec files directly in a directory, by their names; `None` where there is no directory.
+/// Lists the spec files directly in a directory; `None` if the directory does not exist.
 pub(super) fn spec_files(dir: &Path) -> Result<Option<SpecFiles>, CdiFault> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -29,7 +30,7 @@ pub(super) fn spec_files(dir: &Path) -> Result<Option<SpecFiles>, CdiFault> {
     let mut found = SpecFiles::default();
     for entry in entries {
         let entry = entry.map_err(|error| unreadable(&error))?;
-        // A link to a directory counts as a file here, as it does for engines.
+        // A symbolic link to a directory counts as a file, as it does for engines.
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
@@ -49,7 +50,7 @@ pub(super) fn spec_files(dir: &Path) -> Result<Option<SpecFiles>, CdiFault> {
     Ok(Some(found))
 }
 
-/// The text of a file.
+/// Reads the text of a file.
 pub(super) fn read(path: &Path) -> Result<String, CdiFault> {
     let file = open(path).map_err(|error| unreadable(&error))?;
     let about = file.metadata().map_err(|error| unreadable(&error))?;
@@ -64,7 +65,7 @@ pub(super) fn read(path: &Path) -> Result<String, CdiFault> {
     String::from_utf8(bytes).map_err(|_| CdiFault::NotUtf8)
 }
 
-/// Without waiting for the writer of a named pipe, nor taking a terminal over.
+/// Opens a file without waiting for the writer of a named pipe, and without acquiring a terminal.
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)

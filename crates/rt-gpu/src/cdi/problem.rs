@@ -1,4 +1,4 @@
-//! What may be wrong with a spec file, in words and as data.
+//! Problems of spec files, as data and as text.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::limits::{LARGEST_SPEC_FILE, MOST_SPEC_FILES};
 use crate::CdiVersion;
 
-/// Something that keeps an engine from using a spec file, or a part of it.
+/// A problem that keeps an engine from using a spec file, or a part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct CdiProblem {
@@ -22,38 +22,38 @@ impl fmt::Display for CdiProblem {
     }
 }
 
-/// What is wrong with a spec file; reads well behind the file's name.
+/// What is wrong with a spec file. Its text follows the name of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum CdiFault {
-    /// The system refused to read it.
+    /// The operating system refused to read it.
     #[error("cannot be read: {reason}; see its permissions")]
     Unreadable {
-        /// What the system said.
+        /// The error text of the operating system.
         reason: String,
     },
-    /// It is a directory, a named pipe, or a link to one.
+    /// It is not a regular file, but a directory, a named pipe, or a link to one of these.
     #[error("is not a regular file")]
     NotAFile,
     /// It is larger than [`LARGEST_SPEC_FILE`].
     #[error("is larger than {} bytes", LARGEST_SPEC_FILE)]
     TooLarge,
-    /// The directory holds more than [`MOST_SPEC_FILES`]; the rest was not read.
+    /// The directory has more than [`MOST_SPEC_FILES`] spec files; the rest was not read.
     #[error("holds more than {} spec files; the rest was not read", MOST_SPEC_FILES)]
     TooManyFiles,
-    /// It ends in `.yml`, which no engine reads.
+    /// Its name ends in `.yml`, which no engine reads.
     #[error("is not read by its name; rename it to .yaml")]
     IgnoredName,
     /// It is not UTF-8.
     #[error("is not UTF-8")]
     NotUtf8,
-    /// It is not YAML (JSON included), or more than is read of one: 32 levels, 200,000 values, 16 MiB of text with all
-    /// aliases expanded.
+    /// It is not valid YAML (or JSON), or it exceeds a limit: 32 levels, 200,000 values, 16 MiB of
+    /// text, each with all aliases expanded.
     #[error("line {line}: {reason}")]
     Syntax {
-        /// From 1.
+        /// The line, from 1.
         line: usize,
-        /// In words.
+        /// What is wrong there.
         reason: String,
     },
     /// It has no content.
@@ -62,68 +62,68 @@ pub enum CdiFault {
     /// A field is unknown, missing, or of another type.
     #[error("line {line}: {reason}")]
     Field {
-        /// From 1.
+        /// The line, from 1.
         line: usize,
-        /// In words.
+        /// What is wrong there.
         reason: String,
     },
-    /// No released version of CDI.
+    /// Its `cdiVersion` is not a released version of CDI.
     #[error("cdiVersion {version:?} is none of CDI's versions")]
     UnknownVersion {
-        /// As written.
+        /// The version as written.
         version: String,
     },
-    /// The engine does not know this version yet.
+    /// Its `cdiVersion` is newer than the engine accepts.
     #[error(
         "cdiVersion {version} is newer than {newest}, which is as far as this engine goes; write an older spec"
     )]
     TooNew {
-        /// The file's.
+        /// The version of the file.
         version: CdiVersion,
-        /// The engine's.
+        /// The newest version that the engine accepts.
         newest: CdiVersion,
     },
-    /// It uses what its own version does not have.
+    /// It uses a feature that its `cdiVersion` does not have.
     #[error("{feature} needs cdiVersion {needs}, and the file says {version}")]
     NeedsVersion {
-        /// What is used.
+        /// The feature.
         feature: String,
-        /// Since when there is such a thing.
+        /// The first version with this feature.
         needs: CdiVersion,
-        /// The file's.
+        /// The version of the file.
         version: CdiVersion,
     },
-    /// The kind is not `vendor/class`.
+    /// The kind is not of the form `vendor/class`.
     #[error("{kind:?} is no CDI kind; it is vendor/class, such as nvidia.com/gpu")]
     InvalidKind {
-        /// As written.
+        /// The kind as written.
         kind: String,
     },
-    /// A device's name.
+    /// The name of a device is invalid.
     #[error("{name:?} is no name of a CDI device: letters, digits, and `_-.:` between them")]
     InvalidDeviceName {
-        /// As written.
+        /// The name as written.
         name: String,
     },
-    /// A device that adds nothing to a container; its `containerEdits` are missing or empty.
+    /// A device changes nothing in a container: its `containerEdits` are missing or empty.
     #[error("device {name:?} has no containerEdits")]
     EmptyDevice {
-        /// The device.
+        /// The name of the device.
         name: String,
     },
-    /// One name twice in one file.
+    /// Two devices of the file have the same name.
     #[error("declares device {name:?} twice")]
     DuplicateDevice {
-        /// The device.
+        /// The name of the device.
         name: String,
     },
-    /// There must be one at least.
+    /// The file declares no device; it must declare at least one.
     #[error("declares no device")]
     NoDevices,
-    /// Others in the same directory declare the device too, and an engine takes none of them.
+    /// Other files in the same directory declare the device too. The engine uses none of them.
     #[error("device {device} is also declared by {}, so none is used", list(.with))]
     Conflict {
-        /// Its qualified name.
+        /// The qualified name of the device.
         device: String,
         /// The other files.
         with: Vec<PathBuf>,

@@ -1,4 +1,4 @@
-//! All specs of a host, and which device of which spec an engine would use.
+//! All specs of a host, and which spec an engine takes a device from.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,34 +11,42 @@ use crate::rooted_path::rooted_path;
 
 /// All CDI specs of a host, as an engine reads them.
 ///
-/// The rules are those of the [CDI specification](https://github.com/cncf-tags/container-device-interface/blob/main/SPEC.md)
-/// 1.1.0 and of its library, which engines use: files directly in a directory, `.json` and `.yaml` alike read as YAML; a
-/// file with an unknown field, a wrong name or a version that is not accepted counts for nothing; of two specs that declare
-/// one device the one in the later directory wins, and within one directory neither does, whatever a later one says. A
-/// directory that cannot be read ends the reading: engines then do not look at the later ones either.
+/// The rules are those of the [CDI specification 1.1.0][spec] and of its library, which engines
+/// use:
+///
+/// - The files directly in a directory count, `.json` and `.yaml`; both are read as YAML.
+/// - A file with an unknown field, an invalid name or a version that is not accepted is ignored.
+/// - If specs in two directories declare a device, the one of higher priority applies.
+/// - If two specs in one directory declare a device, neither applies, even if a later directory
+///   declares it too.
+/// - If a directory cannot be read, the later ones are not read either.
+///
+/// [spec]: https://github.com/cncf-tags/container-device-interface/blob/main/SPEC.md
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CdiRegistry {
     pub(super) specs: Vec<CdiSpec>,
     pub(super) problems: Vec<CdiProblem>,
-    /// The deciding spec of each device, or those in conflict; by the qualified name.
+    /// For each device, by qualified name: the spec that applies, or those in conflict.
     pub(super) devices: BTreeMap<String, DeviceSource>,
 }
 
-/// Which spec a device comes from.
+/// The spec that a device comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DeviceSource {
-    /// The place in `specs`.
+    /// The index in `specs`.
     Spec(usize),
     Conflict(Vec<usize>),
 }
 
 impl CdiRegistry {
-    /// Reads the specs below a root directory, `/` for this host. Never fails: what cannot be read is a
-    /// [problem](Self::problems), and a directory that is not there is none.
+    /// Reads the specs below a root directory, `/` for this host. Never fails: what cannot be read
+    /// becomes one of the [problems](Self::problems). A directory that does not exist is not a
+    /// problem.
     ///
-    /// Links are followed by the system, so that absolute ones lead out of another root. At most [`MOST_SPEC_FILES`](crate::MOST_SPEC_FILES) of a
-    /// directory and [`LARGEST_SPEC_FILE`](crate::LARGEST_SPEC_FILE) bytes of a file are read; nothing but regular files is opened for reading, and a
-    /// named pipe never blocks.
+    /// The operating system follows symbolic links, so an absolute link leads out of another root.
+    /// Reads at most [`MOST_SPEC_FILES`](crate::MOST_SPEC_FILES) files of a directory and
+    /// [`LARGEST_SPEC_FILE`](crate::LARGEST_SPEC_FILE) bytes of a file. Reads only regular files; a
+    /// named pipe does not block.
     pub fn read(root: &Path, source: &CdiSource) -> Self {
         let mut registry = Self::default();
         for (priority, dir) in source.dirs().iter().enumerate() {
@@ -64,22 +72,24 @@ impl CdiRegistry {
         registry
     }
 
-    /// The specs that were understood, in the order of priority, then of their names.
+    /// Returns the valid specs, ordered by priority, then by file name.
     pub fn specs(&self) -> &[CdiSpec] {
         &self.specs
     }
 
-    /// What is wrong, each with its file or directory.
+    /// Returns the problems, each with its file or directory.
     pub fn problems(&self) -> &[CdiProblem] {
         &self.problems
     }
 
-    /// Whether any spec declares this kind (`nvidia.com/gpu`), whatever became of its devices.
+    /// Returns whether any valid spec declares this kind (`nvidia.com/gpu`), even if none of its
+    /// devices can be used.
     pub fn declares(&self, kind: &str) -> bool {
         self.specs.iter().any(|spec| spec.kind() == kind)
     }
 
-    /// The names of the devices of a kind that an engine would find, numbers first and in their order.
+    /// Returns the names of the devices of a kind that an engine would find, numbers first and in
+    /// numerical order.
     pub fn device_names(&self, kind: &str) -> Vec<&str> {
         let mut names: Vec<_> = self
             .devices
@@ -91,8 +101,8 @@ impl CdiRegistry {
         names
     }
 
-    /// The device that an engine would use for a qualified name (`nvidia.com/gpu=all`), and its spec; `None` where there is
-    /// none, or several in conflict.
+    /// Returns the device that an engine would use for a qualified name (`nvidia.com/gpu=all`), and
+    /// its spec. `None` if no spec declares it, or if specs are in conflict about it.
     pub fn device(&self, qualified: &str) -> Option<(&CdiSpec, &CdiDevice)> {
         let DeviceSource::Spec(place) = self.devices.get(qualified)? else { return None };
         let spec = &self.specs[*place];
@@ -106,12 +116,13 @@ impl CdiRegistry {
                 let source = self.devices.entry(spec.qualified(device)).or_insert(DeviceSource::Spec(place));
                 match source {
                     DeviceSource::Spec(other) if *other == place => {}
-                    // Specs come in the order of priority.
+                    // Specs are ordered by priority.
                     DeviceSource::Spec(other) if self.specs[*other].priority() < spec.priority() => {
                         *other = place;
                     }
                     DeviceSource::Spec(other) => *source = DeviceSource::Conflict(vec![*other, place]),
-                    // The library forgets a device that was in conflict once, also when a later directory has it.
+                    // CDI's library drops a device after a conflict, even if a later directory
+                    // declares it too.
                     DeviceSource::Conflict(specs) => specs.push(place),
                 }
             }

@@ -1,5 +1,5 @@
-//! What an unquoted scalar is to the YAML reader of engines (YAML 1.1, as Go's yaml.v2 reads it): a text, or something that is
-//! written as a text in one way alone. What takes which stands in `fields`.
+//! The meaning of unquoted scalars to the YAML reader of engines (YAML 1.1, as Go's yaml.v2 reads
+//! it). `fields` decides which type a field takes.
 
 /// An unquoted scalar.
 #[derive(Clone, Debug, PartialEq)]
@@ -7,7 +7,7 @@ pub(super) enum Scalar {
     Bool(bool),
     Whole(i64),
     Float(f64),
-    /// As it is written.
+    /// The scalar is the text itself.
     Text,
 }
 
@@ -32,7 +32,7 @@ impl Scalar {
         if is_float(&plain) { plain.parse().map_or(Self::Text, Self::Float) } else { Self::Text }
     }
 
-    /// The text that an engine takes it for: `true` for `yes`, `31` for `0x1f`.
+    /// Returns the text that an engine reads: `true` for `yes`, `31` for `0x1f`.
     pub(super) fn as_text(&self, written: &str) -> String {
         match self {
             Self::Bool(value) => value.to_string(),
@@ -43,7 +43,7 @@ impl Scalar {
     }
 }
 
-/// `12`, `-0x1f`, `0o17` and `017`, `0b11`.
+/// Parses `12`, `-0x1f`, `0o17`, `017` and `0b11`.
 fn whole(text: &str) -> Option<i64> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => (-1, digits),
@@ -62,7 +62,7 @@ fn whole(text: &str) -> Option<i64> {
     i64::from_str_radix(digits, radix).ok().map(|value| sign * value)
 }
 
-/// `^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`.
+/// Matches `^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`.
 fn is_float(text: &str) -> bool {
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (number, exponent) = match text.split_once(['e', 'E']) {
@@ -77,7 +77,8 @@ fn is_float(text: &str) -> bool {
         && exponent.is_none_or(|exponent| !exponent.is_empty() && digits(exponent))
 }
 
-/// As Go writes the shortest form (`%g`): with an exponent from a million on and below a ten-thousandth.
+/// Formats like Go's shortest form (`%g`): with an exponent from a million up and below a
+/// ten-thousandth.
 fn shortest(value: f64) -> String {
     let magnitude = value.abs();
     if magnitude != 0.0 && !(1e-4..1e6).contains(&magnitude) {

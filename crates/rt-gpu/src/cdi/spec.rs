@@ -1,4 +1,4 @@
-//! One spec: what the CDI specification says that it is, and nothing of the host.
+//! A single CDI spec, parsed as its specification defines it. The host is not looked at.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use super::fields::{Fields, fault};
 use super::problem::CdiFault;
 use crate::CdiVersion;
 
-/// A spec that was understood.
+/// A valid CDI spec.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CdiSpec {
     path: PathBuf,
@@ -24,21 +24,21 @@ pub struct CdiSpec {
 pub struct CdiDevice {
     /// Its name within the kind: `all`, `0`, `GPU-<uuid>`, `mig1:0`.
     pub name: String,
-    /// What it adds to a container.
+    /// What the device changes in a container.
     pub edits: CdiEdits,
 }
 
-/// What is added to a container: the parts that matter for whether it can start.
+/// What a spec changes in a container: the parts that decide whether the container can start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct CdiEdits {
-    /// Variables, `NAME=VALUE`.
+    /// Environment variables, `NAME=VALUE`.
     pub env: Vec<String>,
     /// Device nodes.
     pub device_nodes: Vec<CdiDeviceNode>,
     /// Mounts.
     pub mounts: Vec<CdiMount>,
-    /// Programs that run around the start.
+    /// Programs that run when the container starts or stops.
     pub hooks: Vec<CdiHook>,
 }
 
@@ -46,11 +46,12 @@ pub struct CdiEdits {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct CdiDeviceNode {
-    /// In the container.
+    /// The path in the container.
     pub path: PathBuf,
-    /// On the host; `None` where it is the same.
+    /// The path on the host; `None` if it is the same.
     pub host_path: Option<PathBuf>,
-    /// Whether the spec says type and numbers itself, so that engines do not look at the host.
+    /// Whether the spec itself gives the type and the device numbers. Engines then do not look at
+    /// the host.
     pub is_described: bool,
 }
 
@@ -58,62 +59,64 @@ pub struct CdiDeviceNode {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct CdiMount {
-    /// On the host; for some types of mount no path.
+    /// The path on the host; for some types of mount it is not a path.
     pub host_path: PathBuf,
-    /// In the container.
+    /// The path in the container.
     pub container_path: PathBuf,
-    /// Whether something of the host is bound, rather than a file system of its own mounted.
+    /// Whether it is a bind mount, which needs the path on the host.
     pub is_bind: bool,
 }
 
-/// A program that runs around the start of a container.
+/// A program that an OCI runtime runs when a container starts or stops.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct CdiHook {
-    /// When: `createContainer`.
+    /// When it runs: `createContainer`.
     pub name: String,
-    /// The program, on the host.
+    /// The path of the program on the host.
     pub path: PathBuf,
 }
 
 impl CdiSpec {
-    /// Its file.
+    /// Returns the path of the spec file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The place of its directory among those that are read, from 0; the higher wins.
+    /// Returns the priority: the index of its directory among those that are read, from 0. The
+    /// highest wins.
     pub fn priority(&self) -> usize {
         self.priority
     }
 
-    /// Its `cdiVersion`.
+    /// Returns the `cdiVersion`.
     pub fn version(&self) -> CdiVersion {
         self.version
     }
 
-    /// Its kind, `vendor/class`.
+    /// Returns the kind, `vendor/class`.
     pub fn kind(&self) -> &str {
         &self.kind
     }
 
-    /// Its devices, one at least.
+    /// Returns the devices, at least one.
     pub fn devices(&self) -> &[CdiDevice] {
         &self.devices
     }
 
-    /// What it adds to a container with any of its devices.
+    /// Returns what each of its devices changes in a container, in addition to the device's own
+    /// edits.
     pub fn edits(&self) -> &CdiEdits {
         &self.edits
     }
 
-    /// A device by the name that an engine is asked for: `nvidia.com/gpu=all`.
+    /// Returns the qualified name of a device: `nvidia.com/gpu=all`.
     pub fn qualified(&self, device: &CdiDevice) -> String {
         format!("{}={}", self.kind, device.name)
     }
 }
 
-/// Reads a spec, as an engine does that goes up to version `newest`.
+/// Parses a spec as an engine does that accepts versions up to `newest`.
 pub(super) fn parse(
     text: &str,
     path: &Path,
@@ -138,9 +141,10 @@ pub(super) fn parse(
         devices.push(device);
     }
     fields.finish()?;
-    // What the CDI library of newer readers asks of every file, whatever it uses (measured on podman 5.4.2).
+    // Newer readers require this of every file, whatever it uses (measured on podman 5.4.2).
     required.require(true, "any spec, to this engine,", V0_3);
-    // Readers before 0.6 do not hold a file against its own version, and know nothing newer than theirs.
+    // Readers before 0.6 do not compare a file with its own version; their limit is the newest
+    // version that they know.
     required.check(if newest >= V0_6 { version } else { newest }, version)?;
     if devices.is_empty() {
         return Err(CdiFault::NoDevices);
@@ -155,7 +159,7 @@ const V0_6: CdiVersion = CdiVersion::new(0, 6, 0);
 const V0_7: CdiVersion = CdiVersion::new(0, 7, 0);
 const V1_1: CdiVersion = CdiVersion::new(1, 1, 0);
 
-/// The newest feature that a spec uses, and since when there is such a thing.
+/// The newest feature that a spec uses, and the version that introduced it.
 #[derive(Default)]
 struct RequiredVersion(Option<(CdiVersion, &'static str)>);
 
@@ -179,7 +183,7 @@ impl RequiredVersion {
 fn accepted_version(text: &str, newest: CdiVersion) -> Result<CdiVersion, CdiFault> {
     let unknown = || CdiFault::UnknownVersion { version: text.to_owned() };
     let version: CdiVersion = text.parse().map_err(|_| unknown())?;
-    // Readers before 0.6 look the text up as it is; later ones take the `v` off.
+    // Readers before 0.6 compare the text as written; later ones strip the `v`.
     let shown = if newest >= V0_6 { text.strip_prefix('v').unwrap_or(text) } else { text };
     if shown != version.to_string() {
         return Err(unknown());
@@ -187,7 +191,7 @@ fn accepted_version(text: &str, newest: CdiVersion) -> Result<CdiVersion, CdiFau
     if version > newest {
         return Err(CdiFault::TooNew { version, newest });
     }
-    // One that was released after this was written is the caller's to know.
+    // The caller may know a version that was released after this code was written.
     if CdiVersion::RELEASED.contains(&version) || version > CdiVersion::NEWEST {
         Ok(version)
     } else {
@@ -195,7 +199,7 @@ fn accepted_version(text: &str, newest: CdiVersion) -> Result<CdiVersion, CdiFau
     }
 }
 
-/// Checks a kind and answers its class.
+/// Checks a kind and returns its class.
 fn checked_kind(kind: &str) -> Result<&str, CdiFault> {
     match kind.split_once('/') {
         Some((vendor, class)) if is_kind_part(vendor) && is_kind_part(class) => Ok(class),
@@ -203,7 +207,7 @@ fn checked_kind(kind: &str) -> Result<&str, CdiFault> {
     }
 }
 
-/// A letter, letters, digits and `_-.`, a letter or digit.
+/// Starts with a letter, ends with a letter or digit; between them letters, digits and `_-.`.
 fn is_kind_part(part: &str) -> bool {
     part.starts_with(|first: char| first.is_ascii_alphabetic())
         && part.ends_with(|last: char| last.is_ascii_alphanumeric())
@@ -236,7 +240,7 @@ fn device(node: Node, required: &mut RequiredVersion) -> Result<CdiDevice, CdiFa
     Ok(CdiDevice { name, edits })
 }
 
-/// The edits, and whether there is none at all, those included that are not kept here.
+/// Returns the edits, and whether the node is empty. Edits that are not kept here count as well.
 fn edits(node: Option<Node>, required: &mut RequiredVersion) -> Result<(CdiEdits, bool), CdiFault> {
     let Some(node) = node else { return Ok((CdiEdits::default(), true)) };
     let mut fields = Fields::from_node(node, "containerEdits")?;
@@ -264,7 +268,7 @@ fn edits(node: Option<Node>, required: &mut RequiredVersion) -> Result<(CdiEdits
 
 fn checked_env(env: Vec<String>, line: usize) -> Result<Vec<String>, CdiFault> {
     match env.iter().position(|pair| pair.find('=').is_none_or(|equals| equals == 0)) {
-        // The value may be anybody's secret.
+        // The value may be secret, so the text only names the entry's number.
         Some(place) => Err(fault(line, format!("entry {} of env is not NAME=VALUE", place + 1))),
         None => Ok(env),
     }
@@ -285,7 +289,7 @@ fn device_node(node: Node, required: &mut RequiredVersion) -> Result<CdiDeviceNo
         fields.small_number(number)?;
     }
     let permissions = fields.text("permissions")?.unwrap_or_default();
-    // "none" came with the library's version 1.1.
+    // The library accepts "none" since its version 1.1.
     if permissions != "none" && !permissions.chars().all(|permission| "rwm".contains(permission)) {
         return Err(fault(fields.line(), format!("{permissions:?} are no permissions of a device node")));
     }
@@ -325,7 +329,7 @@ fn hook(node: Node) -> Result<CdiHook, CdiFault> {
 
 fn intel_rdt(node: Node, required: &mut RequiredVersion) -> Result<(), CdiFault> {
     let mut fields = Fields::from_node(node, "intelRdt")?;
-    // The last two were dropped with 1.1.
+    // CDI 1.1 dropped the last two.
     for name in ["closID", "l3CacheSchema", "memBwSchema", "enableCMT", "enableMBM"] {
         fields.text(name)?;
     }

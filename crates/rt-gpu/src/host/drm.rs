@@ -1,4 +1,4 @@
-//! Render nodes: the GPUs of AMD and Intel as the kernel shows them in sysfs.
+//! Render nodes: the GPUs of AMD and Intel as the kernel lists them in sysfs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,20 +8,20 @@ use super::pci::PciAddress;
 use crate::GpuVendor;
 use crate::rooted_path::rooted_path;
 
-/// Where the kernel lists render nodes.
+/// The directory in which the kernel lists render nodes.
 pub(super) const RENDER_NODES: &str = "/sys/class/drm";
 
-/// AMD's compute driver.
+/// The device of AMD's compute driver.
 pub(crate) const KFD: &str = "/dev/kfd";
 
-/// A render node that is there.
+/// A render node that exists.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RenderNode {
-    /// Those without an address, on no PCI bus, come last.
+    /// Nodes without a PCI address sort last.
     address: (bool, Option<PciAddress>),
     /// N of `/dev/dri/renderDN`.
     number: u32,
-    /// Its name by PCI address, by which programs look it up, where that is there.
+    /// Its link by PCI address, through which programs find it; `None` if the link does not exist.
     pub(crate) by_path: Option<String>,
 }
 
@@ -31,7 +31,7 @@ impl RenderNode {
     }
 }
 
-/// The render nodes of a vendor, in the order of their addresses.
+/// Returns the render nodes of a vendor, in the order of their PCI addresses.
 pub(super) fn render_nodes(root: &Path, vendor: GpuVendor) -> Vec<RenderNode> {
     let Ok(entries) = fs::read_dir(rooted_path(root, Path::new(RENDER_NODES))) else { return Vec::new() };
     let mut nodes: Vec<_> = entries
@@ -58,7 +58,7 @@ pub(super) fn render_nodes(root: &Path, vendor: GpuVendor) -> Vec<RenderNode> {
     nodes
 }
 
-/// The vendor ids of the PCI registry.
+/// Maps a vendor id of the PCI registry.
 fn vendor_of(id: &str) -> Option<GpuVendor> {
     match id.trim().to_ascii_lowercase().as_str() {
         "0x1002" => Some(GpuVendor::Amd),

@@ -10,13 +10,14 @@ use crate::GpuVendor;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gpu {
-    /// Whose.
+    /// The vendor.
     pub vendor: GpuVendor,
-    /// Its place among those of its vendor in the order of their PCI addresses, from 0: N of `nvidia:N`.
+    /// The index among the GPUs of its vendor, from 0, in the order of their PCI addresses: N of
+    /// `nvidia:N`.
     pub index: u32,
-    /// Where it sits; `None` where it is on no PCI bus.
+    /// The PCI address; `None` if the GPU is not on a PCI bus.
     pub pci: Option<PciAddress>,
-    /// Its device node; `None` for one of NVIDIA's whose minor number cannot be read.
+    /// The device node; `None` for an NVIDIA GPU whose minor number cannot be read.
     pub node: Option<PathBuf>,
 }
 

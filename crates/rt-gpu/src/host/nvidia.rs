@@ -1,4 +1,4 @@
-//! What NVIDIA's driver and toolkit leave in a host's files.
+//! The files of NVIDIA's driver and container toolkit on a host.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,17 +8,17 @@ use super::pci::PciAddress;
 use crate::GpuVendor;
 use crate::rooted_path::rooted_path;
 
-/// The hook of NVIDIA's toolkit for OCI runtimes, and where podman looks for hooks.
+/// The OCI hook of NVIDIA's toolkit, and the directories in which podman looks for hooks.
 pub(super) const HOOK: &str = "oci-nvidia-hook.json";
 pub(super) const HOOK_DIRS: [&str; 2] = ["/usr/share/containers/oci/hooks.d", "/etc/containers/oci/hooks.d"];
 
-/// There as soon as the driver is loaded.
+/// Exists as soon as the driver is loaded.
 pub(super) const CONTROL_NODE: &str = "/dev/nvidiactl";
 
-/// Where the driver describes its GPUs, one directory for each PCI address.
+/// The directory in which the driver describes its GPUs, one directory for each PCI address.
 const DRIVER_GPUS: &str = "/proc/driver/nvidia/gpus";
 
-/// A device node of NVIDIA's.
+/// A device node of NVIDIA.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Node {
     /// The GPU's minor number; `None` for a node that all GPUs share.
@@ -34,8 +34,9 @@ pub(super) fn has_control_node(root: &Path) -> bool {
     rooted_path(root, Path::new(CONTROL_NODE)).exists()
 }
 
-/// All `/dev/nvidia*`, those of the GPUs behind the shared ones, in order. A directory (`nvidia-caps`) counts when there is
-/// something in it: podman takes it for its nodes, and refuses an empty one.
+/// Returns all `/dev/nvidia*`: first the shared nodes, then those of the GPUs. A directory
+/// (`nvidia-caps`) counts if it is not empty: podman adds the nodes in it, and refuses an empty
+/// one.
 pub(super) fn nodes(root: &Path) -> Vec<Node> {
     let Ok(entries) = fs::read_dir(root.join("dev")) else { return Vec::new() };
     let mut nodes: Vec<_> = entries
@@ -48,7 +49,8 @@ pub(super) fn nodes(root: &Path) -> Vec<Node> {
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             let rest = name.strip_prefix("nvidia")?;
-            // Nothing that podman could read as more than a path, as a comma or a colon.
+            // Excludes names that podman would not read as a plain path, such as one with a comma
+            // or a colon.
             let is_plain = rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
             is_plain.then(|| Node { minor: minor(rest), path: format!("/dev/{name}") })
         })
@@ -58,11 +60,11 @@ pub(super) fn nodes(root: &Path) -> Vec<Node> {
 }
 
 fn minor(digits: &str) -> Option<u32> {
-    // `parse` would take a sign.
+    // `parse` would accept a sign.
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }
 
-/// The GPUs that the driver describes.
+/// Returns the GPUs that the driver describes.
 pub(super) fn gpus(root: &Path) -> Vec<Gpu> {
     let Ok(entries) = fs::read_dir(rooted_path(root, Path::new(DRIVER_GPUS))) else { return Vec::new() };
     let mut found: Vec<(PciAddress, Option<u32>)> = entries
@@ -85,7 +87,7 @@ pub(super) fn gpus(root: &Path) -> Vec<Gpu> {
         .collect()
 }
 
-/// `Device Minor: \t 0` among the lines of `information`.
+/// Reads the line `Device Minor: \t 0` of the file `information`.
 fn device_minor(information: &[u8]) -> Option<u32> {
     String::from_utf8_lossy(information)
         .lines()

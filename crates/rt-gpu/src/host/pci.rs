@@ -1,11 +1,11 @@
-//! Addresses on the PCI bus.
+//! PCI addresses.
 
 use std::fmt;
 use std::str::FromStr;
 
 use rt_protocol::InvalidValue;
 
-/// An address on the PCI bus, `0000:03:00.0`: domain, bus, device, function. Ordered as the bus is.
+/// A PCI address, `0000:03:00.0`: domain, bus, device, function. Ordered numerically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PciAddress {
     domain: u32,
@@ -17,7 +17,7 @@ pub struct PciAddress {
 impl FromStr for PciAddress {
     type Err = InvalidValue;
 
-    /// As the kernel writes it, in either letter case.
+    /// Parses an address as the kernel writes it, in either letter case.
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         read(text).ok_or_else(|| InvalidValue::new("PCI address", text, "it looks like 0000:03:00.0"))
     }
@@ -31,7 +31,7 @@ fn read(text: &str) -> Option<PciAddress> {
     let (device, function) = rest.split_once('.')?;
     // A domain may have more than four digits (VMD controllers do).
     let hexadecimal = |digits: &str, lengths: std::ops::RangeInclusive<usize>, most: u32| {
-        // `from_str_radix` would take a sign.
+        // `from_str_radix` would accept a sign.
         let good = lengths.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         good.then(|| u32::from_str_radix(digits, 16).ok()).flatten().filter(|number| *number <= most)
     };

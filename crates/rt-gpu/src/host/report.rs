@@ -1,31 +1,31 @@
-//! What a host has of GPUs, explained.
+//! What a host has of GPUs, as data and as text.
 
 use std::fmt;
 
 use super::gpu::Gpu;
 use crate::{GpuTier, GpuVendor};
 
-/// What a host has of one vendor's.
+/// What a host has of one vendor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VendorReport {
-    /// Whose.
+    /// The vendor.
     pub vendor: GpuVendor,
-    /// How its GPUs would get into a container; `None` where they cannot.
+    /// How its GPUs would get into a container; `None` if they cannot.
     pub tier: Option<GpuTier>,
     /// The GPUs that the host itself shows.
     pub gpus: Vec<Gpu>,
     /// The names of the devices that CDI specs offer.
     pub cdi_devices: Vec<String>,
-    /// What is missing for each tier above the one that applies.
+    /// What is missing for each tier that is better than the one in use.
     pub missing: Vec<String>,
 }
 
-/// What a host has of all vendors'. `Display` explains it.
+/// What a host has of all vendors. `Display` explains it to people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GpuReport {
-    /// In the order of the vendors.
+    /// The reports, in the order of the vendors.
     pub vendors: Vec<VendorReport>,
 }
 

@@ -1,6 +1,6 @@
 //! The options of podman's `build`.
 
-/// Options without a value, or whose value must stand behind `=` (`--pull`).
+/// Options without a value, or whose value must follow a `=` (`--pull`).
 #[rustfmt::skip]
 pub(super) const FLAGS: &[&str] = &[
     "rm", "load", "pull", "quiet", "stdin", "layers", "squash", "compress", "force-rm", "logsplit",

@@ -1,4 +1,4 @@
-//! The options of podman itself, which may stand before the verb and, most of them, behind it.
+//! The options of podman itself. They may stand before the verb; most of them may also follow it.
 
 /// Options without a value.
 #[rustfmt::skip]

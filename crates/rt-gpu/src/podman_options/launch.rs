@@ -1,4 +1,4 @@
-//! The options of podman's `create`, `run` and `container clone`. What they mean is not told here.
+//! The options of podman's `create`, `run` and `container clone`.
 
 /// Options without a value.
 #[rustfmt::skip]

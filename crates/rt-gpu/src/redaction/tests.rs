@@ -200,7 +200,8 @@ fn words_that_are_not_utf8_are_masked_and_kept_alike() {
     assert_eq!((&*shown[4], &*shown[5]), (&*words[4], &*words[5]));
 }
 
-/// Every way to hand a pair to podman: the words before the pair, and what stands in the pair's own word before it.
+/// Every way to hand a pair to podman: the words before the pair, and what stands in the pair's own
+/// word before it.
 const SPELLINGS: [(&[&str], &str); 20] = [
     (&["-e"], ""),
     (&["--env"], ""),

@@ -1,38 +1,38 @@
-//! A text whose escapes are decoded, and where in the text each byte of it comes from.
+//! A text with its escapes decoded, which knows where each byte came from.
 
 use std::ops::Range;
 
 use super::escape::{Escape, Scheme};
 
-/// Bytes without their escapes. Percent-decoded, each blank is written `+`: of two blanks one may be an escape and one a
-/// `+`, and to list who is which takes a form for each mixture.
+/// Bytes without their escapes. In percent-decoded text each blank becomes `+`. A text may mix both
+/// ways to write a blank, and one pattern then covers all mixtures.
 pub(super) struct Decoded {
     pub(super) bytes: Vec<u8>,
-    /// How many of `bytes` can change no more, whatever the text goes on with.
+    /// The number of bytes that more text can no longer change.
     pub(super) certain_len: usize,
-    /// In order.
+    /// In order of position.
     spans: Vec<EscapeSpan>,
 }
 
-/// An escape.
+/// The position of an escape.
 struct EscapeSpan {
-    /// Where its bytes stand in the decoded ones, and how many they are.
+    /// The position and number of its bytes in the decoded text.
     at: usize,
     count: usize,
-    /// The same of what it was decoded from.
+    /// The position and number of its bytes in the original text.
     from: usize,
     length: usize,
 }
 
 impl Decoded {
-    /// Decodes the escapes of one scheme; of the text, the first `certain` bytes can change no more. `None` for a text without an
-    /// escape or the beginning of one at its end.
+    /// Decodes the escapes of one scheme. More text can no longer change the first `certain` bytes.
+    /// `None` if the text has no escape, not even an incomplete one at its end.
     pub(super) fn of(scheme: Scheme, text: &[u8], certain: usize) -> Option<Self> {
         let mut decoded = Self { bytes: Vec::new(), certain_len: 0, spans: Vec::new() };
         let (mut kept, mut begun) = (0, None);
         for from in memchr::memchr_iter(scheme.lead_byte(), text) {
             if from < kept {
-                // Within the last escape.
+                // Inside the previous escape.
                 continue;
             }
             match scheme.read(&text[from..]) {
@@ -60,19 +60,19 @@ impl Decoded {
         Some(decoded)
     }
 
-    /// Whether one of these bytes was an escape.
+    /// Returns whether any byte of the range came from an escape.
     pub(super) fn has_escape(&self, range: &Range<usize>) -> bool {
         let next = self.spans.partition_point(|span| span.at + span.count <= range.start);
         self.spans.get(next).is_some_and(|span| span.at < range.end)
     }
 
-    /// Where a range of the decoded bytes comes from; escapes belong to it as a whole.
+    /// Returns the original range of some decoded bytes. Escapes are included as a whole.
     pub(super) fn source_range(&self, range: Range<usize>) -> Range<usize> {
         let begin = self.source_of_byte(range.start).start;
         if range.is_empty() { begin..begin } else { begin..self.source_of_byte(range.end - 1).end }
     }
 
-    /// Where one byte comes from.
+    /// Returns the original range of one decoded byte.
     fn source_of_byte(&self, place: usize) -> Range<usize> {
         let next = self.spans.partition_point(|span| span.at <= place);
         match next.checked_sub(1).map(|last| &self.spans[last]) {
@@ -85,14 +85,14 @@ impl Decoded {
         }
     }
 
-    /// The escape that this place of the text is within, but not at the beginning of.
+    /// Returns the escape around this position of the original text, unless it starts there.
     pub(super) fn escape_around(&self, place: usize) -> Option<Range<usize>> {
         let next = self.spans.partition_point(|span| span.from < place);
         let span = &self.spans[next.checked_sub(1)?];
         (place < span.from + span.length).then_some(span.from..span.from + span.length)
     }
 
-    /// Where a place of the text is in the decoded bytes; of an escape around it, the first byte.
+    /// Converts an original position into a decoded one. Inside an escape, returns its first byte.
     pub(super) fn decoded_offset(&self, from: usize) -> usize {
         let next = self.spans.partition_point(|span| span.from < from);
         match next.checked_sub(1).map(|last| &self.spans[last]) {

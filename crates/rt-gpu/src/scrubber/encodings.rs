@@ -1,5 +1,5 @@
-//! The encodings in which a secret may stand in a text, as far as they can be listed: as it is, quoted, base64. Escapes have too
-//! many to list: for those the text is decoded, see `escape`.
+//! The encodings of a secret that can be listed: unchanged, quoted, base64. Escapes have too many
+//! variants to list, so `escape` decodes the text instead.
 
 /// The two alphabets of RFC 4648, sections 4 and 5.
 pub(super) const ALPHABETS: [&[u8; 64]; 2] = [
@@ -7,12 +7,12 @@ pub(super) const ALPHABETS: [&[u8; 64]; 2] = [
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
 ];
 
-/// How a quoted text writes a sign that would end it or mean something in it: a shell's `'…'` in two ways, and what doubles a
-/// quote (SQL, CSV, YAML, PowerShell). Backslashes inside of `"…"` and `$'…'` are escapes.
+/// How quoted text writes a quotation mark: a shell's `'…'` in two ways, and the doubling of SQL,
+/// CSV, YAML and PowerShell. Backslashes inside of `"…"` and `$'…'` are escapes.
 const QUOTINGS: [&[(u8, &[u8])]; 4] =
     [&[(b'\'', br"'\''")], &[(b'\'', br#"'"'"'"#)], &[(b'\'', b"''")], &[(b'"', br#""""#)]];
 
-/// As JSON has it; and as a shell's `"…"` has it, which does not escape what JSON does in a `'…'`.
+/// As in JSON, and as in a shell's `"…"`, which escapes other characters than JSON.
 const ESCAPES: [&[(u8, &[u8])]; 2] = [
     &[(b'"', br#"\""#), (b'\\', br"\\"), (b'\n', br"\n"), (b'\t', br"\t"), (b'\r', br"\r")],
     &[(b'"', br#"\""#), (b'\\', br"\\"), (b'$', br"\$"), (b'`', br"\`")],
@@ -22,8 +22,8 @@ const ESCAPES: [&[(u8, &[u8])]; 2] = [
 pub(super) fn add_encodings(secret: &[u8], encodings: &mut Vec<Vec<u8>>) {
     let first = encodings.len();
     encodings.push(secret.to_vec());
-    // JSON within a shell's quotes is a request on a command line. What is escaped and not quoted is decoded too, but at the
-    // price of the whole text.
+    // JSON within a shell's quotes is a request on a command line. Decoding finds escapes without
+    // quotes as well, but it has to decode the whole text.
     encodings.extend(ESCAPES.iter().filter_map(|escapes| escaped_with(secret, escapes)));
     for plain in first..encodings.len() {
         let quoted: Vec<_> =
@@ -31,7 +31,8 @@ pub(super) fn add_encodings(secret: &[u8], encodings: &mut Vec<Vec<u8>>) {
         encodings.extend(quoted);
     }
     if secret.contains(&b' ') {
-        // An encoding's way to write a blank; and how each blank of a decoded text is written here.
+        // Covers the encoding of a blank as `+`, and percent-decoded text, in which each blank
+        // becomes `+`.
         let with_plus = |encoding: &Vec<u8>| {
             encoding.iter().map(|byte| if *byte == b' ' { b'+' } else { *byte }).collect()
         };
@@ -46,7 +47,8 @@ pub(super) fn add_encodings(secret: &[u8], encodings: &mut Vec<Vec<u8>>) {
             encodings.push([&whole[..], &b"=="[..padding]].concat());
         }
         encodings.push(whole);
-        // The secret as a part of what was encoded: behind none, one or two bytes of a group of three, and before others.
+        // The secret as a part of the encoded bytes: after none, one or two bytes of a group of
+        // three.
         for before in 0..3 {
             let encoded = base64(&[&[0; 2][..before], secret].concat(), alphabet);
             let begin = (before * 8).div_ceil(6);
@@ -56,7 +58,7 @@ pub(super) fn add_encodings(secret: &[u8], encodings: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// `None` where nothing is to be replaced.
+/// `None` if no character needs an escape.
 fn escaped_with(text: &[u8], signs: &[(u8, &[u8])]) -> Option<Vec<u8>> {
     let sign = |byte: &u8| signs.iter().find(|(sign, _)| sign == byte).map(|(_, escape)| *escape);
     text.iter().any(|byte| sign(byte).is_some()).then(|| {
@@ -66,7 +68,7 @@ fn escaped_with(text: &[u8], signs: &[(u8, &[u8])]) -> Option<Vec<u8>> {
     })
 }
 
-/// Without padding.
+/// Encodes without padding.
 pub(super) fn base64(bytes: &[u8], alphabet: &[u8; 64]) -> Vec<u8> {
     let mut text = Vec::with_capacity(bytes.len() * 4 / 3 + 2);
     for group in bytes.chunks(3) {

@@ -1,35 +1,35 @@
-//! Escapes: one byte or character of a text, written as several. What is decoded with them stands in `decoded`.
+//! Escapes: one byte or character written as several characters. `decoded` applies them to a text.
 
-/// A way to write characters in other characters. What it does not escape it leaves as it is.
+/// A scheme of escapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheme {
     /// `%2f` (RFC 3986, section 2.1).
     Percent,
-    /// `\"`, `\n`, `\u0026`, `\x41`, `\101`, `\u{41}`: JSON (RFC 8259, section 7), C and what took it over, `$'…'` of shells,
-    /// and a shell's `\$`.
+    /// `\"`, `\n`, `\u0026`, `\x41`, `\101`, `\u{41}`: JSON (RFC 8259, section 7), C and its
+    /// successors, the shell's `$'…'` and `\$`.
     Backslash,
-    /// `&quot;`, `&#39;`, `&#x27;` (HTML, section 13.5). Of the names those of ASCII characters.
+    /// `&quot;`, `&#39;`, `&#x27;` (HTML, section 13.5). Named ones only for ASCII characters.
     Entity,
 }
 
-/// What stands behind the sign of a scheme.
+/// The escape at a lead byte.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Escape {
-    /// The bytes that it stands for, and how many it takes.
+    /// The bytes that it stands for, and its length in bytes.
     Complete(Vec<u8>, usize),
-    /// All that is there, and the text may go on.
+    /// The text ends before the escape is complete.
     Incomplete,
-    /// No escape.
+    /// Not an escape.
     None,
 }
 
-/// The longest run of digits that is read as a number, zeros at its beginning included.
+/// The longest run of digits that is read as a number, with leading zeros.
 const MAX_DIGITS: usize = 8;
 
 impl Scheme {
     pub(super) const ALL: [Self; 3] = [Self::Percent, Self::Backslash, Self::Entity];
 
-    /// What each escape begins with.
+    /// Returns the byte with which each escape begins.
     pub(super) const fn lead_byte(self) -> u8 {
         match self {
             Self::Percent => b'%',
@@ -38,7 +38,7 @@ impl Scheme {
         }
     }
 
-    /// The escape at the beginning of these bytes, which is a sign.
+    /// Reads the escape at the start of these bytes. The first must be the lead byte.
     pub(super) fn read(self, bytes: &[u8]) -> Escape {
         match self {
             Self::Percent => percent(bytes),
@@ -87,7 +87,7 @@ fn backslash(bytes: &[u8]) -> Escape {
     }
 }
 
-/// `\u0026`, `\u{26}`, and two surrogates in a row, which JSON writes for one character.
+/// Reads `\u0026`, `\u{26}`, and pairs of surrogates, which JSON uses for one character.
 fn unicode(bytes: &[u8]) -> Escape {
     let letter = || Escape::Complete(vec![b'u'], 2);
     if bytes.get(2) == Some(&b'{') {
@@ -189,14 +189,14 @@ const NAMES: [(&str, u8); 45] = [
     ("rbrace", b'}'),
 ];
 
-/// How many digits stand at the beginning, `most` at most, and their number.
+/// Returns the number of digits at the start, at most `most`, and their value.
 fn digits(bytes: &[u8], radix: u32, most: usize) -> (usize, u32) {
     let values = bytes.iter().take(most).map_while(|byte| char::from(*byte).to_digit(radix));
     values.fold((0, 0), |(count, number), digit| (count + 1, number * radix + digit))
 }
 
 fn byte(number: u32, length: usize) -> Escape {
-    // `\777` is more than a byte, and none of C's.
+    // `\777` exceeds a byte, and is not valid C either.
     u8::try_from(number).map_or(Escape::None, |byte| Escape::Complete(vec![byte], length))
 }
 

@@ -1,5 +1,4 @@
-//! Finding known secrets in a text, in every encoding that is looked for, and below escapes. What the encodings are stands in
-//! `encodings`.
+//! Finds known secrets in a text, in every encoding of `encodings`, and inside of escapes.
 
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
@@ -12,34 +11,35 @@ use super::decoded::Decoded;
 use super::encodings;
 use super::escape::Scheme;
 
-/// Shorter secrets are not looked for, in bytes: masking each `dev` would spoil a text and hide nothing.
+/// The length of the shortest secret that is searched for, in bytes. Masking each `dev` would spoil
+/// a text and hide nothing.
 pub const MIN_SECRET_BYTES: usize = 6;
 
 /// Finds known secrets.
 pub(super) struct SecretMatcher {
-    /// `None` without any secret.
+    /// `None` if there are no secrets.
     prefixes: Option<PrefixSearch>,
-    /// In order: those that begin alike stand together, the shorter first.
+    /// Sorted, so that encodings with the same prefix are neighbours, the shorter first.
     encodings: Vec<Vec<u8>>,
-    /// For each prefix, in order, which of the encodings begin with it.
+    /// For each prefix, in order, the range of the encodings that start with it.
     groups: Vec<Range<usize>>,
-    /// Which bytes may begin an encoding.
+    /// The bytes with which encodings start.
     first: [bool; 256],
     passed_over: usize,
 }
 
-/// How a text is searched: for what the encodings begin with, which is the same for many of them. What a text has in common with
-/// a secret, a word or two, is most often not that; and where it is, the few encodings that begin so are compared one by one.
+/// The search for prefixes, which many encodings share. Few texts contain a prefix; where one does,
+/// the encodings with this prefix are compared one by one.
 enum PrefixSearch {
-    /// By vector instructions, while the prefixes are few and the processor has them.
+    /// Uses vector instructions, if the prefixes are few and the processor has them.
     Packed(packed::Searcher),
     Automaton(AhoCorasick),
 }
 
-/// How many escapes may stand around each other: a JSON text in a log line of JSON in another.
+/// How many levels of escapes are decoded: JSON in a log line of JSON in another one.
 const MAX_ESCAPE_DEPTH: usize = 3;
 
-/// How many bytes of each encoding are searched for. None is shorter than [`MIN_SECRET_BYTES`].
+/// The length of a prefix, in bytes. No encoding is shorter than [`MIN_SECRET_BYTES`].
 const PREFIX_BYTES: usize = MIN_SECRET_BYTES;
 
 impl PrefixSearch {
@@ -47,7 +47,7 @@ impl PrefixSearch {
         if let Some(searcher) = packed::Config::new().builder().extend(prefixes).build() {
             return Some(Self::Packed(searcher));
         }
-        // It can only fail for more states than 32 bits can count: secrets of gigabytes.
+        // Only fails with more states than 32 bits can count, which takes gigabytes of secrets.
         AhoCorasick::builder().kind(automaton_kind(prefixes.len())).build(prefixes).ok().map(Self::Automaton)
     }
 
@@ -60,7 +60,7 @@ impl PrefixSearch {
     }
 }
 
-/// Up to some 8 MiB of memory, the automaton is compiled to its fastest kind.
+/// Compiles the automaton to its fastest kind, up to about 8 MiB of memory.
 fn automaton_kind(prefixes: usize) -> Option<AhoCorasickKind> {
     (prefixes * PREFIX_BYTES <= 8 << 10).then_some(AhoCorasickKind::DFA)
 }
@@ -98,13 +98,14 @@ impl SecretMatcher {
         Self { prefixes, encodings, groups, first, passed_over }
     }
 
-    /// How many secrets are not looked for, because they are too short.
+    /// Returns how many secrets are ignored because they are too short.
     pub(super) fn passed_over(&self) -> usize {
         self.passed_over
     }
 
-    /// What a text shows of secrets. It is searched once as it stands and once for each way in which escapes of it decode,
-    /// from its beginning to its end: what is open falls out of the same search, and nothing is decoded for one place alone.
+    /// Finds the secrets of a text. The text is searched once unchanged and once for each way to
+    /// decode its escapes, always from its beginning to its end. The same search finds the open
+    /// end.
     pub(super) fn find_all(&self, bytes: &[u8]) -> Matches {
         let mut matches = Matches { finds: Vec::new(), open: bytes.len(), work: bytes.len() };
         if self.prefixes.is_none() {
@@ -121,14 +122,15 @@ impl SecretMatcher {
             }
             overlaps
         });
-        // What begins inside an escape would be read as something else in the next piece.
+        // The next piece must not begin inside an escape: its rest would be read differently.
         while let Some(escape) = chains.iter().find_map(|chain| chain.escape_around(matches.open)) {
             matches.open = escape;
         }
         matches
     }
 
-    /// Looks through the escapes of a text, and through those of what comes out. `above` are the decodings that led to it.
+    /// Decodes the escapes of a text and searches the result, level by level. `above` are the
+    /// decodings that led to `bytes`.
     fn find_decoded(
         &self,
         bytes: &[u8],
@@ -144,14 +146,15 @@ impl SecretMatcher {
             above.push(Rc::clone(&decoded));
             let chain = DecodeChain(above.clone());
             let open = self.search(&decoded.bytes, decoded.certain_len, |find| {
-                // What has no escape was found as it stands, or is none: there a `+` is no blank.
+                // Without an escape it was found unchanged, or does not count: there a `+` is not a
+                // blank.
                 if decoded.has_escape(&find) {
                     finds.push(chain.source_range(find));
                 }
             });
             matches.work += decoded.bytes.len();
             matches.finds.append(&mut finds);
-            // Before an escape that is not complete yet, nothing can be said of it.
+            // The bytes before an incomplete escape may still change.
             let open = open.min(decoded.certain_len);
             if open < decoded.bytes.len() {
                 matches.open = matches.open.min(chain.source_range(open..open).start);
@@ -164,8 +167,9 @@ impl SecretMatcher {
         }
     }
 
-    /// The longest find at each place where one begins. Answers the first place from which on all bytes before `end` are the
-    /// beginning of an encoding and not the whole of it; the length of all bytes where there is none.
+    /// Reports the longest match at each position. Returns the first position whose bytes up to
+    /// `end` are the beginning of an encoding, but not all of it; the length of `bytes` if there is
+    /// none.
     fn search(&self, bytes: &[u8], end: usize, mut found: impl FnMut(Range<usize>)) -> usize {
         let Some(prefixes) = &self.prefixes else { return bytes.len() };
         let mut open = None;
@@ -191,7 +195,7 @@ impl SecretMatcher {
         .unwrap_or(bytes.len())
     }
 
-    /// Whether an encoding begins with these bytes, fewer than those of a prefix.
+    /// Returns whether an encoding starts with these bytes, which are shorter than a prefix.
     fn is_prefix(&self, bytes: &[u8]) -> bool {
         self.first[usize::from(bytes[0])] && {
             let place = self.encodings.partition_point(|encoding| encoding.as_slice() < bytes);
@@ -200,13 +204,14 @@ impl SecretMatcher {
     }
 }
 
-/// What a text shows of secrets.
+/// The secrets in a text.
 pub(super) struct Matches {
-    /// Where they are, in order; overlapping finds are one.
+    /// Their ranges, in order. Overlapping ones are merged.
     pub(super) finds: Vec<Range<usize>>,
-    /// The first place from which on a find may begin whose end is not there yet; the length where there is none.
+    /// The first position at which an incomplete match may begin; the length of the text if there
+    /// is none.
     pub(super) open: usize,
-    /// How many bytes were looked at.
+    /// How many bytes were searched or decoded.
     pub(super) work: usize,
 }
 
@@ -214,12 +219,12 @@ pub(super) struct Matches {
 struct DecodeChain(Vec<Rc<Decoded>>);
 
 impl DecodeChain {
-    /// Where a range of the decoded bytes comes from in the text.
+    /// Returns the range of the original text from which a decoded range came.
     fn source_range(&self, range: Range<usize>) -> Range<usize> {
         self.0.iter().rev().fold(range, |range, decoded| decoded.source_range(range))
     }
 
-    /// Where the escape begins that this place of the text is within.
+    /// Returns the start of the escape around this position of the original text.
     fn escape_around(&self, place: usize) -> Option<usize> {
         let (last, outer) = self.0.split_last()?;
         let inner = outer.iter().fold(place, |place, decoded| decoded.decoded_offset(place));

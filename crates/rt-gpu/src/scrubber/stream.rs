@@ -1,22 +1,23 @@
-//! Scrubbing a text that comes in pieces: what is held back until its end is known, and nothing more.
+//! Scrubs text that arrives in pieces. Holds back only what may be the beginning of a secret.
 
 use std::sync::Arc;
 
 use super::matcher::{Matches, SecretMatcher};
 use crate::MASK;
 
-/// How much is looked at in one go, in bytes, beside what is held back.
+/// How many bytes are searched at once, in addition to those held back.
 const BLOCK_BYTES: usize = 64 << 10;
 
-/// How often each byte may be looked at, on the average. Only where more than this many bytes are held back and more come
-/// one by one, some of them wait for the next.
+/// How often each byte may be searched, on average. If more bytes than this are held back and more
+/// arrive one by one, some searches are deferred.
 const MAX_SCANS_PER_BYTE: usize = 64;
 
-/// A text that comes in pieces, scrubbed: made by [`Scrubber::stream`](crate::Scrubber::stream).
+/// Scrubs a text that arrives in pieces. Created by [`Scrubber::stream`](crate::Scrubber::stream).
 ///
-/// The result does not depend on how the text was cut. Held back is only what may be the beginning of a secret: a line that
-/// ends like none is handed on at once. Held back are at most some times the longest form of a secret, and 64 KiB are
-/// copied at a time. What a text costs grows with its length, in whatever pieces it comes.
+/// The result does not depend on where the text was cut. Only the possible beginning of a secret is
+/// held back, at most a few times the longest form of a secret. Everything else is passed on at
+/// once. Copies 64 KiB at a time. The time grows linearly with the text, whatever the size of the
+/// pieces.
 ///
 /// ```
 /// let mut stream = rt_gpu::Scrubber::new(&["hunter2".into()]).stream();
@@ -32,9 +33,9 @@ const MAX_SCANS_PER_BYTE: usize = 64;
 pub struct ScrubStream {
     matcher: Arc<SecretMatcher>,
     held: Vec<u8>,
-    /// How many of the held bytes belong to a mask that is handed on already.
+    /// How many of the held bytes belong to a mask that was already passed on.
     covered: usize,
-    /// How many bytes may be looked at before more text must come.
+    /// How many bytes may be searched before more text arrives.
     scan_budget: usize,
 }
 
@@ -43,12 +44,12 @@ impl ScrubStream {
         Self { matcher, held: Vec::new(), covered: 0, scan_budget: BLOCK_BYTES }
     }
 
-    /// Takes the next piece and appends to `clean` what is certain.
+    /// Takes the next piece and appends what is certain to `clean`.
     pub fn push(&mut self, piece: &[u8], clean: &mut Vec<u8>) {
         for block in piece.chunks(BLOCK_BYTES) {
             self.held.extend_from_slice(block);
-            // What is held back is looked at again with each piece. Were that free, a long secret in tiny pieces would cost
-            // the square of its length.
+            // The held bytes are searched again with each piece. Without a budget, a long secret in
+            // tiny pieces would take quadratic time.
             self.scan_budget =
                 self.scan_budget.saturating_add(block.len().saturating_mul(MAX_SCANS_PER_BYTE));
             if self.scan_budget < self.held.len() {
@@ -61,13 +62,13 @@ impl ScrubStream {
         }
     }
 
-    /// Appends the rest: the text has ended. A next text can follow.
+    /// Appends the rest at the end of the text. Another text may follow.
     pub fn finish(&mut self, clean: &mut Vec<u8>) {
         let matches = self.matcher.find_all(&self.held);
         self.emit(matches, self.held.len(), clean);
     }
 
-    /// How many bytes are held back.
+    /// Returns how many bytes are held back.
     pub fn held_back(&self) -> usize {
         self.held.len()
     }
@@ -91,7 +92,7 @@ impl ScrubStream {
 
 impl std::fmt::Debug for ScrubStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // What is held may be the beginning of a secret.
+        // The held bytes may be the beginning of a secret.
         f.debug_struct("ScrubStream").field("held_back", &self.held.len()).finish_non_exhaustive()
     }
 }

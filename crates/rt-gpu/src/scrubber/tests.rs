@@ -49,8 +49,8 @@ fn base64_is_masked_in_all_alignments_and_alphabets() {
     check(&["hunter2"], "a aHVudGVyMg== b aHVudGVyMg b", "a <redacted> b <redacted> b");
     check(&["hunter22"], "aHVudGVyMjI= b", "<redacted> b");
     check(&["hunter222"], "aHVudGVyMjIy", "<redacted>");
-    // "u:hunter2:x" and its neighbours.
-    // In "u:hunter2:x" and "us:hunter2": of a character that is shared with a neighbour, the neighbour's bits stay.
+    // "u:hunter2:x" and its neighbours. In "u:hunter2:x" and "us:hunter2": of a character that is
+    // shared with a neighbour, the neighbour's bits stay.
     check(&["hunter2"], "dTpodW50ZXIyOng=", "dTp<redacted>Ong=");
     check(&["hunter2"], "dXM6aHVudGVyMg==", "dXM6<redacted>");
     // Bytes that differ between the alphabets.
@@ -430,7 +430,8 @@ fn of_encodings_that_begin_alike_each_is_found() {
     assert_eq!(scrubber.scrub_text(text), clean);
 }
 
-/// The shortest of some times that this thread has had a processor: what else the machine does counts little.
+/// The shortest of some times that this thread has had a processor: what else the machine does
+/// counts little.
 fn least(mut work: impl FnMut()) -> Duration {
     let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
     let once = |()| {

@@ -1,18 +1,20 @@
-//! Scrubbing what is written: a `Write` in front of another.
+//! Scrubs what is written: a `Write` in front of another one.
 
 use std::io::{self, Write};
 
 use super::stream::ScrubStream;
 
-/// Hands on what is written to it, masked: made by [`Scrubber::writer`](crate::Scrubber::writer).
+/// Masks what is written to it and passes it on to another writer. Created by
+/// [`Scrubber::writer`](crate::Scrubber::writer).
 ///
-/// [`flush`](Write::flush) flushes the writer behind, and does not hand on what may be the beginning of a secret; only
-/// [`finish`](Self::finish) does. Dropping it without that tries the same and forgets errors.
+/// [`flush`](Write::flush) flushes the inner writer, but keeps what may be the beginning of a
+/// secret. [`finish`](Self::finish) writes that too. Dropping the writer does the same as `finish`,
+/// but ignores errors.
 #[derive(Debug)]
 pub struct ScrubWriter<W: Write> {
     stream: ScrubStream,
     clean: Vec<u8>,
-    /// `None` once it is given back.
+    /// `None` after `finish`.
     inner: Option<W>,
 }
 
@@ -21,10 +23,10 @@ impl<W: Write> ScrubWriter<W> {
         Self { stream, clean: Vec::new(), inner: Some(inner) }
     }
 
-    /// Writes the rest, flushes, and gives the writer behind back.
+    /// Writes the rest, flushes, and returns the inner writer.
     ///
     /// # Errors
-    /// What the writer behind answers; it is lost then.
+    /// The error of the inner writer, which is then dropped.
     pub fn finish(mut self) -> io::Result<W> {
         self.write_all_and_flush()?;
         self.inner.take().ok_or_else(|| io::Error::other("it is finished"))
@@ -36,7 +38,7 @@ impl<W: Write> ScrubWriter<W> {
         self.inner.as_mut().map_or(Ok(()), Write::flush)
     }
 
-    /// What could not be written stays, and is tried again.
+    /// Keeps what could not be written, for the next attempt.
     fn write_pending(&mut self) -> io::Result<()> {
         let Some(inner) = &mut self.inner else { return Ok(()) };
         let mut written = 0;
@@ -58,11 +60,12 @@ impl<W: Write> ScrubWriter<W> {
 
 impl<W: Write> Write for ScrubWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // First what is left of an earlier call: an error then means that nothing of these bytes was taken.
+        // Writes the rest of an earlier call first, so that an error means that none of these bytes
+        // was taken.
         self.write_pending()?;
         self.stream.push(bytes, &mut self.clean);
         match self.write_pending() {
-            // They are taken; the next call tells.
+            // The bytes are taken; the next call reports the error.
             Ok(()) | Err(_) => Ok(bytes.len()),
         }
     }
