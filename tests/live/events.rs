@@ -1,5 +1,7 @@
 //! Events of containers as podman tells them.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,6 +19,7 @@ pub(crate) const CASES: &[Case] = &[
     ("events: exit codes, zero included", exit_codes),
     ("events: resuming at the last event's time tells the rest", resume),
     ("events: the stream goes on when podman's log is rotated, and tells each event once", rotation),
+    ("events: no clock that is set hides what happens", clock_is_set),
     ("events: execs and other families are not told", dropped),
     ("events: a podman that keeps no log of events is an error", no_log),
     ("events: a killed podman is an error and not a quiet stream", killed),
@@ -154,6 +157,35 @@ fn rotation(live: &Live) -> Outcome {
     Ok(())
 }
 
+/// podman's own line of a container, written again under other names and as by a clock that was set.
+fn clock_is_set(live: &Live) -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let own_conf = conf_with_own_log(directory.path(), 1_000_000)?;
+    let runtime = live.builder().env("CONTAINERS_CONF", &own_conf).build()?;
+    let made = Sandbox::create(&runtime, Sandbox::spec(live).command(["true"]))?.name.clone();
+    let path = directory.path().join("events.log");
+    let log = std::fs::read_to_string(&path)?;
+    let line = log.lines().find(|line| line.contains(r#""Status":"create""#)).ok_or("no making")?;
+    let year = line.split_once(r#""Time":""#).ok_or("no time")?.1.split_once('-').ok_or("no year")?.0;
+    let mut stream = runtime.events(&EventOptions::new())?;
+    let mut told = Vec::new();
+    for (name, other_year) in [("c-1", "2025"), ("c-2", "2031"), ("c-3", "2025")] {
+        let line = line
+            .replace(&format!(r#""Time":"{year}-"#), &format!(r#""Time":"{other_year}-"#))
+            .replace(made.as_str(), name);
+        writeln!(File::options().append(true).open(&path)?, "{line}")?;
+        let Pull::Item(event) = stream.pull(&until())? else { panic!("no event of {name}") };
+        assert_eq!(event.name.as_str(), name);
+        told.push(event);
+    }
+    let mut resumed = runtime.events(&EventOptions::new().since(told[1].time))?;
+    for event in &told[1..] {
+        assert_eq!(resumed.pull(&until())?, Pull::Item(event.clone()));
+    }
+    assert_eq!(resumed.pull(&Until::after(Duration::from_millis(300)))?, Pull::Pending);
+    Ok(())
+}
+
 fn dropped(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let mut all = live.runtime.events(&EventOptions::new())?;
@@ -172,7 +204,7 @@ fn dropped(live: &Live) -> Outcome {
 
 fn no_log(live: &Live) -> Outcome {
     let runtime = live.builder().global_arg("--events-backend=none").build()?;
-    let error = runtime.events(&EventOptions::new())?.pull(&until()).unwrap_err();
+    let error = runtime.events(&EventOptions::new()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BackendFailed, "{error}");
     assert!(error.to_string().contains("none"), "{error}");
     Ok(())

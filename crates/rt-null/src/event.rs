@@ -14,21 +14,32 @@ pub(crate) struct NullEventStream {
     shared: Arc<Shared>,
     options: EventOptions,
     next: u64,
+    /// The first event that happened after the stream was made; it and what comes then is told, whatever the clock says.
+    new: u64,
+    /// Whether an event of exactly the time that was asked for has come.
+    is_at_since: bool,
     ended: bool,
 }
 
 impl NullEventStream {
     pub(crate) fn open(shared: &Arc<Shared>, options: &EventOptions) -> Self {
-        let next = shared.read(|world| match options.since {
-            Some(_) => world.events.forgotten,
-            None => world.events.end(),
-        });
-        Self { shared: Arc::clone(shared), options: options.clone(), next, ended: false }
+        let (first, new) = shared.read(|world| (world.events.forgotten, world.events.end()));
+        let next = if options.since.is_some() { first } else { new };
+        Self {
+            shared: Arc::clone(shared),
+            options: options.clone(),
+            next,
+            new,
+            is_at_since: false,
+            ended: false,
+        }
     }
 
-    fn is_wanted(&self, event: &Event) -> bool {
-        self.options.prefix.as_ref().is_none_or(|prefix| prefix.matches(&event.name))
-            && self.options.since.is_none_or(|since| event.time >= since)
+    fn is_wanted(&mut self, event: &Event) -> bool {
+        let is_new = self.next >= self.new;
+        self.is_at_since |= !is_new && self.options.since == Some(event.time);
+        (is_new || self.is_at_since || self.options.since.is_some_and(|since| event.time >= since))
+            && self.options.prefix.as_ref().is_none_or(|prefix| prefix.matches(&event.name))
     }
 
     /// The next event that is wanted, if it has happened.
@@ -43,8 +54,9 @@ impl NullEventStream {
                     }
                     Ok(None) => return None,
                     Ok(Some(event)) => {
+                        let is_wanted = self.is_wanted(event);
                         self.next += 1;
-                        if self.is_wanted(event) {
+                        if is_wanted {
                             return Some(Ok(event.clone()));
                         }
                     }

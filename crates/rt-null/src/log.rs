@@ -20,6 +20,8 @@ pub(crate) struct NullLogStream {
     serial: u64,
     options: LogOptions,
     next: usize,
+    /// How many lines there were when the stream was made: a follower gets what comes then, whatever the clock says.
+    written: usize,
     /// Where a stream that does not follow ends.
     last: Option<usize>,
     ended: bool,
@@ -54,13 +56,14 @@ impl NullLogStream {
                 Some(skipped) => wanted.get(skipped).copied().unwrap_or(written),
                 None => 0,
             };
-            Some((record.serial, next, (!options.follow).then_some(written)))
+            Some((record.serial, next, written))
         });
-        let Some((serial, next, last)) = place else {
+        let Some((serial, next, written)) = place else {
             return Err(operation.refusal_error(no_such_container()));
         };
+        let last = (!options.follow).then_some(written);
         let (shared, name, options) = (Arc::clone(shared), name.clone(), options.clone());
-        Ok(Self { shared, name, serial, options, next, last, ended: false })
+        Ok(Self { shared, name, serial, options, next, written, last, ended: false })
     }
 
     /// The next line, paid for by the waiter; `None` at the end.
@@ -100,9 +103,10 @@ impl NullLogStream {
                     Found::Later(entry.due.saturating_sub(elapsed))
                 });
             }
+            let is_recent = self.next >= self.written || entry.is_recent(&self.options, &self.shared.clock);
             self.next += 1;
             // What is left out for its output alone was counted by `tail` before.
-            if entry.is_recent(&self.options, &self.shared.clock) && self.options.wants(entry.line.stream) {
+            if is_recent && self.options.wants(entry.line.stream) {
                 return Some(Found::Line(shown(entry, &self.options, &self.shared.clock)));
             }
         }

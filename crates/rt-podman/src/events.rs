@@ -1,12 +1,11 @@
 //! Events in the lives of containers, by `podman events`; what one line tells stands in `event_line`.
 
+mod known_lines;
 pub(crate) mod line;
 
-use std::collections::{HashSet, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rt_process::{ExitStatus, Line, LineStream};
+use rt_process::{ExitStatus, LineStream};
 use rt_protocol::{
     Error, ErrorKind, Event, EventOptions, EventStream, NamePrefix, OutputStream, Pull, Result, Until,
 };
@@ -14,6 +13,7 @@ use rt_protocol::{
 use crate::cli::answer;
 use crate::cli::engine::{Engine, process_error};
 use crate::cli::failure;
+use known_lines::{Known, KnownLines};
 use line::EventLine;
 
 const OPERATION: &str = "watch events";
@@ -27,127 +27,124 @@ const COMPLAINTS: usize = 64 << 10;
 /// How many lines that are nobody's business a pull whose limit is over still drops while they come without waiting.
 const DROPPED_AFTER_THE_END: usize = 1000;
 
-/// How far the times of lines may be out of order: each process of podman's takes the time before it waits for the log.
-const CLOSE: Duration = Duration::from_secs(1);
-
 /// How often in a row podman may end its stream without a new line before that is an error.
 const MOST_FRUITLESS: u32 = 5;
 
-/// How many lines are known again when podman tells them twice. Its log has a megabyte unless somebody wants more, and no
-/// line is shorter than a hundred bytes.
-const REMEMBERED: usize = 64 << 10;
+/// How far back podman's log is read where it is a journal of months, beyond what was asked for: as far may a clock be set
+/// back without an event being lost.
+const SLACK: Duration = Duration::from_secs(25 * 3600);
 
 /// Events from a `podman events` that is running.
 ///
-/// The subscription stands from the moment it is made: podman is always given a time to begin at (`--since`), so it
-/// reads its log from there and then goes on, and what happens while it is starting is not missed. Its log decides by
-/// its own clock; a podman on another machine whose clock is behind this one's tells nothing of the difference.
+/// No clock decides what is new: clocks are set, and podman may be on another machine. When the stream is made, podman's log
+/// is read to its end. What comes beyond that is told, whatever its time; of what was there before, what has happened
+/// since the time that was asked for, and what stands behind an event of exactly that time. So resuming at the time of
+/// the last event tells that event again and misses none.
 ///
-/// podman's `--since` is inclusive or not by version and event log, so it is asked for a second more, and what is older
-/// than asked for is dropped here. An event of exactly the asked-for time is told: resuming at the time of the last event
-/// tells that event again and misses none.
+/// A log in a file is read from its beginning. One in a journal is read from 25 hours before the time that was asked for:
+/// what podman writes after its clock was set back by more than that is not told.
 ///
 /// podman 4.3 ends its stream with exit code 0 when the file of its log is rotated, and for filters that it cannot read.
-/// The stream then goes on here: podman is asked again, since the last line, and what comes up to
-/// that line was told before. A line from after it that comes before it says that the log was cut too far; that, an end
-/// with a reason or by a signal, and one that comes again and again, is an error. podman 5 goes on by itself, and may then
-/// tell the younger half of its log twice; each line is an event once. With `events_logger = "none"` the error says so.
+/// The stream then goes on here: podman is asked again, and what was told before is known again. A new line before the
+/// last known one says that the log was cut too far; that, an end with a reason or by a signal, and one that comes again
+/// and again, is an error. podman 5 goes on by itself, and may then tell the younger half of its log twice; each line is
+/// an event once. With `events_logger = "none"` the stream cannot be made.
 #[derive(Debug)]
 pub struct PodmanEventStream {
     engine: Engine,
     lines: LineStream,
     prefix: Option<NamePrefix>,
-    since: SystemTime,
-    /// The last line of podman's that has a time, and that time.
-    last: Option<(Vec<u8>, SystemTime)>,
-    told: Told,
-    /// Whether lines are read again, up to the last one.
-    resumes: bool,
+    since: Option<SystemTime>,
+    /// What podman is given as its `--since`.
+    back_to: String,
+    known: KnownLines,
+    /// The line that comes before all new ones in this reading.
+    unread: Option<u64>,
+    /// The last line that podman gave.
+    last: Option<u64>,
+    /// Whether an event of exactly the time that was asked for has come.
+    is_at_since: bool,
     /// How often podman has ended its stream since it last gave a new line.
     fruitless: u32,
-    complaints: String,
-    /// Whether a signal made podman leave, which 4.3 does with exit code 0.
-    was_made_to_leave: bool,
+    complaints: Complaints,
     ended: bool,
 }
 
 impl PodmanEventStream {
-    pub(crate) fn open(engine: &Engine, options: &EventOptions) -> Result<Self> {
-        let since = options.since.unwrap_or_else(SystemTime::now);
+    pub(crate) fn open(engine: &Engine, logger: Option<&str>, options: &EventOptions) -> Result<Self> {
+        let now = SystemTime::now();
+        let begin = options.since.map_or(now, |since| since.min(now)).checked_sub(SLACK);
+        let begin =
+            begin.filter(|_| logger != Some("file")).and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let back_to = begin.map_or(1, |begin| begin.as_secs().max(1)).to_string();
+        let known = read(engine, &back_to)?;
+        let last = known.last();
         Ok(Self {
             engine: engine.clone(),
-            lines: subscribe(engine, since)?,
+            lines: subscribe(engine, &back_to, true)?,
             prefix: options.prefix.clone(),
-            since,
-            last: None,
-            told: Told::default(),
-            resumes: false,
+            since: options.since,
+            back_to,
+            known,
+            unread: last,
+            last,
+            is_at_since: false,
             fruitless: 0,
-            complaints: String::new(),
-            was_made_to_leave: false,
+            complaints: Complaints::default(),
             ended: false,
         })
     }
 
-    /// Whether a line was told before: podman was asked again, or has read a log that was rotated again.
-    fn is_known(&mut self, line: &[u8]) -> Result<bool> {
-        let Some(time) = serde_json::from_slice(line).ok().and_then(|line| line::time(&line)) else {
-            return Ok(self.resumes);
-        };
-        if self.resumes
-            && let Some((last, last_time)) = &self.last
+    /// Goes on after podman has ended its stream without a reason.
+    fn resume(&mut self) -> Result<()> {
+        let status = self.lines.status();
+        if !self.complaints.are_none()
+            || !status.is_some_and(ExitStatus::success)
+            || self.fruitless == MOST_FRUITLESS
         {
-            if last == line {
-                self.resumes = false;
-            } else if time.0 > *last_time + CLOSE {
+            return Err(self.complaints.verdict(status));
+        }
+        self.fruitless += 1;
+        self.unread = self.last;
+        self.lines = subscribe(&self.engine, &self.back_to, true)?;
+        Ok(())
+    }
+
+    /// The event that a line tells, if it is one that was asked for and was not told before.
+    fn wanted(&mut self, line: &[u8]) -> Result<Option<Event>> {
+        let (digest, was) = self.known.meet(line);
+        if self.unread == Some(digest) {
+            self.unread = None;
+        }
+        match was {
+            Known::Told => return Ok(None),
+            Known::Before if self.since.is_none() => return Ok(None),
+            Known::Before => {}
+            Known::New if self.unread.is_some() => {
                 let message = "podman's log of events was cut before all of it was read";
                 return Err(Error::new(ErrorKind::Incomplete, OPERATION, message)
                     .with_hint("look at what is there now, and subscribe again"));
             }
-            return Ok(true);
-        }
-        if !self.told.insert(line) {
-            return Ok(true);
-        }
-        self.fruitless = 0;
-        self.last = Some((line.to_vec(), time.0));
-        Ok(false)
-    }
-
-    /// Goes on after podman has ended its stream without a reason.
-    fn resume(&mut self) -> Result<()> {
-        let succeeded = self.lines.status().is_some_and(ExitStatus::success);
-        if !succeeded
-            || self.was_made_to_leave
-            || !self.complaints.trim().is_empty()
-            || self.fruitless == MOST_FRUITLESS
-        {
-            return Err(self.verdict());
-        }
-        self.fruitless += 1;
-        self.resumes = self.last.is_some();
-        let since = self.last.as_ref().map_or(self.since, |(_, time)| *time);
-        self.lines = subscribe(&self.engine, since)?;
-        Ok(())
-    }
-
-    /// The event that a line tells, if it is one that was asked for.
-    fn wanted(&mut self, line: &Line) -> Option<Event> {
-        if line.stream == OutputStream::Stderr {
-            self.complain(&line.bytes);
-            return None;
-        }
-        match EventLine::decode(&line.bytes) {
-            EventLine::Told { event, latest } => (latest >= self.since
-                && self.prefix.as_ref().is_none_or(|prefix| prefix.matches(&event.name)))
-            .then_some(event),
-            EventLine::Other => None,
-            EventLine::Malformed => {
-                // The line may hold labels, which are the caller's; only its length is told.
-                tracing::debug!(operation = OPERATION, bytes = line.bytes.len(), "an odd line is dropped");
-                None
+            Known::New => {
+                self.fruitless = 0;
+                self.last = Some(digest);
             }
         }
+        let (event, latest) = match EventLine::decode(line) {
+            EventLine::Told { event, latest } => (event, latest),
+            EventLine::Other => return Ok(None),
+            EventLine::Malformed => {
+                // The line may hold labels, which are the caller's; only its length is told.
+                tracing::debug!(operation = OPERATION, bytes = line.len(), "an odd line is dropped");
+                return Ok(None);
+            }
+        };
+        self.is_at_since |= was == Known::Before && self.since == Some(event.time);
+        let is_asked =
+            was == Known::New || self.is_at_since || self.since.is_some_and(|since| latest >= since);
+        Ok(Some(event).filter(|event| {
+            is_asked && self.prefix.as_ref().is_none_or(|prefix| prefix.matches(&event.name))
+        }))
     }
 
     fn advance(&mut self, until: &Until) -> Result<Pull<Event>> {
@@ -155,9 +152,9 @@ impl PodmanEventStream {
         loop {
             match self.lines.pull(until).map_err(|error| process_error(OPERATION, error))? {
                 Pull::Item(line) => {
-                    let is_event = line.stream == OutputStream::Stdout;
-                    let is_known = is_event && self.is_known(&line.bytes)?;
-                    if !is_known && let Some(event) = self.wanted(&line) {
+                    if line.stream == OutputStream::Stderr {
+                        self.complaints.add(&line.bytes);
+                    } else if let Some(event) = self.wanted(&line.bytes)? {
                         return Ok(Pull::Item(event));
                     }
                     if until.check().is_err() {
@@ -178,33 +175,44 @@ impl PodmanEventStream {
             }
         }
     }
+}
 
-    fn complain(&mut self, bytes: &[u8]) {
+/// What podman says on its stderr beside the events.
+#[derive(Debug, Default)]
+struct Complaints {
+    text: String,
+    /// Whether a signal made podman leave, which 4.3 does with exit code 0.
+    was_made_to_leave: bool,
+}
+
+impl Complaints {
+    fn add(&mut self, bytes: &[u8]) {
         let line = String::from_utf8_lossy(bytes);
         if answer::is_farewell(&line) {
             self.was_made_to_leave = true;
         } else if answer::is_information(&line) {
             return;
         }
-        if self.complaints.len() + bytes.len() < COMPLAINTS {
-            self.complaints.push_str(&String::from_utf8_lossy(bytes));
-            self.complaints.push('\n');
+        if self.text.len() + bytes.len() < COMPLAINTS {
+            self.text.push_str(&line);
+            self.text.push('\n');
         }
     }
 
+    fn are_none(&self) -> bool {
+        !self.was_made_to_leave && self.text.trim().is_empty()
+    }
+
     /// What a stream that ended by itself is.
-    fn verdict(&self) -> Error {
-        let status = self
-            .lines
-            .status()
-            .map_or_else(|| String::from("an unknown status"), |status| status.to_string());
-        if let Some(failure) = failure::classify(&self.complaints) {
-            return failure.error(OPERATION, &self.complaints);
+    fn verdict(&self, status: Option<ExitStatus>) -> Error {
+        if let Some(failure) = failure::classify(&self.text) {
+            return failure.error(OPERATION, &self.text);
         }
-        let said = if self.complaints.trim().is_empty() {
+        let status = status.map_or_else(|| String::from("an unknown status"), |status| status.to_string());
+        let said = if self.text.trim().is_empty() {
             String::from("without a word")
         } else {
-            format!("and said: {}", failure::shown(&self.complaints))
+            format!("and said: {}", failure::shown(&self.text))
         };
         Error::new(
             ErrorKind::BackendFailed,
@@ -215,31 +223,28 @@ impl PodmanEventStream {
     }
 }
 
-/// The lines that were told last, by their digests. Lines have nanoseconds and an id, so that no two events are told by the
-/// same line; the order of their times decides nothing, for clocks are set back.
-#[derive(Debug, Default)]
-struct Told {
-    lines: HashSet<u64>,
-    order: VecDeque<u64>,
-}
-
-impl Told {
-    /// Whether the line is new.
-    fn insert(&mut self, line: &[u8]) -> bool {
-        let mut hasher = DefaultHasher::new();
-        line.hash(&mut hasher);
-        let digest = hasher.finish();
-        if !self.lines.insert(digest) {
-            return false;
+/// Reads podman's log to its end.
+fn read(engine: &Engine, back_to: &str) -> Result<KnownLines> {
+    let mut known = KnownLines::default();
+    let mut complaints = Complaints::default();
+    let mut lines = subscribe(engine, back_to, false)?;
+    let until = Until::after(engine.limits.info);
+    loop {
+        match lines.pull(&until).map_err(|error| process_error(OPERATION, error))? {
+            Pull::Item(line) if line.stream == OutputStream::Stderr => complaints.add(&line.bytes),
+            Pull::Item(line) => known.add(&line.bytes),
+            Pull::Pending => {
+                let limit = engine.limits.info.as_secs_f32();
+                let message = format!("podman did not give its log of events within {limit} s");
+                return Err(Error::new(ErrorKind::BackendUnresponsive, OPERATION, message));
+            }
+            Pull::End => break,
         }
-        self.order.push_back(digest);
-        if self.order.len() > REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.lines.remove(&oldest);
-        }
-        true
     }
+    if complaints.was_made_to_leave || !lines.status().is_some_and(ExitStatus::success) {
+        return Err(complaints.verdict(lines.status()));
+    }
+    Ok(known)
 }
 
 impl EventStream for PodmanEventStream {
@@ -261,13 +266,14 @@ impl EventStream for PodmanEventStream {
     }
 }
 
-fn subscribe(engine: &Engine, since: SystemTime) -> Result<LineStream> {
-    let seconds = since.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+/// `podman events` from the beginning of its log on: to the end of it, or on and on.
+fn subscribe(engine: &Engine, back_to: &str, streams: bool) -> Result<LineStream> {
     let args = [
         String::from("events"),
         String::from("--format=json"),
         String::from("--filter=type=container"),
-        format!("--since={}", seconds.saturating_sub(1)),
+        format!("--since={back_to}"),
+        format!("--stream={streams}"),
     ];
     LineStream::spawn(&engine.call(args).spec, LONGEST_LINE).map_err(|error| process_error(OPERATION, error))
 }
@@ -281,11 +287,21 @@ mod tests {
     use super::*;
 
     /// A stream over a shell that plays podman; `script` is what it does.
-    fn played(script: &str, options: &EventOptions) -> PodmanEventStream {
+    fn opened(script: &str, options: &EventOptions) -> Result<PodmanEventStream> {
         let args = vec!["-c".into(), script.into(), "podman".into()];
         let id = RuntimeId::new("test");
         let engine = Engine::new(id, OsStr::new("sh"), args, Vec::new(), TimeLimits::DEFAULT).unwrap();
-        PodmanEventStream::open(&engine, options).unwrap()
+        PodmanEventStream::open(&engine, Some("file"), options)
+    }
+
+    /// A stream that finds `before` in the log when it is made; `script` is what podman does then.
+    fn played_after(before: &str, script: &str, options: &EventOptions) -> PodmanEventStream {
+        let script = format!("case $* in *=false) printf '{before}'; exit ;; esac; {script}");
+        opened(&script, options).unwrap()
+    }
+
+    fn played(script: &str, options: &EventOptions) -> PodmanEventStream {
+        played_after("", script, options)
     }
 
     const LIFE: &str = r#"cat <<'.'
@@ -318,7 +334,7 @@ not JSON
 
     #[test]
     fn only_what_was_asked_for_is_told_and_a_silent_end_is_an_error() {
-        let mut stream = played(LIFE, &since());
+        let mut stream = opened(LIFE, &since()).unwrap();
         let first = event(&mut stream);
         assert_eq!((first.name.as_str(), first.action), ("a-2", EventAction::Started));
         let second = event(&mut stream);
@@ -336,7 +352,7 @@ not JSON
             "cd '{}'; if mkdir once 2>/dev/null; then printf '{first}'; else printf '{second}'; exec sleep 1000; fi",
             place.path().display()
         );
-        (played(&script, &EventOptions::new().since(UNIX_EPOCH)), place)
+        (played(&script, &EventOptions::new()), place)
     }
 
     fn line(name: &str, second: u32) -> String {
@@ -367,20 +383,31 @@ not JSON
         let all: String = [("a", 10), ("b", 20), ("c", 30)].map(|(name, second)| line(name, second)).concat();
         let half = [line("b", 20), line("c", 30)].concat();
         let script = format!("printf '{all}{half}{}{half}{}'; exec sleep 1000", line("d", 5), line("e", 40));
-        let mut stream = played(&script, &EventOptions::new().since(UNIX_EPOCH));
+        let mut stream = played(&script, &EventOptions::new());
         let names: Vec<_> = (0..5).map(|_| event(&mut stream).name.to_string()).collect();
         assert_eq!(names, ["a", "b", "c", "d", "e"]);
         assert_eq!(stream.pull(&Until::after(Duration::from_millis(50))).unwrap(), Pull::Pending);
     }
 
     #[test]
-    fn the_oldest_lines_are_forgotten_first() {
-        let mut told = Told::default();
-        let number = |number: usize| number.to_string().into_bytes();
-        assert!((0..=REMEMBERED).all(|one| told.insert(&number(one))));
-        assert_eq!((told.lines.len(), told.order.len()), (REMEMBERED, REMEMBERED));
-        assert!(!told.insert(&number(1)) && !told.insert(&number(REMEMBERED)));
-        assert!(told.insert(&number(0)));
+    fn no_clock_decides_what_is_new() {
+        let before = [line("a", 30), line("b", 40), line("c", 20)].concat();
+        let script = |new: &str| format!("printf '{before}{new}'; exec sleep 1000");
+        let new = [line("d", 1), line("e", 59), line("f", 2)].concat();
+        let time = |second: u64| UNIX_EPOCH + Duration::from_secs(1_795_293_540 + second);
+        for (since, names) in [
+            (None, &["d", "e", "f"][..]),
+            (Some(time(100)), &["d", "e", "f"]),
+            // The clock was set back after this event.
+            (Some(time(40)), &["b", "c", "d", "e", "f"]),
+            (Some(time(29)), &["a", "b", "d", "e", "f"]),
+        ] {
+            let options = since.map_or(EventOptions::new(), |since| EventOptions::new().since(since));
+            let mut stream = played_after(&before, &script(&new), &options);
+            let told: Vec<_> = names.iter().map(|_| event(&mut stream).name.to_string()).collect();
+            assert_eq!(told, names);
+            assert_eq!(stream.pull(&Until::after(Duration::from_millis(50))).unwrap(), Pull::Pending);
+        }
     }
 
     #[test]
@@ -394,20 +421,30 @@ not JSON
     #[test]
     fn podmans_own_words_are_in_the_error() {
         let script = r#"echo 'time="x" level=warning' >&2; echo 'Error: cannot read events with the "none" backend' >&2; exit 125"#;
-        let error = played(script, &EventOptions::new()).pull(&soon()).unwrap_err();
-        assert!(error.to_string().contains("cannot read events with the"), "{error}");
+        let pulled = played(script, &EventOptions::new()).pull(&soon()).unwrap_err();
+        for error in [opened(script, &EventOptions::new()).unwrap_err(), pulled] {
+            assert!(error.to_string().contains("cannot read events with the"), "{error}");
+        }
         let error = played("kill -9 $$", &EventOptions::new()).pull(&soon()).unwrap_err();
         assert!(error.to_string().contains("killed by signal 9"), "{error}");
     }
 
     #[test]
-    fn podman_is_asked_for_a_second_more_and_for_containers_alone() {
-        let script = r#"echo "Error: $*" >&2; exit 1"#;
-        let error = played(script, &since()).pull(&soon()).unwrap_err();
-        assert_eq!(
-            error.message(),
-            "events --log-level=info --format=json --filter=type=container --since=1795293590"
-        );
+    fn a_journal_is_read_from_a_day_before() {
+        let back_to = |logger: Option<&str>, options: &EventOptions| {
+            let args = vec!["-c".into(), r#"echo "Error: $*" >&2; exit 1"#.into(), "podman".into()];
+            let id = RuntimeId::new("test");
+            let engine = Engine::new(id, OsStr::new("sh"), args, Vec::new(), TimeLimits::DEFAULT).unwrap();
+            let error = PodmanEventStream::open(&engine, logger, options).unwrap_err();
+            let words = "events --log-level=info --format=json --filter=type=container --since=";
+            let (time, rest) = error.message().strip_prefix(words).unwrap().split_once(' ').unwrap();
+            assert_eq!(rest, "--stream=false");
+            time.parse::<u64>().unwrap()
+        };
+        assert_eq!(back_to(Some("file"), &since()), 1);
+        assert_eq!(back_to(Some("journald"), &since()), 1_795_293_591 - 25 * 3600);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        assert!(back_to(None, &EventOptions::new()).abs_diff(now - 25 * 3600) < 60);
     }
 
     #[test]

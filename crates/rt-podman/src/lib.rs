@@ -157,6 +157,7 @@
 //!   replaced while nobody read, what is gone is told at the end as [`Incomplete`](rt_protocol::ErrorKind::Incomplete).
 //!   Elsewhere (`journald`, a remote podman) podman reads. What its follower said is compared with a second reading, which
 //!   gives what was left out at the end, without times; where the two differ, and with a `tail`, the end is `Incomplete`.
+//!   There podman also leaves out what a follower with a `since` should get after the clock was set back.
 //!   The next two paragraphs are of logs that podman reads.
 //! - **Pieces of lines and `tail`.** podman logs a line in pieces where it was not read in one go: a line of more than
 //!   some 8 KiB, one that the command wrote bit by bit, a last one without its newline. Without

@@ -313,7 +313,9 @@ impl ContainerRuntime for PodmanRuntime {
     }
 
     fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>> {
-        Ok(Box::new(PodmanEventStream::open(&self.shared.engine, options)?))
+        let profile = self.shared.profile(&Until::forever()).ok();
+        let logger = profile.and_then(|profile| profile.events_logger.as_deref());
+        Ok(Box::new(PodmanEventStream::open(&self.shared.engine, logger, options)?))
     }
 }
 

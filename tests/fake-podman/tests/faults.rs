@@ -360,13 +360,13 @@ fn events_that_end_by_themselves_are_an_error() {
         "events:die-by-signal",
         "events:fail=125:Error: boom",
     ] {
-        let mut events = engine.faulty(fault).events(&EventOptions::new()).unwrap();
-        let error = events.pull(&patience()).unwrap_err();
+        let events = engine.faulty(fault).events(&EventOptions::new());
+        let error = events.and_then(|mut events| events.pull(&patience())).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BackendFailed, "{fault}: {error}");
     }
-    let mut events = engine.faulty("events:hang").events(&EventOptions::new()).unwrap();
-    assert_eq!(events.pull(&Until::after(Duration::from_millis(200))).unwrap(), Pull::Pending);
-    events.close().unwrap();
+    let hanging = engine.builder().env("FAKE_PODMAN_FAULT", "events:hang").limits(short_limits());
+    let error = hanging.build().unwrap().events(&EventOptions::new()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BackendUnresponsive, "{error}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub(super) const CASES: &[Case] = &[
     fact("events: a life is told in its order", life),
     fact("events: another family is not told", other_family),
     fact("events: what has happened since then is told too", since),
+    fact("events: what happens from now on is told, whatever time was asked for", from_now_on),
     fact("events: the end of a main process has its code, where the engine gives it", code)
         .needs(&[Need::MainProcess]),
     fact("events: a pull that ends is idle, and the stream stays good", idle),
@@ -100,6 +101,15 @@ fn since(context: &TestContext<'_>) -> Verdict {
     let begin = SystemTime::now() - Duration::from_secs(1);
     let container = live(context, &family)?;
     let mut stream = context.runtime().events(&EventOptions::new().prefix(family).since(begin))?;
+    check_life(&until_action(stream.as_mut(), EventAction::Removed)?, container.as_ref())
+}
+
+/// A clock was set back, and the last event is of a time that is still to come.
+fn from_now_on(context: &TestContext<'_>) -> Verdict {
+    let family = context.family()?;
+    let later = SystemTime::now() + Duration::from_secs(3600);
+    let mut stream = context.runtime().events(&EventOptions::new().prefix(family.clone()).since(later))?;
+    let container = live(context, &family)?;
     check_life(&until_action(stream.as_mut(), EventAction::Removed)?, container.as_ref())
 }
 

@@ -41,6 +41,7 @@ pub(super) const CASES: &[Case] = &[
     fact("logs: a follower of a container that has ended gets every line", follow_ended),
     fact("logs: a slow follower loses nothing", follow_slowly),
     fact("logs: follow goes on after what tail gave", follow_tail),
+    fact("logs: follow brings what is written from now on, whatever time was asked for", follow_since),
     fact("logs: a pull that ends is idle, and the stream stays good", idle),
     fact("logs: a cancelled pull is idle", cancelled_pull),
     fact("logs: after close there is the end, and closing twice is fine", close),
@@ -294,6 +295,24 @@ fn follow_tail(context: &TestContext<'_>) -> Verdict {
         ensure_eq!(told, ["b", "c"], "the last line and what followed");
     }
     ensure_eq!(told.last().map(String::as_str), Some("c"), "what came last");
+    Ok(())
+}
+
+/// A clock was set back, and the time of the last line is still to come.
+fn follow_since(context: &TestContext<'_>) -> Verdict {
+    let main = Script::SayTwice { first: b"a\n".to_vec(), seconds: 2, second: b"b\n".to_vec(), code: 0 };
+    let container = context.started(&main)?;
+    TestContext::eventually("the first line is in the log", || {
+        Ok((!read(container.as_ref(), &LogOptions::new())?.is_empty()).then_some(()))
+    })?;
+    let later = SystemTime::now() + Duration::from_secs(3600);
+    let mut stream = container.logs(&LogOptions::new().follow().since(later))?;
+    // On a loaded machine the second line may have been written before the log was opened.
+    let is_early = read(container.as_ref(), &LogOptions::new())?.len() == 1;
+    let told = of(&all(stream.as_mut())?, OutputStream::Stdout);
+    if is_early || !told.is_empty() {
+        ensure_eq!(told, ["b"], "what was written from then on");
+    }
     Ok(())
 }
 

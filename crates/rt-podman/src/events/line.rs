@@ -72,7 +72,7 @@ fn action(word: &str) -> Option<EventAction> {
 
 /// When it happened, and the latest moment at which it may have: `Time` as text in 4.x; whole seconds in `time` and
 /// nanoseconds beside them in `timeNano` from 5.0 on. The line itself says which podman wrote it.
-pub(crate) fn time(line: &Value) -> Option<(SystemTime, SystemTime)> {
+fn time(line: &Value) -> Option<(SystemTime, SystemTime)> {
     if let Some(nanoseconds) = json::unsigned(line, &["timeNano"]).filter(|nanoseconds| *nanoseconds > 0) {
         let time = UNIX_EPOCH.checked_add(Duration::from_nanos(nanoseconds))?;
         return Some((time, time));

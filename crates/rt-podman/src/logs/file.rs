@@ -35,6 +35,10 @@ pub(crate) struct LogFile {
     position: u64,
     /// Records of stdout and of stderr before these places belong to no line of the tail.
     begin: [u64; 2],
+    /// What a follower finds from here on was written since it began, whatever its time: clocks are set.
+    new: u64,
+    /// Whether a record of exactly the time that was asked for has come.
+    is_at_since: bool,
     unfinished: [Option<LogLine>; 2],
     /// Outputs whose last record ended with the carriage return of a terminal, perhaps before the end of the line.
     returned: [bool; 2],
@@ -68,9 +72,10 @@ impl LogFile {
             tracing::debug!(operation = OPERATION, %error, "the log file cannot be followed; podman follows it");
         }
         let mut file = opened.ok()??;
+        let new = file.first().metadata().ok()?.len();
         let begin = begin(file.first(), options).ok()?;
         file.begin_at(begin[0].min(begin[1]));
-        Some(Self::new(found, options, From::Growing(file), begin))
+        Some(Self { new, ..Self::new(found, options, From::Growing(file), begin) })
     }
 
     /// Opens what has been written so far. `None` where there is no such file here.
@@ -90,6 +95,8 @@ impl LogFile {
             used: 0,
             position: begin[0].min(begin[1]),
             begin,
+            new: u64::MAX,
+            is_at_since: false,
             unfinished: [None, None],
             returned: [false; 2],
             has_gap: false,
@@ -155,7 +162,7 @@ impl LogFile {
         if self.growth == Growth::Gap {
             // The rest of a record went with its file; places count in the first file alone.
             self.bytes.clear();
-            self.begin = [0; 2];
+            (self.begin, self.new) = ([0; 2], 0);
         }
         Ok(())
     }
@@ -183,10 +190,14 @@ impl LogFile {
         }
         let time = self.options.since.is_some() || self.options.timestamps;
         let time = time.then(|| record.time(&self.bytes)).flatten();
-        // As podman does: each record for itself, and one of exactly that time is not of after it.
+        // As podman does: each record for itself, and one of exactly that time is not of after it. What stands behind that
+        // one is, though.
         if let (Some(since), Some(time)) = (self.options.since, time)
             && time <= since
+            && at < self.new
+            && !(self.is_at_since && time < since)
         {
+            self.is_at_since |= time == since;
             return None;
         }
         let line = self.unfinished[index(output)].get_or_insert_with(|| LogLine::new(output, Vec::new()));

@@ -71,7 +71,8 @@ word_enum!(EventAction, "event", {
 pub struct EventOptions {
     /// Only containers of this family.
     pub prefix: Option<NamePrefix>,
-    /// Also what has happened since then: the resume point between a snapshot and the subscription.
+    /// Also what has happened since then: the resume point between a snapshot and the subscription. What happens from now
+    /// on is told whatever its time, and so is what came after an event of exactly this time: clocks are set.
     pub since: Option<SystemTime>,
 }
 

@@ -50,7 +50,8 @@ pub struct LogOptions {
     /// Only the last lines, counted over both streams; `None` is all. What an engine makes of a line that it keeps in
     /// pieces is told by its backend, as is the number beyond which a tail is all.
     pub tail: Option<u64>,
-    /// Only lines written since then.
+    /// Only lines written since then. A follower also gets what is written after it began, whatever its time: clocks are
+    /// set.
     pub since: Option<SystemTime>,
     /// Whether each line carries its time.
     pub timestamps: bool,
