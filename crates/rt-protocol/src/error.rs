@@ -32,30 +32,34 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// # Ok::<(), rt_protocol::InvalidValue>(())
 /// ```
 #[derive(Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Error(Box<Inner>);
 
 #[derive(Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Inner {
     kind: ErrorKind,
-    operation: &'static str,
+    operation: Cow<'static, str>,
     subject: Option<String>,
     message: String,
     hint: Option<Cow<'static, str>>,
+    #[cfg_attr(feature = "serde", serde(default))]
     missing: Capabilities,
     kill_report: Option<KillReport>,
     partial: Option<PartialOutput>,
     outcome: Option<ExitOutcome>,
     gpu: Option<GpuConfigError>,
+    #[cfg_attr(feature = "serde", serde(default, rename = "causes", with = "crate::serialized::cause"))]
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     /// An error of `kind`. `operation` is a verb phrase that reads well before the subject ("exec in", "start", "list
     /// containers"); `message` is a lower-case fragment without a final stop, or empty.
-    pub fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(kind: ErrorKind, operation: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
-            operation,
+            operation: operation.into(),
             subject: None,
             message: message.into(),
             hint: None,
@@ -124,8 +128,8 @@ impl Error {
 
     /// Sets the operation, for a layer that knows it better than the one below.
     #[must_use]
-    pub fn during(mut self, operation: &'static str) -> Self {
-        self.0.operation = operation;
+    pub fn during(mut self, operation: impl Into<Cow<'static, str>>) -> Self {
+        self.0.operation = operation.into();
         self
     }
 
@@ -135,8 +139,8 @@ impl Error {
     }
 
     /// The operation that failed, as a verb phrase: "exec in".
-    pub fn operation(&self) -> &'static str {
-        self.0.operation
+    pub fn operation(&self) -> &str {
+        &self.0.operation
     }
 
     /// What it was about, in words: "container `web`".

@@ -110,17 +110,21 @@ impl Hash for dyn Image + '_ {
 
 /// What an engine knows of one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ImageInfo {
     /// Its full id.
     pub id: String,
     /// Its names.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub names: Vec<String>,
     /// Its labels.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub labels: BTreeMap<String, String>,
     /// Its size in bytes.
     pub size: Option<u64>,
     /// When it was made.
+    #[cfg_attr(feature = "serde", serde(default, with = "crate::serialized::time::optional"))]
     pub created: Option<SystemTime>,
 }
 
@@ -133,6 +137,8 @@ impl ImageInfo {
 
 /// Which images are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct ImageFilter {
     /// Only images without a name (`<none>:<none>`).

@@ -40,6 +40,20 @@
 //!   holds one need not check again.
 //! - **No field of a request is ignored.** What a backend cannot do it refuses, before it starts anything
 //!   ([`ExecRequest::required_capabilities`], [`ContainerRuntime::capabilities`]).
+//!
+//! # serde
+//!
+//! Behind the feature `serde`, what is plain data is `Serialize` and `Deserialize`: requests, options, results, states, events
+//! and errors. What is read is checked as if it had been built, so no text makes an invalid value. Fields have the names that
+//! they have here; enums are their words (`no-such-container`). Bytes, words and paths are text where they are UTF-8, and
+//! otherwise `{"hex": "ff00"}`; such values need a format that describes itself, as JSON does. Requests and options refuse
+//! fields that they do not know, because no field is ignored; results skip them.
+//!
+//! A [`Secret`] is neither. Of a secret variable the name is written, and that it is secret, so that a request can be logged;
+//! reading that is refused, because the command would run without its secret. What was put into arguments, labels and output
+//! is written as it is. Of the causes of an error ([`source`](std::error::Error::source)) the texts come back.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod capability;
 mod container;
@@ -50,6 +64,8 @@ mod image;
 mod launch;
 mod runtime;
 mod secret;
+#[cfg(feature = "serde")]
+mod serialized;
 mod streams;
 mod values;
 mod wait;

@@ -178,6 +178,8 @@ fn unsupported<T>(operation: &'static str, capability: Capability) -> Result<T> 
 
 /// Which containers a listing is to have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct ContainerFilter {
     /// Only this family of names.

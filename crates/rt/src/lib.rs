@@ -28,6 +28,7 @@
 //! | `null` | [`Backend::Null`] can be opened: a build with it can be told by its configuration to run nothing | no |
 //! | `gpu` | the module `gpu`: what GPUs a host has, which of them a launch gets, and redaction | no |
 //! | `mock` | mocks of the contract's traits (mockall), in the module `mock`: for a program's dev-dependencies | no |
+//! | `serde` | `Serialize` and `Deserialize` for the contract's plain data: requests, results, states, events, errors | no |
 //! | `vendored-openssl` | handed on to `krun`'s SSH library | no |
 //!
 //! A feature adds a door and never changes what is behind another one.

@@ -2,6 +2,8 @@
 
 /// Options of [`Container::copy_in`](crate::Container::copy_in) and [`copy_out`](crate::Container::copy_out).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct CopyOptions {
     /// Whether missing parents of the destination are made.

@@ -4,6 +4,7 @@ use crate::{ContainerName, RuntimeId};
 
 /// Which container of which runtime: what makes two handles equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ContainerKey {
     /// The runtime.
     pub runtime: RuntimeId,

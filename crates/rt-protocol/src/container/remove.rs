@@ -4,6 +4,7 @@ use crate::{ContainerName, Error};
 
 /// One container of a [`force_remove`](crate::ContainerRuntime::force_remove).
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 #[must_use = "it says whether the container is gone"]
 pub struct ContainerRemoveResult {
@@ -29,6 +30,8 @@ impl ContainerRemoveResult {
 
 /// What came of [`Image::remove`](crate::Image::remove).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 #[must_use = "a refused removal is no error"]
 pub enum ImageRemoval {

@@ -59,6 +59,7 @@ word_enum!(ContainerState, {
 
 /// What an engine knows of one container, from one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ContainerInfo {
     /// Its name.
@@ -72,20 +73,26 @@ pub struct ContainerInfo {
     /// The name by which its image was asked for.
     pub image_name: Option<String>,
     /// When it was made.
+    #[cfg_attr(feature = "serde", serde(default, with = "crate::serialized::time::optional"))]
     pub created: Option<SystemTime>,
     /// When it was last started; `None` when never.
+    #[cfg_attr(feature = "serde", serde(default, with = "crate::serialized::time::optional"))]
     pub started_at: Option<SystemTime>,
     /// When its process last ended; `None` when never.
+    #[cfg_attr(feature = "serde", serde(default, with = "crate::serialized::time::optional"))]
     pub finished_at: Option<SystemTime>,
     /// The exit code of its main process, once that has ended.
     pub exit_code: Option<i32>,
     /// Its health, when it has a check and the question reports it.
     pub health: Option<Health>,
     /// What is mounted into it. From a listing, sources may be missing.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub mounts: Vec<MountInfo>,
     /// Its published ports.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub ports: Vec<PublishedPort>,
     /// Its labels.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub labels: BTreeMap<String, String>,
     /// The name of its OCI runtime (`crun`, `krun`), when the question reports it.
     pub oci_runtime: Option<String>,
@@ -135,11 +142,14 @@ word_enum!(Health, {
 
 /// One mount of a container.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct MountInfo {
     /// The path on the host, when reported.
+    #[cfg_attr(feature = "serde", serde(default, with = "crate::serialized::bytes::optional"))]
     pub source: Option<PathBuf>,
     /// The path in the container.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serialized::bytes"))]
     pub destination: PathBuf,
 }
 
@@ -152,6 +162,7 @@ impl MountInfo {
 
 /// One published port of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct PublishedPort {
     /// The port inside the container.

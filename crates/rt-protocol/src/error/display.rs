@@ -7,7 +7,7 @@ use super::Error;
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
-        f.write_str(inner.operation)?;
+        f.write_str(&inner.operation)?;
         if let Some(subject) = &inner.subject {
             write!(f, " {subject}")?;
         }

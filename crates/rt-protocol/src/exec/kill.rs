@@ -7,6 +7,7 @@ use std::time::Duration;
 ///
 /// Attached to the error of the call, see [`Error::kill_report`](crate::Error::kill_report).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 #[must_use = "it says whether the command is gone"]
 pub struct KillReport {
@@ -29,6 +30,8 @@ impl KillReport {
 
 /// What is known of a command that was ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum KillOutcome {
     /// It certainly never ran. The one case in which the same command may be sent again without a thought.
@@ -55,6 +58,7 @@ impl KillOutcome {
 
 /// A process that outlived the attempt to end it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Survivor {
     /// Its process id, as the side that was asked numbers processes: the host's for podman, the guest's for krun.

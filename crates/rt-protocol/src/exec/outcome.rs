@@ -8,6 +8,8 @@ use std::fmt;
 /// code 128+N, and the command may return that number itself, so podman answers [`Code`](Self::Code) and never guesses;
 /// a backend that is told the signal answers [`Signal`](Self::Signal).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 #[must_use = "a command that failed is no error until somebody looks; `exit_ok()` makes it one"]
 pub enum ExitOutcome {

@@ -26,12 +26,19 @@ use crate::{
 /// # Ok::<(), rt_protocol::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct ExecRequest {
     argv: Argv,
+    #[cfg_attr(feature = "serde", serde(default))]
     env: Env,
+    #[cfg_attr(feature = "serde", serde(default))]
     workdir: Option<ContainerPath>,
+    #[cfg_attr(feature = "serde", serde(default))]
     user: Option<User>,
+    #[cfg_attr(feature = "serde", serde(default))]
     stdout_limit: OutputLimit,
+    #[cfg_attr(feature = "serde", serde(default))]
     stderr_limit: OutputLimit,
 }
 

@@ -9,6 +9,7 @@ use crate::{CapturedOutput, ExitOutcome, PartialOutput, Result, StreamReport};
 ///
 /// Equality leaves the elapsed time out, so that a test can compare whole results.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 #[must_use = "a command that failed is no error until somebody looks; `exit_ok()` makes it one"]
 pub struct ExecResult {
@@ -78,6 +79,7 @@ impl ExecResult {
 
 /// What a command wrote that ended with exit code 0: made by [`ExecResult::exit_ok`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ExecOutput {
     /// What it wrote to stdout.
@@ -98,6 +100,7 @@ impl Eq for ExecResult {}
 ///
 /// Equality leaves the elapsed time out.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 #[must_use = "a command that failed is no error until somebody looks; `exit_ok()` makes it one"]
 pub struct StdioResult {

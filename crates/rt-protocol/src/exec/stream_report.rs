@@ -4,6 +4,7 @@ use crate::word_enum;
 
 /// What was moved over one stream, and how the stream ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct StreamReport {
     /// Bytes handed on: into the command's stdin, or to the sink.

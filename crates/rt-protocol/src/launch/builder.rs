@@ -1,6 +1,5 @@
 //! How a description is put together: what was refused is kept until the end. The description itself stands in `spec`.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -56,13 +55,6 @@ impl LaunchSpecBuilder {
     /// published.
     pub fn port(self, port: PortMapping) -> Self {
         self.with(|spec| {
-            if port.container_port() == 0 || port.host_port() == Some(0) {
-                return Err(InvalidValue::new(
-                    "port",
-                    "0",
-                    "ports are 1 to 65535; leave the host port out to let one be picked",
-                ));
-            }
             spec.ports.push(port);
             Ok(())
         })
@@ -94,20 +86,23 @@ impl LaunchSpecBuilder {
 
     /// Sets a label. The key must not be empty or contain `=`.
     pub fn label(self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.with(|spec| insert_pair(&mut spec.labels, "label", key.into(), value.into()))
+        self.with(|spec| {
+            spec.labels.insert(key.into(), value.into());
+            Ok(())
+        })
     }
 
     /// Sets an annotation. The key must not be empty or contain `=`.
     pub fn annotation(self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.with(|spec| insert_pair(&mut spec.annotations, "annotation", key.into(), value.into()))
+        self.with(|spec| {
+            spec.annotations.insert(key.into(), value.into());
+            Ok(())
+        })
     }
 
     /// Limits memory, in bytes.
     pub fn memory(self, bytes: u64) -> Self {
         self.with(|spec| {
-            if bytes == 0 {
-                return Err(InvalidValue::new("memory limit", "0", "it must be at least one byte"));
-            }
             spec.memory = Some(bytes);
             Ok(())
         })
@@ -116,9 +111,6 @@ impl LaunchSpecBuilder {
     /// Limits CPU time, in thousandths of one CPU: 1500 is one and a half.
     pub fn milli_cpus(self, milli_cpus: u32) -> Self {
         self.with(|spec| {
-            if milli_cpus == 0 {
-                return Err(InvalidValue::new("CPU limit", "0", "it must be at least one thousandth"));
-            }
             spec.milli_cpus = Some(milli_cpus);
             Ok(())
         })
@@ -139,7 +131,7 @@ impl LaunchSpecBuilder {
         S: Into<OsString>,
     {
         self.with(|spec| {
-            spec.gpu_args.extend(checked_args("GPU argument", args)?);
+            spec.gpu_args.extend(args.into_iter().map(Into::into));
             Ok(())
         })
     }
@@ -176,7 +168,7 @@ impl LaunchSpecBuilder {
         S: Into<OsString>,
     {
         self.with(|spec| {
-            spec.extra_args.extend(checked_args("extra argument", args)?);
+            spec.extra_args.extend(args.into_iter().map(Into::into));
             Ok(())
         })
     }
@@ -186,12 +178,7 @@ impl LaunchSpecBuilder {
     /// # Errors
     /// The first part that was refused, as [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest).
     pub fn build(self) -> crate::Result<LaunchSpec> {
-        let spec = self.spec?;
-        if let (Some(port), Network::None | Network::Host) = (spec.ports.first(), &spec.network) {
-            let reason = "a container without a network of its own publishes none";
-            return Err(InvalidValue::new("port", port.container_port().to_string(), reason).into());
-        }
-        Ok(spec)
+        Ok(self.spec?.check()?)
     }
 
     fn with(mut self, change: impl FnOnce(&mut LaunchSpec) -> Result<(), InvalidValue>) -> Self {
@@ -204,32 +191,44 @@ impl LaunchSpecBuilder {
     }
 }
 
-fn insert_pair(
-    pairs: &mut BTreeMap<String, String>,
-    what: &'static str,
-    key: String,
-    value: String,
-) -> Result<(), InvalidValue> {
-    if key.is_empty() || key.contains(['=', '\0']) {
-        return Err(InvalidValue::new(what, key, "the key must not be empty or contain `=` or NUL"));
+impl LaunchSpec {
+    /// Checks what its parts do not check themselves.
+    pub(crate) fn check(self) -> Result<Self, InvalidValue> {
+        let refused = |what, value: &str, reason: &str| Err(InvalidValue::new(what, value, reason));
+        if self.ports.iter().any(|port| port.container_port() == 0 || port.host_port() == Some(0)) {
+            return refused(
+                "port",
+                "0",
+                "ports are 1 to 65535; leave the host port out to let one be picked",
+            );
+        }
+        if let (Some(port), Network::None | Network::Host) = (self.ports.first(), &self.network) {
+            let port = port.container_port().to_string();
+            return refused("port", &port, "a container without a network of its own publishes none");
+        }
+        if self.memory == Some(0) {
+            return refused("memory limit", "0", "it must be at least one byte");
+        }
+        if self.milli_cpus == Some(0) {
+            return refused("CPU limit", "0", "it must be at least one thousandth");
+        }
+        for (what, pairs) in [("label", &self.labels), ("annotation", &self.annotations)] {
+            for (key, value) in pairs {
+                if key.is_empty() || key.contains(['=', '\0']) {
+                    return refused(what, key, "the key must not be empty or contain `=` or NUL");
+                }
+                if value.contains('\0') {
+                    return refused(what, key, "the value must not contain NUL");
+                }
+            }
+        }
+        for (what, words) in [("GPU argument", &self.gpu_args), ("extra argument", &self.extra_args)] {
+            if words.iter().any(|word| word.as_encoded_bytes().contains(&0)) {
+                return Err(InvalidValue::hidden(what, "a word contains a NUL byte"));
+            }
+        }
+        Ok(self)
     }
-    if value.contains('\0') {
-        return Err(InvalidValue::new(what, key, "the value must not contain NUL"));
-    }
-    pairs.insert(key, value);
-    Ok(())
-}
-
-fn checked_args<I, S>(what: &'static str, words: I) -> Result<Vec<OsString>, InvalidValue>
-where
-    I: IntoIterator<Item = S>,
-    S: Into<OsString>,
-{
-    let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
-    if words.iter().any(|word| word.as_encoded_bytes().contains(&0)) {
-        return Err(InvalidValue::hidden(what, "a word contains a NUL byte"));
-    }
-    Ok(words)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 ///
 /// Carried by an [`Error`](crate::Error) of kind [`GpuConfig`](crate::ErrorKind::GpuConfig).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[error("{message}")]
 pub struct GpuConfigError {
     message: String,

@@ -6,10 +6,15 @@ use crate::TransportProtocol;
 
 /// A port to publish on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct PortMapping {
     container_port: u16,
+    #[cfg_attr(feature = "serde", serde(default))]
     protocol: TransportProtocol,
+    #[cfg_attr(feature = "serde", serde(default))]
     host_ip: Option<IpAddr>,
+    #[cfg_attr(feature = "serde", serde(default))]
     host_port: Option<u16>,
 }
 

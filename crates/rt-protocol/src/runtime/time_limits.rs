@@ -8,6 +8,8 @@ use std::time::Duration;
 /// exec, bridged exec, wait, logs, copies and create have no entry here: they take as long as the caller's
 /// [`Until`](crate::Until) allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct TimeLimits {
     /// State, listings and other reads: 30 s.

@@ -8,6 +8,7 @@ use crate::{ContainerName, NamePrefix, Pull, Result, Until};
 
 /// One event in the life of a container.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Event {
     /// The container's name.
@@ -17,6 +18,7 @@ pub struct Event {
     /// What happened.
     pub action: EventAction,
     /// When.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serialized::time"))]
     pub time: SystemTime,
     /// The exit code of the main process, for [`EventAction::Died`], where the engine gives it.
     pub exit_code: Option<i32>,
@@ -67,12 +69,15 @@ word_enum!(EventAction, "event", {
 
 /// Which events are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct EventOptions {
     /// Only containers of this family.
     pub prefix: Option<NamePrefix>,
     /// Also what has happened since then: the resume point between a snapshot and the subscription. What happens from now
     /// on is told whatever its time, and so is what came after an event of exactly this time: clocks are set.
+    #[cfg_attr(feature = "serde", serde(default, with = "crate::serialized::time::optional"))]
     pub since: Option<SystemTime>,
 }
 

@@ -11,16 +11,20 @@ use crate::{OutputStream, Result, Until};
 /// Lines of one stream keep their order. How lines of the two streams interleave is as good as the engine's own log
 /// reader delivers it: podman writes them to two pipes, so lines that were written close together may swap.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct LogLine {
     /// Which output it came from.
     pub stream: OutputStream,
     /// Its bytes, without the newline, nor the carriage return that a terminal writes before it.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serialized::bytes"))]
     pub bytes: Vec<u8>,
     /// How many bytes of an over-long line were dropped from its end; 0 for a whole line.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub omitted: u64,
     /// When it was written, when [`LogOptions::timestamps`] asked for it: when the engine had read the first of it. `None`
     /// also where the engine does not tell; its backend says when that is.
+    #[cfg_attr(feature = "serde", serde(default, with = "crate::serialized::time::optional"))]
     pub timestamp: Option<SystemTime>,
 }
 
@@ -43,6 +47,8 @@ impl LogLine {
 
 /// What is asked of a log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct LogOptions {
     /// Whether to wait for further lines until the container stops.
@@ -52,6 +58,7 @@ pub struct LogOptions {
     pub tail: Option<u64>,
     /// Only lines written since then. A follower also gets what is written after it began, whatever its time: clocks are
     /// set.
+    #[cfg_attr(feature = "serde", serde(default, with = "crate::serialized::time::optional"))]
     pub since: Option<SystemTime>,
     /// Whether each line carries its time.
     pub timestamps: bool,
@@ -174,6 +181,8 @@ pub trait LogStream: fmt::Debug + Send {
 
 /// What watching a log for a sign came to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[must_use = "a deadline and an ended log are answers, not errors"]
 pub enum Readiness {
     /// This line was the sign.

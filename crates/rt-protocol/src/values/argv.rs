@@ -65,6 +65,11 @@ impl Argv {
         &self.0
     }
 
+    /// All words, one after the other.
+    pub fn iter(&self) -> std::slice::Iter<'_, OsString> {
+        self.0.iter()
+    }
+
     /// How many words there are; never 0.
     #[expect(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {

@@ -43,6 +43,7 @@ pub struct ReadyWhen {
 
 /// What was seen when everything was met.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Ready {
     /// The first line that each log condition accepted, in the order of the conditions.
