@@ -3,11 +3,12 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
-use rt_protocol::{OutputStream, StreamReport, Until};
+use rt_protocol::{CapturedOutput, OutputStream, StreamReport, Until};
+use rustix::event::PollFlags;
 
 use crate::io::fd::nonblocking;
 use crate::io::output_factory::OutputFactory;
@@ -89,6 +90,23 @@ pub struct Bridge<'a> {
     poll_loop: PollLoop<'a>,
 }
 
+/// A command that runs elsewhere, and whose streams a bridge serves; see [`Bridge::drive_with`].
+pub trait RemoteCommand {
+    /// What becomes ready when there is something to do; `None` when there is nothing to watch any more.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Whether it is also to be watched for writing.
+    fn wants_write(&self) -> bool {
+        false
+    }
+
+    /// Does what there is to do. Must not block, and must take what made the descriptor ready.
+    fn ready(&mut self);
+
+    /// Whether the command has exited, or cannot be seen any more. Once so, always so.
+    fn has_exited(&self) -> bool;
+}
+
 /// What was moved over a bridge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -145,6 +163,51 @@ impl<'a> Bridge<'a> {
             }
             self.poll_loop.poll_once(until.remaining());
         }
+    }
+
+    /// As [`drive`](Self::drive), for the streams of a command whose exit `command` notices. From the exit on, the outputs
+    /// are read as those of a [`Process`](crate::Process): what stands in the pipes, and a bounded time for others who hold
+    /// them open.
+    pub fn drive_with(&mut self, until: &Until, command: &mut dyn RemoteCommand) -> Drive {
+        let _registration = self.poll_loop.waker.wake_on_cancel(until);
+        loop {
+            self.poll_loop.set_remote_runs(!command.has_exited());
+            if let Some(failure) = self.poll_loop.failures.pop_front() {
+                return failure.into();
+            }
+            if self.poll_loop.is_complete() {
+                return Drive::Finished;
+            }
+            let stop = until.check().err();
+            let flags = if command.wants_write() { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+            let descriptor = command.descriptor().map(|descriptor| (descriptor, flags));
+            let timeout = if stop.is_some() { Some(Duration::ZERO) } else { until.remaining() };
+            let owed = self.poll_loop.has_pending();
+            if self.poll_loop.poll_once_with(timeout, descriptor).1 {
+                command.ready();
+                self.poll_loop.set_remote_runs(!command.has_exited());
+            }
+            // One pass also after the end, for what has come already. Bytes of a command that has exited can all be taken
+            // without waiting, and then once more, for the ends of the streams.
+            if let Some(stop) = stop
+                && !(owed || self.poll_loop.has_pending())
+            {
+                self.poll_loop.abandon_outputs();
+                if self.poll_loop.failures.is_empty() && !self.poll_loop.is_complete() {
+                    return Drive::Stopped(stop);
+                }
+            }
+        }
+    }
+
+    /// Grows the pipes of both outputs, as [`Process::grow_output_pipes`](crate::Process::grow_output_pipes) does.
+    pub fn grow_output_pipes(&self, bytes: usize) {
+        self.poll_loop.outputs.iter().for_each(|output| output.grow_pipe(bytes));
+    }
+
+    /// Takes what was captured of stdout and stderr. To be called after [`finish`](Self::finish).
+    pub fn take_captures(&mut self) -> [CapturedOutput; 2] {
+        self.poll_loop.outputs.each_mut().map(OutputPump::take_copy)
     }
 
     /// Closes our ends of the pipes, wherever they are, and says what was moved.

@@ -65,7 +65,7 @@ mod remote;
 mod spawn;
 mod watch;
 
-pub use bridge::{Bridge, BridgeReport, PeerPipes, with_bridge};
+pub use bridge::{Bridge, BridgeReport, PeerPipes, RemoteCommand, with_bridge};
 pub use capture::capture;
 pub use child::Child;
 pub use child::exit_status::ExitStatus;

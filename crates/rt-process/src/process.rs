@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rt_protocol::{KILL_GRACE, OutputStream, Until, UntilError};
+use rustix::event::PollFlags;
 
 use crate::child::terminate;
 use crate::io::detached;
@@ -149,6 +150,7 @@ impl<'a> Process<'a> {
             }
             let Err(stop) = until.check() else {
                 let descriptor = source.as_ref().and_then(|source| source.descriptor());
+                let descriptor = descriptor.map(|descriptor| (descriptor, PollFlags::IN));
                 let held = source.as_ref().and_then(|source| source.holds_stdin());
                 self.poll_loop.hold_stdin(held.is_some());
                 let timeout = until.remaining().into_iter().chain(held).min();

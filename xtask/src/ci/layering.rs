@@ -6,9 +6,10 @@ use crate::workspace::Workspace;
 
 /// A crate and the workspace crates that its normal and build dependencies may name. Dev-dependencies are
 /// free: a test may stand above what it tests.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("rt-protocol", &[]),
     ("rt-process", &["rt-protocol"]),
+    ("rt-agent", &["rt-protocol", "rt-process"]),
     ("rt-gpu", &["rt-protocol"]),
     ("rt-null", &["rt-protocol"]),
     ("rt-conformance", &["rt-protocol"]),

@@ -29,6 +29,8 @@ pub(crate) struct PollLoop<'a> {
     pub(crate) waker: Waker,
     /// What streams of the caller failed with, and was not reported yet.
     pub(crate) failures: VecDeque<Failure>,
+    /// The streams are those of a command elsewhere, which still runs.
+    remote_runs: bool,
     /// Outputs are read to their end, whoever holds them open.
     reads_to_eof: bool,
     /// The streams were told of the exit.
@@ -63,10 +65,20 @@ impl<'a> PollLoop<'a> {
             outputs,
             waker,
             failures: VecDeque::new(),
+            remote_runs: false,
             reads_to_eof: true,
             exit_notified: true,
             last_advance: Instant::now(),
         }
+    }
+
+    /// Says whether the command elsewhere still runs whose streams these are. After its exit the outputs are read as those
+    /// of a process: for a bounded time.
+    pub(crate) fn set_remote_runs(&mut self, runs: bool) {
+        if runs && self.reads_to_eof {
+            (self.reads_to_eof, self.exit_notified) = (false, false);
+        }
+        self.remote_runs = runs;
     }
 
     /// Reads both outputs to their end, without the bounded drain.
@@ -77,7 +89,7 @@ impl<'a> PollLoop<'a> {
 
     /// Whether the process was seen to exit, or is somebody else's.
     pub(crate) fn has_ended(&self) -> bool {
-        self.child.is_none() || self.exited
+        !self.remote_runs && (self.child.is_none() || self.exited)
     }
 
     /// Looks whether the process has exited, without waiting.
@@ -102,11 +114,11 @@ impl<'a> PollLoop<'a> {
         self.poll_once_with(timeout, None).0
     }
 
-    /// As [`poll_once`](Self::poll_once), and returns also when `source` is readable, which it then says in second place.
+    /// As [`poll_once`](Self::poll_once), and returns also when `source` is ready, which it then says in second place.
     pub(crate) fn poll_once_with(
         &mut self,
         timeout: Option<Duration>,
-        source: Option<BorrowedFd<'_>>,
+        source: Option<(BorrowedFd<'_>, PollFlags)>,
     ) -> (bool, bool) {
         let start = self.advance_clock();
         self.notify_exit(start);
@@ -177,11 +189,15 @@ impl<'a> PollLoop<'a> {
         self.outputs.iter_mut().for_each(OutputPump::stop);
     }
 
-    fn wait(&self, timeout: Option<Duration>, source: Option<&BorrowedFd<'_>>) -> super::poll_set::Ready {
+    fn wait(
+        &self,
+        timeout: Option<Duration>,
+        source: Option<&(BorrowedFd<'_>, PollFlags)>,
+    ) -> super::poll_set::Ready {
         let mut poll_set = PollSet::default();
         poll_set.add(Token::Waker, &self.waker, PollFlags::IN);
-        if let Some(source) = source {
-            poll_set.add(Token::PollSource, source, PollFlags::IN);
+        if let Some((source, flags)) = source {
+            poll_set.add(Token::PollSource, source, *flags);
         }
         let pidfd = self.running_child().and_then(Child::pidfd);
         if let Some(pidfd) = &pidfd {

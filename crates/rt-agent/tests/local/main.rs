@@ -1,0 +1,7 @@
+//! The agent, started on this machine with the descriptors that it has in a container: everything but podman is real.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "what a test has not got is its failure")]
+
+mod ends;
+mod fixture;
