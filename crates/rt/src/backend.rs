@@ -1,14 +1,14 @@
-//! The names of the backends, compiled in or not.
+//! The names of the backends.
 
 use std::fmt;
 use std::str::FromStr;
 
 use rt_protocol::InvalidValue;
 
-/// Which backend is meant: by a configuration file, an option, an environment variable.
+/// The name of a backend, as a configuration file, an option or an environment variable gives it.
 ///
-/// Every variant is always there, whatever the features: a name keeps its meaning, and opening a backend that was
-/// compiled out is an error that names the feature.
+/// Every variant exists with every set of features, so a name always has the same meaning. Opening
+/// a backend that this build does not include is an error that names the feature.
 ///
 /// ```
 /// use rt::Backend;
@@ -22,19 +22,19 @@ use rt_protocol::InvalidValue;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Backend {
-    /// podman on this host.
+    /// podman on this machine.
     Podman,
-    /// microVMs: podman for the lifecycle, SSH for commands.
+    /// microVMs: podman manages them, and commands go through SSH.
     Krun,
-    /// In this program's memory; runs nothing.
+    /// A backend in this program's memory, which runs nothing.
     Null,
 }
 
 impl Backend {
-    /// All of them, compiled in or not.
+    /// All backends, whether this build includes them or not.
     pub const ALL: &[Self] = &[Self::Podman, Self::Krun, Self::Null];
 
-    /// The name, as [`FromStr`] reads it, and of the cargo feature.
+    /// Returns the name, which is also the name of the cargo feature.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Podman => "podman",
@@ -43,7 +43,7 @@ impl Backend {
         }
     }
 
-    /// Whether this build can open it.
+    /// Returns whether this build includes the backend.
     pub const fn is_compiled_in(self) -> bool {
         match self {
             Self::Podman => cfg!(feature = "podman"),
@@ -59,7 +59,7 @@ impl fmt::Display for Backend {
     }
 }
 
-/// The exact lower-case name.
+/// Parses the exact lower-case name.
 impl FromStr for Backend {
     type Err = InvalidValue;
 

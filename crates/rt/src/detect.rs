@@ -1,4 +1,4 @@
-//! Which backends work here, and why the others do not: by really running something.
+//! Detects which backends work on this machine, by running something with each of them.
 
 use std::fmt;
 
@@ -6,23 +6,23 @@ use rt_protocol::{ErrorKind, Result, Until};
 
 use crate::Backend;
 
-/// What is known of one backend on this machine.
+/// Whether one backend works on this machine.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Detection {
-    /// Which backend.
+    /// The backend.
     pub backend: Backend,
-    /// Whether it works here, or why not.
+    /// `Ok` if it works here, otherwise the reason.
     pub verdict: Result<()>,
 }
 
 impl Detection {
-    /// Whether it works here.
+    /// Returns whether it works here.
     pub fn is_usable(&self) -> bool {
         self.verdict.is_ok()
     }
 
-    /// Whether this build has it at all.
+    /// Returns whether this build includes the backend.
     pub fn is_compiled_in(&self) -> bool {
         !matches!(&self.verdict, Err(error) if error.kind() == ErrorKind::FeatureDisabled)
     }
@@ -37,15 +37,20 @@ impl fmt::Display for Detection {
     }
 }
 
-/// Tries every backend: podman by running a container and a command in it, which takes about half a second, needs no
-/// image and leaves nothing. Without a deadline in `until`, a backend that does not answer within 60 s is not usable.
+/// Tries every backend and returns the results. For podman this runs a container and a command in
+/// it, which takes about half a second, needs no image and leaves nothing behind.
+///
+/// If `until` has no deadline, a backend that does not answer within 60 seconds counts as not
+/// usable.
 ///
 /// ```
 /// use rt::{Backend, Until};
 ///
 /// for found in rt::detect(&Until::after(std::time::Duration::from_secs(30))) {
 ///     println!("{found}");
-///     assert!(found.backend != Backend::Null || found.is_usable() == found.backend.is_compiled_in());
+///     if found.backend == Backend::Null {
+///         assert_eq!(found.is_usable(), found.is_compiled_in());
+///     }
 /// }
 /// ```
 pub fn detect(until: &Until) -> Vec<Detection> {
@@ -56,12 +61,12 @@ pub fn detect(until: &Until) -> Vec<Detection> {
 }
 
 fn probe(backend: Backend, until: &Until) -> Result<()> {
-    // Unused without podman.
+    // Only used with podman.
     let _ = until;
     match backend {
         #[cfg(feature = "podman")]
         Backend::Podman => rt_podman::PodmanRuntime::new()?.probe(until),
-        // Whether a guest can be entered is known only to who has its key.
+        // Only a caller that has the key of a guest can say whether krun works.
         #[cfg(feature = "krun")]
         Backend::Krun => Err(crate::open::krun_not_configured()),
         #[cfg(feature = "null")]

@@ -1,5 +1,5 @@
-//! What is right and wrong with this host for the backends, as findings. What each check looks at stands in its area's
-//! module; opening backends stands in `open`.
+//! Checks this machine for all backends, and returns findings. The checks themselves are in the
+//! module of each area.
 
 mod check_codes;
 mod finding;
@@ -20,38 +20,41 @@ use check_codes::PODMAN_CHECKS;
 pub use finding::{Diagnosis, Finding, Verdict};
 pub use options::DoctorOptions;
 
-/// Looks at everything that the backends need on this host, and says what to do about what is wrong.
+/// Checks everything that the backends need on this machine, and says how to fix what is wrong.
 ///
-/// Never fails and never panics: what cannot be found out is a finding too. Nothing is left behind; one container is run
-/// and removed, as by [`detect()`](crate::detect()). Takes about a second. Without a deadline in the options each of podman's
-/// answers has 10 s, the container 60 s, and the SSH client 5 s.
+/// Never fails and never panics: a check that could not be made is a finding too. Like
+/// [`detect()`](crate::detect()), it runs one container and removes it; nothing is left behind.
+/// Takes about a second. Without a deadline in the options, each answer of podman has a limit of 10
+/// seconds, the container one of 60 seconds, and the SSH client one of 5 seconds.
 ///
-/// Every check has a finding in every build, always in the same order: where the feature of a check is not compiled in,
-/// the finding is [`NotApplicable`](Verdict::NotApplicable) and names the feature. The codes are stable:
+/// Every build reports all findings, in the same order. If the feature of a check is not compiled
+/// in, the finding is [`NotApplicable`](Verdict::NotApplicable) and names the feature. The codes
+/// are stable:
 ///
 /// | code | what it is about |
 /// | --- | --- |
 /// | `podman-version` | which podman is on PATH, and whether it is 4.3 or newer |
-/// | `podman-rights` | whether containers run with root's rights |
+/// | `podman-rights` | whether containers run as root |
 /// | `podman-place` | whether containers run on this machine |
-/// | `podman-cgroups` | the version of cgroups, and who manages them |
-/// | `podman-oci-runtime` | which OCI runtime containers have by default |
-/// | `podman-network` | what connects containers to the outside |
-/// | `podman-events` | whether podman keeps a log of events |
-/// | `podman-container` | whether a container, and a command in it, really run |
+/// | `podman-cgroups` | the version of cgroups, and their manager |
+/// | `podman-oci-runtime` | the default OCI runtime |
+/// | `podman-network` | the network of containers |
+/// | `podman-events` | whether podman keeps an event log |
+/// | `podman-container` | whether a container and a command in it run |
 /// | `krun-oci-runtime` | whether podman knows the OCI runtime `krun` |
 /// | `krun-kvm` | whether this user may use `/dev/kvm` |
-/// | `krun-libssh2` | which libssh2 is linked in |
-/// | `krun-identity` | whether the identity of the options can be used, and who may read it |
-/// | `krun-ssh-client` | which SSH client `login_command` would find |
-/// | `gpu-cdi-specs` | where CDI specs are read from, and whether they can be read |
-/// | `gpu-cdi-devices` | whether what the specs declare is there, or a spec is stale |
+/// | `krun-libssh2` | the version of libssh2 that is linked |
+/// | `krun-identity` | whether the identity in the options is usable, and who may read it |
+/// | `krun-ssh-client` | the SSH client that `login_command` would start |
+/// | `gpu-cdi-specs` | the directories of CDI specs, and whether the specs can be read |
+/// | `gpu-cdi-devices` | whether the devices and files that the specs name exist |
 ///
 /// ```
 /// use std::time::Duration;
 /// use rt::{DoctorOptions, Until, Verdict};
 ///
-/// let diagnosis = rt::doctor(&DoctorOptions::new().until(Until::after(Duration::from_secs(30))));
+/// let until = Until::after(Duration::from_secs(30));
+/// let diagnosis = rt::doctor(&DoctorOptions::new().until(until));
 /// for finding in &diagnosis.findings {
 ///     println!("{finding}");
 /// }
@@ -59,7 +62,7 @@ pub use options::DoctorOptions;
 /// assert!(cfg!(feature = "podman") || podman.verdict == Verdict::NotApplicable);
 /// ```
 pub fn doctor(options: &DoctorOptions) -> Diagnosis {
-    // Unused where nothing is compiled in.
+    // Only used if a backend is compiled in.
     let _ = options;
     #[cfg(feature = "podman")]
     let podman = podman::findings(options);
@@ -105,7 +108,7 @@ mod tests {
         let diagnosis = doctor(&DoctorOptions::new().until(Until::cancelled(&token)));
         for code in ["podman-version", "podman-container", "krun-oci-runtime", "krun-ssh-client"] {
             let finding = diagnosis.finding(code).unwrap();
-            // That a program is not there is seen without asking it.
+            // A missing program is noticed without running it.
             let is_missing = finding.to_string().contains("program is missing");
             assert!(
                 is_missing || !matches!(finding.verdict, Verdict::Good | Verdict::Warning),

@@ -1,4 +1,4 @@
-//! Opening a backend by name.
+//! Opening a backend by its name.
 
 use std::sync::Arc;
 
@@ -6,17 +6,18 @@ use rt_protocol::{ContainerRuntime, Error, ErrorKind, Result};
 
 use crate::Backend;
 
-/// Opens a backend with its defaults. Asks it nothing beyond whether its program is there; [`detect`](crate::detect())
-/// says whether it works.
+/// Opens a backend with its default settings.
 ///
-/// For other settings (another podman, other limits) build the backend's own runtime: it is the same type behind the
-/// `Arc`.
+/// Only checks whether the backend's program exists; [`detect`](crate::detect()) says whether the
+/// backend works. For other settings, such as another podman or other limits, build the backend's
+/// own runtime; it implements the same trait.
 ///
-/// # Errors
-/// - [`FeatureDisabled`](ErrorKind::FeatureDisabled) for a backend that this build does not have; the hint names the feature.
-/// - [`InvalidRequest`](ErrorKind::InvalidRequest) for krun, which has no defaults: it needs an identity and a way to find
-///   its guests. Build its `KrunRuntime`.
-/// - [`BackendMissing`](ErrorKind::BackendMissing) and [`BackendNotExecutable`](ErrorKind::BackendNotExecutable) for
+/// - [`FeatureDisabled`](ErrorKind::FeatureDisabled): this build does not include the backend; the
+///   hint names the feature.
+/// - [`InvalidRequest`](ErrorKind::InvalidRequest): krun has no defaults, since it needs an
+///   identity and a way to find its guests. Build a `KrunRuntime` instead.
+/// - [`BackendMissing`](ErrorKind::BackendMissing),
+///   [`BackendNotExecutable`](ErrorKind::BackendNotExecutable): podman cannot be started.
 ///   podman.
 ///
 /// ```
@@ -40,7 +41,7 @@ pub fn open(backend: Backend) -> Result<Arc<dyn ContainerRuntime>> {
     }
 }
 
-/// The error for a backend that this build does not have.
+/// Returns the error for a backend that this build does not include.
 #[cfg(not(all(feature = "podman", feature = "krun", feature = "null")))]
 pub(crate) fn feature_disabled(backend: Backend) -> Error {
     Error::new(ErrorKind::FeatureDisabled, "open", "")
@@ -48,7 +49,7 @@ pub(crate) fn feature_disabled(backend: Backend) -> Error {
         .with_hint(format!("build rt with its feature `{backend}`"))
 }
 
-/// The error for krun by its name alone.
+/// Returns the error for krun, which cannot be opened by its name alone.
 #[cfg(feature = "krun")]
 pub(crate) fn krun_not_configured() -> Error {
     Error::new(ErrorKind::InvalidRequest, "open", "it needs an identity and a resolver of endpoints")

@@ -1,6 +1,6 @@
 //! The codes of all checks, in their order.
 
-/// The checks of podman; all but the first need its answer.
+/// The checks of podman. All but the first need an answer of podman.
 pub(super) const PODMAN_CHECKS: [&str; 8] = [
     "podman-version",
     "podman-rights",

@@ -1,4 +1,5 @@
-//! Findings: what was seen, what it means, what to do. Nothing is looked at here.
+//! The findings of the doctor: what was seen, what it means, and what to do. The checks are
+//! elsewhere.
 
 use std::error::Error as _;
 use std::fmt;
@@ -6,19 +7,19 @@ use std::fmt;
 use rt_protocol::{Error, ErrorKind};
 use serde_json::{Value, json};
 
-/// What a check means for who wants to use it. [`to_json`](Diagnosis::to_json) writes its word.
+/// The result of a check. [`to_json`](Diagnosis::to_json) writes its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// There is nothing to check: not compiled in, not configured, not of this kind.
+    /// Does not apply: not compiled in, not configured, or of another kind.
     NotApplicable,
-    /// As it should be.
+    /// Works as it should.
     Good,
-    /// It could not be found out.
+    /// Could not be found out.
     Unknown,
-    /// It works, with a limit that is named.
+    /// Works with a limitation, which the finding names.
     Warning,
-    /// It does not work.
+    /// Does not work.
     Problem,
 }
 
@@ -30,17 +31,18 @@ rt_protocol::word_enum!(Verdict, "verdict", {
     Problem = "problem",
 });
 
-/// What one check found. `Display` is one line: verdict, code, what was seen, and the hint.
+/// The finding of one check. `Display` is one line: verdict, code, what was seen, and the hint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Which check, by a name that stays: `podman-version`. [`doctor()`](crate::doctor()) lists them.
+    /// The stable name of the check: `podman-version`. [`doctor()`](crate::doctor()) lists all
+    /// codes.
     pub code: &'static str,
-    /// What it means.
+    /// The result.
     pub verdict: Verdict,
-    /// What was seen, for a person. No secret is in it.
+    /// What was seen, as text for people. Contains no secret.
     pub seen: String,
-    /// What to do, for a person; `None` where there is nothing to do.
+    /// What to do, as text for people; `None` if nothing needs to be done.
     pub hint: Option<String>,
 }
 
@@ -61,7 +63,8 @@ impl Finding {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// For a check whose answer was an error. What was stopped on the way was not found out, whatever the verdict.
+    /// Creates the finding of a check that ended with an error. If the check was stopped, the
+    /// result is unknown, whatever `verdict` says.
     pub(super) fn from_error(code: &'static str, verdict: Verdict, error: &Error) -> Self {
         let verdict = match error.kind() {
             ErrorKind::TimedOut | ErrorKind::Cancelled => Verdict::Unknown,
@@ -78,7 +81,7 @@ impl Finding {
         Self::new(code, verdict, seen).with_hint(hint)
     }
 
-    /// For checks that were not made, all for one reason.
+    /// Creates findings for checks that were all skipped for one reason.
     pub(super) fn skipped(
         codes: &[&'static str],
         verdict: Verdict,
@@ -101,28 +104,28 @@ impl fmt::Display for Finding {
     }
 }
 
-/// All findings about a host. `Display` is a line for each.
+/// All findings about a machine. `Display` is one line for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Diagnosis {
-    /// One for each check, in the order of [`doctor()`](crate::doctor()).
+    /// The findings, one for each check, in the order of [`doctor()`](crate::doctor()).
     pub findings: Vec<Finding>,
 }
 
 impl Diagnosis {
-    /// The gravest verdict of all.
+    /// Returns the worst verdict of all findings.
     pub fn worst(&self) -> Verdict {
         self.findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::NotApplicable)
     }
 
-    /// The finding of a check.
+    /// Returns the finding with this code.
     pub fn finding(&self, code: &str) -> Option<&Finding> {
         self.findings.iter().find(|finding| finding.code == code)
     }
 
-    /// One JSON object in UTF-8, without line breaks: `worst`, a verdict by its [name](Verdict::as_str), and `findings`, a
-    /// list of objects with the texts `code`, `verdict`, `seen`, and `hint`, which may be null. Later versions may add
-    /// fields.
+    /// Returns one JSON object in UTF-8, without line breaks. Its fields are `worst`, a verdict by
+    /// its [name](Verdict::as_str), and `findings`, a list of objects. Each has the texts `code`,
+    /// `verdict`, `seen`, and `hint`, which may be null. Later versions may add fields.
     pub fn to_json(&self) -> String {
         let finding = |finding: &Finding| {
             json!({

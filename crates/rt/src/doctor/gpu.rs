@@ -1,4 +1,5 @@
-//! The findings about GPUs: the CDI specs that an engine would read, and whether what they declare is there.
+//! The findings about GPUs: the CDI specs that an engine would read, and whether what they name
+//! exists.
 
 use rt_gpu::{CdiRegistry, CdiSource, DeviceState, GpuHost, SpecCheck};
 
@@ -11,7 +12,7 @@ pub(super) fn findings(options: &DoctorOptions) -> Vec<Finding> {
     vec![specs(&source, &registry), devices(&registry.check(host.root()))]
 }
 
-/// What the podman of this host reads; without one, what the specification names.
+/// Returns what the podman of this machine reads, or the specification's default without podman.
 fn cdi_source(options: &DoctorOptions) -> CdiSource {
     #[cfg(feature = "podman")]
     if let Ok(podman) = rt_podman::PodmanRuntime::new()
@@ -19,7 +20,7 @@ fn cdi_source(options: &DoctorOptions) -> CdiSource {
     {
         return profile.cdi_source();
     }
-    // Unused without podman.
+    // Only used with podman.
     let _ = options;
     CdiSource::default()
 }
@@ -42,7 +43,7 @@ fn specs(source: &CdiSource, registry: &CdiRegistry) -> Finding {
 
 fn devices(check: &SpecCheck) -> Finding {
     const CODE: &str = "gpu-cdi-devices";
-    // A shadowed device is overridden on purpose.
+    // A device is shadowed on purpose.
     let wanted =
         || check.devices.iter().filter(|device| !matches!(device.state, DeviceState::Shadowed { .. }));
     let bad: Vec<_> = wanted().filter(|device| !device.is_usable()).map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! The findings about krun guests: what boots them, what enters them.
+//! The findings about krun guests: what starts them, and what connects to them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -28,7 +28,7 @@ pub(super) fn findings(options: &DoctorOptions) -> Vec<Finding> {
 fn oci_runtime(found: Result<()>) -> Finding {
     match found {
         Ok(()) => Finding::good("krun-oci-runtime", "podman knows the OCI runtime krun"),
-        // Other failures are podman's own, and say nothing of krun.
+        // Other failures are podman's own, and say nothing about krun.
         Err(error) if error.kind() == ErrorKind::BackendMissing => problem("krun-oci-runtime", &error),
         Err(error) => Finding::from_error("krun-oci-runtime", Verdict::Unknown, &error),
     }
@@ -41,12 +41,12 @@ fn kvm(usable: Result<()>) -> Finding {
     }
 }
 
-/// From this version on none of the holes is known that older ones have.
+/// This version and newer ones have none of the known vulnerabilities of older ones.
 const MIN_SAFE_LIBSSH2: [u32; 3] = [1, 11, 2];
 
 fn libssh2(version: &str) -> Finding {
     const CODE: &str = "krun-libssh2";
-    // `1.11.2_DEV` is the bundled one.
+    // The bundled version is `1.11.2_DEV`.
     let mut numbers = version.split(['.', '_', '-']).map_while(|part| part.parse::<u32>().ok());
     match [numbers.next(), numbers.next(), numbers.next()] {
         [Some(major), Some(minor), patch] if [major, minor, patch.unwrap_or(0)] >= MIN_SAFE_LIBSSH2 => {
@@ -61,7 +61,7 @@ fn libssh2(version: &str) -> Finding {
     }
 }
 
-/// What all but the owner may do with a file.
+/// The permission bits of everyone except the owner.
 const OTHERS: u32 = 0o077;
 
 fn identity(file: &str, usable: Result<()>, mode: Option<u32>) -> Finding {
@@ -83,7 +83,7 @@ fn identity(file: &str, usable: Result<()>, mode: Option<u32>) -> Finding {
 fn ssh_client(version: Result<String>) -> Finding {
     match version {
         Ok(version) => Finding::good("krun-ssh-client", format!("{version}, for logins only")),
-        // Commands are not affected.
+        // Commands do not need the client.
         Err(error) => Finding::from_error("krun-ssh-client", Verdict::Warning, &error),
     }
 }

@@ -1,10 +1,10 @@
-//! What the doctor is told beforehand.
+//! The options of the doctor.
 
 use std::path::PathBuf;
 
 use rt_protocol::Until;
 
-/// What [`doctor()`](crate::doctor()) is told beforehand.
+/// The options of [`doctor()`](crate::doctor()).
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 #[cfg_attr(not(feature = "krun"), allow(dead_code, reason = "each area reads what concerns it"))]
@@ -14,18 +14,19 @@ pub struct DoctorOptions {
 }
 
 impl DoctorOptions {
-    /// No identity, and no limit beyond that of each check.
+    /// Returns options without an identity, and without a limit beyond those of each check.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The private key with which krun guests are to be entered, to be looked at too.
+    /// Also checks this private key, with which the caller connects to krun guests.
     #[must_use]
     pub fn identity(self, file: impl Into<PathBuf>) -> Self {
         Self { identity: Some(file.into()), ..self }
     }
 
-    /// When to be done. What was not looked at by then is [`Unknown`](crate::Verdict::Unknown), and says so.
+    /// Sets the end of all checks. A check that is not done by then is
+    /// [`Unknown`](crate::Verdict::Unknown), and says so.
     #[must_use]
     pub fn until(self, until: Until) -> Self {
         Self { until, ..self }

@@ -1,4 +1,4 @@
-//! The findings about podman: what it says of itself, judged, and whether it runs a container.
+//! The findings about podman: its own description, and whether it runs a container.
 
 use rt_podman::{PodmanProfile, PodmanRuntime, PodmanVersion, RootlessNetwork};
 use rt_protocol::Error;
@@ -6,7 +6,7 @@ use rt_protocol::Error;
 use super::check_codes::PODMAN_CHECKS;
 use super::{DoctorOptions, Finding, Verdict};
 
-/// The oldest podman that is tried.
+/// The oldest podman that is tested.
 const MIN_VERSION: PodmanVersion = PodmanVersion::new(4, 3, 0);
 
 pub(super) fn findings(options: &DoctorOptions) -> Vec<Finding> {
@@ -26,7 +26,7 @@ pub(super) fn findings(options: &DoctorOptions) -> Vec<Finding> {
     findings
 }
 
-/// Without podman's answer there is only one thing to say.
+/// Without an answer of podman there is only one finding to make.
 fn not_answered(error: &Error) -> Vec<Finding> {
     let first = Finding::from_error(PODMAN_CHECKS[0], Verdict::Problem, error);
     let rest = Finding::skipped(
