@@ -1,4 +1,4 @@
-//! Where a guest's sshd is reached: a TCP port, on loopback unless the caller insists.
+//! The TCP endpoint of a guest's sshd, on loopback unless the caller asks for more.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,21 +7,22 @@ use std::str::FromStr;
 
 use rt_protocol::InvalidValue;
 
-/// The port on which a guest's sshd listens unless somebody says otherwise.
+/// The default port of a guest's sshd.
 ///
-/// krun with passt cannot forward guest ports below 1024; there, choose another for the guest, such as 2222.
+/// With passt, krun cannot forward guest ports below 1024. Choose another port for such a guest,
+/// such as 2222.
 pub const DEFAULT_GUEST_SSHD_PORT: u16 = 22;
 
-/// The host address on which guest ports are looked for.
+/// The default host address of forwarded guest ports.
 pub const DEFAULT_SSH_HOST: &str = "127.0.0.1";
 
-/// The longest accepted host name, in bytes (RFC 1035, 2.3.4).
+/// The length of the longest host name, in bytes (RFC 1035, section 2.3.4).
 const MAX_HOST_BYTES: usize = 253;
 
-/// A host and a TCP port, checked when it was made.
+/// A checked pair of a host and a TCP port.
 ///
-/// The host is a loopback address (`127.0.0.0/8`, `::1`, or the name `localhost`) unless [`beyond_loopback`] was called.
-/// Nothing that could be read as an option or by a shell passes either way.
+/// The host is a loopback address (`127.0.0.0/8`, `::1`, or the name `localhost`), unless it was
+/// created by [`beyond_loopback`]. In both cases it cannot be read as an option or by a shell.
 ///
 /// ```
 /// use rt_krun::TcpEndpoint;
@@ -48,7 +49,7 @@ enum Host {
 }
 
 impl TcpEndpoint {
-    /// A port of 127.0.0.1.
+    /// Creates an endpoint on 127.0.0.1.
     ///
     /// # Errors
     /// Port 0.
@@ -56,10 +57,10 @@ impl TcpEndpoint {
         Ok(Self { host: Host::Ip(Ipv4Addr::LOCALHOST.into()), port: checked_port(port)? })
     }
 
-    /// A port of a loopback host.
+    /// Creates an endpoint on a loopback host.
     ///
     /// # Errors
-    /// Port 0, and any host but `127.0.0.0/8`, `::1` and `localhost`.
+    /// Port 0, and any host except `127.0.0.0/8`, `::1` and `localhost`.
     pub fn new(host: &str, port: u16) -> Result<Self, InvalidValue> {
         let port = checked_port(port)?;
         let host = Host::loopback(host).ok_or_else(|| {
@@ -68,9 +69,12 @@ impl TcpEndpoint {
         Ok(Self { host, port })
     }
 
-    /// A port of any host: an IP address, or a name of the form `[A-Za-z0-9][A-Za-z0-9.-]*` that does not end in a number, as
-    /// names that libc would take for an address do (`127.1`, `0x7f000001`). What goes there leaves this
-    /// machine, so the host key must be given, and never be that of the first use.
+    /// Creates an endpoint on any host: an IP address, or a name of the form
+    /// `[A-Za-z0-9][A-Za-z0-9.-]*`. A name must not end in a number, because libc takes some of
+    /// these for addresses (`127.1`, `0x7f000001`).
+    ///
+    /// The connection may leave this machine. It needs a known host key; the policy of the first
+    /// use is not accepted.
     ///
     /// # Errors
     /// Port 0, and a host of another form or longer than 253 bytes.
@@ -86,17 +90,17 @@ impl TcpEndpoint {
         Ok(Self { host, port })
     }
 
-    /// The host as text, an IPv6 address without brackets.
+    /// Returns the host as text, an IPv6 address without brackets.
     pub fn host(&self) -> String {
         self.host.to_string()
     }
 
-    /// The port.
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         self.port.get()
     }
 
-    /// Whether the host is a loopback one.
+    /// Returns whether the host is a loopback host.
     pub fn is_loopback(&self) -> bool {
         match &self.host {
             Host::Ip(ip) => ip.is_loopback(),
@@ -104,8 +108,8 @@ impl TcpEndpoint {
         }
     }
 
-    /// The address, where it needs no asking; both of loopback's for `localhost`. `None` for a name that has to be looked
-    /// up.
+    /// Returns the addresses that need no lookup; for `localhost` both loopback addresses. `None`
+    /// for any other name.
     #[cfg(feature = "libssh2")]
     pub(crate) fn addresses(&self) -> Option<Vec<std::net::SocketAddr>> {
         let port = self.port();
@@ -132,15 +136,17 @@ impl Host {
 
     fn any(text: &str) -> Option<Self> {
         if let Ok(ip) = text.parse::<IpAddr>() {
-            // `::ffff:127.0.0.1` is 127.0.0.1; a connection to 0.0.0.0 or `::` goes to this machine.
+            // `::ffff:127.0.0.1` is 127.0.0.1; a connection to 0.0.0.0 or `::` goes to this
+            // machine.
             let ip = ip.to_canonical();
             return (!ip.is_unspecified()).then_some(Self::Ip(ip));
         }
         let well_formed = text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
             && !text.contains("..");
-        // inet_aton reads numbers in many ways as addresses, and as others than a person does: `127.1`, `0177.0.0.1`,
-        // `0x7f000001`, `2130706433`. No name of a host ends in a number (WHATWG URL, section 3.5).
+        // inet_aton reads numbers as addresses in many forms, such as `127.1`, `0177.0.0.1`,
+        // `0x7f000001` and `2130706433`. People read these differently. No host name ends in a
+        // number (WHATWG URL, section 3.5).
         let labels = text.strip_suffix('.').unwrap_or(text);
         let last = labels.rsplit('.').next().unwrap_or(labels).to_ascii_lowercase();
         let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
@@ -166,10 +172,10 @@ fn checked_port(port: u16) -> Result<NonZeroU16, InvalidValue> {
 
 const PORT_RULE: &str = "it must be a number from 1 to 65535, in ASCII digits";
 
-/// A port in text: ASCII digits and nothing else.
+/// Parses a port: ASCII digits only.
 pub(crate) fn parse_port(text: &str) -> Result<u16, InvalidValue> {
     let refused = || InvalidValue::new("port", text, PORT_RULE);
-    // `parse` alone would take a sign.
+    // `parse` alone would accept a sign.
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(refused());
     }
@@ -177,7 +183,7 @@ pub(crate) fn parse_port(text: &str) -> Result<u16, InvalidValue> {
     checked_port(port).map(NonZeroU16::get)
 }
 
-/// `127.0.0.1:42`, `localhost:42`, `[::1]:42`.
+/// Writes `127.0.0.1:42`, `localhost:42` or `[::1]:42`.
 impl fmt::Display for TcpEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
@@ -187,7 +193,7 @@ impl fmt::Display for TcpEndpoint {
     }
 }
 
-/// As [`Display`](fmt::Display) writes it; loopback hosts only.
+/// Parses what [`Display`](fmt::Display) writes; accepts loopback hosts only.
 impl FromStr for TcpEndpoint {
     type Err = InvalidValue;
 

@@ -1,4 +1,5 @@
-//! What a host has of what krun guests need: podman's OCI runtime, KVM, the SSH client. It looks, and boots nothing.
+//! Checks whether a host has what krun guests need: podman's OCI runtime, KVM, the SSH client.
+//! Starts no guest.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
@@ -13,10 +14,10 @@ use rt_protocol::{Error, ErrorKind, OutputLimit, Result, Source, Until};
 
 use crate::runtime::OCI_RUNTIME;
 
-/// A host, asked whether krun guests can run on it.
+/// A host, checked for what krun guests need.
 ///
-/// Each question looks anew, changes nothing and leaves nothing. Good answers promise no guest: whether one boots shows
-/// when one is started.
+/// Each check looks again, changes nothing and leaves nothing behind. Successful checks do not
+/// guarantee that a guest boots.
 ///
 /// ```
 /// use rt_krun::KrunHost;
@@ -32,42 +33,44 @@ pub struct KrunHost {
     ssh: OsString,
 }
 
-/// How long a program may take to say its version.
+/// How long a program may take to print its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(5);
 
-/// The most that is kept of such an answer, in bytes.
+/// How much of this output is kept, in bytes.
 const VERSION_BYTES: usize = 4 << 10;
 
 impl KrunHost {
-    /// This host: `podman` and `ssh` on PATH, and `/dev/kvm`.
+    /// Returns this host: `podman` and `ssh` from PATH, and `/dev/kvm`.
     pub fn new() -> Self {
         Self { podman: OsString::from("podman"), kvm: PathBuf::from("/dev/kvm"), ssh: OsString::from("ssh") }
     }
 
-    /// Another podman: a name that is looked up on PATH, or a path.
+    /// Sets another podman: a name that is looked up on PATH, or a path.
     #[must_use]
     pub fn podman_binary(self, podman: impl AsRef<OsStr>) -> Self {
         Self { podman: podman.as_ref().to_owned(), ..self }
     }
 
-    /// Another device in the place of `/dev/kvm`.
+    /// Sets another device in place of `/dev/kvm`.
     #[must_use]
     pub fn kvm_device(self, device: impl Into<PathBuf>) -> Self {
         Self { kvm: device.into(), ..self }
     }
 
-    /// Another OpenSSH client: a name that is looked up on PATH, or a path.
+    /// Sets another OpenSSH client: a name that is looked up on PATH, or a path.
     #[must_use]
     pub fn ssh_binary(self, ssh: impl AsRef<OsStr>) -> Self {
         Self { ssh: ssh.as_ref().to_owned(), ..self }
     }
 
-    /// Whether podman knows an OCI runtime of the name `krun` and finds its program. Without a deadline in `until`, podman
-    /// has [`TimeLimits::info`](rt_protocol::TimeLimits::info) (10 s) for each of two answers.
+    /// Checks whether podman knows an OCI runtime named `krun` and finds its program. Without a
+    /// deadline in `until`, each of two calls of podman has
+    /// [`TimeLimits::info`](rt_protocol::TimeLimits::info) (10 s).
     ///
     /// # Errors
-    /// [`BackendMissing`](ErrorKind::BackendMissing) where podman knows none, and for podman itself; what podman's answers
-    /// can fail with otherwise ([`PodmanRuntime::profile_until`]).
+    /// - [`BackendMissing`](ErrorKind::BackendMissing): podman is missing or knows no such OCI
+    ///   runtime.
+    /// - The other errors of [`PodmanRuntime::profile_until`].
     pub fn check_oci_runtime(&self, until: &Until) -> Result<()> {
         const OPERATION: &str = "find the OCI runtime";
         let podman = PodmanRuntime::builder()
@@ -86,10 +89,11 @@ impl KrunHost {
         }
     }
 
-    /// Whether this user may use KVM: the device is there and can be opened for reading and writing.
+    /// Checks whether this user may use KVM: the device exists and can be opened for reading and
+    /// writing.
     ///
     /// # Errors
-    /// [`NoSuchPath`](ErrorKind::NoSuchPath) and [`System`](ErrorKind::System), with the hint.
+    /// [`NoSuchPath`](ErrorKind::NoSuchPath) or [`System`](ErrorKind::System), with a hint.
     pub fn check_kvm(&self) -> Result<()> {
         let refused = |kind, message: &str, hint: &'static str| {
             Error::new(kind, "use", message).with_subject(self.kvm.display().to_string()).with_hint(hint)
@@ -98,7 +102,7 @@ impl KrunHost {
             let hint = "load kvm_intel or kvm_amd, and turn virtualisation on in the firmware or for the outer machine";
             refused(ErrorKind::NoSuchPath, "there is no such device", hint)
         };
-        // A named pipe in its place would block the opening.
+        // Opening a named pipe would block.
         if !fs::metadata(&self.kvm).map_err(absent)?.file_type().is_char_device() {
             return Err(refused(ErrorKind::System, "it is no device", "see what has made it"));
         }
@@ -115,14 +119,16 @@ impl KrunHost {
         }
     }
 
-    /// What the OpenSSH client calls itself: `OpenSSH_9.2p1 …`. Only
-    /// [`login_command`](crate::KrunTransport::login_command) names it; commands never need it. Within 5 s, or `until`
-    /// if that is earlier.
+    /// Returns the version text of the OpenSSH client: `OpenSSH_9.2p1 …`. Takes at most 5 s, or
+    /// `until` if that is earlier. Commands do not need the client; only
+    /// [`login_command`](crate::KrunTransport::login_command) names it.
     ///
     /// # Errors
-    /// [`BackendMissing`](ErrorKind::BackendMissing) and [`BackendNotExecutable`](ErrorKind::BackendNotExecutable) for the
-    /// client; [`InvalidResponse`](ErrorKind::InvalidResponse) when it names no version; [`TimedOut`](ErrorKind::TimedOut),
-    /// [`Cancelled`](ErrorKind::Cancelled), [`System`](ErrorKind::System).
+    /// - [`BackendMissing`](ErrorKind::BackendMissing),
+    ///   [`BackendNotExecutable`](ErrorKind::BackendNotExecutable): the client cannot be started.
+    /// - [`InvalidResponse`](ErrorKind::InvalidResponse): it prints no version.
+    /// - [`TimedOut`](ErrorKind::TimedOut), [`Cancelled`](ErrorKind::Cancelled),
+    ///   [`System`](ErrorKind::System).
     pub fn ssh_version(&self, until: &Until) -> Result<String> {
         const OPERATION: &str = "ask the SSH client for its version";
         let failed = |error: ProcessError| match error {
@@ -142,7 +148,7 @@ impl KrunHost {
         let limit = OutputLimit::bytes(VERSION_BYTES);
         let until = until.clone().or_after(VERSION_LIMIT);
         let done = rt_process::capture(&spec, Source::empty(), limit, limit, &until).map_err(failed)?;
-        // It says so on its stderr.
+        // The client prints it to stderr.
         let text = done.stderr_capture.text();
         let version = text.lines().next().unwrap_or_default().trim();
         if version.is_empty() {
@@ -159,8 +165,8 @@ impl Default for KrunHost {
     }
 }
 
-/// podman's words for a runtime that it does not know, or whose program it does not find (measured on 4.3.1):
-/// `default OCI runtime "krun" not found: invalid argument`.
+/// Returns whether podman's text is about a runtime that it does not know, or whose program it does
+/// not find (measured on 4.3.1): `default OCI runtime "krun" not found: invalid argument`.
 fn names_no_runtime(message: &str) -> bool {
     message.contains("OCI runtime") && message.contains("not found")
 }

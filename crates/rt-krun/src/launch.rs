@@ -1,10 +1,11 @@
-//! What a launch needs so that SSH can enter: the published port and the authorised keys.
+//! Additions to a launch for a guest that is entered over SSH: the published port and the
+//! authorized keys.
 
 use std::path::PathBuf;
 
 use rt_protocol::{BindMount, InvalidValue, LaunchSpecBuilder, PortMapping};
 
-/// Additions to a launch for a guest that SSH enters.
+/// Adds what a guest needs for SSH to a launch.
 ///
 /// ```
 /// use rt_krun::KrunLaunchExt;
@@ -19,14 +20,15 @@ use rt_protocol::{BindMount, InvalidValue, LaunchSpecBuilder, PortMapping};
 /// # Ok::<(), rt_protocol::Error>(())
 /// ```
 pub trait KrunLaunchExt: Sized {
-    /// Publishes the guest's sshd on a port of 127.0.0.1 that podman picks, so that no two guests race for one.
-    /// [`PodmanPortResolver`](crate::PodmanPortResolver) finds it.
+    /// Publishes the guest's sshd on a port of 127.0.0.1 that podman chooses, so that two guests
+    /// cannot compete for one. [`PodmanPortResolver`](crate::PodmanPortResolver) finds the port.
     ///
     /// With passt, krun cannot forward guest ports below 1024.
     #[must_use]
     fn ssh_port(self, guest_port: u16) -> Self;
 
-    /// Mounts a file of public keys, read-only, where the guest's sshd looks for them (its `AuthorizedKeysFile`).
+    /// Mounts a file of public keys, read-only, at the path where the guest's sshd reads them (its
+    /// `AuthorizedKeysFile`).
     ///
     /// # Errors
     /// A path that is not absolute or contains a NUL byte.

@@ -1,4 +1,4 @@
-//! From a container to the endpoint of its guest's sshd: the contract, and the resolver that asks podman.
+//! Finds the endpoint of a guest's sshd: the trait, and the resolver that asks podman.
 
 use std::fmt;
 
@@ -7,15 +7,17 @@ use rt_protocol::{Container, ContainerName, Error, ErrorKind, InvalidValue, Resu
 
 use crate::endpoint::{DEFAULT_GUEST_SSHD_PORT, DEFAULT_SSH_HOST, TcpEndpoint, parse_port};
 
-/// Says where a guest's sshd is reached.
+/// Finds the endpoint of a guest's sshd.
 ///
-/// Any `Fn(&dyn Container) -> Result<TcpEndpoint>` is one; [`PodmanPortResolver`] is the usual one. It is asked when a
-/// connection is made, never for a command on a kept one.
+/// Any `Fn(&dyn Container) -> Result<TcpEndpoint>` implements it; [`PodmanPortResolver`] is the
+/// usual resolver. It is called when a connection is made, not for a command on a kept connection.
 pub trait EndpointResolver: Send + Sync {
-    /// The endpoint of this container's guest. The handle is podman's: its `exec` does not enter the guest.
+    /// Returns the endpoint of this container's guest. The handle is podman's: its `exec` does not
+    /// enter the guest.
     ///
     /// # Errors
-    /// When there is none, or it could not be found out; the error names the container and the hint.
+    /// If the guest has no endpoint or it cannot be found. The error should name the container and
+    /// give a hint.
     fn resolve(&self, container: &dyn Container) -> Result<TcpEndpoint>;
 }
 
@@ -34,11 +36,11 @@ impl fmt::Debug for dyn EndpointResolver {
     }
 }
 
-/// Asks `podman port` for the host port of the guest's sshd, within [`TimeLimits::port`](rt_protocol::TimeLimits::port)
-/// (5 s).
+/// Asks `podman port` for the host port of the guest's sshd, within
+/// [`TimeLimits::port`](rt_protocol::TimeLimits::port) (5 s).
 ///
-/// Of several mappings the first counts. podman's host part is ignored on purpose: a forward that is bound to 0.0.0.0 is
-/// reached on loopback all the same, and is better reached there.
+/// Of several mappings, the first is used. The host address that podman prints is ignored on
+/// purpose: a port that is bound to 0.0.0.0 can also be reached on loopback, which is safer.
 #[derive(Clone, Debug)]
 pub struct PodmanPortResolver {
     podman: PodmanRuntime,
@@ -47,25 +49,25 @@ pub struct PodmanPortResolver {
 }
 
 impl PodmanPortResolver {
-    /// The default guest port ([`DEFAULT_GUEST_SSHD_PORT`]), forwarded to [`DEFAULT_SSH_HOST`].
+    /// Creates a resolver for [`DEFAULT_GUEST_SSHD_PORT`], forwarded to [`DEFAULT_SSH_HOST`].
     pub fn new(podman: PodmanRuntime) -> Self {
         Self { podman, guest_port: DEFAULT_GUEST_SSHD_PORT, host: DEFAULT_SSH_HOST.to_owned() }
     }
 
-    /// The port on which the guest's sshd listens.
+    /// Sets the port on which the guest's sshd listens.
     ///
     /// # Errors
     /// Port 0.
     pub fn guest_port(self, port: u16) -> std::result::Result<Self, InvalidValue> {
-        // The endpoint's own rule for ports.
+        // The endpoint checks the port.
         TcpEndpoint::on_loopback(port)?;
         Ok(Self { guest_port: port, ..self })
     }
 
-    /// The loopback host on which the forwards are reached.
+    /// Sets the loopback host on which the forwarded ports are reached.
     ///
     /// # Errors
-    /// A host that is no loopback one.
+    /// A host that is not a loopback host.
     pub fn host(self, host: &str) -> std::result::Result<Self, InvalidValue> {
         TcpEndpoint::new(host, self.guest_port)?;
         Ok(Self { host: host.to_owned(), ..self })
@@ -116,7 +118,8 @@ impl EndpointError {
         error.in_container(name)
     }
 
-    /// podman's own failures keep their kind; the one that says "not published" is no failure of podman's.
+    /// Keeps the kind of podman's own failures. The text "no public port" is not a failure of
+    /// podman.
     fn of_podman(error: Error, name: &ContainerName, guest_port: u16) -> Error {
         if error.kind() == ErrorKind::BackendFailed && error.message().contains("no public port") {
             return Self::NoMapping.with_container(name, guest_port);
@@ -125,8 +128,8 @@ impl EndpointError {
     }
 }
 
-/// The host port of the first mapping: what stands after the last colon of the first line, because an IPv6 host has
-/// colons of its own.
+/// Returns the host port of the first mapping: the text after the last colon of the first line,
+/// since an IPv6 address contains colons too.
 fn forwarded_port(text: &str) -> std::result::Result<u16, EndpointError> {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).ok_or(EndpointError::NoMapping)?;
     let (_, port) = line.rsplit_once(':').ok_or(EndpointError::UnreadableLine)?;

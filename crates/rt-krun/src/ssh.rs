@@ -1,9 +1,10 @@
-//! The transport over libssh2: identities, host keys, connections that are kept, and commands on their channels.
+//! The transport over libssh2: identities, host keys, kept connections, and commands on their
+//! channels.
 //!
-//! From the outside in: [`TcpSshTransport`] judges what came of a command; the `session::pool` finds it a connection; a `session`
-//! is one connection with the thread that owns it: `connect` makes it, `poll_loop` moves the bytes of its commands (`channel`)
-//! over libssh2's channels (`raw`), which only that thread ever touches. `auth` has who is who, `shell` what a guest's shell is
-//! given and says.
+//! [`TcpSshTransport`] decides the outcome of a command. `session::pool` finds a connection for it.
+//! A `session` is one connection and the thread that owns it: `connect` makes it, and `poll_loop`
+//! moves the bytes of its commands (`channel`) through libssh2 (`raw`), which only that thread
+//! uses. `auth` handles identities and host keys, `shell` the login shell of a guest.
 
 pub(crate) mod auth;
 mod call;

@@ -1,11 +1,11 @@
-//! The name that a guest's sshd knows a login by.
+//! The login name for a guest's sshd.
 
 use rt_protocol::InvalidValue;
 
-/// Who logs in unless somebody says otherwise.
+/// The default login name.
 pub const DEFAULT_SSH_USER: &str = "dev";
 
-/// The longest accepted name, in bytes.
+/// The length of the longest accepted name, in bytes.
 const MAX_USER_BYTES: usize = 255;
 
 /// A login name: `[A-Za-z_][A-Za-z0-9_.-]*`, at most 255 bytes.
@@ -23,7 +23,7 @@ impl SshUser {
     /// Checks the name.
     ///
     /// # Errors
-    /// Any other form.
+    /// A name of any other form.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidValue> {
         let name = name.into();
         let mut bytes = name.bytes();
@@ -44,7 +44,7 @@ impl SshUser {
 
 rt_protocol::checked_text!(SshUser);
 
-/// [`DEFAULT_SSH_USER`].
+/// Returns [`DEFAULT_SSH_USER`].
 impl Default for SshUser {
     fn default() -> Self {
         Self(DEFAULT_SSH_USER.to_owned())

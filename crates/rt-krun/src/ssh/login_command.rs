@@ -1,5 +1,5 @@
-//! The argv of an `ssh` that gives a person a terminal in a guest: nothing of the user's own configuration, and the host
-//! key bound to the transport's pin, without a file.
+//! The argv of an `ssh` that gives a person a terminal in a guest: nothing of the user's own
+//! configuration, and the host key bound to the transport's pin, without a file.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -20,7 +20,8 @@ pub(super) struct Login<'a> {
     pub(super) host_key: &'a HostKey,
 }
 
-/// Options that do not depend on anything. The first value that ssh reads for an option counts, so nothing can undo them.
+/// Options that do not depend on anything. The first value that ssh reads for an option counts, so
+/// nothing can undo them.
 const OPTIONS: &[&str] = &[
     "BatchMode=no",
     "IdentitiesOnly=yes",
@@ -75,8 +76,9 @@ impl Login<'_> {
     }
 }
 
-/// The option that names this file and no other. Not `-i`: ssh looks for that file before it expands the name, and does
-/// without when it is not there. `None` where ssh would read a variable, which nothing keeps it from.
+/// The option that names this file and no other. Not `-i`: ssh looks for that file before it
+/// expands the name, and does without when it is not there. `None` where ssh would read a variable,
+/// which nothing keeps it from.
 fn identity_option(path: &Path) -> Option<OsString> {
     // Absolute, so that neither `~` nor the word `none` stands at the beginning.
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());

@@ -1,13 +1,14 @@
-//! The algorithms that are offered, strongest or fastest first; a guest that speaks none of them is not entered.
+//! The algorithms that are offered, the strongest or fastest first. A guest that supports none of
+//! them cannot be entered.
 //!
-//! What is missing is missing on purpose: SHA-1 in any place, CBC, 3DES, RC4, MD5, DSA, moduli below 2048 bits. Of
-//! chacha20-poly1305 and the etm MACs, the prefix attack of Terrapin (CVE-2023-48795) is kept off by strict key exchange,
-//! which libssh2 has and OpenSSH from 9.6 on; where the server lacks it, AES in counter mode with an etm MAC is not
-//! affected, which is why it stands first.
+//! Excluded on purpose: SHA-1 everywhere, CBC, 3DES, RC4, MD5, DSA, and moduli below 2048 bits. For
+//! chacha20-poly1305 and the etm MACs, strict key exchange prevents the prefix attack of Terrapin
+//! (CVE-2023-48795). libssh2 supports it, OpenSSH from 9.6 on. AES in counter mode with an etm MAC
+//! is not affected without it, so it comes first.
 
 use ssh2::{MethodType, Session};
 
-/// Key exchanges, in the order of preference.
+/// The key exchange methods, in order of preference.
 pub const KEY_EXCHANGES: &[&str] = &[
     "curve25519-sha256",
     "curve25519-sha256@libssh.org",
@@ -19,8 +20,8 @@ pub const KEY_EXCHANGES: &[&str] = &[
     "diffie-hellman-group14-sha256",
 ];
 
-/// Host key algorithms, in the order of preference. Of several host keys a guest shows the first of these, and that is the
-/// one that is pinned.
+/// The host key algorithms, in order of preference. If a guest has several host keys, it shows the
+/// one that comes first here, and that one is pinned.
 pub const HOST_KEY_ALGORITHMS: &[&str] = &[
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
@@ -30,7 +31,7 @@ pub const HOST_KEY_ALGORITHMS: &[&str] = &[
     "rsa-sha2-256",
 ];
 
-/// Ciphers, in the order of preference.
+/// The ciphers, in order of preference.
 pub const CIPHERS: &[&str] = &[
     "aes128-ctr",
     "aes256-ctr",
@@ -40,7 +41,7 @@ pub const CIPHERS: &[&str] = &[
     "chacha20-poly1305@openssh.com",
 ];
 
-/// Message authentication codes, in the order of preference.
+/// The message authentication codes, in order of preference.
 pub const MACS: &[&str] =
     &["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512"];
 

@@ -1,4 +1,4 @@
-//! Host keys: who a guest has to be.
+//! Host keys and the policy by which they are checked.
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,22 +25,23 @@ use crate::TcpEndpoint;
 pub struct HostKey(PublicKey);
 
 impl HostKey {
-    /// The key as the SSH protocol sends it (RFC 4253, 6.6).
+    /// Returns the key as the SSH protocol sends it (RFC 4253, section 6.6).
     pub(crate) fn from_blob(blob: &[u8]) -> Option<Self> {
         PublicKey::from_bytes(blob).ok().map(Self)
     }
 
-    /// SHA-256 of the key as OpenSSH shows it: `SHA256:` and unpadded base64.
+    /// Returns the SHA-256 fingerprint as OpenSSH shows it: `SHA256:` and unpadded base64.
     pub fn fingerprint(&self) -> String {
         self.0.fingerprint(HashAlg::Sha256).to_string()
     }
 
-    /// The line of a `known_hosts` file that pins this key to an endpoint.
+    /// Returns the line of a `known_hosts` file that pins this key to an endpoint.
     pub fn known_hosts_line(&self, endpoint: &TcpEndpoint) -> String {
         format!("{} {self}", known_hosts_name(endpoint))
     }
 
-    /// A key of a type that the transport takes; any other would have every connection fail.
+    /// Checks that the transport supports the type of the key. With any other type, every
+    /// connection would fail.
     fn of_known_type(key: &PublicKey) -> Result<Self, String> {
         let bare = Self(PublicKey::new(key.key_data().clone(), ""));
         if bare.algorithms().is_empty() {
@@ -49,7 +50,7 @@ impl HostKey {
         Ok(bare)
     }
 
-    /// The algorithms by which a server signs with this key.
+    /// Returns the algorithms with which a server signs by this key.
     pub(crate) fn algorithms(&self) -> Vec<&'static str> {
         let name = self.0.algorithm().to_string();
         let signs = |algorithm: &str| algorithm == name || name == "ssh-rsa" && algorithm.starts_with("rsa-");
@@ -57,7 +58,7 @@ impl HostKey {
     }
 }
 
-/// What `known_hosts` calls an endpoint (`sshd(8)`, "`SSH_KNOWN_HOSTS` FILE FORMAT").
+/// Returns the name of an endpoint in `known_hosts` (`sshd(8)`, "`SSH_KNOWN_HOSTS` FILE FORMAT").
 pub(crate) fn known_hosts_name(endpoint: &TcpEndpoint) -> String {
     match endpoint.port() {
         22 => endpoint.host(),
@@ -65,7 +66,7 @@ pub(crate) fn known_hosts_name(endpoint: &TcpEndpoint) -> String {
     }
 }
 
-/// `TYPE BASE64`, without a comment.
+/// Writes `TYPE BASE64`, without a comment.
 impl fmt::Display for HostKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bare = PublicKey::new(self.0.key_data().clone(), "");
@@ -79,8 +80,8 @@ impl fmt::Debug for HostKey {
     }
 }
 
-/// `TYPE BASE64 [COMMENT]`, the form of a `.pub` file; the type is one of [`HOST_KEY_ALGORITHMS`], or `ssh-rsa`, whose keys
-/// sign by `rsa-sha2-256` and `rsa-sha2-512`.
+/// Parses `TYPE BASE64 [COMMENT]`, the form of a `.pub` file. The type is one of
+/// [`HOST_KEY_ALGORITHMS`], or `ssh-rsa`, whose keys sign by `rsa-sha2-256` and `rsa-sha2-512`.
 impl FromStr for HostKey {
     type Err = InvalidValue;
 
@@ -94,14 +95,14 @@ impl FromStr for HostKey {
 
 rt_protocol::text_conversions!(HostKey);
 
-/// Every line with one blank between its fields: OpenSSH takes any number of blanks and tabs there, `ssh_key` takes one
-/// blank.
+/// Reduces the blanks between fields to one: OpenSSH accepts any number of blanks and tabs,
+/// `ssh_key` only one blank.
 fn single_blanks(text: &str) -> String {
     let lines = text.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>().join(" "));
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// How a guest proves that it is the one that is meant.
+/// The policy by which a guest's host key is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostKeyPolicy(pub(crate) Policy);
 
@@ -113,16 +114,17 @@ pub(crate) enum Policy {
 }
 
 impl HostKeyPolicy {
-    /// It shows exactly this key.
+    /// Accepts exactly this key.
     pub fn key(key: HostKey) -> Self {
         Self(Policy::Key(key))
     }
 
-    /// It shows a key of this SHA-256 fingerprint, `SHA256:` and base64, as `ssh-keygen -l` prints it. Of several host
-    /// keys it has to be that of the first algorithm in [`HOST_KEY_ALGORITHMS`].
+    /// Accepts a key with this SHA-256 fingerprint: `SHA256:` and base64, as `ssh-keygen -l` prints
+    /// it. If the guest has several host keys, it must be the fingerprint of the one that comes
+    /// first in [`HOST_KEY_ALGORITHMS`].
     ///
     /// # Errors
-    /// A text that is none.
+    /// A text that is not a SHA-256 fingerprint.
     pub fn fingerprint(text: &str) -> Result<Self, InvalidValue> {
         match text.parse::<Fingerprint>() {
             Ok(fingerprint) if fingerprint.is_sha256() => Ok(Self(Policy::Fingerprint(fingerprint))),
@@ -130,12 +132,12 @@ impl HostKeyPolicy {
         }
     }
 
-    /// It shows the key of this line of a `known_hosts` file. Whose line it is, is the caller's choice: host patterns are
-    /// not looked at, since a guest's port changes with every container.
+    /// Accepts the key of this line of a `known_hosts` file. The caller chooses the line. Host
+    /// patterns are ignored, since a guest's port changes with every container.
     ///
     /// # Errors
-    /// A line that is none, one that is marked `@revoked` or `@cert-authority`, or a key of a type that is not among
-    /// [`HOST_KEY_ALGORITHMS`].
+    /// A line that cannot be parsed, one that is marked `@revoked` or `@cert-authority`, or a key
+    /// of a type that is not in [`HOST_KEY_ALGORITHMS`].
     pub fn known_hosts_line(line: &str) -> Result<Self, InvalidValue> {
         let refused = |reason: &str| InvalidValue::new("known_hosts line", line, reason);
         let mut entries: Vec<Entry> = KnownHosts::new(&single_blanks(line))
@@ -150,15 +152,17 @@ impl HostKeyPolicy {
         }
     }
 
-    /// The first key that a container shows is the one that it has to show from then on, as long as this process and the
-    /// container (by its id) live. [`TcpSshTransport::host_key`](crate::TcpSshTransport::host_key) tells which it was.
+    /// Accepts the first key that a container shows, and from then on only that one. The key is
+    /// pinned to the container's id until this process ends.
+    /// [`TcpSshTransport::host_key`](crate::TcpSshTransport::host_key) returns it.
     ///
-    /// On loopback, before the guest runs anything of others, that is as good as a given key. Never beyond loopback.
+    /// On loopback, before the guest runs code of others, this is as safe as a known key. It is
+    /// never accepted beyond loopback.
     pub fn first_use() -> Self {
         Self(Policy::FirstUse)
     }
 
-    /// The algorithms to ask for, so that a server of several keys shows the one that is known.
+    /// Returns the algorithms to ask for, so that a server with several keys shows the known one.
     pub(crate) fn algorithms(&self, pinned: Option<&HostKey>) -> Vec<&'static str> {
         match (&self.0, pinned) {
             (Policy::Key(key), _) | (Policy::FirstUse, Some(key)) => key.algorithms(),
@@ -166,7 +170,7 @@ impl HostKeyPolicy {
         }
     }
 
-    /// Whether `shown` is right; the fingerprint that was expected when it is not.
+    /// Checks the key that a guest shows. The error is the expected fingerprint.
     pub(crate) fn check(&self, shown: &HostKey, pinned: Option<&HostKey>) -> Result<(), String> {
         match (&self.0, pinned) {
             (Policy::Key(key), _) | (Policy::FirstUse, Some(key))

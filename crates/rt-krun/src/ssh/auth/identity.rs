@@ -1,4 +1,4 @@
-//! The private key that a transport logs in with: read and checked before anything is sent.
+//! The private key that a transport logs in with, read and checked before anything is sent.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -9,24 +9,27 @@ use rt_protocol::{Error, ErrorKind, Result, Secret};
 
 use super::private_key::{self, Flaw};
 
-/// The longest accepted key file, in bytes. An RSA key of 16,384 bits has some 13,000.
+/// The length of the longest accepted key file, in bytes. An RSA key of 16,384 bits has about
+/// 13,000.
 const LONGEST_FILE: u64 = 64 << 10;
 
-/// Whether a [`TcpSshTransport`](crate::TcpSshTransport) could log in with the private key in `file`, as far as the file
-/// itself tells. OpenSSH's own format, PKCS#8, PKCS#1 and SEC 1 are read, each as PEM, whatever else stands in the file: the
-/// first private key counts. Nothing is sent.
+/// Checks whether a [`TcpSshTransport`](crate::TcpSshTransport) can log in with the private key in
+/// `file`, judging by the file alone. Reads OpenSSH's own format, PKCS#8, PKCS#1 and SEC 1, each as
+/// PEM. The first private key in the file is used; other text is ignored. Nothing is sent.
 ///
 /// # Errors
-/// [`BadIdentity`](ErrorKind::BadIdentity) for a file that is missing, unreadable, none or longer than 64 KiB, and for a key
-/// that is malformed, encrypted, public, of another kind than Ed25519, ECDSA (P-256, P-384, P-521) and RSA (from 1,024 bits
-/// on), or in another format; the error says which it is and what makes a good one of it.
+/// [`BadIdentity`](ErrorKind::BadIdentity), with the reason and a way to fix it, for
+///
+/// - a file that is missing, unreadable, longer than 64 KiB or without a key;
+/// - a key that is malformed, encrypted, public, or in another format;
+/// - a key of another kind than Ed25519, ECDSA (P-256, P-384, P-521) and RSA (at least 1,024 bits).
 pub fn check_identity(file: impl AsRef<Path>) -> Result<()> {
     IdentityFile::new(file.as_ref()).read().map(drop)
 }
 
-/// A file with a private key in it.
+/// A file that contains a private key.
 ///
-/// It is read anew for every connection, so that a key can be exchanged under a long-lived program.
+/// It is read again for every connection, so the key can be replaced while the program runs.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct IdentityFile(PathBuf);
 
@@ -39,7 +42,7 @@ impl IdentityFile {
         &self.0
     }
 
-    /// The key, checked as far as it can be without using it.
+    /// Returns the key, checked as far as possible without using it.
     pub(crate) fn read(&self) -> Result<Identity> {
         let metadata = fs::metadata(&self.0).map_err(|cause| {
             let (message, hint) = match cause.kind() {
@@ -63,12 +66,13 @@ impl IdentityFile {
         private_key::read(&content).map(|text| Identity(Secret::new(text))).map_err(|flaw| self.flawed(flaw))
     }
 
-    /// The error for a key that libssh2 could not use after all.
+    /// Returns the error for a key that libssh2 cannot use.
     pub(crate) fn unusable(&self) -> Error {
         self.flawed(Flaw::Malformed)
     }
 
-    /// The error for a path that OpenSSH's client cannot be given; libssh2 is given the key itself.
+    /// Returns the error for a path that OpenSSH's client cannot be given. libssh2 gets the key
+    /// itself.
     pub(crate) fn not_for_ssh(&self) -> Error {
         self.bad("ssh takes `${` in its path for a variable", "give it a path without")
     }
@@ -112,13 +116,13 @@ impl fmt::Debug for IdentityFile {
     }
 }
 
-/// A private key in the clear, as text.
+/// A private key in plain text.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity(Secret);
 
 impl Identity {
     pub(crate) fn expose(&self) -> &str {
-        // It was made of text.
+        // It was created from text.
         self.0.expose().to_str().unwrap_or_default()
     }
 }
@@ -130,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    /// A key pair of the real `ssh-keygen`'s; `None` where there is none.
+    /// Creates a key pair with the real `ssh-keygen`; `None` if it is not installed.
     fn keygen(directory: &Path, arguments: &[&str]) -> Option<PathBuf> {
         let path = directory.join(arguments.concat().replace(' ', ""));
         let spec = ProcessSpec::new(&Program::find("ssh-keygen").ok()?)

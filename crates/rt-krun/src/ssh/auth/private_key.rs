@@ -1,5 +1,5 @@
-//! The text of a private key: which of its forms it has, whether it is whole, and the one form that libssh2 is given. Where
-//! it comes from is `identity`'s.
+//! Parses the text of a private key: finds its format, checks that it is complete, and converts it
+//! to the one format that libssh2 is given. `identity` reads the file.
 //!
 //! | form | made by |
 //! | --- | --- |
@@ -7,8 +7,8 @@
 //! | PKCS#8 (RFC 5958) | `openssl genpkey`, `openssl genrsa`, `ssh-keygen -m PKCS8` |
 //! | PKCS#1 (RFC 8017), SEC 1 (RFC 5915) | `openssl ecparam -genkey`, `ssh-keygen -m PEM`, `dropbearconvert` |
 //!
-//! `ssh-key` 0.6 reads the first of them, and refuses every ECDSA key whose scalar has leading zeros: a quarter of all of
-//! P-521. So its fields are read here.
+//! `ssh-key` 0.6 only reads the first of them, and refuses every ECDSA key whose scalar has leading
+//! zeros. That is a quarter of all P-521 keys. So the fields are parsed here.
 
 use pem_rfc7468::{LineEnding, decode_vec, encode_string};
 
@@ -19,31 +19,33 @@ pub(crate) enum Flaw {
     Public,
     Encrypted,
     Malformed,
-    /// A key of another kind than Ed25519, ECDSA and RSA, or on another curve than P-256, P-384 and P-521.
+    /// A key of another kind than Ed25519, ECDSA and RSA, or on another curve than P-256, P-384 and
+    /// P-521.
     Unsupported,
-    /// An RSA key that no server takes.
+    /// An RSA key that is too short for any server.
     Short,
-    /// DER without the frame of PEM.
+    /// DER without PEM.
     Der,
-    /// The own format of Dropbear.
+    /// Dropbear's own format.
     Dropbear,
-    /// The own format of `PuTTY`.
+    /// `PuTTY`'s own format.
     Putty,
 }
 
-/// The kinds of keys that libssh2 signs with, as SSH names them.
+/// The kinds of keys that libssh2 can sign with, by their names in SSH.
 const KINDS: [&[u8]; 5] =
     [b"ssh-ed25519", b"ssh-rsa", b"ecdsa-sha2-nistp256", b"ecdsa-sha2-nistp384", b"ecdsa-sha2-nistp521"];
 
-/// The length of the shortest RSA modulus that a server takes, in bytes: OpenSSH's `RequiredRSASize`.
+/// The length of the shortest RSA modulus that a server takes, in bytes: OpenSSH's
+/// `RequiredRSASize`.
 const SHORTEST_RSA: usize = 128;
 
-/// What begins OpenSSH's own format.
+/// The start of OpenSSH's own format.
 const MAGIC: &[u8] = b"openssh-key-v1\0";
 
-/// The key in the content of a file, as a PEM text with nothing around it.
+/// Finds the key in the content of a file and returns it as PEM, without the text around it.
 pub(crate) fn read(content: &[u8]) -> Result<String, Flaw> {
-    // What stands around a key may be in any encoding.
+    // The text around a key may have any encoding.
     let text = String::from_utf8_lossy(content);
     let blocks = Block::all(&text);
     if let Some(block) = blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY")) {
@@ -65,28 +67,29 @@ pub(crate) fn read(content: &[u8]) -> Result<String, Flaw> {
     })
 }
 
-/// A line of a `.pub` file: `ssh-ed25519 AAAA…`, `ecdsa-…`, `sk-…`.
+/// Returns whether this is a line of a `.pub` file: `ssh-ed25519 AAAA…`, `ecdsa-…`, `sk-…`.
 fn is_public_line(line: &str) -> bool {
     let kind = line.split_ascii_whitespace().next().unwrap_or_default();
     ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"].iter().any(|prefix| kind.starts_with(prefix))
 }
 
-/// Dropbear's format begins with the key's kind (its `signkey.c`).
+/// Dropbear's format starts with the key's kind (its `signkey.c`).
 fn is_dropbear(content: &[u8]) -> bool {
     Fields(content).string().is_some_and(|kind| KINDS.contains(&kind) || kind == b"ssh-dss")
 }
 
-/// What stands between two lines of PEM.
+/// A block between two lines of PEM.
 #[derive(Debug)]
 struct Block<'a> {
     label: &'a str,
     lines: Vec<&'a str>,
-    /// It ends with the line that its first one asks for.
+    /// Whether the block ends with the line that belongs to its first line.
     is_whole: bool,
 }
 
 impl<'a> Block<'a> {
-    /// The blocks of a text, whatever stands around them: the parameters of a curve, certificates, the attributes of a bag.
+    /// Returns the blocks of a text. Other content is skipped: the parameters of a curve,
+    /// certificates, the attributes of a bag.
     fn all(text: &'a str) -> Vec<Self> {
         let mut blocks = Vec::new();
         let mut lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
@@ -109,7 +112,7 @@ impl<'a> Block<'a> {
     }
 
     fn read(&self) -> Result<String, Flaw> {
-        // RFC 1421's headers; OpenSSL writes the first of them.
+        // Headers of RFC 1421; OpenSSL writes the first one.
         let is_header = |line: &&&str| line.contains(':');
         if self.label == "ENCRYPTED PRIVATE KEY"
             || self.lines.iter().filter(is_header).any(|line| line.contains("ENCRYPTED"))
@@ -128,7 +131,7 @@ impl<'a> Block<'a> {
         encode_string(self.label, LineEnding::LF, &bytes).map_err(|_| Flaw::Malformed)
     }
 
-    /// Programs break the lines at different places, which the decoder takes one of.
+    /// Programs break the lines at different places, of which the decoder accepts only one.
     fn decode(&self) -> Option<Vec<u8>> {
         let body: String = self.lines.iter().filter(|line| !line.contains(':')).copied().collect();
         if !self.is_whole || !body.is_ascii() {
@@ -155,7 +158,7 @@ fn check_openssh(bytes: &[u8]) -> Result<(), Flaw> {
     if is_long_enough { Ok(()) } else { Err(Flaw::Short) }
 }
 
-/// OpenSSH's own format, but for what may be encrypted.
+/// Checks OpenSSH's own format, except for the part that may be encrypted.
 struct Envelope<'a> {
     cipher: &'a [u8],
     public: &'a [u8],
@@ -168,14 +171,14 @@ impl<'a> Envelope<'a> {
         let cipher = fields.string()?;
         let (_derivation, _options, count) = (fields.string()?, fields.string()?, fields.number()?);
         let envelope = Self { cipher, public: fields.string()?, private: fields.string()? };
-        // ssh-keygen never writes more than one, and OpenSSH reads no more.
+        // ssh-keygen never writes more than one, and OpenSSH reads only one.
         (count == 1 && fields.0.is_empty()).then_some(envelope)
     }
 }
 
-/// Whether a private key of this kind is long enough; nothing when its fields are not all there.
+/// Returns whether a private key of this kind is long enough; `None` if fields are missing.
 fn check_fields(kind: &[u8], mut fields: Fields<'_>) -> Option<bool> {
-    // The same number twice: so it is seen whether a passphrase was the right one.
+    // The same number is stored twice, so that a wrong passphrase can be detected.
     let is_open = fields.number()? == fields.number()? && fields.string()? == kind;
     let mut is_long_enough = true;
     let is_whole = match kind {
@@ -245,7 +248,8 @@ fn check_sec1(bytes: &[u8]) -> Result<(), Flaw> {
     check_curve(read().ok_or(Flaw::Malformed)?)
 }
 
-/// Curves that SSH has a name for (RFC 5656, 10.1). One that is described and not named is none of them, whichever it is.
+/// The curves with a name in SSH (RFC 5656, section 10.1). A curve that is given by its parameters
+/// counts as none of them.
 fn check_curve(mut parameters: Der<'_>) -> Result<(), Flaw> {
     // 1.2.840.10045.3.1.7, 1.3.132.0.34 and 1.3.132.0.35.
     const CURVES: [&[u8]; 3] = [
@@ -264,7 +268,7 @@ fn without_zeros(number: &[u8]) -> &[u8] {
     &number[zeros..]
 }
 
-/// Fields of SSH, one after the other (RFC 4251, 5).
+/// Fields of SSH, one after the other (RFC 4251, section 5).
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -293,7 +297,7 @@ impl<'a> Der<'a> {
     /// `[0]`, explicit.
     const FIRST_OPTION: u8 = 0xa0;
 
-    /// The content of the next element, if it is of this kind.
+    /// Returns the content of the next element, if it is of this kind.
     fn take(&mut self, kind: u8) -> Option<&'a [u8]> {
         let (length, rest) = match *self.0 {
             [first, length @ 0..=0x7f, ref rest @ ..] if first == kind => (usize::from(length), rest),
@@ -312,7 +316,7 @@ impl<'a> Der<'a> {
         Some((Self(self.take(Self::SEQUENCE)?), self))
     }
 
-    /// What is in a sequence with nothing behind it.
+    /// Returns the content of a sequence with nothing after it.
     fn only_sequence(self) -> Option<Self> {
         self.sequence().and_then(|(content, rest)| rest.0.is_empty().then_some(content))
     }

@@ -1,0 +1,85 @@
+//! Limits of the krun backend: what happens, when, and what to do.
+//!
+//! # Untested on real krun and KVM
+//!
+//! No KVM guest boots on the development hosts, so this backend never ran with a real krun.
+//! Everything on this side of krun is tested: the transport, with OpenSSH 9.2 and 10.0 on loopback
+//! and behind broken networks, and the whole backend, with a virtual machine. That machine is Linux
+//! under QEMU without KVM. podman starts it through an OCI runtime that is named `krun`, behind a
+//! port that podman publishes.
+//!
+//! # Guest ports below 1024
+//!
+//! Under passt, krun cannot forward guest ports below 1024
+//! ([crun#2251](https://github.com/containers/crun/issues/2251)). Let the sshd listen on another
+//! port, such as 2222.
+//!
+//! # `stop` takes the whole grace period
+//!
+//! krun does not pass SIGTERM on to the guest
+//! ([crun#2158](https://github.com/containers/crun/issues/2158)). `stop` waits for the whole grace
+//! period and then kills. Use a short grace period.
+//!
+//! # No init
+//!
+//! With `--init` a guest does not boot
+//! ([podman#21083](https://github.com/containers/podman/issues/21083)). A launch with `init` is
+//! rejected with [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest).
+//!
+//! # A missing main command exits with 0
+//!
+//! If the guest's main command does not exist, the container ends with exit code 0
+//! ([crun#1688](https://github.com/containers/crun/issues/1688)). Do not trust the exit code of a
+//! container that ended at once. `wait` and `inspect` return the exit code that podman reports for
+//! the virtual machine. Whether it is the one of the guest's main process depends on krun.
+//!
+//! # Shells with another grammar
+//!
+//! sshd passes a command to the user's login shell as one text, which needs a POSIX shell. dash,
+//! bash and BusyBox's ash are tested. fish and csh do not work.
+//!
+//! # Servers with one channel
+//!
+//! An SSH server must accept several channels on a connection, one after the other. `TinySSH`
+//! accepts only one and is rejected. Dropbear 2022.82 to 2024.85 ends a connection whose channels
+//! overlap. Such a server is recognised by its banner, and each connection then runs one command at
+//! a time.
+//!
+//! # Names of variables
+//!
+//! Variables that have a meaning to a shell are rejected, secret or not: `PWD`, `OLDPWD`, `UID`,
+//! `RANDOM`, `SHLVL`, `_`, `BASH_…` and similar names. A shell would silently drop or change them.
+//! `RT_EXEC_ID` is rejected too, since the processes of a command are found by it.
+//!
+//! # Secrets with many lines
+//!
+//! The guest's shell needs time that is quadratic in the number of lines of a secret: some seconds
+//! from about 10,000 lines on.
+//!
+//! # The guest is trusted for what it reports
+//!
+//! The guest controls its sshd. A hostile guest can:
+//!
+//! - lie about its own commands: their output, their outcome, and whether their processes are gone;
+//! - be slow or silent within the [limits](crate#connections-and-limits), and fill an output up to
+//!   the request's [`OutputLimit`](rt_protocol::OutputLimit) or the capacity of the caller's sink;
+//! - delay a command until that command's deadline, by sending messages that SSH does not define;
+//! - see the commands, variables and secrets that are sent to it, and the public key of the
+//!   identity. Use an identity that gives access to nothing else.
+//!
+//! It cannot:
+//!
+//! - get the private key, an agent or a forwarding;
+//! - reach another guest or this host through the connection. Nothing is forwarded, and no request
+//!   of the guest is served.
+//!
+//! libssh2 parses what the guest sends. libssh2 is written in C; keep it current.
+//!
+//! # OpenSSH's penalties
+//!
+//! From version 9.8 on, OpenSSH rejects connections from an address that did not log in
+//! (`PerSourcePenalties` in `sshd_config(5)`). A refused identity counts for 5 s. A connection that
+//! ends before its login counts for 1 s, including each attempt of `wait_until_reachable`. Once the
+//! sum reaches 15 s, all connections from the address are rejected until the penalties have
+//! expired. All connections of a host have the same address for its guest. The error contains the
+//! sshd's own words.
