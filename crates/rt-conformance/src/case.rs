@@ -1,4 +1,5 @@
-//! A case: one fact, what it needs, and how it is found out. The facts themselves stand in [`crate::cases`].
+//! A case: one fact, its requirements, and the function that tests it. The facts are in
+//! [`crate::cases`].
 
 use std::fmt;
 
@@ -6,7 +7,7 @@ use rt_protocol::{Capabilities, Capability};
 
 use crate::{Group, Need, TestContext, Verdict};
 
-/// One fact that holds for every backend that can do what the case needs.
+/// One fact that holds for every backend with the capabilities that the case requires.
 #[derive(Clone, Copy)]
 pub struct Case {
     name: &'static str,
@@ -31,7 +32,7 @@ impl Case {
         }
     }
 
-    /// The backend must be able to do all of this.
+    /// Requires these capabilities of the backend.
     pub(crate) const fn can(mut self, capabilities: &[Capability]) -> Self {
         let mut place = 0;
         while place < capabilities.len() {
@@ -41,45 +42,45 @@ impl Case {
         self
     }
 
-    /// The fixture must offer all of this.
+    /// Requires these needs of the fixture.
     pub(crate) const fn needs(mut self, needs: &'static [Need]) -> Self {
         self.needs = needs;
         self
     }
 
-    /// It belongs to the list for guests that can only exec.
+    /// Adds the case to the list for guests that can only exec.
     pub(crate) const fn core(mut self) -> Self {
         self.core = true;
         self
     }
 
-    /// Its commands cannot be started, and that is what it is about.
+    /// Marks a case about commands that cannot be started.
     pub(crate) const fn unstarted(mut self) -> Self {
         self.unstarted = true;
         self
     }
 
-    /// The fact, with its group before the colon: `exec: a non-zero exit is data`.
+    /// Returns the fact, with its group before the colon: `exec: a non-zero exit is data`.
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Which part of the contract it is about.
+    /// Returns the part of the contract that the case belongs to.
     pub const fn group(&self) -> Group {
         self.group
     }
 
-    /// What the backend must be able to do.
+    /// Returns the capabilities that the backend must have.
     pub const fn capabilities(&self) -> Capabilities {
         self.capabilities
     }
 
-    /// What the fixture must offer.
+    /// Returns what the fixture must offer.
     pub const fn fixture_needs(&self) -> &'static [Need] {
         self.needs
     }
 
-    /// Whether it is one of [`core()`](crate::core()).
+    /// Returns whether the case is one of [`core()`](crate::core()).
     pub const fn is_core(&self) -> bool {
         self.core
     }

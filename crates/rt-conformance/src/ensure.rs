@@ -1,4 +1,4 @@
-//! How cases state what they expect. What they do about the backend stands in [`crate::context`].
+//! The assertions of the cases. [`crate::context`] has what they do with the backend.
 
 use std::fmt::Debug;
 
@@ -15,7 +15,7 @@ macro_rules! ensure {
     };
 }
 
-/// Fails the case unless the two are equal; the second is what was expected.
+/// Fails the case unless the two are equal; the second is the expected value.
 macro_rules! ensure_eq {
     ($seen:expr, $expected:expr, $what:expr) => {
         match (&$seen, &$expected) {
@@ -28,7 +28,7 @@ macro_rules! ensure_eq {
     };
 }
 
-/// Fails the case unless every container is gone.
+/// Fails the case unless every container was removed or did not exist.
 pub(crate) fn all_removed(results: Vec<ContainerRemoveResult>) -> Verdict {
     results.into_iter().find_map(|result| result.error).map_or(Ok(()), |error| Err(error.into()))
 }
@@ -36,7 +36,7 @@ pub(crate) fn all_removed(results: Vec<ContainerRemoveResult>) -> Verdict {
 /// How much of a value a failure shows, in characters.
 const SHOWN_CHARACTERS: usize = 400;
 
-/// A value for people, shortened.
+/// Returns a value as text, shortened.
 pub(crate) fn shown(value: &dyn Debug) -> String {
     let text = format!("{value:?}");
     match text.char_indices().nth(SHOWN_CHARACTERS) {
@@ -45,12 +45,12 @@ pub(crate) fn shown(value: &dyn Debug) -> String {
     }
 }
 
-/// The failure of an equality.
+/// Returns the failure for two values that differ.
 pub(crate) fn differs(what: &str, seen: &dyn Debug, expected: &dyn Debug) -> Failure {
     Failure::new(format!("{what}: expected {}, saw {}", shown(expected), shown(seen)))
 }
 
-/// The two must be the same bytes; says where they part.
+/// Fails unless the two are the same bytes, and says where they differ.
 pub(crate) fn same_bytes(what: &str, seen: &[u8], expected: &[u8]) -> Verdict {
     if seen == expected {
         return Ok(());
@@ -66,12 +66,12 @@ pub(crate) fn same_bytes(what: &str, seen: &[u8], expected: &[u8]) -> Verdict {
     )))
 }
 
-/// The call must have failed with this kind.
+/// Fails unless the call failed with this kind.
 pub(crate) fn refused<T: Debug>(answer: Result<T, Error>, kind: ErrorKind) -> Result<Error, Failure> {
     expect_error_of(answer, &[kind])
 }
 
-/// The call must have failed with one of these kinds.
+/// Fails unless the call failed with one of these kinds.
 pub(crate) fn expect_error_of<T: Debug>(
     answer: Result<T, Error>,
     kinds: &[ErrorKind],

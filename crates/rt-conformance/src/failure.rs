@@ -1,10 +1,10 @@
-//! What a case answers: nothing, or why it did not pass; and what the suite makes of it.
+//! The result of a case, and the outcome that the suite derives from it.
 
 use std::fmt;
 
 use rt_protocol::Error;
 
-/// What a case answers.
+/// The result of a case.
 pub type Verdict = Result<(), Failure>;
 
 /// Why a case did not pass.
@@ -14,12 +14,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The backend does not do what the case's name says.
+    /// The backend does not do what the name of the case says.
     pub fn new(what: impl Into<String>) -> Self {
         Self { outcome: Outcome::Failed(what.into()) }
     }
 
-    /// The case found out that it cannot be decided here.
+    /// The case found that it cannot be decided here.
     pub fn skip(why: impl Into<String>) -> Self {
         Self { outcome: Outcome::Skipped(why.into()) }
     }
@@ -43,24 +43,24 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// What came of a case.
+/// The outcome of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The fact holds.
     Passed,
-    /// It could not be decided, for this reason.
+    /// The case could not be decided, for this reason.
     Skipped(String),
-    /// It does not hold: this is what was seen instead.
+    /// The fact does not hold; this was observed instead.
     Failed(String),
 }
 
 impl Outcome {
-    /// Whether it is [`Failed`](Self::Failed).
+    /// Returns whether it is [`Failed`](Self::Failed).
     pub fn is_failed(&self) -> bool {
         matches!(self, Self::Failed(_))
     }
 
-    /// What stands in a report: `passed`, `skipped`, `failed`.
+    /// Returns the word of a report: `passed`, `skipped` or `failed`.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Passed => "passed",
@@ -69,7 +69,7 @@ impl Outcome {
         }
     }
 
-    /// The reason of a skip, or what was seen.
+    /// Returns the reason of a skip, or what was observed in a failure.
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::Passed => None,

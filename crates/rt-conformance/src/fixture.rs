@@ -1,4 +1,4 @@
-//! What a backend tells the suite about itself. What it can do it says by its capabilities, not here.
+//! What the suite must know about a backend, apart from its capabilities.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -8,90 +8,95 @@ use rt_protocol::{ContainerName, ContainerRuntime, ImageRef, LaunchSpec, LaunchS
 
 use crate::Need;
 
-/// The surroundings of one run of the suite: which names it may use, which image, and what it may look at.
+/// The environment of one run of the suite: the names and the image that it may use, and what it
+/// may look at.
 ///
-/// Everything but a prefix and an image has a default, which suits a backend that runs real commands in containers it
-/// can make.
+/// Only the prefix and the image are required. The defaults of the other methods suit a backend
+/// that makes containers and runs real commands in them.
 pub trait Fixture: fmt::Debug + Send + Sync {
-    /// The family of every container that the suite makes. Nothing else has names of this family, or of one that
-    /// begins like it.
+    /// Returns the prefix of every container that the suite makes. No other container may have a
+    /// name that starts with it.
     fn prefix(&self) -> &NamePrefix;
 
-    /// An image that is here, with a POSIX shell and the tools that [`Script`](crate::Script) names.
+    /// Returns an image that exists locally. It has a POSIX shell and the tools that
+    /// [`Script`](crate::Script) names.
     fn image(&self) -> &ImageRef;
 
-    /// A running container that the suite may run commands in but not stop, for a backend that makes none. By default
-    /// the suite makes one.
+    /// Returns a running container for a backend that makes none. The suite runs commands in it and
+    /// does not stop it. By default, the suite makes one.
     fn standing(&self) -> Option<ContainerName> {
         None
     }
 
-    /// Why a need cannot be met here; `None` when it can.
+    /// Returns why a need cannot be met here; `None` if it can.
     fn lacks(&self, need: Need) -> Option<String> {
         let _ = need;
         None
     }
 
-    /// Adds to the description of a container what the backend cannot do without, such as the published port by which
-    /// commands get in. The suite describes every container of its image with it; nothing is added by default.
+    /// Adds what the backend needs to a launch specification, such as the published port by which
+    /// commands enter. The suite calls it for every container of its image. Adds nothing by
+    /// default.
     fn equip(&self, spec: LaunchSpecBuilder) -> LaunchSpecBuilder {
         spec
     }
 
-    /// Called before the suite starts a container that it made. A backend that runs nothing learns here what the main
-    /// process is to do.
+    /// Called before the suite starts a container that it made. Tells a backend that runs nothing
+    /// what the main process should do.
     fn before_start(&self, spec: &LaunchSpec) {
         let _ = spec;
     }
 
-    /// Called after the suite started such a container. A backend that runs nothing lets the main process begin here, and
-    /// end where its command ends by itself.
+    /// Called after the suite started such a container. A backend that runs nothing starts the main
+    /// process here, and ends it if its command ends by itself.
     fn after_start(&self, container: &ContainerName) {
         let _ = container;
     }
 
-    /// How long the backend's clock has run. The suite compares it with itself alone; it is another than the system's for
-    /// a backend that skips time instead of waiting.
+    /// Returns the time that the backend's clock has run. The suite only compares its values with
+    /// each other. A backend that skips time instead of waiting returns its own clock.
     fn clock(&self) -> Duration {
         static BEGIN: OnceLock<Instant> = OnceLock::new();
         BEGIN.get_or_init(Instant::now).elapsed()
     }
 
-    /// A user of every guest who is not root, as a request names it, and its number.
+    /// Returns a user of every guest that is not root, as a request names it, and its number.
     fn user(&self) -> (&'static str, u32) {
         ("1234", 1234)
     }
 
-    /// A directory of every guest in which commands may write.
+    /// Returns a directory of every guest in which commands may write.
     fn scratch(&self) -> &'static str {
         "/tmp"
     }
 
-    /// A variable that the image sets, and its value. `None` where no image has any.
+    /// Returns a variable that the image sets, and its value; `None` if the image sets none.
     fn image_variable(&self) -> Option<(&'static str, &'static str)> {
         None
     }
 
-    /// Makes an image that nobody uses, with two names, and answers one of them. The case removes both. `None` where no
-    /// image can be made.
+    /// Makes an image with two names that no container uses, and returns one of the names. The case
+    /// removes both. `None` if no image can be made.
     fn image_with_two_names(&self) -> Option<ImageRef> {
         None
     }
 
-    /// How many exec sessions the engine still holds in this container; `None` when that cannot be asked. Looked at before
-    /// and after each case.
+    /// Returns the number of exec sessions that the engine holds for this container; `None` if that
+    /// cannot be found out. Called before and after each case.
     fn exec_sessions(&self, container: &ContainerName) -> Option<usize> {
         let _ = container;
         None
     }
 
-    /// Whether the engine is known to keep the session of a command that could not be started, as podman before 4.8 does
-    /// (containers/podman#20392). Cases that are about such commands then count no sessions.
+    /// Returns whether the engine is known to keep the session of a command that could not be
+    /// started, as podman before 4.8 does (containers/podman#20392). Cases about such commands then
+    /// do not count sessions.
     fn keeps_sessions_of_the_unstarted(&self) -> bool {
         false
     }
 
-    /// A runtime of the same kind whose engine cannot be asked: its program is missing, or fails.
+    /// Returns a runtime of the same kind whose engine cannot answer: its program is missing, or
+    /// fails.
     fn broken(&self) -> Option<Arc<dyn ContainerRuntime>> {
         None
     }

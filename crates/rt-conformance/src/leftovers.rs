@@ -1,4 +1,5 @@
-//! What a case leaves behind in this process: descriptors, threads, children; counted before and after each case.
+//! What a case leaves behind in this process: descriptors, threads and children, counted before and
+//! after each case.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use rt_protocol::Until;
 
-/// One count. Each thing has a number and a text for people.
+/// One count. Each entry has a number and a text for people.
 #[derive(Debug)]
 pub(crate) struct ResourceSnapshot {
     descriptors: BTreeMap<u64, String>,
@@ -15,18 +16,19 @@ pub(crate) struct ResourceSnapshot {
     children: BTreeMap<u64, String>,
 }
 
-/// How long leftovers may take to go away: a detached thread that is ending, a child that is being reaped.
+/// How long leftovers may take to disappear: a detached thread that is ending, a child that is
+/// being reaped.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How often it is looked whether they have. The kernel tells nobody when a thread is gone.
+/// How often this is checked. The kernel gives no notice when a thread is gone.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 impl ResourceSnapshot {
-    /// Counts; `None` where the system has no `/proc` to read.
+    /// Counts; `None` if the system has no `/proc`.
     pub(crate) fn take() -> Option<Self> {
         let read_link = |path: &Path| fs::read_link(path).ok().map(|link| link.display().to_string());
         let mut descriptors = numbered("/proc/self/fd", read_link)?;
-        // The directory that was read just now.
+        // The directory that is being read.
         descriptors.retain(|_, link| !link.ends_with("/fd"));
         let comm =
             |path: &Path| fs::read_to_string(path.join("comm")).ok().map(|name| name.trim_end().to_owned());
@@ -36,7 +38,7 @@ impl ResourceSnapshot {
         Some(Self { descriptors, threads, children })
     }
 
-    /// Waits, within bounds, until nothing is left that was not here at this count.
+    /// Waits, within a limit, until nothing is left that this count does not contain.
     ///
     /// # Errors
     /// What is left.
@@ -61,7 +63,8 @@ impl ResourceSnapshot {
             ("thread", &self.threads, &before.threads),
             ("child process", &self.children, &before.children),
         ] {
-            // Something may be replaced (a log file reopened, a helper restarted); more of it is what leaks.
+            // An entry may be replaced, such as a log file that is reopened or a helper that is
+            // restarted. Only an additional entry is a leak.
             if now.len() > before.len() {
                 let fresh = now.iter().filter(|(number, _)| !before.contains_key(number));
                 left.extend(fresh.map(|(number, text)| format!("{what} {number} ({text})")));
@@ -71,7 +74,8 @@ impl ResourceSnapshot {
     }
 }
 
-/// The entries of a directory whose names are numbers. What vanishes while it is read was not there.
+/// Returns the entries of a directory whose names are numbers. Entries that vanish while it is read
+/// do not count.
 fn numbered(directory: &str, describe: impl Fn(&Path) -> Option<String>) -> Option<BTreeMap<u64, String>> {
     let entries = fs::read_dir(directory).ok()?;
     Some(
@@ -85,8 +89,8 @@ fn numbered(directory: &str, describe: impl Fn(&Path) -> Option<String>) -> Opti
     )
 }
 
-/// The name and state of a process if `parent` is its parent. proc(5): `PID (NAME) STATE PPID …`, and a name may
-/// contain anything, parentheses included.
+/// Returns the name and state of a process if `parent` is its parent. proc(5): `PID (NAME) STATE
+/// PPID …`. A name may contain any character, including parentheses.
 fn child_of(parent: u64, path: &Path) -> Option<String> {
     let stat = fs::read(path.join("stat")).ok()?;
     let stat = String::from_utf8_lossy(&stat);

@@ -1,6 +1,7 @@
-//! The behavioural suite of the `rt` contract: what every backend must do, as named facts. No backend stands here.
+//! The conformance suite of the `rt` contract: what every backend must do, as named facts. This
+//! crate contains no backend.
 //!
-//! A backend proves itself with a [`Fixture`] and a [`Suite`]:
+//! To test a backend, write a [`Fixture`] and run a [`Suite`]:
 //!
 //! ```
 //! use rt_conformance::{Fixture, Group, Suite};
@@ -31,23 +32,25 @@
 //! # Ok::<(), rt_protocol::InvalidValue>(())
 //! ```
 //!
-//! # What a case is
+//! # Cases
 //!
-//! One fact, which its name states; the [`Capability`](rt_protocol::Capability) values that the backend must have for it; and
-//! what the fixture must offer ([`Need`]). A case ends as passed, as skipped with the reason, or as failed with what was
-//! seen instead ([`Outcome`]). The cases of [`core()`] are for guests that can only exec.
+//! A case tests one fact, which its name states. It declares the
+//! [`Capability`](rt_protocol::Capability) values that the backend must have, and what the fixture
+//! must offer ([`Need`]). Its [`Outcome`] is passed, skipped with a reason, or failed with what was
+//! observed. The cases of [`core()`] are for guests that can only exec.
 //!
-//! After each case the suite counts: a descriptor, thread or child process of this process that was not there before, or
-//! an exec session left in the standing container, fails the case. So run one case at a time in a process; the suite
-//! holds a lock, but cannot hold back other threads of the program. Counting reads `/proc` and is left out, and said to
-//! be left out, where there is none.
+//! After each case the suite counts leftovers. The case fails if this process has a descriptor,
+//! thread or child process that it did not have before, or if the standing container has another
+//! exec session. So run only one case at a time in a process. The suite holds a lock, but it cannot
+//! stop other threads of the program. Counting reads `/proc`; where there is none, the suite does
+//! not count and [says so](Suite::counts_leftovers).
 //!
 //! # Commands
 //!
-//! Cases run [`Script`]s: argv for a POSIX shell. A backend that runs nothing gives them their meaning with
-//! [`mod@reference`].
+//! Cases run [`Script`]s: argument lists for a POSIX shell. A backend that runs nothing interprets
+//! them with [`mod@reference`].
 //!
-//! This crate starts no process, logs nothing and knows no backend.
+//! This crate starts no process and logs nothing.
 
 #[macro_use]
 mod ensure;

@@ -6,29 +6,30 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Need {
-    /// Commands mean what a POSIX shell makes of them.
+    /// A POSIX shell interprets commands.
     Shell,
-    /// Commands see the files that were copied, mounted or written before.
+    /// Commands see files that were copied, mounted or written before.
     Files,
-    /// A directory that nobody made is missing.
+    /// A directory does not exist unless it was made.
     Directories,
-    /// The main process of a new container does what its command says: its log, its exit code, its way with TERM.
+    /// The main process of a new container does what its command says: its log, its exit code, its
+    /// reaction to TERM.
     MainProcess,
-    /// Commands write while they run; their output is never built as a whole first.
+    /// Commands write while they run. Their output is not built completely before.
     Streaming,
     /// A command can count the processes of its guest.
     Processes,
-    /// Commands are programs of a system, and see what it gives them: descriptors, signals, limits.
+    /// Commands are programs of an operating system and see their descriptors, signals and limits.
     System,
-    /// A launch that must fail at its start does: an unknown command.
+    /// A launch that must fail at its start does so: one with an unknown command.
     LaunchFailures,
-    /// Commands take over what the launch said of the main process: workdir, user.
+    /// Commands inherit the settings of the launch for the main process: workdir, user.
     LaunchSettings,
-    /// Commands get in without a network of the container.
+    /// Commands can enter a container without a network.
     Offline,
-    /// A command's user may be given a group of the request's choice.
+    /// A request can set the group of a command's user.
     Groups,
-    /// [`Fixture::broken`](crate::Fixture::broken) has a runtime whose engine cannot be asked.
+    /// [`Fixture::broken`](crate::Fixture::broken) returns a runtime whose engine cannot answer.
     BrokenEngine,
 }
 

@@ -1,4 +1,4 @@
-//! What a run came to: a row for each case, counts, and a table for people.
+//! The result of a run: a row for each case, counts, and a table for people.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,52 +11,52 @@ use crate::{Case, Group, Outcome};
 pub struct Row {
     /// The case.
     pub case: Case,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// How long it took, its cleaning up included.
+    /// How long it took, including its clean-up.
     pub elapsed: Duration,
 }
 
-/// What a run of the suite came to.
+/// The result of a run of the suite.
 ///
-/// Its `Display` is a table: group, case, outcome, milliseconds, and below it the counts.
+/// `Display` writes a table with group, case, outcome and milliseconds, followed by the counts.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     rows: Vec<Row>,
 }
 
 impl Report {
-    /// Adds a row; for who drives case by case.
+    /// Adds a row, for callers that run each case themselves.
     pub fn add(&mut self, case: Case, outcome: Outcome, elapsed: Duration) {
         self.rows.push(Row { case, outcome, elapsed });
     }
 
-    /// The rows in the order of the run.
+    /// Returns the rows in the order of the run.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 
-    /// How many cases passed.
+    /// Returns how many cases passed.
     pub fn passed(&self) -> usize {
         self.count(|outcome| *outcome == Outcome::Passed)
     }
 
-    /// How many were skipped.
+    /// Returns how many cases were skipped.
     pub fn skipped(&self) -> usize {
         self.count(|outcome| matches!(outcome, Outcome::Skipped(_)))
     }
 
-    /// How many failed.
+    /// Returns how many cases failed.
     pub fn failed(&self) -> usize {
         self.count(Outcome::is_failed)
     }
 
-    /// Whether none failed.
+    /// Returns whether no case failed.
     pub fn ok(&self) -> bool {
         self.failed() == 0
     }
 
-    /// The rows of one group.
+    /// Returns the rows of one group.
     pub fn group(&self, group: Group) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(move |row| row.case.group() == group)
     }

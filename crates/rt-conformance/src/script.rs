@@ -1,5 +1,5 @@
-//! The commands that cases run: as argv for a guest with a POSIX shell, and back again for a backend that only pretends.
-//! What each of them means without a shell stands in [`crate::reference`].
+//! The commands of the cases, as arguments for a guest with a POSIX shell, and parsed for a backend
+//! that only simulates them. [`crate::reference`] simulates them.
 
 mod escape;
 mod pattern;
@@ -17,38 +17,39 @@ pub use shape::Shape;
 
 /// A command of the suite.
 ///
-/// [`argv`](Self::argv) is `sh -c TEXT rt-script/NAME ARGUMENTS…`: a real guest runs the text, and a backend that runs
-/// nothing finds name and arguments behind it ([`from_argv`](Self::from_argv)).
+/// [`argv`](Self::argv) is `sh -c TEXT rt-script/NAME ARGUMENTS…`. A real guest runs the text. A
+/// backend that runs nothing parses the name and the arguments after it
+/// ([`from_argv`](Self::from_argv)).
 ///
-/// The texts need a POSIX `sh` and, from the usual small tools: `cat`, `env`, `head`, `id`, `ls`, `mkdir`, `seq`,
-/// `sleep`, `tr`, `wc`, `yes`. BusyBox has them all.
+/// The texts need a POSIX `sh` and these tools: `cat`, `env`, `head`, `id`, `ls`, `mkdir`, `seq`,
+/// `sleep`, `tr`, `wc`, `yes`. BusyBox has all of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Script {
     /// Ends with this code.
     Exit(i32),
     /// Writes these bytes to stdout, then those to stderr, and ends with this code.
     Say {
-        /// For stdout, at most a few KiB.
+        /// The bytes for stdout, at most a few KiB.
         stdout: Vec<u8>,
-        /// For stderr, at most a few KiB.
+        /// The bytes for stderr, at most a few KiB.
         stderr: Vec<u8>,
         /// The exit code.
         code: i32,
     },
-    /// Writes as [`Say`](Self::Say) does, and stays until it is sent TERM, which ends it with code 0.
+    /// Writes as [`Say`](Self::Say) does, and stays until TERM, which ends it with code 0.
     SayAndStand {
-        /// For stdout.
+        /// The bytes for stdout.
         stdout: Vec<u8>,
-        /// For stderr.
+        /// The bytes for stderr.
         stderr: Vec<u8>,
     },
     /// Writes to stdout, waits, writes to stdout again, and ends with this code.
     SayTwice {
-        /// What comes first.
+        /// The first bytes.
         first: Vec<u8>,
         /// How long it waits, in whole seconds.
         seconds: u32,
-        /// What comes then.
+        /// The bytes after the wait.
         second: Vec<u8>,
         /// The exit code.
         code: i32,
@@ -57,7 +58,8 @@ pub enum Script {
     Cat,
     /// Reads stdin to its end and writes its length in bytes, as digits.
     CountStdin,
-    /// Writes the first bytes of [`pattern()`] to stdout and to stderr, both at once, and ends with this code.
+    /// Writes the first bytes of [`pattern()`] to stdout and stderr at the same time, and ends with
+    /// this code.
     Flood {
         /// How many bytes go to stdout.
         stdout: u64,
@@ -66,13 +68,13 @@ pub enum Script {
         /// The exit code.
         code: i32,
     },
-    /// Writes so many zero bytes to stdout: long output that costs the guest nothing to make.
+    /// Writes this many zero bytes to stdout: long output that is cheap for the guest.
     Zeros(u64),
     /// Writes lines of `y` to stdout until it is ended.
     Endless,
-    /// Writes each of these words between `<` and `>`.
+    /// Writes each of these arguments between `<` and `>`.
     Words(Vec<OsString>),
-    /// Writes the length of this word in bytes, as digits. The word is ASCII.
+    /// Writes the length of this argument in bytes, as digits. It is ASCII.
     Length(String),
     /// Writes the value of this variable, or `(unset)`.
     Variable(String),
@@ -86,22 +88,24 @@ pub enum Script {
     Sleep(u32),
     /// Writes `held` to stdout and `erred` to stderr, a line each, and stays until it is ended.
     Hold {
-        /// With which relatives.
+        /// Its related processes.
         shape: Shape,
-        /// By which its processes are found, see [`Count`](Self::Count).
+        /// The token by which [`Count`](Self::Count) finds its processes.
         token: u32,
     },
-    /// Writes how many processes are there whose argv has this token.
+    /// Writes the number of processes whose arguments contain this token.
     Count(u32),
-    /// Writes `done` and ends with code 0, but leaves a child behind that holds the output streams for some seconds.
+    /// Writes `done` and ends with code 0, but leaves a child that holds the output streams for
+    /// some seconds.
     Leave(u32),
-    /// Dies by this signal, named without `SIG`.
+    /// Dies by this signal, whose name is without `SIG`.
     Die(String),
-    /// Stays until it is sent TERM, which ends it with code 0. For main processes.
+    /// Stays until TERM, which ends it with code 0. For main processes.
     Stand,
-    /// Stays, and does not end by TERM. For main processes.
+    /// Stays, and ignores TERM. For main processes.
     Stubborn,
-    /// Writes the line `ready` once TERM would end it with this code, and stays until then. For main processes.
+    /// Writes the line `ready` once TERM would end it with this code, and stays until TERM. For
+    /// main processes.
     EndOnTerm(i32),
     /// Makes a directory and its parents.
     MakeDir(OsString),
@@ -109,34 +113,34 @@ pub enum Script {
     WriteFile {
         /// The file; its directory exists.
         path: OsString,
-        /// At most a few KiB.
+        /// The bytes, at most a few KiB.
         bytes: Vec<u8>,
     },
-    /// Writes a file to stdout; code 1 when there is none.
+    /// Writes a file to stdout; ends with code 1 if it does not exist.
     ReadFile(OsString),
-    /// Writes the names in a directory, sorted, a line each.
+    /// Writes the sorted names in a directory, a line each.
     List(OsString),
-    /// Ends with code 0 when the file may be executed, and with 1 otherwise.
+    /// Ends with code 0 if the file is executable, otherwise with code 1.
     IsExecutable(OsString),
     /// Makes a file of this many zero bytes.
     Fill {
         /// The file; its directory exists.
         path: OsString,
-        /// Its size.
+        /// Its size in bytes.
         bytes: u64,
     },
 }
 
-/// The name that marks an argv as a script of the suite: its `$0`.
+/// The start of the `$0` that marks an argument list as a script of the suite.
 const MARK: &str = "rt-script/";
 
 impl Script {
-    /// Writes this text to stdout and ends with code 0.
+    /// Creates a script that writes this text to stdout and ends with code 0.
     pub fn print(text: impl Into<Vec<u8>>) -> Self {
         Self::Say { stdout: text.into(), stderr: Vec::new(), code: 0 }
     }
 
-    /// The script as a command.
+    /// Returns the script as a command.
     pub fn argv(&self) -> Vec<OsString> {
         let (name, text, arguments) = self.parts();
         let mut words: Vec<OsString> =
@@ -145,7 +149,7 @@ impl Script {
         words
     }
 
-    /// The script behind a command, if it is one.
+    /// Parses a command; `None` if it is not a script.
     pub fn from_argv(argv: &Argv) -> Option<Self> {
         let mut words = argv.words().iter().skip(3);
         let name = words.next()?.to_str()?.strip_prefix(MARK)?;
@@ -174,7 +178,7 @@ impl Script {
             ),
             Self::Cat => ("cat", "exec cat", vec![]),
             Self::CountStdin => ("count-stdin", "printf %s $(wc -c)", vec![]),
-            // Numbers of one width, so that any lost, doubled or swapped byte shows.
+            // Numbers of the same width, so that any lost, repeated or swapped byte shows.
             Self::Flood { stdout, stderr, code } => (
                 "flood",
                 "{ seq 10000000 99999999 | head -c \"$2\" >&2; } & seq 10000000 99999999 | head -c \"$1\"; wait; exit \"$3\"",
@@ -196,7 +200,8 @@ impl Script {
             Self::User => ("user", "printf %s:%s \"$(id -u)\" \"$(id -g)\"", vec![]),
             Self::Sleep(seconds) => ("sleep", "exec sleep \"$1\"", vec![number(seconds)]),
             Self::Hold { shape, token } => ("hold", shape.text(), vec![number(token), shape.name().into()]),
-            // The token comes in two halves, so that who counts does not count itself.
+            // The token is split into two halves, so that the counting process does not count
+            // itself.
             Self::Count(token) => (
                 "count",
                 "n=0; t=\"$1$2\"; for p in /proc/[0-9]*; do \
@@ -275,7 +280,7 @@ impl Script {
     }
 }
 
-/// How long [`Script::Sleep`] sleeps, as a duration.
+/// Returns how long [`Script::Sleep`] sleeps.
 pub(crate) fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())
 }
@@ -292,7 +297,7 @@ fn bytes(word: OsString) -> Option<Vec<u8>> {
     escape::from_printf(word.as_bytes())
 }
 
-/// Bytes as a word of an argv.
+/// Returns bytes as an argument.
 pub(crate) fn word(bytes: impl Into<Vec<u8>>) -> OsString {
     OsString::from_vec(bytes.into())
 }

@@ -1,13 +1,14 @@
-//! How long the suite waits for anything that has no limit of its own.
+//! The limit of everything in the suite that has no limit of its own.
 
 use std::time::Duration;
 
 use rt_protocol::Until;
 
-/// How long anything may take that has no limit of its own. Long, because a busy host is no fault of the backend.
+/// The limit of everything that has no limit of its own. It is long, because a busy host is not a
+/// fault of the backend.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The [`TIMEOUT`] from now.
+/// Returns [`TIMEOUT`] from now.
 pub(crate) fn timeout() -> Until {
     Until::after(TIMEOUT)
 }

@@ -1,4 +1,4 @@
-//! The files of a guest in memory, and directories of the host that are shown in it.
+//! The files of a guest in memory, and directories of the host that are mounted in it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use rt_protocol::{CopyOptions, ErrorKind};
 
-/// A file, or a directory.
+/// A file or a directory.
 #[derive(Clone, Debug)]
 enum Entry {
     Directory,
     File { bytes: Vec<u8>, executable: bool },
 }
 
-/// Paths are absolute and taken as they are: nothing here has links.
+/// Paths are absolute. There are no links, so paths are used as they are.
 #[derive(Debug)]
 pub(super) struct Files {
     entries: BTreeMap<PathBuf, Entry>,
@@ -60,13 +60,13 @@ impl Files {
         }
     }
 
-    /// The names in a directory, sorted.
+    /// Returns the sorted names in a directory.
     pub(super) fn names(&self, directory: &Path) -> Vec<String> {
         let inside = self.entries.keys().filter(|path| path.parent() == Some(directory));
         inside.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect()
     }
 
-    /// Whether it could be written.
+    /// Writes a file; returns whether that was possible.
     pub(super) fn write(&mut self, path: &Path, bytes: Vec<u8>) -> bool {
         if let Some((host, read_only)) = self.on_host(path) {
             return !read_only && fs::write(host, bytes).is_ok();
@@ -126,7 +126,7 @@ impl Files {
         Ok(())
     }
 
-    /// Where a path is on the host, when it lies in a mount, and whether that is read-only.
+    /// Returns the path on the host if it is in a mount, and whether that mount is read-only.
     fn on_host(&self, path: &Path) -> Option<(PathBuf, bool)> {
         self.mounts.iter().find_map(|mount| {
             let rest = path.strip_prefix(&mount.dest).ok()?;

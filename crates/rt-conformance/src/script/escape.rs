@@ -1,10 +1,10 @@
-//! Any bytes as a `printf` format, and back: the one way to hand a POSIX shell a NUL.
+//! Bytes as a `printf` format, and back. This is the only way to pass a NUL to a POSIX shell.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
 
-/// The bytes as a format that makes `printf` write exactly them. Letters, digits and blanks stay readable; all else is
-/// an octal escape, a leading dash and a percent sign included.
+/// Returns a format with which `printf` writes exactly these bytes. Letters, digits and blanks stay
+/// readable. Everything else is an octal escape, including a leading dash and a percent sign.
 pub(super) fn for_printf(bytes: &[u8]) -> OsString {
     let mut text = String::with_capacity(bytes.len());
     for byte in bytes {
@@ -18,7 +18,7 @@ pub(super) fn for_printf(bytes: &[u8]) -> OsString {
     text.into()
 }
 
-/// The bytes behind such a format; `None` for any other text.
+/// Parses such a format; `None` for any other text.
 pub(super) fn from_printf(mut text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     while let [first, rest @ ..] = text {

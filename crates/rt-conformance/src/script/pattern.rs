@@ -1,6 +1,7 @@
-//! Long output of which every place is known.
+//! Long output in which every position is known.
 
-/// The first bytes of the lines `10000000`, `10000001`, … : what [`Script::Flood`](crate::Script::Flood) writes.
+/// Returns the first bytes of the lines `10000000`, `10000001`, …, which
+/// [`Script::Flood`](crate::Script::Flood) writes.
 pub fn pattern(length: u64) -> Vec<u8> {
     lines(FIRST_LINE, length)
 }
@@ -8,10 +9,10 @@ pub fn pattern(length: u64) -> Vec<u8> {
 /// The number in the first line of the [`pattern`].
 pub(crate) const FIRST_LINE: u64 = 10_000_000;
 
-/// The length of each of its lines.
+/// The length of each line.
 pub(crate) const LINE_BYTES: u64 = 9;
 
-/// The bytes of the pattern from this line on.
+/// Returns the bytes of the pattern from this line on.
 pub(crate) fn lines(first: u64, length: u64) -> Vec<u8> {
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     let mut bytes = Vec::with_capacity(length + 9);

@@ -1,6 +1,6 @@
-//! With which relatives a command stays, and the shell texts for that.
+//! The related processes of a command that stays, and the shell texts that start them.
 
-/// The relatives of a command that stays.
+/// The related processes of a command that stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shape {
     /// None.
@@ -16,7 +16,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// All of them.
+    /// All shapes.
     pub const ALL: [Self; 5] =
         [Self::Alone, Self::Background, Self::DoubleFork, Self::IgnoresTerm, Self::CleanEnv];
 
@@ -30,7 +30,7 @@ impl Shape {
         }
     }
 
-    /// `$1` is the token, which is also a number of seconds beyond the timeout of any test.
+    /// `$1` is the token. It is also a number of seconds beyond the timeout of any test.
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Alone => "echo held; echo erred >&2; exec sleep \"$1\"",
