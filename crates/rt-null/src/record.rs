@@ -79,7 +79,10 @@
 //! are text where they are UTF-8, `{"hex": …}` otherwise, and `{"parts": […]}` where a secret stood in them: `{"secret": …}`
 //! with its name, the `call` that it came with unless that is the same, and `from` and `to` for a part of it.
 //!
-//! A reader skips fields that it does not know, but for arguments, refuses a later version, names the line that it cannot
+//! Arguments and answers are the contract's plain data as its feature `serde` writes it, without fields that are null; labels and
+//! annotations are pairs.
+//!
+//! A reader skips fields that it does not know, but for arguments, refuses another version, names the line that it cannot
 //! read, and does without a last line that broke off.
 
 mod format;

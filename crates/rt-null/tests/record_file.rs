@@ -77,14 +77,16 @@ fn what_is_no_recording_is_refused_with_its_line() {
         error.to_string()
     };
     let header =
-        r#"{"format":"rt-recording","version":1,"runtime":"x","capabilities":["logs","sunspots"],"new":1}"#;
+        r#"{"format":"rt-recording","version":2,"runtime":"x","capabilities":["logs","sunspots"],"new":1}"#;
     let call = r#"{"seq":1,"op":"list","args":{},"answer":{"ok":[],"new":1},"new":[]}"#;
     assert!(refused("").contains("empty"));
     assert!(refused("{}\n").contains("line 1: this is no recording"));
     assert!(refused("not json\n").contains("line 1, column"));
-    let newer = header.replace(":1,", ":2,");
-    let text = refused(&newer);
-    assert!(text.contains("version 2") && text.contains(&format!("up to {FORMAT_VERSION}")), "{text}");
+    for (version, hint) in [(1, "record again"), (3, "newer rt-null")] {
+        let text = refused(&header.replace(":2,", &format!(":{version},")));
+        let readable = format!("version {version} of the format; version {FORMAT_VERSION}");
+        assert!(text.contains(&readable) && text.contains(hint), "{text}");
+    }
     assert!(refused(&format!("{header}\n{call}\n{{\"seq\":\n{call}\n")).contains("line 3, column"));
     for broken in [
         r#"{"op":"list"}"#,

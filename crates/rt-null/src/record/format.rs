@@ -2,12 +2,10 @@
 
 pub(crate) mod arguments;
 pub(crate) mod entry;
-pub(crate) mod error;
-pub(crate) mod facts;
 pub(crate) mod header;
 pub(crate) mod invocation;
 pub(crate) mod json;
 pub(crate) mod listed_image;
-pub(crate) mod result;
+pub(crate) mod pulled;
 pub(crate) mod step;
 pub(crate) mod tree;

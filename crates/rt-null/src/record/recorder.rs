@@ -26,7 +26,7 @@ use self::recorded_stream::{RecordedEvents, RecordedPort};
 use crate::record::format::header::Header;
 use crate::record::format::invocation::Invocation;
 use crate::record::format::json::{JsonCodec, object};
-use crate::record::format::listed_image;
+use crate::record::format::listed_image::ListedImage;
 use rt_protocol::{
     Capabilities, Container, ContainerFilter, ContainerInfo, ContainerName, ContainerRemoveResult,
     ContainerRuntime, ContainerState, Error, ErrorKind, EventOptions, EventStream, ExecRequest, ExecResult,
@@ -177,7 +177,7 @@ impl ContainerRuntime for Recorder {
 
     fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
         let listing =
-            |found: &Vec<Arc<dyn Image>>| found.iter().map(|one| listed_image::encode(&**one)).collect();
+            |found: &Vec<Arc<dyn Image>>| found.iter().map(|one| ListedImage::of(&**one).encode()).collect();
         let found =
             self.journal.record_as(&Invocation::images(*filter), || self.inner.images(filter), listing)?;
         Ok(found.into_iter().map(|image| Arc::new(RecordedImage::new(image, &self.journal)) as _).collect())

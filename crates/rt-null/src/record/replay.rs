@@ -187,8 +187,7 @@ impl ContainerRuntime for Replay {
     }
 
     fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
-        let listing = |listing: &Value| listing.as_array()?.iter().map(ListedImage::decode).collect();
-        let found: Vec<ListedImage> = self.playback.replay_as(&Invocation::images(*filter), listing)?;
+        let found: Vec<ListedImage> = self.playback.replay(&Invocation::images(*filter))?;
         Ok(found.into_iter().map(|facts| self.image_of(facts)).collect())
     }
 

@@ -12,7 +12,7 @@ use rt_protocol::{
 use serde_json::Value;
 
 use super::arguments;
-use super::json::{self, JsonCodec, object};
+use super::json::{object, written};
 use crate::record::secrets::masker::SecretMasker;
 
 /// Of whom something is asked.
@@ -115,7 +115,7 @@ impl<'a> Invocation<'a> {
     }
 
     pub(crate) fn stop(name: &ContainerName, grace: Duration) -> Self {
-        Self::container(name, "stop", "stop").with(object([("grace", grace.encode())]))
+        Self::container(name, "stop", "stop").with(object([("grace", written(&grace))]))
     }
 
     pub(crate) fn copy_in(
@@ -147,31 +147,29 @@ impl<'a> Invocation<'a> {
     }
 
     pub(crate) fn login_command(name: &ContainerName, command: Option<&Argv>) -> Self {
-        let words = command.map_or(Value::Null, |command| command.words().iter().map(json::os).collect());
-        Self::container(name, "login-command", "log in to").with(object([("command", words)]))
+        Self::container(name, "login-command", "log in to").with(object([("command", written(&command))]))
     }
 
     pub(crate) fn logs(name: &ContainerName, options: &LogOptions) -> Self {
-        Self::container(name, "logs", "read the log of").with(arguments::log_options(options))
+        Self::container(name, "logs", "read the log of").with(arguments::plain(options))
     }
 
     pub(crate) fn list(filter: &ContainerFilter) -> Self {
-        Self::runtime("list", "list containers").with(arguments::container_filter(filter))
+        Self::runtime("list", "list containers").with(arguments::plain(filter))
     }
 
     /// An invocation to the runtime about a family of containers.
     pub(crate) fn family(op: &'static str, verb: &'static str, prefix: &NamePrefix) -> Self {
-        Self::runtime(op, verb).with(object([("prefix", prefix.as_str().into())]))
+        Self::runtime(op, verb).with(object([("prefix", written(prefix))]))
     }
 
     pub(crate) fn create(spec: &'a LaunchSpec) -> Self {
-        let invocation = Self::container(spec.name(), "create", "create").with(arguments::launch_spec(spec));
+        let invocation = Self::container(spec.name(), "create", "create").with(arguments::plain(spec));
         Self { env: Some(spec.env()), ..invocation }
     }
 
     pub(crate) fn force_remove(names: &[ContainerName]) -> Self {
-        let names = names.iter().map(ContainerName::encode).collect();
-        Self::runtime("force-remove", "remove").with(object([("names", names)]))
+        Self::runtime("force-remove", "remove").with(object([("names", written(&names))]))
     }
 
     pub(crate) fn images(filter: ImageFilter) -> Self {
@@ -179,11 +177,11 @@ impl<'a> Invocation<'a> {
     }
 
     pub(crate) fn reserve_port(host: IpAddr) -> Self {
-        Self::runtime("reserve-port", "reserve a port").with(object([("address", host.to_string().into())]))
+        Self::runtime("reserve-port", "reserve a port").with(object([("address", written(&host))]))
     }
 
     pub(crate) fn events(options: &EventOptions) -> Self {
-        Self::runtime("events", "watch events").with(arguments::event_options(options))
+        Self::runtime("events", "watch events").with(arguments::plain(options))
     }
 
     /// An error that the replay itself answers.

@@ -1,61 +1,30 @@
-//! What a listing says of an image, and what came of a removal, as JSON.
+//! What a listing says of an image, as JSON.
 
-use std::time::SystemTime;
-
-use rt_protocol::{Image, ImageRef, ImageRemoval};
-use serde_json::Value;
-
-use super::json::{JsonCodec, field, object};
-
-impl JsonCodec for ImageRemoval {
-    fn encode(&self) -> Value {
-        match self {
-            Self::Refused(reason) => object([("refused", reason.as_str().into())]),
-            _ => object([("removed", true.into())]),
-        }
-    }
-
-    fn decode(value: &Value) -> Option<Self> {
-        match value.get("refused") {
-            Some(reason) => String::decode(reason).map(Self::Refused),
-            None => value.get("removed").map(|_| Self::Removed),
-        }
-    }
-}
+use rt_protocol::{Image, ImageInfo, ImageRef};
+use serde::{Deserialize, Serialize};
 
 /// A handle as an answer shows it.
-pub(crate) fn encode(image: &dyn Image) -> Value {
-    object([
-        ("reference", image.reference().as_str().into()),
-        ("repository", image.repository().map_or(Value::Null, Value::from)),
-        ("tag", image.tag().map_or(Value::Null, Value::from)),
-        ("size", image.size().encode()),
-        ("created", image.created().encode()),
-    ])
-}
-
-/// What an answer says of a handle.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ListedImage {
     pub(crate) reference: ImageRef,
     pub(crate) repository: Option<String>,
     pub(crate) tag: Option<String>,
-    pub(crate) size: Option<u64>,
-    pub(crate) created: Option<SystemTime>,
+    /// Its size and when it was made; the id is the reference.
+    pub(crate) info: ImageInfo,
 }
 
 impl ListedImage {
     pub(crate) fn bare(reference: ImageRef) -> Self {
-        Self { reference, repository: None, tag: None, size: None, created: None }
+        let info = ImageInfo::new(reference.as_str());
+        Self { reference, repository: None, tag: None, info }
     }
 
-    pub(crate) fn decode(value: &Value) -> Option<Self> {
-        Some(Self {
-            reference: ImageRef::new(value.get("reference")?.as_str()?).ok()?,
-            repository: field(value, "repository")?,
-            tag: field(value, "tag")?,
-            size: field(value, "size")?,
-            created: field(value, "created")?,
-        })
+    pub(crate) fn of(image: &dyn Image) -> Self {
+        let mut listed = Self::bare(image.reference().clone());
+        listed.repository = image.repository().map(str::to_owned);
+        listed.tag = image.tag().map(str::to_owned);
+        listed.info.size = image.size();
+        listed.info.created = image.created();
+        listed
     }
 }

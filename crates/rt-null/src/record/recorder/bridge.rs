@@ -182,7 +182,8 @@ fn source_failed(error: Error, failure: io::Error, until: &Until) -> Error {
     if error.kind() != ErrorKind::Cancelled || by_caller {
         return error;
     }
-    let mut failed = Error::new(ErrorKind::SourceFailed, error.operation().to_owned(), "").with_source(failure);
+    let mut failed =
+        Error::new(ErrorKind::SourceFailed, error.operation().to_owned(), "").with_source(failure);
     if let Some(subject) = error.subject() {
         failed = failed.with_subject(subject);
     }

@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use rt_protocol::{
     Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, ContainerState, CopyOptions,
-    ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, LogOptions, LogStream, MountInfo,
-    PublishedPort, Readiness, Result, StdioResult, Until,
+    EventOptions, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, LogOptions, LogStream,
+    MountInfo, PublishedPort, Readiness, Result, StdioResult, Until,
 };
 use serde_json::Value;
 
@@ -25,8 +25,8 @@ use super::recorded_stream::RecordedLog;
 use super::tee::{CountReader, Echo, TeeWriter};
 use super::transcript::{Delivered, Transcript, TranscriptWriter};
 use crate::record::format::invocation::Invocation;
-use crate::record::format::json::{JsonCodec, object};
-use crate::record::format::listed_image;
+use crate::record::format::json::{self, JsonCodec, object};
+use crate::record::format::listed_image::ListedImage;
 use crate::record::format::step::{self, Stream};
 use crate::record::format::tree::Snapshot;
 
@@ -111,7 +111,8 @@ impl Container for RecordedContainer {
     }
 
     fn state(&self) -> Result<Option<ContainerState>> {
-        self.journal.record(&self.plain("state", "inspect"), || self.inner.state())
+        let word = |state: &Option<ContainerState>| object([("state", state.encode())]);
+        self.journal.record_as(&self.plain("state", "inspect"), || self.inner.state(), word)
     }
 
     fn running(&self) -> Result<bool> {
@@ -120,15 +121,15 @@ impl Container for RecordedContainer {
 
     fn image(&self) -> Result<Option<Arc<dyn Image>>> {
         let invocation = self.plain("image", "find the image of");
-        let encode = |image: &Option<Arc<dyn Image>>| {
-            image.as_ref().map_or(Value::Null, |image| listed_image::encode(&**image))
-        };
+        let encode =
+            |image: &Option<Arc<dyn Image>>| image.as_ref().map(|image| ListedImage::of(&**image)).encode();
         let image = self.journal.record_as(&invocation, || self.inner.image(), encode)?;
         Ok(image.map(|image| Arc::new(RecordedImage::new(image, &self.journal)) as _))
     }
 
     fn started_at(&self) -> Result<Option<SystemTime>> {
-        self.journal.record(&self.plain("started-at", "inspect"), || self.inner.started_at())
+        let at = |time: &Option<SystemTime>| time.map(|time| EventOptions::new().since(time)).encode();
+        self.journal.record_as(&self.plain("started-at", "inspect"), || self.inner.started_at(), at)
     }
 
     fn mounts(&self) -> Result<Option<Vec<MountInfo>>> {
@@ -140,7 +141,8 @@ impl Container for RecordedContainer {
     }
 
     fn health(&self) -> Result<Option<Health>> {
-        self.journal.record(&self.plain("health", "inspect"), || self.inner.health())
+        let word = |health: &Option<Health>| object([("health", health.encode())]);
+        self.journal.record_as(&self.plain("health", "inspect"), || self.inner.health(), word)
     }
 
     fn rw_size(&self) -> Result<Option<u64>> {
@@ -156,7 +158,8 @@ impl Container for RecordedContainer {
     }
 
     fn wait(&self, until: &Until) -> Result<ExitOutcome> {
-        self.journal.record(&self.plain("wait", "wait for"), || self.inner.wait(until))
+        let word = |outcome: &ExitOutcome| object([("outcome", outcome.encode())]);
+        self.journal.record_as(&self.plain("wait", "wait for"), || self.inner.wait(until), word)
     }
 
     fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()> {
@@ -207,7 +210,8 @@ impl Container for RecordedContainer {
 
     fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
         let invocation = Invocation::login_command(self.name(), command);
-        self.journal.record(&invocation, || self.inner.login_command(command))
+        let words = |words: &Vec<OsString>| words.iter().map(json::os).collect();
+        self.journal.record_as(&invocation, || self.inner.login_command(command), words)
     }
 
     fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>> {
@@ -238,7 +242,8 @@ impl Container for RecordedContainer {
             self.inner.stream_initial_logs(&mut watch, &mut Echo { inner: echo, seen: &seen }, until)
         });
         let seen = self.journal.masker(&invocation).mask_value(seen.into_inner().into());
-        self.journal.write(number, &invocation, answer.as_ref().map(Readiness::encode), [("seen", seen)]);
+        let encoded = answer.as_ref().map(|readiness| object([("readiness", readiness.encode())]));
+        self.journal.write(number, &invocation, encoded, [("seen", seen)]);
         resume_panic(panic);
         answer
     }

@@ -10,7 +10,7 @@ use rt_protocol::{Image, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId};
 
 use super::journal::Journal;
 use crate::record::format::invocation::Invocation;
-use crate::record::format::json::JsonCodec;
+use crate::record::format::json::{JsonCodec, object};
 
 /// A handle whose questions are written down. What a listing brought along asks nothing.
 pub(crate) struct RecordedImage {
@@ -61,7 +61,9 @@ impl Image for RecordedImage {
     }
 
     fn labels(&self) -> Result<Option<BTreeMap<String, String>>> {
-        self.record("labels", "inspect", |image| image.labels())
+        // Pairs, as labels are everywhere: keys may be as secret as values.
+        self.record("labels", "inspect", |image| Ok(image.labels()?.map(Vec::from_iter)))
+            .map(|pairs| pairs.map(BTreeMap::from_iter))
     }
 
     fn history(&self) -> Result<Option<Vec<String>>> {
@@ -69,7 +71,9 @@ impl Image for RecordedImage {
     }
 
     fn remove(&self) -> Result<ImageRemoval> {
-        self.record("remove", "remove", |image| image.remove())
+        let invocation = Invocation::image(self.inner.reference(), "remove", "remove");
+        let word = |removal: &ImageRemoval| object([("removal", removal.encode())]);
+        self.journal.record_as(&invocation, || self.inner.remove(), word)
     }
 
     fn repository(&self) -> Option<&str> {

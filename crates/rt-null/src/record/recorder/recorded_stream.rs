@@ -9,6 +9,7 @@ use rt_protocol::{Event, EventStream, LogLine, LogStream, PortReservation, Pull,
 
 use super::journal::Journal;
 use crate::record::format::invocation::Invocation;
+use crate::record::format::pulled;
 
 /// Something that was opened. That it is dropped is not recorded.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl<T: Debug + ?Sized> RecordedHandle<T> {
 
 impl LogStream for RecordedLog {
     fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>> {
-        self.journal.record(&Invocation::pull(self.number), || self.inner.pull(until))
+        self.journal.record_as(&Invocation::pull(self.number), || self.inner.pull(until), pulled::encode)
     }
 
     fn close(&mut self) -> Result<()> {
@@ -40,7 +41,7 @@ impl LogStream for RecordedLog {
 
 impl EventStream for RecordedEvents {
     fn pull(&mut self, until: &Until) -> Result<Pull<Event>> {
-        self.journal.record(&Invocation::pull(self.number), || self.inner.pull(until))
+        self.journal.record_as(&Invocation::pull(self.number), || self.inner.pull(until), pulled::encode)
     }
 
     fn close(&mut self) -> Result<()> {

@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use rt_protocol::{
     Argv, Container, ContainerInfo, ContainerKey, ContainerPath, ContainerState, CopyOptions, Error,
-    ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, LogOptions, LogStream,
-    MountInfo, PublishedPort, Readiness, Result, StdioResult, Until,
+    ErrorKind, EventOptions, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, LogOptions,
+    LogStream, MountInfo, PublishedPort, Readiness, Result, StdioResult, Until,
 };
 use serde_json::Value;
 
@@ -90,7 +90,7 @@ impl Container for ReplayedContainer {
     }
 
     fn state(&self) -> Result<Option<ContainerState>> {
-        self.replay("state", "inspect")
+        self.playback.replay_as(&self.plain("state", "inspect"), |word| field(word, "state"))
     }
 
     fn running(&self) -> Result<bool> {
@@ -98,15 +98,12 @@ impl Container for ReplayedContainer {
     }
 
     fn image(&self) -> Result<Option<Arc<dyn Image>>> {
-        let decode = |image: &Value| {
-            if image.is_null() { Some(None) } else { ListedImage::decode(image).map(Some) }
-        };
-        let facts = self.playback.replay_as(&self.plain("image", "find the image of"), decode)?;
+        let facts: Option<ListedImage> = self.replay("image", "find the image of")?;
         Ok(facts.map(|facts| Arc::new(ReplayedImage::new(facts, &self.playback)) as _))
     }
 
     fn started_at(&self) -> Result<Option<SystemTime>> {
-        self.replay("started-at", "inspect")
+        Ok(self.replay::<Option<EventOptions>>("started-at", "inspect")?.and_then(|at| at.since))
     }
 
     fn mounts(&self) -> Result<Option<Vec<MountInfo>>> {
@@ -118,7 +115,7 @@ impl Container for ReplayedContainer {
     }
 
     fn health(&self) -> Result<Option<Health>> {
-        self.replay("health", "inspect")
+        self.playback.replay_as(&self.plain("health", "inspect"), |word| field(word, "health"))
     }
 
     fn rw_size(&self) -> Result<Option<u64>> {
@@ -134,7 +131,7 @@ impl Container for ReplayedContainer {
     }
 
     fn wait(&self, _until: &Until) -> Result<ExitOutcome> {
-        self.replay("wait", "wait for")
+        self.playback.replay_as(&self.plain("wait", "wait for"), |word| field(word, "outcome"))
     }
 
     /// Nothing of the host is looked at.
@@ -188,7 +185,8 @@ impl Container for ReplayedContainer {
     }
 
     fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
-        self.playback.replay(&Invocation::login_command(&self.key.name, command))
+        let words = |words: &Value| words.as_array()?.iter().map(json::to_os).collect();
+        self.playback.replay_as(&Invocation::login_command(&self.key.name, command), words)
     }
 
     fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>> {
@@ -206,6 +204,7 @@ impl Container for ReplayedContainer {
     ) -> Result<Readiness> {
         let invocation = self.plain("stream-initial-logs", "watch the log of");
         let entry = self.playback.take(&invocation)?;
+        let readiness = |answer: &Value| field(answer, "readiness");
         let seen = self.playback.restore(&invocation, &entry, &entry.whole["seen"])?;
         for step in seen.as_array().into_iter().flatten() {
             if let Some(bytes) = step.get("echo").and_then(json::to_bytes) {
@@ -217,9 +216,11 @@ impl Container for ReplayedContainer {
             let line: String = field(step, "line").ok_or_else(|| unreadable(&invocation, &entry))?;
             let accepted = ready(&line);
             if accepted {
-                return match self.playback.answer(&invocation, &entry, Readiness::decode) {
+                return match self.playback.answer(&invocation, &entry, readiness) {
                     // It is the recorded answer, or an earlier one.
-                    Ok(_) => Ok(Readiness::Ready(line)),
+                    Ok(Readiness::Ready(_) | Readiness::TimedOut | Readiness::Ended) => {
+                        Ok(Readiness::Ready(line))
+                    }
                     Err(error) => Err(error),
                 };
             }
@@ -231,7 +232,7 @@ impl Container for ReplayedContainer {
                 return Err(self.playback.tape.mismatch(&invocation, message));
             }
         }
-        self.playback.answer(&invocation, &entry, Readiness::decode)
+        self.playback.answer(&invocation, &entry, readiness)
     }
 
     /// Nothing: there is no concrete handle to be had from a recording.

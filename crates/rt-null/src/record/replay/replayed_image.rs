@@ -10,7 +10,7 @@ use rt_protocol::{Image, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId};
 
 use super::playback::Playback;
 use crate::record::format::invocation::Invocation;
-use crate::record::format::json::JsonCodec;
+use crate::record::format::json::{JsonCodec, field};
 use crate::record::format::listed_image::ListedImage;
 
 /// A handle that answers what was recorded.
@@ -51,7 +51,7 @@ impl Image for ReplayedImage {
     }
 
     fn labels(&self) -> Result<Option<BTreeMap<String, String>>> {
-        self.replay("labels", "inspect")
+        self.replay::<Option<Vec<_>>>("labels", "inspect").map(|pairs| pairs.map(BTreeMap::from_iter))
     }
 
     fn history(&self) -> Result<Option<Vec<String>>> {
@@ -59,7 +59,8 @@ impl Image for ReplayedImage {
     }
 
     fn remove(&self) -> Result<ImageRemoval> {
-        self.replay("remove", "remove")
+        let invocation = Invocation::image(&self.facts.reference, "remove", "remove");
+        self.playback.replay_as(&invocation, |word| field(word, "removal"))
     }
 
     fn repository(&self) -> Option<&str> {
@@ -71,11 +72,11 @@ impl Image for ReplayedImage {
     }
 
     fn size(&self) -> Option<u64> {
-        self.facts.size
+        self.facts.info.size
     }
 
     fn created(&self) -> Option<SystemTime> {
-        self.facts.created
+        self.facts.info.created
     }
 }
 

@@ -10,6 +10,7 @@ use rt_protocol::{Event, EventStream, LogLine, LogStream, PortReservation, Pull,
 use super::playback::Playback;
 use crate::record::format::invocation::Invocation;
 use crate::record::format::json::JsonCodec;
+use crate::record::format::pulled;
 
 /// A stream that gives what was pulled from it. What is recorded as idle waits until the pull's own `until` ends, as the
 /// contract has it; how often a stream is idle is a matter of luck, so one that was idle last may be so again.
@@ -43,7 +44,7 @@ impl ReplayedStream {
                 return Ok(Pull::End);
             }
             let answer = match entry {
-                Some(entry) => self.playback.answer(&invocation, &entry, Pull::<T>::decode),
+                Some(entry) => self.playback.answer(&invocation, &entry, pulled::decode),
                 None if self.last == Last::End => Ok(Pull::End),
                 None if self.last == Last::Idle && can_end => Ok(Pull::Pending),
                 None => Err(self.playback.not_recorded(&invocation)),

@@ -14,12 +14,11 @@ use serde_json::Value;
 use super::masked::{PARTS, SecretMatch, mask_range};
 use crate::record::format::json::{self, HEX, object};
 
-/// Fields that hold words of the contract and of this format, and never anything that was said.
+/// Fields whose texts are words of the contract and of this format. An object in one of them has a text that was said.
 const PLAIN_FIELDS: &[&str] = &[
     "action",
     "bridged",
     "end",
-    "fate",
     "health",
     "kind",
     "missing",
@@ -29,6 +28,9 @@ const PLAIN_FIELDS: &[&str] = &[
     "outcome",
     "protocol",
     "pull",
+    "readiness",
+    "removal",
+    "signal",
     "state",
     "stream",
 ];
@@ -207,8 +209,8 @@ impl SecretMasker {
                         start: gap && name == "tail",
                         end: gap && (name == "head" || name == "bytes"),
                     };
-                    let masked =
-                        if PLAIN_FIELDS.contains(&&*name) { value } else { self.mask_part(value, cut) };
+                    let plain = PLAIN_FIELDS.contains(&&*name) && !value.is_object();
+                    let masked = if plain { value } else { self.mask_part(value, cut) };
                     (name, masked)
                 });
                 Value::Object(masked.collect())

@@ -52,8 +52,11 @@ mod tests {
             &json!({"host": "/tmp/1", "path": "/a"}),
             &json!({"host": "/tmp/2", "path": "/a"})
         ));
-        assert!(matches_recorded(&json!({"since": {"time": [1, 0]}}), &json!({"since": {"time": [2, 0]}})));
-        assert!(!matches_recorded(&json!({"since": {"time": [1, 0]}}), &json!({})));
-        assert!(!matches_recorded(&json!({}), &json!({"since": {"time": [2, 0]}})));
+        assert!(matches_recorded(
+            &json!({"since": {"secs_since_epoch": 1}}),
+            &json!({"since": {"secs_since_epoch": 2}})
+        ));
+        assert!(!matches_recorded(&json!({"since": {"secs_since_epoch": 1}}), &json!({})));
+        assert!(!matches_recorded(&json!({}), &json!({"since": {"secs_since_epoch": 2}})));
     }
 }
