@@ -1,4 +1,4 @@
-//! One command on its way to a guest: where it begins, what its end means, and how it is ended before.
+//! One command on its way to a guest: how it starts, what its end means, and how it is ended early.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -19,17 +19,17 @@ use super::shell::remote_command::{RemoteCommand, Stdin};
 use super::shell::remote_failure::FailureSentinel;
 use crate::SshUser;
 
-/// What errors of a command say was being done.
+/// The operation that errors of a command name.
 pub(super) const OPERATION: &str = "exec in";
 
-/// Why a command was ended before it ended by itself.
+/// Why a command was ended early.
 pub(super) enum Interruption {
     Stop(UntilError),
     Source(std::io::Error),
     Sink(OutputStream, std::io::Error),
 }
 
-/// What every command of one transport goes by.
+/// What all commands of one transport share.
 #[derive(Debug)]
 pub(super) struct CallContext {
     pub(super) pool: Arc<Pool>,
@@ -38,7 +38,7 @@ pub(super) struct CallContext {
 }
 
 impl CallContext {
-    /// Runs a command, and keeps its output.
+    /// Runs a command and captures its output.
     pub(super) fn exec(
         &self,
         guest: &Arc<dyn Container>,
@@ -104,8 +104,8 @@ impl<'a> Call<'a> {
         error.in_container(self.name())
     }
 
-    /// Has the command begin: on a connection that takes it. A connection that was kept and turns out to be dead before
-    /// the request was sent is replaced, once.
+    /// Starts the command on a connection that accepts it. If a kept connection turns out to be
+    /// dead before the request was sent, it is replaced, once.
     pub(super) fn begin(
         &self,
         until: &Until,
@@ -183,7 +183,8 @@ impl<'a> Call<'a> {
             Ok((stdin, JobOutput::Piped([far.stdout.try_clone()?, far.stderr.try_clone()?])))
         };
         let (permit, handle) = self.begin(until, copies)?;
-        // From here on the connection alone holds the far ends, and their closing says that it is done with them.
+        // From here on only the connection holds the far ends. It closes them when it is done with
+        // them.
         drop(far);
         let drive = bridge.drive(until);
         let why = match drive {
@@ -203,7 +204,7 @@ impl<'a> Call<'a> {
                 PartialOutput::Streams { stdin: moved.stdin, stdout: moved.stdout, stderr: moved.stderr };
             return Err(error.with_partial(partial));
         }
-        // The outputs are closed a moment before the job is declared over.
+        // The outputs are closed a moment before the job is marked as done.
         let _ = handle.wait(&Until::forever());
         let ran = self.ran(handle.take_end())?;
         let outcome = self.judge(&ran)?;
@@ -235,7 +236,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// What the guest's answer means: the shell's own sentinel first.
+    /// Interprets the guest's answer, the shell's own sentinel first.
     pub(super) fn judge(&self, ran: &Ran) -> Result<ExitOutcome> {
         match ran.failure {
             Some(failure) => {
@@ -258,7 +259,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Ends the command, and makes the error of it.
+    /// Ends the command and returns its error.
     pub(super) fn end(
         &self,
         permit: &SessionPermit,
@@ -300,8 +301,8 @@ impl<'a> Call<'a> {
         self.with_container(Error::new(ErrorKind::System, OPERATION, "a pipe was refused").with_source(cause))
     }
 
-    /// An sshd says the same of a user that is unknown and of one whose key it refuses. Whom the request names, and who is
-    /// not the transport's own user, the guest itself is asked about.
+    /// Adds whether the user exists: an sshd gives the same answer for an unknown user and for a
+    /// refused key. If the request names a user other than the transport's own, the guest is asked.
     fn explain(&self, error: Error, until: &Until) -> Error {
         let error = self.with_container(error);
         if error.kind() != ErrorKind::AuthenticationRefused || self.user == self.context.user {

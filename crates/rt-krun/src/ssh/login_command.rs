@@ -1,5 +1,5 @@
-//! The argv of an `ssh` that gives a person a terminal in a guest: nothing of the user's own
-//! configuration, and the host key bound to the transport's pin, without a file.
+//! The arguments of an `ssh` that gives a person a terminal in a guest. They use nothing of the
+//! user's own configuration, and bind the host key to the transport's pin without a file.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,7 +11,7 @@ use super::auth::host_key::{HostKey, known_hosts_name};
 use super::auth::identity::IdentityFile;
 use crate::{SshUser, TcpEndpoint};
 
-/// What a login is made of.
+/// The parts of a login.
 pub(super) struct Login<'a> {
     pub(super) ssh: &'a OsStr,
     pub(super) endpoint: &'a TcpEndpoint,
@@ -20,8 +20,8 @@ pub(super) struct Login<'a> {
     pub(super) host_key: &'a HostKey,
 }
 
-/// Options that do not depend on anything. The first value that ssh reads for an option counts, so
-/// nothing can undo them.
+/// The constant options. ssh uses the first value that it reads for an option, so later ones cannot
+/// override these.
 const OPTIONS: &[&str] = &[
     "BatchMode=no",
     "IdentitiesOnly=yes",
@@ -51,10 +51,10 @@ const OPTIONS: &[&str] = &[
 ];
 
 impl Login<'_> {
-    /// The words, `remote` last.
+    /// Returns the arguments, `remote` last.
     ///
     /// # Errors
-    /// `BadIdentity` for a path that ssh cannot be given.
+    /// `BadIdentity` for a path that cannot be passed to ssh.
     pub(super) fn words(&self, remote: OsString) -> Result<Vec<OsString>> {
         let mut words = vec![self.ssh.to_owned()];
         words.extend(["-F", "none", "-p"].map(OsString::from));
@@ -62,7 +62,8 @@ impl Login<'_> {
         words.push("-o".into());
         words.push(identity_option(self.identity.path()).ok_or_else(|| self.identity.not_for_ssh())?);
         words.push("-tt".into());
-        // Every accepted name is free of blanks, quotes and percent signs, which ssh would read.
+        // Every accepted name is free of blanks, quotes and percent signs, which ssh would
+        // interpret.
         let name = known_hosts_name(self.endpoint);
         let known = format!("KnownHostsCommand=/bin/echo {name} {}", self.host_key);
         let algorithms = format!("HostKeyAlgorithms={}", self.host_key.algorithms().join(","));
@@ -76,11 +77,11 @@ impl Login<'_> {
     }
 }
 
-/// The option that names this file and no other. Not `-i`: ssh looks for that file before it
-/// expands the name, and does without when it is not there. `None` where ssh would read a variable,
-/// which nothing keeps it from.
+/// Returns the option that names exactly this file. It is not `-i`: ssh looks for that file before
+/// it expands the name, and continues without it if it does not exist. `None` if ssh would read a
+/// variable in the path, which cannot be prevented.
 fn identity_option(path: &Path) -> Option<OsString> {
-    // Absolute, so that neither `~` nor the word `none` stands at the beginning.
+    // Absolute, so that it starts neither with `~` nor with the word `none`.
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let path = path.as_os_str().as_bytes();
     if path.windows(2).any(|two| two == b"${") {

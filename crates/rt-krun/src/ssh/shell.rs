@@ -1,4 +1,5 @@
-//! Speaks to the login shell of a guest: how a command is written for it, and how it reports a failure.
+//! Speaks to the login shell of a guest: how a command is written for it, and how it reports a
+//! failure.
 
 pub(crate) mod login_shell;
 pub(crate) mod quoting;

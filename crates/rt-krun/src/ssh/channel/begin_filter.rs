@@ -1,20 +1,23 @@
-//! Where a command's output begins: what start-up files and sshd's own scripts print before it is kept from the caller.
+//! Finds the start of a command's output. The caller does not see what start-up files and sshd's
+//! scripts print before it.
 //!
-//! sshd runs `~/.ssh/rc`, a `ForceCommand` and the login shell with its start-up files on the streams of the command, and
-//! whatever they print stands before its first byte. The remote script writes a line with a number that only this request
-//! has ([`FailureSentinel::begin_line`](crate::ssh::shell::remote_failure::FailureSentinel::begin_line)) on both streams, right before it becomes the command.
-//! A guest that writes that line elsewhere harms its own output alone.
+//! sshd runs `~/.ssh/rc`, a `ForceCommand` and the login shell with its start-up files on the
+//! streams of the command, so their output comes before the first byte of the command. The remote
+//! script writes a line with a number that only this request has
+//! ([`FailureSentinel::begin_line`](crate::ssh::shell::remote_failure::FailureSentinel::begin_line))
+//! on both streams, right before it becomes the command. A guest that writes this line elsewhere
+//! only harms its own output.
 
-/// How much of what was skipped is kept for the log, in bytes.
+/// How much of the skipped bytes is kept for the log.
 const SHOWN: usize = 256;
 
 /// Finds the line in one stream.
 #[derive(Debug)]
 pub(crate) struct BeginFilter {
     line: Vec<u8>,
-    /// The last bytes, which may be the beginning of the line; fewer than it has.
+    /// The last bytes, which may be the beginning of the line. Shorter than the line.
     held: Vec<u8>,
-    /// The first of what was skipped.
+    /// The first of the skipped bytes.
     first: Vec<u8>,
     skipped: u64,
     has_begun: bool,
@@ -25,7 +28,8 @@ impl BeginFilter {
         Self { line: line.into_bytes(), held: Vec::new(), first: Vec::new(), skipped: 0, has_begun: false }
     }
 
-    /// Splits the next bytes: what stands before the command's output, the line itself left out, and what is its output.
+    /// Splits the next bytes into those before the command's output and those of it. The line
+    /// itself is dropped.
     pub(crate) fn split<'b>(&mut self, bytes: &'b [u8], skip: &mut dyn FnMut(&[u8])) -> &'b [u8] {
         if self.has_begun {
             return bytes;
@@ -45,26 +49,26 @@ impl BeginFilter {
             Some(at) => {
                 self.has_begun = true;
                 self.held = Vec::new();
-                // What was carried has no whole line, so the line ends within these bytes.
+                // The carried bytes contain no complete line, so the line ends within these bytes.
                 &bytes[at + self.line.len() - carried..]
             }
             None => &[],
         }
     }
 
-    /// The stream is over: what was held back is no output either.
+    /// Ends the stream: the bytes that were held back are not output either.
     pub(crate) fn finish(&mut self, skip: &mut dyn FnMut(&[u8])) {
         let held = std::mem::take(&mut self.held);
         self.note(&held);
         skip(&held);
     }
 
-    /// Whether the command's own output has begun.
+    /// Returns whether the command's own output has begun.
     pub(crate) fn has_begun(&self) -> bool {
         self.has_begun
     }
 
-    /// How many bytes were skipped, and the first of them.
+    /// Returns how many bytes were skipped, and the first of them.
     pub(crate) fn skipped(&self) -> (u64, &[u8]) {
         (self.skipped, &self.first)
     }
@@ -84,7 +88,7 @@ mod tests {
 
     const LINE: &str = "rt-00ff b\n";
 
-    /// What is skipped and what is passed, where the stream comes in these pieces.
+    /// Returns the skipped and the passed bytes of a stream that arrives in these pieces.
     fn pass(filter: &mut BeginFilter, pieces: &[&[u8]]) -> (Vec<u8>, Vec<u8>) {
         let (mut skipped, mut passed) = (Vec::new(), Vec::new());
         for piece in pieces {

@@ -1,4 +1,5 @@
-//! One command on one channel: its request, its streams, its end. It never waits; the loop asks it to go on.
+//! One command on one channel: its request, its streams, its end. It never waits; the loop calls it
+//! again.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -22,7 +23,7 @@ use crate::ssh::shell::words;
 /// In the order of [`Command`]'s outputs.
 const STREAMS: [OutputStream; 2] = [OutputStream::Stdout, OutputStream::Stderr];
 
-/// A command, and the channel that it has to itself.
+/// A command, and the channel that it owns.
 #[derive(Debug)]
 pub(crate) struct Command {
     channel: Channel,
@@ -31,23 +32,23 @@ pub(crate) struct Command {
     is_running: bool,
     stdin: Stdin,
     outputs: [Output; 2],
-    /// Of stdout and of stderr.
+    /// Of stdout and stderr.
     begins: [BeginFilter; 2],
     sentinel: SentinelFilter,
     signals: Vec<&'static str>,
     outcome: Option<ExitOutcome>,
-    /// Since the exit status.
+    /// The time since the exit status.
     drain: Option<Drain>,
-    /// How often keys had been renewed at the last look.
+    /// How often keys had been renewed at the last check.
     renewals: u64,
 }
 
-/// What became of asking a command to go on.
+/// The result of one step of a command.
 #[derive(Debug)]
 pub(crate) enum Progress {
     /// Nothing could be done.
     None,
-    /// Something moved: it is worth asking again.
+    /// Something moved, so another step is worthwhile.
     Some,
     /// It is over; the channel can be closed.
     Over,
@@ -56,7 +57,8 @@ pub(crate) enum Progress {
 }
 
 impl Command {
-    /// Takes a job onto a channel, with the variables of its container. The request is sent when it is asked to go on.
+    /// Puts a job onto a channel, with the variables of its container. The first step sends the
+    /// request.
     pub(crate) fn new(job: Job, channel: Channel, env: &Env) -> Self {
         let Job { command, sentinel, stdin, output, guard } = job;
         let RemoteText { text, preamble } = command.text(env);
@@ -81,7 +83,7 @@ impl Command {
         }
     }
 
-    /// What to wait for beside the socket.
+    /// Returns what to wait for, apart from the socket.
     pub(crate) fn interests<'p>(&'p self, add: &mut dyn FnMut(&'p OwnedFd, PollFlags)) {
         if !self.is_running {
             return;
@@ -96,14 +98,14 @@ impl Command {
         }
     }
 
-    /// Whether reading its channel brings in what has come over the socket.
+    /// Returns whether reading its channel also reads the socket.
     pub(crate) fn can_read(&self) -> bool {
         !self.is_running || self.outputs.iter().any(Output::has_room)
     }
 
-    /// When it is worth asking again, whatever comes.
+    /// Returns when the next step is due, even if nothing happens.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
-        // A sink that takes nothing has all the time; its bytes are the command's own.
+        // A sink that takes nothing has unlimited time, since its bytes are the command's own.
         if self.outputs.iter().all(Output::has_room) { self.drain.as_ref()?.wake_at() } else { None }
     }
 
@@ -119,7 +121,7 @@ impl Command {
         }
         match self.try_advance(now, scratch) {
             Ok(progress) => progress,
-            // Nothing more is heard on it.
+            // Nothing more is read from it.
             Err(refusal) if refusal.is_of_channel() => {
                 self.look_for_status();
                 self.end(StreamEnd::Stopped);
@@ -129,19 +131,20 @@ impl Command {
         }
     }
 
-    /// Ends the job of a command whose guest does not answer a question of its channel.
+    /// Ends the job of a command whose guest does not answer a request of its channel.
     pub(crate) fn give_up(&mut self) {
         self.look_for_status();
         self.end(StreamEnd::Stopped);
     }
 
-    /// Whether its channel awaits an answer.
+    /// Returns whether its channel awaits an answer.
     pub(crate) fn is_asked(&self) -> bool {
         self.channel.is_asked()
     }
 
-    /// Ends the job as one that lost its connection. The status may come before the last of the output, and libssh2 gives
-    /// nothing out of its queues once the socket is dead: a status without the end of the output is half an answer.
+    /// Ends the job as one that lost its connection. The status may arrive before the last output,
+    /// and libssh2 returns nothing from its queues once the socket is dead. So a status without the
+    /// end of the output is only half an answer.
     pub(crate) fn lose(mut self) {
         let is_whole = self.is_running && self.channel.is_eof() && self.has_handed_on_all();
         if is_whole {
@@ -152,7 +155,7 @@ impl Command {
         self.end(if is_whole { StreamEnd::Eof } else { StreamEnd::Stopped });
     }
 
-    /// The channel, to be closed.
+    /// Returns the channel, to be closed.
     pub(crate) fn into_channel(self) -> Channel {
         self.channel
     }
@@ -180,7 +183,8 @@ impl Command {
         }
     }
 
-    /// A guest may close the channel in place of an answer, which libssh2 would wait for on and on.
+    /// A guest may close the channel instead of answering. libssh2 would wait for the answer
+    /// forever.
     fn look_for_close(&mut self, scratch: &mut [u8]) -> Result<Progress, Refusal> {
         let read = match self.read(scratch) {
             Err(refusal) if refusal.is_of_channel() => 0,
@@ -190,7 +194,7 @@ impl Command {
             return Ok(if read > 0 { Progress::Some } else { Progress::None });
         }
         if self.channel.is_asked() {
-            // It was sent, so it may have run.
+            // The request was sent, so the command may have run.
             self.look_for_status();
             self.end(if self.outcome.is_some() { StreamEnd::Eof } else { StreamEnd::Stopped });
         } else {
@@ -202,7 +206,7 @@ impl Command {
     fn try_advance(&mut self, now: Instant, scratch: &mut [u8]) -> Result<Progress, Refusal> {
         let mut moved = self.send_signals()?;
         match self.stdin.advance(&mut self.channel) {
-            // A guest that takes no more may still have a lot to say.
+            // A guest that takes no more stdin may still send much output.
             Err(refusal) if refusal.is_of_channel() => self.stdin.close(),
             advanced => moved |= advanced?,
         }
@@ -211,7 +215,7 @@ impl Command {
         self.look_for_status();
         let eof = self.channel.is_eof();
         if eof && self.outcome.is_none() && matches!(self.channel.wait_closed(), Poll::Ready(_)) {
-            // Closed, and no status can come any more. It may have come with the close.
+            // Closed, so no status can arrive later. It may have arrived with the close.
             self.look_for_status();
             if self.has_handed_on_all() {
                 self.end(if self.outcome.is_some() { StreamEnd::Eof } else { StreamEnd::Stopped });
@@ -261,7 +265,7 @@ impl Command {
                     self.signals.remove(0);
                     moved = true;
                     match sent {
-                        // It has been closed: there is nobody to signal.
+                        // The guest has closed the channel: there is no process to signal.
                         Err(refusal) if refusal.is_of_channel() => {}
                         sent => sent?,
                     }
@@ -271,8 +275,8 @@ impl Command {
         Ok(moved)
     }
 
-    /// Both outputs are always read: what is left of one fills the window that they share.
-    /// How many bytes came.
+    /// Reads both outputs and returns how many bytes arrived. Both are always read: unread bytes of
+    /// one fill the window that they share.
     fn read(&mut self, scratch: &mut [u8]) -> Result<usize, Refusal> {
         let mut moved = 0;
         for (place, stream) in STREAMS.into_iter().enumerate() {
@@ -290,7 +294,7 @@ impl Command {
         Ok(moved)
     }
 
-    /// Hands on what is the command's own.
+    /// Passes on the bytes of the command itself.
     fn take(&mut self, place: usize, bytes: &[u8]) {
         let (begin, output, sentinel) =
             (&mut self.begins[place], &mut self.outputs[place], &mut self.sentinel);
@@ -307,7 +311,7 @@ impl Command {
         }
     }
 
-    /// Ends the look for the beginning, where there was none, and tells the log what was skipped.
+    /// Ends the search for the beginning, if it was not found, and logs what was skipped.
     fn finish_begins(&mut self) {
         for (stream, begin) in STREAMS.iter().zip(&mut self.begins) {
             let sentinel = &mut self.sentinel;
@@ -324,7 +328,8 @@ impl Command {
         }
     }
 
-    /// Gives the outputs what was held back, and says whether the caller's side has taken everything.
+    /// Passes the bytes that were held back to the outputs. Returns whether the caller's side has
+    /// taken everything.
     fn has_handed_on_all(&mut self) -> bool {
         let [stdout, stderr] = &mut self.outputs;
         if self.begins[1].has_begun() {
@@ -336,7 +341,7 @@ impl Command {
 
     fn look_for_status(&mut self) {
         if self.outcome.is_none() {
-            // A signal first: with one, libssh2's status is 0.
+            // The signal first: if there is one, libssh2's status is 0.
             self.outcome = match self.channel.exit_signal() {
                 Some(name) => Some(ExitOutcome::Signal(signal_name(&name))),
                 None => self.channel.exit_status().map(ExitOutcome::Code),
@@ -367,14 +372,16 @@ impl Command {
     }
 }
 
-/// The longest name of a signal that is believed, in bytes; OpenSSH's longest is `SIG@openssh.com`.
+/// The length of the longest accepted signal name, in bytes. OpenSSH's longest is
+/// `SIG@openssh.com`.
 const LONGEST_SIGNAL: usize = 64;
 
-/// What OpenSSH calls every signal that RFC 4254 has no name for: `SIG@openssh.com`. It does not tell which it was.
+/// OpenSSH's name for every signal without a name in RFC 4254: `SIG@openssh.com`. It does not say
+/// which one it was.
 const NAMELESS: &[u8] = b"SIG";
 
-/// The name without the suffix that marks it as one of a vendor's (RFC 4254, 6.10). What a guest makes up is not shown as
-/// it is.
+/// Returns the name without the suffix of a vendor (RFC 4254, section 6.10). A name that the guest
+/// made up is not shown unchanged.
 pub(crate) fn signal_name(name: &[u8]) -> String {
     let name = name.split(|byte| *byte == b'@').next().unwrap_or_default();
     let is_name = !name.is_empty()

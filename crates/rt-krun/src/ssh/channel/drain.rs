@@ -1,55 +1,61 @@
-//! How long a command's outputs are read after its exit status. Not how they are read.
+//! How long a command's outputs are read after its exit status.
 //!
-//! The status comes when the command is reaped. What it wrote last may still be in the guest's pipes, in its sshd, which may
-//! hold a whole window of it, and on the way. The proof that nothing is missing is the channel's own end. A child of the
-//! command that holds the outputs open puts that off for ever, so they are left when the guest shows that it holds nothing
-//! back any more: it is asked again and again, and answers in the order of what it sends. Between two answers its sshd has
-//! gone through its loop at least once, which reads the pipes and sends what it has, as long as
+//! The status is sent when the command is reaped. Its last output may still be in the guest's
+//! pipes, in its sshd (which may hold a whole window of it), or in transit. The end of the channel
+//! proves that nothing is missing. But a child of the command that keeps the outputs open delays
+//! that end forever. So reading stops once the guest has shown that it holds nothing back. It is
+//! sent several requests, which it answers in the order of its output. Between two answers its sshd
+//! has gone through its loop at least once. The loop reads the pipes and sends what it has, unless
 //!
-//! - no keys are being renewed: answers come at once then, and output is held back;
-//! - the window is open, and what has come is taken;
-//! - a packet is not full: who has more to send fills it.
+//! - keys are being renewed: then answers are sent at once and output is held back;
+//! - the window is closed, or what has arrived was not taken;
+//! - a packet is full: then there is more to send.
 //!
-//! One such round would do for OpenSSH. Other servers are given several, and some time.
+//! For OpenSSH one such round is enough. Because of other servers there are several rounds, and
+//! some time.
 
 use std::time::{Duration, Instant};
 
 use crate::ssh::raw::libssh2::WINDOW;
 
-/// From the last byte or answer to the next question.
+/// The time from the last byte or answer to the next request.
 const ASK_AFTER: Duration = Duration::from_millis(20);
 
-/// An output is left after so many answers in a row without a byte before them, and so long after the last byte.
+/// Reading stops after this many answers in a row without a byte before them, and this long after
+/// the last byte.
 const SILENT_ANSWERS: u32 = 4;
 const SILENCE: Duration = Duration::from_millis(500);
 
-/// Or after so many answers in a row with fewer than that many bytes before each, and so long after the last time when there
-/// were more: a child of the command writes a little now and then. OpenSSH reads 16 KiB of a pipe at once.
+/// Reading also stops after this many answers in a row with fewer than that many bytes before each,
+/// and this long after the last time with more bytes: a child of the command writes a little now
+/// and then. OpenSSH reads 16 KiB of a pipe at once.
 const THIN_ANSWERS: u32 = 20;
 const THIN_BYTES: u64 = 16 << 10;
 const THIN: Duration = Duration::from_secs(2);
 
-/// Or after so many bytes since the exit status: more than can have been written before it. For each output that is a
-/// window and what is read beyond it in sshd, and a pipe of the largest size that a user may give it (1 MiB, `pipe(7)`).
+/// Reading also stops after this many bytes since the exit status, which is more than can have been
+/// written before it. For each output this is a window, what sshd reads beyond it, and a pipe of
+/// the largest size that a user can set (1 MiB, `pipe(7)`).
 const MOST_OWED: u64 = 2 * (WINDOW as u64 + (64 << 10) + (1 << 20));
 
-/// The time after an exit status.
+/// The state after an exit status.
 #[derive(Debug)]
 pub(crate) struct Drain {
-    /// Since when no byte came.
+    /// The time of the last byte.
     silent_since: Instant,
     silent_answers: u32,
-    /// Since when few bytes came.
+    /// The last time that many bytes came.
     thin_since: Instant,
     thin_answers: u32,
     /// Bytes since the last answer, and since the status.
     bytes: u64,
     total: u64,
-    /// When the next question is due.
+    /// When the next request is due.
     ask_at: Instant,
-    /// A question is on its way.
+    /// A request is on its way.
     is_asking: bool,
-    /// The guest could not send, or its bytes were not taken, since the last answer: the next one proves nothing.
+    /// Since the last answer, the guest could not send, or its bytes were not taken. So the next
+    /// answer proves nothing.
     is_disturbed: bool,
 }
 
@@ -68,27 +74,28 @@ impl Drain {
         }
     }
 
-    /// Bytes came.
+    /// Records that bytes arrived.
     pub(crate) fn heard(&mut self, bytes: usize, now: Instant) {
         self.bytes += bytes as u64;
         self.total += bytes as u64;
         (self.silent_since, self.silent_answers) = (now, 0);
     }
 
-    /// Keys are being renewed, or what has come is not taken: silence means nothing until then.
+    /// Records that keys are being renewed, or that the received bytes are not taken. Silence means
+    /// nothing until then.
     pub(crate) fn disturbed(&mut self, now: Instant) {
         (self.silent_since, self.silent_answers) = (now, 0);
         (self.thin_since, self.thin_answers) = (now, 0);
         self.is_disturbed = true;
     }
 
-    /// Whether the guest is to be asked now, or asked on.
+    /// Returns whether a request should be sent or continued now.
     pub(crate) fn asks(&mut self, now: Instant) -> bool {
         self.is_asking |= now >= self.ask_at;
         self.is_asking
     }
 
-    /// It has answered.
+    /// Records an answer.
     pub(crate) fn answered(&mut self, now: Instant) {
         self.is_asking = false;
         self.ask_at = now + ASK_AFTER;
@@ -106,14 +113,14 @@ impl Drain {
         }
     }
 
-    /// Whether the outputs are to be left although nobody has ended them.
+    /// Returns whether to stop reading, although no output has ended.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         let is_silent = self.silent_answers >= SILENT_ANSWERS && now >= self.silent_since + SILENCE;
         let is_thin = self.thin_answers >= THIN_ANSWERS && now >= self.thin_since + THIN;
         is_silent || is_thin || self.total > MOST_OWED
     }
 
-    /// When it is worth looking again, whatever comes.
+    /// Returns when to check again, even if nothing happens.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let silence = (self.silent_answers >= SILENT_ANSWERS).then_some(self.silent_since + SILENCE);
         let thin = (self.thin_answers >= THIN_ANSWERS).then_some(self.thin_since + THIN);
@@ -126,7 +133,8 @@ impl Drain {
 mod tests {
     use super::*;
 
-    /// Has it ask and be answered until it is over, with `before` each answer; how long that took.
+    /// Sends requests and answers them until it is over, with `before` each answer. Returns how
+    /// long that took.
     fn time_until_over(
         drain: &mut Drain,
         begun: Instant,

@@ -1,4 +1,4 @@
-//! The way out of one command: what it prints, kept or handed to the caller's pipe.
+//! One output of a command, captured or passed to the caller's pipe.
 
 use std::os::fd::OwnedFd;
 
@@ -6,12 +6,12 @@ use rt_protocol::{Capture, CapturedOutput, StreamEnd};
 
 use super::pipe::set_nonblocking;
 
-/// The way out of a command.
+/// One output of a command.
 #[derive(Debug)]
 pub(crate) enum Output {
     Captured(Capture),
     Piped {
-        /// `None` when the caller's side takes no more: the rest is dropped.
+        /// `None` once the caller's side takes no more. Further bytes are dropped.
         pipe: Option<OwnedFd>,
         pending: Vec<u8>,
         written: usize,
@@ -55,7 +55,7 @@ impl Output {
         }
     }
 
-    /// Hands on what the caller's side takes now; whether anything was.
+    /// Passes on what the caller's side takes now. Returns whether it took anything.
     pub(crate) fn flush(&mut self) -> bool {
         let Self::Piped { pipe, pending, written } = self else { return false };
         let count = write_some(pipe, &pending[*written..]);
@@ -63,7 +63,8 @@ impl Output {
         count > 0
     }
 
-    /// Closes it. What was taken and not handed on is lost: only who was stopped has any.
+    /// Closes it. Bytes that were not passed on are lost; there are only some if the command was
+    /// stopped.
     pub(crate) fn finish(&mut self, end: StreamEnd) -> CapturedOutput {
         match self {
             Self::Captured(capture) => {
@@ -80,7 +81,7 @@ impl Output {
     }
 }
 
-/// Writes what a pipe takes now, and lets go of one whose reader is gone.
+/// Writes what a pipe takes now, and drops the pipe if its reader is gone.
 fn write_some(pipe: &mut Option<OwnedFd>, bytes: &[u8]) -> usize {
     let mut count = 0;
     while let (Some(open), true) = (&*pipe, count < bytes.len()) {

@@ -1,4 +1,4 @@
-//! The way into one command: the caller's pipe, as much of it as the guest takes. The way out is `command`'s.
+//! The stdin of one command: reads the caller's pipe only as fast as the guest takes it.
 
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -7,16 +7,16 @@ use std::task::Poll;
 use super::pipe::{CHUNK, set_nonblocking};
 use crate::ssh::raw::libssh2::{Channel, Refusal};
 
-/// The way into a command. `Debug` shows no byte of it: the first ones may be secrets.
+/// The stdin of a command. `Debug` shows none of its bytes: the first ones may be secrets.
 pub(crate) struct Stdin {
-    /// The caller's; `None` when there is none, or it has ended.
+    /// The caller's pipe; `None` if there is none, or once it has ended.
     pipe: Option<OwnedFd>,
-    /// Holds bytes up to `filled`; those before `written` are sent. It never shrinks: to clear it for every read would cost
-    /// as much as to read.
+    /// Holds bytes up to `filled`; those before `written` are sent. It never shrinks: clearing it
+    /// for every read would cost as much as the read.
     buffer: Vec<u8>,
     filled: usize,
     written: usize,
-    /// How much of what is written is our own, and not the caller's.
+    /// How many of the written bytes are ours, not the caller's.
     own: u64,
     pub(crate) bytes: u64,
     /// The end was passed on.
@@ -38,7 +38,7 @@ impl Stdin {
         Self { pipe, buffer: preamble, filled, written: 0, own, bytes: 0, is_ended: false, is_closed: false }
     }
 
-    /// The caller's pipe, when bytes of it could be taken on.
+    /// Returns the caller's pipe, if bytes of it can be taken now.
     pub(crate) fn waits_for(&self, channel: &Channel) -> Option<&OwnedFd> {
         let is_empty = self.written == self.filled;
         self.pipe.as_ref().filter(|_| is_empty && !self.is_closed && channel.window() > 0)
@@ -53,8 +53,8 @@ impl Stdin {
                     Poll::Ready(count) => self.note(count?),
                 }
             } else if let Some(pipe) = &self.pipe {
-                // No more than the guest takes at once: what a command leaves unread stays with the caller, as far as
-                // the guest's window allows.
+                // Reads no more than the guest takes at once. What a command leaves unread stays
+                // with the caller, as far as the guest's window allows.
                 let most = channel.window().min(CHUNK);
                 if most == 0 {
                     break;
@@ -92,7 +92,7 @@ impl Stdin {
         self.bytes += count as u64 - own;
     }
 
-    /// Nobody reads on: the caller's side sees it.
+    /// Records that the command reads no more, which the caller's side sees.
     pub(crate) fn close(&mut self) {
         self.pipe = None;
         self.is_closed = true;

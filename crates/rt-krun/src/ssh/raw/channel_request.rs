@@ -1,7 +1,8 @@
-//! What a channel asks of the guest's sshd and waits for: one question at a time on a connection.
+//! Requests of a channel that the guest's sshd answers: one at a time on a connection.
 //!
-//! libssh2 takes the next answer that comes, and where that is another channel's, it gives the connection up. Servers need
-//! not answer in the order of the questions, and a command may be left before its answer is there.
+//! libssh2 takes the next answer that arrives. If it belongs to another channel, it gives up the
+//! connection. Servers may answer in another order than they were asked, and a command may be
+//! abandoned before its answer arrives.
 
 use std::task::Poll;
 
@@ -11,15 +12,15 @@ use super::libssh2::{Channel, PollResult};
 use super::request_kind::RequestKind;
 
 impl Channel {
-    /// Has the guest's sshd run `command` by the user's login shell, and waits for its consent. Pending, and not sent, while
-    /// another channel awaits an answer.
+    /// Asks the guest's sshd to run `command` by the user's login shell, and waits for the answer.
+    /// Pending, and not sent, while another channel awaits an answer.
     pub(crate) fn exec(&mut self, command: &[u8]) -> PollResult<()> {
         self.put(RequestKind::Exec, command)
     }
 
-    /// Asks the guest's sshd something that it answers whatever the command does: to set a variable, which it refuses of a
-    /// command that runs. Whatever it had to say before the answer has come by then. Pending, and not sent, while another
-    /// channel awaits an answer.
+    /// Sends a request that the guest's sshd answers whatever the command does: to set a variable,
+    /// which is refused while a command runs. Everything that it sent before the answer has arrived
+    /// by then. Pending, and not sent, while another channel awaits an answer.
     pub(crate) fn ask(&mut self) -> PollResult<()> {
         match self.put(RequestKind::Variable, &[]) {
             Poll::Ready(Err(refusal)) if refusal.is_of_channel() => Poll::Ready(Ok(())),
@@ -27,21 +28,22 @@ impl Channel {
         }
     }
 
-    /// Whether it was asked something, and was not heard to answer yet.
+    /// Returns whether a request was sent and its answer was not seen yet.
     pub(crate) fn is_asked(&self) -> bool {
         self.raw_session.asked.get() == Some(self.number())
     }
 
-    /// Whether it still owes an answer, once what has come is looked at. None is owed when the guest has closed it.
+    /// Returns whether an answer is still missing after a look at what has arrived. None is
+    /// expected once the guest has closed the channel.
     pub(crate) fn owes_answer(&mut self) -> bool {
         if !self.is_asked() {
             return false;
         }
-        // libssh2 has sent the question, and does not look at its words again.
+        // libssh2 has sent the request, and does not look at its arguments again.
         if self.put(self.question, &[]).is_ready() {
             return false;
         }
-        // Its output is nobody's any more, and the end stands behind it.
+        // No caller wants its output any more, and the end is behind it.
         let mut dropped = [0; 4096];
         for stream in [OutputStream::Stdout, OutputStream::Stderr] {
             while matches!(self.read(stream, &mut dropped), Poll::Ready(Ok(1..))) {}

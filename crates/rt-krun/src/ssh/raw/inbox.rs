@@ -1,12 +1,13 @@
-//! What comes from a guest, turn by turn.
+//! The bytes from a guest, turn by turn.
 //!
-//! libssh2 reads the socket in nearly every call, and hands what it finds to whichever channel it is for: a call for one
-//! channel brings in the end of another, the answer to a third, the room that a fourth waits for. None of them is woken
-//! by a socket that was read empty. So what comes is counted, and who goes on until nothing more comes misses nothing.
+//! libssh2 reads the socket in nearly every call, and stores what it reads for the channel to which
+//! it belongs. A call for one channel may read the end of another, the answer to a third, or the
+//! window of a fourth. The empty socket then wakes none of them. So bytes are counted, and a loop
+//! that continues until no more bytes arrive misses nothing.
 //!
-//! And a guest that never falls silent would keep that going for ever. So a turn has an end: libssh2 is told that nothing
-//! more is there once a turn has had enough bytes, or has found the socket empty. The rest is for the next turn, and
-//! poll(2) says at once that it is there.
+//! A guest that never falls silent would keep such a loop busy forever. So a turn is limited: once
+//! it has had enough bytes, or has found the socket empty, libssh2 is told that there are no more.
+//! The rest is for the next turn, which poll(2) starts at once.
 
 use std::cell::{Cell, RefCell};
 use std::net::TcpStream;
@@ -18,18 +19,19 @@ use rustix::net::{RecvFlags, recv};
 /// The most that one turn takes, in bytes: some milliseconds of work.
 const TURN: usize = 256 << 10;
 
-/// The most that is remembered of what came first, in bytes: a banner has 255 (RFC 4253, 4.2).
+/// How much of the first bytes is remembered. A banner has up to 255 (RFC 4253, section 4.2).
 pub(crate) const OPENING: usize = 256;
 
-/// Bytes from one socket.
+/// The bytes from one socket.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     socket: Arc<TcpStream>,
-    /// How many bytes have come in all.
+    /// How many bytes have arrived in total.
     count: Cell<u64>,
-    /// How many more this turn takes. Before the first turn there is no limit, and the socket is asked every time.
+    /// How many more bytes this turn takes. Before the first turn there is no limit, and the socket
+    /// is read every time.
     left: Cell<Option<usize>>,
-    /// What came first.
+    /// The first bytes.
     opening: RefCell<Vec<u8>>,
 }
 
@@ -38,22 +40,24 @@ impl Inbox {
         Self { socket, count: Cell::new(0), left: Cell::new(None), opening: RefCell::default() }
     }
 
-    /// Lets bytes come again.
+    /// Starts a new turn.
     pub(crate) fn begin_turn(&self) {
         self.left.set(Some(TURN));
     }
 
-    /// How many bytes have come in all. Who finds it as it was has missed nothing in between.
+    /// Returns how many bytes have arrived in total. If the number did not change, nothing was
+    /// missed in between.
     pub(crate) fn count(&self) -> u64 {
         self.count.get()
     }
 
-    /// What the peer said first: its banner, or what it said instead.
+    /// Returns the first bytes of the peer: its banner, or what it sent instead.
     pub(crate) fn opening(&self) -> Vec<u8> {
         self.opening.borrow().clone()
     }
 
-    /// Fills as much of the buffer as there are bytes; 0 at their end, `AGAIN` when this turn has no more of them.
+    /// Fills the buffer as far as there are bytes. Returns 0 at their end, and `AGAIN` if this turn
+    /// has no more of them.
     pub(crate) fn take(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         let left = self.left.get();
         if left == Some(0) {
@@ -66,7 +70,7 @@ impl Inbox {
                 came => break came,
             }
         };
-        // A buffer that was not filled has emptied the socket: asking once more would only be told so.
+        // A buffer that was not filled has emptied the socket, so another read would be useless.
         let left = match came {
             Ok((0, _)) => left,
             Ok((count, _)) if count == most => left.map(|left| left - count),

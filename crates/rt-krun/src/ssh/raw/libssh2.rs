@@ -1,21 +1,24 @@
-//! Channels, by libssh2's own functions: the one file of the workspace with `unsafe` in it.
+//! Channels, by libssh2's own functions: the only file of the workspace with `unsafe` code.
 //!
-//! `ssh2` does the handshake, the authentication and the host key; its channels lack what this backend stands on: whether
-//! an exit status arrived at all (its `exit_status` is 0 without one, libssh2#2515), the signal request, and a way to see
-//! what is queued. It also takes a lock for every call. So a [`Channel`] here calls libssh2 itself, on the session of a
-//! [`ssh2::Session`] that does not block, whose packets go out through an [`Outbox`] and come in through an [`Inbox`].
+//! `ssh2` handles the handshake, the authentication and the host key. Its channels lack what this
+//! backend needs: whether an exit status arrived at all (its `exit_status` is 0 without one,
+//! libssh2#2515), signal requests, and a view of what is queued. It also takes a lock for every
+//! call. So a [`Channel`] calls libssh2 itself, on the session of a non-blocking [`ssh2::Session`].
+//! Its packets are sent through an [`Outbox`] and received through an [`Inbox`].
 //!
-//! # What every `unsafe` block here relies on
+//! # Safety conditions of all `unsafe` blocks
 //!
-//! - **The session lives.** A [`Channel`] holds its [`RawSession`], and that the `ssh2::Session`; libssh2 frees a session only
-//!   when the last clone is dropped. What becomes of channels that were not freed before: `libssh2_session_free` frees
-//!   them.
-//! - **The traffic lives as long as the session.** A [`RawSession`] owns both, hands out no clone of the session that could
-//!   outlive it, and its fields are dropped in their order, the session first.
-//! - **The channel lives.** Its pointer came from `libssh2_channel_open_ex` of that session, and only [`Channel::free`],
-//!   which takes the pointer away for good, ever frees it.
-//! - **One thread.** A raw pointer makes a [`Channel`] neither `Send` nor `Sync`, and it is made on the thread that owns
-//!   the session. No call of `ssh2` is on the way at the same time: nobody else has a clone.
+//! - **The session lives.** A [`Channel`] holds its [`RawSession`], which holds the
+//!   `ssh2::Session`. libssh2 frees a session only when the last clone is dropped.
+//!   `libssh2_session_free` then frees the channels that were not freed before.
+//! - **The buffers live as long as the session.** A [`RawSession`] owns both, and returns no clone
+//!   of the session that could outlive it. Its fields are dropped in their order, the session
+//!   first.
+//! - **The channel lives.** Its pointer comes from `libssh2_channel_open_ex` of that session. Only
+//!   [`Channel::free`], which removes the pointer, ever frees it.
+//! - **One thread.** A raw pointer makes a [`Channel`] neither `Send` nor `Sync`, and it is created
+//!   on the thread that owns the session. No call of `ssh2` runs at the same time, since there is
+//!   no other clone.
 
 #![allow(unsafe_code, reason = "libssh2 has functions that ssh2 does not bind; each block says why it holds")]
 
@@ -37,15 +40,16 @@ use super::inbox::Inbox;
 use super::outbox::Outbox;
 use super::request_kind::RequestKind;
 
-/// `libssh2.h`: what sends instead of send(2): socket, bytes, their number, flags, and the session's `abstract`. The number
-/// of bytes that were taken, or the negative errno.
+/// `libssh2.h`: the replacement of send(2): socket, bytes, their number, flags, and the session's
+/// `abstract`. Returns the number of bytes that were taken, or the negative errno.
 type SendCallback = unsafe extern "C" fn(c_int, *const c_void, usize, c_int, *mut *mut c_void) -> isize;
 
-/// `libssh2.h`: what receives instead of recv(2), with the same arguments and answer.
+/// `libssh2.h`: the replacement of recv(2), with the same arguments and result.
 type ReceiveCallback = unsafe extern "C" fn(c_int, *mut c_void, usize, c_int, *mut *mut c_void) -> isize;
 
-/// `libssh2.h`: what is called when the server ends the connection in its own words: the session, a reason (RFC 4253, 11.1),
-/// its words and their length, their language, and the session's `abstract`.
+/// `libssh2.h`: called when the server ends the connection with a message: the session, a reason
+/// (RFC 4253, section 11.1), the message and its length, its language, and the session's
+/// `abstract`.
 type DisconnectCallback = unsafe extern "C" fn(
     *mut raw::LIBSSH2_SESSION,
     c_int,
@@ -56,7 +60,7 @@ type DisconnectCallback = unsafe extern "C" fn(
     *mut *mut c_void,
 );
 
-/// `libssh2.h`: what a callback of any kind is handed over as.
+/// `libssh2.h`: the type by which callbacks of any kind are passed.
 type AnyCallback = unsafe extern "C" fn();
 
 /// `libssh2.h`: `LIBSSH2_CALLBACK_DISCONNECT`.
@@ -69,17 +73,18 @@ const CALLBACK_SEND: c_int = 5;
 const CALLBACK_RECEIVE: c_int = 6;
 
 unsafe extern "C" {
-    /// `libssh2.h`: has a callback called. All callbacks are pointers to functions, whatever they take. Since 1.11.1.
+    /// `libssh2.h`: sets a callback. All callbacks are pointers to functions, whatever their
+    /// arguments are. Since 1.11.1.
     fn libssh2_session_callback_set2(
         session: *mut raw::LIBSSH2_SESSION,
         kind: c_int,
         callback: Option<AnyCallback>,
     ) -> Option<AnyCallback>;
-    /// `libssh2.h`: the version, if it is at least the wanted one.
+    /// `libssh2.h`: returns the version, if it is at least the given one.
     fn libssh2_version(wanted: c_int) -> *const c_char;
-    /// `libssh2.h`: 1 when the channel received an exit-status request. Since 1.11.2.
+    /// `libssh2.h`: returns 1 if the channel received an exit-status request. Since 1.11.2.
     fn libssh2_channel_has_exit_status(channel: *mut raw::LIBSSH2_CHANNEL) -> c_int;
-    /// `libssh2.h`: sends a signal request (RFC 4254, 6.9). Since 1.11.0.
+    /// `libssh2.h`: sends a signal request (RFC 4254, section 6.9). Since 1.11.0.
     fn libssh2_channel_signal_ex(
         channel: *mut raw::LIBSSH2_CHANNEL,
         name: *const c_char,
@@ -87,15 +92,17 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// How much a guest may send on one channel before it waits for us, in bytes: flat memory, and enough for throughput.
+/// How much a guest may send on one channel before it must wait for us, in bytes. Memory stays
+/// flat, and throughput is high.
 pub(crate) const WINDOW: u32 = 2 << 20;
 
-/// How many bytes of output a packet may have. libssh2 cuts a longer one without a word, and takes no packet of more than
-/// 40,000 bytes (`LIBSSH2_PACKET_MAXPAYLOAD`); this leaves room for the longest header, padding and check. So of a server
-/// that goes beyond what it is told, 32 KiB with most, either all arrives or the connection ends.
+/// The most bytes of output in a packet. libssh2 silently truncates a longer one, and accepts no
+/// packet over 40,000 bytes (`LIBSSH2_PACKET_MAXPAYLOAD`). This leaves room for the longest header,
+/// padding and check. A server that ignores the limit (most use 32 KiB) either has all its bytes
+/// arrive, or loses the connection.
 const PACKET: u32 = 39_600;
 
-/// The number of an output; stderr is the first of the extended streams (RFC 4254, 5.2).
+/// The number of an output. stderr is the first of the extended streams (RFC 4254, section 5.2).
 const fn number(stream: OutputStream) -> c_int {
     match stream {
         OutputStream::Stdout => 0,
@@ -103,9 +110,10 @@ const fn number(stream: OutputStream) -> c_int {
     }
 }
 
-/// The version of libssh2 that is linked in, as it names itself.
+/// Returns the version of libssh2 that is linked, in its own words.
 pub fn linked_libssh2() -> String {
-    // Safety: `libssh2_version` answers a static string when the wanted version is none (0), and takes no other pointer.
+    // Safety: `libssh2_version` returns a static string if the given version is 0, and takes no
+    // other pointer.
     let text = unsafe { libssh2_version(0) };
     if text.is_null() {
         return String::new();
@@ -114,7 +122,7 @@ pub fn linked_libssh2() -> String {
     unsafe { std::ffi::CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
-/// What libssh2 refused, by its number and its own words. The words never come from the guest.
+/// An error of libssh2: its number and its own text. The text never comes from the guest.
 #[derive(Debug, thiserror::Error)]
 #[error("{words} (libssh2 error {code})")]
 pub(crate) struct Refusal {
@@ -123,7 +131,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Whether it concerns one channel; everything else is the end of the connection.
+    /// Returns whether it only concerns one channel. Every other error ends the connection.
     pub(crate) fn is_of_channel(&self) -> bool {
         matches!(
             self.code,
@@ -136,29 +144,29 @@ impl Refusal {
     }
 }
 
-/// An attempt that may have to be repeated, with the same arguments, when the socket is ready.
+/// An attempt that may have to be repeated with the same arguments when the socket is ready.
 pub(crate) type PollResult<T> = Poll<Result<T, Refusal>>;
 
-/// A session that never blocks, whose packets are never sent by halves, and whose bytes are counted.
+/// A session that never blocks. Its packets are never sent in part, and its bytes are counted.
 pub(crate) struct RawSession {
-    /// First, because freeing it may send.
+    /// The first field, because freeing it may send.
     session: Session,
     buffers: Box<IoBuffers>,
-    /// The channel that was asked something and has not answered yet. There is one at most: libssh2 waits for the next
-    /// answer that comes, whichever channel it is of, and takes another channel's for the end of the session.
+    /// The channel that awaits an answer. There is at most one: libssh2 takes the next answer that
+    /// arrives, and treats the answer to another channel as the end of the session.
     pub(crate) asked: Cell<Option<usize>>,
-    /// How many questions were begun.
+    /// How many requests were started.
     pub(crate) questions: Cell<u64>,
     /// How many bytes of output were read from channels.
     delivered: Cell<u64>,
-    /// How many bytes had been sent when that was looked at last.
+    /// How many bytes had been sent at the last check.
     sent: Cell<u64>,
-    /// How often the keys were seen to be renewed.
+    /// How often the keys were renewed, as far as it was noticed.
     renewals: Cell<u64>,
 }
 
-/// What libssh2 sends in one call beside what it was given is less than that, in bytes, unless keys are renewed: then it
-/// answers with the list of its algorithms.
+/// In one call, libssh2 sends fewer than this many bytes in addition to its input, unless keys are
+/// renewed. Then it answers with the list of its algorithms.
 const LEAST_OF_RENEWAL: u64 = 300;
 
 /// Both directions of a session's socket.
@@ -168,20 +176,20 @@ struct IoBuffers {
     disconnect: RefCell<Option<Disconnect>>,
 }
 
-/// How a server ended the connection in its own words.
+/// The message with which a server ended the connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Disconnect {
-    /// RFC 4253, 11.1.
+    /// RFC 4253, section 11.1.
     pub(crate) reason: i32,
-    /// The first of the guest's own bytes.
+    /// The first bytes of the guest's text.
     pub(crate) words: Vec<u8>,
 }
 
-/// The most that is kept of a server's last words, in bytes.
+/// The most that is kept of a server's message, in bytes.
 const LONGEST_WORDS: usize = 256;
 
 impl RawSession {
-    /// A session over a connected socket that does not block.
+    /// Creates a session over a connected, non-blocking socket.
     pub(crate) fn new(socket: Arc<TcpStream>) -> Result<Rc<Self>, ssh2::Error> {
         let mut session = Session::new()?;
         session.set_blocking(false);
@@ -194,16 +202,18 @@ impl RawSession {
         {
             let mut raw = session.raw();
             let place: *const IoBuffers = &raw const *buffers;
-            // Safety: the session lives, and libssh2 answers the place of its `abstract`, which is ours: `ssh2` gives a
-            // session none. The traffic stays where it is as long as the session lives.
+            // Safety: the session lives, and libssh2 returns the address of its `abstract`. It is
+            // ours, since `ssh2` uses none. The buffers are not moved while the session lives.
             unsafe { *raw::libssh2_session_abstract(&raw mut *raw) = place.cast_mut().cast() };
-            // Safety: both are pointers to functions, and libssh2 calls this kind by the type that it was given.
+            // Safety: both are pointers to functions, and libssh2 calls this kind with the type
+            // that was set.
             let send = unsafe { mem::transmute::<SendCallback, AnyCallback>(send_by_outbox) };
             // Safety: as above.
             let receive = unsafe { mem::transmute::<ReceiveCallback, AnyCallback>(receive_by_inbox) };
             // Safety: as above.
             let hear = unsafe { mem::transmute::<DisconnectCallback, AnyCallback>(hear_disconnect) };
-            // Safety: the session lives, and the callback is of the type that this kind is called by.
+            // Safety: the session lives, and the callback has the type with which this kind is
+            // called.
             unsafe { libssh2_session_callback_set2(&raw mut *raw, CALLBACK_DISCONNECT, Some(hear)) };
             // Safety: as above.
             unsafe { libssh2_session_callback_set2(&raw mut *raw, CALLBACK_SEND, Some(send)) };
@@ -221,43 +231,44 @@ impl RawSession {
         }))
     }
 
-    /// The session, for what `ssh2` does itself. Clones of it must not outlive this.
+    /// Returns the session for what `ssh2` does itself. Its clones must not outlive this object.
     pub(crate) fn session(&self) -> &Session {
         &self.session
     }
 
-    /// What waits for the socket.
+    /// Returns the bytes that wait for the socket.
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.buffers.outbox
     }
 
-    /// What comes from the socket.
+    /// Returns the bytes from the socket.
     pub(crate) fn inbox(&self) -> &Inbox {
         &self.buffers.inbox
     }
 
-    /// How the server ended the connection, if it said so.
+    /// Returns the message with which the server ended the connection, if there was one.
     pub(crate) fn disconnect(&self) -> Option<Disconnect> {
         self.buffers.disconnect.borrow().clone()
     }
 
-    /// Whether an answer is on its way, so that nothing else can be asked.
+    /// Returns whether an answer is awaited, so that no other request can be sent.
     pub(crate) fn awaits_answer(&self) -> bool {
         self.asked.get().is_some()
     }
 
-    /// How many bytes have come that were no output of a command.
+    /// Returns how many bytes have arrived that were not output of a command.
     pub(crate) fn overhead(&self) -> u64 {
         self.inbox().count().saturating_sub(self.delivered.get())
     }
 
-    /// How often keys were renewed. libssh2 does that inside of whatever it was asked for and tells nobody, but it begins
-    /// with a packet of ours that is longer than all others that nobody gave it.
+    /// Returns how often keys were renewed. libssh2 renews them within any call and reports
+    /// nothing. But it starts with a packet of ours that is longer than every other packet that was
+    /// not requested.
     pub(crate) fn renewals(&self) -> u64 {
         self.renewals.get()
     }
 
-    /// Looks at what was sent since the last look, and at how much of it was given to be sent.
+    /// Compares what was sent since the last check with what was given to be sent.
     fn note_sent(&self, given: usize) {
         let now = self.outbox().count();
         let sent = now - self.sent.replace(now);
@@ -266,13 +277,13 @@ impl RawSession {
         }
     }
 
-    /// How many bytes of output were read.
+    /// Returns how many bytes of output were read.
     pub(crate) fn delivered(&self) -> u64 {
         self.delivered.get()
     }
 }
 
-/// Sends by the outbox of the session: it takes everything.
+/// Sends through the session's outbox, which takes everything.
 unsafe extern "C" fn send_by_outbox(
     _socket: c_int,
     bytes: *const c_void,
@@ -280,10 +291,10 @@ unsafe extern "C" fn send_by_outbox(
     _flags: c_int,
     buffers: *mut *mut c_void,
 ) -> isize {
-    // Safety: libssh2 hands over the place of the session's `abstract`, which `RawSession::new` has filled before the first
-    // packet; the traffic lives as long as the session.
+    // Safety: libssh2 passes the address of the session's `abstract`, which `RawSession::new` has
+    // set before the first packet. The buffers live as long as the session.
     let IoBuffers { outbox, .. } = unsafe { &*(*buffers).cast::<IoBuffers>() };
-    // Safety: libssh2 hands over a buffer of that length, which nobody writes to during the call.
+    // Safety: libssh2 passes a buffer of that length, and does not write to it during the call.
     let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
     match outbox.take(bytes) {
         Ok(()) => isize::try_from(length).unwrap_or(isize::MAX),
@@ -291,7 +302,7 @@ unsafe extern "C" fn send_by_outbox(
     }
 }
 
-/// Receives by the inbox of the session.
+/// Receives through the session's inbox.
 unsafe extern "C" fn receive_by_inbox(
     _socket: c_int,
     buffer: *mut c_void,
@@ -299,11 +310,11 @@ unsafe extern "C" fn receive_by_inbox(
     _flags: c_int,
     buffers: *mut *mut c_void,
 ) -> isize {
-    // Safety: libssh2 hands over the place of the session's `abstract`, which `RawSession::new` has filled before the first
-    // packet; the traffic lives as long as the session.
+    // Safety: libssh2 passes the address of the session's `abstract`, which `RawSession::new` has
+    // set before the first packet. The buffers live as long as the session.
     let IoBuffers { inbox, .. } = unsafe { &*(*buffers).cast::<IoBuffers>() };
-    // Safety: libssh2 hands over a buffer of that length, which it has filled before (a session is allocated as zeros),
-    // and which nobody else touches during the call.
+    // Safety: libssh2 passes a buffer of that length. It is initialised, since a session is
+    // allocated as zeros, and no other code uses it during the call.
     let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length) };
     match inbox.take(buffer) {
         Ok(count) => isize::try_from(count).unwrap_or(isize::MAX),
@@ -311,7 +322,7 @@ unsafe extern "C" fn receive_by_inbox(
     }
 }
 
-/// Keeps what a server says when it ends the connection.
+/// Keeps the message with which a server ends the connection.
 unsafe extern "C" fn hear_disconnect(
     _session: *mut raw::LIBSSH2_SESSION,
     reason: c_int,
@@ -321,33 +332,35 @@ unsafe extern "C" fn hear_disconnect(
     _language_length: c_int,
     buffers: *mut *mut c_void,
 ) {
-    // Safety: libssh2 hands over the place of the session's `abstract`, which `RawSession::new` has filled before the first
-    // packet; the traffic lives as long as the session.
+    // Safety: libssh2 passes the address of the session's `abstract`, which `RawSession::new` has
+    // set before the first packet. The buffers live as long as the session.
     let IoBuffers { disconnect, .. } = unsafe { &*(*buffers).cast::<IoBuffers>() };
     let length = usize::try_from(length).unwrap_or_default().min(LONGEST_WORDS);
     let words = if words.is_null() {
         Vec::new()
     } else {
-        // Safety: it is not null, and libssh2 hands over a buffer of at least that length.
+        // Safety: it is not null, and libssh2 passes a buffer of at least that length.
         unsafe { std::slice::from_raw_parts(words.cast::<u8>(), length) }.to_vec()
     };
     *disconnect.borrow_mut() = Some(Disconnect { reason, words });
 }
 
-/// A channel of a session that does not block.
+/// A channel of a non-blocking session.
 pub(crate) struct Channel {
     raw: NonNull<raw::LIBSSH2_CHANNEL>,
     pub(crate) raw_session: Rc<RawSession>,
-    /// What it was asked last.
+    /// Its last request.
     pub(crate) question: RequestKind,
 }
 
 impl Channel {
-    /// Opens a channel. Only one can be on its way in a session: libssh2 keeps the state of it there.
+    /// Opens a channel. Only one opening can be on its way in a session, because libssh2 keeps its
+    /// state there.
     pub(crate) fn open(raw_session: &Rc<RawSession>) -> PollResult<Self> {
         const KIND: &str = "session";
         let session = &raw_session.session;
-        // Safety: the session lives; the kind is a buffer of the given length, and the message may be null.
+        // Safety: the session lives; the kind is a buffer of the given length, and the message may
+        // be null.
         let channel = unsafe {
             raw::libssh2_channel_open_ex(
                 &raw mut *session.raw(),
@@ -380,10 +393,11 @@ impl Channel {
         }
     }
 
-    /// The request for a command; see [`exec`](Self::exec).
+    /// Sends the request for a command; see [`exec`](Self::exec).
     pub(crate) fn startup(&self, command: &[u8]) -> PollResult<()> {
         const REQUEST: &str = "exec";
-        // Safety: the channel lives; both buffers have the given lengths, and libssh2 copies them before it returns.
+        // Safety: the channel lives; both buffers have the given lengths, and libssh2 copies them
+        // before it returns.
         let code = unsafe {
             raw::libssh2_channel_process_startup(
                 self.raw.as_ptr(),
@@ -397,7 +411,8 @@ impl Channel {
         self.attempt(code as isize).map_ok(|_| ())
     }
 
-    /// Reads what has come on one output. 0 bytes are no end of the stream: see [`is_eof`](Self::is_eof).
+    /// Reads what has arrived on one output. 0 bytes do not mean the end of the stream: see
+    /// [`is_eof`](Self::is_eof).
     pub(crate) fn read(&mut self, stream: OutputStream, buffer: &mut [u8]) -> PollResult<usize> {
         // Safety: the channel lives, and the buffer has the given length.
         let count = unsafe {
@@ -415,7 +430,8 @@ impl Channel {
         attempt
     }
 
-    /// Writes to the command's stdin; some of the bytes, or none while the guest or the socket takes none.
+    /// Writes to the command's stdin. Returns how many bytes were taken; 0 while the guest or the
+    /// socket takes none.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> PollResult<usize> {
         if self.raw_session.outbox().is_full() {
             return Poll::Pending;
@@ -426,13 +442,13 @@ impl Channel {
         };
         self.raw_session.note_sent(usize::try_from(count).unwrap_or_default());
         match self.attempt(count) {
-            // The window is shut; libssh2 says so in two ways.
+            // The window is closed. libssh2 reports this in two ways.
             Poll::Ready(Ok(0)) if !bytes.is_empty() => Poll::Pending,
             other => other,
         }
     }
 
-    /// How many bytes the guest takes now; none while too many wait for the socket.
+    /// Returns how many bytes the guest takes now; 0 while too many wait for the socket.
     pub(crate) fn window(&self) -> usize {
         if self.raw_session.outbox().is_full() {
             return 0;
@@ -442,35 +458,37 @@ impl Channel {
         usize::try_from(window).unwrap_or(usize::MAX)
     }
 
-    /// How many bytes of both outputs are here and were not read. Asks nobody.
+    /// Returns how many received bytes of both outputs were not read. Causes no traffic.
     pub(crate) fn queued(&self) -> u64 {
         let mut queued: c_ulong = 0;
-        // Safety: the channel lives, the first pointer is to a live number, and the second may be null.
+        // Safety: the channel lives, the first pointer is to a live number, and the second may be
+        // null.
         unsafe { raw::libssh2_channel_window_read_ex(self.raw.as_ptr(), &raw mut queued, ptr::null_mut()) };
         queued
     }
 
-    /// Says that no more stdin comes.
+    /// Tells the guest that stdin has ended.
     pub(crate) fn send_eof(&mut self) -> PollResult<()> {
         // Safety: the channel lives.
         let code = unsafe { raw::libssh2_channel_send_eof(self.raw.as_ptr()) };
         self.attempt(code as isize).map_ok(|_| ())
     }
 
-    /// Whether both outputs have ended and everything was read.
+    /// Returns whether both outputs have ended and all their bytes were read.
     pub(crate) fn is_eof(&self) -> bool {
         // Safety: the channel lives.
         (unsafe { raw::libssh2_channel_eof(self.raw.as_ptr()) }) == 1
     }
 
-    /// Whether the guest has closed the channel, once [`is_eof`](Self::is_eof). Nothing comes after that.
+    /// Returns whether the guest has closed the channel, once [`is_eof`](Self::is_eof). Nothing
+    /// arrives after that.
     pub(crate) fn wait_closed(&mut self) -> PollResult<()> {
         // Safety: the channel lives.
         let code = unsafe { raw::libssh2_channel_wait_closed(self.raw.as_ptr()) };
         self.attempt(code as isize).map_ok(|_| ())
     }
 
-    /// The exit status, if one has arrived.
+    /// Returns the exit status, if one has arrived.
     pub(crate) fn exit_status(&self) -> Option<i32> {
         // Safety: the channel lives.
         let arrived = unsafe { libssh2_channel_has_exit_status(self.raw.as_ptr()) } == 1;
@@ -478,12 +496,14 @@ impl Channel {
         arrived.then(|| unsafe { raw::libssh2_channel_get_exit_status(self.raw.as_ptr()) })
     }
 
-    /// The name of the signal that ended the command, without `SIG`, if one has arrived; the guest's own bytes.
+    /// Returns the name of the signal that ended the command, without `SIG`, if one has arrived.
+    /// The bytes are the guest's.
     pub(crate) fn exit_signal(&self) -> Option<Vec<u8>> {
         let mut name: *mut c_char = ptr::null_mut();
         let mut length = 0;
         let null = ptr::null_mut();
-        // Safety: the channel lives; the first two pointers are to live variables, and the others may be null.
+        // Safety: the channel lives; the first two pointers are to live variables, and the others
+        // may be null.
         let code = unsafe {
             raw::libssh2_channel_get_exit_signal(
                 self.raw.as_ptr(),
@@ -498,25 +518,27 @@ impl Channel {
         if code != 0 || name.is_null() {
             return None;
         }
-        // Safety: libssh2 has answered success and a buffer of that length, which is the caller's.
+        // Safety: libssh2 has returned success and a buffer of that length, which the caller owns.
         let bytes = unsafe { std::slice::from_raw_parts(name.cast::<u8>(), length) }.to_vec();
-        // Safety: the buffer was allocated by this session, and nobody else has it.
+        // Safety: this session allocated the buffer, and no other code has it.
         unsafe { raw::libssh2_free(&raw mut *self.raw_session.session.raw(), name.cast()) };
         Some(bytes)
     }
 
-    /// Asks the guest's sshd to send a signal, by its name without `SIG`. OpenSSH sends it to the whole process group of
-    /// the command, and refuses without a word where the login is root's.
+    /// Asks the guest's sshd to send a signal, by its name without `SIG`. OpenSSH sends it to the
+    /// whole process group of the command. For a login as root it silently refuses.
     pub(crate) fn signal(&mut self, name: &str) -> PollResult<()> {
-        // Safety: the channel lives; the name has the given length, and libssh2 copies it before it returns.
+        // Safety: the channel lives; the name has the given length, and libssh2 copies it before it
+        // returns.
         let code = unsafe { libssh2_channel_signal_ex(self.raw.as_ptr(), name.as_ptr().cast(), name.len()) };
         self.attempt(code as isize).map_ok(|_| ())
     }
 
-    /// The request for a variable; see [`ask`](Self::ask).
+    /// Sends the request for a variable; see [`ask`](Self::ask).
     pub(crate) fn variable(&self) -> PollResult<()> {
         const NAME: &str = "RT_STILL_THERE";
-        // Safety: the channel lives; both buffers have the given lengths, and libssh2 copies them before it returns.
+        // Safety: the channel lives; both buffers have the given lengths, and libssh2 copies them
+        // before it returns.
         let code = unsafe {
             raw::libssh2_channel_setenv_ex(
                 self.raw.as_ptr(),
@@ -529,18 +551,19 @@ impl Channel {
         self.attempt(code as isize).map_ok(|_| ())
     }
 
-    /// Tells it from the other channels of its session.
+    /// Identifies the channel within its session.
     pub(crate) fn number(&self) -> usize {
         self.raw.addr().get()
     }
 
-    /// Closes the channel and frees it, once it owes no answer and the guest has closed it too. Afterwards there is none:
-    /// `Ok` takes it.
+    /// Closes and frees the channel, once it awaits no answer and the guest has closed it too. `Ok`
+    /// consumes it.
     pub(crate) fn free(mut self) -> Result<(), Self> {
         if self.owes_answer() {
             return Err(self);
         }
-        // Safety: the channel lives; unless libssh2 wants to be asked again it is freed now, and `self` is gone with it.
+        // Safety: the channel lives. Unless libssh2 must be called again, it is freed now, and
+        // `self` is consumed.
         match unsafe { raw::libssh2_channel_free(self.raw.as_ptr()) } {
             raw::LIBSSH2_ERROR_EAGAIN => Err(self),
             _ => Ok(()),
@@ -562,7 +585,8 @@ impl Channel {
     }
 }
 
-/// The length of a buffer as libssh2 takes it; a longer one is cut, which its server then refuses.
+/// Returns the length of a buffer as libssh2 takes it. A longer one is truncated, which its server
+/// then refuses.
 fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }

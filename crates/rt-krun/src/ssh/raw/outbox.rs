@@ -1,9 +1,10 @@
-//! What is on its way to a guest and did not fit the socket yet.
+//! The bytes to a guest that did not fit the socket yet.
 //!
-//! libssh2 keeps a packet that a socket took by halves, and sends nothing else until the very call that began it is made
-//! again. With many channels on one session, and commands that end while their call is half done, that call may never be
-//! made again, and the connection would be silent for good. So libssh2 never meets a full socket: what does not fit
-//! waits here, and whoever would only add to it waits for room.
+//! If a socket takes only a part of a packet, libssh2 keeps the rest and sends nothing else until
+//! the same call is made again. With many channels on a session, and commands that end in the
+//! middle of a call, that call may never be made again, and the connection would hang. So libssh2
+//! never sees a full socket. What does not fit waits here, and calls that would only add to it wait
+//! for room.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -14,16 +15,16 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
-/// With this many bytes waiting, no command's stdin is taken on. What else is sent is small, and bounded by the number of
-/// channels.
+/// With this many bytes waiting, no command's stdin is taken. Other data is small, and limited by
+/// the number of channels.
 const ENOUGH: usize = 128 << 10;
 
-/// Bytes for one socket, in order.
+/// The bytes for one socket, in order.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     socket: Arc<TcpStream>,
     waiting: RefCell<VecDeque<u8>>,
-    /// How many bytes were taken in all.
+    /// How many bytes were taken in total.
     count: Cell<u64>,
 }
 
@@ -41,7 +42,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// How many bytes were taken in all.
+    /// Returns how many bytes were taken in total.
     pub(crate) fn count(&self) -> u64 {
         self.count.get()
     }
@@ -63,12 +64,12 @@ impl Outbox {
         self.waiting.borrow().is_empty()
     }
 
-    /// Whether more of a command's stdin has to wait.
+    /// Returns whether more of a command's stdin must wait.
     pub(crate) fn is_full(&self) -> bool {
         self.waiting.borrow().len() >= ENOUGH
     }
 
-    /// How many bytes the socket takes of these, now.
+    /// Returns how many of these bytes the socket takes now.
     fn send(&self, bytes: &[u8]) -> Result<usize, Errno> {
         loop {
             match send(&*self.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {

@@ -1,6 +1,6 @@
-//! What a channel asks of a server and waits for.
+//! The kinds of requests of a channel that a server answers.
 
-/// What a channel can be asked, and answers.
+/// A request of a channel that a server answers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RequestKind {
     /// To run a command.

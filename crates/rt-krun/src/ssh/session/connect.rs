@@ -1,4 +1,4 @@
-//! From an endpoint to an authenticated SSH session, step by step under one watch.
+//! Makes an authenticated SSH session for an endpoint, step by step under one deadline.
 
 use std::net::TcpStream;
 use std::rc::Rc;
@@ -17,21 +17,21 @@ use crate::ssh::raw::inbox::OPENING;
 use crate::ssh::raw::libssh2::{Disconnect, RawSession};
 use crate::{SshUser, TcpEndpoint};
 
-/// An SSH session whose guest has proved who it is.
+/// An SSH session whose guest has proved its identity.
 pub(crate) struct Connection {
     pub(crate) raw_session: Rc<RawSession>,
     /// The session's own socket.
     pub(crate) socket: Arc<TcpStream>,
     pub(crate) host_key: HostKey,
-    /// The variables of the container: its image's and its launch's.
+    /// The variables of the container, from its image and its launch.
     pub(crate) env: Env,
 }
 
-/// The most that a guest may send until the login is done, in bytes. A key exchange and a login have some 4 KiB, and
-/// libssh2 keeps whatever it is not asked for.
+/// The most that a guest may send before the login is done, in bytes. A key exchange and a login
+/// need about 4 KiB. libssh2 keeps everything that was not asked for.
 const MOST_BEFORE_LOGIN: u64 = 256 << 10;
 
-/// libssh2 says "again" in this number.
+/// libssh2's number for "try again".
 const AGAIN: ErrorCode = ErrorCode::Session(libssh2_sys::LIBSSH2_ERROR_EAGAIN);
 
 /// Connects and exchanges keys. The host key is checked before anything else is sent.
@@ -59,7 +59,8 @@ pub(crate) fn open(
     until_done(&raw_session, &socket, watch, "the key exchange", || session.clone().handshake())?.map_err(
         |error| {
             let opening = raw_session.inbox().opening();
-            // libssh2 passes over lines before the banner (RFC 4253, 4.2 allows them), and then only misses it.
+            // libssh2 skips lines before the banner (RFC 4253, section 4.2, allows them), and then
+            // only reports that the banner is missing.
             let heard_banner = banner::shows_banner(&opening) || opening.len() == OPENING;
             if heard_banner {
                 key_exchange_failed(&error)
@@ -81,7 +82,7 @@ pub(crate) fn open(
 }
 
 impl Connection {
-    /// Logs in by public key, and by nothing else.
+    /// Logs in by public key only.
     pub(crate) fn authenticate(
         &self,
         user: &SshUser,
@@ -116,11 +117,11 @@ impl Connection {
     }
 }
 
-/// Whether an sshd has refused a key. libssh2 has one number for that and for a connection that broke off meanwhile; its
-/// words, which are never the guest's, tell them apart. An sshd that allows a single attempt (`MaxAuthTries`) refuses by
-/// ending the connection in its own words.
+/// Returns whether an sshd refused a key. libssh2 uses one number for that and for a connection
+/// that broke. Its own texts, which never come from the guest, distinguish the two. An sshd that
+/// allows one attempt (`MaxAuthTries`) refuses by ending the connection.
 fn is_refusal(error: &ssh2::Error, disconnect: Option<&Disconnect>) -> bool {
-    /// RFC 4253, 11.1; OpenSSH gives the first for many things.
+    /// RFC 4253, section 11.1; OpenSSH uses the first for many purposes.
     const PROTOCOL_ERROR: i32 = 2;
     const NO_MORE_METHODS: i32 = 14;
     let is_last_attempt = disconnect.is_some_and(|disconnect| match disconnect.reason {
@@ -169,7 +170,7 @@ fn key_exchange_failed(error: &ssh2::Error) -> Error {
         return unreachable("the key exchange failed");
     };
     match code {
-        // The same number stands for no algorithm in common, and for a server that hangs up in between.
+        // The same number means no common algorithm, and a server that hangs up in between.
         libssh2_sys::LIBSSH2_ERROR_METHOD_NONE | libssh2_sys::LIBSSH2_ERROR_KEX_FAILURE => unreachable(format!(
             "the key exchange failed ({})",
             error.message()

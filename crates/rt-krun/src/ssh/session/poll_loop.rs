@@ -1,13 +1,14 @@
-//! The one poll loop for SSH: the thread that owns a connection, its socket, and the pipes of its commands.
+//! The poll loop of a connection. Its thread owns the socket and the pipes of the commands.
 //!
-//! Nobody else calls libssh2 on this connection, so there is no lock, and no call that waits for another. Everything here
-//! is asked to go on and never waits, but for the one `poll`.
+//! No other thread calls libssh2 on this connection, so there is no lock, and no call waits for
+//! another. Nothing here blocks, except the one `poll`.
 //!
-//! What libssh2 reads in a call for one channel it keeps for the others, and a socket that was read empty wakes nobody. So
-//! a turn is as many passes over the commands as it takes until none of them moved, and nothing came behind their backs.
+//! What libssh2 reads in a call for one channel it keeps for the others, and an empty socket wakes
+//! no thread. So a turn repeats its pass over the commands until none of them moved and no byte
+//! arrived in between.
 //!
-//! One channel is opened ahead: a command then costs one exchange less, its end can be looked for while it still runs, and
-//! there is always a channel whose reading brings in what the guest sends.
+//! One channel is opened ahead. This saves a command one exchange, and there is always a channel
+//! whose reading brings in what the guest sends.
 
 use std::collections::VecDeque;
 use std::net::Shutdown;
@@ -30,29 +31,31 @@ use crate::ssh::raw::libssh2::{Channel, RawSession, Refusal};
 /// The most that is read at once, in bytes.
 const CHUNK: usize = 64 << 10;
 
-/// How many channels there are at most, those that are being closed among them. OpenSSH's `MaxSessions` is 10.
+/// The most channels, including those that are being closed. OpenSSH's `MaxSessions` is 10.
 const MOST_CHANNELS: usize = 10;
 
-/// What a guest may send beside the output of its commands: so much on every connection, and so much more for each byte of
-/// output, in bytes. Packets and their protection cost less than that even where each has a single byte of output. What
-/// comes beyond is for nobody, and libssh2 keeps it.
+/// How much a guest may send in addition to the output of its commands: a fixed amount for a
+/// connection, and an amount for each byte of output, in bytes. Packets and their protection need
+/// less, even if each carries a single byte. libssh2 keeps everything beyond this, although no call
+/// asks for it.
 const SPARE_OVERHEAD: u64 = 64 << 20;
 const OVERHEAD_PER_BYTE: u64 = 128;
 
-/// How long a channel may owe an answer, which keeps the others from asking, or its opening take, until those who wait go
-/// elsewhere.
+/// How long an answer to a request or the opening of a channel may take before waiting jobs go to
+/// another connection. Meanwhile, no other channel can send a request.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
-/// How long after the close of a channel a guest may still count it, and refuse another.
+/// How long a guest may still count a channel after its close, and refuse another one.
 const COUNTED_LIMIT: Duration = Duration::from_secs(1);
 
-/// From try to try in that time.
+/// The time between two attempts during that.
 const TRY_AGAIN: Duration = Duration::from_millis(10);
 
-/// Serves the jobs of `shared` until the connection ends or is not wanted any more.
+/// Serves the jobs of `shared` until the connection ends or is no longer wanted.
 pub(crate) fn run(shared: &SharedSession, connection: Connection) {
     let Connection { raw_session, socket, env, .. } = connection;
-    // libssh2 sends one when at least this many seconds have passed since the last; when it is asked to is decided here.
+    // libssh2 sends a keepalive if at least this many seconds have passed since the last one. When
+    // to call it is decided here.
     raw_session.session().set_keepalive(true, 2);
     let now = Instant::now();
     let server = Server::of(raw_session.session().banner_bytes().unwrap_or_default());
@@ -73,7 +76,7 @@ pub(crate) fn run(shared: &SharedSession, connection: Connection) {
         is_shunned: server.is_for_one,
         owing: None,
         opening_since: None,
-        // The one by which the login shell was tried.
+        // The channel on which the login shell was checked.
         closed_last: Some(now),
         try_again_at: None,
         scratch: vec![0; CHUNK],
@@ -96,12 +99,12 @@ pub(crate) fn run(shared: &SharedSession, connection: Connection) {
                 if shared.close_idle() {
                     break String::from("it was not used any more");
                 }
-                // A permit is held, and its job has not come yet.
+                // A permit is held, but its job has not arrived yet.
                 clock.used = now;
             }
         } else {
             if was_idle {
-                // Nobody listened until now.
+                // No command listened before.
                 (clock.heard, clock.asked) = (now, now);
             }
             clock.used = now;
@@ -137,7 +140,7 @@ pub(crate) fn run(shared: &SharedSession, connection: Connection) {
         if raw_session.outbox().flush().is_err() {
             break String::from("it takes no more bytes");
         }
-        // Where others wait, a guest that takes them has no need to be asked.
+        // If others wait, a guest that accepts them needs no keepalive.
         if is_keepalive_due && raw_session.outbox().is_empty() {
             clock.asked = Instant::now();
             if raw_session.session().keepalive_send().is_err() {
@@ -147,20 +150,21 @@ pub(crate) fn run(shared: &SharedSession, connection: Connection) {
     };
     tracing::debug!(target: "rt_krun", why, "an SSH connection ends");
     channels.lose();
-    // Politely, if it goes without waiting; then for good, so that freeing the session has nothing left to send. Where that
-    // reads, it is to find the socket's end: told that nothing has come yet, libssh2 may answer "again" and free nothing.
+    // Closes politely if that does not block, then for good, so that freeing the session has
+    // nothing left to send. If freeing reads, it should find the end of the socket: without that,
+    // libssh2 may answer "again" and free nothing.
     let _ = raw_session.session().disconnect(None, "done", None);
     let _ = socket.shutdown(Shutdown::Both);
     raw_session.inbox().begin_turn();
 }
 
-/// What happened when.
+/// The times of events.
 struct Clock {
-    /// The guest was heard last, or somebody began to listen.
+    /// When the guest last sent something, or when the first command began to listen.
     heard: Instant,
-    /// It was asked for a word last.
+    /// When the last keepalive was sent.
     asked: Instant,
-    /// There was a command last.
+    /// When there was last a command.
     used: Instant,
 }
 
@@ -172,35 +176,36 @@ struct Channels<'a> {
     waiting: VecDeque<Job>,
     commands: Vec<Command>,
     closing: Vec<Channel>,
-    /// Opened ahead.
+    /// The channel that was opened ahead.
     spare: Option<Channel>,
-    /// An open is on its way, and has to be asked again until it has ended.
+    /// An open is on its way. The call must be repeated until it is done.
     is_opening: bool,
-    /// The guest refused a channel; until one is closed there is no point in another try.
+    /// The guest refused a channel. Until one is closed, another attempt is useless.
     no_spare: bool,
     server: Server,
-    /// What each command's variables lie upon.
+    /// The variables of the container, below those of each command.
     env: Env,
-    /// The guest closes what nobody uses: nothing is opened ahead any more.
+    /// The guest closes unused channels, so none is opened ahead.
     is_shunned: bool,
-    /// Which question has no answer yet, and since when.
+    /// The request that has no answer yet, and since when.
     owing: Option<(u64, Instant)>,
-    /// Since when a channel is being opened.
+    /// When the opening of a channel began.
     opening_since: Option<Instant>,
-    /// When a channel was closed last.
+    /// When a channel was last closed.
     closed_last: Option<Instant>,
-    /// When a refused channel is tried for again.
+    /// When to try again after a refused channel.
     try_again_at: Option<Instant>,
     scratch: Vec<u8>,
 }
 
 impl Channels<'_> {
-    /// One turn: does what can be done with what has come, until nothing can. How much comes in a turn is the inbox's
-    /// bound, so that who never falls silent does not keep out the one that is to end it.
+    /// Does everything that can be done with what has arrived. The inbox limits how much arrives in
+    /// a turn, so that a guest that never falls silent does not keep a command from being ended.
     fn go_on(&mut self, now: Instant) -> Result<(), Refusal> {
         self.raw_session.inbox().begin_turn();
-        // A call that found what it was made for may have left more in libssh2's own buffer, which the first call of the
-        // next pass then takes out of it without a byte that comes. So two quiet passes in a row, and not one.
+        // A call that found its own data may have left more in libssh2's buffer. The first call of
+        // the next pass takes it from there without a new byte on the socket. So two quiet passes
+        // in a row are needed.
         let mut quiet = 0;
         while quiet < 2 {
             let before = self.raw_session.inbox().count();
@@ -250,7 +255,7 @@ impl Channels<'_> {
         self.spare.is_none() && (!self.waiting.is_empty() || ahead)
     }
 
-    /// The guest takes no more channels: those who wait go elsewhere, or are told so.
+    /// The guest accepts no more channels. Waiting jobs go to another connection, or get an error.
     fn refused(&mut self, refusal: &Refusal, now: Instant) {
         self.no_spare = true;
         let in_use = self.commands.len() + self.closing.len();
@@ -316,12 +321,12 @@ impl Channels<'_> {
         Ok(moved)
     }
 
-    /// Brings in what has come, where no command does.
+    /// Reads what has arrived, if no command does.
     fn pump(&mut self) -> Result<(), Refusal> {
         let Some(spare) = &mut self.spare else { return Ok(()) };
         match spare.read(OutputStream::Stdout, &mut self.scratch) {
             Poll::Ready(Err(refusal)) if !refusal.is_of_channel() => return Err(refusal),
-            // A guest that closes it, or talks on it, gets it back.
+            // If the guest closes it or sends on it, it is closed.
             Poll::Ready(_) => {
                 self.closing.extend(self.spare.take());
                 self.is_shunned = true;
@@ -331,7 +336,7 @@ impl Channels<'_> {
         Ok(())
     }
 
-    /// Whether a channel could be closed.
+    /// Closes channels that can be closed. Returns whether there was one.
     fn close(&mut self, now: Instant) -> bool {
         let before = self.closing.len();
         self.closing = std::mem::take(&mut self.closing)
@@ -346,8 +351,10 @@ impl Channels<'_> {
         moved
     }
 
-    /// One guest's silence costs one command. Where a channel owes an answer for long, nobody else can ask: those who wait
-    /// go elsewhere, and no others come. And a command that is never answered ends, though its guest goes on to talk.
+    /// Limits the effect of a silent guest to one command. While a channel awaits an answer for
+    /// long, no other channel can send a request. So waiting jobs go to another connection, and no
+    /// new ones come. A command that never gets an answer ends, even if its guest keeps sending
+    /// other data.
     fn give_up_on_answers(&mut self, now: Instant) {
         let question = self.raw_session.awaits_answer().then(|| self.raw_session.questions.get());
         self.owing = question.map(|number| match self.owing {
@@ -377,7 +384,8 @@ impl Channels<'_> {
         }
     }
 
-    /// How long a command waits for an answer, as for any word of its guest.
+    /// Returns how long a command waits for an answer, which is the limit for any message of its
+    /// guest.
     fn unanswered_limit(&self) -> Duration {
         self.shared.config.keepalive * SILENT_INTERVALS
     }
@@ -386,7 +394,7 @@ impl Channels<'_> {
         self.commands.is_empty() && self.waiting.is_empty()
     }
 
-    /// Whether anything that is done here reads the socket.
+    /// Returns whether anything that is done here reads the socket.
     fn can_pump(&self) -> bool {
         self.spare.is_some()
             || self.is_opening
@@ -394,7 +402,7 @@ impl Channels<'_> {
             || self.commands.iter().any(Command::can_read)
     }
 
-    /// How long there is nothing to do by itself.
+    /// Returns how long there is nothing to do without an event.
     fn timeout(&self, clock: &Clock, now: Instant, is_keepalive_due: bool) -> Duration {
         let config = &self.shared.config;
         let next = if self.is_idle() {
@@ -402,7 +410,7 @@ impl Channels<'_> {
         } else {
             let asking = clock.heard.max(clock.asked) + config.keepalive;
             let end = clock.heard + config.keepalive * SILENT_INTERVALS;
-            // One that is due waits for the socket.
+            // An overdue one waits for the socket.
             if is_keepalive_due { end } else { asking.min(end) }
         };
         let drains = self.commands.iter().filter_map(Command::wake_at);
@@ -414,7 +422,7 @@ impl Channels<'_> {
         ];
         drains
             .chain([next])
-            // Those that have passed have had their effect.
+            // Those in the past have had their effect.
             .chain(limits.into_iter().flatten().filter(|limit| *limit > now))
             .chain(self.try_again_at)
             .min()
@@ -422,15 +430,15 @@ impl Channels<'_> {
             .saturating_duration_since(now)
     }
 
-    /// The connection is over: everybody is told.
+    /// Ends the connection and tells all jobs.
     fn lose(&mut self) {
         self.commands.drain(..).for_each(Command::lose);
-        // Their claims say that they never ran.
+        // Their guards report that they never ran.
         self.waiting.clear();
     }
 }
 
-/// Waits for the socket, the waker and the commands' pipes; what the socket is ready for.
+/// Waits for the socket, the waker and the commands' pipes. Returns what the socket is ready for.
 fn wait(
     channels: &Channels<'_>,
     shared: &SharedSession,
@@ -445,7 +453,7 @@ fn wait(
     for command in &channels.commands {
         command.interests(&mut |fd, flags| fds.push(PollFd::new(fd, flags)));
     }
-    // A deadline that lies a fraction of a millisecond ahead is not met by asking at once, over and over.
+    // Rounds up: with a deadline in a fraction of a millisecond, the loop would otherwise spin.
     let timeout = Timespec::try_from(timeout).ok();
     match poll(&mut fds, timeout.as_ref()) {
         Ok(_) => {
@@ -456,7 +464,7 @@ fn wait(
         }
         Err(Errno::INTR) => PollFlags::empty(),
         Err(error) => {
-            // Only a kernel out of memory gets here.
+            // Only happens if the kernel is out of memory.
             tracing::warn!(target: "rt_krun", %error, "poll failed");
             std::thread::sleep(
                 Duration::from_millis(10).min(timeout.and_then(|it| it.try_into().ok()).unwrap_or_default()),

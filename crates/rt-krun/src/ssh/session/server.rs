@@ -1,18 +1,19 @@
-//! What a guest's SSH server is known not to bear, by the make and version in its banner.
+//! Known faults of SSH servers, by the product and version in their banners.
 
-/// A server, as far as its banner tells.
+/// A server, as its banner describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Server {
-    /// It ends the whole connection when a channel stands open without a command while another one ends (the assertion
-    /// `!channel->sent_close` of Dropbear 2022.82 to 2024.85). So it gets one channel at a time, and each for a command.
+    /// It ends the whole connection if a channel is open without a command while another one ends
+    /// (the assertion `!channel->sent_close` of Dropbear 2022.82 to 2024.85). So it gets one
+    /// channel at a time, and a new one for each command.
     pub(crate) is_for_one: bool,
 }
 
 impl Server {
-    /// The server behind a banner without its end of shared, such as `SSH-2.0-dropbear_2022.83`.
+    /// Parses a banner without its end of line, such as `SSH-2.0-dropbear_2022.83`.
     pub(crate) fn of(banner: &[u8]) -> Self {
         let dropbear = banner.strip_prefix(b"SSH-2.0-dropbear");
-        // Whoever builds it may leave the version out, and then it may be any.
+        // A build may leave the version out. Then it may be any version.
         let is_sound = |rest: &[u8]| {
             let version = rest.strip_prefix(b"_").unwrap_or_default();
             let digits = |from: usize, to: usize| {

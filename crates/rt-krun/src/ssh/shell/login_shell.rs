@@ -1,9 +1,11 @@
-//! Whether the login shell runs what it is given: asked once for each connection, before the first command.
+//! Checks whether the login shell runs its input, once for each connection, before the first
+//! command.
 //!
-//! sshd gives a command to the user's login shell, and tells of that shell's end. Where it is `/usr/sbin/nologin` or
-//! `/bin/true`, where sshd's `ForceCommand` takes its place, or where a start-up file ends it, there is an exit status and
-//! no command; nothing in the answer of a command that says nothing would tell. So the first channel of a connection asks
-//! the shell to put a random number together and to say it on both of its outputs.
+//! sshd passes a command to the user's login shell, and reports the end of that shell. If the shell
+//! is `/usr/sbin/nologin` or `/bin/true`, if sshd's `ForceCommand` takes its place, or if a
+//! start-up file ends it, there is an exit status but no command ran. For a command without output,
+//! the answer looks the same. So the first channel of a connection asks the shell to assemble a
+//! random number and to print it on both of its outputs.
 
 use std::task::Poll;
 use std::time::Instant;
@@ -20,20 +22,21 @@ use crate::ssh::raw::libssh2::{Channel, PollResult, Refusal};
 use crate::ssh::session::connect::Connection;
 use crate::ssh::session::tcp::{Watch, unreachable};
 
-/// The most that is read of what start-up files and the shell say, in bytes.
+/// The most that is read of the output of start-up files and the shell, in bytes.
 const MOST_BYTES: usize = 64 << 10;
 
-/// The most that a guest may send until then, with the key exchange and the login, in bytes: libssh2 keeps whatever it is
-/// not asked for.
+/// The most that a guest may send until then, including the key exchange and the login, in bytes.
+/// libssh2 keeps everything that was not asked for.
 const MOST_TRAFFIC: u64 = 1 << 20;
 
 const WHAT: &str = "its login shell";
 
 impl Connection {
-    /// Has the login shell answer a question. What start-up files say before is passed over.
+    /// Checks the login shell. Output of start-up files before the answer is skipped.
     ///
     /// # Errors
-    /// `BackendFailed` when it does something else; `Unreachable` and `Cancelled` as for every step of a connection.
+    /// `BackendFailed` if the shell does something else; `Unreachable` and `Cancelled` as for every
+    /// step of a connection.
     pub(crate) fn try_login_shell(&self, user: &SshUser, watch: &Watch<'_>) -> Result<()> {
         let probe = ShellProbe::fresh();
         let text = probe.text();
@@ -46,7 +49,8 @@ impl Connection {
                 .with_hint("see its ForceCommand, and the user's shell")
                 .with_source(refusal)
         })?;
-        // Whatever reads its stdin is not to wait for more. One that has closed its channel already needs no end.
+        // A program that reads its stdin should not wait for more. A channel that was closed
+        // already needs no end.
         let _: std::result::Result<(), Refusal> = self.step(watch, || channel.send_eof())?;
         let mut answer = Answer::default();
         'turns: loop {
@@ -66,7 +70,7 @@ impl Connection {
             }
             self.wait(watch, answer.drain.as_ref().and_then(Drain::wake_at))?;
         }
-        // A guest may have a place for one channel only, so this one is given back first.
+        // A guest may accept only one channel, so this one is closed first.
         let mut closing = Some(channel);
         self.step(watch, || {
             closing = closing.take().and_then(|channel| channel.free().err());
@@ -75,7 +79,8 @@ impl Connection {
         .map_err(lost)
     }
 
-    /// Repeats an attempt until it is done. What remains is a refusal of that attempt alone: the connection is good.
+    /// Repeats an attempt until it is done. If it fails, only this attempt was refused: the
+    /// connection is good.
     fn step<T>(
         &self,
         watch: &Watch<'_>,
@@ -117,7 +122,8 @@ fn lost(refusal: Refusal) -> Error {
     unreachable(format!("the connection ended before {WHAT} had answered")).with_source(refusal)
 }
 
-/// What a login shell is asked: a number that is nowhere whole in the question, so that repeating it is no answer.
+/// The question to a login shell. It does not contain the number as a whole, so echoing it is not
+/// an answer.
 #[derive(Debug)]
 struct ShellProbe(ExecMarker);
 
@@ -126,8 +132,9 @@ impl ShellProbe {
         Self(ExecMarker::fresh())
     }
 
-    /// Only what a command needs of a shell: variables, `&&`, `echo`, a redirection, and that no trap of a start-up file
-    /// stays and nothing shows what is run. csh would take the `>&2` for a file, but fails at the assignment.
+    /// Uses only what a command needs of a shell: variables, `&&`, `echo` and a redirection. It
+    /// also ensures that no trap of a start-up file remains, and that the shell does not trace its
+    /// commands. csh would read `>&2` as a file, but fails at the assignment.
     fn text(&self) -> String {
         let (one, other) = self.0.value().split_at(16);
         format!(
@@ -135,7 +142,7 @@ impl ShellProbe {
         )
     }
 
-    /// Both outputs end with the number, and the shell with 0.
+    /// Returns whether both outputs end with the number, and the shell with 0.
     fn is_answered_by(&self, answer: &Answer) -> bool {
         let line = format!("{}\n", self.0.value());
         answer.outcome == Some(ExitOutcome::Code(0))
@@ -143,21 +150,21 @@ impl ShellProbe {
     }
 }
 
-/// What was heard of a login shell.
+/// The answer of a login shell.
 #[derive(Debug, Default)]
 struct Answer {
-    /// What it said on stdout and on stderr, up to [`MOST_BYTES`] in all.
+    /// Its stdout and stderr, up to [`MOST_BYTES`] in total.
     outputs: [Vec<u8>; 2],
     outcome: Option<ExitOutcome>,
-    /// The exit status may come before the last of the output.
+    /// The exit status may arrive before the last output.
     drain: Option<Drain>,
     renewals: u64,
-    /// No more of it comes, or is read.
+    /// No more output arrives, or is read.
     is_over: bool,
 }
 
 impl Answer {
-    /// Takes what has come; whether anything has.
+    /// Reads what has arrived. Returns whether anything has.
     fn hear(&mut self, channel: &mut Channel, now: Instant) -> std::result::Result<bool, Refusal> {
         let mut moved = false;
         let mut bytes = 0;
@@ -196,7 +203,7 @@ impl Answer {
             if self.outcome.is_some() {
                 self.is_over = true;
             } else if channel.wait_closed().is_ready() {
-                // The status may have come with the close.
+                // The status may have arrived with the close.
                 self.look_for_status(channel);
                 self.is_over = true;
             }
@@ -206,7 +213,7 @@ impl Answer {
 
     fn look_for_status(&mut self, channel: &Channel) -> bool {
         if self.outcome.is_none() {
-            // A signal first: with one, libssh2's status is 0.
+            // The signal first: if there is one, libssh2's status is 0.
             self.outcome = match channel.exit_signal() {
                 Some(name) => Some(ExitOutcome::Signal(signal_name(&name))),
                 None => channel.exit_status().map(ExitOutcome::Code),
@@ -216,8 +223,9 @@ impl Answer {
         false
     }
 
-    /// Once the shell has ended, asks sshd for what is still on its way: a process that a start-up file has left behind
-    /// may hold the outputs open for good. Whether it has answered.
+    /// After the shell has ended, asks sshd for output that is still in transit. A process that a
+    /// start-up file left behind may hold the outputs open forever. Returns whether sshd has
+    /// answered.
     fn ask(&mut self, channel: &mut Channel, now: Instant) -> std::result::Result<bool, Refusal> {
         let Some(drain) = &mut self.drain else { return Ok(false) };
         if !drain.asks(now) {
@@ -229,14 +237,14 @@ impl Answer {
         Ok(true)
     }
 
-    /// The error for a shell that did something else.
+    /// Returns the error for a shell that did something else.
     fn into_error(self, user: &SshUser) -> Error {
         let [stdout, stderr] = self.outputs.each_ref().map(|output| output.trim_ascii());
         let heard = if stderr.is_empty() { stdout } else { stderr };
         let said = if heard.is_empty() {
             String::from("nothing")
         } else {
-            // In quotation marks and with escapes: these are a guest's words.
+            // Quoted and escaped, since the guest chose these words.
             format!("\"{}\"", words::shown(heard))
         };
         let end = match self.outcome {
@@ -261,7 +269,8 @@ mod tests {
 
     use super::*;
 
-    /// What a program answers that sshd starts as a login shell: `SHELL -c TEXT`. `None` where there is none.
+    /// Returns the answer of a program that sshd would start as a login shell: `SHELL -c TEXT`.
+    /// `None` if there is no such program.
     fn answer_of(shell: &[&str], text: &str) -> Option<Answer> {
         let spec = ProcessSpec::new(&Program::find(shell[0]).ok()?).args(&shell[1..]).args(["-c", text]);
         let limit = OutputLimit::UNLIMITED;
@@ -285,7 +294,7 @@ mod tests {
             let Some(answer) = answer_of(&[other], &probe.text()) else { continue };
             assert!(!probe.is_answered_by(&answer), "{other}: {answer:?}");
         }
-        // What a shell says that only repeats what it is given, on both outputs.
+        // A shell that only echoes its input, on both outputs.
         let answer = answer_of(&["sh", "-c", "echo \"$2\"; echo \"$2\" >&2", "sh"], &probe.text()).unwrap();
         assert!(answer.outputs[1].len() > 100 && !probe.is_answered_by(&answer), "{answer:?}");
     }

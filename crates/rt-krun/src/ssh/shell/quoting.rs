@@ -1,13 +1,14 @@
-//! Words as a POSIX shell reads them back: bytes in, the same bytes out.
+//! Quotes words for a POSIX shell, which reads back the same bytes.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-/// Appends `word`, quoted where it has to be. `word` has no NUL byte; `Argv`, `Env` and `ContainerPath` see to that.
+/// Appends `word`, quoted if necessary. It has no NUL byte: `Argv`, `Env` and `ContainerPath`
+/// ensure that.
 pub(crate) fn push_quoted(text: &mut Vec<u8>, word: &OsStr) {
     match shlex::bytes::try_quote(word.as_bytes()) {
         Ok(quoted) => text.extend_from_slice(&quoted),
-        // Only a NUL byte is refused, which no checked value has; an empty word is the least that could be said of it.
+        // Only fails for a NUL byte, which no checked value has.
         Err(_) => text.extend_from_slice(b"''"),
     }
 }

@@ -1,4 +1,5 @@
-//! A request as the text that the guest's login shell runs, and as the lines that it reads before the caller's stdin.
+//! Writes a request as the text for the guest's login shell, and the lines that it reads before the
+//! caller's stdin.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -9,19 +10,21 @@ use rt_protocol::{Argv, ContainerPath, Env, EnvName, EnvValue, ExecRequest, Inva
 use super::quoting::push_quoted;
 use super::remote_failure::{FailureSentinel, Stage};
 
-/// Where commands land unless somebody says otherwise, as `podman exec` does through the workdir of such images.
+/// The default directory of commands. `podman exec` gets the same one from the workdir of such
+/// images.
 pub const DEFAULT_WORKDIR: &str = "/workspace";
 
-/// The longest text that goes into the exec request itself, in bytes. Dropbear takes 9,000 (`MAX_CMD_LEN`), libssh2 sends
-/// packets of up to 35,000 (`MAX_SSH_PACKET_LEN`); a longer text is read by a shell from its stdin.
+/// The longest text in the exec request itself, in bytes. Dropbear accepts 9,000 (`MAX_CMD_LEN`),
+/// and libssh2 sends packets of up to 35,000 (`MAX_SSH_PACKET_LEN`). A shell reads a longer text
+/// from its stdin.
 const LONGEST_TEXT: usize = 8_000;
 
-/// The longest command of all, in bytes: no Linux takes more, whatever its stack (`execve(2)`), and a guest reads it byte by
-/// byte.
+/// The longest command, in bytes. No Linux accepts more, whatever its stack (`execve(2)`), and a
+/// guest reads it byte by byte.
 const MOST_TEXT: usize = 6 << 20;
 
-/// What a shell gives a meaning of its own: bash refuses to set some of these, answers others with numbers of its own, and
-/// changes the rest at every command; `cd` sets two in every shell.
+/// Variables with a meaning to a shell. bash refuses to set some of these, returns its own numbers
+/// for others, and changes the rest at every command. `cd` sets two of them in every shell.
 const SHELL_NAMES: &[&str] = &[
     "BASH",
     "BASHOPTS",
@@ -59,32 +62,32 @@ const SHELL_NAMES: &[&str] = &[
     "SRANDOM",
     "UID",
     "_",
-    // The script's own.
+    // Used by the script itself.
     "rt_line",
     "rt_text",
 ];
 
-/// Reads one line, whatever bytes it has. In a locale of UTF-8 bash would take a newline after half a character for a part
-/// of that character.
+/// Reads one line of any bytes. In a UTF-8 locale, bash would take a newline after half a character
+/// for a part of that character.
 const READ_LINE: &str = "LC_ALL=C IFS= read -r rt_line";
 
-/// What a command reads.
+/// The stdin of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stdin {
-    /// Nothing. It is a character device at its end, as podman gives it: programs that look (`rg`, `grep -r`) take a pipe for
-    /// what they are to read.
+    /// No stdin. It is a character device at its end, as with podman: programs that look at their
+    /// stdin (`rg`, `grep -r`) would read from a pipe.
     Empty,
-    /// The caller's bytes, by a pipe of sshd's.
+    /// The caller's bytes, through a pipe of sshd.
     Piped,
 }
 
-/// A command for a guest, but for the variables of the container, which its connection knows.
+/// A command for a guest, without the variables of the container, which its connection knows.
 #[derive(Debug)]
 pub(crate) struct RemoteCommand {
     /// The script before the container's variables, and after them.
     head: Script,
     tail: Script,
-    /// The lines of the request's secrets.
+    /// The lines with the request's secrets.
     secrets: Secret,
     /// The names of the request's own variables.
     names: Vec<EnvName>,
@@ -94,14 +97,14 @@ pub(crate) struct RemoteCommand {
 /// A command as the guest gets it.
 #[derive(Debug)]
 pub(crate) struct RemoteText {
-    /// The text of the exec request. No secret stands in it.
+    /// The text of the exec request. It contains no secret.
     pub(crate) text: Vec<u8>,
-    /// Lines for its stdin, before the caller's own bytes.
+    /// The lines for its stdin, before the caller's bytes.
     pub(crate) preamble: Option<Secret>,
 }
 
 impl RemoteCommand {
-    /// The text for `request`. What fails before the command runs is reported as `sentinel` says.
+    /// Writes the text for `request`. `sentinel` reports failures before the command runs.
     pub(crate) fn new(
         request: &ExecRequest,
         default_workdir: Option<&ContainerPath>,
@@ -110,8 +113,8 @@ impl RemoteCommand {
         sentinel: &FailureSentinel,
     ) -> Result<Self, InvalidValue> {
         let mut script = Script::default();
-        // What a start-up file has switched on would go on printing until the command has begun. And bash leaves without its
-        // traps when exec(2) fails, unless it is told not to.
+        // Tracing that a start-up file has turned on would print until the command begins. And
+        // without this option, bash exits without its traps if exec(2) fails.
         script.say(
             b"{ set +xv; } 2>/dev/null; ${BASH_VERSION:+trap - DEBUG}; ${BASH_VERSION:+shopt -s execfail}; ",
         );
@@ -130,7 +133,7 @@ impl RemoteCommand {
             script.on_failure(sentinel, Stage::Workdir);
             script.say(b"cd ");
             script.word(workdir.as_os_str());
-            // Which directory sshd began in is nobody's business.
+            // Hides the directory in which sshd started.
             script.say(b" && unset OLDPWD && ");
         }
         script.on_failure(sentinel, Stage::Variables);
@@ -157,13 +160,14 @@ impl RemoteCommand {
         Ok(Self { head, tail: script, secrets, names, sentinel: sentinel.clone() })
     }
 
-    /// The whole text, for a container with these variables. The request's own go before them. Those that the guest's shell or
-    /// this backend keeps for itself are left out.
+    /// Returns the whole text, for a container with these variables. The request's own variables
+    /// override them. Names that the guest's shell or this backend reserves are left out.
     pub(crate) fn text(self, env: &Env) -> RemoteText {
         let Self { head: mut script, tail, secrets, names, sentinel } = self;
         let mut lines = secrets.expose().as_bytes().to_vec();
         let is_wanted = |name: &EnvName| !names.contains(name) && refuse_taken_name(name).is_ok();
-        // The names of locales last: from there on bash has a word to say about each that is not there.
+        // The names of locales last: from then on, bash prints a warning for each locale that does
+        // not exist.
         let is_locale =
             |name: &EnvName| name.as_str().starts_with("LC_") || name.as_str().starts_with("LANG");
         let (locales, others): (Vec<_>, Vec<_>) =
@@ -181,7 +185,7 @@ impl RemoteCommand {
         script.finish(lines, &sentinel)
     }
 
-    /// The text of a login: the default directory, and the command in the shell's place.
+    /// Writes the text of a login: the default directory, and the command in place of the shell.
     pub(crate) fn login(argv: &Argv, workdir: Option<&ContainerPath>) -> OsString {
         let mut script = Script::default();
         if let Some(workdir) = workdir {
@@ -197,7 +201,8 @@ impl RemoteCommand {
 
 fn refuse_taken_name(name: &EnvName) -> Result<(), InvalidValue> {
     let reason = match name.as_str() {
-        // Of two values the last would count, and who looks for the first would call the command gone.
+        // With two values the last one would count. A search for the first would then report the
+        // command as gone.
         ExecMarker::NAME => "it is this backend's own: it tells which processes are the command's",
         name if SHELL_NAMES.contains(&name) => "the guest's shell gives it a meaning of its own",
         _ => return Ok(()),
@@ -205,7 +210,7 @@ fn refuse_taken_name(name: &EnvName) -> Result<(), InvalidValue> {
     Err(InvalidValue::new("environment variable name", name.as_str(), reason))
 }
 
-/// The text of a shell script in the making.
+/// A shell script under construction.
 #[derive(Debug, Default)]
 struct Script(Vec<u8>);
 
@@ -218,14 +223,15 @@ impl Script {
         push_quoted(&mut self.0, word);
     }
 
-    /// From here on, a shell that ends instead of becoming the command says at which stage, on its stderr, in a line of its
-    /// own whatever stands there. The trap is gone with the shell's own program text once `exec` has succeeded.
+    /// From here on, a shell that ends instead of becoming the command reports the stage on its
+    /// stderr, in a separate line even if other text precedes it. The trap is gone together with
+    /// the shell's program once `exec` has succeeded.
     fn on_failure(&mut self, sentinel: &FailureSentinel, stage: Stage) {
         let line = format!("trap 'echo \"\n{}$?\" >&2' EXIT && ", sentinel.prefix(stage));
         self.say(line.as_bytes());
     }
 
-    /// Says on both outputs that what follows is the command's own.
+    /// Prints on both outputs that the following bytes are the command's own.
     fn begin(&mut self, sentinel: &FailureSentinel) {
         let line = sentinel.begin_line();
         let line = line.trim_end();
@@ -240,8 +246,8 @@ impl Script {
         self.say(b" && ");
     }
 
-    /// Sets a variable to lines of stdin, and puts those lines into `lines`. `read` takes one byte at a time from what
-    /// cannot be sought in, so nothing of the caller's own bytes goes with them.
+    /// Sets a variable to lines of stdin, and adds those lines to `lines`. `read` takes one byte at
+    /// a time from an input that cannot seek, so it consumes none of the caller's bytes.
     fn read_variable(&mut self, name: &EnvName, value: &Secret, lines: &mut Vec<u8>) {
         let value = value.expose().as_bytes();
         lines.extend_from_slice(value);
@@ -253,12 +259,13 @@ impl Script {
         self.say(format!("export {name} && ").as_bytes());
     }
 
-    /// The words of a command, in the place of arguments of `exec`.
+    /// Appends the words of a command as arguments of `exec`.
     fn command(&mut self, argv: &Argv) {
         let program = argv.program();
         if program.as_bytes().first() == Some(&b'-') {
-            // `exec` would take it for an option, and dash knows no `exec --`; so its file is looked up as exec would. What
-            // is not there becomes a path that never is: no word at all would be refused with one shell's 126 or another's 127.
+            // `exec` would take it for an option, and dash knows no `exec --`. So the file is
+            // looked up as exec would do it. If it is not found, it becomes a path that never
+            // exists: an empty word would give 126 or 127, depending on the shell.
             self.say(b"\"$(IFS=:; for d in $PATH; do f=${d:-.}/");
             self.word(program);
             self.say(b"; [ -f \"$f\" ] && [ -x \"$f\" ] && printf %s \"$f\" && exit; done; printf %s /proc/");
@@ -277,7 +284,7 @@ impl Script {
         let (text, mut lines) = if self.0.len() <= LONGEST_TEXT {
             (self.0, Vec::new())
         } else {
-            // Read by `read`, as secrets are, up to a line that the text itself cannot have.
+            // Read by `read`, like secrets, up to a line that the text itself cannot contain.
             let end = sentinel.prefix(Stage::Start);
             let reader = format!(
                 "rt_text=; while {READ_LINE} && [ \"$rt_line\" != '{end}' ]; do rt_text=\"$rt_text$rt_line\n\"; \
@@ -305,8 +312,8 @@ mod tests {
 
     const SHELLS: [&[&str]; 4] = [&["sh"], &["dash"], &["bash"], &["busybox", "sh"]];
 
-    /// What each shell of this machine makes of the request, as sshd runs it: `SHELL -c TEXT`, with the preamble and then
-    /// `stdin` on its stdin.
+    /// Returns the result for each shell of this machine, run as sshd does it: `SHELL -c TEXT`,
+    /// with the preamble and then `stdin` on its stdin.
     fn each_shell(
         request: &ExecRequest,
         workdir: Option<&str>,
@@ -430,7 +437,7 @@ mod tests {
 
     #[test]
     fn too_long_is_told_from_not_executable() {
-        // By their paths: BusyBox needs no system for what it is itself.
+        // By their paths: BusyBox starts no program for its own commands.
         let check = |request: &ExecRequest| {
             check_failure(request, "/", rt_protocol::ErrorKind::InvalidRequest);
         };
@@ -573,7 +580,7 @@ mod tests {
         }
     }
 
-    /// NUL cannot be a byte of a value.
+    /// A value cannot contain NUL.
     fn value() -> impl Strategy<Value = Vec<u8>> {
         proptest::collection::vec(prop_oneof![1u8.., Just(b'\n'), Just(b'\\'), Just(b'\'')], 0..24)
     }

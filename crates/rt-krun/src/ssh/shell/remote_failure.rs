@@ -1,7 +1,9 @@
-//! What the guest's shell says when it does not become the command: the one classifier of this backend.
+//! The failures of the guest's shell before it becomes the command: the error classifier of this
+//! backend.
 //!
-//! The texts of shells differ and could be the command's own, so they are not read. The remote script tells by a line of
-//! its own, with a number that nobody else knows: see [`FailureSentinel`].
+//! The texts of shells differ and could be the command's own, so they are not parsed. The remote
+//! script reports with a line of its own, which contains a number that only this request has: see
+//! [`FailureSentinel`].
 
 use std::os::unix::ffi::OsStrExt;
 
@@ -10,7 +12,7 @@ use rt_protocol::{ContainerName, ContainerPath, Error, ErrorKind, ExecRequest};
 
 use super::words;
 
-/// How far the remote script had come.
+/// The stage that the remote script had reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// Setting variables.
@@ -33,10 +35,12 @@ impl Stage {
     }
 }
 
-/// The line by which a remote script tells that it ended before the command began: `rt-NUMBER STAGE CODE`.
+/// The line by which a remote script reports that it ended before the command began: `rt-NUMBER
+/// STAGE CODE`.
 ///
-/// The command itself never learns the number. Whoever can read the command lines of the guest's other processes could,
-/// and the guest's sshd knows it in any case: a guest that wants to lie about its own commands can.
+/// The command itself never learns the number. A process that can read the command lines of other
+/// processes in the guest can learn it, and the guest's sshd knows it. A guest can lie about its
+/// own commands anyway.
 #[derive(Clone, Debug)]
 pub(crate) struct FailureSentinel(ExecMarker);
 
@@ -50,18 +54,18 @@ impl FailureSentinel {
         format!("{}{} ", self.head(), stage.letter())
     }
 
-    /// What every such line begins with.
+    /// The start of every such line.
     pub(crate) fn head(&self) -> String {
         format!("rt-{} ", self.0.value())
     }
 
-    /// The line after which the command's own output begins. It is no whole line of the script's text, so a shell that
-    /// shows what it reads does not write it.
+    /// Returns the line after which the command's own output begins. The script contains it only in
+    /// parts, so a shell that echoes its input does not print it.
     pub(crate) fn begin_line(&self) -> String {
         format!("{}b\n", self.head())
     }
 
-    /// What `line`, without its newline, tells.
+    /// Parses `line`, without its newline.
     fn read(&self, line: &[u8]) -> Option<RemoteFailure> {
         let line = std::str::from_utf8(line).ok()?;
         Stage::ALL.into_iter().find_map(|stage| {
@@ -79,7 +83,7 @@ pub(crate) struct RemoteFailure {
 }
 
 impl RemoteFailure {
-    /// The error for it; `workdir` is where the command was to begin.
+    /// Returns the error for it. `workdir` is the directory of the command.
     pub(crate) fn into_error(
         self,
         operation: &'static str,
@@ -120,12 +124,13 @@ impl RemoteFailure {
     }
 }
 
-/// Whether Linux, as it mostly is, refuses to start a program with these words and variables (`E2BIG` in execve(2)): shells
-/// answer that as they answer a file that cannot be executed.
+/// Returns whether Linux with its usual limits refuses to start a program with these arguments and
+/// variables (`E2BIG` in execve(2)). Shells report that in the same way as a file that is not
+/// executable.
 fn is_too_long(request: &ExecRequest) -> bool {
-    /// `MAX_ARG_STRLEN` with pages of 4 KiB, with the byte that ends a word.
+    /// `MAX_ARG_STRLEN` with pages of 4 KiB, including the byte that ends an argument.
     const MOST_OF_ONE: usize = 128 << 10;
-    /// A quarter of the usual stack, but for what the login has set.
+    /// A quarter of the usual stack, without what the login has set.
     const MOST_OF_ALL: usize = (2 << 20) - (128 << 10);
 
     let words = request.argv().words().iter().map(|word| word.len() + 1);
@@ -136,18 +141,18 @@ fn is_too_long(request: &ExecRequest) -> bool {
         || lengths.iter().map(|length| length + 8).sum::<usize>() > MOST_OF_ALL
 }
 
-/// Watches a command's stderr for the line of its [`FailureSentinel`], and keeps that line from the caller.
+/// Searches a command's stderr for the line of its [`FailureSentinel`], and removes that line.
 #[derive(Debug)]
 pub(crate) struct SentinelFilter {
     sentinel: FailureSentinel,
     head: Vec<u8>,
-    /// The beginning of a line that may still become a sentinel; never longer than one can be.
+    /// The beginning of a line that may still become a sentinel; never longer than a sentinel.
     held: Vec<u8>,
     at_line_start: bool,
     found: Option<RemoteFailure>,
 }
 
-/// A sentinel is its head, a letter, a blank, at most four digits and the newline.
+/// A sentinel consists of its head, a letter, a blank, at most four digits and the newline.
 const LONGEST_REST: usize = 8;
 
 impl SentinelFilter {
@@ -156,11 +161,11 @@ impl SentinelFilter {
         Self { sentinel, head, held: Vec::new(), at_line_start: true, found: None }
     }
 
-    /// Takes the next bytes and gives `out` those that are the command's own.
+    /// Takes the next bytes and passes those of the command to `out`.
     pub(crate) fn push(&mut self, mut bytes: &[u8], out: &mut dyn FnMut(&[u8])) {
         while !bytes.is_empty() {
             if !self.at_line_start && self.held.is_empty() {
-                // Nothing can begin in the middle of a line, and most output is that.
+                // Nothing can begin in the middle of a line, and most output is there.
                 let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
                 let (line, rest) = bytes.split_at(end);
                 out(line);
@@ -188,13 +193,13 @@ impl SentinelFilter {
         }
     }
 
-    /// What follows begins a line, and what was held back does not belong to it.
+    /// A new line begins here; the bytes that were held back do not belong to it.
     pub(crate) fn begin_line(&mut self, out: &mut dyn FnMut(&[u8])) {
         self.finish(out);
         self.at_line_start = true;
     }
 
-    /// The stream is over: what was held back is the command's own.
+    /// Ends the stream: the bytes that were held back are the command's own.
     pub(crate) fn finish(&mut self, out: &mut dyn FnMut(&[u8])) {
         if !self.held.is_empty() {
             out(&self.held);
@@ -202,7 +207,7 @@ impl SentinelFilter {
         }
     }
 
-    /// What the script told, if it did.
+    /// Returns the report of the script, if there was one.
     pub(crate) fn found(&self) -> Option<RemoteFailure> {
         self.found
     }

@@ -1,12 +1,13 @@
-//! Words of others, of a guest or of a request, as errors have them: short, on one line, without control characters.
+//! Text of a guest or of a request, as errors show it: short, on one line, without control
+//! characters.
 
-/// The most of them that an error has, in characters before they are escaped.
+/// The most of it that an error shows, in characters before escaping.
 const MOST: usize = 100;
 
-/// The beginning of `bytes` as text. What is no printable character, and a backslash, is escaped; what is left out has an
-/// ellipsis.
+/// Returns the beginning of `bytes` as text. Unprintable characters and backslashes are escaped,
+/// and an ellipsis marks omitted text.
 pub(crate) fn shown(bytes: &[u8]) -> String {
-    // A character has four bytes at most; of the rest of megabytes nothing is copied.
+    // A character has at most four bytes; megabytes of further text are not copied.
     let beginning = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * MOST)]);
     let mut text = String::new();
     for letter in beginning.chars().take(MOST) {
