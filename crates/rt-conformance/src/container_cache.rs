@@ -1,8 +1,9 @@
 //! Containers that many cases only look at: made once, kept until the suite ends.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use rt_protocol::sync::lock;
 use rt_protocol::{Capability, ContainerName, ContainerRuntime};
 
 use crate::timeout::timeout;
@@ -24,13 +25,13 @@ impl ContainerCache {
         main: &Script,
         make: impl FnOnce() -> Result<ContainerName, Failure>,
     ) -> Result<ContainerName, Failure> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.kept);
         kept.entry(main.clone()).or_insert_with(make).clone()
     }
 
     /// Runs `command` once for all cases, and answers later what came of it.
     pub(crate) fn warm_up(&self, command: impl FnOnce() -> Verdict) -> Verdict {
-        self.warm.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(command).clone()
+        lock(&self.warm).get_or_insert_with(command).clone()
     }
 
     /// Removes them all.
@@ -38,7 +39,7 @@ impl ContainerCache {
         if !runtime.capabilities().contains(Capability::ForceRemove) {
             return;
         }
-        let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
+        let kept = std::mem::take(&mut *lock(&self.kept));
         let names: Vec<_> = kept.into_values().flatten().collect();
         // Nobody is left to be told about a failure; the next run has other names.
         let _ = runtime.force_remove(&names, &timeout());

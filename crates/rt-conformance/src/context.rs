@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rt_protocol::sync::lock;
 use rt_protocol::{
     Capability, Container, ContainerName, ContainerPath, ContainerRuntime, ExecRequest, ExecRequestBuilder,
     ExecResult, LaunchSpec, LaunchSpecBuilder, NamePrefix, PullPolicy, Until,
@@ -36,10 +37,6 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 
 fn unique() -> u32 {
     NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<'a> TestContext<'a> {

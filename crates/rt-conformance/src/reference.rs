@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
+use rt_protocol::sync::lock;
 use rt_protocol::{CopyOptions, ErrorKind, ExecRequest, ExitOutcome, OutputStream};
 
 use crate::{Script, Shape, script};
@@ -236,10 +237,6 @@ impl World {
         lock(&self.processes).remove(&token);
         ended.map(|()| ExitOutcome::Code(0))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn say(guest: &mut dyn Guest, stdout: &[u8], stderr: &[u8]) -> io::Result<()> {

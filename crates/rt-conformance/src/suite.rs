@@ -2,10 +2,11 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use rt_protocol::ContainerRuntime;
+use rt_protocol::sync::lock;
 
 use crate::container_cache::ContainerCache;
 use crate::leftovers::ResourceSnapshot;
@@ -46,7 +47,7 @@ impl<'a> Suite<'a> {
     /// Runs one case.
     pub fn run_case(&self, case: &Case) -> Outcome {
         // A case that panicked has been caught; the lock guards nothing that could be half done.
-        let _alone = CASE_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = lock(&CASE_LOCK);
         if let Some(reason) = self.undecidable(case) {
             return Outcome::Skipped(reason);
         }

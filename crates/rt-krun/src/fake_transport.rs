@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rt_protocol::sync::lock;
 use rt_protocol::{
     Argv, Capture, CapturedOutput, Container, ContainerName, ContainerPath, Env, Error, ExecRequest,
     ExecResult, ExecStdio, ExitOutcome, OutputLimit, Result, StdioResult, StreamEnd, StreamReport, Until,
@@ -112,27 +113,27 @@ impl FakeKrunTransport {
 
     /// What this command is answered from now on: how it ends and what it writes, or an error.
     pub fn reply(&self, container: &ContainerName, argv: &Argv, reply: FakeReply) {
-        self.lock().replies.insert((container.clone(), argv.clone()), reply);
+        lock(&self.state).replies.insert((container.clone(), argv.clone()), reply);
     }
 
     /// The captured commands so far, in order.
     pub fn execs(&self) -> Vec<FakeExec> {
-        self.lock().execs.clone()
+        lock(&self.state).execs.clone()
     }
 
     /// The bridged commands so far, in order.
     pub fn stdio_execs(&self) -> Vec<FakeExec> {
-        self.lock().stdio.clone()
+        lock(&self.state).stdio.clone()
     }
 
     /// The logins so far, in order.
     pub fn logins(&self) -> Vec<(ContainerName, Option<Argv>)> {
-        self.lock().logins.clone()
+        lock(&self.state).logins.clone()
     }
 
     /// Whom the runtime told this transport to forget so far, in order.
     pub fn forgotten(&self) -> Vec<ContainerName> {
-        self.lock().forgotten.clone()
+        lock(&self.state).forgotten.clone()
     }
 
     fn run(&self, guest: &Arc<dyn Container>, request: &ExecRequest, bridged: bool) -> FakeReply {
@@ -143,14 +144,10 @@ impl FakeKrunTransport {
             workdir: request.workdir().cloned(),
             user: request.user().cloned(),
         };
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let reply = state.replies.get(&(call.container.clone(), call.argv.clone())).cloned();
         if bridged { &mut state.stdio } else { &mut state.execs }.push(call);
         reply.unwrap_or_else(|| FakeReply::code(0))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -182,12 +179,12 @@ impl KrunTransport for FakeKrunTransport {
         let name = guest.key().name.clone();
         let mut words = vec![OsString::from("fake-login"), OsString::from(name.as_str())];
         words.extend(command.into_iter().flat_map(|argv| argv.words().iter().cloned()));
-        self.lock().logins.push((name, command.cloned()));
+        lock(&self.state).logins.push((name, command.cloned()));
         Ok(words)
     }
 
     fn forget(&self, container: &ContainerName) {
-        self.lock().forgotten.push(container.clone());
+        lock(&self.state).forgotten.push(container.clone());
     }
 }
 

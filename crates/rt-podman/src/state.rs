@@ -9,8 +9,9 @@ pub(crate) mod target;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use rt_protocol::sync::lock;
 use rt_protocol::{ContainerInfo, ContainerName, Result, Until};
 
 use crate::cli::engine::Engine;
@@ -58,7 +59,7 @@ impl RuntimeState {
         if let Some(profile) = self.profile.get() {
             return Ok(profile);
         }
-        let _reading = self.reading_profile.lock().unwrap_or_else(PoisonError::into_inner);
+        let _reading = lock(&self.reading_profile);
         match self.profile.get() {
             Some(profile) => Ok(profile),
             None => {
@@ -82,17 +83,17 @@ impl RuntimeState {
 
     /// The container of that name, if it is known and still the same.
     pub(crate) fn exec_target(&self, name: &ContainerName) -> Option<Arc<ExecTarget>> {
-        let known = self.exec_targets().get(name).cloned()?;
+        let known = lock(&self.exec_targets).get(name).cloned()?;
         let current = known.still_of(name).map(Arc::new);
         match &current {
-            Some(current) => drop(self.exec_targets().insert(name.clone(), Arc::clone(current))),
+            Some(current) => drop(lock(&self.exec_targets).insert(name.clone(), Arc::clone(current))),
             None => self.forget(name),
         }
         current
     }
 
     pub(crate) fn remember_exec_target(&self, name: &ContainerName, target: &Arc<ExecTarget>) {
-        let mut targets = self.exec_targets();
+        let mut targets = lock(&self.exec_targets);
         if targets.len() >= MOST_REMEMBERED {
             targets.clear();
         }
@@ -101,11 +102,7 @@ impl RuntimeState {
 
     /// Forgets what was known of a name: its container is made or removed.
     pub(crate) fn forget(&self, name: &ContainerName) {
-        self.exec_targets().remove(name);
-    }
-
-    fn exec_targets(&self) -> MutexGuard<'_, HashMap<ContainerName, Arc<ExecTarget>>> {
-        self.exec_targets.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.exec_targets).remove(name);
     }
 
     /// Counts one exec, from now until the value is dropped.

@@ -7,6 +7,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
+use rt_protocol::sync::Waker;
 use rt_protocol::{CapturedOutput, OutputStream, StreamReport, Until};
 use rustix::event::PollFlags;
 
@@ -15,7 +16,6 @@ use crate::io::output_factory::OutputFactory;
 use crate::io::output_pump::OutputPump;
 use crate::io::poll_loop::PollLoop;
 use crate::io::stdin_pump::StdinPump;
-use crate::io::waker::Waker;
 use crate::{Drive, ProcessError, Streams};
 
 /// Runs `body` with a bridge for `streams`, and the far ends of its pipes.

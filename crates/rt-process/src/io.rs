@@ -12,5 +12,4 @@ pub(crate) mod poll_set;
 pub(crate) mod socket_copy;
 pub(crate) mod stdin_pump;
 pub(crate) mod streams;
-pub(crate) mod waker;
 pub(crate) mod worker;

@@ -73,7 +73,6 @@ pub use error::ProcessError;
 pub use finished::Finished;
 pub use io::socket_copy::{SocketCopy, Unread};
 pub use io::streams::{ChildStdio, Output, Streams};
-pub use io::waker::Waker;
 pub use lines::{Line, LineStream};
 pub use port::TcpPortReservation;
 pub use process::{Drive, PollSource, Process, with_process};

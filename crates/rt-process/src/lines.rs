@@ -3,13 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use rt_protocol::sync::Waker;
 use rt_protocol::{KILL_GRACE, OutputStream, Pull, Source, Until};
 
 use crate::io::line_splitter::LineSplitter;
 use crate::io::output_pump::OutputPump;
 use crate::io::output_target::OutputTarget;
 use crate::io::stdin_pump::StdinPump;
-use crate::io::waker::Waker;
 use crate::process::Process;
 use crate::{ExitStatus, ProcessError, ProcessSpec};
 

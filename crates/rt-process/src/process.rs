@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rt_protocol::sync::Waker;
 use rt_protocol::{KILL_GRACE, OutputStream, Until, UntilError};
 use rustix::event::PollFlags;
 
@@ -18,7 +19,6 @@ use crate::io::output_factory::OutputFactory;
 use crate::io::output_pump::OutputPump;
 use crate::io::poll_loop::{Failure, PollLoop};
 use crate::io::stdin_pump::StdinPump;
-use crate::io::waker::Waker;
 use crate::{Child, ChildStdio, Finished, ProcessError, ProcessSpec, Streams};
 
 /// Runs `body` with a started process.
@@ -252,7 +252,7 @@ impl<'a> Process<'a> {
     pub fn detach(&mut self) {
         self.poll_loop.stdin.stop();
         let pipes = self.poll_loop.outputs.each_mut().map(OutputPump::detach);
-        if let Some(child) = self.poll_loop.child.take() {
+        if let Some(child) = self.poll_loop.take_child() {
             detached::adopt(child, pipes, self.poll_loop.waker.clone());
         }
     }

@@ -67,6 +67,8 @@ mod secret;
 #[cfg(feature = "serde")]
 mod serialized;
 mod streams;
+#[doc(hidden)]
+pub mod sync;
 mod values;
 mod wait;
 

@@ -5,4 +5,5 @@ mod condition;
 mod probe;
 mod ready_watch;
 pub(crate) mod ready_when;
+mod sleep;
 pub(crate) mod until;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rt_protocol::sync::lock;
 
 /// How much longer than its bound a call may take before the whole run is given up: nothing ends a thread.
 const HANG_LIMIT: Duration = Duration::from_secs(90);
@@ -45,7 +47,7 @@ impl Ledger {
 
     /// A round begins.
     pub(super) fn begin(&self, part: &str, seed: u64) {
-        let mut state = self.lock();
+        let mut state = lock(&self.0);
         state.rounds += 1;
         state.round = format!("--only {part} --seed {seed}");
         println!("chaos: round {}: {}", state.rounds, state.round);
@@ -55,14 +57,14 @@ impl Ledger {
     pub(super) fn bounded<T>(&self, what: &str, bound: Duration, call: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
         let number = {
-            let mut state = self.lock();
+            let mut state = lock(&self.0);
             state.next += 1;
             let number = state.next;
             state.open.insert(number, (what.to_owned(), begun + bound));
             number
         };
         let answer = call();
-        self.lock().open.remove(&number);
+        lock(&self.0).open.remove(&number);
         if begun.elapsed() > bound {
             self.fault(&format!("{what}: it took {:?}, and at most {bound:?} is right", begun.elapsed()));
         }
@@ -72,19 +74,19 @@ impl Ledger {
     /// Counts an answer that is right, or notes the fault.
     pub(super) fn judge(&self, verb: &str, verdict: Result<String, String>) {
         match verdict {
-            Ok(answer) => *self.lock().answers.entry((verb.to_owned(), answer)).or_default() += 1,
+            Ok(answer) => *lock(&self.0).answers.entry((verb.to_owned(), answer)).or_default() += 1,
             Err(fault) => self.fault(&format!("{verb}: {fault}")),
         }
     }
 
     /// Counts what was done to somebody.
     pub(super) fn harmed(&self, what: String) {
-        *self.lock().harm.entry(what).or_default() += 1;
+        *lock(&self.0).harm.entry(what).or_default() += 1;
     }
 
     /// Notes a fault.
     pub(super) fn fault(&self, text: &str) {
-        let mut state = self.lock();
+        let mut state = lock(&self.0);
         let text = format!("FAULT [{}] {text}", state.round);
         println!("{text}");
         state.faults.push(text);
@@ -92,12 +94,12 @@ impl Ledger {
 
     /// How many faults there are.
     pub(super) fn faults(&self) -> usize {
-        self.lock().faults.len()
+        lock(&self.0).faults.len()
     }
 
     /// What was done, the answers by verb, then the faults.
     pub(super) fn summary(&self) -> String {
-        let state = self.lock();
+        let state = lock(&self.0);
         let mut text = String::new();
         for (what, count) in &state.harm {
             let _ = writeln!(text, "{count:>7}  done: {what}");
@@ -116,16 +118,12 @@ impl Ledger {
 
     fn exit_if_a_call_hangs(&self) {
         let now = Instant::now();
-        let hung = self.lock().open.values().find(|(_, limit)| now > *limit + HANG_LIMIT).cloned();
+        let hung = lock(&self.0).open.values().find(|(_, limit)| now > *limit + HANG_LIMIT).cloned();
         if let Some((what, _)) = hung {
             self.fault(&format!("{what}: it hangs"));
             print!("{}", self.summary());
             std::process::exit(1);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LedgerState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

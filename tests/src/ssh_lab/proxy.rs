@@ -12,6 +12,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use rt_protocol::Until;
+
 use super::TIMEOUT;
 use fault::FaultPoint;
 pub use fault::{Cut, Direction, Fault, TrafficMode};
@@ -77,9 +79,8 @@ impl FaultProxy {
 
     /// Waits until enough was seen; false when that takes longer than anything does that is not broken.
     pub fn wait_until(&self, enough: impl Fn(&Seen) -> bool) -> bool {
-        let state = self.shared.lock();
-        let waited = self.shared.changed.wait_timeout_while(state, TIMEOUT, |state| !enough(&state.seen));
-        waited.is_ok_and(|(_, timeout)| !timeout.timed_out())
+        let look = || enough(&self.seen()).then_some(());
+        self.shared.changed.wait_for(&Until::after(TIMEOUT), look).is_ok()
     }
 }
 

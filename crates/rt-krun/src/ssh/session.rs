@@ -2,7 +2,6 @@
 
 pub(crate) mod banner;
 pub(crate) mod connect;
-pub(crate) mod notify;
 pub(crate) mod poll_loop;
 pub(crate) mod pool;
 pub(crate) mod server;
@@ -15,12 +14,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use rt_process::Waker;
 use rt_protocol::Result;
+use rt_protocol::sync::{Notify, Waker};
 
 use super::channel::job::{Job, JobHandle};
 use connect::Connection;
-use notify::Notify;
 use shared_session::{SessionConfig, SharedSession, Stage, State, not_started};
 
 use tcp::Watch;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rt_process::{Output, ProcessError, Streams, Waker, with_bridge};
+use rt_process::{Output, ProcessError, Streams, with_bridge};
+use rt_protocol::sync::Waker;
 use rt_protocol::{
     Argv, Container, ContainerName, ContainerPath, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio,
     Result, StdioResult, Until,

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 
+use rt_protocol::sync::Waker;
 use rt_protocol::{SinkKind, StreamEnd, StreamFd, StreamReport};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -27,7 +27,7 @@ pub(crate) struct Output<'s> {
 
 enum Drain<'s> {
     Discard,
-    Descriptor(StreamFd<'s>, UnixStream),
+    Descriptor(StreamFd<'s>, Waker),
     Owned(Worker<Vec<u8>, ()>),
     Borrowed(&'s mut (dyn Write + Send)),
 }
@@ -53,7 +53,7 @@ impl<'s> Output<'s> {
             SinkKind::Discard => Drain::Discard,
             SinkKind::Descriptor(fd) => {
                 message_socket::refuse(&fd)?;
-                Drain::Descriptor(fd, waiter.wake_socket()?)
+                Drain::Descriptor(fd, waiter.notify().waker()?)
             }
             SinkKind::Owned(mut writer) => {
                 Drain::Owned(Worker::spawn(waiter.notify(), move |bytes: Vec<u8>| {

@@ -2,58 +2,10 @@
 //! look at.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
-/// Counts notifications, so that one which comes between looking and waiting is not missed.
-#[derive(Debug, Default)]
-pub(crate) struct Notify {
-    count: Mutex<u64>,
-    notified: Condvar,
-    /// The far ends of sockets on which a call that polls descriptors is woken, one for each descriptor.
-    sockets: Mutex<Vec<UnixStream>>,
-}
-
-impl Notify {
-    pub(crate) fn notify(&self) {
-        *lock(&self.count) += 1;
-        self.notified.notify_all();
-        for mut socket in lock(&self.sockets).iter() {
-            // A full socket wakes just as well, and a closed one has nobody to wake.
-            let _ = socket.write(&[1]);
-        }
-    }
-
-    /// How often it was notified so far.
-    pub(crate) fn count(&self) -> u64 {
-        *lock(&self.count)
-    }
-
-    /// Waits for a notification after the first `seen`, no longer than `at_most`; may return early.
-    pub(crate) fn wait_beyond(&self, seen: u64, at_most: Option<Duration>) {
-        let count = lock(&self.count);
-        if *count > seen {
-            return;
-        }
-        match at_most {
-            Some(at_most) => {
-                drop(self.notified.wait_timeout(count, at_most).unwrap_or_else(PoisonError::into_inner));
-            }
-            None => drop(self.notified.wait(count).unwrap_or_else(PoisonError::into_inner)),
-        }
-    }
-
-    /// A socket that becomes readable at every notification from now on. Nonblocking, for `poll`.
-    pub(crate) fn wake_socket(&self) -> std::io::Result<UnixStream> {
-        let (near, far) = UnixStream::pair()?;
-        near.set_nonblocking(true)?;
-        far.set_nonblocking(true)?;
-        lock(&self.sockets).push(far);
-        Ok(near)
-    }
-}
+use rt_protocol::sync::Notify;
+pub(crate) use rt_protocol::sync::lock;
 
 /// The notifiers of all calls that are under way in one runtime.
 #[derive(Debug, Default)]
@@ -64,17 +16,17 @@ pub(crate) struct WaiterList {
 #[derive(Debug, Default)]
 struct Registered {
     next: u64,
-    notifiers: BTreeMap<u64, Arc<Notify>>,
+    notifiers: BTreeMap<u64, Notify>,
 }
 
 impl WaiterList {
     /// A notifier that is woken whenever something changes, until the registration is dropped.
     pub(crate) fn register(self: &Arc<Self>) -> Registration {
-        let notify = Arc::new(Notify::default());
+        let notify = Notify::default();
         let mut registered = lock(&self.registered);
         let number = registered.next;
         registered.next += 1;
-        registered.notifiers.insert(number, Arc::clone(&notify));
+        registered.notifiers.insert(number, notify.clone());
         Registration { waiters: Arc::clone(self), number, notify }
     }
 
@@ -90,11 +42,11 @@ impl WaiterList {
 pub(crate) struct Registration {
     waiters: Arc<WaiterList>,
     number: u64,
-    notify: Arc<Notify>,
+    notify: Notify,
 }
 
 impl Registration {
-    pub(crate) fn notify(&self) -> &Arc<Notify> {
+    pub(crate) fn notify(&self) -> &Notify {
         &self.notify
     }
 }
@@ -105,22 +57,9 @@ impl Drop for Registration {
     }
 }
 
-/// Locks a mutex of this crate. None is held while code of the caller runs, so a poisoned one still holds a whole state.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_notification_between_looking_and_waiting_is_not_missed() {
-        let notify = Notify::default();
-        let seen = notify.count();
-        notify.notify();
-        notify.wait_beyond(seen, None);
-    }
 
     #[test]
     fn a_dropped_registration_leaves_nothing() {

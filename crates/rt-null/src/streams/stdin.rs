@@ -2,8 +2,8 @@
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
 
+use rt_protocol::sync::Waker;
 use rt_protocol::{SourceKind, StreamEnd, StreamFd, StreamReport, UntilError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -27,7 +27,7 @@ pub(crate) struct Stdin<'s> {
 enum Feed<'s> {
     Empty,
     Bytes(io::Cursor<Vec<u8>>),
-    Descriptor(StreamFd<'s>, UnixStream),
+    Descriptor(StreamFd<'s>, Waker),
     /// Asked for no more than the command wants, so that nothing is read ahead.
     Reader(Worker<usize, Vec<u8>>),
 }
@@ -49,7 +49,7 @@ impl<'s> Stdin<'s> {
             SourceKind::Bytes(bytes) => Feed::Bytes(io::Cursor::new(bytes)),
             SourceKind::Descriptor(fd) => {
                 message_socket::refuse(&fd)?;
-                Feed::Descriptor(fd, waiter.wake_socket()?)
+                Feed::Descriptor(fd, waiter.notify().waker()?)
             }
             SourceKind::Reader(mut reader) => {
                 Feed::Reader(Worker::spawn(waiter.notify(), move |wanted: usize| {
@@ -134,7 +134,7 @@ impl<'s> Stdin<'s> {
 
 fn read_descriptor(
     fd: BorrowedFd<'_>,
-    wake: &UnixStream,
+    wake: &Waker,
     buffer: &mut [u8],
     waiter: &Waiter,
     gone: &dyn Fn() -> bool,
@@ -153,7 +153,7 @@ fn read_descriptor(
 pub(crate) fn await_ready(
     fd: BorrowedFd<'_>,
     wanted: PollFlags,
-    mut wake: &UnixStream,
+    wake: &Waker,
     waiter: &Waiter,
     gone: &dyn Fn() -> bool,
 ) -> Result<(), StreamError> {
@@ -162,7 +162,7 @@ pub(crate) fn await_ready(
             return Err(StreamError::Gone);
         }
         waiter.check().map_err(StreamError::Stopped)?;
-        let mut fds = [PollFd::from_borrowed_fd(fd, wanted), PollFd::new(&wake, PollFlags::IN)];
+        let mut fds = [PollFd::from_borrowed_fd(fd, wanted), PollFd::new(wake, PollFlags::IN)];
         // Later than any i64 of seconds is for ever.
         let limit = waiter.left().and_then(|left| Timespec::try_from(left).ok());
         match poll(&mut fds, limit.as_ref()) {
@@ -171,8 +171,7 @@ pub(crate) fn await_ready(
         }
         let (ready, woken) = (!fds[0].revents().is_empty(), !fds[1].revents().is_empty());
         if woken {
-            // Only the wake-up mattered; what is left of it wakes once more.
-            let _ = wake.read(&mut [0; 64]);
+            wake.drain();
         }
         if ready {
             return Ok(());

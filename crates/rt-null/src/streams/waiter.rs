@@ -1,13 +1,13 @@
 //! One call's budget of time, and its waiting. What the call waits for is looked up by its owner.
 
 use std::cell::Cell;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rt_protocol::sync::Notify;
 use rt_protocol::{CancelRegistration, Until, UntilError};
 
-use super::notify::{Notify, Registration, WaiterList};
+use super::notify::{Registration, WaiterList};
 use crate::clock::NullClock;
 
 /// Accounts for the time of one call; see [`NullClock`] for the rules.
@@ -26,8 +26,7 @@ pub(crate) struct Waiter {
 impl Waiter {
     pub(crate) fn new(until: Until, clock: &NullClock, waiters: &Arc<WaiterList>) -> Self {
         let registration = waiters.register();
-        let notify = Arc::clone(registration.notify());
-        let cancel = until.cancel_token().map(|token| token.on_cancel(move || notify.notify()));
+        let cancel = registration.notify().notify_on_cancel(&until);
         Self {
             until,
             clock: clock.clone(),
@@ -91,13 +90,8 @@ impl Waiter {
         self.wait_for(look)
     }
 
-    pub(crate) fn notify(&self) -> &Arc<Notify> {
+    pub(crate) fn notify(&self) -> &Notify {
         self.registration.notify()
-    }
-
-    /// A socket that wakes a `poll` whenever this call would be woken.
-    pub(crate) fn wake_socket(&self) -> std::io::Result<UnixStream> {
-        self.notify().wake_socket()
     }
 
     fn used(&self) -> Duration {

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use super::notify::{Notify, lock};
+use rt_protocol::Until;
+use rt_protocol::sync::{Notify, lock};
 
 /// Does jobs that may block for ever, so that the call which gave them need not.
 ///
@@ -20,7 +21,7 @@ pub(crate) struct Worker<J, R> {
 #[derive(Debug)]
 struct WorkerShared<J, R> {
     state: Mutex<WorkerState<J, R>>,
-    changed: Condvar,
+    changed: Notify,
 }
 
 #[derive(Debug)]
@@ -34,12 +35,12 @@ struct WorkerState<J, R> {
 impl<J: Send + 'static, R: Send + 'static> Worker<J, R> {
     /// Starts the thread. `notify` is notified when a job is done.
     pub(crate) fn spawn(
-        notify: &Arc<Notify>,
+        notify: &Notify,
         mut work: impl FnMut(J) -> io::Result<R> + Send + 'static,
     ) -> io::Result<Self> {
         let state = WorkerState { job: None, busy: false, result: None, closed: false };
-        let shared = Arc::new(WorkerShared { state: Mutex::new(state), changed: Condvar::new() });
-        let (theirs, notify) = (Arc::clone(&shared), Arc::clone(notify));
+        let shared = Arc::new(WorkerShared { state: Mutex::new(state), changed: Notify::default() });
+        let (theirs, notify) = (Arc::clone(&shared), notify.clone());
         let thread = thread::Builder::new().name("rt-null stream".into()).spawn(move || {
             while let Some(job) = theirs.take_job() {
                 // A panic is the caller's own; it ends the stream, and the command with it.
@@ -61,7 +62,7 @@ impl<J: Send + 'static, R: Send + 'static> Worker<J, R> {
         if !state.busy && state.result.is_none() {
             state.job = Some(job());
             state.busy = true;
-            self.shared.changed.notify_all();
+            self.shared.changed.notify();
         }
     }
 
@@ -73,16 +74,11 @@ impl<J: Send + 'static, R: Send + 'static> Worker<J, R> {
 
 impl<J, R> WorkerShared<J, R> {
     fn take_job(&self) -> Option<J> {
-        let mut state = lock(&self.state);
-        loop {
-            if state.closed {
-                return None;
-            }
-            if let Some(job) = state.job.take() {
-                return Some(job);
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        let look = || {
+            let mut state = lock(&self.state);
+            if state.closed { Some(None) } else { state.job.take().map(Some) }
+        };
+        self.changed.wait_for(&Until::forever(), look).ok().flatten()
     }
 }
 
@@ -91,7 +87,7 @@ impl<J, R> Drop for Worker<J, R> {
         let mut state = lock(&self.shared.state);
         state.closed = true;
         let busy = state.busy;
-        self.shared.changed.notify_all();
+        self.shared.changed.notify();
         drop(state);
         if !busy && let Some(thread) = self.thread.take() {
             // Panics of the work are caught above; there is nothing else to learn from the join.
@@ -105,18 +101,12 @@ mod tests {
     use super::*;
 
     fn result<J: Send + 'static, R: Send + 'static>(worker: &Worker<J, R>, notify: &Notify) -> io::Result<R> {
-        loop {
-            let seen = notify.count();
-            if let Some(result) = worker.take() {
-                return result;
-            }
-            notify.wait_beyond(seen, None);
-        }
+        notify.wait_for(&Until::forever(), || worker.take()).unwrap()
     }
 
     #[test]
     fn jobs_are_done_one_at_a_time_and_a_panic_is_an_error() {
-        let notify = Arc::new(Notify::default());
+        let notify = Notify::default();
         let worker = Worker::spawn(&notify, |job: u32| match job {
             3 => panic!("three"),
             other => Ok(other * 2),
@@ -134,7 +124,7 @@ mod tests {
     fn an_idle_worker_is_gone_when_dropped() {
         let owned = Arc::new(());
         let theirs = Arc::clone(&owned);
-        let worker = Worker::spawn(&Arc::new(Notify::default()), move |(): ()| {
+        let worker = Worker::spawn(&Notify::default(), move |(): ()| {
             let _ = &theirs;
             Ok(())
         })

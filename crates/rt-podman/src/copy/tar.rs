@@ -8,10 +8,11 @@ use std::io::{self, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::thread;
 
 use rt_process::{Drive, Output, Streams, with_process};
+use rt_protocol::sync::lock;
 use rt_protocol::{
     CancelToken, ContainerPath, Error, ErrorKind, KILL_GRACE, OutputLimit, Result, Sink, Source, Until,
 };
@@ -221,7 +222,7 @@ fn feed(
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
-                *held.lock().unwrap_or_else(PoisonError::into_inner) = Some(pipe);
+                *lock(held) = Some(pipe);
                 token.cancel();
                 fed.error = Some(error);
                 return fed;

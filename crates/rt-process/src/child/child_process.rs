@@ -5,16 +5,16 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use rt_protocol::Until;
+use rt_protocol::sync::{Waker, lock};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
 use crate::io::poll_set::{PollSet, Token};
-use crate::io::waker::Waker;
 use crate::{ExitStatus, procfs};
 
 /// How often a process without a pidfd is looked at.
@@ -141,7 +141,7 @@ impl ChildProcess {
     /// Whether anybody but the leader is alive in the group. True when that cannot be found out.
     pub(crate) fn group_is_alive(&self) -> bool {
         let leader = self.pid();
-        !matches!(self.lock().phase, Phase::Reaped(_))
+        !matches!(lock(&self.state).phase, Phase::Reaped(_))
             && procfs::snapshot().map_or(true, |entries| {
                 entries.iter().any(|entry| entry.group == leader && entry.pid != leader && !entry.is_zombie)
             })
@@ -149,7 +149,7 @@ impl ChildProcess {
 
     /// Keeps it unreaped, so that its group can be signalled, until the guard is dropped.
     pub(crate) fn keep_unreaped(&self) -> KeptUnreaped<'_> {
-        self.lock().terminations += 1;
+        lock(&self.state).terminations += 1;
         KeptUnreaped(self)
     }
 
@@ -161,18 +161,13 @@ impl ChildProcess {
     }
 
     fn look(&self) -> MutexGuard<'_, State> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.phase == Phase::Running {
             // An error says that it is not ours any more: SIGCHLD is ignored in this program, or somebody waits for
             // children that are not theirs. Its status is lost.
             state.phase = wait_without_reaping(self.pid).unwrap_or(Phase::Reaped(None));
         }
         state
-    }
-
-    /// Nothing panics under the lock, so a poisoned one still holds a whole state.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -182,7 +177,7 @@ pub(crate) struct KeptUnreaped<'a>(&'a ChildProcess);
 
 impl Drop for KeptUnreaped<'_> {
     fn drop(&mut self) {
-        self.0.lock().terminations -= 1;
+        lock(&self.0.state).terminations -= 1;
     }
 }
 

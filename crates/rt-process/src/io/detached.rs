@@ -2,13 +2,13 @@
 
 use std::os::fd::OwnedFd;
 
+use rt_protocol::sync::Waker;
 use rt_protocol::{OutputStream, Source};
 
 use super::output_pump::OutputPump;
 use super::output_target::OutputTarget;
 use super::poll_loop::PollLoop;
 use super::stdin_pump::StdinPump;
-use super::waker::Waker;
 use crate::Child;
 use crate::child::reaper;
 

@@ -4,12 +4,12 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::thread::{Scope, ScopedJoinHandle};
 
+use rt_protocol::sync::Waker;
 use rt_protocol::{Capture, OutputStream, Sink, SinkKind, StreamFd};
 
 use super::fd::{BlockingWriter, FdKind};
 use super::output_pump::OutputPump;
 use super::output_target::OutputTarget;
-use super::waker::Waker;
 use super::worker::Worker;
 use crate::Output;
 

@@ -7,13 +7,13 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use rt_protocol::OutputStream;
+use rt_protocol::sync::Waker;
 use rustix::event::PollFlags;
 
 use super::drain::{DRAIN_IDLE, DRAIN_TOTAL};
 use super::output_pump::OutputPump;
 use super::poll_set::{PollSet, Token};
 use super::stdin_pump::StdinPump;
-use super::waker::Waker;
 use crate::Child;
 
 /// A process and its streams.
@@ -21,16 +21,14 @@ use crate::Child;
 pub(crate) struct PollLoop<'a> {
     /// `None` once somebody else has taken it over.
     pub(crate) child: Option<Child>,
-    /// Its exit was noticed.
-    exited: bool,
+    /// It was not seen to exit yet, nor was the command elsewhere whose streams these are.
+    is_running: bool,
     pub(crate) stdin: StdinPump<'a>,
     /// stdout and stderr.
     pub(crate) outputs: [OutputPump<'a>; 2],
     pub(crate) waker: Waker,
     /// What streams of the caller failed with, and was not reported yet.
     pub(crate) failures: VecDeque<Failure>,
-    /// The streams are those of a command elsewhere, which still runs.
-    remote_runs: bool,
     /// Outputs are read to their end, whoever holds them open.
     reads_to_eof: bool,
     /// The streams were told of the exit.
@@ -53,19 +51,18 @@ impl<'a> PollLoop<'a> {
         waker: Waker,
     ) -> Self {
         let streams = Self::without_process(stdin, outputs, waker);
-        Self { child: Some(child), exited: false, reads_to_eof: false, exit_notified: false, ..streams }
+        Self { child: Some(child), is_running: true, reads_to_eof: false, exit_notified: false, ..streams }
     }
 
     /// Streams without a process: the far ends of their pipes are somebody else's, who closes them.
     pub(crate) fn without_process(stdin: StdinPump<'a>, outputs: [OutputPump<'a>; 2], waker: Waker) -> Self {
         Self {
             child: None,
-            exited: true,
+            is_running: false,
             stdin,
             outputs,
             waker,
             failures: VecDeque::new(),
-            remote_runs: false,
             reads_to_eof: true,
             exit_notified: true,
             last_advance: Instant::now(),
@@ -78,7 +75,7 @@ impl<'a> PollLoop<'a> {
         if runs && self.reads_to_eof {
             (self.reads_to_eof, self.exit_notified) = (false, false);
         }
-        self.remote_runs = runs;
+        self.is_running = runs;
     }
 
     /// Reads both outputs to their end, without the bounded drain.
@@ -89,13 +86,19 @@ impl<'a> PollLoop<'a> {
 
     /// Whether the process was seen to exit, or is somebody else's.
     pub(crate) fn has_ended(&self) -> bool {
-        !self.remote_runs && (self.child.is_none() || self.exited)
+        !self.is_running
     }
 
     /// Looks whether the process has exited, without waiting.
     pub(crate) fn poll_exit(&mut self) -> bool {
-        self.exited |= self.child.as_ref().is_some_and(Child::has_exited);
+        self.is_running &= !self.child.as_ref().is_some_and(Child::has_exited);
         self.has_ended()
+    }
+
+    /// Gives the process away, whose exit is another's to notice.
+    pub(crate) fn take_child(&mut self) -> Option<Child> {
+        self.is_running = false;
+        self.child.take()
     }
 
     /// Whether the process has exited and all its output is handed on.
@@ -223,7 +226,7 @@ impl<'a> PollLoop<'a> {
     }
 
     fn running_child(&self) -> Option<&Child> {
-        self.child.as_ref().filter(|_| !self.exited)
+        self.child.as_ref().filter(|_| self.is_running)
     }
 
     fn notify_exit(&mut self, now: Instant) {

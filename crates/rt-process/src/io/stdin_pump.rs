@@ -3,13 +3,13 @@
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::OwnedFd;
 
+use rt_protocol::sync::Waker;
 use rt_protocol::{Source, SourceKind, StreamEnd, StreamFd, StreamReport};
 use rustix::event::PollFlags;
 use rustix::io::ioctl_fionread;
 
 use super::fd::{self, CHUNK, FdKind, Transfer};
 use super::poll_set::{PollSet, Ready, Token};
-use super::waker::Waker;
 use super::worker::Worker;
 
 /// Feeds the stdin of a process.

@@ -3,11 +3,12 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
-use super::waker::Waker;
+use rt_protocol::Until;
+use rt_protocol::sync::{Notify, Waker, lock};
 
 /// How long [`Worker::close`] waits for a thread that is not inside a job: it only has to drop what it owns. A drop that
 /// blocks is left alone after this.
@@ -24,7 +25,7 @@ pub(crate) struct Worker {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    changed: Condvar,
+    changed: Notify,
     waker: Waker,
 }
 
@@ -70,13 +71,13 @@ impl Worker {
 
     /// Gives the thread its next job. The one before must have been [taken](Self::take_result).
     pub(crate) fn submit(&self, buffer: Vec<u8>) {
-        self.shared.lock().slot = Slot::Queued(buffer);
-        self.shared.changed.notify_all();
+        lock(&self.shared.state).slot = Slot::Queued(buffer);
+        self.shared.changed.notify();
     }
 
     /// The buffer and the outcome of the job, once it is done; the waker is woken then.
     pub(crate) fn take_result(&self) -> Option<(Vec<u8>, io::Result<()>)> {
-        let mut state = self.shared.lock();
+        let mut state = lock(&self.shared.state);
         match std::mem::replace(&mut state.slot, Slot::Idle) {
             Slot::Done(buffer, outcome) => Some((buffer, outcome)),
             other => {
@@ -89,21 +90,16 @@ impl Worker {
     /// Ends the thread, unless it is inside a job: then it ends after that. A job that was posted and not begun is
     /// forgotten.
     fn close(&mut self) {
-        let mut state = self.shared.lock();
+        let mut state = lock(&self.shared.state);
         state.closing = true;
-        self.shared.changed.notify_all();
+        self.shared.changed.notify();
         if matches!(state.slot, Slot::Running) {
             return;
         }
-        let Some(thread) = self.thread.take() else { return };
-        let (state, _) = self
-            .shared
-            .changed
-            .wait_timeout_while(state, CLOSE_WAIT, |state| !state.gone)
-            .unwrap_or_else(PoisonError::into_inner);
-        let gone = state.gone;
         drop(state);
-        if gone {
+        let Some(thread) = self.thread.take() else { return };
+        let gone = || lock(&self.shared.state).gone.then_some(());
+        if self.shared.changed.wait_for(&Until::after(CLOSE_WAIT), gone).is_ok() {
             // Its panics are caught, and there is nothing it could answer.
             let _ = thread.join();
         }
@@ -120,7 +116,7 @@ impl Shared {
     fn new(waker: &Waker) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State { slot: Slot::Idle, closing: false, gone: false }),
-            changed: Condvar::new(),
+            changed: Notify::default(),
             waker: waker.clone(),
         })
     }
@@ -131,31 +127,30 @@ impl Shared {
         while let Some(mut buffer) = self.next() {
             let outcome = catch_unwind(AssertUnwindSafe(|| job(&mut buffer)))
                 .unwrap_or_else(|_| Err(io::Error::other("it panicked")));
-            self.lock().slot = Slot::Done(buffer, outcome);
+            lock(&self.state).slot = Slot::Done(buffer, outcome);
             self.waker.wake();
         }
         let _ = catch_unwind(AssertUnwindSafe(|| drop(job)));
-        self.lock().gone = true;
-        self.changed.notify_all();
+        lock(&self.state).gone = true;
+        self.changed.notify();
     }
 
+    /// The next job; `None` when there will be none. No code of a caller's runs under the lock.
     fn next(&self) -> Option<Vec<u8>> {
-        let mut state = self.lock();
-        loop {
+        let look = || {
+            let mut state = lock(&self.state);
             if state.closing {
-                return None;
+                return Some(None);
             }
-            state.slot = match std::mem::replace(&mut state.slot, Slot::Running) {
-                Slot::Queued(buffer) => return Some(buffer),
-                other => other,
-            };
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// No code of a caller's runs under the lock, so a poisoned one still holds a whole state.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+            match std::mem::replace(&mut state.slot, Slot::Running) {
+                Slot::Queued(buffer) => Some(Some(buffer)),
+                other => {
+                    state.slot = other;
+                    None
+                }
+            }
+        };
+        self.changed.wait_for(&Until::forever(), look).ok().flatten()
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
+
+use crate::sync::lock;
 
 /// A handle with which one thread tells others to stop.
 ///
@@ -157,11 +159,6 @@ impl Drop for CancelGuard {
             token.cancel();
         }
     }
-}
-
-/// No callback runs under the lock, so a poisoned one still holds a whole state.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! How long a caller is willing to wait: a deadline, a cancel token, both, or for ever.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::CancelToken;
@@ -148,49 +147,6 @@ impl Until {
             Ok(())
         }
     }
-
-    /// Sleeps for `duration`, or until this ends.
-    ///
-    /// # Errors
-    /// Why the sleep was cut short.
-    pub fn sleep(&self, duration: Duration) -> Result<(), UntilError> {
-        self.wait(Deadline::after(duration))
-    }
-
-    /// Blocks until this ends; for ever when nothing can end it.
-    pub fn wait_for_stop(&self) -> UntilError {
-        loop {
-            if let Err(stop) = self.wait(None) {
-                return stop;
-            }
-        }
-    }
-
-    fn wait(&self, wake_at: Option<Deadline>) -> Result<(), UntilError> {
-        let wakeup = Arc::new((Mutex::new(()), Condvar::new()));
-        let notifier = Arc::clone(&wakeup);
-        let _registration = self.cancel.as_ref().map(|token| {
-            token.on_cancel(move || {
-                // Taking the lock orders the notification after the waiter's check below.
-                drop(notifier.0.lock().unwrap_or_else(PoisonError::into_inner));
-                notifier.1.notify_all();
-            })
-        });
-        let mut held = wakeup.0.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            self.check()?;
-            if wake_at.is_some_and(Deadline::has_passed) {
-                return Ok(());
-            }
-            let end = [self.deadline, wake_at].into_iter().flatten().min();
-            held = match end {
-                Some(end) => {
-                    wakeup.1.wait_timeout(held, end.remaining()).unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => wakeup.1.wait(held).unwrap_or_else(PoisonError::into_inner),
-            };
-        }
-    }
 }
 
 #[cfg(test)]
@@ -210,22 +166,5 @@ mod tests {
         assert_eq!(until.check(), Err(UntilError::DeadlineExceeded));
         let until = Until::after(long).or_after(Duration::ZERO);
         assert_eq!(until.check(), Err(UntilError::DeadlineExceeded));
-    }
-
-    #[test]
-    fn a_cancel_from_another_thread_ends_a_sleep() {
-        let token = CancelToken::new();
-        let until = Until::cancelled(&token);
-        let sleeper = std::thread::spawn(move || until.sleep(Duration::from_secs(3600)));
-        token.cancel();
-        assert_eq!(sleeper.join().unwrap(), Err(UntilError::Cancelled));
-    }
-
-    #[test]
-    fn a_sleep_ends_by_itself_or_at_the_deadline() {
-        assert_eq!(Until::forever().sleep(Duration::from_millis(1)), Ok(()));
-        let soon = Until::after(Duration::from_millis(1));
-        assert_eq!(soon.sleep(Duration::from_secs(3600)), Err(UntilError::DeadlineExceeded));
-        assert_eq!(soon.wait_for_stop(), UntilError::DeadlineExceeded);
     }
 }

@@ -2,7 +2,9 @@
 
 use std::io::{ErrorKind, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
+
+use rt_protocol::sync::{Notify, lock};
 
 use super::fault::{Cut, Direction, FaultPoint, TrafficMode};
 
@@ -34,7 +36,7 @@ impl Waker {
 #[derive(Default)]
 pub(super) struct Shared {
     state: Mutex<State>,
-    pub(super) changed: Condvar,
+    pub(super) changed: Notify,
 }
 
 #[derive(Default)]
@@ -60,7 +62,7 @@ impl Seen {
 
 impl Shared {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Changes the state, and tells everybody.
@@ -68,12 +70,12 @@ impl Shared {
         let mut state = self.lock();
         change(&mut state);
         state.wakers.retain(Waker::wake);
-        self.changed.notify_all();
+        self.changed.notify();
     }
 
     /// Notes what was seen, and tells the test.
     pub(super) fn record(&self, seen: impl FnOnce(&mut Seen)) {
         seen(&mut self.lock().seen);
-        self.changed.notify_all();
+        self.changed.notify();
     }
 }

@@ -1,8 +1,9 @@
 //! A command on its way between the caller who wants it and the thread that owns the connection.
 
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use rt_protocol::sync::{Notify, lock};
 use rt_protocol::{CapturedOutput, Error, ExitOutcome, OutputLimit, StreamEnd, Until, UntilError};
 
 use crate::ssh::shell::remote_command::RemoteCommand;
@@ -34,7 +35,7 @@ pub(crate) struct JobHandle(Arc<JobState>);
 #[derive(Debug, Default)]
 struct JobState {
     state: Mutex<State>,
-    changed: Condvar,
+    changed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -110,32 +111,8 @@ impl JobHandle {
     }
 
     fn wait_while(&self, until: &Until, still_running: impl Fn(Phase) -> bool) -> Result<(), UntilError> {
-        let registration = until.cancel_token().map(|token| {
-            let waiting = Arc::clone(&self.0);
-            token.on_cancel(move || {
-                // Under the lock, so that nobody misses it between the look and the wait.
-                let _state = waiting.lock();
-                waiting.changed.notify_all();
-            })
-        });
-        let mut state = self.0.lock();
-        let waited = loop {
-            if !still_running(state.phase) {
-                break Ok(());
-            }
-            if let Err(stop) = until.check() {
-                break Err(stop);
-            }
-            state = match until.remaining() {
-                None => self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(left) => {
-                    self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        };
-        drop(state);
-        drop(registration);
-        waited
+        let look = || (!still_running(self.0.lock().phase)).then_some(());
+        self.0.changed.wait_for(until, look)
     }
 
     /// Whether nothing of it was sent yet.
@@ -191,7 +168,7 @@ impl JobGuard {
         }
         state.phase = Phase::Sent;
         drop(state);
-        self.0.0.changed.notify_all();
+        self.0.0.changed.notify();
         true
     }
 
@@ -213,7 +190,7 @@ impl JobGuard {
             state.end = Some(end);
         }
         drop(state);
-        self.0.0.changed.notify_all();
+        self.0.0.changed.notify();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -249,8 +226,7 @@ impl Ran {
 }
 
 impl JobState {
-    /// Nothing panics under the lock, so a poisoned one still holds a whole state.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }

@@ -4,7 +4,7 @@
 use std::io::{ErrorKind as IoErrorKind, Read};
 use std::time::{Duration, Instant};
 
-use rt_process::Waker;
+use rt_protocol::sync::Waker;
 use rt_protocol::{Container, Error, ErrorKind, Result, Until, UntilError};
 use rustix::event::PollFlags;
 

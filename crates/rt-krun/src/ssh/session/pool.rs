@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use rt_podman::PodmanContainer;
+use rt_protocol::sync::{Notify, lock};
 use rt_protocol::{Container, ContainerName, Env, Error, ErrorKind, Result, Until, UntilError};
 
 use super::connect::{self, Connection};
-use super::notify::Notify;
 use super::shared_session::SessionConfig;
 use super::tcp::Watch;
 use super::{SessionPermit, SshSession};
@@ -68,14 +68,9 @@ impl Pool {
         user: &SshUser,
         until: &Until,
     ) -> Result<std::result::Result<SessionPermit, UntilError>> {
-        loop {
-            let seen = self.notify.count();
-            if let Some(permit) = self.permit_now(container, user)? {
-                return Ok(Ok(permit));
-            }
-            if let Err(stop) = self.notify.wait(seen, until) {
-                return Ok(Err(stop));
-            }
+        match self.notify.wait_for(until, || self.permit_now(container, user).transpose()) {
+            Ok(permit) => permit.map(Ok),
+            Err(stop) => Ok(Err(stop)),
         }
     }
 
@@ -193,21 +188,13 @@ impl Pool {
         for (_, session) in &sessions {
             session.retire();
         }
-        let until = Until::after(CLOSE_WAIT);
-        loop {
-            let seen = self.notify.count();
-            if sessions.iter().all(|(_, session)| session.has_ended() || session.permits() > 0) {
-                return;
-            }
-            if self.notify.wait(seen, &until).is_err() {
-                return;
-            }
-        }
+        let let_go = || sessions.iter().all(|(_, session)| session.has_ended() || session.permits() > 0);
+        // Those that take longer end by themselves.
+        let _ = self.notify.wait_for(&Until::after(CLOSE_WAIT), || let_go().then_some(()));
     }
 
-    /// Nothing panics under the lock, so a poisoned one still holds a whole state.
     fn lock(&self) -> MutexGuard<'_, HashMap<ContainerName, Guest>> {
-        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.guests)
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use rt_process::Waker;
+use rt_protocol::sync::{Notify, Waker, lock};
 use rt_protocol::{Error, ErrorKind};
 
 use super::connect::Connection;
-use super::notify::Notify;
 use crate::ssh::channel::job::{Job, JobEnd, NotStarted};
 
 /// How a connection is kept.
@@ -115,9 +114,8 @@ impl SharedSession {
         self.notify.notify();
     }
 
-    /// Nothing panics under the lock, so a poisoned one still holds a whole state.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -3,9 +3,10 @@
 //! A command's first process may end long before its children: then nothing in `/proc` tells any more which exec they are of.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use rt_process::procfs::ProcessEntry;
+use rt_protocol::sync::lock;
 
 /// What the execs of one runtime have claimed, by pid and start.
 #[derive(Debug, Default)]
@@ -13,21 +14,17 @@ pub(crate) struct Claims(Mutex<HashSet<(u32, u64)>>);
 
 impl Claims {
     pub(crate) fn add(&self, member: &ProcessEntry) {
-        self.all().insert((member.pid, member.start_time));
+        lock(&self.0).insert((member.pid, member.start_time));
     }
 
     pub(crate) fn remove(&self, members: &[ProcessEntry]) {
-        let mut all = self.all();
+        let mut all = lock(&self.0);
         for member in members {
             all.remove(&(member.pid, member.start_time));
         }
     }
 
     pub(crate) fn has(&self, entry: &ProcessEntry) -> bool {
-        self.all().contains(&(entry.pid, entry.start_time))
-    }
-
-    fn all(&self) -> MutexGuard<'_, HashSet<(u32, u64)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).contains(&(entry.pid, entry.start_time))
     }
 }

@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rt_protocol::Until;
+use rt_protocol::sync::Waker;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::growth::Growth;
-use crate::io::waker::Waker;
 use crate::procfs::{self, ProcessEntry};
 
 /// How many files may wait to be read. Each holds a descriptor and its space on the disk.
