@@ -1,5 +1,5 @@
-//! Exec: commands whose output is captured. Their environment stands in [`super::settings`], their limits in
-//! [`super::limits`] and [`super::timeouts`].
+//! Exec: commands whose output is captured. See also [`super::settings`] for their environment, and
+//! [`super::limits`] and [`super::timeouts`] for their limits.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::script::{pattern, word};
 use crate::timeout::timeout;
 use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
-/// All of them need commands that mean something.
+/// All of them need commands with a meaning.
 const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Exec, run).needs(&[Need::Shell])
 }
@@ -79,8 +79,8 @@ fn own_error_text(context: &TestContext<'_>) -> Verdict {
     Ok(())
 }
 
-/// A command can say word for word what an engine says. With a silent stdout nobody could tell the two apart; output
-/// proves that the command ran.
+/// A command can print exactly what an engine prints. Without output on stdout the two cannot be
+/// distinguished; output proves that the command ran.
 fn engine_like_text(context: &TestContext<'_>) -> Verdict {
     for (code, said) in [
         (125, "Error: no container with name or ID \"x\" found: no such container\n"),
@@ -190,7 +190,7 @@ fn option_words(context: &TestContext<'_>) -> Verdict {
 }
 
 fn long_word(context: &TestContext<'_>) -> Verdict {
-    // Linux takes words of up to 128 KiB.
+    // Linux accepts arguments of up to 128 KiB.
     let result = context.run(&Script::Length("x".repeat(100 * 1024)))?;
     ensure_eq!(result.stdout.text(), (100 * 1024).to_string(), "the length of the word");
     Ok(())
@@ -213,7 +213,7 @@ fn elapsed(context: &TestContext<'_>) -> Verdict {
     context.standing()?;
     let (result, outside) = context.timed(|| context.run(&Script::Sleep(1)));
     let result = result?;
-    // Guests round: a second of `sleep` may end some milliseconds early by our clock.
+    // Guests round: a `sleep` of a second may end some milliseconds early on our clock.
     let least = Duration::from_millis(900);
     ensure!(result.elapsed >= least && result.elapsed <= outside, "{:?} of {outside:?}", result.elapsed);
     Ok(())
@@ -258,7 +258,7 @@ fn in_a_row(context: &TestContext<'_>) -> Verdict {
 }
 
 fn held_by_child(context: &TestContext<'_>) -> Verdict {
-    // What any command takes on this machine now.
+    // How long any command takes on this machine now.
     let usual = context.run(&Script::Exit(0))?.elapsed;
     let result = context.run(&Script::Leave(8))?;
     ensure_eq!(result.outcome, ExitOutcome::Code(0), "the outcome");

@@ -106,12 +106,14 @@ fn memory(context: &TestContext<'_>) -> Verdict {
     let Some(before) = resident_kib() else { return Err(Failure::skip("this system does not tell memory")) };
     let size = 64 << 20;
     let limit = OutputLimit::bytes(64 << 10);
-    // An emulated guest on a busy host needs more than a minute for all of it: a sixteenth says what it can do.
+    // An emulated guest on a busy host needs more than a minute for the whole output. A sixteenth
+    // is enough.
     let began = Instant::now();
     let sample = flood(context, &Script::Zeros(size / 16), |request| request.output_limit(limit))?;
     ensure_eq!(sample.stdout.total(), size / 16, "the total of a sixteenth");
     let until = Until::after(TIMEOUT.max(began.elapsed() * 16 * 4));
-    // Numbered lines would take an emulated guest long to print, and what is looked at here is not the guest.
+    // Zeros, because an emulated guest prints numbered lines slowly, and this case is not about the
+    // guest.
     let request = context.builder(&Script::Zeros(size)).output_limit(limit).build()?;
     let result = context.standing()?.exec(&request, &until)?;
     ensure_eq!(result.stdout.total(), size, "the total");
@@ -120,7 +122,7 @@ fn memory(context: &TestContext<'_>) -> Verdict {
     Ok(())
 }
 
-/// The highest resident memory of this process so far (proc(5), `VmHWM`), in KiB.
+/// Returns the highest resident memory of this process so far (proc(5), `VmHWM`), in KiB.
 fn resident_kib() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

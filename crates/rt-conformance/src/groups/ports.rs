@@ -70,8 +70,8 @@ fn silent(context: &TestContext<'_>) -> Verdict {
     Ok(())
 }
 
-/// Binds what should be free. Another process may have been given the port in between, by a small chance; then it is
-/// tried with another one.
+/// Binds a port that should be free. There is a small chance that another process got the port in
+/// between; then another port is tried.
 fn becomes_free(free: impl Fn() -> Result<SocketAddr, Failure>) -> Verdict {
     let mut last = None;
     for _ in 0..3 {

@@ -130,7 +130,8 @@ fn mixed(context: &TestContext<'_>) -> Verdict {
     same_bytes("the plain one", &output_of(context, &Script::Variable("RT_PLAIN".into()), with)?, b"open")
 }
 
-/// Names that a backend's own tools or the loader would act on, were the value to stand in their environment.
+/// Names on which a backend's own tools or the loader would act if the value were in their
+/// environment.
 fn steering_secret(context: &TestContext<'_>) -> Verdict {
     for name in ["LD_PRELOAD", "CONTAINER_HOST", "HTTPS_PROXY", "HOME"] {
         let script = Script::Variable(name.into());

@@ -36,7 +36,7 @@ fn death(context: &TestContext<'_>, signal: &str, folded: i32) -> Verdict {
     let expected = if context.can(Capability::Signals) {
         ExitOutcome::Signal(signal.into())
     } else {
-        // A backend that is not told the signal does not guess one.
+        // A backend that does not learn the signal must not guess one.
         ExitOutcome::Code(folded)
     };
     ensure_eq!(result.outcome, expected, "the outcome");
@@ -44,7 +44,8 @@ fn death(context: &TestContext<'_>, signal: &str, folded: i32) -> Verdict {
     Ok(())
 }
 
-/// Runs a command that stays, does `this` to its container once it runs, and gives the answer of the call.
+/// Runs a command that stays, calls `this` on its container once it runs, and returns the result of
+/// the command.
 fn meanwhile(
     context: &TestContext<'_>,
     container: &dyn Container,
@@ -54,11 +55,12 @@ fn meanwhile(
     std::thread::scope(|scope| {
         let call = scope.spawn(|| {
             let begin = std::time::Instant::now();
-            // A token that nobody cancels: a backend that skips time must not skip this wait.
+            // A token that is never cancelled: a backend that skips time must not skip this wait.
             let until = timeout().or_cancelled(&CancelToken::new());
             (container.exec(&request, &until), begin.elapsed())
         });
-        // Long enough for the command to run on any engine; when it does not, the answer is an error and says so.
+        // Long enough for the command to start on any engine. If it does not start, the result is
+        // an error that says so.
         let _ = timeout().sleep(Duration::from_secs(1));
         let done = this();
         let (answer, took) = call.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

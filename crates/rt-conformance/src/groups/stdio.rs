@@ -1,5 +1,5 @@
-//! Stdio: commands whose streams are bridged. Whole calls and their ends stand in [`calls`], single streams and the
-//! caller's descriptors in [`streams`].
+//! Stdio: commands whose streams are bridged. [`calls`] has whole calls and their ends, [`streams`]
+//! single streams and the caller's descriptors.
 
 pub(super) mod calls;
 pub(super) mod streams;
@@ -18,7 +18,7 @@ fn bridge(context: &TestContext<'_>, script: &Script, stdio: ExecStdio<'_>) -> R
     Ok(context.standing()?.exec_stdio(&context.request(script)?, stdio, &timeout())?)
 }
 
-/// Bridges a script with these bytes as stdin, and gives what came out of stdout.
+/// Bridges a script with these bytes as stdin, and returns its stdout.
 fn piped(
     context: &TestContext<'_>,
     script: &Script,

@@ -1,5 +1,5 @@
-//! Surroundings: what a command finds around itself, before it does anything. They are the container's, and nothing of the
-//! caller's.
+//! Surroundings: the environment of a command before it does anything. It is the container's, and
+//! contains nothing of the caller's.
 
 use rt_protocol::{Capability, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Sink, Source};
 
@@ -46,7 +46,7 @@ pub(super) const CASES: &[Case] = &[
     fact("surroundings: no variable of the caller's process reaches a command", callers_variables),
 ];
 
-/// What a text of shell writes; it must end with 0.
+/// Returns the output of a shell script, which must end with 0.
 fn said(context: &TestContext<'_>, text: &str) -> Result<String, Failure> {
     let result = context.standing()?.exec(&ExecRequest::new(["sh", "-c", text])?, &timeout())?;
     ensure!(
@@ -58,7 +58,8 @@ fn said(context: &TestContext<'_>, text: &str) -> Result<String, Failure> {
     Ok(result.stdout.text().into_owned())
 }
 
-/// Programs look: `rg` and `grep -r` search the directory when stdin is a device, and read it when it is a pipe.
+/// Programs check this: `rg` and `grep -r` search the directory if stdin is a device, and read
+/// stdin if it is a pipe.
 fn empty_stdin(context: &TestContext<'_>) -> Verdict {
     const TEXT: &str = "if [ -c /proc/self/fd/0 ]; then printf device; fi; cat";
     ensure_eq!(said(context, TEXT)?, "device", "the stdin of a captured command");
@@ -79,11 +80,12 @@ fn umask(context: &TestContext<'_>) -> Verdict {
     Ok(())
 }
 
-/// A signal that is ignored stays so for every program that follows: a pipeline whose reader has gone would go on for ever.
+/// An ignored signal stays ignored in every program that is started. A pipeline whose reader has
+/// gone would then run forever.
 fn signals(context: &TestContext<'_>) -> Verdict {
-    // The C library keeps 32 and 33 for itself.
+    // The C library reserves 32 and 33.
     const STANDARD: u64 = 0x7fff_ffff;
-    // A program that is no shell: shells ignore some for themselves.
+    // Not a shell, because shells ignore some signals themselves.
     let status = said(context, "exec cat /proc/self/status")?;
     let masks: Vec<&str> =
         status.lines().filter(|line| line.starts_with("SigIgn:") || line.starts_with("SigBlk:")).collect();
@@ -132,7 +134,8 @@ fn limits(context: &TestContext<'_>) -> Verdict {
 fn callers_variables(context: &TestContext<'_>) -> Verdict {
     let told = said(context, "env")?;
     let seen: Vec<&str> = told.lines().collect();
-    // What is set everywhere, and to the same values; `container` where the caller is in one itself.
+    // Variables that are set everywhere, to the same values; `container` if the caller is in one
+    // itself.
     let usual = [
         "PATH",
         "HOME",
@@ -207,14 +210,16 @@ fn launch_path(context: &TestContext<'_>) -> Verdict {
     Ok(())
 }
 
-/// `MAX_ARG_STRLEN` of Linux is 32 pages, with the byte that ends a word. Pages have 4 KiB or more.
+/// `MAX_ARG_STRLEN` of Linux is 32 pages, including the byte that ends an argument. Pages have 4
+/// KiB or more.
 fn longest_word(context: &TestContext<'_>) -> Verdict {
     let longest = (128 << 10) - 1;
     let seen = TestContext::text_in(context.standing()?.as_ref(), &Script::Length("x".repeat(longest)))?;
     ensure_eq!(seen, longest.to_string(), "the length of the longest word");
     let longer = Script::Length("x".repeat(longest + 1));
     let result = context.standing()?.exec(&context.request(&longer)?, &timeout());
-    // A system with larger pages takes it, and so does a shell that starts no program for its own commands.
+    // A system with larger pages accepts it, and so does a shell that starts no program for its own
+    // commands.
     match result {
         Ok(result) => {
             ensure_eq!(result.stdout.text(), (longest + 1).to_string(), "the length of a longer word");
@@ -228,8 +233,9 @@ fn longest_word(context: &TestContext<'_>) -> Verdict {
 }
 
 fn too_many_words(context: &TestContext<'_>) -> Verdict {
-    // Linux takes a quarter of the stack, which mostly has 8 MiB, and never more than 6 MiB. By its path, since a shell of
-    // BusyBox starts no program for what it is itself.
+    // Linux accepts a quarter of the stack, which mostly has 8 MiB, and never more than 6 MiB. The
+    // program is called by its path, since a shell of BusyBox starts no program for its own
+    // commands.
     let word = "x".repeat(100_000);
     let words = ["/bin/sh", "-c", "exit 0", "sh"].into_iter().chain([word.as_str(); 64]);
     let request = ExecRequest::new(words)?;

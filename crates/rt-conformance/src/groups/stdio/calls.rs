@@ -93,7 +93,8 @@ fn limits(context: &TestContext<'_>) -> Verdict {
         .build()?;
     let mut stdout = Vec::new();
     let stdio = ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout));
-    // Sinks get the whole stream, so a limit cannot be obeyed, and no field of a request is ever ignored.
+    // Sinks get the whole stream, so a limit cannot be applied. No field of a request is ignored,
+    // so it is rejected.
     let error = match context.standing()?.exec_stdio(&request, stdio, &timeout()) {
         Ok(result) => return Err(Failure::new(format!("it ran: {result:?}"))),
         Err(error) => error,
@@ -143,7 +144,7 @@ fn endless_source(context: &TestContext<'_>) -> Verdict {
 fn held_by_child(context: &TestContext<'_>) -> Verdict {
     let mut stdout = Vec::new();
     let stdio = ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout));
-    // What any command takes on this machine now.
+    // How long any command takes on this machine now.
     let usual = context.run(&Script::Exit(0))?.elapsed;
     let result = bridge(context, &Script::Leave(8), stdio)?;
     ensure!(result.success(), "the outcome is {}", result.outcome);
@@ -166,7 +167,7 @@ fn check_report(context: &TestContext<'_>, error: &Error) -> Verdict {
     Ok(())
 }
 
-/// Gives some bytes and then fails.
+/// Returns some bytes and then fails.
 struct Failing(&'static [u8]);
 
 impl Read for Failing {

@@ -58,7 +58,8 @@ fn counted(context: &TestContext<'_>) -> Verdict {
     same_bytes("the bytes on stdin", &stdout, b"1000001")
 }
 
-/// No backend takes as long for a few bytes; one that waits for the end of stdin would take for ever.
+/// No backend takes this long for a few bytes. One that waits for the end of stdin would wait
+/// forever.
 const LONG_FOR_A_MESSAGE: Duration = Duration::from_secs(10);
 
 fn prompt(context: &TestContext<'_>) -> Verdict {
@@ -82,7 +83,7 @@ fn prompt(context: &TestContext<'_>) -> Verdict {
             }
         };
         let took = exchange(b"first").and_then(|_| exchange(b"hello again"));
-        // Whatever came of it: with the end of stdin the call ends.
+        // Whatever the result is, the end of stdin ends the call.
         drop(speaker);
         (call.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), took)
     });
@@ -100,7 +101,7 @@ fn reader(context: &TestContext<'_>) -> Verdict {
     same_bytes("stdout", &stdout, &pattern(150_000))
 }
 
-/// Hands everything on to another thread.
+/// Passes everything on to another thread.
 struct Sender(mpsc::Sender<Vec<u8>>);
 
 impl Write for Sender {
@@ -118,7 +119,7 @@ fn writer(context: &TestContext<'_>) -> Verdict {
     let (sender, receiver) = mpsc::channel();
     let stdio = ExecStdio::new(Source::empty(), Sink::writer(Sender(sender)));
     bridge(context, &Script::Flood { stdout: 150_000, stderr: 0, code: 0 }, stdio)?.exit_ok()?;
-    // Ends when the sink was dropped, which the call did.
+    // Ends once the call has dropped the sink.
     let mut stdout = Vec::new();
     while let Ok(bytes) = receiver.recv_timeout(TIMEOUT) {
         stdout.extend(bytes);
@@ -165,8 +166,9 @@ fn file(context: &TestContext<'_>) -> Verdict {
     same_bytes("stdout", &stdout, &pattern(100_000))
 }
 
-/// All that comes out of a pipe. Bounded, because a backend that keeps the other end open must not hold the suite: the
-/// thread that sits in the read is then counted as left behind, which is what it is.
+/// Returns everything that comes out of a pipe. Time is limited, because a backend that keeps the
+/// other end open must not block the suite. The thread in the read is then counted as a leftover,
+/// which is correct.
 fn read_to_end(mut pipe: PipeReader) -> Result<Vec<u8>, Failure> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
