@@ -1,8 +1,9 @@
-//! What each [`Script`] means without a shell: a guest in memory, for fixtures of backends that run nothing.
+//! Interprets a [`Script`] without a shell: a guest in memory, for fixtures of backends that run
+//! nothing.
 //!
-//! The texts of the scripts are the truth; this is a second telling of it. A fixture keeps one [`World`] for each
-//! container, asks it whether a command can be started ([`World::refusal`]), and has it play the script
-//! ([`World::play`]) against whatever the backend has for streams.
+//! The texts of the scripts define their meaning; this is a second implementation. A fixture keeps
+//! one [`World`] for each container. [`World::refusal`] says whether a command can be started, and
+//! [`World::play`] runs the script with the streams of the backend.
 
 mod files;
 
@@ -19,38 +20,38 @@ use rt_protocol::{CopyOptions, ErrorKind, ExecRequest, ExitOutcome, OutputStream
 use crate::{Script, Shape, script};
 use files::Files;
 
-/// What a playing script may do: its streams, its time, and its settings.
+/// What a running script can use: its streams, its time, and its settings.
 ///
-/// Every method that can take time fails once the command has been ended, and the script then ends too.
+/// Every method that can take time fails once the command has been ended. The script then ends too.
 pub trait Guest {
-    /// Reads from stdin; 0 is its end.
+    /// Reads from stdin. Returns 0 at its end.
     ///
     /// # Errors
-    /// When the command was ended.
+    /// If the command was ended.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Writes all of these bytes.
     ///
     /// # Errors
-    /// When the command was ended.
+    /// If the command was ended.
     fn write(&mut self, stream: OutputStream, bytes: &[u8]) -> io::Result<()>;
 
-    /// Waits this long, or until the command is ended.
+    /// Waits this long, or until the command is ended; forever without a time.
     ///
     /// # Errors
-    /// When the command was ended; without a time that is the only way out.
+    /// If the command was ended.
     fn wait(&mut self, time: Option<Duration>) -> io::Result<()>;
 
-    /// A child of the command stays behind, and holds both outputs open.
+    /// Leaves a child of the command behind, which holds both outputs open.
     fn leave_open(&mut self);
 
-    /// The value of a variable.
+    /// Returns the value of a variable.
     fn variable(&self, name: &str) -> Option<OsString>;
 
-    /// Where the command was started.
+    /// Returns the working directory of the command.
     fn workdir(&self) -> PathBuf;
 
-    /// The user of the command, `USER` or `USER:GROUP`, if one was asked for.
+    /// Returns the user of the command, `USER` or `USER:GROUP`, if one was requested.
     fn user(&self) -> Option<String>;
 }
 
@@ -62,12 +63,12 @@ pub struct World {
 }
 
 impl World {
-    /// A guest with `/`, `/tmp` and a shell.
+    /// Creates a guest with `/`, `/tmp` and a shell.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Why a command cannot be started here; `None` when it can.
+    /// Returns why a command cannot be started here; `None` if it can.
     pub fn refusal(&self, request: &ExecRequest) -> Option<ErrorKind> {
         let files = lock(&self.files);
         if request.workdir().is_some_and(|path| !files.is_directory(path.as_path())) {
@@ -87,26 +88,26 @@ impl World {
         }
     }
 
-    /// Copies a file or directory of the host into this guest, as
-    /// [`Container::copy_in`](rt_protocol::Container::copy_in) says.
+    /// Copies a file or directory of the host into this guest, with the rules of
+    /// [`Container::copy_in`](rt_protocol::Container::copy_in).
     ///
     /// # Errors
-    /// [`ErrorKind::NoSuchPath`] for a missing source or parent; [`ErrorKind::System`] when the host's files cannot be
-    /// read.
+    /// [`ErrorKind::NoSuchPath`] for a missing source or parent; [`ErrorKind::System`] if the
+    /// host's files cannot be read.
     pub fn copy_in(&self, source: &Path, dest: &Path, options: &CopyOptions) -> Result<(), ErrorKind> {
         lock(&self.files).copy_in(source, dest, *options)
     }
 
-    /// Shows a directory of the host at this path.
+    /// Mounts a directory of the host at this path.
     pub fn mount(&self, source: impl Into<PathBuf>, dest: impl Into<PathBuf>, read_only: bool) {
         lock(&self.files).mount(source.into(), dest.into(), read_only);
     }
 
-    /// Plays a script to its end.
+    /// Runs a script to its end.
     ///
     /// # Errors
-    /// The error with which the guest said that the command was ended. Main processes that end by TERM end with their
-    /// code instead.
+    /// The error with which the guest reported that the command was ended. Main processes that TERM
+    /// ends return their exit code instead.
     pub fn play(&self, script: &Script, guest: &mut dyn Guest) -> io::Result<ExitOutcome> {
         let code = match script {
             Script::Exit(code) => *code,
@@ -253,7 +254,7 @@ fn print(guest: &mut dyn Guest, value: impl ToString) -> io::Result<i32> {
     Ok(0)
 }
 
-/// Stays until it is ended, which it takes for TERM.
+/// Stays until it is ended, which counts as TERM.
 fn stand(guest: &mut dyn Guest, code: i32) -> i32 {
     let _ = guest.wait(None);
     code
@@ -301,7 +302,7 @@ fn flood(guest: &mut dyn Guest, stdout: u64, stderr: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// `USER[:GROUP]` in numbers; a user without a group has group 0, as engines have it.
+/// Returns `USER[:GROUP]` as numbers. A user without a group has group 0, as in engines.
 fn numeric(user: &str) -> String {
     let number = |text: &str| if text == "root" { "0".to_owned() } else { text.to_owned() };
     match user.split_once(':') {

@@ -1,4 +1,4 @@
-//! Runs cases: decides what can be decided here, catches panics, cleans up, and counts what was left behind.
+//! Runs cases: skips what cannot be decided, catches panics, cleans up, and counts leftovers.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +14,7 @@ use crate::{Case, Failure, Fixture, Need, Outcome, Report, TestContext, Verdict,
 
 /// One run of the suite on one runtime.
 ///
-/// Containers that many cases only look at are made once and kept until the suite is dropped.
+/// Containers that several cases only read are created once and kept until the suite is dropped.
 #[derive(Debug)]
 pub struct Suite<'a> {
     runtime: &'a dyn ContainerRuntime,
@@ -22,11 +22,12 @@ pub struct Suite<'a> {
     cache: ContainerCache,
 }
 
-/// One case at a time: leftovers are counted for the whole process.
+/// Only one case runs at a time: leftovers are counted for the whole process.
 static CASE_LOCK: Mutex<()> = Mutex::new(());
 
 impl<'a> Suite<'a> {
-    /// A run on `runtime`, which may be the plain type, a `Box<dyn ContainerRuntime>`, an `Arc`, or a wrapper.
+    /// Creates a run on `runtime`, which may be the plain type, a `Box<dyn ContainerRuntime>`, an
+    /// `Arc`, or a wrapper.
     pub fn new(runtime: &'a dyn ContainerRuntime, fixture: &'a dyn Fixture) -> Self {
         Self { runtime, fixture, cache: ContainerCache::default() }
     }
@@ -46,12 +47,12 @@ impl<'a> Suite<'a> {
 
     /// Runs one case.
     pub fn run_case(&self, case: &Case) -> Outcome {
-        // A case that panicked has been caught; the lock guards nothing that could be half done.
+        // A panic of a case was caught. The lock guards nothing that could be half done.
         let _alone = lock(&CASE_LOCK);
         if let Some(reason) = self.undecidable(case) {
             return Outcome::Skipped(reason);
         }
-        // What is made once for all cases is no leftover of this one.
+        // What is created once for all cases is not a leftover of this one.
         let context = TestContext::new(self.runtime, self.fixture, &self.cache);
         if case.fixture_needs().contains(&Need::Shell)
             && let Err(failure) = catch_panic(|| context.warm_up())
@@ -74,13 +75,13 @@ impl<'a> Suite<'a> {
         }
     }
 
-    /// Whether leftovers can be counted on this system.
+    /// Returns whether leftovers can be counted on this system.
     pub fn counts_leftovers() -> bool {
         ResourceSnapshot::take().is_some()
     }
 
-    /// Why a case cannot be decided here, as far as that is known without running it. A case may still find a reason
-    /// itself, such as a host without IPv6.
+    /// Returns why a case cannot be decided here, if this is known without running it. A case may
+    /// still find a reason itself, such as a host without IPv6.
     pub fn undecidable(&self, case: &Case) -> Option<String> {
         let missing = case.capabilities().difference(self.runtime.capabilities());
         if !missing.is_empty() {
@@ -99,7 +100,7 @@ impl Drop for Suite<'_> {
     }
 }
 
-/// A panic, of the backend or of a case, is a failure like any other.
+/// Treats a panic of the backend or of a case as a failure.
 fn catch_panic(this: impl FnOnce() -> Verdict) -> Verdict {
     catch_unwind(AssertUnwindSafe(this))
         .unwrap_or_else(|panic| Err(Failure::new(format!("a panic: {}", panic_text(panic.as_ref())))))

@@ -1,4 +1,4 @@
-//! One connection to a guest, as everybody but its own thread sees it: permits for it, jobs for it, its end.
+//! One connection to a guest, as other threads see it: permits, jobs, and its end.
 
 pub(crate) mod banner;
 pub(crate) mod connect;
@@ -23,13 +23,13 @@ use shared_session::{SessionConfig, SharedSession, Stage, State, not_started};
 
 use tcp::Watch;
 
-/// A connection. Clones are the same.
+/// A connection. Clones refer to the same one.
 #[derive(Clone, Debug)]
 pub(super) struct SshSession(Arc<SharedSession>);
 
 impl SshSession {
-    /// Begins a connection: a thread of its own calls `connect`, and then serves the jobs until the connection ends. The
-    /// last thing that it does is to call `ended`.
+    /// Starts a connection. Its thread calls `connect` and then serves the jobs until the
+    /// connection ends. Last of all it calls `ended`.
     pub(super) fn open(
         config: SessionConfig,
         most_permits: usize,
@@ -51,7 +51,7 @@ impl SshSession {
         let served = Arc::clone(&shared);
         // Linux cuts names at 15 bytes.
         thread::Builder::new().name(String::from("rt-krun-ssh")).spawn(move || {
-            // Also after a panic nobody waits for a connection that nobody serves.
+            // After a panic too, so that no caller waits for a connection without a thread.
             let guard = GoneOnDrop(&served);
             let watch = Watch {
                 waker: &served.waker,
@@ -71,7 +71,7 @@ impl SshSession {
         Ok(Self(shared))
     }
 
-    /// A permit for one command, if there is one.
+    /// Returns a permit for one command, if there is one.
     pub(super) fn permit(&self) -> Option<SessionPermit> {
         let mut state = self.0.lock();
         let is_open = !matches!(state.stage, Stage::Gone(_)) && !state.is_retired;
@@ -89,23 +89,24 @@ impl SshSession {
         matches!(self.0.lock().stage, Stage::Gone(_))
     }
 
-    /// Whether its thread is done with it, and its socket is closed.
+    /// Returns whether its thread is done and its socket is closed.
     pub(super) fn has_ended(&self) -> bool {
         self.0.lock().has_ended
     }
 
-    /// How many seats are taken.
+    /// Returns how many permits are in use.
     pub(super) fn permits(&self) -> usize {
         self.0.lock().permits
     }
 
-    /// It takes no new commands, and ends with those it has.
+    /// Refuses new commands. The connection ends with its last command.
     pub(super) fn retire(&self) {
         self.0.lock().is_retired = true;
         self.0.waker.wake();
     }
 
-    /// It ends now, with all its commands; also when its thread is stuck in what a guest keeps sending.
+    /// Ends the connection and all its commands now, even if its thread is busy with what a guest
+    /// keeps sending.
     pub(super) fn cut(&self) {
         let socket = {
             let mut state = self.0.lock();
@@ -113,14 +114,15 @@ impl SshSession {
             state.socket.take()
         };
         if let Some(socket) = socket {
-            // Not connected any more: then it has ended already.
+            // If it is not connected any more, it has ended already.
             let _ = socket.shutdown(Shutdown::Both);
         }
         self.0.waker.wake();
     }
 }
 
-/// The right to run one command on a connection. It also keeps the connection from being closed as idle.
+/// The right to run one command on a connection. It also keeps the connection from being closed as
+/// idle.
 #[derive(Debug)]
 pub(super) struct SessionPermit(SshSession);
 
@@ -129,7 +131,7 @@ impl SessionPermit {
         &self.0
     }
 
-    /// Hands a job to the connection.
+    /// Passes a job to the connection.
     pub(super) fn post(&self, job: Job) {
         let shared = &self.0.0;
         let mut state = shared.lock();
@@ -142,14 +144,14 @@ impl SessionPermit {
         shared.waker.wake();
     }
 
-    /// Leaves the job. Whether it will certainly never run.
+    /// Abandons the job. Returns whether it will certainly never run.
     pub(super) fn leave(&self, handle: &JobHandle) -> bool {
         let never = handle.leave();
         self.notify();
         never
     }
 
-    /// Has a signal sent to the command.
+    /// Sends a signal to the command.
     pub(super) fn signal(&self, handle: &JobHandle, name: &'static str) {
         handle.signal(name);
         self.notify();
@@ -165,7 +167,7 @@ impl Drop for SessionPermit {
         let shared = &self.0.0;
         let mut state = shared.lock();
         state.permits -= 1;
-        // Nobody waits for it to come to be, or it only waited for the last of them.
+        // No caller waits for the connection to be made, or one only waited for the last of them.
         let can_end = state.permits == 0 && (state.is_retired || matches!(state.stage, Stage::Connecting));
         drop(state);
         if can_end {

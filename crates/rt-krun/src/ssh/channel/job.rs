@@ -1,4 +1,4 @@
-//! A command on its way between the caller who wants it and the thread that owns the connection.
+//! A command between the caller who wants it and the thread that owns the connection.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,26 +9,26 @@ use rt_protocol::{CapturedOutput, Error, ExitOutcome, OutputLimit, StreamEnd, Un
 use crate::ssh::shell::remote_command::RemoteCommand;
 use crate::ssh::shell::remote_failure::{FailureSentinel, RemoteFailure};
 
-/// What a connection is to run.
+/// What a connection should run.
 #[derive(Debug)]
 pub(crate) struct Job {
-    /// For the guest's login shell.
+    /// The text for the guest's login shell.
     pub(crate) command: RemoteCommand,
     pub(crate) sentinel: FailureSentinel,
-    /// Where the caller's stdin comes from; none is an end at once.
+    /// The caller's stdin; `None` means an immediate end.
     pub(crate) stdin: Option<OwnedFd>,
     pub(crate) output: JobOutput,
     pub(crate) guard: JobGuard,
 }
 
-/// Where the outputs go: stdout, and stderr.
+/// The targets of stdout and stderr.
 #[derive(Debug)]
 pub(crate) enum JobOutput {
     Captured([OutputLimit; 2]),
     Piped([OwnedFd; 2]),
 }
 
-/// The caller's and the connection's common view of a job. Clones are the same.
+/// A job as the caller sees it, shared with the connection. Clones refer to the same job.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct JobHandle(Arc<JobState>);
 
@@ -42,21 +42,21 @@ struct JobState {
 struct State {
     phase: Phase,
     end: Option<JobEnd>,
-    /// Signals that the caller wants sent and that were not yet.
+    /// Signals that the caller wants to send and that were not sent yet.
     signals: Vec<&'static str>,
-    /// The caller wants no more of it.
+    /// The caller has abandoned it.
     is_left: bool,
 }
 
-/// How far a job has come.
+/// The progress of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Nothing of it was sent.
     #[default]
     Waiting,
-    /// The request was, or is being, sent.
+    /// The request was or is being sent.
     Sent,
-    /// It is over.
+    /// It has ended.
     Ended,
 }
 
@@ -72,29 +72,29 @@ pub(crate) enum JobEnd {
 /// Why a job never ran.
 #[derive(Debug)]
 pub(crate) enum NotStarted {
-    /// The caller left before.
+    /// The caller abandoned it before.
     Left,
     /// No connection could be made, or the guest refused the request, for this reason.
     Refused(Error),
-    /// The connection takes no more channels at once; another may.
+    /// The connection accepts no more channels at once; another one may.
     Full,
-    /// A connection that was good once turned out to be dead.
+    /// A kept connection turned out to be dead.
     ConnectionDied,
 }
 
-/// What came of a job.
+/// The result of a job.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) outcome: ExitOutcome,
-    /// Whether the login shell came so far as to become the command.
+    /// Whether the login shell became the command.
     pub(crate) has_begun: bool,
-    /// What the script told instead of becoming the command.
+    /// The report of the script, if it did not become the command.
     pub(crate) failure: Option<RemoteFailure>,
-    /// What was kept of stdout and of stderr.
+    /// The captured bytes of stdout and stderr.
     pub(crate) captured: [CapturedOutput; 2],
     /// How the outputs ended.
     pub(crate) output_end: StreamEnd,
-    /// Bytes of the caller's own that went into stdin, and whether its end was passed on.
+    /// How many of the caller's bytes were written to stdin, and whether its end was passed on.
     pub(crate) stdin_bytes: u64,
     pub(crate) stdin_ended: bool,
 }
@@ -105,7 +105,7 @@ impl JobHandle {
         self.wait_while(until, |phase| phase != Phase::Ended)
     }
 
-    /// Waits until its request was sent, or it has ended without.
+    /// Waits until its request was sent, or until it has ended without that.
     pub(crate) fn wait_for_begin(&self, until: &Until) -> Result<(), UntilError> {
         self.wait_while(until, |phase| phase == Phase::Waiting)
     }
@@ -115,17 +115,17 @@ impl JobHandle {
         self.0.changed.wait_for(until, look)
     }
 
-    /// Whether nothing of it was sent yet.
+    /// Returns whether nothing of it was sent yet.
     pub(crate) fn is_unsent(&self) -> bool {
         self.0.lock().phase == Phase::Waiting
     }
 
-    /// What came of it, once.
+    /// Takes the result.
     pub(crate) fn take_end(&self) -> Option<JobEnd> {
         self.0.lock().end.take()
     }
 
-    /// Why it never ran, once, if that is how it ended.
+    /// Takes the reason why it never ran, if it ended like that.
     pub(crate) fn take_not_started(&self) -> Option<NotStarted> {
         let mut state = self.0.lock();
         match state.end.take() {
@@ -137,30 +137,31 @@ impl JobHandle {
         }
     }
 
-    /// The caller wants no more of it. Whether it will certainly never run.
+    /// Abandons it. Returns whether it will certainly never run.
     pub(crate) fn leave(&self) -> bool {
         let mut state = self.0.lock();
         state.is_left = true;
         state.phase == Phase::Waiting || matches!(state.end, Some(JobEnd::NotStarted(_)))
     }
 
-    /// Has a signal sent, when the connection's thread looks next.
+    /// Sends a signal the next time that the connection's thread checks.
     pub(crate) fn signal(&self, name: &'static str) {
         self.0.lock().signals.push(name);
     }
 
-    /// The connection's side of it.
+    /// Returns the connection's side of it.
     pub(crate) fn guard(&self) -> JobGuard {
         JobGuard(self.clone())
     }
 }
 
-/// The connection's side of a [`JobHandle`]. Dropping it ends the job, so that no caller waits for a thread that is gone.
+/// The connection's side of a [`JobHandle`]. Dropping it ends the job, so that no caller waits for
+/// a thread that is gone.
 #[derive(Debug)]
 pub(crate) struct JobGuard(JobHandle);
 
 impl JobGuard {
-    /// Whether the request may be sent now. From then on it counts as sent.
+    /// Returns whether the request may be sent now. From then on it counts as sent.
     pub(crate) fn begin(&self) -> bool {
         let mut state = self.lock();
         if state.is_left {
@@ -172,17 +173,17 @@ impl JobGuard {
         true
     }
 
-    /// Whether the caller has left.
+    /// Returns whether the caller has abandoned it.
     pub(crate) fn is_left(&self) -> bool {
         self.lock().is_left
     }
 
-    /// The signals that are to be sent.
+    /// Takes the signals to send.
     pub(crate) fn take_signals(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.lock().signals)
     }
 
-    /// It is over; only the first word on that counts.
+    /// Ends it. Only the first call has an effect.
     pub(crate) fn end(&self, end: JobEnd) {
         let mut state = self.lock();
         if state.phase != Phase::Ended {
@@ -211,7 +212,7 @@ impl Drop for JobGuard {
 }
 
 impl Ran {
-    /// Nothing is known of it.
+    /// The result of a job about which nothing is known.
     fn lost() -> Self {
         Self {
             outcome: ExitOutcome::Lost,

@@ -1,4 +1,4 @@
-//! What the thread that owns a connection shares with everybody else.
+//! The state that the thread of a connection shares with other threads.
 
 use std::collections::VecDeque;
 use std::net::TcpStream;
@@ -11,21 +11,21 @@ use rt_protocol::{Error, ErrorKind};
 use super::connect::Connection;
 use crate::ssh::channel::job::{Job, JobEnd, NotStarted};
 
-/// How a connection is kept.
+/// The settings of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionConfig {
-    /// How long the way to a connection may take.
+    /// How long making a connection may take.
     pub(crate) connect_limit: Duration,
-    /// After how long without a word from the guest it is asked for one.
+    /// The silence of the guest after which a keepalive request is sent.
     pub(crate) keepalive: Duration,
     /// How long a connection without commands is kept.
     pub(crate) idle: Duration,
 }
 
-/// Without a word for this many keepalive intervals, in spite of being asked, the guest is gone.
+/// The number of keepalive intervals without an answer after which the guest counts as gone.
 pub(super) const SILENT_INTERVALS: u32 = 3;
 
-/// What the thread that owns the connection has in common with everybody else.
+/// The state that the thread of a connection shares with other threads.
 #[derive(Debug)]
 pub(crate) struct SharedSession {
     pub(super) state: Mutex<State>,
@@ -40,7 +40,7 @@ pub(super) struct State {
     pub(super) jobs: VecDeque<Job>,
     pub(super) permits: usize,
     pub(super) most_permits: usize,
-    /// No new commands; it ends with those it has.
+    /// Refuses new commands; it ends with its last command.
     pub(super) is_retired: bool,
     pub(super) socket: Option<Arc<TcpStream>>,
     /// Its thread is done with it.
@@ -51,12 +51,12 @@ pub(super) struct State {
 pub(super) enum Stage {
     Connecting,
     Ready,
-    /// Over; the reason, when it never came to be.
+    /// It has ended; with the reason if it was never made.
     Gone(Option<Error>),
 }
 
 impl SharedSession {
-    /// Jobs that were posted since the last time.
+    /// Jobs that were posted since the last call.
     pub(super) fn take_jobs(&self) -> VecDeque<Job> {
         std::mem::take(&mut self.lock().jobs)
     }
@@ -65,17 +65,17 @@ impl SharedSession {
         self.lock().is_retired
     }
 
-    /// Takes no new commands from now on.
+    /// Refuses new commands from now on.
     pub(super) fn retire(&self) {
         self.lock().is_retired = true;
     }
 
-    /// The guest takes no more than this many channels.
+    /// Records that the guest accepts only this many channels.
     pub(super) fn limit_permits(&self, most: usize) {
         self.lock().most_permits = most.max(1);
     }
 
-    /// Ends a connection that nobody uses; false when somebody does.
+    /// Ends a connection without permits in use; returns false if there are some.
     pub(super) fn close_idle(&self) -> bool {
         let mut state = self.lock();
         let is_idle = state.permits == 0 && state.jobs.is_empty();
@@ -121,7 +121,7 @@ impl SharedSession {
 
 pub(super) fn not_started(why: Option<&Error>) -> JobEnd {
     JobEnd::NotStarted(match why {
-        // Called off just before somebody wanted it again: that one is to have another.
+        // Cancelled just before another caller wanted it: that one gets another connection.
         Some(error) if error.kind() != ErrorKind::Cancelled => NotStarted::Refused(error.clone()),
         _ => NotStarted::ConnectionDied,
     })

@@ -1,4 +1,4 @@
-//! A TCP connection to an endpoint, made without ever blocking for longer than its watch allows.
+//! Makes a TCP connection to an endpoint without blocking longer than its deadline allows.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -13,26 +13,27 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, 
 
 use crate::TcpEndpoint;
 
-/// How long work before the first command may take, and who may call it off.
+/// The deadline of the work before the first command, and a way to cancel it.
 pub(crate) struct Watch<'a> {
-    /// Rings when it may have been called off.
+    /// Wakes the thread when it may have been cancelled.
     pub(crate) waker: &'a Waker,
-    /// When it has taken too long.
+    /// The deadline.
     pub(crate) deadline: Instant,
-    /// Whether nobody waits for it any more.
+    /// Returns whether no caller waits for it any more.
     pub(crate) is_called_off: &'a dyn Fn() -> bool,
 }
 
 impl Watch<'_> {
-    /// Waits until `fd` is ready for what `flags` say.
+    /// Waits until `fd` is ready for `flags`.
     ///
     /// # Errors
-    /// `Unreachable` when the time is over, which `what` was spent on; `Cancelled` when it was called off.
+    /// `Unreachable` if the time is over, with `what` it was spent on; `Cancelled` if it was
+    /// cancelled.
     pub(crate) fn wait(&self, fd: impl AsFd, flags: PollFlags, what: &'static str) -> Result<()> {
         self.wait_at_most(fd, flags, what, None)
     }
 
-    /// The same, or until that time.
+    /// The same, or until the given time.
     ///
     /// # Errors
     /// As for [`wait`](Self::wait).
@@ -73,18 +74,18 @@ impl Watch<'_> {
 
 const OPERATION: &str = "connect to";
 
-/// The error for a guest that cannot be entered.
+/// Returns the error for a guest that cannot be entered.
 pub(crate) fn unreachable(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Unreachable, OPERATION, message)
         .with_hint("see whether the guest runs and its sshd listens; wait_until_reachable waits for that")
 }
 
-/// Connects: to the first address of the endpoint that answers.
+/// Connects to the first address of the endpoint that answers.
 pub(crate) fn open(endpoint: &TcpEndpoint, watch: &Watch<'_>) -> Result<TcpStream> {
     let addresses = match endpoint.addresses() {
         Some(addresses) => addresses,
-        // Only for hosts that the caller has allowed beyond loopback. The system's resolver has limits of its own, and no
-        // way to call it off.
+        // Only for hosts that the caller has allowed beyond loopback. The system's resolver has
+        // limits of its own, and cannot be cancelled.
         None => (endpoint.host().as_str(), endpoint.port())
             .to_socket_addrs()
             .map_err(|cause| unreachable(format!("{} has no address", endpoint.host())).with_source(cause))?
@@ -117,7 +118,8 @@ fn open_address(address: SocketAddr, watch: &Watch<'_>) -> Result<TcpStream> {
         }
         Err(error) => return Err(refused(error)),
     }
-    // Without it every exchange waits for a delayed acknowledgement: 44 ms a command instead of 2.
+    // Without it, every exchange waits for a delayed acknowledgement: 44 ms for a command instead
+    // of 2.
     sockopt::set_tcp_nodelay(&socket, true).map_err(refused)?;
     Ok(TcpStream::from(socket))
 }
