@@ -24,11 +24,6 @@ pub(crate) const CASES: &[Case] = &[
     ("errors: a podman that only says so has neither started nor stopped anything", empty_words),
     ("errors: command, executable, workdir and user", bad_commands),
     ("errors: a name that is taken, an image that is not here", bad_launches),
-    (
-        "errors: a registry that cannot be reached, one that denies and one without the image are three",
-        registries,
-    ),
-    ("errors: the end of a wait tells what a pull was about", pull_deadline),
     ("errors: a failed start leaves nothing under the name", failed_start),
 ];
 
@@ -216,105 +211,6 @@ fn bad_launches(live: &Live) -> Outcome {
         .build()?;
     let error = live.runtime.create(&unknown, &until()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoSuchImage, "{error}");
-    Ok(())
-}
-
-/// A registry on loopback: `say` is what it answers to a path.
-struct Registry {
-    address: std::net::SocketAddr,
-}
-
-impl Registry {
-    fn serve(say: impl Fn(&str) -> String + Send + 'static) -> Result<Self, std::io::Error> {
-        use std::io::{BufRead, BufReader, Write};
-        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-        let address = listener.local_addr()?;
-        std::thread::spawn(move || {
-            while let Ok((mut stream, _)) = listener.accept() {
-                let Ok(reader) = stream.try_clone() else { return };
-                let mut lines = BufReader::new(reader).lines().map_while(Result::ok);
-                // TLS is tried first; what it says is no request.
-                let Some(request) = lines.next() else { continue };
-                let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
-                if path == "/stop" {
-                    return;
-                }
-                if request.starts_with("GET") || request.starts_with("HEAD") {
-                    let _ = lines.find(String::is_empty);
-                    let _ = write!(stream, "HTTP/1.1 {}", say(&path));
-                }
-            }
-        });
-        Ok(Self { address })
-    }
-
-    fn create(&self, live: &Live) -> Error {
-        let image = format!("{}/some/denied-401:404", self.address);
-        let spec = LaunchSpec::builder(Sandbox::fresh_name(), image).pull(PullPolicy::Missing);
-        let spec = spec.extra_args(["--tls-verify=false"]).command(["true"]).build().unwrap();
-        live.runtime.create(&spec, &Until::after(Duration::from_secs(40))).unwrap_err()
-    }
-}
-
-/// Its thread ends with it, as every case leaves no thread behind.
-impl Drop for Registry {
-    fn drop(&mut self) {
-        use std::io::Write;
-        if let Ok(mut stream) = std::net::TcpStream::connect(self.address) {
-            let _ = stream.write_all(b"GET /stop HTTP/1.1\r\n\r\n");
-        }
-    }
-}
-
-fn registries(live: &Live) -> Outcome {
-    const EMPTY: &str = "Content-Length: 0\r\nConnection: close\r\n\r\n";
-    let answer = |code: &str| format!("{code} x\r\n{EMPTY}");
-    for (ping, manifest, kind) in [
-        ("401", "401", ErrorKind::RegistryDenied),
-        ("403", "403", ErrorKind::RegistryDenied),
-        ("200", "401", ErrorKind::RegistryDenied),
-        ("200", "403", ErrorKind::RegistryDenied),
-        ("200", "404", ErrorKind::NoSuchImage),
-        ("500", "500", ErrorKind::RegistryUnreachable),
-        ("200", "500", ErrorKind::RegistryUnreachable),
-        ("503", "503", ErrorKind::RegistryUnreachable),
-    ] {
-        let (ping_answer, manifest_answer) = (answer(ping), answer(manifest));
-        let registry =
-            Registry::serve(
-                move |path| {
-                    if path == "/v2/" { ping_answer.clone() } else { manifest_answer.clone() }
-                },
-            )?;
-        let error = registry.create(live);
-        assert_eq!(error.kind(), kind, "{ping}, {manifest}: {error}");
-        check_text(&error, "some/denied-401");
-    }
-    let cut = Registry::serve(|path| {
-        let length = if path == "/v2/" { 0 } else { 1000 };
-        format!("200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")
-    })?;
-    assert_eq!(cut.create(live).kind(), ErrorKind::RegistryUnreachable);
-    let nobody = Registry { address: "127.0.0.1:1".parse()? };
-    let error = nobody.create(live);
-    assert!(error.kind() == ErrorKind::RegistryUnreachable && error.message().contains("refused"), "{error}");
-    let spec = LaunchSpec::builder(Sandbox::fresh_name(), "nosuch.invalid/x").pull(PullPolicy::Missing);
-    let error = live.runtime.create(&spec.command(["true"]).build()?, &until()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::RegistryUnreachable, "{error}");
-    Ok(())
-}
-
-fn pull_deadline(live: &Live) -> Outcome {
-    // Nobody accepts, and podman tries again after a while.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-    for address in [listener.local_addr()?.to_string(), "127.0.0.1:1".into()] {
-        let image = format!("{address}/some/image");
-        let spec = LaunchSpec::builder(Sandbox::fresh_name(), image).pull(PullPolicy::Missing);
-        let spec = spec.command(["true"]).build()?;
-        let error = live.runtime.create(&spec, &Until::after(Duration::from_millis(1500))).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-        assert!(error.message().contains(&format!("{address}/some/image")), "{error}");
-    }
     Ok(())
 }
 

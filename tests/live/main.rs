@@ -34,6 +34,7 @@ mod quickstart;
 mod random;
 mod ready;
 mod redaction;
+mod registries;
 mod secrets;
 mod shard;
 mod sleepers;
@@ -48,6 +49,7 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use rt_tests::leftovers::Leftovers;
 use rt_tests::live::Live;
+use rt_tests::registry::Registry;
 
 use case::{Case, Outcome, without};
 use shard::{Shard, Theme};
@@ -62,6 +64,8 @@ enum Need {
     Machine,
     /// Containers that can be paused and limited.
     Cgroups,
+    /// A registry of images.
+    Registry,
     /// A place for a GPU specification of its own.
     CdiSpec,
 }
@@ -107,6 +111,7 @@ impl Need {
             Self::Sshd => live.sshd().err().map(str::to_owned),
             Self::Machine => live.machine().err().map(str::to_owned),
             Self::Cgroups => live.cgroups().err().map(str::to_owned),
+            Self::Registry => Registry::installed().err(),
             Self::CdiSpec => gpu::obstacle(live),
         }
     }
@@ -129,7 +134,9 @@ const THEMES: &[(Need, u32, &[Case])] = &[
     (Need::Nothing, 140, kills::CASES),
     (Need::Cgroups, 5, kills::PAUSED_CASES),
     (Need::Nothing, 45, streams::CASES),
-    (Need::Nothing, 12, errors::CASES),
+    (Need::Nothing, 7, errors::CASES),
+    (Need::Nothing, 30, registries::CASES),
+    (Need::Registry, 30, registries::REAL_CASES),
     (Need::Nothing, 11, misuse::CASES),
     (Need::Nothing, 60, neighbours::CASES),
     (Need::Nothing, 13, secrets::CASES),

@@ -8,6 +8,7 @@ pub mod conformance;
 pub mod krun;
 pub mod leftovers;
 pub mod live;
+pub mod registry;
 pub mod sandbox;
 pub mod ssh_lab;
 

@@ -11,7 +11,7 @@ use crate::report::Verdict;
 use crate::workspace::{BUILD_LIMIT, Workspace};
 
 /// What is hidden: podman and what it starts, servers and clients, the virtual machine.
-const HIDDEN: [&str; 12] = [
+const HIDDEN: [&str; 13] = [
     "podman",
     "crun",
     "runc",
@@ -21,6 +21,7 @@ const HIDDEN: [&str; 12] = [
     "ssh-keygen",
     "dropbear",
     "tinysshd",
+    "docker-registry",
     "qemu-system-x86_64",
     "slirp4netns",
     "pasta",

@@ -35,7 +35,7 @@ const fn optional(package: Package) -> Package {
     Package { optional: true, ..package }
 }
 
-const PACKAGES: [Package; 31] = [
+const PACKAGES: [Package; 32] = [
     program("podman", "podman"),
     program("crun", "crun"),
     program("runc", "runc"),
@@ -60,6 +60,8 @@ const PACKAGES: [Package; 31] = [
     program("tinysshd", "tinysshd"),
     library("python3-paramiko"),
     program("openssl", "openssl"),
+    // What images are pulled from.
+    program("docker-registry", "docker-registry"),
     // A virtual machine, which is emulated: sealed as a krun guest is, on a host without KVM. Kernel packages depend on
     // kmod, which lists what a module needs.
     optional(program("qemu-system-x86", "qemu-system-x86_64")),

@@ -142,6 +142,10 @@ const ABSENCES: &[&str] =
 /// What the last error of a pull says of the registry, if it is one. Whatever is neither a denial nor an absence is a
 /// registry that does not do its work: no connection, no name, no valid certificate, no time, 429, 500, half an answer.
 fn registry_failure(line: &str) -> Option<Failure> {
+    // A transfer of a layer; 4.3.1 does not say of which image. What came may not have been kept: that is the disk's doing.
+    if line.contains("storing blob to file") {
+        return line.contains("happened during read").then_some(Failure::RegistryUnreachable);
+    }
     let mut said = None;
     let mut rest = line;
     while let Some(end) = PULLS.iter().filter_map(|text| Some(rest.find(text)? + text.len())).min() {
@@ -151,8 +155,8 @@ fn registry_failure(line: &str) -> Option<Failure> {
     }
     let said = said?;
     let has = |texts: &[&str]| texts.iter().any(|text| said.contains(text));
-    // What came was not kept: the disk's doing, and none of the registry's.
-    if has(&["writing blob", "adding layer", "no space left"]) && !has(&["happened during read"]) {
+    // The disk's doing again.
+    if has(&["writing blob", "adding layer", "no space left"]) {
         return None;
     }
     Some(if has(ABSENCES) {
@@ -482,9 +486,11 @@ mod tests {
             "Error: initializing image from source docker://x/y:latest: invalid character 'g' looking for beginning of value",
             Some(RegistryUnreachable),
         );
-        let store = "Error: unable to copy from source docker://x/y:latest: writing blob: storing blob to file \"/var/tmp/1\"";
-        check(&format!("{store}: no space left on device"), Some(Failure::Other));
-        check(&format!("{store}: happened during read: unexpected EOF"), Some(RegistryUnreachable));
+        for from in ["", "unable to copy from source docker://x/y:latest: "] {
+            let store = format!("Error: {from}writing blob: storing blob to file \"/var/tmp/1\"");
+            check(&format!("{store}: no space left on device"), Some(Failure::Other));
+            check(&format!("{store}: happened during read: unexpected EOF"), Some(RegistryUnreachable));
+        }
     }
 
     #[test]
