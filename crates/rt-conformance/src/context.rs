@@ -70,6 +70,7 @@ impl<'a> TestContext<'a> {
 
     /// A running container in which commands may be run, and nothing more.
     pub(crate) fn standing(&self) -> Result<Arc<dyn Container>, Failure> {
+        self.cache.check_standing()?;
         let name = match self.fixture.standing() {
             Some(name) => name,
             None => self.cache.take(&Script::Stand, || self.create_cached(&Script::Stand))?,
@@ -86,6 +87,7 @@ impl<'a> TestContext<'a> {
     /// Makes the standing container and runs one command in it, so that what a backend opens once and keeps is open
     /// before anything is counted.
     pub(crate) fn warm_up(&self) -> Verdict {
+        self.cache.check_standing()?;
         self.cache.warm_up(|| {
             let result = Self::run_in(self.standing()?.as_ref(), &Script::Exit(0))?;
             ensure!(result.success(), "the standing container cannot run `exit 0`: {result:?}");
@@ -93,7 +95,18 @@ impl<'a> TestContext<'a> {
         })
     }
 
-    /// The same, after commands in it: whatever only a first one needs is done, a login say.
+    /// Looks, after this case has failed, whether the standing container has ended with it.
+    pub(crate) fn look_after_standing(&self, case: &'static str) {
+        let Some(name) = self.fixture.standing().or_else(|| self.cache.get(&Script::Stand)) else { return };
+        // An engine that cannot be asked says nothing of the container.
+        if let Ok(found) = self.runtime.container(&name).inspect()
+            && !found.is_some_and(|info| info.state.is_running())
+        {
+            self.cache.standing_is_dead(case);
+        }
+    }
+
+    /// The standing container, after commands in it: whatever only a first one needs is done, a login say.
     pub(crate) fn warm_standing(&self) -> Result<Arc<dyn Container>, Failure> {
         let standing = self.standing()?;
         self.warm_up_in(standing.as_ref())?;

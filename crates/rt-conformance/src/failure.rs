@@ -23,6 +23,16 @@ impl Failure {
     pub fn skip(why: impl Into<String>) -> Self {
         Self { outcome: Outcome::Skipped(why.into()) }
     }
+
+    /// What one case has told already: of no use to those that follow, and no fault of theirs.
+    pub(crate) fn told(self) -> Self {
+        match self.outcome {
+            Outcome::Failed(_) => {
+                Self::skip("the container that it needs is of no use, as the first case that needed it tells")
+            }
+            _ => self,
+        }
+    }
 }
 
 impl From<Error> for Failure {

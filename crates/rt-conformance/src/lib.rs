@@ -32,6 +32,9 @@
 //! # Ok::<(), rt_protocol::InvalidValue>(())
 //! ```
 //!
+//! If you wrap another runtime, you need no engine and no fixture of your own: `rt_null::conformance::NullFixture`, behind the
+//! feature `conformance` of `rt-null`, plays the scripts in memory.
+//!
 //! # Cases
 //!
 //! A case tests one fact, which its name states. It declares the

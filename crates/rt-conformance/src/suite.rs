@@ -45,6 +45,11 @@ impl<'a> Suite<'a> {
         report
     }
 
+    /// Runs every case.
+    pub fn run_all(&self) -> Report {
+        self.run(&|_| true, &mut |_, _| {})
+    }
+
     /// Runs one case.
     pub fn run_case(&self, case: &Case) -> Outcome {
         // A panic of a case was caught. The lock guards nothing that could be half done.
@@ -64,6 +69,9 @@ impl<'a> Suite<'a> {
             catch_panic(|| case.call(&context)).map_or_else(|failure| failure.outcome, |()| Outcome::Passed);
         let forgotten = case.is_unstarted() && self.fixture.keeps_sessions_of_the_unstarted();
         let cleaned = context.clean_up(!forgotten);
+        if outcome.is_failed() {
+            context.look_after_standing(case.name());
+        }
         drop(context);
         let released = before.map_or(Ok(()), |before| before.wait_for_release()).map_err(Failure::new);
         match (outcome, cleaned.and(released)) {

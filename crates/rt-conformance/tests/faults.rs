@@ -11,8 +11,6 @@ mod faulty_command;
 mod faulty_container;
 #[path = "fixture/faulty_log.rs"]
 mod faulty_log;
-#[path = "fixture/null.rs"]
-mod null_fixture;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,13 +18,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use rt_conformance::{Fixture, Need, Outcome, Suite, find};
+use rt_conformance::{Case, Fixture, Group, Need, Outcome, Suite, find};
 use rt_null::NullRuntime;
-use rt_protocol::{ContainerName, ContainerRuntime, ImageRef, LaunchSpec, NamePrefix};
+use rt_null::conformance::NullFixture;
+use rt_protocol::{
+    ContainerFilter, ContainerName, ContainerRuntime, ErrorKind, ImageRef, LaunchSpec, NamePrefix,
+};
 
 use fault::Fault;
 use faulty::Faulty;
-use null_fixture::NullFixture;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -48,17 +48,42 @@ fn main() -> ExitCode {
         })
         .with_kind("fault")
     });
-    libtest_mimic::run(&arguments, controls.chain(faults).collect()).exit_code()
+    let dead = Trial::test("a container that is dead for all cases is told once", dead_is_told_once);
+    libtest_mimic::run(&arguments, controls.chain(faults).chain([dead]).collect()).exit_code()
+}
+
+/// Of a standing container that ends early, or cannot be made, one case tells; the others that need it are skipped.
+fn dead_is_told_once() -> Result<(), Failed> {
+    let wanted = |case: &Case| case.group() == Group::Exec;
+    for (what, dies) in [("cannot be made", false), ("dies", true)] {
+        let runtime = NullRuntime::new();
+        let fixture = NullFixture::new(runtime.clone());
+        if !dies {
+            let refused = rt_null::Fault::refused(ErrorKind::BackendFailed, "no container today");
+            runtime.inject(rt_null::Operation::Create, rt_null::Scope::all(), rt_null::When::Every, refused);
+        }
+        let mut ran = 0;
+        let report = Suite::new(&runtime, &fixture).run(&wanted, &mut |_, _| {
+            ran += 1;
+            if dies && ran == 3 {
+                for info in runtime.list(&ContainerFilter::all()).unwrap_or_default() {
+                    let _ = runtime.end(&info.name, 1);
+                }
+            }
+        });
+        if (report.failed(), report.skipped() > 10) != (1, true) {
+            return Err(Failed::from(format!("the container {what}: {report}")));
+        }
+    }
+    Ok(())
 }
 
 /// What the case makes of a backend with this fault.
 fn outcome(fault: Fault, case: &str) -> Result<Outcome, Failed> {
     let case = find(case).ok_or_else(|| Failed::from(format!("there is no case `{case}`")))?;
-    let runtime = NullRuntime::new();
-    let fixture =
-        FaultyFixture { sound: NullFixture::new(runtime.clone()), fault, sessions: AtomicUsize::new(0) };
-    let faulty = Faulty::new(runtime, fault);
-    Ok(Suite::new(&faulty, &fixture).run_case(case))
+    let sound = NullFixture::wrapped_by(move |runtime| Arc::new(Faulty::new(runtime, fault)));
+    let fixture = FaultyFixture { sound, fault, sessions: AtomicUsize::new(0) };
+    Ok(Suite::new(&fixture.sound.runtime(), &fixture).run_case(case))
 }
 
 /// The fixture of null, whose broken runtime has the fault too, and which counts sessions.
@@ -105,6 +130,6 @@ impl Fixture for FaultyFixture {
     }
 
     fn broken(&self) -> Option<Arc<dyn ContainerRuntime>> {
-        Some(Arc::new(Faulty::new(NullFixture::broken_runtime(), self.fault)))
+        self.sound.broken()
     }
 }

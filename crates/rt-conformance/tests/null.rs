@@ -1,18 +1,14 @@
 //! The suite on the in-memory backend: every case through the plain type, and the cheap ones through the pointer types.
 //! One trial at a time, because leftovers are counted for the whole process.
 
-#[path = "fixture/null.rs"]
-mod null_fixture;
-
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use rt_conformance::{Case, Group, Outcome, Suite, cases};
 use rt_null::NullRuntime;
+use rt_null::conformance::NullFixture;
 use rt_protocol::{Capabilities, Capability, ContainerRuntime};
-
-use null_fixture::NullFixture;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();

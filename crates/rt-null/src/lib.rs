@@ -161,6 +161,8 @@
 
 mod calls;
 mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod container;
 mod event;
 mod exec;

@@ -1,9 +1,5 @@
 //! Runs the conformance suite on one backend and prints its report: `conformance null|podman|krun [PART OF A NAME]`.
 
-#[allow(dead_code, reason = "the suite's own tests use more of it")]
-#[path = "../../../crates/rt-conformance/tests/fixture/null.rs"]
-mod null_fixture;
-
 use std::process::ExitCode;
 
 use rt_conformance::{Case, Fixture, Outcome, Suite};
@@ -18,7 +14,7 @@ fn main() -> ExitCode {
     match backend.as_str() {
         "null" => {
             let runtime = rt_null::NullRuntime::new();
-            let fixture = null_fixture::NullFixture::new(runtime.clone());
+            let fixture = rt_null::conformance::NullFixture::new(runtime.clone());
             report(&runtime, &fixture, &filter)
         }
         "podman" => match Live::from_environment() {
