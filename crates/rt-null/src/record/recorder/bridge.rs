@@ -108,8 +108,12 @@ impl<'a> SourceTee<'a> {
             SourceKind::Empty => Self::Empty,
             SourceKind::Bytes(bytes) => Self::Bytes(bytes),
             SourceKind::Reader(inner) => Self::Reader(Some(TeeReader { inner, transcript })),
-            SourceKind::Descriptor(fd) => match Self::of_descriptor(fd.as_fd(), transcript, stop) {
+            SourceKind::Descriptor(fd) => match Self::of_descriptor(fd.as_fd(), transcript.clone(), stop) {
                 Ok(DuplicatedSource::Relay(relay, near)) => Self::Relayed(relay, Some(near)),
+                // The command begins, and meets the failure as it would without a recorder.
+                Ok(DuplicatedSource::Failed(error)) => {
+                    Self::Reader(Some(TeeReader { inner: Box::new(FailingReader(Some(error))), transcript }))
+                }
                 Ok(DuplicatedSource::File(file, from)) => Self::File(fd, file, from),
                 Err(error) => Self::Unrecorded(fd, error),
             },
@@ -130,8 +134,9 @@ impl<'a> SourceTee<'a> {
             return Ok(DuplicatedSource::File(own, from));
         }
         let stop = stop.clone();
-        let (relay, near) = Relay::start(own.into(), transcript, move || stop.cancel())?;
-        Ok(DuplicatedSource::Relay(relay, near))
+        let started = Relay::start(own.into(), transcript, move || stop.cancel())?;
+        Ok(started
+            .map_or_else(DuplicatedSource::Failed, |(relay, near)| DuplicatedSource::Relay(relay, near)))
     }
 
     /// What the backend gets, once.
@@ -166,6 +171,17 @@ impl<'a> SourceTee<'a> {
 enum DuplicatedSource {
     Relay(Relay, OwnedFd),
     File(File, u64),
+    /// Nothing can be had from it.
+    Failed(io::Error),
+}
+
+/// Stands for a source that has failed before anything was read of it.
+struct FailingReader(Option<io::Error>);
+
+impl io::Read for FailingReader {
+    fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
+        Err(self.0.take().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()))
+    }
 }
 
 /// What was read of a file since its offset was `from`. The double shares the offset.
@@ -234,5 +250,31 @@ fn delivered(answer: &Result<StdioResult>) -> Delivered {
     match report {
         Some(report) => Delivered { bytes: Some(report.bytes), ended: report.end == StreamEnd::Eof },
         None => Delivered { bytes: None, ended: false },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::time::Duration;
+
+    use rt_protocol::Sink;
+
+    use super::*;
+
+    #[test]
+    fn a_source_that_has_failed_does_not_keep_the_command_from_beginning() {
+        let directory = File::open("/").unwrap();
+        let stdio = ExecStdio::new(Source::descriptor(directory), Sink::discard());
+        let recorded = record_stdio(stdio, &Until::forever(), |stdio, until| {
+            // As on a machine that gives the recorder's threads their time first.
+            std::thread::sleep(Duration::from_millis(50));
+            until.check().unwrap();
+            let SourceKind::Reader(mut reader) = stdio.stdin.into_kind() else { panic!("no reader") };
+            let cause = reader.read(&mut [0; 8]).unwrap_err();
+            Err(Error::source_failed("exec in", cause))
+        });
+        let error = recorded.answer.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::SourceFailed, "{error}");
     }
 }

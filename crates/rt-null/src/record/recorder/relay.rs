@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::thread::{self, JoinHandle};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::stream_tap::{CHUNK_BYTES, StreamTap};
@@ -24,18 +24,24 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Begins to relay. Answers what the backend is to read. `failed` is called when the source fails, for which a pipe has
-    /// no words.
+    /// Begins to relay. Answers what the backend is to read, or how the source fails at the first look: the backend can be
+    /// handed that failure before it begins. `failed` is called when the source fails later, for which a pipe has no words.
+    ///
+    /// # Errors
+    /// What cannot be relayed.
     pub(crate) fn start(
         source: OwnedFd,
         transcript: TranscriptWriter,
         failed: impl FnOnce() + Send + 'static,
-    ) -> io::Result<(Self, OwnedFd)> {
+    ) -> io::Result<Result<(Self, OwnedFd), io::Error>> {
         let source = StreamTap::new(source)?;
         let (near, far) = one_chunk_pipe()?;
         let kept = near.try_clone()?;
         let (call, ended) = UnixStream::pair()?;
         let mut state = RelayState { source, transcript, far: Some(far), near: kept, ended, in_pipe: 0 };
+        if let Err(failure) = state.step(Some(&Timespec::default())) {
+            return Ok(Err(failure));
+        }
         let thread = thread::Builder::new().name("rt-null record".into()).spawn(move || {
             let relayed = state.run();
             if relayed.is_err() {
@@ -46,7 +52,7 @@ impl Relay {
             state.consume_delivered();
             relayed
         })?;
-        Ok((Self { call: Some(call), thread: Some(thread) }, near))
+        Ok(Ok((Self { call: Some(call), thread: Some(thread) }, near)))
     }
 
     /// Ends it, after the call.
@@ -86,38 +92,43 @@ struct RelayState {
 
 impl RelayState {
     fn run(&mut self) -> io::Result<()> {
+        while self.step(None)? {}
+        Ok(())
+    }
+
+    /// One move of bytes, once there is something to move; false when the call or `limit` is over first.
+    fn step(&mut self, limit: Option<&Timespec>) -> io::Result<bool> {
         let mut chunk = [0; CHUNK_BYTES];
-        loop {
-            let Some(far) = &self.far else {
-                self.wait_for_end();
-                return Ok(());
-            };
-            let next = if self.in_pipe == 0 {
-                wait(&self.source.fd, PollFlags::IN, &self.ended)?
-            } else {
-                wait(far, PollFlags::OUT, &self.ended)?
-            };
-            let Some(revents) = next else { return Ok(()) };
-            if self.in_pipe > 0 {
-                self.source.take(self.in_pipe)?;
-                self.in_pipe = 0;
-                continue;
-            }
-            let Some(count) = self.source.peek(&mut chunk)? else { continue };
-            if count > 0 {
-                self.transcript.put(&chunk[..count]);
-                self.in_pipe = rustix::io::write(far, &chunk[..count])?;
-            }
-            // The end that is already in sight goes with the last chunk, as a backend would see it.
-            if count == 0 || revents.contains(PollFlags::HUP) && count < chunk.len() {
-                self.transcript.end();
-                self.far = None;
-            }
+        let Some(far) = &self.far else {
+            self.wait_for_end();
+            return Ok(false);
+        };
+        let next = if self.in_pipe == 0 {
+            wait(&self.source.fd, PollFlags::IN, &self.ended, limit)?
+        } else {
+            wait(far, PollFlags::OUT, &self.ended, limit)?
+        };
+        let Some(revents) = next else { return Ok(false) };
+        if self.in_pipe > 0 {
+            self.source.take(self.in_pipe)?;
+            self.in_pipe = 0;
+            return Ok(true);
         }
+        let Some(count) = self.source.peek(&mut chunk)? else { return Ok(true) };
+        if count > 0 {
+            self.transcript.put(&chunk[..count]);
+            self.in_pipe = rustix::io::write(far, &chunk[..count])?;
+        }
+        // The end that is already in sight goes with the last chunk, as a backend would see it.
+        if count == 0 || revents.contains(PollFlags::HUP) && count < chunk.len() {
+            self.transcript.end();
+            self.far = None;
+        }
+        Ok(true)
     }
 
     fn wait_for_end(&self) {
-        while !matches!(wait(&self.ended, PollFlags::IN, &self.ended), Ok(None) | Err(_)) {}
+        while !matches!(wait(&self.ended, PollFlags::IN, &self.ended, None), Ok(None) | Err(_)) {}
     }
 
     /// Takes from the source what the backend has taken, and no more.
@@ -129,11 +140,17 @@ impl RelayState {
     }
 }
 
-/// Waits until the descriptor is ready. `None`: the call has ended.
-fn wait(fd: &impl AsFd, events: PollFlags, ended: &UnixStream) -> io::Result<Option<PollFlags>> {
+/// Waits until the descriptor is ready. `None`: the call has ended, or `limit` is over.
+fn wait(
+    fd: &impl AsFd,
+    events: PollFlags,
+    ended: &UnixStream,
+    limit: Option<&Timespec>,
+) -> io::Result<Option<PollFlags>> {
     loop {
         let mut fds = [PollFd::new(fd, events), PollFd::new(ended, PollFlags::IN)];
-        match poll(&mut fds, None) {
+        match poll(&mut fds, limit) {
+            Ok(0) => return Ok(None),
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
@@ -179,7 +196,7 @@ mod tests {
         {
             let transcript = Arc::<Mutex<Transcript>>::default();
             let (relay, near) =
-                Relay::start(source, TranscriptWriter::new(&transcript, Stream::In), || {}).unwrap();
+                Relay::start(source, TranscriptWriter::new(&transcript, Stream::In), || {}).unwrap().unwrap();
             let mut taken = [0; 3];
             File::from(near).read_exact(&mut taken).unwrap();
             relay.finish().unwrap();
@@ -199,8 +216,9 @@ mod tests {
         let copy = data.clone();
         let writer = thread::spawn(move || far.write_all(&copy));
         let transcript = Arc::<Mutex<Transcript>>::default();
-        let (relay, near) =
-            Relay::start(near.into(), TranscriptWriter::new(&transcript, Stream::In), || {}).unwrap();
+        let (relay, near) = Relay::start(near.into(), TranscriptWriter::new(&transcript, Stream::In), || {})
+            .unwrap()
+            .unwrap();
         let mut seen = Vec::new();
         File::from(near).read_to_end(&mut seen).unwrap();
         writer.join().unwrap().unwrap();
@@ -212,14 +230,25 @@ mod tests {
 
     #[test]
     fn a_failing_source_is_told_and_is_not_the_end_of_stdin() {
-        let directory: OwnedFd = File::open("/").unwrap().into();
+        let transcript = TranscriptWriter::new(&Arc::default(), Stream::In);
+        let (mut source, far) = UnixStream::pair().unwrap();
+        source.write_all(b"unread").unwrap();
         let (told, hear) = std::sync::mpsc::channel();
-        let transcript = Arc::default();
-        let transcript = TranscriptWriter::new(&transcript, Stream::In);
-        let (relay, near) = Relay::start(directory, transcript, move || told.send(()).unwrap()).unwrap();
+        let relay = Relay::start(source.into(), transcript, move || told.send(()).unwrap());
+        let (relay, near) = relay.unwrap().unwrap();
+        // A socket that is closed with bytes unread is a reset one (unix(7)).
+        drop(far);
         hear.recv().unwrap();
         let mut fds = [PollFd::new(&near, PollFlags::IN)];
         assert_eq!(poll(&mut fds, Some(&Timespec::default())).unwrap(), 0);
         assert!(relay.finish().is_err());
+    }
+
+    #[test]
+    fn a_source_that_has_failed_is_told_before_the_call_begins() {
+        let directory: OwnedFd = File::open("/").unwrap().into();
+        let transcript = TranscriptWriter::new(&Arc::default(), Stream::In);
+        let started = Relay::start(directory, transcript, || panic!("told twice")).unwrap();
+        assert_eq!(started.err().unwrap().kind(), io::ErrorKind::IsADirectory);
     }
 }
