@@ -7,10 +7,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use rt_podman::KillStrategy;
+use rt_podman::{KillStrategy, PodmanRuntime};
 use rt_process::procfs::{self, Signal};
 use rt_protocol::{
-    CancelToken, Container, ContainerRuntime, Error, ErrorKind, ExecRequest, KillOutcome, KillReport, Until,
+    CancelToken, Container, ContainerRuntime, Error, ErrorKind, ExecRequest, KillOutcome, KillReport,
+    TimeLimits, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -409,8 +410,10 @@ fn gone_meanwhile(live: &Live) -> Outcome {
     Ok(())
 }
 
-pub(crate) const PAUSED_CASES: &[Case] =
-    &[("kills: in a paused container the command is named, and ends when it goes on", paused)];
+pub(crate) const PAUSED_CASES: &[Case] = &[
+    ("kills: in a paused container the command is named, and ends when it goes on", paused),
+    ("kills: a command that KILL has reached is waited for", killed_while_paused),
+];
 
 fn paused(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
@@ -430,6 +433,33 @@ fn paused(live: &Live) -> Outcome {
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", sleepers(tag));
         std::thread::sleep(Duration::from_millis(20));
     }
+    Ok(())
+}
+
+/// A process that takes no part in the machine's time, as on one under load: KILL is pending, and it ends later.
+fn killed_while_paused(live: &Live) -> Outcome {
+    let mut limits = TimeLimits::DEFAULT;
+    limits.kill_report = Duration::from_secs(30);
+    let patient = PodmanRuntime::builder().limits(limits).build()?;
+    let sandbox = Sandbox::idle(live)?;
+    let (tag, name, deadline) = (fresh_tag(), sandbox.name.as_str(), sandbox.allow(DEADLINE)?);
+    let request = ExecRequest::new(["sleep", &tag.to_string()])?;
+    let container = patient.container(&sandbox.name);
+    let report = std::thread::scope(|scope| {
+        let call = scope.spawn(|| container.exec(&request, &Until::after(deadline)));
+        wait_for_sleepers(tag, 1);
+        let sleeper = sleepers(tag)[0];
+        live.plain(&["pause", name]).expect("paused");
+        while !procfs::is_being_killed(sleeper).expect("its state") {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // Longer than those are given whom KILL does not reach.
+        std::thread::sleep(Duration::from_millis(1200));
+        live.plain(&["unpause", name]).expect("unpaused");
+        call.join().expect("no panic").unwrap_err().kill_report().expect("a report").clone()
+    });
+    assert_eq!(report.outcome, KillOutcome::Gone, "{report:?}");
+    check_report(&report, tag, "killed while paused");
     Ok(())
 }
 

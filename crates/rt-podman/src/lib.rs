@@ -39,9 +39,12 @@
 //!
 //! From the deadline to the answer it mostly takes some 50 ms, and 2 s more where TERM is ignored. At most, on a machine that
 //! gives this process time to run, it is 6 s: 1.4 s for a command on its way, 2 s after TERM, 0.8 s after KILL, 1 s for a
-//! client that does not leave, 1 s for one that hangs in the kernel; or, where podman has to be asked what became of a command
-//! that is not to be seen, or to forget one that has not begun, [`TimeLimits::kill_report`](rt_protocol::TimeLimits::kill_report)
-//! (2 s) more in place of the two waits after signals. From inside it is [`TimeLimits::kill_inside`](rt_protocol::TimeLimits::kill_inside) (8 s) and 2 s.
+//! client that does not leave, 1 s for one that hangs in the kernel. Where podman has to be asked what became of a command
+//! that is not to be seen, or to forget one that has not begun, it is
+//! [`TimeLimits::kill_report`](rt_protocol::TimeLimits::kill_report) (2 s) more in place of the two waits after signals.
+//! Processes that KILL has reached and that do not get to their end are waited for as long: a busy machine gives them no time,
+//! or their container is paused. From inside it is [`TimeLimits::kill_inside`](rt_protocol::TimeLimits::kill_inside) (8 s)
+//! and 2 s.
 //!
 //! **When this program itself is ended by KILL**, nobody is left to end its commands: `podman exec` and the command go on, and
 //! deadlines are void. Give such a command a deadline of its own: `["timeout", "60", "make"]` ends it in the container. One whose

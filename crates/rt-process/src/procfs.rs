@@ -97,6 +97,16 @@ pub fn is_exiting(pid: u32) -> io::Result<bool> {
     imp::is_exiting(pid)
 }
 
+/// Whether KILL is pending for the process, it is [on its way to its end](is_exiting), or it is gone. It runs no instruction of
+/// its program any more, and ends as soon as the system gives it time to: not while it waits in the kernel for a device, nor
+/// while a control group (v1) keeps it frozen.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn is_being_killed(pid: u32) -> io::Result<bool> {
+    imp::is_being_killed(pid)
+}
+
 /// The mount namespace of a process, as [`pid_namespace`] tells that of its processes. Each container has one of its own,
 /// also where it shares every other namespace.
 ///

@@ -61,3 +61,7 @@ pub(crate) fn is_stopped(_pid: u32) -> io::Result<bool> {
 pub(crate) fn is_exiting(_pid: u32) -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+pub(crate) fn is_being_killed(_pid: u32) -> io::Result<bool> {
+    Err(io::ErrorKind::Unsupported.into())
+}

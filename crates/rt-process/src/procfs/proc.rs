@@ -79,6 +79,17 @@ pub(crate) fn is_exiting(pid: u32) -> io::Result<bool> {
     Ok(flags.is_none_or(|flags| flags & EXITING != 0))
 }
 
+pub(crate) fn is_being_killed(pid: u32) -> io::Result<bool> {
+    /// Signal 9 in a mask of signals, where signal 1 is bit 0.
+    const KILL: u64 = 1 << 8;
+    let Some(status) = none_if_gone(fs::read(format!("/proc/{pid}/status")))? else { return Ok(true) };
+    let is_pending = |line: &[u8]| {
+        let mask = line.strip_prefix(b"SigPnd:").or_else(|| line.strip_prefix(b"ShdPnd:"))?;
+        u64::from_str_radix(std::str::from_utf8(mask).ok()?.trim(), 16).ok().filter(|mask| mask & KILL != 0)
+    };
+    Ok(status.split(|byte| *byte == b'\n').find_map(is_pending).is_some() || is_exiting(pid)?)
+}
+
 /// A field of `/proc/PID/stat` behind the name, as proc(5) counts them; `None` when the process is gone.
 fn field(pid: u32, number: usize) -> io::Result<Option<String>> {
     let Some(stat) = none_if_gone(fs::read(format!("/proc/{pid}/stat")))? else { return Ok(None) };

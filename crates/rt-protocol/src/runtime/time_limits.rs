@@ -30,8 +30,8 @@ pub struct TimeLimits {
     pub start: Duration,
     /// Removing containers: 120 s.
     pub remove: Duration,
-    /// What a backend asks its engine about a command that it has ended or could not find: 2 s. No process of the command is
-    /// left alone meanwhile.
+    /// What a backend asks its engine about a command that it has ended or could not find, and how long it waits for
+    /// processes that were killed and have yet to end: 2 s. No process of the command is left alone meanwhile.
     pub kill_report: Duration,
     /// Ending a command with the engine's help, where the backend cannot reach its processes itself: 8 s.
     pub kill_inside: Duration,

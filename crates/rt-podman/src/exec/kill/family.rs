@@ -21,7 +21,8 @@ use super::signals::{is_same, now, send, stop_tree};
 use super::started_exec::StartedExec;
 use crate::exec::session::{ExecSession, read_pid};
 
-/// How long killed processes may take to vanish.
+/// How long processes may take to vanish after KILL. Where it is pending, they are waited for longer: on a busy machine they
+/// are given no time to end.
 const DEATH_LIMIT: Duration = Duration::from_millis(800);
 
 /// The processes of one command.
@@ -165,9 +166,9 @@ impl<'a> Family<'a> {
         matches!(procfs::environment_has(entry.pid, ExecMarker::NAME, value), Ok(Some(true)))
     }
 
-    /// TERM to everyone, also to those who come later; after the grace period everyone is killed. Both meet processes that
-    /// are frozen, so that nobody forks away from under the look.
-    pub(crate) fn end(&mut self, process: &mut Process<'_>) -> std::io::Result<()> {
+    /// TERM to everyone, also to those who come later; after the grace period everyone is killed, and who is being killed is
+    /// waited for until `limit`. Both meet processes that are frozen, so that nobody forks away from under the look.
+    pub(crate) fn end(&mut self, process: &mut Process<'_>, limit: Duration) -> std::io::Result<()> {
         let begun = Instant::now();
         let mut told: Vec<ProcessEntry> = Vec::new();
         while self.look()? && begun.elapsed() < KILL_GRACE {
@@ -179,9 +180,14 @@ impl<'a> Family<'a> {
             pause(process);
         }
         let begun = Instant::now();
-        while self.look()? && begun.elapsed() < DEATH_LIMIT {
-            for member in self.freeze(&[])? {
-                send(&member, &[Signal::Kill]);
+        while self.look()? {
+            let members = self.freeze(&[])?;
+            for member in &members {
+                send(member, &[Signal::Kill]);
+            }
+            let is_dying = |member: &ProcessEntry| procfs::is_being_killed(member.pid).unwrap_or(false);
+            if begun.elapsed() > DEATH_LIMIT && (begun.elapsed() > limit || !members.iter().any(is_dying)) {
+                break;
             }
             pause(process);
         }

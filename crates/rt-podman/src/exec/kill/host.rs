@@ -52,7 +52,7 @@ pub(crate) fn end(
     };
     let mut search = Search { sessions: ExecSessions::new(static_dir), exec, witness };
     let start = match search.find(&mut family, process).and_then(|start| {
-        family.end(process)?;
+        family.end(process, container.engine().limits.kill_report)?;
         Ok(start)
     }) {
         Ok(start) => start,
