@@ -120,7 +120,8 @@ impl Call<'_> {
                     let facts = Facts {
                         container: self.container,
                         target: &target,
-                        witness: &witness,
+                        witness: &mut witness,
+                        process,
                         log: &log,
                         finished: &finished,
                         said,

@@ -4,7 +4,10 @@
 //! or the container's; and every code may be that of a client that somebody else has ended. So a code counts where the
 //! host has seen the command return it, and otherwise after one more question to podman.
 
-use rt_process::{ExitStatus, Finished};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rt_process::{ExitStatus, Finished, Process};
 use rt_protocol::ExitOutcome;
 
 use super::events::LogEnd;
@@ -13,12 +16,19 @@ use super::witness::{Evidence, ExecWitness};
 use crate::cli::failure::Failure;
 use crate::state::target::Target;
 
+/// How long the records of commands that ran beside this one may take to be told from its own.
+const SETTLE_LIMIT: Duration = Duration::from_secs(1);
+/// From look to look.
+const STEP: Duration = Duration::from_millis(20);
+
 /// What is known when the client has left.
 #[derive(Debug)]
 pub(crate) struct Facts<'a> {
     pub(crate) container: &'a Target,
     pub(crate) target: &'a ExecTarget,
-    pub(crate) witness: &'a ExecWitness,
+    pub(crate) witness: &'a mut ExecWitness,
+    /// The client.
+    pub(crate) process: &'a Process<'a>,
     /// Where podman's log of events ended before.
     pub(crate) log: &'a LogEnd,
     pub(crate) finished: &'a Finished,
@@ -42,7 +52,7 @@ pub(crate) enum Verdict {
 }
 
 impl Facts<'_> {
-    pub(crate) fn judge(&self) -> Verdict {
+    pub(crate) fn judge(mut self) -> Verdict {
         let bytes = self.finished.stdout.bytes + self.finished.stderr.bytes;
         let evidence = self.witness.evidence(bytes);
         let code = match self.finished.status {
@@ -90,16 +100,25 @@ impl Facts<'_> {
 
     /// A client that has seen the end of its command takes the session off podman's list before it leaves. (Of one that
     /// podman could not start, 4.3 keeps it.)
-    fn ask_for_record(&self, code: i32, refused: Option<Failure>) -> Verdict {
-        let found = match self.container.inspect_target(self.target, self.container.engine().limits.read) {
-            Ok(Some(found)) if found.info.state.is_running() => found,
-            Ok(_) => return Verdict::Outcome(ExitOutcome::Lost),
-            Err(_) => return self.lost_or_interrupted(),
+    fn ask_for_record(&mut self, code: i32, refused: Option<Failure>) -> Verdict {
+        let begun = Instant::now();
+        let saw_the_end = loop {
+            let found = match self.container.inspect_target(self.target, self.container.engine().limits.read)
+            {
+                Ok(Some(found)) if found.info.state.is_running() => found,
+                Ok(_) => return Verdict::Outcome(ExitOutcome::Lost),
+                Err(_) => return self.lost_or_interrupted(),
+            };
+            if self.container.has_gone(self.target) {
+                return Verdict::Outcome(ExitOutcome::Lost);
+            }
+            let saw_the_end = self.witness.saw_the_end(code, &found.exec_ids, self.said.is_some());
+            if saw_the_end || !self.witness.is_one_of_several() || begun.elapsed() > SETTLE_LIMIT {
+                break saw_the_end;
+            }
+            thread::sleep(STEP);
+            self.witness.look(self.process);
         };
-        if self.container.has_gone(self.target) {
-            return Verdict::Outcome(ExitOutcome::Lost);
-        }
-        let saw_the_end = self.witness.saw_the_end(code, &found.exec_ids, self.said.is_some());
         match refused {
             _ if saw_the_end => Verdict::Outcome(ExitOutcome::Code(code)),
             Some(failure) if !self.witness.has_started() && failure != Failure::Removed => {

@@ -177,6 +177,12 @@ impl ExecWitness {
         all_gone && !self.unread.iter().any(|directory| is_listed(directory))
     }
 
+    /// Whether the command's record was removed before it was read, so that it is one of several: those of others that are
+    /// still listed are about to be known, or taken off.
+    pub(crate) fn is_one_of_several(&self) -> bool {
+        self.record.is_none() && self.unread.len() + self.candidates.len() > 1
+    }
+
     /// What the record says, now that the client has left.
     pub(crate) fn evidence(&self, output_bytes: u64) -> Evidence {
         if self.watch.is_none() {
@@ -231,7 +237,7 @@ impl ExecWitness {
             }
             DirectoryChange::Created { directory, name } | DirectoryChange::Written { directory, name } => {
                 if name == "exit" {
-                    self.add(&directory.join(name));
+                    self.add_exit(&directory);
                 } else if directory.ends_with("exit") {
                     self.read_exit(&directory, &name);
                 } else {
@@ -250,14 +256,20 @@ impl ExecWitness {
             return;
         }
         self.add(&directory);
-        self.add(&directory.join("exit"));
         self.candidates.push(directory.clone());
         // What came before the watch.
         for file in fs::read_dir(&directory).into_iter().flatten().filter_map(Result::ok) {
             self.take_entry(&directory, &file.file_name());
         }
-        for file in fs::read_dir(directory.join("exit")).into_iter().flatten().filter_map(Result::ok) {
-            self.read_exit(&directory.join("exit"), &file.file_name());
+        self.add_exit(&directory);
+    }
+
+    /// Watches where conmon tells the end, and takes what it has told before.
+    fn add_exit(&mut self, directory: &Path) {
+        let exit = directory.join("exit");
+        self.add(&exit);
+        for file in fs::read_dir(&exit).into_iter().flatten().filter_map(Result::ok) {
+            self.read_exit(&exit, &file.file_name());
         }
     }
 
@@ -299,10 +311,7 @@ impl ExecWitness {
         if directory.join("exec_pid").exists() {
             self.read_file(directory, OsStr::new("exec_pid"));
         }
-        let exit = directory.join("exit");
-        for file in fs::read_dir(&exit).into_iter().flatten().filter_map(Result::ok) {
-            self.read_exit(&exit, &file.file_name());
-        }
+        self.add_exit(directory);
     }
 
     /// conmon writes to a file beside it, with a suffix behind a dot, and moves that into its place.
@@ -409,5 +418,54 @@ mod tests {
         let mut late = witness();
         late.begun = late.begun.checked_sub(STDIN_WAITS).unwrap();
         assert_eq!(late.holds_stdin(), None);
+    }
+
+    #[test]
+    fn of_records_that_went_unread_none_may_be_listed() {
+        let records = tempfile::tempdir().unwrap();
+        let ids = ["a".repeat(64), "b".repeat(64)];
+        let spec = ProcessSpec::new(&Program::find("sleep").unwrap()).args(["60"]);
+        with_process(&spec, Streams::captured(OutputLimit::UNLIMITED, OutputLimit::UNLIMITED), |client| {
+            let mut witness = ExecWitness::of(Some(records.path()), &ExecMarker::fresh());
+            for id in &ids {
+                fs::create_dir(records.path().join(id)).unwrap();
+            }
+            fs::remove_dir(records.path().join(&ids[0])).unwrap();
+            witness.look(client);
+            // The second is yet to be read, and may be the command's.
+            assert!(witness.is_one_of_several() && !witness.saw_the_end(10, &[], false));
+            fs::remove_dir(records.path().join(&ids[1])).unwrap();
+            witness.look(client);
+            assert_eq!(witness.evidence(0), Evidence::Doubt { started: false });
+            // Another command's is gone, and still listed: it is about to be taken off.
+            assert!(witness.is_one_of_several() && !witness.saw_the_end(10, &ids[1..], false));
+            assert!(witness.saw_the_end(10, &[], false));
+            client.end(KILL_GRACE);
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn what_conmon_told_before_it_was_watched_is_taken() {
+        let records = tempfile::tempdir().unwrap();
+        let session = records.path().join("5".repeat(64));
+        let marker = ExecMarker::fresh();
+        let spec = ProcessSpec::new(&Program::find("sleep").unwrap()).args(["60"]);
+        with_process(&spec, Streams::captured(OutputLimit::UNLIMITED, OutputLimit::UNLIMITED), |client| {
+            let mut witness = ExecWitness::of(Some(records.path()), &marker);
+            fs::create_dir(&session).unwrap();
+            let text = format!("{{\"env\":[\"{}={}\"]}}", ExecMarker::NAME, marker.value());
+            fs::write(session.join("exec-process-1"), text).unwrap();
+            witness.look(client);
+            fs::create_dir(session.join("exit")).unwrap();
+            fs::write(session.join("exit/container"), "125").unwrap();
+            fs::write(session.join("exec_pid"), "1").unwrap();
+            witness.look(client);
+            fs::remove_dir_all(&session).unwrap();
+            witness.look(client);
+            assert_eq!(witness.evidence(0), Evidence::Returned(125));
+            client.end(KILL_GRACE);
+        })
+        .unwrap();
     }
 }
