@@ -88,6 +88,8 @@ impl SignalFault {
             thread::sleep(PERIOD);
         };
         thread::sleep(self.delay);
+        // It may have become something else meanwhile. What it is when it is hit decides which answers are right.
+        let role = processes.role_now(&entry)?;
         if !send(&entry, self.signal).unwrap_or(false) {
             return None;
         }
@@ -100,11 +102,7 @@ impl SignalFault {
             }
             let _ = send(&entry, Signal::CONT);
         }
-        Some(SentSignal {
-            role: self.role,
-            signal: self.signal,
-            whom: format!("{} ({})", entry.pid, entry.name),
-        })
+        Some(SentSignal { role, signal: self.signal, whom: format!("{} ({})", entry.pid, entry.name) })
     }
 }
 

@@ -52,16 +52,26 @@ impl StoreProcesses {
         candidates.filter_map(|entry| self.role(&all, entry, own).map(|role| (role, entry.clone()))).collect()
     }
 
+    /// What a process is now, that may have been something else when it was looked up: the OCI runtime's child becomes the
+    /// container's first process, a child of podman's becomes conmon.
+    pub(super) fn role_now(&self, known: &ProcessEntry) -> Option<Role> {
+        let is_same = |entry: &ProcessEntry| entry.pid == known.pid && entry.start_time == known.start_time;
+        self.look().into_iter().find(|(_, entry)| is_same(entry)).map(|(role, _)| role)
+    }
+
     fn role(&self, all: &HashMap<u32, ProcessEntry>, entry: &ProcessEntry, own: u32) -> Option<Role> {
         let is_marked = |entry: &ProcessEntry| {
             procfs::environment_has(entry.pid, "CONTAINERS_CONF", &self.configuration)
                 .is_ok_and(|has| has == Some(true))
         };
-        if !is_marked(entry) {
-            // What runs in a container has no variable of ours; conmon is its parent.
-            let parent =
-                all.get(&entry.parent).filter(|parent| parent.name == "conmon" && is_marked(parent))?;
-            return Some(if serves_a_command(parent.pid) { Role::Command } else { Role::Main });
+        let is_inside = is_elsewhere(entry.pid, own);
+        if is_inside || !is_marked(entry) {
+            // The first process of a container or of a command is born as a child of the OCI runtime, with its name and its
+            // environment. From its birth on its process namespace tells it from the runtime; later conmon is its parent.
+            let parent = all.get(&entry.parent).filter(|parent| !is_elsewhere(parent.pid, own))?;
+            let conmon = line(all, parent.pid).find(|entry| entry.name == "conmon" && is_marked(entry))?;
+            let role = if serves_a_command(conmon.pid) { Role::Command } else { Role::Main };
+            return (is_inside || parent.pid == conmon.pid).then_some(role);
         }
         match entry.name.as_str() {
             "podman" if line(all, entry.pid).any(|ancestor| ancestor.pid == own) => Some(Role::Client),
@@ -75,6 +85,12 @@ impl StoreProcesses {
             }
         }
     }
+}
+
+/// Whether a process is in another process namespace than `own`.
+fn is_elsewhere(pid: u32, own: u32) -> bool {
+    let namespace = |pid| procfs::pid_namespace(pid).ok().flatten();
+    namespace(pid).is_some_and(|found| namespace(own) != Some(found))
 }
 
 /// A process and its ancestors.
