@@ -3,11 +3,11 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use rt_process::{Bridge, Drive, ExitStatus, Output, PeerPipes, Streams, with_bridge};
+use rt_process::{Bridge, ExitStatus, Output, PeerPipes, Streams, with_bridge};
 use rt_protocol::{
     CapturedOutput, ContainerName, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome,
-    KILL_GRACE, KillOutcome, KillReport, OutputStream, PartialOutput, Result, StdioResult, StreamEnd,
-    StreamReport, Until, UntilError,
+    Interruption, KILL_GRACE, KillOutcome, KillReport, PartialOutput, Result, StdioResult, StreamEnd,
+    StreamReport, Until,
 };
 use rustix::io::Errno;
 
@@ -99,23 +99,6 @@ struct Finished {
     elapsed: Duration,
 }
 
-/// Why a command is ended before it ends by itself.
-enum Interruption {
-    Stop(UntilError),
-    Source(std::io::Error),
-    Sink(OutputStream, std::io::Error),
-}
-
-impl Interruption {
-    fn into_error(self) -> Error {
-        match self {
-            Self::Stop(stop) => Error::stopped(stop, OPERATION),
-            Self::Source(cause) => Error::source_failed(OPERATION, cause),
-            Self::Sink(stream, cause) => Error::sink_failed(OPERATION, stream, cause),
-        }
-    }
-}
-
 impl Call<'_> {
     fn run(&self, agents: &mut dyn AgentSource, streams: Streams<'_>, until: &Until) -> Result<Finished> {
         let start = Instant::now();
@@ -129,13 +112,10 @@ impl Call<'_> {
             let mut command = self.begin(agents, &encoded, &far, until)?;
             // The command's alone: its outputs end when it closes them.
             drop(far);
-            let interruption = match bridge.drive_with(until, &mut command) {
-                Drive::Finished => return self.conclude(&command, bridge, start),
-                Drive::Stopped(stop) => Interruption::Stop(stop),
-                Drive::SourceFailed(error) => Interruption::Source(error),
-                Drive::SinkFailed(stream, error) => Interruption::Sink(stream, error),
-            };
-            self.end(command, bridge, interruption, start)
+            match bridge.drive_with(until, &mut command) {
+                Ok(()) => self.conclude(&command, bridge, start),
+                Err(interruption) => self.end(command, bridge, interruption, start),
+            }
         })
         .map_err(|error| self.with_container(setup_error(&error)))?
     }
@@ -187,7 +167,9 @@ impl Call<'_> {
         let error =
             Error::new(ErrorKind::BackendInterrupted, OPERATION, format!("no agent took it: {reason}"));
         Err(self
-            .never_ran(self.with_container(error).with_hint("look after the container, and send it again")))
+            .with_container(error)
+            .with_hint("look after the container, and send it again")
+            .of_unstarted_command(self.is_bridged))
     }
 
     /// Waits for the first word of the supervisor. A command that is given up before never starts.
@@ -239,12 +221,14 @@ impl Call<'_> {
         command.end(KILL_GRACE);
         let limit = Until::after(KILL_GRACE + END_WAIT);
         // Streams of the caller that fail meanwhile are not reported: the command is ended anyway.
-        while let Drive::SourceFailed(_) | Drive::SinkFailed(..) = bridge.drive_with(&limit, &mut command) {}
+        while let Err(Interruption::SourceFailed(_) | Interruption::SinkFailed(..)) =
+            bridge.drive_with(&limit, &mut command)
+        {}
         let progress = command.progress();
         let (outcome, killed) = match progress.descendants() {
             Some(Descendants::Gone(count)) => (KillOutcome::Gone, count),
             // It was quicker than the limit.
-            Some(Descendants::RunOn) if matches!(interruption, Interruption::Stop(_)) => {
+            Some(Descendants::RunOn) if matches!(interruption, Interruption::Stopped(_)) => {
                 return self.conclude(&command, bridge, start);
             }
             Some(Descendants::RunOn) => (unknown("it had exited, and what it left runs on"), 0),
@@ -257,11 +241,8 @@ impl Call<'_> {
         };
         let report = KillReport::new(outcome, killed as usize, Vec::new(), begun.elapsed());
         let finished = finish(bridge, ExitOutcome::Lost, true, start);
-        Err(self
-            .with_container(interruption.into_error())
-            .with_hint(report.outcome.hint())
-            .with_kill_report(report)
-            .with_partial(self.partial(finished)))
+        let error = self.with_container(interruption.into_error(OPERATION));
+        Err(error.of_ended_command(report, self.partial(finished)))
     }
 
     fn partial(&self, finished: Finished) -> PartialOutput {
@@ -280,20 +261,7 @@ impl Call<'_> {
         if !matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Cancelled) {
             return error;
         }
-        self.never_ran(error)
-    }
-
-    fn never_ran(&self, error: Error) -> Error {
-        let stopped = StreamReport::new(0, StreamEnd::Stopped);
-        let none = CapturedOutput::default().with_end(StreamEnd::Stopped);
-        let nothing = Finished {
-            outcome: ExitOutcome::Lost,
-            streams: [StreamReport::default(), stopped, stopped],
-            captures: [none.clone(), none],
-            elapsed: Duration::ZERO,
-        };
-        let report = KillReport::new(KillOutcome::NeverStarted, 0, Vec::new(), Duration::ZERO);
-        error.with_kill_report(report).with_partial(self.partial(nothing))
+        error.of_unstarted_command(self.is_bridged)
     }
 
     /// The error of a command that did not start.

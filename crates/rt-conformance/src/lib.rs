@@ -65,6 +65,7 @@ mod failure;
 mod fixture;
 mod group;
 mod groups;
+mod interrupted;
 mod leftovers;
 mod need;
 pub mod reference;

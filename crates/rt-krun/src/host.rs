@@ -140,7 +140,7 @@ impl KrunHost {
                 Error::new(ErrorKind::BackendNotExecutable, OPERATION, error.to_string())
                     .with_hint("give it execute permission, or the path of another client")
             }
-            ProcessError::Stopped { stop, .. } => Error::stopped(stop, OPERATION),
+            ProcessError::Interrupted { interruption, .. } => interruption.into_error(OPERATION),
             error => Error::new(ErrorKind::System, OPERATION, error.to_string())
                 .with_hint("see whether this process has run out of descriptors, threads or processes"),
         };

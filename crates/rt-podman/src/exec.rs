@@ -11,13 +11,11 @@ pub(crate) mod verdict;
 pub(crate) mod witness;
 
 use std::borrow::Cow;
-use std::time::Duration;
 
-use rt_process::{Drive, ExitStatus, Finished, Output, Process, Streams, with_process};
+use rt_process::{ExitStatus, Finished, Output, Process, Streams, with_process};
 use rt_protocol::{
-    Capture, CapturedOutput, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, KillOutcome,
-    KillReport, OutputLimit, OutputStream, PartialOutput, Result, StdioResult, StreamEnd, StreamReport,
-    Until, UntilError,
+    Capture, CapturedOutput, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Interruption,
+    KillOutcome, OutputLimit, PartialOutput, Result, StdioResult, StreamEnd, StreamReport, Until,
 };
 
 use crate::cli::answer;
@@ -73,18 +71,9 @@ struct Call<'a> {
     bridged: bool,
 }
 
-/// Interruption a command was ended before it ended by itself.
-enum Interruption {
-    Stop(UntilError),
-    Source(std::io::Error),
-    Sink(OutputStream, std::io::Error),
-}
-
 impl Call<'_> {
     fn run(&self, mut streams: Streams<'_>, until: &Until) -> Result<(ExitOutcome, Finished)> {
-        until
-            .check()
-            .map_err(|stop| self.not_started(self.with_container(Error::stopped(stop, OPERATION))))?;
+        until.check().map_err(|stop| self.not_started(Error::stopped(stop, OPERATION)))?;
         self.refuse_unserved()?;
         let target = self.container.exec_target(OPERATION, until).map_err(|error| self.not_started(error))?;
         let marker = ExecMarker::fresh();
@@ -112,33 +101,27 @@ impl Call<'_> {
         let log = self.log_end(&target, &witness, until);
         with_process(&call, streams, |process| {
             let exec = StartedExec::of(&target, process, marker);
-            let why = match process.drive_with(until, &mut witness) {
-                Drive::Finished => {
-                    let mut finished = process.finish();
-                    witness.look(process);
-                    let said = self.said(&finished);
-                    let facts = Facts {
-                        container: self.container,
-                        target: &target,
-                        witness: &mut witness,
-                        process,
-                        log: &log,
-                        finished: &finished,
-                        said,
-                        alone: overlap.alone(),
-                    };
-                    let verdict = facts.judge();
-                    let cut =
-                        witness.cut_outputs(finished.stdin, finished.stdout.bytes + finished.stderr.bytes);
-                    end_outputs(&mut finished, cut, StreamEnd::Stopped);
-                    self.caller_report(&mut finished, interactive);
-                    return self.conclude(verdict, process, finished, &mut witness, &exec);
-                }
-                Drive::Stopped(stop) => Interruption::Stop(stop),
-                Drive::SourceFailed(error) => Interruption::Source(error),
-                Drive::SinkFailed(stream, error) => Interruption::Sink(stream, error),
+            if let Err(interruption) = process.drive_with(until, &mut witness) {
+                return Err(self.end(process, interruption, &exec, &mut witness, interactive));
+            }
+            let mut finished = process.finish();
+            witness.look(process);
+            let said = self.said(&finished);
+            let facts = Facts {
+                container: self.container,
+                target: &target,
+                witness: &mut witness,
+                process,
+                log: &log,
+                finished: &finished,
+                said,
+                alone: overlap.alone(),
             };
-            Err(self.end(process, why, &exec, &mut witness, interactive))
+            let verdict = facts.judge();
+            let cut = witness.cut_outputs(finished.stdin, finished.stdout.bytes + finished.stderr.bytes);
+            end_outputs(&mut finished, cut, StreamEnd::Stopped);
+            self.caller_report(&mut finished, interactive);
+            self.conclude(verdict, process, finished, &mut witness, &exec)
         })
         .map_err(|error| self.with_container(process_error(OPERATION, error)))?
     }
@@ -214,12 +197,7 @@ impl Call<'_> {
             }
             None => interrupted(&finished),
         };
-        // The reason for a lost status helps more than what to do with what is left.
-        let error = match error.kind() {
-            ErrorKind::System => error,
-            _ => error.with_hint(report.outcome.hint()),
-        };
-        Err(self.with_container(error).with_kill_report(report).with_partial(self.partial(finished)))
+        Err(self.with_container(error).of_ended_command(report, self.partial(finished)))
     }
 
     /// A call that was stopped before its command could begin says so.
@@ -227,15 +205,7 @@ impl Call<'_> {
         if !matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Cancelled) {
             return error;
         }
-        let report = KillReport::new(KillOutcome::NeverStarted, 0, Vec::new(), Duration::ZERO);
-        let partial = if self.bridged {
-            let none = StreamReport::new(0, StreamEnd::Stopped);
-            PartialOutput::Streams { stdin: StreamReport::default(), stdout: none, stderr: none }
-        } else {
-            let none = CapturedOutput::default().with_end(StreamEnd::Stopped);
-            PartialOutput::Output { stdout: none.clone(), stderr: none }
-        };
-        error.with_kill_report(report).with_partial(partial)
+        self.with_container(error).of_unstarted_command(self.bridged)
     }
 
     fn refuse_unserved(&self) -> Result<()> {
@@ -251,7 +221,7 @@ impl Call<'_> {
     fn end(
         &self,
         process: &mut Process<'_>,
-        why: Interruption,
+        interruption: Interruption,
         exec: &StartedExec<'_>,
         witness: &mut ExecWitness,
         interactive: bool,
@@ -262,15 +232,8 @@ impl Call<'_> {
         lose_ends(&mut finished);
         self.caller_report(&mut finished, interactive);
         tracing::debug!(container = %self.container.name(), %report, "a command was ended");
-        let error = match why {
-            Interruption::Stop(stop) => Error::stopped(stop, OPERATION),
-            Interruption::Source(cause) => Error::source_failed(OPERATION, cause),
-            Interruption::Sink(stream, cause) => Error::sink_failed(OPERATION, stream, cause),
-        };
-        self.with_container(error)
-            .with_hint(report.outcome.hint())
-            .with_kill_report(report)
-            .with_partial(self.partial(finished))
+        self.with_container(interruption.into_error(OPERATION))
+            .of_ended_command(report, self.partial(finished))
     }
 
     fn partial(&self, finished: Finished) -> PartialOutput {

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use rt_protocol::sync::Waker;
-use rt_protocol::{CapturedOutput, OutputStream, StreamReport, Until};
+use rt_protocol::{CapturedOutput, Interruption, OutputStream, StreamReport, Until};
 use rustix::event::PollFlags;
 
 use crate::io::fd::nonblocking;
@@ -16,7 +16,7 @@ use crate::io::output_factory::OutputFactory;
 use crate::io::output_pump::OutputPump;
 use crate::io::poll_loop::PollLoop;
 use crate::io::stdin_pump::StdinPump;
-use crate::{Drive, ProcessError, Streams};
+use crate::{ProcessError, Streams};
 
 /// Runs `body` with a bridge for `streams`, and the far ends of its pipes.
 ///
@@ -27,7 +27,7 @@ use crate::{Drive, ProcessError, Streams};
 /// ```
 /// use std::io::{Read, Write};
 ///
-/// use rt_process::{Drive, Output, Streams, with_bridge};
+/// use rt_process::{Output, Streams, with_bridge};
 /// use rt_protocol::{Sink, Source, Until};
 ///
 /// let mut answer = Vec::new();
@@ -43,7 +43,7 @@ use crate::{Drive, ProcessError, Streams};
 ///         std::fs::File::from(far.stdout).write_all(text.as_bytes()).unwrap();
 ///         drop(far.stderr);
 ///     });
-///     assert!(matches!(bridge.drive(&Until::forever()), Drive::Finished));
+///     assert!(bridge.drive(&Until::forever()).is_ok());
 ///     echo.join().unwrap();
 /// })?;
 /// assert_eq!(answer, b"ping");
@@ -144,20 +144,20 @@ impl<'a> Bridge<'a> {
 
     /// Moves bytes until both outputs have ended and were handed on, `until` is over, or a stream of the caller has
     /// failed, as [`Process::drive`](crate::Process::drive) does. May be called again afterwards.
-    pub fn drive(&mut self, until: &Until) -> Drive {
+    pub fn drive(&mut self, until: &Until) -> Result<(), Interruption> {
         let _registration = self.poll_loop.waker.wake_on_cancel(until);
         loop {
             if let Some(failure) = self.poll_loop.failures.pop_front() {
-                return failure.into();
+                return Err(failure);
             }
             if self.poll_loop.is_complete() {
-                return Drive::Finished;
+                return Ok(());
             }
             if let Err(stop) = until.check() {
                 // One pass also after the end, for the bytes that have come already.
                 while self.poll_loop.poll_once(Some(Duration::ZERO)) && !self.poll_loop.is_complete() {}
                 if self.poll_loop.failures.is_empty() && !self.poll_loop.is_complete() {
-                    return Drive::Stopped(stop);
+                    return Err(stop.into());
                 }
                 continue;
             }
@@ -168,15 +168,15 @@ impl<'a> Bridge<'a> {
     /// As [`drive`](Self::drive), for the streams of a command whose exit `command` notices. From the exit on, the outputs
     /// are read as those of a [`Process`](crate::Process): what stands in the pipes, and a bounded time for others who hold
     /// them open.
-    pub fn drive_with(&mut self, until: &Until, command: &mut dyn RemoteCommand) -> Drive {
+    pub fn drive_with(&mut self, until: &Until, command: &mut dyn RemoteCommand) -> Result<(), Interruption> {
         let _registration = self.poll_loop.waker.wake_on_cancel(until);
         loop {
             self.poll_loop.set_remote_runs(!command.has_exited());
             if let Some(failure) = self.poll_loop.failures.pop_front() {
-                return failure.into();
+                return Err(failure);
             }
             if self.poll_loop.is_complete() {
-                return Drive::Finished;
+                return Ok(());
             }
             let stop = until.check().err();
             let flags = if command.wants_write() { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
@@ -194,7 +194,7 @@ impl<'a> Bridge<'a> {
             {
                 self.poll_loop.abandon_outputs();
                 if self.poll_loop.failures.is_empty() && !self.poll_loop.is_complete() {
-                    return Drive::Stopped(stop);
+                    return Err(stop.into());
                 }
             }
         }
@@ -255,7 +255,7 @@ mod tests {
                     drop(far.stderr);
                     io::copy(&mut File::from(far.stdin.unwrap()), &mut File::from(far.stdout)).unwrap()
                 });
-                assert!(matches!(bridge.drive(&Until::forever()), Drive::Finished));
+                assert!(bridge.drive(&Until::forever()).is_ok());
                 assert_eq!(echo.join().unwrap(), 300_000);
                 bridge.finish()
             },
@@ -271,11 +271,14 @@ mod tests {
         with_bridge(streams(Source::empty(), Sink::discard()), |bridge, far| {
             assert!(far.stdin.is_none());
             let begun = Instant::now();
-            assert!(matches!(bridge.drive(&Until::after(Duration::from_millis(20))), Drive::Stopped(_)));
+            assert!(matches!(
+                bridge.drive(&Until::after(Duration::from_millis(20))),
+                Err(Interruption::Stopped(_))
+            ));
             assert!(begun.elapsed() >= Duration::from_millis(20));
             File::from(far.stdout).write_all(b"last words").unwrap();
             drop(far.stderr);
-            assert!(matches!(bridge.drive(&Until::after(Duration::from_secs(10))), Drive::Finished));
+            assert!(bridge.drive(&Until::after(Duration::from_secs(10))).is_ok());
             assert_eq!(bridge.finish().stdout, StreamReport::new(10, StreamEnd::Eof));
         })
         .unwrap();
@@ -286,9 +289,12 @@ mod tests {
         let (source, _kept) = io::pipe().unwrap();
         with_bridge(streams(Source::descriptor(source), Sink::discard()), |bridge, far| {
             drop(far.stdin);
-            assert!(matches!(bridge.drive(&Until::after(Duration::from_millis(5))), Drive::Stopped(_)));
+            assert!(matches!(
+                bridge.drive(&Until::after(Duration::from_millis(5))),
+                Err(Interruption::Stopped(_))
+            ));
             drop((far.stdout, far.stderr));
-            assert!(matches!(bridge.drive(&Until::forever()), Drive::Finished));
+            assert!(bridge.drive(&Until::forever()).is_ok());
             assert_eq!(bridge.finish().stdin, StreamReport::new(0, StreamEnd::ReaderGone));
         })
         .unwrap();
@@ -303,8 +309,11 @@ mod tests {
             }
         }
         with_bridge(streams(Source::reader(Broken), Sink::discard()), |bridge, far| {
-            assert!(matches!(bridge.drive(&Until::forever()), Drive::SourceFailed(_)));
-            assert!(matches!(bridge.drive(&Until::after(Duration::from_millis(1))), Drive::Stopped(_)));
+            assert!(matches!(bridge.drive(&Until::forever()), Err(Interruption::SourceFailed(_))));
+            assert!(matches!(
+                bridge.drive(&Until::after(Duration::from_millis(1))),
+                Err(Interruption::Stopped(_))
+            ));
             set_nonblocking(far.stdin.as_ref().unwrap()).unwrap();
             let read = File::from(far.stdin.unwrap()).read(&mut [0; 8]).unwrap_err();
             assert_eq!(read.kind(), io::ErrorKind::WouldBlock);

@@ -2,7 +2,7 @@
 
 use rt_protocol::{KILL_GRACE, OutputLimit, Source, Until};
 
-use crate::{Drive, Finished, Output, ProcessError, ProcessSpec, Streams, with_process};
+use crate::{Finished, Output, ProcessError, ProcessSpec, Streams, with_process};
 
 /// Runs a process to its end and captures what it says.
 ///
@@ -12,9 +12,8 @@ use crate::{Drive, Finished, Output, ProcessError, ProcessSpec, Streams, with_pr
 ///
 /// # Errors
 /// - What starting it can fail with, see [`with_process`].
-/// - [`Stopped`](ProcessError::Stopped), with what it said until then. When `until` is over before anything was started,
-///   nothing is, and `finished.pid` is `None`.
-/// - [`SourceFailed`](ProcessError::SourceFailed), likewise.
+/// - [`Interrupted`](ProcessError::Interrupted), with what it said until then. When `until` is over before anything was
+///   started, nothing is, and `finished.pid` is `None`.
 pub fn capture(
     spec: &ProcessSpec,
     stdin: Source<'_>,
@@ -23,23 +22,20 @@ pub fn capture(
     until: &Until,
 ) -> Result<Finished, ProcessError> {
     if let Err(stop) = until.check() {
-        return Err(ProcessError::Stopped { stop, finished: Box::default() });
+        return Err(ProcessError::Interrupted { interruption: stop.into(), finished: Box::default() });
     }
     let streams = Streams { stdin, stdout: Output::Capture(stdout), stderr: Output::Capture(stderr) };
     with_process(spec, streams, |process| {
-        let drive = process.drive(until);
-        if !matches!(drive, Drive::Finished) {
+        let driven = process.drive(until);
+        if driven.is_err() {
             process.end(KILL_GRACE);
         }
         let finished = process.finish();
-        match drive {
-            Drive::Finished => Ok(finished),
-            Drive::Stopped(stop) => Err(ProcessError::Stopped { stop, finished: Box::new(finished) }),
-            Drive::SourceFailed(source) => {
-                Err(ProcessError::SourceFailed { source, finished: Box::new(finished) })
+        match driven {
+            Ok(()) => Ok(finished),
+            Err(interruption) => {
+                Err(ProcessError::Interrupted { interruption, finished: Box::new(finished) })
             }
-            // A capture has no sink of the caller's that could fail.
-            Drive::SinkFailed(_, source) => Err(ProcessError::System { what: "keep its output", source }),
         }
     })?
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use rt_protocol::UntilError;
+use rt_protocol::Interruption;
 
 use crate::Finished;
 
@@ -74,20 +74,12 @@ pub enum ProcessError {
         /// What the system said.
         source: io::Error,
     },
-    /// The caller's limit ended the process; only [`capture`](crate::capture()) answers this.
-    #[error("{}", stop_message(*.stop))]
-    Stopped {
-        /// Which limit.
-        stop: UntilError,
+    /// The caller's limit or stream ended the process; only [`capture`](crate::capture()) answers this.
+    #[error("{interruption}")]
+    Interrupted {
+        /// By what.
+        interruption: Interruption,
         /// What there was until then. Without a `pid` nothing was started.
-        finished: Box<Finished>,
-    },
-    /// The caller's stdin source failed, and the process was ended; only [`capture`](crate::capture()) answers this.
-    #[error("the source of its stdin failed")]
-    SourceFailed {
-        /// What the source said.
-        source: io::Error,
-        /// What there was until then.
         finished: Box<Finished>,
     },
 }
@@ -101,12 +93,5 @@ impl ProcessError {
         } else {
             Self::System { what, source }
         }
-    }
-}
-
-fn stop_message(stop: UntilError) -> &'static str {
-    match stop {
-        UntilError::DeadlineExceeded => "the deadline passed",
-        UntilError::Cancelled => "it was cancelled",
     }
 }

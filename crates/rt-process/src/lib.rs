@@ -75,7 +75,7 @@ pub use io::socket_copy::{SocketCopy, Unread};
 pub use io::streams::{ChildStdio, Output, Streams};
 pub use lines::{Line, LineStream};
 pub use port::TcpPortReservation;
-pub use process::{Drive, PollSource, Process, with_process};
+pub use process::{PollSource, Process, with_process};
 pub use remote::exec_marker::ExecMarker;
 pub use remote::remote_kill::RemoteKill;
 pub use rt_protocol::OutputStream;

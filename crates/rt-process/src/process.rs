@@ -1,7 +1,6 @@
 //! A running process in the caller's hands: driving it, ending it, and what is left of it afterwards.
 
 use std::fmt;
-use std::io;
 use std::os::fd::BorrowedFd;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rt_protocol::sync::Waker;
-use rt_protocol::{KILL_GRACE, OutputStream, Until, UntilError};
+use rt_protocol::{Interruption, KILL_GRACE, OutputStream, Until};
 use rustix::event::PollFlags;
 
 use crate::child::terminate;
@@ -17,7 +16,7 @@ use crate::io::detached;
 use crate::io::fd::nonblocking;
 use crate::io::output_factory::OutputFactory;
 use crate::io::output_pump::OutputPump;
-use crate::io::poll_loop::{Failure, PollLoop};
+use crate::io::poll_loop::PollLoop;
 use crate::io::stdin_pump::StdinPump;
 use crate::{Child, ChildStdio, Finished, ProcessError, ProcessSpec, Streams};
 
@@ -85,21 +84,6 @@ pub trait PollSource {
     }
 }
 
-/// Why [`Process::drive`] returned.
-#[derive(Debug)]
-#[must_use = "a process that was stopped or whose streams failed still runs"]
-pub enum Drive {
-    /// The process has exited, and all its output was handed on, or left after a bounded wait.
-    Finished,
-    /// The caller's limit is over. The process still runs, or its sink still holds bytes back.
-    Stopped(UntilError),
-    /// The caller's source failed; said once. The process still runs. Its stdin is held open and silent until it is
-    /// ended, so that it never takes half of its input for the whole.
-    SourceFailed(io::Error),
-    /// The caller's sink failed; said once. The process still runs; what comes on that stream from now on is dropped.
-    SinkFailed(OutputStream, io::Error),
-}
-
 impl<'a> Process<'a> {
     pub(crate) fn start(
         spec: &ProcessSpec,
@@ -129,24 +113,28 @@ impl<'a> Process<'a> {
     /// again afterwards: it goes on where it stood.
     ///
     /// When the process has exited and only somebody else holds its outputs open, the end of `until` is no reason to
-    /// call it stopped: all that it said is there, and the answer is [`Finished`](Drive::Finished).
-    pub fn drive(&mut self, until: &Until) -> Drive {
+    /// call it stopped: all that it said is there, and it has finished.
+    pub fn drive(&mut self, until: &Until) -> Result<(), Interruption> {
         self.drive_loop(until, None)
     }
 
     /// As [`drive`](Self::drive), with an eye on something else: whenever its descriptor is readable, it is called.
-    pub fn drive_with(&mut self, until: &Until, source: &mut dyn PollSource) -> Drive {
+    pub fn drive_with(&mut self, until: &Until, source: &mut dyn PollSource) -> Result<(), Interruption> {
         self.drive_loop(until, Some(source))
     }
 
-    fn drive_loop(&mut self, until: &Until, mut source: Option<&mut dyn PollSource>) -> Drive {
+    fn drive_loop(
+        &mut self,
+        until: &Until,
+        mut source: Option<&mut dyn PollSource>,
+    ) -> Result<(), Interruption> {
         let _registration = self.poll_loop.waker.wake_on_cancel(until);
         loop {
             if let Some(failure) = self.poll_loop.failures.pop_front() {
-                return failure.into();
+                return Err(failure);
             }
             if self.poll_loop.is_complete() {
-                return Drive::Finished;
+                return Ok(());
             }
             let Err(stop) = until.check() else {
                 let descriptor = source.as_ref().and_then(|source| source.descriptor());
@@ -172,7 +160,7 @@ impl<'a> Process<'a> {
             }
             self.poll_loop.abandon_outputs();
             if self.poll_loop.failures.is_empty() && !self.poll_loop.is_complete() {
-                return Drive::Stopped(stop);
+                return Err(stop.into());
             }
         }
     }
@@ -227,7 +215,7 @@ impl<'a> Process<'a> {
 
     /// Takes what was captured and counted so far. The streams are closed then, and the process is reaped if it has
     /// exited; one that still runs goes on running, and meets closed pipes. To be called after
-    /// [`Drive::Finished`] or [`end`](Self::end).
+    /// [`drive`](Self::drive) has come to the end, or [`end`](Self::end).
     pub fn finish(&mut self) -> Finished {
         self.finish_streams();
         let [stdout, stderr] = &mut self.poll_loop.outputs;
@@ -248,7 +236,7 @@ impl<'a> Process<'a> {
     ///
     /// Its stdin is closed and the caller's streams are let go. A thread, which lives as long as anybody holds one of
     /// the process's outputs open, reads and drops these, so that nobody blocks on a full pipe, and reaps the process
-    /// when it exits. Afterwards [`drive`](Self::drive) answers [`Drive::Finished`] at once, and there is no status.
+    /// when it exits. Afterwards [`drive`](Self::drive) is at its end at once, and there is no status.
     pub fn detach(&mut self) {
         self.poll_loop.stdin.stop();
         let pipes = self.poll_loop.outputs.each_mut().map(OutputPump::detach);
@@ -278,14 +266,5 @@ impl Drop for Process<'_> {
 impl fmt::Debug for Process<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Process").field("pid", &self.pid).finish_non_exhaustive()
-    }
-}
-
-impl From<Failure> for Drive {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Source(error) => Self::SourceFailed(error),
-            Failure::Sink(stream, error) => Self::SinkFailed(stream, error),
-        }
     }
 }

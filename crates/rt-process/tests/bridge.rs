@@ -16,8 +16,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fixture::{ALL, bridged, sh, soon, streams};
-use rt_process::{Drive, ExitStatus, Output, Process, Streams, with_process};
-use rt_protocol::{CancelToken, KILL_GRACE, OutputLimit, Sink, Source, StreamEnd, Until, UntilError};
+use rt_process::{ExitStatus, Output, Process, Streams, with_process};
+use rt_protocol::{
+    CancelToken, Interruption, KILL_GRACE, OutputLimit, Sink, Source, StreamEnd, Until, UntilError,
+};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 const MIB: usize = 1024 * 1024;
@@ -113,7 +115,7 @@ fn every_kind_of_sink_gets_all_bytes_and_a_copy_is_kept() {
             stderr: Output::Capture(ALL),
         };
         let finished = with_process(&sh("cat"), streams, |process| {
-            assert!(matches!(process.drive(&soon()), Drive::Finished));
+            assert!(process.drive(&soon()).is_ok());
             process.finish()
         })
         .unwrap();
@@ -227,7 +229,7 @@ fn a_sink_that_is_full_holds_its_own_stream_back_and_no_other() {
     };
     with_process(&sh("yes & head -c 1000000 /dev/zero >&2; wait"), streams, |process| {
         let until = Until::after(Duration::from_secs(60)).or_cancelled(&came);
-        assert!(matches!(process.drive(&until), Drive::Stopped(UntilError::Cancelled)));
+        assert!(matches!(process.drive(&until), Err(Interruption::Stopped(UntilError::Cancelled))));
         process.end(KILL_GRACE);
         assert_eq!(process.finish().stderr.bytes, 1_000_000);
     })
@@ -293,9 +295,9 @@ fn the_flags_of_descriptors_stay_as_they_were() {
         let [source, sink, socket] = &all;
         let during = |process: &mut Process<'_>| {
             let stopped = process.drive(&Until::after(Duration::from_millis(20)));
-            assert!(matches!(stopped, Drive::Stopped(UntilError::DeadlineExceeded)));
+            assert!(matches!(stopped, Err(Interruption::Stopped(UntilError::DeadlineExceeded))));
             assert_eq!(all.iter().map(|fd| fcntl_getfl(fd).unwrap()).collect::<Vec<_>>(), before);
-            assert!(matches!(process.drive(&soon()), Drive::Finished));
+            assert!(process.drive(&soon()).is_ok());
         };
         for source in [source, socket] {
             for sink in [sink, socket] {
@@ -327,7 +329,7 @@ fn an_owned_sink_is_let_go_when_its_stream_ends() {
                 while !reading.is_finished() {
                     assert!(matches!(
                         process.drive(&Until::after(Duration::from_millis(5))),
-                        Drive::Stopped(_)
+                        Err(Interruption::Stopped(_))
                     ));
                 }
                 assert_eq!(reading.join().unwrap(), "hello\n");
@@ -357,7 +359,7 @@ fn two_outputs_may_lead_to_one_pipe() {
         &sh("head -c 1000000 /dev/zero & head -c 1000000 /dev/zero >&2; wait"),
         streams,
         |process| {
-            assert!(matches!(process.drive(&soon()), Drive::Finished));
+            assert!(process.drive(&soon()).is_ok());
             process.finish()
         },
     )

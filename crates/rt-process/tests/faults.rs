@@ -14,8 +14,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use fixture::{ALL, bridged, sh, soon, streams};
-use rt_process::{Drive, ExitStatus, Output, OutputStream, ProcessError, Streams, capture, with_process};
-use rt_protocol::{KILL_GRACE, Sink, Source, StreamEnd, Until};
+use rt_process::{ExitStatus, Output, OutputStream, ProcessError, Streams, capture, with_process};
+use rt_protocol::{Interruption, KILL_GRACE, Sink, Source, StreamEnd, Until};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 #[test]
@@ -129,11 +129,16 @@ fn a_failed_source_is_reported_once_and_never_as_its_end() {
         };
         with_process(&sh("cat; echo whole"), streams, |process| {
             match process.drive(&soon()) {
-                Drive::SourceFailed(error) => assert_eq!(error.to_string().contains("cable"), !panics),
+                Err(Interruption::SourceFailed(error)) => {
+                    assert_eq!(error.to_string().contains("cable"), !panics)
+                }
                 other => panic!("{other:?}"),
             }
             // The process waits for more; it was not told that this was all.
-            assert!(matches!(process.drive(&Until::after(Duration::from_millis(50))), Drive::Stopped(_)));
+            assert!(matches!(
+                process.drive(&Until::after(Duration::from_millis(50))),
+                Err(Interruption::Stopped(_))
+            ));
             process.end(KILL_GRACE);
             let finished = process.finish();
             assert_eq!((finished.stdin.bytes, finished.stdin.end), (4, StreamEnd::Stopped));
@@ -142,7 +147,9 @@ fn a_failed_source_is_reported_once_and_never_as_its_end() {
         .unwrap();
     }
     match capture(&sh("cat"), Source::reader(Broken(b"half", false)), ALL, ALL, &soon()) {
-        Err(ProcessError::SourceFailed { finished, .. }) => assert_eq!(finished.stdin.bytes, 4),
+        Err(ProcessError::Interrupted { finished, interruption: Interruption::SourceFailed(_) }) => {
+            assert_eq!(finished.stdin.bytes, 4)
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -166,11 +173,14 @@ impl Write for Full {
 fn check_broken(sink: Sink<'_>) {
     with_process(&sh("echo one; sleep 0.02; yes; echo never"), streams(Source::empty(), sink), |process| {
         match process.drive(&soon()) {
-            Drive::SinkFailed(OutputStream::Stdout, _) => {}
+            Err(Interruption::SinkFailed(OutputStream::Stdout, _)) => {}
             other => panic!("{other:?}"),
         }
         // Said once, and the stream is drained from here on.
-        assert!(matches!(process.drive(&Until::after(Duration::from_millis(20))), Drive::Stopped(_)));
+        assert!(matches!(
+            process.drive(&Until::after(Duration::from_millis(20))),
+            Err(Interruption::Stopped(_))
+        ));
         process.end(KILL_GRACE);
         assert_eq!(process.finish().stdout.end, StreamEnd::Stopped);
     })
@@ -217,7 +227,10 @@ fn a_writer_that_blocks_delays_neither_the_deadline_nor_the_end() {
     let start = Instant::now();
     let streams = streams(Source::empty(), Sink::writer(Stuck(stuck)));
     let finished = with_process(&sh("echo stuck; yes fill the pipe"), streams, |process| {
-        assert!(matches!(process.drive(&Until::after(Duration::from_millis(200))), Drive::Stopped(_)));
+        assert!(matches!(
+            process.drive(&Until::after(Duration::from_millis(200))),
+            Err(Interruption::Stopped(_))
+        ));
         process.end(KILL_GRACE);
         process.finish()
     })

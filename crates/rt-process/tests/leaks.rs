@@ -14,10 +14,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rt_process::{
-    Child, ChildStdio, Drive, ExitStatus, LineStream, Output, ProcessError, ProcessSpec, Program, Streams,
-    capture, procfs, with_process,
+    Child, ChildStdio, ExitStatus, LineStream, Output, ProcessError, ProcessSpec, Program, Streams, capture,
+    procfs, with_process,
 };
-use rt_protocol::{CancelToken, OutputLimit, Pull, Sink, Source, Until};
+use rt_protocol::{CancelToken, Interruption, OutputLimit, Pull, Sink, Source, Until};
 
 const LIMIT: OutputLimit = OutputLimit::bytes(1024);
 
@@ -54,7 +54,7 @@ fn sh(script: &str) -> ProcessSpec {
 fn run<'a>(script: &str, stdin: Source<'a>, sink: Sink<'a>) {
     let streams = Streams { stdin, stdout: Output::Bridge(sink), stderr: Output::Capture(LIMIT) };
     with_process(&sh(script), streams, |process| {
-        assert!(matches!(process.drive(&Until::forever()), Drive::Finished));
+        assert!(process.drive(&Until::forever()).is_ok());
         process.finish();
     })
     .unwrap();
@@ -144,7 +144,7 @@ fn nothing_is_left_behind() {
             LIMIT,
             &Until::after(Duration::from_millis(5)),
         );
-        assert!(matches!(stopped, Err(ProcessError::Stopped { .. })));
+        assert!(matches!(stopped, Err(ProcessError::Interrupted { .. })));
         let mut lines = LineStream::spawn(&sh("echo hello; exec sleep 1000"), 100).unwrap();
         assert!(matches!(lines.pull(&Until::forever()).unwrap(), Pull::Item(_)));
         drop(lines);
@@ -154,7 +154,7 @@ fn nothing_is_left_behind() {
             stderr: Output::Capture(LIMIT),
         };
         with_process(&sh("echo hello; exec sleep 1000"), streams, |process| {
-            assert!(matches!(process.drive(&Until::forever()), Drive::SinkFailed(..)));
+            assert!(matches!(process.drive(&Until::forever()), Err(Interruption::SinkFailed(..))));
         })
         .unwrap();
         with_process(&sh("head -c 200000 /dev/zero"), Streams::captured(LIMIT, LIMIT), |process| {
@@ -188,7 +188,10 @@ fn nothing_is_left_behind() {
         stderr: Output::Capture(LIMIT),
     };
     with_process(&sh("yes"), streams, |process| {
-        assert!(matches!(process.drive(&Until::after(Duration::from_millis(50))), Drive::Stopped(_)));
+        assert!(matches!(
+            process.drive(&Until::after(Duration::from_millis(50))),
+            Err(Interruption::Stopped(_))
+        ));
         process.end(Duration::from_secs(1));
     })
     .unwrap();

@@ -23,7 +23,7 @@ fn a_flood_is_taken_in_flat_memory() {
     let limit = OutputLimit::bytes(64 * 1024);
     let yes = ProcessSpec::new(&Program::find("yes").unwrap());
     match capture(&yes, Source::empty(), limit, limit, &Until::after(Duration::from_millis(500))) {
-        Err(ProcessError::Stopped { finished, .. }) => {
+        Err(ProcessError::Interrupted { finished, .. }) => {
             assert!(finished.stdout.bytes > 10_000_000, "{}", finished.stdout.bytes);
             assert_eq!(finished.stdout_capture.total(), finished.stdout.bytes);
             assert_eq!(finished.stdout_capture.as_bytes().len(), 64 * 1024);

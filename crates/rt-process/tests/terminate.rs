@@ -10,10 +10,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rt_process::{
-    Drive, ExitStatus, Finished, Output, Process, ProcessError, ProcessSpec, Program, Streams, capture,
-    procfs, with_process,
+    ExitStatus, Finished, Output, Process, ProcessError, ProcessSpec, Program, Streams, capture, procfs,
+    with_process,
 };
-use rt_protocol::{CancelToken, KILL_GRACE, OutputLimit, Sink, Source, StreamEnd, Until, UntilError};
+use rt_protocol::{
+    CancelToken, Interruption, KILL_GRACE, OutputLimit, Sink, Source, StreamEnd, Until, UntilError,
+};
 
 const ALL: OutputLimit = OutputLimit::UNLIMITED;
 
@@ -36,7 +38,10 @@ fn with_captured<T>(script: &str, body: impl FnOnce(&mut Process<'_>) -> T) -> T
 /// Drives until the process has said something, without a fixed sleep.
 fn wait_for_output(process: &mut Process<'_>, ready: &mpsc::Receiver<()>) {
     while ready.try_recv().is_err() {
-        assert!(matches!(process.drive(&Until::after(Duration::from_millis(5))), Drive::Stopped(_)));
+        assert!(matches!(
+            process.drive(&Until::after(Duration::from_millis(5))),
+            Err(Interruption::Stopped(_))
+        ));
     }
 }
 
@@ -95,7 +100,10 @@ fn codes_and_signals_are_told_apart() {
 #[test]
 fn a_limit_that_is_over_starts_nothing() {
     match run("echo hello", &Until::after(Duration::ZERO)) {
-        Err(ProcessError::Stopped { stop: UntilError::DeadlineExceeded, finished }) => {
+        Err(ProcessError::Interrupted {
+            interruption: Interruption::Stopped(UntilError::DeadlineExceeded),
+            finished,
+        }) => {
             assert_eq!((finished.pid, finished.status), (None, None));
         }
         other => panic!("{other:?}"),
@@ -106,7 +114,10 @@ fn a_limit_that_is_over_starts_nothing() {
 fn a_deadline_ends_the_process_and_keeps_what_it_said() {
     let start = Instant::now();
     match run("echo first; echo second >&2; exec sleep 1000", &Until::after(Duration::from_millis(200))) {
-        Err(ProcessError::Stopped { stop: UntilError::DeadlineExceeded, finished }) => {
+        Err(ProcessError::Interrupted {
+            interruption: Interruption::Stopped(UntilError::DeadlineExceeded),
+            finished,
+        }) => {
             assert_eq!(finished.status, Some(ExitStatus::Signal(15)));
             assert_eq!(finished.stdout_capture, "first\n");
             assert_eq!(finished.stderr_capture, "second\n");
@@ -196,7 +207,7 @@ fn a_deadline_within_the_drain_finds_a_finished_process() {
     with_captured("sleep 1000 & echo hello", |process| {
         wait_until(|| process.has_exited());
         // The end of the limit comes long before the drain's.
-        assert!(matches!(process.drive(&Until::after(Duration::ZERO)), Drive::Finished));
+        assert!(process.drive(&Until::after(Duration::ZERO)).is_ok());
         let finished = process.finish();
         assert_eq!(finished.status, Some(ExitStatus::Code(0)));
         assert_eq!(
@@ -223,7 +234,10 @@ fn a_cancel_from_another_thread_wakes_at_once() {
             canceller.cancel();
             start
         });
-        assert!(matches!(process.drive(&Until::cancelled(&token)), Drive::Stopped(UntilError::Cancelled)));
+        assert!(matches!(
+            process.drive(&Until::cancelled(&token)),
+            Err(Interruption::Stopped(UntilError::Cancelled))
+        ));
         let end = Instant::now();
         let start = thread.join().unwrap();
         process.end(KILL_GRACE);
@@ -236,7 +250,7 @@ fn a_cancel_from_another_thread_wakes_at_once() {
 fn a_process_that_was_stopped_goes_on_where_it_stood() {
     with_captured("echo one; sleep 0.2; echo two", |process| {
         let mut stops = 0;
-        while let Drive::Stopped(UntilError::DeadlineExceeded) =
+        while let Err(Interruption::Stopped(UntilError::DeadlineExceeded)) =
             process.drive(&Until::after(Duration::from_millis(10)))
         {
             stops += 1;
@@ -280,7 +294,7 @@ fn a_detached_process_finishes_by_itself_and_is_reaped() {
     );
     let pid = with_captured(&script, |process| {
         process.detach();
-        assert!(matches!(process.drive(&Until::forever()), Drive::Finished));
+        assert!(process.drive(&Until::forever()).is_ok());
         assert_eq!(process.finish().status, None);
         process.end(Duration::ZERO);
         process.pid()

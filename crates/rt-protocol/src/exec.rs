@@ -2,6 +2,7 @@
 
 pub(crate) mod capture;
 pub(crate) mod failure;
+pub(crate) mod interruption;
 pub(crate) mod kill;
 pub(crate) mod outcome;
 pub(crate) mod partial;

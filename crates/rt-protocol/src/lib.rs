@@ -83,6 +83,7 @@ pub use container::state::{
 pub use error::kind::ErrorKind;
 pub use error::{Error, Result};
 pub use exec::capture::{Capture, CapturedOutput, OutputLimit};
+pub use exec::interruption::Interruption;
 pub use exec::kill::{KillOutcome, KillReport, Survivor};
 pub use exec::outcome::ExitOutcome;
 pub use exec::partial::PartialOutput;

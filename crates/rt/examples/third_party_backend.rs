@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use rt::prelude::*;
 use rt::{
     Argv, Capabilities, Capability, Capture, ContainerFilter, ContainerInfo, ContainerKey, ContainerName,
-    ContainerState, Error, ErrorKind, ExecRequest, ExecResult, ExitOutcome, ImageRef, KillOutcome,
-    KillReport, LaunchSpec, LogOptions, NamePrefix, Result, RuntimeId, StreamEnd, Until, UntilError,
+    ContainerState, Error, ErrorKind, ExecRequest, ExecResult, ExitOutcome, ImageRef, KillReport, LaunchSpec,
+    LogOptions, NamePrefix, PartialOutput, Result, RuntimeId, StreamEnd, Until, UntilError,
 };
 
 /// A command: gets its words and how long it may take, and answers an exit code and its output.
@@ -69,7 +69,7 @@ impl Container for FunctionContainer {
             return Err(Error::unsupported("exec in", missing).in_container(&self.key.name));
         }
         let begun = Instant::now();
-        until.check().map_err(|stop| self.stopped(stop, KillOutcome::NeverStarted, begun))?;
+        until.check().map_err(|stop| self.stopped(stop, KillReport::never_started()))?;
         let toolbox =
             self.toolboxes.get(&self.key.name).ok_or_else(|| self.error(ErrorKind::NoSuchContainer, ""))?;
         let argv = request.argv();
@@ -81,8 +81,7 @@ impl Container for FunctionContainer {
         })?;
         // A function that returns is gone, so the fate after a deadline is known. A backend with real processes has to
         // end them first, and to look.
-        let (code, text) =
-            function(argv, until).map_err(|stop| self.stopped(stop, KillOutcome::Gone, begun))?;
+        let (code, text) = function(argv, until).map_err(|stop| self.stopped(stop, KillReport::gone(1)))?;
         let mut stdout = Capture::new(request.stdout_limit());
         stdout.push(text.as_bytes());
         let stderr = Capture::new(request.stderr_limit());
@@ -106,10 +105,9 @@ impl FunctionContainer {
         Error::new(kind, "exec in", message).in_container(&self.key.name)
     }
 
-    fn stopped(&self, stop: UntilError, outcome: KillOutcome, begun: Instant) -> Error {
-        let killed = usize::from(outcome == KillOutcome::Gone);
-        let report = KillReport::new(outcome, killed, Vec::new(), begun.elapsed());
-        Error::stopped(stop, "exec in").in_container(&self.key.name).with_kill_report(report)
+    fn stopped(&self, stop: UntilError, report: KillReport) -> Error {
+        let error = Error::stopped(stop, "exec in").in_container(&self.key.name);
+        error.of_ended_command(report, PartialOutput::nothing(false))
     }
 }
 

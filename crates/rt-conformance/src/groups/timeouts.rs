@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use rt_protocol::{
-    CancelToken, Capability, Error, ErrorKind, ExitOutcome, KILL_GRACE, KillOutcome, KillReport, OutputLimit,
-    PartialOutput, Until,
+    CancelToken, Capability, Error, ErrorKind, ExecStdio, ExitOutcome, KILL_GRACE, KillOutcome, KillReport,
+    OutputLimit, PartialOutput, Until,
 };
 
 use crate::ensure::refused;
+use crate::interrupted::interrupted;
 use crate::timeout::timeout;
 use crate::{Case, Failure, Group, Need, Script, Shape, TestContext, Verdict};
 
@@ -23,6 +24,8 @@ pub(super) const CASES: &[Case] = &[
     fact("timeouts: what had arrived is handed over", partial),
     fact("timeouts: a deadline that has passed starts nothing", passed_deadline),
     fact("timeouts: a cancelled token starts nothing", cancelled_before),
+    fact("timeouts: whatever interrupts a command, the answer is told in one way", one_way)
+        .can(&[Capability::ExecStdio]),
     fact("timeouts: a child in the background is ended too", |context| relatives(context, Shape::Background)),
     fact("timeouts: a double-forked grandchild is ended too", |context| {
         relatives(context, Shape::DoubleFork)
@@ -63,9 +66,7 @@ fn second(context: &TestContext<'_>) -> Duration {
 
 /// The report must be there, and say what the backend claims to know.
 fn check_report(context: &TestContext<'_>, error: &Error) -> Result<KillReport, Failure> {
-    let Some(report) = error.kill_report().cloned() else {
-        return Err(Failure::new(format!("there is no kill report: {error:?}")));
-    };
+    let report = interrupted(context, error, false)?;
     if context.can(Capability::VerifiedKill) {
         ensure_eq!(report.outcome, KillOutcome::Gone, "the fate");
         ensure!(report.killed >= 1, "nothing was killed: {report:?}");
@@ -116,7 +117,8 @@ fn partial(context: &TestContext<'_>) -> Verdict {
 
 fn starts_nothing(context: &TestContext<'_>, until: &Until) -> Verdict {
     let (error, took) = ended(context, Shape::Alone, context.token(), || until.clone())?;
-    ensure!(error.never_started(), "the command may have run: {error:?}");
+    let report = interrupted(context, &error, false)?;
+    ensure_eq!(report.outcome, KillOutcome::NeverStarted, "the fate");
     ensure!(took < Duration::from_secs(1), "refusing took {took:?}");
     Ok(())
 }
@@ -131,6 +133,29 @@ fn cancelled_before(context: &TestContext<'_>) -> Verdict {
     starts_nothing(context, &timeout().or_cancelled(&token))
 }
 
+fn one_way(context: &TestContext<'_>) -> Verdict {
+    let standing = context.warm_standing()?;
+    let token = CancelToken::new();
+    let running = || Until::after(second(context));
+    let passed = || Until::after(Duration::ZERO);
+    let cancelled = || timeout().or_cancelled(&token);
+    token.cancel();
+    for (kind, until) in [
+        (ErrorKind::TimedOut, &running as &dyn Fn() -> Until),
+        (ErrorKind::TimedOut, &passed),
+        (ErrorKind::Cancelled, &cancelled),
+    ] {
+        let request = context.request(&Script::Hold { shape: Shape::Alone, token: context.token() })?;
+        let error = refused(standing.exec(&request, &until()), kind)?;
+        let bridged = refused(standing.exec_stdio(&request, ExecStdio::default(), &until()), kind)?;
+        let outcomes =
+            (interrupted(context, &error, false)?.outcome, interrupted(context, &bridged, true)?.outcome);
+        ensure_eq!(outcomes.0, outcomes.1, "the fate, of captured and bridged streams");
+        ensure_eq!(error.message(), bridged.message(), "the message, of captured and bridged streams");
+    }
+    Ok(())
+}
+
 fn relatives(context: &TestContext<'_>, shape: Shape) -> Verdict {
     let token = context.token();
     let (error, took) = ended(context, shape, token, || Until::after(second(context)))?;
@@ -140,9 +165,7 @@ fn relatives(context: &TestContext<'_>, shape: Shape) -> Verdict {
     } else {
         0
     };
-    let Some(report) = error.kill_report() else {
-        return Err(Failure::new(format!("there is no kill report: {error:?}")));
-    };
+    let report = interrupted(context, &error, false)?;
     if context.can(Capability::VerifiedKill) {
         ensure_eq!(left, 0, "the processes that are left");
         let _ = check_report(context, &error)?;

@@ -2,13 +2,13 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rt_process::{Drive, ExecMarker, PeerPipes};
+use rt_process::{ExecMarker, PeerPipes};
 use rt_protocol::{
     Capabilities, Capability, Container, ContainerName, ContainerPath, Error, ErrorKind, ExecRequest,
-    ExecResult, ExitOutcome, InvalidValue, KillOutcome, KillReport, OutputStream, PartialOutput, Result,
-    StdioResult, StreamEnd, StreamReport, Until, UntilError,
+    ExecResult, ExitOutcome, Interruption, InvalidValue, KillReport, PartialOutput, Result, StdioResult,
+    StreamEnd, StreamReport, Until,
 };
 
 use super::channel::job::{Job, JobEnd, JobHandle, JobOutput, NotStarted, Ran};
@@ -21,13 +21,6 @@ use crate::SshUser;
 
 /// The operation that errors of a command name.
 pub(super) const OPERATION: &str = "exec in";
-
-/// Why a command was ended early.
-pub(super) enum Interruption {
-    Stop(UntilError),
-    Source(std::io::Error),
-    Sink(OutputStream, std::io::Error),
-}
 
 /// What all commands of one transport share.
 #[derive(Debug)]
@@ -46,19 +39,15 @@ impl CallContext {
         until: &Until,
     ) -> Result<ExecResult> {
         let begun = Instant::now();
-        let call = Call::new(self, guest, request)?;
+        let call = Call::new(self, guest, request, false)?;
         let limits = [request.stdout_limit(), request.stderr_limit()];
         let (permit, handle) = call.begin(until, || Ok((None, JobOutput::Captured(limits))))?;
         let ran = match handle.wait(until) {
             Ok(()) => call.ran(handle.take_end())?,
             Err(stop) => {
-                return Err(call.end(
-                    &permit,
-                    &handle,
-                    Interruption::Stop(stop),
-                    |_| {},
-                    |ran| Some(captured(ran)),
-                ));
+                let (ran, report) = call.end(&permit, &handle, |_| {});
+                let partial = ran.map_or_else(|| PartialOutput::nothing(false), captured);
+                return Err(call.interrupted(stop.into(), report, partial));
             }
         };
         let outcome = call.judge(&ran)?;
@@ -72,6 +61,7 @@ pub(super) struct Call<'a> {
     context: &'a CallContext,
     guest: &'a Arc<dyn Container>,
     request: &'a ExecRequest,
+    is_bridged: bool,
     user: SshUser,
     marker: ExecMarker,
 }
@@ -81,6 +71,7 @@ impl<'a> Call<'a> {
         context: &'a CallContext,
         guest: &'a Arc<dyn Container>,
         request: &'a ExecRequest,
+        is_bridged: bool,
     ) -> Result<Self> {
         let user = match request.user() {
             None => context.user.clone(),
@@ -93,7 +84,7 @@ impl<'a> Call<'a> {
             Some(user) => SshUser::new(user.as_str())
                 .map_err(|refused| Error::from(refused).during(OPERATION).in_container(&guest.key().name))?,
         };
-        Ok(Self { context, guest, request, user, marker: ExecMarker::fresh() })
+        Ok(Self { context, guest, request, is_bridged, user, marker: ExecMarker::fresh() })
     }
 
     pub(super) fn name(&self) -> &ContainerName {
@@ -114,9 +105,10 @@ impl<'a> Call<'a> {
         let pool = &self.context.pool;
         let mut is_replaced = false;
         loop {
-            until.check().map_err(|stop| self.never_started(stop))?;
-            let permit =
-                pool.permit(self.guest, &self.user, until)?.map_err(|stop| self.never_started(stop))?;
+            until.check().map_err(|stop| self.not_started(Error::stopped(stop, OPERATION)))?;
+            let permit = pool
+                .permit(self.guest, &self.user, until)?
+                .map_err(|stop| self.not_started(Error::stopped(stop, OPERATION)))?;
             let handle = JobHandle::default();
             let job = self.job(&handle, streams().map_err(|cause| self.no_pipe(cause))?)?;
             tracing::debug!(
@@ -131,7 +123,7 @@ impl<'a> Call<'a> {
             permit.post(job);
             if let Err(stop) = handle.wait_for_begin(until) {
                 if permit.leave(&handle) {
-                    return Err(self.never_started(stop));
+                    return Err(self.not_started(Error::stopped(stop, OPERATION)));
                 }
                 return Ok((permit, handle));
             }
@@ -140,21 +132,19 @@ impl<'a> Call<'a> {
                 Some(NotStarted::Full) => {}
                 Some(NotStarted::ConnectionDied) if !is_replaced => is_replaced = true,
                 Some(NotStarted::ConnectionDied | NotStarted::Left) => {
-                    return Err(self.with_container(
-                        Error::new(
-                            ErrorKind::Unreachable,
-                            OPERATION,
-                            "its connections end before a command begins",
-                        )
-                        .with_hint(
-                            "see the log of the guest's sshd; a server that has one channel for each connection, as TinySSH \
-                             does, is not served",
-                        )
-                        .with_kill_report(never_started()),
-                    ));
+                    let error = Error::new(
+                        ErrorKind::Unreachable,
+                        OPERATION,
+                        "its connections end before a command begins",
+                    )
+                    .with_hint(
+                        "see the log of the guest's sshd; a server that has one channel for each connection, as TinySSH \
+                         does, is not served",
+                    );
+                    return Err(self.not_started(error));
                 }
                 Some(NotStarted::Refused(error)) => {
-                    return Err(self.explain(error, until).with_kill_report(never_started()));
+                    return Err(self.not_started(self.explain(error, until)));
                 }
             }
         }
@@ -186,23 +176,14 @@ impl<'a> Call<'a> {
         // From here on only the connection holds the far ends. It closes them when it is done with
         // them.
         drop(far);
-        let drive = bridge.drive(until);
-        let why = match drive {
-            Drive::Finished => None,
-            Drive::Stopped(stop) => Some(Interruption::Stop(stop)),
-            Drive::SourceFailed(error) => Some(Interruption::Source(error)),
-            Drive::SinkFailed(stream, error) => Some(Interruption::Sink(stream, error)),
-        };
-        if let Some(why) = why {
-            let take_output = |until: &Until| {
-                // However it ends, the bridge is closed next.
-                let _: Drive = bridge.drive(until);
-            };
-            let error = self.end(&permit, &handle, why, take_output, |_| None);
+        if let Err(interruption) = bridge.drive(until) {
+            // However it ends, the bridge is closed next.
+            let take_output = |until: &Until| drop(bridge.drive(until));
+            let (_, report) = self.end(&permit, &handle, take_output);
             let moved = bridge.finish();
             let partial =
                 PartialOutput::Streams { stdin: moved.stdin, stdout: moved.stdout, stderr: moved.stderr };
-            return Err(error.with_partial(partial));
+            return Err(self.interrupted(interruption, report, partial));
         }
         // The outputs are closed a moment before the job is marked as done.
         let _ = handle.wait(&Until::forever());
@@ -222,17 +203,12 @@ impl<'a> Call<'a> {
     pub(super) fn ran(&self, end: Option<JobEnd>) -> Result<Ran> {
         match end {
             Some(JobEnd::Ran(ran)) => Ok(ran),
-            Some(JobEnd::NotStarted(NotStarted::Refused(error))) => {
-                Err(self.with_container(error).with_kill_report(never_started()))
-            }
-            Some(JobEnd::NotStarted(_)) | None => Err(self.with_container(
-                Error::new(
-                    ErrorKind::Unreachable,
-                    OPERATION,
-                    "the connection ended before the command began",
-                )
-                .with_kill_report(never_started()),
-            )),
+            Some(JobEnd::NotStarted(NotStarted::Refused(error))) => Err(self.not_started(error)),
+            Some(JobEnd::NotStarted(_)) | None => Err(self.not_started(Error::new(
+                ErrorKind::Unreachable,
+                OPERATION,
+                "the connection ended before the command began",
+            ))),
         }
     }
 
@@ -246,28 +222,25 @@ impl<'a> Call<'a> {
             }
             // The sentinel may be missing.
             None if !ran.has_begun && ran.output_end == StreamEnd::Stopped => Ok(ExitOutcome::Lost),
-            None if !ran.has_begun && ran.outcome != ExitOutcome::Lost => Err(self.with_container(
+            None if !ran.has_begun && ran.outcome != ExitOutcome::Lost => Err(self.not_started(
                 Error::new(
                     ErrorKind::BackendFailed,
                     OPERATION,
                     format!("the login shell ended before the command began ({})", ran.outcome),
                 )
-                .with_hint("see the user's start-up files, ~/.ssh/rc and sshd's ForceCommand")
-                .with_kill_report(never_started()),
+                .with_hint("see the user's start-up files, ~/.ssh/rc and sshd's ForceCommand"),
             )),
             None => Ok(ran.outcome.clone()),
         }
     }
 
-    /// Ends the command and returns its error.
-    pub(super) fn end(
+    /// Ends the command. Returns what came of it until then, if it ran, and the report.
+    fn end(
         &self,
         permit: &SessionPermit,
         handle: &JobHandle,
-        why: Interruption,
         take_output: impl FnMut(&Until),
-        partial: impl FnOnce(Ran) -> Option<PartialOutput>,
-    ) -> Error {
+    ) -> (Option<Ran>, KillReport) {
         let kill_job = KillJob {
             pool: &self.context.pool,
             container: self.guest,
@@ -278,23 +251,15 @@ impl<'a> Call<'a> {
         };
         let (ran, report) = kill_job.end(take_output);
         tracing::debug!(target: "rt_krun", container = %self.name(), %report, "a command was ended");
-        let error = match why {
-            Interruption::Stop(stop) => Error::stopped(stop, OPERATION),
-            Interruption::Source(cause) => Error::source_failed(OPERATION, cause),
-            Interruption::Sink(stream, cause) => Error::sink_failed(OPERATION, stream, cause),
-        };
-        let error = self.with_container(error).with_hint(report.outcome.hint()).with_kill_report(report);
-        match ran.and_then(partial) {
-            Some(partial) => error.with_partial(partial),
-            None => error,
-        }
+        (ran, report)
     }
 
-    fn never_started(&self, stop: UntilError) -> Error {
-        let report = never_started();
-        self.with_container(Error::stopped(stop, OPERATION))
-            .with_hint(report.outcome.hint())
-            .with_kill_report(report)
+    fn interrupted(&self, interruption: Interruption, report: KillReport, partial: PartialOutput) -> Error {
+        self.with_container(interruption.into_error(OPERATION)).of_ended_command(report, partial)
+    }
+
+    fn not_started(&self, error: Error) -> Error {
+        self.with_container(error).of_unstarted_command(self.is_bridged)
     }
 
     fn no_pipe(&self, cause: std::io::Error) -> Error {
@@ -325,11 +290,7 @@ impl<'a> Call<'a> {
     }
 }
 
-fn never_started() -> KillReport {
-    KillReport::new(KillOutcome::NeverStarted, 0, Vec::new(), Duration::ZERO)
-}
-
-pub(super) fn captured(ran: Ran) -> PartialOutput {
+fn captured(ran: Ran) -> PartialOutput {
     let [stdout, stderr] = ran.captured;
     PartialOutput::Output { stdout, stderr }
 }
@@ -359,7 +320,7 @@ mod tests {
         let podman = PodmanRuntime::builder().binary("/bin/true").build().unwrap();
         let guest = podman.container(&ContainerName::new("vm").unwrap());
         let request = ExecRequest::new(["true"]).unwrap();
-        let call = Call::new(&transport.context, &guest, &request).unwrap();
+        let call = Call::new(&transport.context, &guest, &request, false).unwrap();
         let refusal =
             Error::new(ErrorKind::BackendFailed, OPERATION, "the guest's sshd refuses to run commands");
         let error = call.ran(Some(JobEnd::NotStarted(NotStarted::Refused(refusal)))).unwrap_err();

@@ -45,45 +45,47 @@ impl KillJob<'_> {
     pub(super) fn end(self, mut take_output: impl FnMut(&Until)) -> (Option<Ran>, KillReport) {
         let begun = Instant::now();
         if self.handle.is_unsent() && self.permit.leave(self.handle) {
-            return (None, KillReport::new(KillOutcome::NeverStarted, 0, Vec::new(), begun.elapsed()));
+            return (None, KillReport::never_started());
         }
         self.permit.signal(self.handle, "TERM");
         let script = self.look_until_it_shows(&mut take_output);
         let until = Until::after(LAST_WORDS);
-        if script.outcome != KillOutcome::Alive {
+        if !matches!(&script, RemoteKill::Report(report) if report.outcome == KillOutcome::Alive) {
             take_output(&until);
             // Whether it has ended by now or not, it is left next.
             let _ = self.handle.wait(&until);
         }
         self.permit.leave(self.handle);
         let _ = self.handle.wait(&Until::after(LAST_WORDS));
-        match self.handle.take_end() {
+        let (ran, report) = match self.handle.take_end() {
             Some(JobEnd::Ran(ran)) => {
-                let ending = self.judge(script, &ran.outcome);
-                (Some(ran), KillReport::new(ending.outcome, ending.killed, ending.survivors, begun.elapsed()))
+                let report = self.judge(script, &ran.outcome);
+                (Some(ran), report)
             }
-            Some(JobEnd::NotStarted(_)) => {
-                (None, KillReport::new(KillOutcome::NeverStarted, 0, Vec::new(), begun.elapsed()))
-            }
+            Some(JobEnd::NotStarted(_)) => (None, KillReport::never_started()),
             // Its thread does not answer: a guest keeps it busy.
             None => {
                 self.permit.session().cut();
-                let ending = self.judge(script, &ExitOutcome::Lost);
-                (None, KillReport::new(ending.outcome, ending.killed, ending.survivors, begun.elapsed()))
+                (None, self.judge(script, &ExitOutcome::Lost))
             }
-        }
+        };
+        (ran, report.with_elapsed(begun.elapsed()))
     }
 
     /// What script and status say together. Seen from inside, what is over and what never began look alike; the status
     /// tells them apart.
-    fn judge(&self, script: RemoteKill, outcome: &ExitOutcome) -> RemoteKill {
-        let nobody_looked = matches!(script.outcome, KillOutcome::Unknown(_));
-        match outcome {
-            ExitOutcome::Signal(_) if script.found_nothing() => gone(1),
-            ExitOutcome::Code(_) if script.found_nothing() => gone(0),
-            ExitOutcome::Lost if nobody_looked && self.has_stopped() => gone(0),
-            _ => script,
+    fn judge(&self, script: RemoteKill, outcome: &ExitOutcome) -> KillReport {
+        match (outcome, &script) {
+            (ExitOutcome::Signal(_), RemoteKill::FoundNothing) => return KillReport::gone(1),
+            (ExitOutcome::Code(_), RemoteKill::FoundNothing) => return KillReport::gone(0),
+            _ => {}
         }
+        let report = KillReport::from(script);
+        let is_unknown = matches!(report.outcome, KillOutcome::Unknown(_));
+        if *outcome == ExitOutcome::Lost && is_unknown && self.has_stopped() {
+            return KillReport::gone(0);
+        }
+        report
     }
 
     /// With the container, everything in its guest is gone.
@@ -97,7 +99,7 @@ impl KillJob<'_> {
         let begun = Instant::now();
         loop {
             let ending = self.run_script();
-            if !ending.found_nothing() || begun.elapsed() >= BEGIN_LIMIT {
+            if ending != RemoteKill::FoundNothing || begun.elapsed() >= BEGIN_LIMIT {
                 return ending;
             }
             let until = Until::after(LOOK_AGAIN);
@@ -160,12 +162,6 @@ impl KillJob<'_> {
     }
 }
 
-fn gone(killed: usize) -> RemoteKill {
-    let mut ending = RemoteKill::unknown("");
-    (ending.outcome, ending.killed) = (KillOutcome::Gone, killed);
-    ending
-}
-
 fn no_look(why: &str) -> RemoteKill {
-    RemoteKill::unknown(format!("nobody could look in the guest: {why}"))
+    RemoteKill::Report(KillReport::unknown(format!("nobody could look in the guest: {why}")))
 }

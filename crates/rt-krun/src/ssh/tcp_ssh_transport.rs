@@ -171,7 +171,7 @@ impl KrunTransport for TcpSshTransport {
         until: &Until,
     ) -> Result<StdioResult> {
         request.check_bridged().map_err(|error| error.in_container(&guest.key().name))?;
-        let call = Call::new(&self.context, guest, request)?;
+        let call = Call::new(&self.context, guest, request, true)?;
         let has_stdin = !stdio.stdin.is_empty();
         let streams = Streams {
             stdin: stdio.stdin,

@@ -3,8 +3,8 @@
 use std::io;
 
 use rt_protocol::{
-    Capability, Capture, CapturedOutput, ContainerName, ContainerState, Error, ErrorKind, ExecRequest,
-    ExecResult, ExecStdio, ExitOutcome, PartialOutput, Result, StdioResult, StreamEnd, StreamReport, Until,
+    Capability, Capture, ContainerName, ContainerState, ErrorKind, ExecRequest, ExecResult, ExecStdio,
+    ExitOutcome, Interruption, KillReport, PartialOutput, Result, StdioResult, StreamEnd, Until,
 };
 
 use super::pending_operation::{OperationSpec, PendingOperation};
@@ -44,7 +44,7 @@ pub(crate) fn exec(
     let ended = |stop, leftover: &Leftover, reply: &ExecReply| {
         let (stdout, stderr) = captured(reply);
         let (stdout, stderr) = (stdout.finish(StreamEnd::Stopped), stderr.finish(StreamEnd::Stopped));
-        operation.killed(stop, leftover).with_partial(PartialOutput::Output { stdout, stderr })
+        operation.killed(Interruption::Stopped(stop), leftover, PartialOutput::Output { stdout, stderr })
     };
 
     let reply = if let Some(leftover) = &operation.faults.hang {
@@ -118,14 +118,8 @@ pub(crate) fn exec_stdio(
     };
     let (end, moved) = peer.close();
     let outcome = match (end, played) {
-        (Some(PeerEnd::Stopped(stop)), _) => {
-            return Err(operation.killed(stop, &leftover).with_partial(moved));
-        }
-        (Some(PeerEnd::SourceFailed(error)), _) => {
-            return Err(failed(&operation, ErrorKind::SourceFailed, String::new(), moved).with_source(error));
-        }
-        (Some(PeerEnd::SinkFailed(which, error)), _) => {
-            return Err(failed(&operation, ErrorKind::SinkFailed, which.to_owned(), moved).with_source(error));
+        (Some(PeerEnd::Interrupted(interruption)), _) => {
+            return Err(operation.killed(interruption, &leftover, moved));
         }
         (Some(PeerEnd::Lost), _) => ExitOutcome::Lost,
         (None, Play::NotStarted(kind, message)) => {
@@ -133,7 +127,9 @@ pub(crate) fn exec_stdio(
         }
         (None, Play::Ended(Ok(outcome))) => outcome,
         (None, Play::Ended(Err(error))) => {
-            return Err(failed(&operation, ErrorKind::BackendFailed, error.to_string(), moved));
+            return Err(operation
+                .error(ErrorKind::BackendFailed, error.to_string())
+                .of_ended_command(KillReport::gone(1), moved));
         }
     };
     let PartialOutput::Streams { stdin, stdout, stderr } = moved else {
@@ -164,7 +160,7 @@ fn begin(
     operation
         .waiter
         .spend(operation.faults.latency)
-        .map_err(|stop| operation.killed(stop, &leftover).with_partial(no_output(bridged)))?;
+        .map_err(|stop| operation.killed(stop.into(), &leftover, PartialOutput::nothing(bridged)))?;
     Ok((call, serial))
 }
 
@@ -194,18 +190,4 @@ fn play_reply(reply: ExecReply, peer: &mut StdioPeer<'_>) -> Play {
 fn drain_stdin(peer: &mut StdioPeer<'_>) -> io::Result<ExitOutcome> {
     io::copy(peer, &mut io::sink())?;
     Ok(ExitOutcome::Code(0))
-}
-
-fn failed(operation: &PendingOperation<'_>, kind: ErrorKind, message: String, moved: PartialOutput) -> Error {
-    operation.error(kind, message).with_kill_report(Leftover::default().report()).with_partial(moved)
-}
-
-fn no_output(bridged: bool) -> PartialOutput {
-    if bridged {
-        let report = StreamReport::new(0, StreamEnd::Stopped);
-        PartialOutput::Streams { stdin: report, stdout: report, stderr: report }
-    } else {
-        let none = CapturedOutput::default().with_end(StreamEnd::Stopped);
-        PartialOutput::Output { stdout: none.clone(), stderr: none }
-    }
 }

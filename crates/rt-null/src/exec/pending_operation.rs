@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rt_protocol::{
-    Capabilities, Capability, ContainerName, Error, ErrorKind, ImageRef, KillOutcome, KillReport, Result,
+    Capabilities, Capability, ContainerName, Error, ErrorKind, ImageRef, Interruption, PartialOutput, Result,
     Until, UntilError,
 };
 
@@ -71,8 +71,12 @@ impl<'a> OperationSpec<'a> {
             return Err(self.name_subject(Error::unsupported(self.verb, missing)));
         }
         if let Err(stop) = until.check() {
-            let never = KillReport::new(KillOutcome::NeverStarted, 0, Vec::new(), Duration::ZERO);
-            return Err(self.name_subject(Error::stopped(stop, self.verb)).with_kill_report(never));
+            let error = self.name_subject(Error::stopped(stop, self.verb));
+            return Err(if self.operation.runs_command() {
+                error.of_unstarted_command(self.operation == Operation::ExecStdio)
+            } else {
+                error
+            });
         }
         let mut until = until.clone();
         // The runtime's own limit counts only where the caller has none.
@@ -161,8 +165,15 @@ impl PendingOperation<'_> {
         }
     }
 
-    /// The same for a command, with what is left of it.
-    pub(crate) fn killed(&self, stop: UntilError, leftover: &Leftover) -> Error {
-        self.interrupted(stop).with_kill_report(leftover.report())
+    /// The error for a command that was ended, with what is left of it and what had arrived.
+    pub(crate) fn killed(
+        &self,
+        interruption: Interruption,
+        leftover: &Leftover,
+        partial: PartialOutput,
+    ) -> Error {
+        self.spec
+            .name_subject(interruption.into_error(self.spec.verb))
+            .of_ended_command(leftover.report(), partial)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use rt_protocol::{ExecStdio, ExitOutcome, PartialOutput, StreamEnd, UntilError};
+use rt_protocol::{ExecStdio, ExitOutcome, Interruption, OutputStream, PartialOutput, StreamEnd};
 
 use super::stdin::{Stdin, StreamError};
 use super::waiter::Waiter;
@@ -34,10 +34,18 @@ pub struct StdioPeer<'s> {
 /// Why the call ended before the command.
 #[derive(Debug)]
 pub(crate) enum PeerEnd {
-    Stopped(UntilError),
-    SourceFailed(io::Error),
-    SinkFailed(&'static str, io::Error),
+    Interrupted(Interruption),
     Lost,
+}
+
+impl PeerEnd {
+    fn of(error: StreamError, failed: impl FnOnce(io::Error) -> Interruption) -> Self {
+        match error {
+            StreamError::Stopped(stop) => Self::Interrupted(stop.into()),
+            StreamError::Gone => Self::Lost,
+            StreamError::Failed(cause) => Self::Interrupted(failed(cause)),
+        }
+    }
 }
 
 impl<'s> StdioPeer<'s> {
@@ -72,7 +80,7 @@ impl<'s> StdioPeer<'s> {
     /// # Errors
     /// When the call has ended.
     pub fn write_stdout(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.put(OutputName::Stdout, bytes)
+        self.put(OutputStream::Stdout, bytes)
     }
 
     /// Writes all of it to stderr, likewise.
@@ -80,7 +88,7 @@ impl<'s> StdioPeer<'s> {
     /// # Errors
     /// When the call has ended.
     pub fn write_stderr(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.put(OutputName::Stderr, bytes)
+        self.put(OutputStream::Stderr, bytes)
     }
 
     /// The next line of stdin with its newline, or what is left without one; `None` at the end. Reads byte by byte, so
@@ -109,7 +117,7 @@ impl<'s> StdioPeer<'s> {
     /// When the call has ended, or ends meanwhile.
     pub fn pause(&mut self, duration: Duration) -> io::Result<()> {
         self.guard()?;
-        self.waiter.spend(duration).map_err(|stop| self.finish(PeerEnd::Stopped(stop)))
+        self.waiter.spend(duration).map_err(|stop| self.finish(PeerEnd::Interrupted(stop.into())))
     }
 
     /// Waits until the call ends, as a command that does nothing more: see [`Fault::hang`](crate::Fault::hang).
@@ -121,7 +129,7 @@ impl<'s> StdioPeer<'s> {
         let gone = self.gone;
         match self.waiter.hang(|| gone().then_some(())) {
             Ok(()) => Err(self.finish(PeerEnd::Lost)),
-            Err(stop) => Err(self.finish(PeerEnd::Stopped(stop))),
+            Err(stop) => Err(self.finish(PeerEnd::Interrupted(stop.into()))),
         }
     }
 
@@ -142,7 +150,7 @@ impl<'s> StdioPeer<'s> {
         (self.end, moved)
     }
 
-    fn put(&mut self, name: OutputName, bytes: &[u8]) -> io::Result<()> {
+    fn put(&mut self, name: OutputStream, bytes: &[u8]) -> io::Result<()> {
         self.guard()?;
         let passes = match self.cut_after {
             Some(left) => bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX)),
@@ -152,17 +160,13 @@ impl<'s> StdioPeer<'s> {
             *left -= passes as u64;
         }
         let output = match name {
-            OutputName::Stdout => &mut self.stdout,
-            OutputName::Stderr => &mut self.stderr,
+            OutputStream::Stdout => &mut self.stdout,
+            OutputStream::Stderr => &mut self.stderr,
         };
         if passes > 0
             && let Err(stop) = output.write(&bytes[..passes], self.waiter, self.gone)
         {
-            return Err(self.finish(match stop {
-                StreamError::Stopped(stop) => PeerEnd::Stopped(stop),
-                StreamError::Gone => PeerEnd::Lost,
-                StreamError::Failed(error) => PeerEnd::SinkFailed(name.word(), error),
-            }));
+            return Err(self.finish(PeerEnd::of(stop, |cause| Interruption::SinkFailed(name, cause))));
         }
         if passes < bytes.len() { Err(self.finish(PeerEnd::Lost)) } else { Ok(()) }
     }
@@ -173,7 +177,7 @@ impl<'s> StdioPeer<'s> {
             if (self.gone)() {
                 self.end = Some(PeerEnd::Lost);
             } else if let Err(stop) = self.waiter.check() {
-                self.end = Some(PeerEnd::Stopped(stop));
+                self.end = Some(PeerEnd::Interrupted(stop.into()));
             }
         }
         if self.end.is_some() { Err(ended()) } else { Ok(()) }
@@ -189,32 +193,13 @@ fn ended() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "the call has ended")
 }
 
-#[derive(Clone, Copy)]
-enum OutputName {
-    Stdout,
-    Stderr,
-}
-
-impl OutputName {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Stdout => "stdout",
-            Self::Stderr => "stderr",
-        }
-    }
-}
-
 /// Reads stdin; 0 is its end.
 impl Read for StdioPeer<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.guard()?;
-        self.stdin.read(buffer, self.waiter, self.gone).map_err(|stop| {
-            self.finish(match stop {
-                StreamError::Stopped(stop) => PeerEnd::Stopped(stop),
-                StreamError::Gone => PeerEnd::Lost,
-                StreamError::Failed(error) => PeerEnd::SourceFailed(error),
-            })
-        })
+        self.stdin
+            .read(buffer, self.waiter, self.gone)
+            .map_err(|stop| self.finish(PeerEnd::of(stop, Interruption::SourceFailed)))
     }
 }
 

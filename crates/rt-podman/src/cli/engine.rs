@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use rt_gpu::redact_env_args;
 use rt_process::{Finished, ProcessError, ProcessSpec, Program};
-use rt_protocol::{Error, ErrorKind, OutputLimit, Result, RuntimeId, Source, TimeLimits, Until};
+use rt_protocol::{
+    Error, ErrorKind, Interruption, OutputLimit, Result, RuntimeId, Source, TimeLimits, Until,
+};
 
 use super::answer::{Answer, Telling};
 use super::caller_paths::{absolute_args, absolute_variables};
@@ -247,7 +249,7 @@ pub(crate) fn process_error(operation: &'static str, error: ProcessError) -> Err
             Error::new(ErrorKind::InvalidRequest, operation, error.to_string())
                 .with_hint("give a stream socket or a pipe")
         }
-        ProcessError::Stopped { stop, finished } => {
+        ProcessError::Interrupted { interruption: Interruption::Stopped(stop), finished } => {
             let said = finished.stderr_capture.text();
             let stopped = Error::stopped(stop, operation);
             match super::failure::pull_words(&said) {

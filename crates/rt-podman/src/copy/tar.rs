@@ -11,10 +11,11 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::thread;
 
-use rt_process::{Drive, Output, Streams, with_process};
+use rt_process::{Output, Streams, with_process};
 use rt_protocol::sync::lock;
 use rt_protocol::{
-    CancelToken, ContainerPath, Error, ErrorKind, KILL_GRACE, OutputLimit, Result, Sink, Source, Until,
+    CancelToken, ContainerPath, Error, ErrorKind, Interruption, KILL_GRACE, OutputLimit, Result, Sink,
+    Source, Until,
 };
 
 use super::glob;
@@ -129,19 +130,19 @@ fn sink_failed(cause: io::Error) -> Error {
 /// Runs the client to its end. One that is stopped, or whose stream fails, is ended before this returns.
 fn run(call: &Call, streams: Streams<'_>, operation: &'static str, until: &Until) -> Result<Verdict<()>> {
     with_process(&call.spec, streams, |process| {
-        let drive = process.drive(until);
-        if !matches!(drive, Drive::Finished) {
+        let driven = process.drive(until);
+        if driven.is_err() {
             process.end(KILL_GRACE);
         }
         let finished = process.finish();
-        match drive {
-            Drive::Finished => Ok(call.answer(operation, finished)?.told()?.map(drop)),
-            Drive::Stopped(stop) => {
+        match driven {
+            Ok(()) => Ok(call.answer(operation, finished)?.told()?.map(drop)),
+            Err(Interruption::Stopped(stop)) => {
                 Err(Error::stopped(stop, operation).with_hint("what was copied until then stays"))
             }
-            Drive::SinkFailed(_, cause) => Err(sink_failed(cause)),
+            Err(Interruption::SinkFailed(_, cause)) => Err(sink_failed(cause)),
             // Our own pipe; the caller's reader is the feeder's.
-            Drive::SourceFailed(cause) => {
+            Err(Interruption::SourceFailed(cause)) => {
                 Err(Error::new(ErrorKind::System, operation, "reading a pipe failed").with_source(cause))
             }
         }

@@ -7,7 +7,6 @@
 pub(crate) mod claims;
 mod conmon;
 mod container_signs;
-mod ended;
 mod family;
 mod host;
 mod inside;
@@ -17,8 +16,8 @@ pub(crate) mod started_exec;
 
 use std::time::{Duration, Instant};
 
+use rt_process::Process;
 use rt_process::procfs::Signal;
-use rt_process::{Drive, Process};
 use rt_protocol::{KillOutcome, KillReport, Until, User};
 
 use super::session::ExecSession;
@@ -26,7 +25,6 @@ use super::witness::ExecWitness;
 use crate::cli::answer::Answer;
 use crate::state::kill_strategy::KillStrategy;
 use crate::state::target::Target;
-use ended::Ended;
 use signals::send;
 use started_exec::StartedExec;
 
@@ -49,19 +47,14 @@ pub(crate) fn end_exec(
     };
     let mut conmon = None;
     let mut orphan = None;
-    let ended = match found {
-        host::Verdict::Ended(ended, of_exec, record) => {
+    let report = match found {
+        host::Verdict::Ended(report, of_exec, record) => {
             conmon = of_exec;
             orphan = record;
-            ended
+            report
         }
-        host::Verdict::NobodyCanLook(why) => {
-            Ended { outcome: KillOutcome::Unknown(why), killed: 0, survivors: Vec::new() }
-        }
-        host::Verdict::CannotLook(why) => {
-            let ended = inside::end(container, &exec.marker, user, &why);
-            Ended { outcome: ended.outcome, killed: ended.killed, survivors: ended.survivors }
-        }
+        host::Verdict::NobodyCanLook(why) => KillReport::unknown(why),
+        host::Verdict::CannotLook(why) => inside::end(container, &exec.marker, user, &why),
     };
     if let Some(conmon) = &conmon {
         // Where somebody has stopped it, it has yet to see that its command has ended.
@@ -69,15 +62,15 @@ pub(crate) fn end_exec(
     }
     // The client leaves by itself once its command is gone, with the last of the output. One that does not is ended; its
     // exec session is then stale until the container stops.
-    if ended.outcome != KillOutcome::Alive && !process.has_exited() && !exec.client_is_stopped() {
+    if report.outcome != KillOutcome::Alive && !process.has_exited() && !exec.client_is_stopped() {
         // However the drive ends, the client is ended next.
-        let _: Drive = process.drive(&Until::after(CLIENT_GRACE));
+        drop(process.drive(&Until::after(CLIENT_GRACE)));
     }
     process.end(Duration::ZERO);
     if let Some(session) = &orphan {
         forget(container, exec, session);
     }
-    KillReport::new(ended.outcome, ended.killed, ended.survivors, begun.elapsed())
+    report.with_elapsed(begun.elapsed())
 }
 
 /// Has podman forget a command that was ended before it began: what was to be run stands in its record, the environment too.

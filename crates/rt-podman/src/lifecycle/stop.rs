@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use rt_process::{Drive, Finished, Process, Streams, with_process};
+use rt_process::{Finished, Process, Streams, with_process};
 use rt_protocol::{ContainerState, Error, ErrorKind, OutputLimit, Result, Until};
 
 use crate::cli::answer::Answer;
@@ -87,7 +87,7 @@ fn watch(container: &Target, process: &mut Process<'_>, grace: Duration, until: 
     let limit = grace + RUNNING_LIMIT;
     loop {
         let step = limit.saturating_sub(begun.elapsed()).max(STEP);
-        if let Drive::Finished = process.drive(&until.clone().or_after(step)) {
+        if process.drive(&until.clone().or_after(step)).is_ok() {
             return Ok(process.finish());
         }
         if let Err(stop) = until.check() {

@@ -2,12 +2,11 @@
 //! ending a process; that is `process`.
 
 use std::collections::VecDeque;
-use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use rt_protocol::OutputStream;
 use rt_protocol::sync::Waker;
+use rt_protocol::{Interruption, OutputStream};
 use rustix::event::PollFlags;
 
 use super::drain::{DRAIN_IDLE, DRAIN_TOTAL};
@@ -28,19 +27,12 @@ pub(crate) struct PollLoop<'a> {
     pub(crate) outputs: [OutputPump<'a>; 2],
     pub(crate) waker: Waker,
     /// What streams of the caller failed with, and was not reported yet.
-    pub(crate) failures: VecDeque<Failure>,
+    pub(crate) failures: VecDeque<Interruption>,
     /// Outputs are read to their end, whoever holds them open.
     reads_to_eof: bool,
     /// The streams were told of the exit.
     exit_notified: bool,
     last_advance: Instant,
-}
-
-/// A stream of the caller that failed.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    Source(io::Error),
-    Sink(OutputStream, io::Error),
 }
 
 impl<'a> PollLoop<'a> {
@@ -138,7 +130,7 @@ impl<'a> PollLoop<'a> {
         let mut progress = false;
         match self.stdin.advance(&ready) {
             Ok(moved) => progress |= moved,
-            Err(error) => self.failures.push_back(Failure::Source(error)),
+            Err(error) => self.failures.push_back(Interruption::SourceFailed(error)),
         }
         for (output, stream) in self.outputs.iter_mut().zip([OutputStream::Stdout, OutputStream::Stderr]) {
             // Only what was overdue before it was tried once more, and still is, is left: the end of a stream may have
@@ -146,7 +138,7 @@ impl<'a> PollLoop<'a> {
             let overdue = output.is_overdue(now);
             match output.advance(&ready, now) {
                 Ok(moved) => progress |= moved,
-                Err(error) => self.failures.push_back(Failure::Sink(stream, error)),
+                Err(error) => self.failures.push_back(Interruption::SinkFailed(stream, error)),
             }
             if overdue && output.is_overdue(now) {
                 output.abandon();

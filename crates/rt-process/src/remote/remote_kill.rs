@@ -1,7 +1,9 @@
 //! Ending a command from inside the place where it runs (a container, a guest): the shell script that finds its processes
 //! by their [`ExecMarker`], and how its answer is read. How the script gets there is the backend's business.
 
-use rt_protocol::{KillOutcome, Survivor};
+use std::time::Duration;
+
+use rt_protocol::{KillOutcome, KillReport, Survivor};
 
 use crate::ExecMarker;
 
@@ -79,14 +81,12 @@ fi
 
 /// What ending a command from inside came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RemoteKill {
-    /// What is known of the command now.
-    pub outcome: KillOutcome,
-    /// How many processes were signalled and are gone.
-    pub killed: usize,
-    /// Processes that are still there.
-    pub survivors: Vec<Survivor>,
+pub enum RemoteKill {
+    /// This is known of the command, or why nothing is.
+    Report(KillReport),
+    /// The script looked, and found nothing that it could lay to the command. Seen from inside, a command that never began and
+    /// one that is over look alike.
+    FoundNothing,
 }
 
 impl RemoteKill {
@@ -116,7 +116,7 @@ impl RemoteKill {
             }
         }
         let Some(killed) = killed else {
-            return Self::unknown("the look inside came to nothing");
+            return Self::Report(KillReport::unknown("the look inside came to nothing"));
         };
         let outcome = if !survivors.is_empty() {
             KillOutcome::Alive
@@ -126,27 +126,22 @@ impl RemoteKill {
                 doubt.join(", ")
             ))
         } else if killed == 0 {
-            // Seen from inside, a command that never began and one that is over look alike.
-            KillOutcome::Unknown(String::from(
-                "none of its processes was found; it may not have begun, or have ended by itself",
-            ))
+            return Self::FoundNothing;
         } else {
             KillOutcome::Gone
         };
-        Self { outcome, killed, survivors }
+        Self::Report(KillReport::new(outcome, killed, survivors, Duration::ZERO))
     }
+}
 
-    /// Nobody could look, for this reason.
-    #[must_use]
-    pub fn unknown(why: impl Into<String>) -> Self {
-        Self { outcome: KillOutcome::Unknown(why.into()), killed: 0, survivors: Vec::new() }
-    }
-
-    /// Whether the script looked, and found nothing that it could lay to the command.
-    #[must_use]
-    pub fn found_nothing(&self) -> bool {
-        self.killed == 0
-            && matches!(&self.outcome, KillOutcome::Unknown(why) if why.starts_with("none of its processes"))
+impl From<RemoteKill> for KillReport {
+    fn from(remote: RemoteKill) -> Self {
+        match remote {
+            RemoteKill::Report(report) => report,
+            RemoteKill::FoundNothing => Self::unknown(
+                "none of its processes was found; it may not have begun, or have ended by itself",
+            ),
+        }
     }
 }
 
@@ -155,23 +150,25 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    use rt_protocol::{OutputLimit, Source, Until};
+    use rt_protocol::{Interruption, OutputLimit, Source, Until};
 
     use super::*;
-    use crate::{Drive, ProcessSpec, Program, Streams, capture, with_process};
+    use crate::{ProcessSpec, Program, Streams, capture, with_process};
 
     #[test]
     fn the_answer_of_the_script_is_read() {
         let check = |text: &str, outcome: KillOutcome, killed, survivors| {
-            assert_eq!(RemoteKill::parse(text), RemoteKill { outcome, killed, survivors });
+            let report = KillReport::new(outcome, killed, survivors, Duration::ZERO);
+            assert_eq!(RemoteKill::parse(text), RemoteKill::Report(report));
         };
         check("killed 2\n", KillOutcome::Gone, 2, vec![]);
         check("killed 1\nalive 7 a b\n", KillOutcome::Alive, 1, vec![Survivor::new(7, "a b")]);
         for doubtful in ["", "killed 0\n", "killed 1\ndoubt 9 x\n", "killed x\n", "sh: grep: not found"] {
-            assert!(matches!(RemoteKill::parse(doubtful).outcome, KillOutcome::Unknown(_)), "{doubtful}");
+            let report = KillReport::from(RemoteKill::parse(doubtful));
+            assert!(matches!(report.outcome, KillOutcome::Unknown(_)), "{doubtful}");
         }
-        assert!(RemoteKill::parse("killed 0\n").found_nothing());
-        assert!(!RemoteKill::parse("").found_nothing());
+        assert_eq!(RemoteKill::parse("killed 0\n"), RemoteKill::FoundNothing);
+        assert_ne!(RemoteKill::parse(""), RemoteKill::FoundNothing);
     }
 
     fn run(shell: &str, marker: &ExecMarker) -> RemoteKill {
@@ -189,9 +186,10 @@ mod tests {
     }
 
     /// The doubtful are processes of this machine that began meanwhile; they are nothing of the script's doing.
-    fn killed(ending: &RemoteKill) -> usize {
-        assert!(ending.survivors.is_empty(), "{ending:?}");
-        ending.killed
+    fn killed(ending: RemoteKill) -> usize {
+        let report = KillReport::from(ending);
+        assert!(report.survivors.is_empty(), "{report:?}");
+        report.killed
     }
 
     #[test]
@@ -217,10 +215,10 @@ mod tests {
             with_process(&spec, streams, |process| {
                 assert!(matches!(
                     process.drive(&Until::after(Duration::from_millis(300))),
-                    Drive::Stopped(_)
+                    Err(Interruption::Stopped(_))
                 ));
-                assert_eq!(killed(&run(shell, &marker)), 4);
-                assert!(matches!(process.drive(&Until::after(Duration::from_secs(10))), Drive::Finished));
+                assert_eq!(killed(run(shell, &marker)), 4);
+                assert!(process.drive(&Until::after(Duration::from_secs(10))).is_ok());
             })
             .unwrap();
         }
@@ -248,6 +246,6 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn a_marker_that_nobody_carries_ends_nobody() {
         let ending = thread::spawn(|| run("sh", &ExecMarker::fresh())).join().unwrap();
-        assert!(ending.found_nothing(), "{ending:?}");
+        assert_eq!(ending, RemoteKill::FoundNothing);
     }
 }

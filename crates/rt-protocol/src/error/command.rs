@@ -1,11 +1,28 @@
-//! The command in the message of an error: which program could not be started.
+//! The command of an error: which program could not be started, and what became of one that was interrupted.
 
 use std::os::unix::ffi::OsStrExt;
 
 use super::Error;
-use crate::{Argv, ErrorKind};
+use crate::{Argv, ErrorKind, KillReport, PartialOutput};
 
 impl Error {
+    /// Adds what became of the command and what had arrived of its streams, and, unless the error has a hint of its own, what
+    /// to do about that. The one form of it: every backend answers so for a command that it has ended.
+    #[must_use]
+    pub fn of_ended_command(mut self, report: KillReport, partial: PartialOutput) -> Self {
+        use ErrorKind::{Cancelled, SinkFailed, SourceFailed, TimedOut};
+        if self.0.hint.is_none() || matches!(self.0.kind, TimedOut | Cancelled | SourceFailed | SinkFailed) {
+            self.0.hint = Some(report.outcome.hint().into());
+        }
+        self.with_kill_report(report).with_partial(partial)
+    }
+
+    /// The same for a command that certainly never ran; `is_bridged` is whether its streams are the caller's.
+    #[must_use]
+    pub fn of_unstarted_command(self, is_bridged: bool) -> Self {
+        self.of_ended_command(KillReport::never_started(), PartialOutput::nothing(is_bridged))
+    }
+
     /// Names the program of a command that cannot be started, where the message does not yet, and says so of a first word with
     /// blanks in it that words are not split. Errors of other kinds than [`CommandNotFound`](ErrorKind::CommandNotFound) and
     /// [`CommandNotExecutable`](ErrorKind::CommandNotExecutable) stay as they are. For backends.

@@ -1,9 +1,9 @@
 //! The errors that every backend answers in the same words: one constructor for each.
 
+use std::borrow::Cow;
+
 use super::Error;
-use crate::{
-    Capabilities, ContainerState, ErrorKind, GpuConfigError, InvalidValue, OutputStream, UntilError,
-};
+use crate::{Capabilities, ContainerState, ErrorKind, GpuConfigError, InvalidValue, UntilError};
 
 impl Error {
     /// The answer of a backend that lacks what was asked for; it has started nothing.
@@ -30,7 +30,7 @@ impl Error {
     }
 
     /// The answer to a wait that was stopped.
-    pub fn stopped(stop: UntilError, operation: &'static str) -> Self {
+    pub fn stopped(stop: UntilError, operation: impl Into<Cow<'static, str>>) -> Self {
         match stop {
             UntilError::DeadlineExceeded => Self::new(ErrorKind::TimedOut, operation, "")
                 .with_hint("allow more time, or see what it waits for"),
@@ -38,20 +38,6 @@ impl Error {
                 Self::new(ErrorKind::Cancelled, operation, "").with_hint("as the caller's token asked")
             }
         }
-    }
-
-    /// The answer to a call whose stdin source failed.
-    pub fn source_failed(operation: &'static str, cause: std::io::Error) -> Self {
-        Self::new(ErrorKind::SourceFailed, operation, "reading it failed").with_source(cause)
-    }
-
-    /// The answer to a call one of whose sinks failed.
-    pub fn sink_failed(operation: &'static str, stream: OutputStream, cause: std::io::Error) -> Self {
-        let message = match stream {
-            OutputStream::Stdout => "writing stdout failed",
-            OutputStream::Stderr => "writing stderr failed",
-        };
-        Self::new(ErrorKind::SinkFailed, operation, message).with_source(cause)
     }
 }
 

@@ -17,7 +17,7 @@ pub struct KillReport {
     pub killed: usize,
     /// Processes of the command that are still there.
     pub survivors: Vec<Survivor>,
-    /// How long ending and looking elapsed.
+    /// How long ending and looking took.
     pub elapsed: Duration,
 }
 
@@ -25,6 +25,31 @@ impl KillReport {
     /// A report; for backends and tests.
     pub fn new(outcome: KillOutcome, killed: usize, survivors: Vec<Survivor>, elapsed: Duration) -> Self {
         Self { outcome, killed, survivors, elapsed }
+    }
+
+    /// The command certainly never ran.
+    pub fn never_started() -> Self {
+        Self::of(KillOutcome::NeverStarted, 0)
+    }
+
+    /// None of the command's processes is left; so many were sent a signal.
+    pub fn gone(killed: usize) -> Self {
+        Self::of(KillOutcome::Gone, killed)
+    }
+
+    /// Nobody can say, for this reason.
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Self::of(KillOutcome::Unknown(why.into()), 0)
+    }
+
+    fn of(outcome: KillOutcome, killed: usize) -> Self {
+        Self::new(outcome, killed, Vec::new(), Duration::ZERO)
+    }
+
+    /// Sets how long it took.
+    pub fn with_elapsed(mut self, elapsed: Duration) -> Self {
+        self.elapsed = elapsed;
+        self
     }
 }
 

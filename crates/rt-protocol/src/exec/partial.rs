@@ -1,6 +1,6 @@
 //! What had arrived of a command's streams when its call failed.
 
-use crate::{CapturedOutput, StreamReport};
+use crate::{CapturedOutput, StreamEnd, StreamReport};
 
 /// What had arrived of a command's streams when the call failed; all of it, for [`ErrorKind::CommandFailed`](crate::ErrorKind::CommandFailed).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,4 +24,16 @@ pub enum PartialOutput {
         /// What had come out of stderr.
         stderr: StreamReport,
     },
+}
+
+impl PartialOutput {
+    /// Nothing had arrived: of captured output, or of bridged streams.
+    pub fn nothing(is_bridged: bool) -> Self {
+        if is_bridged {
+            let none = StreamReport::new(0, StreamEnd::Stopped);
+            return Self::Streams { stdin: none, stdout: none, stderr: none };
+        }
+        let none = CapturedOutput::default().with_end(StreamEnd::Stopped);
+        Self::Output { stdout: none.clone(), stderr: none }
+    }
 }

@@ -10,6 +10,7 @@ use rt_protocol::{
 
 use super::{bridge, fact, piped};
 use crate::ensure::{refused, same_bytes};
+use crate::interrupted::interrupted;
 use crate::script::pattern;
 use crate::timeout::timeout;
 use crate::{Case, Failure, Need, Script, Shape, TestContext, Verdict};
@@ -157,9 +158,7 @@ fn held_by_child(context: &TestContext<'_>) -> Verdict {
 
 /// The command was running when a stream failed: the report must say that it was ended.
 fn check_report(context: &TestContext<'_>, error: &Error) -> Verdict {
-    let Some(report) = error.kill_report() else {
-        return Err(Failure::new(format!("there is no kill report: {error:?}")));
-    };
+    let report = interrupted(context, error, true)?;
     ensure!(report.outcome != KillOutcome::NeverStarted, "the report says that the command never started");
     if context.can(Capability::VerifiedKill) {
         ensure_eq!(report.outcome, KillOutcome::Gone, "the fate");
@@ -281,8 +280,8 @@ fn not_started(context: &TestContext<'_>) -> Verdict {
     let request = context.request(&Script::Cat)?;
     let stdio = ExecStdio::new(Source::bytes("x"), Sink::discard());
     let answer = context.standing()?.exec_stdio(&request, stdio, &Until::after(Duration::ZERO));
-    let error = refused(answer, ErrorKind::TimedOut)?;
-    ensure!(error.never_started(), "the command may have run: {error:?}");
+    let report = interrupted(context, &refused(answer, ErrorKind::TimedOut)?, true)?;
+    ensure_eq!(report.outcome, KillOutcome::NeverStarted, "the fate");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rt_protocol::{
     Argv, ContainerFilter, ContainerName, ContainerPath, CopyOptions, Env, Error, ErrorKind, EventOptions,
-    ExecRequest, ExecStdio, ImageFilter, ImageRef, LaunchSpec, LogOptions, NamePrefix, UntilError,
+    ExecRequest, ExecStdio, ImageFilter, ImageRef, Interruption, LaunchSpec, LogOptions, NamePrefix,
 };
 use serde_json::Value;
 
@@ -186,20 +186,19 @@ impl<'a> Invocation<'a> {
 
     /// An error that the replay itself answers.
     pub(crate) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
-        let error = Error::new(kind, self.verb, message);
+        self.name_subject(Error::new(kind, self.verb, message))
+    }
+
+    /// The error for a call that ended before it was answered.
+    pub(crate) fn interrupted(&self, interruption: Interruption) -> Error {
+        self.name_subject(interruption.into_error(self.verb))
+    }
+
+    fn name_subject(&self, error: Error) -> Error {
         match &self.subject {
             Subject::Runtime => error,
             subject => error.with_subject(subject.to_string()),
         }
-    }
-
-    /// The error for a call that ended before it was answered.
-    pub(crate) fn stopped(&self, stop: UntilError) -> Error {
-        let kind = match stop {
-            UntilError::DeadlineExceeded => ErrorKind::TimedOut,
-            UntilError::Cancelled => ErrorKind::Cancelled,
-        };
-        self.error(kind, "")
     }
 
     /// The invocation as messages show it.

@@ -9,8 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use rt_protocol::{
-    CancelToken, Error, ErrorKind, ExecStdio, PartialOutput, Result, Source, SourceKind, StdioResult,
-    StreamEnd, StreamFd, StreamReport, Until,
+    CancelToken, Error, ErrorKind, ExecStdio, Interruption, KillReport, PartialOutput, Result, Source,
+    SourceKind, StdioResult, StreamEnd, StreamFd, StreamReport, Until,
 };
 
 use super::relay::Relay;
@@ -198,18 +198,13 @@ fn source_failed(error: Error, failure: io::Error, until: &Until) -> Error {
     if error.kind() != ErrorKind::Cancelled || by_caller {
         return error;
     }
-    let mut failed =
-        Error::new(ErrorKind::SourceFailed, error.operation().to_owned(), "").with_source(failure);
+    let mut failed = Interruption::SourceFailed(failure).into_error(error.operation().to_owned());
     if let Some(subject) = error.subject() {
         failed = failed.with_subject(subject);
     }
-    if let Some(report) = error.kill_report() {
-        failed = failed.with_kill_report(report.clone());
-    }
-    if let Some(partial) = error.partial() {
-        failed = failed.with_partial(partial.clone());
-    }
-    failed
+    let report =
+        error.kill_report().cloned().unwrap_or_else(|| KillReport::unknown("nothing was reported of it"));
+    failed.of_ended_command(report, error.partial().cloned().unwrap_or_else(|| PartialOutput::nothing(true)))
 }
 
 /// The answer with what descriptors really took. The backend saw a writer, and counts whole chunks of one.
@@ -272,7 +267,7 @@ mod tests {
             until.check().unwrap();
             let SourceKind::Reader(mut reader) = stdio.stdin.into_kind() else { panic!("no reader") };
             let cause = reader.read(&mut [0; 8]).unwrap_err();
-            Err(Error::source_failed("exec in", cause))
+            Err(Interruption::SourceFailed(cause).into_error("exec in"))
         });
         let error = recorded.answer.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::SourceFailed, "{error}");

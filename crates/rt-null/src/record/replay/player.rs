@@ -1,12 +1,8 @@
 //! A recorded bridged command played to a caller: what it read is read again, and what it wrote is written.
 
 use std::io;
-use std::time::Duration;
 
-use rt_protocol::{
-    Error, ErrorKind, ExecStdio, KillOutcome, KillReport, PartialOutput, Result, Source, SourceKind,
-    StreamFd, Until,
-};
+use rt_protocol::{ErrorKind, ExecStdio, KillReport, Result, Source, SourceKind, StreamFd, Until};
 
 use super::playback::Playback;
 use crate::record::format::invocation::Invocation;
@@ -42,12 +38,9 @@ pub(crate) fn play(
     let Err(stop) = played else { return Ok(()) };
     Err(match (stop, end) {
         (StepError::Other(message), _) => playback.tape.mismatch(invocation, message),
-        (StepError::Ended, Some(PeerEnd::Stopped(stop))) => ended(invocation.stopped(stop), moved),
-        (StepError::Ended, Some(PeerEnd::SourceFailed(cause))) => {
-            ended(invocation.error(ErrorKind::SourceFailed, "").with_source(cause), moved)
-        }
-        (StepError::Ended, Some(PeerEnd::SinkFailed(which, cause))) => {
-            ended(invocation.error(ErrorKind::SinkFailed, which).with_source(cause), moved)
+        // As a backend answers for a command that it has ended.
+        (StepError::Ended, Some(PeerEnd::Interrupted(interruption))) => {
+            invocation.interrupted(interruption).of_ended_command(KillReport::gone(1), moved)
         }
         (StepError::Ended, Some(PeerEnd::Lost) | None) => {
             invocation.error(ErrorKind::Unreachable, "the call has ended")
@@ -103,11 +96,4 @@ fn replay_step(
     let expected = Shown { bytes: &expected, ended: end };
     let got = Shown { bytes: &bytes, ended: got.ended };
     Err(StepError::Other(format!("stdin is not as recorded: expected {expected}, got {got}")))
-}
-
-/// As a backend answers for a command that it has ended.
-fn ended(error: Error, moved: PartialOutput) -> Error {
-    error
-        .with_kill_report(KillReport::new(KillOutcome::Gone, 1, Vec::new(), Duration::ZERO))
-        .with_partial(moved)
 }

@@ -10,12 +10,11 @@ use std::time::{Duration, Instant};
 
 use rt_process::procfs::{self, ProcessEntry, Signal};
 use rt_process::{ExecMarker, Process};
-use rt_protocol::{KILL_GRACE, KillOutcome, Survivor};
+use rt_protocol::{KILL_GRACE, KillOutcome, KillReport, Survivor};
 
 use super::claims::Claims;
 use super::conmon::Conmon;
 use super::container_signs::ContainerSigns;
-use super::ended::Ended;
 use super::pause::pause;
 use super::signals::{is_same, now, send, stop_tree};
 use super::started_exec::StartedExec;
@@ -384,7 +383,7 @@ impl<'a> Family<'a> {
     }
 
     /// What became of the command, as far as its processes tell; `Gone` when nothing is left.
-    pub(crate) fn report(&self) -> Ended {
+    pub(crate) fn report(&self) -> KillReport {
         let alive = self.living();
         let outcome = if !alive.is_empty() {
             KillOutcome::Alive
@@ -399,7 +398,7 @@ impl<'a> Family<'a> {
             ))
         };
         let survivors = alive.iter().map(|entry| Survivor::new(entry.pid, entry.name.clone())).collect();
-        Ended { outcome, killed: self.members.len() - alive.len(), survivors }
+        KillReport::new(outcome, self.members.len() - alive.len(), survivors, Duration::ZERO)
     }
 }
 

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use rt_process::Process;
 use rt_process::procfs::{self, ProcessEntry, Signal};
-use rt_protocol::KillOutcome;
+use rt_protocol::{KillOutcome, KillReport};
 
-use super::ended::Ended;
 use super::family::Family;
 use super::pause::pause;
 use super::signals::{send, stop_tree};
@@ -21,7 +20,7 @@ use crate::state::target::Target;
 pub(crate) enum Verdict {
     /// The command was looked up, and this became of it. With what stands for it outside of the container, and with podman's
     /// record of it where nobody is left to clean up.
-    Ended(Ended, Option<ProcessEntry>, Option<ExecSession>),
+    Ended(KillReport, Option<ProcessEntry>, Option<ExecSession>),
     /// The host cannot see the container's processes, for this reason.
     CannotLook(String),
     /// The same, and podman does not answer: asking it for help is in vain.
@@ -58,8 +57,8 @@ pub(crate) fn end(
         Ok(start) => start,
         Err(error) => return blind(error),
     };
-    let mut ended = family.report();
-    if ended.outcome == KillOutcome::Gone && !family.has_seen_container() {
+    let mut report = family.report();
+    if report.outcome == KillOutcome::Gone && !family.has_seen_container() {
         match is_running(container, exec) {
             Some(false) => {}
             Some(true) => {
@@ -72,16 +71,16 @@ pub(crate) fn end(
             }
         }
     }
-    if ended.outcome == KillOutcome::Gone && start == Start::NoSession && !family.has_members() {
+    if report.outcome == KillOutcome::Gone && start == Start::NoSession && !family.has_members() {
         search.witness.look(process);
         // The client is no more, so none will come either.
         if search.witness.evidence(process.output_bytes()) == Evidence::NoRecord {
-            ended.outcome = KillOutcome::NeverStarted;
+            report.outcome = KillOutcome::NeverStarted;
         }
     }
     // conmon's clean-up ends with conmon, and a client that was ended does none.
     let orphan = family.session().filter(|_| start == Start::Aborted).cloned();
-    Verdict::Ended(ended, family.conmon().cloned(), orphan)
+    Verdict::Ended(report, family.conmon().cloned(), orphan)
 }
 
 /// How far the command has come.

@@ -1,7 +1,7 @@
 //! Ending a command by a second exec, where the host cannot see the container's processes.
 
 use rt_process::{ExecMarker, RemoteKill};
-use rt_protocol::{KillOutcome, Until, User};
+use rt_protocol::{KillOutcome, KillReport, Until, User};
 
 use crate::cli::answer::Answer;
 use crate::state::target::Target;
@@ -11,7 +11,7 @@ use crate::state::target::Target;
 ///
 /// By the command's own user, who may look into its processes; root in a container may not look into those of others. Where
 /// that user finds none, root may: of a program that has become root.
-pub(crate) fn end(container: &Target, marker: &ExecMarker, user: Option<&User>, why: &str) -> RemoteKill {
+pub(crate) fn end(container: &Target, marker: &ExecMarker, user: Option<&User>, why: &str) -> KillReport {
     let until = Until::after(container.engine().limits.kill_inside);
     let own = user.map(|user| format!("--user={user}"));
     let ending = end_as(container, marker, own.as_deref(), why, &until);
@@ -30,8 +30,8 @@ fn end_as(
     user: Option<&str>,
     why: &str,
     until: &Until,
-) -> RemoteKill {
-    let unknown = |what: String| RemoteKill::unknown(format!("the host cannot look ({why}), and {what}"));
+) -> KillReport {
+    let unknown = |what: String| KillReport::unknown(format!("the host cannot look ({why}), and {what}"));
     let target = match container.id_or_name(until) {
         Ok(target) => target,
         Err(error) => return unknown(error.to_string()),
@@ -43,7 +43,7 @@ fn end_as(
     args.extend(script.iter().map(String::as_str));
     let answer = container.engine().ask_until("end a command in", until, args);
     match answer.and_then(Answer::printed) {
-        Ok(Ok(said)) => RemoteKill::parse(&said),
+        Ok(Ok(said)) => RemoteKill::parse(&said).into(),
         Ok(Err(refusal)) => {
             unknown(format!("the image cannot help: {}", crate::cli::failure::shown(&refusal.stderr)))
         }

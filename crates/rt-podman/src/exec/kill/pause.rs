@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rt_process::{Drive, Process};
+use rt_process::Process;
 use rt_protocol::Until;
 
 /// From look to look.
@@ -13,7 +13,7 @@ pub(crate) fn pause(process: &mut Process<'_>) {
     let begun = Instant::now();
     if !process.has_exited() {
         // A stream of the caller that fails now changes nothing: the command is being ended already.
-        let _: Drive = process.drive(&Until::after(STEP));
+        drop(process.drive(&Until::after(STEP)));
     }
     std::thread::sleep(STEP.saturating_sub(begun.elapsed()));
 }
