@@ -1,13 +1,16 @@
 //! An agent on this machine, and short ways to run commands by it.
 
-use std::os::fd::AsFd;
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rt_agent::{Agent, AgentError, AgentProgram, AgentSource, PendingAgent};
-use rt_process::{Child, ChildStdio, ProcessSpec, Program};
+use rt_process::{Child, ChildStdio, ExitStatus, ProcessSpec, Program};
 use rt_protocol::{ContainerName, ExecRequest, ExecResult, ExecStdio, Result, StdioResult, Until};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How an agent gets its descriptors from a program that can set no others than the first three.
 const SCRIPT: &str = "exec \"$@\" 3<&0 4<&1 0</dev/null 1>&2";
@@ -19,6 +22,22 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 pub(crate) struct LocalAgent {
     pub(crate) agent: Option<Agent>,
     pub(crate) process: Child,
+    /// It was killed, and need not end well.
+    pub(crate) is_killed: bool,
+}
+
+/// Starts the program with this socket.
+pub(crate) fn start(socket: OwnedFd, before: &[&str], arguments: &[&str]) -> Child {
+    static PROGRAM: OnceLock<AgentProgram> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| AgentProgram::new().unwrap());
+    let words = ["-c", SCRIPT, "sh"].iter().chain(before).chain(&["/proc/self/fd/3"]).chain(arguments);
+    let spec = ProcessSpec::new(&Program::find("sh").unwrap()).args(words.copied()).current_dir("/tmp");
+    let stdio = ChildStdio {
+        stdin: program.as_fd().try_clone_to_owned().unwrap().into(),
+        stdout: socket.into(),
+        stderr: Stdio::inherit(),
+    };
+    Child::spawn(&spec, stdio).unwrap()
 }
 
 impl LocalAgent {
@@ -28,19 +47,10 @@ impl LocalAgent {
 
     /// With words before the program, and behind it.
     pub(crate) fn start_with(before: &[&str], arguments: &[&str]) -> Self {
-        static PROGRAM: OnceLock<AgentProgram> = OnceLock::new();
-        let program = PROGRAM.get_or_init(|| AgentProgram::new().unwrap());
         let (pending, socket) = PendingAgent::new().unwrap();
-        let words = ["-c", SCRIPT, "sh"].iter().chain(before).chain(&["/proc/self/fd/3"]).chain(arguments);
-        let spec = ProcessSpec::new(&Program::find("sh").unwrap()).args(words.copied()).current_dir("/tmp");
-        let stdio = ChildStdio {
-            stdin: program.as_fd().try_clone_to_owned().unwrap().into(),
-            stdout: socket.into(),
-            stderr: Stdio::inherit(),
-        };
-        let process = Child::spawn(&spec, stdio).unwrap();
+        let process = start(socket, before, arguments);
         match pending.hello(&Until::after(LONG)) {
-            Ok(agent) => Self { agent: Some(agent), process },
+            Ok(agent) => Self { agent: Some(agent), process, is_killed: false },
             Err(error) => panic!("{error}: {:?}", process.wait(&Until::after(LONG))),
         }
     }
@@ -62,6 +72,12 @@ impl LocalAgent {
         rt_agent::bridged(&mut Single(self.agent()), request, stdio, &name(), until)
     }
 
+    /// The supervisors, and what finished commands have left to the agent.
+    pub(crate) fn children(&self) -> Vec<u32> {
+        let all = rt_process::procfs::snapshot().unwrap();
+        all.iter().filter(|entry| entry.parent == self.process.pid()).map(|entry| entry.pid).collect()
+    }
+
     /// Runs a script to its end.
     pub(crate) fn sh(&self, script: &str) -> ExecResult {
         self.exec(&shell(script), &Until::after(LONG)).unwrap()
@@ -71,7 +87,10 @@ impl LocalAgent {
 impl Drop for LocalAgent {
     fn drop(&mut self) {
         self.agent = None;
-        assert_eq!(self.process.wait(&Until::after(LONG)).unwrap().unwrap().code(), Some(0));
+        let ended = self.process.wait(&Until::after(LONG)).unwrap();
+        if !std::thread::panicking() {
+            assert_eq!(ended, Some(if self.is_killed { ExitStatus::Signal(9) } else { ExitStatus::Code(0) }));
+        }
     }
 }
 
@@ -97,4 +116,30 @@ pub(crate) fn name() -> ContainerName {
 
 pub(crate) fn shell(script: &str) -> ExecRequest {
     ExecRequest::new(["sh", "-c", script]).unwrap()
+}
+
+/// The numbers that processes have written into the files of a directory.
+pub(crate) fn pids_in(directory: &Path) -> Vec<u32> {
+    let files =
+        fs::read_dir(directory).unwrap().map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    files.filter_map(|text| text.strip_suffix('\n')?.parse().ok()).collect()
+}
+
+/// Whether there is a process of this number that has not ended.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    rt_process::procfs::entry(pid).unwrap().is_some_and(|entry| !entry.is_zombie)
+}
+
+/// Waits until it is so.
+pub(crate) fn wait_for(mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < LONG, "waited too long");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
 }

@@ -3,5 +3,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "what a test has not got is its failure")]
 
+mod cross_talk;
 mod ends;
+mod faults;
 mod fixture;
+mod garbage;
+mod kills;
