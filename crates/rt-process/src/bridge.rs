@@ -301,6 +301,41 @@ mod tests {
     }
 
     #[test]
+    fn a_command_that_exits_is_not_held_by_who_has_its_outputs() {
+        struct Remote(io::PipeReader, bool);
+        impl RemoteCommand for Remote {
+            fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+                (!self.1).then(|| std::os::fd::AsFd::as_fd(&self.0))
+            }
+            fn ready(&mut self) {
+                self.1 = true;
+            }
+            fn has_exited(&self) -> bool {
+                self.1
+            }
+        }
+        // One that exits while it is driven, and one that has before.
+        for has_exited in [false, true] {
+            with_bridge(streams(Source::empty(), Sink::discard()), |bridge, far| {
+                let (exit, said) = io::pipe().unwrap();
+                File::from(far.stdout.try_clone().unwrap()).write_all(b"last words").unwrap();
+                let mut remote = Remote(exit, has_exited);
+                if !has_exited {
+                    let soon = Until::after(Duration::from_millis(20));
+                    assert!(matches!(bridge.drive_with(&soon, &mut remote), Drive::Stopped(_)));
+                }
+                drop(said);
+                let long = Until::after(Duration::from_secs(60));
+                assert!(matches!(bridge.drive_with(&long, &mut remote), Drive::Finished));
+                assert!(long.remaining() > Some(Duration::from_secs(50)));
+                assert_eq!(bridge.finish().stdout, StreamReport::new(10, StreamEnd::LeftOpen));
+                drop(far);
+            })
+            .unwrap();
+        }
+    }
+
+    #[test]
     fn a_failing_source_is_said_once_and_its_pipe_stays_open() {
         struct Broken;
         impl Read for Broken {

@@ -141,13 +141,13 @@ fn arguments_of_any_bytes_and_length_arrive() {
 #[test]
 fn a_command_has_a_session_and_nothing_of_the_agents() {
     let local = LocalAgent::start();
-    let result = local.sh("pwd; ls /proc/$$/fd | tr '\\n' ' '; echo; \
+    let result = local.sh("pwd; ls -C /proc/$$/fd; \
          grep -E '^(SigBlk|SigIgn|Tracer)' /proc/self/status | cut -f2; \
          cut -d' ' -f5-7 /proc/$$/stat; echo $$ $$ 0; readlink /proc/$$/fd/0");
     let text = result.stdout.text().into_owned();
     let lines: Vec<_> = text.lines().collect();
     let none = "0000000000000000";
-    assert_eq!(lines[..2], ["/tmp", "0 1 2 "], "{text}");
+    assert_eq!(lines[..2], ["/tmp", "0  1  2"], "{text}");
     assert_eq!(lines[2..5], ["0", none, none], "{text}");
     assert_eq!(lines[5], lines[6], "process group, session and terminal: {text}");
     assert_eq!(lines[7], "/dev/null");

@@ -109,8 +109,9 @@ impl ChildProcess {
     /// Lets time pass until it exits, the waker is woken or the timeout is over; may return early.
     pub(crate) fn poll(&self, timeout: Option<Duration>, waker: Option<&Waker>) {
         let mut poll_set = PollSet::default();
-        // A pidfd stays readable.
-        let is_running = !self.has_exited();
+        // A pidfd stays readable. Whether it has exited is what the caller saw: who was told that it runs is woken by the
+        // pidfd, however soon it has exited since.
+        let is_running = lock(&self.state).phase == Phase::Running;
         let pidfd = self.pidfd().filter(|_| is_running);
         if let Some(pidfd) = &pidfd {
             poll_set.add(Token::Child, pidfd, PollFlags::IN);

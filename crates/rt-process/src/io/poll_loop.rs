@@ -64,7 +64,8 @@ impl<'a> PollLoop<'a> {
     /// Says whether the command elsewhere still runs whose streams these are. After its exit the outputs are read as those
     /// of a process: for a bounded time.
     pub(crate) fn set_remote_runs(&mut self, runs: bool) {
-        if runs && self.reads_to_eof {
+        // Also of one that has exited before anybody looked.
+        if self.reads_to_eof {
             (self.reads_to_eof, self.exit_notified) = (false, false);
         }
         self.is_running = runs;
