@@ -26,7 +26,9 @@ fn main() {
             host: variable("HOST"),
             target: variable("TARGET"),
         };
-        match compiler.build(Path::new("."), &place) {
+        // What cargo was told to link this target with, or what rustc would take.
+        let cc = env::var_os("RUSTC_LINKER").unwrap_or_else(|| "cc".into());
+        match compiler.build(Path::new("."), &place, &cc) {
             Ok(()) => "Some(include_bytes!(concat!(env!(\"OUT_DIR\"), \"/agent\")))",
             Err(failures) => {
                 for line in failures.lines() {
@@ -45,25 +47,23 @@ fn main() {
 }
 
 /// A compiler, and what it builds for.
-struct Compiler {
-    rustc: OsString,
-    host: String,
-    target: String,
+pub(crate) struct Compiler {
+    pub(crate) rustc: OsString,
+    pub(crate) host: String,
+    pub(crate) target: String,
 }
 
 impl Compiler {
     /// Builds the program of the crate in `source`; the reasons why not.
-    fn build(&self, source: &Path, place: &Path) -> Result<(), String> {
+    pub(crate) fn build(&self, source: &Path, place: &Path, cc: &OsString) -> Result<(), String> {
         let own_linker = self.own_linker().and_then(|linker| {
             let arguments = ["-Clinker-flavor=ld.lld".into()];
             self.compile(source, place, &linker, &arguments)
         });
         let Err(first) = own_linker else { return Ok(()) };
-        // What cargo was told to link this target with, or what rustc would take.
-        let linker = env::var_os("RUSTC_LINKER").unwrap_or_else(|| "cc".into());
         let arguments = ["-nostdlib", "-nostartfiles", "-static"].map(|word| format!("-Clink-arg={word}"));
-        self.compile(source, place, &linker, &arguments)
-            .map_err(|second| format!("with rust-lld: {first}\nwith {}: {second}", linker.display()))
+        self.compile(source, place, cc, &arguments)
+            .map_err(|second| format!("with rust-lld: {first}\nwith {}: {second}", cc.display()))
     }
 
     /// rust-lld, which stands beside the libraries of the host: `lib/rustlib/HOST/bin`.
