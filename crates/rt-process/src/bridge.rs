@@ -144,6 +144,9 @@ impl<'a> Bridge<'a> {
 
     /// Moves bytes until both outputs have ended and were handed on, `until` is over, or a stream of the caller has
     /// failed, as [`Process::drive`](crate::Process::drive) does. May be called again afterwards.
+    ///
+    /// # Errors
+    /// As for [`Process::drive`](crate::Process::drive).
     pub fn drive(&mut self, until: &Until) -> Result<(), Interruption> {
         let _registration = self.poll_loop.waker.wake_on_cancel(until);
         loop {
@@ -168,6 +171,9 @@ impl<'a> Bridge<'a> {
     /// As [`drive`](Self::drive), for the streams of a command whose exit `command` notices. From the exit on, the outputs
     /// are read as those of a [`Process`](crate::Process): what stands in the pipes, and a bounded time for others who hold
     /// them open.
+    ///
+    /// # Errors
+    /// As for [`Process::drive`](crate::Process::drive).
     pub fn drive_with(&mut self, until: &Until, command: &mut dyn RemoteCommand) -> Result<(), Interruption> {
         let _registration = self.poll_loop.waker.wake_on_cancel(until);
         loop {
@@ -322,11 +328,11 @@ mod tests {
                 let mut remote = Remote(exit, has_exited);
                 if !has_exited {
                     let soon = Until::after(Duration::from_millis(20));
-                    assert!(matches!(bridge.drive_with(&soon, &mut remote), Drive::Stopped(_)));
+                    assert!(matches!(bridge.drive_with(&soon, &mut remote), Err(Interruption::Stopped(_))));
                 }
                 drop(said);
                 let long = Until::after(Duration::from_secs(60));
-                assert!(matches!(bridge.drive_with(&long, &mut remote), Drive::Finished));
+                assert!(bridge.drive_with(&long, &mut remote).is_ok());
                 assert!(long.remaining() > Some(Duration::from_secs(50)));
                 assert_eq!(bridge.finish().stdout, StreamReport::new(10, StreamEnd::LeftOpen));
                 drop(far);

@@ -114,11 +114,17 @@ impl<'a> Process<'a> {
     ///
     /// When the process has exited and only somebody else holds its outputs open, the end of `until` is no reason to
     /// call it stopped: all that it said is there, and it has finished.
+    ///
+    /// # Errors
+    /// What stopped it. A stream of the caller that fails is said once. The process still runs.
     pub fn drive(&mut self, until: &Until) -> Result<(), Interruption> {
         self.drive_loop(until, None)
     }
 
     /// As [`drive`](Self::drive), with an eye on something else: whenever its descriptor is readable, it is called.
+    ///
+    /// # Errors
+    /// As for [`drive`](Self::drive).
     pub fn drive_with(&mut self, until: &Until, source: &mut dyn PollSource) -> Result<(), Interruption> {
         self.drive_loop(until, Some(source))
     }

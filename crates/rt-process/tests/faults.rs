@@ -130,7 +130,7 @@ fn a_failed_source_is_reported_once_and_never_as_its_end() {
         with_process(&sh("cat; echo whole"), streams, |process| {
             match process.drive(&soon()) {
                 Err(Interruption::SourceFailed(error)) => {
-                    assert_eq!(error.to_string().contains("cable"), !panics)
+                    assert_eq!(error.to_string().contains("cable"), !panics);
                 }
                 other => panic!("{other:?}"),
             }
@@ -148,7 +148,7 @@ fn a_failed_source_is_reported_once_and_never_as_its_end() {
     }
     match capture(&sh("cat"), Source::reader(Broken(b"half", false)), ALL, ALL, &soon()) {
         Err(ProcessError::Interrupted { finished, interruption: Interruption::SourceFailed(_) }) => {
-            assert_eq!(finished.stdin.bytes, 4)
+            assert_eq!(finished.stdin.bytes, 4);
         }
         other => panic!("{other:?}"),
     }
