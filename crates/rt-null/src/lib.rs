@@ -143,8 +143,7 @@
 //!
 //! # Record and replay
 //!
-//! With the feature `record`, the module `record` writes down what a program asks of any runtime, podman say, and answers
-//! it again without that runtime.
+//! The crate `rt-record` writes down what a program asks of any runtime, podman say, and answers it again without that runtime.
 //!
 //! # Where null is not podman
 //!
@@ -169,8 +168,6 @@ mod exec;
 mod fixture;
 mod image;
 mod log;
-#[cfg(feature = "record")]
-pub mod record;
 mod runtime;
 mod script;
 mod state;
@@ -184,7 +181,8 @@ pub use script::fault::{Fault, Operation, When};
 pub use script::log_script::LogScript;
 pub use script::pattern::{ArgvPattern, Scope};
 pub use script::reply::ExecReply;
-pub use script::stdio_script::StdioScript;
+pub use script::stdio_script::{StdioRead, StdioScript};
 pub use state::call::{CopyCall, CopyDirection, CreateCall, ExecCall, LoginCall, NameCall, StopCall};
 pub use state::event_log::EVENT_HISTORY;
+pub use streams::message_socket::refuse_message_socket;
 pub use streams::peer::StdioPeer;

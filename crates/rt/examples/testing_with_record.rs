@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p rt --example testing_with_record`. The engine that is recorded here is played by the in-memory backend;
 //! in a project it is `rt::open(rt::Backend::Podman)?`, on the machine of whoever changes the test. The recording goes into
-//! the repository; `rt-null` with its feature `record` is a dev-dependency.
+//! the repository; `rt-record` is a dev-dependency.
 
 use std::fs;
 use std::path::Path;
@@ -34,8 +34,8 @@ fn pending_updates(runtime: &dyn ContainerRuntime, image: &str, token: &Secret) 
 
 // ----- Its test. -----
 
-use rt_null::record::{Recorder, Replay};
 use rt_null::{ExecReply, NullRuntime};
+use rt_record::{Recorder, Replay};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 

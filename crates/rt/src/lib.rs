@@ -28,6 +28,7 @@
 //! | `null` | [`Backend::Null`] can be opened: a build with it can be told by its configuration to run nothing | no |
 //! | `gpu` | the module `gpu`: what GPUs a host has, which of them a launch gets, and redaction | no |
 //! | `mock` | mocks of the contract's traits (mockall), in the module `mock`: for a program's dev-dependencies | no |
+//! | `record` | the module `record`: what a program asks of any runtime is recorded, and replayed without it | no |
 //! | `serde` | `Serialize` and `Deserialize` for the contract's plain data: requests, results, states, events, errors | no |
 //! | `vendored-openssl` | handed on to `krun`'s SSH library | no |
 //!
@@ -58,6 +59,8 @@ pub use rt_krun as krun;
 pub use rt_null as null;
 #[cfg(feature = "podman")]
 pub use rt_podman as podman;
+#[cfg(feature = "record")]
+pub use rt_record as record;
 
 /// The README's example, compiled and run.
 #[cfg(doctest)]

@@ -6,16 +6,17 @@ use crate::workspace::Workspace;
 
 /// A crate and the workspace crates that its normal and build dependencies may name. Dev-dependencies are
 /// free: a test may stand above what it tests.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("rt-protocol", &[]),
     ("rt-process", &["rt-protocol"]),
     ("rt-agent", &["rt-protocol", "rt-process"]),
     ("rt-gpu", &["rt-protocol"]),
     ("rt-conformance", &["rt-protocol"]),
     ("rt-null", &["rt-protocol", "rt-conformance"]),
+    ("rt-record", &["rt-protocol", "rt-null"]),
     ("rt-podman", &["rt-protocol", "rt-process", "rt-gpu"]),
     ("rt-krun", &["rt-protocol", "rt-process", "rt-podman"]),
-    (FACADE, &["rt-protocol", "rt-process", "rt-podman", "rt-krun", "rt-null", "rt-gpu"]),
+    (FACADE, &["rt-protocol", "rt-process", "rt-podman", "rt-krun", "rt-null", "rt-record", "rt-gpu"]),
     (
         "rt-tests",
         &["rt-protocol", "rt-process", "rt-gpu", "rt-null", "rt-conformance", "rt-podman", "rt-krun", FACADE],

@@ -3,11 +3,12 @@
 use std::io;
 
 use rt_protocol::{
-    Capability, Capture, ContainerName, ContainerState, ErrorKind, ExecRequest, ExecResult, ExecStdio,
+    Capability, Capture, ContainerName, ContainerState, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio,
     ExitOutcome, Interruption, KillReport, PartialOutput, Result, StdioResult, StreamEnd, Until,
 };
 
 use super::pending_operation::{OperationSpec, PendingOperation};
+use crate::runtime::NullRuntime;
 use crate::script::fault::{Leftover, Operation};
 use crate::script::reply::{ExecReply, ReplyEnd};
 use crate::state::call::ExecCall;
@@ -86,7 +87,75 @@ pub(crate) fn exec_stdio(
     let operation = spec.begin(until)?;
     let (call, serial) = begin(shared, &operation, name, request, true)?;
     let gone = || shared.is_gone(name, serial);
-    let mut peer = match StdioPeer::open(stdio, &operation.waiter, &gone, operation.faults.cut_after) {
+    let play = |peer: &mut StdioPeer<'_>| {
+        if let Some(hang) = &operation.faults.hang {
+            return (Play::Ended(peer.hang()), hang.clone());
+        }
+        let played = match shared.stdio_responder(&call) {
+            Some(StdioResponder::Script(script)) => script.play(peer),
+            Some(StdioResponder::Handler(handler)) => handler(&call, peer),
+            None => match shared.reply_to(&call) {
+                Some(reply) => {
+                    let leftover = match &reply.end {
+                        ReplyEnd::Hang(hang) => hang.clone(),
+                        _ => Leftover::default(),
+                    };
+                    return (play_reply(reply, peer), leftover);
+                }
+                None => drain_stdin(peer),
+            },
+        };
+        (Play::Ended(played), Leftover::default())
+    };
+    let (played, moved) = serve(&operation, stdio, &gone, play)?;
+    let outcome = match played {
+        None => ExitOutcome::Lost,
+        Some(Play::NotStarted(kind, message)) => {
+            return Err(operation.error(kind, message).of_command(request.argv()));
+        }
+        Some(Play::Ended(Ok(outcome))) => outcome,
+        Some(Play::Ended(Err(error))) => return Err(failed(&operation, &error, moved)),
+    };
+    let PartialOutput::Streams { stdin, stdout, stderr } = moved else {
+        return Err(operation.error(ErrorKind::InvalidResponse, "a bridged command answers with streams"));
+    };
+    Ok(StdioResult::new(outcome, stdin, stdout, stderr, operation.waiter.elapsed()))
+}
+
+impl NullRuntime {
+    /// Takes a command's part in a bridged call whose answer comes from elsewhere: no container, script or fault is looked at.
+    /// `command` reads and writes as a [handler](Self::on_stdio) does, and its answer is handed on. For runtimes that are built
+    /// on this one, as the replays of `rt-record` are.
+    ///
+    /// # Errors
+    /// Where the call ends before the command, what [`exec_stdio`](rt_protocol::Container::exec_stdio) answers then, without
+    /// naming a container: `TimedOut`, `Cancelled`, `SourceFailed`, `SinkFailed`; `InvalidRequest` for a message-oriented
+    /// socket; `BackendFailed` with the text of the command's own error.
+    pub fn serve_stdio<T>(
+        &self,
+        stdio: ExecStdio<'_>,
+        until: &Until,
+        command: impl FnOnce(&mut StdioPeer<'_>) -> io::Result<T>,
+    ) -> Result<T> {
+        let spec = OperationSpec::new(&self.shared, Operation::ExecStdio, VERB).without_faults();
+        let operation = spec.begin(until)?;
+        let play = |peer: &mut StdioPeer<'_>| (command(peer), Leftover::default());
+        match serve(&operation, stdio, &|| false, play)? {
+            (Some(Ok(answer)), _) => Ok(answer),
+            (Some(Err(error)), moved) => Err(failed(&operation, &error, moved)),
+            (None, _) => Err(operation.error(ErrorKind::Unreachable, "the call has ended")),
+        }
+    }
+}
+
+/// Plays a command's part, and says what came of it and what was moved; `None` when the command is lost.
+fn serve<T>(
+    operation: &PendingOperation<'_>,
+    stdio: ExecStdio<'_>,
+    gone: &dyn Fn() -> bool,
+    play: impl FnOnce(&mut StdioPeer<'_>) -> (T, Leftover),
+) -> Result<(Option<T>, PartialOutput)> {
+    let mut peer = match StdioPeer::open(stdio, &operation.waiter, gone, operation.faults.cut_after) {
         Ok(Some(peer)) => peer,
         Ok(None) => {
             return Err(operation.error(ErrorKind::Unsupported, "a stream is of a kind that came later"));
@@ -96,46 +165,18 @@ pub(crate) fn exec_stdio(
         }
         Err(error) => return Err(operation.error(ErrorKind::System, "").with_source(error)),
     };
+    let (played, leftover) = play(&mut peer);
+    match peer.close() {
+        (Some(PeerEnd::Interrupted(interruption)), moved) => {
+            Err(operation.killed(interruption, &leftover, moved))
+        }
+        (Some(PeerEnd::Lost), moved) => Ok((None, moved)),
+        (None, moved) => Ok((Some(played), moved)),
+    }
+}
 
-    let mut leftover = Leftover::default();
-    let played = if let Some(hang) = &operation.faults.hang {
-        leftover = hang.clone();
-        Play::Ended(peer.hang())
-    } else {
-        match shared.stdio_responder(&call) {
-            Some(StdioResponder::Script(script)) => Play::Ended(script.play(&mut peer)),
-            Some(StdioResponder::Handler(handler)) => Play::Ended(handler(&call, &mut peer)),
-            None => match shared.reply_to(&call) {
-                Some(reply) => {
-                    if let ReplyEnd::Hang(hang) = &reply.end {
-                        leftover = hang.clone();
-                    }
-                    play_reply(reply, &mut peer)
-                }
-                None => Play::Ended(drain_stdin(&mut peer)),
-            },
-        }
-    };
-    let (end, moved) = peer.close();
-    let outcome = match (end, played) {
-        (Some(PeerEnd::Interrupted(interruption)), _) => {
-            return Err(operation.killed(interruption, &leftover, moved));
-        }
-        (Some(PeerEnd::Lost), _) => ExitOutcome::Lost,
-        (None, Play::NotStarted(kind, message)) => {
-            return Err(operation.error(kind, message).of_command(request.argv()));
-        }
-        (None, Play::Ended(Ok(outcome))) => outcome,
-        (None, Play::Ended(Err(error))) => {
-            return Err(operation
-                .error(ErrorKind::BackendFailed, error.to_string())
-                .of_ended_command(KillReport::gone(1), moved));
-        }
-    };
-    let PartialOutput::Streams { stdin, stdout, stderr } = moved else {
-        return Err(operation.error(ErrorKind::InvalidResponse, "a bridged command answers with streams"));
-    };
-    Ok(StdioResult::new(outcome, stdin, stdout, stderr, operation.waiter.elapsed()))
+fn failed(operation: &PendingOperation<'_>, error: &io::Error, moved: PartialOutput) -> Error {
+    operation.error(ErrorKind::BackendFailed, error.to_string()).of_ended_command(KillReport::gone(1), moved)
 }
 
 /// What every command goes through before it runs: the container must run, and the engine may be slow or refuse.

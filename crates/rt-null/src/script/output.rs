@@ -9,7 +9,7 @@ use rt_protocol::{SinkKind, StreamEnd, StreamFd, StreamReport};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
-use crate::streams::message_socket;
+use crate::streams::message_socket::refuse_message_socket;
 use crate::streams::stdin::{StreamError, await_ready};
 use crate::streams::waiter::Waiter;
 use crate::streams::worker::Worker;
@@ -52,7 +52,7 @@ impl<'s> Output<'s> {
         let drain = match kind {
             SinkKind::Discard => Drain::Discard,
             SinkKind::Descriptor(fd) => {
-                message_socket::refuse(&fd)?;
+                refuse_message_socket(&fd)?;
                 Drain::Descriptor(fd, waiter.notify().waker()?)
             }
             SinkKind::Owned(mut writer) => {

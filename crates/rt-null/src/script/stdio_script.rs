@@ -111,15 +111,15 @@ impl StdioScript {
             };
             match step {
                 Step::Read(expected) => {
-                    let got = read_like(peer, expected)?;
+                    let got = peer.read_expected(expected)?;
                     if got.bytes != *expected {
-                        return Err(mismatch(&Shown { bytes: expected, ended: false }, &got.shown()));
+                        return Err(mismatch(&StdioRead::new(expected.as_slice(), false), &got));
                     }
                 }
                 Step::ReadEnd => {
-                    let got = read_like(peer, b"")?;
+                    let got = peer.read_expected(b"")?;
                     if !got.ended {
-                        return Err(mismatch(&"the end", &got.shown()));
+                        return Err(mismatch(&"the end", &got));
                     }
                 }
                 Step::Write(OutputStream::Stdout, bytes) => peer.write_stdout(bytes)?,
@@ -143,47 +143,52 @@ impl Default for StdioScript {
     }
 }
 
-/// What was read in place of what was expected.
-pub(crate) struct Got {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) ended: bool,
+/// What was read of a command's stdin: see [`StdioPeer::read_expected`]. `Display` is for messages: escaped, and shortened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StdioRead {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Whether the end was found.
+    pub ended: bool,
 }
 
-impl Got {
-    fn shown(&self) -> Shown<'_> {
-        Shown { bytes: &self.bytes, ended: self.ended }
+impl StdioRead {
+    /// These bytes, and perhaps the end.
+    pub fn new(bytes: impl Into<Vec<u8>>, ended: bool) -> Self {
+        Self { bytes: bytes.into(), ended }
     }
 }
 
-/// Reads until it has as many bytes as expected, until one differs, or until the end; for no bytes at all, one read that
-/// should find the end. Never more than expected, so that what follows stays in the source.
-pub(crate) fn read_like(peer: &mut StdioPeer<'_>, expected: &[u8]) -> io::Result<Got> {
-    let mut got = Got { bytes: Vec::new(), ended: false };
-    loop {
-        let wanted = expected.len() - got.bytes.len();
-        if wanted == 0 && !expected.is_empty() {
-            return Ok(got);
-        }
-        let mut chunk = vec![0; wanted.clamp(1, 64 * 1024)];
-        let count = peer.read(&mut chunk)?;
-        let follows = expected[got.bytes.len()..].starts_with(&chunk[..count]);
-        got.ended = count == 0;
-        got.bytes.extend_from_slice(&chunk[..count]);
-        if got.ended || !follows || expected.is_empty() {
-            return Ok(got);
+impl StdioPeer<'_> {
+    /// Reads stdin until it has as many bytes as expected, until one differs, or until the end; for no bytes at all, makes one
+    /// read that should find the end. Never reads more than expected, so that what follows stays in the source.
+    ///
+    /// # Errors
+    /// When the call has ended.
+    pub fn read_expected(&mut self, expected: &[u8]) -> io::Result<StdioRead> {
+        let mut got = StdioRead::default();
+        loop {
+            let wanted = expected.len() - got.bytes.len();
+            if wanted == 0 && !expected.is_empty() {
+                return Ok(got);
+            }
+            let mut chunk = vec![0; wanted.clamp(1, 64 * 1024)];
+            let count = self.read(&mut chunk)?;
+            let follows = expected[got.bytes.len()..].starts_with(&chunk[..count]);
+            got.ended = count == 0;
+            got.bytes.extend_from_slice(&chunk[..count]);
+            if got.ended || !follows || expected.is_empty() {
+                return Ok(got);
+            }
         }
     }
 }
 
-/// Bytes as a message shows them: escaped, and no more than [`SHOWN_BYTES`].
-pub(crate) struct Shown<'a> {
-    pub(crate) bytes: &'a [u8],
-    pub(crate) ended: bool,
-}
-
+/// As many bytes as a message shows.
 const SHOWN_BYTES: usize = 60;
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for StdioRead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = &self.bytes[..self.bytes.len().min(SHOWN_BYTES)];
         match (self.bytes.is_empty(), self.ended) {
@@ -203,7 +208,7 @@ mod tests {
 
     #[test]
     fn long_and_odd_bytes_are_shortened_and_escaped() {
-        let shown = |bytes: &[u8], ended| Shown { bytes, ended }.to_string();
+        let shown = |bytes: &[u8], ended| StdioRead::new(bytes, ended).to_string();
         assert_eq!(shown(b"a\"\n\xff", false), r#""a\"\n\xff""#);
         assert_eq!(shown(b"", true), "the end");
         assert_eq!(shown(b"a", true), "\"a\" and the end");

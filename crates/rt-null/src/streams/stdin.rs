@@ -8,7 +8,7 @@ use rt_protocol::{SourceKind, StreamEnd, StreamFd, StreamReport, UntilError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::message_socket;
+use super::message_socket::refuse_message_socket;
 use super::waiter::Waiter;
 use super::worker::Worker;
 
@@ -48,7 +48,7 @@ impl<'s> Stdin<'s> {
             SourceKind::Empty => Feed::Empty,
             SourceKind::Bytes(bytes) => Feed::Bytes(io::Cursor::new(bytes)),
             SourceKind::Descriptor(fd) => {
-                message_socket::refuse(&fd)?;
+                refuse_message_socket(&fd)?;
                 Feed::Descriptor(fd, waiter.notify().waker()?)
             }
             SourceKind::Reader(mut reader) => {

@@ -1,0 +1,254 @@
+//! The handle on a container under record.
+#![deny(clippy::missing_trait_methods, reason = "a default would ask the inner handle something else")]
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{Read, Write};
+use std::panic::resume_unwind;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use rt_protocol::{
+    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, ContainerState, CopyOptions,
+    EventOptions, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, LogOptions, LogStream,
+    MountInfo, PublishedPort, Readiness, Result, StdioResult, Until,
+};
+use serde_json::Value;
+
+use super::bridge::{PanicPayload, Recorded, catch_panic, record_stdio};
+use super::journal::Journal;
+use super::recorded_image::RecordedImage;
+use super::recorded_stream::RecordedLog;
+use super::tee::{CountReader, Echo, TeeWriter};
+use super::transcript::{Delivered, Transcript, TranscriptWriter};
+use crate::format::invocation::Invocation;
+use crate::format::json::{self, JsonCodec, object};
+use crate::format::listed_image::ListedImage;
+use crate::format::step::{self, Stream};
+use crate::format::tree::Snapshot;
+
+/// A handle whose calls are written down.
+pub(crate) struct RecordedContainer {
+    inner: Arc<dyn Container>,
+    journal: Arc<Journal>,
+}
+
+impl fmt::Debug for RecordedContainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordedContainer")
+            .field("runtime", &self.inner.key().runtime.as_str())
+            .field("name", &self.inner.key().name.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl RecordedContainer {
+    pub(crate) fn new(inner: Arc<dyn Container>, journal: &Arc<Journal>) -> Self {
+        Self { inner, journal: Arc::clone(journal) }
+    }
+
+    fn name(&self) -> &ContainerName {
+        &self.inner.key().name
+    }
+
+    fn plain(&self, op: &'static str, verb: &'static str) -> Invocation<'_> {
+        Invocation::container(self.name(), op, verb)
+    }
+}
+
+/// A bridged command, by handle or by name.
+pub(crate) fn record_exec_stdio(
+    journal: &Journal,
+    name: &ContainerName,
+    request: &ExecRequest,
+    stdio: ExecStdio<'_>,
+    until: &Until,
+    call: impl FnOnce(ExecStdio<'_>, &Until) -> Result<StdioResult>,
+) -> Result<StdioResult> {
+    let invocation = Invocation::exec_stdio(name, request, &stdio);
+    let number = journal.begin(&invocation);
+    let Recorded { answer, steps, unrecorded, panic } = record_stdio(stdio, until, call);
+    if let Some(cause) = unrecorded {
+        journal.note_failure("a stream of a bridged command", cause);
+    }
+    let steps = step::encode(&steps, &journal.masker(&invocation), answer.is_err());
+    journal.write(number, &invocation, answer.as_ref().map(StdioResult::encode), [("stdio", steps)]);
+    resume_panic(panic);
+    answer
+}
+
+/// Lets a panic of the caller's code go on, now that the call is written down.
+fn resume_panic(panic: Option<PanicPayload>) {
+    if let Some(panic) = panic {
+        resume_unwind(panic);
+    }
+}
+
+impl Container for RecordedContainer {
+    fn key(&self) -> &ContainerKey {
+        self.inner.key()
+    }
+
+    fn exec(&self, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
+        self.journal.record(&Invocation::exec(self.name(), request), || self.inner.exec(request, until))
+    }
+
+    fn inspect(&self) -> Result<Option<ContainerInfo>> {
+        self.journal.record(&self.plain("inspect", "inspect"), || self.inner.inspect())
+    }
+
+    fn exec_stdio(&self, request: &ExecRequest, stdio: ExecStdio<'_>, until: &Until) -> Result<StdioResult> {
+        record_exec_stdio(&self.journal, self.name(), request, stdio, until, |stdio, until| {
+            self.inner.exec_stdio(request, stdio, until)
+        })
+    }
+
+    fn id(&self) -> Result<Option<String>> {
+        self.journal.record(&self.plain("id", "inspect"), || self.inner.id())
+    }
+
+    fn state(&self) -> Result<Option<ContainerState>> {
+        let word = |state: &Option<ContainerState>| object([("state", state.encode())]);
+        self.journal.record_as(&self.plain("state", "inspect"), || self.inner.state(), word)
+    }
+
+    fn running(&self) -> Result<bool> {
+        self.journal.record(&self.plain("running", "inspect"), || self.inner.running())
+    }
+
+    fn image(&self) -> Result<Option<Arc<dyn Image>>> {
+        let invocation = self.plain("image", "find the image of");
+        let encode =
+            |image: &Option<Arc<dyn Image>>| image.as_ref().map(|image| ListedImage::of(&**image)).encode();
+        let image = self.journal.record_as(&invocation, || self.inner.image(), encode)?;
+        Ok(image.map(|image| Arc::new(RecordedImage::new(image, &self.journal)) as _))
+    }
+
+    fn started_at(&self) -> Result<Option<SystemTime>> {
+        let at = |time: &Option<SystemTime>| time.map(|time| EventOptions::new().since(time)).encode();
+        self.journal.record_as(&self.plain("started-at", "inspect"), || self.inner.started_at(), at)
+    }
+
+    fn mounts(&self) -> Result<Option<Vec<MountInfo>>> {
+        self.journal.record(&self.plain("mounts", "inspect"), || self.inner.mounts())
+    }
+
+    fn ports(&self) -> Result<Option<Vec<PublishedPort>>> {
+        self.journal.record(&self.plain("ports", "inspect"), || self.inner.ports())
+    }
+
+    fn health(&self) -> Result<Option<Health>> {
+        let word = |health: &Option<Health>| object([("health", health.encode())]);
+        self.journal.record_as(&self.plain("health", "inspect"), || self.inner.health(), word)
+    }
+
+    fn rw_size(&self) -> Result<Option<u64>> {
+        self.journal.record(&self.plain("rw-size", "measure"), || self.inner.rw_size())
+    }
+
+    fn start(&self, until: &Until) -> Result<()> {
+        self.journal.record(&self.plain("start", "start"), || self.inner.start(until))
+    }
+
+    fn stop(&self, grace: Duration, until: &Until) -> Result<()> {
+        self.journal.record(&Invocation::stop(self.name(), grace), || self.inner.stop(grace, until))
+    }
+
+    fn wait(&self, until: &Until) -> Result<ExitOutcome> {
+        let word = |outcome: &ExitOutcome| object([("outcome", outcome.encode())]);
+        self.journal.record_as(&self.plain("wait", "wait for"), || self.inner.wait(until), word)
+    }
+
+    fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()> {
+        let invocation = Invocation::copy_in(self.name(), src, dest, *options);
+        self.journal.record(&invocation, || self.inner.copy_in(src, dest, options, until))
+    }
+
+    fn copy_out(&self, src: &ContainerPath, dest: &Path, options: &CopyOptions, until: &Until) -> Result<()> {
+        let invocation = Invocation::copy_out(self.name(), src, dest, *options);
+        let number = self.journal.begin(&invocation);
+        let snapshot = Snapshot::take(dest);
+        let answer = self.inner.copy_out(src, dest, options, until);
+        let changes = snapshot.and_then(|snapshot| snapshot.changes(dest)).unwrap_or_else(|cause| {
+            self.journal.note_failure("what was copied out", cause);
+            Value::Null
+        });
+        let files = self.journal.masker(&invocation).mask_value(changes);
+        self.journal.write(number, &invocation, answer.as_ref().map(<()>::encode), [("files", files)]);
+        answer
+    }
+
+    /// How much was read is recorded, and not what: archives hold times, which no replay would repeat.
+    fn copy_in_tar(&self, tar: &mut (dyn Read + Send), dest: &ContainerPath, until: &Until) -> Result<()> {
+        let invocation = Invocation::copy_in_tar(self.name(), dest);
+        let number = self.journal.begin(&invocation);
+        let mut counted = CountReader { inner: tar, count: 0 };
+        let answer = self.inner.copy_in_tar(&mut counted, dest, until);
+        self.journal.write(
+            number,
+            &invocation,
+            answer.as_ref().map(<()>::encode),
+            [("read", counted.count.into())],
+        );
+        answer
+    }
+
+    fn copy_out_tar(&self, src: &ContainerPath, tar: &mut (dyn Write + Send), until: &Until) -> Result<()> {
+        let invocation = Invocation::copy_out_tar(self.name(), src);
+        let number = self.journal.begin(&invocation);
+        let transcript = Arc::<Mutex<Transcript>>::default();
+        let mut recorded = TeeWriter::new(tar, TranscriptWriter::new(&transcript, Stream::Out));
+        let answer = self.inner.copy_out_tar(src, &mut recorded, until);
+        let steps = Transcript::close(&transcript, Vec::new(), Delivered { bytes: None, ended: false });
+        let steps = step::encode(&steps, &self.journal.masker(&invocation), answer.is_err());
+        self.journal.write(number, &invocation, answer.as_ref().map(<()>::encode), [("stdio", steps)]);
+        answer
+    }
+
+    fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
+        let invocation = Invocation::login_command(self.name(), command);
+        let words = |words: &Vec<OsString>| words.iter().map(json::os).collect();
+        self.journal.record_as(&invocation, || self.inner.login_command(command), words)
+    }
+
+    fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>> {
+        let handle = self.journal.handle();
+        let invocation = Invocation::logs(self.name(), options);
+        let stream = self.journal.record_as(&invocation, || self.inner.logs(options), |_| handle.encode())?;
+        Ok(Box::new(RecordedLog::new(stream, &self.journal, handle)))
+    }
+
+    fn stream_initial_logs(
+        &self,
+        ready: &mut dyn FnMut(&str) -> bool,
+        echo: &mut dyn Write,
+        until: &Until,
+    ) -> Result<Readiness> {
+        let invocation = self.plain("stream-initial-logs", "watch the log of");
+        let number = self.journal.begin(&invocation);
+        let seen = RefCell::new(Vec::new());
+        let (answer, panic) = catch_panic("watch the log of", || {
+            let mut watch = |line: &str| {
+                seen.borrow_mut().push(object([("line", line.into())]));
+                let accepted = ready(line);
+                if let Some(last) = seen.borrow_mut().last_mut() {
+                    last["accepted"] = accepted.into();
+                }
+                accepted
+            };
+            self.inner.stream_initial_logs(&mut watch, &mut Echo { inner: echo, seen: &seen }, until)
+        });
+        let seen = self.journal.masker(&invocation).mask_value(seen.into_inner().into());
+        let encoded = answer.as_ref().map(|readiness| object([("readiness", readiness.encode())]));
+        self.journal.write(number, &invocation, encoded, [("seen", seen)]);
+        resume_panic(panic);
+        answer
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self.inner.as_any()
+    }
+}

@@ -1,0 +1,64 @@
+//! Streams and reservations under record: each pull and each close is a call of its own.
+#![deny(clippy::missing_trait_methods, reason = "a default would ask the inner stream something else")]
+
+use std::fmt::Debug;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rt_protocol::{Event, EventStream, LogLine, LogStream, PortReservation, Pull, Result, Until};
+
+use super::journal::Journal;
+use crate::format::invocation::Invocation;
+use crate::format::pulled;
+
+/// Something that was opened. That it is dropped is not recorded.
+#[derive(Debug)]
+pub(crate) struct RecordedHandle<T: ?Sized> {
+    inner: Box<T>,
+    journal: Arc<Journal>,
+    number: u64,
+}
+
+pub(crate) type RecordedLog = RecordedHandle<dyn LogStream>;
+pub(crate) type RecordedEvents = RecordedHandle<dyn EventStream>;
+pub(crate) type RecordedPort = RecordedHandle<dyn PortReservation>;
+
+impl<T: Debug + ?Sized> RecordedHandle<T> {
+    pub(crate) fn new(inner: Box<T>, journal: &Arc<Journal>, number: u64) -> Self {
+        Self { inner, journal: Arc::clone(journal), number }
+    }
+}
+
+impl LogStream for RecordedLog {
+    fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>> {
+        self.journal.record_as(&Invocation::pull(self.number), || self.inner.pull(until), pulled::encode)
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.journal.record(&Invocation::close(self.number), || self.inner.close())
+    }
+}
+
+impl EventStream for RecordedEvents {
+    fn pull(&mut self, until: &Until) -> Result<Pull<Event>> {
+        self.journal.record_as(&Invocation::pull(self.number), || self.inner.pull(until), pulled::encode)
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.journal.record(&Invocation::close(self.number), || self.inner.close())
+    }
+}
+
+impl PortReservation for RecordedPort {
+    fn address(&self) -> SocketAddr {
+        self.inner.address()
+    }
+
+    fn port(&self) -> u16 {
+        self.inner.port()
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.journal.record(&Invocation::close(self.number), || self.inner.close())
+    }
+}

@@ -1,0 +1,143 @@
+//! Recorded streams and reservations.
+#![deny(clippy::missing_trait_methods, reason = "each method was recorded as itself")]
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rt_protocol::{Event, EventStream, LogLine, LogStream, PortReservation, Pull, Result, Until};
+
+use super::playback::Playback;
+use crate::format::invocation::Invocation;
+use crate::format::json::JsonCodec;
+use crate::format::pulled;
+
+/// A stream that gives what was pulled from it. What is recorded as idle waits until the pull's own `until` ends, as the
+/// contract has it; how often a stream is idle is a matter of luck, so one that was idle last may be so again.
+pub(crate) struct ReplayedStream {
+    playback: Arc<Playback>,
+    number: u64,
+    last: Last,
+    closed: bool,
+}
+
+/// What the last pull was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    Item,
+    Idle,
+    /// The end or an error, which ends a stream too.
+    End,
+}
+
+impl ReplayedStream {
+    pub(crate) fn new(playback: &Arc<Playback>, number: u64) -> Self {
+        Self { playback: Arc::clone(playback), number, last: Last::Item, closed: false }
+    }
+
+    fn next<T: JsonCodec>(&mut self, until: &Until) -> Result<Pull<T>> {
+        let invocation = Invocation::pull(self.number);
+        let can_end = until.deadline().is_some() || until.cancel_token().is_some();
+        loop {
+            let entry = self.playback.find(&invocation);
+            if self.closed {
+                return Ok(Pull::End);
+            }
+            let answer = match entry {
+                Some(entry) => self.playback.answer(&invocation, &entry, pulled::decode),
+                None if self.last == Last::End => Ok(Pull::End),
+                None if self.last == Last::Idle && can_end => Ok(Pull::Pending),
+                None => Err(self.playback.not_recorded(&invocation)),
+            };
+            self.last = match &answer {
+                Ok(Pull::Item(_)) => Last::Item,
+                Ok(Pull::Pending) => Last::Idle,
+                Ok(Pull::End) | Err(_) => Last::End,
+            };
+            if self.last != Last::Idle {
+                return answer;
+            }
+            // Who waits for ever is never idle.
+            if can_end {
+                self.playback.null.clock().wait_for_end(until);
+                return answer;
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<()> {
+        self.closed = true;
+        closed(&self.playback, self.number)
+    }
+}
+
+/// The recorded answer to a close; one that was not recorded is fine.
+fn closed(playback: &Playback, number: u64) -> Result<()> {
+    let invocation = Invocation::close(number);
+    match playback.find(&invocation) {
+        Some(entry) => playback.answer(&invocation, &entry, <()>::decode),
+        None => Ok(()),
+    }
+}
+
+impl LogStream for ReplayedStream {
+    fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>> {
+        self.next(until)
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.end()
+    }
+}
+
+impl EventStream for ReplayedStream {
+    fn pull(&mut self, until: &Until) -> Result<Pull<Event>> {
+        self.next(until)
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.end()
+    }
+}
+
+/// A port that nobody holds.
+pub(crate) struct ReplayedPort {
+    playback: Arc<Playback>,
+    number: u64,
+    address: SocketAddr,
+}
+
+impl ReplayedPort {
+    pub(crate) fn new(playback: &Arc<Playback>, number: u64, address: SocketAddr) -> Self {
+        Self { playback: Arc::clone(playback), number, address }
+    }
+}
+
+impl PortReservation for ReplayedPort {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    fn close(&mut self) -> Result<()> {
+        closed(&self.playback, self.number)
+    }
+}
+
+impl fmt::Debug for ReplayedStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplayedStream")
+            .field("number", &self.number)
+            .field("last", &self.last)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ReplayedPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplayedPort").field("address", &self.address).finish_non_exhaustive()
+    }
+}
