@@ -3,10 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use rt_protocol::{Until, UntilError};
-
 use crate::streams::notify::{WaiterList, lock};
-use crate::streams::waiter::Waiter;
 
 /// The clock by which a [`NullRuntime`](crate::NullRuntime) tells the time of its events, logs and results.
 ///
@@ -85,15 +82,8 @@ impl NullClock {
         Self(Arc::new(Shared { born: Instant::now(), state: Mutex::new(state), waiters }))
     }
 
-    /// Waits, by this clock, until `until` has ended, and says how; for ever, when nothing can end it. For streams that are
-    /// idle.
-    pub fn wait_for_end(&self, until: &Until) -> UntilError {
-        loop {
-            let waiter = Waiter::new(until.clone(), self, &self.0.waiters);
-            if let Err(end) = waiter.wait_for(|| None::<()>) {
-                return end;
-            }
-        }
+    pub(crate) fn waiters(&self) -> &Arc<WaiterList> {
+        &self.0.waiters
     }
 
     /// What it shows.

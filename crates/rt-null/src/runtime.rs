@@ -3,19 +3,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rt_protocol::{
     Capabilities, Capability, Container, ContainerFilter, ContainerInfo, ContainerName,
-    ContainerRemoveResult, ContainerRuntime, EventOptions, EventStream, Image, ImageFilter, ImageRef,
-    LaunchSpec, NamePrefix, PortReservation, Result, RuntimeId, TimeLimits, Until,
+    ContainerRemoveResult, ContainerRuntime, EventOptions, EventStream, ExecStdio, Image, ImageFilter,
+    ImageRef, LaunchSpec, NamePrefix, PortReservation, Result, RuntimeId, TimeLimits, Until,
 };
 
 use crate::clock::NullClock;
 use crate::container::NullContainer;
 use crate::event::NullEventStream;
+use crate::exec::command;
 use crate::exec::pending_operation::OperationSpec;
 use crate::image::{ImageFixture, NullImage};
 use crate::script::fault::{Fault, FaultRule, Operation, When};
@@ -23,6 +25,7 @@ use crate::script::pattern::Scope;
 use crate::state::call::{CreateCall, NameCall};
 use crate::state::port::NullPortReservation;
 use crate::state::world::Shared;
+use crate::streams::peer::StdioPeer;
 
 /// A runtime whose containers are values in memory.
 ///
@@ -55,6 +58,23 @@ impl NullRuntime {
     /// Its clock.
     pub fn clock(&self) -> NullClock {
         self.shared.clock.clone()
+    }
+
+    /// Takes a command's part in a bridged call whose answer comes from elsewhere: no container, script or fault is looked at.
+    /// `command` reads and writes as a [handler](Self::on_stdio) does, and its answer is handed on. For runtimes that are built
+    /// on this one, as the replays of `rt-record` are.
+    ///
+    /// # Errors
+    /// Where the call ends before the command, what [`exec_stdio`](rt_protocol::Container::exec_stdio) answers then, without
+    /// naming a container: `TimedOut`, `Cancelled`, `SourceFailed`, `SinkFailed`; `InvalidRequest` for a message-oriented
+    /// socket; `BackendFailed` with the text of the command's own error.
+    pub fn serve_stdio<T>(
+        &self,
+        stdio: ExecStdio<'_>,
+        until: &Until,
+        command: impl FnOnce(&mut StdioPeer<'_>) -> io::Result<T>,
+    ) -> Result<T> {
+        command::serve_stdio(&self.shared, stdio, until, command)
     }
 
     fn check(

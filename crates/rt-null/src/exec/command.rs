@@ -8,7 +8,6 @@ use rt_protocol::{
 };
 
 use super::pending_operation::{OperationSpec, PendingOperation};
-use crate::runtime::NullRuntime;
 use crate::script::fault::{Leftover, Operation};
 use crate::script::reply::{ExecReply, ReplyEnd};
 use crate::state::call::ExecCall;
@@ -122,29 +121,19 @@ pub(crate) fn exec_stdio(
     Ok(StdioResult::new(outcome, stdin, stdout, stderr, operation.waiter.elapsed()))
 }
 
-impl NullRuntime {
-    /// Takes a command's part in a bridged call whose answer comes from elsewhere: no container, script or fault is looked at.
-    /// `command` reads and writes as a [handler](Self::on_stdio) does, and its answer is handed on. For runtimes that are built
-    /// on this one, as the replays of `rt-record` are.
-    ///
-    /// # Errors
-    /// Where the call ends before the command, what [`exec_stdio`](rt_protocol::Container::exec_stdio) answers then, without
-    /// naming a container: `TimedOut`, `Cancelled`, `SourceFailed`, `SinkFailed`; `InvalidRequest` for a message-oriented
-    /// socket; `BackendFailed` with the text of the command's own error.
-    pub fn serve_stdio<T>(
-        &self,
-        stdio: ExecStdio<'_>,
-        until: &Until,
-        command: impl FnOnce(&mut StdioPeer<'_>) -> io::Result<T>,
-    ) -> Result<T> {
-        let spec = OperationSpec::new(&self.shared, Operation::ExecStdio, VERB).without_faults();
-        let operation = spec.begin(until)?;
-        let play = |peer: &mut StdioPeer<'_>| (command(peer), Leftover::default());
-        match serve(&operation, stdio, &|| false, play)? {
-            (Some(Ok(answer)), _) => Ok(answer),
-            (Some(Err(error)), moved) => Err(failed(&operation, &error, moved)),
-            (None, _) => Err(operation.error(ErrorKind::Unreachable, "the call has ended")),
-        }
+/// The streams of a bridged command alone, without a container: see [`NullRuntime::serve_stdio`](crate::NullRuntime::serve_stdio).
+pub(crate) fn serve_stdio<T>(
+    shared: &Shared,
+    stdio: ExecStdio<'_>,
+    until: &Until,
+    command: impl FnOnce(&mut StdioPeer<'_>) -> io::Result<T>,
+) -> Result<T> {
+    let operation = OperationSpec::new(shared, Operation::ExecStdio, VERB).without_faults().begin(until)?;
+    let play = |peer: &mut StdioPeer<'_>| (command(peer), Leftover::default());
+    match serve(&operation, stdio, &|| false, play)? {
+        (Some(Ok(answer)), _) => Ok(answer),
+        (Some(Err(error)), moved) => Err(failed(&operation, &error, moved)),
+        (None, _) => Err(operation.error(ErrorKind::Unreachable, "the call has ended")),
     }
 }
 

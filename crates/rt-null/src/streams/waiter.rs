@@ -114,6 +114,18 @@ impl Waiter {
     }
 }
 
+impl NullClock {
+    /// Waits, by this clock, until `until` has ended, and says how; for ever, when nothing can end it. For streams that are
+    /// idle.
+    pub fn wait_for_end(&self, until: &Until) -> UntilError {
+        loop {
+            if let Err(end) = Waiter::new(until.clone(), self, self.waiters()).wait_for(|| None::<()>) {
+                return end;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
