@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use rt_null::{ArgvPattern, ExecReply, NullRuntime, Scope};
 use rt_protocol::{
-    ContainerName, ContainerRuntime, ContainerState, ErrorKind, ExecRequest, ExitOutcome, LaunchSpec,
-    NamePrefix, Network, Result, Until,
+    ContainerExt, ContainerName, ContainerRuntime, ContainerRuntimeExt, ContainerState, ErrorKind,
+    ExecRequest, ExitOutcome, LaunchSpec, NamePrefix, Network, Result, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -94,10 +94,10 @@ impl Side<'_> {
 
     /// The states by two ways of asking: one by one, and all at once.
     fn states(&self, prefix: &NamePrefix) -> Result<Vec<Option<ContainerState>>> {
-        let listed = self.runtime.states(prefix)?;
+        let listed = self.runtime.states(prefix, Until::forever())?;
         let mut states = Vec::new();
         for name in &self.names {
-            let state = self.runtime.container(name).state()?;
+            let state = self.runtime.container(name).state(Until::forever())?;
             assert_eq!(listed.get(name), state.as_ref(), "{name} in {}", self.runtime.id());
             states.push(state);
         }

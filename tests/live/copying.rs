@@ -80,7 +80,7 @@ fn not_running(live: &Live) -> Outcome {
     sandbox.container.copy_in(&file, &ContainerPath::new("/tmp/note")?, &CopyOptions::new(), &until())?;
     sandbox.container.start(&until())?;
     let _ = sandbox.container.wait(&until())?;
-    let mut log = sandbox.container.logs(&rt_protocol::LogOptions::new())?;
+    let mut log = sandbox.container.logs(&rt_protocol::LogOptions::new(), &Until::forever())?;
     let rt_protocol::Pull::Item(hello) = log.pull(&until())? else { panic!("no line") };
     assert_eq!(hello.text(), "hello");
     Ok(())

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use rt_podman::PodmanRuntime;
 use rt_protocol::{
-    ContainerFilter, ContainerName, ContainerPath, ContainerRuntime, CopyOptions, Error, ErrorKind,
-    ExecRequest, ExitOutcome, LaunchSpec, NamePrefix, PullPolicy, TimeLimits, Until,
+    ContainerExt, ContainerFilter, ContainerName, ContainerPath, ContainerRuntime, ContainerRuntimeExt,
+    CopyOptions, Error, ErrorKind, ExecRequest, ExitOutcome, LaunchSpec, NamePrefix, PullPolicy, TimeLimits,
+    Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -63,10 +64,10 @@ fn engine(_: &Live) -> Outcome {
     let mut limits = TimeLimits::DEFAULT;
     limits.read = Duration::from_millis(300);
     let hanging = PodmanRuntime::builder().binary(&path).limits(limits).build()?;
-    let error = hanging.container(&ContainerName::new("web")?).state().unwrap_err();
+    let error = hanging.container(&ContainerName::new("web")?).state(Until::forever()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BackendUnresponsive, "{error}");
     check_text(&error, "`web`");
-    let error = hanging.list(&ContainerFilter::all()).unwrap_err();
+    let error = hanging.list(&ContainerFilter::all(), &Until::forever()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BackendUnresponsive, "{error}");
     Ok(())
 }
@@ -77,10 +78,13 @@ fn failing_engine(_: &Live) -> Outcome {
         let path = stand_in(&directory, script, 0o755)?;
         let runtime = PodmanRuntime::builder().binary(&path).build()?;
         let prefix = NamePrefix::new("p")?;
-        assert!(runtime.list(&ContainerFilter::all()).is_err(), "{script}");
-        assert!(runtime.states(&prefix).is_err(), "{script}");
-        assert!(runtime.containers_with_prefix(&prefix).is_err(), "{script}");
-        assert!(runtime.container(&ContainerName::new("web")?).inspect().is_err(), "{script}");
+        assert!(runtime.list(&ContainerFilter::all(), &Until::forever()).is_err(), "{script}");
+        assert!(runtime.states(&prefix, Until::forever()).is_err(), "{script}");
+        assert!(runtime.containers_with_prefix(&prefix, Until::forever()).is_err(), "{script}");
+        assert!(
+            runtime.container(&ContainerName::new("web")?).inspect(&Until::forever()).is_err(),
+            "{script}"
+        );
         let results = runtime.force_remove(&[ContainerName::new("web")?], &until());
         assert!(
             results.len() == 1 && !results[0].removed && results[0].error.is_some(),
@@ -96,9 +100,9 @@ fn no_such_container(live: &Live) -> Outcome {
         check_text(&error, "`rtt-absent`");
         error.kind()
     };
-    assert_eq!(absent.inspect()?, None);
-    assert_eq!(absent.state()?, None);
-    assert!(!absent.running()?);
+    assert_eq!(absent.inspect(&Until::forever())?, None);
+    assert_eq!(absent.state(Until::forever())?, None);
+    assert!(!absent.running(Until::forever())?);
     let wanted = ErrorKind::NoSuchContainer;
     assert_eq!(kind(absent.exec(&ExecRequest::new(["true"])?, &until()).unwrap_err()), wanted);
     assert_eq!(kind(absent.start(&until()).unwrap_err()), wanted);
@@ -107,7 +111,7 @@ fn no_such_container(live: &Live) -> Outcome {
     let place = ContainerPath::new("/tmp/x")?;
     let copied = absent.copy_in("/etc/hostname".as_ref(), &place, &CopyOptions::new(), &until());
     assert_eq!(kind(copied.unwrap_err()), wanted);
-    let mut log = absent.logs(&rt_protocol::LogOptions::new())?;
+    let mut log = absent.logs(&rt_protocol::LogOptions::new(), &Until::forever())?;
     assert_eq!(kind(log.pull(&until()).unwrap_err()), wanted);
     Ok(())
 }
@@ -218,8 +222,8 @@ fn failed_start(live: &Live) -> Outcome {
     use rt_protocol::ContainerRuntimeExt;
 
     let spec = Sandbox::spec(live).command(["nosuchcommand"]).build()?;
-    let error = live.runtime.launch(&spec, &until()).unwrap_err();
+    let error = live.runtime.launch(&spec, until()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::CommandNotFound, "{error}");
-    assert_eq!(live.runtime.container(spec.name()).state()?, None);
+    assert_eq!(live.runtime.container(spec.name()).state(Until::forever())?, None);
     Ok(())
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use rt_protocol::{
-    CancelToken, ContainerName, ContainerRuntime, ErrorKind, Event, EventAction, EventOptions, EventStream,
-    NamePrefix, Pull, Until,
+    CancelToken, ContainerExt, ContainerName, ContainerRuntime, ErrorKind, Event, EventAction, EventOptions,
+    NamePrefix, Pull, PullStream, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -39,7 +39,7 @@ fn family(name: &ContainerName) -> String {
 }
 
 /// The events of this container up to `last`.
-fn told(stream: &mut dyn EventStream, name: &ContainerName, last: EventAction) -> Vec<Event> {
+fn told(stream: &mut dyn PullStream<Event>, name: &ContainerName, last: EventAction) -> Vec<Event> {
     let mut events = Vec::new();
     loop {
         match stream.pull(&until()) {
@@ -58,7 +58,7 @@ fn told(stream: &mut dyn EventStream, name: &ContainerName, last: EventAction) -
 
 fn from_construction(live: &Live) -> Outcome {
     for _ in 0..5 {
-        let mut stream = live.runtime.events(&EventOptions::new())?;
+        let mut stream = live.runtime.events(&EventOptions::new(), &Until::forever())?;
         // At once, while podman is still starting; and its end is seen although it is pulled only afterwards.
         let sandbox = Sandbox::create(&live.runtime, Sandbox::spec(live).command(["true"]))?;
         let name = sandbox.name.clone();
@@ -71,14 +71,14 @@ fn from_construction(live: &Live) -> Outcome {
 
 fn exit_codes(live: &Live) -> Outcome {
     for code in [0, 7] {
-        let mut stream = live.runtime.events(&EventOptions::new())?;
+        let mut stream = live.runtime.events(&EventOptions::new(), &Until::forever())?;
         let spec = Sandbox::spec(live).command(["sh".to_owned(), "-c".to_owned(), format!("exit {code}")]);
         let sandbox = Sandbox::launch(&live.runtime, spec)?;
         let _ = sandbox.container.wait(&until())?;
         let events = told(stream.as_mut(), &sandbox.name, EventAction::Died);
         let died = events.last().expect("the death");
         assert_eq!(died.exit_code, Some(code), "{events:?}");
-        assert_eq!(died.id, sandbox.container.id()?);
+        assert_eq!(died.id, sandbox.container.id(Until::forever())?);
         assert!(events.iter().rev().skip(1).all(|event| event.exit_code.is_none()), "{events:?}");
     }
     Ok(())
@@ -88,12 +88,12 @@ fn resume(live: &Live) -> Outcome {
     let begun = SystemTime::now();
     let sandbox = Sandbox::idle(live)?;
     let name = sandbox.name.clone();
-    let mut stream = live.runtime.events(&of(&sandbox).since(begun))?;
+    let mut stream = live.runtime.events(&of(&sandbox).since(begun), &Until::forever())?;
     let first = told(stream.as_mut(), &name, EventAction::Created).pop().expect("the making");
     stream.close()?;
     let options = of(&sandbox).since(first.time);
     drop(sandbox);
-    let mut stream = live.runtime.events(&options)?;
+    let mut stream = live.runtime.events(&options, &Until::forever())?;
     let rest = told(stream.as_mut(), &name, EventAction::Removed);
     assert_eq!(rest.first(), Some(&first), "the event of that very time is told again");
     assert!(rest.iter().any(|event| event.action == EventAction::Started), "{rest:?}");
@@ -127,7 +127,7 @@ fn rotation(live: &Live) -> Outcome {
     let log = directory.path().join("events.log");
     let own_conf = conf_with_own_log(directory.path(), 8000)?;
     let runtime = live.builder().env("CONTAINERS_CONF", &own_conf).build()?;
-    let mut stream = runtime.events(&EventOptions::new())?;
+    let mut stream = runtime.events(&EventOptions::new(), &Until::forever())?;
     let (mut made, mut told, mut rotations) = (Vec::new(), Vec::new(), 0);
     let mut size = 0;
     for _ in 0..20 {
@@ -167,7 +167,7 @@ fn clock_is_set(live: &Live) -> Outcome {
     let log = std::fs::read_to_string(&path)?;
     let line = log.lines().find(|line| line.contains(r#""Status":"create""#)).ok_or("no making")?;
     let year = line.split_once(r#""Time":""#).ok_or("no time")?.1.split_once('-').ok_or("no year")?.0;
-    let mut stream = runtime.events(&EventOptions::new())?;
+    let mut stream = runtime.events(&EventOptions::new(), &Until::forever())?;
     let mut told = Vec::new();
     for (name, other_year) in [("c-1", "2025"), ("c-2", "2031"), ("c-3", "2025")] {
         let line = line
@@ -178,7 +178,7 @@ fn clock_is_set(live: &Live) -> Outcome {
         assert_eq!(event.name.as_str(), name);
         told.push(event);
     }
-    let mut resumed = runtime.events(&EventOptions::new().since(told[1].time))?;
+    let mut resumed = runtime.events(&EventOptions::new().since(told[1].time), &Until::forever())?;
     for event in &told[1..] {
         assert_eq!(resumed.pull(&until())?, Pull::Item(event.clone()));
     }
@@ -188,8 +188,9 @@ fn clock_is_set(live: &Live) -> Outcome {
 
 fn dropped(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    let mut all = live.runtime.events(&EventOptions::new())?;
-    let mut other = live.runtime.events(&EventOptions::new().prefix(NamePrefix::new("another")?))?;
+    let mut all = live.runtime.events(&EventOptions::new(), &Until::forever())?;
+    let mut other =
+        live.runtime.events(&EventOptions::new().prefix(NamePrefix::new("another")?), &Until::forever())?;
     sandbox.sh("true")?.exit_ok()?;
     let name = sandbox.name.clone();
     drop(sandbox);
@@ -204,7 +205,7 @@ fn dropped(live: &Live) -> Outcome {
 
 fn no_log(live: &Live) -> Outcome {
     let runtime = live.builder().global_arg("--events-backend=none").build()?;
-    let error = runtime.events(&EventOptions::new()).unwrap_err();
+    let error = runtime.events(&EventOptions::new(), &Until::forever()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BackendFailed, "{error}");
     assert!(error.to_string().contains("none"), "{error}");
     Ok(())
@@ -213,7 +214,7 @@ fn no_log(live: &Live) -> Outcome {
 fn killed(live: &Live) -> Outcome {
     // TERM: 4.3 exits with 0 on it, which must not look like a quiet end.
     for signal in ["-TERM", "-KILL"] {
-        let mut stream = live.runtime.events(&EventOptions::new())?;
+        let mut stream = live.runtime.events(&EventOptions::new(), &Until::forever())?;
         assert_eq!(stream.pull(&Until::after(Duration::from_millis(300)))?, Pull::Pending);
         let own = std::process::id();
         let client = rt_process::procfs::snapshot()?
@@ -232,7 +233,8 @@ fn killed(live: &Live) -> Outcome {
 }
 
 fn ended(live: &Live) -> Outcome {
-    let mut stream = live.runtime.events(&EventOptions::new().prefix(NamePrefix::new("nobody")?))?;
+    let mut stream =
+        live.runtime.events(&EventOptions::new().prefix(NamePrefix::new("nobody")?), &Until::forever())?;
     let token = CancelToken::new();
     let waiting = Until::cancelled(&token);
     let begun = Instant::now();

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rt_protocol::{
-    ContainerRuntime, ContainerRuntimeExt, Error, ErrorKind, ExecRequest, ExecStdio, ExitOutcome,
-    KillOutcome, LaunchSpec, Network, Result, Sink, Source, StdioResult, StreamEnd, Until,
+    ContainerExt, ContainerRuntime, ContainerRuntimeExt, Error, ErrorKind, ExecRequest, ExecStdio,
+    ExitOutcome, KillOutcome, LaunchSpec, Network, Result, Sink, Source, StdioResult, StreamEnd, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -233,7 +233,7 @@ fn held_back(live: &Live) -> Outcome {
 fn others(live: &Live) -> Outcome {
     let mut random = Random::new("others");
     let sandbox = Sandbox::idle(live)?;
-    let id = sandbox.container.id()?.expect("an id");
+    let id = sandbox.container.id(Until::forever())?.expect("an id");
     let begun = Instant::now();
     let mut counts = std::collections::BTreeMap::new();
     for number in 0.. {

@@ -53,8 +53,9 @@ exit "$code"
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         let runtime = live.builder().binary(&path).build()?;
         let container = runtime.container(&sandbox.name);
-        let begun =
-            |container: &dyn Container| Ok::<_, Error>(container.inspect()?.and_then(|info| info.started_at));
+        let begun = |container: &dyn Container| {
+            Ok::<_, Error>(container.inspect(&Until::forever())?.and_then(|info| info.started_at))
+        };
         assert_ne!(begun(&*container)?, begun(&*sandbox.container)?);
         for code in [0, 1, 125, 126, 127, 137, 255] {
             let request = ExecRequest::new(["sh", "-c", &format!("exit {code}")])?;
@@ -310,7 +311,10 @@ fn a_thousand(live: &Live) -> Outcome {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 while next.fetch_add(1, Ordering::SeqCst) < COMMANDS {
-                    let result = live.runtime.exec_in(sandbox.name.as_str(), ["echo", "x"]).expect("an exec");
+                    let result = live
+                        .runtime
+                        .exec_in(sandbox.name.as_str(), ["echo", "x"], Until::forever())
+                        .expect("an exec");
                     assert!(result.success() && result.stdout == "x\n", "{result:?}");
                 }
             });

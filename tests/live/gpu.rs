@@ -10,7 +10,7 @@ use std::time::Duration;
 use rt_gpu::{
     CdiFault, CdiRegistry, CdiVersion, GpuArgs, GpuHost, GpuLaunch, GpuSelection, GpuVendor, gpu_run_args,
 };
-use rt_protocol::{ContainerState, Error, ErrorKind, Until};
+use rt_protocol::{ContainerExt, ContainerState, Error, ErrorKind, Until};
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
@@ -99,7 +99,7 @@ fn start(live: &Live) -> Result<Result<(), Error>, Error> {
     let sandbox = Sandbox::create(&live.runtime, spec)?;
     let answer = sandbox.container.start(&until());
     if answer.is_err() {
-        assert_eq!(sandbox.container.state()?, Some(ContainerState::Created));
+        assert_eq!(sandbox.container.state(Until::forever())?, Some(ContainerState::Created));
     }
     Ok(answer)
 }

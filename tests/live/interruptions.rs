@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use rt_process::procfs;
 use rt_protocol::{
-    Container, ContainerFilter, ContainerName, ContainerPath, ContainerRuntime, ContainerState, CopyOptions,
-    ErrorKind, ExitOutcome, ImageFilter, ImageRef, LaunchSpec, NamePrefix, Network, Result, Until,
+    Container, ContainerExt, ContainerFilter, ContainerName, ContainerPath, ContainerRuntime, ContainerState,
+    CopyOptions, ErrorKind, ExitOutcome, ImageExt, ImageFilter, ImageRef, LaunchSpec, NamePrefix, Network,
+    Result, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -149,8 +150,8 @@ fn questions(live: &Live) -> Outcome {
     let sandbox = Sandbox::launch(&live.runtime, described)?;
     let (name, container) = (&sandbox.name, &sandbox.container);
     let image = live.image_handle(&live.image);
-    let (id, layers) = (image.id()?, image.history()?);
-    let size = container.rw_size()?;
+    let (id, layers) = (image.id(Until::forever())?, image.history(&Until::forever())?);
+    let size = container.rw_size(&Until::forever())?;
     // One that does not run has an empty answer.
     let resting = Sandbox::create(&live.runtime, Sandbox::spec(live))?;
     let unpublished = resting.name.clone();
@@ -163,14 +164,14 @@ fn questions(live: &Live) -> Outcome {
         let mut ask = |what: &'static str, question: &dyn Fn() -> Result<bool>| {
             assert_ne!(unless_interrupted(what, interrupter.during(what, question)), Some(false), "{what}");
         };
-        ask("list", &|| runtime.list(&ContainerFilter::all()).map(is_listed));
-        ask("state", &|| Ok(container.state()? == Some(ContainerState::Running)));
-        ask("rw_size", &|| Ok(container.rw_size()? == size));
-        ask("rw_sizes", &|| Ok(runtime.rw_sizes(&family)?.contains_key(name)));
-        ask("images", &|| Ok(runtime.images(&ImageFilter::all())?.len() >= 2));
+        ask("list", &|| runtime.list(&ContainerFilter::all(), &Until::forever()).map(is_listed));
+        ask("state", &|| Ok(container.state(Until::forever())? == Some(ContainerState::Running)));
+        ask("rw_size", &|| Ok(container.rw_size(&Until::forever())? == size));
+        ask("rw_sizes", &|| Ok(runtime.rw_sizes(&family, &Until::forever())?.contains_key(name)));
+        ask("images", &|| Ok(runtime.images(&ImageFilter::all(), &Until::forever())?.len() >= 2));
         let image = runtime.image(&live.image);
-        ask("image id", &|| Ok(image.id()? == id));
-        ask("image history", &|| Ok(image.history()? == layers));
+        ask("image id", &|| Ok(image.id(Until::forever())? == id));
+        ask("image history", &|| Ok(image.history(&Until::forever())? == layers));
         ask("port", &|| Ok(runtime.port_text(&unpublished, 80, &until())?.is_empty()));
         ask("profile", &|| Ok(runtime.profile()?.version.major >= 4));
         Ok(())
@@ -366,8 +367,8 @@ fn remove_stopping(live: &Live) -> Outcome {
             let container = &sandbox.container;
             let stopping = scope.spawn(move || container.stop(Duration::from_secs(60), &until()));
             let begun = Instant::now();
-            while container.state()? != Some(ContainerState::Stopping) {
-                assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", container.state());
+            while container.state(Until::forever())? != Some(ContainerState::Stopping) {
+                assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", container.state(Until::forever()));
                 std::thread::sleep(Duration::from_millis(20));
             }
             if !client_lives {
@@ -398,9 +399,9 @@ fn without_conmon(live: &Live) -> Outcome {
     send(main.parent, Signal::KILL);
     send(main.pid, Signal::KILL);
     assert_eq!(sandbox.container.wait(&until())?, ExitOutcome::Lost);
-    let info = sandbox.container.inspect()?.ok_or("absent")?;
+    let info = sandbox.container.inspect(&Until::forever())?.ok_or("absent")?;
     assert_eq!((info.state, info.exit_code), (ContainerState::Stopped, None));
-    let listed = live.runtime.list(&ContainerFilter::all())?;
+    let listed = live.runtime.list(&ContainerFilter::all(), &Until::forever())?;
     let listed = listed.iter().find(|info| info.name == sandbox.name).ok_or("not listed")?;
     assert_eq!((&listed.state, listed.exit_code), (&ContainerState::Stopped, None));
     for error in [sandbox.sh("true").unwrap_err(), sandbox.container.start(&until()).unwrap_err()] {

@@ -215,7 +215,7 @@ fn secrets(live: &Live) -> Outcome {
 fn login(live: &Live) -> Outcome {
     let mut guest = LoopbackGuest::start(live, Settings::default())?;
     let words = Argv::new(["sh", "-c", "id -un; pwd; test -t 0 && echo terminal; exit 3"])?;
-    let argv = guest.container.login_command(Some(&words))?;
+    let argv = guest.container.login_command(Some(&words), &Until::forever())?;
     let (program, arguments) = argv.split_first().ok_or("no command")?;
     let run = || {
         let spec = ProcessSpec::new(&Program::find(program)?).args(arguments);

@@ -185,7 +185,11 @@ fn odd_path(live: &Live) -> Outcome {
         fs::create_dir(file.with_file_name(""))?;
         fs::copy(guest.identity.private(), &file)?;
         let transport = transport_to(guest.sshd.address(), &file).build();
-        let argv = transport.login_command(&guest.container, Some(&Argv::new(["echo", "in"])?))?;
+        let argv = transport.login_command(
+            &guest.container,
+            Some(&Argv::new(["echo", "in"])?),
+            &Until::forever(),
+        )?;
         let (program, arguments) = argv.split_first().ok_or("no command")?;
         let spec = ProcessSpec::new(&Program::find(program)?).args(arguments);
         let limit = OutputLimit::UNLIMITED;
@@ -196,7 +200,7 @@ fn odd_path(live: &Live) -> Outcome {
     let file = directory.path().join("${HOME}");
     fs::copy(guest.identity.private(), &file)?;
     let transport = transport_to(guest.sshd.address(), &file).build();
-    let error = transport.login_command(&guest.container, None).unwrap_err();
+    let error = transport.login_command(&guest.container, None, &Until::forever()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadIdentity, "{error}");
     assert!(transport.exec(&guest.container, &ExecRequest::new(["true"])?, &Until::after(LIMIT))?.success());
     Ok(())

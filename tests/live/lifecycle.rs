@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rt_protocol::{
-    BindMount, ContainerFilter, ContainerName, ContainerRuntime, ContainerState, ErrorKind, ExitOutcome,
-    ImageFilter, ImageRef, NamePrefix, Network, PortMapping, TransportProtocol, Until,
+    BindMount, ContainerExt, ContainerFilter, ContainerName, ContainerRuntime, ContainerState, ErrorKind,
+    ExitOutcome, ImageExt, ImageFilter, ImageRef, NamePrefix, Network, PortMapping, TransportProtocol, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -55,7 +55,7 @@ fn directory(live: &Live) -> Outcome {
     let spec = Sandbox::spec(live).extra_args(["--volume", "./given:/given:ro"]).command(["sleep", "777777"]);
     let sandbox = Sandbox::launch(&relative, spec)?;
     assert_eq!(sandbox.sh("cat /given")?.stdout, "from here");
-    let id = sandbox.container.id()?.ok_or("no id")?;
+    let id = sandbox.container.id(Until::forever())?.ok_or("no id")?;
     let its_own = |entry: &rt_process::procfs::ProcessEntry| {
         std::fs::read(format!("/proc/{}/cmdline", entry.pid))
             .is_ok_and(|words| words.split(|byte| *byte == 0).any(|word| word == id.as_bytes()))
@@ -78,11 +78,11 @@ fn directory(live: &Live) -> Outcome {
 
 fn create(live: &Live) -> Outcome {
     let sandbox = Sandbox::create(&live.runtime, Sandbox::spec(live).command(["sleep", "777777"]))?;
-    assert_eq!(sandbox.container.state()?, Some(ContainerState::Created));
-    assert_eq!(sandbox.container.started_at()?, None);
+    assert_eq!(sandbox.container.state(Until::forever())?, Some(ContainerState::Created));
+    assert_eq!(sandbox.container.started_at(Until::forever())?, None);
     sandbox.container.start(&until())?;
-    assert_eq!(sandbox.container.state()?, Some(ContainerState::Running));
-    assert!(sandbox.container.started_at()?.is_some());
+    assert_eq!(sandbox.container.state(Until::forever())?, Some(ContainerState::Running));
+    assert!(sandbox.container.started_at(Until::forever())?.is_some());
     Ok(())
 }
 
@@ -93,7 +93,7 @@ fn inspect(live: &Live) -> Outcome {
         .label("purpose", "a test = one")
         .mount(BindMount::read_only(directory.path(), "/data, with \"odd\" name")?);
     let sandbox = Sandbox::launch(&live.runtime, spec)?;
-    let info = sandbox.container.inspect()?.ok_or("absent")?;
+    let info = sandbox.container.inspect(&Until::forever())?.ok_or("absent")?;
     assert_eq!(info.name, sandbox.name);
     assert_eq!(info.id.len(), 64);
     assert_eq!(info.labels.get("purpose").map(String::as_str), Some("a test = one"));
@@ -104,15 +104,15 @@ fn inspect(live: &Live) -> Outcome {
         .find(|mount| mount.source.as_deref() == Some(directory.path()))
         .ok_or("no mount")?;
     assert_eq!(mount.destination.to_str(), Some("/data, with \"odd\" name"));
-    let image = sandbox.container.image()?.ok_or("no image")?;
-    assert_eq!(image.id()?, live.image_handle(&live.image).id()?);
+    let image = sandbox.container.image(&Until::forever())?.ok_or("no image")?;
+    assert_eq!(image.id(Until::forever())?, live.image_handle(&live.image).id(Until::forever())?);
     Ok(())
 }
 
 fn start_twice(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     sandbox.container.start(&until())?;
-    assert!(sandbox.container.running()?);
+    assert!(sandbox.container.running(Until::forever())?);
     Ok(())
 }
 
@@ -122,11 +122,11 @@ fn stop(live: &Live) -> Outcome {
     let begun = Instant::now();
     sandbox.container.stop(Duration::from_millis(1500), &until())?;
     assert!(begun.elapsed() >= Duration::from_secs(2), "rounded up: {:?}", begun.elapsed());
-    assert_eq!(sandbox.container.state()?, Some(ContainerState::Exited));
+    assert_eq!(sandbox.container.state(Until::forever())?, Some(ContainerState::Exited));
     sandbox.container.stop(Duration::ZERO, &until())?;
     sandbox.container.start(&until())?;
     sandbox.container.stop(Duration::ZERO, &until())?;
-    assert!(!sandbox.container.running()?);
+    assert!(!sandbox.container.running(Until::forever())?);
     // A caller who gives up does not leave it half stopped.
     sandbox.container.start(&until())?;
     let error = sandbox
@@ -135,8 +135,12 @@ fn stop(live: &Live) -> Outcome {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     let begun = Instant::now();
-    while sandbox.container.state()? != Some(ContainerState::Exited) {
-        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", sandbox.container.state()?);
+    while sandbox.container.state(Until::forever())? != Some(ContainerState::Exited) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(15),
+            "{:?}",
+            sandbox.container.state(Until::forever())?
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
     Ok(())
@@ -147,7 +151,7 @@ fn wait(live: &Live) -> Outcome {
         Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", "sleep 1; exit 7"]))?;
     assert_eq!(sandbox.container.wait(&until())?, ExitOutcome::Code(7));
     assert_eq!(sandbox.container.wait(&until())?, ExitOutcome::Code(7));
-    assert_eq!(sandbox.container.inspect()?.and_then(|info| info.exit_code), Some(7));
+    assert_eq!(sandbox.container.inspect(&Until::forever())?.and_then(|info| info.exit_code), Some(7));
     Ok(())
 }
 
@@ -155,7 +159,7 @@ fn wait_with_removal(live: &Live) -> Outcome {
     for code in [0, 5] {
         // Long enough for the wait to begin on a machine as busy as this one.
         let begun = Instant::now();
-        let _ = live.runtime.container(&Sandbox::fresh_name().parse()?).state()?;
+        let _ = live.runtime.container(&Sandbox::fresh_name().parse()?).state(Until::forever())?;
         let seconds = 1.0 + 8.0 * begun.elapsed().as_secs_f64();
         let script = format!("sleep {seconds}; exit {code}");
         let spec = Sandbox::spec(live).command(["sh", "-c", &script]).extra_args(["--rm"]);
@@ -169,7 +173,7 @@ fn wait_deadline(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let error = sandbox.container.wait(&Until::after(Duration::from_millis(500))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-    assert!(sandbox.container.running()?);
+    assert!(sandbox.container.running(Until::forever())?);
     Ok(())
 }
 
@@ -178,12 +182,12 @@ fn port(live: &Live) -> Outcome {
         .command(["sleep", "777777"])
         .port(PortMapping::any_port_on_loopback(2222));
     let sandbox = Sandbox::launch(&live.runtime, spec)?;
-    let ports = sandbox.container.ports()?.ok_or("absent")?;
+    let ports = sandbox.container.ports(Until::forever())?.ok_or("absent")?;
     assert_eq!(ports.len(), 1, "{ports:?}");
     assert_eq!((ports[0].container_port, ports[0].protocol), (2222, TransportProtocol::Tcp));
     assert_eq!(ports[0].host_ip, Some([127, 0, 0, 1].into()));
     assert!(ports[0].host_port > 0);
-    let listed = live.runtime.list(&ContainerFilter::all())?;
+    let listed = live.runtime.list(&ContainerFilter::all(), &Until::forever())?;
     let listed = listed.iter().find(|info| info.name == sandbox.name).ok_or("not listed")?;
     assert_eq!(listed.ports, ports);
     Ok(())
@@ -200,7 +204,10 @@ fn removal(live: &Live) -> Outcome {
         names.iter().collect::<Vec<_>>()
     );
     assert!(results.iter().all(|result| result.removed && result.error.is_none()), "{results:?}");
-    assert_eq!((first.container.state()?, second.container.state()?), (None, None));
+    assert_eq!(
+        (first.container.state(Until::forever())?, second.container.state(Until::forever())?),
+        (None, None)
+    );
     assert!(live.runtime.force_remove(&[], &until()).is_empty());
     Ok(())
 }
@@ -211,36 +218,42 @@ fn sizes(live: &Live) -> Outcome {
         .network(Network::None)
         .command(["sleep", "777777"]);
     let sandbox = Sandbox::launch(&live.runtime, spec)?;
-    let before = sandbox.container.rw_size()?.ok_or("absent")?;
+    let before = sandbox.container.rw_size(&Until::forever())?.ok_or("absent")?;
     sandbox.sh("dd if=/dev/zero of=/var/file bs=1000 count=1234 2>/dev/null")?.exit_ok()?;
-    let after = sandbox.container.rw_size()?.ok_or("absent")?;
+    let after = sandbox.container.rw_size(&Until::forever())?.ok_or("absent")?;
     assert_eq!(after - before, 1_234_000);
-    let sizes = live.runtime.rw_sizes(&NamePrefix::new(&family)?)?;
+    let sizes = live.runtime.rw_sizes(&NamePrefix::new(&family)?, &Until::forever())?;
     assert_eq!(sizes.get(&sandbox.name), Some(&after));
-    assert_eq!(live.runtime.container(&ContainerName::new("rtt-absent")?).rw_size()?, None);
+    assert_eq!(live.runtime.container(&ContainerName::new("rtt-absent")?).rw_size(&Until::forever())?, None);
     Ok(())
 }
 
 fn images(live: &Live) -> Outcome {
     let image = live.image_handle(&live.image);
-    assert!(image.exists()?);
-    assert_eq!(image.labels()?.ok_or("absent")?.get("made-by").map(String::as_str), Some("rt-tests"));
-    assert!(image.history()?.is_some_and(|layers| !layers.is_empty()));
-    let listed = live.runtime.images(&ImageFilter::all())?;
+    assert!(image.exists(Until::forever())?);
+    assert_eq!(
+        image.labels(Until::forever())?.ok_or("absent")?.get("made-by").map(String::as_str),
+        Some("rt-tests")
+    );
+    assert!(image.history(&Until::forever())?.is_some_and(|layers| !layers.is_empty()));
+    let listed = live.runtime.images(&ImageFilter::all(), &Until::forever())?;
     let found = listed
         .iter()
         .find(|image| image.repository() == Some("localhost/rt-test") && image.tag() == Some("full"));
     let found = found.ok_or("not listed")?;
     assert!(found.size().is_some_and(|size| size > 100_000) && found.created().is_some());
-    assert_eq!(image.id()?.as_deref(), Some(found.reference().as_str()));
+    assert_eq!(image.id(Until::forever())?.as_deref(), Some(found.reference().as_str()));
     let absent = live.image_handle(&ImageRef::new("localhost/rt-absent")?);
-    assert_eq!((absent.exists()?, absent.id()?, absent.history()?), (false, None, None));
+    assert_eq!(
+        (absent.exists(Until::forever())?, absent.id(Until::forever())?, absent.history(&Until::forever())?),
+        (false, None, None)
+    );
     let _user = Sandbox::idle(live)?;
-    match found.remove()? {
+    match found.remove(&Until::forever())? {
         rt_protocol::ImageRemoval::Refused(reason) => assert!(reason.contains("in use"), "{reason}"),
         other => panic!("{other:?}"),
     }
-    assert!(image.exists()?);
+    assert!(image.exists(Until::forever())?);
     Ok(())
 }
 
@@ -265,7 +278,7 @@ fn ports(live: &Live) -> Outcome {
 
 fn login(live: &Live) -> Outcome {
     let absent = live.runtime.container(&ContainerName::new("rtt-absent")?);
-    let words = absent.login_command(None)?;
+    let words = absent.login_command(None, &Until::forever())?;
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     assert!(words[0].starts_with('/') && words[0].ends_with("podman"), "{words:?}");
     assert_eq!(words[1..], ["exec", "-it", "--", "rtt-absent", "tmux", "new-session", "-A", "-s", "main"]);
@@ -273,9 +286,9 @@ fn login(live: &Live) -> Outcome {
 }
 
 fn probe(live: &Live) -> Outcome {
-    let before = live.runtime.list(&ContainerFilter::all())?.len();
+    let before = live.runtime.list(&ContainerFilter::all(), &Until::forever())?.len();
     live.runtime.probe(&until())?;
-    assert_eq!(live.runtime.list(&ContainerFilter::all())?.len(), before);
+    assert_eq!(live.runtime.list(&ContainerFilter::all(), &Until::forever())?.len(), before);
     let found = rt::detect(&until());
     let podman = found.iter().find(|found| found.backend == rt::Backend::Podman).ok_or("not tried")?;
     assert!(podman.is_usable(), "{podman}");

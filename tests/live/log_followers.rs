@@ -40,7 +40,7 @@ fn follow_ended(live: &Live) -> Outcome {
 fn follow_slowly(live: &Live) -> Outcome {
     let script = format!("echo 0; while [ ! -e /tmp/go ]; do sleep 0.1; done; {MANY}");
     let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", &script]))?;
-    let mut log = sandbox.container.logs(&LogOptions::new().follow())?;
+    let mut log = sandbox.container.logs(&LogOptions::new().follow(), &Until::forever())?;
     let Pull::Item(first) = log.pull(&until())? else { panic!("no line") };
     assert_eq!(first.text(), "0");
     let _ = sandbox.sh("touch /tmp/go")?;
@@ -91,7 +91,7 @@ fn follow_options(live: &Live) -> Outcome {
     let mut followers = Vec::new();
     for options in &cases {
         for options in [options.clone(), options.clone().timestamps()] {
-            let mut log = sandbox.container.logs(&options.clone().follow())?;
+            let mut log = sandbox.container.logs(&options.clone().follow(), &Until::forever())?;
             let mut found = Vec::new();
             while let Pull::Item(line) = log.pull(&Until::after(Duration::from_millis(100)))? {
                 found.push(line);
@@ -103,7 +103,7 @@ fn follow_options(live: &Live) -> Outcome {
             for stream in [OutputStream::Stdout, OutputStream::Stderr] {
                 assert_eq!(texts(found.clone(), stream), texts(plain.clone(), stream), "{options:?}");
             }
-            let mut reader = by_podman.logs(&same)?;
+            let mut reader = by_podman.logs(&same, &Until::forever())?;
             let mut plain = Vec::new();
             while let Pull::Item(line) = reader.pull(&until())? {
                 plain.push(line);
@@ -145,7 +145,7 @@ fn follow_rotated(live: &Live) -> Outcome {
             .extra_args([&volume, "--log-opt", "max-size=4kb"])
             .command(["sh", "-c", &script]);
         let sandbox = Sandbox::launch(&live.runtime, spec)?;
-        let mut log = sandbox.container.logs(&LogOptions::new().follow())?;
+        let mut log = sandbox.container.logs(&LogOptions::new().follow(), &Until::forever())?;
         let Pull::Item(first) = log.pull(&until())? else { panic!("no line") };
         assert_eq!(first.text(), "0");
         let _ = sandbox.sh("touch /tmp/go")?;
@@ -196,7 +196,7 @@ fn follow_by_podman(live: &Live) -> Outcome {
     for options in [LogOptions::new(), LogOptions::new().tail(10), LogOptions::new().timestamps()] {
         let script = format!("{begin}; {MANY}");
         let sandbox = Sandbox::launch(&runtime, Sandbox::spec(live).command(["sh", "-c", &script]))?;
-        let mut log = sandbox.container.logs(&options.clone().follow())?;
+        let mut log = sandbox.container.logs(&options.clone().follow(), &Until::forever())?;
         let Pull::Item(_) = log.pull(&until())? else { panic!("no line") };
         let _ = sandbox.sh("touch /tmp/go")?;
         let _ = sandbox.container.wait(&until())?;

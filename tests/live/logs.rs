@@ -35,7 +35,7 @@ pub(crate) fn lines(
     sandbox: &Sandbox<'_>,
     options: &LogOptions,
 ) -> rt_protocol::Result<Vec<rt_protocol::LogLine>> {
-    let mut log = sandbox.container.logs(options)?;
+    let mut log = sandbox.container.logs(options, &Until::forever())?;
     let mut lines = Vec::new();
     while let Pull::Item(line) = log.pull(&until())? {
         lines.push(line);
@@ -71,7 +71,10 @@ fn one_stream(live: &Live) -> Outcome {
     assert!(outputs.iter().all(|line| line.stream == OutputStream::Stdout));
     let container = sandbox.container.clone();
     drop(sandbox);
-    let error = container.logs(&LogOptions::new().only(OutputStream::Stdout))?.pull(&until()).unwrap_err();
+    let error = container
+        .logs(&LogOptions::new().only(OutputStream::Stdout), &Until::forever())?
+        .pull(&until())
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoSuchContainer, "{error}");
     Ok(())
 }
@@ -100,7 +103,7 @@ fn options(live: &Live) -> Outcome {
 fn follow(live: &Live) -> Outcome {
     let script = "echo first; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo second; echo third >&2";
     let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", script]))?;
-    let mut log = sandbox.container.logs(&LogOptions::new().follow())?;
+    let mut log = sandbox.container.logs(&LogOptions::new().follow(), &Until::forever())?;
     let Pull::Item(first) = log.pull(&until())? else { panic!("no line") };
     assert_eq!(first.text(), "first");
     assert_eq!(log.pull(&Until::after(Duration::from_millis(300)))?, Pull::Pending);
@@ -164,7 +167,7 @@ fn follow_with_times(live: &Live) -> Outcome {
         echo c; head -c 40000 /dev/zero | tr '\\0' z; echo";
     for options in [LogOptions::new(), LogOptions::new().tail(5)] {
         let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", script]))?;
-        let mut log = sandbox.container.logs(&options.follow().timestamps())?;
+        let mut log = sandbox.container.logs(&options.follow().timestamps(), &Until::forever())?;
         let Pull::Item(first) = log.pull(&until())? else { panic!("no line") };
         assert!(first.text() == "first" && first.timestamp.is_some(), "{first:?}");
         assert_eq!(log.pull(&Until::after(Duration::from_millis(300)))?, Pull::Pending);
@@ -198,8 +201,8 @@ fn terminal(live: &Live) -> Outcome {
     let spec = Sandbox::spec(live).extra_args(["--tty"]).command(["sh", "-c", script]);
     let sandbox = Sandbox::launch(&live.runtime, spec)?;
     let when = rt_protocol::ReadyWhen::new().log_line("READY", |line| line == "READY");
-    when.wait(sandbox.container.as_ref(), &until())?;
-    let mut log = sandbox.container.logs(&LogOptions::new().follow().max_line_bytes(5))?;
+    when.wait(sandbox.container.as_ref(), until())?;
+    let mut log = sandbox.container.logs(&LogOptions::new().follow().max_line_bytes(5), &Until::forever())?;
     let mut followed = Vec::new();
     while followed.len() < 2 {
         let Pull::Item(item) = log.pull(&until())? else { panic!("no line") };
@@ -229,7 +232,7 @@ fn looks_like_an_error(live: &Live) -> Outcome {
 fn limit_while_held(live: &Live) -> Outcome {
     let script = "echo 'Error: theirs' >&2; sleep 1000";
     let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", script]))?;
-    let mut log = sandbox.container.logs(&LogOptions::new().follow())?;
+    let mut log = sandbox.container.logs(&LogOptions::new().follow(), &Until::forever())?;
     let begun = Instant::now();
     let (mut pulls, mut longest) = (0, Duration::ZERO);
     let told = loop {
@@ -260,11 +263,11 @@ fn endless_tail(live: &Live) -> Outcome {
 
 fn close(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    let mut log = sandbox.container.logs(&LogOptions::new().follow())?;
+    let mut log = sandbox.container.logs(&LogOptions::new().follow(), &Until::forever())?;
     log.close()?;
     log.close()?;
     assert_eq!(log.pull(&until())?, Pull::End);
-    drop(sandbox.container.logs(&LogOptions::new().follow())?);
+    drop(sandbox.container.logs(&LogOptions::new().follow(), &Until::forever())?);
     Ok(())
 }
 

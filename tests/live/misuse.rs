@@ -4,7 +4,10 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
-use rt_protocol::{ContainerName, ContainerRuntime, ErrorKind, ExecRequest, NamePrefix, Until};
+use rt_protocol::{
+    ContainerExt, ContainerName, ContainerRuntime, ContainerRuntimeExt, ErrorKind, ExecRequest, NamePrefix,
+    Until,
+};
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
@@ -64,17 +67,17 @@ fn bytes(live: &Live) -> Outcome {
 
 fn id_prefix(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    let id = sandbox.container.id()?.ok_or("no id")?;
+    let id = sandbox.container.id(Until::forever())?.ok_or("no id")?;
     for length in [1, 4, 12, 64] {
         let name = ContainerName::new(&id[..length])?;
         let stranger = live.runtime.container(&name);
-        assert_eq!(stranger.inspect()?, None, "{name}");
+        assert_eq!(stranger.inspect(&Until::forever())?, None, "{name}");
         let error = stranger.exec(&ExecRequest::new(["true"])?, &until()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoSuchContainer, "{error}");
         let results = live.runtime.force_remove(std::slice::from_ref(&name), &until());
         assert!(results[0].removed);
     }
-    assert!(sandbox.container.running()?);
+    assert!(sandbox.container.running(Until::forever())?);
     // A container whose name looks like an id is found by its name.
     let name = format!("c0ffee{:x}", std::process::id());
     let spec = rt_protocol::LaunchSpec::builder(name, live.image.as_str())
@@ -82,9 +85,9 @@ fn id_prefix(live: &Live) -> Outcome {
         .command(["sleep", "777777"]);
     let named = Sandbox::launch(&live.runtime, spec)?;
     assert!(named.sh("true")?.success());
-    assert!(named.container.running()?);
+    assert!(named.container.running(Until::forever())?);
     named.remove();
-    assert_eq!(named.container.state()?, None);
+    assert_eq!(named.container.state(Until::forever())?, None);
     Ok(())
 }
 
@@ -101,13 +104,13 @@ fn prefix(live: &Live) -> Outcome {
     let prefix = NamePrefix::new(format!("{family}.x"))?;
     let mut names: Vec<_> = live
         .runtime
-        .containers_with_prefix(&prefix)?
+        .containers_with_prefix(&prefix, Until::forever())?
         .iter()
         .map(|found| found.key().name.to_string())
         .collect();
     names.sort();
     assert_eq!(names, [format!("{family}.x-1"), format!("{family}.x-2")]);
-    assert_eq!(live.runtime.states(&prefix)?.len(), 2);
+    assert_eq!(live.runtime.states(&prefix, Until::forever())?.len(), 2);
     Ok(())
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use rt_podman::{KillStrategy, PodmanRuntime};
 use rt_protocol::{
-    Container, ContainerRuntime, ContainerState, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, KillOutcome,
-    OutputLimit, Sink, Source, Until,
+    Container, ContainerExt, ContainerRuntime, ContainerState, ErrorKind, ExecRequest, ExecStdio,
+    ExitOutcome, KillOutcome, OutputLimit, Sink, Source, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -63,7 +63,7 @@ fn another_creates(live: &Live) -> Outcome {
     });
     let sandbox = sandbox?;
     assert_eq!(stopped.ok_or("it was made")?.kind(), ErrorKind::TimedOut);
-    assert_eq!(sandbox.container.state()?, Some(ContainerState::Running));
+    assert_eq!(sandbox.container.state(Until::forever())?, Some(ContainerState::Running));
     Ok(())
 }
 
@@ -77,7 +77,11 @@ fn own_create(live: &Live) -> Outcome {
             }
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-                assert_eq!(live.runtime.container(spec.name()).state()?, None, "after {milliseconds} ms");
+                assert_eq!(
+                    live.runtime.container(spec.name()).state(Until::forever())?,
+                    None,
+                    "after {milliseconds} ms"
+                );
             }
         }
     }
@@ -90,11 +94,11 @@ fn stopped_start(live: &Live) -> Outcome {
         let started = sandbox.container.start(&Until::after(Duration::from_millis(milliseconds)));
         if let Err(error) = started {
             assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-            let state = sandbox.container.state()?;
+            let state = sandbox.container.state(Until::forever())?;
             assert_ne!(state, Some(ContainerState::Initialized), "after {milliseconds} ms");
             sandbox.container.start(&minute()).map_err(|error| format!("{milliseconds} ms: {error}"))?;
         }
-        assert_eq!(sandbox.container.state()?, Some(ContainerState::Running));
+        assert_eq!(sandbox.container.state(Until::forever())?, Some(ContainerState::Running));
         sandbox.container.stop(Duration::ZERO, &minute())?;
     }
     Ok(())

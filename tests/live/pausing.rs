@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rt_protocol::{ContainerRuntime, ContainerState, ErrorKind, Until};
+use rt_protocol::{ContainerExt, ContainerRuntime, ContainerState, ErrorKind, Until};
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
@@ -21,14 +21,14 @@ pub(crate) const CASES: &[Case] = &[
 fn told(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     live.plain(&["pause", sandbox.name.as_str()])?;
-    assert_eq!(sandbox.container.state()?, Some(ContainerState::Paused));
+    assert_eq!(sandbox.container.state(Until::forever())?, Some(ContainerState::Paused));
     let until = Until::after(Duration::from_secs(60));
     for error in [sandbox.sh("true").unwrap_err(), sandbox.container.start(&until).unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::Paused, "{error}");
         assert!(error.hint().is_some_and(|hint| hint.contains("podman unpause")), "{error}");
     }
     live.plain(&["unpause", sandbox.name.as_str()])?;
-    assert_eq!(sandbox.container.state()?, Some(ContainerState::Running));
+    assert_eq!(sandbox.container.state(Until::forever())?, Some(ContainerState::Running));
     assert!(sandbox.sh("true")?.success());
     Ok(())
 }
@@ -95,8 +95,8 @@ fn removed_with_all(live: &Live) -> Outcome {
             let container = &sandbox.container;
             let stopping =
                 is_stopping.then(|| scope.spawn(|| container.stop(Duration::from_secs(60), &until)));
-            while is_stopping && container.state()? != Some(ContainerState::Stopping) {
-                assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", container.state());
+            while is_stopping && container.state(Until::forever())? != Some(ContainerState::Stopping) {
+                assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", container.state(Until::forever()));
             }
             let names = std::slice::from_ref(&sandbox.name);
             let result = live.runtime.force_remove(names, &until).remove(0);

@@ -2,7 +2,7 @@
 
 use rt::{CancelToken, DoctorOptions, Until, Verdict};
 use rt_podman::{PodmanRuntime, PodmanVersion};
-use rt_protocol::{ContainerRuntime, NamePrefix};
+use rt_protocol::{ContainerRuntimeExt, NamePrefix};
 use rt_tests::live::Live;
 
 use crate::case::{Case, Outcome};
@@ -57,12 +57,12 @@ fn cancelled(live: &Live) -> Outcome {
 }
 
 fn doctor(live: &Live) -> Outcome {
-    let before = live.runtime.states(&NamePrefix::new("rt-probe")?)?;
+    let before = live.runtime.states(&NamePrefix::new("rt-probe")?, Until::forever())?;
     let diagnosis = rt::doctor(&DoctorOptions::new());
     for code in ["podman-version", "podman-rights", "podman-place", "podman-container"] {
         let finding = diagnosis.finding(code).ok_or(code)?;
         assert_eq!(finding.verdict, Verdict::Good, "{diagnosis}");
     }
-    assert_eq!(live.runtime.states(&NamePrefix::new("rt-probe")?)?, before);
+    assert_eq!(live.runtime.states(&NamePrefix::new("rt-probe")?, Until::forever())?, before);
     Ok(())
 }

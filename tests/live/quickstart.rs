@@ -14,8 +14,8 @@ fn podman(live: &Live) -> Outcome {
     let this = std::env::current_exe()?;
     let directory = this.parent().and_then(std::path::Path::parent).ok_or("no target directory")?;
     let example = rt_process::Program::find(directory.join("examples/quickstart"))?;
-    let containers = live.runtime.list(&ContainerFilter::all())?.len();
-    let images = live.runtime.images(&ImageFilter::all())?.len();
+    let containers = live.runtime.list(&ContainerFilter::all(), &Until::forever())?.len();
+    let images = live.runtime.images(&ImageFilter::all(), &Until::forever())?.len();
     let spec = rt_process::ProcessSpec::new(&example).args(["--backend", "podman"]);
     let limit = OutputLimit::UNLIMITED;
     let until = Until::after(Duration::from_secs(120));
@@ -27,7 +27,7 @@ fn podman(live: &Live) -> Outcome {
     {
         assert!(stdout.contains(expected), "{expected}: {stdout}");
     }
-    assert_eq!(live.runtime.list(&ContainerFilter::all())?.len(), containers);
-    assert_eq!(live.runtime.images(&ImageFilter::all())?.len(), images);
+    assert_eq!(live.runtime.list(&ContainerFilter::all(), &Until::forever())?.len(), containers);
+    assert_eq!(live.runtime.images(&ImageFilter::all(), &Until::forever())?.len(), images);
     Ok(())
 }

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rt_protocol::{
-    ContainerRuntimeExt, ErrorKind, ExecRequest, Network, PartialOutput, PortMapping, ReadyWhen, Until,
+    ContainerExt, ContainerRuntimeExt, ErrorKind, ExecRequest, Network, PartialOutput, PortMapping,
+    ReadyWhen, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -34,9 +35,9 @@ fn all(live: &Live) -> Outcome {
         .command(["sh", "-c", script]);
     let sandbox = Sandbox::launch(&live.runtime, spec)?;
     let when = sign().exec(ExecRequest::new(["test", "-e", "/tmp/made"])?).tcp_port(8080);
-    let ready = live.runtime.wait_until_ready(&sandbox.name, &when, &until())?;
+    let ready = live.runtime.wait_until_ready(&sandbox.name, &when, until())?;
     assert_eq!(ready.lines, [">> ready"]);
-    let published = sandbox.container.ports()?.unwrap_or_default();
+    let published = sandbox.container.ports(Until::forever())?.unwrap_or_default();
     assert_eq!(ready.addresses.len(), 1);
     assert_eq!(ready.addresses[0].port(), published[0].host_port);
     assert!(ready.elapsed > Duration::from_secs(1), "{:?}", ready.elapsed);
@@ -48,7 +49,7 @@ fn ended(live: &Live) -> Outcome {
     for when in [sign(), ReadyWhen::new().tcp_port(80), ReadyWhen::new().exec(ExecRequest::new(["false"])?)] {
         let sandbox = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", script]))?;
         let begun = Instant::now();
-        let error = live.runtime.wait_until_ready(&sandbox.name, &when, &until()).unwrap_err();
+        let error = live.runtime.wait_until_ready(&sandbox.name, &when, until()).unwrap_err();
         assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
         assert_eq!(error.kind(), ErrorKind::NotRunning, "{error}");
         assert!(error.to_string().contains("exit code 3"), "{error}");
@@ -64,7 +65,7 @@ fn deadline(live: &Live) -> Outcome {
     // Enough for the command to answer once.
     let time = sandbox.allow(Duration::from_secs(1))?;
     let begun = Instant::now();
-    let error = live.runtime.wait_until_ready(&sandbox.name, &when, &Until::after(time)).unwrap_err();
+    let error = live.runtime.wait_until_ready(&sandbox.name, &when, Until::after(time)).unwrap_err();
     assert!(begun.elapsed() < time + Duration::from_secs(4), "{:?}", begun.elapsed());
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     let text = error.to_string();
@@ -81,7 +82,7 @@ fn earlier_run(live: &Live) -> Outcome {
     let error = live.runtime.wait_until_ready(&sandbox.name, &sign(), &short).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     let again = ReadyWhen::new().log_line("the second run", |line| line == "again");
-    live.runtime.wait_until_ready(&sandbox.name, &again, &until())?;
+    live.runtime.wait_until_ready(&sandbox.name, &again, until())?;
     Ok(())
 }
 
@@ -89,7 +90,7 @@ fn earlier_run(live: &Live) -> Outcome {
 fn health(live: &Live) -> Outcome {
     let without = Sandbox::idle(live)?;
     let healthy = ReadyWhen::new().healthy();
-    let error = live.runtime.wait_until_ready(&without.name, &healthy, &until()).unwrap_err();
+    let error = live.runtime.wait_until_ready(&without.name, &healthy, until()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
     let spec = Sandbox::spec(live)
         .extra_args(["--health-cmd", "test -e /tmp/well", "--health-interval", "disable"])
@@ -106,6 +107,6 @@ fn health(live: &Live) -> Outcome {
     ]);
     let limit = rt_protocol::OutputLimit::UNLIMITED;
     rt_process::capture(&check, rt_protocol::Source::empty(), limit, limit, &until())?;
-    live.runtime.wait_until_ready(&sandbox.name, &healthy, &until())?;
+    live.runtime.wait_until_ready(&sandbox.name, &healthy, until())?;
     Ok(())
 }

@@ -115,7 +115,7 @@ fn steering(live: &Live) -> Outcome {
     }
     let sandbox = Sandbox::launch(&live.runtime, spec)?;
     let _ = sandbox.container.wait(&until())?;
-    let mut log = sandbox.container.logs(&rt_protocol::LogOptions::new())?;
+    let mut log = sandbox.container.logs(&rt_protocol::LogOptions::new(), &Until::forever())?;
     let mut lines = Vec::new();
     while let rt_protocol::Pull::Item(line) = log.pull(&until())? {
         lines.push(line.text().into_owned());

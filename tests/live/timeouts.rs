@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rt_podman::KillStrategy;
 use rt_protocol::{
-    CancelToken, ContainerRuntime, Error, ErrorKind, ExecRequest, KillOutcome, LaunchSpec, Network,
-    PartialOutput, Until,
+    CancelToken, ContainerExt, ContainerRuntime, Error, ErrorKind, ExecRequest, KillOutcome, LaunchSpec,
+    Network, PartialOutput, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -217,7 +217,7 @@ fn early_deadline(live: &Live) -> Outcome {
         }
         assert_eq!(sandbox.count_processes("sleep 1000")?, 0, "after {milliseconds} ms: {report:?}");
     }
-    let left = live.runtime.container(&sandbox.name).running()?;
+    let left = live.runtime.container(&sandbox.name).running(Until::forever())?;
     assert!(left);
     Ok(())
 }

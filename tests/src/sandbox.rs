@@ -52,7 +52,7 @@ impl<'a> Sandbox<'a> {
     /// What the launch answers.
     pub fn launch(runtime: &'a dyn ContainerRuntime, spec: LaunchSpecBuilder) -> Result<Self> {
         let spec = spec.build()?;
-        let container = runtime.launch(&spec, &Until::after(Duration::from_secs(60)))?;
+        let container = runtime.launch(&spec, Until::after(Duration::from_secs(60)))?;
         Ok(Self { name: spec.name().clone(), container, runtime })
     }
 

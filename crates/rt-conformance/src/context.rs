@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use rt_protocol::sync::lock;
 use rt_protocol::{
-    Capability, Container, ContainerName, ContainerPath, ContainerRuntime, ExecRequest, ExecRequestBuilder,
-    ExecResult, LaunchSpec, LaunchSpecBuilder, NamePrefix, PullPolicy, Until,
+    Capability, Container, ContainerExt, ContainerName, ContainerPath, ContainerRuntime, ExecRequest,
+    ExecRequestBuilder, ExecResult, LaunchSpec, LaunchSpecBuilder, NamePrefix, PullPolicy, Until,
 };
 
 use crate::container_cache::ContainerCache;
@@ -99,7 +99,7 @@ impl<'a> TestContext<'a> {
     pub(crate) fn look_after_standing(&self, case: &'static str) {
         let Some(name) = self.fixture.standing().or_else(|| self.cache.get(&Script::Stand)) else { return };
         // An engine that cannot be asked says nothing of the container.
-        if let Ok(found) = self.runtime.container(&name).inspect()
+        if let Ok(found) = self.runtime.container(&name).inspect(&timeout())
             && !found.is_some_and(|info| info.state.is_running())
         {
             self.cache.standing_is_dead(case);
@@ -327,7 +327,7 @@ impl<'a> TestContext<'a> {
     #[expect(clippy::unused_self, reason = "reads as the others do")]
     pub(crate) fn wait_for_exit(&self, container: &dyn Container) -> Verdict {
         Self::eventually("the main process has ended", || {
-            let state = container.state()?;
+            let state = container.state(timeout())?;
             ensure!(state.is_some(), "the container is gone");
             Ok(state.is_some_and(|state| state.has_exited()).then_some(()))
         })

@@ -64,6 +64,8 @@ group! {
     Errors = "errors",
     /// Odd uses that must not do harm.
     Misuse = "misuse",
+    /// Handles in front of others.
+    Wrappers = "wrappers",
     /// `capabilities()` and the answers agree.
     Claims = "claims",
 }

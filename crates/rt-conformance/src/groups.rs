@@ -20,6 +20,7 @@ mod signals;
 mod stdio;
 mod surroundings;
 mod timeouts;
+mod wrappers;
 
 use std::sync::OnceLock;
 
@@ -47,6 +48,7 @@ const ALL: &[&[Case]] = &[
     events::CASES,
     errors::CASES,
     misuse::CASES,
+    wrappers::CASES,
     claims::CASES,
 ];
 

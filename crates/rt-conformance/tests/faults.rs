@@ -22,7 +22,7 @@ use rt_conformance::{Case, Fixture, Group, Need, Outcome, Suite, find};
 use rt_null::NullRuntime;
 use rt_null::conformance::NullFixture;
 use rt_protocol::{
-    ContainerFilter, ContainerName, ContainerRuntime, ErrorKind, ImageRef, LaunchSpec, NamePrefix,
+    ContainerFilter, ContainerName, ContainerRuntime, ErrorKind, ImageRef, LaunchSpec, NamePrefix, Until,
 };
 
 use fault::Fault;
@@ -66,7 +66,7 @@ fn dead_is_told_once() -> Result<(), Failed> {
         let report = Suite::new(&runtime, &fixture).run(&wanted, &mut |_, _| {
             ran += 1;
             if dies && ran == 3 {
-                for info in runtime.list(&ContainerFilter::all()).unwrap_or_default() {
+                for info in runtime.list(&ContainerFilter::all(), &Until::forever()).unwrap_or_default() {
                     let _ = runtime.end(&info.name, 1);
                 }
             }

@@ -3,15 +3,12 @@
 use std::any::Any;
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{Read, Write};
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rt_protocol::{
-    Argv, Container, ContainerInfo, ContainerKey, ContainerPath, ContainerState, CopyOptions, ExecRequest,
-    ExecResult, ExecStdio, ExitOutcome, Health, Image, LogOptions, LogStream, MountInfo, PublishedPort,
-    Readiness, Result, RuntimeId, StdioResult, Until,
+    Argv, Container, ContainerInfo, ContainerKey, ExecRequest, ExecResult, ExecStdio, Result, RuntimeId,
+    StdioResult, Until,
 };
 
 use crate::transport::KrunTransport;
@@ -64,7 +61,7 @@ impl KrunContainer {
     }
 }
 
-#[deny(clippy::missing_trait_methods)]
+/// Whatever runs nothing in the guest is podman's.
 impl Container for KrunContainer {
     fn key(&self) -> &ContainerKey {
         &self.key
@@ -78,44 +75,12 @@ impl Container for KrunContainer {
         self.transport.exec_stdio(&self.podman, request, stdio, until)
     }
 
-    fn inspect(&self) -> Result<Option<ContainerInfo>> {
-        self.podman.inspect()
+    fn inspect(&self, until: &Until) -> Result<Option<ContainerInfo>> {
+        self.podman.inspect(until)
     }
 
-    fn id(&self) -> Result<Option<String>> {
-        self.podman.id()
-    }
-
-    fn state(&self) -> Result<Option<ContainerState>> {
-        self.podman.state()
-    }
-
-    fn running(&self) -> Result<bool> {
-        self.podman.running()
-    }
-
-    fn image(&self) -> Result<Option<Arc<dyn Image>>> {
-        self.podman.image()
-    }
-
-    fn started_at(&self) -> Result<Option<SystemTime>> {
-        self.podman.started_at()
-    }
-
-    fn mounts(&self) -> Result<Option<Vec<MountInfo>>> {
-        self.podman.mounts()
-    }
-
-    fn ports(&self) -> Result<Option<Vec<PublishedPort>>> {
-        self.podman.ports()
-    }
-
-    fn health(&self) -> Result<Option<Health>> {
-        self.podman.health()
-    }
-
-    fn rw_size(&self) -> Result<Option<u64>> {
-        self.podman.rw_size()
+    fn inner(&self) -> Option<&dyn Container> {
+        Some(&*self.podman)
     }
 
     fn start(&self, until: &Until) -> Result<()> {
@@ -131,41 +96,8 @@ impl Container for KrunContainer {
         stopped
     }
 
-    fn wait(&self, until: &Until) -> Result<ExitOutcome> {
-        self.podman.wait(until)
-    }
-
-    fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()> {
-        self.podman.copy_in(src, dest, options, until)
-    }
-
-    fn copy_out(&self, src: &ContainerPath, dest: &Path, options: &CopyOptions, until: &Until) -> Result<()> {
-        self.podman.copy_out(src, dest, options, until)
-    }
-
-    fn copy_in_tar(&self, tar: &mut (dyn Read + Send), dest: &ContainerPath, until: &Until) -> Result<()> {
-        self.podman.copy_in_tar(tar, dest, until)
-    }
-
-    fn copy_out_tar(&self, src: &ContainerPath, tar: &mut (dyn Write + Send), until: &Until) -> Result<()> {
-        self.podman.copy_out_tar(src, tar, until)
-    }
-
-    fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
-        self.transport.login_command(&self.podman, command)
-    }
-
-    fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>> {
-        self.podman.logs(options)
-    }
-
-    fn stream_initial_logs(
-        &self,
-        ready: &mut dyn FnMut(&str) -> bool,
-        echo: &mut dyn Write,
-        until: &Until,
-    ) -> Result<Readiness> {
-        self.podman.stream_initial_logs(ready, echo, until)
+    fn login_command(&self, command: Option<&Argv>, until: &Until) -> Result<Vec<OsString>> {
+        self.transport.login_command(&self.podman, command, until)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -175,8 +175,14 @@ impl KrunTransport for FakeKrunTransport {
         end.map(|outcome| StdioResult::new(outcome, unmoved, unmoved, unmoved, Duration::ZERO))
     }
 
-    fn login_command(&self, guest: &Arc<dyn Container>, command: Option<&Argv>) -> Result<Vec<OsString>> {
+    fn login_command(
+        &self,
+        guest: &Arc<dyn Container>,
+        command: Option<&Argv>,
+        until: &Until,
+    ) -> Result<Vec<OsString>> {
         let name = guest.key().name.clone();
+        until.check().map_err(|stop| Error::stopped(stop, "log in to").in_container(&name))?;
         let mut words = vec![OsString::from("fake-login"), OsString::from(name.as_str())];
         words.extend(command.into_iter().flat_map(|argv| argv.words().iter().cloned()));
         lock(&self.state).logins.push((name, command.cloned()));
@@ -207,7 +213,7 @@ mod tests {
         transport.reply(&name, &argv("unreachable"), FakeReply::error(gone));
         let runtime = KrunRuntime::over(Arc::new(NullRuntime::new()), transport.clone());
         let vm =
-            runtime.launch(&LaunchSpec::builder("vm", "image").build().unwrap(), &Until::forever()).unwrap();
+            runtime.launch(&LaunchSpec::builder("vm", "image").build().unwrap(), Until::forever()).unwrap();
 
         let request = ExecRequest::builder(["fails"])
             .workdir("/w")

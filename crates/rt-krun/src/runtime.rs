@@ -1,16 +1,12 @@
 //! krun as a runtime: podman for the life of the microVMs, a transport for what runs in them.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use rt_podman::PodmanRuntime;
 use rt_protocol::{
-    Capabilities, Capability, Container, ContainerFilter, ContainerInfo, ContainerName,
-    ContainerRemoveResult, ContainerRuntime, ContainerState, Error, ErrorKind, EventOptions, EventStream,
-    ExecRequest, ExecResult, ExecStdio, Image, ImageFilter, ImageRef, LaunchSpec, NamePrefix, OciRuntime,
-    PortReservation, Result, RuntimeId, StdioResult, Until,
+    Capabilities, Capability, Container, ContainerName, ContainerRemoveResult, ContainerRuntime, Error,
+    ErrorKind, LaunchSpec, OciRuntime, Result, RuntimeId, Until,
 };
 
 use crate::container::KrunContainer;
@@ -23,7 +19,7 @@ pub(crate) const OCI_RUNTIME: &str = "krun";
 ///
 /// podman makes, starts, stops and removes them, and serves their logs, copies, images and events; commands go to the
 /// [`KrunTransport`], never to `podman exec`. What krun itself cannot do stands in the documentation of the
-/// [`crate`]. Clones share everything. No inner runtime is handed out, so that nobody enters a guest beside it.
+/// [`crate`]. Clones share everything.
 #[derive(Clone)]
 pub struct KrunRuntime {
     id: RuntimeId,
@@ -50,10 +46,11 @@ impl KrunRuntime {
     ///
     /// ```
     /// use std::sync::Arc;
+    /// use std::time::Duration;
     ///
     /// use rt_krun::{FakeKrunTransport, FakeReply, KrunRuntime};
     /// use rt_null::NullRuntime;
-    /// use rt_protocol::{Argv, ContainerName, ContainerRuntimeExt, LaunchSpec, Until};
+    /// use rt_protocol::{Argv, ContainerName, ContainerRuntimeExt, LaunchSpec};
     ///
     /// # fn main() -> rt_protocol::Result<()> {
     /// let transport = Arc::new(FakeKrunTransport::new());
@@ -61,8 +58,8 @@ impl KrunRuntime {
     /// transport.reply(&ContainerName::new("vm-1")?, &Argv::new(["modprobe", "tun"])?, broken);
     ///
     /// let runtime = KrunRuntime::over(Arc::new(NullRuntime::new()), transport.clone());
-    /// runtime.launch(&LaunchSpec::builder("vm-1", "localhost/guest").build()?, &Until::forever())?;
-    /// let result = runtime.exec_in("vm-1", ["modprobe", "tun"])?;
+    /// runtime.launch(&LaunchSpec::builder("vm-1", "localhost/guest").build()?, Duration::from_secs(60))?;
+    /// let result = runtime.exec_in("vm-1", ["modprobe", "tun"], Duration::from_secs(10))?;
     /// assert_eq!(result.exit_ok().unwrap_err().to_string(), "run: the command failed: exit code 1: modprobe: not found");
     /// assert_eq!(transport.execs().len(), 1);
     /// # Ok(())
@@ -100,7 +97,6 @@ fn capabilities(podman: Capabilities) -> Capabilities {
     podman.with(Capability::ByteArguments).with(Capability::Signals)
 }
 
-#[deny(clippy::missing_trait_methods)]
 impl ContainerRuntime for KrunRuntime {
     fn id(&self) -> &RuntimeId {
         &self.id
@@ -114,35 +110,8 @@ impl ContainerRuntime for KrunRuntime {
         self.wrap(self.podman.container(name))
     }
 
-    fn exec(&self, name: &ContainerName, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
-        self.container(name).exec(request, until)
-    }
-
-    fn exec_stdio(
-        &self,
-        name: &ContainerName,
-        request: &ExecRequest,
-        stdio: ExecStdio<'_>,
-        until: &Until,
-    ) -> Result<StdioResult> {
-        self.container(name).exec_stdio(request, stdio, until)
-    }
-
-    fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>> {
-        self.podman.list(filter)
-    }
-
-    fn containers_with_prefix(&self, prefix: &NamePrefix) -> Result<Vec<Arc<dyn Container>>> {
-        let found = self.podman.containers_with_prefix(prefix)?;
-        Ok(found.into_iter().map(|container| self.wrap(container)).collect())
-    }
-
-    fn states(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, ContainerState>> {
-        self.podman.states(prefix)
-    }
-
-    fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>> {
-        self.podman.rw_sizes(prefix)
+    fn inner(&self) -> Option<&dyn ContainerRuntime> {
+        Some(&*self.podman)
     }
 
     fn create(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>> {
@@ -179,21 +148,5 @@ impl ContainerRuntime for KrunRuntime {
             }
         }
         results
-    }
-
-    fn image(&self, reference: &ImageRef) -> Arc<dyn Image> {
-        self.podman.image(reference)
-    }
-
-    fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
-        self.podman.images(filter)
-    }
-
-    fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>> {
-        self.podman.reserve_port(host)
-    }
-
-    fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>> {
-        self.podman.events(options)
     }
 }

@@ -40,7 +40,12 @@ pub trait KrunTransport: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// When the guest's endpoint or host key could not be found out.
-    fn login_command(&self, guest: &Arc<dyn Container>, command: Option<&Argv>) -> Result<Vec<OsString>>;
+    fn login_command(
+        &self,
+        guest: &Arc<dyn Container>,
+        command: Option<&Argv>,
+        until: &Until,
+    ) -> Result<Vec<OsString>>;
 
     /// Waits until the guest can be entered, as far as that shows from outside. Not that a port accepts: passt does so
     /// before the guest listens. The default does not wait.

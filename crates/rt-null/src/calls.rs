@@ -10,12 +10,14 @@ use crate::state::call::{CopyCall, CreateCall, ExecCall, LoginCall, NameCall, St
 /// [cleared](NullRuntime::clear_calls).
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use rt_null::NullRuntime;
 /// use rt_protocol::{ContainerRuntimeExt, ContainerState};
 ///
 /// let runtime = NullRuntime::new();
 /// runtime.set_state("job", ContainerState::Running)?;
-/// runtime.exec_in("job", ["make", "test"])?;
+/// runtime.exec_in("job", ["make", "test"], Duration::from_secs(60))?;
 ///
 /// let calls = runtime.exec_calls();
 /// assert_eq!(calls.len(), 1);

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use rt_protocol::{
     Argv, Capability, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, ContainerState,
-    CopyOptions, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef,
-    LogOptions, LogStream, Readiness, Result, StdioResult, TimeLimits, Until, UntilError,
+    CopyOptions, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogLine,
+    LogOptions, PullStream, Readiness, Result, StdioResult, TimeLimits, Until, UntilError,
 };
 
 use crate::exec::command;
@@ -44,13 +44,14 @@ impl NullContainer {
         OperationSpec::new(&self.shared, operation, verb).with_container(&self.key.name)
     }
 
-    /// A quick question, bounded by the runtime's own limit; `None` when absent.
+    /// A question; `None` when absent.
     fn read_record<T>(
         &self,
         spec: OperationSpec<'_>,
+        until: &Until,
         read: impl FnOnce(&ContainerRecord) -> T,
     ) -> Result<Option<T>> {
-        spec.begin(&Until::forever())?.apply_faults()?;
+        spec.begin(until)?.apply_faults()?;
         Ok(self.shared.read(|world| world.containers.get(&self.key.name).map(read)))
     }
 
@@ -89,9 +90,9 @@ impl Container for NullContainer {
         command::exec(&self.shared, &self.key.name, request, until)
     }
 
-    fn inspect(&self) -> Result<Option<ContainerInfo>> {
+    fn inspect(&self, until: &Until) -> Result<Option<ContainerInfo>> {
         let spec = self.operation(Operation::Inspect, "inspect").with_limit(TimeLimits::DEFAULT.read);
-        self.read_record(spec, |record| record.info.clone())
+        self.read_record(spec, until, |record| record.info.clone())
     }
 
     fn exec_stdio(&self, request: &ExecRequest, stdio: ExecStdio<'_>, until: &Until) -> Result<StdioResult> {
@@ -99,19 +100,19 @@ impl Container for NullContainer {
         command::exec_stdio(&self.shared, &self.key.name, request, stdio, until)
     }
 
-    fn image(&self) -> Result<Option<Arc<dyn Image>>> {
+    fn image(&self, until: &Until) -> Result<Option<Arc<dyn Image>>> {
         let spec = self.operation(Operation::Inspect, "find the image of").requiring_one(Capability::Images);
-        let id = self
-            .read_record(spec.with_limit(TimeLimits::DEFAULT.read), |record| record.info.image_id.clone())?;
+        let spec = spec.with_limit(TimeLimits::DEFAULT.read);
+        let id = self.read_record(spec, until, |record| record.info.image_id.clone())?;
         let Some(id) = id.flatten() else { return Ok(None) };
         let reference =
             ImageRef::new(id).map_err(|refused| Error::from(refused).in_container(&self.key.name))?;
         Ok(Some(Arc::new(NullImage::new(&self.shared, reference))))
     }
 
-    fn rw_size(&self) -> Result<Option<u64>> {
+    fn rw_size(&self, until: &Until) -> Result<Option<u64>> {
         let spec = self.operation(Operation::RwSize, "measure").requiring_one(Capability::RwSize);
-        self.read_record(spec.with_limit(TimeLimits::DEFAULT.rw_size), |record| record.rw_size)
+        self.read_record(spec.with_limit(TimeLimits::DEFAULT.rw_size), until, |record| record.rw_size)
     }
 
     fn start(&self, until: &Until) -> Result<()> {
@@ -208,9 +209,9 @@ impl Container for NullContainer {
             .map_err(|stop| copy_error(&operation, stop))
     }
 
-    fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
+    fn login_command(&self, command: Option<&Argv>, until: &Until) -> Result<Vec<OsString>> {
         let spec = self.operation(Operation::Inspect, "log in to").requiring_one(Capability::LoginCommand);
-        spec.without_faults().begin(&Until::forever())?;
+        spec.without_faults().begin(until)?;
         let time = self.shared.clock.now();
         self.shared.update_quietly(|world| {
             let (order, name) = (world.calls.next_order(), self.key.name.clone());
@@ -224,9 +225,9 @@ impl Container for NullContainer {
         Ok(words)
     }
 
-    fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>> {
+    fn logs(&self, options: &LogOptions, until: &Until) -> Result<Box<dyn PullStream<LogLine>>> {
         let spec = self.operation(Operation::Logs, "read the log of").requiring_one(Capability::Logs);
-        let operation = spec.with_limit(TimeLimits::DEFAULT.read).begin(&Until::forever())?;
+        let operation = spec.with_limit(TimeLimits::DEFAULT.read).begin(until)?;
         operation.apply_faults()?;
         Ok(Box::new(NullLogStream::open(&self.shared, &operation, &self.key.name, options)?))
     }

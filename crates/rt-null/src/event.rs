@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rt_protocol::{Error, ErrorKind, Event, EventOptions, EventStream, Pull, Result, Until};
+use rt_protocol::{Error, ErrorKind, Event, EventOptions, Pull, PullStream, Result, Until};
 
 use crate::state::event_log::EVENT_HISTORY;
 use crate::state::world::Shared;
@@ -66,7 +66,7 @@ impl NullEventStream {
     }
 }
 
-impl EventStream for NullEventStream {
+impl PullStream<Event> for NullEventStream {
     fn pull(&mut self, until: &Until) -> Result<Pull<Event>> {
         if self.ended {
             return Ok(Pull::End);

@@ -20,14 +20,15 @@ use crate::state::world::{Shared, World};
 ///
 /// ```
 /// use rt_null::{ImageFixture, NullRuntime};
-/// use rt_protocol::{ContainerRuntime, ImageFilter, ImageRef};
+/// use rt_protocol::{ContainerRuntime, ImageExt, ImageFilter, ImageRef, Until};
 ///
+/// let until = Until::forever();
 /// let runtime = NullRuntime::new();
 /// runtime.add_image(ImageFixture::new("docker.io/library/alpine:3.20")?.size(8 << 20).label("os", "linux"));
-/// let listed = runtime.images(&ImageFilter::all())?;
+/// let listed = runtime.images(&ImageFilter::all(), &until)?;
 /// assert_eq!((listed[0].repository(), listed[0].tag()), (Some("docker.io/library/alpine"), Some("3.20")));
 /// let handle = runtime.image(&ImageRef::new("docker.io/library/alpine:3.20")?);
-/// assert_eq!(handle.labels()?.unwrap()["os"], "linux");
+/// assert_eq!(handle.labels(&until)?.unwrap()["os"], "linux");
 /// # Ok::<(), rt_protocol::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -147,12 +148,12 @@ impl NullImage {
         &self,
         verb: &'static str,
         needs: &[Capability],
+        until: &Until,
         answer: impl FnOnce(&mut World) -> T,
     ) -> Result<T> {
         let needs = needs.iter().copied().chain([Capability::Images]).collect();
         let spec = OperationSpec::new(&self.shared, Operation::Images, verb).with_image(&self.reference);
-        let operation =
-            spec.requiring(needs).with_limit(TimeLimits::DEFAULT.images).begin(&Until::forever())?;
+        let operation = spec.requiring(needs).with_limit(TimeLimits::DEFAULT.images).begin(until)?;
         operation.apply_faults()?;
         Ok(self.shared.update(answer))
     }
@@ -167,8 +168,8 @@ impl Image for NullImage {
         Some(&self.shared.id)
     }
 
-    fn inspect(&self) -> Result<Option<ImageInfo>> {
-        self.run("inspect", &[], |world| {
+    fn inspect(&self, until: &Until) -> Result<Option<ImageInfo>> {
+        self.run("inspect", &[], until, |world| {
             let mut rows = world.images.iter().filter(|image| image.matches(&self.reference));
             let first = rows.next()?;
             let mut info = ImageInfo::new(first.id.as_str());
@@ -181,15 +182,15 @@ impl Image for NullImage {
         })
     }
 
-    fn history(&self) -> Result<Option<Vec<String>>> {
-        self.run("read the history of", &[Capability::ImageHistory], |world| {
+    fn history(&self, until: &Until) -> Result<Option<Vec<String>>> {
+        self.run("read the history of", &[Capability::ImageHistory], until, |world| {
             let image = world.images.iter().find(|image| image.matches(&self.reference))?;
             Some(image.history.clone())
         })
     }
 
-    fn remove(&self) -> Result<ImageRemoval> {
-        self.run("remove", &[Capability::ImageRemove], |world| {
+    fn remove(&self, until: &Until) -> Result<ImageRemoval> {
+        self.run("remove", &[Capability::ImageRemove], until, |world| {
             let Some(image) = world.images.iter().find(|image| image.matches(&self.reference)) else {
                 return ImageRemoval::Removed;
             };

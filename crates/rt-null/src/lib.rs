@@ -11,17 +11,19 @@
 //! Nothing needs to be set up: every image can be pulled, every command is an empty success.
 //!
 //! ```
+//! use std::time::Duration;
+//!
 //! use rt_null::NullRuntime;
-//! use rt_protocol::{ContainerRuntime, ContainerRuntimeExt, ErrorKind, LaunchSpec, Until};
+//! use rt_protocol::{ContainerExt, ContainerRuntime, ContainerRuntimeExt, ErrorKind, LaunchSpec};
 //!
 //! # fn main() -> rt_protocol::Result<()> {
-//! let runtime = NullRuntime::new();
-//! let job = runtime.launch(&LaunchSpec::builder("job-1", "alpine").build()?, &Until::forever())?;
-//! assert!(job.running()?);
-//! assert!(runtime.exec_in("job-1", ["make", "test"])?.success());
+//! let (runtime, limit) = (NullRuntime::new(), Duration::from_secs(60));
+//! let job = runtime.launch(&LaunchSpec::builder("job-1", "alpine").build()?, limit)?;
+//! assert!(job.running(limit)?);
+//! assert!(runtime.exec_in("job-1", ["make", "test"], limit)?.success());
 //!
-//! runtime.force_remove(&[job.key().name.clone()], &Until::forever());
-//! let error = runtime.exec_in("job-1", ["make", "test"]).unwrap_err();
+//! runtime.force_remove(&[job.key().name.clone()], &limit.into());
+//! let error = runtime.exec_in("job-1", ["make", "test"], limit).unwrap_err();
 //! assert_eq!(error.kind(), ErrorKind::NoSuchContainer);
 //! # Ok(())
 //! # }
@@ -35,11 +37,13 @@
 //! By the exact words, or by a function; the newest that matches wins.
 //!
 //! ```
+//! use std::time::Duration;
+//!
 //! use rt_null::{ArgvPattern, ExecReply, NullRuntime, Scope};
 //! use rt_protocol::{ContainerRuntimeExt, ContainerState, ErrorKind};
 //!
 //! # fn main() -> rt_protocol::Result<()> {
-//! let runtime = NullRuntime::new();
+//! let (runtime, limit) = (NullRuntime::new(), Duration::from_secs(60));
 //! runtime.set_state("job", ContainerState::Running)?;
 //! runtime.set_exec("job", ["cat", "/etc/hostname"], ExecReply::stdout("job\n"))?;
 //! runtime.set_exec("job", ["nosuch"], ExecReply::error(ErrorKind::CommandNotFound, "nosuch"))?;
@@ -48,9 +52,9 @@
 //!     ExecReply::stdout(words.join(" ") + "\n")
 //! });
 //!
-//! assert_eq!(runtime.exec_in("job", ["cat", "/etc/hostname"])?.stdout, "job\n");
-//! assert_eq!(runtime.exec_in("job", ["echo", "a", "b"])?.stdout, "a b\n");
-//! assert_eq!(runtime.exec_in("job", ["nosuch"]).unwrap_err().kind(), ErrorKind::CommandNotFound);
+//! assert_eq!(runtime.exec_in("job", ["cat", "/etc/hostname"], limit)?.stdout, "job\n");
+//! assert_eq!(runtime.exec_in("job", ["echo", "a", "b"], limit)?.stdout, "a b\n");
+//! assert_eq!(runtime.exec_in("job", ["nosuch"], limit).unwrap_err().kind(), ErrorKind::CommandNotFound);
 //! # Ok(())
 //! # }
 //! ```

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rt_protocol::{ContainerName, LogLine, LogOptions, LogStream, Pull, Result, Until, UntilError};
+use rt_protocol::{ContainerName, LogLine, LogOptions, Pull, PullStream, Result, Until, UntilError};
 
 use crate::clock::NullClock;
 use crate::exec::pending_operation::PendingOperation;
@@ -114,7 +114,7 @@ impl NullLogStream {
     }
 }
 
-impl LogStream for NullLogStream {
+impl PullStream<LogLine> for NullLogStream {
     fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>> {
         let waiter = self.shared.waiter(until.clone());
         Ok(match self.next_line(&waiter) {

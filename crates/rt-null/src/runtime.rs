@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rt_protocol::{
     Capabilities, Capability, Container, ContainerFilter, ContainerInfo, ContainerName,
-    ContainerRemoveResult, ContainerRuntime, EventOptions, EventStream, ExecStdio, Image, ImageFilter,
-    ImageRef, LaunchSpec, NamePrefix, PortReservation, Result, RuntimeId, TimeLimits, Until,
+    ContainerRemoveResult, ContainerRuntime, Event, EventOptions, ExecStdio, Image, ImageFilter, ImageRef,
+    LaunchSpec, NamePrefix, PortReservation, PullStream, Result, RuntimeId, TimeLimits, Until,
 };
 
 use crate::clock::NullClock;
@@ -83,9 +83,10 @@ impl NullRuntime {
         verb: &'static str,
         needs: Capability,
         limit: std::time::Duration,
+        until: &Until,
     ) -> Result<()> {
         let spec = OperationSpec::new(&self.shared, operation, verb).requiring_one(needs).with_limit(limit);
-        spec.begin(&Until::forever())?.apply_faults()
+        spec.begin(until)?.apply_faults()
     }
 
     fn remove_one(&self, name: &ContainerName, until: &Until) -> Result<()> {
@@ -149,17 +150,17 @@ impl ContainerRuntime for NullRuntime {
         Arc::new(NullContainer::new(&self.shared, name.clone()))
     }
 
-    fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>> {
-        self.check(Operation::List, "list containers", Capability::List, TimeLimits::DEFAULT.read)?;
+    fn list(&self, filter: &ContainerFilter, until: &Until) -> Result<Vec<ContainerInfo>> {
+        self.check(Operation::List, "list containers", Capability::List, TimeLimits::DEFAULT.read, until)?;
         Ok(self.shared.read(|world| {
             let wanted = world.by_age().into_iter().filter(|record| filter.matches(&record.info.name));
             wanted.map(|record| record.info.clone()).collect()
         }))
     }
 
-    fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>> {
+    fn rw_sizes(&self, prefix: &NamePrefix, until: &Until) -> Result<BTreeMap<ContainerName, u64>> {
         let limit = TimeLimits::DEFAULT.bulk_sizes;
-        self.check(Operation::RwSize, "measure containers", Capability::RwSize, limit)?;
+        self.check(Operation::RwSize, "measure containers", Capability::RwSize, limit, until)?;
         Ok(self.shared.read(|world| {
             let wanted = world.containers.iter().filter(|(name, _)| prefix.matches(name));
             wanted.map(|(name, record)| (name.clone(), record.rw_size)).collect()
@@ -196,19 +197,25 @@ impl ContainerRuntime for NullRuntime {
         Arc::new(NullImage::new(&self.shared, reference.clone()))
     }
 
-    fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
-        self.check(Operation::Images, "list images", Capability::Images, TimeLimits::DEFAULT.images)?;
+    fn images(&self, filter: &ImageFilter, until: &Until) -> Result<Vec<Arc<dyn Image>>> {
+        self.check(Operation::Images, "list images", Capability::Images, TimeLimits::DEFAULT.images, until)?;
         Ok(NullImage::listing(&self.shared, *filter))
     }
 
     fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>> {
         let limit = TimeLimits::DEFAULT.port;
-        self.check(Operation::ReservePort, "reserve a port", Capability::ReservePort, limit)?;
+        self.check(
+            Operation::ReservePort,
+            "reserve a port",
+            Capability::ReservePort,
+            limit,
+            &Until::forever(),
+        )?;
         Ok(Box::new(NullPortReservation::bind(host)?))
     }
 
-    fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>> {
-        self.check(Operation::Events, "watch events", Capability::Events, TimeLimits::DEFAULT.read)?;
+    fn events(&self, options: &EventOptions, until: &Until) -> Result<Box<dyn PullStream<Event>>> {
+        self.check(Operation::Events, "watch events", Capability::Events, TimeLimits::DEFAULT.read, until)?;
         Ok(Box::new(NullEventStream::open(&self.shared, options)))
     }
 }

@@ -34,7 +34,9 @@ fn scripts_win_over_handlers_the_newest_first() -> Result<()> {
     runtime.on_exec(Scope::container("other")?, ArgvPattern::any(), |_| ExecReply::code(3));
     runtime.set_exec("job", ["git", "log", "-1"], ExecReply::code(4))?;
     runtime.set_exec("job", ["git", "log", "-1"], ExecReply::code(5))?;
-    let code = |words: &[&str]| runtime.exec_in("job", words.iter().copied()).unwrap().outcome.code();
+    let code = |words: &[&str]| {
+        runtime.exec_in("job", words.iter().copied(), Until::forever()).unwrap().outcome.code()
+    };
     assert_eq!(code(&["git", "status"]), Some(1));
     assert_eq!(code(&["git", "log"]), Some(2));
     assert_eq!(code(&["git", "log", "-1"]), Some(5));
@@ -45,7 +47,7 @@ fn scripts_win_over_handlers_the_newest_first() -> Result<()> {
 #[test]
 fn an_absent_container_and_one_that_does_not_run_are_two_errors() -> Result<()> {
     let runtime = NullRuntime::new();
-    let error = runtime.exec_in("job", ["true"]).unwrap_err();
+    let error = runtime.exec_in("job", ["true"], Until::forever()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoSuchContainer);
     assert!(error.to_string().contains("`job`"), "{error}");
     for (state, kind) in [
@@ -55,7 +57,7 @@ fn an_absent_container_and_one_that_does_not_run_are_two_errors() -> Result<()> 
         (ContainerState::Stopping, ErrorKind::Stopping),
     ] {
         runtime.set_state("job", state)?;
-        let error = runtime.exec_in("job", ["true"]).unwrap_err();
+        let error = runtime.exec_in("job", ["true"], Until::forever()).unwrap_err();
         assert_eq!(error.kind(), kind);
         assert!(error.hint().is_some());
     }
@@ -65,7 +67,7 @@ fn an_absent_container_and_one_that_does_not_run_are_two_errors() -> Result<()> 
 #[test]
 fn an_empty_argv_reaches_no_recorder() {
     let runtime = running();
-    let error = runtime.exec_in("job", Vec::<String>::new()).unwrap_err();
+    let error = runtime.exec_in("job", Vec::<String>::new(), Until::forever()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     assert!(runtime.set_exec("job", Vec::<String>::new(), ExecReply::success()).is_err());
     assert!(runtime.exec_calls().is_empty());
@@ -177,7 +179,7 @@ fn a_command_whose_container_goes_is_lost() -> Result<()> {
         own.end(&call.name, 0).unwrap();
         ExecReply::success()
     });
-    assert_eq!(runtime.exec_in("job", ["halt"])?.outcome, ExitOutcome::Lost);
+    assert_eq!(runtime.exec_in("job", ["halt"], Until::forever())?.outcome, ExitOutcome::Lost);
     Ok(())
 }
 
@@ -189,7 +191,7 @@ fn a_disconnect_cuts_stdout_and_then_stderr() -> Result<()> {
         [(0, "", ""), (5, "12345", ""), (10, "12345678", "ab"), (99, "12345678", "abcdef")]
     {
         runtime.inject(Operation::Exec, Scope::all(), When::Next, Fault::disconnect_after(bytes));
-        let result = runtime.exec_in("job", ["make"])?;
+        let result = runtime.exec_in("job", ["make"], Until::forever())?;
         assert_eq!(result.outcome, ExitOutcome::Lost);
         let cut = |text| stdout_of(text).with_end(StreamEnd::Stopped);
         assert_eq!((result.stdout, result.stderr), (cut(stdout), cut(stderr)));
@@ -202,7 +204,7 @@ fn a_reply_can_leave_its_streams_open() -> Result<()> {
     let runtime = running();
     runtime.set_exec("job", ["serve"], ExecReply::stdout("started").left_open())?;
     let open = stdout_of("started").with_end(StreamEnd::LeftOpen);
-    assert_eq!(runtime.exec_in("job", ["serve"])?.stdout, open);
+    assert_eq!(runtime.exec_in("job", ["serve"], Until::forever())?.stdout, open);
     let result = runtime.container(&ContainerName::new("job")?).exec_stdio(
         &ExecRequest::new(["serve"])?,
         ExecStdio::default(),
@@ -248,7 +250,7 @@ fn records_have_everything_and_show_no_secret() -> Result<()> {
         assert!(!text.contains("hunter2"), "{text}");
     }
     runtime.clear_calls();
-    let _ = runtime.exec_in("job", ["true"])?;
+    let _ = runtime.exec_in("job", ["true"], Until::forever())?;
     assert_eq!(runtime.exec_calls()[0].order, call.order + 1);
     Ok(())
 }

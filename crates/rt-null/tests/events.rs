@@ -12,7 +12,7 @@ use rt_protocol::{
 };
 
 fn launch(runtime: &NullRuntime, name: &str) -> Arc<dyn Container> {
-    runtime.launch(&LaunchSpec::builder(name, "alpine").build().unwrap(), &Until::forever()).unwrap()
+    runtime.launch(&LaunchSpec::builder(name, "alpine").build().unwrap(), Until::forever()).unwrap()
 }
 
 #[test]
@@ -20,7 +20,7 @@ fn events_follow_from_what_happens() -> Result<()> {
     let runtime = NullRuntime::new();
     launch(&runtime, "early-1");
     let since = runtime.clock().now();
-    let mut now = runtime.events(&EventOptions::new().prefix(NamePrefix::new("proj")?))?;
+    let mut now = runtime.events(&EventOptions::new().prefix(NamePrefix::new("proj")?), &Until::forever())?;
     let job = launch(&runtime, "proj-1");
     launch(&runtime, "proj2-1");
     job.stop(Duration::ZERO, &Until::forever())?;
@@ -53,7 +53,7 @@ fn events_follow_from_what_happens() -> Result<()> {
     now.close()?;
     assert_eq!(now.pull(&Until::forever())?, Pull::End);
 
-    let mut past = runtime.events(&EventOptions::new().since(since))?;
+    let mut past = runtime.events(&EventOptions::new().since(since), &Until::forever())?;
     let Pull::Item(first) = past.pull(&soon)? else { panic!() };
     assert_eq!(first.name.as_str(), "proj-1");
     Ok(())
@@ -62,7 +62,7 @@ fn events_follow_from_what_happens() -> Result<()> {
 #[test]
 fn an_event_wakes_who_waits_for_it() -> Result<()> {
     let runtime = NullRuntime::new();
-    let mut events = runtime.events(&EventOptions::new())?;
+    let mut events = runtime.events(&EventOptions::new(), &Until::forever())?;
     let waiting = thread::spawn(move || events.pull(&Until::forever()).unwrap());
     launch(&runtime, "job");
     assert!(matches!(waiting.join().unwrap(), Pull::Item(event) if event.action == EventAction::Created));

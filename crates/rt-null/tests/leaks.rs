@@ -23,7 +23,7 @@ fn held() -> (usize, usize) {
 fn descriptors_and_threads_stay_where_they_were() {
     let runtime = NullRuntime::new();
     let spec = LaunchSpec::builder("job", "alpine").build().unwrap();
-    let job = runtime.launch(&spec, &Until::forever()).unwrap();
+    let job = runtime.launch(&spec, Until::forever()).unwrap();
     let request = ExecRequest::new(["sink"]).unwrap();
     let before = held();
     for _ in 0..1000 {
@@ -34,8 +34,8 @@ fn descriptors_and_threads_stay_where_they_were() {
         assert_eq!(job.exec_stdio(&request, stdio, &Until::forever()).unwrap().stdin.bytes, 5);
         let stdio = ExecStdio::new(Source::reader(&b"hello"[..]), Sink::discard());
         let _ = job.exec_stdio(&request, stdio, &Until::forever()).unwrap();
-        drop(job.logs(&LogOptions::new().follow()).unwrap());
-        drop(runtime.events(&EventOptions::new()).unwrap());
+        drop(job.logs(&LogOptions::new().follow(), &Until::forever()).unwrap());
+        drop(runtime.events(&EventOptions::new(), &Until::forever()).unwrap());
     }
     // A joined thread can stand in /proc for a moment longer than the join takes.
     for _ in 0..1000 {

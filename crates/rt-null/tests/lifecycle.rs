@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use rt_null::{ExecReply, Fault, NullContainer, NullRuntime, Operation, Scope, StdioScript, When};
 use rt_protocol::{
-    Argv, BindMount, Container, ContainerFilter, ContainerInfo, ContainerName, ContainerPath,
+    Argv, BindMount, Container, ContainerExt, ContainerFilter, ContainerInfo, ContainerName, ContainerPath,
     ContainerRuntime, ContainerRuntimeExt, ContainerState, CopyOptions, Error, ErrorKind, ExitOutcome,
-    Health, LaunchSpec, MountInfo, NamePrefix, PortMapping, PublishedPort, PullPolicy, Result,
+    Health, ImageExt, LaunchSpec, MountInfo, NamePrefix, PortMapping, PublishedPort, PullPolicy, Result,
     TransportProtocol, Until,
 };
 
@@ -24,7 +24,7 @@ fn forever() -> Until {
 }
 
 fn launch(runtime: &NullRuntime, name: &str) -> Arc<dyn Container> {
-    runtime.launch(&LaunchSpec::builder(name, "alpine").build().unwrap(), &forever()).unwrap()
+    runtime.launch(&LaunchSpec::builder(name, "alpine").build().unwrap(), forever()).unwrap()
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn a_created_container_shows_what_it_was_made_from() -> Result<()> {
         .memory(1 << 20)
         .build()?;
     let web = runtime.create(&spec, &forever())?;
-    let info = web.inspect()?.unwrap();
+    let info = web.inspect(&Until::forever())?.unwrap();
     assert_eq!(info.state, ContainerState::Created);
     assert_eq!(info.id.len(), 64);
     assert_eq!(info.image_name.as_deref(), Some("docker.io/library/nginx:1.27"));
@@ -48,16 +48,16 @@ fn a_created_container_shows_what_it_was_made_from() -> Result<()> {
     assert_eq!(info.mounts, [MountInfo::new(Some("/srv/site".into()), "/html")]);
     assert_eq!((info.ports.len(), info.started_at, info.exit_code), (0, None, None));
     assert_eq!(runtime.spec(web.key().name.as_str().try_into().as_ref().unwrap()), Some(spec.clone()));
-    assert!(web.image()?.unwrap().exists()?);
+    assert!(web.image(&Until::forever())?.unwrap().exists(Until::forever())?);
 
     web.start(&forever())?;
-    let ports = web.ports()?.unwrap();
+    let ports = web.ports(Until::forever())?.unwrap();
     assert_eq!(ports[1].host_port, 8443);
     assert!(ports[0].host_port >= 1024);
     web.stop(Duration::ZERO, &forever())?;
-    assert_eq!(web.ports()?.unwrap(), []);
+    assert_eq!(web.ports(Until::forever())?.unwrap(), []);
     web.start(&forever())?;
-    assert_eq!(web.ports()?.unwrap(), ports);
+    assert_eq!(web.ports(Until::forever())?.unwrap(), ports);
     assert_eq!(runtime.create_calls()[0].spec, spec);
     Ok(())
 }
@@ -71,10 +71,14 @@ fn names_ports_and_images_are_checked_as_podman_does() -> Result<()> {
     launch(&runtime, "taken");
     assert_eq!(runtime.create(&spec("taken"), &forever()).unwrap_err().kind(), ErrorKind::NameInUse);
 
-    runtime.launch(&spec("a"), &forever())?;
-    let error = runtime.launch(&spec("b"), &forever()).unwrap_err();
+    runtime.launch(&spec("a"), forever())?;
+    let error = runtime.launch(&spec("b"), forever()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PortInUse);
-    assert_eq!(runtime.container(&name("b")).state()?, None, "a failed launch leaves nothing");
+    assert_eq!(
+        runtime.container(&name("b")).state(Until::forever())?,
+        None,
+        "a failed launch leaves nothing"
+    );
 
     let never = LaunchSpec::builder("c", "nosuch").pull(PullPolicy::Never).build()?;
     let error = runtime.create(&never, &forever()).unwrap_err();
@@ -95,7 +99,7 @@ fn verbs_on_an_absent_container_say_so() {
         nobody.start(&forever()).unwrap_err(),
         nobody.stop(Duration::ZERO, &forever()).unwrap_err(),
         nobody.wait(&forever()).unwrap_err(),
-        nobody.logs(&<_>::default()).map(drop).unwrap_err(),
+        nobody.logs(&<_>::default(), &Until::forever()).map(drop).unwrap_err(),
         nobody.stream_initial_logs(&mut |_| true, &mut Vec::new(), &forever()).unwrap_err(),
         nobody.copy_in("/etc/hostname".as_ref(), &path, &CopyOptions::new(), &forever()).unwrap_err(),
         nobody.copy_out(&path, "/nosuch".as_ref(), &CopyOptions::new(), &forever()).unwrap_err(),
@@ -103,22 +107,22 @@ fn verbs_on_an_absent_container_say_so() {
     for error in errors {
         assert_eq!(error.kind(), ErrorKind::NoSuchContainer, "{error}");
     }
-    assert_eq!(nobody.inspect().unwrap(), None);
-    assert_eq!(nobody.rw_size().unwrap(), None);
-    assert!(nobody.image().unwrap().is_none());
+    assert_eq!(nobody.inspect(&Until::forever()).unwrap(), None);
+    assert_eq!(nobody.rw_size(&Until::forever()).unwrap(), None);
+    assert!(nobody.image(&Until::forever()).unwrap().is_none());
 }
 
 #[test]
 fn starting_what_runs_and_stopping_what_does_not_are_no_errors() -> Result<()> {
     let runtime = NullRuntime::new();
     let job = launch(&runtime, "job");
-    let started = job.started_at()?;
+    let started = job.started_at(Until::forever())?;
     job.start(&forever())?;
-    assert_eq!(job.started_at()?, started);
+    assert_eq!(job.started_at(Until::forever())?, started);
     runtime.set_exit_code("job", 7)?;
     job.stop(Duration::from_secs(3), &forever())?;
     job.stop(Duration::ZERO, &forever())?;
-    let info = job.inspect()?.unwrap();
+    let info = job.inspect(&Until::forever())?.unwrap();
     assert_eq!((info.state, info.exit_code), (ContainerState::Exited, Some(7)));
     assert!(info.finished_at >= info.started_at);
     assert_eq!(runtime.stop_calls()[0].grace, Duration::from_secs(3));
@@ -185,8 +189,8 @@ fn removal_clears_all_and_absent_counts_as_removed() -> Result<()> {
     assert_eq!(runtime.remove_calls().len(), 2);
 
     let job = launch(&runtime, "job");
-    assert!(runtime.exec_in("job", ["make"])?.success());
-    assert!(job.inspect()?.unwrap().labels.is_empty());
+    assert!(runtime.exec_in("job", ["make"], Until::forever())?.success());
+    assert!(job.inspect(&Until::forever())?.unwrap().labels.is_empty());
     job.stop(Duration::ZERO, &forever())?;
     assert_eq!(job.wait(&forever())?, ExitOutcome::Code(0));
 
@@ -208,15 +212,15 @@ fn lists_keep_their_order_and_prefixes_end_with_a_dash() -> Result<()> {
     for text in ["proj-b", "proj2-x", "proj-a", "proj"] {
         runtime.set_rw_size(text, 7)?;
     }
-    let listed = runtime.list(&ContainerFilter::all())?;
+    let listed = runtime.list(&ContainerFilter::all(), &Until::forever())?;
     let names: Vec<_> = listed.iter().map(|info| info.name.as_str()).collect();
     assert_eq!(names, ["proj-b", "proj2-x", "proj-a", "proj"]);
     assert!(listed.iter().all(|info| info.state == ContainerState::Created));
     let prefix = NamePrefix::new("proj")?;
-    let handles = runtime.containers_with_prefix(&prefix)?;
+    let handles = runtime.containers_with_prefix(&prefix, Until::forever())?;
     assert_eq!(handles.iter().map(|one| one.key().name.as_str()).collect::<Vec<_>>(), ["proj-b", "proj-a"]);
-    assert_eq!(runtime.states(&prefix)?.len(), 2);
-    assert_eq!(runtime.rw_sizes(&prefix)?[&name("proj-a")], 7);
+    assert_eq!(runtime.states(&prefix, Until::forever())?.len(), 2);
+    assert_eq!(runtime.rw_sizes(&prefix, &Until::forever())?[&name("proj-a")], 7);
     Ok(())
 }
 
@@ -233,19 +237,19 @@ fn every_fact_can_be_set() -> Result<()> {
     runtime.set_health("job", Health::Healthy)?;
     runtime.set_rw_size("job", 42)?;
     let job = runtime.container(&name("job"));
-    assert_eq!(job.id()?.as_deref(), Some("abc"));
-    assert_eq!(job.image()?.unwrap().reference().as_str(), "alpine:3.20");
-    assert_eq!(job.mounts()?.unwrap().len(), 1);
-    assert_eq!(job.started_at()?, Some(SystemTime::UNIX_EPOCH));
-    assert_eq!(job.ports()?.unwrap(), [port]);
-    assert_eq!(job.health()?, Some(Health::Healthy));
-    assert_eq!(job.rw_size()?, Some(42));
+    assert_eq!(job.id(Until::forever())?.as_deref(), Some("abc"));
+    assert_eq!(job.image(&Until::forever())?.unwrap().reference().as_str(), "alpine:3.20");
+    assert_eq!(job.mounts(Until::forever())?.unwrap().len(), 1);
+    assert_eq!(job.started_at(Until::forever())?, Some(SystemTime::UNIX_EPOCH));
+    assert_eq!(job.ports(Until::forever())?.unwrap(), [port]);
+    assert_eq!(job.health(Until::forever())?, Some(Health::Healthy));
+    assert_eq!(job.rw_size(&Until::forever())?, Some(42));
     runtime.set_state("job", None)?;
-    assert_eq!(job.state()?, None);
+    assert_eq!(job.state(Until::forever())?, None);
 
     let info = ContainerInfo::new(name("other"), "id", ContainerState::Paused);
     runtime.set_container(info.clone());
-    assert_eq!(runtime.container(&name("other")).inspect()?, Some(info));
+    assert_eq!(runtime.container(&name("other")).inspect(&Until::forever())?, Some(info));
     assert_eq!(runtime.set_state("-bad", None).unwrap_err().kind(), ErrorKind::InvalidRequest);
     Ok(())
 }
@@ -266,8 +270,11 @@ fn handles_are_equal_by_runtime_and_name() {
 fn a_login_command_is_an_argv_and_is_recorded() -> Result<()> {
     let runtime = NullRuntime::new();
     let job = runtime.container(&name("job"));
-    assert_eq!(job.login_command(Some(&Argv::new(["sh", "-l"])?))?, ["null-exec", "job", "sh", "-l"]);
-    assert_eq!(job.login_command(None)?[..3], ["null-exec", "job", "tmux"]);
+    assert_eq!(
+        job.login_command(Some(&Argv::new(["sh", "-l"])?), &Until::forever())?,
+        ["null-exec", "job", "sh", "-l"]
+    );
+    assert_eq!(job.login_command(None, &Until::forever())?[..3], ["null-exec", "job", "tmux"]);
     assert_eq!(runtime.login_calls().len(), 2);
     Ok(())
 }
@@ -315,8 +322,8 @@ fn a_silent_engine_is_unresponsive_and_no_empty_list() {
     }
     let job = runtime.container(&name("job"));
     let errors = [
-        runtime.list(&ContainerFilter::all()).unwrap_err(),
-        job.state().unwrap_err(),
+        runtime.list(&ContainerFilter::all(), &Until::forever()).unwrap_err(),
+        job.state(Until::forever()).unwrap_err(),
         job.start(&forever()).unwrap_err(),
     ];
     for error in errors {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use rt_null::{LogScript, NullRuntime};
 use rt_protocol::{
     CancelToken, Container, ContainerName, ContainerRuntime, ContainerState, ErrorKind, LogLine, LogOptions,
-    LogStream, OutputStream, Pull, Readiness, Result, Until,
+    OutputStream, Pull, PullStream, Readiness, Result, Until,
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -18,7 +18,7 @@ fn web(runtime: &NullRuntime, script: LogScript) -> std::sync::Arc<dyn Container
     runtime.container(&ContainerName::new("web").unwrap())
 }
 
-fn rest(mut stream: Box<dyn LogStream>) -> Vec<String> {
+fn rest(mut stream: Box<dyn PullStream<LogLine>>) -> Vec<String> {
     let mut lines = Vec::new();
     while let Pull::Item(line) = stream.pull(&Until::after(Duration::from_millis(5))).unwrap() {
         lines.push(line.text().into_owned());
@@ -30,11 +30,11 @@ fn rest(mut stream: Box<dyn LogStream>) -> Vec<String> {
 fn lines_are_tagged_cut_and_counted_over_both_streams() -> Result<()> {
     let runtime = NullRuntime::new();
     let web = web(&runtime, LogScript::new().line("one").error_line("two").line("three"));
-    assert_eq!(rest(web.logs(&LogOptions::new())?), ["one", "two", "three"]);
-    assert_eq!(rest(web.logs(&LogOptions::new().tail(2))?), ["two", "three"]);
-    assert_eq!(rest(web.logs(&LogOptions::new().tail(0))?), [""; 0]);
-    assert_eq!(rest(web.logs(&LogOptions::new().tail(9).follow())?).len(), 3);
-    let mut stream = web.logs(&LogOptions::new().max_line_bytes(2).timestamps())?;
+    assert_eq!(rest(web.logs(&LogOptions::new(), &Until::forever())?), ["one", "two", "three"]);
+    assert_eq!(rest(web.logs(&LogOptions::new().tail(2), &Until::forever())?), ["two", "three"]);
+    assert_eq!(rest(web.logs(&LogOptions::new().tail(0), &Until::forever())?), [""; 0]);
+    assert_eq!(rest(web.logs(&LogOptions::new().tail(9).follow(), &Until::forever())?).len(), 3);
+    let mut stream = web.logs(&LogOptions::new().max_line_bytes(2).timestamps(), &Until::forever())?;
     let Pull::Item(line) = stream.pull(&Until::forever())? else { panic!() };
     assert_eq!((&line.bytes[..], line.omitted, line.stream), (&b"on"[..], 1, OutputStream::Stdout));
     assert!(line.timestamp.is_some());
@@ -51,8 +51,8 @@ fn since_looks_at_the_time_of_each_line() -> Result<()> {
     old.timestamp = Some(SystemTime::UNIX_EPOCH);
     let web = web(&runtime, LogScript::new().log_line(old).line("new"));
     let since = SystemTime::UNIX_EPOCH + LONG;
-    assert_eq!(rest(web.logs(&LogOptions::new().since(since))?), ["new"]);
-    assert_eq!(rest(web.logs(&LogOptions::new().since(since).tail(5))?), ["new"]);
+    assert_eq!(rest(web.logs(&LogOptions::new().since(since), &Until::forever())?), ["new"]);
+    assert_eq!(rest(web.logs(&LogOptions::new().since(since).tail(5), &Until::forever())?), ["new"]);
     Ok(())
 }
 
@@ -60,12 +60,12 @@ fn since_looks_at_the_time_of_each_line() -> Result<()> {
 fn a_line_that_is_not_due_is_waited_for_by_the_clock_alone() -> Result<()> {
     let runtime = NullRuntime::new();
     let web = web(&runtime, LogScript::new().line("now").delay(LONG).line("later"));
-    assert_eq!(rest(web.logs(&LogOptions::new())?), ["now"]);
-    let mut stream = web.logs(&LogOptions::new().follow())?;
+    assert_eq!(rest(web.logs(&LogOptions::new(), &Until::forever())?), ["now"]);
+    let mut stream = web.logs(&LogOptions::new().follow(), &Until::forever())?;
     assert!(matches!(stream.pull(&Until::forever())?, Pull::Item(_)));
     assert_eq!(stream.pull(&Until::after(LONG / 2))?, Pull::Pending);
     assert!(matches!(stream.pull(&Until::after(LONG))?, Pull::Item(line) if line.text() == "later"));
-    assert_eq!(rest(web.logs(&LogOptions::new())?).len(), 2);
+    assert_eq!(rest(web.logs(&LogOptions::new(), &Until::forever())?).len(), 2);
     Ok(())
 }
 
@@ -73,7 +73,7 @@ fn a_line_that_is_not_due_is_waited_for_by_the_clock_alone() -> Result<()> {
 fn a_follower_sees_new_lines_and_the_end() -> Result<()> {
     let runtime = NullRuntime::new();
     let web = web(&runtime, LogScript::new());
-    let mut stream = web.logs(&LogOptions::new().follow())?;
+    let mut stream = web.logs(&LogOptions::new().follow(), &Until::forever())?;
     let follower = thread::spawn(move || {
         let mut lines = Vec::new();
         while let Pull::Item(line) = stream.pull(&Until::forever()).unwrap() {
@@ -93,7 +93,7 @@ fn a_follower_sees_new_lines_and_the_end() -> Result<()> {
 fn a_cancelled_pull_is_idle_and_the_stream_stays_good() -> Result<()> {
     let runtime = NullRuntime::new();
     let web = web(&runtime, LogScript::new());
-    let mut stream = web.logs(&LogOptions::new().follow())?;
+    let mut stream = web.logs(&LogOptions::new().follow(), &Until::forever())?;
     let token = CancelToken::new();
     token.cancel();
     assert_eq!(stream.pull(&Until::cancelled(&token))?, Pull::Pending);

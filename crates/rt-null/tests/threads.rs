@@ -20,11 +20,11 @@ fn a_hundred_threads_on_one_runtime() {
     let own = runtime.clone();
     // Handlers may use the runtime themselves: no lock is held while they run.
     runtime.on_exec(Scope::all(), ArgvPattern::program("count"), move |_| {
-        ExecReply::stdout(own.list(&ContainerFilter::all()).unwrap().len().to_string())
+        ExecReply::stdout(own.list(&ContainerFilter::all(), &Until::forever()).unwrap().len().to_string())
     });
     let slow = Fault::latency(Duration::from_secs(60));
     runtime.inject(Operation::Wait, Scope::all(), When::Every, slow);
-    let mut events = runtime.events(&EventOptions::new()).unwrap();
+    let mut events = runtime.events(&EventOptions::new(), &Until::forever()).unwrap();
 
     thread::scope(|scope| {
         for thread in 0..THREADS {
@@ -40,7 +40,7 @@ fn a_hundred_threads_on_one_runtime() {
     assert_eq!(runtime.remove_calls().len(), THREADS * ROUNDS);
     let orders: BTreeSet<u64> = execs.iter().map(|call| call.order).collect();
     assert_eq!(orders.len(), execs.len());
-    assert!(runtime.list(&ContainerFilter::all()).unwrap().is_empty());
+    assert!(runtime.list(&ContainerFilter::all(), &Until::forever()).unwrap().is_empty());
 
     let mut count = 0;
     while let Pull::Item(_) = events.pull(&Until::after(Duration::from_millis(1))).unwrap() {
@@ -55,7 +55,7 @@ fn life(runtime: &NullRuntime, thread: usize) {
     for round in 0..ROUNDS {
         let text = format!("job-{thread}-{round}");
         let job = runtime.launch(&LaunchSpec::builder(&text, "alpine").build().unwrap(), &forever).unwrap();
-        assert!(runtime.exec_in(&text, ["count"]).unwrap().success());
+        assert!(runtime.exec_in(&text, ["count"], Until::forever()).unwrap().success());
         let mut out = Vec::new();
         let stdio = ExecStdio::new(Source::reader(&b"hello"[..]), Sink::borrowed(&mut out));
         let result = job.exec_stdio(&ExecRequest::new(["sink"]).unwrap(), stdio, &forever).unwrap();

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rt_protocol::{
-    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, CopyOptions, Env,
-    ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogOptions, LogStream, Result,
-    StdioResult, Until,
+    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, CopyOptions, Env, Error,
+    ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogLine, LogOptions, PullStream,
+    Result, StdioResult, Until,
 };
 
 use crate::cli::engine::invalid_response;
@@ -64,8 +64,8 @@ impl PodmanContainer {
     ///
     /// # Errors
     /// As for [`Container::inspect`].
-    pub fn inspect_with_env(&self) -> Result<Option<(ContainerInfo, Env)>> {
-        Ok(self.target.inspect_within(self.target.engine().limits.read)?.map(|found| (found.info, found.env)))
+    pub fn inspect_with_env(&self, until: &Until) -> Result<Option<(ContainerInfo, Env)>> {
+        Ok(self.target.inspect(until)?.map(|found| (found.info, found.env)))
     }
 }
 
@@ -82,12 +82,12 @@ impl Container for PodmanContainer {
         exec::bridged(&self.target, request, stdio, until)
     }
 
-    fn inspect(&self) -> Result<Option<ContainerInfo>> {
-        Ok(self.target.inspect_within(self.target.engine().limits.read)?.map(|found| found.info))
+    fn inspect(&self, until: &Until) -> Result<Option<ContainerInfo>> {
+        Ok(self.target.inspect(until)?.map(|found| found.info))
     }
 
-    fn image(&self) -> Result<Option<Arc<dyn Image>>> {
-        let Some(info) = self.inspect()? else {
+    fn image(&self, until: &Until) -> Result<Option<Arc<dyn Image>>> {
+        let Some(info) = self.inspect(until)? else {
             return Ok(None);
         };
         let id =
@@ -97,9 +97,9 @@ impl Container for PodmanContainer {
         Ok(Some(Arc::new(PodmanImage::new(Arc::clone(self.target.state()), reference))))
     }
 
-    fn rw_size(&self) -> Result<Option<u64>> {
+    fn rw_size(&self, until: &Until) -> Result<Option<u64>> {
         let limit = self.target.engine().limits.rw_size;
-        match self.target.inspect_as("measure", limit, true, &Until::forever())? {
+        match self.target.inspect_as("measure", limit, true, until)? {
             None => Ok(None),
             Some(found) => found
                 .rw_size
@@ -136,7 +136,8 @@ impl Container for PodmanContainer {
         tar::copy_out_tar(&self.target, src, tar, until)
     }
 
-    fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
+    fn login_command(&self, command: Option<&Argv>, until: &Until) -> Result<Vec<OsString>> {
+        until.check().map_err(|stop| Error::stopped(stop, "log in to").in_container(self.name()))?;
         let engine = self.target.engine().command_words();
         let mut words = if self.name().looks_like_id() {
             by_exact_name(&engine, self.name())
@@ -151,8 +152,8 @@ impl Container for PodmanContainer {
         Ok(words)
     }
 
-    fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>> {
-        Ok(Box::new(PodmanLogStream::open(&self.target, options)?))
+    fn logs(&self, options: &LogOptions, until: &Until) -> Result<Box<dyn PullStream<LogLine>>> {
+        Ok(Box::new(PodmanLogStream::open(&self.target, options, until)?))
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rt_process::{ExitStatus, LineStream};
 use rt_protocol::{
-    Error, ErrorKind, Event, EventOptions, EventStream, NamePrefix, OutputStream, Pull, Result, Until,
+    Error, ErrorKind, Event, EventOptions, NamePrefix, OutputStream, Pull, PullStream, Result, Until,
 };
 
 use crate::cli::answer;
@@ -71,13 +71,19 @@ pub struct PodmanEventStream {
 }
 
 impl PodmanEventStream {
-    pub(crate) fn open(engine: &Engine, logger: Option<&str>, options: &EventOptions) -> Result<Self> {
+    pub(crate) fn open(
+        engine: &Engine,
+        logger: Option<&str>,
+        options: &EventOptions,
+        until: &Until,
+    ) -> Result<Self> {
+        until.check().map_err(|stop| Error::stopped(stop, OPERATION))?;
         let now = SystemTime::now();
         let begin = options.since.map_or(now, |since| since.min(now)).checked_sub(SLACK);
         let begin =
             begin.filter(|_| logger != Some("file")).and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let back_to = begin.map_or(1, |begin| begin.as_secs().max(1)).to_string();
-        let known = read(engine, &back_to)?;
+        let known = read(engine, &back_to, until)?;
         let last = known.last();
         Ok(Self {
             engine: engine.clone(),
@@ -224,16 +230,17 @@ impl Complaints {
 }
 
 /// Reads podman's log to its end.
-fn read(engine: &Engine, back_to: &str) -> Result<KnownLines> {
+fn read(engine: &Engine, back_to: &str, until: &Until) -> Result<KnownLines> {
     let mut known = KnownLines::default();
     let mut complaints = Complaints::default();
     let mut lines = subscribe(engine, back_to, false)?;
-    let until = Until::after(engine.limits.info);
+    let bounded = until.clone().or_default(engine.limits.info);
     loop {
-        match lines.pull(&until).map_err(|error| process_error(OPERATION, error))? {
+        match lines.pull(&bounded).map_err(|error| process_error(OPERATION, error))? {
             Pull::Item(line) if line.stream == OutputStream::Stderr => complaints.add(&line.bytes),
             Pull::Item(line) => known.add(&line.bytes),
             Pull::Pending => {
+                until.check().map_err(|stop| Error::stopped(stop, OPERATION))?;
                 let limit = engine.limits.info.as_secs_f32();
                 let message = format!("podman did not give its log of events within {limit} s");
                 return Err(Error::new(ErrorKind::BackendUnresponsive, OPERATION, message));
@@ -247,7 +254,7 @@ fn read(engine: &Engine, back_to: &str) -> Result<KnownLines> {
     Ok(known)
 }
 
-impl EventStream for PodmanEventStream {
+impl PullStream<Event> for PodmanEventStream {
     fn pull(&mut self, until: &Until) -> Result<Pull<Event>> {
         if self.ended {
             return Ok(Pull::End);
@@ -291,7 +298,7 @@ mod tests {
         let args = vec!["-c".into(), script.into(), "podman".into()];
         let id = RuntimeId::new("test");
         let engine = Engine::new(id, OsStr::new("sh"), args, Vec::new(), TimeLimits::DEFAULT).unwrap();
-        PodmanEventStream::open(&engine, Some("file"), options)
+        PodmanEventStream::open(&engine, Some("file"), options, &Until::forever())
     }
 
     /// A stream that finds `before` in the log when it is made; `script` is what podman does then.
@@ -435,7 +442,7 @@ not JSON
             let args = vec!["-c".into(), r#"echo "Error: $*" >&2; exit 1"#.into(), "podman".into()];
             let id = RuntimeId::new("test");
             let engine = Engine::new(id, OsStr::new("sh"), args, Vec::new(), TimeLimits::DEFAULT).unwrap();
-            let error = PodmanEventStream::open(&engine, logger, options).unwrap_err();
+            let error = PodmanEventStream::open(&engine, logger, options, &Until::forever()).unwrap_err();
             let words = "events --log-level=info --format=json --filter=type=container --since=";
             let (time, rest) = error.message().strip_prefix(words).unwrap().split_once(' ').unwrap();
             assert_eq!(rest, "--stream=false");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rt_protocol::{Error, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId};
+use rt_protocol::{Error, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId, Until};
 use serde_json::Value;
 
 use crate::cli::answer::Refusal;
@@ -57,10 +57,14 @@ impl PodmanImage {
     }
 
     /// The images that are here: one handle for each name, and one for each image without a name.
-    pub(crate) fn list(shared: &Arc<RuntimeState>, filter: ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
+    pub(crate) fn list(
+        shared: &Arc<RuntimeState>,
+        filter: ImageFilter,
+        until: &Until,
+    ) -> Result<Vec<Arc<dyn Image>>> {
         const OPERATION: &str = "list images";
         let args = ["images", "--no-trunc", "--format=json"];
-        let answer = shared.engine.ask(OPERATION, shared.engine.limits.images, args)?;
+        let answer = shared.engine.ask_within(OPERATION, shared.engine.limits.images, until, args)?;
         let rows = answer.printed()?.map_err(|refusal| refusal.error(OPERATION))?;
         let found = decode_images(OPERATION, &rows)?;
         Ok(found
@@ -93,14 +97,14 @@ impl Image for PodmanImage {
         Some(&self.shared.engine.id)
     }
 
-    fn inspect(&self) -> Result<Option<ImageInfo>> {
+    fn inspect(&self, until: &Until) -> Result<Option<ImageInfo>> {
         const OPERATION: &str = "inspect";
         let with_container = |error: Error| error.of_image(&self.reference);
         let args = ["image", "inspect", "--", self.reference.as_str()];
         let answer = self
             .shared
             .engine
-            .ask(OPERATION, self.shared.engine.limits.exists, args)
+            .ask_within(OPERATION, self.shared.engine.limits.exists, until, args)
             .map_err(with_container)?;
         match answer.printed().map_err(with_container)? {
             Ok(described) => decode_inspect(OPERATION, &described).map(Some).map_err(with_container),
@@ -108,14 +112,14 @@ impl Image for PodmanImage {
         }
     }
 
-    fn history(&self) -> Result<Option<Vec<String>>> {
+    fn history(&self, until: &Until) -> Result<Option<Vec<String>>> {
         const OPERATION: &str = "read the history of";
         let with_container = |error: Error| error.of_image(&self.reference);
         let args = ["image", "history", "--no-trunc", "--format=json", "--", self.reference.as_str()];
         let answer = self
             .shared
             .engine
-            .ask(OPERATION, self.shared.engine.limits.images, args)
+            .ask_within(OPERATION, self.shared.engine.limits.images, until, args)
             .map_err(with_container)?;
         let layers = match answer.printed().map_err(with_container)? {
             Ok(layers) => rows(OPERATION, &layers).map_err(with_container)?,
@@ -124,13 +128,13 @@ impl Image for PodmanImage {
         Ok(Some(layers.iter().map(|layer| json::text(layer, &["CreatedBy"]).unwrap_or_default()).collect()))
     }
 
-    fn remove(&self) -> Result<ImageRemoval> {
+    fn remove(&self, until: &Until) -> Result<ImageRemoval> {
         const OPERATION: &str = "remove";
         let args = ["image", "rm", "--", self.reference.as_str()];
         let answer = self
             .shared
             .engine
-            .ask(OPERATION, self.shared.engine.limits.images, args)
+            .ask_within(OPERATION, self.shared.engine.limits.images, until, args)
             .map_err(|error| error.of_image(&self.reference))?;
         // Each name that goes is named, and the image too.
         let Err(refusal) = answer.printed().map_err(|error| error.of_image(&self.reference))? else {

@@ -4,14 +4,17 @@
 //! from 4.3 on, rootful or rootless. Each question is one process; nothing is kept open in between.
 //!
 //! ```no_run
+//! use std::time::Duration;
+//!
 //! use rt_podman::PodmanRuntime;
-//! use rt_protocol::{ContainerRuntimeExt, LaunchSpec, Until};
+//! use rt_protocol::{ContainerRuntimeExt, LaunchSpec};
 //!
 //! # fn main() -> rt_protocol::Result<()> {
 //! let podman = PodmanRuntime::new()?;
 //! let spec = LaunchSpec::builder("job-1", "docker.io/library/alpine:3.20").command(["sleep", "inf"]).build()?;
-//! podman.launch(&spec, &Until::forever())?;
-//! println!("{}", podman.exec_in("job-1", ["uname", "-a"])?.stdout);
+//! let minute = Duration::from_secs(60);
+//! podman.launch(&spec, minute)?;
+//! println!("{}", podman.exec_in("job-1", ["uname", "-a"], minute)?.stdout);
 //! # Ok(())
 //! # }
 //! ```

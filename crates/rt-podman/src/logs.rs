@@ -15,7 +15,7 @@ pub(crate) mod timestamps;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use rt_protocol::{
-    ContainerState, Error, ErrorKind, LogLine, LogOptions, LogStream, OutputStream, Pull, Result, Until,
+    ContainerState, Error, ErrorKind, LogLine, LogOptions, OutputStream, Pull, PullStream, Result, Until,
 };
 
 use crate::state::target::Target;
@@ -60,9 +60,9 @@ struct Tally {
 }
 
 impl PodmanLogStream {
-    pub(crate) fn open(container: &Target, options: &LogOptions) -> Result<Self> {
+    pub(crate) fn open(container: &Target, options: &LogOptions, until: &Until) -> Result<Self> {
         let limit = container.engine().limits.read;
-        let (found, is_known) = match container.inspect_as(OPERATION, limit, false, &Until::forever()) {
+        let (found, is_known) = match container.inspect_as(OPERATION, limit, false, until) {
             Ok(found) => (found, true),
             // The log itself may be read all the same.
             Err(error) if matches!(error.kind(), ErrorKind::BackendFailed | ErrorKind::InvalidResponse) => {
@@ -71,7 +71,7 @@ impl PodmanLogStream {
             }
             Err(error) => return Err(error),
         };
-        let target = container.id_or_name(&Until::forever())?;
+        let target = container.id_or_name(until)?;
         let is_absent = is_known && found.is_none();
         let is_terminal = found.as_ref().is_some_and(|found| found.is_terminal);
         let file = found.as_ref().and_then(|found| {
@@ -148,7 +148,7 @@ impl PodmanLogStream {
     }
 }
 
-impl LogStream for PodmanLogStream {
+impl PullStream<LogLine> for PodmanLogStream {
     fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>> {
         let answer = self.advance(until);
         if !matches!(answer, Ok(Pull::Item(_) | Pull::Pending)) {

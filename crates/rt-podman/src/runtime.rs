@@ -11,8 +11,8 @@ use rt_gpu::redact_env_args;
 use rt_process::{ExecMarker, TcpPortReservation};
 use rt_protocol::{
     Capabilities, Container, ContainerFilter, ContainerInfo, ContainerName, ContainerRemoveResult,
-    ContainerRuntime, Error, ErrorKind, EventOptions, EventStream, Image, ImageFilter, ImageRef, LaunchSpec,
-    NamePrefix, PortReservation, Result, RuntimeId, Source, TimeLimits, Until,
+    ContainerRuntime, Error, ErrorKind, Event, EventOptions, Image, ImageFilter, ImageRef, LaunchSpec,
+    NamePrefix, PortReservation, PullStream, Result, RuntimeId, Source, TimeLimits, Until,
 };
 
 use crate::cli::answer::Answer;
@@ -241,17 +241,18 @@ impl ContainerRuntime for PodmanRuntime {
         Arc::new(PodmanContainer::new(Arc::clone(&self.shared), name.clone()))
     }
 
-    fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>> {
-        let mut found = self.shared.list_with_processes("list containers", &Until::forever())?;
+    fn list(&self, filter: &ContainerFilter, until: &Until) -> Result<Vec<ContainerInfo>> {
+        let mut found = self.shared.list_with_processes("list containers", until)?;
         found.retain(|listed| filter.matches(&listed.info.name));
-        self.settle(&mut found);
+        self.settle(&mut found, until)?;
         Ok(found.into_iter().map(|listed| listed.info).collect())
     }
 
-    fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>> {
+    fn rw_sizes(&self, prefix: &NamePrefix, until: &Until) -> Result<BTreeMap<ContainerName, u64>> {
         const OPERATION: &str = "measure containers";
         let args = ["ps", "--all", "--no-trunc", "--size", "--format=json"];
-        let answer = self.shared.engine.ask(OPERATION, self.shared.engine.limits.bulk_sizes, args)?;
+        let engine = &self.shared.engine;
+        let answer = engine.ask_within(OPERATION, engine.limits.bulk_sizes, until, args)?;
         let rows = answer.printed()?.map_err(|refusal| refusal.error(OPERATION))?;
         let sizes = inspect::decode_ps_sizes(OPERATION, &rows)?.into_iter();
         let missing =
@@ -298,8 +299,8 @@ impl ContainerRuntime for PodmanRuntime {
         Arc::new(PodmanImage::new(Arc::clone(&self.shared), reference.clone()))
     }
 
-    fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
-        PodmanImage::list(&self.shared, *filter)
+    fn images(&self, filter: &ImageFilter, until: &Until) -> Result<Vec<Arc<dyn Image>>> {
+        PodmanImage::list(&self.shared, *filter, until)
     }
 
     fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>> {
@@ -312,10 +313,10 @@ impl ContainerRuntime for PodmanRuntime {
         }
     }
 
-    fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>> {
-        let profile = self.shared.profile(&Until::forever()).ok();
+    fn events(&self, options: &EventOptions, until: &Until) -> Result<Box<dyn PullStream<Event>>> {
+        let profile = self.shared.profile(until).ok();
         let logger = profile.and_then(|profile| profile.events_logger.as_deref());
-        Ok(Box::new(PodmanEventStream::open(&self.shared.engine, logger, options)?))
+        Ok(Box::new(PodmanEventStream::open(&self.shared.engine, logger, options, until)?))
     }
 }
 
@@ -327,22 +328,25 @@ fn is_half_done(error: &Error) -> bool {
 impl PodmanRuntime {
     /// Looks again at those that podman lists with a process that is not there: they have just ended, or podman cannot know
     /// that they have, because their conmon was killed.
-    fn settle(&self, found: &mut [Listed]) {
-        let limit = self.shared.engine.limits.read;
+    fn settle(&self, found: &mut [Listed], until: &Until) -> Result<()> {
         for listed in found.iter_mut().filter(|listed| listed.has_lost_its_process()) {
             let container = Target::new(Arc::clone(&self.shared), listed.info.name.clone());
-            match container.inspect_within(limit) {
+            match container.inspect(until) {
                 // The numbers are of another machine's processes, all of them.
-                Ok(Some(now)) if !now.is_of_this_host() => return,
+                Ok(Some(now)) if !now.is_of_this_host() => break,
                 Ok(Some(now)) if now.info.id == listed.info.id => {
                     listed.info.state = now.info.state;
                     listed.info.exit_code = now.info.exit_code;
                     listed.info.finished_at = now.info.finished_at;
                 }
+                Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Cancelled) => {
+                    return Err(error);
+                }
                 // It has gone since, or nobody knows: it was as the listing has it.
                 Ok(_) | Err(_) => {}
             }
         }
+        Ok(())
     }
 
     /// Removes what a `create` that was stopped may have made all the same, and never a container that somebody else has
@@ -382,6 +386,11 @@ mod tests {
             assert!(text.contains("LANG=C") && !text.contains("hunter2"), "{text}");
         }
         // What is run has it.
-        assert!(container.login_command(None).unwrap().contains(&OsString::from("REGISTRY_TOKEN=hunter2")));
+        assert!(
+            container
+                .login_command(None, &Until::forever())
+                .unwrap()
+                .contains(&OsString::from("REGISTRY_TOKEN=hunter2"))
+        );
     }
 }

@@ -6,14 +6,19 @@ use std::time::{Duration, Instant};
 
 use rt_podman::PodmanRuntime;
 use rt_protocol::{
-    ContainerName, ContainerRuntime, ErrorKind, LogLine, LogOptions, LogStream, OutputStream, Pull, Until,
+    ContainerName, ContainerRuntime, ErrorKind, LogLine, LogOptions, OutputStream, Pull, PullStream, Until,
 };
 
 /// The log of a container `web`; the script is run with podman's words.
-fn log(script: &str, options: &LogOptions) -> Box<dyn LogStream> {
+fn log(script: &str, options: &LogOptions) -> Box<dyn PullStream<LogLine>> {
     let podman =
         PodmanRuntime::builder().binary("sh").global_arg("-c").global_arg(script).global_arg("podman");
-    podman.build().unwrap().container(&ContainerName::new("web").unwrap()).logs(options).unwrap()
+    podman
+        .build()
+        .unwrap()
+        .container(&ContainerName::new("web").unwrap())
+        .logs(options, &Until::forever())
+        .unwrap()
 }
 
 fn lines(script: &str, options: &LogOptions) -> Vec<LogLine> {

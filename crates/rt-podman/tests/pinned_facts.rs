@@ -52,7 +52,7 @@ fn a_directory_is_copied_in_by_its_contents_and_a_file_as_it_is() {
 #[test]
 fn exec_goes_by_the_id_and_code_1_is_data() {
     let runtime = played(r#"printf '%s\n' "$@"; exit 1"#);
-    let result = runtime.exec_in("web", ["echo", "a b", "-x"]).unwrap();
+    let result = runtime.exec_in("web", ["echo", "a b", "-x"], Until::forever()).unwrap();
     assert_eq!(result.outcome, ExitOutcome::Code(1));
     let text = result.stdout.text().into_owned();
     let words: Vec<&str> = text.lines().collect();
@@ -110,7 +110,7 @@ fn the_poll_loop_answers_on_a_pipe_that_stays_open() {
 fn logs_follow_and_give_the_last_50_lines() {
     let runtime = played(r#"echo "$*""#);
     let words = |options: &LogOptions| {
-        let mut log = runtime.container(&name("web")).logs(options).unwrap();
+        let mut log = runtime.container(&name("web")).logs(options, &Until::forever()).unwrap();
         match log.pull(&soon()).unwrap() {
             Pull::Item(line) => line.text().into_owned(),
             other => panic!("{other:?}"),
@@ -156,7 +156,7 @@ no JSON
 .
 case $* in *=true) exec sleep 1000 ;; esac"#;
     let options = EventOptions::new().prefix(NamePrefix::new("proj").unwrap()).since(SystemTime::UNIX_EPOCH);
-    let mut events = played(script).events(&options).unwrap();
+    let mut events = played(script).events(&options, &Until::forever()).unwrap();
     let Pull::Item(event) = events.pull(&soon()).unwrap() else { panic!("no event") };
     assert_eq!((event.name.as_str(), event.action), ("proj-a", EventAction::Started));
     assert_eq!(events.pull(&Until::after(Duration::from_millis(100))).unwrap(), Pull::Pending);

@@ -129,6 +129,14 @@ impl Capabilities {
         self.0 & (1 << capability as u8) != 0
     }
 
+    /// The set without the ways to run a command, which a wrapper does not inherit from what it wraps
+    /// ([`ContainerRuntime`](crate::ContainerRuntime)): [`ExecStdio`](Capability::ExecStdio),
+    /// [`LoginCommand`](Capability::LoginCommand), and those of later versions.
+    #[must_use]
+    pub const fn without_commands(self) -> Self {
+        self.without(Capability::ExecStdio).without(Capability::LoginCommand)
+    }
+
     /// What this set has and `other` lacks: read as "what these demands miss in that backend".
     #[must_use]
     pub const fn difference(self, other: Self) -> Self {

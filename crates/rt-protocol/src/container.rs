@@ -1,5 +1,6 @@
 //! The contract of one container.
 
+pub(crate) mod container_ext;
 pub(crate) mod copy;
 pub(crate) mod key;
 pub(crate) mod remove;
@@ -13,12 +14,12 @@ use std::hash::{Hash, Hasher};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::{
-    Argv, Capabilities, Capability, ContainerInfo, ContainerKey, ContainerPath, ContainerState, CopyOptions,
-    Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, LogLine, LogOptions,
-    LogStream, MountInfo, PublishedPort, Pull, Readiness, Result, StdioResult, Until, UntilError,
+    Argv, Capabilities, Capability, ContainerInfo, ContainerKey, ContainerPath, CopyOptions, Error,
+    ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, LogLine, LogOptions, Pull, PullStream,
+    Readiness, Result, StdioResult, Until, UntilError,
 };
 
 /// A handle on a container of one runtime.
@@ -27,8 +28,19 @@ use crate::{
 /// one ends nothing. Two handles are [equal](#impl-PartialEq-for-dyn+Container) when runtime and name are.
 ///
 /// **Who implements it.** Backends, and wrappers around them. [`key`](Self::key), [`exec`](Self::exec) and
-/// [`inspect`](Self::inspect) are required; every other method has a default over these, or answers
-/// [`Unsupported`](ErrorKind::Unsupported), so that a new method breaks nobody.
+/// [`inspect`](Self::inspect) are required; every other method has a default, which asks the [`inner`](Self::inner) handle
+/// of a wrapper and otherwise answers [`Unsupported`](ErrorKind::Unsupported), so that a new method breaks nobody.
+///
+/// **Wrappers.** A handle in front of another one (an audit, a policy, a cache) names it by [`inner`](Self::inner) and writes
+/// the methods that it is about. All others ask the inner handle by themselves, those of later versions too.
+/// - *Not so the ways to run a command.* [`exec`](Self::exec) is required; [`exec_stdio`](Self::exec_stdio) and
+///   [`login_command`](Self::login_command) of a wrapper are its own, or `Unsupported`. So nothing leads around a wrapper
+///   that records or refuses commands.
+/// - [`as_any`](Self::as_any) gives nothing away by default: a concrete handle runs commands too.
+/// - [`stream_initial_logs`](Self::stream_initial_logs) is made of [`logs`](Self::logs): a wrapper with its own `logs` writes
+///   both. What projects `inspect` ([`ContainerExt`](crate::ContainerExt)) always asks the wrapper's own `inspect`.
+/// - [`start`](Self::start) runs the main process that the container was made with. Which one that may be is decided where
+///   it is made: [`ContainerRuntime::create`](crate::ContainerRuntime::create).
 ///
 /// **What must hold.**
 /// - Absent, present, and could-not-ask are three answers. An engine that fails or hangs is never an absent container.
@@ -39,9 +51,18 @@ use crate::{
 /// - Nothing is left behind when a call returns: no process, no thread, no descriptor. The one exception is a thread
 ///   inside a caller's own blocking `read` or `write`, see [`Source::reader`](crate::Source::reader).
 /// - Methods may be called from any thread, many at once.
+/// - Whatever asks the engine takes an [`Until`]. One that has ended already is answered with
+///   [`TimedOut`](ErrorKind::TimedOut) or [`Cancelled`](ErrorKind::Cancelled), and nothing is started. Without a deadline in
+///   it, a read takes the runtime's own limit ([`TimeLimits`](crate::TimeLimits)).
 pub trait Container: fmt::Debug + Send + Sync {
     /// Which container of which runtime.
     fn key(&self) -> &ContainerKey;
+
+    /// The handle that this one wraps; `None` for a backend's own. It is for the defaults of this trait: a program that calls
+    /// it steps around the wrapper knowingly.
+    fn inner(&self) -> Option<&dyn Container> {
+        None
+    }
 
     /// Runs a command to its end and captures its output. Its stdin is empty.
     ///
@@ -62,8 +83,8 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// What the engine knows of the container, from one question. `Ok(None)` is absent.
     ///
     /// # Errors
-    /// When the engine could not be asked.
-    fn inspect(&self) -> Result<Option<ContainerInfo>>;
+    /// When the engine could not be asked; [`TimedOut`](ErrorKind::TimedOut), [`Cancelled`](ErrorKind::Cancelled).
+    fn inspect(&self, until: &Until) -> Result<Option<ContainerInfo>>;
 
     /// Runs a command with its streams bridged: bytes are handed on as they come, in both directions at once, and the
     /// ends of the streams with them.
@@ -77,76 +98,26 @@ pub trait Container: fmt::Debug + Send + Sync {
         unsupported(self.key(), "exec in", Capability::ExecStdio)
     }
 
-    /// Its full id; `None` when absent.
-    ///
-    /// # Errors
-    /// As for [`inspect`](Self::inspect).
-    fn id(&self) -> Result<Option<String>> {
-        Ok(self.inspect()?.map(|info| info.id))
-    }
-
-    /// Its state; `None` when absent.
-    ///
-    /// # Errors
-    /// As for [`inspect`](Self::inspect).
-    fn state(&self) -> Result<Option<ContainerState>> {
-        Ok(self.inspect()?.map(|info| info.state))
-    }
-
-    /// Whether it is running now; false when absent.
-    ///
-    /// # Errors
-    /// As for [`inspect`](Self::inspect).
-    fn running(&self) -> Result<bool> {
-        Ok(self.inspect()?.is_some_and(|info| info.state.is_running()))
-    }
-
     /// A handle on its image; `None` when absent.
     ///
     /// # Errors
     /// As for [`inspect`](Self::inspect); [`Unsupported`](ErrorKind::Unsupported) unless the backend has images.
-    fn image(&self) -> Result<Option<Arc<dyn Image>>> {
-        unsupported(self.key(), "find the image of", Capability::Images)
-    }
-
-    /// When it was last started; `None` when absent or never started.
-    ///
-    /// # Errors
-    /// As for [`inspect`](Self::inspect).
-    fn started_at(&self) -> Result<Option<SystemTime>> {
-        Ok(self.inspect()?.and_then(|info| info.started_at))
-    }
-
-    /// Its mounts; `None` when absent.
-    ///
-    /// # Errors
-    /// As for [`inspect`](Self::inspect).
-    fn mounts(&self) -> Result<Option<Vec<MountInfo>>> {
-        Ok(self.inspect()?.map(|info| info.mounts))
-    }
-
-    /// Its published ports; `None` when absent.
-    ///
-    /// # Errors
-    /// As for [`inspect`](Self::inspect).
-    fn ports(&self) -> Result<Option<Vec<PublishedPort>>> {
-        Ok(self.inspect()?.map(|info| info.ports))
-    }
-
-    /// The verdict of its health check; `None` when absent or without a check.
-    ///
-    /// # Errors
-    /// As for [`inspect`](Self::inspect).
-    fn health(&self) -> Result<Option<Health>> {
-        Ok(self.inspect()?.and_then(|info| info.health))
+    fn image(&self, until: &Until) -> Result<Option<Arc<dyn Image>>> {
+        match self.inner() {
+            Some(inner) => inner.image(until),
+            None => unsupported(self.key(), "find the image of", Capability::Images),
+        }
     }
 
     /// The size of its writable layer in bytes; `None` when absent.
     ///
     /// # Errors
     /// When the engine could not be asked; [`Unsupported`](ErrorKind::Unsupported) unless the backend has it.
-    fn rw_size(&self) -> Result<Option<u64>> {
-        unsupported(self.key(), "measure", Capability::RwSize)
+    fn rw_size(&self, until: &Until) -> Result<Option<u64>> {
+        match self.inner() {
+            Some(inner) => inner.rw_size(until),
+            None => unsupported(self.key(), "measure", Capability::RwSize),
+        }
     }
 
     /// Starts it. Starting one that runs is no error.
@@ -157,8 +128,10 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// [`NoSuchContainer`](ErrorKind::NoSuchContainer), and what the engine says of a launch that fails: its command,
     /// user, workdir, ports or GPU configuration ([`GpuConfig`](ErrorKind::GpuConfig)).
     fn start(&self, until: &Until) -> Result<()> {
-        let _ = until;
-        unsupported(self.key(), "start", Capability::Start)
+        match self.inner() {
+            Some(inner) => inner.start(until),
+            None => unsupported(self.key(), "start", Capability::Start),
+        }
     }
 
     /// Stops it: TERM, `grace` (rounded up to whole seconds; zero is allowed), KILL. Stopping one that does not run is
@@ -167,8 +140,10 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`NoSuchContainer`](ErrorKind::NoSuchContainer); an error when it is still running long after the grace period.
     fn stop(&self, grace: Duration, until: &Until) -> Result<()> {
-        let _ = (grace, until);
-        unsupported(self.key(), "stop", Capability::Stop)
+        match self.inner() {
+            Some(inner) => inner.stop(grace, until),
+            None => unsupported(self.key(), "stop", Capability::Stop),
+        }
     }
 
     /// Waits until its main process has ended, and says how.
@@ -178,8 +153,10 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// started, [`TimedOut`](ErrorKind::TimedOut), [`Cancelled`](ErrorKind::Cancelled). A container that is removed meanwhile answers its code when that can still
     /// be had, and [`ExitOutcome::Lost`] otherwise.
     fn wait(&self, until: &Until) -> Result<ExitOutcome> {
-        let _ = until;
-        unsupported(self.key(), "wait for", Capability::Wait)
+        match self.inner() {
+            Some(inner) => inner.wait(until),
+            None => unsupported(self.key(), "wait for", Capability::Wait),
+        }
     }
 
     /// Copies a file or directory of the host into the container, running or not.
@@ -193,8 +170,10 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// [`InvalidRequest`](ErrorKind::InvalidRequest) for a path that the backend cannot be told and a source that it cannot
     /// copy, [`TimedOut`](ErrorKind::TimedOut), [`Cancelled`](ErrorKind::Cancelled).
     fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()> {
-        let _ = (src, dest, options, until);
-        unsupported(self.key(), "copy into", Capability::CopyIn)
+        match self.inner() {
+            Some(inner) => inner.copy_in(src, dest, options, until),
+            None => unsupported(self.key(), "copy into", Capability::CopyIn),
+        }
     }
 
     /// Copies a file or directory of the container to the host, running or not; contents first, as for
@@ -203,8 +182,10 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// # Errors
     /// As for [`copy_in`](Self::copy_in).
     fn copy_out(&self, src: &ContainerPath, dest: &Path, options: &CopyOptions, until: &Until) -> Result<()> {
-        let _ = (src, dest, options, until);
-        unsupported(self.key(), "copy out of", Capability::CopyOut)
+        match self.inner() {
+            Some(inner) => inner.copy_out(src, dest, options, until),
+            None => unsupported(self.key(), "copy out of", Capability::CopyOut),
+        }
     }
 
     /// Unpacks a tar stream into a directory of the container; what is in the directory stays and is added to.
@@ -214,8 +195,10 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// # Errors
     /// As for [`copy_in`](Self::copy_in), and [`SourceFailed`](ErrorKind::SourceFailed).
     fn copy_in_tar(&self, tar: &mut (dyn Read + Send), dest: &ContainerPath, until: &Until) -> Result<()> {
-        let _ = (tar, dest, until);
-        unsupported(self.key(), "copy into", Capability::CopyTar)
+        match self.inner() {
+            Some(inner) => inner.copy_in_tar(tar, dest, until),
+            None => unsupported(self.key(), "copy into", Capability::CopyTar),
+        }
     }
 
     /// Packs a file, or the contents of a directory, of the container into a tar stream: the names in it begin below the
@@ -226,27 +209,31 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// # Errors
     /// As for [`copy_in`](Self::copy_in), and [`SinkFailed`](ErrorKind::SinkFailed).
     fn copy_out_tar(&self, src: &ContainerPath, tar: &mut (dyn Write + Send), until: &Until) -> Result<()> {
-        let _ = (src, tar, until);
-        unsupported(self.key(), "copy out of", Capability::CopyTar)
+        match self.inner() {
+            Some(inner) => inner.copy_out_tar(src, tar, until),
+            None => unsupported(self.key(), "copy out of", Capability::CopyTar),
+        }
     }
 
     /// The argv of an interactive session in the container, for `execvp`; `None` is the backend's default command.
-    /// Nothing is started.
+    /// Nothing is started in the container. A wrapper does not inherit it: it is a way to run a command.
     ///
     /// # Errors
     /// [`Unsupported`](ErrorKind::Unsupported) unless the backend has sessions.
-    fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
-        let _ = command;
+    fn login_command(&self, command: Option<&Argv>, until: &Until) -> Result<Vec<OsString>> {
+        let _ = (command, until);
         unsupported(self.key(), "log in to", Capability::LoginCommand)
     }
 
-    /// Its log.
+    /// Its log. `until` bounds the opening; each pull has its own.
     ///
     /// # Errors
     /// When the log could not be opened. That the container is absent may show only at the end of the stream.
-    fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>> {
-        let _ = options;
-        unsupported(self.key(), "read the log of", Capability::Logs)
+    fn logs(&self, options: &LogOptions, until: &Until) -> Result<Box<dyn PullStream<LogLine>>> {
+        match self.inner() {
+            Some(inner) => inner.logs(options, until),
+            None => unsupported(self.key(), "read the log of", Capability::Logs),
+        }
     }
 
     /// Follows the log from its beginning, writes each line and a newline to `echo`, and ends at the first line that
@@ -263,7 +250,13 @@ pub trait Container: fmt::Debug + Send + Sync {
         echo: &mut dyn Write,
         until: &Until,
     ) -> Result<Readiness> {
-        let mut stream = self.logs(&LogOptions::new().follow())?;
+        if let Some(inner) = self.inner() {
+            return inner.stream_initial_logs(ready, echo, until);
+        }
+        let mut stream = match self.logs(&LogOptions::new().follow(), until) {
+            Err(error) if error.kind() == ErrorKind::TimedOut => return Ok(Readiness::TimedOut),
+            opened => opened?,
+        };
         let readiness = wait_for_line(stream.as_mut(), ready, echo, until)
             .map_err(|error| error.in_container(&self.key().name));
         // The caller's answer stands whether or not closing succeeds; `Drop` has the log line.
@@ -271,7 +264,7 @@ pub trait Container: fmt::Debug + Send + Sync {
         readiness
     }
 
-    /// The concrete handle, for a caller that knows its backend. The default gives nothing away.
+    /// The concrete handle, for a caller that knows its backend. The default gives nothing away, not the inner handle either.
     fn as_any(&self) -> &dyn Any {
         &()
     }
@@ -283,7 +276,7 @@ fn unsupported<T>(key: &ContainerKey, operation: &'static str, capability: Capab
 }
 
 fn wait_for_line(
-    stream: &mut dyn LogStream,
+    stream: &mut dyn PullStream<LogLine>,
     ready: &mut dyn FnMut(&str) -> bool,
     echo: &mut dyn Write,
     until: &Until,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::time::SystemTime;
 
-use crate::{Capabilities, Capability, Error, ImageRef, ImageRemoval, Result, RuntimeId};
+use crate::{Capabilities, Capability, Error, ImageRef, ImageRemoval, Result, RuntimeId, Until};
 
 /// A handle on an image; asking for one asks nothing.
 ///
@@ -14,52 +14,37 @@ use crate::{Capabilities, Capability, Error, ImageRef, ImageRemoval, Result, Run
 ///
 /// Two handles are [equal](#impl-PartialEq-for-dyn+Image) when they ask the same question: when runtime and reference are
 /// the same. A reference is compared as it is written, so handles that are not equal may be on one image: on a name and an
-/// id, on `alpine` and `docker.io/library/alpine:latest`. Whether two are one image, their [ids](Self::id) tell.
+/// id, on `alpine` and `docker.io/library/alpine:latest`. Whether two are one image, their [ids](ImageExt::id) tell.
 pub trait Image: fmt::Debug + Send + Sync {
     /// What it was asked for by; from a listing, its full id.
     fn reference(&self) -> &ImageRef;
 
+    /// The handle that this one wraps, as for [`Container::inner`](crate::Container::inner): what a wrapper does not write asks
+    /// it. `None` for a backend's own.
+    fn inner(&self) -> Option<&dyn Image> {
+        None
+    }
+
     /// Which runtime is asked. The default is `None`: a handle of a runtime that does not say. Two of those are equal when
     /// their references are.
     fn runtime_id(&self) -> Option<&RuntimeId> {
-        None
+        self.inner()?.runtime_id()
     }
 
     /// What the engine knows of it: `Ok(None)` is absent.
     ///
     /// # Errors
     /// When the engine could not be asked.
-    fn inspect(&self) -> Result<Option<ImageInfo>>;
-
-    /// Its full id; `None` when absent.
-    ///
-    /// # Errors
-    /// As for [`inspect`](Self::inspect).
-    fn id(&self) -> Result<Option<String>> {
-        Ok(self.inspect()?.map(|info| info.id))
-    }
-
-    /// Whether it is there.
-    ///
-    /// # Errors
-    /// As for [`inspect`](Self::inspect).
-    fn exists(&self) -> Result<bool> {
-        Ok(self.inspect()?.is_some())
-    }
-
-    /// Its labels; `None` when absent, empty when it has none.
-    ///
-    /// # Errors
-    /// As for [`inspect`](Self::inspect).
-    fn labels(&self) -> Result<Option<BTreeMap<String, String>>> {
-        Ok(self.inspect()?.map(|info| info.labels))
-    }
+    fn inspect(&self, until: &Until) -> Result<Option<ImageInfo>>;
 
     /// What created each layer, newest first, untruncated; `None` when absent.
     ///
     /// # Errors
     /// As for [`inspect`](Self::inspect); [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has it.
-    fn history(&self) -> Result<Option<Vec<String>>> {
+    fn history(&self, until: &Until) -> Result<Option<Vec<String>>> {
+        if let Some(inner) = self.inner() {
+            return inner.history(until);
+        }
         Err(Error::unsupported("read the history of", Capabilities::none().with(Capability::ImageHistory))
             .of_image(self.reference()))
     }
@@ -68,31 +53,63 @@ pub trait Image: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// When the engine could not be asked; [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has it.
-    fn remove(&self) -> Result<ImageRemoval> {
+    fn remove(&self, until: &Until) -> Result<ImageRemoval> {
+        if let Some(inner) = self.inner() {
+            return inner.remove(until);
+        }
         Err(Error::unsupported("remove", Capabilities::none().with(Capability::ImageRemove))
             .of_image(self.reference()))
     }
 
     /// Its repository, from a listing.
     fn repository(&self) -> Option<&str> {
-        None
+        self.inner()?.repository()
     }
 
     /// Its tag, from a listing.
     fn tag(&self) -> Option<&str> {
-        None
+        self.inner()?.tag()
     }
 
     /// Its size in bytes, from a listing.
     fn size(&self) -> Option<u64> {
-        None
+        self.inner()?.size()
     }
 
     /// When it was made, from a listing.
     fn created(&self) -> Option<SystemTime> {
-        None
+        self.inner()?.created()
     }
 }
+
+/// Single facts of an image, each from one [`inspect`](Image::inspect), and failing as that does.
+pub trait ImageExt: Image {
+    /// Returns its full id; `None` when absent.
+    ///
+    /// # Errors
+    /// As for [`inspect`](Image::inspect).
+    fn id(&self, until: impl Into<Until>) -> Result<Option<String>> {
+        Ok(self.inspect(&until.into())?.map(|info| info.id))
+    }
+
+    /// Returns whether it is there.
+    ///
+    /// # Errors
+    /// As for [`inspect`](Image::inspect).
+    fn exists(&self, until: impl Into<Until>) -> Result<bool> {
+        Ok(self.inspect(&until.into())?.is_some())
+    }
+
+    /// Returns its labels; `None` when absent, empty when it has none.
+    ///
+    /// # Errors
+    /// As for [`inspect`](Image::inspect).
+    fn labels(&self, until: impl Into<Until>) -> Result<Option<BTreeMap<String, String>>> {
+        Ok(self.inspect(&until.into())?.map(|info| info.labels))
+    }
+}
+
+impl<I: Image + ?Sized> ImageExt for I {}
 
 impl PartialEq for dyn Image + '_ {
     fn eq(&self, other: &Self) -> bool {

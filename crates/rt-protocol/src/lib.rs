@@ -14,14 +14,15 @@
 //!
 //! # fn main() -> rt_protocol::Result<()> {
 //! let runtime = NullRuntime::new();
-//! let job = runtime.launch(&LaunchSpec::builder("job", "alpine").build()?, &Until::forever())?;
+//! let limit = Duration::from_secs(60);
+//! let job = runtime.launch(&LaunchSpec::builder("job", "alpine").build()?, limit)?;
 //!
 //! let request = ExecRequest::builder(["make", "test"]).workdir("/src").env("CI", "1").build()?;
-//! let result = job.exec(&request, &Until::after(Duration::from_secs(60)))?;
+//! let result = job.exec(&request, &Until::after(limit))?;
 //! println!("{}: {}", result.outcome, result.stdout.text());
 //!
 //! // A container that is not there is an error with a kind to branch on, and a text to show.
-//! let error = runtime.exec_in("nobody", ["true"]).unwrap_err();
+//! let error = runtime.exec_in("nobody", ["true"], limit).unwrap_err();
 //! assert_eq!(error.kind(), ErrorKind::NoSuchContainer);
 //! assert!(error.to_string().contains("`nobody`"));
 //! # Ok(())
@@ -74,6 +75,7 @@ mod wait;
 
 pub use capability::{Capabilities, Capability};
 pub use container::Container;
+pub use container::container_ext::ContainerExt;
 pub use container::copy::CopyOptions;
 pub use container::key::ContainerKey;
 pub use container::remove::{ContainerRemoveResult, ImageRemoval};
@@ -91,7 +93,7 @@ pub use exec::request::{ExecRequest, ExecRequestBuilder};
 pub use exec::result::{ExecOutput, ExecResult, StdioResult};
 pub use exec::stdio::{ExecStdio, Sink, SinkKind, Source, SourceKind, StreamFd};
 pub use exec::stream_report::{StreamEnd, StreamReport};
-pub use image::{Image, ImageFilter, ImageInfo};
+pub use image::{Image, ImageExt, ImageFilter, ImageInfo};
 pub use launch::gpu_config_error::GpuConfigError;
 pub use launch::{
     BindMount, LaunchSpec, LaunchSpecBuilder, Network, NetworkName, OciRuntime, PortMapping, PullPolicy,
@@ -101,9 +103,10 @@ pub use runtime::runtime_id::RuntimeId;
 pub use runtime::time_limits::{DEFAULT_STOP_GRACE, KILL_GRACE, TimeLimits};
 pub use runtime::{ContainerFilter, ContainerRuntime};
 pub use secret::Secret;
-pub use streams::event::{Event, EventAction, EventOptions, EventStream};
-pub use streams::log::{LogLine, LogOptions, LogStream, Pull, Readiness};
+pub use streams::event::{Event, EventAction, EventOptions};
+pub use streams::log::{LogLine, LogOptions, Readiness};
 pub use streams::output_stream::OutputStream;
+pub use streams::pull_stream::{Pull, PullStream};
 pub use values::argv::Argv;
 pub use values::env::{Env, EnvName, EnvValue};
 pub use values::image_ref::ImageRef;

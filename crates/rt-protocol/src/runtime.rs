@@ -10,9 +10,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::{
-    Capabilities, Capability, Container, ContainerInfo, ContainerName, ContainerRemoveResult, ContainerState,
-    Error, EventOptions, EventStream, ExecRequest, ExecResult, ExecStdio, Image, ImageFilter, ImageRef,
-    LaunchSpec, NamePrefix, PortReservation, Result, RuntimeId, StdioResult, Until,
+    Capabilities, Capability, Container, ContainerInfo, ContainerName, ContainerRemoveResult, Error, Event,
+    EventOptions, ExecRequest, ExecResult, ExecStdio, Image, ImageFilter, ImageRef, LaunchSpec, NamePrefix,
+    PortReservation, PullStream, Result, RuntimeId, StdioResult, Until,
 };
 
 /// A place where containers live: podman on this host, microVMs, or a program's memory.
@@ -22,8 +22,18 @@ use crate::{
 /// ([`CancelToken::cancel_on_drop`](crate::CancelToken::cancel_on_drop)).
 ///
 /// **Who implements it.** [`id`](Self::id), [`capabilities`](Self::capabilities) and [`container`](Self::container) are
-/// required; every other method has a default over these, or answers
+/// required; every other method has a default over these, or asks the [`inner`](Self::inner) runtime of a wrapper, or answers
 /// [`Unsupported`](crate::ErrorKind::Unsupported).
+///
+/// **Wrappers.** What stands at [`Container`] holds here. No default hands out a handle, or runs a command, of the inner
+/// runtime:
+/// - [`container`](Self::container) is required. One that answers the inner runtime's handle leads around the wrapper.
+/// - [`exec`](Self::exec) and [`exec_stdio`](Self::exec_stdio) go through the wrapper's own `container`.
+/// - [`create`](Self::create) has the inner runtime make the container, and answers the wrapper's own handle on it. It is not
+///   refused: a wrapper that decides which commands may run looks at [`LaunchSpec::command`] in a `create` of its own.
+/// - [`list`](Self::list) answers names, not handles.
+/// - [`capabilities`](Self::capabilities) is required, because a wrapper must not claim a way to run commands that it does not
+///   serve: [`Capabilities::without_commands`] of the inner ones, and what it serves itself.
 ///
 /// **What must hold.** `capabilities()` and the answers agree: what is claimed is served, and what is not claimed
 /// answers `Unsupported` and starts nothing. The capabilities of one runtime do not change. What holds for
@@ -49,6 +59,12 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync {
 
     /// A handle on the container of this name. Never fails and asks nothing: the container need not exist.
     fn container(&self, name: &ContainerName) -> Arc<dyn Container>;
+
+    /// The runtime that this one wraps; `None` for a backend. It is for the defaults of this trait: a program that calls it
+    /// steps around the wrapper knowingly.
+    fn inner(&self) -> Option<&dyn ContainerRuntime> {
+        None
+    }
 
     /// [`Container::exec`] by name.
     ///
@@ -77,36 +93,22 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// When the engine could not be asked: a failing engine is never an empty list.
-    fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>> {
-        let _ = filter;
-        unsupported("list containers", Capability::List)
-    }
-
-    /// Handles on all containers whose name begins with `prefix` and a dash, running or not.
-    ///
-    /// # Errors
-    /// As for [`list`](Self::list).
-    fn containers_with_prefix(&self, prefix: &NamePrefix) -> Result<Vec<Arc<dyn Container>>> {
-        let found = self.list(&ContainerFilter::prefix(prefix.clone()))?;
-        Ok(found.iter().map(|info| self.container(&info.name)).collect())
-    }
-
-    /// The states of all containers of a family, from one question.
-    ///
-    /// # Errors
-    /// As for [`list`](Self::list).
-    fn states(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, ContainerState>> {
-        let found = self.list(&ContainerFilter::prefix(prefix.clone()))?;
-        Ok(found.into_iter().map(|info| (info.name, info.state)).collect())
+    fn list(&self, filter: &ContainerFilter, until: &Until) -> Result<Vec<ContainerInfo>> {
+        match self.inner() {
+            Some(inner) => inner.list(filter, until),
+            None => unsupported("list containers", Capability::List),
+        }
     }
 
     /// The sizes of the writable layers of all containers of a family, in bytes.
     ///
     /// # Errors
     /// When the engine could not be asked; [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has it.
-    fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>> {
-        let _ = prefix;
-        unsupported("measure containers", Capability::RwSize)
+    fn rw_sizes(&self, prefix: &NamePrefix, until: &Until) -> Result<BTreeMap<ContainerName, u64>> {
+        match self.inner() {
+            Some(inner) => inner.rw_sizes(prefix, until),
+            None => unsupported("measure containers", Capability::RwSize),
+        }
     }
 
     /// Makes a container and does not start it.
@@ -119,16 +121,20 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync {
     /// failures. What only starting can show (command, user, workdir, ports, GPUs) is an error of
     /// [`start`](Container::start).
     fn create(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>> {
-        let _ = until;
-        Err(Error::unsupported("create", Capabilities::none().with(Capability::Create))
-            .in_container(spec.name()))
+        match self.inner() {
+            Some(inner) => inner.create(spec, until).map(|made| self.container(&made.key().name)),
+            None => unsupported("create", Capability::Create)
+                .map_err(|error: Error| error.in_container(spec.name())),
+        }
     }
 
     /// Removes containers, running or not, with their anonymous volumes. One result for each name, in order; never
     /// fails as a whole, and a container that is already gone counts as removed.
     #[must_use = "each container has its own result; none of them is an error of the call"]
     fn force_remove(&self, names: &[ContainerName], until: &Until) -> Vec<ContainerRemoveResult> {
-        let _ = until;
+        if let Some(inner) = self.inner() {
+            return inner.force_remove(names, until);
+        }
         let error = Error::unsupported("remove", Capabilities::none().with(Capability::ForceRemove));
         names
             .iter()
@@ -139,7 +145,10 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync {
     /// A handle on an image. Asks nothing. A backend without images answers a handle whose every question is
     /// [`Unsupported`](crate::ErrorKind::Unsupported).
     fn image(&self, reference: &ImageRef) -> Arc<dyn Image> {
-        Arc::new(NoImage { runtime: self.id().clone(), reference: reference.clone() })
+        match self.inner() {
+            Some(inner) => inner.image(reference),
+            None => Arc::new(NoImage { runtime: self.id().clone(), reference: reference.clone() }),
+        }
     }
 
     /// Handles on the images that are here, with what the listing says of them; one for each name, and one for each
@@ -147,28 +156,34 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// When the engine could not be asked; [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has images.
-    fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
-        let _ = filter;
-        unsupported("list images", Capability::Images)
+    fn images(&self, filter: &ImageFilter, until: &Until) -> Result<Vec<Arc<dyn Image>>> {
+        match self.inner() {
+            Some(inner) => inner.images(filter, until),
+            None => unsupported("list images", Capability::Images),
+        }
     }
 
-    /// Holds a free TCP port of this address.
+    /// Holds a free TCP port of this address. This host is asked, and no engine.
     ///
     /// # Errors
     /// When the system refused, or the address is not one of this host;
     /// [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has it.
     fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>> {
-        let _ = host;
-        unsupported("reserve a port", Capability::ReservePort)
+        match self.inner() {
+            Some(inner) => inner.reserve_port(host),
+            None => unsupported("reserve a port", Capability::ReservePort),
+        }
     }
 
-    /// Events in the lives of containers, as they happen.
+    /// Events in the lives of containers, as they happen. `until` bounds the subscription; each pull has its own.
     ///
     /// # Errors
     /// When the engine could not be asked; [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has it.
-    fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>> {
-        let _ = options;
-        unsupported("watch events", Capability::Events)
+    fn events(&self, options: &EventOptions, until: &Until) -> Result<Box<dyn PullStream<Event>>> {
+        match self.inner() {
+            Some(inner) => inner.events(options, until),
+            None => unsupported("watch events", Capability::Events),
+        }
     }
 }
 
@@ -219,7 +234,7 @@ impl Image for NoImage {
         Some(&self.runtime)
     }
 
-    fn inspect(&self) -> Result<Option<crate::ImageInfo>> {
+    fn inspect(&self, _until: &Until) -> Result<Option<crate::ImageInfo>> {
         Err(Error::unsupported("inspect", Capabilities::none().with(Capability::Images))
             .of_image(&self.reference))
     }

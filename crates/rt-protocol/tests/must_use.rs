@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rt_protocol::{
     Container, ContainerRuntime, ContainerRuntimeExt, ExecRequest, ExecStdio, ExitOutcome, Image,
-    KillOutcome, KillReport, LogStream, Result, Until,
+    KillOutcome, KillReport, LogLine, PullStream, Result, Until,
 };
 
 #[expect(unused_must_use, reason = "a failed command is no error of `exec`")]
@@ -18,7 +18,7 @@ fn exec(container: &dyn Container, request: &ExecRequest) -> Result<()> {
 
 #[expect(unused_must_use, reason = "nor of `exec_in`")]
 fn exec_in(runtime: &dyn ContainerRuntime) -> Result<()> {
-    runtime.exec_in("job", ["false"])?;
+    runtime.exec_in("job", ["false"], Until::forever())?;
     Ok(())
 }
 
@@ -52,12 +52,12 @@ fn force_remove_of_a_backend(runtime: &rt_null::NullRuntime) {
 
 #[expect(unused_must_use, reason = "a refusal is no error")]
 fn remove_image(image: &dyn Image) -> Result<()> {
-    image.remove()?;
+    image.remove(&Until::forever())?;
     Ok(())
 }
 
 #[expect(unused_must_use, reason = "the line is gone from the stream")]
-fn pull(log: &mut dyn LogStream) -> Result<()> {
+fn pull(log: &mut dyn PullStream<LogLine>) -> Result<()> {
     log.pull(&Until::forever())?;
     Ok(())
 }

@@ -4,14 +4,18 @@
 //!
 //! ```
 //! use std::sync::Arc;
+//! use std::time::Duration;
+//!
 //! use rt_record::{Recorder, Replay};
 //! use rt_null::{ExecReply, NullRuntime};
-//! use rt_protocol::{ContainerRuntime, ContainerRuntimeExt, ErrorKind, LaunchSpec, Result, Until};
+//! use rt_protocol::{ContainerRuntime, ContainerRuntimeExt, ErrorKind, LaunchSpec, Result};
+//!
+//! const LIMIT: Duration = Duration::from_secs(60);
 //!
 //! // The program under test: it takes any runtime.
 //! fn build(runtime: &dyn ContainerRuntime) -> Result<String> {
-//!     runtime.launch(&LaunchSpec::builder("job", "alpine").build()?, &Until::forever())?;
-//!     Ok(runtime.exec_in("job", ["make", "version"])?.stdout.text().into_owned())
+//!     runtime.launch(&LaunchSpec::builder("job", "alpine").build()?, LIMIT)?;
+//!     Ok(runtime.exec_in("job", ["make", "version"], LIMIT)?.stdout.text().into_owned())
 //! }
 //!
 //! # fn main() -> Result<()> {
@@ -30,7 +34,7 @@
 //! replay.finish()?;
 //!
 //! // What was not recorded says so.
-//! let error = replay.exec_in("job", ["make", "clean"]).unwrap_err();
+//! let error = replay.exec_in("job", ["make", "clean"], LIMIT).unwrap_err();
 //! assert_eq!(error.kind(), ErrorKind::BackendFailed);
 //! assert!(error.message().contains(r#"["make","clean"]"#), "{error}");
 //! # Ok(())

@@ -20,18 +20,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::journal::Journal;
-use self::recorded_container::{RecordedContainer, record_exec_stdio};
+use self::recorded_container::RecordedContainer;
 use self::recorded_image::RecordedImage;
-use self::recorded_stream::{RecordedEvents, RecordedPort};
+use self::recorded_stream::{RecordedHandle, RecordedPort};
 use crate::format::header::Header;
 use crate::format::invocation::Invocation;
 use crate::format::json::{JsonCodec, object};
 use crate::format::listed_image::ListedImage;
 use rt_protocol::{
     Capabilities, Container, ContainerFilter, ContainerInfo, ContainerName, ContainerRemoveResult,
-    ContainerRuntime, ContainerState, Error, ErrorKind, EventOptions, EventStream, ExecRequest, ExecResult,
-    ExecStdio, Image, ImageFilter, ImageRef, LaunchSpec, NamePrefix, PortReservation, Result, RuntimeId,
-    Secret, StdioResult, Until,
+    ContainerRuntime, Error, ErrorKind, Event, EventOptions, Image, ImageFilter, ImageRef, LaunchSpec,
+    NamePrefix, PortReservation, PullStream, Result, RuntimeId, Secret, Until,
 };
 
 /// A runtime that passes every call on to another one, and writes down what was asked and answered.
@@ -49,7 +48,6 @@ use rt_protocol::{
 ///   leaves unread is still in it afterwards. From terminals and devices (and, elsewhere than on Linux, from pipes), up to
 ///   4 KiB may have been taken and not delivered. Whether a command that leaves the end of stdin unread is reported with
 ///   [`Eof`](rt_protocol::StreamEnd::Eof) or [`ReaderGone`](rt_protocol::StreamEnd::ReaderGone) may differ.
-/// - [`as_any`](Container::as_any) gives the inner handle, past the recorder.
 #[derive(Clone)]
 pub struct Recorder {
     inner: Arc<dyn ContainerRuntime>,
@@ -103,7 +101,6 @@ fn private_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-#[deny(clippy::missing_trait_methods, reason = "a default would ask the inner runtime something else")]
 impl ContainerRuntime for Recorder {
     fn id(&self) -> &RuntimeId {
         self.inner.id()
@@ -117,43 +114,16 @@ impl ContainerRuntime for Recorder {
         self.wrap(self.inner.container(name))
     }
 
-    fn exec(&self, name: &ContainerName, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
-        self.journal.record(&Invocation::exec(name, request), || self.inner.exec(name, request, until))
+    fn inner(&self) -> Option<&dyn ContainerRuntime> {
+        Some(&*self.inner)
     }
 
-    fn exec_stdio(
-        &self,
-        name: &ContainerName,
-        request: &ExecRequest,
-        stdio: ExecStdio<'_>,
-        until: &Until,
-    ) -> Result<StdioResult> {
-        record_exec_stdio(&self.journal, name, request, stdio, until, |stdio, until| {
-            self.inner.exec_stdio(name, request, stdio, until)
-        })
+    fn list(&self, filter: &ContainerFilter, until: &Until) -> Result<Vec<ContainerInfo>> {
+        self.journal.record(&Invocation::list(filter), || self.inner.list(filter, until))
     }
 
-    fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>> {
-        self.journal.record(&Invocation::list(filter), || self.inner.list(filter))
-    }
-
-    fn containers_with_prefix(&self, prefix: &NamePrefix) -> Result<Vec<Arc<dyn Container>>> {
-        let invocation = Invocation::family("containers-with-prefix", "list containers", prefix);
-        let names =
-            |found: &Vec<Arc<dyn Container>>| found.iter().map(|one| one.key().name.encode()).collect();
-        let found =
-            self.journal.record_as(&invocation, || self.inner.containers_with_prefix(prefix), names)?;
-        Ok(found.into_iter().map(|container| self.wrap(container)).collect())
-    }
-
-    fn states(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, ContainerState>> {
-        let invocation = Invocation::family("states", "list containers", prefix);
-        self.journal.record(&invocation, || self.inner.states(prefix))
-    }
-
-    fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>> {
-        let invocation = Invocation::family("rw-sizes", "measure containers", prefix);
-        self.journal.record(&invocation, || self.inner.rw_sizes(prefix))
+    fn rw_sizes(&self, prefix: &NamePrefix, until: &Until) -> Result<BTreeMap<ContainerName, u64>> {
+        self.journal.record(&Invocation::rw_sizes(prefix), || self.inner.rw_sizes(prefix, until))
     }
 
     fn create(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>> {
@@ -175,11 +145,11 @@ impl ContainerRuntime for Recorder {
         Arc::new(RecordedImage::new(self.inner.image(reference), &self.journal))
     }
 
-    fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
+    fn images(&self, filter: &ImageFilter, until: &Until) -> Result<Vec<Arc<dyn Image>>> {
         let listing =
             |found: &Vec<Arc<dyn Image>>| found.iter().map(|one| ListedImage::of(&**one).encode()).collect();
-        let found =
-            self.journal.record_as(&Invocation::images(*filter), || self.inner.images(filter), listing)?;
+        let invocation = Invocation::images(*filter);
+        let found = self.journal.record_as(&invocation, || self.inner.images(filter, until), listing)?;
         Ok(found.into_iter().map(|image| Arc::new(RecordedImage::new(image, &self.journal)) as _).collect())
     }
 
@@ -195,12 +165,12 @@ impl ContainerRuntime for Recorder {
         Ok(Box::new(RecordedPort::new(held, &self.journal, handle)))
     }
 
-    fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>> {
+    fn events(&self, options: &EventOptions, until: &Until) -> Result<Box<dyn PullStream<Event>>> {
         let handle = self.journal.handle();
         let invocation = Invocation::events(options);
-        let stream =
-            self.journal.record_as(&invocation, || self.inner.events(options), |_| handle.encode())?;
-        Ok(Box::new(RecordedEvents::new(stream, &self.journal, handle)))
+        let open = || self.inner.events(options, until);
+        let stream = self.journal.record_as(&invocation, open, |_| handle.encode())?;
+        Ok(Box::new(RecordedHandle::new(stream, &self.journal, handle)))
     }
 }
 

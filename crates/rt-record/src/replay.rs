@@ -17,9 +17,8 @@ use std::sync::Arc;
 
 use rt_protocol::{
     Capabilities, Container, ContainerFilter, ContainerInfo, ContainerKey, ContainerName,
-    ContainerRemoveResult, ContainerRuntime, ContainerState, Error, ErrorKind, EventOptions, EventStream,
-    ExecRequest, ExecResult, ExecStdio, Image, ImageFilter, ImageRef, LaunchSpec, NamePrefix,
-    PortReservation, Result, RuntimeId, Secret, StdioResult, Until,
+    ContainerRemoveResult, ContainerRuntime, Error, ErrorKind, Event, EventOptions, Image, ImageFilter,
+    ImageRef, LaunchSpec, NamePrefix, PortReservation, PullStream, Result, RuntimeId, Secret, Until,
 };
 use serde_json::Value;
 
@@ -123,7 +122,6 @@ impl Replay {
     }
 }
 
-#[deny(clippy::missing_trait_methods, reason = "each method was recorded as itself")]
 impl ContainerRuntime for Replay {
     fn id(&self) -> &RuntimeId {
         &self.playback.runtime
@@ -138,36 +136,12 @@ impl ContainerRuntime for Replay {
         Arc::new(ReplayedContainer::new(key, &self.playback))
     }
 
-    fn exec(&self, name: &ContainerName, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
-        self.container(name).exec(request, until)
-    }
-
-    fn exec_stdio(
-        &self,
-        name: &ContainerName,
-        request: &ExecRequest,
-        stdio: ExecStdio<'_>,
-        until: &Until,
-    ) -> Result<StdioResult> {
-        self.container(name).exec_stdio(request, stdio, until)
-    }
-
-    fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>> {
+    fn list(&self, filter: &ContainerFilter, _until: &Until) -> Result<Vec<ContainerInfo>> {
         self.playback.replay(&Invocation::list(filter))
     }
 
-    fn containers_with_prefix(&self, prefix: &NamePrefix) -> Result<Vec<Arc<dyn Container>>> {
-        let invocation = Invocation::family("containers-with-prefix", "list containers", prefix);
-        let names: Vec<ContainerName> = self.playback.replay(&invocation)?;
-        Ok(names.iter().map(|name| self.container(name)).collect())
-    }
-
-    fn states(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, ContainerState>> {
-        self.playback.replay(&Invocation::family("states", "list containers", prefix))
-    }
-
-    fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>> {
-        self.playback.replay(&Invocation::family("rw-sizes", "measure containers", prefix))
+    fn rw_sizes(&self, prefix: &NamePrefix, _until: &Until) -> Result<BTreeMap<ContainerName, u64>> {
+        self.playback.replay(&Invocation::rw_sizes(prefix))
     }
 
     fn create(&self, spec: &LaunchSpec, _until: &Until) -> Result<Arc<dyn Container>> {
@@ -186,7 +160,7 @@ impl ContainerRuntime for Replay {
         self.image_of(ListedImage::bare(reference.clone()))
     }
 
-    fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>> {
+    fn images(&self, filter: &ImageFilter, _until: &Until) -> Result<Vec<Arc<dyn Image>>> {
         let found: Vec<ListedImage> = self.playback.replay(&Invocation::images(*filter))?;
         Ok(found.into_iter().map(|facts| self.image_of(facts)).collect())
     }
@@ -200,7 +174,7 @@ impl ContainerRuntime for Replay {
         Ok(Box::new(ReplayedPort::new(&self.playback, handle, address)))
     }
 
-    fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>> {
+    fn events(&self, options: &EventOptions, _until: &Until) -> Result<Box<dyn PullStream<Event>>> {
         let handle: u64 = self.playback.replay(&Invocation::events(options))?;
         Ok(Box::new(ReplayedStream::new(&self.playback, handle)))
     }

@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime};
 use recording::{recorded, seen};
 use rt_null::{ArgvPattern, ExecReply, LogScript, NullRuntime, Scope};
 use rt_protocol::{
-    ContainerName, ContainerPath, ContainerRuntime, ContainerRuntimeExt, ContainerState, CopyOptions,
-    ErrorKind, EventOptions, LaunchSpec, LogOptions, Pull, Result, Until,
+    ContainerExt, ContainerName, ContainerPath, ContainerRuntime, ContainerRuntimeExt, ContainerState,
+    CopyOptions, ErrorKind, EventOptions, LaunchSpec, LogOptions, Pull, Result, Until,
 };
 
 fn name(text: &str) -> ContainerName {
@@ -31,13 +31,13 @@ fn what_was_not_recorded_says_what_was_expected() {
     let runtime = NullRuntime::new();
     runtime.set_state("job", ContainerState::Running).unwrap();
     let (recorder, paper) = recorded(&runtime);
-    let _ = recorder.exec_in("job", ["make", "test"]).unwrap();
-    recorder.container(&name("job")).state().unwrap();
+    let _ = recorder.exec_in("job", ["make", "test"], Until::forever()).unwrap();
+    recorder.container(&name("job")).state(Until::forever()).unwrap();
     recorder.finish().unwrap();
 
     let replay = paper.replay();
     let message = |words: &[&str]| {
-        let error = replay.exec_in("job", words).unwrap_err();
+        let error = replay.exec_in("job", words, Until::forever()).unwrap_err();
         assert_eq!((error.kind(), error.subject()), (ErrorKind::BackendFailed, Some("container `job`")));
         assert!(!error.never_started());
         error.message().to_owned()
@@ -46,20 +46,20 @@ fn what_was_not_recorded_says_what_was_expected() {
     assert!(other.contains(r#"asked for exec {"argv":["make","\n"]}, which is not recorded"#), "{other}");
     assert!(other.contains(r#"expected next: exec {"argv":["make","test"]} (line 2)"#), "{other}");
     assert!(message(&["make", &"x".repeat(1000)]).len() < 600);
-    let _ = replay.exec_in("job", ["make", "test"]).unwrap();
+    let _ = replay.exec_in("job", ["make", "test"], Until::forever()).unwrap();
     let again = message(&["make", "test"]);
-    assert!(again.contains("again, which is recorded once; expected next: state (line 3)"), "{again}");
+    assert!(again.contains("again, which is recorded once; expected next: inspect (line 3)"), "{again}");
     let nobody = replay.container(&name("nobody")).start(&Until::forever()).unwrap_err();
     assert!(nobody.message().ends_with("nothing more is recorded of container `nobody`"), "{nobody}");
 
     assert_eq!(replay.mismatches().len(), 4);
-    assert_eq!(replay.unused(), ["line 3: container `job`: state"]);
+    assert_eq!(replay.unused(), ["line 3: container `job`: inspect"]);
     let error = replay.finish().unwrap_err().to_string();
     assert!(
         error.contains("asked and not recorded: 4") && error.contains("recorded and not asked: 1"),
         "{error}"
     );
-    replay.container(&name("job")).state().unwrap();
+    replay.container(&name("job")).state(Until::forever()).unwrap();
     assert!(replay.unused().is_empty());
 }
 
@@ -70,14 +70,14 @@ fn alike_calls_are_answered_in_recorded_order() {
     let job = recorder.container(&name("job"));
     for state in [ContainerState::Created, ContainerState::Running, ContainerState::Exited] {
         runtime.set_state("job", state).unwrap();
-        job.state().unwrap();
-        job.rw_size().unwrap();
+        job.state(Until::forever()).unwrap();
+        job.rw_size(&Until::forever()).unwrap();
     }
     let replay = paper.replay();
     let job = replay.container(&name("job"));
     // What is asked in between, or not asked, does not matter.
-    job.rw_size().unwrap();
-    let states = [(); 3].map(|()| job.state().unwrap().unwrap());
+    job.rw_size(&Until::forever()).unwrap();
+    let states = [(); 3].map(|()| job.state(Until::forever()).unwrap().unwrap());
     assert_eq!(states, [ContainerState::Created, ContainerState::Running, ContainerState::Exited]);
     assert_eq!(replay.unused().len(), 2);
 }
@@ -88,10 +88,14 @@ fn sixteen_threads_record_and_replay() {
         let own = format!("job-{thread}");
         let spec = LaunchSpec::builder(&own, "alpine").secret_env("TOKEN", format!("token-{thread}"));
         let mut seen_all = Vec::new();
-        runtime.launch(&spec.build().unwrap(), &Until::forever()).unwrap();
+        runtime.launch(&spec.build().unwrap(), Until::forever()).unwrap();
         for round in 0..20 {
-            seen_all.push(seen(runtime.exec_in(&own, ["echo", &format!("{thread}.{round}")])));
-            seen_all.push(seen(runtime.exec_in(&own, ["count"])));
+            seen_all.push(seen(runtime.exec_in(
+                &own,
+                ["echo", &format!("{thread}.{round}")],
+                Until::forever(),
+            )));
+            seen_all.push(seen(runtime.exec_in(&own, ["count"], Until::forever())));
         }
         seen_all
     };
@@ -130,14 +134,14 @@ fn an_idle_stream_may_be_idle_again_and_anything_else_is_told() {
     let follow = LogOptions::new().follow();
     for _ in 0..2 {
         runtime.set_logs("job", LogScript::new().line("one")).unwrap();
-        let mut log = recorder.container(&name("job")).logs(&follow).unwrap();
+        let mut log = recorder.container(&name("job")).logs(&follow, &Until::forever()).unwrap();
         assert!(matches!(log.pull(&soon()).unwrap(), Pull::Item(_)));
         assert_eq!(log.pull(&soon()).unwrap(), Pull::Pending);
         runtime.push_log("job", rt_protocol::LogLine::new(rt_protocol::OutputStream::Stdout, "two")).unwrap();
         assert!(matches!(log.pull(&soon()).unwrap(), Pull::Item(_)));
     }
     let replay = paper.replay();
-    let mut log = replay.container(&name("job")).logs(&follow).unwrap();
+    let mut log = replay.container(&name("job")).logs(&follow, &Until::forever()).unwrap();
     assert!(matches!(log.pull(&soon()).unwrap(), Pull::Item(_)));
     // Idle is as long as the caller allows, and who allows for ever is not idle.
     let before = std::time::Instant::now();
@@ -148,7 +152,7 @@ fn an_idle_stream_may_be_idle_again_and_anything_else_is_told() {
     assert_eq!(log.pull(&soon()).unwrap(), Pull::End);
     log.close().unwrap();
 
-    let mut log = replay.container(&name("job")).logs(&follow).unwrap();
+    let mut log = replay.container(&name("job")).logs(&follow, &Until::forever()).unwrap();
     let forever = Until::forever();
     for _ in 0..2 {
         assert!(matches!(log.pull(&forever).unwrap(), Pull::Item(_)));
@@ -192,7 +196,7 @@ fn host_paths_and_times_need_not_be_repeated() {
         job.copy_in(&home.join("a"), &path("/a"), &CopyOptions::new(), &Until::forever())?;
         job.copy_out(&path("/a"), &home.join("b"), &CopyOptions::new(), &Until::forever())?;
         assert_eq!(fs::read(home.join("b")).unwrap(), b"a");
-        drop(runtime.events(&EventOptions::new().since(SystemTime::now()))?);
+        drop(runtime.events(&EventOptions::new().since(SystemTime::now()), &Until::forever())?);
         Ok(())
     };
     let (recorder, paper) = recorded(&runtime);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use recording::recorded;
 use rt_null::NullRuntime;
-use rt_protocol::{Capabilities, Capability, ContainerFilter, ContainerRuntime, ErrorKind};
+use rt_protocol::{Capabilities, Capability, ContainerFilter, ContainerRuntime, ErrorKind, Until};
 use rt_record::{FORMAT_VERSION, Recorder, Replay};
 
 #[test]
@@ -20,10 +20,12 @@ fn a_file_is_for_its_owner_and_an_old_one_is_replaced() {
     fs::write(&file, "old\n".repeat(1000)).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     let recorder = Recorder::create(Arc::new(NullRuntime::new()), &file).unwrap();
-    recorder.list(&ContainerFilter::all()).unwrap();
+    recorder.list(&ContainerFilter::all(), &Until::forever()).unwrap();
     recorder.finish().unwrap();
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(Replay::open(&file).unwrap().list(&ContainerFilter::all()).unwrap().is_empty());
+    assert!(
+        Replay::open(&file).unwrap().list(&ContainerFilter::all(), &Until::forever()).unwrap().is_empty()
+    );
     let error = Recorder::create(Arc::new(NullRuntime::new()), home.path()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::System);
     let error = Replay::open(home.path().join("none")).unwrap_err();
@@ -49,7 +51,7 @@ fn a_recording_that_cannot_be_written_breaks_no_call() {
     for (lines, panics) in [(0, false), (2, false), (2, true)] {
         let recorder = Recorder::new(Arc::new(NullRuntime::new()), Full(lines, panics));
         for _ in 0..4 {
-            recorder.list(&ContainerFilter::all()).unwrap();
+            recorder.list(&ContainerFilter::all(), &Until::forever()).unwrap();
         }
         for _ in 0..2 {
             let error = recorder.finish().unwrap_err();
@@ -62,9 +64,9 @@ fn a_recording_that_cannot_be_written_breaks_no_call() {
 #[test]
 fn calls_after_the_end_are_passed_on_and_not_written() {
     let (recorder, paper) = recorded(&NullRuntime::new());
-    recorder.list(&ContainerFilter::all()).unwrap();
+    recorder.list(&ContainerFilter::all(), &Until::forever()).unwrap();
     assert_eq!(recorder.finish().unwrap(), 1);
-    recorder.list(&ContainerFilter::all()).unwrap();
+    recorder.list(&ContainerFilter::all(), &Until::forever()).unwrap();
     assert_eq!(recorder.finish().unwrap(), 1);
     assert_eq!(paper.text().lines().count(), 2);
 }
@@ -99,13 +101,13 @@ fn what_is_no_recording_is_refused_with_its_line() {
     // Unknown fields and capabilities are skipped, and the last newline may be missing.
     let replay = Replay::read(format!("{header}\n{call}").as_bytes()).unwrap();
     assert_eq!(replay.capabilities(), Capabilities::none().with(Capability::Logs));
-    assert!(replay.list(&ContainerFilter::all()).unwrap().is_empty());
+    assert!(replay.list(&ContainerFilter::all(), &Until::forever()).unwrap().is_empty());
     assert_eq!(replay.truncated_line(), None);
     // An answer that cannot be read is an error of its call.
     let odd = call.replace("[]", "7");
     let error = Replay::read(format!("{header}\n{odd}\n").as_bytes())
         .unwrap()
-        .list(&ContainerFilter::all())
+        .list(&ContainerFilter::all(), &Until::forever())
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     assert!(error.to_string().contains("line 2"), "{error}");
@@ -115,15 +117,15 @@ fn what_is_no_recording_is_refused_with_its_line() {
 fn a_last_line_that_broke_off_is_left_out_and_told() {
     let (recorder, paper) = recorded(&NullRuntime::new());
     for _ in 0..2 {
-        recorder.list(&ContainerFilter::all()).unwrap();
+        recorder.list(&ContainerFilter::all(), &Until::forever()).unwrap();
     }
     let bytes = paper.bytes();
     let last = bytes[..bytes.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap();
     for cut in last + 2..bytes.len() - 1 {
         let replay = Replay::read(&bytes[..cut]).unwrap();
         assert_eq!(replay.truncated_line(), Some(3));
-        replay.list(&ContainerFilter::all()).unwrap();
-        let error = replay.list(&ContainerFilter::all()).unwrap_err();
+        replay.list(&ContainerFilter::all(), &Until::forever()).unwrap();
+        let error = replay.list(&ContainerFilter::all(), &Until::forever()).unwrap_err();
         assert!(error.message().ends_with("the recording breaks off in line 3"), "{error}");
     }
 }

@@ -23,7 +23,7 @@ fn held() -> (usize, usize) {
 
 fn program(runtime: &dyn ContainerRuntime) {
     let spec = LaunchSpec::builder("job", "alpine").build().unwrap();
-    let job = runtime.launch(&spec, &Until::forever()).unwrap();
+    let job = runtime.launch(&spec, Until::forever()).unwrap();
     let request = ExecRequest::new(["sink"]).unwrap();
     for _ in 0..200 {
         let (mut near, far) = UnixStream::pair().unwrap();
@@ -48,7 +48,7 @@ fn program(runtime: &dyn ContainerRuntime) {
         let (_silent, waiting) = UnixStream::pair().unwrap();
         let stdio = ExecStdio::new(Source::descriptor(waiting), Sink::discard());
         job.exec_stdio(&request, stdio, &Until::after(Duration::from_millis(1))).unwrap_err();
-        drop(job.logs(&LogOptions::new().follow()).unwrap());
+        drop(job.logs(&LogOptions::new().follow(), &Until::forever()).unwrap());
     }
 }
 

@@ -14,10 +14,10 @@ use std::time::{Duration, SystemTime};
 use recording::{recorded, seen};
 use rt_null::{ArgvPattern, ExecReply, ImageFixture, LogScript, NullRuntime, Scope};
 use rt_protocol::{
-    Argv, Capabilities, Capability, ContainerFilter, ContainerName, ContainerPath, ContainerRuntime,
-    ContainerState, CopyOptions, ErrorKind, EventOptions, ExecRequest, ExecStdio, Health, ImageFilter,
-    ImageRef, LaunchSpec, LogOptions, MountInfo, NamePrefix, OutputLimit, PublishedPort, Pull,
-    TransportProtocol, Until,
+    Argv, Capabilities, Capability, ContainerExt, ContainerFilter, ContainerName, ContainerPath,
+    ContainerRuntime, ContainerRuntimeExt, ContainerState, CopyOptions, ErrorKind, EventOptions, ExecRequest,
+    ExecStdio, Health, ImageExt, ImageFilter, ImageRef, LaunchSpec, LogOptions, MountInfo, NamePrefix,
+    OutputLimit, PublishedPort, Pull, TransportProtocol, Until,
 };
 
 fn name(text: &str) -> ContainerName {
@@ -63,7 +63,8 @@ fn everything(runtime: &dyn ContainerRuntime, home: &Path) -> Vec<(&'static str,
             table.push(($op, seen($answer)))
         };
     }
-    let mut events = runtime.events(&EventOptions::new().since(SystemTime::UNIX_EPOCH)).unwrap();
+    let mut events =
+        runtime.events(&EventOptions::new().since(SystemTime::UNIX_EPOCH), &Until::forever()).unwrap();
     let spec =
         LaunchSpec::builder("p-a", "alpine:3").label("a", "b").env("X", "y").memory(5).build().unwrap();
     see!("create", runtime.create(&spec, &forever).map(|made| made.key().clone()));
@@ -73,16 +74,19 @@ fn everything(runtime: &dyn ContainerRuntime, home: &Path) -> Vec<(&'static str,
     see!("start", a.start(&forever));
     see!("start", absent.start(&forever));
     for container in [&a, &b, &absent] {
-        see!("inspect", container.inspect());
-        see!("id", container.id());
-        see!("state", container.state());
-        see!("running", container.running());
-        see!("image", container.image().map(|image| image.map(|image| image.reference().clone())));
-        see!("started-at", container.started_at());
-        see!("mounts", container.mounts());
-        see!("ports", container.ports());
-        see!("health", container.health());
-        see!("rw-size", container.rw_size());
+        see!("inspect", container.inspect(&Until::forever()));
+        see!("inspect", container.id(Until::forever()));
+        see!("inspect", container.state(Until::forever()));
+        see!("inspect", container.running(Until::forever()));
+        see!(
+            "image",
+            container.image(&Until::forever()).map(|image| image.map(|image| image.reference().clone()))
+        );
+        see!("inspect", container.started_at(Until::forever()));
+        see!("inspect", container.mounts(Until::forever()));
+        see!("inspect", container.ports(Until::forever()));
+        see!("inspect", container.health(Until::forever()));
+        see!("rw-size", container.rw_size(&Until::forever()));
     }
     for words in [&["true"][..], &["odd"], &["hang"], &["much"], &["none"]] {
         let limited = ExecRequest::builder(words.iter().copied()).workdir("/w").user("root").env("A", "b");
@@ -102,15 +106,15 @@ fn everything(runtime: &dyn ContainerRuntime, home: &Path) -> Vec<(&'static str,
         );
         see!("exec-stdio", runtime.exec_stdio(&name("p-b"), &request, ExecStdio::default(), &forever));
     }
-    see!("list", runtime.list(&ContainerFilter::all()));
+    see!("list", runtime.list(&ContainerFilter::all(), &Until::forever()));
     let prefix = NamePrefix::new("p").unwrap();
-    see!("list", runtime.list(&ContainerFilter::prefix(prefix.clone())));
-    see!("states", runtime.states(&prefix));
-    see!("rw-sizes", runtime.rw_sizes(&prefix));
-    let family = runtime.containers_with_prefix(&prefix);
+    see!("list", runtime.list(&ContainerFilter::prefix(prefix.clone()), &Until::forever()));
+    see!("list", runtime.states(&prefix, Until::forever()));
+    see!("rw-sizes", runtime.rw_sizes(&prefix, &Until::forever()));
+    let family = runtime.containers_with_prefix(&prefix, Until::forever());
     see!(
-        "containers-with-prefix",
-        family.map(|all| all.iter().map(|one| one.state().unwrap()).collect::<Vec<_>>())
+        "list",
+        family.map(|all| all.iter().map(|one| one.state(Until::forever()).unwrap()).collect::<Vec<_>>())
     );
 
     fs::write(home.join("file"), [1, 2, 0xff]).unwrap();
@@ -121,8 +125,8 @@ fn everything(runtime: &dyn ContainerRuntime, home: &Path) -> Vec<(&'static str,
     see!("copy-out", fs::read(home.join("out/deep/file")).map_err(|_| unreachable!()));
     see!("copy-in-tar", a.copy_in_tar(&mut &b"tar"[..], &path("/t"), &forever));
     see!("copy-out-tar", a.copy_out_tar(&path("/t"), &mut Vec::new(), &forever));
-    see!("login-command", a.login_command(Some(&Argv::new(["bash", "-l"]).unwrap())));
-    see!("login-command", a.login_command(None));
+    see!("login-command", a.login_command(Some(&Argv::new(["bash", "-l"]).unwrap()), &Until::forever()));
+    see!("login-command", a.login_command(None, &Until::forever()));
 
     let mut echo = Vec::new();
     see!("stream-initial-logs", a.stream_initial_logs(&mut |line| line == "ready", &mut echo, &forever));
@@ -132,17 +136,17 @@ fn everything(runtime: &dyn ContainerRuntime, home: &Path) -> Vec<(&'static str,
     );
     see!("stream-initial-logs", absent.stream_initial_logs(&mut |_| true, &mut echo, &forever));
     see!("stream-initial-logs", Ok(echo));
-    let mut log = a.logs(&LogOptions::new().timestamps().tail(2)).unwrap();
+    let mut log = a.logs(&LogOptions::new().timestamps().tail(2), &Until::forever()).unwrap();
     for _ in 0..3 {
         see!("pull", log.pull(&forever));
     }
     see!("close", log.close());
     see!("pull", log.pull(&forever));
-    let mut log = a.logs(&LogOptions::new().follow()).unwrap();
+    let mut log = a.logs(&LogOptions::new().follow(), &Until::forever()).unwrap();
     for _ in 0..5 {
         see!("pull", log.pull(&Until::after(Duration::from_millis(5))));
     }
-    see!("logs", absent.logs(&LogOptions::new()).map(drop));
+    see!("logs", absent.logs(&LogOptions::new(), &Until::forever()).map(drop));
 
     see!("wait", a.wait(&Until::after(Duration::from_millis(5))));
     see!("stop", a.stop(Duration::from_secs(3), &forever));
@@ -151,22 +155,22 @@ fn everything(runtime: &dyn ContainerRuntime, home: &Path) -> Vec<(&'static str,
     let alpine = runtime.image(&ImageRef::new("alpine:3").unwrap());
     let unknown = runtime.image(&ImageRef::new("unknown").unwrap());
     for image in [&alpine, &unknown] {
-        see!("inspect", image.inspect());
-        see!("id", image.id());
-        see!("exists", image.exists());
-        see!("labels", image.labels());
-        see!("history", image.history());
-        see!("remove", image.remove());
+        see!("inspect", image.inspect(&Until::forever()));
+        see!("inspect", image.id(Until::forever()));
+        see!("inspect", image.exists(Until::forever()));
+        see!("inspect", image.labels(Until::forever()));
+        see!("history", image.history(&Until::forever()));
+        see!("remove", image.remove(&Until::forever()));
     }
     for filter in [ImageFilter::all(), ImageFilter::dangling()] {
         let facts = |images: Vec<Arc<dyn rt_protocol::Image>>| {
             let facts = images.iter().map(|image| {
                 let listed = (image.repository(), image.tag(), image.size(), image.created());
-                format!("{} {listed:?} {:?}", image.reference(), image.exists())
+                format!("{} {listed:?} {:?}", image.reference(), image.exists(Until::forever()))
             });
             facts.collect::<Vec<_>>()
         };
-        see!("images", runtime.images(&filter).map(facts));
+        see!("images", runtime.images(&filter, &Until::forever()).map(facts));
     }
     let held = runtime.reserve_port(IpAddr::V4(Ipv4Addr::LOCALHOST));
     see!("reserve-port", held.as_ref().map(|held| (held.address(), held.port())).map_err(Clone::clone));
@@ -212,7 +216,7 @@ fn every_method_comes_back() {
 fn a_lesser_runtime_is_replayed_as_one() {
     let lesser = NullRuntime::with_capabilities(Capabilities::none().with(Capability::Logs));
     let (recorder, paper) = recorded(&lesser);
-    let ask = |runtime: &dyn ContainerRuntime| seen(runtime.list(&ContainerFilter::all()));
+    let ask = |runtime: &dyn ContainerRuntime| seen(runtime.list(&ContainerFilter::all(), &Until::forever()));
     let before = ask(&recorder);
     let replay = paper.replay();
     assert_eq!(ask(&replay), before);

@@ -30,7 +30,7 @@ fn no_spelling_of_a_secret_is_written() {
         let mut all = seen(job.exec(&request.clone().build()?, &forever).map(|result| result.stderr));
         let quiet = request.output_limit(OutputLimit::UNLIMITED).build()?;
         all += &seen(job.exec(&quiet, &forever).map(|result| (result.stdout, result.stderr)));
-        let mut log = job.logs(&LogOptions::new())?;
+        let mut log = job.logs(&LogOptions::new(), &Until::forever())?;
         while let Pull::Item(line) = log.pull(&forever)? {
             all += &line.text();
         }
@@ -97,12 +97,15 @@ fn a_secret_that_is_no_variable_can_be_named() {
     runtime.set_exec("job", ["show"], ExecReply::stdout("it is hunter2")).unwrap();
     let (recorder, paper) = recorded(&runtime);
     recorder.secret("PASSWORD", &Secret::new("hunter2"));
-    let _ = recorder.exec_in("job", ["show"]).unwrap();
+    let _ = recorder.exec_in("job", ["show"], Until::forever()).unwrap();
     assert!(!paper.text().contains("hunter2"));
-    assert_eq!(paper.replay().exec_in("job", ["show"]).unwrap().stdout, "it is <secret PASSWORD>");
+    assert_eq!(
+        paper.replay().exec_in("job", ["show"], Until::forever()).unwrap().stdout,
+        "it is <secret PASSWORD>"
+    );
     let replay = paper.replay();
     replay.secret("PASSWORD", &Secret::new("x"));
-    assert_eq!(replay.exec_in("job", ["show"]).unwrap().stdout, "it is x");
+    assert_eq!(replay.exec_in("job", ["show"], Until::forever()).unwrap().stdout, "it is x");
 }
 
 #[test]

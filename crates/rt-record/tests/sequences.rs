@@ -12,9 +12,9 @@ use proptest::prelude::*;
 use recording::recorded;
 use rt_null::{ArgvPattern, ExecReply, Fault, NullRuntime, Operation, Scope, When};
 use rt_protocol::{
-    ContainerFilter, ContainerName, ContainerRuntime, EventOptions, ExecRequest, ExecStdio, ExitOutcome,
-    Image, ImageFilter, ImageRef, LaunchSpec, LogOptions, NamePrefix, OutputLimit, Result, Sink, Source,
-    Until,
+    ContainerExt, ContainerFilter, ContainerName, ContainerRuntime, ContainerRuntimeExt, EventOptions,
+    ExecRequest, ExecStdio, ExitOutcome, Image, ImageExt, ImageFilter, ImageRef, LaunchSpec, LogOptions,
+    NamePrefix, OutputLimit, Result, Sink, Source, Until,
 };
 
 #[derive(Clone, Debug)]
@@ -98,14 +98,17 @@ fn step(runtime: &dyn ContainerRuntime, op: &Op) -> String {
         }
         Op::Facts(number) => {
             let one = handle(number);
-            seen(one.inspect()) + &seen(one.state()) + &seen(one.running()) + &seen(one.rw_size())
+            seen(one.inspect(&Until::forever()))
+                + &seen(one.state(Until::forever()))
+                + &seen(one.running(Until::forever()))
+                + &seen(one.rw_size(&Until::forever()))
         }
         Op::Bulk => {
             let prefix = NamePrefix::new("p").unwrap();
-            let family = runtime.containers_with_prefix(&prefix);
-            seen(runtime.list(&ContainerFilter::all()))
-                + &seen(runtime.states(&prefix))
-                + &seen(runtime.rw_sizes(&prefix))
+            let family = runtime.containers_with_prefix(&prefix, Until::forever());
+            seen(runtime.list(&ContainerFilter::all(), &Until::forever()))
+                + &seen(runtime.states(&prefix, Until::forever()))
+                + &seen(runtime.rw_sizes(&prefix, &Until::forever()))
                 + &seen(family.map(|all| all.iter().map(|one| one.key().clone()).collect::<Vec<_>>()))
         }
         Op::Exec { name: number, output, limit, secret, fails } => {
@@ -141,19 +144,21 @@ fn step(runtime: &dyn ContainerRuntime, op: &Op) -> String {
             let answer = runtime.exec_stdio(&name(*number), &request, stdio, &forever());
             seen(answer) + &format!("{out:?} {err:?}")
         }
-        Op::Log(number, pulls) => match handle(number).logs(&LogOptions::new().follow()) {
+        Op::Log(number, pulls) => match handle(number).logs(&LogOptions::new().follow(), &Until::forever()) {
             Ok(mut log) => (0..*pulls).map(|_| seen(log.pull(&soon()))).collect(),
             Err(error) => error.to_string(),
         },
         Op::Events(pulls) => {
             let since = std::time::SystemTime::UNIX_EPOCH;
-            let mut events = runtime.events(&EventOptions::new().since(since)).unwrap();
+            let mut events = runtime.events(&EventOptions::new().since(since), &Until::forever()).unwrap();
             (0..*pulls).map(|_| seen(events.pull(&soon()))).collect::<String>() + &seen(events.close())
         }
         Op::Images(number) => {
-            let facts = |image: &dyn Image| seen(image.inspect()) + &seen(image.exists());
-            let found = runtime.images(&ImageFilter::all());
-            let of = handle(number).image().unwrap().map(|image| facts(&*image));
+            let facts = |image: &dyn Image| {
+                seen(image.inspect(&Until::forever())) + &seen(image.exists(Until::forever()))
+            };
+            let found = runtime.images(&ImageFilter::all(), &Until::forever());
+            let of = handle(number).image(&Until::forever()).unwrap().map(|image| facts(&*image));
             seen(found.map(|all| all.iter().map(|one| facts(&**one)).collect::<Vec<_>>()))
                 + &format!("{of:?}")
                 + &facts(&*runtime.image(&ImageRef::new("alpine").unwrap()))

@@ -26,7 +26,7 @@ const ATTEMPTS: u32 = 3;
 pub(crate) fn main() -> Result<()> {
     let runtime = rehearsal()?;
     let spec = LaunchSpec::builder("agent-1", "localhost/toolbox").command(["sleep", "inf"]).build()?;
-    let container = runtime.launch(&spec, &Until::after(Duration::from_secs(60)))?;
+    let container = runtime.launch(&spec, Until::after(Duration::from_secs(60)))?;
 
     for argv in TOOL_CALLS {
         println!("$ {}", argv.join(" "));

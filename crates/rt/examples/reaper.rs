@@ -6,14 +6,13 @@
 use std::time::{Duration, SystemTime};
 
 use rt::prelude::*;
-use rt::{
-    ContainerFilter, ContainerInfo, ContainerName, ContainerState, ErrorKind, NamePrefix, Result, Until,
-};
+use rt::{ContainerFilter, ContainerInfo, ContainerName, ContainerState, ErrorKind, NamePrefix, Result};
 use rt_null::{Fault, NullRuntime, Operation, Scope, When};
 
 /// Younger containers belong to somebody who is still at work.
 const MIN_AGE: Duration = Duration::from_secs(15 * 60);
 /// A container that is to stay for a person to look at.
+const LIMIT: Duration = Duration::from_secs(120);
 const KEEP_LABEL: &str = "keep";
 
 pub(crate) fn main() -> Result<()> {
@@ -24,14 +23,16 @@ pub(crate) fn main() -> Result<()> {
     // Two rounds, as a timer would run them: what could not be removed in one is tried again in the next.
     for round in 1..=2 {
         println!("round {round}");
-        for (name, state) in runtime.states(&family)? {
+        for (name, state) in runtime.states(&family, LIMIT)? {
             println!("  there: {name} ({state})");
         }
         let report = reap(&runtime, &family, now)?;
         println!("  {} removed, {} kept, {} left for later", report.removed, report.kept, report.failed);
     }
-    let others =
-        runtime.list(&ContainerFilter::all())?.into_iter().filter(|info| !family.matches(&info.name));
+    let others = runtime
+        .list(&ContainerFilter::all(), &LIMIT.into())?
+        .into_iter()
+        .filter(|info| !family.matches(&info.name));
     let others: Vec<_> = others.map(|info| info.name.to_string()).collect();
     println!("not of the family, and untouched: {}", others.join(", "));
     Ok(())
@@ -50,7 +51,7 @@ fn reap(runtime: &dyn ContainerRuntime, family: &NamePrefix, now: SystemTime) ->
     let mut report = Report::default();
     let mut doomed = Vec::new();
     // One question for all of them. A family `ci-job` is the names that begin with `ci-job-`, and never `ci-jobs-1`.
-    for info in runtime.list(&ContainerFilter::prefix(family.clone()))? {
+    for info in runtime.list(&ContainerFilter::prefix(family.clone()), &LIMIT.into())? {
         match reason_to_keep(&info, now) {
             Some(reason) => {
                 println!("  keep {}: {reason}", info.name);
@@ -61,7 +62,7 @@ fn reap(runtime: &dyn ContainerRuntime, family: &NamePrefix, now: SystemTime) ->
     }
     // One call, and one result for each name: a container that cannot be removed does not protect the others. Removal is
     // by name, so a family should never use a name twice, or this could hit the successor of what was listed.
-    for result in runtime.force_remove(&doomed, &Until::after(Duration::from_secs(120))) {
+    for result in runtime.force_remove(&doomed, &LIMIT.into()) {
         // A container that somebody else has removed meanwhile counts as removed.
         if let Some(error) = &result.error {
             println!("  cannot remove {}: {error}", result.name);

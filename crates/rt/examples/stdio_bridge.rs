@@ -24,7 +24,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(3600);
 
 pub(crate) fn main() -> Outcome<()> {
     let spec = LaunchSpec::builder("agent-1", "localhost/agent").command(["sleep", "inf"]).build()?;
-    let container = rehearsal()?.launch(&spec, &Until::after(Duration::from_secs(60)))?;
+    let container = rehearsal()?.launch(&spec, Until::after(Duration::from_secs(60)))?;
 
     // Whoever can connect controls the agent. The directory is private (mode 0700), and goes with its socket at the end.
     let directory = tempfile::tempdir()?;

@@ -15,6 +15,7 @@ use rt::{ErrorKind, LaunchSpec, LogOptions, PortMapping, Pull, Until};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ATTEMPTS: u32 = 3;
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Launches a server on a port that it knows beforehand (for a configuration file, say).
 fn launch_on_free_port(runtime: &dyn ContainerRuntime, name: &str) -> rt::Result<(Arc<dyn Container>, u16)> {
@@ -25,7 +26,7 @@ fn launch_on_free_port(runtime: &dyn ContainerRuntime, name: &str) -> rt::Result
         let spec = LaunchSpec::builder(name, "nginx").port(PortMapping::on_loopback(port, 80)).build()?;
         // Freed right before the engine takes it. Somebody else may be faster; then another port is tried.
         reservation.close()?;
-        match runtime.launch(&spec, &Until::after(Duration::from_secs(60))) {
+        match runtime.launch(&spec, LIMIT) {
             Ok(container) => return Ok((container, port)),
             Err(error) if error.kind() == ErrorKind::PortInUse && attempt < ATTEMPTS => attempt += 1,
             Err(error) => return Err(error),
@@ -35,21 +36,20 @@ fn launch_on_free_port(runtime: &dyn ContainerRuntime, name: &str) -> rt::Result
 
 /// The whole log as text, and whether it is complete: what was read before the engine failed is not thrown away.
 fn collect_log(container: &dyn Container) -> rt::Result<(String, Option<rt::Error>)> {
-    let mut stream = container.logs(&LogOptions::new())?;
+    let mut stream = container.logs(&LogOptions::new(), &LIMIT.into())?;
     let mut text = String::new();
-    loop {
-        match stream.pull(&Until::after(Duration::from_secs(10))) {
-            Ok(Pull::Item(line)) => text += &(line.text().into_owned() + "\n"),
-            Ok(Pull::Pending) => {}
-            Ok(Pull::End) => return stream.close().map(|()| (text, None)),
+    for line in stream.iter(LIMIT) {
+        match line {
+            Ok(line) => text += &(line.text().into_owned() + "\n"),
             Err(error) => return Ok((text, Some(error))),
         }
     }
+    stream.close().map(|()| (text, None))
 }
 
 // ----- Its tests. -----
 
-use rt::mock::{MockContainer, MockContainerRuntime, MockLogStream, MockPortReservation, Sequence};
+use rt::mock::{MockContainer, MockContainerRuntime, MockPortReservation, MockPullStream, Sequence};
 use rt::{ContainerRemoveResult, LogLine, OutputStream};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -136,8 +136,8 @@ fn another_failure_is_not_tried_again() -> Outcome {
 
 fn a_log_that_breaks_off_keeps_its_beginning() -> Outcome {
     let mut container = MockContainer::new();
-    container.expect_logs().times(1).returning(|_| {
-        let mut stream = MockLogStream::new();
+    container.expect_logs().times(1).returning(|_, _| {
+        let mut stream = MockPullStream::new();
         let mut order = Sequence::new();
         stream
             .expect_pull()

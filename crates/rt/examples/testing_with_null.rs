@@ -38,7 +38,7 @@ fn roll_out(
     spec: &LaunchSpec,
     database: Secret,
 ) -> Result<Arc<dyn Container>, RollOutError> {
-    let container = runtime.launch(spec, &Until::after(READY_WITHIN))?;
+    let container = runtime.launch(spec, READY_WITHIN)?;
     match make_usable(container.as_ref(), database) {
         Ok(()) => Ok(container),
         Err(error) => {
@@ -99,7 +99,7 @@ fn a_ready_service_is_migrated_once_with_its_secret() -> Outcome {
     let runtime = service_that_is_ready_after(Duration::from_secs(5))?;
     let container =
         roll_out(&runtime, &spec()?, Secret::new("postgres://app:hunter2@db")).map_err(explain)?;
-    assert!(container.running()?);
+    assert!(container.running(READY_WITHIN)?);
 
     let calls = runtime.exec_calls();
     assert_eq!(calls.len(), 1);
@@ -122,7 +122,7 @@ fn a_failed_migration_takes_the_service_back() -> Outcome {
         }
         other => return Err(format!("the migration was to fail: {other:?}").into()),
     }
-    assert_eq!(runtime.container(spec()?.name()).state()?, None);
+    assert_eq!(runtime.container(spec()?.name()).state(READY_WITHIN)?, None);
     Ok(())
 }
 
@@ -161,7 +161,7 @@ fn a_start_that_fails_leaves_nothing() -> Outcome {
         "{answer:?}"
     );
     assert_eq!((runtime.create_calls().len(), runtime.remove_calls().len()), (1, 1));
-    assert!(runtime.container(spec()?.name()).inspect()?.is_none());
+    assert!(runtime.container(spec()?.name()).inspect(&READY_WITHIN.into())?.is_none());
     Ok(())
 }
 

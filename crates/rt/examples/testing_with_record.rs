@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// How many packages an image wants to update, asked in a container that is made for it.
 fn pending_updates(runtime: &dyn ContainerRuntime, image: &str, token: &Secret) -> rt::Result<usize> {
     let spec = LaunchSpec::builder("updates-1", image).command(["sleep", "300"]).build()?;
-    let container = runtime.launch(&spec, &Until::after(LIMIT))?;
+    let container = runtime.launch(&spec, Until::after(LIMIT))?;
     let request = ExecRequest::builder(["apk", "list", "--upgradable"])
         .secret_env("MIRROR_TOKEN", token.clone())
         .build()?;

@@ -90,7 +90,7 @@ impl Container for FunctionContainer {
         Ok(ExecResult::new(ExitOutcome::Code(code), stdout, stderr, begun.elapsed()))
     }
 
-    fn inspect(&self) -> Result<Option<ContainerInfo>> {
+    fn inspect(&self, _until: &Until) -> Result<Option<ContainerInfo>> {
         // Absent is `None`. An error would mean that nobody could be asked; here somebody always can.
         let name = &self.key.name;
         Ok(self
@@ -119,29 +119,29 @@ pub(crate) fn main() -> Result<()> {
         toolboxes: Arc::new(BTreeMap::from([(tools.clone(), toolbox)])),
     });
     let container = runtime.container(&tools);
-    let short = Until::after(Duration::from_millis(20));
+    let (limit, short) = (Duration::from_secs(10), Until::after(Duration::from_millis(20)));
 
     println!("what the six methods answer, and what derives from them:");
-    println!("  by name: {:?}", runtime.exec_in("tools", ["echo", "hello"])?.stdout.text());
-    println!("  state {:?}, id {:?}", container.state()?, container.id()?);
+    println!("  by name: {:?}", runtime.exec_in("tools", ["echo", "hello"], limit)?.stdout.text());
+    println!("  state {:?}, id {:?}", container.state(limit)?, container.id(limit)?);
     println!(
         "  running {}; a toolbox that is not there: {:?}",
-        container.running()?,
-        runtime.container(&ContainerName::new("none")?).state()?
+        container.running(limit)?,
+        runtime.container(&ContainerName::new("none")?).state(limit)?
     );
-    refused(runtime.exec_in("none", ["echo"]))?;
-    refused(runtime.exec_in("tools", ["cat"]))?;
+    refused(runtime.exec_in("none", ["echo"], limit))?;
+    refused(runtime.exec_in("tools", ["cat"], limit))?;
     refused(container.exec(&ExecRequest::new(["sleep"])?, &short))?;
 
     println!("what it does not claim is refused, and started nothing:");
     refused(container.exec(&ExecRequest::builder(["echo"]).env("A", "b").user("root").build()?, &short))?;
     refused(container.exec_stdio(&ExecRequest::new(["echo"])?, rt::ExecStdio::default(), &short))?;
-    refused(container.logs(&LogOptions::new()))?;
+    refused(container.logs(&LogOptions::new(), &short))?;
     refused(container.start(&short))?;
-    refused(runtime.list(&ContainerFilter::all()))?;
-    refused(runtime.states(&NamePrefix::new("any")?))?;
+    refused(runtime.list(&ContainerFilter::all(), &short))?;
+    refused(runtime.states(&NamePrefix::new("any")?, limit))?;
     refused(runtime.create(&LaunchSpec::builder("new", "alpine").build()?, &short))?;
-    refused(runtime.image(&ImageRef::new("alpine")?).exists())?;
+    refused(runtime.image(&ImageRef::new("alpine")?).exists(limit))?;
     for result in runtime.force_remove(&[tools], &short) {
         refused(result.error.map_or(Ok(()), Err))?;
     }

@@ -17,7 +17,7 @@ pub(crate) fn main() -> Result<()> {
         rt::Error::new(ErrorKind::System, "start", "").with_subject("the executor").with_source(cause)
     })?;
     let spec = LaunchSpec::builder("agent-1", "localhost/toolbox").command(["sleep", "inf"]).build()?;
-    let handle = rehearsal()?.launch(&spec, &Until::after(Duration::from_secs(60)))?;
+    let handle = rehearsal()?.launch(&spec, Until::after(Duration::from_secs(60)))?;
     executor.block_on(agent(handle))
 }
 

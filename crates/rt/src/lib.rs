@@ -5,15 +5,18 @@
 //! [`open()`], or by building a backend's own runtime.
 //!
 //! ```
+//! use std::time::Duration;
+//!
+//! use rt::LaunchSpec;
 //! use rt::prelude::*;
-//! use rt::{LaunchSpec, Until};
 //!
 //! # fn main() -> rt::Result<()> {
 //! // In a test; a program would say `rt::open(rt::Backend::Podman)?`.
 //! let runtime = rt_null::NullRuntime::new();
-//! runtime.launch(&LaunchSpec::builder("job-1", "alpine").command(["sleep", "inf"]).build()?, &Until::forever())?;
+//! let limit = Duration::from_secs(60);
+//! runtime.launch(&LaunchSpec::builder("job-1", "alpine").command(["sleep", "inf"]).build()?, limit)?;
 //! // A non-zero exit is data; `exit_ok` makes it an error, with what the command said at last.
-//! let result = runtime.exec_in("job-1", ["echo", "hello"])?.exit_ok()?;
+//! let result = runtime.exec_in("job-1", ["echo", "hello"], limit)?.exit_ok()?;
 //! assert!(result.stderr.is_empty());
 //! # Ok(())
 //! # }

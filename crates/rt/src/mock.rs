@@ -10,14 +10,16 @@
 //!
 //! use rt::mock::{MockContainer, MockContainerRuntime};
 //! use rt::prelude::*;
-//! use rt::{CapturedOutput, ContainerName, ErrorKind, ExecResult, ExitOutcome, LaunchSpec, Until};
+//! use rt::{CapturedOutput, ContainerName, ErrorKind, ExecResult, ExitOutcome};
+//!
+//! const LIMIT: Duration = Duration::from_secs(30);
 //!
 //! // The code under test: the version of a tool in a container, which is started for it when need be.
 //! fn version(runtime: &dyn ContainerRuntime, name: &str) -> rt::Result<String> {
-//!     let result = match runtime.exec_in(name, ["tool", "--version"]) {
+//!     let result = match runtime.exec_in(name, ["tool", "--version"], LIMIT) {
 //!         Err(error) if error.kind() == ErrorKind::NotRunning => {
-//!             runtime.container(&ContainerName::new(name)?).start(&Until::after(Duration::from_secs(30)))?;
-//!             runtime.exec_in(name, ["tool", "--version"])?
+//!             runtime.container(&ContainerName::new(name)?).start(&LIMIT.into())?;
+//!             runtime.exec_in(name, ["tool", "--version"], LIMIT)?
 //!         }
 //!         other => other?,
 //!     };
@@ -48,14 +50,12 @@
 //! Every method of every trait has its `expect_…`, those with a default too, and an expected one never falls back on
 //! its default: a call that no expectation matches panics and names the method. The exceptions:
 //!
-//! - [`Container::as_any`] keeps its default; nothing is behind a mock.
+//! - [`Container::as_any`] and `inner` keep their defaults; nothing is behind a mock.
 //! - [`Image::repository`] and [`Image::tag`] answer text of the test's own source (`&'static str`).
-//! - [`ContainerRuntimeExt`](rt_protocol::ContainerRuntimeExt) is made of other methods:
-//!   [`exec_in`](rt_protocol::ContainerRuntimeExt::exec_in) is an `exec`,
-//!   [`launch`](rt_protocol::ContainerRuntimeExt::launch) a `create` whose container is started.
-//!
-//! Where a test does not care by which question the program learns a fact, wrap the mock in [`Derived`]: one
-//! `expect_inspect` then answers all of `id`, `state`, `running` and the others.
+//! - The extension traits are made of other methods: [`exec_in`](rt_protocol::ContainerRuntimeExt::exec_in) is an `exec`,
+//!   [`launch`](rt_protocol::ContainerRuntimeExt::launch) a `create` whose container is started,
+//!   [`states`](rt_protocol::ContainerRuntimeExt::states) a `list`. One `expect_inspect` answers all of
+//!   [`ContainerExt`](rt_protocol::ContainerExt): `id`, `state`, `running` and the others.
 //!
 //! # When it is checked
 //!
@@ -67,10 +67,9 @@
 //! made these mocks.
 #![expect(clippy::ref_option_ref, reason = "mockall hands its matchers a reference to each argument")]
 
-mod derived;
-
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt::Debug;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -79,13 +78,12 @@ use std::time::{Duration, SystemTime};
 
 use rt_protocol::{
     Argv, Capabilities, Container, ContainerFilter, ContainerInfo, ContainerKey, ContainerName,
-    ContainerPath, ContainerRemoveResult, ContainerRuntime, ContainerState, CopyOptions, Event, EventOptions,
-    EventStream, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, ImageFilter, ImageInfo,
-    ImageRef, ImageRemoval, LaunchSpec, LogLine, LogOptions, LogStream, MountInfo, NamePrefix,
-    PortReservation, PublishedPort, Pull, Readiness, Result, RuntimeId, StdioResult, Until,
+    ContainerPath, ContainerRemoveResult, ContainerRuntime, CopyOptions, Event, EventOptions, ExecRequest,
+    ExecResult, ExecStdio, ExitOutcome, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, LaunchSpec,
+    LogLine, LogOptions, NamePrefix, PortReservation, Pull, PullStream, Readiness, Result, RuntimeId,
+    StdioResult, Until,
 };
 
-pub use derived::Derived;
 pub use mockall::{Sequence, predicate};
 
 // mockall copies the parentheses of `&mut (dyn A + B)` to where rustc finds them superfluous.
@@ -112,16 +110,14 @@ mockall::mock! {
             stdio: ExecStdio<'a>,
             until: &Until,
         ) -> Result<StdioResult>;
-        fn list(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>>;
-        fn containers_with_prefix(&self, prefix: &NamePrefix) -> Result<Vec<Arc<dyn Container>>>;
-        fn states(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, ContainerState>>;
-        fn rw_sizes(&self, prefix: &NamePrefix) -> Result<BTreeMap<ContainerName, u64>>;
+        fn list(&self, filter: &ContainerFilter, until: &Until) -> Result<Vec<ContainerInfo>>;
+        fn rw_sizes(&self, prefix: &NamePrefix, until: &Until) -> Result<BTreeMap<ContainerName, u64>>;
         fn create(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>>;
         fn force_remove(&self, names: &[ContainerName], until: &Until) -> Vec<ContainerRemoveResult>;
         fn image(&self, reference: &ImageRef) -> Arc<dyn Image>;
-        fn images(&self, filter: &ImageFilter) -> Result<Vec<Arc<dyn Image>>>;
+        fn images(&self, filter: &ImageFilter, until: &Until) -> Result<Vec<Arc<dyn Image>>>;
         fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>>;
-        fn events(&self, options: &EventOptions) -> Result<Box<dyn EventStream>>;
+        fn events(&self, options: &EventOptions, until: &Until) -> Result<Box<dyn PullStream<Event>>>;
     }
 }
 
@@ -133,22 +129,15 @@ mockall::mock! {
     impl Container for Container {
         fn key(&self) -> &ContainerKey;
         fn exec(&self, request: &ExecRequest, until: &Until) -> Result<ExecResult>;
-        fn inspect(&self) -> Result<Option<ContainerInfo>>;
+        fn inspect(&self, until: &Until) -> Result<Option<ContainerInfo>>;
         fn exec_stdio<'a>(
             &self,
             request: &ExecRequest,
             stdio: ExecStdio<'a>,
             until: &Until,
         ) -> Result<StdioResult>;
-        fn id(&self) -> Result<Option<String>>;
-        fn state(&self) -> Result<Option<ContainerState>>;
-        fn running(&self) -> Result<bool>;
-        fn image(&self) -> Result<Option<Arc<dyn Image>>>;
-        fn started_at(&self) -> Result<Option<SystemTime>>;
-        fn mounts(&self) -> Result<Option<Vec<MountInfo>>>;
-        fn ports(&self) -> Result<Option<Vec<PublishedPort>>>;
-        fn health(&self) -> Result<Option<Health>>;
-        fn rw_size(&self) -> Result<Option<u64>>;
+        fn image(&self, until: &Until) -> Result<Option<Arc<dyn Image>>>;
+        fn rw_size(&self, until: &Until) -> Result<Option<u64>>;
         fn start(&self, until: &Until) -> Result<()>;
         fn stop(&self, grace: Duration, until: &Until) -> Result<()>;
         fn wait(&self, until: &Until) -> Result<ExitOutcome>;
@@ -156,8 +145,8 @@ mockall::mock! {
         fn copy_out(&self, src: &ContainerPath, dest: &Path, options: &CopyOptions, until: &Until) -> Result<()>;
         fn copy_in_tar<'a>(&self, tar: &mut TarSource<'a>, dest: &ContainerPath, until: &Until) -> Result<()>;
         fn copy_out_tar<'a>(&self, src: &ContainerPath, tar: &mut TarSink<'a>, until: &Until) -> Result<()>;
-        fn login_command<'a>(&self, command: Option<&'a Argv>) -> Result<Vec<OsString>>;
-        fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>>;
+        fn login_command<'a>(&self, command: Option<&'a Argv>, until: &Until) -> Result<Vec<OsString>>;
+        fn logs(&self, options: &LogOptions, until: &Until) -> Result<Box<dyn PullStream<LogLine>>>;
         fn stream_initial_logs(
             &self,
             ready: &mut dyn FnMut(&str) -> bool,
@@ -174,12 +163,9 @@ mockall::mock! {
 
     impl Image for Image {
         fn reference(&self) -> &ImageRef;
-        fn inspect(&self) -> Result<Option<ImageInfo>>;
-        fn id(&self) -> Result<Option<String>>;
-        fn exists(&self) -> Result<bool>;
-        fn labels(&self) -> Result<Option<BTreeMap<String, String>>>;
-        fn history(&self) -> Result<Option<Vec<String>>>;
-        fn remove(&self) -> Result<ImageRemoval>;
+        fn inspect(&self, until: &Until) -> Result<Option<ImageInfo>>;
+        fn history(&self, until: &Until) -> Result<Option<Vec<String>>>;
+        fn remove(&self, until: &Until) -> Result<ImageRemoval>;
         fn repository(&self) -> Option<&'static str>;
         fn tag(&self) -> Option<&'static str>;
         fn size(&self) -> Option<u64>;
@@ -188,23 +174,12 @@ mockall::mock! {
 }
 
 mockall::mock! {
-    /// A mock of [`LogStream`].
+    /// A mock of [`PullStream`]: of log lines, or of events.
     #[derive(Debug)]
-    pub LogStream {}
+    pub PullStream<T: Debug + Send + 'static> {}
 
-    impl LogStream for LogStream {
-        fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>>;
-        fn close(&mut self) -> Result<()>;
-    }
-}
-
-mockall::mock! {
-    /// A mock of [`EventStream`].
-    #[derive(Debug)]
-    pub EventStream {}
-
-    impl EventStream for EventStream {
-        fn pull(&mut self, until: &Until) -> Result<Pull<Event>>;
+    impl<T: Debug + Send + 'static> PullStream<T> for PullStream<T> {
+        fn pull(&mut self, until: &Until) -> Result<Pull<T>>;
         fn close(&mut self) -> Result<()>;
     }
 }

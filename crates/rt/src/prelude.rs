@@ -1,5 +1,6 @@
 //! The traits, for `use rt::prelude::*`. Types are named where they are used.
 
 pub use rt_protocol::{
-    Container, ContainerRuntime, ContainerRuntimeExt, EventStream, Image, LogStream, PortReservation,
+    Container, ContainerExt, ContainerRuntime, ContainerRuntimeExt, Image, ImageExt, PortReservation,
+    PullStream,
 };

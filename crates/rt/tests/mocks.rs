@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rt::mock::{
-    Derived, MockContainer, MockContainerRuntime, MockEventStream, MockImage, MockLogStream,
-    MockPortReservation, Sequence, predicate,
+    MockContainer, MockContainerRuntime, MockImage, MockPortReservation, MockPullStream, Sequence, predicate,
 };
 use rt::prelude::*;
 use rt::{
@@ -17,6 +16,8 @@ use rt::{
     ExitOutcome, ImageInfo, ImageRef, LaunchSpec, LogLine, LogOptions, NamePrefix, OutputStream, Pull,
     Readiness, Result, RuntimeId, Sink, SinkKind, Source, StdioResult, StreamEnd, StreamReport, Until,
 };
+
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn name(text: &str) -> ContainerName {
     ContainerName::new(text).expect("a well-formed name")
@@ -42,9 +43,9 @@ fn panic_of<T>(action: impl FnOnce() -> T) -> String {
 #[test]
 fn a_call_that_nobody_expects_panics_and_names_the_method() {
     let container = MockContainer::new();
-    assert!(panic_of(|| container.running()).contains("MockContainer::running"));
+    assert!(panic_of(|| container.inspect(&Until::forever())).contains("MockContainer::inspect"));
     let runtime: Arc<dyn ContainerRuntime> = Arc::new(MockContainerRuntime::new());
-    assert!(panic_of(|| runtime.exec_in("a", ["true"])).contains("MockContainerRuntime::exec"));
+    assert!(panic_of(|| runtime.exec_in("a", ["true"], LIMIT)).contains("MockContainerRuntime::exec"));
 }
 
 #[test]
@@ -96,7 +97,7 @@ fn a_launch_is_undone_when_the_start_fails() {
         .returning(|names, _| names.iter().cloned().map(ContainerRemoveResult::removed).collect());
 
     let spec = LaunchSpec::builder("a", "alpine").build().unwrap();
-    let error = runtime.launch(&spec, &Until::forever()).unwrap_err();
+    let error = runtime.launch(&spec, Until::forever()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PortInUse);
 }
 
@@ -150,37 +151,37 @@ fn arguments_are_matched_by_predicates() {
     let expected = shell.clone();
     container
         .expect_login_command()
-        .withf(move |command| *command == Some(&expected))
-        .returning(|_| Ok(vec!["podman".into()]));
+        .withf(move |command, _| *command == Some(&expected))
+        .returning(|_, _| Ok(vec!["podman".into()]));
     container
         .expect_stop()
         .with(predicate::eq(Duration::from_secs(5)), predicate::always())
         .times(1)
         .returning(|_, _| Ok(()));
 
-    assert_eq!(container.login_command(Some(&shell)).unwrap(), ["podman"]);
-    assert!(panic_of(|| container.login_command(None)).contains("login_command"));
+    assert_eq!(container.login_command(Some(&shell), &Until::forever()).unwrap(), ["podman"]);
+    assert!(panic_of(|| container.login_command(None, &Until::forever())).contains("login_command"));
     container.stop(Duration::from_secs(5), &Until::forever()).unwrap();
 }
 
 #[test]
 fn mocked_streams_and_reservations_are_handed_out_in_boxes() {
     let mut container = MockContainer::new();
-    container.expect_logs().times(1).returning(|_| {
-        let mut stream = MockLogStream::new();
+    container.expect_logs().times(1).returning(|_, _| {
+        let mut stream = MockPullStream::new();
         stream.expect_pull().times(1).returning(|_| Ok(Pull::Item(LogLine::new(OutputStream::Stdout, "up"))));
         stream.expect_pull().returning(|_| Ok(Pull::End));
         stream.expect_close().returning(|| Ok(()));
         Ok(Box::new(stream))
     });
-    let mut log = container.logs(&LogOptions::new()).unwrap();
+    let mut log = container.logs(&LogOptions::new(), &Until::forever()).unwrap();
     assert!(matches!(log.pull(&Until::forever()), Ok(Pull::Item(line)) if line.text() == "up"));
     assert_eq!(log.pull(&Until::forever()).unwrap(), Pull::End);
     log.close().unwrap();
 
     let mut runtime = MockContainerRuntime::new();
-    runtime.expect_events().times(1).returning(|_| {
-        let mut stream = MockEventStream::new();
+    runtime.expect_events().times(1).returning(|_, _| {
+        let mut stream = MockPullStream::new();
         let event = Event::new(name("a"), EventAction::Died, std::time::UNIX_EPOCH);
         stream.expect_pull().return_once(move |_| Ok(Pull::Item(event)));
         Ok(Box::new(stream))
@@ -192,7 +193,7 @@ fn mocked_streams_and_reservations_are_handed_out_in_boxes() {
         port.expect_close().times(1).returning(|| Ok(()));
         Ok(Box::new(port))
     });
-    let mut events = runtime.events(&EventOptions::new()).unwrap();
+    let mut events = runtime.events(&EventOptions::new(), &Until::forever()).unwrap();
     let Pull::Item(event) = events.pull(&Until::forever()).unwrap() else { panic!("no event") };
     assert_eq!(event.action, EventAction::Died);
     let mut port = runtime.reserve_port([127, 0, 0, 1].into()).unwrap();
@@ -201,35 +202,26 @@ fn mocked_streams_and_reservations_are_handed_out_in_boxes() {
 }
 
 #[test]
-fn derived_methods_are_answered_from_what_they_derive_from() -> Result<()> {
+fn extension_methods_are_answered_from_what_they_project() -> Result<()> {
     let mut runtime = MockContainerRuntime::new();
     runtime
         .expect_list()
-        .returning(|_| Ok(vec![ContainerInfo::new(name("job-1"), "1", ContainerState::Running)]));
+        .returning(|_, _| Ok(vec![ContainerInfo::new(name("job-1"), "1", ContainerState::Running)]));
+    runtime.expect_exec().returning(|_, _, _| Ok(said("hello")));
     runtime.expect_container().returning(|_| {
         let mut container = MockContainer::new();
-        container.expect_exec().returning(|_, _| Ok(said("hello")));
-        container.expect_inspect().returning(|| Ok(None));
-        Arc::new(Derived(container))
+        container.expect_inspect().returning(|_| Ok(None));
+        Arc::new(container)
     });
-    let runtime = Derived(runtime);
 
     let family = NamePrefix::new("job")?;
-    assert_eq!(runtime.states(&family)?[&name("job-1")], ContainerState::Running);
-    assert_eq!(runtime.exec_in("job-1", ["echo", "hello"])?.stdout, "hello");
-    let found = runtime.containers_with_prefix(&family)?;
-    assert_eq!((found.len(), found[0].running()?, found[0].id()?), (1, false, None));
+    assert_eq!(runtime.states(&family, LIMIT)?[&name("job-1")], ContainerState::Running);
+    assert_eq!(runtime.exec_in("job-1", ["echo", "hello"], LIMIT)?.stdout, "hello");
+    let found = runtime.containers_with_prefix(&family, LIMIT)?;
+    assert_eq!((found.len(), found[0].running(LIMIT)?, found[0].id(LIMIT)?), (1, false, None));
 
     let mut image = MockImage::new();
-    image.expect_inspect().returning(|| Ok(Some(ImageInfo::new("sha256:1"))));
-    let image = Derived(image);
-    assert_eq!((image.exists()?, image.id()?.as_deref()), (true, Some("sha256:1")));
+    image.expect_inspect().returning(|_| Ok(Some(ImageInfo::new("sha256:1"))));
+    assert_eq!((image.exists(LIMIT)?, image.id(LIMIT)?.as_deref()), (true, Some("sha256:1")));
     Ok(())
-}
-
-#[test]
-fn what_cannot_be_derived_stays_strict() {
-    let container = Derived(MockContainer::new());
-    assert!(panic_of(|| container.rw_size()).contains("MockContainer::rw_size"));
-    assert!(panic_of(|| container.state()).contains("MockContainer::inspect"));
 }

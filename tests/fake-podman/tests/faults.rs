@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use rt_podman::PodmanRuntime;
 use rt_protocol::{
-    Container, ContainerFilter, ContainerName, ContainerPath, ContainerRuntime, CopyOptions, Error,
-    ErrorKind, EventOptions, Image, ImageFilter, ImageRef, ImageRemoval, LaunchSpec, LogOptions, Pull,
-    TimeLimits, Until,
+    Container, ContainerExt, ContainerFilter, ContainerName, ContainerPath, ContainerRuntime, CopyOptions,
+    Error, ErrorKind, EventOptions, Image, ImageExt, ImageFilter, ImageRef, ImageRemoval, LaunchSpec,
+    LogOptions, Pull, TimeLimits, Until,
 };
 
 use engine::{Engine, PROFILES, patience};
@@ -47,15 +47,15 @@ fn questions(runtime: &PodmanRuntime) -> Vec<(&'static str, Option<Error>)> {
     let container = runtime.container(&name("c"));
     let handle = runtime.image(&image());
     vec![
-        ("list", runtime.list(&ContainerFilter::all()).err()),
-        ("inspect", container.inspect().err()),
-        ("state", container.state().err()),
-        ("rw_size", container.rw_size().err()),
-        ("rw_sizes", runtime.rw_sizes(&rt_protocol::NamePrefix::new("c").unwrap()).err()),
-        ("images", runtime.images(&ImageFilter::all()).err()),
-        ("image inspect", handle.inspect().err()),
-        ("image exists", handle.exists().err()),
-        ("image history", handle.history().err()),
+        ("list", runtime.list(&ContainerFilter::all(), &Until::forever()).err()),
+        ("inspect", container.inspect(&Until::forever()).err()),
+        ("state", container.state(Until::forever()).err()),
+        ("rw_size", container.rw_size(&Until::forever()).err()),
+        ("rw_sizes", runtime.rw_sizes(&rt_protocol::NamePrefix::new("c").unwrap(), &Until::forever()).err()),
+        ("images", runtime.images(&ImageFilter::all(), &Until::forever()).err()),
+        ("image inspect", handle.inspect(&Until::forever()).err()),
+        ("image exists", handle.exists(Until::forever()).err()),
+        ("image history", handle.history(&Until::forever()).err()),
     ]
 }
 
@@ -103,7 +103,7 @@ fn a_podman_that_is_deaf_to_term_is_killed_in_bounded_time() {
     let runtime =
         engine.builder().env("FAKE_PODMAN_FAULT", "hang-deaf").limits(short_limits()).build().unwrap();
     let begun = Instant::now();
-    let error = runtime.list(&ContainerFilter::all()).unwrap_err();
+    let error = runtime.list(&ContainerFilter::all(), &Until::forever()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BackendUnresponsive, "{error}");
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
@@ -206,7 +206,7 @@ fn deeds(runtime: &PodmanRuntime) -> Vec<(&'static str, Option<Error>)> {
         ("import", runtime.import_image(&[0; 1024][..], &image(), &[], &until()).err()),
         ("port", runtime.port_text(&name("c"), 80, &until()).err()),
         ("profile", runtime.profile().err()),
-        ("image remove", runtime.image(&image()).remove().err()),
+        ("image remove", runtime.image(&image()).remove(&Until::forever()).err()),
         ("look up", hexadecimal.start(&until()).err()),
         ("probe", runtime.probe(&until()).err()),
     ]
@@ -241,7 +241,11 @@ fn what_says_nothing_or_describes_nothing_is_no_answer() {
         // Not "c", which could be an id: that is looked up in the listing first, and an empty one is an answer.
         let container = engine.faulty(&format!("print={nothing}")).container(&name("web"));
         let image = engine.faulty(&format!("print={nothing}")).image(&image());
-        for error in [container.state().err(), container.rw_size().err(), image.exists().err()] {
+        for error in [
+            container.state(Until::forever()).err(),
+            container.rw_size(&Until::forever()).err(),
+            image.exists(Until::forever()).err(),
+        ] {
             assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::InvalidResponse), "{nothing}");
         }
     }
@@ -266,7 +270,9 @@ fn the_callers_own_log_level_stays_useful() {
     }
     // Lines that nobody asked for are no part of an error; those of the caller are.
     let refused = "fail=125:time=\"x\" level=info msg=\"chatter\"\nsomething else";
-    let shown = |level| with_level(level, refused).list(&ContainerFilter::all()).unwrap_err().to_string();
+    let shown = |level| {
+        with_level(level, refused).list(&ContainerFilter::all(), &Until::forever()).unwrap_err().to_string()
+    };
     assert!(!shown(["--log-level=warn", "--syslog"]).contains("chatter"));
     assert!(shown(["--log-level=info", "--syslog"]).contains("chatter"));
 }
@@ -277,7 +283,7 @@ fn a_failure_without_a_word_says_so() {
     for code in [1, 125, 126, 127, 255] {
         let runtime = engine.faulty(&format!("exit-without-a-word={code}"));
         check_all(&runtime, ErrorKind::BackendFailed);
-        let error = runtime.list(&ContainerFilter::all()).unwrap_err();
+        let error = runtime.list(&ContainerFilter::all(), &Until::forever()).unwrap_err();
         assert!(error.to_string().contains("<no output>"), "{error}");
     }
 }
@@ -290,7 +296,7 @@ fn a_flood_of_warnings_hides_no_answer_and_no_error() {
         assert!(error.is_none(), "{question}: {error:?}");
     }
     // The error stands behind 32 MiB of warnings.
-    assert_eq!(flooded.container(&name("absent")).inspect().unwrap(), None);
+    assert_eq!(flooded.container(&name("absent")).inspect(&Until::forever()).unwrap(), None);
     let error = flooded.container(&name("absent")).start(&patience()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoSuchContainer, "{error}");
 }
@@ -299,7 +305,7 @@ fn a_flood_of_warnings_hides_no_answer_and_no_error() {
 fn a_slow_podman_is_waited_for() {
     let engine = peopled("4.3.1");
     let begun = Instant::now();
-    assert_eq!(engine.faulty("slow=400").list(&ContainerFilter::all()).unwrap().len(), 1);
+    assert_eq!(engine.faulty("slow=400").list(&ContainerFilter::all(), &Until::forever()).unwrap().len(), 1);
     assert!(begun.elapsed() >= Duration::from_millis(400));
 }
 
@@ -333,7 +339,7 @@ fn a_log_whose_podman_fails_ends_in_an_error() {
     ];
     for (fault, kind) in faults {
         let runtime = engine.faulty(fault);
-        let mut log = runtime.container(&name("c")).logs(&LogOptions::new()).unwrap();
+        let mut log = runtime.container(&name("c")).logs(&LogOptions::new(), &Until::forever()).unwrap();
         let error = log.pull(&patience()).unwrap_err();
         assert_eq!(error.kind(), kind, "{fault}: {error}");
         assert_eq!(log.pull(&patience()).unwrap(), Pull::End, "{fault}");
@@ -344,7 +350,7 @@ fn a_log_whose_podman_fails_ends_in_an_error() {
 fn a_hanging_log_is_idle_and_can_be_closed() {
     let engine = peopled("4.3.1");
     let runtime = engine.faulty("logs:hang");
-    let mut log = runtime.container(&name("c")).logs(&LogOptions::new()).unwrap();
+    let mut log = runtime.container(&name("c")).logs(&LogOptions::new(), &Until::forever()).unwrap();
     assert_eq!(log.pull(&Until::after(Duration::from_millis(200))).unwrap(), Pull::Pending);
     let begun = Instant::now();
     log.close().unwrap();
@@ -360,19 +366,19 @@ fn events_that_end_by_themselves_are_an_error() {
         "events:die-by-signal",
         "events:fail=125:Error: boom",
     ] {
-        let events = engine.faulty(fault).events(&EventOptions::new());
+        let events = engine.faulty(fault).events(&EventOptions::new(), &Until::forever());
         let error = events.and_then(|mut events| events.pull(&patience())).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BackendFailed, "{fault}: {error}");
     }
     let hanging = engine.builder().env("FAKE_PODMAN_FAULT", "events:hang").limits(short_limits());
-    let error = hanging.build().unwrap().events(&EventOptions::new()).unwrap_err();
+    let error = hanging.build().unwrap().events(&EventOptions::new(), &Until::forever()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BackendUnresponsive, "{error}");
 }
 
 #[test]
 fn an_image_that_cannot_be_removed_keeps_podmans_reason() {
     let engine = peopled("4.3.1");
-    let refused = |fault: &str| engine.faulty(fault).image(&image()).remove();
+    let refused = |fault: &str| engine.faulty(fault).image(&image()).remove(&Until::forever());
     let Ok(ImageRemoval::Refused(why)) = refused("image rm:exit-without-a-word=2") else {
         panic!("no refusal");
     };
@@ -388,7 +394,7 @@ fn an_image_that_cannot_be_removed_keeps_podmans_reason() {
     let two = "image rm:fail=125:Error: unable to delete image \"x\" by ID with more than one tag ([a b]): please force removal";
     assert!(matches!(refused(two), Ok(ImageRemoval::Refused(why)) if why.contains("more than one tag")));
     // And really: the container uses it.
-    let Ok(ImageRemoval::Refused(why)) = engine.runtime().image(&image()).remove() else {
+    let Ok(ImageRemoval::Refused(why)) = engine.runtime().image(&image()).remove(&Until::forever()) else {
         panic!("no refusal");
     };
     assert!(why.contains("image is in use by a container"), "{why}");
@@ -423,7 +429,7 @@ fn two_names_with_one_missing_are_both_answered() {
             results.iter().all(|result| result.removed && result.error.is_none()),
             "{profile} {results:?}"
         );
-        assert_eq!(engine.runtime().list(&ContainerFilter::all()).unwrap(), []);
+        assert_eq!(engine.runtime().list(&ContainerFilter::all(), &Until::forever()).unwrap(), []);
     }
 }
 
@@ -433,7 +439,7 @@ fn a_name_like_an_id_goes_by_its_id() {
     engine.created("abc");
     let runtime = engine.runtime();
     let container = runtime.container(&name("abc"));
-    let id = container.id().unwrap().unwrap();
+    let id = container.id(Until::forever()).unwrap().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
     fs::write(&file, "text").unwrap();
@@ -443,12 +449,14 @@ fn a_name_like_an_id_goes_by_its_id() {
     let request = rt_protocol::ExecRequest::new(["true"]).unwrap();
     // What comes of it is another matter: the container does not run.
     let verbs: [(&str, &dyn Fn()); 12] = [
-        ("inspect", &|| drop(container.inspect())),
-        ("inspect", &|| drop(container.rw_size())),
+        ("inspect", &|| drop(container.inspect(&Until::forever()))),
+        ("inspect", &|| drop(container.rw_size(&Until::forever()))),
         ("inspect", &|| drop(container.wait(&until()))),
         ("stop", &|| drop(container.stop(Duration::ZERO, &until()))),
         ("exec", &|| drop(container.exec(&request, &until()))),
-        ("logs", &|| drop(container.logs(&LogOptions::new()).map(|mut log| log.pull(&until())))),
+        ("logs", &|| {
+            drop(container.logs(&LogOptions::new(), &Until::forever()).map(|mut log| log.pull(&until())));
+        }),
         ("port", &|| drop(runtime.port_text(&name("abc"), 80, &until()))),
         ("cp", &|| drop(container.copy_in(&file, &place, &options, &until()))),
         ("cp", &|| drop(container.copy_out(&place, &directory.path().join("out"), &options, &until()))),

@@ -8,7 +8,7 @@ mod engine;
 use std::fs;
 
 use rt_protocol::{
-    Container, ContainerFilter, ContainerRuntime, ErrorKind, ExecRequest, ExitOutcome, OutputLimit,
+    Container, ContainerFilter, ContainerRuntime, ErrorKind, ExecRequest, ExitOutcome, OutputLimit, Until,
 };
 
 use engine::{Engine, patience};
@@ -35,7 +35,7 @@ fn a_gigabyte_of_output_does_not_become_a_gigabyte_of_memory() {
     assert_eq!((result.stdout.as_bytes().len(), result.stdout.total()), (64 << 10, GIGABYTE));
     assert!(peak() < 100 << 10, "the peak is {} KiB", peak());
     // What podman answers: it is kept up to 256 MiB, which no listing reaches, and then refused.
-    let error = engine.faulty("huge-output").list(&ContainerFilter::all()).unwrap_err();
+    let error = engine.faulty("huge-output").list(&ContainerFilter::all(), &Until::forever()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{error}");
     assert!(error.to_string().contains(&GIGABYTE.to_string()), "{error}");
     assert!(peak() < 640 << 10, "the peak is {} KiB", peak());

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use rt_protocol::{Container, ImageRef, LaunchSpec, LaunchSpecBuilder, OciRuntime, PortMapping, Until};
+use rt_protocol::{
+    Container, ContainerExt, ImageRef, LaunchSpec, LaunchSpecBuilder, OciRuntime, PortMapping, Until,
+};
 use tempfile::TempDir;
 
 use super::guest;
@@ -76,7 +78,7 @@ impl GuestImage {
 /// # Errors
 /// When the container is not running, or publishes no such port.
 pub fn published_address(container: &dyn Container) -> Result<SocketAddr> {
-    let ports = container.ports()?.unwrap_or_default();
+    let ports = container.ports(Until::forever())?.unwrap_or_default();
     let found = ports.iter().find(|port| port.container_port == GUEST_PORT);
     let port = found.ok_or("the container does not publish the guest's port")?.host_port;
     Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))

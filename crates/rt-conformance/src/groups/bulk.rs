@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rt_protocol::{Capability, Container, ContainerFilter, ContainerName, ContainerState, NamePrefix};
+use rt_protocol::{
+    Capability, Container, ContainerExt, ContainerFilter, ContainerName, ContainerRuntimeExt, ContainerState,
+    NamePrefix,
+};
 
 use crate::context::inside;
 use crate::ensure::all_removed;
@@ -58,7 +61,7 @@ fn members(
 fn names_of(context: &TestContext<'_>, family: &NamePrefix) -> Result<Vec<ContainerName>, Failure> {
     let mut names: Vec<_> = context
         .runtime()
-        .list(&ContainerFilter::prefix(family.clone()))?
+        .list(&ContainerFilter::prefix(family.clone()), &timeout())?
         .into_iter()
         .map(|info| info.name)
         .collect();
@@ -74,10 +77,10 @@ fn keys(containers: &[Arc<dyn Container>]) -> Vec<ContainerName> {
 
 fn listed(context: &TestContext<'_>) -> Verdict {
     let made = context.created(&Script::Stand)?;
-    let all = context.runtime().list(&ContainerFilter::all())?;
+    let all = context.runtime().list(&ContainerFilter::all(), &timeout())?;
     let found = all.iter().find(|info| info.name == made.key().name);
     let Some(found) = found else { return Err(Failure::new(format!("{} is not listed", made.key().name))) };
-    ensure_eq!(Some(found.id.clone()), made.id()?, "its id");
+    ensure_eq!(Some(found.id.clone()), made.id(timeout())?, "its id");
     ensure_eq!(found.state, ContainerState::Created, "its state");
     Ok(())
 }
@@ -95,7 +98,7 @@ fn longer_family(context: &TestContext<'_>) -> Verdict {
     let made = members(context, &family, &["a"])?;
     members(context, &NamePrefix::new(format!("{family}2"))?, &["a"])?;
     ensure_eq!(names_of(context, &family)?, keys(&made), "the members");
-    let states: Vec<_> = context.runtime().states(&family)?.into_keys().collect();
+    let states: Vec<_> = context.runtime().states(&family, timeout())?.into_keys().collect();
     ensure_eq!(states, keys(&made), "the members whose states are told");
     Ok(())
 }
@@ -131,7 +134,7 @@ fn three_states(context: &TestContext<'_>, family: &NamePrefix) -> Result<Vec<Ar
 fn handles(context: &TestContext<'_>) -> Verdict {
     let family = context.family()?;
     let made = three_states(context, &family)?;
-    let found = context.runtime().containers_with_prefix(&family)?;
+    let found = context.runtime().containers_with_prefix(&family, timeout())?;
     ensure_eq!(keys(&found), keys(&made), "the handles");
     ensure!(found.iter().all(|handle| made.contains(handle)), "a handle differs from that of create");
     Ok(())
@@ -140,7 +143,7 @@ fn handles(context: &TestContext<'_>) -> Verdict {
 fn states(context: &TestContext<'_>) -> Verdict {
     let family = context.family()?;
     let made = three_states(context, &family)?;
-    let states = context.runtime().states(&family)?;
+    let states = context.runtime().states(&family, timeout())?;
     ensure_eq!(states.len(), 3, "how many states are told");
     ensure_eq!(states.get(&made[0].key().name), Some(&ContainerState::Created), "the unstarted one");
     ensure_eq!(states.get(&made[1].key().name), Some(&ContainerState::Running), "the running one");
@@ -151,9 +154,16 @@ fn states(context: &TestContext<'_>) -> Verdict {
 
 fn empty_family(context: &TestContext<'_>) -> Verdict {
     let family = context.family()?;
-    ensure_eq!(context.runtime().list(&ContainerFilter::prefix(family.clone()))?, [], "the listing");
-    ensure!(context.runtime().states(&family)?.is_empty(), "states are told of nobody");
-    ensure!(context.runtime().containers_with_prefix(&family)?.is_empty(), "there are handles on nobody");
+    ensure_eq!(
+        context.runtime().list(&ContainerFilter::prefix(family.clone()), &timeout())?,
+        [],
+        "the listing"
+    );
+    ensure!(context.runtime().states(&family, timeout())?.is_empty(), "states are told of nobody");
+    ensure!(
+        context.runtime().containers_with_prefix(&family, timeout())?.is_empty(),
+        "there are handles on nobody"
+    );
     Ok(())
 }
 
@@ -162,8 +172,8 @@ fn agrees(context: &TestContext<'_>) -> Verdict {
     let name = context.member(&family, "a")?;
     let made = context
         .create_from(context.launch_spec(&name).command(Script::Stand.argv()).label("rt.suite", "1"))?;
-    let listed = context.runtime().list(&ContainerFilter::prefix(family))?.into_iter().next();
-    let (Some(listed), Some(seen)) = (listed, made.inspect()?) else {
+    let listed = context.runtime().list(&ContainerFilter::prefix(family), &timeout())?.into_iter().next();
+    let (Some(listed), Some(seen)) = (listed, made.inspect(&timeout())?) else {
         return Err(Failure::new("it is not listed, or it is gone"));
     };
     ensure_eq!(
@@ -180,7 +190,7 @@ fn stable(context: &TestContext<'_>) -> Verdict {
     let family = context.family()?;
     members(context, &family, &["c", "a", "b"])?;
     let order = || -> Result<Vec<_>, Failure> {
-        let listed = context.runtime().list(&ContainerFilter::prefix(family.clone()))?;
+        let listed = context.runtime().list(&ContainerFilter::prefix(family.clone()), &timeout())?;
         Ok(listed.into_iter().map(|info| info.name).collect())
     };
     let first = order()?;
@@ -194,7 +204,7 @@ fn removed_unlisted(context: &TestContext<'_>) -> Verdict {
     let made = members(context, &family, &["a", "b"])?;
     all_removed(context.runtime().force_remove(&[made[0].key().name.clone()], &timeout()))?;
     ensure_eq!(names_of(context, &family)?, keys(&made[1..]), "who is listed");
-    ensure_eq!(made[0].state()?, None, "the state of the removed one");
+    ensure_eq!(made[0].state(timeout())?, None, "the state of the removed one");
     Ok(())
 }
 
@@ -267,17 +277,17 @@ fn sizes(context: &TestContext<'_>) -> Verdict {
         made[0].as_ref(),
         &Script::Fill { path: inside(&directory, "full"), bytes: 1 << 20 },
     )?;
-    let sizes = context.runtime().rw_sizes(&family)?;
+    let sizes = context.runtime().rw_sizes(&family, &timeout())?;
     let of = |place: usize| sizes.get(&made[place].key().name).copied().unwrap_or_default();
     ensure_eq!(sizes.len(), 2, "how many sizes are told");
     ensure!(of(0) >= 1 << 20, "a container with a MiB written has {} bytes", of(0));
     ensure!(of(1) < 1 << 20, "an unstarted container has {} bytes", of(1));
-    let one = made[0].rw_size()?;
+    let one = made[0].rw_size(&timeout())?;
     ensure!(one.is_some_and(|size| size >= 1 << 20), "asked alone, its size is {one:?}");
     Ok(())
 }
 
 fn absent_size(context: &TestContext<'_>) -> Verdict {
-    ensure_eq!(context.missing_container()?.rw_size()?, None, "the size of the absent");
+    ensure_eq!(context.missing_container()?.rw_size(&timeout())?, None, "the size of the absent");
     Ok(())
 }

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use rt_protocol::{
-    Argv, BindMount, Capability, ContainerFilter, ContainerPath, CopyOptions, Error, ErrorKind, EventOptions,
-    ExecRequestBuilder, ExecStdio, ImageFilter, ImageRef, LaunchSpecBuilder, LogOptions, Network, OciRuntime,
-    OutputLimit, PortMapping, PullPolicy,
+    Argv, BindMount, Capability, ContainerExt, ContainerFilter, ContainerPath, ContainerRuntimeExt,
+    CopyOptions, Error, ErrorKind, EventOptions, ExecRequestBuilder, ExecStdio, ImageFilter, ImageRef,
+    LaunchSpecBuilder, LogOptions, Network, OciRuntime, OutputLimit, PortMapping, PullPolicy,
 };
 
 use crate::ensure::shown;
@@ -86,7 +86,7 @@ pub(super) const CASES: &[Case] = &[
     fact("claims: copy-tar is served or refused", copy_tar).core(),
     fact("claims: login-command is served or refused", login_command).core(),
     fact("claims: logs is served or refused", |context| {
-        agrees(context, Capability::Logs, context.missing_container()?.logs(&LogOptions::new()))?;
+        agrees(context, Capability::Logs, context.missing_container()?.logs(&LogOptions::new(), &timeout()))?;
         let answer =
             context.missing_container()?.stream_initial_logs(&mut |_| true, &mut io::sink(), &timeout());
         agrees(context, Capability::Logs, answer)
@@ -98,11 +98,11 @@ pub(super) const CASES: &[Case] = &[
     fact("claims: force-remove is served or refused", force_remove).core(),
     fact("claims: images is served or refused", images).core(),
     fact("claims: image-history is served or refused", |context| {
-        agrees(context, Capability::ImageHistory, context.runtime().image(&nowhere()?).history())
+        agrees(context, Capability::ImageHistory, context.runtime().image(&nowhere()?).history(&timeout()))
     })
     .core(),
     fact("claims: image-remove is served or refused", |context| {
-        agrees(context, Capability::ImageRemove, context.runtime().image(&nowhere()?).remove())
+        agrees(context, Capability::ImageRemove, context.runtime().image(&nowhere()?).remove(&timeout()))
     })
     .core(),
     fact("claims: reserve-port is served or refused", |context| {
@@ -111,7 +111,7 @@ pub(super) const CASES: &[Case] = &[
     .core(),
     fact("claims: events is served or refused", |context| {
         let options = EventOptions::new().prefix(context.family()?);
-        agrees(context, Capability::Events, context.runtime().events(&options))
+        agrees(context, Capability::Events, context.runtime().events(&options, &timeout()))
     })
     .core(),
     fact("claims: launch-ports is served or refused", |context| {
@@ -185,8 +185,8 @@ fn byte_arguments(context: &TestContext<'_>) -> Verdict {
 }
 
 fn rw_size(context: &TestContext<'_>) -> Verdict {
-    agrees(context, Capability::RwSize, context.missing_container()?.rw_size())?;
-    agrees(context, Capability::RwSize, context.runtime().rw_sizes(&context.family()?))
+    agrees(context, Capability::RwSize, context.missing_container()?.rw_size(&timeout()))?;
+    agrees(context, Capability::RwSize, context.runtime().rw_sizes(&context.family()?, &timeout()))
 }
 
 fn copy_tar(context: &TestContext<'_>) -> Verdict {
@@ -206,24 +206,32 @@ fn copy_tar(context: &TestContext<'_>) -> Verdict {
 /// In a container that runs: a backend may have to look at a guest before it can say how one gets in.
 fn login_command(context: &TestContext<'_>) -> Verdict {
     if !context.can(Capability::LoginCommand) {
-        return agrees(context, Capability::LoginCommand, context.missing_container()?.login_command(None));
+        return agrees(
+            context,
+            Capability::LoginCommand,
+            context.missing_container()?.login_command(None, &timeout()),
+        );
     }
     let container = context.standing()?;
-    let given = container.login_command(Some(&Argv::new(["rt-shell", "-x"])?))?;
+    let given = container.login_command(Some(&Argv::new(["rt-shell", "-x"])?), &timeout())?;
     ensure!(!given.is_empty() && !given[0].is_empty(), "the argv of a session is {given:?}");
     ensure!(
         given.iter().any(|word| word.to_string_lossy().contains("rt-shell")),
         "the command is not in {given:?}"
     );
-    ensure!(!container.login_command(None)?.is_empty(), "the argv of a default session is empty");
+    ensure!(!container.login_command(None, &timeout())?.is_empty(), "the argv of a default session is empty");
     Ok(())
 }
 
 fn list(context: &TestContext<'_>) -> Verdict {
     let family = context.family()?;
-    agrees(context, Capability::List, context.runtime().list(&ContainerFilter::prefix(family.clone())))?;
-    agrees(context, Capability::List, context.runtime().containers_with_prefix(&family))?;
-    agrees(context, Capability::List, context.runtime().states(&family))
+    agrees(
+        context,
+        Capability::List,
+        context.runtime().list(&ContainerFilter::prefix(family.clone()), &timeout()),
+    )?;
+    agrees(context, Capability::List, context.runtime().containers_with_prefix(&family, timeout()))?;
+    agrees(context, Capability::List, context.runtime().states(&family, timeout()))
 }
 
 fn force_remove(context: &TestContext<'_>) -> Verdict {
@@ -237,9 +245,9 @@ fn force_remove(context: &TestContext<'_>) -> Verdict {
 }
 
 fn images(context: &TestContext<'_>) -> Verdict {
-    agrees(context, Capability::Images, context.runtime().images(&ImageFilter::dangling()))?;
-    agrees(context, Capability::Images, context.runtime().image(&nowhere()?).inspect())?;
-    agrees(context, Capability::Images, context.missing_container()?.image())
+    agrees(context, Capability::Images, context.runtime().images(&ImageFilter::dangling(), &timeout()))?;
+    agrees(context, Capability::Images, context.runtime().image(&nowhere()?).inspect(&timeout()))?;
+    agrees(context, Capability::Images, context.missing_container()?.image(&timeout()))
 }
 
 /// What is claimed is probed with an image that is not here, so that nothing is made. What is not is probed with the
@@ -258,6 +266,6 @@ fn create(
     // A backend that makes nothing at all says so first.
     let capability = if context.can(Capability::Create) { capability } else { Capability::Create };
     agrees(context, capability, answer)?;
-    ensure_eq!(context.runtime().container(&name).state()?, None, "the state of what was not made");
+    ensure_eq!(context.runtime().container(&name).state(timeout())?, None, "the state of what was not made");
     Ok(())
 }

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use rt_protocol::{
-    CancelToken, Capability, Container, ContainerPath, ContainerState, CopyOptions, ErrorKind, Until,
+    CancelToken, Capability, Container, ContainerExt, ContainerPath, ContainerState, CopyOptions, ErrorKind,
+    Until,
 };
 
 use crate::context::inside;
@@ -255,7 +256,7 @@ fn not_running(context: &TestContext<'_>) -> Verdict {
     fs::write(&source, "early")?;
     let dest = context.guest_path()?;
     container.copy_in(&source, &dest, &options(), &timeout())?;
-    ensure_eq!(container.state()?, Some(ContainerState::Created), "the state after the copy");
+    ensure_eq!(container.state(timeout())?, Some(ContainerState::Created), "the state after the copy");
     context.start(container.as_ref())?;
     same_bytes("the file in the guest", &contents(container.as_ref(), &dest)?, b"early")
 }

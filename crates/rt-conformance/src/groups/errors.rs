@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rt_protocol::{
-    Capability, Container, ContainerFilter, ContainerRuntime, Error, ErrorKind, ExecRequest, ImageFilter,
-    LogOptions,
+    Capability, Container, ContainerExt, ContainerFilter, ContainerRuntime, ContainerRuntimeExt, Error,
+    ErrorKind, ExecRequest, ImageExt, ImageFilter, LogOptions,
 };
 
 use crate::context::inside;
@@ -219,27 +219,27 @@ const COULD_NOT_ASK: &[ErrorKind] = &[
 
 fn broken_inspect(context: &TestContext<'_>) -> Verdict {
     let container = broken_container(context)?;
-    expect_error_of(container.inspect(), COULD_NOT_ASK)?;
-    expect_error_of(container.state(), COULD_NOT_ASK)?;
-    expect_error_of(container.running(), COULD_NOT_ASK)?;
+    expect_error_of(container.inspect(&timeout()), COULD_NOT_ASK)?;
+    expect_error_of(container.state(timeout()), COULD_NOT_ASK)?;
+    expect_error_of(container.running(timeout()), COULD_NOT_ASK)?;
     Ok(())
 }
 
 fn broken_list(context: &TestContext<'_>) -> Verdict {
     let (runtime, family) = (broken(context)?, context.family()?);
-    expect_error_of(runtime.list(&ContainerFilter::all()), COULD_NOT_ASK)?;
-    expect_error_of(runtime.containers_with_prefix(&family), COULD_NOT_ASK)?;
-    expect_error_of(runtime.states(&family), COULD_NOT_ASK)?;
+    expect_error_of(runtime.list(&ContainerFilter::all(), &timeout()), COULD_NOT_ASK)?;
+    expect_error_of(runtime.containers_with_prefix(&family, timeout()), COULD_NOT_ASK)?;
+    expect_error_of(runtime.states(&family, timeout()), COULD_NOT_ASK)?;
     if context.can(Capability::RwSize) {
-        expect_error_of(runtime.rw_sizes(&family), COULD_NOT_ASK)?;
+        expect_error_of(runtime.rw_sizes(&family, &timeout()), COULD_NOT_ASK)?;
     }
     Ok(())
 }
 
 fn broken_images(context: &TestContext<'_>) -> Verdict {
     let runtime = broken(context)?;
-    expect_error_of(runtime.images(&ImageFilter::all()), COULD_NOT_ASK)?;
-    expect_error_of(runtime.image(context.fixture().image()).exists(), COULD_NOT_ASK)?;
+    expect_error_of(runtime.images(&ImageFilter::all(), &timeout()), COULD_NOT_ASK)?;
+    expect_error_of(runtime.image(context.fixture().image()).exists(timeout()), COULD_NOT_ASK)?;
     Ok(())
 }
 
@@ -273,8 +273,9 @@ fn broken_remove(context: &TestContext<'_>) -> Verdict {
 }
 
 fn broken_logs(context: &TestContext<'_>) -> Verdict {
-    let answer =
-        broken_container(context)?.logs(&LogOptions::new()).and_then(|mut stream| stream.pull(&timeout()));
+    let answer = broken_container(context)?
+        .logs(&LogOptions::new(), &timeout())
+        .and_then(|mut stream| stream.pull(&timeout()));
     expect_error_of(answer, COULD_NOT_ASK)?;
     Ok(())
 }

@@ -3,8 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use rt_protocol::{
-    CancelToken, Capability, Container, Event, EventAction, EventOptions, EventStream, NamePrefix, Pull,
-    Until,
+    CancelToken, Capability, Container, Event, EventAction, EventOptions, NamePrefix, Pull, PullStream, Until,
 };
 
 use crate::ensure::all_removed;
@@ -34,7 +33,7 @@ pub(super) const CASES: &[Case] = &[
 const LONG_FOR_AN_EVENT: Duration = Duration::from_secs(15);
 
 /// Pulls until the event of this action.
-fn until_action(stream: &mut dyn EventStream, action: EventAction) -> Result<Vec<Event>, Failure> {
+fn until_action(stream: &mut dyn PullStream<Event>, action: EventAction) -> Result<Vec<Event>, Failure> {
     let mut events = Vec::new();
     let until = Until::after(LONG_FOR_AN_EVENT);
     loop {
@@ -53,8 +52,8 @@ fn until_action(stream: &mut dyn EventStream, action: EventAction) -> Result<Vec
     }
 }
 
-fn watch(context: &TestContext<'_>, family: &NamePrefix) -> Result<Box<dyn EventStream>, Failure> {
-    Ok(context.runtime().events(&EventOptions::new().prefix(family.clone()))?)
+fn watch(context: &TestContext<'_>, family: &NamePrefix) -> Result<Box<dyn PullStream<Event>>, Failure> {
+    Ok(context.runtime().events(&EventOptions::new().prefix(family.clone()), &timeout())?)
 }
 
 /// Makes, starts, stops and removes.
@@ -100,7 +99,8 @@ fn since(context: &TestContext<'_>) -> Verdict {
     let family = context.family()?;
     let begin = SystemTime::now() - Duration::from_secs(1);
     let container = live(context, &family)?;
-    let mut stream = context.runtime().events(&EventOptions::new().prefix(family).since(begin))?;
+    let mut stream =
+        context.runtime().events(&EventOptions::new().prefix(family).since(begin), &timeout())?;
     check_life(&until_action(stream.as_mut(), EventAction::Removed)?, container.as_ref())
 }
 
@@ -108,7 +108,9 @@ fn since(context: &TestContext<'_>) -> Verdict {
 fn from_now_on(context: &TestContext<'_>) -> Verdict {
     let family = context.family()?;
     let later = SystemTime::now() + Duration::from_secs(3600);
-    let mut stream = context.runtime().events(&EventOptions::new().prefix(family.clone()).since(later))?;
+    let mut stream = context
+        .runtime()
+        .events(&EventOptions::new().prefix(family.clone()).since(later), &Until::forever())?;
     let container = live(context, &family)?;
     check_life(&until_action(stream.as_mut(), EventAction::Removed)?, container.as_ref())
 }

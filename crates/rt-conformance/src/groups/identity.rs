@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use rt_protocol::{Capability, Container, ContainerName, ErrorKind, ExecRequest};
+use rt_protocol::{Capability, Container, ContainerExt, ContainerName, ErrorKind, ExecRequest};
 
 use crate::ensure::refused;
 use crate::timeout::timeout;
@@ -93,21 +93,21 @@ fn exec_by_name(context: &TestContext<'_>) -> Verdict {
 
 fn one_id(context: &TestContext<'_>) -> Verdict {
     let standing = context.standing()?;
-    let id = standing.id()?;
+    let id = standing.id(timeout())?;
     ensure!(id.as_ref().is_some_and(|id| !id.is_empty()), "the id of a running container is {id:?}");
-    ensure_eq!(standing.id()?, id, "the id, asked again");
-    ensure_eq!(standing.inspect()?.map(|info| info.id), id, "the id by inspect");
+    ensure_eq!(standing.id(timeout())?, id, "the id, asked again");
+    ensure_eq!(standing.inspect(&timeout())?.map(|info| info.id), id, "the id by inspect");
     Ok(())
 }
 
 fn id_prefix(context: &TestContext<'_>) -> Verdict {
-    let id = context.standing()?.id()?.unwrap_or_default();
+    let id = context.standing()?.id(timeout())?.unwrap_or_default();
     let Some(beginning) = id.get(..12).filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))
     else {
         return Err(Failure::skip(format!("ids of this backend are no hexadecimal numbers: {id}")));
     };
     let handle = context.runtime().container(&ContainerName::new(beginning)?);
-    let seen = handle.inspect()?;
+    let seen = handle.inspect(&timeout())?;
     ensure!(seen.is_none(), "the name {beginning} was taken for an id: {seen:?}");
     refused(handle.exec(&ExecRequest::new(Script::Exit(0).argv())?, &timeout()), ErrorKind::NoSuchContainer)?;
     Ok(())
@@ -118,7 +118,7 @@ fn hex_name(context: &TestContext<'_>) -> Verdict {
     let name = ContainerName::new(format!("{:012x}", 0xdead_0000_0000_u64 + u64::from(context.token())))?;
     context.remove_afterwards(&name);
     let container = context.created_as(&name, &Script::Stand)?;
-    let seen = container.inspect()?.map(|info| info.name);
+    let seen = container.inspect(&timeout())?.map(|info| info.name);
     ensure_eq!(seen, Some(name), "the name by inspect");
     Ok(())
 }

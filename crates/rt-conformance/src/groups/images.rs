@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use rt_protocol::{Capability, Image, ImageFilter, ImageRef, ImageRemoval};
+use rt_protocol::{Capability, Image, ImageExt, ImageFilter, ImageRef, ImageRemoval};
 
+use crate::timeout::timeout;
 use crate::{Case, Failure, Group, Script, TestContext, Verdict};
 
 const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
@@ -49,32 +50,36 @@ fn nowhere() -> Result<ImageRef, Failure> {
 
 fn present(context: &TestContext<'_>) -> Verdict {
     let image = context.runtime().image(context.fixture().image());
-    ensure!(image.exists()?, "the suite's image does not exist");
-    let id = image.id()?;
+    ensure!(image.exists(timeout())?, "the suite's image does not exist");
+    let id = image.id(timeout())?;
     ensure!(id.as_ref().is_some_and(|id| !id.is_empty()), "its id is {id:?}");
-    ensure_eq!(image.inspect()?.map(|info| info.id), id, "the id by inspect");
+    ensure_eq!(image.inspect(&timeout())?.map(|info| info.id), id, "the id by inspect");
     Ok(())
 }
 
 fn absent(context: &TestContext<'_>) -> Verdict {
     let image = context.runtime().image(&nowhere()?);
-    ensure!(!image.exists()?, "an unknown image exists");
-    ensure_eq!(image.id()?, None, "its id");
-    ensure_eq!(image.inspect()?, None, "inspect");
+    ensure!(!image.exists(timeout())?, "an unknown image exists");
+    ensure_eq!(image.id(timeout())?, None, "its id");
+    ensure_eq!(image.inspect(&timeout())?, None, "inspect");
     Ok(())
 }
 
 fn labels(context: &TestContext<'_>) -> Verdict {
-    ensure_eq!(context.runtime().image(&nowhere()?).labels()?, None, "the labels of an unknown image");
-    let labels = context.runtime().image(context.fixture().image()).labels()?;
+    ensure_eq!(
+        context.runtime().image(&nowhere()?).labels(timeout())?,
+        None,
+        "the labels of an unknown image"
+    );
+    let labels = context.runtime().image(context.fixture().image()).labels(timeout())?;
     ensure!(labels.is_some(), "the suite's image has no labels, not even none");
     Ok(())
 }
 
 fn find(context: &TestContext<'_>) -> Result<Arc<dyn Image>, Failure> {
-    let id = context.runtime().image(context.fixture().image()).id()?;
-    for image in context.runtime().images(&ImageFilter::all())? {
-        if image.id()? == id {
+    let id = context.runtime().image(context.fixture().image()).id(timeout())?;
+    for image in context.runtime().images(&ImageFilter::all(), &timeout())? {
+        if image.id(timeout())? == id {
             return Ok(image);
         }
     }
@@ -87,7 +92,11 @@ fn listed(context: &TestContext<'_>) -> Verdict {
 
 fn listed_reference(context: &TestContext<'_>) -> Verdict {
     let image = find(context)?;
-    ensure_eq!(Some(image.reference().as_str().to_owned()), image.id()?, "the reference of a listed image");
+    ensure_eq!(
+        Some(image.reference().as_str().to_owned()),
+        image.id(timeout())?,
+        "the reference of a listed image"
+    );
     Ok(())
 }
 
@@ -125,7 +134,7 @@ fn bare_facts(context: &TestContext<'_>) -> Verdict {
 }
 
 fn dangling(context: &TestContext<'_>) -> Verdict {
-    for image in context.runtime().images(&ImageFilter::dangling())? {
+    for image in context.runtime().images(&ImageFilter::dangling(), &timeout())? {
         let name = (image.repository().unwrap_or("<none>"), image.tag().unwrap_or("<none>"));
         ensure_eq!(name, ("<none>", "<none>"), "the name of a dangling image");
     }
@@ -134,31 +143,35 @@ fn dangling(context: &TestContext<'_>) -> Verdict {
 
 fn of_container(context: &TestContext<'_>) -> Verdict {
     let made = context.created(&Script::Stand)?;
-    let Some(image) = made.image()? else { return Err(Failure::new("the container has no image")) };
-    let expected = context.runtime().image(context.fixture().image()).id()?;
-    ensure_eq!(image.id()?, expected, "the id of the container's image");
+    let Some(image) = made.image(&timeout())? else { return Err(Failure::new("the container has no image")) };
+    let expected = context.runtime().image(context.fixture().image()).id(timeout())?;
+    ensure_eq!(image.id(timeout())?, expected, "the id of the container's image");
     Ok(())
 }
 
 fn of_absent(context: &TestContext<'_>) -> Verdict {
-    let image = context.missing_container()?.image()?;
+    let image = context.missing_container()?.image(&timeout())?;
     ensure!(image.is_none(), "the image of an absent container is {image:?}");
     Ok(())
 }
 
 fn history(context: &TestContext<'_>) -> Verdict {
-    ensure_eq!(context.runtime().image(&nowhere()?).history()?, None, "the history of an unknown image");
-    let history = context.runtime().image(context.fixture().image()).history()?;
+    ensure_eq!(
+        context.runtime().image(&nowhere()?).history(&timeout())?,
+        None,
+        "the history of an unknown image"
+    );
+    let history = context.runtime().image(context.fixture().image()).history(&timeout())?;
     ensure!(history.is_some(), "the suite's image has no history, not even an empty one");
     Ok(())
 }
 
 fn in_use(context: &TestContext<'_>) -> Verdict {
     let made = context.created(&Script::Stand)?;
-    let Some(image) = made.image()? else { return Err(Failure::new("the container has no image")) };
-    let answer = image.remove()?;
+    let Some(image) = made.image(&timeout())? else { return Err(Failure::new("the container has no image")) };
+    let answer = image.remove(&timeout())?;
     ensure!(matches!(&answer, ImageRemoval::Refused(why) if !why.is_empty()), "the answer is {answer:?}");
-    ensure!(image.exists()?, "the image in use is gone");
+    ensure!(image.exists(timeout())?, "the image in use is gone");
     Ok(())
 }
 
@@ -166,27 +179,27 @@ fn two_names(context: &TestContext<'_>) -> Verdict {
     let Some(name) = context.fixture().image_with_two_names() else {
         return Err(Failure::skip("the fixture makes no image with two names"));
     };
-    let Some(made) = context.runtime().image(&name).inspect()? else {
+    let Some(made) = context.runtime().image(&name).inspect(&timeout())? else {
         return Err(Failure::new("the image does not exist"));
     };
     ensure_eq!(made.names.len(), 2, "the number of its names");
     let by_id = context.runtime().image(&ImageRef::new(made.id)?);
-    let answer = by_id.remove()?;
+    let answer = by_id.remove(&timeout())?;
     ensure!(matches!(&answer, ImageRemoval::Refused(why) if !why.is_empty()), "the answer is {answer:?}");
-    let left = by_id.inspect()?.map(|info| info.names);
+    let left = by_id.inspect(&timeout())?.map(|info| info.names);
     ensure_eq!(left.as_ref(), Some(&made.names), "its names afterwards");
     for name in &made.names {
         ensure_eq!(
-            context.runtime().image(&ImageRef::new(name)?).remove()?,
+            context.runtime().image(&ImageRef::new(name)?).remove(&timeout())?,
             ImageRemoval::Removed,
             "by one name"
         );
     }
-    ensure!(!by_id.exists()?, "the image without a name exists");
+    ensure!(!by_id.exists(timeout())?, "the image without a name exists");
     Ok(())
 }
 
 fn remove_absent(context: &TestContext<'_>) -> Verdict {
-    ensure_eq!(context.runtime().image(&nowhere()?).remove()?, ImageRemoval::Removed, "the answer");
+    ensure_eq!(context.runtime().image(&nowhere()?).remove(&timeout())?, ImageRemoval::Removed, "the answer");
     Ok(())
 }

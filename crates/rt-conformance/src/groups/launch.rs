@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use rt_protocol::{
-    BindMount, Capability, ContainerRuntimeExt, ContainerState, ErrorKind, MountInfo, Network, PortMapping,
-    PullPolicy, Secret,
+    BindMount, Capability, ContainerExt, ContainerRuntimeExt, ContainerState, ErrorKind, ImageExt, MountInfo,
+    Network, PortMapping, PullPolicy, Secret,
 };
 
 use crate::ensure::refused;
@@ -82,8 +82,8 @@ fn launches(context: &TestContext<'_>) -> Verdict {
     let name = context.name()?;
     let spec = context.launch_spec(&name).command(Script::Stand.argv()).build()?;
     context.fixture().before_start(&spec);
-    let container = context.runtime().launch(&spec, &timeout())?;
-    ensure!(container.running()?, "it does not run after launch");
+    let container = context.runtime().launch(&spec, timeout())?;
+    ensure!(container.running(timeout())?, "it does not run after launch");
     ensure_eq!(container.key().name, name, "the name");
     Ok(())
 }
@@ -93,7 +93,8 @@ fn labels(context: &TestContext<'_>) -> Verdict {
     let builder = pairs
         .iter()
         .fold(context.launch_spec(&context.name()?), |builder, (key, value)| builder.label(*key, *value));
-    let labels = context.create_from(builder)?.inspect()?.map(|info| info.labels).unwrap_or_default();
+    let labels =
+        context.create_from(builder)?.inspect(&timeout())?.map(|info| info.labels).unwrap_or_default();
     for (key, value) in pairs {
         ensure_eq!(labels.get(key).map(String::as_str), Some(value), &format!("the label {key}"));
     }
@@ -102,13 +103,17 @@ fn labels(context: &TestContext<'_>) -> Verdict {
 
 fn image(context: &TestContext<'_>) -> Verdict {
     let made = context.created(&Script::Stand)?;
-    let Some(info) = made.inspect()? else { return Err(Failure::new("it is gone")) };
-    let expected = context.runtime().image(context.fixture().image()).id()?;
+    let Some(info) = made.inspect(&timeout())? else { return Err(Failure::new("it is gone")) };
+    let expected = context.runtime().image(context.fixture().image()).id(timeout())?;
     ensure!(expected.is_some(), "the suite's image has no id");
     ensure_eq!(info.image_id, expected, "the id of its image");
     ensure_eq!(info.image_name.as_deref(), Some(context.fixture().image().as_str()), "the name of its image");
-    let handle = made.image()?;
-    ensure_eq!(handle.map(|image| image.id()).transpose()?.flatten(), expected, "the id by its image handle");
+    let handle = made.image(&timeout())?;
+    ensure_eq!(
+        handle.map(|image| image.id(timeout())).transpose()?.flatten(),
+        expected,
+        "the id by its image handle"
+    );
     Ok(())
 }
 
@@ -126,7 +131,7 @@ fn secret_env(context: &TestContext<'_>) -> Verdict {
     let container = context.started_from(builder)?;
     let seen = TestContext::text_in(container.as_ref(), &Script::Variable("RT_SECRET".into()))?;
     ensure_eq!(seen, secret, "the secret of the launch");
-    let info = format!("{:?} {container:?}", container.inspect()?);
+    let info = format!("{:?} {container:?}", container.inspect(&timeout())?);
     ensure!(!info.contains(&secret), "what is known of the container shows the secret");
     Ok(())
 }
@@ -151,7 +156,7 @@ fn mounts(context: &TestContext<'_>) -> Verdict {
     let made = context.create_from(
         context.launch_spec(&context.name()?).mount(BindMount::writable(&source, "/mnt/suite")?),
     )?;
-    let mounts = made.mounts()?.unwrap_or_default();
+    let mounts = made.mounts(timeout())?.unwrap_or_default();
     let expected = MountInfo::new(Some(source), "/mnt/suite");
     ensure!(mounts.contains(&expected), "the mounts are {mounts:?}, without {expected:?}");
     Ok(())
@@ -186,7 +191,7 @@ fn read_only_mount(context: &TestContext<'_>) -> Verdict {
 fn picked_port(context: &TestContext<'_>) -> Verdict {
     let container = context
         .started_from(context.launch_spec(&context.name()?).port(PortMapping::any_port_on_loopback(2222)))?;
-    let ports = container.ports()?.unwrap_or_default();
+    let ports = container.ports(timeout())?.unwrap_or_default();
     let found = ports.iter().find(|port| port.container_port == 2222);
     let loopback = IpAddr::from([127, 0, 0, 1]);
     ensure!(
@@ -202,7 +207,7 @@ fn given_port(context: &TestContext<'_>) -> Verdict {
     reservation.close()?;
     let container = context
         .started_from(context.launch_spec(&context.name()?).port(PortMapping::on_loopback(port, 80)))?;
-    let ports = container.ports()?.unwrap_or_default();
+    let ports = container.ports(timeout())?.unwrap_or_default();
     let found = ports.iter().any(|known| (known.container_port, known.host_port) == (80, port));
     ensure!(found, "the ports are {ports:?}, without {port} -> 80");
     Ok(())
@@ -216,11 +221,11 @@ fn no_network(context: &TestContext<'_>) -> Verdict {
 
 fn taken_name(context: &TestContext<'_>) -> Verdict {
     let owner = context.started(&Script::Stand)?;
-    let id = owner.id()?;
+    let id = owner.id(timeout())?;
     let spec = context.launch_spec(&owner.key().name).build()?;
     refused(context.runtime().create(&spec, &timeout()), ErrorKind::NameInUse)?;
-    ensure_eq!(owner.id()?, id, "the id of the owner afterwards");
-    ensure!(owner.running()?, "the owner does not run afterwards");
+    ensure_eq!(owner.id(timeout())?, id, "the id of the owner afterwards");
+    ensure!(owner.running(timeout())?, "the owner does not run afterwards");
     Ok(())
 }
 
@@ -229,14 +234,14 @@ fn no_image(context: &TestContext<'_>) -> Verdict {
     let image = "localhost/rt-no-such-image:none";
     let spec = rt_protocol::LaunchSpec::builder(name.as_str(), image).pull(PullPolicy::Never).build()?;
     refused(context.runtime().create(&spec, &timeout()), ErrorKind::NoSuchImage)?;
-    ensure_eq!(context.runtime().container(&name).state()?, None, "the state afterwards");
+    ensure_eq!(context.runtime().container(&name).state(timeout())?, None, "the state afterwards");
     Ok(())
 }
 
 fn failed_start(context: &TestContext<'_>) -> Verdict {
     let container = context.create_from(context.launch_spec(&context.name()?).command([NO_SUCH_COMMAND]))?;
     refused(container.start(&timeout()), ErrorKind::CommandNotFound)?;
-    let state = container.state()?;
+    let state = container.state(timeout())?;
     // Some engines call it created, some exited; it is there, and it does not run.
     ensure!(
         state.as_ref().is_some_and(|state| !state.is_running()),
@@ -249,7 +254,11 @@ fn failed_launch(context: &TestContext<'_>) -> Verdict {
     let name = context.name()?;
     let spec = context.launch_spec(&name).command([NO_SUCH_COMMAND]).build()?;
     context.fixture().before_start(&spec);
-    refused(context.runtime().launch(&spec, &timeout()), ErrorKind::CommandNotFound)?;
-    ensure_eq!(context.runtime().container(&name).state()?, None::<ContainerState>, "the state afterwards");
+    refused(context.runtime().launch(&spec, timeout()), ErrorKind::CommandNotFound)?;
+    ensure_eq!(
+        context.runtime().container(&name).state(timeout())?,
+        None::<ContainerState>,
+        "the state afterwards"
+    );
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use rt_protocol::{CancelToken, Capability, ContainerState, ErrorKind, ExitOutcome, LogOptions, Pull, Until};
+use rt_protocol::{
+    CancelToken, Capability, ContainerExt, ContainerState, ErrorKind, ExitOutcome, LogOptions, Pull, Until,
+};
 
 use crate::ensure::refused;
 use crate::timeout::timeout;
@@ -62,38 +64,42 @@ pub(super) const CASES: &[Case] = &[
 
 fn absent(context: &TestContext<'_>) -> Verdict {
     let nobody = context.missing_container()?;
-    ensure_eq!(nobody.inspect()?, None, "inspect");
-    ensure_eq!(nobody.id()?, None, "the id");
-    ensure_eq!(nobody.state()?, None, "the state");
-    ensure!(!nobody.running()?, "an absent container runs");
-    ensure_eq!(nobody.started_at()?, None, "the start");
-    ensure_eq!(nobody.mounts()?, None, "the mounts");
-    ensure_eq!(nobody.ports()?, None, "the ports");
-    ensure_eq!(nobody.health()?, None, "the health");
+    ensure_eq!(nobody.inspect(&timeout())?, None, "inspect");
+    ensure_eq!(nobody.id(timeout())?, None, "the id");
+    ensure_eq!(nobody.state(timeout())?, None, "the state");
+    ensure!(!nobody.running(timeout())?, "an absent container runs");
+    ensure_eq!(nobody.started_at(timeout())?, None, "the start");
+    ensure_eq!(nobody.mounts(timeout())?, None, "the mounts");
+    ensure_eq!(nobody.ports(timeout())?, None, "the ports");
+    ensure_eq!(nobody.health(timeout())?, None, "the health");
     Ok(())
 }
 
 fn create_does_not_start(context: &TestContext<'_>) -> Verdict {
     let made = context.created(&Script::Stand)?;
-    ensure_eq!(made.state()?, Some(ContainerState::Created), "the state after create");
-    ensure!(!made.running()?, "it runs after create");
+    ensure_eq!(made.state(timeout())?, Some(ContainerState::Created), "the state after create");
+    ensure!(!made.running(timeout())?, "it runs after create");
     Ok(())
 }
 
 fn earlier_handle(context: &TestContext<'_>) -> Verdict {
     let name = context.name()?;
     let earlier = context.runtime().container(&name);
-    ensure_eq!(earlier.state()?, None, "the state before create");
+    ensure_eq!(earlier.state(timeout())?, None, "the state before create");
     let made = context.created_as(&name, &Script::Stand)?;
     ensure!(*earlier == *made, "the earlier handle differs from that of create");
-    ensure_eq!(earlier.state()?, Some(ContainerState::Created), "the state seen by the earlier handle");
+    ensure_eq!(
+        earlier.state(timeout())?,
+        Some(ContainerState::Created),
+        "the state seen by the earlier handle"
+    );
     Ok(())
 }
 
 fn not_started_yet(context: &TestContext<'_>) -> Verdict {
     let made = context.created(&Script::Stand)?;
-    ensure_eq!(made.started_at()?, None, "the start before the first one");
-    let info = made.inspect()?;
+    ensure_eq!(made.started_at(timeout())?, None, "the start before the first one");
+    let info = made.inspect(&timeout())?;
     ensure_eq!(info.and_then(|info| info.finished_at), None, "the end before the first start");
     Ok(())
 }
@@ -103,9 +109,9 @@ fn start_runs(context: &TestContext<'_>) -> Verdict {
     let slack = Duration::from_secs(60);
     let before = SystemTime::now();
     let container = context.started(&Script::Stand)?;
-    ensure_eq!(container.state()?, Some(ContainerState::Running), "the state after start");
-    ensure!(container.running()?, "it does not run after start");
-    let started = container.started_at()?;
+    ensure_eq!(container.state(timeout())?, Some(ContainerState::Running), "the state after start");
+    ensure!(container.running(timeout())?, "it does not run after start");
+    let started = container.started_at(timeout())?;
     let plausible = started.is_some_and(|at| at > before - slack && at < SystemTime::now() + slack);
     ensure!(plausible, "it says it was started at {started:?}, and that was {before:?}");
     Ok(())
@@ -113,24 +119,24 @@ fn start_runs(context: &TestContext<'_>) -> Verdict {
 
 fn start_twice(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&Script::Stand)?;
-    let started = container.started_at()?;
+    let started = container.started_at(timeout())?;
     container.start(&timeout())?;
-    ensure!(container.running()?, "it does not run after the second start");
-    ensure_eq!(container.started_at()?, started, "the time of the start after the second one");
+    ensure!(container.running(timeout())?, "it does not run after the second start");
+    ensure_eq!(container.started_at(timeout())?, started, "the time of the start after the second one");
     Ok(())
 }
 
 fn start_absent(context: &TestContext<'_>) -> Verdict {
     let nobody = context.missing_container()?;
     refused(nobody.start(&timeout()), ErrorKind::NoSuchContainer)?;
-    ensure_eq!(nobody.state()?, None, "the state afterwards");
+    ensure_eq!(nobody.state(timeout())?, None, "the state afterwards");
     Ok(())
 }
 
 fn stop_ends(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&Script::Stand)?;
     container.stop(Duration::from_secs(10), &timeout())?;
-    let state = container.state()?;
+    let state = container.state(timeout())?;
     ensure!(state.as_ref().is_some_and(ContainerState::has_exited), "the state after stop is {state:?}");
     Ok(())
 }
@@ -140,7 +146,7 @@ fn stop_stopped(context: &TestContext<'_>) -> Verdict {
     for _ in 0..2 {
         container.stop(Duration::ZERO, &timeout())?;
     }
-    ensure!(!container.running()?, "it runs after two stops");
+    ensure!(!container.running(timeout())?, "it runs after two stops");
     Ok(())
 }
 
@@ -151,11 +157,11 @@ fn stop_absent(context: &TestContext<'_>) -> Verdict {
 
 fn restart(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&Script::Stand)?;
-    let id = container.id()?;
+    let id = container.id(timeout())?;
     container.stop(Duration::ZERO, &timeout())?;
     context.start(container.as_ref())?;
-    ensure!(container.running()?, "it does not run after stop and start");
-    ensure_eq!(container.id()?, id, "the id after stop and start");
+    ensure!(container.running(timeout())?, "it does not run after stop and start");
+    ensure_eq!(container.id(timeout())?, id, "the id after stop and start");
     Ok(())
 }
 
@@ -167,7 +173,7 @@ fn stop_without_grace(context: &TestContext<'_>) -> Verdict {
     let took = begin.elapsed().saturating_sub(start);
     // The usual grace is ten seconds; on a busy machine a start takes long too.
     ensure!(took < Duration::from_secs(8) + start, "a stop without grace took {took:?}, its start {start:?}");
-    ensure!(!container.running()?, "it runs after the stop");
+    ensure!(!container.running(timeout())?, "it runs after the stop");
     Ok(())
 }
 
@@ -176,7 +182,7 @@ fn stop_with_grace(context: &TestContext<'_>) -> Verdict {
     if context.can(Capability::Logs) {
         // A first process that has not set its handler yet does not hear TERM at all.
         TestContext::eventually("the main process has set its handler", || {
-            let line = container.logs(&LogOptions::new())?.pull(&timeout())?;
+            let line = container.logs(&LogOptions::new(), &timeout())?.pull(&timeout())?;
             Ok(matches!(line, Pull::Item(_)).then_some(()))
         })?;
     }
@@ -207,7 +213,7 @@ fn wait_deadline(context: &TestContext<'_>) -> Verdict {
     refused(container.wait(&Until::after(Duration::from_millis(300))), ErrorKind::TimedOut)?;
     let took = begin.elapsed().saturating_sub(start);
     ensure!(took < Duration::from_secs(5) + start, "a wait of 300 ms took {took:?}, its start {start:?}");
-    ensure!(container.running()?, "it does not run after the wait");
+    ensure!(container.running(timeout())?, "it does not run after the wait");
     Ok(())
 }
 
@@ -248,7 +254,7 @@ fn wait_sees_stop(context: &TestContext<'_>) -> Verdict {
 fn ended_facts(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&Script::Exit(5))?;
     context.wait_for_exit(container.as_ref())?;
-    let Some(info) = container.inspect()? else { return Err(Failure::new("it is gone")) };
+    let Some(info) = container.inspect(&timeout())? else { return Err(Failure::new("it is gone")) };
     ensure_eq!(info.exit_code, Some(5), "the exit code by inspect");
     let (Some(started), Some(finished)) = (info.started_at, info.finished_at) else {
         return Err(Failure::new(format!("it ended {:?}, started {:?}", info.finished_at, info.started_at)));
@@ -261,13 +267,13 @@ fn ended_facts(context: &TestContext<'_>) -> Verdict {
 
 fn answers_agree(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&Script::Stand)?;
-    let Some(info) = container.inspect()? else { return Err(Failure::new("it is gone")) };
+    let Some(info) = container.inspect(&timeout())? else { return Err(Failure::new("it is gone")) };
     ensure_eq!(container.key().name, info.name, "the name");
-    ensure_eq!(container.id()?, Some(info.id), "the id");
-    ensure_eq!(container.state()?, Some(info.state), "the state");
-    ensure_eq!(container.started_at()?, info.started_at, "the start");
-    ensure_eq!(container.mounts()?, Some(info.mounts), "the mounts");
-    ensure_eq!(container.ports()?, Some(info.ports), "the ports");
-    ensure_eq!(container.health()?, info.health, "the health");
+    ensure_eq!(container.id(timeout())?, Some(info.id), "the id");
+    ensure_eq!(container.state(timeout())?, Some(info.state), "the state");
+    ensure_eq!(container.started_at(timeout())?, info.started_at, "the start");
+    ensure_eq!(container.mounts(timeout())?, Some(info.mounts), "the mounts");
+    ensure_eq!(container.ports(timeout())?, Some(info.ports), "the ports");
+    ensure_eq!(container.health(timeout())?, info.health, "the health");
     Ok(())
 }

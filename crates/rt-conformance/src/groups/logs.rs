@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use rt_protocol::{
-    CancelToken, Capability, Container, ErrorKind, LogLine, LogOptions, LogStream, OutputStream, Pull, Until,
+    CancelToken, Capability, Container, ContainerExt, ErrorKind, LogLine, LogOptions, OutputStream, Pull,
+    PullStream, Until,
 };
 
 use crate::ensure::{all_removed, refused};
@@ -62,7 +63,7 @@ fn talker() -> Script {
 }
 
 /// Pulls to the end.
-fn all(stream: &mut dyn LogStream) -> Result<Vec<LogLine>, Failure> {
+fn all(stream: &mut dyn PullStream<LogLine>) -> Result<Vec<LogLine>, Failure> {
     let mut lines = Vec::new();
     let until = timeout();
     loop {
@@ -75,7 +76,7 @@ fn all(stream: &mut dyn LogStream) -> Result<Vec<LogLine>, Failure> {
 }
 
 fn read(container: &dyn Container, options: &LogOptions) -> Result<Vec<LogLine>, Failure> {
-    all(container.logs(options)?.as_mut())
+    all(container.logs(options, &timeout())?.as_mut())
 }
 
 fn of(lines: &[LogLine], stream: OutputStream) -> Vec<String> {
@@ -83,7 +84,7 @@ fn of(lines: &[LogLine], stream: OutputStream) -> Vec<String> {
 }
 
 /// The next line, which must come.
-fn next(stream: &mut dyn LogStream) -> Result<LogLine, Failure> {
+fn next(stream: &mut dyn PullStream<LogLine>) -> Result<LogLine, Failure> {
     match stream.pull(&timeout())? {
         Pull::Item(line) => Ok(line),
         other => Err(Failure::new(format!("expected a line, saw {other:?}"))),
@@ -172,7 +173,7 @@ fn follow_ended(context: &TestContext<'_>) -> Verdict {
 
 fn follow_slowly(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&flood())?;
-    let mut stream = container.logs(&LogOptions::new().follow())?;
+    let mut stream = container.logs(&LogOptions::new().follow(), &timeout())?;
     let mut lines = vec![next(stream.as_mut())?];
     // The container has ended long before its log was read.
     let _ = container.wait(&timeout())?;
@@ -254,14 +255,14 @@ fn ends_while_running(context: &TestContext<'_>) -> Verdict {
         let lines = read(container.as_ref(), &LogOptions::new())?;
         Ok((of(&lines, OutputStream::Stdout) == ["begun"]).then_some(()))
     })?;
-    ensure!(container.running()?, "the container has ended");
+    ensure!(container.running(timeout())?, "the container has ended");
     Ok(())
 }
 
 fn follow(context: &TestContext<'_>) -> Verdict {
     let main = Script::SayTwice { first: b"one\n".to_vec(), seconds: 2, second: b"two\n".to_vec(), code: 0 };
     let container = context.started(&main)?;
-    let mut stream = container.logs(&LogOptions::new().follow())?;
+    let mut stream = container.logs(&LogOptions::new().follow(), &timeout())?;
     ensure_eq!(next(stream.as_mut())?.text(), "one", "the first line");
     let begin = Instant::now();
     ensure_eq!(next(stream.as_mut())?.text(), "two", "the second line");
@@ -272,7 +273,7 @@ fn follow(context: &TestContext<'_>) -> Verdict {
 
 fn follow_ends(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&talker())?;
-    let mut stream = container.logs(&LogOptions::new().follow())?;
+    let mut stream = container.logs(&LogOptions::new().follow(), &timeout())?;
     ensure_eq!(next(stream.as_mut())?.text(), "begun", "the first line");
     container.stop(Duration::from_secs(10), &timeout())?;
     ensure_eq!(stream.pull(&timeout())?, Pull::End, "what comes after the stop");
@@ -285,7 +286,7 @@ fn follow_tail(context: &TestContext<'_>) -> Verdict {
     TestContext::eventually("the first lines are in the log", || {
         Ok((read(container.as_ref(), &LogOptions::new())?.len() >= 2).then_some(()))
     })?;
-    let mut stream = container.logs(&LogOptions::new().follow().tail(1))?;
+    let mut stream = container.logs(&LogOptions::new().follow().tail(1), &timeout())?;
     let mut lines = vec![next(stream.as_mut())?];
     // On a loaded machine what follows may have been written before the log was opened, and be all that there is to tell.
     let is_early = read(container.as_ref(), &LogOptions::new())?.len() == 2;
@@ -306,7 +307,7 @@ fn follow_since(context: &TestContext<'_>) -> Verdict {
         Ok((!read(container.as_ref(), &LogOptions::new())?.is_empty()).then_some(()))
     })?;
     let later = SystemTime::now() + Duration::from_secs(3600);
-    let mut stream = container.logs(&LogOptions::new().follow().since(later))?;
+    let mut stream = container.logs(&LogOptions::new().follow().since(later), &timeout())?;
     // On a loaded machine the second line may have been written before the log was opened.
     let is_early = read(container.as_ref(), &LogOptions::new())?.len() == 1;
     let told = of(&all(stream.as_mut())?, OutputStream::Stdout);
@@ -316,8 +317,8 @@ fn follow_since(context: &TestContext<'_>) -> Verdict {
     Ok(())
 }
 
-fn follower(context: &TestContext<'_>) -> Result<Box<dyn LogStream>, Failure> {
-    let mut stream = context.cached(&talker())?.logs(&LogOptions::new().follow())?;
+fn follower(context: &TestContext<'_>) -> Result<Box<dyn PullStream<LogLine>>, Failure> {
+    let mut stream = context.cached(&talker())?.logs(&LogOptions::new().follow(), &timeout())?;
     ensure_eq!(next(stream.as_mut())?.text(), "begun", "the first line");
     Ok(stream)
 }
@@ -363,15 +364,15 @@ fn close(context: &TestContext<'_>) -> Verdict {
 /// The suite counts afterwards.
 fn dropped(context: &TestContext<'_>) -> Verdict {
     drop(follower(context)?);
-    drop(context.cached(&talker())?.logs(&LogOptions::new().follow())?);
-    drop(context.cached(&flood())?.logs(&LogOptions::new())?);
+    drop(context.cached(&talker())?.logs(&LogOptions::new().follow(), &timeout())?);
+    drop(context.cached(&flood())?.logs(&LogOptions::new(), &timeout())?);
     Ok(())
 }
 
 fn two_readers(context: &TestContext<'_>) -> Verdict {
     let container = context.cached(&counting())?;
-    let mut first = container.logs(&LogOptions::new())?;
-    let mut second = container.logs(&LogOptions::new())?;
+    let mut first = container.logs(&LogOptions::new(), &timeout())?;
+    let mut second = container.logs(&LogOptions::new(), &timeout())?;
     let (first, second) = (all(first.as_mut())?, all(second.as_mut())?);
     ensure_eq!(first.len(), 5, "the lines of the first reader");
     ensure_eq!(second, first, "the lines of the second reader");
@@ -381,8 +382,10 @@ fn two_readers(context: &TestContext<'_>) -> Verdict {
 fn absent_log(context: &TestContext<'_>) -> Verdict {
     for options in [LogOptions::new(), LogOptions::new().follow()] {
         // Whether opening or reading says it is the backend's choice.
-        let answer =
-            context.missing_container()?.logs(&options).and_then(|mut stream| stream.pull(&timeout()));
+        let answer = context
+            .missing_container()?
+            .logs(&options, &timeout())
+            .and_then(|mut stream| stream.pull(&timeout()));
         refused(answer, ErrorKind::NoSuchContainer)?;
     }
     Ok(())
@@ -390,7 +393,7 @@ fn absent_log(context: &TestContext<'_>) -> Verdict {
 
 fn removal_ends(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&talker())?;
-    let mut stream = container.logs(&LogOptions::new().follow())?;
+    let mut stream = container.logs(&LogOptions::new().follow(), &timeout())?;
     ensure_eq!(next(stream.as_mut())?.text(), "begun", "the first line");
     all_removed(context.runtime().force_remove(&[container.key().name.clone()], &timeout()))?;
     match stream.pull(&timeout()) {

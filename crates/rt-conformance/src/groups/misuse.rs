@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rt_protocol::{
-    Argv, Capability, ContainerName, ContainerPath, ContainerRuntimeExt, ContainerState, Env, ErrorKind,
-    ExecRequest, ImageRef, LaunchSpec, NamePrefix, PortMapping, Secret, User,
+    Argv, Capability, ContainerExt, ContainerName, ContainerPath, ContainerRuntimeExt, ContainerState, Env,
+    ErrorKind, ExecRequest, ImageRef, LaunchSpec, NamePrefix, PortMapping, Secret, User,
 };
 
 use crate::ensure::{all_removed, refused};
@@ -120,15 +120,15 @@ fn launches(_: &TestContext<'_>) -> Verdict {
 }
 
 fn refused_name(context: &TestContext<'_>) -> Verdict {
-    refused(context.runtime().exec_in("-a", ["true"]), ErrorKind::InvalidRequest)?;
-    refused(context.runtime().exec_in("a", Vec::<String>::new()), ErrorKind::InvalidRequest)?;
+    refused(context.runtime().exec_in("-a", ["true"], timeout()), ErrorKind::InvalidRequest)?;
+    refused(context.runtime().exec_in("a", Vec::<String>::new(), timeout()), ErrorKind::InvalidRequest)?;
     Ok(())
 }
 
 fn stale_handle(context: &TestContext<'_>) -> Verdict {
     let container = context.created(&Script::Stand)?;
     all_removed(context.runtime().force_remove(&[container.key().name.clone()], &timeout()))?;
-    ensure_eq!(container.state()?, None, "the state of what was removed");
+    ensure_eq!(container.state(timeout())?, None, "the state of what was removed");
     let answer = container.exec(&context.request(&Script::Exit(0))?, &timeout());
     refused(answer, ErrorKind::NoSuchContainer)?;
     Ok(())
@@ -136,10 +136,10 @@ fn stale_handle(context: &TestContext<'_>) -> Verdict {
 
 fn reused_name(context: &TestContext<'_>) -> Verdict {
     let first = context.created(&Script::Stand)?;
-    let (name, id) = (first.key().name.clone(), first.id()?);
+    let (name, id) = (first.key().name.clone(), first.id(timeout())?);
     all_removed(context.runtime().force_remove(std::slice::from_ref(&name), &timeout()))?;
     context.start(context.created_as(&name, &Script::Stand)?.as_ref())?;
-    ensure!(first.id()? != id, "the next container of the name has the id of the first");
+    ensure!(first.id(timeout())? != id, "the next container of the name has the id of the first");
     ensure_eq!(
         TestContext::text_in(first.as_ref(), &Script::print("next"))?,
         "next",
@@ -150,7 +150,10 @@ fn reused_name(context: &TestContext<'_>) -> Verdict {
 
 fn dropped_handle(context: &TestContext<'_>) -> Verdict {
     let name = context.started(&Script::Stand)?.key().name.clone();
-    ensure!(context.runtime().container(&name).running()?, "it does not run after its handles were dropped");
+    ensure!(
+        context.runtime().container(&name).running(timeout())?,
+        "it does not run after its handles were dropped"
+    );
     Ok(())
 }
 
@@ -165,7 +168,7 @@ fn removed_at_once(context: &TestContext<'_>) -> Verdict {
         results
     });
     ensure!(results.iter().all(|result| result.removed), "the results are {results:?}");
-    ensure_eq!(container.state()?, None, "the state afterwards");
+    ensure_eq!(container.state(timeout())?, None, "the state afterwards");
     Ok(())
 }
 
@@ -181,7 +184,7 @@ fn created_at_once(context: &TestContext<'_>) -> Verdict {
     ensure!(one.is_ok() != other.is_ok(), "the two answers are {one:?} and {other:?}");
     refused(one.and(other), ErrorKind::NameInUse)?;
     ensure_eq!(
-        context.runtime().container(&name).state()?,
+        context.runtime().container(&name).state(timeout())?,
         Some(ContainerState::Created),
         "the state afterwards"
     );

@@ -174,7 +174,7 @@ fn init_complete() -> ReadyWhen {
 fn all_of_them(context: &TestContext<'_>) -> Verdict {
     let container = context.cached(&starting())?;
     let when = init_complete().exec(context.request(&Script::Exit(0))?);
-    let ready = when.wait(container.as_ref(), &Until::after(ROUNDS))?;
+    let ready = when.wait(container.as_ref(), Until::after(ROUNDS))?;
     ensure_eq!(ready.lines, [">> init complete"], "the lines that were signs");
     Ok(())
 }
@@ -193,7 +193,7 @@ fn not_met(context: &TestContext<'_>) -> Verdict {
 fn not_ready_any_more(context: &TestContext<'_>) -> Verdict {
     let container = context.cached(&lines())?;
     let when = ReadyWhen::new().log_line("a line of it", |line| line == "a");
-    let error = refused(when.wait(container.as_ref(), &Until::after(ROUNDS)), ErrorKind::NotRunning)?;
+    let error = refused(when.wait(container.as_ref(), Until::after(ROUNDS)), ErrorKind::NotRunning)?;
     let last = match error.partial() {
         Some(PartialOutput::Output { stdout, .. }) => stdout.text().into_owned(),
         _ => String::new(),

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use rt_protocol::{
-    CancelToken, Capability, Error, ErrorKind, ExecStdio, ExitOutcome, KILL_GRACE, KillOutcome, KillReport,
-    OutputLimit, PartialOutput, Until,
+    CancelToken, Capability, ContainerExt, ContainerFilter, ContainerRuntimeExt, Error, ErrorKind,
+    EventOptions, ExecStdio, ExitOutcome, ImageExt, ImageFilter, KILL_GRACE, KillOutcome, KillReport,
+    LogOptions, OutputLimit, PartialOutput, Until,
 };
 
 use crate::ensure::refused;
@@ -40,6 +41,16 @@ pub(super) const CASES: &[Case] = &[
     fact("timeouts: who ends in time is not touched", in_time),
     fact("timeouts: the error names what was asked of which container", error_text),
     fact("timeouts: two commands have each its own deadline", two_deadlines),
+    Case::new("timeouts: a read whose deadline has passed is not asked", Group::Timeouts, |context| {
+        reads(context, &Until::after(Duration::ZERO), ErrorKind::TimedOut)
+    })
+    .core(),
+    Case::new("timeouts: a read whose token is cancelled is not asked", Group::Timeouts, |context| {
+        let token = CancelToken::new();
+        token.cancel();
+        reads(context, &Until::cancelled(&token), ErrorKind::Cancelled)
+    })
+    .core(),
 ];
 
 /// The time after the deadline in which a call must have returned: the grace, and a second or two to look.
@@ -58,6 +69,37 @@ fn ended(
     let (answer, took) = context.timed(|| standing.exec(&request, &until));
     let kind = if until.cancel_token().is_some() { ErrorKind::Cancelled } else { ErrorKind::TimedOut };
     Ok((refused(answer, kind)?, took))
+}
+
+/// Every question to the engine, with an `until` that has ended: of what the backend does not serve, that is answered.
+fn reads(context: &TestContext<'_>, until: &Until, ended: ErrorKind) -> Verdict {
+    let (standing, runtime, family) = (context.standing()?, context.runtime(), context.family()?);
+    let image = runtime.image(context.fixture().image());
+    let check = |capability: Option<Capability>, answer: rt_protocol::Result<()>| {
+        let served = capability.is_none_or(|capability| context.can(capability));
+        refused(answer, if served { ended } else { ErrorKind::Unsupported }).map(drop)
+    };
+    let (answer, took) = context.timed(|| {
+        check(None, standing.inspect(until).map(drop))?;
+        check(None, standing.state(until).map(drop))?;
+        check(Some(Capability::Images), standing.image(until).map(drop))?;
+        check(Some(Capability::RwSize), standing.rw_size(until).map(drop))?;
+        check(Some(Capability::LoginCommand), standing.login_command(None, until).map(drop))?;
+        check(Some(Capability::Logs), standing.logs(&LogOptions::new(), until).map(drop))?;
+        check(Some(Capability::List), runtime.list(&ContainerFilter::all(), until).map(drop))?;
+        check(Some(Capability::List), runtime.states(&family, until).map(drop))?;
+        check(Some(Capability::List), runtime.containers_with_prefix(&family, until).map(drop))?;
+        check(Some(Capability::RwSize), runtime.rw_sizes(&family, until).map(drop))?;
+        check(Some(Capability::Events), runtime.events(&EventOptions::new(), until).map(drop))?;
+        check(Some(Capability::Images), runtime.images(&ImageFilter::all(), until).map(drop))?;
+        check(Some(Capability::Images), image.inspect(until).map(drop))?;
+        check(Some(Capability::Images), image.exists(until).map(drop))?;
+        check(Some(Capability::ImageHistory), image.history(until).map(drop))?;
+        check(Some(Capability::ImageRemove), image.remove(until).map(drop))
+    });
+    answer?;
+    ensure!(took < second(context), "the answers took {took:?}");
+    Ok(())
 }
 
 fn second(context: &TestContext<'_>) -> Duration {

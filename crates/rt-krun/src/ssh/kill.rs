@@ -90,7 +90,7 @@ impl KillJob<'_> {
 
     /// With the container, everything in its guest is gone.
     fn has_stopped(&self) -> bool {
-        matches!(self.container.inspect(), Ok(info) if info.as_ref().is_none_or(|info| !info.state.is_running()))
+        matches!(self.container.inspect(&Until::forever()), Ok(info) if info.as_ref().is_none_or(|info| !info.state.is_running()))
     }
 
     /// A command shows its marker from the moment on at which the login shell has become it. One that is on its way there

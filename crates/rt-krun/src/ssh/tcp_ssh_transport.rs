@@ -190,9 +190,20 @@ impl KrunTransport for TcpSshTransport {
         })?
     }
 
-    fn login_command(&self, guest: &Arc<dyn Container>, command: Option<&Argv>) -> Result<Vec<OsString>> {
-        let with_container = |error: Error| error.during("log in to").in_container(&guest.key().name);
-        let host_key = self.key_for_login(guest).map_err(with_container)?;
+    fn login_command(
+        &self,
+        guest: &Arc<dyn Container>,
+        command: Option<&Argv>,
+        until: &Until,
+    ) -> Result<Vec<OsString>> {
+        const OPERATION: &str = "log in to";
+        let with_container = |error: Error| {
+            // What the end of `until` has broken off says no more than that.
+            let error = until.check().map_or_else(|stop| Error::stopped(stop, OPERATION), |()| error);
+            error.during(OPERATION).in_container(&guest.key().name)
+        };
+        until.check().map_err(|stop| with_container(Error::stopped(stop, OPERATION)))?;
+        let host_key = self.key_for_login(guest, until).map_err(with_container)?;
         let endpoint = self.context.pool.settings.resolver.resolve(guest.as_ref()).map_err(with_container)?;
         let login = Login {
             ssh: &self.ssh,
@@ -222,13 +233,18 @@ impl KrunTransport for TcpSshTransport {
 
 impl TcpSshTransport {
     /// The key that the guest shows now, if it is the right one.
-    fn key_for_login(&self, guest: &Arc<dyn Container>) -> Result<HostKey> {
+    fn key_for_login(&self, guest: &Arc<dyn Container>, until: &Until) -> Result<HostKey> {
         self.context.pool.settings.identity.read()?;
         let refused =
             |cause| Error::new(ErrorKind::System, "log in to", "a pipe was refused").with_source(cause);
         let waker = Waker::new().map_err(refused)?;
-        let deadline = Instant::now() + self.context.pool.settings.config.connect_limit;
-        let watch = Watch { waker: &waker, deadline, is_called_off: &|| false };
+        let _registration = waker.wake_on_cancel(until);
+        let limit = Instant::now() + self.context.pool.settings.config.connect_limit;
+        let watch = Watch {
+            waker: &waker,
+            deadline: until.deadline().map_or(limit, |deadline| limit.min(deadline.instant())),
+            is_called_off: &|| until.check().is_err(),
+        };
         self.context.pool.learn_host_key(guest.as_ref(), &watch)
     }
 }

@@ -63,22 +63,24 @@ pub enum When {
 /// Something that goes wrong.
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use rt_null::{ExecReply, Fault, NullRuntime, Operation, Scope, When};
 /// use rt_protocol::{ContainerRuntimeExt, ContainerState, ErrorKind, ExitOutcome};
 ///
-/// let runtime = NullRuntime::new();
+/// let (runtime, limit) = (NullRuntime::new(), Duration::from_secs(60));
 /// runtime.set_state("job", ContainerState::Running)?;
 /// runtime.set_exec("job", ["make"], ExecReply::stdout("a very long build log"))?;
 /// runtime.inject(Operation::Exec, Scope::container("job")?, When::Nth(3), Fault::disconnect_after(10));
 ///
-/// assert!(runtime.exec_in("job", ["make"])?.success());
-/// assert!(runtime.exec_in("job", ["make"])?.success());
-/// let third = runtime.exec_in("job", ["make"])?;
+/// assert!(runtime.exec_in("job", ["make"], limit)?.success());
+/// assert!(runtime.exec_in("job", ["make"], limit)?.success());
+/// let third = runtime.exec_in("job", ["make"], limit)?;
 /// assert_eq!((third.outcome, third.stdout.total()), (ExitOutcome::Lost, 10));
 ///
 /// runtime.inject(Operation::Exec, Scope::all(), When::Next, Fault::refused(ErrorKind::Unreachable, "no route"));
-/// assert_eq!(runtime.exec_in("job", ["make"]).unwrap_err().kind(), ErrorKind::Unreachable);
-/// assert!(runtime.exec_in("job", ["make"])?.success());
+/// assert_eq!(runtime.exec_in("job", ["make"], limit).unwrap_err().kind(), ErrorKind::Unreachable);
+/// assert!(runtime.exec_in("job", ["make"], limit)?.success());
 /// # Ok::<(), rt_protocol::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -169,10 +169,9 @@ impl Engine {
         I: IntoIterator<Item = S>,
         S: Into<OsString>,
     {
-        let limited = until.deadline().is_none();
-        let bounded = if limited { until.clone().or_after(limit) } else { until.clone() };
+        let bounded = until.clone().or_default(limit);
         self.run(operation, self.call(args), Source::empty(), &bounded).map_err(|error| {
-            if limited && error.kind() == ErrorKind::TimedOut {
+            if until.deadline().is_none() && error.kind() == ErrorKind::TimedOut {
                 let message = format!("podman gave no answer within {} s", limit.as_secs_f32());
                 Error::new(ErrorKind::BackendUnresponsive, operation, message)
                     .with_hint("see whether another podman holds a lock; `podman ps` must answer by hand")

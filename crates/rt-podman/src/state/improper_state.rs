@@ -24,8 +24,8 @@ pub(crate) fn of_state(container: &Target, operation: &'static str, stderr: &str
         // It has gone since, or nobody knows: what podman has said stands.
         Ok(None) | Err(_) => return Failure::NotRunning.into_error(operation, container.name(), stderr),
     };
-    let error = Error::not_serving(container.name(), &found, operation, |options| {
-        Ok(Box::new(PodmanLogStream::open(container, options)?))
+    let error = Error::not_serving(container.name(), &found, operation, |options, until| {
+        Ok(Box::new(PodmanLogStream::open(container, options, until)?))
     });
     match found.state {
         ContainerState::Paused => {

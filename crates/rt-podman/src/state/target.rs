@@ -81,6 +81,11 @@ impl Target {
             .with_hint("create it first")
     }
 
+    /// Within the caller's `until`, or else the runtime's own limit.
+    pub(crate) fn inspect(&self, until: &Until) -> Result<Option<Inspected>> {
+        self.inspect_as("inspect", self.engine().limits.read, false, until)
+    }
+
     pub(crate) fn inspect_within(&self, limit: Duration) -> Result<Option<Inspected>> {
         self.inspect_as("inspect", limit, false, &Until::forever())
     }
@@ -115,7 +120,7 @@ impl Target {
         let mut described = ask()?;
         if described.as_ref().is_some_and(Inspected::is_abandoned) {
             // podman may be about to write down the end that it has been told of.
-            std::thread::sleep(CLEAN_UP);
+            until.sleep(CLEAN_UP).map_err(|stop| with_container(Error::stopped(stop, operation)))?;
             described = ask()?;
         }
         let Some(mut found) = described else {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{ContainerInfo, ContainerName, Error, LogOptions, LogStream, Pull, Result, Until};
+use crate::{ContainerInfo, ContainerName, Error, LogLine, LogOptions, Pull, PullStream, Result, Until};
 
 /// How many of the last lines of a log are quoted, and how many characters of each.
 const LAST_LINES: u64 = 5;
@@ -17,7 +17,7 @@ impl Error {
         name: &ContainerName,
         info: &ContainerInfo,
         operation: &'static str,
-        open_log: impl FnOnce(&LogOptions) -> Result<Box<dyn LogStream>>,
+        open_log: impl FnOnce(&LogOptions, &Until) -> Result<Box<dyn PullStream<LogLine>>>,
     ) -> Self {
         let error = Self::in_state(&info.state, operation);
         if !info.state.has_exited() {
@@ -37,9 +37,11 @@ impl Error {
 }
 
 /// The last lines of the log, in quotation marks; none where they cannot be had soon.
-fn last_lines(open_log: impl FnOnce(&LogOptions) -> Result<Box<dyn LogStream>>) -> Vec<String> {
+fn last_lines(
+    open_log: impl FnOnce(&LogOptions, &Until) -> Result<Box<dyn PullStream<LogLine>>>,
+) -> Vec<String> {
     let until = Until::after(LOG_TIME_LIMIT);
-    let Ok(mut log) = open_log(&LogOptions::new().tail(LAST_LINES)) else {
+    let Ok(mut log) = open_log(&LogOptions::new().tail(LAST_LINES), &until) else {
         return Vec::new();
     };
     let mut lines = Vec::new();

@@ -1,10 +1,11 @@
 //! A command to run.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use crate::{
-    Argv, Capabilities, Capability, ContainerPath, Env, EnvValue, Error, ErrorKind, InvalidValue,
-    OutputLimit, Secret, User,
+    Argv, Capabilities, Capability, ContainerPath, Env, Error, ErrorKind, InvalidValue, OutputLimit, Secret,
+    User,
 };
 
 /// A command for [`Container::exec`](crate::Container::exec) or [`exec_stdio`](crate::Container::exec_stdio).
@@ -164,19 +165,14 @@ impl ExecRequestBuilder {
 
     /// Sets variables that were checked before.
     pub fn envs(self, env: &Env) -> Self {
-        self.with(|request| {
-            env.iter().try_for_each(|(name, value)| match value {
-                EnvValue::Plain(plain) => request.env.set(name.as_str(), plain.clone()),
-                EnvValue::Secret(secret) => request.env.set_secret(name.as_str(), secret.clone()),
-            })
-        })
+        self.with(|request| request.env.set_all(env))
     }
 
     /// Starts the command in this directory. A directory that is missing in the container is an error of kind
     /// [`BadWorkdir`](crate::ErrorKind::BadWorkdir) when the command is started.
-    pub fn workdir(self, path: impl AsRef<std::ffi::OsStr>) -> Self {
+    pub fn workdir(self, path: impl Into<PathBuf>) -> Self {
         self.with(|request| {
-            request.workdir = Some(ContainerPath::new(path.as_ref())?);
+            request.workdir = Some(ContainerPath::new(path)?);
             Ok(())
         })
     }

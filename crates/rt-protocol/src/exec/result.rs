@@ -48,15 +48,17 @@ impl ExecResult {
     /// output, and so in this message.
     ///
     /// ```
+    /// use std::time::Duration;
+    ///
     /// use rt_null::{ExecReply, NullRuntime};
     /// use rt_protocol::{ContainerRuntimeExt, ContainerState, ErrorKind};
     ///
-    /// let runtime = NullRuntime::new();
+    /// let (runtime, limit) = (NullRuntime::new(), Duration::from_secs(60));
     /// runtime.set_state("job", ContainerState::Running)?;
     /// runtime.set_exec("job", ["make"], ExecReply::code(2).with_stderr("make: *** No targets.  Stop.\n"))?;
     /// runtime.set_exec("job", ["date"], ExecReply::stdout("today\n"))?;
-    /// assert_eq!(runtime.exec_in("job", ["date"])?.exit_ok()?.stdout, "today\n");
-    /// let error = runtime.exec_in("job", ["make"])?.exit_ok().unwrap_err();
+    /// assert_eq!(runtime.exec_in("job", ["date"], limit)?.exit_ok()?.stdout, "today\n");
+    /// let error = runtime.exec_in("job", ["make"], limit)?.exit_ok().unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::CommandFailed);
     /// assert_eq!(error.to_string(), "run: the command failed: exit code 2: make: *** No targets.  Stop.");
     /// # Ok::<(), rt_protocol::Error>(())

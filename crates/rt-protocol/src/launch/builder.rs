@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::{BindMount, LaunchSpec, Network, OciRuntime, PortMapping, PullPolicy};
-use crate::{Argv, ContainerName, ContainerPath, ImageRef, InvalidValue, Secret, User};
+use crate::{Argv, ContainerName, ContainerPath, Env, ImageRef, InvalidValue, Secret, User};
 
 impl LaunchSpec {
     /// Begins a description; [`LaunchSpecBuilder::build`] reports what was refused.
@@ -49,6 +49,11 @@ impl LaunchSpecBuilder {
     /// Sets a variable that no argv, log line or error shows.
     pub fn secret_env(self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
         self.with(|spec| spec.env.set_secret(name, value.into()))
+    }
+
+    /// Sets variables that were checked before.
+    pub fn envs(self, env: &Env) -> Self {
+        self.with(|spec| spec.env.set_all(env))
     }
 
     /// Publishes a port. Port 0 is refused, and so is any with [`Network::None`] and [`Network::Host`], where nothing can be

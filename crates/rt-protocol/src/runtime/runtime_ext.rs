@@ -1,12 +1,13 @@
 //! Generic sugar over the object-safe contract.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    Container, ContainerName, ContainerRuntime, ExecRequest, ExecResult, LaunchSpec, Ready, ReadyWhen,
-    Result, Until,
+    Container, ContainerFilter, ContainerName, ContainerRuntime, ContainerState, ExecRequest, ExecResult,
+    LaunchSpec, NamePrefix, Ready, ReadyWhen, Result, Until,
 };
 
 /// What a `dyn` trait cannot have: generic arguments, and steps made of several.
@@ -14,36 +15,65 @@ use crate::{
 /// Implemented for every [`ContainerRuntime`], `dyn` ones included.
 ///
 /// ```
-/// use rt_null::NullRuntime;
-/// use rt_protocol::{ContainerRuntimeExt, LaunchSpec, Until};
+/// use std::time::Duration;
 ///
-/// let runtime = NullRuntime::new();
-/// runtime.launch(&LaunchSpec::builder("job", "image").build()?, &Until::forever())?;
-/// runtime.exec_in("job", ["ls", "-l"])?.exit_ok()?;
+/// use rt_null::NullRuntime;
+/// use rt_protocol::{ContainerRuntimeExt, LaunchSpec};
+///
+/// let (runtime, limit) = (NullRuntime::new(), Duration::from_secs(60));
+/// runtime.launch(&LaunchSpec::builder("job", "image").build()?, limit)?;
+/// runtime.exec_in("job", ["ls", "-l"], limit)?.exit_ok()?;
 /// # Ok::<(), rt_protocol::Error>(())
 /// ```
 pub trait ContainerRuntimeExt: ContainerRuntime {
-    /// Runs a command without a time limit.
+    /// Runs a command in the container of this name.
     ///
     /// # Errors
     /// As for [`Container::exec`]; [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a name or command that is
     /// refused.
-    fn exec_in<I, S>(&self, name: impl Into<String>, argv: I) -> Result<ExecResult>
+    fn exec_in<I, S>(&self, name: impl Into<String>, argv: I, until: impl Into<Until>) -> Result<ExecResult>
     where
         I: IntoIterator<Item = S>,
         S: Into<OsString>,
     {
         let request = ExecRequest::new(argv)?;
-        self.exec(&ContainerName::new(name)?, &request, &Until::forever())
+        self.exec(&ContainerName::new(name)?, &request, &until.into())
+    }
+
+    /// Returns handles on all containers whose name begins with `prefix` and a dash, running or not.
+    ///
+    /// # Errors
+    /// As for [`ContainerRuntime::list`].
+    fn containers_with_prefix(
+        &self,
+        prefix: &NamePrefix,
+        until: impl Into<Until>,
+    ) -> Result<Vec<Arc<dyn Container>>> {
+        let found = self.list(&ContainerFilter::prefix(prefix.clone()), &until.into())?;
+        Ok(found.iter().map(|info| self.container(&info.name)).collect())
+    }
+
+    /// Returns the states of all containers of a family, from one question.
+    ///
+    /// # Errors
+    /// As for [`ContainerRuntime::list`].
+    fn states(
+        &self,
+        prefix: &NamePrefix,
+        until: impl Into<Until>,
+    ) -> Result<BTreeMap<ContainerName, ContainerState>> {
+        let found = self.list(&ContainerFilter::prefix(prefix.clone()), &until.into())?;
+        Ok(found.into_iter().map(|info| (info.name, info.state)).collect())
     }
 
     /// Makes a container and starts it. When the start fails, what was made is removed again.
     ///
     /// # Errors
     /// As for [`ContainerRuntime::create`] and [`Container::start`].
-    fn launch(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>> {
-        let container = self.create(spec, until)?;
-        match container.start(until) {
+    fn launch(&self, spec: &LaunchSpec, until: impl Into<Until>) -> Result<Arc<dyn Container>> {
+        let until = until.into();
+        let container = self.create(spec, &until)?;
+        match container.start(&until) {
             Ok(()) => Ok(container),
             Err(error) => {
                 // Also after a deadline or a cancel: what this call made, this call removes.
@@ -65,7 +95,12 @@ pub trait ContainerRuntimeExt: ContainerRuntime {
     ///
     /// # Errors
     /// As for [`ReadyWhen::wait`].
-    fn wait_until_ready(&self, name: &ContainerName, when: &ReadyWhen, until: &Until) -> Result<Ready> {
+    fn wait_until_ready(
+        &self,
+        name: &ContainerName,
+        when: &ReadyWhen,
+        until: impl Into<Until>,
+    ) -> Result<Ready> {
         when.wait(self.container(name).as_ref(), until)
     }
 }

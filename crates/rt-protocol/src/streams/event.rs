@@ -1,10 +1,8 @@
 //! Events in the life of containers.
 
-use std::fmt;
 use std::time::SystemTime;
 
-use crate::word_enum;
-use crate::{ContainerName, NamePrefix, Pull, Result, Until};
+use crate::{ContainerName, NamePrefix, word_enum};
 
 /// One event in the life of a container.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -100,21 +98,4 @@ impl EventOptions {
         self.since = Some(time);
         self
     }
-}
-
-/// Events as they happen. What holds for a [`LogStream`](crate::LogStream) holds here.
-pub trait EventStream: fmt::Debug + Send {
-    /// The next event.
-    ///
-    /// `until` bounds this pull alone: when it ends, by deadline or by cancel, the answer is [`Pull::Pending`].
-    ///
-    /// # Errors
-    /// When the engine's own stream dies; a dead stream is never a quiet one.
-    fn pull(&mut self, until: &Until) -> Result<Pull<Event>>;
-
-    /// Ends the stream and frees what it holds. Twice is fine; a pull afterwards answers [`Pull::End`].
-    ///
-    /// # Errors
-    /// When something could not be freed.
-    fn close(&mut self) -> Result<()>;
 }

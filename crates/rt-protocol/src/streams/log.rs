@@ -1,10 +1,9 @@
-//! Log lines, what may be asked of a log, and the pull interface of streams.
+//! Log lines, and what may be asked of a log.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::time::SystemTime;
 
-use crate::{OutputStream, Result, Until};
+use crate::OutputStream;
 
 /// One line of a log, without its line end.
 ///
@@ -138,45 +137,6 @@ impl Default for LogOptions {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// What a stream answers to one pull.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[must_use = "the item is taken from the stream"]
-pub enum Pull<T> {
-    /// The next item.
-    Item(T),
-    /// The time given for this pull is over. The stream stays good.
-    Pending,
-    /// There will be no more items.
-    End,
-}
-
-/// The lines of a container's log, live from the moment it was made.
-///
-/// Pulled, never pushed: a caller who does not pull holds the engine's log reader back by the pipe's capacity and loses
-/// nothing. Ends when the log does; an absent container or a failing engine is an error at the end, never a silent end.
-/// Nor are lines lost in silence: where a log was cut or replaced before all of it was read, the stream goes on, and its
-/// end is an error of the kind [`Incomplete`](crate::ErrorKind::Incomplete).
-/// Dropping it does what [`close`](Self::close) does.
-pub trait LogStream: fmt::Debug + Send {
-    /// The next line.
-    ///
-    /// `until` bounds this pull alone: when it ends, by deadline or by cancel, the answer is [`Pull::Pending`].
-    ///
-    /// # Errors
-    /// [`NoSuchContainer`](crate::ErrorKind::NoSuchContainer), [`Incomplete`](crate::ErrorKind::Incomplete) in the place
-    /// of the end, and the engine's own failures. After an error the stream has ended.
-    fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>>;
-
-    /// Ends the stream and frees what it holds: no process, thread or descriptor is left. Twice is fine; a pull
-    /// afterwards answers [`Pull::End`].
-    ///
-    /// To end a stream from another thread, cancel the token in the `until` of its pull.
-    ///
-    /// # Errors
-    /// When something could not be freed.
-    fn close(&mut self) -> Result<()>;
 }
 
 /// What watching a log for a sign came to.

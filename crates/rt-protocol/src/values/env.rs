@@ -159,6 +159,11 @@ impl Env {
         self.0.iter().any(|(_, value)| value.is_secret())
     }
 
+    /// Sets what another set has.
+    pub(crate) fn set_all(&mut self, other: &Self) -> Result<(), InvalidValue> {
+        other.iter().try_for_each(|(name, value)| self.insert(name.to_string(), value.clone()))
+    }
+
     fn insert(&mut self, name: String, value: EnvValue) -> Result<(), InvalidValue> {
         let name = EnvName::new(name)?;
         if value.expose().as_bytes().contains(&0) {

@@ -10,6 +10,7 @@ use crate::ExecRequest;
 pub(super) enum Condition {
     LogLine { what: String, is_sign: Arc<dyn Fn(&str) -> bool + Send + Sync> },
     Exec(ExecRequest),
+    Reachable,
     TcpPort(u16),
     Healthy,
 }
@@ -20,6 +21,7 @@ impl fmt::Display for Condition {
             Self::LogLine { what, .. } => write!(f, "a log line: {what}"),
             // The program alone: arguments may hold what no text should show.
             Self::Exec(request) => write!(f, "command `{}`", request.argv().program().to_string_lossy()),
+            Self::Reachable => f.write_str("reachable"),
             Self::TcpPort(port) => write!(f, "TCP port {port}"),
             Self::Healthy => f.write_str("health"),
         }

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::{
-    Container, Error, ErrorKind, ExecRequest, Health, PublishedPort, ReadyWhen, Result, TransportProtocol,
-    Until,
+    Container, Error, ErrorKind, ExecRequest, ExitOutcome, Health, PublishedPort, ReadyWhen, Result,
+    TransportProtocol, Until,
 };
 
 /// What a wait for readiness is called in errors.
@@ -30,19 +30,39 @@ pub(super) fn probe_exec(
     match container.exec(request, &until.clone().or_after(ReadyWhen::EXEC_LIMIT)) {
         Ok(result) if result.success() => Ok(Ok(ProbeSuccess::Plain)),
         Ok(result) => Ok(Err(result.outcome.to_string())),
-        Err(error) => match error.kind() {
-            // Waiting mends none of these.
-            ErrorKind::InvalidRequest
-            | ErrorKind::Unsupported
-            | ErrorKind::BackendMissing
-            | ErrorKind::BackendNotExecutable
-            | ErrorKind::HostKeyMismatch
-            | ErrorKind::BadIdentity
-            | ErrorKind::AuthenticationRefused
-            | ErrorKind::FeatureDisabled => Err(error),
-            // Also a command that is not found: what starts in the container may still put it there.
-            kind => Ok(Err(kind.to_string())),
-        },
+        Err(error) => failed_attempt(error),
+    }
+}
+
+pub(super) fn probe_reachable(container: &dyn Container, until: &Until) -> Result<ProbeResult> {
+    let request = ExecRequest::new(["true"])?;
+    match container.exec(&request, &until.clone().or_after(ReadyWhen::EXEC_LIMIT)) {
+        Ok(result) if result.outcome == ExitOutcome::Lost => Ok(Err(result.outcome.to_string())),
+        Ok(_) => Ok(Ok(ProbeSuccess::Plain)),
+        // Who looked for the program was inside.
+        Err(error)
+            if matches!(error.kind(), ErrorKind::CommandNotFound | ErrorKind::CommandNotExecutable) =>
+        {
+            Ok(Ok(ProbeSuccess::Plain))
+        }
+        Err(error) => failed_attempt(error),
+    }
+}
+
+/// What an attempt with a command comes to that answered an error.
+fn failed_attempt(error: Error) -> Result<ProbeResult> {
+    match error.kind() {
+        // Waiting mends none of these.
+        ErrorKind::InvalidRequest
+        | ErrorKind::Unsupported
+        | ErrorKind::BackendMissing
+        | ErrorKind::BackendNotExecutable
+        | ErrorKind::HostKeyMismatch
+        | ErrorKind::BadIdentity
+        | ErrorKind::AuthenticationRefused
+        | ErrorKind::FeatureDisabled => Err(error),
+        // Also a command that is not found: what starts in the container may still put it there.
+        kind => Ok(Err(kind.to_string())),
     }
 }
 

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::condition::Condition;
-use super::probe::{OPERATION, ProbeSuccess, probe_exec, probe_health, probe_port};
+use super::probe::{OPERATION, ProbeSuccess, probe_exec, probe_health, probe_port, probe_reachable};
 use crate::{
     CapturedOutput, Container, ContainerInfo, ContainerState, Error, ErrorKind, LogLine, LogOptions,
-    LogStream, OutputStream, PartialOutput, Pull, Ready, ReadyWhen, Result, Until, UntilError,
+    OutputStream, PartialOutput, Pull, PullStream, Ready, ReadyWhen, Result, TimeLimits, Until, UntilError,
 };
 
 /// How many of the last log lines an error carries, and how long a line may be.
@@ -25,7 +25,7 @@ pub(crate) struct ReadyWatch<'a> {
     container: &'a dyn Container,
     until: &'a Until,
     conditions: Vec<ConditionState<'a>>,
-    log: Option<Box<dyn LogStream>>,
+    log: Option<Box<dyn PullStream<LogLine>>>,
     last_lines: VecDeque<LogLine>,
 }
 
@@ -40,8 +40,8 @@ struct ConditionState<'a> {
 impl ReadyWhen {
     /// Waits until all conditions are met.
     ///
-    /// Nothing is left behind, however it ends. `until` bounds the wait as a whole; a question to the engine that is on
-    /// its way when it ends, or a TCP attempt, is still answered within its own limit.
+    /// Nothing is left behind, however it ends. `until` bounds the wait as a whole; a TCP attempt that is on its way when it
+    /// ends is still answered within its own limit.
     ///
     /// # Errors
     /// - [`NotRunning`](crate::ErrorKind::NotRunning) as soon as the container has ended, or when it was never started,
@@ -53,8 +53,8 @@ impl ReadyWhen {
     ///   ([`Unsupported`](crate::ErrorKind::Unsupported), a missing engine, a refused identity).
     ///
     /// [`Error::partial`](crate::Error::partial) has the last lines of the log, by output, for all but the last two.
-    pub fn wait(&self, container: &dyn Container, until: &Until) -> Result<Ready> {
-        ReadyWatch::new(self, container, until)
+    pub fn wait(&self, container: &dyn Container, until: impl Into<Until>) -> Result<Ready> {
+        ReadyWatch::new(self, container, &until.into())
             .run()
             .map_err(|error| error.in_container(&container.key().name))
     }
@@ -71,7 +71,8 @@ impl<'a> ReadyWatch<'a> {
         let begun = Instant::now();
         loop {
             self.until.check().map_err(|stop| self.stopped(stop))?;
-            let info = self.container.inspect()?.ok_or_else(|| {
+            let found = self.container.inspect(&self.question());
+            let info = found.map_err(|error| self.interrupted(error))?.ok_or_else(|| {
                 Error::new(ErrorKind::NoSuchContainer, OPERATION, "").with_hint("create it first")
             })?;
             if matches!(info.state, ContainerState::Created | ContainerState::Removing)
@@ -89,9 +90,32 @@ impl<'a> ReadyWatch<'a> {
             }
             if self.wants_lines() && self.log.is_none() {
                 self.last_lines.clear();
-                self.log = Some(self.container.logs(&log_options(&info))?);
+                let opened = self.container.logs(&log_options(&info), &self.question());
+                self.log = Some(opened.map_err(|error| self.interrupted(error))?);
             }
             self.follow_log()?;
+        }
+    }
+
+    /// What one question to the engine may take: the rest of the wait, or of a long one the engine's own limit, so that an
+    /// engine that hangs is told as such.
+    fn question(&self) -> Until {
+        match self.until.remaining() {
+            Some(left) if left < TimeLimits::DEFAULT.read => self.until.clone(),
+            _ => self.without_deadline(),
+        }
+    }
+
+    fn without_deadline(&self) -> Until {
+        self.until.cancel_token().map_or_else(Until::forever, Until::cancelled)
+    }
+
+    /// The error of a question, or of the wait that ended meanwhile.
+    fn interrupted(&self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::TimedOut => self.stopped(UntilError::DeadlineExceeded),
+            ErrorKind::Cancelled => self.stopped(UntilError::Cancelled),
+            _ => error,
         }
     }
 
@@ -123,6 +147,7 @@ impl<'a> ReadyWatch<'a> {
             let attempt = match state.condition {
                 Condition::LogLine { .. } => continue,
                 Condition::Exec(request) => probe_exec(self.container, request, self.until)?,
+                Condition::Reachable => probe_reachable(self.container, self.until)?,
                 Condition::TcpPort(port) => probe_port(&info.ports, *port, self.until),
                 Condition::Healthy => probe_health(info.health.as_ref())?,
             };
@@ -190,15 +215,12 @@ impl<'a> ReadyWatch<'a> {
     /// Reads what a container that has ended has written, for the error. A log that cannot be read changes nothing about
     /// the answer.
     fn read_last_lines(&mut self) {
-        let until = self
-            .until
-            .cancel_token()
-            .map_or_else(Until::forever, Until::cancelled)
-            .or_after(LAST_LINES_LIMIT);
+        let until = self.without_deadline().or_after(LAST_LINES_LIMIT);
         let opened = match self.log.take() {
             Some(log) => Ok(log),
             None if self.last_lines.is_empty() => {
-                self.container.logs(&LogOptions::new().tail(LAST_LINES as u64).max_line_bytes(MAX_LINE_BYTES))
+                let options = LogOptions::new().tail(LAST_LINES as u64).max_line_bytes(MAX_LINE_BYTES);
+                self.container.logs(&options, &until)
             }
             None => return,
         };

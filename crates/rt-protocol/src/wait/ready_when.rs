@@ -20,7 +20,7 @@ use crate::ExecRequest;
 /// use std::time::Duration;
 ///
 /// use rt_null::{LogScript, NullRuntime};
-/// use rt_protocol::{ContainerName, ContainerRuntimeExt, ContainerState, ExecRequest, ReadyWhen, Until};
+/// use rt_protocol::{ContainerName, ContainerRuntimeExt, ContainerState, ExecRequest, ReadyWhen};
 ///
 /// # fn main() -> rt_protocol::Result<()> {
 /// let runtime = NullRuntime::new();
@@ -28,9 +28,10 @@ use crate::ExecRequest;
 /// runtime.set_logs("db", LogScript::new().line("loading").line("ready to accept connections"))?;
 ///
 /// let when = ReadyWhen::new()
+///     .reachable()
 ///     .log_line("the sign of the server", |line| line.contains("ready to accept"))
 ///     .exec(ExecRequest::new(["pg_isready"])?);
-/// let ready = runtime.wait_until_ready(&ContainerName::new("db")?, &when, &Until::after(Duration::from_secs(60)))?;
+/// let ready = runtime.wait_until_ready(&ContainerName::new("db")?, &when, Duration::from_secs(60))?;
 /// assert_eq!(ready.lines, ["ready to accept connections"]);
 /// # Ok(())
 /// # }
@@ -88,6 +89,12 @@ impl ReadyWhen {
     /// A command that ends with exit code 0. It is run again and again, so it should change nothing.
     pub fn exec(self, request: ExecRequest) -> Self {
         self.and(Condition::Exec(request))
+    }
+
+    /// Commands can be run: a guest lets its runtime in, and a container of an engine can be entered. It runs `true`, whatever
+    /// comes of it; where there is no such program, to be told so is enough.
+    pub fn reachable(self) -> Self {
+        self.and(Condition::Reachable)
     }
 
     /// A published TCP port, by its number in the container, that is connected to from this host and does not hang up

@@ -61,7 +61,8 @@ impl std::error::Error for UntilError {}
 
 /// The one type for "how long".
 ///
-/// A parameter of everything that can take long. When it ends, the work is ended, and the call returns an error of
+/// A parameter of everything that can take long, given as a reference; the extension traits also take a [`Duration`] or an
+/// [`Instant`]. When it ends, the work is ended, and the call returns an error of
 /// kind [`TimedOut`](crate::ErrorKind::TimedOut) or [`Cancelled`](crate::ErrorKind::Cancelled) that says what became
 /// of the command. Ending takes its own, bounded time on top: TERM, two seconds, KILL, and a look whether it helped.
 ///
@@ -119,6 +120,12 @@ impl Until {
         self
     }
 
+    /// Ends `limit` from now when it has no deadline of its own: the limit of whoever is asked gives way to the caller's.
+    #[must_use]
+    pub fn or_default(self, limit: Duration) -> Self {
+        if self.deadline.is_some() { self } else { self.or_after(limit) }
+    }
+
     /// The deadline, if there is one.
     pub fn deadline(&self) -> Option<Deadline> {
         self.deadline
@@ -149,6 +156,27 @@ impl Until {
     }
 }
 
+/// As [`Until::after`].
+impl From<Duration> for Until {
+    fn from(duration: Duration) -> Self {
+        Self::after(duration)
+    }
+}
+
+/// Until this point in time.
+impl From<Instant> for Until {
+    fn from(instant: Instant) -> Self {
+        Self::at(Deadline::at(instant))
+    }
+}
+
+/// For what takes `impl Into<Until>`: the same limit once more.
+impl From<&Until> for Until {
+    fn from(until: &Until) -> Self {
+        until.clone()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,5 +194,17 @@ mod tests {
         assert_eq!(until.check(), Err(UntilError::DeadlineExceeded));
         let until = Until::after(long).or_after(Duration::ZERO);
         assert_eq!(until.check(), Err(UntilError::DeadlineExceeded));
+    }
+
+    #[test]
+    fn a_default_gives_way_to_a_deadline_and_not_to_a_token() {
+        let (short, long) = (Duration::ZERO, Duration::from_secs(3600));
+        assert_eq!(Until::from(long).or_default(short).check(), Ok(()));
+        let token = CancelToken::new();
+        let until = Until::cancelled(&token).or_default(short);
+        assert_eq!((until.check(), until.cancel_token()), (Err(UntilError::DeadlineExceeded), Some(&token)));
+        let now = Instant::now();
+        assert_eq!(Until::from(now).deadline(), Some(Deadline::at(now)));
+        assert_eq!(Until::from(&until), until);
     }
 }

@@ -158,9 +158,8 @@ impl<'a> Invocation<'a> {
         Self::runtime("list", "list containers").with(arguments::plain(filter))
     }
 
-    /// An invocation to the runtime about a family of containers.
-    pub(crate) fn family(op: &'static str, verb: &'static str, prefix: &NamePrefix) -> Self {
-        Self::runtime(op, verb).with(object([("prefix", written(prefix))]))
+    pub(crate) fn rw_sizes(prefix: &NamePrefix) -> Self {
+        Self::runtime("rw-sizes", "measure containers").with(object([("prefix", written(prefix))]))
     }
 
     pub(crate) fn create(spec: &'a LaunchSpec) -> Self {

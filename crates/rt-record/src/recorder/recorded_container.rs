@@ -1,7 +1,5 @@
 //! The handle on a container under record.
-#![deny(clippy::missing_trait_methods, reason = "a default would ask the inner handle something else")]
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fmt;
@@ -9,19 +7,19 @@ use std::io::{Read, Write};
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rt_protocol::{
-    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, ContainerState, CopyOptions,
-    EventOptions, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, LogOptions, LogStream,
-    MountInfo, PublishedPort, Readiness, Result, StdioResult, Until,
+    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, CopyOptions, ExecRequest,
+    ExecResult, ExecStdio, ExitOutcome, Image, LogLine, LogOptions, PullStream, Readiness, Result,
+    StdioResult, Until,
 };
 use serde_json::Value;
 
 use super::bridge::{PanicPayload, Recorded, catch_panic, record_stdio};
 use super::journal::Journal;
 use super::recorded_image::RecordedImage;
-use super::recorded_stream::RecordedLog;
+use super::recorded_stream::RecordedHandle;
 use super::tee::{CountReader, Echo, TeeWriter};
 use super::transcript::{Delivered, Transcript, TranscriptWriter};
 use crate::format::invocation::Invocation;
@@ -59,27 +57,6 @@ impl RecordedContainer {
     }
 }
 
-/// A bridged command, by handle or by name.
-pub(crate) fn record_exec_stdio(
-    journal: &Journal,
-    name: &ContainerName,
-    request: &ExecRequest,
-    stdio: ExecStdio<'_>,
-    until: &Until,
-    call: impl FnOnce(ExecStdio<'_>, &Until) -> Result<StdioResult>,
-) -> Result<StdioResult> {
-    let invocation = Invocation::exec_stdio(name, request, &stdio);
-    let number = journal.begin(&invocation);
-    let Recorded { answer, steps, unrecorded, panic } = record_stdio(stdio, until, call);
-    if let Some(cause) = unrecorded {
-        journal.note_failure("a stream of a bridged command", cause);
-    }
-    let steps = step::encode(&steps, &journal.masker(&invocation), answer.is_err());
-    journal.write(number, &invocation, answer.as_ref().map(StdioResult::encode), [("stdio", steps)]);
-    resume_panic(panic);
-    answer
-}
-
 /// Lets a panic of the caller's code go on, now that the call is written down.
 fn resume_panic(panic: Option<PanicPayload>) {
     if let Some(panic) = panic {
@@ -96,57 +73,38 @@ impl Container for RecordedContainer {
         self.journal.record(&Invocation::exec(self.name(), request), || self.inner.exec(request, until))
     }
 
-    fn inspect(&self) -> Result<Option<ContainerInfo>> {
-        self.journal.record(&self.plain("inspect", "inspect"), || self.inner.inspect())
+    fn inner(&self) -> Option<&dyn Container> {
+        Some(&*self.inner)
+    }
+
+    fn inspect(&self, until: &Until) -> Result<Option<ContainerInfo>> {
+        self.journal.record(&self.plain("inspect", "inspect"), || self.inner.inspect(until))
     }
 
     fn exec_stdio(&self, request: &ExecRequest, stdio: ExecStdio<'_>, until: &Until) -> Result<StdioResult> {
-        record_exec_stdio(&self.journal, self.name(), request, stdio, until, |stdio, until| {
-            self.inner.exec_stdio(request, stdio, until)
-        })
+        let invocation = Invocation::exec_stdio(self.name(), request, &stdio);
+        let number = self.journal.begin(&invocation);
+        let Recorded { answer, steps, unrecorded, panic } =
+            record_stdio(stdio, until, |stdio, until| self.inner.exec_stdio(request, stdio, until));
+        if let Some(cause) = unrecorded {
+            self.journal.note_failure("a stream of a bridged command", cause);
+        }
+        let steps = step::encode(&steps, &self.journal.masker(&invocation), answer.is_err());
+        self.journal.write(number, &invocation, answer.as_ref().map(StdioResult::encode), [("stdio", steps)]);
+        resume_panic(panic);
+        answer
     }
 
-    fn id(&self) -> Result<Option<String>> {
-        self.journal.record(&self.plain("id", "inspect"), || self.inner.id())
-    }
-
-    fn state(&self) -> Result<Option<ContainerState>> {
-        let word = |state: &Option<ContainerState>| object([("state", state.encode())]);
-        self.journal.record_as(&self.plain("state", "inspect"), || self.inner.state(), word)
-    }
-
-    fn running(&self) -> Result<bool> {
-        self.journal.record(&self.plain("running", "inspect"), || self.inner.running())
-    }
-
-    fn image(&self) -> Result<Option<Arc<dyn Image>>> {
+    fn image(&self, until: &Until) -> Result<Option<Arc<dyn Image>>> {
         let invocation = self.plain("image", "find the image of");
         let encode =
             |image: &Option<Arc<dyn Image>>| image.as_ref().map(|image| ListedImage::of(&**image)).encode();
-        let image = self.journal.record_as(&invocation, || self.inner.image(), encode)?;
+        let image = self.journal.record_as(&invocation, || self.inner.image(until), encode)?;
         Ok(image.map(|image| Arc::new(RecordedImage::new(image, &self.journal)) as _))
     }
 
-    fn started_at(&self) -> Result<Option<SystemTime>> {
-        let at = |time: &Option<SystemTime>| time.map(|time| EventOptions::new().since(time)).encode();
-        self.journal.record_as(&self.plain("started-at", "inspect"), || self.inner.started_at(), at)
-    }
-
-    fn mounts(&self) -> Result<Option<Vec<MountInfo>>> {
-        self.journal.record(&self.plain("mounts", "inspect"), || self.inner.mounts())
-    }
-
-    fn ports(&self) -> Result<Option<Vec<PublishedPort>>> {
-        self.journal.record(&self.plain("ports", "inspect"), || self.inner.ports())
-    }
-
-    fn health(&self) -> Result<Option<Health>> {
-        let word = |health: &Option<Health>| object([("health", health.encode())]);
-        self.journal.record_as(&self.plain("health", "inspect"), || self.inner.health(), word)
-    }
-
-    fn rw_size(&self) -> Result<Option<u64>> {
-        self.journal.record(&self.plain("rw-size", "measure"), || self.inner.rw_size())
+    fn rw_size(&self, until: &Until) -> Result<Option<u64>> {
+        self.journal.record(&self.plain("rw-size", "measure"), || self.inner.rw_size(until))
     }
 
     fn start(&self, until: &Until) -> Result<()> {
@@ -208,17 +166,18 @@ impl Container for RecordedContainer {
         answer
     }
 
-    fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
+    fn login_command(&self, command: Option<&Argv>, until: &Until) -> Result<Vec<OsString>> {
         let invocation = Invocation::login_command(self.name(), command);
         let words = |words: &Vec<OsString>| words.iter().map(json::os).collect();
-        self.journal.record_as(&invocation, || self.inner.login_command(command), words)
+        self.journal.record_as(&invocation, || self.inner.login_command(command, until), words)
     }
 
-    fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>> {
+    fn logs(&self, options: &LogOptions, until: &Until) -> Result<Box<dyn PullStream<LogLine>>> {
         let handle = self.journal.handle();
         let invocation = Invocation::logs(self.name(), options);
-        let stream = self.journal.record_as(&invocation, || self.inner.logs(options), |_| handle.encode())?;
-        Ok(Box::new(RecordedLog::new(stream, &self.journal, handle)))
+        let open = || self.inner.logs(options, until);
+        let stream = self.journal.record_as(&invocation, open, |_| handle.encode())?;
+        Ok(Box::new(RecordedHandle::new(stream, &self.journal, handle)))
     }
 
     fn stream_initial_logs(
@@ -246,9 +205,5 @@ impl Container for RecordedContainer {
         self.journal.write(number, &invocation, encoded, [("seen", seen)]);
         resume_panic(panic);
         answer
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self.inner.as_any()
     }
 }

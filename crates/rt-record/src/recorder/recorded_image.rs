@@ -1,12 +1,9 @@
 //! The handle on an image under record.
-#![deny(clippy::missing_trait_methods, reason = "a default would ask the inner handle something else")]
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use rt_protocol::{Image, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId};
+use rt_protocol::{Image, ImageInfo, ImageRef, ImageRemoval, Result, Until};
 
 use super::journal::Journal;
 use crate::format::invocation::Invocation;
@@ -44,51 +41,21 @@ impl Image for RecordedImage {
         self.inner.reference()
     }
 
-    fn runtime_id(&self) -> Option<&RuntimeId> {
-        self.inner.runtime_id()
+    fn inner(&self) -> Option<&dyn Image> {
+        Some(&*self.inner)
     }
 
-    fn inspect(&self) -> Result<Option<ImageInfo>> {
-        self.record("inspect", "inspect", |image| image.inspect())
+    fn inspect(&self, until: &Until) -> Result<Option<ImageInfo>> {
+        self.record("inspect", "inspect", |image| image.inspect(until))
     }
 
-    fn id(&self) -> Result<Option<String>> {
-        self.record("id", "inspect", |image| image.id())
+    fn history(&self, until: &Until) -> Result<Option<Vec<String>>> {
+        self.record("history", "read the history of", |image| image.history(until))
     }
 
-    fn exists(&self) -> Result<bool> {
-        self.record("exists", "inspect", |image| image.exists())
-    }
-
-    fn labels(&self) -> Result<Option<BTreeMap<String, String>>> {
-        // Pairs, as labels are everywhere: keys may be as secret as values.
-        self.record("labels", "inspect", |image| Ok(image.labels()?.map(Vec::from_iter)))
-            .map(|pairs| pairs.map(BTreeMap::from_iter))
-    }
-
-    fn history(&self) -> Result<Option<Vec<String>>> {
-        self.record("history", "read the history of", |image| image.history())
-    }
-
-    fn remove(&self) -> Result<ImageRemoval> {
+    fn remove(&self, until: &Until) -> Result<ImageRemoval> {
         let invocation = Invocation::image(self.inner.reference(), "remove", "remove");
         let word = |removal: &ImageRemoval| object([("removal", removal.encode())]);
-        self.journal.record_as(&invocation, || self.inner.remove(), word)
-    }
-
-    fn repository(&self) -> Option<&str> {
-        self.inner.repository()
-    }
-
-    fn tag(&self) -> Option<&str> {
-        self.inner.tag()
-    }
-
-    fn size(&self) -> Option<u64> {
-        self.inner.size()
-    }
-
-    fn created(&self) -> Option<SystemTime> {
-        self.inner.created()
+        self.journal.record_as(&invocation, || self.inner.remove(until), word)
     }
 }

@@ -1,14 +1,14 @@
 //! Streams and reservations under record: each pull and each close is a call of its own.
-#![deny(clippy::missing_trait_methods, reason = "a default would ask the inner stream something else")]
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rt_protocol::{Event, EventStream, LogLine, LogStream, PortReservation, Pull, Result, Until};
+use rt_protocol::{PortReservation, Pull, PullStream, Result, Until};
 
 use super::journal::Journal;
 use crate::format::invocation::Invocation;
+use crate::format::json::JsonCodec;
 use crate::format::pulled;
 
 /// Something that was opened. That it is dropped is not recorded.
@@ -19,8 +19,6 @@ pub(crate) struct RecordedHandle<T: ?Sized> {
     number: u64,
 }
 
-pub(crate) type RecordedLog = RecordedHandle<dyn LogStream>;
-pub(crate) type RecordedEvents = RecordedHandle<dyn EventStream>;
 pub(crate) type RecordedPort = RecordedHandle<dyn PortReservation>;
 
 impl<T: Debug + ?Sized> RecordedHandle<T> {
@@ -29,18 +27,8 @@ impl<T: Debug + ?Sized> RecordedHandle<T> {
     }
 }
 
-impl LogStream for RecordedLog {
-    fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>> {
-        self.journal.record_as(&Invocation::pull(self.number), || self.inner.pull(until), pulled::encode)
-    }
-
-    fn close(&mut self) -> Result<()> {
-        self.journal.record(&Invocation::close(self.number), || self.inner.close())
-    }
-}
-
-impl EventStream for RecordedEvents {
-    fn pull(&mut self, until: &Until) -> Result<Pull<Event>> {
+impl<T: Debug + JsonCodec> PullStream<T> for RecordedHandle<dyn PullStream<T>> {
+    fn pull(&mut self, until: &Until) -> Result<Pull<T>> {
         self.journal.record_as(&Invocation::pull(self.number), || self.inner.pull(until), pulled::encode)
     }
 

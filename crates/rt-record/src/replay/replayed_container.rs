@@ -1,18 +1,16 @@
 //! The handle on a recorded container.
-#![deny(clippy::missing_trait_methods, reason = "each method was recorded as itself")]
 
-use std::any::Any;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rt_protocol::{
-    Argv, Container, ContainerInfo, ContainerKey, ContainerPath, ContainerState, CopyOptions, Error,
-    ErrorKind, EventOptions, ExecRequest, ExecResult, ExecStdio, ExitOutcome, Health, Image, LogOptions,
-    LogStream, MountInfo, PublishedPort, Readiness, Result, StdioResult, Until,
+    Argv, Container, ContainerInfo, ContainerKey, ContainerPath, CopyOptions, Error, ErrorKind, ExecRequest,
+    ExecResult, ExecStdio, ExitOutcome, Image, LogLine, LogOptions, PullStream, Readiness, Result,
+    StdioResult, Until,
 };
 use serde_json::Value;
 
@@ -63,7 +61,7 @@ impl Container for ReplayedContainer {
         self.playback.replay(&Invocation::exec(&self.key.name, request))
     }
 
-    fn inspect(&self) -> Result<Option<ContainerInfo>> {
+    fn inspect(&self, _until: &Until) -> Result<Option<ContainerInfo>> {
         self.replay("inspect", "inspect")
     }
 
@@ -85,40 +83,12 @@ impl Container for ReplayedContainer {
         self.playback.answer(&invocation, &entry, StdioResult::decode)
     }
 
-    fn id(&self) -> Result<Option<String>> {
-        self.replay("id", "inspect")
-    }
-
-    fn state(&self) -> Result<Option<ContainerState>> {
-        self.playback.replay_as(&self.plain("state", "inspect"), |word| field(word, "state"))
-    }
-
-    fn running(&self) -> Result<bool> {
-        self.replay("running", "inspect")
-    }
-
-    fn image(&self) -> Result<Option<Arc<dyn Image>>> {
+    fn image(&self, _until: &Until) -> Result<Option<Arc<dyn Image>>> {
         let facts: Option<ListedImage> = self.replay("image", "find the image of")?;
         Ok(facts.map(|facts| Arc::new(ReplayedImage::new(facts, &self.playback)) as _))
     }
 
-    fn started_at(&self) -> Result<Option<SystemTime>> {
-        Ok(self.replay::<Option<EventOptions>>("started-at", "inspect")?.and_then(|at| at.since))
-    }
-
-    fn mounts(&self) -> Result<Option<Vec<MountInfo>>> {
-        self.replay("mounts", "inspect")
-    }
-
-    fn ports(&self) -> Result<Option<Vec<PublishedPort>>> {
-        self.replay("ports", "inspect")
-    }
-
-    fn health(&self) -> Result<Option<Health>> {
-        self.playback.replay_as(&self.plain("health", "inspect"), |word| field(word, "health"))
-    }
-
-    fn rw_size(&self) -> Result<Option<u64>> {
+    fn rw_size(&self, _until: &Until) -> Result<Option<u64>> {
         self.replay("rw-size", "measure")
     }
 
@@ -184,12 +154,12 @@ impl Container for ReplayedContainer {
         self.playback.answer(&invocation, &entry, <()>::decode)
     }
 
-    fn login_command(&self, command: Option<&Argv>) -> Result<Vec<OsString>> {
+    fn login_command(&self, command: Option<&Argv>, _until: &Until) -> Result<Vec<OsString>> {
         let words = |words: &Value| words.as_array()?.iter().map(json::to_os).collect();
         self.playback.replay_as(&Invocation::login_command(&self.key.name, command), words)
     }
 
-    fn logs(&self, options: &LogOptions) -> Result<Box<dyn LogStream>> {
+    fn logs(&self, options: &LogOptions, _until: &Until) -> Result<Box<dyn PullStream<LogLine>>> {
         let handle: u64 = self.playback.replay(&Invocation::logs(&self.key.name, options))?;
         Ok(Box::new(ReplayedStream::new(&self.playback, handle)))
     }
@@ -233,11 +203,6 @@ impl Container for ReplayedContainer {
             }
         }
         self.playback.answer(&invocation, &entry, readiness)
-    }
-
-    /// Nothing: there is no concrete handle to be had from a recording.
-    fn as_any(&self) -> &dyn Any {
-        &()
     }
 }
 

@@ -1,12 +1,10 @@
 //! The handle on a recorded image.
-#![deny(clippy::missing_trait_methods, reason = "each method was recorded as itself")]
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rt_protocol::{Image, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId};
+use rt_protocol::{Image, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId, Until};
 
 use super::playback::Playback;
 use crate::format::invocation::Invocation;
@@ -38,27 +36,15 @@ impl Image for ReplayedImage {
         Some(&self.playback.runtime)
     }
 
-    fn inspect(&self) -> Result<Option<ImageInfo>> {
+    fn inspect(&self, _until: &Until) -> Result<Option<ImageInfo>> {
         self.replay("inspect", "inspect")
     }
 
-    fn id(&self) -> Result<Option<String>> {
-        self.replay("id", "inspect")
-    }
-
-    fn exists(&self) -> Result<bool> {
-        self.replay("exists", "inspect")
-    }
-
-    fn labels(&self) -> Result<Option<BTreeMap<String, String>>> {
-        self.replay::<Option<Vec<_>>>("labels", "inspect").map(|pairs| pairs.map(BTreeMap::from_iter))
-    }
-
-    fn history(&self) -> Result<Option<Vec<String>>> {
+    fn history(&self, _until: &Until) -> Result<Option<Vec<String>>> {
         self.replay("history", "read the history of")
     }
 
-    fn remove(&self) -> Result<ImageRemoval> {
+    fn remove(&self, _until: &Until) -> Result<ImageRemoval> {
         let invocation = Invocation::image(&self.facts.reference, "remove", "remove");
         self.playback.replay_as(&invocation, |word| field(word, "removal"))
     }

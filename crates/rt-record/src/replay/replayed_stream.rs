@@ -1,11 +1,10 @@
 //! Recorded streams and reservations.
-#![deny(clippy::missing_trait_methods, reason = "each method was recorded as itself")]
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rt_protocol::{Event, EventStream, LogLine, LogStream, PortReservation, Pull, Result, Until};
+use rt_protocol::{PortReservation, Pull, PullStream, Result, Until};
 
 use super::playback::Playback;
 use crate::format::invocation::Invocation;
@@ -34,8 +33,10 @@ impl ReplayedStream {
     pub(crate) fn new(playback: &Arc<Playback>, number: u64) -> Self {
         Self { playback: Arc::clone(playback), number, last: Last::Item, closed: false }
     }
+}
 
-    fn next<T: JsonCodec>(&mut self, until: &Until) -> Result<Pull<T>> {
+impl<T: JsonCodec> PullStream<T> for ReplayedStream {
+    fn pull(&mut self, until: &Until) -> Result<Pull<T>> {
         let invocation = Invocation::pull(self.number);
         let can_end = until.deadline().is_some() || until.cancel_token().is_some();
         loop {
@@ -65,7 +66,7 @@ impl ReplayedStream {
         }
     }
 
-    fn end(&mut self) -> Result<()> {
+    fn close(&mut self) -> Result<()> {
         self.closed = true;
         closed(&self.playback, self.number)
     }
@@ -77,26 +78,6 @@ fn closed(playback: &Playback, number: u64) -> Result<()> {
     match playback.find(&invocation) {
         Some(entry) => playback.answer(&invocation, &entry, <()>::decode),
         None => Ok(()),
-    }
-}
-
-impl LogStream for ReplayedStream {
-    fn pull(&mut self, until: &Until) -> Result<Pull<LogLine>> {
-        self.next(until)
-    }
-
-    fn close(&mut self) -> Result<()> {
-        self.end()
-    }
-}
-
-impl EventStream for ReplayedStream {
-    fn pull(&mut self, until: &Until) -> Result<Pull<Event>> {
-        self.next(until)
-    }
-
-    fn close(&mut self) -> Result<()> {
-        self.end()
     }
 }
 
@@ -116,10 +97,6 @@ impl ReplayedPort {
 impl PortReservation for ReplayedPort {
     fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    fn port(&self) -> u16 {
-        self.address.port()
     }
 
     fn close(&mut self) -> Result<()> {

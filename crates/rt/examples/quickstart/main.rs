@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use rt::prelude::*;
 use rt::{
     Backend, ContainerName, ContainerPath, CopyOptions, ErrorKind, ExecRequest, ExecStdio, LaunchSpec,
-    LogOptions, Network, Pull, Sink, Source, Until,
+    LogOptions, Network, Sink, Source, Until,
 };
 
 type Outcome<T> = Result<T, Box<dyn StdError>>;
@@ -27,6 +27,8 @@ type Outcome<T> = Result<T, Box<dyn StdError>>;
 const USAGE: &str = "usage: quickstart [--backend null|podman] [--image REF]";
 
 /// The agent of step 3: answers each line.
+const MINUTE: Duration = Duration::from_secs(60);
+
 const AGENT: &str = "while read -r line; do echo \"you said: $line\"; done";
 /// The command of step 6: it would run for hours, and so would the child that it leaves in the background.
 const SLEEPERS: &str = "sleep 4242 & exec sleep 4243";
@@ -72,8 +74,8 @@ fn tour(backend: Backend, image: Option<String>) -> Outcome<()> {
         .network(Network::None)
         .extra_args(if backend == Backend::Podman { vec!["--rm"] } else { vec![] })
         .build()?;
-    let container = runtime.launch(&spec, &Until::after(Duration::from_secs(60)))?;
-    say(&format!("{} is {}", stage.name, container.state()?.ok_or("absent")?));
+    let container = runtime.launch(&spec, MINUTE)?;
+    say(&format!("{} is {}", stage.name, container.state(MINUTE)?.ok_or("absent")?));
 
     step(2, "run a command and capture its output");
     let request = ExecRequest::builder(["sh", "-c", "echo \"hello, $WHO\"; echo oops >&2; exit 3"])
@@ -86,8 +88,9 @@ fn tour(backend: Backend, image: Option<String>) -> Outcome<()> {
     converse(container.as_ref())?;
 
     step(4, "read the log");
-    let mut log = container.logs(&LogOptions::new())?;
-    while let Pull::Item(line) = log.pull(&Until::after(Duration::from_secs(30)))? {
+    let mut log = container.logs(&LogOptions::new(), &MINUTE.into())?;
+    for line in log.iter(MINUTE) {
+        let line = line?;
         say(&format!("{:?}: {}", line.stream, line.text()));
     }
     log.close()?;
@@ -104,7 +107,7 @@ fn tour(backend: Backend, image: Option<String>) -> Outcome<()> {
     );
     std::fs::remove_file(&file)?;
     copied?;
-    let note = runtime.exec_in(stage.name.as_str(), ["cat", "/tmp/new/dir/note.txt"])?.exit_ok()?;
+    let note = runtime.exec_in(stage.name.as_str(), ["cat", "/tmp/new/dir/note.txt"], MINUTE)?.exit_ok()?;
     say(&format!("{place}: {:?}", note.stdout.text()));
 
     step(6, "give a command one second, and see what became of it");
@@ -120,17 +123,15 @@ fn tour(backend: Backend, image: Option<String>) -> Outcome<()> {
         }
         other => return Err(format!("the command was to time out: {other:?}").into()),
     }
-    let count = runtime.exec_in(stage.name.as_str(), ["sh", "-c", COUNT_SLEEPERS])?.exit_ok()?;
+    let count = runtime.exec_in(stage.name.as_str(), ["sh", "-c", COUNT_SLEEPERS], MINUTE)?.exit_ok()?;
     say(&format!("counted inside: {} left", count.stdout.text().trim()));
 
     step(7, "remove it");
-    for result in
-        runtime.force_remove(std::slice::from_ref(&stage.name), &Until::after(Duration::from_secs(60)))
-    {
+    for result in runtime.force_remove(std::slice::from_ref(&stage.name), &MINUTE.into()) {
         say(&format!("{}: {}", result.name, if result.removed { "removed" } else { "still there" }));
         result.error.map_or(Ok(()), Err)?;
     }
-    say(&format!("its state now: {:?}", container.state()?));
+    say(&format!("its state now: {:?}", container.state(MINUTE)?));
     Ok(())
 }
 
@@ -198,7 +199,7 @@ fn import(reference: &rt::ImageRef) -> Outcome<()> {
     )?;
     println!("image: {reference}, made from {} by `podman import`; removed at the end", busybox.display());
     let archive = std::io::Cursor::new(busybox_image::archive(&busybox)?);
-    let until = Until::after(Duration::from_secs(60));
+    let until = Until::from(MINUTE);
     rt::podman::PodmanRuntime::new()?.import_image(archive, reference, &[r#"CMD ["/bin/sh"]"#], &until)?;
     Ok(())
 }
@@ -211,13 +212,13 @@ fn import(_: &rt::ImageRef) -> Outcome<()> {
 impl Drop for Stage {
     fn drop(&mut self) {
         let names = std::slice::from_ref(&self.name);
-        for left in self.runtime.force_remove(names, &Until::after(Duration::from_secs(60))) {
+        for left in self.runtime.force_remove(names, &MINUTE.into()) {
             if let Some(error) = left.error {
                 eprintln!("quickstart: {error}");
             }
         }
         if let Some(image) = &self.own_image
-            && let Err(error) = self.runtime.image(image).remove()
+            && let Err(error) = self.runtime.image(image).remove(&MINUTE.into())
         {
             eprintln!("quickstart: {error}");
         }

@@ -141,7 +141,7 @@ impl Engine {
     /// A running container.
     pub(crate) fn running(&self, name: &str) -> Arc<dyn Container> {
         let spec = self.spec(name).build().unwrap();
-        self.runtime().launch(&spec, &patience()).unwrap()
+        self.runtime().launch(&spec, patience()).unwrap()
     }
 }
 
@@ -169,5 +169,5 @@ pub(crate) fn cannot_run() -> Option<String> {
     }
     let engine = Engine::new("4.3.1");
     let spec = engine.spec("probe").build().ok()?;
-    engine.runtime().launch(&spec, &patience()).err().map(|error| error.to_string())
+    engine.runtime().launch(&spec, patience()).err().map(|error| error.to_string())
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use rt_process::procfs::{self, Signal};
 use rt_protocol::{
-    Container, ContainerName, ContainerRuntime, ContainerRuntimeExt, ErrorKind, ExecRequest, ExecStdio,
-    ExitOutcome, Health, KillOutcome, KillReport, ReadyWhen, Sink, Source, Until,
+    Container, ContainerExt, ContainerName, ContainerRuntime, ContainerRuntimeExt, ErrorKind, ExecRequest,
+    ExecStdio, ExitOutcome, Health, KillOutcome, KillReport, ReadyWhen, Sink, Source, Until,
 };
 
 use crate::Case;
@@ -54,7 +54,7 @@ fn clocks(engine: &Engine) {
     let at = |clock: &str| engine.builder().env("FAKE_PODMAN_CLOCK", clock).build().unwrap();
     for (records, calls) in [("0", "3600"), ("0", "-3600"), ("3600", "0"), ("-3600", "0"), ("3600", "-3600")]
     {
-        at(records).launch(&engine.spec("c").build().unwrap(), &patience()).unwrap();
+        at(records).launch(&engine.spec("c").build().unwrap(), patience()).unwrap();
         let runtime = at(calls);
         let container = runtime.container(&name);
         for code in [0, 1, 125, 126, 127, 137, 255] {
@@ -70,7 +70,7 @@ fn clocks(engine: &Engine) {
         container.stop(Duration::ZERO, &patience()).unwrap();
         assert_eq!(container.wait(&patience()).unwrap(), ExitOutcome::Code(137));
         container.start(&patience()).unwrap();
-        assert!(container.state().unwrap().unwrap().is_running());
+        assert!(container.state(Until::forever()).unwrap().unwrap().is_running());
         let result = container.exec(&request(&["sh", "-c", "exit 137"]), &patience()).unwrap();
         assert_eq!(result.outcome, ExitOutcome::Code(137));
         assert!(runtime.force_remove(std::slice::from_ref(&name), &patience())[0].removed);
@@ -277,7 +277,7 @@ fn parallel(engine: &Engine) {
 
 fn ending(engine: &Engine, script: &str) {
     let spec = engine.spec("e").command(["sh", "-c", script]).build().unwrap();
-    engine.runtime().launch(&spec, &patience()).unwrap();
+    engine.runtime().launch(&spec, patience()).unwrap();
 }
 
 fn minus_one(engine: &Engine) {
@@ -340,16 +340,16 @@ fn stuck(engine: &Engine) {
 
 fn health(engine: &Engine) {
     let without = engine.running("n");
-    let error = ReadyWhen::new().healthy().wait(without.as_ref(), &patience()).unwrap_err();
+    let error = ReadyWhen::new().healthy().wait(without.as_ref(), patience()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
     assert_eq!(engine.ask(&["healthcheck", "run", "n"]).0, 125);
 
     let spec =
         engine.spec("h").extra_args(["--health-cmd", "test -e /tmp/well", "--health-interval", "disable"]);
-    let container = engine.runtime().launch(&spec.build().unwrap(), &patience()).unwrap();
+    let container = engine.runtime().launch(&spec.build().unwrap(), patience()).unwrap();
     for verdict in [Health::Starting, Health::Starting, Health::Unhealthy] {
         assert_eq!(engine.ask(&["healthcheck", "run", "h"]).0, 1);
-        assert_eq!(container.health().unwrap(), Some(verdict));
+        assert_eq!(container.health(Until::forever()).unwrap(), Some(verdict));
     }
     let short = Until::after(Duration::from_millis(300));
     let error = ReadyWhen::new().healthy().wait(container.as_ref(), &short).unwrap_err();
@@ -357,5 +357,5 @@ fn health(engine: &Engine) {
     assert!(error.to_string().contains("health"), "{error}");
     assert!(container.exec(&request(&["touch", "/tmp/well"]), &patience()).unwrap().success());
     assert_eq!(engine.ask(&["healthcheck", "run", "h"]).0, 0);
-    ReadyWhen::new().healthy().wait(container.as_ref(), &patience()).unwrap();
+    ReadyWhen::new().healthy().wait(container.as_ref(), patience()).unwrap();
 }

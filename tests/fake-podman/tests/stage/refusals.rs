@@ -3,8 +3,9 @@
 use std::net::TcpListener;
 
 use rt_protocol::{
-    BindMount, Container, ContainerName, ContainerPath, ContainerRuntime, ContainerRuntimeExt, CopyOptions,
-    ErrorKind, ExecRequest, LaunchSpec, LaunchSpecBuilder, OciRuntime, PortMapping, PullPolicy,
+    BindMount, Container, ContainerExt, ContainerName, ContainerPath, ContainerRuntime, ContainerRuntimeExt,
+    CopyOptions, ErrorKind, ExecRequest, ImageExt, LaunchSpec, LaunchSpecBuilder, OciRuntime, PortMapping,
+    PullPolicy, Until,
 };
 
 use crate::Case;
@@ -49,7 +50,7 @@ fn containers(engine: &Engine) {
     assert_eq!(exec_kind(&*absent, request()), ErrorKind::NoSuchContainer);
     assert_eq!(absent.start(&patience()).unwrap_err().kind(), ErrorKind::NoSuchContainer);
     assert_eq!(absent.wait(&patience()).unwrap_err().kind(), ErrorKind::NoSuchContainer);
-    assert_eq!(absent.inspect().unwrap(), None);
+    assert_eq!(absent.inspect(&Until::forever()).unwrap(), None);
     let made = engine.created("c");
     assert_eq!(exec_kind(&*made, request()), ErrorKind::NotRunning);
     made.start(&patience()).unwrap();
@@ -61,9 +62,9 @@ fn containers(engine: &Engine) {
 
 fn start_kind(engine: &Engine, how: impl FnOnce(LaunchSpecBuilder) -> LaunchSpecBuilder) -> ErrorKind {
     let spec = how(engine.spec("failing")).build().unwrap();
-    let kind = engine.runtime().launch(&spec, &patience()).unwrap_err().kind();
+    let kind = engine.runtime().launch(&spec, patience()).unwrap_err().kind();
     // What a launch made it removes.
-    assert_eq!(engine.runtime().container(spec.name()).inspect().unwrap(), None);
+    assert_eq!(engine.runtime().container(spec.name()).inspect(&Until::forever()).unwrap(), None);
     kind
 }
 
@@ -87,9 +88,9 @@ fn launches(engine: &Engine) {
     }
     let owner = engine.created("owner");
     let spec = engine.spec("owner").build().unwrap();
-    let error = engine.runtime().launch(&spec, &patience()).unwrap_err();
+    let error = engine.runtime().launch(&spec, patience()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NameInUse, "{error}");
-    assert!(owner.inspect().unwrap().is_some(), "the owner of the name is gone");
+    assert!(owner.inspect(&Until::forever()).unwrap().is_some(), "the owner of the name is gone");
 }
 
 fn images(engine: &Engine) {
@@ -103,8 +104,8 @@ fn images(engine: &Engine) {
     assert_eq!(kind("localhost/nosuch", PullPolicy::Missing), ErrorKind::RegistryUnreachable);
     assert_eq!(kind("nosuch", PullPolicy::Missing), ErrorKind::NoSuchImage);
     let absent = runtime.image(&rt_protocol::ImageRef::new("localhost/nosuch").unwrap());
-    assert!(!absent.exists().unwrap());
-    assert_eq!(absent.history().unwrap(), None);
+    assert!(!absent.exists(Until::forever()).unwrap());
+    assert_eq!(absent.history(&Until::forever()).unwrap(), None);
 }
 
 fn copies(engine: &Engine) {
@@ -127,7 +128,7 @@ fn copies(engine: &Engine) {
 
 fn microvm(engine: &Engine) {
     let spec = engine.spec("vm").oci_runtime(OciRuntime::new("krun").unwrap()).build().unwrap();
-    let container = engine.runtime().launch(&spec, &patience()).unwrap();
+    let container = engine.runtime().launch(&spec, patience()).unwrap();
     let request = ExecRequest::new(["true"]).unwrap();
     assert_eq!(exec_kind(&*container, request), ErrorKind::Unsupported);
     assert!(!engine.calls().iter().any(|call| call.contains(&String::from("exec"))), "podman was asked");
@@ -135,15 +136,15 @@ fn microvm(engine: &Engine) {
 
 fn names_like_ids(engine: &Engine) {
     let container = engine.running("c");
-    let id = container.id().unwrap().unwrap();
+    let id = container.id(Until::forever()).unwrap().unwrap();
     let beginning = ContainerName::new(&id[..6]).unwrap();
     // podman itself takes it for the container.
     assert_eq!(engine.ask(&["exec", beginning.as_str(), "true"]).0, 0);
     let handle = engine.runtime().container(&beginning);
-    assert_eq!(handle.inspect().unwrap(), None);
+    assert_eq!(handle.inspect(&Until::forever()).unwrap(), None);
     assert_eq!(exec_kind(&*handle, ExecRequest::new(["true"]).unwrap()), ErrorKind::NoSuchContainer);
     assert!(engine.runtime().force_remove(&[beginning], &patience())[0].removed);
-    assert!(container.running().unwrap(), "another container was removed");
+    assert!(container.running(Until::forever()).unwrap(), "another container was removed");
 }
 
 /// Every verb once. A flag that the version lacks is refused, and the refusal would be an error here.
@@ -164,7 +165,7 @@ fn flags(engine: &Engine) {
         .workdir("/tmp")
         .build()
         .unwrap();
-    let container = runtime.launch(&spec, &patience()).unwrap();
+    let container = runtime.launch(&spec, patience()).unwrap();
     let request = ExecRequest::builder(["sh", "-c", "echo $A $TOKEN $(id -u) $(pwd)"])
         .env("B", "c")
         .secret_env("OTHER", "hunter3")
@@ -174,15 +175,15 @@ fn flags(engine: &Engine) {
         .unwrap();
     let result = container.exec(&request, &patience()).unwrap();
     assert_eq!(result.stdout.text(), "b hunter2 1000 /tmp\n", "{result:?}");
-    assert_eq!(container.ports().unwrap().unwrap().len(), 1);
-    assert!(container.rw_size().unwrap().is_some());
+    assert_eq!(container.ports(Until::forever()).unwrap().unwrap().len(), 1);
+    assert!(container.rw_size(&Until::forever()).unwrap().is_some());
     let options =
         rt_protocol::LogOptions::new().tail(1).timestamps().since(std::time::SystemTime::UNIX_EPOCH);
-    container.logs(&options).unwrap().close().unwrap();
+    container.logs(&options, &Until::forever()).unwrap().close().unwrap();
     container.stop(std::time::Duration::from_secs(5), &patience()).unwrap();
     let _ = container.wait(&patience()).unwrap();
-    runtime.rw_sizes(&rt_protocol::NamePrefix::new("c").unwrap()).unwrap();
-    runtime.images(&rt_protocol::ImageFilter::all()).unwrap();
+    runtime.rw_sizes(&rt_protocol::NamePrefix::new("c").unwrap(), &Until::forever()).unwrap();
+    runtime.images(&rt_protocol::ImageFilter::all(), &Until::forever()).unwrap();
     for result in runtime.force_remove(&[spec.name().clone()], &patience()) {
         assert!(result.removed, "{result:?}");
     }

@@ -34,8 +34,7 @@ pub(super) fn launch(turn: &mut Turn<'_>) -> Result<Verdict> {
     let script = format!("echo {} >>{NOTES}/mains; exec sleep 777777", turn.id);
     let spec = turn.spec()?.command(["sh", "-c", &script]).build()?;
     let runtime = &turn.live.runtime;
-    let answer =
-        turn.with_faults("launch", TIMEOUT + SLACK, || runtime.launch(&spec, &Until::after(TIMEOUT)));
+    let answer = turn.with_faults("launch", TIMEOUT + SLACK, || runtime.launch(&spec, Until::after(TIMEOUT)));
     let sandbox = Sandbox::known(&turn.live.runtime, spec.name());
     let verdict = match answer {
         Ok(_) => running(turn, &sandbox)?,

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rt_protocol::{
-    ContainerFilter, ContainerRuntime as _, ContainerState, ImageFilter, LogOptions, NamePrefix, Pull, Until,
+    ContainerExt, ContainerFilter, ContainerRuntime as _, ContainerRuntimeExt, ContainerState, ImageFilter,
+    LogOptions, NamePrefix, Pull, Until,
 };
 
 use crate::chaos::command::Command;
@@ -19,7 +20,7 @@ const READ: Duration = Duration::from_secs(60);
 
 pub(super) fn state(turn: &mut Turn<'_>) -> Result<Verdict> {
     let (sandbox, main) = turn.idle()?;
-    let answer = turn.with_faults("state", READ + SLACK, || sandbox.container.state());
+    let answer = turn.with_faults("state", READ + SLACK, || sandbox.container.state(Until::forever()));
     let harmed = turn.has_harmed(&[Role::Main, Role::Conmon]);
     let verdict = match answer {
         Ok(Some(ContainerState::Running)) => Ok("running".into()),
@@ -33,7 +34,8 @@ pub(super) fn state(turn: &mut Turn<'_>) -> Result<Verdict> {
 pub(super) fn list(turn: &mut Turn<'_>) -> Result<Verdict> {
     let (sandbox, main) = turn.idle()?;
     let runtime = &turn.live.runtime;
-    let answer = turn.with_faults("list", READ + SLACK, || runtime.list(&ContainerFilter::all()));
+    let answer =
+        turn.with_faults("list", READ + SLACK, || runtime.list(&ContainerFilter::all(), &Until::forever()));
     let verdict = match answer {
         Ok(list) if list.iter().any(|info| info.name == sandbox.name) => Ok("listed".into()),
         Ok(list) => Err(format!("a container is not among the {} of the list", list.len())),
@@ -45,7 +47,7 @@ pub(super) fn list(turn: &mut Turn<'_>) -> Result<Verdict> {
 pub(super) fn inspect(turn: &mut Turn<'_>) -> Result<Verdict> {
     let (sandbox, main) = turn.idle()?;
     let id = turn.live.plain(&["inspect", "--format={{.Id}}", sandbox.name.as_str()])?;
-    let answer = turn.with_faults("inspect", READ + SLACK, || sandbox.container.inspect());
+    let answer = turn.with_faults("inspect", READ + SLACK, || sandbox.container.inspect(&Until::forever()));
     let verdict = match answer {
         Ok(Some(info)) if info.id == id.trim() => Ok("found".into()),
         Ok(info) => Err(format!("the container {id} is {info:?}")),
@@ -56,7 +58,7 @@ pub(super) fn inspect(turn: &mut Turn<'_>) -> Result<Verdict> {
 
 pub(super) fn rw_size(turn: &mut Turn<'_>) -> Result<Verdict> {
     let (sandbox, main) = turn.idle()?;
-    let answer = turn.with_faults("rw_size", READ + SLACK, || sandbox.container.rw_size());
+    let answer = turn.with_faults("rw_size", READ + SLACK, || sandbox.container.rw_size(&Until::forever()));
     let verdict = match answer {
         Ok(Some(_)) => Ok("told".into()),
         Ok(None) => Err("a container has no size".into()),
@@ -69,7 +71,8 @@ pub(super) fn images(turn: &mut Turn<'_>) -> Result<Verdict> {
     let live = turn.live;
     let ids = live.plain(&["images", "--no-trunc", "--quiet"])?;
     let all: BTreeSet<_> = ids.lines().collect();
-    let answer = turn.with_faults("images", READ + SLACK, || live.runtime.images(&ImageFilter::all()));
+    let answer = turn
+        .with_faults("images", READ + SLACK, || live.runtime.images(&ImageFilter::all(), &Until::forever()));
     Ok(match answer {
         Ok(list) if list.len() >= all.len() => Ok("listed".into()),
         Ok(list) => Err(format!("{} of {} images are listed", list.len(), all.len())),
@@ -81,7 +84,7 @@ pub(super) fn states(turn: &mut Turn<'_>) -> Result<Verdict> {
     let (sandbox, main) = turn.idle()?;
     let prefix = NamePrefix::new(Sandbox::family())?;
     let runtime = &turn.live.runtime;
-    let answer = turn.with_faults("states", READ + SLACK, || runtime.states(&prefix));
+    let answer = turn.with_faults("states", READ + SLACK, || runtime.states(&prefix, Until::forever()));
     let verdict = match answer {
         Ok(states) if states.contains_key(&sandbox.name) => Ok("listed".into()),
         Ok(states) => Err(format!("a container is not among {states:?}")),
@@ -93,7 +96,7 @@ pub(super) fn states(turn: &mut Turn<'_>) -> Result<Verdict> {
 pub(super) fn image(turn: &mut Turn<'_>) -> Result<Verdict> {
     turn.live.plain(&["image", "exists", turn.live.image.as_str()])?;
     let image = turn.live.image_handle(&turn.live.image);
-    let answer = turn.with_faults("image inspect", READ + SLACK, || image.inspect());
+    let answer = turn.with_faults("image inspect", READ + SLACK, || image.inspect(&Until::forever()));
     Ok(match answer {
         Ok(Some(_)) => Ok("found".into()),
         Ok(None) => Err("an image that is there is none".into()),
@@ -116,7 +119,7 @@ pub(super) fn logs(turn: &mut Turn<'_>) -> Result<Verdict> {
     let (lines, end) = turn.with_faults("logs", TIMEOUT + SLACK, || {
         let (mut lines, begun) = (String::new(), Instant::now());
         let read = |lines: &mut String| -> rt_protocol::Result<bool> {
-            let mut log = sandbox.container.logs(&options)?;
+            let mut log = sandbox.container.logs(&options, &Until::forever())?;
             while begun.elapsed() < TIMEOUT {
                 match log.pull(&Until::after(Duration::from_secs(1)))? {
                     Pull::Item(line) => *lines = format!("{lines}{}\n", line.text()),

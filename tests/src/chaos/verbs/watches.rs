@@ -22,7 +22,7 @@ pub(super) fn events(turn: &mut Turn<'_>) -> Result<Verdict> {
     let (seen, end) = turn.with_faults("events", LATE + SLACK, || {
         let mut seen = Vec::new();
         let read = |seen: &mut Vec<EventAction>| -> rt_protocol::Result<bool> {
-            let mut stream = live.runtime.events(&options)?;
+            let mut stream = live.runtime.events(&options, &Until::forever())?;
             // Its client may be harmed too; whether it was done is looked at below.
             let _ = live.plain(&["stop", "--time=0", sandbox.name.as_str()]);
             let begun = Instant::now();

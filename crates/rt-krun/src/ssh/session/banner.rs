@@ -58,12 +58,12 @@ pub(crate) fn wait(container: &dyn Container, resolver: &dyn EndpointResolver, u
 }
 
 fn attempt(container: &dyn Container, resolver: &dyn EndpointResolver, until: &Until) -> Result<()> {
-    let Some(info) = container.inspect()? else {
+    let Some(info) = container.inspect(until)? else {
         return Err(Error::new(ErrorKind::NoSuchContainer, OPERATION, "").with_hint("create it first"));
     };
     if !info.state.is_running() {
-        return Err(Error::not_serving(&container.key().name, &info, OPERATION, |options| {
-            container.logs(options)
+        return Err(Error::not_serving(&container.key().name, &info, OPERATION, |options, until| {
+            container.logs(options, until)
         }));
     }
     let endpoint = resolver.resolve(container)?;

@@ -238,17 +238,18 @@ fn identify_guest(
     let with_container = |kind, message: String, hint: &'static str| {
         Err(Error::new(kind, "connect to", message).with_hint(hint))
     };
+    let until = Until::forever();
     // The variables with the rest: they are of the container that is entered, whatever has the name later.
     let described = match container.as_any().downcast_ref::<PodmanContainer>() {
-        Some(podmans) => podmans.inspect_with_env()?,
-        None => container.inspect()?.map(|info| (info, Env::default())),
+        Some(podmans) => podmans.inspect_with_env(&until)?,
+        None => container.inspect(&until)?.map(|info| (info, Env::default())),
     };
     let Some((info, env)) = described else {
         return with_container(ErrorKind::NoSuchContainer, String::new(), "create it first");
     };
     if !info.state.is_running() {
-        return Err(Error::not_serving(&container.key().name, &info, "connect to", |options| {
-            container.logs(options)
+        return Err(Error::not_serving(&container.key().name, &info, "connect to", |options, until| {
+            container.logs(options, until)
         }));
     }
     let Some(kept) = pool.upgrade() else {
