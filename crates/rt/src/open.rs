@@ -12,13 +12,13 @@ use crate::Backend;
 /// backend works. For other settings, such as another podman or other limits, build the backend's
 /// own runtime; it implements the same trait.
 ///
+/// # Errors
 /// - [`FeatureDisabled`](ErrorKind::FeatureDisabled): this build does not include the backend; the
 ///   hint names the feature.
 /// - [`InvalidRequest`](ErrorKind::InvalidRequest): krun has no defaults, since it needs an
 ///   identity and a way to find its guests. Build a `KrunRuntime` instead.
 /// - [`BackendMissing`](ErrorKind::BackendMissing),
 ///   [`BackendNotExecutable`](ErrorKind::BackendNotExecutable): podman cannot be started.
-///   podman.
 ///
 /// ```
 /// use rt::{Backend, ErrorKind};
