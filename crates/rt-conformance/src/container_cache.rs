@@ -22,7 +22,8 @@ pub(crate) struct ContainerCache {
 
 impl ContainerCache {
     /// Returns the kept container with this main process. If there is none, `make` creates it. A
-    /// failure is kept too, so that it is neither repeated nor reported for each of a hundred cases.
+    /// failure is kept too, so that it is neither repeated nor reported for each of a hundred
+    /// cases.
     pub(crate) fn take(
         &self,
         main: &Script,

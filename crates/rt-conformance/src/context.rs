@@ -1,4 +1,5 @@
-//! What a case works with: the runtime, containers of its own, unique names and tokens, and the cleaning up after it.
+//! What a case works with: the runtime, containers of its own, unique names and tokens, and the
+//! clean-up.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use crate::container_cache::ContainerCache;
 use crate::timeout::{TIMEOUT, timeout};
 use crate::{Failure, Fixture, Need, Script, Verdict};
 
-/// How often something is looked at again that tells nobody when it changes.
+/// How often a condition is checked if no event announces it.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What one case works with.
@@ -26,7 +27,7 @@ pub(crate) struct TestContext<'a> {
     cache: &'a ContainerCache,
     made: Mutex<Vec<ContainerName>>,
     directories: Mutex<Vec<PathBuf>>,
-    /// The exec sessions of the standing container when the case first asked for it.
+    /// The exec sessions of the standing container when the case first used it.
     sessions: Mutex<Option<(ContainerName, usize)>>,
     /// How long a command took.
     pace: Mutex<Duration>,
@@ -68,7 +69,7 @@ impl<'a> TestContext<'a> {
         self.runtime.capabilities().contains(capability)
     }
 
-    /// A running container in which commands may be run, and nothing more.
+    /// Returns a running container in which commands may be run, and nothing else may be done.
     pub(crate) fn standing(&self) -> Result<Arc<dyn Container>, Failure> {
         self.cache.check_standing()?;
         let name = match self.fixture.standing() {
@@ -84,8 +85,8 @@ impl<'a> TestContext<'a> {
         Ok(self.runtime.container(&name))
     }
 
-    /// Makes the standing container and runs one command in it, so that what a backend opens once and keeps is open
-    /// before anything is counted.
+    /// Creates the standing container and runs one command in it, so that everything that a backend
+    /// opens once and keeps is open before leftovers are counted.
     pub(crate) fn warm_up(&self) -> Verdict {
         self.cache.check_standing()?;
         self.cache.warm_up(|| {
@@ -106,14 +107,16 @@ impl<'a> TestContext<'a> {
         }
     }
 
-    /// The standing container, after commands in it: whatever only a first one needs is done, a login say.
+    /// The standing container, after commands in it: whatever only a first one needs is done, a
+    /// login say.
     pub(crate) fn warm_standing(&self) -> Result<Arc<dyn Container>, Failure> {
         let standing = self.standing()?;
         self.warm_up_in(standing.as_ref())?;
         Ok(standing)
     }
 
-    /// Runs commands in a container: one for what only a first one needs, and one to see how long they take here.
+    /// Runs two commands in a container: one for the work of a first command, and one to measure
+    /// how long a command takes here.
     pub(crate) fn warm_up_in(&self, container: &dyn Container) -> Verdict {
         for _ in 0..2 {
             let request = self.request(&Script::Exit(0))?;
@@ -124,14 +127,14 @@ impl<'a> TestContext<'a> {
         Ok(())
     }
 
-    /// This time, or on a machine so busy that a command would not begin in it, the time of four. To be called after
+    /// Returns this time or, on a busy machine, the time of four commands. Call it after
     /// [`warm_standing`](Self::warm_standing).
     pub(crate) fn allow(&self, time: Duration) -> Duration {
         time.max(4 * *lock(&self.pace))
     }
 
-    /// A container with this main process that other cases look at too, and that nobody changes. When the main process
-    /// ends by itself, it has ended.
+    /// Returns a container with this main process that several cases share and none changes. If the
+    /// main process ends by itself, it has ended.
     pub(crate) fn cached(&self, main: &Script) -> Result<Arc<dyn Container>, Failure> {
         let name = self.cache.take(main, || self.create_cached(main))?;
         Ok(self.runtime.container(&name))
@@ -154,7 +157,7 @@ impl<'a> TestContext<'a> {
         Ok(name)
     }
 
-    /// A name of the suite's family that nobody has, and that is removed after the case.
+    /// Returns an unused name with the suite's prefix. The container is removed after the case.
     pub(crate) fn name(&self) -> Result<ContainerName, Failure> {
         let name = self.unused_name()?;
         self.remove_afterwards(&name);
@@ -165,12 +168,12 @@ impl<'a> TestContext<'a> {
         Ok(ContainerName::new(format!("{}-{}-{}", self.fixture.prefix(), std::process::id(), unique()))?)
     }
 
-    /// A family of names of its own, within the family of the suite.
+    /// Returns a new prefix for names, below the prefix of the suite.
     pub(crate) fn family(&self) -> Result<NamePrefix, Failure> {
         Ok(NamePrefix::new(format!("{}-{}-{}", self.fixture.prefix(), std::process::id(), unique()))?)
     }
 
-    /// A name of this family, removed after the case.
+    /// Returns a name with this prefix. The container is removed after the case.
     pub(crate) fn member(&self, family: &NamePrefix, rest: &str) -> Result<ContainerName, Failure> {
         let name = ContainerName::new(format!("{family}-{rest}"))?;
         self.remove_afterwards(&name);
@@ -181,20 +184,20 @@ impl<'a> TestContext<'a> {
         lock(&self.made).push(name.clone());
     }
 
-    /// The beginning of a description: the name, the image, no pulling, and what the fixture adds.
+    /// Starts a launch specification: the name, the image, no pulling, and what the fixture adds.
     pub(crate) fn launch_spec(&self, name: &ContainerName) -> LaunchSpecBuilder {
         let spec = LaunchSpec::builder(name.as_str(), self.fixture.image().as_str());
         self.fixture.equip(spec.pull(PullPolicy::Never))
     }
 
-    /// Makes what was described, after telling the fixture.
+    /// Creates the container after telling the fixture.
     pub(crate) fn create_from(&self, builder: LaunchSpecBuilder) -> Result<Arc<dyn Container>, Failure> {
         let spec = builder.build()?;
         self.fixture.before_start(&spec);
         Ok(self.runtime.create(&spec, &timeout())?)
     }
 
-    /// A container of its own that was made and not started.
+    /// Creates a container without starting it.
     pub(crate) fn created(&self, main: &Script) -> Result<Arc<dyn Container>, Failure> {
         self.created_as(&self.name()?, main)
     }
@@ -208,40 +211,40 @@ impl<'a> TestContext<'a> {
         self.create_from(self.launch_spec(name).command(main.argv()))
     }
 
-    /// A container of its own that was started.
+    /// Creates and starts a container.
     pub(crate) fn started(&self, main: &Script) -> Result<Arc<dyn Container>, Failure> {
         let container = self.created(main)?;
         self.start(container.as_ref())?;
         Ok(container)
     }
 
-    /// A container of its own, made from a description and started.
+    /// Creates a container from a specification and starts it.
     pub(crate) fn started_from(&self, builder: LaunchSpecBuilder) -> Result<Arc<dyn Container>, Failure> {
         let container = self.create_from(builder.command(Script::Stand.argv()))?;
         self.start(container.as_ref())?;
         Ok(container)
     }
 
-    /// Starts a container, and tells the fixture.
+    /// Starts a container and tells the fixture.
     pub(crate) fn start(&self, container: &dyn Container) -> Verdict {
         container.start(&timeout())?;
         self.fixture.after_start(&container.key().name);
         Ok(())
     }
 
-    /// Whether the fixture meets this need, for a case that can do without.
+    /// Returns whether the fixture meets this need, for a case that can do without.
     pub(crate) fn has(&self, need: Need) -> bool {
         self.fixture.lacks(need).is_none()
     }
 
-    /// Runs `this`, and says how long it took by the backend's clock.
+    /// Runs `this` and returns how long it took on the backend's clock.
     pub(crate) fn timed<T>(&self, this: impl FnOnce() -> T) -> (T, Duration) {
         let begin = self.fixture.clock();
         let answer = this();
         (answer, self.fixture.clock().saturating_sub(begin))
     }
 
-    /// A container that does not exist.
+    /// Returns a container that does not exist.
     pub(crate) fn missing_container(&self) -> Result<Arc<dyn Container>, Failure> {
         Ok(self.runtime.container(&self.unused_name()?))
     }
@@ -265,32 +268,33 @@ impl<'a> TestContext<'a> {
         Ok(container.exec(&ExecRequest::new(script.argv())?, &timeout())?)
     }
 
-    /// Runs a script that must end with 0, and gives what it wrote to stdout.
+    /// Runs a script that must end with 0, and returns its stdout.
     pub(crate) fn text_in(container: &dyn Container, script: &Script) -> Result<String, Failure> {
         let result = Self::run_in(container, script)?;
         ensure!(result.success(), "{script:?} ended with {}: {}", result.outcome, result.stderr);
         Ok(result.stdout.text().into_owned())
     }
 
-    /// How many processes with this token are in the container.
+    /// Returns the number of processes with this token in the container.
     pub(crate) fn count(container: &dyn Container, token: u32) -> Result<usize, Failure> {
         let text = Self::text_in(container, &Script::Count(token))?;
         text.parse().map_err(|_| Failure::new(format!("the count of processes is {text:?}")))
     }
 
-    /// A number by which the processes of one command are found. It is also more seconds than anybody waits.
+    /// Returns a number by which the processes of one command are found. As a number of seconds it
+    /// is longer than any wait.
     #[expect(clippy::unused_self, reason = "reads as the others do")]
     pub(crate) fn token(&self) -> u32 {
         3_000_000 + std::process::id() % 1000 * 1000 + unique() % 1000
     }
 
-    /// A path of the guest that nobody else uses; nothing is there.
+    /// Returns an unused path of the guest; nothing exists there.
     pub(crate) fn guest_path(&self) -> Result<ContainerPath, Failure> {
         let path = format!("{}/rt-{}-{}", self.fixture.scratch(), std::process::id(), unique());
         Ok(ContainerPath::new(path)?)
     }
 
-    /// A directory of the guest that nobody else uses.
+    /// Returns a new directory of the guest.
     pub(crate) fn guest_dir(&self, container: &dyn Container) -> Result<ContainerPath, Failure> {
         let path = self.guest_path()?;
         let made = Self::run_in(container, &Script::MakeDir(path.as_os_str().to_owned()))?;
@@ -298,7 +302,7 @@ impl<'a> TestContext<'a> {
         Ok(path)
     }
 
-    /// An empty directory of this host, removed after the case.
+    /// Returns an empty directory of this host, which is removed after the case.
     pub(crate) fn host_dir(&self) -> Result<PathBuf, Failure> {
         let name = format!("rt-conformance-{}-{}", std::process::id(), unique());
         let path = std::env::temp_dir().join(name);
@@ -307,7 +311,7 @@ impl<'a> TestContext<'a> {
         Ok(path)
     }
 
-    /// Looks again and again, within the suite's timeout, until there is an answer.
+    /// Repeats the check until it returns a value, within the suite's timeout.
     pub(crate) fn eventually<T>(
         what: &str,
         mut look: impl FnMut() -> Result<Option<T>, Failure>,
@@ -323,7 +327,7 @@ impl<'a> TestContext<'a> {
         }
     }
 
-    /// Waits until the main process has ended, whether or not the backend can wait.
+    /// Waits until the main process has ended, even if the backend cannot wait.
     #[expect(clippy::unused_self, reason = "reads as the others do")]
     pub(crate) fn wait_for_exit(&self, container: &dyn Container) -> Verdict {
         Self::eventually("the main process has ended", || {
@@ -333,10 +337,10 @@ impl<'a> TestContext<'a> {
         })
     }
 
-    /// Removes what the case made, and looks, when asked to, whether it left exec sessions.
+    /// Removes what the case created, and on request checks whether it left exec sessions.
     pub(crate) fn clean_up(&self, count_sessions: bool) -> Verdict {
         for directory in lock(&self.directories).drain(..) {
-            // What the backend made in it as another user may resist; that is not the case's fact.
+            // The files of another user may resist. That is not the fact of the case.
             let _ = std::fs::remove_dir_all(directory);
         }
         let made = std::mem::take(&mut *lock(&self.made));
@@ -349,7 +353,7 @@ impl<'a> TestContext<'a> {
         }
         let sessions = lock(&self.sessions).take().filter(|_| count_sessions);
         let Some((standing, before)) = sessions else { return Ok(()) };
-        // The engine forgets a session a moment after its command has ended.
+        // The engine removes a session a moment after its command has ended.
         let now = || self.fixture.exec_sessions(&standing).unwrap_or_default();
         let timeout = Until::after(Duration::from_secs(5));
         while now() > before {
@@ -364,7 +368,7 @@ impl<'a> TestContext<'a> {
     }
 }
 
-/// `directory` and `name` as a path of the guest.
+/// Joins `directory` and `name` to a path of the guest.
 pub(crate) fn inside(directory: &ContainerPath, name: &str) -> OsString {
     directory.as_path().join(name).into_os_string()
 }

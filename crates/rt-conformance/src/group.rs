@@ -1,4 +1,4 @@
-//! The parts of the contract that cases belong to.
+//! The parts of the contract, to which the cases belong.
 
 use std::fmt;
 
@@ -12,10 +12,10 @@ macro_rules! group {
         }
 
         impl Group {
-            /// All of them, in the order of a report.
+            /// All groups, in the order of a report.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The word before the colon of a case's name.
+            /// Returns the word before the colon in the name of a case.
             pub const fn word(self) -> &'static str {
                 match self {
                     $(Self::$name => $word,)*
@@ -26,17 +26,17 @@ macro_rules! group {
 }
 
 group! {
-    /// What makes handles equal, and what tells runtimes apart.
+    /// Which handles are equal, and how runtimes are distinguished.
     Identity = "identity",
-    /// Start, stop, wait, and what is read back.
+    /// Start, stop and wait, and what `inspect` returns afterwards.
     Lifecycle = "lifecycle",
-    /// What a launch may ask for.
+    /// The settings of a launch.
     Launch = "launch",
     /// Commands whose output is captured.
     Exec = "exec",
     /// Environment, workdir and user of a command.
     Settings = "settings",
-    /// What a command finds around itself: its stdin, its variables, its limits.
+    /// The environment of a command: its stdin, its variables, its limits.
     Surroundings = "surroundings",
     /// Commands whose streams are bridged.
     Stdio = "stdio",
@@ -48,7 +48,7 @@ group! {
     Limits = "limits",
     /// Logs.
     Logs = "logs",
-    /// Watching a log for a sign.
+    /// Waiting for a line of a log.
     Readiness = "readiness",
     /// Copies in and out.
     Copy = "copy",
@@ -56,17 +56,17 @@ group! {
     Images = "images",
     /// Port reservations.
     Ports = "ports",
-    /// Listings and removals of many.
+    /// Lists and removals of many containers.
     Bulk = "bulk",
     /// Events.
     Events = "events",
-    /// Errors and what they say.
+    /// Errors and their texts.
     Errors = "errors",
-    /// Odd uses that must not do harm.
+    /// Unusual calls that must do no harm.
     Misuse = "misuse",
     /// Handles in front of others.
     Wrappers = "wrappers",
-    /// `capabilities()` and the answers agree.
+    /// `capabilities()` agrees with the results.
     Claims = "claims",
 }
 

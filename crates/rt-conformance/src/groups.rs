@@ -1,4 +1,4 @@
-//! The facts, one file for each group. How cases are run stands in [`crate::suite`].
+//! The facts, one file for each group. [`crate::suite`] runs the cases.
 
 mod bulk;
 mod claims;
@@ -26,7 +26,7 @@ use std::sync::OnceLock;
 
 use crate::Case;
 
-/// All groups in the order of a report.
+/// All groups, in the order of a report.
 const ALL: &[&[Case]] = &[
     identity::CASES,
     lifecycle::CASES,
@@ -52,18 +52,18 @@ const ALL: &[&[Case]] = &[
     claims::CASES,
 ];
 
-/// All cases, group by group.
+/// Returns all cases, group by group.
 pub fn cases() -> &'static [Case] {
     static CASES: OnceLock<Vec<Case>> = OnceLock::new();
     CASES.get_or_init(|| ALL.concat())
 }
 
-/// The cases for a guest that can only exec, such as a sealed virtual machine.
+/// Returns the cases for a guest that can only exec, such as a sealed virtual machine.
 pub fn core() -> impl Iterator<Item = &'static Case> {
     cases().iter().filter(|case| case.is_core())
 }
 
-/// The case of this name.
+/// Returns the case with this name.
 pub fn find(name: &str) -> Option<&'static Case> {
     cases().iter().find(|case| case.name() == name)
 }

@@ -1,11 +1,12 @@
-//! The one answer to a command that was ended before it ended by itself, or kept from beginning: every backend tells the same.
+//! The one answer to a command that was ended before it ended by itself, or kept from beginning:
+//! every backend tells the same.
 
 use rt_protocol::{Error, ErrorKind, KillOutcome, KillReport, PartialOutput};
 
 use crate::{Failure, TestContext};
 
-/// What became of the command; fails the case unless the rest of the answer is there: whose command it was, what to do next,
-/// what had arrived, and the cause where a stream has failed.
+/// What became of the command; fails the case unless the rest of the answer is there: whose command
+/// it was, what to do next, what had arrived, and the cause where a stream has failed.
 pub(crate) fn interrupted(
     context: &TestContext<'_>,
     error: &Error,

@@ -25,15 +25,17 @@
 //! }
 //!
 //! let runtime = NullRuntime::new();
-//! let fixture = Mine { prefix: NamePrefix::new("suite")?, image: ImageRef::new("localhost/small")? };
+//! let (prefix, image) = (NamePrefix::new("suite")?, ImageRef::new("localhost/small")?);
+//! let fixture = Mine { prefix, image };
 //! let suite = Suite::new(&runtime, &fixture);
 //! let report = suite.run(&|case| case.group() == Group::Ports, &mut |_, _| {});
 //! assert!(report.ok() && report.passed() > 0, "{report}");
 //! # Ok::<(), rt_protocol::InvalidValue>(())
 //! ```
 //!
-//! If you wrap another runtime, you need no engine and no fixture of your own: `rt_null::conformance::NullFixture`, behind the
-//! feature `conformance` of `rt-null`, plays the scripts in memory.
+//! If you wrap another runtime, you need no engine and no fixture of your own:
+//! `rt_null::conformance::NullFixture`, behind the feature `conformance` of `rt-null`, plays the
+//! scripts in memory.
 //!
 //! # Cases
 //!

@@ -1,4 +1,5 @@
-//! A krun container: podman's handle for its life, the transport for what runs in its guest.
+//! A krun container: podman's handle for the lifecycle, and the transport for commands in the
+//! guest.
 
 use std::any::Any;
 use std::ffi::OsString;
@@ -13,10 +14,11 @@ use rt_protocol::{
 
 use crate::transport::KrunTransport;
 
-/// A container whose OCI runtime boots a sealed microVM.
+/// A container whose OCI runtime starts a microVM.
 ///
-/// Made by [`KrunRuntime::container`](rt_protocol::ContainerRuntime::container). Copies reach the container's file system
-/// as podman sees it; of a guest that shares it by virtio-fs that is the guest's too.
+/// Returned by [`KrunRuntime::container`](rt_protocol::ContainerRuntime::container). Copies go to
+/// the container's file system as podman sees it. A guest that shares it by virtio-fs sees them
+/// too.
 #[derive(Clone)]
 pub struct KrunContainer {
     key: ContainerKey,
@@ -43,7 +45,7 @@ impl KrunContainer {
         Self { key, podman, transport }
     }
 
-    /// What enters the guest.
+    /// Returns the transport.
     pub fn transport(&self) -> &Arc<dyn KrunTransport> {
         &self.transport
     }
@@ -84,7 +86,7 @@ impl Container for KrunContainer {
     }
 
     fn start(&self, until: &Until) -> Result<()> {
-        // Also after a failure: nobody knows how far it came.
+        // After a failure too, since it is unknown how far the start came.
         let started = self.podman.start(until);
         self.forget();
         started

@@ -1,4 +1,4 @@
-//! A transport for tests: registered results and recorded calls. It enters nothing and moves no bytes.
+//! A transport for tests, with registered results and recorded calls. It moves no bytes.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -14,7 +14,8 @@ use rt_protocol::{
 
 use crate::KrunTransport;
 
-/// A transport that runs nothing: it answers what was registered for a name and an argv, and an empty success otherwise.
+/// A transport that runs nothing. It returns the result that was registered for a name and an
+/// argument list, and otherwise success without output.
 ///
 /// ```
 /// use rt_krun::FakeKrunTransport;
@@ -22,7 +23,8 @@ use crate::KrunTransport;
 ///
 /// let transport = FakeKrunTransport::new();
 /// let name = ContainerName::new("vm-1")?;
-/// transport.answer(&name, &Argv::new(["uname"])?, ExitOutcome::Code(0), CapturedOutput::complete("Linux\n"));
+/// let stdout = CapturedOutput::complete("Linux\n");
+/// transport.answer(&name, &Argv::new(["uname"])?, ExitOutcome::Code(0), stdout);
 /// assert!(transport.execs().is_empty());
 /// # Ok::<(), rt_protocol::InvalidValue>(())
 /// ```
@@ -44,19 +46,19 @@ struct State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FakeExec {
-    /// In which container.
+    /// The container.
     pub container: ContainerName,
     /// The command.
     pub argv: Argv,
-    /// Its variables.
+    /// The variables of the request.
     pub env: Env,
-    /// Where it was to run; `None` where the request does not say.
+    /// The workdir of the request, if it has one.
     pub workdir: Option<ContainerPath>,
-    /// As whom; likewise.
+    /// The user of the request, if it has one.
     pub user: Option<User>,
 }
 
-/// What a [`FakeKrunTransport`] answers to a command: an end and its output, or an error.
+/// The result of a command: an outcome with output, or an error.
 #[derive(Clone, Debug)]
 #[must_use = "a reply does nothing until it is registered"]
 pub struct FakeReply {
@@ -66,28 +68,28 @@ pub struct FakeReply {
 }
 
 impl FakeReply {
-    /// It ends in this way, and writes nothing.
+    /// Returns a result with this outcome and no output.
     pub fn outcome(outcome: ExitOutcome) -> Self {
         Self { end: Ok(outcome), stdout: Vec::new(), stderr: Vec::new() }
     }
 
-    /// It ends with this exit code, and writes nothing.
+    /// Returns a result with this exit code and no output.
     pub fn code(code: i32) -> Self {
         Self::outcome(ExitOutcome::Code(code))
     }
 
-    /// The call fails: the guest cannot be reached, say.
+    /// Returns a result that is an error, such as an unreachable guest.
     pub fn error(error: Error) -> Self {
         Self { end: Err(error), stdout: Vec::new(), stderr: Vec::new() }
     }
 
-    /// What it writes to stdout.
+    /// Sets the stdout.
     pub fn with_stdout(mut self, stdout: impl Into<Vec<u8>>) -> Self {
         self.stdout = stdout.into();
         self
     }
 
-    /// What it writes to stderr.
+    /// Sets the stderr.
     pub fn with_stderr(mut self, stderr: impl Into<Vec<u8>>) -> Self {
         self.stderr = stderr.into();
         self
@@ -95,12 +97,12 @@ impl FakeReply {
 }
 
 impl FakeKrunTransport {
-    /// A transport that nobody has called.
+    /// Creates a transport without registered results and calls.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What this command comes to from now on: how it ends, and what it writes to stdout.
+    /// Registers the outcome and the stdout of this command.
     pub fn answer(
         &self,
         container: &ContainerName,
@@ -111,27 +113,27 @@ impl FakeKrunTransport {
         self.reply(container, argv, FakeReply::outcome(outcome).with_stdout(stdout.into_bytes()));
     }
 
-    /// What this command is answered from now on: how it ends and what it writes, or an error.
+    /// Registers the result of this command.
     pub fn reply(&self, container: &ContainerName, argv: &Argv, reply: FakeReply) {
         lock(&self.state).replies.insert((container.clone(), argv.clone()), reply);
     }
 
-    /// The captured commands so far, in order.
+    /// Returns the captured commands so far, in order.
     pub fn execs(&self) -> Vec<FakeExec> {
         lock(&self.state).execs.clone()
     }
 
-    /// The bridged commands so far, in order.
+    /// Returns the bridged commands so far, in order.
     pub fn stdio_execs(&self) -> Vec<FakeExec> {
         lock(&self.state).stdio.clone()
     }
 
-    /// The logins so far, in order.
+    /// Returns the logins so far, in order.
     pub fn logins(&self) -> Vec<(ContainerName, Option<Argv>)> {
         lock(&self.state).logins.clone()
     }
 
-    /// Whom the runtime told this transport to forget so far, in order.
+    /// Returns the containers for which the runtime called `forget` so far, in order.
     pub fn forgotten(&self) -> Vec<ContainerName> {
         lock(&self.state).forgotten.clone()
     }

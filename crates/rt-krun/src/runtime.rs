@@ -1,4 +1,4 @@
-//! krun as a runtime: podman for the life of the microVMs, a transport for what runs in them.
+//! krun as a runtime: podman for the lifecycle of microVMs, a transport for the commands in them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,14 +12,15 @@ use rt_protocol::{
 use crate::container::KrunContainer;
 use crate::transport::KrunTransport;
 
-/// The OCI runtime that boots a microVM, by the name that podman's configuration knows.
+/// The name of the OCI runtime that starts a microVM, in podman's configuration.
 pub(crate) const OCI_RUNTIME: &str = "krun";
 
 /// microVMs on this host.
 ///
-/// podman makes, starts, stops and removes them, and serves their logs, copies, images and events; commands go to the
-/// [`KrunTransport`], never to `podman exec`. What krun itself cannot do stands in the documentation of the
-/// [`crate`]. Clones share everything.
+/// podman creates, starts, stops and removes them, and handles their logs, copies, images and
+/// events. Commands go to the [`KrunTransport`], never to `podman exec`. See
+/// [`limitations`](crate::limitations) for what does not work. Clones share everything. The inner
+/// runtime is not accessible, so that no program enters a guest through it by mistake.
 #[derive(Clone)]
 pub struct KrunRuntime {
     id: RuntimeId,
@@ -28,7 +29,7 @@ pub struct KrunRuntime {
 }
 
 impl KrunRuntime {
-    /// The `podman` on PATH, and this transport.
+    /// Creates a runtime with the `podman` on PATH and this transport.
     ///
     /// # Errors
     /// As for [`PodmanRuntime::new`].
@@ -36,13 +37,14 @@ impl KrunRuntime {
         Ok(Self::on(PodmanRuntime::new()?, transport))
     }
 
-    /// This podman, and this transport. The resolver of the transport should ask the same podman.
+    /// Creates a runtime with this podman and this transport. The resolver of the transport should
+    /// use the same podman.
     pub fn on(podman: PodmanRuntime, transport: Arc<dyn KrunTransport>) -> Self {
         Self::over(Arc::new(podman), transport)
     }
 
-    /// This runtime for the life of the containers, and this transport: for tests without a podman, with `rt-null`'s
-    /// runtime and a [`FakeKrunTransport`](crate::FakeKrunTransport).
+    /// Creates a runtime with any runtime for the lifecycle, and this transport. For tests without
+    /// podman, use `rt-null`'s runtime and a [`FakeKrunTransport`](crate::FakeKrunTransport).
     ///
     /// ```
     /// use std::sync::Arc;
@@ -58,9 +60,11 @@ impl KrunRuntime {
     /// transport.reply(&ContainerName::new("vm-1")?, &Argv::new(["modprobe", "tun"])?, broken);
     ///
     /// let runtime = KrunRuntime::over(Arc::new(NullRuntime::new()), transport.clone());
-    /// runtime.launch(&LaunchSpec::builder("vm-1", "localhost/guest").build()?, Duration::from_secs(60))?;
+    /// let spec = LaunchSpec::builder("vm-1", "localhost/guest").build()?;
+    /// runtime.launch(&spec, Duration::from_secs(60))?;
     /// let result = runtime.exec_in("vm-1", ["modprobe", "tun"], Duration::from_secs(10))?;
-    /// assert_eq!(result.exit_ok().unwrap_err().to_string(), "run: the command failed: exit code 1: modprobe: not found");
+    /// let error = result.exit_ok().unwrap_err().to_string();
+    /// assert_eq!(error, "run: the command failed: exit code 1: modprobe: not found");
     /// assert_eq!(transport.execs().len(), 1);
     /// # Ok(())
     /// # }
@@ -73,7 +77,7 @@ impl KrunRuntime {
         Self { id, podman: lifecycle, transport }
     }
 
-    /// What enters the guests.
+    /// Returns the transport.
     pub fn transport(&self) -> &Arc<dyn KrunTransport> {
         &self.transport
     }
@@ -92,7 +96,8 @@ impl fmt::Debug for KrunRuntime {
     }
 }
 
-/// What podman serves, and what an SSH server adds: any bytes in words, and the signals that commands die of.
+/// Returns podman's capabilities and those that SSH adds: any bytes in arguments, and signals as
+/// outcomes.
 fn capabilities(podman: Capabilities) -> Capabilities {
     podman.with(Capability::ByteArguments).with(Capability::Signals)
 }
@@ -133,7 +138,7 @@ impl ContainerRuntime for KrunRuntime {
             // podman#21083: the guest does not boot.
             return refused(String::from("an init breaks a krun guest"), "leave `init` out");
         }
-        // The name's predecessor may have left connections.
+        // An earlier container of this name may have left connections.
         self.transport.removed(spec.name());
         self.podman.create(&spec, until).map(|container| self.wrap(container))
     }

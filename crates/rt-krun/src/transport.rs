@@ -1,4 +1,4 @@
-//! The contract of what enters a guest.
+//! The trait for running commands in a guest.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -8,20 +8,22 @@ use rt_protocol::{
     Argv, Container, ContainerName, ExecRequest, ExecResult, ExecStdio, Result, StdioResult, Until,
 };
 
-/// Runs commands in a sealed guest, where `podman exec` cannot.
+/// Runs commands in a guest, which `podman exec` cannot do.
 ///
-/// [`TcpSshTransport`](crate::TcpSshTransport) is the real one, [`FakeKrunTransport`](crate::FakeKrunTransport) the one
-/// for tests. Implementations are shared by all handles of a [`KrunRuntime`](crate::KrunRuntime) and called from any
-/// thread, also at once for one guest. The handle that each operation gets is podman's: good for its name, state and
-/// ports; its own `exec` lands beside the guest.
+/// [`TcpSshTransport`](crate::TcpSshTransport) is the real one,
+/// [`FakeKrunTransport`](crate::FakeKrunTransport) the one for tests. All handles of a
+/// [`KrunRuntime`](crate::KrunRuntime) share a transport and call it from any thread, also at the
+/// same time for one guest. Each operation gets podman's handle. Use it for the name, state and
+/// ports; its own `exec` starts a process next to the guest.
 ///
-/// What [`Container::exec`] promises, its callers expect here: honest outcomes, a deadline that ends the command, no
-/// field of the request ignored, and the errors of an absent or stopped container.
+/// Callers expect what [`Container::exec`] promises: true outcomes, a deadline that ends the
+/// command, no ignored field of the request, and the errors of an absent or stopped container.
 pub trait KrunTransport: fmt::Debug + Send + Sync {
     /// Runs a command in the guest and captures its output.
     ///
     /// # Errors
-    /// As for [`Container::exec`], and `Unreachable`, `HostKeyMismatch`, `BadIdentity`, `AuthenticationRefused`.
+    /// As for [`Container::exec`], and `Unreachable`, `HostKeyMismatch`, `BadIdentity`,
+    /// `AuthenticationRefused`.
     fn exec(&self, guest: &Arc<dyn Container>, request: &ExecRequest, until: &Until) -> Result<ExecResult>;
 
     /// Runs a command in the guest with its streams bridged.
@@ -47,25 +49,26 @@ pub trait KrunTransport: fmt::Debug + Send + Sync {
         until: &Until,
     ) -> Result<Vec<OsString>>;
 
-    /// Waits until the guest can be entered, as far as that shows from outside. Not that a port accepts: passt does so
-    /// before the guest listens. The default does not wait.
+    /// Waits until the guest can be entered, judging from outside. An open port is not enough:
+    /// passt accepts connections before the guest listens. The default does not wait.
     ///
     /// # Errors
-    /// `TimedOut` and `Cancelled`, with the reason for which the guest could not be entered yet; `NoSuchContainer` and
-    /// `NotRunning` as soon as nobody can ever answer.
+    /// `TimedOut` and `Cancelled`, with the reason why the guest could not be entered yet.
+    /// `NoSuchContainer` and `NotRunning` as soon as the guest can never answer.
     fn wait_until_reachable(&self, guest: &Arc<dyn Container>, until: &Until) -> Result<()> {
         let _ = (guest, until);
         Ok(())
     }
 
-    /// Lets go of what is kept for this container: connections. The runtime calls it when the container is started,
-    /// stopped or removed. A command that runs there now goes on. The default keeps nothing and does nothing.
+    /// Closes what is kept for this container, such as connections. The runtime calls this when the
+    /// container is started, stopped or removed. Running commands continue. The default does
+    /// nothing.
     fn forget(&self, container: &ContainerName) {
         let _ = container;
     }
 
-    /// The container is gone for good: also what outlives a restart, such as a pinned host key, is let go. The default
-    /// does what [`forget`](Self::forget) does.
+    /// Called when the container was removed: also drops what outlives a restart, such as a pinned
+    /// host key. The default calls [`forget`](Self::forget).
     fn removed(&self, container: &ContainerName) {
         self.forget(container);
     }

@@ -1,7 +1,9 @@
-//! An agent's tool loop: commands with limits of time and output, and a retry only where nothing can run twice.
+//! An agent's tool loop: commands with limits on time and output, which are only retried if nothing
+//! can run twice.
 //!
-//! `cargo run -p rt --example agent_loop`. It runs on the in-memory backend, whose answers stand at the end; with
-//! `rt::open(rt::Backend::Podman)?` and a real container the loop is the same.
+//! `cargo run -p rt --example agent_loop` runs it on the in-memory backend, whose answers are at
+//! the end of this file. With `rt::open(rt::Backend::Podman)?` and a real container the loop is the
+//! same.
 
 use std::time::Duration;
 
@@ -12,15 +14,16 @@ use rt::{
 };
 use rt_null::{ArgvPattern, ExecReply, Fault, NullRuntime, Operation, Scope, When};
 
-/// What the model asks for, one after another.
+/// The commands that the model requests, one after another.
 const TOOL_CALLS: &[&[&str]] =
     &[&["cargo", "test"], &["make", "lint"], &["npm", "run", "watch"], &["rg", "TODO"], &["make", "deploy"]];
 
-/// How long one command may run.
+/// The time limit of one command.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
-/// How much of its output the model gets to read: the beginning and, because that is where a failure says why, the end.
+/// How much output the model gets to read: the beginning, and the end, where failures are
+/// explained.
 const OUTPUT_LIMIT: OutputLimit = OutputLimit::head_and_tail(24, 40);
-/// How often a command is sent that never started.
+/// How often a command is sent if it never started.
 const ATTEMPTS: u32 = 3;
 
 pub(crate) fn main() -> Result<()> {
@@ -30,15 +33,15 @@ pub(crate) fn main() -> Result<()> {
 
     for argv in TOOL_CALLS {
         println!("$ {}", argv.join(" "));
-        // What comes back is text for the model. An error of the loop itself ends it: the engine is gone, say, and no
-        // answer of the model can mend that.
+        // The result is text for the model. An error of the loop itself ends it, for example when
+        // the engine is gone: no answer of the model can fix that.
         let observation = observe(container.as_ref(), argv)?;
         observation.lines().for_each(|line| println!("  {line}"));
     }
     Ok(())
 }
 
-/// Runs one command and says in words what came of it.
+/// Runs one command and describes the result.
 fn observe(container: &dyn Container, argv: &[&str]) -> Result<String> {
     let request = ExecRequest::builder(argv.iter().copied())
         .workdir("/workspace")
@@ -47,7 +50,8 @@ fn observe(container: &dyn Container, argv: &[&str]) -> Result<String> {
         .build()?;
     let mut attempt = 1;
     loop {
-        // Each attempt has its own deadline. An agent that a person can stop adds `.or_cancelled(&token)`.
+        // Each attempt has its own deadline. An agent that a person can stop adds
+        // `.or_cancelled(&token)`.
         match container.exec(&request, &Until::after(TIME_LIMIT)) {
             Ok(result) => return Ok(finished(&result)),
             Err(error) if attempt < ATTEMPTS && may_go_better(&error) => {
@@ -62,15 +66,16 @@ fn observe(container: &dyn Container, argv: &[&str]) -> Result<String> {
     }
 }
 
-/// Whether the same command may be sent again, and is worth it.
+/// Whether the same command may be sent again, and a retry is useful.
 fn may_go_better(error: &rt::Error) -> bool {
-    // The first question is about safety, and only this method answers it: a command that timed out may have done half
-    // of its work. The second is about sense: a program that does not exist will not exist in a moment either.
+    // `never_started` decides about safety: a command that timed out may have done half of its
+    // work. The kind decides about usefulness: a program that does not exist will not exist a
+    // moment later.
     error.never_started()
         && matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::NotRunning | ErrorKind::Unreachable)
 }
 
-/// A command that ran to its end; a non-zero exit is an answer like any other.
+/// Describes a command that ran to its end. A non-zero exit is a normal result.
 fn finished(result: &ExecResult) -> String {
     let end = match &result.outcome {
         ExitOutcome::Lost => {
@@ -78,11 +83,11 @@ fn finished(result: &ExecResult) -> String {
         }
         outcome => outcome.to_string(),
     };
-    // `text()` marks where output was left out, and how much.
+    // `text()` marks where output was omitted, and how much.
     format!("{end}\nstdout: {:?}\nstderr: {:?}", result.stdout.text(), result.stderr.text())
 }
 
-/// An error that the model can do something about, in words; any other is handed up.
+/// Describes an error that the model can act on; returns any other error.
 fn explained(error: rt::Error) -> Result<String> {
     match error.kind() {
         ErrorKind::CommandNotFound
@@ -94,14 +99,15 @@ fn explained(error: rt::Error) -> Result<String> {
     }
 }
 
-/// What is left of a command that ran out of time: its output so far, and its processes, if any.
+/// Describes what is left of a command that timed out: its output so far, and its processes.
 fn timed_out(error: &rt::Error) -> String {
     let mut lines = vec![format!("ended after {TIME_LIMIT:?}")];
     if let Some(report) = error.kill_report() {
-        // The fate matters to whoever goes on working in this container: what is left may still write files.
+        // The outcome matters for later commands in this container: processes that are left may
+        // still write files.
         lines.push(match &report.outcome {
             KillOutcome::Gone => format!("{} of its processes were ended, none is left", report.killed),
-            // Says which processes are left, or why nobody knows.
+            // Says which processes are left, or why that is unknown.
             _ => report.to_string(),
         });
     }
@@ -112,7 +118,7 @@ fn timed_out(error: &rt::Error) -> String {
     lines.join("\n")
 }
 
-/// What the commands answer in memory.
+/// The answers of the commands in memory.
 fn rehearsal() -> Result<NullRuntime> {
     let runtime = NullRuntime::new();
     let log = format!(
@@ -121,13 +127,15 @@ fn rehearsal() -> Result<NullRuntime> {
     );
     runtime.set_exec("agent-1", ["cargo", "test"], ExecReply::code(101).with_stdout(log))?;
     runtime.set_exec("agent-1", ["make", "lint"], ExecReply::stdout("no warnings\n"))?;
-    // A watcher never ends by itself. Nobody waits for it here: the clock of this backend skips to the deadline.
+    // A watcher never ends by itself. This takes no time: the clock of this backend skips to the
+    // deadline.
     let watching = ExecReply::hang().with_stdout("compiled in 1.2 s, watching\n");
     runtime.set_exec("agent-1", ["npm", "run", "watch"], watching)?;
     runtime.on_exec(Scope::all(), ArgvPattern::program("rg"), |_| {
         ExecReply::error(ErrorKind::CommandNotFound, "rg is not in the image")
     });
-    // The second command finds the engine busy, and is never started. The connection of the last one breaks.
+    // The second command finds the engine busy and never starts. The connection of the last one
+    // breaks.
     runtime.inject(
         Operation::Exec,
         Scope::all(),

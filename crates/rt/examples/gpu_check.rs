@@ -1,7 +1,8 @@
-//! What GPUs this host has, why not, and the arguments with which a container would get them.
+//! Lists the GPUs of this host, what is missing, and the arguments that give them to a container.
 //!
-//! `cargo run -p rt --features gpu --example gpu_check -- [SELECTION]`, such as `all` (the default), `nvidia` or
-//! `amd:0,intel`. Where a podman works, CDI specs are read as that podman reads them.
+//! `cargo run -p rt --features gpu --example gpu_check -- [SELECTION]`, such as `all` (the
+//! default), `nvidia` or `amd:0,intel`. If podman works, CDI specs are read as that podman reads
+//! them.
 
 use std::fmt::Write;
 
@@ -14,7 +15,7 @@ pub(crate) fn main() -> Result<()> {
     Ok(())
 }
 
-/// The whole report; an error is a wish that cannot be read.
+/// Returns the whole report. Fails if the selection cannot be parsed.
 pub(crate) fn report(wish: &str) -> Result<String> {
     let wish: GpuSelection = wish.parse()?;
     let (source, whose) = cdi_source();
@@ -46,7 +47,7 @@ pub(crate) fn report(wish: &str) -> Result<String> {
     Ok(report)
 }
 
-/// What the podman of this host reads; without one, what the specification says.
+/// Returns what the podman of this host reads, or the specification's default without podman.
 fn cdi_source() -> (CdiSource, String) {
     #[cfg(feature = "podman")]
     if let Ok(podman) = rt::podman::PodmanRuntime::new()

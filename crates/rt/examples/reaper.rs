@@ -1,7 +1,8 @@
-//! A reaper: removes the old containers of one family of names, keeps the young, and says what came of each.
+//! A reaper: removes the old containers with a common name prefix, keeps the young ones, and
+//! reports on each.
 //!
-//! `cargo run -p rt --example reaper`. Programs that may be killed at any time leave containers behind; what runs every
-//! few minutes, or at their next start, is this.
+//! `cargo run -p rt --example reaper`. A program that may be killed at any time leaves containers
+//! behind. A reaper runs every few minutes, or when the program starts again.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,9 +10,9 @@ use rt::prelude::*;
 use rt::{ContainerFilter, ContainerInfo, ContainerName, ContainerState, ErrorKind, NamePrefix, Result};
 use rt_null::{Fault, NullRuntime, Operation, Scope, When};
 
-/// Younger containers belong to somebody who is still at work.
+/// Younger containers may still be in use.
 const MIN_AGE: Duration = Duration::from_secs(15 * 60);
-/// A container that is to stay for a person to look at.
+/// The label of a container that a person wants to look at.
 const LIMIT: Duration = Duration::from_secs(120);
 const KEEP_LABEL: &str = "keep";
 
@@ -20,7 +21,7 @@ pub(crate) fn main() -> Result<()> {
     let now = runtime.clock().now();
     let family = NamePrefix::new("ci-job")?;
 
-    // Two rounds, as a timer would run them: what could not be removed in one is tried again in the next.
+    // Two rounds, as a timer would run them: if a removal fails, the next round tries again.
     for round in 1..=2 {
         println!("round {round}");
         for (name, state) in runtime.states(&family, LIMIT)? {
@@ -38,7 +39,7 @@ pub(crate) fn main() -> Result<()> {
     Ok(())
 }
 
-/// What a round came to.
+/// The result of a round.
 #[derive(Debug, Default)]
 struct Report {
     removed: usize,
@@ -46,11 +47,13 @@ struct Report {
     failed: usize,
 }
 
-/// One round. An error means that the engine could not be asked: then nothing is known, and nothing is removed.
+/// Runs one round. An error means that the engine did not answer: then nothing is known, and
+/// nothing is removed.
 fn reap(runtime: &dyn ContainerRuntime, family: &NamePrefix, now: SystemTime) -> Result<Report> {
     let mut report = Report::default();
     let mut doomed = Vec::new();
-    // One question for all of them. A family `ci-job` is the names that begin with `ci-job-`, and never `ci-jobs-1`.
+    // One call for all of them. The prefix `ci-job` means names that begin with `ci-job-`, so never
+    // `ci-jobs-1`.
     for info in runtime.list(&ContainerFilter::prefix(family.clone()), &LIMIT.into())? {
         match reason_to_keep(&info, now) {
             Some(reason) => {
@@ -60,10 +63,11 @@ fn reap(runtime: &dyn ContainerRuntime, family: &NamePrefix, now: SystemTime) ->
             None => doomed.push(info.name),
         }
     }
-    // One call, and one result for each name: a container that cannot be removed does not protect the others. Removal is
-    // by name, so a family should never use a name twice, or this could hit the successor of what was listed.
+    // One call, with one result for each name: a container that cannot be removed does not protect
+    // the others. Containers are removed by name. Never use a name twice, or this may remove the
+    // successor of a listed container.
     for result in runtime.force_remove(&doomed, &LIMIT.into()) {
-        // A container that somebody else has removed meanwhile counts as removed.
+        // A container that was removed in the meantime counts as removed.
         if let Some(error) = &result.error {
             println!("  cannot remove {}: {error}", result.name);
             report.failed += 1;
@@ -75,23 +79,24 @@ fn reap(runtime: &dyn ContainerRuntime, family: &NamePrefix, now: SystemTime) ->
     Ok(report)
 }
 
-/// Why a container stays; `None` when it goes. In doubt it stays: the next round comes.
+/// Returns why a container stays; `None` if it can be removed. In doubt it stays until the next
+/// round.
 fn reason_to_keep(info: &ContainerInfo, now: SystemTime) -> Option<String> {
     if info.labels.contains_key(KEEP_LABEL) {
         return Some(format!("it has the label `{KEEP_LABEL}`"));
     }
     if info.state == ContainerState::Removing {
-        return Some("somebody is removing it".to_owned());
+        return Some("it is being removed".to_owned());
     }
     let Some(created) = info.created else {
-        return Some("nobody knows its age".to_owned());
+        return Some("its age is unknown".to_owned());
     };
-    // A clock that was set back makes containers from the future; those count as young.
+    // After a clock was set back, a container may be from the future. It counts as young.
     let age = now.duration_since(created).unwrap_or_default();
     (age < MIN_AGE).then(|| format!("it is {} minutes old", age.as_secs() / 60))
 }
 
-/// Five containers of the family and one of another, and an engine that is busy once.
+/// Five containers with the prefix and one without, and an engine that is busy once.
 fn rehearsal() -> Result<NullRuntime> {
     let runtime = NullRuntime::new();
     let now = runtime.clock().now();

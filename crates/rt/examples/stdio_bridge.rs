@@ -1,7 +1,8 @@
-//! A Unix socket on this host, bridged to an agent in a container: each connection is one `exec_stdio`.
+//! A Unix socket on this host that is bridged to an agent in a container: each connection is one
+//! `exec_stdio`.
 //!
-//! `cargo run -p rt --example stdio_bridge`. Editors and tools that talk to a language server, a debugger or an agent
-//! over a stream reach one in a container this way, without a port and without a network.
+//! `cargo run -p rt --example stdio_bridge`. Editors and tools use such a stream to talk to a
+//! language server, a debugger or an agent in a container, without a port or a network.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -17,16 +18,18 @@ use rt_null::{ArgvPattern, NullRuntime, Scope};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// The agent inside, which reads requests from stdin and writes answers to stdout, a line each.
+/// The agent in the container. It reads requests from stdin and writes answers to stdout, a line
+/// each.
 const AGENT: [&str; 2] = ["agent", "--stdio"];
-/// How long a conversation may last.
+/// The time limit of a conversation.
 const TIME_LIMIT: Duration = Duration::from_secs(3600);
 
 pub(crate) fn main() -> Outcome<()> {
     let spec = LaunchSpec::builder("agent-1", "localhost/agent").command(["sleep", "inf"]).build()?;
     let container = rehearsal()?.launch(&spec, Until::after(Duration::from_secs(60)))?;
 
-    // Whoever can connect controls the agent. The directory is private (mode 0700), and goes with its socket at the end.
+    // Any program that can connect controls the agent. So the directory is private (mode 0700). It
+    // is removed with its socket at the end.
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("agent.sock");
     let listener = UnixListener::bind(&path)?;
@@ -44,15 +47,15 @@ pub(crate) fn main() -> Outcome<()> {
     })
 }
 
-/// Serves connections until `closing` is cancelled, each on a thread of its own: a call takes as long as its
-/// conversation. Those that are open then are served to their ends.
+/// Serves connections until `closing` is cancelled. Each has a thread of its own, since a call
+/// takes as long as its conversation. Connections that are open then are served to their end.
 fn serve(
     listener: &UnixListener,
     path: &Path,
     container: &dyn Container,
     closing: &CancelToken,
 ) -> Outcome<()> {
-    // `accept` knows no token, so the cancel wakes it with a connection.
+    // `accept` takes no token, so the cancel wakes it with a connection.
     let path = path.to_owned();
     let _registration = closing.on_cancel(move || drop(UnixStream::connect(path)));
     thread::scope(|scope| {
@@ -78,15 +81,16 @@ fn serve(
 
 /// Bridges one connection to one agent, until either side ends it.
 fn bridge(stream: UnixStream, container: &dyn Container) -> rt::Result<StdioResult> {
-    // Two descriptors of one socket: one is the agent's stdin, the other takes its stdout. They are polled, never read
-    // ahead, and closed with the call: this is how the client learns that the agent has gone.
+    // Two descriptors of one socket: one is the agent's stdin, the other takes its stdout. They are
+    // polled, never read ahead, and closed at the end of the call. So the client notices when the
+    // agent is gone.
     let reading = stream
         .try_clone()
         .map_err(|cause| rt::Error::new(ErrorKind::System, "bridge", "").with_source(cause))?;
     let mut complaints = Vec::new();
     let stdio = ExecStdio::new(Source::descriptor(reading), Sink::descriptor(stream))
         .stderr(Sink::borrowed(&mut complaints));
-    // The end of the deadline would end the agent too, in the container and not only here.
+    // The deadline would end the agent in the container too, not only this call.
     let result = container.exec_stdio(&ExecRequest::new(AGENT)?, stdio, &Until::after(TIME_LIMIT));
     if !complaints.is_empty() {
         println!("the agent's stderr: {:?}", String::from_utf8_lossy(&complaints));
@@ -94,7 +98,7 @@ fn bridge(stream: UnixStream, container: &dyn Container) -> rt::Result<StdioResu
     result
 }
 
-/// A program on this host that knows a socket and nothing of containers.
+/// A program on this host that uses a socket and knows nothing about containers.
 fn client(path: &Path) -> Outcome<()> {
     for words in [["hello", "status"], ["quit", "unheard"]] {
         let stream = UnixStream::connect(path)?;
@@ -107,18 +111,19 @@ fn client(path: &Path) -> Outcome<()> {
                 None => println!("client: {word} -> the agent has hung up"),
             }
         }
-        // Closing the stream is passed on as the end of the agent's stdin.
+        // Closing the stream ends the agent's stdin.
     }
     Ok(())
 }
 
-/// One question and its answer; `None` when the agent has hung up.
+/// Asks one question and returns the answer; `None` if the agent has hung up.
 fn ask(
     mut stream: &UnixStream,
     answers: &mut impl Iterator<Item = io::Result<String>>,
     question: &str,
 ) -> io::Result<Option<String>> {
-    // A socket says it in three ways: the end, a broken pipe, or a reset when a question was left unread.
+    // A socket reports this in three ways: the end, a broken pipe, or a reset if a question was
+    // left unread.
     match writeln!(stream, "{question}").and_then(|()| answers.next().transpose()) {
         Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
             Ok(None)
@@ -127,7 +132,7 @@ fn ask(
     }
 }
 
-/// What the agent answers in memory: to each line one, until `quit` or the end of its stdin.
+/// The agent in memory: answers each line, until `quit` or the end of its stdin.
 fn rehearsal() -> rt::Result<NullRuntime> {
     let runtime = NullRuntime::new();
     runtime.on_stdio(Scope::container("agent-1")?, ArgvPattern::exact(AGENT), |_, agent| {

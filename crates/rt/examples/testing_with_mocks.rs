@@ -1,8 +1,9 @@
-//! Tests of one's own code with mocks: calls that must come in an order, once, or not at all.
+//! Testing your code with mocks: calls that must be made in a certain order, once, or never.
 //!
-//! `cargo run -p rt --features mock --example testing_with_mocks`. In a project the functions of the second half are
-//! `#[test]`s, and the feature is one of the dev-dependency: `rt = { …, features = ["mock"] }`. Where the in-memory
-//! backend can play the part (`testing_with_null`), it needs less setting up and is closer to a real engine.
+//! `cargo run -p rt --features mock --example testing_with_mocks`. In a project, the functions of
+//! the second half are `#[test]`s, and the dev-dependency has the feature: `rt = { …, features =
+//! ["mock"] }`. If the in-memory backend is enough (`testing_with_null`), use it: it needs less
+//! code and is closer to a real engine.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -17,14 +18,15 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ATTEMPTS: u32 = 3;
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Launches a server on a port that it knows beforehand (for a configuration file, say).
+/// Launches a server on a port that is known in advance, for example for a configuration file.
 fn launch_on_free_port(runtime: &dyn ContainerRuntime, name: &str) -> rt::Result<(Arc<dyn Container>, u16)> {
     let mut attempt = 1;
     loop {
         let mut reservation = runtime.reserve_port(LOOPBACK)?;
         let port = reservation.port();
         let spec = LaunchSpec::builder(name, "nginx").port(PortMapping::on_loopback(port, 80)).build()?;
-        // Freed right before the engine takes it. Somebody else may be faster; then another port is tried.
+        // Freed right before the engine takes it. If another process is faster, another port is
+        // tried.
         reservation.close()?;
         match runtime.launch(&spec, LIMIT) {
             Ok(container) => return Ok((container, port)),
@@ -34,7 +36,8 @@ fn launch_on_free_port(runtime: &dyn ContainerRuntime, name: &str) -> rt::Result
     }
 }
 
-/// The whole log as text, and whether it is complete: what was read before the engine failed is not thrown away.
+/// Returns the whole log as text, and the error if it is incomplete. Lines before a failure of the
+/// engine are kept.
 fn collect_log(container: &dyn Container) -> rt::Result<(String, Option<rt::Error>)> {
     let mut stream = container.logs(&LogOptions::new(), &LIMIT.into())?;
     let mut text = String::new();
@@ -71,7 +74,7 @@ pub(crate) fn main() -> Outcome {
 }
 
 fn the_port_is_freed_right_before_the_launch() -> Outcome {
-    // One sequence over several mocks: a call out of turn panics.
+    // One sequence over several mocks: a call in the wrong order panics.
     let mut order = Sequence::new();
     let mut port = reservation_of(4001);
     port.expect_close().times(1).in_sequence(&mut order).returning(|| Ok(()));
@@ -85,7 +88,7 @@ fn the_port_is_freed_right_before_the_launch() -> Outcome {
 
     let (_container, port) = launch_on_free_port(&runtime, "web-1")?;
     assert_eq!(port, 4001);
-    // What was expected and did not happen shows when the mocks are dropped, here.
+    // The mocks are dropped here, which reports calls that were expected and not made.
     Ok(())
 }
 
@@ -97,7 +100,7 @@ fn a_port_that_was_lost_is_replaced() -> Outcome {
         port.expect_close().times(1).returning(|| Ok(()));
         Ok(Box::new(port))
     });
-    // Which port the engine is asked for decides what it answers.
+    // The answer of the engine depends on the requested port.
     let asks_for = |wanted| move |spec: &LaunchSpec, _: &Until| spec.ports()[0].host_port() == Some(wanted);
     runtime.expect_create().withf(asks_for(4001)).times(1).returning(|_, _| {
         Ok(container_that_starts(Err(rt::Error::new(ErrorKind::PortInUse, "start", "4001"))))
@@ -107,7 +110,8 @@ fn a_port_that_was_lost_is_replaced() -> Outcome {
         .withf(asks_for(4002))
         .times(1)
         .returning(|_, _| Ok(container_that_starts(Ok(()))));
-    // `launch` removes what it could not start, so that the name is free for the second attempt.
+    // `launch` removes the container that it could not start, so the name is free for the second
+    // attempt.
     runtime
         .expect_force_remove()
         .times(1)

@@ -1,7 +1,9 @@
-//! Tests of one's own code on the in-memory backend: scripts, recorders, faults, and a clock that nobody waits for.
+//! Testing your code on the in-memory backend: scripts, recorded calls, faults, and a clock that
+//! skips time.
 //!
-//! `cargo run -p rt --example testing_with_null`. The first half is the code under test, which knows the contract only;
-//! the second half is its tests. In a project these are `#[test]` functions, and `rt-null` is a dev-dependency.
+//! `cargo run -p rt --example testing_with_null`. The first half is the code under test, which only
+//! knows the contract. The second half is its tests. In a project these are `#[test]` functions,
+//! and `rt-null` is a dev-dependency.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use std::time::{Duration, Instant};
 use rt::prelude::*;
 use rt::{ErrorKind, ExecRequest, ExitOutcome, LaunchSpec, OutputLimit, Readiness, Secret, Until};
 
-// ----- The code under test: rolls a service out, and takes it back when anything goes wrong. -----
+// ----- The code under test: rolls a service out, and removes it if anything goes wrong. -----
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const MIGRATED_WITHIN: Duration = Duration::from_secs(300);
@@ -18,9 +20,9 @@ const MIGRATED_WITHIN: Duration = Duration::from_secs(300);
 /// Why a service was not rolled out.
 #[derive(Debug)]
 enum RollOutError {
-    /// It did not become ready in time, or ended before it was.
+    /// It did not become ready in time, or ended before.
     NotReady(Readiness),
-    /// Its migration failed: how, and the end of what it said.
+    /// Its migration failed. Has the outcome and the end of its stderr.
     Migration(ExitOutcome, String),
     /// A call failed.
     Runtime(rt::Error),
@@ -32,7 +34,7 @@ impl From<rt::Error> for RollOutError {
     }
 }
 
-/// Launches the service, waits until it says that it is ready, and migrates its database.
+/// Launches the service, waits until it reports that it is ready, and migrates its database.
 fn roll_out(
     runtime: &dyn ContainerRuntime,
     spec: &LaunchSpec,
@@ -42,7 +44,8 @@ fn roll_out(
     match make_usable(container.as_ref(), database) {
         Ok(()) => Ok(container),
         Err(error) => {
-            // The reason is worth more to the caller than a removal that fails too; a reaper mends that.
+            // The reason matters more to the caller than a removal that fails too. A reaper can
+            // remove the service later.
             let _ = runtime.force_remove(&[container.key().name.clone()], &Until::after(READY_WITHIN));
             Err(error)
         }
@@ -59,7 +62,7 @@ fn make_usable(container: &dyn Container, database: Secret) -> Result<(), RollOu
         .secret_env("DATABASE_URL", database)
         .output_limit(OutputLimit::head_and_tail(0, 32))
         .build()?;
-    // Never sent twice: a migration that broke off may have done half of its work.
+    // Never sent twice: a migration that was interrupted may have done half of its work.
     let result = container.exec(&request, &Until::after(MIGRATED_WITHIN))?;
     if result.success() {
         Ok(())
@@ -95,7 +98,7 @@ pub(crate) fn main() -> Outcome {
 }
 
 fn a_ready_service_is_migrated_once_with_its_secret() -> Outcome {
-    // The test keeps one clone and hands out another; clones share everything.
+    // The test keeps one clone and passes on another. Clones share everything.
     let runtime = service_that_is_ready_after(Duration::from_secs(5))?;
     let container =
         roll_out(&runtime, &spec()?, Secret::new("postgres://app:hunter2@db")).map_err(explain)?;
@@ -106,7 +109,7 @@ fn a_ready_service_is_migrated_once_with_its_secret() -> Outcome {
     assert_eq!(calls[0].argv().words(), ["service", "migrate"]);
     let url = calls[0].env().get("DATABASE_URL").ok_or("the migration got no database")?;
     assert!(url.is_secret() && url.expose() == "postgres://app:hunter2@db");
-    // Records have a common order, whatever they are of.
+    // All recorded calls have a common order, whatever their kind.
     assert!(runtime.start_calls()[0].order < calls[0].order);
     Ok(())
 }
@@ -132,14 +135,15 @@ fn a_service_that_is_late_costs_the_test_no_time() -> Outcome {
     let answer = roll_out(&runtime, &spec()?, Secret::new("x"));
     assert!(matches!(answer, Err(RollOutError::NotReady(Readiness::TimedOut))), "{answer:?}");
     assert!(runtime.exec_calls().is_empty());
-    // A minute has passed by the clock of the runtime, and none on the wall.
+    // A minute has passed on the clock of the runtime, and no real time.
     assert!(runtime.clock().elapsed() >= READY_WITHIN && begun.elapsed() < READY_WITHIN / 2);
     Ok(())
 }
 
 fn a_migration_that_is_lost_is_not_sent_again() -> Outcome {
     let runtime = service_that_is_ready_after(Duration::from_secs(5))?;
-    // The connection goes away under the next command. What real engines do once a month, a fault does on demand.
+    // The connection breaks during the next command. Real engines do this once a month; a fault
+    // does it on demand.
     runtime.inject(Operation::Exec, Scope::container("web-1")?, When::Next, Fault::disconnect_after(0));
     let answer = roll_out(&runtime, &spec()?, Secret::new("x"));
     assert!(matches!(answer, Err(RollOutError::Migration(ExitOutcome::Lost, _))), "{answer:?}");
@@ -165,7 +169,8 @@ fn a_start_that_fails_leaves_nothing() -> Outcome {
     Ok(())
 }
 
-/// A runtime in which the log of the service says after so long that it is ready. Commands succeed unless scripted.
+/// Returns a runtime in which the service logs after `delay` that it is ready. Commands succeed
+/// unless scripted.
 fn service_that_is_ready_after(delay: Duration) -> rt::Result<NullRuntime> {
     let runtime = NullRuntime::new();
     runtime.set_logs(

@@ -1,8 +1,8 @@
-//! Tests of one's own code with a recording: made once with a real engine, replayed wherever there is none.
+//! Testing your code with a recording: made once with a real engine, and replayed without one.
 //!
-//! `cargo run -p rt --example testing_with_record`. The engine that is recorded here is played by the in-memory backend;
-//! in a project it is `rt::open(rt::Backend::Podman)?`, on the machine of whoever changes the test. The recording goes into
-//! the repository; `rt-record` is a dev-dependency.
+//! `cargo run -p rt --example testing_with_record`. Here the in-memory backend takes the place of
+//! the engine. In a project it is `rt::open(rt::Backend::Podman)?`, on the machine of the person
+//! who changes the test. Commit the recording to the repository. `rt-record` is a dev-dependency.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,8 @@ use rt::{ExecRequest, LaunchSpec, Secret, Until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How many packages an image wants to update, asked in a container that is made for it.
+/// Returns how many packages of an image have updates, found out in a container that is created for
+/// it.
 fn pending_updates(runtime: &dyn ContainerRuntime, image: &str, token: &Secret) -> rt::Result<usize> {
     let spec = LaunchSpec::builder("updates-1", image).command(["sleep", "300"]).build()?;
     let container = runtime.launch(&spec, Until::after(LIMIT))?;
@@ -24,7 +25,7 @@ fn pending_updates(runtime: &dyn ContainerRuntime, image: &str, token: &Secret) 
         .secret_env("MIRROR_TOKEN", token.clone())
         .build()?;
     let result = container.exec(&request, &Until::after(LIMIT));
-    // A container that is left behind fails the call too, though not before the command's own answer.
+    // A container that is left behind fails the call too, but the command's own error comes first.
     let removed = runtime.force_remove(&[spec.name().clone()], &Until::after(LIMIT));
     let result =
         result?.exit_ok().map_err(|error| error.during("list updates in").in_container(spec.name()))?;
@@ -49,16 +50,17 @@ pub(crate) fn main() -> Outcome {
     a_program_that_asks_something_else_is_told_what_was_expected(&path)
 }
 
-/// Done by hand, or by the test itself when a variable such as `RECORD=1` is set; not in CI.
+/// Run by hand, or by the test itself if a variable such as `RECORD=1` is set; not in CI.
 fn record(path: &Path) -> Outcome {
     let token = Secret::new("hunter2");
     let recorder = Recorder::create(engine()?, path)?;
     let count = pending_updates(&recorder, IMAGE, &token)?;
-    // Says how many calls were written, or why one could not be.
+    // Returns how many calls were written, or why one could not be.
     let calls = recorder.finish()?;
     println!("recorded: {count} updates, in {calls} calls");
 
-    // One line of JSON for each call, for a reviewer to read. Secrets stand in it by their names.
+    // Each call is one line of JSON that a reviewer can read. It contains the names of secrets, not
+    // their values.
     let text = fs::read_to_string(path)?;
     println!(
         "the token is in the recording: {}, its name is: {}",
@@ -71,18 +73,20 @@ fn record(path: &Path) -> Outcome {
     Ok(())
 }
 
-/// What a project runs in CI: no engine, no image, no network, and the answers of the real thing.
+/// The test that a project runs in CI: without an engine, image or network, and with the answers of
+/// the real engine.
 fn the_answers_are_those_of_the_engine(path: &Path) -> Outcome {
     let replay = Replay::open(path)?;
-    // Another token: the recording does not have the one it was made with.
+    // Another token: the recording does not contain the original one.
     assert_eq!(pending_updates(&replay, IMAGE, &Secret::new("not a token"))?, 2);
-    // Everything that was recorded was asked, and nothing else. Without this line, a program that asks less passes.
+    // Checks that every recorded call was made. Without this line, a program that makes fewer calls
+    // passes.
     replay.finish()?;
     println!("replayed: the same answer");
     Ok(())
 }
 
-/// When the program changes, its recording does not fit any more. That is an error which says so, never a made-up answer.
+/// If the program changes, its recording no longer fits. The error says so; no answer is made up.
 fn a_program_that_asks_something_else_is_told_what_was_expected(path: &Path) -> Outcome {
     let replay = Replay::open(path)?;
     match pending_updates(&replay, "alpine:3.21", &Secret::new("x")) {
@@ -96,7 +100,7 @@ fn a_program_that_asks_something_else_is_told_what_was_expected(path: &Path) -> 
     Ok(())
 }
 
-/// The engine, as far as this recording needs it.
+/// The engine, with the parts that this recording needs.
 fn engine() -> rt::Result<Arc<dyn ContainerRuntime>> {
     let runtime = NullRuntime::new();
     let updates = "busybox-1.36.1-r30 < 1.36.1-r31\nssl_client-1.36.1-r30 < 1.36.1-r31\n";

@@ -1,8 +1,9 @@
-//! A backend of one's own: three methods of a runtime, three of a container, and everything else follows.
+//! Writing a backend: three methods of a runtime and three of a container; everything else has
+//! defaults.
 //!
-//! `cargo run -p rt --example third_party_backend`. The "containers" of this one are sets of functions in this process,
-//! which is also a way to offer built-in tools beside real containers. The crate `rt-conformance` has the suite that a
-//! backend can prove itself with.
+//! `cargo run -p rt --example third_party_backend`. The "containers" of this backend are sets of
+//! functions in this process. They could offer built-in tools next to real containers. The suite in
+//! the crate `rt-conformance` tests backends.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use rt::{
     LogOptions, NamePrefix, PartialOutput, Result, RuntimeId, StreamEnd, Until, UntilError,
 };
 
-/// A command: gets its words and how long it may take, and answers an exit code and its output.
+/// A command: takes its arguments and a time limit, and returns an exit code and its output.
 type Function = fn(&Argv, &Until) -> std::result::Result<(i32, String), UntilError>;
 /// The commands of one container, by their names.
 type Toolbox = BTreeMap<&'static str, Function>;
@@ -27,7 +28,8 @@ struct FunctionRuntime {
     toolboxes: Arc<BTreeMap<ContainerName, Toolbox>>,
 }
 
-/// What it can do beyond running a command. Everything that is not named here must be refused, and is.
+/// The capabilities beyond running a command. Everything that is not listed here must be rejected,
+/// and is.
 const CAPABILITIES: Capabilities = Capabilities::none()
     .with(Capability::OutputLimits)
     .with(Capability::ByteArguments)
@@ -43,7 +45,7 @@ impl ContainerRuntime for FunctionRuntime {
     }
 
     fn container(&self, name: &ContainerName) -> Arc<dyn Container> {
-        // Asks nothing: the container need not exist.
+        // Does nothing else: the container need not exist.
         let key = ContainerKey::new(self.id.clone(), name.clone());
         Arc::new(FunctionContainer { key, toolboxes: Arc::clone(&self.toolboxes) })
     }
@@ -62,8 +64,9 @@ impl Container for FunctionContainer {
     }
 
     fn exec(&self, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
-        // No field of a request is ever ignored: what is demanded and not there is refused before anything starts. A
-        // field that a later version of the contract adds is refused by this line too.
+        // No field of a request is ignored: a required capability that is missing is rejected
+        // before anything starts. This line also rejects fields that a later version of the
+        // contract adds.
         let missing = request.required_capabilities().difference(CAPABILITIES);
         if !missing.is_empty() {
             return Err(Error::unsupported("exec in", missing).in_container(&self.key.name));
@@ -79,19 +82,20 @@ impl Container for FunctionContainer {
                 format!("`{}` is not in this toolbox", argv.program().display()),
             )
         })?;
-        // A function that returns is gone, so the fate after a deadline is known. A backend with real processes has to
-        // end them first, and to look.
+        // A function that has returned is gone, so the outcome after a deadline is known. A backend
+        // with real processes must end them first, and check.
         let (code, text) = function(argv, until).map_err(|stop| self.stopped(stop, KillReport::gone(1)))?;
         let mut stdout = Capture::new(request.stdout_limit());
         stdout.push(text.as_bytes());
         let stderr = Capture::new(request.stderr_limit());
-        // The function has returned, so nobody holds its streams.
+        // The function has returned, so nothing holds its streams open.
         let (stdout, stderr) = (stdout.finish(StreamEnd::Eof), stderr.finish(StreamEnd::Eof));
         Ok(ExecResult::new(ExitOutcome::Code(code), stdout, stderr, begun.elapsed()))
     }
 
     fn inspect(&self, _until: &Until) -> Result<Option<ContainerInfo>> {
-        // Absent is `None`. An error would mean that nobody could be asked; here somebody always can.
+        // `None` means absent. An error would mean that the backend did not answer, which cannot
+        // happen here.
         let name = &self.key.name;
         Ok(self
             .toolboxes
@@ -148,7 +152,7 @@ pub(crate) fn main() -> Result<()> {
     Ok(())
 }
 
-/// Prints why a call was refused; one that was not is a mistake of this backend.
+/// Prints why a call was rejected. If it was not rejected, this backend has a fault.
 fn refused<T>(answer: Result<T>) -> Result<()> {
     match answer {
         Ok(_) => Err(Error::new(ErrorKind::InvalidResponse, "check the backend", "a call was not refused")),
@@ -165,7 +169,7 @@ fn echo(argv: &Argv, until: &Until) -> std::result::Result<(i32, String), UntilE
     Ok((0, words.join(" ") + "\n"))
 }
 
-/// Sleeps for an hour, or until the caller has had enough: a deadline and a cancel both wake it.
+/// Sleeps for an hour, or until a deadline or a cancel wakes it.
 fn sleep(_: &Argv, until: &Until) -> std::result::Result<(i32, String), UntilError> {
     until.sleep(Duration::from_secs(3600))?;
     Ok((0, String::new()))

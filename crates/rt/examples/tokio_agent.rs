@@ -1,7 +1,8 @@
-//! The contract from async code: the blocking pool, and a token that ends the command when its future is dropped.
+//! The contract from async code: a blocking pool, and a token that ends the command when its future
+//! is dropped.
 //!
-//! `cargo run -p rt --example tokio_agent`. The recipe is [`AsyncContainer::exec`]; with another executor only
-//! `spawn_blocking` has another name.
+//! `cargo run -p rt --example tokio_agent`. The recipe is [`AsyncContainer::exec`]. Other executors
+//! only have another name for `spawn_blocking`.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,7 +13,7 @@ use rt::{CancelToken, ErrorKind, ExecRequest, ExecResult, LaunchSpec, Result, Un
 use rt_null::{ExecReply, NullRuntime};
 
 pub(crate) fn main() -> Result<()> {
-    // One thread is enough for the futures; what blocks has threads of its own.
+    // One thread is enough for the futures. Blocking calls have threads of their own.
     let executor = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|cause| {
         rt::Error::new(ErrorKind::System, "start", "").with_subject("the executor").with_source(cause)
     })?;
@@ -37,14 +38,15 @@ async fn agent(handle: Arc<dyn Container>) -> Result<()> {
         println!("   {}: {:?}", result.outcome, result.stdout.text());
     }
 
-    println!("3. a command that nobody waits for any more");
+    println!("3. a command whose caller is gone");
     let begun = Instant::now();
     let watch = container.exec(ExecRequest::new(["npm", "run", "watch"])?, Duration::from_secs(3600));
-    // Here the future is dropped by a timeout; `select!`, `abort` or a closed connection drop it in the same way.
+    // A timeout drops the future here. `select!`, `abort` or a closed connection drop it in the
+    // same way.
     if tokio::time::timeout(Duration::from_millis(50), watch).await.is_ok() {
         return Err(rt::Error::new(ErrorKind::InvalidResponse, "watch", "a watcher has ended by itself"));
     }
-    // Waited for in the pool: the thread of the futures is not for waiting.
+    // Waits in the pool, since the thread of the futures must not block.
     let orphan = tokio::task::spawn_blocking(move || next_orphan(&orphans))
         .await
         .map_err(|cause| unanswered(&cause))??;
@@ -53,7 +55,7 @@ async fn agent(handle: Arc<dyn Container>) -> Result<()> {
     Ok(())
 }
 
-/// A container for async callers. Clones are the same container.
+/// A container for async callers. Clones refer to the same container.
 #[derive(Clone, Debug)]
 struct AsyncContainer {
     container: Arc<dyn Container>,
@@ -61,8 +63,8 @@ struct AsyncContainer {
 }
 
 impl AsyncContainer {
-    /// The container, and where the ends of commands arrive whose futures were dropped: their callers are gone, and
-    /// somebody should know what became of them.
+    /// Returns the container, and a channel for the ends of commands whose futures were dropped.
+    /// Their callers are gone, but a program should know the outcome.
     fn new(container: Arc<dyn Container>) -> (Self, Receiver<rt::Error>) {
         let (orphans, receiver) = channel();
         (Self { container, orphans }, receiver)
@@ -76,10 +78,11 @@ impl AsyncContainer {
     ) -> impl Future<Output = Result<ExecResult>> + Send + use<> {
         let Self { container, orphans } = self.clone();
         let token = CancelToken::new();
-        // The deadline begins here and not when the pool finds a thread: waiting in a queue is waiting.
+        // The deadline begins here, so that it includes the wait for a thread of the pool.
         let until = Until::after(limit).or_cancelled(&token);
-        // The guard lives in the future, the call in the pool: whoever drops the future drops the guard, and that wakes
-        // the call. `spawn_blocking` alone would let the command run on, unseen.
+        // The guard is part of the future, the call runs in the pool. Dropping the future drops the
+        // guard, which wakes the call. With `spawn_blocking` alone, the command would continue
+        // unnoticed.
         let guard = token.cancel_on_drop();
         async move {
             let call = tokio::task::spawn_blocking(move || {
@@ -87,8 +90,8 @@ impl AsyncContainer {
                 if let Err(error) = &answer
                     && error.kind() == ErrorKind::Cancelled
                 {
-                    // The one place that still learns of it. A program would log the kill report, and look after the
-                    // container when processes are left.
+                    // Only this place still gets the result. A program would log the kill report,
+                    // and check the container if processes are left.
                     let _ = orphans.send(error.clone());
                 }
                 answer
@@ -107,12 +110,12 @@ fn next_orphan(orphans: &Receiver<rt::Error>) -> Result<rt::Error> {
     })
 }
 
-/// A task that panicked, or an executor that is shutting down.
+/// The error for a task that panicked, or an executor that is shutting down.
 fn unanswered(cause: &tokio::task::JoinError) -> rt::Error {
     rt::Error::new(ErrorKind::System, "exec in the blocking pool", cause.to_string())
 }
 
-/// What the commands answer in memory.
+/// The answers of the commands in memory.
 fn rehearsal() -> Result<NullRuntime> {
     let runtime = NullRuntime::new();
     runtime.set_exec("agent-1", ["cargo", "build"], ExecReply::stdout("Finished in 2.1 s\n"))?;

@@ -1,8 +1,11 @@
-//! Run commands in containers and microVMs through one small contract, with the backends that you choose.
+//! Runs commands in containers and microVMs. A timeout ends the command where it runs.
 //!
-//! The contract is [`rt_protocol`], re-exported here: a [`ContainerRuntime`] hands out [`Container`] handles, and a
-//! container runs commands. Which backends are compiled in is a matter of cargo features; which one runs is chosen by
-//! [`open()`], or by building a backend's own runtime.
+//! A [`ContainerRuntime`] is a place for containers: podman, krun microVMs, or this program's
+//! memory for tests. It returns [`Container`] handles, and a container runs commands. Cargo
+//! features decide which backends a build includes; [`open()`] opens one of them by its name. The
+//! traits and types are those of the crate `rt-protocol`, re-exported here.
+//!
+//! # Getting started
 //!
 //! ```
 //! use std::time::Duration;
@@ -11,31 +14,132 @@
 //! use rt::prelude::*;
 //!
 //! # fn main() -> rt::Result<()> {
-//! // In a test; a program would say `rt::open(rt::Backend::Podman)?`.
-//! let runtime = rt_null::NullRuntime::new();
-//! let limit = Duration::from_secs(60);
-//! runtime.launch(&LaunchSpec::builder("job-1", "alpine").command(["sleep", "inf"]).build()?, limit)?;
-//! // A non-zero exit is data; `exit_ok` makes it an error, with what the command said at last.
-//! let result = runtime.exec_in("job-1", ["echo", "hello"], limit)?.exit_ok()?;
-//! assert!(result.stderr.is_empty());
+//! let runtime = rt_null::NullRuntime::new(); // or: rt::open(rt::Backend::Podman)?
+//! let minute = Duration::from_secs(60);
+//! let spec = LaunchSpec::builder("job-1", "docker.io/library/alpine:3.20")
+//!     .command(["sleep", "inf"])
+//!     .build()?;
+//! runtime.launch(&spec, minute)?;
+//!
+//! // A non-zero exit code is a result; `exit_ok` makes it an error with the end of stderr.
+//! let output = runtime.exec_in("job-1", ["make", "test"], minute)?.exit_ok()?;
+//! println!("{}", output.stdout);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Timeouts
+//!
+//! Every call takes an [`Until`]: a deadline, a [`CancelToken`], or both. When it ends, the command
+//! and its children are killed in the container. The error says whether any of them survived.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use rt::LaunchSpec;
+//! # use rt::prelude::*;
+//! use rt::{ErrorKind, ExecRequest, KillOutcome, Until};
+//!
+//! # fn main() -> rt::Result<()> {
+//! # let runtime = rt_null::NullRuntime::new();
+//! # runtime.set_exec("job-1", ["npm", "run", "watch"], rt_null::ExecReply::hang())?;
+//! # let spec = LaunchSpec::builder("job-1", "localhost/image").build()?;
+//! # let job = runtime.launch(&spec, Duration::from_secs(60))?;
+//! let request = ExecRequest::builder(["npm", "run", "watch"]).env("CI", "1").build()?;
+//! let error = job.exec(&request, &Until::after(Duration::from_secs(5))).unwrap_err();
+//! assert_eq!(error.kind(), ErrorKind::TimedOut);
+//! let report = error.kill_report().unwrap();
+//! assert_eq!(report.outcome, KillOutcome::Gone);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Streams
+//!
+//! [`Container::exec_stdio`] connects a command to bytes, readers, writers, pipes or sockets.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use rt::LaunchSpec;
+//! # use rt::prelude::*;
+//! use rt::{ExecRequest, ExecStdio, Sink, Source, Until};
+//!
+//! # fn main() -> rt::Result<()> {
+//! # let runtime = rt_null::NullRuntime::new();
+//! # let script = rt_null::StdioScript::new().read("b\na\n").read_end();
+//! # let script = script.write("a\nb\n").exit(0);
+//! # runtime.set_stdio("job-1", ["sort"], script)?;
+//! # let spec = LaunchSpec::builder("job-1", "localhost/image").build()?;
+//! # let job = runtime.launch(&spec, Duration::from_secs(60))?;
+//! let mut sorted = Vec::new();
+//! let stdio = ExecStdio::new(Source::bytes("b\na\n"), Sink::borrowed(&mut sorted));
+//! let until = Until::after(Duration::from_secs(60));
+//! job.exec_stdio(&ExecRequest::new(["sort"])?, stdio, &until)?.exit_ok()?;
+//! assert_eq!(sorted, b"a\nb\n");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Logs
+//!
+//! [`Container::logs`] returns the lines of the main process; with `follow()` also new ones.
+//! [`ContainerRuntime::events`] works in the same way.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use rt::LaunchSpec;
+//! # use rt::prelude::*;
+//! use rt::{LogOptions, Until};
+//!
+//! # fn main() -> rt::Result<()> {
+//! # let runtime = rt_null::NullRuntime::new();
+//! # let spec = LaunchSpec::builder("job-1", "localhost/image").build()?;
+//! # let job = runtime.launch(&spec, Duration::from_secs(60))?;
+//! # runtime.set_logs("job-1", rt_null::LogScript::new().line("listening on 8080"))?;
+//! let limit = Duration::from_secs(10);
+//! let mut log = job.logs(&LogOptions::new().tail(100), &Until::after(limit))?;
+//! for line in log.iter(limit) {
+//!     println!("{}", line?.text());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Async
+//!
+//! The calls block, and no crate here contains an async runtime. Call them from a blocking pool. A
+//! [`CancelToken`] ends the command when its future is dropped. The example `tokio_agent` shows
+//! how.
+//!
+//! # Examples
+//!
+//! The directory `crates/rt/examples` has programs to copy. `cargo run -p rt --example quickstart`
+//! runs the first of them; some need a feature, which their first lines name.
+//!
+//! | example | shows |
+//! | --- | --- |
+//! | `quickstart` | a tour: launch, output, streams, logs, files, a timeout |
+//! | `agent_loop` | an agent's tool loop with limits and safe retries |
+//! | `tokio_agent` | calls from tokio |
+//! | `stdio_bridge` | a Unix socket bridged to a command |
+//! | `reaper` | removal of old containers |
+//! | `doctor`, `gpu_check` | checks of a host |
+//! | `testing_with_null`, `testing_with_record`, `testing_with_mocks` | tests without an engine |
+//! | `third_party_backend` | a backend of your own |
 //!
 //! # Features
 //!
 //! | feature | adds | default |
 //! | --- | --- | --- |
-//! | `podman` | [`Backend::Podman`] can be opened | yes |
-//! | `krun` | the krun backend: `KrunRuntime` and its transport over SSH; needs a C compiler and OpenSSL | no |
-//! | `null` | [`Backend::Null`] can be opened: a build with it can be told by its configuration to run nothing | no |
-//! | `gpu` | the module `gpu`: what GPUs a host has, which of them a launch gets, and redaction | no |
-//! | `mock` | mocks of the contract's traits (mockall), in the module `mock`: for a program's dev-dependencies | no |
-//! | `record` | the module `record`: what a program asks of any runtime is recorded, and replayed without it | no |
-//! | `serde` | `Serialize` and `Deserialize` for the contract's plain data: requests, results, states, events, errors | no |
-//! | `vendored-openssl` | handed on to `krun`'s SSH library | no |
+//! | `podman` | [`Backend::Podman`]; the module `podman` | yes |
+//! | `krun` | the module `krun`: `KrunRuntime` and its SSH transport; needs a C compiler and OpenSSL | no |
+//! | `null` | [`Backend::Null`], which runs nothing; the module `null` | no |
+//! | `gpu` | the module `gpu`: GPUs of a host, GPU arguments of a launch, redaction | no |
+//! | `mock` | the module `mock`: mocks of the traits (mockall), for tests | no |
+//! | `record` | the module `record`: records the calls of any runtime, and replays them without it | no |
+//! | `serde` | `Serialize` and `Deserialize` for plain data: requests, results, states, events, errors | no |
+//! | `vendored-openssl` | with `krun`: builds OpenSSL from source | no |
 //!
-//! A feature adds a door and never changes what is behind another one.
+//! Features are additive: enabling one never changes the behaviour of another.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,8 +1,8 @@
 //! mockall mocks of the contract's traits, for tests of programs that call it.
 //!
-//! A mock answers what a test tells it to, and fails the test on any other call. `rt-null` behaves like a backend; a
-//! mock is for the rest: that a call is made exactly once, in this order, or not at all, or that it fails in a way that
-//! no backend in memory fails.
+//! A mock returns what a test sets, and fails the test on any other call. `rt-null` behaves like a
+//! backend. Use mocks for the rest: a call that must be made exactly once, in a certain order, or
+//! never, or an error that no backend in memory returns.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -10,11 +10,11 @@
 //!
 //! use rt::mock::{MockContainer, MockContainerRuntime};
 //! use rt::prelude::*;
-//! use rt::{CapturedOutput, ContainerName, ErrorKind, ExecResult, ExitOutcome};
+//! use rt::{CapturedOutput, ContainerName, ErrorKind, ExecRequest, ExecResult, ExitOutcome};
 //!
 //! const LIMIT: Duration = Duration::from_secs(30);
 //!
-//! // The code under test: the version of a tool in a container, which is started for it when need be.
+//! // The code under test: the version of a tool. Starts its container if necessary.
 //! fn version(runtime: &dyn ContainerRuntime, name: &str) -> rt::Result<String> {
 //!     let result = match runtime.exec_in(name, ["tool", "--version"], LIMIT) {
 //!         Err(error) if error.kind() == ErrorKind::NotRunning => {
@@ -27,13 +27,16 @@
 //! }
 //!
 //! let mut runtime = MockContainerRuntime::new();
-//! // Expectations are tried in the order in which they were made; one that is used up makes room for the next.
+//! // Expectations are tried in the order of their creation, until each is used up.
 //! runtime.expect_exec().times(1).returning(|name, _, _| {
-//!     Err(rt::Error::new(ErrorKind::NotRunning, "exec in", "it is exited").in_container(name))
+//!     let error = rt::Error::new(ErrorKind::NotRunning, "exec in", "it is exited");
+//!     Err(error.in_container(name))
 //! });
-//! runtime.expect_exec().withf(|_, request, _| request.argv().program() == "tool").returning(|_, _, _| {
+//! let is_tool = |request: &ExecRequest| request.argv().program() == "tool";
+//! runtime.expect_exec().withf(move |_, request, _| is_tool(request)).returning(|_, _, _| {
 //!     let stdout = CapturedOutput::complete("1.2.3\n");
-//!     Ok(ExecResult::new(ExitOutcome::Code(0), stdout, CapturedOutput::default(), Duration::ZERO))
+//!     let stderr = CapturedOutput::default();
+//!     Ok(ExecResult::new(ExitOutcome::Code(0), stdout, stderr, Duration::ZERO))
 //! });
 //! runtime.expect_container().times(1).returning(|_| {
 //!     let mut container = MockContainer::new();
@@ -45,26 +48,30 @@
 //! # Ok::<(), rt::Error>(())
 //! ```
 //!
-//! # What is mocked
+//! # Mocked methods
 //!
-//! Every method of every trait has its `expect_…`, those with a default too, and an expected one never falls back on
-//! its default: a call that no expectation matches panics and names the method. The exceptions:
+//! Every method of every trait has an `expect_…`, including those with a default. An expected
+//! method never falls back to its default: a call that no expectation matches panics and names the
+//! method. Exceptions:
 //!
-//! - [`Container::as_any`] and `inner` keep their defaults; nothing is behind a mock.
-//! - [`Image::repository`] and [`Image::tag`] answer text of the test's own source (`&'static str`).
-//! - The extension traits are made of other methods: [`exec_in`](rt_protocol::ContainerRuntimeExt::exec_in) is an `exec`,
-//!   [`launch`](rt_protocol::ContainerRuntimeExt::launch) a `create` whose container is started,
-//!   [`states`](rt_protocol::ContainerRuntimeExt::states) a `list`. One `expect_inspect` answers all of
-//!   [`ContainerExt`](rt_protocol::ContainerExt): `id`, `state`, `running` and the others.
+//! - [`Container::as_any`] and `inner` keep their defaults, since a mock wraps nothing.
+//! - [`Image::repository`] and [`Image::tag`] return `&'static str`.
+//! - The methods of extension traits call other methods:
+//!   [`exec_in`](rt_protocol::ContainerRuntimeExt::exec_in) calls `exec`,
+//!   [`launch`](rt_protocol::ContainerRuntimeExt::launch) calls `create` and starts the container,
+//!   [`states`](rt_protocol::ContainerRuntimeExt::states) calls `list`. One `expect_inspect` is
+//!   enough for all of [`ContainerExt`](rt_protocol::ContainerExt): `id`, `state`, `running` and
+//!   the others.
 //!
-//! # When it is checked
+//! # When expectations are checked
 //!
-//! A mock checks that each expectation was met when it is dropped, or at `checkpoint()`. One inside an `Arc` is checked
-//! where the last clone goes, which may be another thread: let the program end before the test does.
+//! A mock checks that each expectation was met when it is dropped, or at `checkpoint()`. A mock
+//! inside an `Arc` is checked when the last clone is dropped, possibly on another thread. So let
+//! the program end before the test does.
 //!
-//! The methods of an expectation (`with`, `withf`, `times`, `in_sequence`, `returning`, `return_const`) are those of the
-//! [`mockall`](https://docs.rs/mockall) crate; [`Sequence`] and the [`predicate`]s are re-exported from the version that
-//! made these mocks.
+//! The methods of an expectation (`with`, `withf`, `times`, `in_sequence`, `returning`,
+//! `return_const`) are those of the [`mockall`](https://docs.rs/mockall) crate. [`Sequence`] and
+//! the [`predicate`]s are re-exported from the version that made these mocks.
 #![expect(clippy::ref_option_ref, reason = "mockall hands its matchers a reference to each argument")]
 
 use std::collections::BTreeMap;
@@ -86,12 +93,13 @@ use rt_protocol::{
 
 pub use mockall::{Sequence, predicate};
 
-// mockall copies the parentheses of `&mut (dyn A + B)` to where rustc finds them superfluous.
+// mockall copies the parentheses of `&mut (dyn A + B)` to a place where rustc warns about them.
 type TarSource<'a> = dyn Read + Send + 'a;
 type TarSink<'a> = dyn Write + Send + 'a;
 
-// Lifetimes inside a type (`ExecStdio<'_>`, `Option<&Argv>`) need a name: mockall puts the type where it cannot be
-// elided. Where a reference inside the answer borrows from the mock, only `'static` can be had.
+// Lifetimes inside a type (`ExecStdio<'_>`, `Option<&Argv>`) need a name: mockall uses the type
+// where it cannot be elided. If a reference in a result borrows from the mock, only `'static` is
+// possible.
 
 mockall::mock! {
     /// A mock of [`ContainerRuntime`].

@@ -1,4 +1,4 @@
-//! Bulk: listings and removals of many containers.
+//! Bulk: lists and removals of many containers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub(super) const CASES: &[Case] = &[
     fact("bulk: the size of the absent is none", absent_size).can(&[Capability::RwSize]),
 ];
 
-/// Unstarted containers of one family.
+/// Creates containers with one prefix, without starting them.
 fn members(
     context: &TestContext<'_>,
     family: &NamePrefix,
@@ -122,7 +122,7 @@ fn named_as_prefix(context: &TestContext<'_>) -> Verdict {
     Ok(())
 }
 
-/// One unstarted, one running, one ended.
+/// Creates one container that was not started, one that runs, and one that has ended.
 fn three_states(context: &TestContext<'_>, family: &NamePrefix) -> Result<Vec<Arc<dyn Container>>, Failure> {
     let made = members(context, family, &["created", "running", "ended"])?;
     context.start(made[1].as_ref())?;
@@ -262,7 +262,7 @@ fn remove_any_state(context: &TestContext<'_>) -> Verdict {
     let begin = std::time::Instant::now();
     let results = context.runtime().force_remove(&names, &timeout());
     ensure!(results.iter().all(|result| result.removed), "the results are {results:?}");
-    // By force means without the grace of a stop.
+    // By force means without the grace period of a stop.
     ensure!(begin.elapsed() < Duration::from_secs(8), "the removal took {:?}", begin.elapsed());
     ensure_eq!(names_of(context, &family)?, [], "who is left");
     Ok(())

@@ -1,5 +1,6 @@
-//! Claims: `capabilities()` and the answers agree. What is claimed is not answered with "unsupported"; what is not
-//! claimed is, names what is missing, and changes nothing.
+//! Claims: `capabilities()` agrees with the results. What is claimed is not answered with
+//! "unsupported". What is not claimed is rejected with the name of the missing capability, and
+//! changes nothing.
 
 use std::fmt::Debug;
 use std::io;
@@ -22,7 +23,7 @@ const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case 
     Case::new(name, Group::Claims, run)
 }
 
-/// A field of a request: probed on the standing container.
+/// A field of a request, tested on the standing container.
 const fn field(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     fact(name, run).needs(&[Need::Shell]).core()
 }
@@ -143,14 +144,15 @@ fn nowhere() -> Result<ImageRef, Failure> {
     Ok(ImageRef::new("localhost/rt-no-such-image:none")?)
 }
 
-/// The answer must fit the claim. That it is another error than "unsupported" is fine: the probes ask for what is not
-/// there.
+/// Fails unless the result fits the claim. Another error than "unsupported" is fine: the requests
+/// ask for things that do not exist.
 fn agrees<T: Debug>(context: &TestContext<'_>, capability: Capability, answer: Result<T, Error>) -> Verdict {
     let claimed = context.can(capability);
     match answer {
         Err(error) if error.kind() == ErrorKind::Unsupported => {
             let unclaimed = error.missing().difference(context.runtime().capabilities());
-            // What needs another thing too (a history needs images) may be refused for that.
+            // A request that needs a second capability (a history needs images) may be rejected
+            // because of that one.
             ensure!(
                 !unclaimed.is_empty(),
                 "{capability} is claimed, as all that is missing, and the answer is {error}"
@@ -203,7 +205,7 @@ fn copy_tar(context: &TestContext<'_>) -> Verdict {
     )
 }
 
-/// In a container that runs: a backend may have to look at a guest before it can say how one gets in.
+/// In a running container: a backend may have to look at a guest before it knows how to enter it.
 fn login_command(context: &TestContext<'_>) -> Verdict {
     if !context.can(Capability::LoginCommand) {
         return agrees(
@@ -250,8 +252,8 @@ fn images(context: &TestContext<'_>) -> Verdict {
     agrees(context, Capability::Images, context.missing_container()?.image(&timeout()))
 }
 
-/// What is claimed is probed with an image that is not here, so that nothing is made. What is not is probed with the
-/// suite's own, so that something could be.
+/// A claimed capability is tested with an image that does not exist, so that nothing is created.
+/// The others are tested with the suite's own image, so that something could be created.
 fn create(
     context: &TestContext<'_>,
     capability: Capability,
@@ -263,7 +265,7 @@ fn create(
     let spec = with(builder).build()?;
     ensure!(spec.required_capabilities().contains(capability), "the probe does not demand {capability}");
     let answer = context.runtime().create(&spec, &timeout());
-    // A backend that makes nothing at all says so first.
+    // A backend that creates nothing at all reports that first.
     let capability = if context.can(Capability::Create) { capability } else { Capability::Create };
     agrees(context, capability, answer)?;
     ensure_eq!(context.runtime().container(&name).state(timeout())?, None, "the state of what was not made");

@@ -79,7 +79,8 @@ fn names(container: &dyn Container, path: &ContainerPath) -> Result<Vec<String>,
     Ok(text.lines().map(str::to_owned).collect())
 }
 
-/// Writes a file of the host with these bytes, copies it to a new directory of the guest, and reads it there.
+/// Writes a file of the host with these bytes, copies it to a new directory of the guest, and reads
+/// it there.
 fn through(context: &TestContext<'_>, bytes: &[u8]) -> Verdict {
     let standing = context.standing()?;
     let source = context.host_dir()?.join("source");
@@ -142,7 +143,7 @@ fn executable(context: &TestContext<'_>) -> Verdict {
     Ok(())
 }
 
-/// A directory of the host with a file, a directory and a file in that.
+/// Creates a directory of the host with a file and a directory, which contains a file.
 fn tree(context: &TestContext<'_>) -> Result<std::path::PathBuf, Failure> {
     let source = context.host_dir()?;
     fs::write(source.join("a"), "first")?;
@@ -200,7 +201,7 @@ fn missing_source(context: &TestContext<'_>) -> Verdict {
     Ok(())
 }
 
-/// A file of the host, and a place in the guest whose parents are not there.
+/// Creates a file of the host, and a path in the guest whose parents do not exist.
 fn far_away(
     context: &TestContext<'_>,
     options: CopyOptions,
@@ -261,7 +262,7 @@ fn not_running(context: &TestContext<'_>) -> Verdict {
     same_bytes("the file in the guest", &contents(container.as_ref(), &dest)?, b"early")
 }
 
-/// A directory of the guest with one file in it.
+/// Creates a directory of the guest with one file in it.
 fn guest_file(context: &TestContext<'_>, bytes: &[u8]) -> Result<ContainerPath, Failure> {
     let standing = context.standing()?;
     let directory = context.guest_dir(standing.as_ref())?;

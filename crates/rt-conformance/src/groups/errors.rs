@@ -1,4 +1,4 @@
-//! Errors: the kind that the caller branches on, the text that a person reads, and what a failing engine answers.
+//! Errors: the kind for the caller, the text for people, and the results of a failing engine.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -205,7 +205,7 @@ fn broken_container(context: &TestContext<'_>) -> Result<Arc<dyn Container>, Fai
     Ok(broken(context)?.container(&context.missing_container()?.key().name))
 }
 
-/// Kinds that say that the engine could not be asked.
+/// The kinds that say that the engine did not answer.
 const COULD_NOT_ASK: &[ErrorKind] = &[
     ErrorKind::BackendMissing,
     ErrorKind::BackendNotExecutable,

@@ -1,4 +1,4 @@
-//! Events: what is told of the lives of containers.
+//! Events: the reports about the lifecycle of containers.
 
 use std::time::{Duration, SystemTime};
 
@@ -29,7 +29,7 @@ pub(super) const CASES: &[Case] = &[
     fact("events: after close there is the end, and closing twice is fine", close),
 ];
 
-/// Engines tell within a second or two.
+/// Engines report within a second or two.
 const LONG_FOR_AN_EVENT: Duration = Duration::from_secs(15);
 
 /// Pulls until the event of this action.
@@ -56,7 +56,7 @@ fn watch(context: &TestContext<'_>, family: &NamePrefix) -> Result<Box<dyn PullS
     Ok(context.runtime().events(&EventOptions::new().prefix(family.clone()), &timeout())?)
 }
 
-/// Makes, starts, stops and removes.
+/// Creates, starts, stops and removes a container.
 fn live(context: &TestContext<'_>, family: &NamePrefix) -> Result<std::sync::Arc<dyn Container>, Failure> {
     let container = context.created_as(&context.member(family, "a")?, &Script::Stand)?;
     context.start(container.as_ref())?;
@@ -65,7 +65,7 @@ fn live(context: &TestContext<'_>, family: &NamePrefix) -> Result<std::sync::Arc
     Ok(container)
 }
 
-/// Engines tell more than these; these come in this order.
+/// Engines report more than these; these come in this order.
 const MILESTONES: [EventAction; 4] =
     [EventAction::Created, EventAction::Started, EventAction::Died, EventAction::Removed];
 
@@ -104,7 +104,7 @@ fn since(context: &TestContext<'_>) -> Verdict {
     check_life(&until_action(stream.as_mut(), EventAction::Removed)?, container.as_ref())
 }
 
-/// A clock was set back, and the last event is of a time that is still to come.
+/// A clock was set back, and the time of the last event is in the future.
 fn from_now_on(context: &TestContext<'_>) -> Verdict {
     let family = context.family()?;
     let later = SystemTime::now() + Duration::from_secs(3600);

@@ -1,4 +1,4 @@
-//! Identity: what makes handles equal, and what tells runtimes apart.
+//! Identity: which handles are equal, and how runtimes are distinguished.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -58,7 +58,8 @@ fn debug_shows_the_name(context: &TestContext<'_>) -> Verdict {
     let name = ContainerName::new(format!("{}-nobody", context.fixture().prefix()))?;
     let text = format!("{:?}", context.runtime().container(&name));
     ensure!(text.contains(name.as_str()), "the debug text is {text}");
-    // It stands in logs, often and in lists: which container it is, and nothing of the backend's inside.
+    // The text appears often in logs and in lists. It names the container, and nothing from inside
+    // the backend.
     ensure!(text.contains(context.runtime().id().as_str()), "the debug text has no runtime: {text}");
     ensure!(
         text.len() < name.as_str().len() + context.runtime().id().as_str().len() + 100,
@@ -114,7 +115,7 @@ fn id_prefix(context: &TestContext<'_>) -> Verdict {
 }
 
 fn hex_name(context: &TestContext<'_>) -> Verdict {
-    // Twelve digits, as engines show ids; unlike any id by all odds.
+    // Twelve digits, like the ids that engines show. It is almost certainly not an existing id.
     let name = ContainerName::new(format!("{:012x}", 0xdead_0000_0000_u64 + u64::from(context.token())))?;
     context.remove_afterwards(&name);
     let container = context.created_as(&name, &Script::Stand)?;

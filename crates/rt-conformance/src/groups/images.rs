@@ -1,4 +1,4 @@
-//! Images, as far as a program that runs containers needs them.
+//! Images, with the operations that a program needs to run containers.
 
 use std::collections::HashSet;
 use std::sync::Arc;

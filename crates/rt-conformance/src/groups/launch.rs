@@ -1,4 +1,4 @@
-//! Launch: what may be asked of a new container, and what is left of one that could not be started.
+//! Launch: the settings of a new container, and what is left of one that could not be started.
 
 use std::net::IpAddr;
 
@@ -18,7 +18,7 @@ const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case 
 const MAKE: &[Capability] = &[Capability::Create, Capability::ForceRemove];
 const RUN: &[Capability] = &[Capability::Create, Capability::ForceRemove, Capability::Start];
 
-/// A command that no guest has.
+/// A command that exists in no guest.
 const NO_SUCH_COMMAND: &str = "rt-no-such-command";
 
 pub(super) const CASES: &[Case] = &[
@@ -242,7 +242,7 @@ fn failed_start(context: &TestContext<'_>) -> Verdict {
     let container = context.create_from(context.launch_spec(&context.name()?).command([NO_SUCH_COMMAND]))?;
     refused(container.start(&timeout()), ErrorKind::CommandNotFound)?;
     let state = container.state(timeout())?;
-    // Some engines call it created, some exited; it is there, and it does not run.
+    // Some engines call it created, some exited. It exists, and it does not run.
     ensure!(
         state.as_ref().is_some_and(|state| !state.is_running()),
         "the state after a failed start is {state:?}"

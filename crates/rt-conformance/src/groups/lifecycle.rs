@@ -1,4 +1,5 @@
-//! Lifecycle: start, stop, wait, and what is read back of it. What a launch may ask for stands in [`super::launch`].
+//! Lifecycle: start, stop and wait, and what `inspect` returns afterwards. [`super::launch`] has
+//! the settings of a launch.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -105,7 +106,8 @@ fn not_started_yet(context: &TestContext<'_>) -> Verdict {
 }
 
 fn start_runs(context: &TestContext<'_>) -> Verdict {
-    // Engines keep times of their own resolution and clock; a minute around is enough to tell a time from nonsense.
+    // Engines have their own clock and resolution. A minute of tolerance is enough to find
+    // nonsense.
     let slack = Duration::from_secs(60);
     let before = SystemTime::now();
     let container = context.started(&Script::Stand)?;
@@ -171,7 +173,7 @@ fn stop_without_grace(context: &TestContext<'_>) -> Verdict {
     let start = begin.elapsed();
     container.stop(Duration::ZERO, &timeout())?;
     let took = begin.elapsed().saturating_sub(start);
-    // The usual grace is ten seconds; on a busy machine a start takes long too.
+    // The usual grace period is ten seconds. On a busy machine a start takes long too.
     ensure!(took < Duration::from_secs(8) + start, "a stop without grace took {took:?}, its start {start:?}");
     ensure!(!container.running(timeout())?, "it runs after the stop");
     Ok(())
@@ -180,7 +182,7 @@ fn stop_without_grace(context: &TestContext<'_>) -> Verdict {
 fn stop_with_grace(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&Script::EndOnTerm(7))?;
     if context.can(Capability::Logs) {
-        // A first process that has not set its handler yet does not hear TERM at all.
+        // A first process that has not set its handler yet does not receive TERM at all.
         TestContext::eventually("the main process has set its handler", || {
             let line = container.logs(&LogOptions::new(), &timeout())?.pull(&timeout())?;
             Ok(matches!(line, Pull::Item(_)).then_some(()))
@@ -259,8 +261,8 @@ fn ended_facts(context: &TestContext<'_>) -> Verdict {
     let (Some(started), Some(finished)) = (info.started_at, info.finished_at) else {
         return Err(Failure::new(format!("it ended {:?}, started {:?}", info.finished_at, info.started_at)));
     };
-    // podman takes the end from the time of a file and the start from a later look at the clock (measured: an end 2 ms
-    // before its start).
+    // podman takes the end from the time of a file, and the start from a later look at the clock
+    // (measured: an end 2 ms before its start).
     ensure!(finished + Duration::from_secs(1) > started, "it ended {finished:?}, started {started:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Logs: what is in them, and how their streams behave.
+//! Logs: their contents, and how their streams behave.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -83,7 +83,7 @@ fn of(lines: &[LogLine], stream: OutputStream) -> Vec<String> {
     lines.iter().filter(|line| line.stream == stream).map(|line| line.text().into_owned()).collect()
 }
 
-/// The next line, which must come.
+/// Returns the next line; fails if there is none.
 fn next(stream: &mut dyn PullStream<LogLine>) -> Result<LogLine, Failure> {
     match stream.pull(&timeout())? {
         Pull::Item(line) => Ok(line),
@@ -175,7 +175,7 @@ fn follow_slowly(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&flood())?;
     let mut stream = container.logs(&LogOptions::new().follow(), &timeout())?;
     let mut lines = vec![next(stream.as_mut())?];
-    // The container has ended long before its log was read.
+    // The container ended long before its log was read.
     let _ = container.wait(&timeout())?;
     std::thread::sleep(Duration::from_secs(1));
     lines.extend(all(stream.as_mut())?);
@@ -219,7 +219,7 @@ fn no_times(context: &TestContext<'_>) -> Verdict {
 fn times(context: &TestContext<'_>) -> Verdict {
     let lines = read(context.cached(&counting())?.as_ref(), &LogOptions::new().timestamps())?;
     ensure_eq!(of(&lines, OutputStream::Stdout), ["1", "2", "3", "4", "5"], "the lines, without their times");
-    // The container was made by this suite: within the hour, whatever the clocks.
+    // The suite created the container within the last hour, whatever the clocks say.
     let hour = Duration::from_secs(3600);
     let now = SystemTime::now();
     for line in lines {
@@ -288,7 +288,8 @@ fn follow_tail(context: &TestContext<'_>) -> Verdict {
     })?;
     let mut stream = container.logs(&LogOptions::new().follow().tail(1), &timeout())?;
     let mut lines = vec![next(stream.as_mut())?];
-    // On a loaded machine what follows may have been written before the log was opened, and be all that there is to tell.
+    // On a busy machine, the following lines may have been written before the log was opened, and
+    // be the whole log.
     let is_early = read(container.as_ref(), &LogOptions::new())?.len() == 2;
     lines.extend(all(stream.as_mut())?);
     let told = of(&lines, OutputStream::Stdout);
@@ -299,7 +300,7 @@ fn follow_tail(context: &TestContext<'_>) -> Verdict {
     Ok(())
 }
 
-/// A clock was set back, and the time of the last line is still to come.
+/// A clock was set back, and the time of the last line is in the future.
 fn follow_since(context: &TestContext<'_>) -> Verdict {
     let main = Script::SayTwice { first: b"a\n".to_vec(), seconds: 2, second: b"b\n".to_vec(), code: 0 };
     let container = context.started(&main)?;
@@ -308,7 +309,7 @@ fn follow_since(context: &TestContext<'_>) -> Verdict {
     })?;
     let later = SystemTime::now() + Duration::from_secs(3600);
     let mut stream = container.logs(&LogOptions::new().follow().since(later), &timeout())?;
-    // On a loaded machine the second line may have been written before the log was opened.
+    // On a busy machine, the second line may have been written before the log was opened.
     let is_early = read(container.as_ref(), &LogOptions::new())?.len() == 1;
     let told = of(&all(stream.as_mut())?, OutputStream::Stdout);
     if is_early || !told.is_empty() {
@@ -381,7 +382,7 @@ fn two_readers(context: &TestContext<'_>) -> Verdict {
 
 fn absent_log(context: &TestContext<'_>) -> Verdict {
     for options in [LogOptions::new(), LogOptions::new().follow()] {
-        // Whether opening or reading says it is the backend's choice.
+        // The backend may report it when the log is opened or when it is read.
         let answer = context
             .missing_container()?
             .logs(&options, &timeout())

@@ -1,4 +1,4 @@
-//! Misuse: odd uses that must not do harm, and values that must not pass.
+//! Misuse: unusual calls that must do no harm, and values that must be rejected.
 
 use std::time::Duration;
 
@@ -196,7 +196,7 @@ struct Panicking;
 
 impl std::io::Write for Panicking {
     fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-        // Nothing is printed for a panic that is wanted.
+        // Prints nothing for an intended panic.
         std::panic::resume_unwind(Box::new("the suite's own panic"))
     }
 

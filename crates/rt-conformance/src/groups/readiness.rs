@@ -1,4 +1,4 @@
-//! Readiness: watching a log for a sign, and waiting until several conditions are met.
+//! Readiness: waiting for a line of a log, and for several conditions.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -115,7 +115,7 @@ fn cancelled(context: &TestContext<'_>) -> Verdict {
     let container = context.cached(&starting())?;
     let token = CancelToken::new();
     let until = timeout().or_cancelled(&token);
-    // Cancelled from within: the watch goes on waiting for a line that never comes.
+    // Cancelled from within: the watch waits for a line that never comes.
     let mut sign = |line: &str| {
         if line == "serving" {
             token.cancel();
@@ -128,7 +128,7 @@ fn cancelled(context: &TestContext<'_>) -> Verdict {
 
 fn panics(context: &TestContext<'_>) -> Verdict {
     let container = context.cached(&starting())?;
-    // `resume_unwind` and not `panic!`: nothing is printed for a panic that is wanted.
+    // `resume_unwind` instead of `panic!`, so that nothing is printed for an intended panic.
     let mut sign = |_: &str| -> bool { resume_unwind(Box::new("the suite's own panic")) };
     let caught = catch_unwind(AssertUnwindSafe(|| {
         container.stream_initial_logs(&mut sign, &mut io::sink(), &timeout())
@@ -163,14 +163,14 @@ fn absent(context: &TestContext<'_>) -> Verdict {
     Ok(())
 }
 
-/// Longer than any round of questions takes.
+/// Longer than any round of checks takes.
 const ROUNDS: Duration = Duration::from_secs(10);
 
 fn init_complete() -> ReadyWhen {
     ReadyWhen::new().log_line("the sign", |line| line.contains("init complete"))
 }
 
-/// The line was written long ago, and the command is run now.
+/// The line was written long before, and the command runs now.
 fn all_of_them(context: &TestContext<'_>) -> Verdict {
     let container = context.cached(&starting())?;
     let when = init_complete().exec(context.request(&Script::Exit(0))?);

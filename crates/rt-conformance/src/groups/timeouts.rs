@@ -1,4 +1,4 @@
-//! Timeouts: what becomes of a command when its deadline passes or somebody cancels.
+//! Timeouts: the outcome of a command when its deadline passes or the caller cancels.
 
 use std::time::{Duration, Instant};
 
@@ -53,10 +53,12 @@ pub(super) const CASES: &[Case] = &[
     .core(),
 ];
 
-/// The time after the deadline in which a call must have returned: the grace, and a second or two to look.
+/// The time after the deadline in which a call must return: the grace period, and a second or two
+/// for the check.
 const SLACK: Duration = Duration::from_secs(KILL_GRACE.as_secs() + 3);
 
-/// Runs a command that stays until its deadline, or a cancel; gives the error and how long it took.
+/// Runs a command that stays until its deadline or a cancel. Returns the error and how long it
+/// took.
 fn ended(
     context: &TestContext<'_>,
     shape: Shape,
@@ -71,7 +73,8 @@ fn ended(
     Ok((refused(answer, kind)?, took))
 }
 
-/// Every question to the engine, with an `until` that has ended: of what the backend does not serve, that is answered.
+/// Every question to the engine, with an `until` that has ended: of what the backend does not
+/// serve, that is answered.
 fn reads(context: &TestContext<'_>, until: &Until, ended: ErrorKind) -> Verdict {
     let (standing, runtime, family) = (context.standing()?, context.runtime(), context.family()?);
     let image = runtime.image(context.fixture().image());
@@ -106,7 +109,7 @@ fn second(context: &TestContext<'_>) -> Duration {
     context.allow(Duration::from_secs(1))
 }
 
-/// The report must be there, and say what the backend claims to know.
+/// Fails unless there is a report that says what the backend claims to know.
 fn check_report(context: &TestContext<'_>, error: &Error) -> Result<KillReport, Failure> {
     let report = interrupted(context, error, false)?;
     if context.can(Capability::VerifiedKill) {
@@ -227,7 +230,8 @@ fn others(context: &TestContext<'_>) -> Verdict {
     let (error, alive) = std::thread::scope(|scope| {
         let stop = CancelToken::new();
         let until = timeout().or_cancelled(&stop);
-        // Cancelled on every way out, a failed expectation included: the scope waits for the bystander.
+        // Cancelled on every exit, also after a failed expectation: the scope waits for the other
+        // thread.
         let _guard = stop.cancel_on_drop();
         let (standing, request) = (standing.as_ref(), &request);
         let running = scope.spawn(move || standing.exec(request, &until));

@@ -1,4 +1,4 @@
-//! Wrappers: what a handle in front of another one inherits, and that commands are no part of it.
+//! Wrappers: what a handle inherits from the one that it wraps. Running commands is not inherited.
 
 use std::io;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(super) const CASES: &[Case] = &[
     ]),
 ];
 
-/// A runtime that refuses every command, and writes no more than that.
+/// A runtime that refuses every command, and adds nothing else.
 #[derive(Debug)]
 struct RefusingRuntime<'a>(&'a dyn ContainerRuntime);
 
@@ -73,10 +73,10 @@ impl Container for RefusingContainer {
     }
 }
 
-/// What a command is answered that did not get through.
+/// The error of a refused command.
 const REFUSED: &[ErrorKind] = &[ErrorKind::InvalidRequest, ErrorKind::Unsupported];
 
-/// Tries every way to run a command that a handle has, on a container that runs.
+/// Tries every way to run a command on a running container.
 fn try_commands(context: &TestContext<'_>, container: &dyn Container) -> Verdict {
     for when in [ReadyWhen::new().exec(context.request(&Script::Exit(0))?), ReadyWhen::new().reachable()] {
         expect_error_of(when.wait(container, timeout()), REFUSED)?;
@@ -98,7 +98,7 @@ fn handles(context: &TestContext<'_>) -> Verdict {
     let name = &standing.key().name;
     let runtime = RefusingRuntime(context.runtime());
     try_commands(context, &*runtime.container(name))?;
-    // Pointers are what they point to.
+    // A pointer behaves like its target.
     try_commands(context, &runtime.container(name))?;
     try_commands(context, &Box::new(RefusingContainer(Arc::clone(&standing))))?;
     try_commands(context, &&RefusingContainer(standing.clone()))?;

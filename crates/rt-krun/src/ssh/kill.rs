@@ -1,8 +1,8 @@
-//! Ending a command in a guest, and looking whether it is gone.
+//! Ends a command in a guest, and checks whether it is gone.
 //!
-//! Closing a channel does not end its command. So the guest's sshd is asked to signal it, which for a user other than root
-//! reaches the whole process group within milliseconds; and a script on a channel of its own ends what is left, whatever
-//! became of its group, and says what it saw.
+//! Closing a channel does not end its command. So the guest's sshd is asked to signal it. For a
+//! user other than root this reaches the whole process group within milliseconds. A script on a
+//! channel of its own ends what is left, in any process group, and reports what it found.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,16 +17,16 @@ use super::shell::remote_command::{RemoteCommand, Stdin};
 use super::shell::remote_failure::FailureSentinel;
 use crate::SshUser;
 
-/// How long the script may take: its grace periods, and a slow guest.
+/// How long the script may take, with its grace periods and on a slow guest.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(8);
 
-/// How long a command whose processes are gone may take to say so, with the last of its output.
+/// How long a command may take to report its end and its last output after its processes are gone.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How long a login shell may take to become its command.
 const BEGIN_LIMIT: Duration = Duration::from_secs(2);
 
-/// From look to look, while nothing of the command shows.
+/// The time between two checks while no process of the command is visible.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A command that must end.
@@ -40,8 +40,8 @@ pub(super) struct KillJob<'a> {
 }
 
 impl KillJob<'_> {
-    /// Ends it. While its end is waited for, `take_output` takes what it still says: with its output in the way, it could
-    /// not end. What came of it until then, and the report.
+    /// Ends it and returns the result so far with the report. Meanwhile, `take_output` takes its
+    /// remaining output, since a command with blocked output cannot end.
     pub(super) fn end(self, mut take_output: impl FnMut(&Until)) -> (Option<Ran>, KillReport) {
         let begun = Instant::now();
         if self.handle.is_unsent() && self.permit.leave(self.handle) {
@@ -52,7 +52,7 @@ impl KillJob<'_> {
         let until = Until::after(LAST_WORDS);
         if !matches!(&script, RemoteKill::Report(report) if report.outcome == KillOutcome::Alive) {
             take_output(&until);
-            // Whether it has ended by now or not, it is left next.
+            // It is abandoned next, whether it has ended or not.
             let _ = self.handle.wait(&until);
         }
         self.permit.leave(self.handle);
@@ -72,8 +72,8 @@ impl KillJob<'_> {
         (ran, report.with_elapsed(begun.elapsed()))
     }
 
-    /// What script and status say together. Seen from inside, what is over and what never began look alike; the status
-    /// tells them apart.
+    /// Combines the results of the script and the status. From inside the guest, a command that has
+    /// ended and one that never began look the same. The status distinguishes them.
     fn judge(&self, script: RemoteKill, outcome: &ExitOutcome) -> KillReport {
         match (outcome, &script) {
             (ExitOutcome::Signal(_), RemoteKill::FoundNothing) => return KillReport::gone(1),
@@ -88,13 +88,13 @@ impl KillJob<'_> {
         report
     }
 
-    /// With the container, everything in its guest is gone.
+    /// When the container is gone, everything in its guest is gone.
     fn has_stopped(&self) -> bool {
         matches!(self.container.inspect(&Until::forever()), Ok(info) if info.as_ref().is_none_or(|info| !info.state.is_running()))
     }
 
-    /// A command shows its marker from the moment on at which the login shell has become it. One that is on its way there
-    /// is waited for: it would begin behind the back of a script that has found nothing.
+    /// Waits for a command that is on its way: its processes only have the marker once the login
+    /// shell has become the command. Otherwise it could begin after a script that found nothing.
     fn look_until_it_shows(&self, take_output: &mut impl FnMut(&Until)) -> RemoteKill {
         let begun = Instant::now();
         loop {
@@ -114,7 +114,7 @@ impl KillJob<'_> {
         let until = Until::after(SCRIPT_LIMIT);
         match self.try_script(self.permit, &until) {
             Some(ending) => ending,
-            // This connection has no place for it, or is no more.
+            // This connection has no free channel, or has ended.
             None => match self.pool.permit(self.container, self.user, &until) {
                 Ok(Ok(permit)) => {
                     self.try_script(&permit, &until).unwrap_or_else(|| no_look("it takes no more channels"))
@@ -125,7 +125,7 @@ impl KillJob<'_> {
         }
     }
 
-    /// The script's answer over this connection; `None` when it never ran there.
+    /// Returns the script's result over this connection; `None` if it never ran there.
     fn try_script(&self, permit: &SessionPermit, until: &Until) -> Option<RemoteKill> {
         let request = match ExecRequest::new(RemoteKill::argv(self.marker)) {
             Ok(request) => request,

@@ -1,4 +1,4 @@
-//! The transport over SSH: what a caller sets, and the operations that it serves. A command on its way is a `call`.
+//! The transport over SSH: its settings and operations. A `call` is one command.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -24,26 +24,28 @@ use super::session::tcp::Watch;
 use super::shell::remote_command::RemoteCommand;
 use crate::{DEFAULT_WORKDIR, EndpointResolver, KrunTransport, SshUser};
 
-/// The longest limit: ten years. What is longer means as much, and clocks could not count it.
+/// The longest limit: ten years. Longer ones have the same effect, and clocks could not represent
+/// them.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// Enters guests over SSH, on connections that are kept.
+/// Runs commands in guests over SSH, on kept connections.
 ///
-/// A command costs one exchange and the guest's own work: connections are kept per container and user, several commands
-/// share one, and more are opened as they are needed ([`CONNECTIONS_PER_GUEST`](crate::CONNECTIONS_PER_GUEST),
-/// [`CHANNELS_PER_CONNECTION`](crate::CHANNELS_PER_CONNECTION)); beyond that, commands wait for a place. podman and the
-/// resolver are asked when a connection is opened, never for a command on one that is kept.
+/// A command costs one exchange and the guest's own work. Connections are kept for each container
+/// and user, and several commands share one. More are opened if needed, up to
+/// [`CONNECTIONS_PER_GUEST`](crate::CONNECTIONS_PER_GUEST) with
+/// [`CHANNELS_PER_CONNECTION`](crate::CHANNELS_PER_CONNECTION) each; further commands wait. podman
+/// and the resolver are only called when a connection is opened.
 ///
-/// Each connection has a thread and two descriptors of its own, from its first command until it was idle for
-/// [`idle_limit`](TcpSshTransportBuilder::idle_limit), the container is started, stopped or removed through its runtime,
-/// or the transport is dropped.
+/// Each connection has a thread and two descriptors. It ends when it was idle for
+/// [`idle_limit`](TcpSshTransportBuilder::idle_limit), when the container is started, stopped or
+/// removed through its runtime, or when the transport is dropped.
 #[derive(Debug)]
 pub struct TcpSshTransport {
     pub(super) context: CallContext,
     ssh: OsString,
 }
 
-/// Says how guests are entered over SSH.
+/// Builds a [`TcpSshTransport`].
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct TcpSshTransportBuilder {
     identity: PathBuf,
@@ -56,10 +58,11 @@ pub struct TcpSshTransportBuilder {
 }
 
 impl TcpSshTransport {
-    /// A transport that logs in with the private key in the file `identity`, at the endpoints that `resolver` finds.
+    /// Starts a transport that logs in with the private key in the file `identity`, at the
+    /// endpoints that `resolver` finds.
     ///
-    /// The user is [`DEFAULT_SSH_USER`](crate::DEFAULT_SSH_USER), commands land in [`DEFAULT_WORKDIR`], and the first host
-    /// key that a container shows is pinned, until the builder says otherwise.
+    /// Defaults: the user [`DEFAULT_SSH_USER`](crate::DEFAULT_SSH_USER), the workdir
+    /// [`DEFAULT_WORKDIR`], and the host key policy [`first_use`](HostKeyPolicy::first_use).
     pub fn builder(
         identity: impl Into<PathBuf>,
         resolver: impl EndpointResolver + 'static,
@@ -79,30 +82,32 @@ impl TcpSshTransport {
         }
     }
 
-    /// The host key that a container has shown first, once it was entered; to be kept beyond this process, see
-    /// [`HostKey::known_hosts_line`].
+    /// Returns the first host key that a container has shown; `None` before its first connection.
+    /// To keep it beyond this process, see [`HostKey::known_hosts_line`].
     pub fn host_key(&self, container: &ContainerName) -> Option<HostKey> {
         self.context.pool.pinned(container)
     }
 }
 
 impl TcpSshTransportBuilder {
-    /// Who logs in; a request's own [`user`](ExecRequest::user) wins.
+    /// Sets the user. A request's own [`user`](ExecRequest::user) takes precedence.
     pub fn user(self, user: SshUser) -> Self {
         Self { user, ..self }
     }
 
-    /// Where commands land; `None` is the user's home. A request's own workdir wins.
+    /// Sets the workdir of commands; `None` is the user's home. A request's own workdir takes
+    /// precedence.
     pub fn workdir(self, workdir: Option<ContainerPath>) -> Self {
         Self { workdir, ..self }
     }
 
-    /// How every guest proves who it is.
+    /// Sets the host key policy for every guest.
     pub fn host_key_policy(self, policy: HostKeyPolicy) -> Self {
         self.host_key_policy_by(move |_| Ok(policy.clone()))
     }
 
-    /// How the guest of a container proves who it is; asked whenever a connection is made.
+    /// Sets a function that chooses the host key policy of a container. It is called when a
+    /// connection is made.
     pub fn host_key_policy_by(
         self,
         choose: impl Fn(&dyn Container) -> Result<HostKeyPolicy> + Send + Sync + 'static,
@@ -110,32 +115,35 @@ impl TcpSshTransportBuilder {
         Self { policy: Arc::new(choose), ..self }
     }
 
-    /// The OpenSSH client that [`login_command`](KrunTransport::login_command) names, `ssh` by default. Commands never
-    /// start it. It would take `${` in the identity's path for a variable, so such a path is refused there.
+    /// Sets the OpenSSH client that [`login_command`](KrunTransport::login_command) names, `ssh` by
+    /// default. Commands never start it. The client would read `${` in the identity's path as a
+    /// variable, so `login_command` refuses such a path.
     pub fn ssh_binary(self, ssh: impl AsRef<OsStr>) -> Self {
         Self { ssh: ssh.as_ref().to_owned(), ..self }
     }
 
-    /// How long the way to a connection may take: TCP, keys, login, and the user's start-up files. 15 s by default.
+    /// Limits making a connection: TCP, key exchange, login, and the user's start-up files. 15 s by
+    /// default.
     pub fn connect_limit(mut self, limit: Duration) -> Self {
         self.config.connect_limit = limit.min(LONGEST);
         self
     }
 
-    /// After how long without a word a guest with running commands is asked for one; 10 s by default, 2 s at least. Silent
-    /// for three times that, it counts as gone, and its commands as [`Lost`](rt_protocol::ExitOutcome::Lost).
+    /// Sets the silence of a guest with running commands after which a keepalive request is sent:
+    /// 10 s by default, at least 2 s. After three times that, the guest counts as gone and its
+    /// commands as [`Lost`](rt_protocol::ExitOutcome::Lost).
     pub fn keepalive(mut self, interval: Duration) -> Self {
         self.config.keepalive = interval.clamp(Duration::from_secs(2), LONGEST);
         self
     }
 
-    /// How long a connection without commands is kept, 5 minutes by default.
+    /// Sets how long a connection without commands is kept, 5 minutes by default.
     pub fn idle_limit(mut self, limit: Duration) -> Self {
         self.config.idle = limit.min(LONGEST);
         self
     }
 
-    /// The transport. Nothing is read, asked or sent yet.
+    /// Returns the transport. Nothing is read or sent yet.
     pub fn build(self) -> TcpSshTransport {
         let settings = Settings {
             identity: IdentityFile::new(self.identity),
@@ -232,7 +240,7 @@ impl KrunTransport for TcpSshTransport {
 }
 
 impl TcpSshTransport {
-    /// The key that the guest shows now, if it is the right one.
+    /// Returns the key that the guest shows now, if it is the right one.
     fn key_for_login(&self, guest: &Arc<dyn Container>, until: &Until) -> Result<HostKey> {
         self.context.pool.settings.identity.read()?;
         let refused =

@@ -1,4 +1,5 @@
-//! A tiny image from this host's static BusyBox: the archive of a root file system, made in memory.
+//! A tiny image from this host's static BusyBox: the archive of a root file system, created in
+//! memory.
 
 use std::fs;
 use std::io;
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tar::{Builder, EntryType, Header};
 
-/// Commands that the archive has as links to BusyBox; enough for a shell script.
+/// The commands that the archive has as links to BusyBox; enough for a shell script.
 const APPLETS: &[&str] = &[
     "[",
     "awk",
@@ -70,16 +71,17 @@ const APPLETS: &[&str] = &[
     "yes",
 ];
 
-/// Where Debian, Alpine and others put a BusyBox; a static one is asked for.
+/// The paths of BusyBox on Debian, Alpine and others. It must be static.
 const PLACES: &[&str] =
     &["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static", "/usr/bin/busybox.static"];
 
-/// The host's BusyBox, if it is static: a dynamic one would not run without its libraries.
+/// Returns the host's BusyBox if it is static: a dynamic one would not run without its libraries.
 pub(crate) fn find_static_busybox() -> Option<PathBuf> {
     PLACES.iter().map(PathBuf::from).find(|path| fs::read(path).is_ok_and(|program| is_static(&program)))
 }
 
-/// Whether an ELF program names no loader: none of its program headers is `PT_INTERP` (ELF-64 Object File Format).
+/// Returns whether an ELF program needs no loader: none of its program headers is `PT_INTERP`
+/// (ELF-64 Object File Format).
 fn is_static(program: &[u8]) -> bool {
     let half = |at: usize| {
         program.get(at..at + 2).map(|bytes| usize::from(u16::from_le_bytes([bytes[0], bytes[1]])))
@@ -101,7 +103,8 @@ fn is_static(program: &[u8]) -> bool {
         })
 }
 
-/// The archive: BusyBox, its links, a user `dev`, and the directories that a container needs.
+/// Returns the archive: BusyBox, its links, a user `dev`, and the directories that a container
+/// needs.
 pub(crate) fn archive(busybox: &Path) -> io::Result<Vec<u8>> {
     let mut archive = Builder::new(Vec::new());
     for directory in ["bin", "dev", "etc", "proc", "root", "run", "sys", "var", "workspace"] {

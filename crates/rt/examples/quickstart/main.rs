@@ -1,7 +1,8 @@
-//! A tour in seven steps: launch, captured output, a conversation, the log, files, a timeout, removal.
+//! A tour in seven steps: launch, captured output, a conversation, logs, files, a timeout, removal.
 //!
-//! `cargo run -p rt --example quickstart` needs nothing: it runs on the in-memory backend, whose answers stand in
-//! `rehearsal.rs`. `-- --backend podman [--image REF]` does the same in a real container.
+//! `cargo run -p rt --example quickstart` needs nothing: it runs on the in-memory backend, whose
+//! answers are in `rehearsal.rs`. `-- --backend podman [--image REF]` does the same in a real
+//! container.
 
 #[cfg(feature = "podman")]
 #[path = "busybox_image.rs"]
@@ -26,13 +27,13 @@ type Outcome<T> = Result<T, Box<dyn StdError>>;
 
 const USAGE: &str = "usage: quickstart [--backend null|podman] [--image REF]";
 
-/// The agent of step 3: answers each line.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// The agent of step 3: answers each line.
 const AGENT: &str = "while read -r line; do echo \"you said: $line\"; done";
-/// The command of step 6: it would run for hours, and so would the child that it leaves in the background.
+/// The command of step 6. It would run for hours, and so would its child in the background.
 const SLEEPERS: &str = "sleep 4242 & exec sleep 4243";
-/// Counts what is left of it.
+/// Counts the processes that are left of it.
 const COUNT_SLEEPERS: &str = "ps | grep -c '[s]leep 424[23]'; true";
 
 fn main() -> ExitCode {
@@ -69,7 +70,7 @@ fn tour(backend: Backend, image: Option<String>) -> Outcome<()> {
 
     step(1, "launch a container");
     let spec = LaunchSpec::builder(stage.name.as_str(), &stage.image)
-        // It ends, and removes itself, even when this program is killed half-way.
+        // It ends and removes itself, even if this program is killed half-way.
         .command(["sh", "-c", "echo up; echo 'warming up' >&2; sleep 120"])
         .network(Network::None)
         .extra_args(if backend == Backend::Podman { vec!["--rm"] } else { vec![] })
@@ -135,7 +136,7 @@ fn tour(backend: Backend, image: Option<String>) -> Outcome<()> {
     Ok(())
 }
 
-/// Two messages over an open stream, each answered before the next is sent.
+/// Sends two messages over an open stream, each after the answer to the previous one.
 fn converse(container: &dyn Container) -> Outcome<()> {
     let (ours, theirs) = UnixStream::pair()?;
     let agent = ExecRequest::new(["sh", "-c", AGENT])?;
@@ -165,7 +166,7 @@ fn converse(container: &dyn Container) -> Outcome<()> {
     })
 }
 
-/// The runtime and image of the tour; what it made is removed when it is dropped.
+/// The runtime and image of the tour. What it made is removed when it is dropped.
 struct Stage {
     runtime: Arc<dyn ContainerRuntime>,
     name: ContainerName,

@@ -1,11 +1,11 @@
-//! What the tour's commands answer on the in-memory backend.
+//! The answers of the tour's commands on the in-memory backend.
 
 use std::sync::Arc;
 
 use rt::{ContainerPath, ContainerRuntime, EnvValue, ExitOutcome, Result};
 use rt_null::{ArgvPattern, ExecReply, LogScript, NullRuntime, Scope};
 
-/// A runtime that knows the commands of the tour in the container `name`.
+/// Returns a runtime that knows the commands of the tour in the container `name`.
 pub(crate) fn runtime(name: &str) -> Result<Arc<dyn ContainerRuntime>> {
     let runtime = NullRuntime::new();
     runtime.set_logs(name, LogScript::new().line("up").error_line("warming up"))?;
@@ -36,7 +36,7 @@ pub(crate) fn runtime(name: &str) -> Result<Arc<dyn ContainerRuntime>> {
     Ok(Arc::new(runtime))
 }
 
-/// `sh -c` with a script that begins with this word.
+/// Matches `sh -c` with a script that begins with this word.
 fn script(word: &'static str) -> ArgvPattern {
     ArgvPattern::when(move |argv| {
         argv.program() == "sh"

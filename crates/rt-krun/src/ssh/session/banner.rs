@@ -1,5 +1,5 @@
-//! Whether a guest can be entered: its sshd shows its banner. A TCP connection alone says nothing; passt accepts before
-//! the guest listens, and resets then.
+//! Waits until a guest can be entered: its sshd shows its banner. A TCP connection alone proves
+//! nothing, since passt accepts before the guest listens, and then resets.
 
 use std::io::{ErrorKind as IoErrorKind, Read};
 use std::time::{Duration, Instant};
@@ -14,13 +14,14 @@ use crate::ssh::shell::words;
 
 const OPERATION: &str = "wait for the sshd of";
 
-/// How long one try may take.
+/// How long one attempt may take.
 const TRY_LIMIT: Duration = Duration::from_secs(5);
 
-/// From try to try.
+/// The time between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The most that is read before the banner, in bytes. A server may send other lines first (RFC 4253, 4.2).
+/// The most that is read before the banner, in bytes. A server may send other lines first (RFC
+/// 4253, section 4.2).
 const MOST_BYTES: usize = 16 << 10;
 
 /// Waits for the banner.
@@ -100,13 +101,14 @@ fn attempt(container: &dyn Container, resolver: &dyn EndpointResolver, until: &U
     }
 }
 
-/// The error for a guest that showed no banner, with what it said instead: sshd tells by a line why it turns somebody away.
+/// Returns the error for a guest that showed no banner, with the text that it sent instead: sshd
+/// explains in a line why it rejects a connection.
 pub(crate) fn missing(heard: &[u8]) -> Error {
     let first = heard.split(|byte| matches!(byte, b'\r' | b'\n')).find(|line| !line.is_empty());
     let Some(first) = first else { return unreachable("it showed no SSH banner") };
-    // In quotation marks and with escapes: these are a guest's words.
+    // Quoted and escaped, since the guest chose these words.
     let error = unreachable(format!("it showed no SSH banner, but said \"{}\"", words::shown(first)));
-    // The first since OpenSSH 9.8, whatever the reason; the other one before.
+    // The first is used since OpenSSH 9.8, for any reason; the other one before.
     if matches!(first, b"Not allowed at this time" | b"Exceeded MaxStartups") {
         return error.with_hint(
             "its sshd turns connections away for now, because too many are about to log in (MaxStartups), or because earlier \
@@ -116,7 +118,7 @@ pub(crate) fn missing(heard: &[u8]) -> Error {
     error
 }
 
-/// Whether one of the lines is the banner of an SSH 2 server.
+/// Returns whether one of the lines is the banner of an SSH 2 server.
 pub(crate) fn shows_banner(heard: &[u8]) -> bool {
     let mut lines = heard.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
     lines.any(|line| line.starts_with(b"SSH-2.0-") || line.starts_with(b"SSH-1.99-"))

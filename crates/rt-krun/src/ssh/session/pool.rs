@@ -1,4 +1,4 @@
-//! The connections that are kept: which guest has which, and who may open another.
+//! The kept connections of each guest, and the limits on new ones.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,18 +17,18 @@ use crate::ssh::auth::host_key::{HostKey, HostKeyPolicy};
 use crate::ssh::auth::identity::IdentityFile;
 use crate::{EndpointResolver, SshUser};
 
-/// How many commands share one connection at most. OpenSSH's `MaxSessions` is 10 channels; the others are for the channel
-/// that is opened ahead and for ending a command.
+/// The most commands that share one connection. OpenSSH's `MaxSessions` is 10 channels; the other
+/// two are for the channel that is opened ahead and for ending a command.
 pub const CHANNELS_PER_CONNECTION: usize = 8;
 
-/// How many connections one user of one guest has at most; more commands wait for a place. They are opened one after
-/// another, which keeps far below OpenSSH's `MaxStartups` (10 at once that are not authenticated yet).
+/// The most connections of one user of one guest; further commands wait. They are opened one after
+/// another, which stays far below OpenSSH's `MaxStartups` (10 unauthenticated connections at once).
 pub const CONNECTIONS_PER_GUEST: usize = 8;
 
-/// Says how the guest of a container proves who it is.
+/// Chooses the host key policy for the guest of a container.
 pub(crate) type ChoosePolicy = dyn Fn(&dyn Container) -> Result<HostKeyPolicy> + Send + Sync;
 
-/// What connections are made with.
+/// The settings for making connections.
 pub(crate) struct Settings {
     pub(crate) identity: IdentityFile,
     pub(crate) resolver: Arc<dyn EndpointResolver>,
@@ -43,17 +43,17 @@ pub(crate) struct Pool {
     notify: Notify,
 }
 
-/// What is kept of one container.
+/// What is kept for one container.
 #[derive(Debug, Default)]
 struct Guest {
-    /// Of the container that the rest is about.
+    /// The id of the container to which the rest belongs.
     id: Option<String>,
-    /// The key that it showed first.
+    /// The first host key that it showed.
     pin: Option<HostKey>,
     sessions: Vec<(SshUser, SshSession)>,
 }
 
-/// How long letting go of connections waits for their threads.
+/// How long closing connections waits for their threads.
 const CLOSE_WAIT: Duration = Duration::from_millis(500);
 
 impl Pool {
@@ -61,7 +61,8 @@ impl Pool {
         Arc::new(Self { settings: Arc::new(settings), guests: Mutex::default(), notify: Notify::default() })
     }
 
-    /// A place for one command: on a connection that is there, else on a new one, else as soon as there is one.
+    /// Returns a permit for one command: on an existing connection, otherwise on a new one,
+    /// otherwise as soon as one is free.
     pub(crate) fn permit(
         self: &Arc<Self>,
         container: &Arc<dyn Container>,
@@ -83,7 +84,7 @@ impl Pool {
         let guest = guests.entry(container.key().name.clone()).or_default();
         guest.sessions.retain(|(_, session)| !session.is_gone());
         let own = || guest.sessions.iter().filter(|(owner, _)| owner == user).map(|(_, session)| session);
-        // The fewest on a connection that is ready; then one that will be.
+        // Prefers the ready connection with the fewest commands, then one that will be ready.
         let mut order: Vec<_> =
             own().map(|session| (session.is_connecting(), session.permits(), session)).collect();
         order.sort_by_key(|(is_connecting, permits, _)| (*is_connecting, *permits));
@@ -104,8 +105,8 @@ impl Pool {
         Ok(permit)
     }
 
-    /// Begins a connection. Its thread asks podman and the resolver too, so that no caller waits for those longer than it
-    /// wants.
+    /// Starts a connection. Its thread also calls podman and the resolver, so that no caller waits
+    /// for them longer than it wants.
     fn open(self: &Arc<Self>, container: &Arc<dyn Container>, user: &SshUser) -> std::io::Result<SshSession> {
         let (pool, settings) = (Arc::downgrade(self), Arc::clone(&self.settings));
         let (config, notify) = (settings.config, self.notify.clone());
@@ -122,7 +123,8 @@ impl Pool {
         })
     }
 
-    /// Connections that have ended hold a pipe as long as they are kept here. Of a guest that was never met nothing stays.
+    /// Removes connections that have ended, since each holds a pipe. Keeps nothing for a guest
+    /// without connections or a pinned key.
     fn drop_ended_sessions(&self, name: &ContainerName) {
         let mut guests = self.lock();
         let Some(guest) = guests.get_mut(name) else { return };
@@ -132,8 +134,8 @@ impl Pool {
         }
     }
 
-    /// Takes note of whose container it is now. With another id than before, nothing of the old one is kept. The key that
-    /// this one has shown before, if any.
+    /// Records the id of the container. If it is another id than before, everything of the old
+    /// container is removed. Returns the key that this container has shown before, if any.
     fn check_identity(&self, name: &ContainerName, id: &str) -> Option<HostKey> {
         let mut guests = self.lock();
         let guest = guests.entry(name.clone()).or_default();
@@ -147,7 +149,7 @@ impl Pool {
         guest.pin.clone()
     }
 
-    /// Keeps the first key of a container; the one that is kept already, when it is another.
+    /// Keeps the first key of a container. If another key is kept already, returns that one.
     fn pin(&self, name: &ContainerName, id: &str, key: &HostKey) -> Option<HostKey> {
         let mut guests = self.lock();
         let guest = guests.get_mut(name).filter(|guest| guest.id.as_deref() == Some(id))?;
@@ -155,12 +157,12 @@ impl Pool {
         (pinned != key).then(|| pinned.clone())
     }
 
-    /// The key that a container has shown first.
+    /// Returns the first key that a container has shown.
     pub(crate) fn pinned(&self, name: &ContainerName) -> Option<HostKey> {
         self.lock().get(name)?.pin.clone()
     }
 
-    /// Makes a connection of its own, up to the host key, and lets it go: to learn the key.
+    /// Makes a separate connection up to the host key and closes it, to learn the key.
     pub(crate) fn learn_host_key(
         self: &Arc<Self>,
         container: &dyn Container,
@@ -171,14 +173,14 @@ impl Pool {
         Ok(connection.host_key)
     }
 
-    /// Lets the connections of a container go; those with commands end after these.
+    /// Closes the connections of a container; those with commands end after the commands.
     pub(crate) fn forget(&self, name: &ContainerName) {
         let sessions =
             self.lock().get_mut(name).map(|guest| std::mem::take(&mut guest.sessions)).unwrap_or_default();
         self.close_sessions(sessions);
     }
 
-    /// Lets everything of a container go.
+    /// Removes everything of a container.
     pub(crate) fn remove(&self, name: &ContainerName) {
         let sessions = self.lock().remove(name).map(|guest| guest.sessions).unwrap_or_default();
         self.close_sessions(sessions);
@@ -211,7 +213,7 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// The way to a connection on which commands can run.
+/// Makes a connection on which commands can run.
 fn connect(
     pool: &Weak<Pool>,
     settings: &Settings,
@@ -219,7 +221,7 @@ fn connect(
     user: &SshUser,
     watch: &Watch<'_>,
 ) -> Result<Connection> {
-    // First of all: with a bad identity nothing is sent, and nobody asked.
+    // First of all: with a bad identity, nothing is sent or asked.
     let identity = settings.identity.read()?;
     let (id, connection) = identify_guest(pool, settings, container, watch)?;
     connection.authenticate(user, &settings.identity, &identity, watch)?;
@@ -228,7 +230,8 @@ fn connect(
     Ok(connection)
 }
 
-/// A connection to the guest of a container that runs, up to its host key, and the container's id.
+/// Makes a connection to the guest of a running container, up to its host key, and returns the
+/// container's id too.
 fn identify_guest(
     pool: &Weak<Pool>,
     settings: &Settings,
@@ -239,7 +242,8 @@ fn identify_guest(
         Err(Error::new(kind, "connect to", message).with_hint(hint))
     };
     let until = Until::forever();
-    // The variables with the rest: they are of the container that is entered, whatever has the name later.
+    // Reads the variables together with the id, so that they belong to this container, whichever
+    // container has the name later.
     let described = match container.as_any().downcast_ref::<PodmanContainer>() {
         Some(podmans) => podmans.inspect_with_env(&until)?,
         None => container.inspect(&until)?.map(|info| (info, Env::default())),
