@@ -19,7 +19,7 @@
 //! # }
 //! ```
 //!
-//! There are three ways to hold a process: [`capture`] runs one to its end, [`with_process`] hands one to a callback, which
+//! There are three ways to hold a process: [`capture()`] runs one to its end, [`with_process`] hands one to a callback, which
 //! drives it between streams of the caller that may be borrowed, and a [`Child`] is owned and has plain descriptors.
 //!
 //! # What holds for every process
