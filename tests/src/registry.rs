@@ -2,6 +2,7 @@
 
 pub mod stub;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -68,7 +69,7 @@ impl Registry {
         if access == Access::Password {
             let users = place("users");
             fs::write(&users, format!("{USER}:{PASSWORD_HASH}\n"))?;
-            text.push_str(&format!("auth: {{htpasswd: {{realm: rt, path: {}}}}}\n", users.display()));
+            writeln!(text, "auth: {{htpasswd: {{realm: rt, path: {}}}}}", users.display())?;
         }
         fs::write(&settings, text)?;
         // Its log goes to a file, since nobody reads along. A test that is killed takes it along.

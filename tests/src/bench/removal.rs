@@ -15,7 +15,7 @@ pub(super) fn measure(live: &Live) -> Outcome<Row> {
     let running = || -> Outcome<Vec<ContainerName>> {
         let launch = |_| {
             let spec = Sandbox::spec(live).command(["sleep", "777777"]).build()?;
-            live.runtime.launch(&spec, &Until::forever())?;
+            live.runtime.launch(&spec, Until::forever())?;
             Ok(spec.name().clone())
         };
         (0..COUNT).map(launch).collect()

@@ -1,6 +1,8 @@
 //! The states of fifty containers.
 
-use rt_protocol::{ContainerName, ContainerRuntime, LaunchSpec, NamePrefix, Network, Until};
+use rt_protocol::{
+    ContainerName, ContainerRuntime, ContainerRuntimeExt, LaunchSpec, NamePrefix, Network, Until,
+};
 
 use super::rounds::in_turns;
 use crate::bench::outcome::Outcome;
@@ -14,7 +16,7 @@ pub(super) fn measure(live: &Live) -> Outcome<Row> {
     let prefix = NamePrefix::new(format!("rtb{}", std::process::id()))?;
     let mut names = Vec::new();
     let measured = fill(live, &prefix, &mut names).and_then(|()| {
-        let ours = |()| match live.runtime.states(&prefix)?.len() {
+        let ours = |()| match live.runtime.states(&prefix, Until::forever())?.len() {
             COUNT => Ok(()),
             count => Err(format!("{count} states of {COUNT}").into()),
         };
