@@ -165,15 +165,15 @@ fn clock_is_set(live: &Live) -> Outcome {
     let made = Sandbox::create(&runtime, Sandbox::spec(live).command(["true"]))?.name.clone();
     let path = directory.path().join("events.log");
     let log = std::fs::read_to_string(&path)?;
-    let line = log.lines().find(|line| line.contains(r#""Status":"create""#)).ok_or("no making")?;
-    let year = line.split_once(r#""Time":""#).ok_or("no time")?.1.split_once('-').ok_or("no year")?.0;
+    let making = log.lines().find(|text| text.contains(r#""Status":"create""#)).ok_or("no making")?;
+    let year = making.split_once(r#""Time":""#).ok_or("no time")?.1.split_once('-').ok_or("no year")?.0;
     let mut stream = runtime.events(&EventOptions::new(), &Until::forever())?;
     let mut told = Vec::new();
     for (name, other_year) in [("c-1", "2025"), ("c-2", "2031"), ("c-3", "2025")] {
-        let line = line
+        let changed = making
             .replace(&format!(r#""Time":"{year}-"#), &format!(r#""Time":"{other_year}-"#))
             .replace(made.as_str(), name);
-        writeln!(File::options().append(true).open(&path)?, "{line}")?;
+        writeln!(File::options().append(true).open(&path)?, "{changed}")?;
         let Pull::Item(event) = stream.pull(&until())? else { panic!("no event of {name}") };
         assert_eq!(event.name.as_str(), name);
         told.push(event);
