@@ -1,5 +1,7 @@
 //! Plain data through serde: it comes back as it was, nothing hostile is read, and no secret is written.
 
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what it is about")]
+
 use std::ffi::OsString;
 use std::fmt::Debug;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

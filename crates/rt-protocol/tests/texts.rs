@@ -1,5 +1,7 @@
 //! Every checked text and every enum of words reads and writes in the same ways. The rules of each stand with the type.
 
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what it is about")]
+
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
