@@ -110,7 +110,9 @@ impl Child {
     /// # Errors
     /// As for [`try_wait`](Self::try_wait).
     pub fn end(&self, grace: Duration) -> io::Result<Option<ExitStatus>> {
-        terminate::end(&self.process, grace, |timeout| self.process.poll(timeout, None));
+        terminate::end(&self.process, grace, |is_running, timeout| {
+            self.process.poll(is_running, timeout, None);
+        });
         self.try_wait()
     }
 

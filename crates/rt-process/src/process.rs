@@ -185,7 +185,7 @@ impl<'a> Process<'a> {
         let Some(child) = &self.poll_loop.child else { return };
         let process = Arc::clone(&child.process);
         let poll_loop = &mut self.poll_loop;
-        let pass = |timeout| {
+        let pass = |_, timeout| {
             poll_loop.poll_once(timeout);
         };
         if terminate::end(&process, grace, pass) {

@@ -102,16 +102,15 @@ impl ChildProcess {
             if status.is_some() || is_over {
                 return Ok(status);
             }
-            self.poll(until.remaining(), waker.as_ref());
+            self.poll(true, until.remaining(), waker.as_ref());
         }
     }
 
-    /// Lets time pass until it exits, the waker is woken or the timeout is over; may return early.
-    pub(crate) fn poll(&self, timeout: Option<Duration>, waker: Option<&Waker>) {
+    /// Lets time pass until it exits, the waker is woken or the timeout is over; may return early. `is_running` is what the
+    /// caller saw: whoever saw it run is woken by the pidfd, however soon it has exited and whoever has reaped it since.
+    pub(crate) fn poll(&self, is_running: bool, timeout: Option<Duration>, waker: Option<&Waker>) {
         let mut poll_set = PollSet::default();
-        // A pidfd stays readable. Whether it has exited is what the caller saw: who was told that it runs is woken by the
-        // pidfd, however soon it has exited since.
-        let is_running = lock(&self.state).phase == Phase::Running;
+        // It stays readable.
         let pidfd = self.pidfd().filter(|_| is_running);
         if let Some(pidfd) = &pidfd {
             poll_set.add(Token::Child, pidfd, PollFlags::IN);
@@ -210,4 +209,23 @@ fn open_pidfd(pid: Pid) -> Option<OwnedFd> {
 #[cfg(not(target_os = "linux"))]
 fn open_pidfd(_pid: Pid) -> Option<OwnedFd> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::{Child, ChildStdio, ProcessSpec, Program};
+
+    #[test]
+    fn an_exit_that_another_thread_saw_first_still_wakes() {
+        let spec = ProcessSpec::new(&Program::find("sh").unwrap()).args(["-c", "exit 3"]);
+        let child = Child::spawn(&spec, ChildStdio::null()).unwrap();
+        assert_eq!(child.wait(&Until::forever()).unwrap(), Some(ExitStatus::Code(3)));
+        // As a thread does that was told before that it runs.
+        let begun = Instant::now();
+        child.process.poll(true, Some(Duration::from_secs(20)), None);
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    }
 }

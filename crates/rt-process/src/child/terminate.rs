@@ -16,8 +16,13 @@ const POLL_PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::f
 
 /// Ends the group of a process that still runs. False when the leader is still there.
 ///
-/// `pass` lets time pass, at most as much as it is told, and returns when the leader exits; it may return early.
-pub(crate) fn end(process: &ChildProcess, grace: Duration, mut pass: impl FnMut(Option<Duration>)) -> bool {
+/// `pass` lets time pass, at most as much as it is told. Where it is told that the leader runs, it returns when that exits;
+/// it may return early.
+pub(crate) fn end(
+    process: &ChildProcess,
+    grace: Duration,
+    mut pass: impl FnMut(bool, Option<Duration>),
+) -> bool {
     let _unreaped = process.keep_unreaped();
     if !process.has_exited() {
         process.signal_group(Signal::TERM);
@@ -30,7 +35,11 @@ pub(crate) fn end(process: &ChildProcess, grace: Duration, mut pass: impl FnMut(
 }
 
 /// False when `time` is over before nobody of the group is alive.
-fn wait_for_group(process: &ChildProcess, time: Duration, pass: &mut dyn FnMut(Option<Duration>)) -> bool {
+fn wait_for_group(
+    process: &ChildProcess,
+    time: Duration,
+    pass: &mut dyn FnMut(bool, Option<Duration>),
+) -> bool {
     // A time beyond what the clock can count is no limit.
     let deadline = Instant::now().checked_add(time);
     let mut pause = POLL_PAUSES.0;
@@ -50,6 +59,6 @@ fn wait_for_group(process: &ChildProcess, time: Duration, pass: &mut dyn FnMut(O
             return false;
         }
         let until_check = has_exited.then(|| next_check.saturating_duration_since(now));
-        pass(left.into_iter().chain(until_check).min());
+        pass(!has_exited, left.into_iter().chain(until_check).min());
     }
 }
