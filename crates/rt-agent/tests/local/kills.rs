@@ -55,13 +55,11 @@ fn a_tree_that_hides_is_gone_after_its_deadline() {
 fn who_obeys_term_is_gone_at_once_and_its_last_words_arrive() {
     let local = LocalAgent::start();
     let request = shell("trap 'echo bye; exit 7' TERM; echo hello; sleep 300 & wait");
-    let begun = Instant::now();
-    let error = local.exec(&request, &Until::after(Duration::from_millis(200))).unwrap_err();
-    assert_eq!(
-        (error.kind(), &error.kill_report().unwrap().outcome),
-        (ErrorKind::TimedOut, &KillOutcome::Gone)
-    );
-    assert!(begun.elapsed() < Duration::from_millis(1700), "{:?}", begun.elapsed());
+    // Late: a shell that has just forked swallows a TERM between its fork and the exec.
+    let error = local.exec(&request, &Until::after(Duration::from_secs(2))).unwrap_err();
+    let report = error.kill_report().unwrap();
+    assert_eq!((error.kind(), &report.outcome), (ErrorKind::TimedOut, &KillOutcome::Gone));
+    assert!(report.elapsed < KILL_GRACE, "{report:?}");
     let Some(PartialOutput::Output { stdout, .. }) = error.partial() else { panic!("{error:?}") };
     assert_eq!(stdout.as_bytes(), b"hello\nbye\n");
 }
