@@ -243,8 +243,8 @@ fn others(live: &Live) -> Outcome {
         let command = TrackedCommand::new(number, &mut random);
         let request = command.request(random.pick(&["0", "0.3"]))?;
         let (who, words): (_, [&str; 3]) = random.pick(&[
-            ("conmon", ["conmon", "--exec-process-spec", &id]),
-            ("the OCI runtime", [" exec ", "--process", &id]),
+            ("conmon", ["conmon", "--exec-process-spec", id.as_str()]),
+            ("the OCI runtime", [" exec ", "--process", id.as_str()]),
             ("the command", ["sh -c ", "cat >/dev/null", &command.token]),
             ("the client", ["podman", "exec", &command.token]),
         ]);

@@ -58,7 +58,7 @@ fn directory(live: &Live) -> Outcome {
     let id = sandbox.container.id(Until::forever())?.ok_or("no id")?;
     let its_own = |entry: &rt_process::procfs::ProcessEntry| {
         std::fs::read(format!("/proc/{}/cmdline", entry.pid))
-            .is_ok_and(|words| words.split(|byte| *byte == 0).any(|word| word == id.as_bytes()))
+            .is_ok_and(|words| words.split(|byte| *byte == 0).any(|word| word == id.as_str().as_bytes()))
     };
     let holders: Vec<_> = rt_process::procfs::snapshot()?.into_iter().filter(its_own).collect();
     assert!(!holders.is_empty(), "its conmon is not found");
@@ -95,7 +95,7 @@ fn inspect(live: &Live) -> Outcome {
     let sandbox = Sandbox::launch(&live.runtime, spec)?;
     let info = sandbox.container.inspect(&Until::forever())?.ok_or("absent")?;
     assert_eq!(info.name, sandbox.name);
-    assert_eq!(info.id.len(), 64);
+    assert_eq!(info.id.as_str().len(), 64);
     assert_eq!(info.labels.get("purpose").map(String::as_str), Some("a test = one"));
     assert_eq!(info.image_name.as_deref(), Some(live.image.as_str()));
     let mount = info
@@ -242,7 +242,7 @@ fn images(live: &Live) -> Outcome {
         .find(|image| image.repository() == Some("localhost/rt-test") && image.tag() == Some("full"));
     let found = found.ok_or("not listed")?;
     assert!(found.size().is_some_and(|size| size > 100_000) && found.created().is_some());
-    assert_eq!(image.id(Until::forever())?.as_deref(), Some(found.reference().as_str()));
+    assert_eq!(image.id(Until::forever())?.map(ImageRef::from).as_ref(), Some(found.reference()));
     let absent = live.image_handle(&ImageRef::new("localhost/rt-absent")?);
     assert_eq!(
         (absent.exists(Until::forever())?, absent.id(Until::forever())?, absent.history(&Until::forever())?),

@@ -69,7 +69,7 @@ fn id_prefix(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let id = sandbox.container.id(Until::forever())?.ok_or("no id")?;
     for length in [1, 4, 12, 64] {
-        let name = ContainerName::new(&id[..length])?;
+        let name = ContainerName::new(&id.as_str()[..length])?;
         let stranger = live.runtime.container(&name);
         assert_eq!(stranger.inspect(&Until::forever())?, None, "{name}");
         let error = stranger.exec(&ExecRequest::new(["true"])?, &until()).unwrap_err();

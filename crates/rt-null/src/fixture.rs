@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use rt_protocol::{
-    ContainerInfo, ContainerName, ContainerPath, ContainerState, Error, Event, Health, ImageRef, LaunchSpec,
-    MountInfo, PublishedPort, Result,
+    ContainerId, ContainerInfo, ContainerName, ContainerPath, ContainerState, Error, Event, Health, ImageRef,
+    LaunchSpec, MountInfo, PublishedPort, Result,
 };
 
 use crate::runtime::NullRuntime;
@@ -47,9 +47,10 @@ impl NullRuntime {
     /// Sets the full id.
     ///
     /// # Errors
-    /// A malformed name.
+    /// A malformed name or id.
     pub fn set_id(&self, name: impl AsRef<str>, id: impl Into<String>) -> Result<()> {
-        self.describe(name, |record| record.info.id = id.into())
+        let id = ContainerId::new(id)?;
+        self.describe(name, |record| record.info.id = id)
     }
 
     /// Sets the image by the name it was asked for; its id is that of an image that is known by it, and the name itself
@@ -61,10 +62,10 @@ impl NullRuntime {
         let image = ImageRef::new(image)?;
         let id = self.shared.read(|world| {
             let known = world.images.iter().find(|known| known.matches(&image));
-            known.map_or_else(|| image.to_string(), |known| known.id.to_string())
+            known.map_or_else(|| image.clone(), |known| known.id.clone())
         });
         self.describe(name, |record| {
-            record.info.image_id = Some(id);
+            record.info.image_id = Some(id.into());
             record.info.image_name = Some(image.to_string());
         })
     }

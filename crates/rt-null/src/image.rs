@@ -172,7 +172,7 @@ impl Image for NullImage {
         self.run("inspect", &[], until, |world| {
             let mut rows = world.images.iter().filter(|image| image.matches(&self.reference));
             let first = rows.next()?;
-            let mut info = ImageInfo::new(first.id.as_str());
+            let mut info = ImageInfo::new(first.id.clone().into());
             let same = world.images.iter().filter(|image| image.id == first.id);
             info.names = same.filter_map(|image| image.name.as_ref().map(ToString::to_string)).collect();
             info.labels.clone_from(&first.labels);
@@ -207,7 +207,7 @@ impl Image for NullImage {
             let user = world
                 .by_age()
                 .into_iter()
-                .find(|record| record.info.image_id.as_deref() == Some(id.as_str()));
+                .find(|record| record.info.image_id.as_ref().is_some_and(|of| of.as_str() == id.as_str()));
             if let (true, Some(user)) = (last, user) {
                 let reason = format!("image is in use by container `{}`", user.info.name);
                 return ImageRemoval::Refused(reason);

@@ -49,7 +49,7 @@ fn absent_is_none_and_present_without_any_is_empty() -> Result<()> {
     assert!(!image.exists(Until::forever())?);
     assert_eq!((image.repository(), image.size()), (None, None));
     runtime.add_image(ImageFixture::new("alpine")?);
-    assert_eq!(image.id(Until::forever())?.as_deref(), Some("alpine"));
+    assert_eq!(image.id(Until::forever())?, Some("alpine".parse()?));
     assert!(
         image.labels(Until::forever())?.unwrap().is_empty()
             && image.history(&Until::forever())?.unwrap().is_empty()

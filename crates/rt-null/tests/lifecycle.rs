@@ -42,7 +42,7 @@ fn a_created_container_shows_what_it_was_made_from() -> Result<()> {
     let web = runtime.create(&spec, &forever())?;
     let info = web.inspect(&Until::forever())?.unwrap();
     assert_eq!(info.state, ContainerState::Created);
-    assert_eq!(info.id.len(), 64);
+    assert_eq!(info.id.as_str().len(), 64);
     assert_eq!(info.image_name.as_deref(), Some("docker.io/library/nginx:1.27"));
     assert_eq!(info.labels["app"], "web");
     assert_eq!(info.mounts, [MountInfo::new(Some("/srv/site".into()), "/html")]);
@@ -237,7 +237,7 @@ fn every_fact_can_be_set() -> Result<()> {
     runtime.set_health("job", Health::Healthy)?;
     runtime.set_rw_size("job", 42)?;
     let job = runtime.container(&name("job"));
-    assert_eq!(job.id(Until::forever())?.as_deref(), Some("abc"));
+    assert_eq!(job.id(Until::forever())?, Some("abc".parse()?));
     assert_eq!(job.image(&Until::forever())?.unwrap().reference().as_str(), "alpine:3.20");
     assert_eq!(job.mounts(Until::forever())?.unwrap().len(), 1);
     assert_eq!(job.started_at(Until::forever())?, Some(SystemTime::UNIX_EPOCH));
@@ -247,7 +247,7 @@ fn every_fact_can_be_set() -> Result<()> {
     runtime.set_state("job", None)?;
     assert_eq!(job.state(Until::forever())?, None);
 
-    let info = ContainerInfo::new(name("other"), "id", ContainerState::Paused);
+    let info = ContainerInfo::new(name("other"), "id".parse()?, ContainerState::Paused);
     runtime.set_container(info.clone());
     assert_eq!(runtime.container(&name("other")).inspect(&Until::forever())?, Some(info));
     assert_eq!(runtime.set_state("-bad", None).unwrap_err().kind(), ErrorKind::InvalidRequest);

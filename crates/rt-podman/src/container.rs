@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use rt_protocol::{
     Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, CopyOptions, Env, Error,
-    ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, ImageRef, LogLine, LogOptions, PullStream,
-    Result, StdioResult, Until,
+    ExecRequest, ExecResult, ExecStdio, ExitOutcome, Image, LogLine, LogOptions, PullStream, Result,
+    StdioResult, Until,
 };
 
 use crate::cli::engine::invalid_response;
@@ -92,9 +92,7 @@ impl Container for PodmanContainer {
         };
         let id =
             info.image_id.ok_or_else(|| invalid_response("find the image of", "podman named no image id"))?;
-        let reference =
-            ImageRef::new(id).map_err(|error| invalid_response("find the image of", error.to_string()))?;
-        Ok(Some(Arc::new(PodmanImage::new(Arc::clone(self.target.state()), reference))))
+        Ok(Some(Arc::new(PodmanImage::new(Arc::clone(self.target.state()), id.into()))))
     }
 
     fn rw_size(&self, until: &Until) -> Result<Option<u64>> {

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rt_protocol::{Error, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId, Until};
+use rt_protocol::{
+    Error, Image, ImageFilter, ImageId, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId, Until,
+};
 use serde_json::Value;
 
 use crate::cli::answer::Refusal;
@@ -174,6 +176,7 @@ pub(crate) fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Im
     let rows = rows(operation, stdout)?;
     let row = rows.first().ok_or_else(|| nothing_described(operation))?;
     let id = json::text(row, &["Id"])
+        .and_then(|id| ImageId::new(id).ok())
         .ok_or_else(|| invalid_response(operation, "podman described an image without id"))?;
     let mut info = ImageInfo::new(id);
     info.names = json::list(row, &["RepoTags"]).iter().filter_map(Value::as_str).map(str::to_owned).collect();

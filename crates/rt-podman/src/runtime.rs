@@ -357,7 +357,7 @@ impl PodmanRuntime {
         if let Ok(Some(found)) = container.inspect_within(limit)
             && found.made_by.as_deref() == Some(marker.value())
         {
-            let args = ["rm", "--force", "--volumes", "--time=0", "--", &found.info.id];
+            let args = ["rm", "--force", "--volumes", "--time=0", "--", found.info.id.as_str()];
             // A container that stays is seen by its name.
             let _ = self.shared.engine.ask("remove", self.shared.engine.limits.start, args);
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::time::SystemTime;
 
-use crate::{Capabilities, Capability, Error, ImageRef, ImageRemoval, Result, RuntimeId, Until};
+use crate::{Capabilities, Capability, Error, ImageId, ImageRef, ImageRemoval, Result, RuntimeId, Until};
 
 /// A handle on an image; asking for one asks nothing.
 ///
@@ -88,7 +88,7 @@ pub trait ImageExt: Image {
     ///
     /// # Errors
     /// As for [`inspect`](Image::inspect).
-    fn id(&self, until: impl Into<Until>) -> Result<Option<String>> {
+    fn id(&self, until: impl Into<Until>) -> Result<Option<ImageId>> {
         Ok(self.inspect(&until.into())?.map(|info| info.id))
     }
 
@@ -131,7 +131,7 @@ impl Hash for dyn Image + '_ {
 #[non_exhaustive]
 pub struct ImageInfo {
     /// Its full id.
-    pub id: String,
+    pub id: ImageId,
     /// Its names.
     #[cfg_attr(feature = "serde", serde(default))]
     pub names: Vec<String>,
@@ -147,8 +147,8 @@ pub struct ImageInfo {
 
 impl ImageInfo {
     /// The least that is known of any image; the other fields are empty.
-    pub fn new(id: impl Into<String>) -> Self {
-        Self { id: id.into(), names: Vec::new(), labels: BTreeMap::new(), size: None, created: None }
+    pub fn new(id: ImageId) -> Self {
+        Self { id, names: Vec::new(), labels: BTreeMap::new(), size: None, created: None }
     }
 }
 

@@ -109,6 +109,7 @@ pub use streams::output_stream::OutputStream;
 pub use streams::pull_stream::{Pull, PullStream};
 pub use values::argv::Argv;
 pub use values::env::{Env, EnvName, EnvValue};
+pub use values::id::{ContainerId, ImageId};
 pub use values::image_ref::ImageRef;
 pub use values::invalid::InvalidValue;
 pub use values::name::{ContainerName, NamePrefix, User};

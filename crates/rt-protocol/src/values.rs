@@ -2,6 +2,7 @@
 
 pub(crate) mod argv;
 pub(crate) mod env;
+pub(crate) mod id;
 pub(crate) mod image_ref;
 pub(crate) mod invalid;
 pub(crate) mod name;

@@ -252,7 +252,8 @@ fn replace(json: &mut Value, place: prop::sample::Index, value: Value) {
 #[test]
 fn facts_come_back() {
     let name = ContainerName::new("a").unwrap();
-    let mut info = ContainerInfo::new(name.clone(), "1d", ContainerState::Other("odd".into()));
+    let mut info =
+        ContainerInfo::new(name.clone(), "1d".parse().unwrap(), ContainerState::Other("odd".into()));
     comes_back(info.clone());
     info.created = Some(SystemTime::UNIX_EPOCH);
     info.exit_code = Some(-1);
@@ -264,7 +265,7 @@ fn facts_come_back() {
     info.ports = vec![PublishedPort::new(80, TransportProtocol::Sctp, Some([127, 0, 0, 1].into()), 8080)];
     info.labels.insert("key".into(), "value".into());
     comes_back(vec![info]);
-    comes_back(ImageInfo::new("sha256:0"));
+    comes_back(ImageInfo::new("sha256:0".parse().unwrap()));
     comes_back([ImageRemoval::Removed, ImageRemoval::Refused("used".into())]);
     comes_back([Readiness::Ready("x".into()), Readiness::TimedOut, Readiness::Ended]);
     comes_back(TimeLimits::DEFAULT);

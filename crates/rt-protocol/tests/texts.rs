@@ -6,9 +6,9 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use rt_protocol::{
-    Capabilities, Capability, ContainerName, ContainerPath, ContainerState, EnvName, ErrorKind, EventAction,
-    Health, ImageRef, InvalidValue, NamePrefix, Network, NetworkName, OciRuntime, OutputStream, PullPolicy,
-    RuntimeId, StreamEnd, TransportProtocol, User,
+    Capabilities, Capability, ContainerId, ContainerName, ContainerPath, ContainerState, EnvName, ErrorKind,
+    EventAction, Health, ImageId, ImageRef, InvalidValue, NamePrefix, Network, NetworkName, OciRuntime,
+    OutputStream, PullPolicy, RuntimeId, StreamEnd, TransportProtocol, User,
 };
 
 /// Each way to read `text` gives one value, and `Display` gives `text` back. Each way refuses `bad`.
@@ -45,6 +45,8 @@ fn every_checked_text_has_the_same_set() {
     is_text::<NamePrefix>("proj", "a b");
     is_text::<User>("dev:staff", "a:b:c");
     is_text::<EnvName>("PATH", "1A");
+    is_text::<ContainerId>("4f2a", "a b");
+    is_text::<ImageId>("sha256:4f2a", "<none>");
     is_text::<ImageRef>("localhost:5000/a:1", "docker://a");
     is_text::<NetworkName>("slirp4netns:mtu=9000", "-x");
     is_text::<OciRuntime>("/usr/bin/crun", "a b");

@@ -108,7 +108,7 @@ fn rehearsal() -> Result<NullRuntime> {
         ("ci-job-5", 600, ContainerState::Exited),
         ("ci-jobs-1", 600, ContainerState::Running),
     ] {
-        let mut info = ContainerInfo::new(ContainerName::new(name)?, format!("id-{name}"), state);
+        let mut info = ContainerInfo::new(ContainerName::new(name)?, format!("id-{name}").try_into()?, state);
         info.created = now.checked_sub(Duration::from_secs(minutes * 60));
         runtime.set_container(info);
     }

@@ -97,10 +97,11 @@ impl Container for FunctionContainer {
         // `None` means absent. An error would mean that the backend did not answer, which cannot
         // happen here.
         let name = &self.key.name;
-        Ok(self
-            .toolboxes
-            .contains_key(name)
-            .then(|| ContainerInfo::new(name.clone(), format!("toolbox-{name}"), ContainerState::Running)))
+        if !self.toolboxes.contains_key(name) {
+            return Ok(None);
+        }
+        let id = format!("toolbox-{name}").try_into()?;
+        Ok(Some(ContainerInfo::new(name.clone(), id, ContainerState::Running)))
     }
 }
 

@@ -206,7 +206,7 @@ fn extension_methods_are_answered_from_what_they_project() -> Result<()> {
     let mut runtime = MockContainerRuntime::new();
     runtime
         .expect_list()
-        .returning(|_, _| Ok(vec![ContainerInfo::new(name("job-1"), "1", ContainerState::Running)]));
+        .returning(|_, _| Ok(vec![ContainerInfo::new(name("job-1"), "1".parse()?, ContainerState::Running)]));
     runtime.expect_exec().returning(|_, _, _| Ok(said("hello")));
     runtime.expect_container().returning(|_| {
         let mut container = MockContainer::new();
@@ -221,7 +221,7 @@ fn extension_methods_are_answered_from_what_they_project() -> Result<()> {
     assert_eq!((found.len(), found[0].running(LIMIT)?, found[0].id(LIMIT)?), (1, false, None));
 
     let mut image = MockImage::new();
-    image.expect_inspect().returning(|_| Ok(Some(ImageInfo::new("sha256:1"))));
-    assert_eq!((image.exists(LIMIT)?, image.id(LIMIT)?.as_deref()), (true, Some("sha256:1")));
+    image.expect_inspect().returning(|_| Ok(Some(ImageInfo::new("sha256:1".parse()?))));
+    assert_eq!((image.exists(LIMIT)?, image.id(LIMIT)?), (true, Some("sha256:1".parse()?)));
     Ok(())
 }

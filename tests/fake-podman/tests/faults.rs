@@ -475,6 +475,6 @@ fn a_name_like_an_id_goes_by_its_id() {
         assert!(calls.iter().all(|words| !means(words, "abc")), "{verb}: {calls:?}");
         let place = calls.iter().position(|words| words.iter().any(|word| word == "ps"));
         let done = calls.iter().find(of_verb).unwrap_or_else(|| panic!("{verb}: {calls:?}"));
-        assert!(place == Some(0) && means(done, &id), "{verb}: {calls:?}");
+        assert!(place == Some(0) && means(done, id.as_str()), "{verb}: {calls:?}");
     }
 }

@@ -95,14 +95,14 @@ fn exec_by_name(context: &TestContext<'_>) -> Verdict {
 fn one_id(context: &TestContext<'_>) -> Verdict {
     let standing = context.standing()?;
     let id = standing.id(timeout())?;
-    ensure!(id.as_ref().is_some_and(|id| !id.is_empty()), "the id of a running container is {id:?}");
+    ensure!(id.is_some(), "a running container has no id");
     ensure_eq!(standing.id(timeout())?, id, "the id, asked again");
     ensure_eq!(standing.inspect(&timeout())?.map(|info| info.id), id, "the id by inspect");
     Ok(())
 }
 
 fn id_prefix(context: &TestContext<'_>) -> Verdict {
-    let id = context.standing()?.id(timeout())?.unwrap_or_default();
+    let id = context.standing()?.id(timeout())?.map(String::from).unwrap_or_default();
     let Some(beginning) = id.get(..12).filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))
     else {
         return Err(Failure::skip(format!("ids of this backend are no hexadecimal numbers: {id}")));

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
-use rt_protocol::{ContainerName, Event, EventAction};
+use rt_protocol::{ContainerId, ContainerName, Event, EventAction};
 
 /// How many events a runtime remembers. A stream that falls further behind than that ends with an error.
 pub const EVENT_HISTORY: usize = 65_536;
@@ -20,7 +20,7 @@ impl EventLog {
     pub(crate) fn push_new(
         &mut self,
         name: ContainerName,
-        id: Option<String>,
+        id: Option<ContainerId>,
         action: EventAction,
         exit_code: Option<i32>,
         time: SystemTime,

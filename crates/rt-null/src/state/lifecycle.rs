@@ -4,8 +4,8 @@
 use std::time::SystemTime;
 
 use rt_protocol::{
-    ContainerInfo, ContainerName, ContainerState, ErrorKind, EventAction, ImageRef, LaunchSpec, MountInfo,
-    PublishedPort, PullPolicy,
+    ContainerId, ContainerInfo, ContainerName, ContainerState, ErrorKind, EventAction, ImageId, ImageRef,
+    LaunchSpec, MountInfo, PublishedPort, PullPolicy,
 };
 
 use super::image_record::ImageRecord;
@@ -29,7 +29,7 @@ impl World {
         self.serials += 1;
         let serial = self.serials;
         // 64 hexadecimal digits, as podman's are, and the same in every run of a test.
-        let id = format!("{runtime:08x}{serial:056x}");
+        let id = ContainerId::new(format!("{runtime:08x}{serial:056x}")).expect("digits are an id");
         let mut info = ContainerInfo::new(name.clone(), id, ContainerState::Created);
         info.created = Some(now);
         self.containers.entry(name.clone()).or_insert_with(|| ContainerRecord {
@@ -155,16 +155,16 @@ impl World {
         reference: &ImageRef,
         policy: PullPolicy,
         now: SystemTime,
-    ) -> Result<String, Refusal> {
+    ) -> Result<ImageId, Refusal> {
         if let Some(image) = self.images.iter().find(|image| image.matches(reference)) {
-            return Ok(image.id.as_str().to_owned());
+            return Ok(image.id.clone().into());
         }
         let why = match policy {
             PullPolicy::Never => "it is not known, and the pull policy is never",
             _ if self.pulls_forbidden => "it is not known, and this runtime pulls none",
             _ => {
                 let image = ImageRecord::pulled(reference, now);
-                let id = image.id.as_str().to_owned();
+                let id = image.id.clone().into();
                 self.images.push(image);
                 return Ok(id);
             }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rt_protocol::{ContainerName, Event, EventAction};
+use rt_protocol::{ContainerId, ContainerName, Event, EventAction};
 use serde_json::Value;
 
 use crate::cli::json;
@@ -45,7 +45,7 @@ impl EventLine {
             return Self::Malformed;
         };
         let mut event = Event::new(name, action, time);
-        event.id = json::text(&line, &["ID"]);
+        event.id = json::text(&line, &["ID"]).and_then(|id| ContainerId::new(id).ok());
         if action == EventAction::Died {
             event.exit_code = exit_code(&line);
         }
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn both_versions_are_read() {
         let event = told(&old("died", r#""ContainerExitCode":3,"#));
-        assert_eq!((event.name.as_str(), event.id.as_deref()), ("x-ev", Some("a9c7")));
+        assert_eq!((event.name.as_str(), event.id.as_ref().map(AsRef::as_ref)), ("x-ev", Some("a9c7")));
         assert_eq!((event.action, event.exit_code), (EventAction::Died, Some(3)));
         assert_eq!(event.time, UNIX_EPOCH + Duration::new(1_795_293_591, 195_265_309));
         let event = told(&new("died", r#""ContainerExitCode":3,"#));

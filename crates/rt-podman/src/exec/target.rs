@@ -36,7 +36,7 @@ impl ExecTarget {
         let init = static_dir.as_ref().and(found.pid).and_then(|pid| procfs::entry(pid).ok().flatten());
         let names = static_dir.as_deref().and_then(NameIndex::of);
         Self {
-            id: found.info.id.clone(),
+            id: found.info.id.to_string(),
             static_dir,
             init,
             pid: found.pid,
@@ -70,7 +70,7 @@ impl ExecTarget {
 
     /// Whether podman describes the same run of the same container.
     pub(crate) fn is_same_run(&self, found: &Inspected) -> bool {
-        found.info.id == self.id
+        found.info.id.as_str() == self.id
             && found.info.state.is_running()
             && found.info.started_at == self.started_at
             && found.pid == self.pid

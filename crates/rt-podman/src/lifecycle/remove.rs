@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rt_protocol::{ContainerName, ContainerRemoveResult, ContainerState, Error, ErrorKind, Result, Until};
+use rt_protocol::{
+    ContainerId, ContainerName, ContainerRemoveResult, ContainerState, Error, ErrorKind, Result, Until,
+};
 
 use crate::cli::answer::Verdict;
 use crate::cli::failure::Failure;
@@ -56,7 +58,7 @@ struct Removal {
     name: ContainerName,
     /// What podman is told it is: its name, or its id where podman could take the name for the beginning of another's.
     word: String,
-    id: String,
+    id: ContainerId,
     state: ContainerState,
     process: Option<MainProcess>,
 }
@@ -64,8 +66,8 @@ struct Removal {
 impl Removal {
     fn of(listed: Listed) -> Self {
         let Listed { info, pid } = listed;
-        let word = if info.name.looks_like_id() { info.id.clone() } else { info.name.to_string() };
-        let process = pid.and_then(|pid| MainProcess::find(&info.id, pid));
+        let word = if info.name.looks_like_id() { info.id.to_string() } else { info.name.to_string() };
+        let process = pid.and_then(|pid| MainProcess::find(info.id.as_str(), pid));
         Self { name: info.name, word, id: info.id, state: info.state, process }
     }
 
@@ -101,7 +103,7 @@ fn remove_all(shared: &Arc<RuntimeState>, names: &[ContainerName], until: &Until
     let gone: Vec<_> = targets.iter().filter(|target| !errors.contains_key(&target.name)).collect();
     let processes: Vec<_> = gone.iter().filter_map(|target| target.process.clone()).collect();
     for (id, process) in main_process::end_all(&processes) {
-        if let Some(target) = gone.iter().find(|target| target.id == id) {
+        if let Some(target) = gone.iter().find(|target| target.id.as_str() == id) {
             let message = format!(
                 "podman has removed its record, and process {} ({:?}) of it runs on",
                 process.pid, process.name
@@ -118,7 +120,7 @@ fn remove_all(shared: &Arc<RuntimeState>, names: &[ContainerName], until: &Until
 /// podman 4.3 drops the record of a container that is being stopped and leaves its process alone; killing it works.
 fn end_stopping(shared: &RuntimeState, target: &Removal, until: &Until) {
     // Where it has ended meanwhile podman refuses, and what is left is looked at afterwards.
-    drop(shared.engine.ask_until(OPERATION, until, ["kill", "--signal=KILL", "--", &target.id]));
+    drop(shared.engine.ask_until(OPERATION, until, ["kill", "--signal=KILL", "--", target.id.as_str()]));
     if let Some(process) = &target.process {
         process.wait(until);
     }
@@ -128,7 +130,7 @@ fn end_stopping(shared: &RuntimeState, target: &Removal, until: &Until) {
 fn thaw(shared: &RuntimeState, target: &Removal, until: &Until) {
     for verb in ["pause", "unpause"] {
         // Whatever comes of it, the removal tells.
-        drop(shared.engine.ask_until(OPERATION, until, [verb, "--", &target.id]));
+        drop(shared.engine.ask_until(OPERATION, until, [verb, "--", target.id.as_str()]));
     }
 }
 

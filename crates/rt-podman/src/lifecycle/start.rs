@@ -105,12 +105,13 @@ fn undo(container: &Target) -> bool {
 
 fn undo_of(container: &Target, found: &Inspected) -> bool {
     let engine = container.engine();
-    let stop = || drop(engine.ask("stop", engine.limits.read, ["stop", "--time=0", "--", &found.info.id]));
+    let stop =
+        || drop(engine.ask("stop", engine.limits.read, ["stop", "--time=0", "--", found.info.id.as_str()]));
     match found.info.state {
         // Whoever asks for the state next sees whether it helped.
         ContainerState::Initialized => stop(),
         ContainerState::Created if is_being_prepared(found) => {
-            let prepared = engine.ask("prepare", engine.limits.read, ["init", "--", &found.info.id]);
+            let prepared = engine.ask("prepare", engine.limits.read, ["init", "--", found.info.id.as_str()]);
             if matches!(prepared.map(Answer::claimed), Ok(Ok(_))) {
                 // Nothing was in the way, so it is prepared now.
                 stop();

@@ -28,15 +28,15 @@ pub(crate) fn wait(container: &Target, until: &Until) -> Result<ExitOutcome> {
         // podman would wait for its conmon for ever.
         return Ok(ExitOutcome::Lost);
     }
-    let id = found.info.id;
+    let id = found.info.id.as_str();
     let with_container = |error: Error| error.in_container(container.name());
     let answer =
-        container.engine().ask_until(OPERATION, until, ["wait", "--", &id]).map_err(with_container)?;
+        container.engine().ask_until(OPERATION, until, ["wait", "--", id]).map_err(with_container)?;
     let code = match answer.printed().map_err(with_container)? {
         Ok(code) => code,
         Err(refusal) => match refusal.failure() {
             Failure::NoSuchContainer | Failure::Removed => {
-                return after_removal(container, &id).map_err(with_container);
+                return after_removal(container, id).map_err(with_container);
             }
             _ => return Err(improper_state::error(container, OPERATION, &refusal)),
         },
@@ -45,7 +45,7 @@ pub(crate) fn wait(container: &Target, until: &Until) -> Result<ExitOutcome> {
         Ok(code) if is_exit_code(code) => Ok(ExitOutcome::Code(code)),
         // podman up to 5.4.0 answers -1 for a container that is removed as it ends (podman#25479), and every version for
         // one whose conmon was killed. No main process ends with it, so the version need not be asked for.
-        Ok(_) => after_removal(container, &id).map_err(with_container),
+        Ok(_) => after_removal(container, id).map_err(with_container),
         Err(_) => {
             let message = format!("podman answered {:?}, which is no exit code", code.trim());
             Err(with_container(invalid_response(OPERATION, message)))
@@ -56,7 +56,9 @@ pub(crate) fn wait(container: &Target, until: &Until) -> Result<ExitOutcome> {
 /// The code of a container that was removed as it ended: from its record if that is still there, else from the events.
 fn after_removal(container: &Target, id: &str) -> Result<ExitOutcome> {
     let kept = container.inspect_within(container.engine().limits.read)?;
-    if let Some(code) = kept.filter(|found| found.info.id == id).and_then(|found| found.info.exit_code) {
+    if let Some(code) =
+        kept.filter(|found| found.info.id.as_str() == id).and_then(|found| found.info.exit_code)
+    {
         return Ok(ExitOutcome::Code(code));
     }
     // Podman reads a journal of months from its beginning where no time is given. But clocks are set, and then its time is
@@ -86,7 +88,7 @@ fn last_death(events: &str, id: &str) -> Option<i32> {
         .rev()
         .find_map(|line| match EventLine::decode(line.as_bytes()) {
             EventLine::Told { event, .. } => (event.action == EventAction::Died
-                && event.id.as_deref() == Some(id))
+                && event.id.as_ref().is_some_and(|of| of.as_str() == id))
             .then_some(event.exit_code),
             EventLine::Other | EventLine::Malformed => None,
         })

@@ -63,7 +63,7 @@ impl LogFile {
         let conmon = procfs::entry(found.conmon_pid?).ok()??;
         // podman may be on another machine or in another namespace, where that number is somebody else's.
         let command = fs::read(format!("/proc/{}/cmdline", conmon.pid)).ok()?;
-        let id = found.info.id.as_bytes();
+        let id = found.info.id.as_str().as_bytes();
         if !command.split(|byte| *byte == 0).any(|word| word == id) {
             return None;
         }
@@ -237,7 +237,7 @@ impl From {
 /// The file that conmon writes, as far as its path tells whose it is: podman may be on another machine.
 fn path(found: &Inspected) -> Option<&Path> {
     let path = found.log_path.as_deref()?;
-    (path.starts_with('/') && path.contains(&found.info.id)).then(|| Path::new(path))
+    (path.starts_with('/') && path.contains(found.info.id.as_str())).then(|| Path::new(path))
 }
 
 /// Where the lines that are asked for begin, for stdout and for stderr.

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use rt_process::procfs;
 use rt_protocol::{
-    ContainerInfo, ContainerName, ContainerState, Env, Error, Health, MountInfo, PublishedPort, Result,
-    Secret, TransportProtocol,
+    ContainerId, ContainerInfo, ContainerName, ContainerState, Env, Error, Health, ImageId, MountInfo,
+    PublishedPort, Result, Secret, TransportProtocol,
 };
 use serde_json::Value;
 
@@ -168,23 +168,24 @@ fn variables(config: &Value) -> Env {
 
 /// The container of a row; `None` for one that nobody can mean by a name.
 fn ps_row(operation: &'static str, row: &Value) -> Result<Option<ContainerInfo>> {
-    let (Some(id), Some(state)) = (json::text(row, &["Id"]), json::text(row, &["State"])) else {
+    let id = json::text(row, &["Id"]).and_then(|id| ContainerId::new(id).ok());
+    let (Some(id), Some(state)) = (id, json::text(row, &["State"])) else {
         return Err(unreadable(operation, row));
     };
     let name = ps_name(row).map_err(|()| unreadable(operation, row))?;
     let name = match name.map(ContainerName::of_existing) {
         Some(Ok(name)) => name,
         Some(Err(refused)) => {
-            tracing::warn!(operation, container = id, %refused, "a container is left out of a listing");
+            tracing::warn!(operation, container = %id, %refused, "a container is left out of a listing");
             return Ok(None);
         }
         None => {
-            tracing::warn!(operation, container = id, "a container without a name is left out of a listing");
+            tracing::warn!(operation, container = %id, "a container without a name is left out of a listing");
             return Ok(None);
         }
     };
     let mut info = ContainerInfo::new(name, id, ContainerState::from(state));
-    info.image_id = json::text(row, &["ImageID"]);
+    info.image_id = json::text(row, &["ImageID"]).and_then(|id| ImageId::new(id).ok());
     info.image_name = json::text(row, &["Image"]);
     info.created = json::time(row, &["Created"]);
     info.started_at = json::time(row, &["StartedAt"]);
@@ -260,8 +261,8 @@ fn inspect_row(row: &Value) -> Option<Inspected> {
     let name = ContainerName::of_existing(name.trim_start_matches('/')).ok()?;
     let state = json::field(row, &["State"])?;
     let status = ContainerState::from(json::text(state, &["Status"])?);
-    let mut info = ContainerInfo::new(name, json::text(row, &["Id"])?, status);
-    info.image_id = json::text(row, &["Image"]);
+    let mut info = ContainerInfo::new(name, ContainerId::new(json::text(row, &["Id"])?).ok()?, status);
+    info.image_id = json::text(row, &["Image"]).and_then(|id| ImageId::new(id).ok());
     info.image_name = json::text(row, &["ImageName"]);
     info.created = json::time(row, &["Created"]);
     info.started_at = json::time(state, &["StartedAt"]);

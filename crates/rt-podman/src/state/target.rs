@@ -71,7 +71,7 @@ impl Target {
 
     fn id_by_listing(&self, until: &Until) -> Result<Option<String>> {
         let found = self.state.list("look up", until).map_err(|error| error.in_container(self.name()))?;
-        Ok(found.into_iter().find(|info| info.name == *self.name()).map(|info| info.id))
+        Ok(found.into_iter().find(|info| info.name == *self.name()).map(|info| info.id.into()))
     }
 
     /// The error for a container that is not there.

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::{Container, ContainerState, Health, MountInfo, PublishedPort, Result, Until};
+use crate::{Container, ContainerId, ContainerState, Health, MountInfo, PublishedPort, Result, Until};
 
 /// Single facts of a container, each from one [`inspect`](Container::inspect). Who wants several of them inspects once.
 ///
@@ -26,7 +26,7 @@ pub trait ContainerExt: Container {
     ///
     /// # Errors
     /// As for [`inspect`](Container::inspect).
-    fn id(&self, until: impl Into<Until>) -> Result<Option<String>> {
+    fn id(&self, until: impl Into<Until>) -> Result<Option<ContainerId>> {
         Ok(self.inspect(&until.into())?.map(|info| info.id))
     }
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use crate::ContainerName;
 use crate::word_enum;
+use crate::{ContainerId, ContainerName, ImageId};
 
 /// The state of a container, by podman's words (`libpod/define`, `ContainerStatus`).
 ///
@@ -65,11 +65,11 @@ pub struct ContainerInfo {
     /// Its name.
     pub name: ContainerName,
     /// Its full id.
-    pub id: String,
+    pub id: ContainerId,
     /// Its state.
     pub state: ContainerState,
     /// The full id of its image, if the backend has images.
-    pub image_id: Option<String>,
+    pub image_id: Option<ImageId>,
     /// The name by which its image was asked for.
     pub image_name: Option<String>,
     /// When it was made.
@@ -100,10 +100,10 @@ pub struct ContainerInfo {
 
 impl ContainerInfo {
     /// The least that is known of any container; the other fields are empty.
-    pub fn new(name: ContainerName, id: impl Into<String>, state: ContainerState) -> Self {
+    pub fn new(name: ContainerName, id: ContainerId, state: ContainerState) -> Self {
         Self {
             name,
-            id: id.into(),
+            id,
             state,
             image_id: None,
             image_name: None,

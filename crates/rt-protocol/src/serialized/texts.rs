@@ -7,9 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bytes;
 use crate::{
-    Capability, ContainerName, ContainerPath, ContainerState, EnvName, ErrorKind, EventAction, Health,
-    ImageRef, NamePrefix, Network, NetworkName, OciRuntime, OutputStream, PullPolicy, RuntimeId, StreamEnd,
-    TransportProtocol, User,
+    Capability, ContainerId, ContainerName, ContainerPath, ContainerState, EnvName, ErrorKind, EventAction,
+    Health, ImageId, ImageRef, NamePrefix, Network, NetworkName, OciRuntime, OutputStream, PullPolicy,
+    RuntimeId, StreamEnd, TransportProtocol, User,
 };
 
 macro_rules! texts {
@@ -30,12 +30,14 @@ macro_rules! texts {
 
 texts! {
     Capability by Capability::try_from,
+    ContainerId by ContainerId::new,
     // Names that are there already may be longer than those that can be given.
     ContainerName by ContainerName::of_existing,
     ContainerState by ContainerState::try_from,
     EnvName by EnvName::new,
     EventAction by EventAction::try_from,
     Health by Health::try_from,
+    ImageId by ImageId::new,
     ImageRef by ImageRef::new,
     NamePrefix by NamePrefix::new,
     Network by Network::try_from,

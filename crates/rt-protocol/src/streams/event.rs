@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::{ContainerName, NamePrefix, word_enum};
+use crate::{ContainerId, ContainerName, NamePrefix, word_enum};
 
 /// One event in the life of a container.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -12,7 +12,7 @@ pub struct Event {
     /// The container's name.
     pub name: ContainerName,
     /// The container's full id, when the engine reports it.
-    pub id: Option<String>,
+    pub id: Option<ContainerId>,
     /// What happened.
     pub action: EventAction,
     /// When.

@@ -1,7 +1,6 @@
 //! References to images, checked against the grammar of image names.
 
-use crate::InvalidValue;
-use crate::checked_text;
+use crate::{InvalidValue, checked_text};
 
 /// A reference to an image: `[host[:port]/]path[:tag][@digest]`, a full or shortened image id, or `sha256:…`.
 ///
@@ -39,6 +38,11 @@ impl ImageRef {
             Some(reason) => Err(InvalidValue::new("image reference", reference, reason)),
             None => Ok(Self(reference)),
         }
+    }
+
+    /// What was checked already.
+    pub(super) fn from_checked(reference: String) -> Self {
+        Self(reference)
     }
 }
 

@@ -12,7 +12,7 @@ fn is_identifier(text: &str, first: impl Fn(u8) -> bool) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 
-fn check_name(what: &'static str, text: String) -> Result<String, InvalidValue> {
+pub(super) fn check_name(what: &'static str, text: String) -> Result<String, InvalidValue> {
     let text = check_syntax(what, text)?;
     if text.len() > MAX_NAME_BYTES {
         return Err(InvalidValue::new(what, text, format!("it is longer than {MAX_NAME_BYTES} bytes")));

@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn labels_are_pairs() {
-        let mut info = ImageInfo::new("sha256:0");
+        let mut info = ImageInfo::new("sha256:0".parse().unwrap());
         info.labels.insert("labels".into(), "x".into());
         let encoded = info.encode();
         assert_eq!(encoded["labels"], serde_json::json!([["labels", "x"]]));

@@ -15,7 +15,7 @@ pub(crate) struct ListedImage {
 
 impl ListedImage {
     pub(crate) fn bare(reference: ImageRef) -> Self {
-        let info = ImageInfo::new(reference.as_str());
+        let info = ImageInfo::new(reference.clone().into());
         Self { reference, repository: None, tag: None, info }
     }
 

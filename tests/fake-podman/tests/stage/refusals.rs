@@ -137,7 +137,7 @@ fn microvm(engine: &Engine) {
 fn names_like_ids(engine: &Engine) {
     let container = engine.running("c");
     let id = container.id(Until::forever()).unwrap().unwrap();
-    let beginning = ContainerName::new(&id[..6]).unwrap();
+    let beginning = ContainerName::new(&id.as_str()[..6]).unwrap();
     // podman itself takes it for the container.
     assert_eq!(engine.ask(&["exec", beginning.as_str(), "true"]).0, 0);
     let handle = engine.runtime().container(&beginning);

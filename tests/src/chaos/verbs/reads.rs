@@ -49,7 +49,7 @@ pub(super) fn inspect(turn: &mut Turn<'_>) -> Result<Verdict> {
     let id = turn.live.plain(&["inspect", "--format={{.Id}}", sandbox.name.as_str()])?;
     let answer = turn.with_faults("inspect", READ + SLACK, || sandbox.container.inspect(&Until::forever()));
     let verdict = match answer {
-        Ok(Some(info)) if info.id == id.trim() => Ok("found".into()),
+        Ok(Some(info)) if info.id.as_str() == id.trim() => Ok("found".into()),
         Ok(info) => Err(format!("the container {id} is {info:?}")),
         Err(error) => right_error(&error, false),
     };

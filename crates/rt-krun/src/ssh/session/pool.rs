@@ -263,12 +263,12 @@ fn identify_guest(
             "keep the transport",
         );
     };
-    let pinned = kept.check_identity(&container.key().name, &info.id);
+    let pinned = kept.check_identity(&container.key().name, info.id.as_str());
     drop(kept);
     let endpoint = settings.resolver.resolve(container)?;
     let policy = (settings.policy)(container)?;
     let connection = connect::open(&endpoint, &policy, pinned.as_ref(), watch)?;
-    Ok((info.id, Connection { env, ..connection }))
+    Ok((info.id.into(), Connection { env, ..connection }))
 }
 
 fn keep_first_key(
