@@ -1,4 +1,5 @@
-//! Builds the agent's program, with the compiler that builds the crate and no other tool where its own linker is there.
+//! Builds the agent's program with the compiler of the crate. If that compiler has its own linker,
+//! no other tool is used.
 
 use std::env;
 use std::ffi::OsString;
@@ -26,7 +27,7 @@ fn main() {
             host: variable("HOST"),
             target: variable("TARGET"),
         };
-        // What cargo was told to link this target with, or what rustc would take.
+        // The linker that cargo uses for this target, or else rustc's default.
         let cc = env::var_os("RUSTC_LINKER").unwrap_or_else(|| "cc".into());
         match compiler.build(Path::new("."), &place, &cc) {
             Ok(()) => "Some(include_bytes!(concat!(env!(\"OUT_DIR\"), \"/agent\")))",
@@ -46,7 +47,7 @@ fn main() {
     }
 }
 
-/// A compiler, and what it builds for.
+/// A compiler and its target.
 pub(crate) struct Compiler {
     pub(crate) rustc: OsString,
     pub(crate) host: String,
@@ -54,7 +55,7 @@ pub(crate) struct Compiler {
 }
 
 impl Compiler {
-    /// Builds the program of the crate in `source`; the reasons why not.
+    /// Builds the crate's program in `source`; on failure, returns the reasons.
     pub(crate) fn build(&self, source: &Path, place: &Path, cc: &OsString) -> Result<(), String> {
         let own_linker = self.own_linker().and_then(|linker| {
             let arguments = ["-Clinker-flavor=ld.lld".into()];
@@ -66,7 +67,7 @@ impl Compiler {
             .map_err(|second| format!("with rust-lld: {first}\nwith {}: {second}", cc.display()))
     }
 
-    /// rust-lld, which stands beside the libraries of the host: `lib/rustlib/HOST/bin`.
+    /// Returns the path of rust-lld, in the host's library directory: `lib/rustlib/HOST/bin`.
     fn own_linker(&self) -> Result<OsString, String> {
         let libraries =
             self.run(Path::new("."), &["--print=target-libdir".into(), format!("--target={}", self.host)])?;
@@ -85,11 +86,13 @@ impl Compiler {
             "--edition=2024",
             "--crate-name=agent",
             "--crate-type=bin",
-            // Where it may stand is said by the files that it stands in.
+            // The files that contain unsafe code allow it themselves.
             "-Dunsafe-code",
             "-Dunsafe-op-in-unsafe-fn",
             "-Copt-level=s",
             "-Ccodegen-units=1",
+            // Leaves out what the program does not use of `core`.
+            "-Clto=fat",
             "-Cpanic=abort",
             "-Cstrip=symbols",
             "-Cforce-unwind-tables=no",
@@ -103,7 +106,7 @@ impl Compiler {
         words.push(format!("-Clinker={}", linker.display()));
         words.extend_from_slice(arguments);
         words.push(format!("-o{}", place.display()));
-        // From within, so that no path of this machine is in it.
+        // Runs inside the source directory, so that the program contains no path of this machine.
         self.run(source, &words).map(drop)
     }
 

@@ -1,5 +1,6 @@
-//! Microbenchmarks of parts that touch nothing outside memory: `cargo bench -p rt-tests --features micro`. With
-//! `RUSTFLAGS="--cfg fuzzing"` also what only fuzzing sees of rt-podman. What has a target stands in `src/bench` instead.
+//! Microbenchmarks of parts that touch nothing outside memory: `cargo bench -p rt-tests --features
+//! micro`. With `RUSTFLAGS="--cfg fuzzing"` also what only fuzzing sees of rt-podman. What has a
+//! target stands in `src/bench` instead.
 
 use std::ffi::OsString;
 

@@ -68,7 +68,8 @@ fn parents(live: &Live) -> Outcome {
     let error = sandbox.container.copy_in(&file, &dest, &CopyOptions::new(), &until()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoSuchPath, "{error}");
     sandbox.container.copy_in(&file, &dest, &CopyOptions::new().create_parents(), &until())?;
-    assert_eq!(sandbox.sh("cat /tmp/kept/a/b/c/file; stat -c %a /tmp/kept")?.stdout, "x700\n");
+    let seen = sandbox.sh("cat /tmp/kept/a/b/c/file; stat -c %a /tmp/kept")?;
+    assert_eq!(seen.stdout, "x700\n", "{seen:?}");
     Ok(())
 }
 
@@ -213,7 +214,8 @@ fn links(live: &Live) -> Outcome {
     for name in ["f", "g", "h"] {
         fs::write(outside.join(name), "safe")?;
     }
-    // What a first copy may have left: links of the container's choice, absolute and by dots, to files and directories.
+    // What a first copy may have left: links of the container's choice, absolute and by dots, to
+    // files and directories.
     std::os::unix::fs::symlink(outside.join("f"), dest.join("f"))?;
     std::os::unix::fs::symlink("../outside", dest.join("sub"))?;
     std::os::unix::fs::symlink(&outside, dest.join("abs"))?;
@@ -221,7 +223,8 @@ fn links(live: &Live) -> Outcome {
         .sh("mkdir -p /tmp/d/sub /tmp/d/abs; cd /tmp/d; echo evil | tee f sub/g abs/h sub/new >abs/new")?
         .exit_ok()?;
     for part in ["", "/sub", "/abs", "/f"] {
-        // Whether podman refuses it or replaces the link, nothing may come out beside the destination.
+        // Whether podman refuses it or replaces the link, nothing may come out beside the
+        // destination.
         let src = ContainerPath::new(format!("/tmp/d{part}"))?;
         let _ = sandbox.container.copy_out(&src, &dest, &CopyOptions::new(), &until());
     }
@@ -234,7 +237,7 @@ fn links(live: &Live) -> Outcome {
 
 fn out_deadline(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
-    sandbox.sh("head -c 2000000000 /dev/zero >/tmp/big")?.exit_ok()?;
+    sandbox.sh("dd if=/dev/zero of=/tmp/big bs=1000000 count=2000")?.exit_ok()?;
     let directory = tempfile::tempdir()?;
     let src = ContainerPath::new("/tmp/big")?;
     let begun = std::time::Instant::now();

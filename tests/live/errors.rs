@@ -1,4 +1,5 @@
-//! Every failure has a kind of its own, and a text that names the operation, the container and the hint.
+//! Every failure has a kind of its own, and a text that names the operation, the container and the
+//! hint.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -59,7 +59,8 @@ fn told(stream: &mut dyn PullStream<Event>, name: &ContainerName, last: EventAct
 fn from_construction(live: &Live) -> Outcome {
     for _ in 0..5 {
         let mut stream = live.runtime.events(&EventOptions::new(), &Until::forever())?;
-        // At once, while podman is still starting; and its end is seen although it is pulled only afterwards.
+        // At once, while podman is still starting; and its end is seen although it is pulled only
+        // afterwards.
         let sandbox = Sandbox::create(&live.runtime, Sandbox::spec(live).command(["true"]))?;
         let name = sandbox.name.clone();
         drop(sandbox);
@@ -157,7 +158,8 @@ fn rotation(live: &Live) -> Outcome {
     Ok(())
 }
 
-/// podman's own line of a container, written again under other names and as by a clock that was set.
+/// podman's own line of a container, written again under other names and as by a clock that was
+/// set.
 fn clock_is_set(live: &Live) -> Outcome {
     let directory = tempfile::tempdir()?;
     let own_conf = conf_with_own_log(directory.path(), 1_000_000)?;

@@ -1,5 +1,5 @@
-//! Processes of podman's that others end, stop and freeze at random moments of an exec: no answer is a code that the
-//! command did not return, and nothing runs on unseen.
+//! Processes of podman's that others end, stop and freeze at random moments of an exec: no answer
+//! is a code that the command did not return, and nothing runs on unseen.
 //!
 //! Each case prints its seed; `RT_SEED` repeats it.
 
@@ -34,7 +34,8 @@ pub(crate) const CASES: &[Case] = &[
 /// How long one case goes on.
 const TIME: Duration = Duration::from_secs(12);
 
-/// One command that says in the container how far it came: a file when it begins, and one when it ends.
+/// One command that says in the container how far it came: a file when it begins, and one when it
+/// ends.
 struct TrackedCommand {
     token: String,
     code: i32,
@@ -105,7 +106,8 @@ impl TrackedCommand {
     }
 }
 
-/// Runs command after command; meanwhile `disturb` may do what it wants, some random time after the client has been started.
+/// Runs command after command; meanwhile `disturb` may do what it wants, some random time after the
+/// client has been started.
 fn rounds(
     live: &Live,
     name: &str,
@@ -190,7 +192,8 @@ impl Write for Slow {
 }
 
 fn held_back(live: &Live) -> Outcome {
-    // What a pipe and conmon's socket hold, so that the command ends while its output waits; and more.
+    // What a pipe and conmon's socket hold, so that the command ends while its output waits; and
+    // more.
     const SIZES: [usize; 2] = [120_000, 300_000];
     let sandbox = Sandbox::idle(live)?;
     let _ = sandbox.sh("true")?;

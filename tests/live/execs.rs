@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rt_podman::ExecPath;
 use rt_protocol::{
     Container, ContainerRuntime, ContainerRuntimeExt, Error, ErrorKind, ExecRequest, ExitOutcome,
-    OutputLimit, PartialOutput, StreamEnd, Until,
+    OutputLimit, PartialOutput, Signal, StreamEnd, Until,
 };
 use rt_tests::leftovers::Leftovers;
 use rt_tests::live::Live;
@@ -19,16 +20,18 @@ pub(crate) const CASES: &[Case] = &[
     ("exec: every exit code is the command's own", exit_codes),
     ("exec: podman's words from the command itself are not believed", forged_words),
     ("exec: output is byte-exact, carriage returns and zeros included", bytes),
+    ("exec: what podman itself logs is no output of the command", own_log),
     ("exec: environment, workdir and user are those of the request", settings),
     ("exec: stdin is empty", no_stdin),
     ("exec: a flood under a limit takes less than 16 MiB, and the totals are told", flood),
     ("exec: a background child that holds stdout does not hold the call", background_child),
     ("exec: a container that goes away under the command is a lost outcome", lost),
     ("exec: a client that somebody ends is a lost outcome and never a zero", killed_client),
-    ("exec: 1,000 commands leave no descriptor, thread, child or session", a_thousand),
+    ("exec: 300 commands leave no descriptor, thread, child or session", hundreds),
 ];
 
-/// A clock that is set moves what podman has written before; here all that it says is of another year.
+/// A clock that is set moves what podman has written before; here all that it says is of another
+/// year.
 fn another_year(live: &Live) -> Outcome {
     const SCRIPT: &str = r#"#!/bin/sh
 case "$*" in
@@ -66,8 +69,8 @@ exit "$code"
     Ok(())
 }
 
-/// The host does not see podman's records, and the clock is two days off while a command runs: podman's log has its events
-/// under another date than the question after them.
+/// The host does not see podman's records, and the clock is two days off while a command runs:
+/// podman's log has its events under another date than the question after them.
 fn clock_is_set(live: &Live) -> Outcome {
     const SCRIPT: &str = r#"#!/bin/sh
 log=DIRECTORY/events.log
@@ -226,12 +229,15 @@ fn background_child(live: &Live) -> Outcome {
     assert_eq!(result.stdout.text(), "done\n");
     assert_eq!((result.stdout.end(), result.stderr.end()), (StreamEnd::LeftOpen, StreamEnd::LeftOpen));
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-    // One that holds stderr alone, one that holds a pipe of its own, one that holds neither.
-    for (script, ends) in [
-        ("sleep 300 >/dev/null & echo done", (StreamEnd::Eof, StreamEnd::LeftOpen)),
-        ("(sleep 300 | sleep 300 >/dev/null) >/dev/null 2>&1 & echo done", (StreamEnd::Eof, StreamEnd::Eof)),
-        ("sleep 300 >/dev/null 2>&1 & echo done", (StreamEnd::Eof, StreamEnd::Eof)),
+    // One that holds stderr alone, one that holds a pipe of its own, one that holds neither. The
+    // command ends when the child has let go of the rest, because until then it holds that too.
+    for (file, child, redirection, ends) in [
+        ("/tmp/1", "exec sleep 300", ">/dev/null", (StreamEnd::Eof, StreamEnd::LeftOpen)),
+        ("/tmp/2", "sleep 300 | sleep 300 >/dev/null", ">/dev/null 2>&1", (StreamEnd::Eof, StreamEnd::Eof)),
+        ("/tmp/3", "exec sleep 300", ">/dev/null 2>&1", (StreamEnd::Eof, StreamEnd::Eof)),
     ] {
+        let has_let_go = format!("until [ -e {file} ]; do sleep 0.01; done");
+        let script = &format!("(:>{file}; {child}) {redirection} & {has_let_go}; echo done");
         let result = sandbox.sh(script)?;
         assert_eq!((result.stdout.end(), result.stderr.end()), ends, "{script}");
     }
@@ -261,10 +267,10 @@ fn lost(live: &Live) -> Outcome {
 }
 
 fn killed_client(live: &Live) -> Outcome {
-    use rt_process::procfs::{self, Signal};
+    use rt_process::procfs;
 
     // TERM makes podman 4.3 exit with 0, as if all were well.
-    for signal in [Signal::Kill, Signal::Term] {
+    for signal in [Signal::KILL, Signal::TERM] {
         let sandbox = Sandbox::idle(live)?;
         let outcome = std::thread::scope(|scope| {
             let call = scope.spawn(|| sandbox.sh("exec sleep 301"));
@@ -299,8 +305,8 @@ fn wait_for(mut there: impl FnMut() -> bool) {
     }
 }
 
-fn a_thousand(live: &Live) -> Outcome {
-    const COMMANDS: usize = 1000;
+fn hundreds(live: &Live) -> Outcome {
+    const COMMANDS: usize = 300;
     const THREADS: usize = 6;
     let sandbox = Sandbox::idle(live)?;
     sandbox.sh("true")?.exit_ok()?;
@@ -339,4 +345,16 @@ fn exec_sessions(live: &Live, sandbox: &Sandbox<'_>) -> Result<usize, crate::cas
     let until = Until::after(Duration::from_secs(30));
     let answer = rt_process::capture(&spec, rt_protocol::Source::empty(), limit, limit, &until)?;
     Ok(answer.stdout_capture.text().trim().parse()?)
+}
+
+/// A podman that logs on stderr, as 5.x does on cgroups v1, and rootless ones without a session.
+fn own_log(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let runtime = live.builder().exec_path(ExecPath::Cold).global_arg("--log-level=info").build()?;
+    let container = runtime.container(&sandbox.name);
+    let request = ExecRequest::new(["sh", "-c", "echo out; echo err >&2; exit 4"])?;
+    let result = container.exec(&request, &Until::after(Duration::from_secs(60)))?;
+    assert_eq!((&result.outcome, result.stderr.text()), (&ExitOutcome::Code(4), "err\n".into()));
+    assert_eq!(result.stdout.text(), "out\n");
+    Ok(())
 }

@@ -50,8 +50,8 @@ fn host(live: &Live) -> rt_protocol::Result<GpuHost> {
     Ok(GpuHost::new().cdi_source(live.runtime.profile()?.cdi_source()))
 }
 
-/// A spec of a name that nobody else has. Removed when it is dropped, also by a panic, and the directory with it if it was
-/// made for it.
+/// A spec of a name that nobody else has. Removed when it is dropped, also by a panic, and the
+/// directory with it if it was made for it.
 struct Spec {
     path: PathBuf,
     dir: Option<PathBuf>,
@@ -137,7 +137,8 @@ fn served(live: &Live) -> Outcome {
     let sandbox = Sandbox::launch(&live.runtime, spec)?;
     let seen =
         sandbox.sh("echo $RT_GPU_TEST; echo $NVIDIA_VISIBLE_DEVICES; test -c /dev/rt-gpu0 && cat /driver")?;
-    // An exec has the variables of the container's configuration; those of the spec are its first process's.
+    // An exec has the variables of the container's configuration; those of the spec are its first
+    // process's.
     let first = sandbox.sh("tr '\\0' '\\n' </proc/1/environ")?;
     assert!(first.stdout.text().lines().any(|line| line == "RT_GPU_TEST=of the spec"), "{first:?}");
     assert!(seen.stdout.text().ends_with("all\nfrom the host"), "{seen:?}");
@@ -215,8 +216,9 @@ fn versions(live: &Live) -> Outcome {
     Ok(())
 }
 
-/// Specs, by the end of their names: the reader and podman must agree on each, whatever they answer. `nvidia.com\/gpu`, an
-/// escape of JSON's that YAML 1.1 does not have, is none of them: the reader takes it, podman 4.3.1 does not.
+/// Specs, by the end of their names: the reader and podman must agree on each, whatever they
+/// answer. `nvidia.com\/gpu`, an escape of JSON's that YAML 1.1 does not have, is none of them: the
+/// reader takes it, podman 4.3.1 does not.
 const SPECS: &[(&str, &str)] = &[
     (
         "json",
@@ -296,7 +298,8 @@ const SPECS: &[(&str, &str)] = &[
         r#"{"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": [{"name": "all", "containerEdits": {}}]}"#,
     ),
     ("json", ""),
-    // Letter case of fields, versions that are not as they were released, numbers that are texts, and texts that are none.
+    // Letter case of fields, versions that are not as they were released, numbers that are texts,
+    // and texts that are none.
     (
         "yaml",
         "CDIversion: 0.5.0\nKind: nvidia.com/gpu\nDEVICES: [{Name: all, ContainerEdits: {Env: [A=b]}}]\n",

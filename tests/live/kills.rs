@@ -1,5 +1,6 @@
-//! Commands that end must also end where it is hard: namespaces that are shared, a podman that hangs, processes that others
-//! have stopped, a machine under load. Of each it is looked up on the host what is left.
+//! Commands that end must also end where it is hard: namespaces that are shared, a podman that
+//! hangs, processes that others have stopped, a machine under load. Of each it is looked up on the
+//! host what is left.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -7,17 +8,19 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use rt_podman::{KillStrategy, PodmanRuntime};
-use rt_process::procfs::{self, Signal};
+use rt_podman::KillStrategy;
+use rt_process::procfs;
 use rt_protocol::{
-    CancelToken, Container, ContainerRuntime, Error, ErrorKind, ExecRequest, KillOutcome, KillReport,
-    TimeLimits, Until,
+    CancelToken, Container, ContainerRuntime, Error, ErrorKind, ExecRequest, ExitOutcome, KillOutcome,
+    KillReport, Signal, TimeLimits, Until,
 };
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
-use crate::case::{Case, Outcome};
+use crate::case::{Case, Outcome, Problem};
+use crate::freezer::Freezer;
 use crate::sleepers::{fresh_tag, kill_sleepers, sleepers, wait_for_sleepers};
+use crate::warm_container::WarmContainer;
 
 pub(crate) const CASES: &[Case] = &[
     ("kills: whatever namespaces a container shares, nothing lives on unnamed", shared_namespaces),
@@ -35,13 +38,13 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// The longest time from a deadline to the answer, as the documentation of rt-podman has it.
-const BOUND: Duration = Duration::from_secs(8);
+pub(crate) const BOUND: Duration = Duration::from_secs(8);
 
 /// Of the commands that are ended.
 const DEADLINE: Duration = Duration::from_millis(700);
 
 /// What is left of the command whose processes sleep for `tag` is what the report says.
-fn check_report(report: &KillReport, tag: u32, about: &str) {
+pub(crate) fn check_report(report: &KillReport, tag: u32, about: &str) {
     let left = sleepers(tag);
     match &report.outcome {
         KillOutcome::NeverStarted | KillOutcome::Gone => {
@@ -74,21 +77,27 @@ fn time_out_after(deadline: Duration, sandbox: &Sandbox<'_>, script: &str, tag: 
     error
 }
 
-/// The arguments of containers that share a namespace or lack a sign; `first` is a container to share with.
+/// The arguments of containers that share a namespace or lack a sign; `first` is a container to
+/// share with.
 fn kinds(live: &Live, first: &str) -> Vec<Vec<String>> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     if live.cgroups().is_err() {
-        // podman refuses the others: without control groups a container must have a process namespace of its own.
+        // podman refuses the others: without control groups a container must have a process
+        // namespace of its own.
         return vec![words(&[]), words(&["--init"])];
     }
-    vec![
+    let mut kinds = vec![
         words(&[]),
         words(&["--pid=host"]),
         vec![format!("--pid=container:{first}")],
         words(&["--init"]),
-        words(&["--cgroups=disabled"]),
         words(&["--privileged", "--pid=host"]),
-    ]
+    ];
+    // runc takes no container without control groups.
+    if !live.has_runc().expect("the OCI runtime") {
+        kinds.push(words(&["--cgroups=disabled"]));
+    }
+    kinds
 }
 
 /// What sheds one sign, two, and three; whether the host must find it in every kind of container.
@@ -132,8 +141,8 @@ fn from_inside(live: &Live) -> Outcome {
         let until = Until::after(sandbox.allow(DEADLINE)?);
         let error = sandbox.container.exec(&request, &until).unwrap_err();
         let report = error.kill_report().expect("a report");
-        // From inside, processes have other numbers where they are not the host's, and no session: its leader, the OCI
-        // runtime, is outside.
+        // From inside, processes have other numbers where they are not the host's, and no session:
+        // its leader, the OCI runtime, is outside.
         let sees_sessions = !kind.is_empty();
         match &report.outcome {
             KillOutcome::Unknown(why) if !sees_sessions => {
@@ -157,7 +166,8 @@ fn shared_neighbours(live: &Live) -> Outcome {
         let sandbox = Sandbox::launch(&live.runtime, spec)?;
         let (tag, other, file) = (fresh_tag(), fresh_tag(), format!("/tmp/{}", fresh_tag()));
         let token = CancelToken::new();
-        // Younger than the command that is ended: one in its container and one in the container that it shares with.
+        // Younger than the command that is ended: one in its container and one in the container
+        // that it shares with.
         let script = format!(
             "(sleep {other} &); (setsid sleep {other} &); while ! [ -e {file} ]; do sleep 0.1; done; echo fine"
         );
@@ -267,7 +277,8 @@ fn hanging_podman(live: &Live) -> Outcome {
         assert!(sleepers(tag).is_empty(), "{about}: {report:?}");
         if deadline > 500 {
             assert_eq!(report.outcome, KillOutcome::Gone, "{about}");
-            // Of a command that is seen podman is asked nothing, so its time limits are no part of the wait.
+            // Of a command that is seen podman is asked nothing, so its time limits are no part of
+            // the wait.
             assert!(!asked.exists(), "{about}: podman was asked: {}", fs::read_to_string(&asked)?);
         }
     }
@@ -289,7 +300,7 @@ fn processes_with(parts: &[&str]) -> Vec<procfs::ProcessEntry> {
 
 fn stop_all(entries: &[procfs::ProcessEntry]) {
     for entry in entries {
-        procfs::signal(entry, Signal::Stop).expect("a signal");
+        procfs::signal(entry, Signal::STOP).expect("a signal");
     }
 }
 
@@ -369,7 +380,7 @@ fn stopped_start(live: &Live) -> Outcome {
         seen += usize::from(!victims.is_empty());
         for victim in &victims {
             // Whoever was stopped and is left must not begin the command when it goes on.
-            let _ = procfs::signal(victim, Signal::Cont);
+            let _ = procfs::signal(victim, Signal::CONT);
         }
         std::thread::sleep(Duration::from_millis(300));
         assert!(sleepers(tag).is_empty(), "{about}: it began afterwards: {report:?}");
@@ -413,6 +424,7 @@ fn gone_meanwhile(live: &Live) -> Outcome {
 pub(crate) const PAUSED_CASES: &[Case] = &[
     ("kills: in a paused container the command is named, and ends when it goes on", paused),
     ("kills: a command that KILL has reached is waited for", killed_while_paused),
+    ("kills: a process that shows no origin, and that KILL has reached, is waited for", killed_in_doubt),
 ];
 
 fn paused(live: &Live) -> Outcome {
@@ -436,11 +448,12 @@ fn paused(live: &Live) -> Outcome {
     Ok(())
 }
 
-/// A process that takes no part in the machine's time, as on one under load: KILL is pending, and it ends later.
+/// A process that takes no part in the machine's time, as on one under load: KILL is pending, and
+/// it ends later.
 fn killed_while_paused(live: &Live) -> Outcome {
     let mut limits = TimeLimits::DEFAULT;
     limits.kill_report = Duration::from_secs(30);
-    let patient = PodmanRuntime::builder().limits(limits).build()?;
+    let patient = live.builder().limits(limits).build()?;
     let sandbox = Sandbox::idle(live)?;
     let (tag, name, deadline) = (fresh_tag(), sandbox.name.as_str(), sandbox.allow(DEADLINE)?);
     let request = ExecRequest::new(["sleep", &tag.to_string()])?;
@@ -453,14 +466,57 @@ fn killed_while_paused(live: &Live) -> Outcome {
         while !procfs::is_being_killed(sleeper).expect("its state") {
             std::thread::sleep(Duration::from_millis(20));
         }
-        // Longer than those are given whom KILL does not reach.
-        std::thread::sleep(Duration::from_millis(1200));
+        // Longer than by default, and than those are given whom KILL does not reach.
+        std::thread::sleep(TimeLimits::DEFAULT.kill_report + Duration::from_millis(500));
         live.plain(&["unpause", name]).expect("unpaused");
         call.join().expect("no panic").unwrap_err().kill_report().expect("a report").clone()
     });
     assert_eq!(report.outcome, KillOutcome::Gone, "{report:?}");
     check_report(&report, tag, "killed while paused");
     Ok(())
+}
+
+/// As of a container that others restart: KILL is pending for whatever the command has left, and
+/// its supervisor, which could tell, is gone first. Control groups v2 do not hold KILL back.
+fn killed_in_doubt(live: &Live) -> Outcome {
+    let warm = WarmContainer::idle(live)?;
+    let tag = fresh_tag();
+    let script = format!("(setsid env -i sleep {tag} &); exec sleep 777777");
+    let answer = std::thread::scope(|scope| -> Result<_, Problem> {
+        let call = scope.spawn(|| warm.sh(&script));
+        wait_for_sleepers(tag, 1);
+        let orphan = procfs::entry(sleepers(tag)[0])?.ok_or("the orphan is gone")?;
+        let hold = Hold::new(orphan.pid)?;
+        for victim in [&orphan, &procfs::entry(warm.supervisors()[0])?.ok_or("no supervisor")?] {
+            procfs::signal(victim, Signal::KILL)?;
+        }
+        // Longer than an OCI runtime is looked for on its way into the container.
+        std::thread::sleep(Duration::from_millis(1200));
+        assert!(!call.is_finished() || sleepers(tag).is_empty(), "{:?} is left", sleepers(tag));
+        drop(hold);
+        Ok(call.join().expect("no panic"))
+    })?;
+    assert_eq!(answer?.outcome, ExitOutcome::Lost);
+    assert!(sleepers(tag).is_empty(), "{:?} runs on", sleepers(tag));
+    warm.assert_leaves_nothing()
+}
+
+/// A process that is frozen apart from its container, until this is dropped.
+struct Hold(Freezer);
+
+impl Hold {
+    fn new(pid: u32) -> Result<Self, Problem> {
+        let hold = Self(Freezer::of(pid)?.below("held")?);
+        fs::write(hold.0.group.join("cgroup.procs"), pid.to_string())?;
+        hold.0.set_frozen(true)?;
+        Ok(hold)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.set_frozen(false).expect("it goes on");
+    }
 }
 
 /// Twelve at once for twelve seconds, while others use every processor that they can have.

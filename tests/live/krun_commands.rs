@@ -1,4 +1,5 @@
-//! Commands in a sealed guest, through rt-krun: sessions that are kept, many at once, many in a row, secrets, logins.
+//! Commands in a sealed guest, through rt-krun: sessions that are kept, many at once, many in a
+//! row, secrets, logins.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -150,8 +151,9 @@ fn many_in_a_row(live: &Live) -> Outcome {
     Leftovers::check_against(&before.0)?;
     assert_eq!(guest.sshd.sessions(), before.1);
     assert_eq!(guest.sshd.log()?.matches("Accepted publickey").count(), 1);
-    // Three times as long, when nobody waits for what is there already: sshd starts a login shell for each, and twice
-    // the guest has to be asked. Beside each other, so that both see the same machine.
+    // Three times as long, when nobody waits for what is there already: sshd starts a login shell
+    // for each, and twice the guest has to be asked. Beside each other, so that both see the same
+    // machine.
     assert!(there < here * 8, "{COMMANDS} commands took {there:?}, and {here:?} without a guest");
     Ok(())
 }
@@ -258,8 +260,9 @@ fn speed(live: &Live) -> Outcome {
     let (Some(kept), Some(fresh)) = (all_kept.into_iter().min(), all_fresh.into_iter().min()) else {
         return Err("nothing was measured".into());
     };
-    // Most of both is the guest's time: a bare loop over libssh2 comes to 80 times with OpenSSH 9.2. What a login costs
-    // depends on the key exchange, and that of 10 is done in less than half the time: 40 times was seen.
+    // Most of both is the guest's time: a bare loop over libssh2 comes to 80 times with OpenSSH
+    // 9.2. What a login costs depends on the key exchange, and that of 10 is done in less than half
+    // the time: 40 times was seen.
     let client = KrunHost::new().ssh_version(&Until::after(Duration::from_secs(30)))?;
     let (_, version) = client.split_once("OpenSSH_").ok_or("no OpenSSH")?;
     let major: u32 = version.split('.').next().unwrap_or_default().parse()?;

@@ -1,4 +1,5 @@
-//! What goes wrong between rt-krun and a guest: every failure is told truly, within a bound, and the next command is served.
+//! What goes wrong between rt-krun and a guest: every failure is told truly, within a bound, and
+//! the next command is served.
 
 use std::fs;
 use std::io::Read;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rt_krun::KrunRuntime;
+use rt_krun::{HostKeyPolicy, KrunRuntime};
 use rt_protocol::{Container, ContainerRuntime, Error, ErrorKind, ExecRequest, ExitOutcome, Until};
 use rt_tests::krun::{LoopbackGuest, transport_to};
 use rt_tests::live::Live;
@@ -84,7 +85,8 @@ fn wait_for_file(guest: &LoopbackGuest<'_>, path: &str) {
     }
 }
 
-/// Runs a command that stays, does `this` once it runs, and gives the answer and how long it took from then on.
+/// Runs a command that stays, does `this` once it runs, and gives the answer and how long it took
+/// from then on.
 fn meanwhile(
     guest: &LoopbackGuest<'_>,
     script: &str,
@@ -148,7 +150,8 @@ fn frozen_with_deadline(live: &Live) -> Outcome {
     let begun = Instant::now();
     let error =
         exec(guest.container.as_ref(), "echo never > /tmp/never", Duration::from_secs(1)).unwrap_err();
-    // The deadline, eight seconds for a look into a guest that does not answer, and two for the command's last words.
+    // The deadline, eight seconds for a look into a guest that does not answer, and two for the
+    // command's last words.
     assert!(begun.elapsed() < Duration::from_secs(13), "{:?}", begun.elapsed());
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     assert!(error.kill_report().is_some(), "{error:?}");
@@ -169,6 +172,18 @@ fn other_host_key(live: &Live) -> Outcome {
     }
     assert!(!guest.sshd.inside("/tmp/never").exists());
     assert_eq!(guest.sshd.log()?.matches("Accepted publickey").count(), 1);
+
+    // Nothing was there before the first contact, so nothing has changed.
+    let wrong = format!("SHA256:{}", "A".repeat(43));
+    let transport = transport_to(guest.sshd.address(), guest.identity.private())
+        .host_key_policy(HostKeyPolicy::fingerprint(&wrong)?)
+        .build();
+    let runtime = KrunRuntime::on(live.runtime.clone(), Arc::new(transport));
+    let error = exec(runtime.container(&guest.sandbox.name).as_ref(), "true", LONG).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HostKeyMismatch, "{error}");
+    assert!(error.never_started(), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains(&format!("and {wrong} was expected")) && !text.contains("change"), "{text}");
     Ok(())
 }
 
@@ -282,7 +297,8 @@ fn impostors(live: &Live) -> Outcome {
         let impostor = Impostor::start(behaviour)?;
         let container = entered(live, &sandbox, impostor.address(), &key);
         let never_ends = matches!(behaviour, Behaviour::EndlessLines | Behaviour::Floods);
-        // Who never ends is given up for what comes, which takes a busy machine longer, and not by the deadline.
+        // Who never ends is given up for what comes, which takes a busy machine longer, and not by
+        // the deadline.
         let deadline = if never_ends { LONG } else { Duration::from_secs(3) };
         let begun = Instant::now();
         let error = exec(container.as_ref(), "true", deadline).unwrap_err();
@@ -345,8 +361,9 @@ fn turned_away(live: &Live) -> Outcome {
 
 fn broken_handshakes(live: &Live) -> Outcome {
     let (guest, proxy) = proxied(live)?;
-    // A handshake with its login is some three KiB each way. The login itself is looked at more closely: libssh2 has one
-    // number for a key that is refused and for a connection that breaks off.
+    // A handshake with its login is some three KiB each way. The login itself is looked at more
+    // closely: libssh2 has one number for a key that is refused and for a connection that breaks
+    // off.
     for direction in [Direction::ToServer, Direction::ToClient] {
         for after in (0..3600).step_by(180).chain((1500..2400).step_by(20)) {
             for harm in [Fault::Cut(Cut::Close), Fault::Cut(Cut::Reset), Fault::Garble] {
@@ -364,7 +381,8 @@ fn broken_handshakes(live: &Live) -> Outcome {
                         );
                     }
                     Err(error) => {
-                        // A garbled host key is another one. Nothing that breaks off is worth another identity.
+                        // A garbled host key is another one. Nothing that breaks off is worth
+                        // another identity.
                         let is_expected = match error.kind() {
                             ErrorKind::Unreachable => true,
                             ErrorKind::TimedOut | ErrorKind::HostKeyMismatch => harm == Fault::Garble,

@@ -1,4 +1,5 @@
-//! Key files of the programs that make keys: those that log in, and those that are refused for what they are.
+//! Key files of the programs that make keys: those that log in, and those that are refused for what
+//! they are.
 
 use std::fs;
 use std::path::Path;
@@ -82,7 +83,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("dropbearkey -t ed25519 -f $1", "Dropbear"),
 ];
 
-/// The line of `$1` for `authorized_keys`. ssh-keygen reads no Ed25519 key in PKCS#8 before OpenSSH 9.6.
+/// The line of `$1` for `authorized_keys`. ssh-keygen reads no Ed25519 key in PKCS#8 before OpenSSH
+/// 9.6.
 const PUBLIC: &str = "cat $1.pub || ssh-keygen -y -f $1 || {
     printf 'ssh-ed25519 '
     { printf '\\000\\000\\000\\013ssh-ed25519\\000\\000\\000 '; openssl pkey -in $1 -pubout -outform DER | tail -c 32; } |

@@ -1,4 +1,5 @@
-//! Who logs in to a guest, and what takes the command there: login shells that run none, start-up files, names of keys.
+//! Who logs in to a guest, and what takes the command there: login shells that run none, start-up
+//! files, names of keys.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,5 @@
-//! A sealed virtual machine, through rt-krun: its commands run in it, and what becomes of it is told truly.
+//! A sealed virtual machine, through rt-krun: its commands run in it, and what becomes of it is
+//! told truly.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,12 +1,14 @@
 //! Output of commands in a sealed guest: it arrives whole, or its end says that it may not be.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rt_protocol::{
-    Container, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Sink, Source, StreamEnd, Until,
+    Container, ContainerExt, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Sink, Source, SpawnStdio,
+    StreamEnd, Until,
 };
 use rt_tests::krun::LoopbackGuest;
 use rt_tests::live::Live;
@@ -21,6 +23,7 @@ pub(crate) const CASES: &[Case] = &[
     ("krun outputs: ten at once are whole while keys are renewed", ten_at_once),
     ("krun outputs: they are whole on a slow network", slow_network),
     ("krun outputs: those that a child holds open say so", held_open),
+    ("krun outputs: a byte of stderr does not wait for the next one", single_byte),
     ("krun outputs: what start-up files print is no part of them", startup_files),
 ];
 
@@ -134,6 +137,31 @@ fn held_open(live: &Live) -> Outcome {
     Ok(())
 }
 
+/// The report of a failure before the command begins with it.
+fn single_byte(live: &Live) -> Outcome {
+    let guest = LoopbackGuest::start(live, Settings::default())?;
+    let request = ExecRequest::new(["sh", "-c", "printf r >&2; cat; printf t- >&2"])?;
+    let until = Until::after(Duration::from_secs(60));
+    let mut command =
+        guest.container.spawn_command(&request, SpawnStdio::new().piped_stdin(), until.clone())?;
+    let mut stderr = command.stderr.take().ok_or("it is piped")?;
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        let mut byte = [0];
+        while stderr.read(&mut byte)? == 1 {
+            text.push(byte[0].into());
+            // Nobody listens any more after the first one.
+            let _ = sender.send(byte[0]);
+        }
+        Ok::<_, std::io::Error>(text)
+    });
+    assert_eq!(receiver.recv_timeout(Duration::from_secs(20)), Ok(b'r'));
+    assert_eq!(command.wait(until)?.outcome, ExitOutcome::Code(0));
+    assert_eq!(reader.join().expect("no panic")?, "rt-");
+    Ok(())
+}
+
 /// What prints on the streams of a command before it begins.
 fn startup_files(live: &Live) -> Outcome {
     let noise = "printf 'out\\nrt-'; printf 'err\\nrt-' >&2";
@@ -146,7 +174,8 @@ fn startup_files(live: &Live) -> Outcome {
     fs::set_permissions(guest.sshd.inside("/home/dev/.ssh"), fs::Permissions::from_mode(0o755))?;
     fs::write(guest.sshd.inside("/home/dev/.bashrc"), &loud)?;
 
-    // sshd's own script, with dash; bash's start-up file; a command in the place of ours that runs it.
+    // sshd's own script, with dash; bash's start-up file; a command in the place of ours that runs
+    // it.
     fs::write(&rc, noise)?;
     check_noise(&guest)?;
     fs::remove_file(&rc)?;

@@ -1,12 +1,14 @@
 //! rt-krun and SSH servers of other makes than OpenSSH.
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rt_krun::KrunRuntime;
+use rt_krun::{KrunRuntime, TcpSshTransportBuilder};
 use rt_protocol::{
-    Container, ContainerRuntime, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, KillOutcome, Sink, Source,
-    StreamEnd, Until,
+    Container, ContainerExt, ContainerRuntime, ErrorKind, ExecRequest, ExecRequestBuilder, ExecStdio,
+    ExitOutcome, KillOutcome, RunningCommand, Signal, Sink, Source, SpawnStdio, StreamEnd, TerminalSize,
+    Until,
 };
 use rt_tests::krun::transport_to;
 use rt_tests::live::Live;
@@ -17,12 +19,19 @@ use tempfile::TempDir;
 
 use crate::case::{Case, Outcome, Problem};
 use crate::krun_commands::sh;
+use crate::sleepers::{fresh_tag, sleepers};
+use crate::warm_container::minute;
 
 pub(crate) const CASES: &[Case] = &[
     ("krun servers: many commands at once on a Dropbear each get their own answer", dropbear_at_once),
     ("krun servers: a Dropbear serves streams, secrets, long commands and deadlines", dropbear_serves),
+    ("krun servers: a Dropbear serves terminals and signals", dropbear_terminals),
     ("krun servers: a command that is never answered holds up no other", unanswered),
+    ("krun servers: a command that is never answered is lost, though its server answers otherwise", given_up),
+    ("krun servers: a command takes no channel that was closed while it stood unused", closed_unused),
+    ("krun servers: one that gives no terminal, or no answer, has started nothing", no_terminal),
     ("krun servers: of packets that are too large all arrives, or the command is lost", large_packets),
+    ("krun servers: a command whose server overruns the window is lost", overrun_window),
     (
         "krun servers: a server with one channel for each connection is refused at once, and with the reason",
         tinyssh,
@@ -37,13 +46,21 @@ struct Guest<'a> {
 }
 
 fn start(live: &Live, make: Make) -> Result<Guest<'_>, Problem> {
+    start_with(live, make, |builder| builder)
+}
+
+fn start_with(
+    live: &Live,
+    make: Make,
+    finish: impl FnOnce(TcpSshTransportBuilder) -> TcpSshTransportBuilder,
+) -> Result<Guest<'_>, Problem> {
     if let Some(missing) = make.missing() {
         return Err(missing.into());
     }
     let keys = TempDir::new()?;
     let identity = KeyPair::generate(keys.path())?;
     let server = OtherServer::start(make, &identity)?;
-    let transport = transport_to(server.address(), identity.private()).build();
+    let transport = finish(transport_to(server.address(), identity.private())).build();
     let runtime = KrunRuntime::on(live.runtime.clone(), Arc::new(transport));
     let sandbox = Sandbox::idle(live)?;
     let container = runtime.container(&sandbox.name);
@@ -84,27 +101,93 @@ fn unanswered(live: &Live) -> Outcome {
     Ok(())
 }
 
-/// libssh2 takes the beginning of a packet that is larger than it has allowed, and says nothing of the rest.
+/// The server answers each keepalive, so it never counts as silent.
+fn given_up(live: &Live) -> Outcome {
+    const KEEPALIVE: Duration = Duration::from_secs(2);
+    let guest = start_with(live, Make::Paramiko, |builder| builder.keepalive(KEEPALIVE))?;
+    let container = guest.container.as_ref();
+    let begun = Instant::now();
+    let result = sh(container, "true rt-unanswered")?;
+    assert_eq!(result.outcome, ExitOutcome::Lost);
+    let took = begun.elapsed();
+    assert!(took >= 3 * KEEPALIVE && took < Duration::from_secs(20), "{took:?}");
+    sh(container, "true")?.exit_ok()?;
+    Ok(())
+}
+
+fn closed_unused(live: &Live) -> Outcome {
+    let guest = start(live, Make::Paramiko)?;
+    let container = guest.container.as_ref();
+    sh(container, "true rt-impatient")?.exit_ok()?;
+    for number in 0..3 {
+        // The channel that was opened ahead has been closed by then.
+        std::thread::sleep(Duration::from_millis(600));
+        let result = sh(container, &format!("echo {number}"))?;
+        assert_eq!(
+            (result.outcome, result.stdout.text().as_ref()),
+            (ExitOutcome::Code(0), &*format!("{number}\n"))
+        );
+    }
+    Ok(())
+}
+
+/// libssh2 takes the beginning of a packet that is larger than it has allowed, and every call of it
+/// succeeds.
 fn large_packets(live: &Live) -> Outcome {
     const BYTES: usize = 1 << 20;
+    // No piece of it is like another, so that a hole shows.
+    let numbers: Vec<u8> = (0..).flat_map(|number: u32| number.to_be_bytes()).take(BYTES).collect();
     let guest = start(live, Make::Paramiko)?;
-    let run = |size: usize| {
-        let mut stdout = Vec::new();
-        let script = format!("head -c {BYTES} /dev/zero; : rt-packets={size}");
-        let streams = ExecStdio::new(Source::empty(), Sink::borrowed(&mut stdout));
+    let run = |size: usize, to: &str| {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let script = format!("cat {to}; : rt-packets={size}");
+        let streams = ExecStdio::new(Source::bytes(numbers.clone()), Sink::borrowed(&mut stdout))
+            .stderr(Sink::borrowed(&mut stderr));
         let until = Until::after(Duration::from_secs(60));
         let result =
             guest.container.exec_stdio(&ExecRequest::new(["sh", "-c", &script])?, streams, &until)?;
-        Ok::<_, Problem>((result.outcome, result.stdout.end, stdout.len()))
+        let (end, bytes) =
+            if to.is_empty() { (result.stdout.end, stdout) } else { (result.stderr.end, stderr) };
+        let count = bytes.len();
+        assert!(numbers.starts_with(&bytes), "packets of {size} {to}: {count} bytes with a hole");
+        Ok::<_, Problem>((result.outcome, end, count))
     };
-    for size in [20_000, 32_768, 33_000, 36_000, 39_600] {
-        let (outcome, end, bytes) = run(size)?;
-        assert_eq!((outcome, end, bytes), (ExitOutcome::Code(0), StreamEnd::Eof, BYTES), "packets of {size}");
+    for to in ["", ">&2"] {
+        for size in [20_000, 32_768, 33_000, 36_000, 39_600] {
+            let (outcome, end, count) = run(size, to)?;
+            assert_eq!((outcome, end), (ExitOutcome::Code(0), StreamEnd::Eof), "packets of {size} {to}");
+            assert_eq!(count, BYTES, "packets of {size} {to}");
+        }
+        // Up to 39,986 they are no larger than libssh2 takes at all.
+        for size in [39_601, 39_700, 39_960, 39_980, 40_000, 65_536] {
+            let (outcome, end, count) = run(size, to)?;
+            assert_eq!(outcome, ExitOutcome::Lost, "packets of {size} {to}: {count} bytes, {end:?}");
+            assert_ne!(end, StreamEnd::Eof, "packets of {size} {to}");
+        }
     }
-    for size in [40_000, 65_536] {
-        let (outcome, end, bytes) = run(size)?;
-        assert_eq!(outcome, ExitOutcome::Lost, "packets of {size}: {bytes} bytes, {end:?}");
-        assert_ne!(end, StreamEnd::Eof, "packets of {size}");
+    Ok(())
+}
+
+/// libssh2 drops what is beyond the window, and every call of it succeeds.
+fn overrun_window(live: &Live) -> Outcome {
+    const BYTES: usize = 16 << 20;
+    let guest = start(live, Make::Paramiko)?;
+    for (window, outcome, end) in
+        [(1 << 20, ExitOutcome::Code(0), StreamEnd::Eof), (2 * BYTES, ExitOutcome::Lost, StreamEnd::Stopped)]
+    {
+        // The window is 2 MiB.
+        let (mut stdout, writer) = std::io::pipe()?;
+        let reader = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(2));
+            std::io::copy(&mut stdout, &mut std::io::sink())
+        });
+        let script = format!("head -c {BYTES} /dev/zero; : rt-window={window}");
+        let streams = ExecStdio::new(Source::empty(), Sink::descriptor(writer));
+        let request = ExecRequest::new(["sh", "-c", &script])?;
+        let until = Until::after(Duration::from_secs(60));
+        let result = guest.container.exec_stdio(&request, streams, &until)?;
+        let count = reader.join().expect("no panic")?;
+        assert_eq!((result.outcome, result.stdout.end), (outcome, end), "{count} of {BYTES} bytes");
     }
     Ok(())
 }
@@ -165,6 +248,82 @@ fn dropbear_serves(live: &Live) -> Outcome {
         Ok::<_, Problem>(())
     })?;
     assert!(guest.server.inside("/workspace").exists());
+    Ok(())
+}
+
+fn dropbear_terminals(live: &Live) -> Outcome {
+    let guest = start(live, Make::Dropbear)?;
+    let spawn = |script: &str, terminal: Option<TerminalSize>| -> Result<RunningCommand, Problem> {
+        let request = ExecRequest::builder(["sh", "-c", script]).secret_env("S", "hunter2");
+        let request = terminal.into_iter().fold(request, ExecRequestBuilder::terminal).build()?;
+        Ok(guest.container.spawn_command(&request, SpawnStdio::new().piped_stdin(), minute())?)
+    };
+    let expect = |command: &mut RunningCommand, text: &str| -> Outcome {
+        let mut got = vec![0; text.len()];
+        command.stdout.as_mut().expect("it is piped").read_exact(&mut got)?;
+        assert_eq!(String::from_utf8_lossy(&got), text);
+        Ok(())
+    };
+    let size = TerminalSize::new(33, 121)?;
+    let script = "trap : INT; stty size; tty >/dev/null && echo $TERM $S; read line; echo \"<$line>\"; sleep 1000000; \
+                  until [ \"$(stty size)\" = '50 200' ]; do sleep 0.05; done; exit 6";
+    let mut command = spawn(script, Some(size))?;
+    expect(&mut command, "33 121\r\nxterm hunter2\r\n")?;
+    let mut stdin = command.stdin.take().expect("it is piped");
+    stdin.write_all(b"typed\n")?;
+    expect(&mut command, "typed\r\n<typed>\r\n")?;
+    let tag = fresh_tag();
+    // The interrupt may come before the job.
+    stdin.write_all(&[3])?;
+    expect(&mut command, "^C")?;
+    command.resize(TerminalSize::new(50, 200)?)?;
+    let limit = minute();
+    while command.try_wait()?.is_none() {
+        let _ = stdin.write_all(&[3]);
+        limit.sleep(Duration::from_millis(50))?;
+    }
+    assert_eq!(command.wait(minute())?.outcome, ExitOutcome::Code(6));
+
+    let mut held = spawn(&format!("sleep {tag} & echo held; exec sleep {tag}"), Some(size))?;
+    expect(&mut held, "held\r\n")?;
+    assert_eq!(held.kill().outcome, KillOutcome::Gone);
+    assert!(sleepers(tag).is_empty(), "{:?} run on", sleepers(tag));
+
+    for terminal in [None, Some(size)] {
+        let script = "trap 'exit 7' USR1; printf ready; while :; do sleep 0.1; done";
+        let mut command = spawn(script, terminal)?;
+        expect(&mut command, "ready")?;
+        command.signal(Signal::USR1)?;
+        assert_eq!(command.wait(minute())?.outcome, ExitOutcome::Code(7), "{terminal:?}");
+    }
+    Ok(())
+}
+
+/// Paramiko refuses a terminal by itself. What it does not answer, or closes, has the word in its
+/// `TERM`.
+fn no_terminal(live: &Live) -> Outcome {
+    let guest = start(live, Make::Paramiko)?;
+    let container = guest.container.as_ref();
+    sh(container, "true")?.exit_ok()?;
+    let run = |term: &str, limit: u64| {
+        let request = ExecRequest::builder(["touch", "/tmp/never"]).terminal(TerminalSize::default());
+        let request = request.env("TERM", term).build()?;
+        Ok::<_, Problem>(container.exec(&request, &Until::after(Duration::from_secs(limit))).unwrap_err())
+    };
+    for term in ["xterm", "rt-closed"] {
+        let error = run(term, 60)?;
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{term}: {error:?}");
+        assert!(error.never_started() && error.hint().is_some(), "{term}: {error:?}");
+    }
+    let error = run("rt-unanswered", 2)?;
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error:?}");
+    assert_eq!(
+        error.kill_report().map(|report| &report.outcome),
+        Some(&KillOutcome::NeverStarted),
+        "{error:?}"
+    );
+    assert!(!guest.server.inside("/tmp/never").exists());
+    sh(container, "true")?.exit_ok()?;
     Ok(())
 }
 

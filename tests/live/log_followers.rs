@@ -3,7 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use rt_protocol::{ErrorKind, LogOptions, OutputStream, Pull, Readiness, Until};
+use rt_process::procfs;
+use rt_protocol::{ErrorKind, LogOptions, OutputStream, Pull, Readiness, Signal, Until};
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
@@ -16,6 +17,8 @@ pub(crate) const CASES: &[Case] = &[
     ("logs: a follower's tail, since and outputs are those of a reading without follow", follow_options),
     ("logs: a log that is rotated under its follower is whole, or says that it may not be", follow_rotated),
     ("logs: where podman's own follower is what there is, nothing is lost in silence", follow_by_podman),
+    ("logs: a podman that is made to leave in the middle of a log loses nothing in silence", made_to_leave),
+    ("logs: a follower whose conmon was killed gets what was logged, and an error", follow_without_conmon),
 ];
 
 /// 60,000 lines on stdout, and some on stderr.
@@ -127,8 +130,8 @@ fn follow_options(live: &Live) -> Outcome {
 }
 
 fn follow_rotated(live: &Live) -> Outcome {
-    // With its reader, never more than half a file ahead; at once, faster than anybody opens files; and one that nobody
-    // reads meanwhile.
+    // With its reader, never more than half a file ahead; at once, faster than anybody opens files;
+    // and one that nobody reads meanwhile.
     let part = "seq $((i * 20 + 1)) $((i * 20 + 20)); i=$((i + 1))";
     let together = format!(
         "i=0; while [ $i -lt 300 ]; do while [ $i -ge 2 ] && [ ! -e /pace/$((i - 2)) ]; do sleep 0.01; done; \
@@ -211,6 +214,98 @@ fn follow_by_podman(live: &Live) -> Outcome {
         match end {
             Ok(_) => assert!(numbers(&found).into_iter().eq(1..=60_000), "{} lines", found.len()),
             Err(error) => assert_eq!(error.kind(), ErrorKind::Incomplete, "{error}"),
+        }
+    }
+    Ok(())
+}
+
+/// Ends the podman that reads, as a service manager does.
+fn make_readers_leave() -> Outcome {
+    let own = std::process::id();
+    for entry in procfs::snapshot()? {
+        if entry.parent == own && entry.name.starts_with("podman") {
+            procfs::signal(&entry, Signal::TERM)?;
+        }
+    }
+    Ok(())
+}
+
+fn made_to_leave(live: &Live) -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let runtime = without_files(live, &directory)?;
+    for follows in [true, false] {
+        for ends in [true, false] {
+            let script = format!("seq 1 60000; {}", if ends { "true" } else { "exec sleep 1000" });
+            let sandbox = Sandbox::launch(&runtime, Sandbox::spec(live).command(["sh", "-c", &script]))?;
+            while lines(&sandbox, &LogOptions::new())?.len() < 60_000 {}
+            let options = if follows { LogOptions::new().follow() } else { LogOptions::new() };
+            let mut log = sandbox.container.logs(&options, &until())?;
+            let mut found = Vec::new();
+            let end = loop {
+                match log.pull(&until()) {
+                    Ok(Pull::Item(item)) => found.push(item),
+                    other => break other,
+                }
+                if found.len() == 100 {
+                    make_readers_leave()?;
+                }
+            };
+            let numbers = numbers(&found);
+            let is_prefix = numbers.iter().copied().eq(1..=u32::try_from(numbers.len())?);
+            assert!(is_prefix, "a line is missing, or came twice");
+            match end {
+                Ok(Pull::End) => {
+                    assert!(numbers.len() == 60_000 && (ends || !follows), "{} lines", numbers.len());
+                }
+                Ok(other) => panic!("{other:?} after {} lines", numbers.len()),
+                // It is the follower's end that may be missing, and 5.4 says so by its exit code.
+                Err(error) => assert!(
+                    matches!(error.kind(), ErrorKind::BackendInterrupted | ErrorKind::BackendFailed),
+                    "{error}"
+                ),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The container runs on, and nothing of it is logged any more. podman 6 reports on stderr that it
+/// cannot wait for such a container.
+fn follow_without_conmon(live: &Live) -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let by_podman = without_files(live, &directory)?;
+    for (runtime, is_at_once) in [(&live.runtime, true), (&live.runtime, false), (&by_podman, false)] {
+        let script = "seq 1 2000; echo e >&2; exec sleep 777777";
+        let sandbox = Sandbox::launch(runtime, Sandbox::spec(live).command(["sh", "-c", script]))?;
+        while lines(&sandbox, &LogOptions::new())?.len() < 2001 {}
+        let options = LogOptions::new().follow();
+        let before = is_at_once.then(|| sandbox.container.logs(&options, &until())).transpose()?;
+        let pid = live.plain(&["inspect", "--format={{.State.ConmonPid}}", sandbox.name.as_str()])?;
+        let conmon = procfs::entry(pid.trim().parse()?)?.ok_or("no conmon")?;
+        procfs::signal(&conmon, Signal::KILL)?;
+        let mut log = match before {
+            Some(log) => log,
+            None => sandbox.container.logs(&options, &until())?,
+        };
+        let mut found = Vec::new();
+        let end = loop {
+            match log.pull(&Until::after(Duration::from_secs(5))) {
+                Ok(Pull::Item(item)) => found.push(item),
+                other => break other,
+            }
+        };
+        assert!(numbers(&found).into_iter().eq(1..=2000), "{} lines", found.len());
+        let errors = found.iter().filter(|line| line.stream == OutputStream::Stderr);
+        assert_eq!(errors.map(|line| line.text()).collect::<Vec<_>>(), ["e"]);
+        match end {
+            Err(error) => assert_eq!(error.kind(), ErrorKind::BackendInterrupted, "{error}"),
+            // podman 4 and 5 wait for more. Without control groups a process whose conmon is gone
+            // cannot be told to be the container's, so podman follows.
+            Ok(end) => {
+                let is_followed_by_podman =
+                    std::ptr::eq(runtime, &raw const by_podman) || live.cgroups().is_err() && !is_at_once;
+                assert!(end == Pull::Pending && is_followed_by_podman, "{end:?}");
+            }
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! Other programs use the same podman and the same containers: nothing is taken from them, and nothing of theirs is taken
-//! for ours.
+//! Other programs use the same podman and the same containers: nothing is taken from them, and
+//! nothing of theirs is taken for ours.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -162,7 +162,8 @@ fn own_lines(live: &Live) -> Outcome {
         assert_eq!(error.kind(), ErrorKind::CommandNotFound, "{words}: {error}");
         let request = ExecRequest::builder(["true"]).workdir(format!("/x\nError: {words}")).build()?;
         let error = sandbox.container.exec(&request, &minute()).unwrap_err();
-        // Of crun's text only what stands behind the newline comes; which of the two paths is missing it does not say.
+        // Of crun's text only what stands behind the newline comes; which of the two paths is
+        // missing it does not say.
         let missing = [ErrorKind::BadWorkdir, ErrorKind::CommandNotFound];
         assert!(missing.contains(&error.kind()), "{words}: {error}");
     }

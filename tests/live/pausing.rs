@@ -1,4 +1,5 @@
-//! Containers that are paused, by podman's own client, and others that their control groups alone hold together.
+//! Containers that are paused, by podman's own client, and others that their control groups alone
+//! hold together.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
 use crate::case::{Case, Outcome};
+use crate::freezer::Freezer;
 
 pub(crate) const CASES: &[Case] = &[
     ("pausing: a paused container is told, and goes on where it was", told),
@@ -48,19 +50,24 @@ fn removed(live: &Live) -> Outcome {
     Ok(())
 }
 
-/// So a `podman pause` leaves it whose client is ended before it has written the state down.
+/// So a `podman pause` or `unpause` leaves it whose client is ended before it has written the state
+/// down.
 fn removed_while_frozen(live: &Live) -> Outcome {
+    for is_paused in [false, true] {
+        removed_while_misjudged(live, is_paused)?;
+    }
+    Ok(())
+}
+
+fn removed_while_misjudged(live: &Live, is_paused: bool) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let pid = live.plain(&["inspect", "--format={{.State.Pid}}", sandbox.name.as_str()])?.trim().parse()?;
     let main = rt_process::procfs::entry(pid)?.ok_or("no main process")?;
-    let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
-    let of = |controller: &str| cgroups.lines().find_map(|line| line.split_once(controller)).map(|it| it.1);
-    let (file, word) = match (of(":freezer:"), of("0::")) {
-        (Some(path), _) => (format!("/sys/fs/cgroup/freezer{path}/freezer.state"), "FROZEN"),
-        (None, Some(path)) => (format!("/sys/fs/cgroup{path}/cgroup.freeze"), "1"),
-        (None, None) => return Err("no cgroup".into()),
-    };
-    std::fs::write(file, word)?;
+    let freezer = Freezer::of(pid)?;
+    if is_paused {
+        live.plain(&["pause", sandbox.name.as_str()])?;
+    }
+    freezer.set_frozen(!is_paused)?;
     let results = live
         .runtime
         .force_remove(std::slice::from_ref(&sandbox.name), &Until::after(Duration::from_secs(60)));
@@ -70,7 +77,8 @@ fn removed_while_frozen(live: &Live) -> Outcome {
     Ok(())
 }
 
-/// Nothing of it has to end with its main process; while it is being stopped podman kills nothing else.
+/// Nothing of it has to end with its main process; while it is being stopped podman kills nothing
+/// else.
 fn removed_with_all(live: &Live) -> Outcome {
     const SECONDS: &str = "777778.25";
     let others = || -> Result<Vec<u32>, crate::case::Problem> {

@@ -59,7 +59,7 @@ fn cancelled(live: &Live) -> Outcome {
 fn doctor(live: &Live) -> Outcome {
     let before = live.runtime.states(&NamePrefix::new("rt-probe")?, Until::forever())?;
     let diagnosis = rt::doctor(&DoctorOptions::new());
-    for code in ["podman-version", "podman-rights", "podman-place", "podman-container"] {
+    for code in ["podman-version", "podman-rights", "podman-place", "podman-container", "podman-warm"] {
         let finding = diagnosis.finding(code).ok_or(code)?;
         assert_eq!(finding.verdict, Verdict::Good, "{diagnosis}");
     }

@@ -22,9 +22,16 @@ fn podman(live: &Live) -> Outcome {
     let answer = rt_process::capture(&spec, Source::empty(), limit, limit, &until)?;
     let (stdout, stderr) = (answer.stdout_capture.text(), answer.stderr_capture.text());
     assert_eq!(answer.status, Some(rt_process::ExitStatus::Code(0)), "{stdout}\n{stderr}");
-    for expected in
-        ["hello, world", "you said: ping", "warming up", "from the host", "Gone", "0 left", "removed"]
-    {
+    for expected in [
+        "hello, world",
+        "the hundredth ",
+        "you said: ping",
+        "warming up",
+        "from the host",
+        "Gone",
+        "0 left",
+        "removed",
+    ] {
         assert!(stdout.contains(expected), "{expected}: {stdout}");
     }
     assert_eq!(live.runtime.list(&ContainerFilter::all(), &Until::forever())?.len(), containers);

@@ -86,7 +86,8 @@ fn earlier_run(live: &Live) -> Outcome {
     Ok(())
 }
 
-/// podman runs health checks by timers of systemd, which a test host may not have; so the check is run by hand here.
+/// podman runs health checks by timers of systemd, which a test host may not have; so the check is
+/// run by hand here.
 fn health(live: &Live) -> Outcome {
     let without = Sandbox::idle(live)?;
     let healthy = ReadyWhen::new().healthy();

@@ -42,8 +42,8 @@ fn help(live: &Live, verb: &str) -> Result<String, crate::case::Problem> {
     Ok(answer.stdout_capture.text().into_owned())
 }
 
-/// A line such as `  -e, --env stringArray   Set …`: the names, and whether a value follows. `[=…]` in the value's place
-/// means that it must stand in the same word.
+/// A line such as ` -e, --env stringArray Set …`: the names, and whether a value follows. `[=…]` in
+/// the value's place means that it must stand in the same word.
 fn option(line: &str) -> Option<(Vec<&str>, bool)> {
     let text = line.trim_start();
     if !text.starts_with('-') || line.len() - text.len() > 6 {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rt_protocol::{ContainerRuntime, Error, ErrorKind, ImageRef, LaunchSpec, PullPolicy, Result, Until};
 use rt_tests::live::Live;
-use rt_tests::registry::stub::StubRegistry;
+use rt_tests::registry::stub::{ANSWERS, StubRegistry};
 use rt_tests::registry::{Access, PASSWORD, Registry};
 use rt_tests::sandbox::Sandbox;
 use rt_tests::ssh_lab::proxy::{Cut, Direction, Fault, FaultProxy, TrafficMode};
@@ -44,33 +44,13 @@ fn create(live: &Live, address: SocketAddr) -> Error {
 }
 
 fn kinds(live: &Live) -> Outcome {
-    const EMPTY: &str = "Content-Length: 0\r\nConnection: close\r\n\r\n";
-    let answer = |code: &str| format!("{code} x\r\n{EMPTY}");
-    for (ping, manifest, kind) in [
-        ("401", "401", ErrorKind::RegistryDenied),
-        ("403", "403", ErrorKind::RegistryDenied),
-        ("200", "401", ErrorKind::RegistryDenied),
-        ("200", "403", ErrorKind::RegistryDenied),
-        ("200", "404", ErrorKind::NoSuchImage),
-        ("500", "500", ErrorKind::RegistryUnreachable),
-        ("200", "500", ErrorKind::RegistryUnreachable),
-        ("503", "503", ErrorKind::RegistryUnreachable),
-    ] {
-        let (ping_answer, manifest_answer) = (answer(ping), answer(manifest));
-        let registry =
-            StubRegistry::serve(
-                move |path| {
-                    if path == "/v2/" { ping_answer.clone() } else { manifest_answer.clone() }
-                },
-            )?;
+    for (ping, manifest, kind) in ANSWERS {
+        let registry = StubRegistry::answering(ping, manifest)?;
         let error = create(live, registry.address());
         assert_eq!(error.kind(), kind, "{ping}, {manifest}: {error}");
         assert!(error.to_string().contains("some/denied-401") && error.hint().is_some(), "{error}");
     }
-    let cut = StubRegistry::serve(|path| {
-        let length = if path == "/v2/" { 0 } else { 1000 };
-        format!("200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")
-    })?;
+    let cut = StubRegistry::cutting_manifests()?;
     assert_eq!(create(live, cut.address()).kind(), ErrorKind::RegistryUnreachable);
     let error = create(live, "127.0.0.1:1".parse()?);
     assert!(error.kind() == ErrorKind::RegistryUnreachable && error.message().contains("refused"), "{error}");

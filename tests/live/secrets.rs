@@ -99,7 +99,8 @@ fn steering(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     for name in STEERING {
         let value = format!("tcp://{SECRET} of:{name}=x");
-        // The loader and the shell of the container read some of them, so nothing but the list is asked for.
+        // The loader and the shell of the container read some of them, so nothing but the list is
+        // asked for.
         let request = ExecRequest::builder(["/bin/busybox", "env"]).secret_env(name, &*value).build()?;
         let result = sandbox.container.exec(&request, &until())?;
         let expected = format!("{name}={value}");

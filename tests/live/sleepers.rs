@@ -4,7 +4,8 @@ use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rt_process::procfs::{self, Signal};
+use rt_process::procfs;
+use rt_protocol::Signal;
 
 /// A number that no other process has on its command line: a time to sleep, in seconds.
 pub(crate) fn fresh_tag() -> u32 {
@@ -29,7 +30,7 @@ pub(crate) fn kill_sleepers(tag: u32) {
     for pid in sleepers(tag) {
         if let Ok(Some(entry)) = procfs::entry(pid) {
             // One that has ended in the meantime needs no signal.
-            let _ = procfs::signal(&entry, Signal::Kill);
+            let _ = procfs::signal(&entry, Signal::KILL);
         }
     }
 }

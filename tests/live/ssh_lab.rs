@@ -1,5 +1,6 @@
-//! The SSH laboratory itself: its guests are what they are said to be, and its proxy does the harm that it is told to do.
-//! OpenSSH's own client asks; what rt-krun makes of these guests stands elsewhere.
+//! The SSH laboratory itself: its guests are what they are said to be, and its proxy does the harm
+//! that it is told to do. OpenSSH's own client asks; what rt-krun makes of these guests stands
+//! elsewhere.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

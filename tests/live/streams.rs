@@ -29,7 +29,6 @@ pub(crate) const CASES: &[Case] = &[
     ("streams: what the command leaves unread is told", unread),
     ("streams: an output is whole or says that it is not, whatever is left unread of stdin", whole_or_told),
     ("streams: nothing is taken from a source before its command can read it", nothing_is_taken_early),
-    ("streams: a request that limits output is refused", limited),
     ("streams: a command that is missing is an error, with bridged streams too", missing_command),
 ];
 
@@ -269,7 +268,8 @@ fn unread(live: &Live) -> Outcome {
     Ok(())
 }
 
-/// podman's client drops what has come of the output when conmon leaves with some of stdin unread: often, but not always.
+/// podman's client drops what has come of the output when conmon leaves with some of stdin unread:
+/// often, but not always.
 fn whole_or_told(live: &Live) -> Outcome {
     const SCRIPT: &str = "head -c 3; echo err >&2";
     let sandbox = Sandbox::idle(live)?;
@@ -305,15 +305,8 @@ fn whole_or_told(live: &Live) -> Outcome {
     Ok(())
 }
 
-fn limited(live: &Live) -> Outcome {
-    let sandbox = Sandbox::idle(live)?;
-    let request = ExecRequest::builder(["true"]).output_limit(rt_protocol::OutputLimit::bytes(1)).build()?;
-    let error = sandbox.container.exec_stdio(&request, ExecStdio::default(), &minute()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
-    Ok(())
-}
-
-/// What a command cannot read is left to its caller: it could be lost with the output of one that leaves it unread.
+/// What a command cannot read is left to its caller: it could be lost with the output of one that
+/// leaves it unread.
 fn nothing_is_taken_early(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let mut file = tempfile::tempfile()?;

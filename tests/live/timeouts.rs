@@ -200,7 +200,8 @@ fn neighbours(live: &Live) -> Outcome {
 fn early_deadline(live: &Live) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     sandbox.sh("true")?.exit_ok()?;
-    // Somewhere between podman's start and the command's; each must be told truly, wherever it falls.
+    // Somewhere between podman's start and the command's; each must be told truly, wherever it
+    // falls.
     for milliseconds in (5..160).step_by(10) {
         let file = format!("/tmp/ran-{milliseconds}");
         let request = ExecRequest::new(["sh", "-c", "touch $0; sleep 1000", &file])?;
@@ -222,14 +223,15 @@ fn early_deadline(live: &Live) -> Outcome {
     Ok(())
 }
 
-/// What is to be run stands in podman's record before conmon is there, which would clean up: a client that was stopped in
-/// between, and then ended, leaves it to nobody.
+/// What is to be run stands in podman's record before conmon is there, which would clean up: a
+/// client that was stopped in between, and then ended, leaves it to nobody.
 fn stopped_client(live: &Live) -> Outcome {
     const ENOUGH: usize = 3;
     let sandbox = Sandbox::idle(live)?;
     sandbox.sh("true")?.exit_ok()?;
     let static_dir = static_dir(live, &sandbox)?;
-    // A client that was stopped before it has written anything leaves an empty file, which says nothing and is nobody's.
+    // A client that was stopped before it has written anything leaves an empty file, which says
+    // nothing and is nobody's.
     let records = || {
         let entries = fs::read_dir(&static_dir).into_iter().flatten().filter_map(Result::ok);
         let files = entries.flat_map(|entry| fs::read_dir(entry.path()).into_iter().flatten());
@@ -238,7 +240,7 @@ fn stopped_client(live: &Live) -> Outcome {
         written.filter(|file| file.file_name().to_string_lossy().starts_with("exec-process-")).count()
     };
     let mut caught = 0;
-    for round in 0..40 {
+    for round in 0..100 {
         let token = format!("stopped-{round}-");
         let request = ExecRequest::new(["sh", "-c", &format!(": {token}; sleep 1000")])?;
         let error = std::thread::scope(|scope| {

@@ -1,6 +1,6 @@
-//! Measurements: ours beside the simplest other way to the same end, in turns, on a real podman and a real sshd. What is
-//! measured stands in the modules below, the turns in `rounds`, a result in `row`; `cargo xtask bench` makes the podman and
-//! prints the table.
+//! Measurements: ours beside the simplest other way to the same end, in turns, on a real podman and
+//! a real sshd. What is measured stands in the modules below, the turns in `rounds`, a result in
+//! `row`; `cargo xtask bench` makes the podman and prints the table.
 
 mod bollard_session;
 mod exec;
@@ -11,9 +11,13 @@ mod redaction;
 mod removal;
 mod rounds;
 mod row;
+mod sandboxes;
 mod shell;
 mod states;
 mod stdio;
+mod warm;
+mod warm_files;
+mod warm_memory;
 
 pub use krun::memory::{PEAK, tell_peak};
 pub use outcome::Outcome;
@@ -25,9 +29,22 @@ use crate::live::Live;
 pub type Bench = (&'static str, fn(&Live) -> Outcome<Row>);
 
 /// All of them.
-pub const BENCHES: [Bench; 24] = [
+pub const BENCHES: [Bench; 37] = [
+    ("podman-exec-warm", warm::measure),
+    ("podman-exec-warm-socket", warm::measure_socket),
+    ("podman-exec-warm-fork", warm::measure_fork),
+    ("podman-exec-warm-first", warm::measure_first),
+    ("podman-exec-warm-threads", warm::measure_threads),
+    ("podman-exec-warm-cpu", warm::measure_cpu),
+    ("podman-exec-warm-memory", warm_memory::measure),
+    ("podman-file-write-warm", warm_files::measure_write),
+    ("podman-file-read-warm", warm_files::measure_read),
+    ("podman-stdio-out-warm", stdio::measure_out_warm),
     ("podman-exec", exec::measure),
     ("podman-exec-bollard", exec::measure_bollard),
+    ("async-sandboxes-launch", sandboxes::measure_launch),
+    ("async-sandboxes-commands", sandboxes::measure_commands),
+    ("async-sandboxes-removal", sandboxes::measure_removal),
     ("podman-stdio-out", stdio::measure_out),
     ("podman-floor-out", stdio::measure_out_floor),
     ("podman-stdio-in", stdio::measure_in),

@@ -1,7 +1,9 @@
-//! Chaos: random harm to everything that `rt` stands on, and a comparison of every answer with the truth. What is harmed and
-//! asked stands in the modules below; `cargo xtask chaos` makes the podman.
+//! Chaos: random harm to everything that `rt` stands on, and a comparison of every answer with the
+//! truth. What is harmed and asked stands in the modules below; `cargo xtask chaos` makes the
+//! podman.
 //!
-//! Each round has a seed. It decides what is asked, what is harmed and when; how the two meet is the machine's doing.
+//! Each round has a seed. It decides what is asked, what is harmed and when; how the two meet is
+//! the machine's doing.
 
 mod command;
 mod fault_plan;
@@ -51,7 +53,8 @@ impl Part {
     }
 }
 
-/// Rounds in turns until the time is over, at least one of each part. Whether no fault was found; they are printed.
+/// Rounds in turns until the time is over, at least one of each part. Whether no fault was found;
+/// they are printed.
 pub fn run(live: &Live, parts: &[Part], time: Duration, seed: u64) -> bool {
     let end = Instant::now() + time;
     let ledger = Ledger::watched();

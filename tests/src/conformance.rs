@@ -1,4 +1,5 @@
-//! The conformance suite on real podman: what the suite is told about this machine's podman. Through rt-krun: `krun`.
+//! The conformance suite on real podman: what the suite is told about this machine's podman.
+//! Through rt-krun: `krun`.
 
 pub mod krun;
 
@@ -6,9 +7,10 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rt_conformance::Fixture;
+use rt_conformance::{Fixture, Need, ServedImages};
 use rt_podman::PodmanRuntime;
 use rt_process::{ProcessSpec, Program};
 use rt_protocol::{ContainerName, ContainerRuntime, ImageRef, NamePrefix, OutputLimit, Source, Until};
@@ -21,19 +23,43 @@ pub struct PodmanFixture {
     prefix: NamePrefix,
     image: ImageRef,
     podman: PathBuf,
+    runtime: PodmanRuntime,
+    lacks_cgroups: Option<&'static str>,
+    registry: Option<ServedImages>,
 }
 
 impl PodmanFixture {
-    /// Names of this process's own, containers of `image`, and the podman whose records are looked into.
+    /// Names of its own, containers of `image`, the podman whose records are looked
+    /// into, and the runtime that is tested.
     ///
     /// # Errors
     /// Never in practice: the prefix is well-formed.
-    pub fn new(podman: &Path, image: &ImageRef) -> rt_protocol::Result<Self> {
+    pub fn new(podman: &Path, image: &ImageRef, runtime: &PodmanRuntime) -> rt_protocol::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         Ok(Self {
-            prefix: NamePrefix::new(format!("rtc{}", std::process::id()))?,
+            prefix: NamePrefix::new(format!(
+                "rtc{}-{}",
+                std::process::id(),
+                COUNT.fetch_add(1, Ordering::Relaxed)
+            ))?,
             image: image.clone(),
             podman: podman.to_owned(),
+            runtime: runtime.clone(),
+            lacks_cgroups: None,
+            registry: None,
         })
+    }
+
+    /// The same where containers have no control groups of their own, for this reason.
+    #[must_use]
+    pub fn without_cgroups(self, reason: &'static str) -> Self {
+        Self { lacks_cgroups: Some(reason), ..self }
+    }
+
+    /// The same with registries that serve this.
+    #[must_use]
+    pub fn with_registry(self, registry: Option<ServedImages>) -> Self {
+        Self { registry, ..self }
     }
 }
 
@@ -56,6 +82,10 @@ impl Fixture for PodmanFixture {
         &self.image
     }
 
+    fn lacks(&self, need: Need) -> Option<String> {
+        self.lacks_cgroups.filter(|_| need == Need::Cgroups).map(String::from)
+    }
+
     fn image_variable(&self) -> Option<(&'static str, &'static str)> {
         Some(("RT_IMAGE", "image"))
     }
@@ -64,8 +94,13 @@ impl Fixture for PodmanFixture {
         two_names(&self.podman)
     }
 
-    /// Counts the records of commands that were started. podman 4.3 itself forgets to clean up after commands that were
-    /// not: it keeps the id of one that was not found (podman#20392), and the empty record of one with an unknown user.
+    fn registry(&self) -> Option<ServedImages> {
+        self.registry.clone()
+    }
+
+    /// Counts the records of commands that were started. podman 4.3 itself forgets to clean up
+    /// after commands that were not: it keeps the id of one that was not found (podman#20392), and
+    /// the empty record of one with an unknown user.
     fn exec_sessions(&self, container: &ContainerName) -> Option<usize> {
         let podman = Program::find(&self.podman).ok()?;
         let spec = ProcessSpec::new(&podman).args([
@@ -81,6 +116,11 @@ impl Fixture for PodmanFixture {
         let directory = PathBuf::from(answer.stdout_capture.text().trim());
         let sessions = fs::read_dir(directory).ok()?.filter_map(Result::ok);
         Some(sessions.filter(|entry| entry.path().join("exec_pid").exists()).count())
+    }
+
+    fn release(&self) {
+        // What does not end in time is counted.
+        let _ = self.runtime.cool_down(&Until::after(Duration::from_secs(30)));
     }
 
     fn broken(&self) -> Option<Arc<dyn ContainerRuntime>> {

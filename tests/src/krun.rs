@@ -29,7 +29,8 @@ pub fn wait_until_reachable(container: &dyn Container, until: &Until) -> Result<
     Ok(container.wait_until_reachable(until)?)
 }
 
-/// A guest on loopback, and the handle that enters it. Its container is one of podman's, whose life stands for the guest's.
+/// A guest on loopback, and the handle that enters it. Its container is one of podman's, whose life
+/// stands for the guest's.
 #[derive(Debug)]
 pub struct LoopbackGuest<'a> {
     /// The guest.
@@ -54,7 +55,8 @@ impl<'a> LoopbackGuest<'a> {
         Self::start_through(live, settings, |sshd| Ok(sshd.address()), |builder| builder)
     }
 
-    /// Starts one that is entered through the address that `way` gives, by the transport that `finish` makes of the default.
+    /// Starts a guest. `way` returns the address through which it is reached, and `finish` changes
+    /// the default transport.
     ///
     /// # Errors
     /// As for [`start`](Self::start).

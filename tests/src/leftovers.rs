@@ -41,7 +41,8 @@ impl Leftovers {
         Self { descriptors, threads, children }
     }
 
-    /// Whether this moment's counts come back to `before`; a thread that is just ending gets a moment.
+    /// Whether this moment's counts come back to `before`; a thread that is just ending gets a
+    /// moment.
     ///
     /// # Errors
     /// What is left.

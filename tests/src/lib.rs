@@ -1,5 +1,5 @@
-//! What the live tests stand on: the environment that `cargo xtask` hands over, containers that remove themselves, and
-//! counts of what is left behind. The tests themselves stand in `live/`.
+//! Support for the live tests: the environment that `cargo xtask` provides, containers that remove
+//! themselves, and counts of leftovers. The tests are in `live/`.
 
 #[cfg(feature = "bench")]
 pub mod bench;
@@ -10,8 +10,11 @@ pub mod leftovers;
 pub mod live;
 pub mod registry;
 pub mod sandbox;
+pub mod spans;
 pub mod ssh_lab;
 
+// It is formatted as the example that it is a part of.
+#[rustfmt::skip]
 #[path = "../../crates/rt/examples/quickstart/busybox_image.rs"]
 #[allow(dead_code, reason = "the example has more than the tests use")]
 mod busybox_image;

@@ -4,14 +4,14 @@ use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rt_podman::{PodmanRuntime, PodmanRuntimeBuilder};
+use rt_podman::{ExecPath, PodmanRuntime, PodmanRuntimeBuilder};
 use rt_protocol::{Image, ImageRef, Result, Until};
 
 use crate::busybox_image;
 use crate::ssh_lab::machine_parts::MachineParts;
 
 /// An isolated podman that `cargo xtask` has made and proved.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Live {
     /// The podman; its store is chosen by variables that every process of the test inherits.
     pub podman: PathBuf,
@@ -23,6 +23,7 @@ pub struct Live {
     pub image: ImageRef,
     /// An image with one program and no shell: `/bin/sleep`.
     pub bare_image: ImageRef,
+    exec_path: ExecPath,
     has_cgroups: bool,
     sshd: std::result::Result<PathBuf, String>,
     machine: std::result::Result<MachineParts, String>,
@@ -58,7 +59,8 @@ impl Live {
         let (podman, busybox) = (path("RT_LIVE_PODMAN")?, path("RT_LIVE_BUSYBOX")?);
         let make = || -> Result<Self> {
             let live = Self {
-                runtime: PodmanRuntime::builder().binary(&podman).build()?,
+                runtime: PodmanRuntime::builder().binary(&podman).exec_path(exec_path()).build()?,
+                exec_path: exec_path(),
                 podman,
                 busybox,
                 image: ImageRef::new("localhost/rt-test:full")?,
@@ -85,10 +87,21 @@ impl Live {
 
     /// Another runtime over the same podman.
     pub fn builder(&self) -> PodmanRuntimeBuilder {
-        PodmanRuntime::builder().binary(&self.podman)
+        PodmanRuntime::builder().binary(&self.podman).exec_path(self.exec_path)
     }
 
-    /// Whether containers have cgroups of their own, without which there is no pause, no stats and no limit.
+    /// The same podman by the cold path, whatever path was chosen.
+    ///
+    /// # Errors
+    /// Never in practice: the podman is the same.
+    pub fn cold(&self) -> Result<Self> {
+        let mut cold = Self { exec_path: ExecPath::Cold, ..self.clone() };
+        cold.runtime = cold.builder().build()?;
+        Ok(cold)
+    }
+
+    /// Whether containers have cgroups of their own, without which there is no pause, no stats and
+    /// no limit.
     ///
     /// # Errors
     /// Why they have none.
@@ -99,7 +112,16 @@ impl Live {
         Err("containers have no cgroups of their own here: no pause, no stats, no limits")
     }
 
-    /// What plain podman answers to these words: the truth that a test compares with. It must end with 0.
+    /// Whether new containers are runc's, which differs from crun in a few things.
+    ///
+    /// # Errors
+    /// When podman does not tell.
+    pub fn has_runc(&self) -> crate::ssh_lab::Result<bool> {
+        Ok(self.plain(&["info", "--format={{.Host.OCIRuntime.Name}}"])?.trim() == "runc")
+    }
+
+    /// What plain podman answers to these words: the truth that a test compares with. It must end
+    /// with 0.
     ///
     /// # Errors
     /// When it does not, with its own words.
@@ -137,7 +159,29 @@ impl Live {
     }
 }
 
-/// Without root, cgroups of version 1 are nobody's to give.
+/// Returns how all commands of the suite get into containers, if that was chosen:
+/// `RT_LIVE_EXEC_PATH`.
+///
+/// # Panics
+/// If the variable names no path.
+pub fn chosen_exec_path() -> Option<ExecPath> {
+    let path = std::env::var("RT_LIVE_EXEC_PATH").ok()?;
+    Some(path.parse().expect("an exec path"))
+}
+
+/// Returns whether it was chosen that commands go by agents: then cases that no path concerns are
+/// left to another run.
+pub fn goes_by_agents() -> bool {
+    chosen_exec_path().is_some_and(|path| path != ExecPath::Cold)
+}
+
+/// Returns how the commands of the cases get into containers. The default is cold, since most cases
+/// are about podman's client and its command.
+fn exec_path() -> ExecPath {
+    chosen_exec_path().unwrap_or(ExecPath::Cold)
+}
+
+/// Returns whether cgroups of version 2 are mounted; only root can use those of version 1.
 fn has_version_2() -> bool {
     Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }

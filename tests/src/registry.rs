@@ -1,5 +1,7 @@
-//! Registries of images on loopback: a real one (Debian's docker-registry), and in `stub` one that answers what a test says.
+//! Registries of images on loopback: a real one (Debian's docker-registry), and in `stub` one that
+//! answers what a test says; `served` has what the conformance suite pulls.
 
+pub mod served;
 pub mod stub;
 
 use std::fmt::Write as _;
@@ -8,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64ct::{Base64, Encoding};
 use rt_process::{LineStream, ProcessSpec, Program};
 use rt_protocol::{ImageRef, Until};
 use tempfile::TempDir;
@@ -36,7 +39,8 @@ pub enum Access {
     Password,
 }
 
-/// A registry without TLS, on a port of 127.0.0.1. Dropping it ends it, and removes what it holds.
+/// A registry without TLS, on a port of 127.0.0.1. Dropping the registry stops its server and
+/// removes its images.
 #[derive(Debug)]
 pub struct Registry {
     address: SocketAddr,
@@ -112,35 +116,8 @@ impl Registry {
     /// When it cannot be written.
     pub fn auth_file(&self, password: &str) -> Result<PathBuf> {
         let path = self.directory.path().join("auth.json");
-        let auth = base64(format!("{USER}:{password}").as_bytes());
+        let auth = Base64::encode_string(format!("{USER}:{password}").as_bytes());
         fs::write(&path, format!(r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#, self.address))?;
         Ok(path)
-    }
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let number =
-            group.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-        for place in 0..4 {
-            let digit = DIGITS[(number >> (18 - 6 * place)) as usize & 63];
-            text.push(if place <= group.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn base64_is_that_of_the_standard() {
-        // RFC 4648, section 10.
-        for (text, digits) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(super::base64(text.as_bytes()), digits);
-        }
     }
 }

@@ -79,7 +79,8 @@ impl<'a> Sandbox<'a> {
         self.container.exec(&ExecRequest::new(["sh", "-c", script])?, &Until::after(Duration::from_secs(60)))
     }
 
-    /// This time, or, on a machine so busy that a command would not begin in it, the time of four commands.
+    /// Returns `time`, or the time that four commands take now if that is longer. On a very busy
+    /// machine a command might otherwise not begin in time.
     ///
     /// # Errors
     /// What exec answers.

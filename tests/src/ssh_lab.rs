@@ -1,5 +1,6 @@
-//! A laboratory for SSH into sealed guests: real OpenSSH servers on loopback, in a container and in a virtual machine, and
-//! what goes wrong on the way to them. The tests stand in `live/`; what the machine must have for them is `cargo xtask`'s.
+//! Guests for tests of SSH: real OpenSSH servers on loopback, in a container and in a virtual
+//! machine, and faults on the network to them. The tests are in `live/`. `cargo xtask` checks that
+//! the machine has the required programs.
 //!
 //! | guest | sshd is reached by | what is real |
 //! | --- | --- | --- |
@@ -7,7 +8,8 @@
 //! | [`GuestImage`](container::GuestImage) | a published port of a podman container | and podman's life cycle and `podman port` |
 //! | [`MachineFiles`](machine::MachineFiles) | a published port, then the emulated network card | and a kernel of its own: `podman exec` does not get in |
 //!
-//! All of them have the users `root` and `dev` (1000), a directory `/workspace` of `dev`, and one authorised key for both.
+//! All of them have the users `root` and `dev` (1000), a directory `/workspace` of `dev`, and one
+//! authorised key for both.
 
 pub mod client;
 pub mod container;
@@ -28,8 +30,8 @@ use std::time::Duration;
 use rt_process::{ExitStatus, ProcessSpec, Program};
 use rt_protocol::{OutputLimit, Source, Until};
 
-/// The port on which sshd listens inside a container and inside a virtual machine. Above 1024, because passt forwards no
-/// other to a krun guest (containers/crun#2251).
+/// The port on which sshd listens inside a container and inside a virtual machine. Above 1024,
+/// because passt forwards no other to a krun guest (containers/crun#2251).
 pub const GUEST_PORT: u16 = 2222;
 
 /// The guest's user who is not root.

@@ -1,25 +1,32 @@
-//! The command line of `cargo xtask`, read by hand: six commands with a few flags each do not earn a
-//! dependency. What the commands do is not known here.
+//! The command line of `cargo xtask`. What the commands do is not known here.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+use lexopt::prelude::*;
+use lexopt::{Error, Parser};
+use rt_protocol::InvalidValue;
 
 use crate::chaos::ChaosOptions;
 use crate::ci::options::CiOptions;
 use crate::ci::part::Part;
 use crate::conformance::{Backend, ConformanceOptions};
 use crate::live::LiveAction;
-use crate::live::live_options::{LiveOptions, PodmanVersion};
+use crate::live::live_options::PodmanVersion;
 use crate::test::TestOptions;
 
 pub(crate) const USAGE: &str = "\
 Developer automation of the rt workspace.
 
-usage: cargo xtask test [--quick | --live] [--podman-version 5|6] [--rootless] [--only STEP] [--filter TEXT]
+usage: cargo xtask test [--quick | --live] [--podman-version 5|6] [--rootless] [--runc]
+                        [--only STEP] [--filter TEXT]
+       cargo xtask test --live --full [--only STEP] [--filter TEXT]
        cargo xtask ci [--live] [--only PART[,PART]...]
-       cargo xtask conformance [--backend NAME]... [--podman-version 5|6] [--rootless] [--filter TEXT]
+       cargo xtask conformance [--backend NAME]... [--podman-version 5|6] [--rootless] [--runc]
+                        [--filter TEXT]
        cargo xtask bench [--filter TEXT]
        cargo xtask chaos [--minutes N] [--seed S] [--only ssh|podman] [--podman-version 5|6] [--rootless]
+                        [--runc]
        cargo xtask live [--] COMMAND [ARGUMENT]...
        cargo xtask live up DIR | down DIR
 
@@ -30,6 +37,9 @@ test    unit, property and doc tests; each feature of `rt` alone, none and all t
                          that end soon; what is left out is said
           --live         require the live suite: install what is missing (Debian, as root), and fail
                          where no isolated podman can be made
+          --full         with --live: the live suite alone, by hand, with each podman that can be had here,
+                         with crun and runc, as the caller and rootless, by agents and by `podman exec`;
+                         takes hours, prints what was counted where, and says what cannot run
           --podman-version 5
                          the live suite alone, required, with podman 5.4 in a Debian 13 tree (root; made
                          once below the target directory, 0.9 GB)
@@ -38,6 +48,7 @@ test    unit, property and doc tests; each feature of `rt` alone, none and all t
                          view of its own where the host has version 1
           --rootless     the live suite alone, required, as a user without root's rights: you, or for
                          root the first user with ranges in /etc/subuid; in a tree one of the tree
+          --runc         the live suite alone, required, with runc in the place of crun
           --only STEP    the steps whose name contains STEP, such as `doc` or `live`
           --filter TEXT  only tests whose name contains TEXT, in every step
 
@@ -49,7 +60,7 @@ ci      everything that must hold before a merge. The parts, in this order:
 
 conformance  the table of the conformance suite for each backend, podman in a store of its own
           --backend NAME  null, podman or krun; all without it
-          --podman-version, --rootless  as for test, for podman and krun
+          --podman-version, --rootless, --runc  as for test, for podman and krun
           --filter TEXT   only cases whose name contains TEXT
 
 bench   measurements, ours beside the simplest other way, in turns: a table, JSON and a chart in target/bench
@@ -60,7 +71,7 @@ chaos   random cuts, delays and turned bits over SSH, and random signals to ever
           --minutes N    half an hour without it; at least one round of each part is run
           --seed S       decides what happens in which order; each round prints its own
           --only PART    ssh or podman
-          --podman-version, --rootless  as for test
+          --podman-version, --rootless, --runc  as for test
 
 live    COMMAND with a podman of its own: `cargo xtask live -- podman info`. Everything it made is
         removed when it ends.
@@ -80,156 +91,148 @@ pub(crate) enum Request {
     Live(LiveAction),
 }
 
-/// Reads the arguments after the program's name. The error is a sentence for the person who typed them.
+/// Reads the arguments after the program's name. The error is a sentence for the person who typed
+/// them.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, String> {
-    let mut arguments = arguments.into_iter();
-    let Some(command) = arguments.next() else { return Ok(Request::Help) };
-    let rest: Vec<OsString> = arguments.collect();
-    if rest.iter().take_while(|word| *word != "--").any(|word| word == "--help" || word == "-h")
-        && command != "live"
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    let Some(command) = words.first() else { return Ok(Request::Help) };
+    let own = if command == "live" { &words[..words.len().min(2)] } else { &words[..] };
+    if command == "help"
+        || own.iter().take_while(|word| *word != "--").any(|word| word == "--help" || word == "-h")
     {
         return Ok(Request::Help);
     }
-    match command.to_str() {
-        Some("help" | "--help" | "-h") => Ok(Request::Help),
-        Some("test") => test(rest).map(Request::Test),
-        Some("ci") => ci(rest).map(Request::Ci),
-        Some("conformance") => conformance(rest).map(Request::Conformance),
-        Some("bench") => bench(rest).map(Request::Bench),
-        Some("chaos") => chaos(rest).map(Request::Chaos),
-        Some("live") => live(rest),
-        _ => Err(format!("no command is called {:?}", command.to_string_lossy())),
-    }
+    let mut parser = Parser::from_args(&words[1..]);
+    let request = match command.to_str() {
+        Some("test") => test(&mut parser).map(Request::Test),
+        Some("ci") => ci(&mut parser).map(Request::Ci),
+        Some("conformance") => conformance(&mut parser).map(Request::Conformance),
+        Some("bench") => bench(&mut parser).map(Request::Bench),
+        Some("chaos") => chaos(&mut parser).map(Request::Chaos),
+        Some("live") => live(words[1..].to_vec()).map(Request::Live),
+        _ => return Err(format!("no command is called {:?}", command.to_string_lossy())),
+    };
+    request.map_err(|error| format!("{}: {error}", command.display()))
 }
 
-fn test(rest: Vec<OsString>) -> Result<TestOptions, String> {
+fn test(parser: &mut Parser) -> Result<TestOptions, Error> {
     let mut options = TestOptions::default();
-    let mut rest = rest.into_iter();
-    while let Some(word) = rest.next() {
-        let word = text(word)?;
-        if word == "--live" {
-            options.live = true;
-        } else if word == "--quick" {
-            options.quick = true;
-        } else if let Some(step) = value(&word, "--only", &mut rest)? {
-            options.only = step;
-        } else if take_place(&mut options.live_options, &word, &mut rest)? {
-        } else if let Some(filter) = value(&word, "--filter", &mut rest)? {
-            set_filter(&mut options.filter, filter)?;
-        } else {
-            return Err(format!("test does not know {word:?}"));
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("live") => options.live = true,
+            Long("quick") => options.quick = true,
+            Long("full") => options.full = true,
+            Long("only") => options.only = parser.value()?.string()?,
+            Long("filter") => set_filter(&mut options.filter, parser)?,
+            Long("rootless") => options.live_options.rootless = true,
+            Long("runc") => options.live_options.runc = true,
+            Long("podman-version") => options.live_options.podman = Some(podman_version(parser)?),
+            _ => return Err(argument.unexpected()),
         }
     }
     if options.quick && (options.live || options.live_options.is_elsewhere()) {
         return Err("--quick leaves the live suite out, which the other options are about".into());
     }
+    if options.full && (!options.live || options.live_options.is_elsewhere()) {
+        return Err("--full is for --live, and goes to every place by itself".into());
+    }
     Ok(options)
 }
 
-fn ci(rest: Vec<OsString>) -> Result<CiOptions, String> {
+fn ci(parser: &mut Parser) -> Result<CiOptions, Error> {
     let mut options = CiOptions::default();
-    let mut rest = rest.into_iter();
-    while let Some(word) = rest.next() {
-        let word = text(word)?;
-        if word == "--live" {
-            options.live = true;
-        } else if let Some(parts) = value(&word, "--only", &mut rest)? {
-            for name in parts.split(',') {
-                let part = Part::from_name(name).ok_or_else(|| format!("ci has no part {name:?}"))?;
-                options.only.push(part);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("live") => options.live = true,
+            Long("only") => {
+                let names = parser.value()?.string()?;
+                let parts =
+                    names.split(',').map(str::parse::<Part>).collect::<Result<Vec<_>, InvalidValue>>();
+                options.only.extend(parts.map_err(|error| error.to_string())?);
             }
-        } else {
-            return Err(format!("ci does not know {word:?}"));
+            _ => return Err(argument.unexpected()),
         }
     }
     Ok(options)
 }
 
-fn conformance(rest: Vec<OsString>) -> Result<ConformanceOptions, String> {
+fn conformance(parser: &mut Parser) -> Result<ConformanceOptions, Error> {
     let mut options = ConformanceOptions::default();
-    let mut rest = rest.into_iter();
-    while let Some(word) = rest.next() {
-        let word = text(word)?;
-        if take_place(&mut options.live_options, &word, &mut rest)? {
-        } else if let Some(filter) = value(&word, "--filter", &mut rest)? {
-            set_filter(&mut options.filter, filter)?;
-        } else if let Some(name) = value(&word, "--backend", &mut rest)? {
-            let backend =
-                Backend::from_name(&name).ok_or_else(|| format!("there is no backend {name:?} here"))?;
-            options.backends.push(backend);
-        } else {
-            return Err(format!("conformance does not know {word:?}"));
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("backend") => options.backends.push(parser.value()?.parse::<Backend>()?),
+            Long("filter") => set_filter(&mut options.filter, parser)?,
+            Long("rootless") => options.live_options.rootless = true,
+            Long("runc") => options.live_options.runc = true,
+            Long("podman-version") => options.live_options.podman = Some(podman_version(parser)?),
+            _ => return Err(argument.unexpected()),
         }
     }
     Ok(options)
 }
 
-fn bench(rest: Vec<OsString>) -> Result<Option<String>, String> {
+fn bench(parser: &mut Parser) -> Result<Option<String>, Error> {
     let mut filter = None;
-    let mut rest = rest.into_iter();
-    while let Some(word) = rest.next() {
-        let word = text(word)?;
-        match value(&word, "--filter", &mut rest)? {
-            Some(text) => set_filter(&mut filter, text)?,
-            None => return Err(format!("bench does not know {word:?}")),
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("filter") => set_filter(&mut filter, parser)?,
+            _ => return Err(argument.unexpected()),
         }
     }
     Ok(filter)
 }
 
-fn chaos(rest: Vec<OsString>) -> Result<ChaosOptions, String> {
+fn chaos(parser: &mut Parser) -> Result<ChaosOptions, Error> {
     let mut options = ChaosOptions::default();
-    let number = |option: &str, text: &str| {
-        text.parse().map_err(|_| format!("{option} takes a number, and {text:?} is none"))
-    };
-    let mut rest = rest.into_iter();
-    while let Some(word) = rest.next() {
-        let word = text(word)?;
-        if take_place(&mut options.live_options, &word, &mut rest)? {
-        } else if let Some(minutes) = value(&word, "--minutes", &mut rest)? {
-            options.minutes = number("--minutes", &minutes)?;
-        } else if let Some(seed) = value(&word, "--seed", &mut rest)? {
-            options.seed = Some(number("--seed", &seed)?);
-        } else if let Some(part) = value(&word, "--only", &mut rest)? {
-            if part != "ssh" && part != "podman" {
-                return Err(format!("--only takes ssh or podman, and not {part:?}"));
-            }
-            options.only = Some(part);
-        } else {
-            return Err(format!("chaos does not know {word:?}"));
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("minutes") => options.minutes = number("--minutes", parser)?,
+            Long("seed") => options.seed = Some(number("--seed", parser)?),
+            Long("only") => match parser.value()?.string()? {
+                part if part == "ssh" || part == "podman" => options.only = Some(part),
+                other => return Err(format!("--only takes ssh or podman, and not {other:?}").into()),
+            },
+            Long("rootless") => options.live_options.rootless = true,
+            Long("runc") => options.live_options.runc = true,
+            Long("podman-version") => options.live_options.podman = Some(podman_version(parser)?),
+            _ => return Err(argument.unexpected()),
         }
     }
     Ok(options)
 }
 
-/// Takes a word that is about the place.
-fn take_place(
-    options: &mut LiveOptions,
-    word: &str,
-    rest: &mut impl Iterator<Item = OsString>,
-) -> Result<bool, String> {
-    if word == "--rootless" {
-        options.rootless = true;
-        return Ok(true);
-    }
-    let version = value(word, "--podman-version", rest)?;
-    options.podman = match version.as_deref() {
-        None => return Ok(false),
-        Some("5") => Some(PodmanVersion::Five),
-        Some("6") => Some(PodmanVersion::Six),
-        Some(other) => {
-            return Err(format!(
-                "--podman-version brings 5 or 6 and not {other:?}; without it the machine's own is used"
-            ));
+/// All that follows is of the command that is run.
+fn live(mut words: Vec<OsString>) -> Result<LiveAction, Error> {
+    let Some(first) = words.first() else { return Err("it needs a command to run".into()) };
+    match first.to_str() {
+        Some(verb @ ("up" | "down")) => {
+            let [_, dir] = words.as_slice() else { return Err(format!("{verb} takes one directory").into()) };
+            let dir = PathBuf::from(dir);
+            Ok(if verb == "up" { LiveAction::Up(dir) } else { LiveAction::Down(dir) })
         }
-    };
-    Ok(true)
+        Some("--") if words.len() == 1 => Err("it needs a command after --".into()),
+        Some("--") => Ok(LiveAction::Run(words.split_off(1))),
+        Some(flag) if flag.starts_with('-') => Err(Error::UnexpectedOption(flag.to_owned())),
+        _ => Ok(LiveAction::Run(words)),
+    }
+}
+
+fn podman_version(parser: &mut Parser) -> Result<PodmanVersion, Error> {
+    match parser.value()?.string()?.as_str() {
+        "5" => Ok(PodmanVersion::Five),
+        "6" => Ok(PodmanVersion::Six),
+        other => {
+            let only = "--podman-version brings 5 or 6 and not";
+            Err(format!("{only} {other:?}; without it the machine's own is used").into())
+        }
+    }
 }
 
 /// A test binary would read a dash as the beginning of an option of its own.
-fn set_filter(filter: &mut Option<String>, text: String) -> Result<(), String> {
+fn set_filter(filter: &mut Option<String>, parser: &mut Parser) -> Result<(), Error> {
+    let text = parser.value()?.string()?;
     if text.starts_with('-') {
-        return Err(format!("--filter takes part of a test's name, and {text:?} is none"));
+        return Err(format!("--filter takes part of a test's name, and {text:?} is none").into());
     }
     match filter.replace(text) {
         None => Ok(()),
@@ -237,52 +240,15 @@ fn set_filter(filter: &mut Option<String>, text: String) -> Result<(), String> {
     }
 }
 
-fn live(mut rest: Vec<OsString>) -> Result<Request, String> {
-    let Some(first) = rest.first() else { return Err("live needs a command to run".into()) };
-    let action = match first.to_str() {
-        Some("--help" | "-h") => return Ok(Request::Help),
-        Some(verb @ ("up" | "down")) => {
-            let [_, dir] = rest.as_slice() else { return Err(format!("live {verb} takes one directory")) };
-            let dir = PathBuf::from(dir);
-            if verb == "up" { LiveAction::Up(dir) } else { LiveAction::Down(dir) }
-        }
-        Some("--") => {
-            rest.remove(0);
-            if rest.is_empty() {
-                return Err("live needs a command after --".into());
-            }
-            LiveAction::Run(rest)
-        }
-        Some(flag) if flag.starts_with('-') => return Err(format!("live does not know {flag:?}")),
-        _ => LiveAction::Run(rest),
-    };
-    Ok(Request::Live(action))
-}
-
-/// The value of `--name VALUE` or `--name=VALUE`; `None` when the word is something else.
-fn value(
-    word: &str,
-    name: &str,
-    rest: &mut impl Iterator<Item = OsString>,
-) -> Result<Option<String>, String> {
-    let Some(tail) = word.strip_prefix(name) else { return Ok(None) };
-    if let Some(value) = tail.strip_prefix('=') {
-        return Ok(Some(value.to_owned()));
-    }
-    if !tail.is_empty() {
-        return Ok(None);
-    }
-    let value = rest.next().ok_or_else(|| format!("{name} needs a value"))?;
-    text(value).map(Some)
-}
-
-fn text(word: OsString) -> Result<String, String> {
-    word.into_string().map_err(|word| format!("{} is not UTF-8", word.display()))
+fn number(option: &str, parser: &mut Parser) -> Result<u64, Error> {
+    let text = parser.value()?.string()?;
+    text.parse().map_err(|_| format!("{option} takes a number, and {text:?} is none").into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::live::live_options::LiveOptions;
 
     fn read(line: &str) -> Result<Request, String> {
         parse(line.split_whitespace().map(OsString::from))
@@ -313,6 +279,13 @@ mod tests {
     }
 
     #[test]
+    fn the_full_matrix_is_live_and_goes_everywhere() {
+        let options = TestOptions { live: true, full: true, ..TestOptions::default() };
+        assert_eq!(read("test --live --full"), Ok(Request::Test(options)));
+        assert!(read("test --full").is_err() && read("test --live --full --rootless").is_err());
+    }
+
+    #[test]
     fn a_filter_never_becomes_an_option_of_the_test_binary() {
         assert!(read("test --filter --ignored").is_err());
         assert!(read("test --filter").is_err());
@@ -320,11 +293,12 @@ mod tests {
 
     #[test]
     fn a_place_is_named_by_its_podman_and_its_rights() {
-        let of = |podman, rootless| LiveOptions { podman, rootless };
+        let of = |podman, rootless| LiveOptions { podman, rootless, runc: false };
         for (line, live_options) in [
             ("test", of(None, false)),
             ("test --podman-version 5", of(Some(PodmanVersion::Five), false)),
             ("test --rootless --podman-version=6", of(Some(PodmanVersion::Six), true)),
+            ("test --runc", LiveOptions { runc: true, ..LiveOptions::default() }),
         ] {
             let options = TestOptions { live_options, ..TestOptions::default() };
             assert_eq!(read(line), Ok(Request::Test(options)), "{line}");
@@ -339,7 +313,8 @@ mod tests {
             options.wants(Part::Fmt) && !options.wants(Part::Test) && CiOptions::default().wants(Part::Test)
         );
         assert_eq!(read("ci --only fmt,clippy"), Ok(Request::Ci(options)));
-        assert_eq!(read("ci --only fmt,nonsense"), Err("ci has no part \"nonsense\"".into()));
+        let refused = read("ci --only fmt,nonsense").unwrap_err();
+        assert!(refused.starts_with("ci: invalid part \"nonsense\": it must be one of fmt, "), "{refused}");
     }
 
     #[test]
@@ -368,7 +343,7 @@ mod tests {
             minutes: 1,
             seed: Some(u64::MAX),
             only: Some("ssh".into()),
-            live_options: LiveOptions { podman: Some(PodmanVersion::Five), rootless: false },
+            live_options: LiveOptions { podman: Some(PodmanVersion::Five), ..LiveOptions::default() },
         };
         let line = format!("chaos --minutes 1 --seed={} --only ssh --podman-version 5", u64::MAX);
         assert_eq!(read(&line), Ok(Request::Chaos(options)));
@@ -388,15 +363,25 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_said() {
-        for line in ["tset", "test --lvie", "ci x", "conformance x", "live --keep d"] {
-            assert!(read(line).is_err(), "{line:?}");
+        for (line, said) in [
+            ("tset", "no command is called \"tset\""),
+            ("test --lvie", "test: invalid option '--lvie'"),
+            ("test --live=yes", "test: unexpected argument for option '--live': \"yes\""),
+            ("test --filter", "test: missing argument for option '--filter'"),
+            ("ci x", "ci: unexpected argument \"x\""),
+            ("conformance x", "conformance: unexpected argument \"x\""),
+            ("chaos --minutes x", "chaos: --minutes takes a number, and \"x\" is none"),
+            ("live", "live: it needs a command to run"),
+            ("live --keep d", "live: invalid option '--keep'"),
+        ] {
+            assert_eq!(read(line), Err(said.to_owned()), "{line:?}");
         }
     }
 
     #[test]
     fn the_usage_names_every_part() {
         for part in Part::ALL {
-            assert!(USAGE.contains(part.name()), "{part:?}");
+            assert!(USAGE.contains(part.as_str()), "{part:?}");
         }
     }
 }

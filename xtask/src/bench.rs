@@ -1,16 +1,19 @@
-//! `cargo xtask bench`: builds the measurements for speed, runs them on a podman of their own, and writes what they found as
-//! a table, as JSON and as a chart. What is measured stands in `rt-tests`; only builds are measured here.
+//! `cargo xtask bench`: builds the benchmarks in release mode, runs them on their own podman, and
+//! writes the results as a table, as JSON and as a chart. The benchmarks are in `rt-tests`; only
+//! build times are measured here.
 
 mod builds;
 mod chart;
 mod machine;
 mod row;
+mod svg;
 mod table;
+mod ways;
 
 use std::fs;
 use std::time::Duration;
 
-use crate::child::{Task, describe};
+use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::live::Live;
 use crate::report::say;
@@ -44,15 +47,17 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
     });
     let directory = workspace.target.join("bench");
     fs::create_dir_all(&directory).map_err(|error| Failure::io("make", &directory, &error))?;
-    for (name, text) in
-        [("bench.md", table), ("bench.json", format!("{json:#}\n")), ("bench.svg", chart::chart(&rows))]
-    {
+    let written =
+        [("bench.md", table), ("bench.json", format!("{json:#}\n")), ("bench.svg", chart::chart(&rows))];
+    // Of a part of the rows there may be none.
+    let picture = ways::picture(&rows).map(|picture| ("commands.svg", picture));
+    for (name, text) in written.into_iter().chain(picture) {
         let path = directory.join(name);
         fs::write(&path, text).map_err(|error| Failure::io("write", &path, &error))?;
         say(&format!("written to {}", path.display()));
     }
     if !answer.status.success() {
-        return Err(Failure::new(format!("measuring: {}", describe(answer.status))));
+        return Err(Failure::new(format!("measuring: {}", answer.status)));
     }
     let missed: Vec<_> =
         rows.iter().filter(|row| row.met == Some(false)).map(|row| row.name.as_str()).collect();

@@ -1,5 +1,5 @@
-//! `cargo xtask chaos`: random harm to podman and to connections, in an environment of its own. What is harmed, asked and
-//! compared stands in `rt-tests`.
+//! `cargo xtask chaos`: random harm to podman and to connections, in an environment of its own.
+//! What is harmed, asked and compared stands in `rt-tests`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,23 +45,20 @@ pub(crate) fn run(workspace: &Workspace, options: &ChaosOptions) -> Result<()> {
 }
 
 /// A minute of it, where a podman works or is required.
-pub(crate) fn minute(workspace: &Workspace, required: bool) -> Verdict {
+pub(crate) fn minute(workspace: &Workspace, required: bool) -> Result<Verdict> {
     let time = Duration::from_secs(60);
     let run = |live: &Live, program: &Path| {
         let task = Task::new(program).args(words(time, SEED, None)).envs(&live.variables(required));
         task.limit(time + MORE).run_checked()
     };
-    let program = match build(workspace) {
-        Ok(program) => program,
-        Err(failure) => return Verdict::Failed(failure),
-    };
+    let program = build(workspace)?;
     match Live::make() {
         Ok(live) => {
             let outcome = run(&live, &program);
-            outcome.and(live.close()).map_or_else(Verdict::Failed, |()| Verdict::Passed)
+            outcome.and(live.close()).map(|()| Verdict::Passed)
         }
-        Err(failure) if required => Verdict::Failed(failure),
-        Err(failure) => Verdict::Ignored(failure.one_line()),
+        Err(failure) if required => Err(failure),
+        Err(failure) => Ok(Verdict::Ignored(failure.one_line())),
     }
 }
 

@@ -1,31 +1,44 @@
-//! Child processes with an end: each has a process group of its own, a time limit where one is set, and
-//! stops when `xtask` is asked to stop. Which commands are run, and what their output means, is not here.
+//! Commands with an end: each has a process group of its own, a time limit where one is set, and
+//! stops when `xtask` is asked to stop. Which commands are run, and what their output means, is not
+//! here; how a process is ended is `rt-process`'s.
 
 mod digest;
 mod echo;
+mod test_counts;
 
+use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{IsTerminal as _, Read as _, Seek as _};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
+use rt_process::{Child, ChildStdio, ExitStatus, Output, ProcessError, ProcessSpec, Program, Streams};
+use rt_protocol::{Interruption, Sink, Source, Until, UntilError};
+use rustix::process::{Pid, Signal, kill_process};
 
+use self::digest::Digest;
 use self::echo::Echo;
+pub(crate) use self::test_counts::TestCounts;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 
-/// How long a group may take over SIGTERM before it gets SIGKILL, unless its task says otherwise. cargo and dpkg need a moment.
+/// How long a group may take over SIGTERM before it gets SIGKILL, unless its task says otherwise.
+/// cargo and dpkg need a moment.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A command to be run once.
 #[derive(Debug)]
 pub(crate) struct Task {
-    command: Command,
+    program: OsString,
+    args: Vec<OsString>,
+    variables: Vec<(OsString, Option<OsString>)>,
+    dir: Option<PathBuf>,
+    stdin: Option<File>,
     limit: Option<Duration>,
     grace: Duration,
     deaf: bool,
@@ -44,38 +57,43 @@ impl Captured {
     /// Exit code and the last words of standard error, for a failure's text.
     pub(crate) fn complaint(&self) -> String {
         let words = self.stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
-        format!("{}: {}", describe(self.status), words.trim())
+        format!("{}: {}", self.status, words.trim())
     }
 }
 
 impl Task {
-    pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
-        let mut command = Command::new(program);
-        command.stdin(Stdio::null());
-        Self { command, limit: None, grace: GRACE, deaf: false, loud: false }
+    pub(crate) fn new(program: impl Into<OsString>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            variables: Vec::new(),
+            dir: None,
+            stdin: None,
+            limit: None,
+            grace: GRACE,
+            deaf: false,
+            loud: false,
+        }
     }
 
     pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
-        self.command.args(args);
+        self.args.extend(args.into_iter().map(|word| word.as_ref().to_owned()));
         self
     }
 
     pub(crate) fn dir(mut self, dir: &Path) -> Self {
-        self.command.current_dir(dir);
+        self.dir = Some(dir.to_owned());
         self
     }
 
     pub(crate) fn stdin(mut self, file: File) -> Self {
-        self.command.stdin(file);
+        self.stdin = Some(file);
         self
     }
 
     /// Sets a variable, or with `None` removes it.
-    pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: Option<impl AsRef<OsStr>>) -> Self {
-        match value {
-            Some(value) => self.command.env(name, value),
-            None => self.command.env_remove(name),
-        };
+    pub(crate) fn env(mut self, name: impl Into<OsString>, value: Option<impl AsRef<OsStr>>) -> Self {
+        self.variables.push((name.into(), value.map(|value| value.as_ref().to_owned())));
         self
     }
 
@@ -103,8 +121,8 @@ impl Task {
         self
     }
 
-    /// Leaves standard error to the terminal even when the output is caught: for commands that tell their
-    /// progress there.
+    /// Leaves standard error to the terminal even when the output is caught: for commands that tell
+    /// their progress there.
     pub(crate) fn inherit_stderr(mut self) -> Self {
         self.loud = true;
         self
@@ -112,19 +130,18 @@ impl Task {
 
     /// The command as a person would type it, near enough.
     pub(crate) fn line(&self) -> String {
-        let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
-        words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+        let words = std::iter::once(&self.program).chain(&self.args);
+        words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
     /// Runs with the terminal of `xtask` for its output. A non-zero exit is the caller's to judge.
-    pub(crate) fn visible(mut self) -> Result<ExitStatus> {
-        self.command.process_group(0);
-        let child = self.spawn()?;
-        self.finish(child)
+    pub(crate) fn visible(self) -> Result<ExitStatus> {
+        self.run(Stdio::inherit(), Stdio::inherit())
     }
 
-    /// As [`visible`](Self::visible), with anything but exit code 0 as a failure. Where nobody watches, the
-    /// failure has a digest of the output with it; a terminal is left to the command, with its colours.
+    /// As [`visible`](Self::visible), with anything but exit code 0 as a failure. Where nobody
+    /// watches, the failure has a digest of the output with it; a terminal is left to the command,
+    /// with its colours.
     pub(crate) fn run_checked(self) -> Result<()> {
         let line = self.line();
         if std::io::stdout().is_terminal() || std::io::stderr().is_terminal() {
@@ -133,54 +150,68 @@ impl Task {
         self.run_labelled("")
     }
 
-    /// As [`run_checked`](Self::run_checked), a whole line at a time and behind a label: for commands that run side by side.
-    pub(crate) fn run_labelled(mut self, label: &str) -> Result<()> {
-        let line = self.line();
-        let echo = Echo::of(&mut self.command, label)?;
-        self.command.process_group(0);
-        let child = self.spawn()?;
-        echo::release(&mut self.command);
-        let outcome = self
-            .finish(child)
-            .map_err(|failure| (failure, true))
-            .and_then(|status| judge(&line, status).map_err(|failure| (failure, false)));
-        let digest = echo.digest();
-        // Behind the label here too: failures of several commands are told together.
-        let lines = digest.lines().into_iter().map(|line| format!("{label}{line}")).collect();
-        outcome.map_err(|(failure, was_cut_off)| match digest.at() {
-            Some(at) if was_cut_off => Failure::new(format!("{label}{failure}; {at}")).after(lines),
-            _ => Failure::new(format!("{label}{failure}")).after(lines),
-        })
+    /// As [`run_checked`](Self::run_checked), a whole line at a time and behind a label: for
+    /// commands that run side by side.
+    pub(crate) fn run_labelled(self, label: &str) -> Result<()> {
+        self.run_counted(label).0
     }
 
-    /// Runs with its output caught in unlinked files. Files, because a daemon that a command leaves behind
-    /// (conmon) may keep a pipe open for ever, and nobody would read its end.
-    pub(crate) fn captured(mut self) -> Result<Captured> {
+    /// As [`run_labelled`](Self::run_labelled), with what its test harnesses have counted, also
+    /// where some failed.
+    pub(crate) fn run_counted(self, label: &str) -> (Result<()>, TestCounts) {
+        let line = self.line();
+        let digest = Mutex::default();
+        let outcome = self.echoed(label, &digest);
+        let digest = digest.into_inner().unwrap_or_default();
+        (Self::judge_labelled(label, &line, outcome, &digest), digest.counts())
+    }
+
+    fn judge_labelled(label: &str, line: &str, outcome: Result<ExitStatus>, digest: &Digest) -> Result<()> {
+        // Behind the label here too: failures of several commands are told together.
+        let lines = || digest.lines().into_iter().map(|line| format!("{label}{line}")).collect();
+        let (failure, at) = match outcome.map(|status| judge(line, status)) {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(failure)) => (failure, None),
+            Err(cut_off) => (cut_off, digest.at()),
+        };
+        let at = at.map(|at| format!("; {at}")).unwrap_or_default();
+        Err(Failure::new(format!("{label}{failure}{at}")).after(lines()))
+    }
+
+    /// Runs with its output caught in unlinked files. Files, because a daemon that a command leaves
+    /// behind (conmon) may write for ever, and nobody would read.
+    pub(crate) fn captured(self) -> Result<Captured> {
         let catch = || tempfile::tempfile().map_err(|e| Failure::new(format!("cannot make a file: {e}")));
         let (mut stdout, mut stderr) = (catch()?, catch()?);
         let twin = |file: &File| file.try_clone().map_err(|e| Failure::new(format!("cannot dup: {e}")));
-        self.command.stdout(twin(&stdout)?).process_group(0);
-        if !self.loud {
-            self.command.stderr(twin(&stderr)?);
-        }
-        let child = self.spawn()?;
-        let status = self.finish(child)?;
+        let into_stderr = if self.loud { Stdio::inherit() } else { twin(&stderr)?.into() };
+        let status = self.run(twin(&stdout)?.into(), into_stderr)?;
         Ok(Captured { status, stdout: read(&mut stdout)?, stderr: read(&mut stderr)? })
     }
 
-    /// Runs in the foreground, with standard input, for a person: ctrl-c of a terminal reaches the command
-    /// itself and ends `xtask` only when the command ends.
-    pub(crate) fn interactive(mut self) -> Result<ExitStatus> {
-        self.command.stdin(Stdio::inherit());
-        let mut child = self.spawn()?;
-        let terminal = std::io::stdin().is_terminal();
+    /// Runs the command in the foreground, for a person, with standard input. Ctrl-C reaches the
+    /// command directly, and `xtask` ends when the command ends. For this the command must be in
+    /// `xtask`'s own process group, so `rt-process` cannot start it.
+    #[allow(clippy::disallowed_methods, reason = "it shares the terminal and the process group")]
+    pub(crate) fn interactive(self) -> Result<ExitStatus> {
+        self.check_interrupt()?;
+        let mut command = Command::new(&self.program);
+        command.args(&self.args);
+        for (name, value) in &self.variables {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let line = self.line();
+        let cannot = |what, error| Failure::new(format!("cannot {what} `{line}`: {error}"));
+        let mut child = command.spawn().map_err(|error| cannot("start", error))?;
+        let _left = std::io::stdin().is_terminal().then(interrupt::leave_to_child);
         let mut told = false;
         loop {
-            if let Some(status) = poll(&mut child)? {
-                return Ok(status);
-            }
-            if terminal {
-                interrupt::leave_to_child();
+            if let Some(status) = child.try_wait().map_err(|error| cannot("wait for", error))? {
+                let signal = status.signal().map(ExitStatus::Signal);
+                return Ok(signal.unwrap_or(ExitStatus::Code(status.code().unwrap_or(1))));
             }
             if !told && interrupt::signal().is_some() {
                 let _ = kill_process(Pid::from_child(&child), Signal::TERM);
@@ -190,65 +221,85 @@ impl Task {
         }
     }
 
-    fn spawn(&mut self) -> Result<Child> {
-        if !self.deaf && interrupt::signal().is_some() {
-            return Err(Failure::new("interrupted"));
+    /// Runs with these outputs to its end, or ends it.
+    fn run(mut self, stdout: Stdio, stderr: Stdio) -> Result<ExitStatus> {
+        self.check_interrupt()?;
+        let input = self.stdin.take().map_or_else(Stdio::null, Stdio::from);
+        let streams = ChildStdio { stdin: input, stdout, stderr };
+        let child = Child::spawn(&self.spec()?, streams).map_err(|error| self.failure(&error))?;
+        let until = self.until();
+        match child.wait(&until) {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => {
+                let _ = child.end(self.grace);
+                Err(self.cut_off(&until))
+            }
+            Err(error) => Err(Failure::new(format!("cannot wait for `{}`: {error}", self.line()))),
         }
-        let line = self.line();
-        self.command.spawn().map_err(|error| Failure::new(format!("cannot start `{line}`: {error}")))
     }
 
-    fn finish(&self, mut child: Child) -> Result<ExitStatus> {
-        let start = Instant::now();
-        let mut pause = Duration::from_millis(1);
-        loop {
-            if let Some(status) = poll(&mut child)? {
-                return Ok(status);
+    /// Runs with its output passed on line by line.
+    fn echoed(mut self, label: &str, digest: &Mutex<Digest>) -> Result<ExitStatus> {
+        self.check_interrupt()?;
+        let (mut stdout, mut stderr) = (Echo::to_stdout(label, digest), Echo::to_stderr(label, digest));
+        let streams = Streams {
+            stdin: self.stdin.take().map_or_else(Source::empty, Source::descriptor),
+            stdout: Output::Bridge(Sink::borrowed(&mut stdout)),
+            stderr: Output::Bridge(Sink::borrowed(&mut stderr)),
+        };
+        let until = self.until();
+        let driven = rt_process::with_process(&self.spec()?, streams, |process| {
+            let driven = process.drive(&until);
+            if driven.is_err() {
+                process.end(self.grace);
             }
-            if !self.deaf && interrupt::signal().is_some() {
-                end_group(child, self.grace);
-                return Err(Failure::new("interrupted"));
-            }
-            if let Some(limit) = self.limit.filter(|limit| start.elapsed() >= *limit) {
-                end_group(child, self.grace);
-                let line = self.line();
-                return Err(Failure::new(format!("`{line}` did not end within {} s", limit.as_secs_f32())));
-            }
-            sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(50));
+            (driven, process.finish().status)
+        });
+        match driven.map_err(|error| self.failure(&error))? {
+            (Ok(()), Some(status)) => Ok(status),
+            (Err(Interruption::Stopped(_)), _) => Err(self.cut_off(&until)),
+            (other, _) => Err(Failure::new(format!("cannot wait for `{}`: {other:?}", self.line()))),
         }
+    }
+
+    fn spec(&self) -> Result<ProcessSpec> {
+        let program = Program::find(&self.program).map_err(|error| self.failure(&error))?;
+        let mut spec = ProcessSpec::new(&program).args(self.args.iter().cloned());
+        for (name, value) in &self.variables {
+            spec = match value {
+                Some(value) => spec.env(name, value),
+                None => spec.env_remove(name),
+            };
+        }
+        Ok(self.dir.iter().fold(spec, ProcessSpec::current_dir))
+    }
+
+    fn until(&self) -> Until {
+        let until = self.limit.map_or_else(Until::forever, Until::after);
+        if self.deaf { until } else { until.or_cancelled(interrupt::token()) }
+    }
+
+    fn check_interrupt(&self) -> Result<()> {
+        if !self.deaf && interrupt::signal().is_some() { Err(Failure::new("interrupted")) } else { Ok(()) }
+    }
+
+    /// Why it was ended.
+    fn cut_off(&self, until: &Until) -> Failure {
+        let limit = self.limit.unwrap_or_default().as_secs_f32();
+        Failure::new(match until.check() {
+            Err(UntilError::Cancelled) => "interrupted".to_owned(),
+            _ => format!("`{}` did not end within {limit} s", self.line()),
+        })
+    }
+
+    fn failure(&self, error: &ProcessError) -> Failure {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        Failure::new(format!("cannot start `{}`: {error}{cause}", self.line()))
     }
 }
 
 fn judge(line: &str, status: ExitStatus) -> Result<()> {
-    if status.success() { Ok(()) } else { Err(Failure::new(format!("`{line}`: {}", describe(status)))) }
-}
-
-/// `exit code 3`, or the signal by its number.
-pub(crate) fn describe(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => format!("ended by signal {signal}"),
-        (None, None) => "no exit status".into(),
-    }
-}
-
-fn poll(child: &mut Child) -> Result<Option<ExitStatus>> {
-    child.try_wait().map_err(|error| Failure::new(format!("cannot wait for process {}: {error}", child.id())))
-}
-
-/// TERM, a grace period, KILL, to the whole group. The leader stays unreaped until the last signal is sent:
-/// until then its number cannot become another group's.
-fn end_group(mut child: Child, grace: Duration) {
-    let group = Pid::from_child(&child);
-    let _ = kill_process_group(group, Signal::TERM);
-    let start = Instant::now();
-    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    while start.elapsed() < grace && matches!(waitid(WaitId::Pid(group), look), Ok(None)) {
-        sleep(Duration::from_millis(20));
-    }
-    let _ = kill_process_group(group, Signal::KILL);
-    let _ = child.wait();
+    if status.success() { Ok(()) } else { Err(Failure::new(format!("`{line}`: {status}"))) }
 }
 
 fn read(file: &mut File) -> Result<String> {
@@ -261,6 +312,8 @@ fn read(file: &mut File) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     fn shell(script: &str) -> Task {
@@ -313,16 +366,22 @@ mod tests {
     #[test]
     fn a_failure_has_the_last_lines_of_both_outputs_with_it() {
         let last = |script: &str| {
-            let mut task = shell(script);
-            let echo = Echo::of(&mut task.command, "").unwrap();
-            let child = task.spawn().unwrap();
-            echo::release(&mut task.command);
-            task.finish(child).unwrap();
-            echo.digest().lines()
+            let digest = Mutex::default();
+            shell(script).echoed("", &digest).unwrap();
+            digest.into_inner().unwrap().lines()
         };
         let of_both = last("seq 20; echo why >&2; exit 3");
         assert_eq!(of_both.len(), 21);
         assert!(of_both.contains(&"20".to_owned()) && of_both.contains(&"why".to_owned()), "{of_both:?}");
+    }
+
+    #[test]
+    fn what_a_harness_counted_is_known_though_it_failed() {
+        let script = "echo 'test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured'; \
+                      echo 'test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured'; exit 101";
+        let (outcome, counts) = shell(script).run_counted("");
+        assert!(outcome.is_err());
+        assert_eq!(counts, TestCounts { passed: 7, failed: 2, ignored: 1 });
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `cargo xtask ci`: the parts, their order and the commands of the simple ones. The checks that look into
-//! the workspace stand in the modules below, the tests in `test`.
+//! `cargo xtask ci`: the parts, their order and the commands of the simple ones. The checks that
+//! look into the workspace stand in the modules below, the tests in `test`.
 
 mod api;
 mod bare;
@@ -33,7 +33,7 @@ pub(crate) fn run(workspace: &Workspace, options: &CiOptions, report: &mut Repor
         // The other parts build what needs them too: libssh2 is C.
         report.step("packages", packages::install_missing);
     }
-    for part in Part::ALL {
+    for part in Part::ALL.iter().copied() {
         if options.wants(part) {
             run_part(part, workspace, options, report);
         }
@@ -84,8 +84,9 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
         Part::Powerset => {
             // What nobody depends on has no users who choose features.
             let published: Vec<_> = workspace.published().collect();
-            // These only add implementations or a module: alone is enough, and a quarter of the subsets.
-            let subsets = ["--feature-powerset", "--exclude-features", "record,serde"];
+            // These only add implementations or a module: alone is enough, and an eighth of the
+            // subsets.
+            let subsets = ["--feature-powerset", "--exclude-features", "record,serde,tokio"];
             report.step("powerset: every subset", || hack(workspace, &published, &subsets));
             // Separately, because the dev-dependencies of tests turn features of their own on.
             report.step("powerset: each feature, with tests and examples", || {
@@ -114,8 +115,8 @@ fn run_part(part: Part, workspace: &Workspace, options: &CiOptions, report: &mut
     }
 }
 
-/// Lints and warnings are denied behind `--`, which reaches the workspace's own crates alone: dependencies
-/// are checked once and shared by all sets.
+/// Lints and warnings are denied behind `--`, which reaches the workspace's own crates alone:
+/// dependencies are checked once and shared by all sets.
 fn clippy(workspace: &Workspace, report: &mut Report) {
     let features = workspace.usual_features();
     // Each feature of each crate alone is the powerset's.
@@ -139,8 +140,9 @@ fn clippy(workspace: &Workspace, report: &mut Report) {
 
 const OPENSSL: &str = "powerset: OpenSSL of its own";
 
-/// Once is enough: OpenSSL is compiled for it, which takes minutes and shows nothing about our own code. The tests, which
-/// wait for much of their time, have it beside them: it takes what they leave, in a target directory of its own.
+/// Once is enough: OpenSSL is compiled for it, which takes minutes and shows nothing about our own
+/// code. The tests, which wait for much of their time, have it beside them: it takes what they
+/// leave, in a target directory of its own.
 fn openssl_of_its_own(workspace: &Workspace) -> Result<()> {
     build(workspace, &["clippy", "-p", "rt", "--no-default-features"])
         .args(["--features", &format!("krun,{VENDORED}"), "--", "-D", "warnings"])
@@ -148,7 +150,8 @@ fn openssl_of_its_own(workspace: &Workspace) -> Result<()> {
         .run_labelled("[OpenSSL] ")
 }
 
-/// Feature sets of those of the packages that have features, by clippy for the shared dependencies' sake.
+/// Feature sets of those of the packages that have features, by clippy for the shared dependencies'
+/// sake.
 fn hack(workspace: &Workspace, packages: &[&str], sets: &[&str]) -> Result<()> {
     let has_features = |name: &&str| workspace.member(name).is_ok_and(|member| !member.features.is_empty());
     let packages: Vec<&str> = packages.iter().copied().filter(has_features).collect();
@@ -162,8 +165,8 @@ fn hack(workspace: &Workspace, packages: &[&str], sets: &[&str]) -> Result<()> {
         }
     }
     let hack = tools::get(workspace, &tools::HACK)?;
-    // The word `hack` as cargo itself would give it to a subcommand. `default` only names other features, so that each
-    // set with it would be asked twice.
+    // The first word is `hack`, as cargo passes it to a subcommand. `default` only names other
+    // features, so each set would otherwise be checked twice.
     Task::new(hack)
         .dir(&workspace.root)
         .args(["hack", "clippy", "--keep-going", "--exclude-features", &format!("{VENDORED},default")])

@@ -1,5 +1,5 @@
-//! The one error type of `xtask`: a text for the person at the terminal, and what a command said before it failed. No kinds and no sources; nothing
-//! here decides by the sort of an error.
+//! The one error type of `xtask`: a text for the person at the terminal, and what a command said
+//! before it failed. No kinds and no sources; nothing here decides by the sort of an error.
 
 use std::fmt;
 use std::path::Path;

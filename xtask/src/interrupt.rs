@@ -1,36 +1,58 @@
-//! The signals that ask `xtask` to stop, noted and never acted on here: the wait loops of `child` look, end
-//! what they wait for and return an error, and the clean-up runs as after any other failure.
+//! The signals that ask `xtask` to stop. They only cancel a token. Code that waits then ends the
+//! process for which it waits, and returns an error. Cleanup runs as after any other failure.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::thread;
 
+use rt_protocol::CancelToken;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::failure::{Failure, Result};
 
-static SEEN: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
+static TOKEN: LazyLock<CancelToken> = LazyLock::new(CancelToken::new);
+/// The number of the last signal seen; 0 before.
+static SEEN: AtomicI32 = AtomicI32::new(0);
+static IS_LEFT_TO_CHILD: AtomicBool = AtomicBool::new(false);
 
 /// Takes over SIGINT, SIGTERM and SIGHUP for the life of the process.
 pub(crate) fn watch() -> Result<()> {
-    let seen = SEEN.get_or_init(Arc::default);
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register_usize(signal, Arc::clone(seen), signal.unsigned_abs() as usize)
-            .map_err(|error| Failure::new(format!("cannot watch signal {signal}: {error}")))?;
-    }
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|error| Failure::new(format!("cannot watch signals: {error}")))?;
+    thread::spawn(move || {
+        for number in signals.forever() {
+            if number != SIGINT || !IS_LEFT_TO_CHILD.load(Ordering::Relaxed) {
+                SEEN.store(number, Ordering::Relaxed);
+                TOKEN.cancel();
+            }
+        }
+    });
     Ok(())
+}
+
+/// Is cancelled by the first signal.
+pub(crate) fn token() -> &'static CancelToken {
+    &TOKEN
 }
 
 /// The number of the last signal seen.
 pub(crate) fn signal() -> Option<i32> {
-    let number = SEEN.get()?.load(Ordering::Relaxed);
-    i32::try_from(number).ok().filter(|number| *number != 0)
+    Some(SEEN.load(Ordering::Relaxed)).filter(|number| *number != 0)
 }
 
-/// Forgets a SIGINT: the terminal gave it to a child too, and the child decides what it means.
-pub(crate) fn leave_to_child() {
-    if let Some(seen) = SEEN.get() {
-        let _ =
-            seen.compare_exchange(SIGINT.unsigned_abs() as usize, 0, Ordering::Relaxed, Ordering::Relaxed);
+/// Ignores SIGINT until the returned value is dropped. The terminal sends the signal to the child
+/// too, and the child decides what to do.
+pub(crate) fn leave_to_child() -> LeftToChild {
+    IS_LEFT_TO_CHILD.store(true, Ordering::Relaxed);
+    LeftToChild
+}
+
+pub(crate) struct LeftToChild;
+
+impl Drop for LeftToChild {
+    fn drop(&mut self) {
+        IS_LEFT_TO_CHILD.store(false, Ordering::Relaxed);
     }
 }
 

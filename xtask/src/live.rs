@@ -1,5 +1,6 @@
-//! A real podman in a store of its own, and the variables that lead a process to it. The parts (store,
-//! configuration, probe, removal, packages) stand in the modules below; what is tested with it does not.
+//! A real podman in a store of its own, and the variables that lead a process to it. The parts
+//! (store, configuration, probe, removal, packages) stand in the modules below; what is tested with
+//! it does not.
 
 mod account;
 mod cgroup_view;
@@ -28,14 +29,16 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::child::{self, Task};
+use rt_process::ExitStatus;
+
+use crate::child::Task;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::programs;
 pub(crate) use environment::Environment;
 use host_state::HostState;
 use leftovers::Scope;
-use mode::Mode;
+use mode::{Mode, RUNC};
 use note::note;
 use podman::Podman;
 use store::Store;
@@ -49,8 +52,8 @@ pub(crate) enum LiveAction {
     Down(PathBuf),
 }
 
-/// An environment in which containers run. Removed on drop; [`close`](Self::close) also says what went
-/// wrong with that.
+/// An environment in which containers run. Removed on drop; [`close`](Self::close) also says what
+/// went wrong with that.
 #[derive(Debug)]
 pub(crate) struct Live {
     store: Store,
@@ -121,7 +124,7 @@ pub(crate) fn run_in<S: AsRef<OsStr>>(
         // There, this program does the same as below, with what it finds there.
         let status = place.live(program, args, &[])?.limit(limit).visible()?;
         // The whole line, with the script that enters the place, would hide what failed.
-        let failed = || Failure::new(format!("{}: {}", program.display(), child::describe(status)));
+        let failed = || Failure::new(format!("{}: {}", program.display(), status));
         return status.success().then_some(()).ok_or_else(failed);
     }
     let live = Live::make()?;
@@ -152,8 +155,10 @@ pub(crate) fn run(action: LiveAction) -> Result<u8> {
             let status = status?;
             left?;
             // A command that a signal ended has no code; the shell's convention stands in.
-            let signal = std::os::unix::process::ExitStatusExt::signal(&status);
-            let code = status.code().or(signal.map(|number| 128 + number)).unwrap_or(1);
+            let code = match status {
+                ExitStatus::Code(code) => code,
+                ExitStatus::Signal(number) => 128 + number,
+            };
             Ok(u8::try_from(code).unwrap_or(1))
         }
         LiveAction::Up(dir) => {
@@ -187,6 +192,9 @@ fn tools() -> Result<(PathBuf, PathBuf)> {
     let busybox = programs::find("busybox")
         .ok_or_else(|| Failure::new("there is no busybox on PATH (Debian: busybox-static)"))?;
     rootfs::must_be_static(&busybox)?;
+    if std::env::var_os(RUNC).is_some() && programs::find("runc").is_none() {
+        return Err(Failure::new("there is no runc on PATH"));
+    }
     if programs::find("crun").or_else(|| programs::find("runc")).is_none() {
         return Err(Failure::new("there is neither crun nor runc on PATH"));
     }

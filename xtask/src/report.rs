@@ -1,5 +1,5 @@
-//! The steps of a run: a line when each begins and ends, a table at the close. What a step does is its
-//! caller's; a failed step never stops the next one, and an ignored one says why.
+//! The steps of a run: a line when each begins and ends, a table at the close. What a step does is
+//! its caller's; a failed step never stops the next one, and an ignored one says why.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 
-/// One line on standard output. A reader that went away (`| head`) is no reason to leave things undone.
+/// One line on standard output. A reader that went away (`| head`) is no reason to leave things
+/// undone.
 pub(crate) fn say(line: &str) {
     if cfg!(test) {
         // Where the test harness catches it: a FAILED in the output of passing tests misleads.
@@ -78,14 +79,11 @@ impl Report {
 
     /// Runs one step. After a signal the remaining steps are not begun, and are listed as such.
     pub(crate) fn step(&mut self, name: &str, work: impl FnOnce() -> Result<()>) {
-        self.judged(name, || match work() {
-            Ok(()) => Verdict::Passed,
-            Err(failure) => Verdict::Failed(failure),
-        });
+        self.judged(name, || work().map(|()| Verdict::Passed));
     }
 
     /// As [`step`](Self::step), for work that may find that it cannot be done here.
-    pub(crate) fn judged(&mut self, name: &str, work: impl FnOnce() -> Verdict) {
+    pub(crate) fn judged(&mut self, name: &str, work: impl FnOnce() -> Result<Verdict>) {
         if !name.contains(&self.only) {
             return;
         }
@@ -95,7 +93,7 @@ impl Report {
         }
         say(&format!("\n==> {name}"));
         let start = Instant::now();
-        let verdict = work();
+        let verdict = work().unwrap_or_else(Verdict::Failed);
         let took = start.elapsed();
         match &verdict {
             Verdict::Passed => say(&format!("<== {name}: passed, {:.1} s", took.as_secs_f64())),
@@ -214,7 +212,7 @@ mod tests {
     #[test]
     fn ignored_steps_are_counted_with_their_reason_and_fail_nothing() {
         let mut report = Report::new();
-        report.judged("live suite", || Verdict::Ignored("no podman".into()));
+        report.judged("live suite", || Ok(Verdict::Ignored("no podman".into())));
         let table = report.table("t");
         assert!(table.contains("live suite      0.0 s  ignored: no podman"), "{table}");
         assert!(table.ends_with("1 steps in 0 s: 0 passed, 0 failed, 1 ignored"), "{table}");

@@ -1,8 +1,10 @@
 //! Several pieces of work at once, most of which wait. What they are is their caller's.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::thread;
+
+use rt_protocol::sync::lock;
 
 use crate::failure::{Failure, Result};
 
@@ -14,7 +16,7 @@ pub(crate) fn run<P: Send>(
 ) -> Result<()> {
     let count = at_once.min(pieces.len());
     let queue = Mutex::new(VecDeque::from(pieces));
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let next = || lock(&queue).pop_front();
     let worker = || {
         let mut failures = Vec::new();
         while let Some(piece) = next() {

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: which cargo commands are run, in which order, and with which live environment. How
-//! the environment is made stands in `live`.
+//! `cargo xtask test`: which cargo commands are run, in which order, and with which live
+//! environment. How the environment is made stands in `live`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +18,8 @@ pub(crate) struct TestOptions {
     pub(crate) quick: bool,
     /// Demand the live suite instead of running it where possible.
     pub(crate) live: bool,
+    /// The live suite alone, in every place that this host can be, by each path into a container.
+    pub(crate) full: bool,
     pub(crate) live_options: LiveOptions,
     /// The steps whose name contains this; empty means all.
     pub(crate) only: String,
@@ -45,7 +47,7 @@ const LONG: [(&str, &str); 5] = [
 ];
 
 /// A suite in a tree or without rights is run by hand, perhaps beside other work.
-const LIMIT_ELSEWHERE: Duration = Duration::from_secs(2 * 60 * 60);
+pub(crate) const LIMIT_ELSEWHERE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// Runs every step; failures are in the report.
 pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Report) {
@@ -61,8 +63,8 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions, report: &mut Rep
     if options.live {
         report.step("test: packages", packages::install_missing);
     }
-    // All three select the whole workspace and all features, as the live suite does below: built once, and tests
-    // that need a feature are among them.
+    // All three select the whole workspace and all features, as the live suite does below: built
+    // once, and tests that need a feature are among them.
     report.step("test: unit, integration and property tests", || units(workspace, options, |_| true));
     report.step("test: doc tests", || {
         tests(workspace, options, [all(workspace), words(&["--doc"])].concat()).run_checked()
@@ -98,13 +100,14 @@ fn quick(workspace: &Workspace, options: &TestOptions, report: &mut Report) {
     });
     let left_out = LONG.map(|(package, target)| format!("{package} {target}")).join(", ");
     report.judged("test: the others", || {
-        Verdict::Ignored(format!(
+        Ok(Verdict::Ignored(format!(
             "--quick leaves out {left_out}, doc tests, examples, each feature alone and the live suite"
-        ))
+        )))
     });
 }
 
-/// The programs of the unit, integration and property tests, side by side: each counts what is left in its own process.
+/// The programs of the unit, integration and property tests, side by side: each counts what is left
+/// in its own process.
 fn units(workspace: &Workspace, options: &TestOptions, wanted: impl Fn(&TestProgram) -> bool) -> Result<()> {
     let build = [words(&["test", "--no-run"]), workspace_selection(workspace)].concat();
     let mut programs = workspace.built_tests(&build)?;
@@ -167,19 +170,9 @@ fn feature_sets<'a>(features: impl Iterator<Item = &'a str>) -> Vec<FeatureSet> 
     sets
 }
 
-fn live_suite(workspace: &Workspace, options: &TestOptions, cases: &mut Vec<SlowCase>) -> Verdict {
-    match live_suite_here(workspace, options, cases) {
-        Ok(verdict) => verdict,
-        Err(failure) => Verdict::Failed(failure),
-    }
-}
-
-fn live_suite_here(
-    workspace: &Workspace,
-    options: &TestOptions,
-    cases: &mut Vec<SlowCase>,
-) -> Result<Verdict> {
-    // Built before a store is made: a store that waits for a compiler is one more that can be left behind.
+fn live_suite(workspace: &Workspace, options: &TestOptions, cases: &mut Vec<SlowCase>) -> Result<Verdict> {
+    // Build before creating a store: if the build is interrupted, there is no store to leave
+    // behind.
     let programs = suite_programs(workspace)?;
     let lives = || (0..shards::COUNT).map(|_| Live::make()).collect::<Result<Vec<_>>>();
     for program in programs {
@@ -188,7 +181,8 @@ fn live_suite_here(
             Err(failure) if options.live => {
                 return Err(Failure::new(format!("no isolated podman: {failure}")));
             }
-            // It runs all the same, so that every test that did not happen is on the list with its reason.
+            // The suite runs anyway, so that the list names every test that could not run, with the
+            // reason.
             Err(failure) => {
                 let task = Task::new(program).args(&options.filter).envs(&live::unavailable(&failure));
                 return task.limit(LIMIT).run_checked().map(|()| Verdict::Ignored(failure.one_line()));
@@ -210,7 +204,7 @@ fn live_suite_elsewhere(workspace: &Workspace, options: &TestOptions) -> Result<
 }
 
 /// The programs of the live suite, and what they start.
-fn suite_programs(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+pub(crate) fn suite_programs(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let build = [words(&["test", "--no-run"]), suite_selection(workspace)?].concat();
     let programs = workspace.member(SUITE)?.tests.iter().map(|test| workspace.built(&build, test));
     let programs = programs.collect::<Result<Vec<_>>>()?;

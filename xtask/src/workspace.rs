@@ -1,14 +1,16 @@
-//! The workspace as `cargo metadata` tells it: members, features, targets, dependencies, and cargo itself.
-//! What is right or wrong with them is judged elsewhere.
+//! The workspace as `cargo metadata` tells it: members, features, targets, dependencies, and cargo
+//! itself. What is right or wrong with them is judged elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::child::{self, Task};
+use crate::child::Task;
 use crate::failure::{Failure, Result};
 
 /// The feature that has OpenSSL compiled, which takes minutes and shows nothing about our own code.
@@ -24,7 +26,8 @@ pub(crate) struct Workspace {
     pub(crate) target: PathBuf,
     /// The members, by name.
     pub(crate) members: BTreeMap<String, Member>,
-    /// Every package of the lock file that links a native library: (name, version) to the `links` key.
+    /// Every package of the lock file that links a native library: (name, version) to the `links`
+    /// key.
     pub(crate) links: BTreeMap<(String, String), String>,
 }
 
@@ -79,7 +82,7 @@ impl Workspace {
             .inherit_stderr()
             .captured()?;
         if !got.status.success() {
-            return Err(Failure::new(format!("`cargo metadata`: {}", child::describe(got.status))));
+            return Err(Failure::new(format!("`cargo metadata`: {}", got.status)));
         }
         Self::from_json(&got.stdout)
     }
@@ -134,11 +137,7 @@ impl Workspace {
             .inherit_stderr()
             .captured()?;
         if !got.status.success() {
-            return Err(Failure::new(format!(
-                "`cargo {}`: {}",
-                command.join(" "),
-                child::describe(got.status)
-            )));
+            return Err(Failure::new(format!("`cargo {}`: {}", command.join(" "), got.status)));
         }
         Ok(got.stdout)
     }
@@ -167,8 +166,8 @@ impl Workspace {
         self.members.iter().filter(|(_, member)| member.is_published).map(|(name, _)| name.as_str())
     }
 
-    /// Every feature of what is published, except the one that takes minutes, as cargo's `--features` takes them for
-    /// several packages.
+    /// Returns all features of the published crates except the one that takes minutes to build, as
+    /// an argument for cargo's `--features` with several packages.
     pub(crate) fn usual_features(&self) -> String {
         self.features_but(&[VENDORED])
     }
@@ -184,6 +183,14 @@ impl Workspace {
 
     pub(crate) fn member(&self, name: &str) -> Result<&Member> {
         self.members.get(name).ok_or_else(|| Failure::new(format!("the workspace has no package {name}")))
+    }
+}
+
+/// Removes a folder below the target directory, if it is there.
+pub(crate) fn remove_folder(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Failure::io("remove", folder, &error)),
+        _ => Ok(()),
     }
 }
 
@@ -237,8 +244,8 @@ fn cargo_in(dir: &Path) -> Task {
 }
 
 fn without_own_description(mut task: Task) -> Task {
-    // `cargo run` describes this package in the environment; a build script that looks at these variables
-    // would run again in every build that is started from here.
+    // `cargo run` describes this package in the environment; a build script that looks at these
+    // variables would run again in every build that is started from here.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {

@@ -1,19 +1,18 @@
-//! How a command is started: its environment, its program by PATH, and what its process does before it becomes that.
+//! Starts a command: its environment, its program by PATH, and the setup between fork and exec.
 
 use core::ffi::CStr;
-use core::sync::atomic::Ordering::Relaxed;
 
-use crate::agent::Agent;
+use crate::inherited::Inherited;
 use crate::kernel::{self, Errno, Fd, StringArray};
 use crate::wire_format::{RequestBody, RequestHead, Stage};
 
-/// Where it failed, and why.
+/// The step that failed, and the kernel's error.
 #[derive(Clone, Copy)]
 pub(crate) struct Failure(pub(crate) Stage, pub(crate) Errno);
 
-/// Starts it, in a session of its own; its number.
+/// Starts the command in its own session, and returns its process id.
 pub(crate) fn start(
-    agent: &Agent,
+    inherited: &Inherited,
     head: &RequestHead,
     body: RequestBody<'_>,
     streams: [Fd; 3],
@@ -22,65 +21,74 @@ pub(crate) fn start(
     let no_process = |errno| Failure(Stage::Fork, errno);
     let mut arguments = StringArray::with_capacity(head.arguments as usize).map_err(no_process)?;
     body.arguments().for_each(|argument| arguments.push(argument));
-    let kept = agent.environment.clone().filter(|variable| value_of(body, name(variable)).is_none());
+    let kept = inherited.environment.clone().filter(|variable| value_of(body, name(variable)).is_none());
     let count = kept.clone().count().saturating_add(head.variables as usize);
     let mut environment = StringArray::with_capacity(count).map_err(no_process)?;
     kept.for_each(|variable| environment.push(variable));
     body.variables().for_each(|variable| environment.push(variable));
 
-    let failure = kernel::shared_numbers().map_err(no_process)?;
-    let [stage, errno] = failure;
-    let Some(leader) = kernel::fork_until_exec().map_err(no_process)? else {
-        let Failure(why, Errno(number)) =
-            replace_process(agent, head, body, streams, mask, &arguments, &environment);
-        errno.store(number, Relaxed);
-        stage.store(why as u32, Relaxed);
-        kernel::exit(127);
-    };
-    match Stage::from_number(stage.load(Relaxed)) {
-        None => Ok(leader),
-        Some(stage) => Err(Failure(stage, Errno(errno.load(Relaxed)))),
-    }
+    let mut starting =
+        Starting { inherited, head, body, streams, mask, arguments, environment, failure: None };
+    let leader = kernel::run_until_exec(&mut starting, |starting| {
+        starting.failure = Some(starting.replace_process());
+    });
+    let leader = leader.map_err(no_process)?;
+    starting.failure.map_or(Ok(leader), Err)
 }
 
-/// In the new process: returns only when it cannot become the command.
-fn replace_process(
-    agent: &Agent,
-    head: &RequestHead,
-    body: RequestBody<'_>,
+/// A command that is about to start.
+struct Starting<'a> {
+    inherited: &'a Inherited,
+    head: &'a RequestHead,
+    body: RequestBody<'a>,
     streams: [Fd; 3],
     mask: u64,
-    arguments: &StringArray<'_>,
-    environment: &StringArray<'_>,
-) -> Failure {
-    kernel::new_session();
-    for (stream, place) in streams.into_iter().zip(0..) {
-        let is_given = place > 0 || head.has_stdin;
-        if is_given && let Err(errno) = kernel::duplicate(stream, place) {
-            return Failure(Stage::Streams, errno);
+    arguments: StringArray<'a>,
+    environment: StringArray<'a>,
+    /// Why it could not start, from the new process.
+    failure: Option<Failure>,
+}
+
+impl Starting<'_> {
+    /// Runs in the new process. Returns only if it cannot become the command.
+    fn replace_process(&self) -> Failure {
+        if let Err(errno) = kernel::new_session() {
+            return Failure(Stage::Fork, errno);
         }
+        for (stream, place) in self.streams.into_iter().zip(0..) {
+            let is_given = place > 0 || self.head.has_stdin || self.head.terminal.is_some();
+            if is_given && let Err(errno) = kernel::duplicate(stream, place) {
+                return Failure(Stage::Streams, errno);
+            }
+        }
+        if self.head.terminal.is_some()
+            && let Err(errno) = kernel::control_by_terminal(0)
+        {
+            return Failure(Stage::Terminal, errno);
+        }
+        let wanted = self.body.workdir();
+        let workdir = if wanted.is_empty() { self.inherited.workdir } else { wanted };
+        if let Err(errno) = kernel::enter(workdir) {
+            return Failure(Stage::Workdir, errno);
+        }
+        kernel::set_signal_mask(self.mask);
+        let Some(program) = self.body.arguments().next() else { return Failure(Stage::Request, Errno(0)) };
+        if program.to_bytes().contains(&b'/') {
+            return self.execute(program);
+        }
+        let path = value_of(self.body, b"PATH").or_else(|| {
+            let mut environment = self.inherited.environment.clone();
+            environment.find_map(|variable| value(variable, b"PATH"))
+        });
+        by_path(program.to_bytes(), path.unwrap_or_default(), |path| self.execute(path))
     }
-    let wanted = body.workdir();
-    let workdir = if wanted.is_empty() { agent.workdir } else { wanted };
-    if let Err(errno) = kernel::enter(workdir) {
-        return Failure(Stage::Workdir, errno);
-    }
-    kernel::set_signal_mask(mask);
-    let Some(program) = body.arguments().next() else { return Failure(Stage::Request, Errno(0)) };
-    let execute = |path: &CStr| {
-        let errno = kernel::execve(path, arguments, environment);
+
+    fn execute(&self, path: &CStr) -> Failure {
+        let errno = kernel::execve(path, &self.arguments, &self.environment);
         let stage =
             if errno == Errno::NOENT && kernel::exists(path) { Stage::Interpreter } else { Stage::Exec };
         Failure(stage, errno)
-    };
-    if program.to_bytes().contains(&b'/') {
-        return execute(program);
     }
-    let path = value_of(body, b"PATH").or_else(|| {
-        let mut environment = agent.environment.clone();
-        environment.find_map(|variable| value(variable, b"PATH"))
-    });
-    by_path(program.to_bytes(), path.unwrap_or_default(), execute)
 }
 
 /// Tries the directories of PATH, as execvp(3) does: an empty one is the working directory.
@@ -112,17 +120,17 @@ fn join<'b>(directory: &[u8], program: &[u8], buffer: &'b mut [u8]) -> Option<&'
     CStr::from_bytes_until_nul(buffer).ok()
 }
 
-/// The name of a variable: what stands before the first `=`.
+/// Returns the name of a variable: the text before the first `=`.
 fn name(variable: &CStr) -> &[u8] {
     variable.to_bytes().split(|byte| *byte == b'=').next().unwrap_or_default()
 }
 
-/// The value of a variable, if it has this name.
+/// Returns the value of a variable if it has this name.
 fn value<'a>(variable: &'a CStr, name: &[u8]) -> Option<&'a [u8]> {
     variable.to_bytes().strip_prefix(name)?.strip_prefix(b"=")
 }
 
-/// The value that the request sets a variable to.
+/// Returns the value that the request sets for a variable.
 fn value_of<'a>(body: RequestBody<'a>, name: &[u8]) -> Option<&'a [u8]> {
     body.variables().find_map(|variable| value(variable, name))
 }

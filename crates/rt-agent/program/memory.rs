@@ -1,9 +1,10 @@
-//! The functions on memory that the compiler calls, as a libc would have them. Plain loops: what is moved is short.
+//! The memory functions that the compiler calls, as in a libc. Plain loops, because the data is
+//! short.
 
 #![allow(unsafe_code, reason = "they are given raw pointers, and have the names of C's")]
 
-// SAFETY of all names: no libc is linked that could have a function of the same one.
-// SAFETY of all blocks: the C standard promises that the pointers are good for the whole length.
+// SAFETY of all names: no libc is linked that could have a function with the same name.
+// SAFETY of all blocks: the C standard requires that the pointers are valid for the whole length.
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, length: usize) -> *mut u8 {
@@ -17,7 +18,7 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, length: usize) -> *mut
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, length: usize) -> *mut u8 {
     if to.cast_const() <= from {
-        // SAFETY: what is overwritten was read before, because the target begins first.
+        // SAFETY: the target begins first, so bytes are read before they are overwritten.
         return unsafe { memcpy(to, from, length) };
     }
     for place in (0..length).rev() {
@@ -50,14 +51,14 @@ unsafe extern "C" fn memcmp(one: *const u8, other: *const u8, length: usize) -> 
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn bcmp(one: *const u8, other: *const u8, length: usize) -> i32 {
-    // SAFETY: as this was called.
+    // SAFETY: guaranteed by the caller.
     unsafe { memcmp(one, other, length) }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn strlen(string: *const u8) -> usize {
     let mut length = 0;
-    // SAFETY: the string ends with a NUL, and nothing behind it is read.
+    // SAFETY: the string ends with a NUL, and nothing after it is read.
     while unsafe { *string.add(length) } != 0 {
         length += 1;
     }

@@ -1,13 +1,21 @@
-//! What a container says of its users, as far as it can be told whether it has changed.
+//! The state of a container's user database, to notice changes.
 
 use crate::kernel::{Errno, FileState, file_state};
 
-/// The files of users and groups at one time; a file that is not there is a state, too.
+/// The files of users and groups at one time. A missing file is a state, too.
 #[derive(PartialEq, Eq)]
-pub(crate) struct UserDatabase([Result<FileState, Errno>; 2]);
+pub(crate) struct UserDatabase([Option<FileState>; 2]);
 
 impl UserDatabase {
-    pub(crate) fn now() -> Self {
-        Self([file_state(c"/etc/passwd"), file_state(c"/etc/group")])
+    /// Fails if a file cannot be read: its changes could not be noticed.
+    pub(crate) fn now() -> Result<Self, Errno> {
+        Ok(Self([state(c"/etc/passwd")?, state(c"/etc/group")?]))
+    }
+}
+
+fn state(path: &core::ffi::CStr) -> Result<Option<FileState>, Errno> {
+    match file_state(path) {
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        state => state.map(Some),
     }
 }

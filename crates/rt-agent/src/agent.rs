@@ -1,4 +1,4 @@
-//! An agent: its hello, and the commands that it begins.
+//! An agent: its hello, and the commands that it starts.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -19,23 +19,26 @@ use crate::socket::{receive, wait};
 use crate::supervised::Supervised;
 use crate::wire_format::{BEGIN, DESCRIPTORS, FRAME, Hello, VERSION};
 
-/// Why there is no agent, or why it did not take a command. The command certainly never ran.
+/// Why there is no agent, or why it did not take a command. The command has not run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AgentError {
-    /// Nobody is at the other end of its socket (any more).
+    /// The agent's end of the socket is closed.
     #[error("the agent is gone")]
     Gone,
-    /// It speaks another version of the wire, or something else.
+    /// It uses another version of the wire format, or is not an agent.
     #[error("the agent speaks another language")]
     Incompatible,
-    /// The users of the container have changed since it was started.
+    /// The users of the container have changed since the agent was started.
     #[error("the agent was started before the container's users changed")]
     Outdated,
-    /// It did not answer, or take the command, before the caller's limit.
+    /// It did not take the command, which was withdrawn: [`Stall::Replace`](crate::Stall::Replace).
+    #[error("the agent takes no commands")]
+    Stalled,
+    /// It did not answer or take the command before the caller's limit.
     #[error("the agent does not answer")]
     Stopped(UntilError),
-    /// The system refused on this side.
+    /// An error of the host's system.
     #[error("a socket of the agent failed")]
     System(#[from] io::Error),
 }
@@ -46,41 +49,45 @@ impl From<Errno> for AgentError {
     }
 }
 
-/// An agent that is being started, and has not said hello.
-#[derive(Debug)]
+/// An agent that is being started and has not sent its hello. Clones are the same agent, for
+/// several threads that wait for it.
+#[derive(Clone, Debug)]
 pub struct PendingAgent {
-    socket: OwnedFd,
+    socket: Arc<OwnedFd>,
 }
 
 impl PendingAgent {
-    /// The host's end, and the one to be passed on as descriptor 4 of the agent; this program is to close it then.
+    /// Creates the host's end of a socket, and the end that becomes descriptor 4 of the agent. The
+    /// caller closes that one once the agent is started.
     ///
     /// # Errors
-    /// The system has no sockets to give.
+    /// If the system has no sockets left.
     pub fn new() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-        // From here on the kernel says who sends.
+        // From here on the kernel reports the sender of each message.
         set_socket_passcred(&ours, true)?;
-        Ok((Self { socket: ours }, theirs))
+        Ok((Self { socket: Arc::new(ours) }, theirs))
     }
 
-    /// The agent, once it has said hello; this one before. To be asked when the socket is readable.
+    /// Returns the agent if its hello has come, otherwise `None`. One caller gets the agent.
     ///
     /// # Errors
-    /// [`Gone`](AgentError::Gone): it ended without a hello. [`Incompatible`](AgentError::Incompatible),
-    /// [`System`](AgentError::System).
-    pub fn try_hello(self) -> Result<Result<Agent, Self>, AgentError> {
+    /// [`Gone`](AgentError::Gone) if it ended without a hello;
+    /// [`Incompatible`](AgentError::Incompatible), [`System`](AgentError::System).
+    pub fn try_hello(&self) -> Result<Option<Agent>, AgentError> {
         let mut bytes = [0; 2 * FRAME];
         let (length, host_pid) = match receive(self.socket.as_fd(), &mut bytes) {
             Ok((0, _)) | Err(Errno::CONNRESET) => return Err(AgentError::Gone),
             Ok(received) => received,
-            Err(Errno::AGAIN | Errno::INTR) => return Ok(Err(self)),
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let hello = bytes[..length].try_into().map(Hello::from_bytes);
         match hello {
-            Ok(Hello { version: VERSION, .. }) => Ok(Ok(Agent { socket: Arc::new(self.socket), host_pid })),
+            Ok(Hello { version: VERSION, .. }) => {
+                Ok(Some(Agent { socket: Arc::clone(&self.socket), host_pid }))
+            }
             _ => Err(AgentError::Incompatible),
         }
     }
@@ -88,26 +95,27 @@ impl PendingAgent {
     /// Waits for the hello.
     ///
     /// # Errors
-    /// As for [`try_hello`](Self::try_hello), and [`Stopped`](AgentError::Stopped).
+    /// The errors of [`try_hello`](Self::try_hello), and [`Stopped`](AgentError::Stopped).
     pub fn hello(self, until: &Until) -> Result<Agent, AgentError> {
-        let mut pending = self;
         loop {
-            match pending.try_hello()? {
-                Ok(agent) => return Ok(agent),
-                Err(silent) => pending = silent,
+            if let Some(agent) = self.try_hello()? {
+                return Ok(agent);
             }
-            wait(&pending.socket, PollFlags::IN, until).map_err(AgentError::Stopped)?;
+            self.wait(until).map_err(AgentError::Stopped)?;
         }
     }
-}
 
-impl AsFd for PendingAgent {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+    /// Waits until the agent has sent something or has ended. May return early.
+    ///
+    /// # Errors
+    /// Why `until` ended first.
+    pub fn wait(&self, until: &Until) -> Result<(), UntilError> {
+        wait(&*self.socket, PollFlags::IN, until).map(drop)
     }
 }
 
-/// An agent that waits for commands. It ends when the last clone of this and the last of its commands are dropped.
+/// An agent that waits for commands. It ends when the last clone of this value and the last of its
+/// commands are dropped.
 #[derive(Clone, Debug)]
 pub struct Agent {
     socket: Arc<OwnedFd>,
@@ -115,26 +123,33 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Its number on this machine, by the kernel's word; `None` where it cannot be seen from here.
+    /// Returns the agent's process id on this host, as reported by the kernel; `None` if it is not
+    /// visible from here.
     pub fn host_pid(&self) -> Option<u32> {
         self.host_pid
     }
 
-    /// Whether somebody is at the other end of its socket.
+    /// Returns whether both are the same agent.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.socket, &other.socket)
+    }
+
+    /// Returns whether the agent's end of the socket is open.
     pub fn is_alive(&self) -> bool {
         let over = Until::after(std::time::Duration::ZERO);
         !wait(&*self.socket, PollFlags::empty(), &over)
             .is_ok_and(|got| got.intersects(PollFlags::HUP | PollFlags::ERR))
     }
 
-    /// Hands a command over, with its streams: stdin to be read, stdout and stderr to be written. They must be pipes that
-    /// this program has made for it. A descriptor of somebody else would be the container's from then on.
+    /// Hands over a command with its streams: a read end for stdin, write ends for stdout and
+    /// stderr. They must be pipes that this program made for the command, because the container can
+    /// do anything with descriptors that it gets.
     ///
-    /// When the request has no stdin, the first one is not used.
+    /// If the request has no stdin, the first descriptor is not used.
     ///
     /// # Errors
-    /// The command certainly never ran: [`Gone`](AgentError::Gone); [`Stopped`](AgentError::Stopped), while it takes nothing;
-    /// [`System`](AgentError::System).
+    /// The command has not run: [`Gone`](AgentError::Gone); [`Stopped`](AgentError::Stopped) if the
+    /// agent takes nothing before the limit; [`System`](AgentError::System).
     pub fn begin(
         &self,
         request: &EncodedRequest,
@@ -143,7 +158,7 @@ impl Agent {
     ) -> Result<Supervised, AgentError> {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         set_socket_passcred(&ours, true)?;
-        // What fits of it is there when the supervisor begins to read.
+        // The part that fits into the socket is there when the supervisor begins to read.
         let mut supervised = Supervised::new(ours, request.as_bytes().to_vec(), Arc::clone(&self.socket));
         supervised.send_rest();
         let [stdin, stdout, stderr] = streams;
@@ -159,7 +174,7 @@ impl Agent {
                 Ok(_) => return Ok(supervised),
                 Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => return Err(AgentError::Gone),
                 Err(Errno::INTR) => {}
-                // Its queue is full of other commands'.
+                // Its queue is full of other commands.
                 Err(Errno::AGAIN) => {
                     wait(&*self.socket, PollFlags::OUT, until).map_err(AgentError::Stopped)?;
                 }

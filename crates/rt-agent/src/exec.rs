@@ -1,97 +1,166 @@
-//! A whole command by an agent: its streams, its limit, and what comes of it in the words of the contract.
+//! Runs a whole command by an agent: its streams, its limit, and its result in the contract's
+//! terms.
 
-use std::os::fd::AsFd;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use rt_process::{Bridge, ExitStatus, Output, PeerPipes, Streams, with_bridge};
+use rt_process::{Bridge, CommandSlot, ExecMarker, Streams, with_bridge};
 use rt_protocol::{
-    CapturedOutput, ContainerName, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome,
-    Interruption, KILL_GRACE, KillOutcome, KillReport, PartialOutput, Result, StdioResult, StreamEnd,
-    StreamReport, Until,
+    CapturedOutput, CommandControl, CommandPipes, ContainerName, Error, ErrorKind, ExecRequest, ExecResult,
+    ExecStdio, ExitOutcome, Interruption, KILL_GRACE, KillOutcome, OutputLimit, PartialOutput, Result,
+    Source, StdioResult, StreamEnd, StreamReport, Until,
 };
 use rustix::io::Errno;
+use rustix::pipe::fcntl_setpipe_size;
 
-use crate::{Agent, AgentError, CommandEnd, Descendants, EncodedRequest, Stage, StartFailure, Supervised};
+use crate::spawned_command::SpawnedCommand;
+use crate::terminate::{end_orphans, end_tree, exit_outcome, report_of_end};
+use crate::wire_format::Act;
+use crate::{
+    AgentError, AgentSource, CommandEnd, CommandOrders, Descendants, EncodedRequest, FileRequest, Progress,
+    Stage, Stall, StartFailure, Supervised,
+};
 
 const OPERATION: &str = "exec in";
 
-/// After this long without a word of the supervisor something is in its way.
+/// After this time without a report from the supervisor, `stalled` is called.
 const STALL: Duration = Duration::from_millis(150);
 
-/// How long the supervisor may take, after the grace period, to say what became of its command.
-const END_WAIT: Duration = Duration::from_millis(4500);
+/// After this time more, `stalled` is called again.
+const NEXT_STALL: Duration = Duration::from_secs(1);
 
-/// What the pipes of bridged output are to hold, in bytes.
+/// The capacity of the pipes of bridged output, in bytes.
 const BRIDGED_PIPE: usize = 256 << 10;
 
 /// How many agents are tried for one command.
 const MOST_AGENTS: usize = 3;
 
-/// Where the agents of one container come from.
-pub trait AgentSource {
-    /// An agent for the next attempt. `refused` is why the one before did not take the command, which certainly never ran.
-    ///
-    /// # Errors
-    /// There is none; the call answers this error.
-    fn agent(&mut self, refused: Option<AgentError>) -> Result<Agent>;
-
-    /// Called when the supervisor of a command has said nothing for 150 ms: the container may be paused.
-    ///
-    /// # Errors
-    /// The command is given up, and unless it has begun meanwhile, the call answers this error.
-    fn stalled(&mut self) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// Runs a command and captures its output.
+/// Runs a command and captures its output. Its processes carry `marker` in their environment.
 ///
 /// # Errors
-/// Those of [`Container::exec`](rt_protocol::Container::exec), and what `agents` answers.
+/// The errors of [`Container::exec`](rt_protocol::Container::exec) and of `agents`.
 pub fn captured(
     agents: &mut dyn AgentSource,
     request: &ExecRequest,
+    marker: &ExecMarker,
     container: &ContainerName,
     until: &Until,
 ) -> Result<ExecResult> {
     let streams = Streams::captured(request.stdout_limit(), request.stderr_limit());
-    let call = Call { request, container, is_bridged: false };
+    let call = Call { act: Act::Run, request, marker, container, is_bridged: false, orders: None };
     let finished = call.run(agents, streams, until)?;
     let [stdout, stderr] = finished.captures;
     Ok(ExecResult::new(finished.outcome, stdout, stderr, finished.elapsed))
 }
 
-/// Runs a command with its streams bridged.
+/// Runs a command with its streams bridged. Its processes carry `marker` in their environment.
+/// Other threads give it orders by the slot `orders`.
 ///
 /// # Errors
-/// Those of [`Container::exec_stdio`](rt_protocol::Container::exec_stdio), and what `agents` answers.
+/// The errors of [`Container::exec_stdio`](rt_protocol::Container::exec_stdio) and of `agents`.
 pub fn bridged(
     agents: &mut dyn AgentSource,
     request: &ExecRequest,
+    marker: &ExecMarker,
     stdio: ExecStdio<'_>,
     container: &ContainerName,
+    orders: Option<&CommandSlot<CommandOrders>>,
     until: &Until,
 ) -> Result<StdioResult> {
-    request.check_bridged().map_err(|error| error.in_container(container))?;
-    let streams = Streams {
-        stdin: stdio.stdin,
-        stdout: Output::Bridge(stdio.stdout),
-        stderr: Output::Bridge(stdio.stderr),
-    };
-    let call = Call { request, container, is_bridged: true };
-    let finished = call.run(agents, streams, until)?;
-    let [input, output, errors] = finished.streams;
-    Ok(StdioResult::new(finished.outcome, input, output, errors, finished.elapsed))
+    stdio.bridge(request, |stdio| {
+        let call = Call { act: Act::Run, request, marker, container, is_bridged: true, orders };
+        let finished = call.run(agents, Streams::bridged(stdio), until)?;
+        let [input, output, errors] = finished.streams;
+        Ok(StdioResult::new(finished.outcome, input, output, errors, finished.elapsed))
+    })
 }
 
-/// One command on its way.
+/// Does an operation on files and returns the bytes of its answer, which `request` decodes. The
+/// agents must be those of [`FILE_USER`](crate::FILE_USER). Its process is ended as a command is.
+///
+/// # Errors
+/// The errors of the operation in [`Container`](rt_protocol::Container), and of `agents`.
+pub fn file(
+    agents: &mut dyn AgentSource,
+    request: &FileRequest<'_>,
+    marker: &ExecMarker,
+    container: &ContainerName,
+    until: &Until,
+) -> Result<Vec<u8>> {
+    let streams = Streams {
+        stdin: request.input.map_or_else(Source::empty, Source::bytes),
+        ..Streams::captured(request.limit, OutputLimit::bytes(0))
+    };
+    let (act, command) = (request.act, &request.request);
+    let call = Call { act, request: command, marker, container, is_bridged: true, orders: None };
+    let finished = call.run(agents, streams, until).map_err(|error| error.during(request.operation))?;
+    let [output, _] = finished.captures;
+    let error = match finished.outcome {
+        ExitOutcome::Code(0) if output.is_truncated() => request.unreadable(),
+        ExitOutcome::Code(0) => return Ok(output.into_bytes()),
+        ExitOutcome::Code(code) => request.error(u8::try_from(code).unwrap_or(u8::MAX), output.head()),
+        outcome => {
+            let message = format!("the operation was ended from outside: {outcome}");
+            Error::new(ErrorKind::BackendInterrupted, request.operation, message)
+        }
+    };
+    Err(error.in_container(container))
+}
+
+/// Starts a command that holds these pipes itself, and returns when it has started. Its processes
+/// carry `marker` in their environment. The request has no output limit.
+///
+/// # Errors
+/// The errors of [`Container::spawn`](rt_protocol::Container::spawn) and of `agents`.
+pub fn spawned(
+    mut agents: Box<dyn AgentSource + Send>,
+    request: &ExecRequest,
+    marker: &ExecMarker,
+    pipes: &CommandPipes<'_>,
+    container: &ContainerName,
+    until: &Until,
+) -> Result<Box<dyn CommandControl>> {
+    let call = Call { act: Act::Run, request, marker, container, is_bridged: true, orders: None };
+    let start = Instant::now();
+    until.check().map_err(|stop| call.not_started(Error::stopped(stop, OPERATION)))?;
+    let nothing = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .map_err(|error| call.with_container(Error::out_of_resources(OPERATION, error.to_string())))?;
+    let encoded =
+        EncodedRequest::new(request, marker, pipes.stdin.is_some()).ok_or_else(|| call.too_long())?;
+    for pipe in [pipes.stdout, pipes.stderr].into_iter().flatten() {
+        // A smaller pipe works too.
+        let _ = fcntl_setpipe_size(pipe, BRIDGED_PIPE);
+    }
+    let streams = [pipes.stdin, pipes.stdout, pipes.stderr].map(|pipe| pipe.unwrap_or(nothing.as_fd()));
+    let mut command = call.begin(agents.as_mut(), &encoded, streams, until)?;
+    let is_known = |progress: &Progress| progress.pid().is_some() || progress.command_end().is_some();
+    let waited = command.wait(until, is_known);
+    if let Some(CommandEnd::Failed(failure)) = command.progress().command_end() {
+        return Err(call.start_error(agents.as_mut(), &failure));
+    }
+    let has_stdin = pipes.stdin.is_some();
+    let mut spawned = SpawnedCommand::new(agents, command, container.clone(), has_stdin, start);
+    match waited {
+        Ok(()) => Ok(Box::new(spawned)),
+        Err(stop) => Err(spawned.end(stop).0),
+    }
+}
+
+/// A command being started or running.
 struct Call<'a> {
+    act: Act,
     request: &'a ExecRequest,
+    marker: &'a ExecMarker,
     container: &'a ContainerName,
     is_bridged: bool,
+    orders: Option<&'a CommandSlot<CommandOrders>>,
 }
 
-/// What is left of it.
+/// The result of a command.
 struct Finished {
     outcome: ExitOutcome,
     streams: [StreamReport; 3],
@@ -104,52 +173,57 @@ impl Call<'_> {
         let start = Instant::now();
         until.check().map_err(|stop| self.not_started(Error::stopped(stop, OPERATION)))?;
         let has_stdin = !streams.stdin.is_empty();
-        let Some(encoded) = EncodedRequest::new(self.request, has_stdin) else { return Err(self.too_long()) };
+        let encoded = EncodedRequest::of_act(self.act, self.request, self.marker, has_stdin)
+            .ok_or_else(|| self.too_long())?;
         with_bridge(streams, |bridge, far| {
             if self.is_bridged {
                 bridge.grow_output_pipes(BRIDGED_PIPE);
             }
-            let mut command = self.begin(agents, &encoded, &far, until)?;
-            // The command's alone: its outputs end when it closes them.
+            let stdout = far.stdout.as_fd();
+            let stdin = far.stdin.as_ref().map_or(stdout, AsFd::as_fd);
+            let mut command = self.begin(agents, &encoded, [stdin, stdout, far.stderr.as_fd()], until)?;
+            // Only the command may hold them, so that its outputs end when it closes them.
             drop(far);
+            if let Some(orders) = self.orders {
+                orders.start(command.orders(bridge.waker()));
+            }
             match bridge.drive_with(until, &mut command) {
-                Ok(()) => self.conclude(&command, bridge, start),
-                Err(interruption) => self.end(command, bridge, interruption, start),
+                Ok(()) => self.conclude(agents, command, bridge, start),
+                Err(interruption) => self.end(agents, command, bridge, interruption, start),
             }
         })
-        .map_err(|error| self.with_container(setup_error(&error)))?
+        .map_err(|error| self.with_container(error.of_streams(OPERATION)))?
     }
 
-    /// Hands it to an agent; one that is gone, or older than the container's users, is replaced. Returns when it is about
-    /// to start, or has failed to.
+    /// Hands the command to an agent. An agent that is gone, or older than the container's users,
+    /// is replaced. Returns when the command is about to start, or has failed to start.
     fn begin(
         &self,
         agents: &mut dyn AgentSource,
         encoded: &EncodedRequest,
-        far: &PeerPipes,
+        streams: [BorrowedFd<'_>; 3],
         until: &Until,
     ) -> Result<Supervised> {
-        let stdout = far.stdout.as_fd();
-        let stdin = far.stdin.as_ref().map_or(stdout, AsFd::as_fd);
         let mut refused = None;
         for _ in 0..MOST_AGENTS {
             let agent = agents.agent(refused.take())?;
-            let mut command = match agent.begin(encoded, [stdin, stdout, far.stderr.as_fd()], until) {
+            let mut command = match agent.begin(encoded, streams, until) {
                 Ok(command) => command,
                 Err(AgentError::Stopped(stop)) => {
                     return Err(self.not_started(Error::stopped(stop, OPERATION)));
                 }
                 Err(AgentError::System(error)) => {
-                    let error = Error::new(ErrorKind::System, OPERATION, error.to_string())
-                        .with_hint("see whether this process has run out of descriptors");
-                    return Err(self.with_container(error));
+                    return Err(self.with_container(Error::out_of_resources(OPERATION, error.to_string())));
                 }
                 Err(error) => {
                     refused = Some(error);
                     continue;
                 }
             };
-            self.wait_for_start(agents, &mut command, until)?;
+            if !self.wait_for_start(agents, &mut command, until)? {
+                refused = Some(AgentError::Stalled);
+                continue;
+            }
             match command.progress().command_end() {
                 Some(CommandEnd::NeverStarted) => refused = Some(AgentError::Gone),
                 Some(CommandEnd::Failed(StartFailure { stage: Stage::Outdated, .. })) => {
@@ -172,77 +246,91 @@ impl Call<'_> {
             .of_unstarted_command(self.is_bridged))
     }
 
-    /// Waits for the first word of the supervisor. A command that is given up before never starts.
+    /// Waits for the first report of the supervisor. A command that is given up before that never
+    /// starts. Returns false if it was withdrawn and is to be given to another agent.
     fn wait_for_start(
         &self,
         agents: &mut dyn AgentSource,
         command: &mut Supervised,
         until: &Until,
-    ) -> Result<()> {
-        let has_answer = |progress: &crate::Progress| progress.is_begun() || progress.command_end().is_some();
-        let soon = match until.remaining() {
-            Some(left) if left <= STALL => until.clone(),
-            _ => until.clone().or_after(STALL),
-        };
-        let error = match command.wait(&soon, has_answer) {
-            Ok(()) => return Ok(()),
-            Err(_) => match agents.stalled() {
-                Err(error) => error,
-                Ok(()) => match command.wait(until, has_answer) {
-                    Ok(()) => return Ok(()),
-                    Err(stop) => Error::stopped(stop, OPERATION),
-                },
-            },
+    ) -> Result<bool> {
+        let mut patience = STALL;
+        let given_up = loop {
+            if command.wait(&until.clone().or_after(patience), Progress::has_answer).is_ok() {
+                return Ok(true);
+            }
+            if let Err(stop) = until.check() {
+                break Some(Error::stopped(stop, OPERATION));
+            }
+            match agents.stalled(None) {
+                Stall::Wait => patience = NEXT_STALL,
+                Stall::Replace => break None,
+                Stall::GiveUp(error) => break Some(error),
+            }
         };
         command.withdraw();
-        if command.progress().is_begun() { Ok(()) } else { Err(self.not_started(error)) }
+        match given_up {
+            _ if command.progress().is_begun() => Ok(true),
+            None => Ok(false),
+            Some(error) => Err(self.not_started(error)),
+        }
     }
 
-    /// The caller's answer to a command that has ended, or whose end cannot be heard any more.
-    fn conclude(&self, command: &Supervised, bridge: &mut Bridge<'_>, start: Instant) -> Result<Finished> {
-        let outcome = match command.progress().command_end() {
-            Some(CommandEnd::Exited(status)) => exit_outcome(status),
-            Some(CommandEnd::Failed(failure)) => return Err(self.start_error(&failure)),
-            Some(CommandEnd::NeverStarted | CommandEnd::Lost) | None => ExitOutcome::Lost,
-        };
-        let is_lost = outcome == ExitOutcome::Lost;
-        Ok(finish(bridge, outcome, is_lost, start))
+    /// Builds the result of a command that has ended, or whose end can no longer be learned.
+    fn conclude(
+        &self,
+        agents: &mut dyn AgentSource,
+        mut command: Supervised,
+        bridge: &mut Bridge<'_>,
+        start: Instant,
+    ) -> Result<Finished> {
+        match command.progress().command_end() {
+            Some(CommandEnd::Exited(status)) => {
+                return Ok(finish(bridge, exit_outcome(status), false, start));
+            }
+            Some(CommandEnd::Failed(failure)) => {
+                return Err(self.start_error(agents, &failure));
+            }
+            Some(CommandEnd::NeverStarted | CommandEnd::Lost) | None => {}
+        }
+        let report = end_orphans(agents, &mut command, KILL_GRACE, &mut bridged_wait(bridge));
+        let finished = finish(bridge, ExitOutcome::Lost, true, start);
+        match report {
+            Some(report) if report.outcome != KillOutcome::Gone => {
+                let message = "the supervisor of the command was ended from outside";
+                let error = Error::new(ErrorKind::BackendInterrupted, OPERATION, message);
+                Err(self.with_container(error).of_ended_command(report, self.partial(finished)))
+            }
+            _ => Ok(finished),
+        }
     }
 
-    /// Ends the command with all its descendants, and makes the error of it.
+    /// Ends the command with all its descendants, and builds the error.
     fn end(
         &self,
+        agents: &mut dyn AgentSource,
         mut command: Supervised,
         bridge: &mut Bridge<'_>,
         interruption: Interruption,
         start: Instant,
     ) -> Result<Finished> {
         let begun = Instant::now();
-        command.end(KILL_GRACE);
-        let limit = Until::after(KILL_GRACE + END_WAIT);
-        // Streams of the caller that fail meanwhile are not reported: the command is ended anyway.
-        while let Err(Interruption::SourceFailed(_) | Interruption::SinkFailed(..)) =
-            bridge.drive_with(&limit, &mut command)
-        {}
+        end_tree(agents, &mut command, &mut bridged_wait(bridge));
         let progress = command.progress();
-        let (outcome, killed) = match progress.descendants() {
-            Some(Descendants::Gone(count)) => (KillOutcome::Gone, count),
-            // It was quicker than the limit.
-            Some(Descendants::RunOn) if matches!(interruption, Interruption::Stopped(_)) => {
-                return self.conclude(&command, bridge, start);
-            }
-            Some(Descendants::RunOn) => (unknown("it had exited, and what it left runs on"), 0),
-            Some(Descendants::Left(count)) => (unknown(&format!("{count} of its processes survive KILL")), 0),
-            None if matches!(progress.command_end(), Some(CommandEnd::Failed(_))) => {
-                return self.conclude(&command, bridge, start);
-            }
-            None if progress.has_ended() => (unknown("its supervisor was ended by somebody else"), 0),
-            None => (unknown("its supervisor does not answer; it ends the command when it can"), 0),
+        let has_failed = matches!(progress.command_end(), Some(CommandEnd::Failed(_)));
+        let is_late = match progress.descendants() {
+            // The command exited before the limit took effect.
+            Some(Descendants::RunOn) => matches!(interruption, Interruption::Stopped(_)),
+            Some(_) => false,
+            None => has_failed,
         };
-        let report = KillReport::new(outcome, killed as usize, Vec::new(), begun.elapsed());
+        if is_late {
+            return self.conclude(agents, command, bridge, start);
+        }
+        let report = report_of_end(agents, &mut command, &mut bridged_wait(bridge));
         let finished = finish(bridge, ExitOutcome::Lost, true, start);
         let error = self.with_container(interruption.into_error(OPERATION));
-        Err(error.of_ended_command(report, self.partial(finished)))
+        Err(error.of_ended_command(report.with_elapsed(begun.elapsed()), self.partial(finished)))
     }
 
     fn partial(&self, finished: Finished) -> PartialOutput {
@@ -255,7 +343,7 @@ impl Call<'_> {
         }
     }
 
-    /// A call that was stopped before its command could begin says so.
+    /// Marks an error of a call that was stopped before its command could begin.
     fn not_started(&self, error: Error) -> Error {
         let error = self.with_container(error);
         if !matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Cancelled) {
@@ -264,14 +352,28 @@ impl Call<'_> {
         error.of_unstarted_command(self.is_bridged)
     }
 
-    /// The error of a command that did not start.
-    fn start_error(&self, failure: &StartFailure) -> Error {
+    /// Builds the error of a command that did not start.
+    fn start_error(&self, agents: &mut dyn AgentSource, failure: &StartFailure) -> Error {
+        if failure.stage == Stage::Fork
+            && let Some(error) = agents.no_room()
+        {
+            return error;
+        }
         let text = failure.error.to_string();
         let error = |kind| Error::new(kind, OPERATION, text.clone());
         let error = match (failure.stage, Errno::from_io_error(&failure.error)) {
-            (Stage::Workdir, _) => error(ErrorKind::BadWorkdir).with_hint("create the directory first"),
+            (Stage::Workdir, _) => {
+                let workdir =
+                    self.request.workdir().map(|workdir| format!("`{}`: ", workdir.as_path().display()));
+                let text = workdir.unwrap_or_else(|| String::from("that of the container: ")) + &text;
+                Error::new(ErrorKind::BadWorkdir, OPERATION, text)
+                    .with_hint("create the directory in the container, or name another")
+            }
             (Stage::Exec, Some(Errno::NOENT | Errno::NOTDIR)) => {
-                error(ErrorKind::CommandNotFound).with_hint("look at the PATH of the container")
+                error(ErrorKind::CommandNotFound).with_hint("check the command's path and the image")
+            }
+            (Stage::Exec, Some(Errno::ACCESS)) => {
+                error(ErrorKind::CommandNotExecutable).with_hint("it must be a file with execute permission")
             }
             (Stage::Exec, Some(Errno::TOOBIG)) => return self.too_long(),
             (Stage::Exec, Some(Errno::NOMEM | Errno::AGAIN | Errno::MFILE | Errno::NFILE))
@@ -281,11 +383,19 @@ impl Call<'_> {
                 format!("the container has no room for another process: {text}"),
             )
             .with_hint("see whether its limits on processes and memory are reached"),
+            (Stage::Terminal, _) => Error::new(
+                ErrorKind::BackendFailed,
+                OPERATION,
+                format!("the container gives no terminal: {text}"),
+            )
+            .with_hint("see whether it has /dev/ptmx and /dev/pts, and how many terminals are open")
+            .of_unstarted_command(self.is_bridged),
             (Stage::Interpreter, _) => {
                 Error::new(ErrorKind::CommandNotExecutable, OPERATION, "its interpreter is missing")
                     .with_hint("see its first line, or whether it is built for this image's libc")
             }
-            _ => error(ErrorKind::CommandNotExecutable).with_hint("see its permissions and its format"),
+            _ => error(ErrorKind::CommandNotExecutable)
+                .with_hint("see its format, and for which processor it is"),
         };
         self.with_container(error.of_command(self.request.argv()))
     }
@@ -304,7 +414,17 @@ impl Call<'_> {
     }
 }
 
-/// Closes the streams, and says what became of them. Of a command that was ended or lost, none came to its own end.
+fn bridged_wait<'b>(bridge: &'b mut Bridge<'_>) -> impl FnMut(&Until, &mut Supervised) + 'b {
+    // Failures of the caller's streams are not reported, because the command is ended anyway.
+    |limit, command| {
+        while let Err(Interruption::SourceFailed(_) | Interruption::SinkFailed(..)) =
+            bridge.drive_with(limit, command)
+        {}
+    }
+}
+
+/// Closes the streams and reports how they ended. `is_cut`: the command was killed or lost, so no
+/// stream came to its own end.
 fn finish(bridge: &mut Bridge<'_>, outcome: ExitOutcome, is_cut: bool, start: Instant) -> Finished {
     let report = bridge.finish();
     let mut streams = [report.stdin, report.stdout, report.stderr];
@@ -319,43 +439,4 @@ fn finish(bridge: &mut Bridge<'_>, outcome: ExitOutcome, is_cut: bool, start: In
         });
     }
     Finished { outcome, streams, captures, elapsed: start.elapsed() }
-}
-
-fn unknown(why: &str) -> KillOutcome {
-    KillOutcome::Unknown(why.to_owned())
-}
-
-fn exit_outcome(status: ExitStatus) -> ExitOutcome {
-    match status {
-        ExitStatus::Code(code) => ExitOutcome::Code(code),
-        ExitStatus::Signal(signal) => ExitOutcome::Signal(signal_name(signal)),
-    }
-}
-
-/// The name of a signal, as signal(7) has it, without `SIG`.
-fn signal_name(number: i32) -> String {
-    const FIRST_REAL_TIME: i32 = 34;
-    let known = usize::try_from(number - 1).ok().and_then(|place| SIGNALS.get(place));
-    match (known, number - FIRST_REAL_TIME) {
-        (Some(name), _) => (*name).to_owned(),
-        (None, 0) => "RTMIN".to_owned(),
-        (None, more) => format!("RTMIN{more:+}"),
-    }
-}
-
-const SIGNALS: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
-    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
-    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-];
-
-fn setup_error(error: &rt_process::ProcessError) -> Error {
-    match error {
-        rt_process::ProcessError::UnsupportedFd { .. } => {
-            Error::new(ErrorKind::InvalidRequest, OPERATION, error.to_string())
-                .with_hint("give a stream socket or a pipe")
-        }
-        _ => Error::new(ErrorKind::System, OPERATION, error.to_string())
-            .with_hint("see whether this process has run out of descriptors, threads or processes"),
-    }
 }

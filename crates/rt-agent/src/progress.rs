@@ -1,4 +1,4 @@
-//! What is known of a command from what its supervisor has said. No descriptor, no clock.
+//! What is known about a command from its supervisor's reports. No descriptor, no clock.
 
 use std::io;
 
@@ -10,13 +10,14 @@ use crate::wire_format::{FRAME, Report};
 /// How a command ended.
 #[derive(Debug)]
 pub enum CommandEnd {
-    /// It certainly never ran.
+    /// It has certainly not run.
     NeverStarted,
-    /// It certainly never ran, for this reason.
+    /// It has certainly not run, for this reason.
     Failed(StartFailure),
-    /// It ran to this end.
+    /// It ran and ended with this status.
     Exited(ExitStatus),
-    /// It was about to start, and nothing more was heard. All, some or none of its work may be done.
+    /// It was about to start, and no later report came. It may have run completely, partly or not
+    /// at all.
     Lost,
 }
 
@@ -24,42 +25,42 @@ pub enum CommandEnd {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct StartFailure {
-    /// What failed.
+    /// The step that failed.
     pub stage: Stage,
-    /// What the kernel said to it; no error where it was not asked.
+    /// The kernel's error; no error if the kernel was not asked.
     pub error: io::Error,
 }
 
-/// What became of the command and all its descendants, by the kernel's word.
+/// The fate of the command and all its descendants, as reported by the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Descendants {
-    /// None is left. While it was ended, so many were reaped.
+    /// None is left. This many were reaped while it was ended.
     Gone(u32),
-    /// The command has exited by itself, and some run on, as it meant them to.
+    /// The command has exited by itself, and some of its descendants still run.
     RunOn,
-    /// After some seconds of KILL so many were left.
+    /// This many were left after some seconds of KILL.
     Left(u32),
 }
 
-/// What is known of a command.
+/// What is known about a command.
 #[derive(Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each was said by itself")]
 pub struct Progress {
-    /// The start of a frame.
+    /// An incomplete frame.
     partial: Vec<u8>,
     is_begun: bool,
     failure: Option<(Stage, u32)>,
     pid: Option<u32>,
     status: Option<ExitStatus>,
     descendants: Option<Descendants>,
-    /// The last word on the descendants was said.
+    /// The final report on the descendants has come.
     is_settled: bool,
     has_ended: bool,
     is_broken: bool,
 }
 
 impl Progress {
-    /// Takes what the supervisor said next. What no supervisor says ends it.
+    /// Reads the next bytes from the supervisor. An invalid report ends the command's progress.
     pub(crate) fn take(&mut self, bytes: &[u8]) {
         self.partial.extend_from_slice(bytes);
         let (frames, rest) = self.partial.as_chunks::<FRAME>();
@@ -75,13 +76,13 @@ impl Progress {
         }
     }
 
-    /// The supervisor says no more.
+    /// Records that the supervisor sends no more.
     pub(crate) fn end(&mut self) {
         self.is_broken |= !self.partial.is_empty();
         self.has_ended = true;
     }
 
-    /// Whether it can follow on what was said before.
+    /// Records a report. Returns whether it is valid after the earlier ones.
     fn take_report(&mut self, report: Report) -> bool {
         let has_failed = self.failure.is_some();
         match report {
@@ -114,27 +115,32 @@ impl Progress {
         true
     }
 
-    /// Whether anything of it can have run. Until it is, the command certainly has not.
+    /// Returns whether any part of the command can have run. While false, it has certainly not run.
     pub fn is_begun(&self) -> bool {
         self.is_begun
     }
 
-    /// Whether the last word was said on a command that is being ended.
+    /// Returns whether the supervisor has reported that the command begins, or why not.
+    pub(crate) fn has_answer(&self) -> bool {
+        self.is_begun || self.command_end().is_some()
+    }
+
+    /// Returns whether the final report has come for a command that is being ended.
     pub(crate) fn is_settled(&self) -> bool {
         self.is_settled || self.has_ended
     }
 
-    /// Whether its supervisor says no more.
+    /// Returns whether its supervisor sends no more.
     pub fn has_ended(&self) -> bool {
         self.has_ended
     }
 
-    /// Its number in the container's own namespace, once it has started.
+    /// Returns its process id in the container's pid namespace, once it has started.
     pub fn pid(&self) -> Option<u32> {
         self.pid
     }
 
-    /// How it ended; `None` while that can still be heard.
+    /// Returns how it ended; `None` while a report can still come.
     pub fn command_end(&self) -> Option<CommandEnd> {
         if let Some(status) = self.status {
             return Some(CommandEnd::Exited(status));
@@ -147,13 +153,13 @@ impl Progress {
         self.has_ended.then_some(if lost { CommandEnd::Lost } else { CommandEnd::NeverStarted })
     }
 
-    /// What became of its descendants, as far as it was said.
+    /// Returns the fate of its descendants, if it was reported.
     pub fn descendants(&self) -> Option<Descendants> {
         self.descendants
     }
 }
 
-/// A status of wait(2); `None` for one that is none of an ended process.
+/// Decodes a status of wait(2); `None` if it is not the status of an ended process.
 fn exit_status(status: u32) -> Option<ExitStatus> {
     let [low, high, 0, 0] = status.to_le_bytes() else { return None };
     match low & 0x7f {

@@ -1,4 +1,5 @@
-//! Waiting for a socket under a caller's limit, and receiving from it with the word of the kernel who has sent.
+//! Waits for a socket within a caller's limit, and receives from it with the sender as reported by
+//! the kernel.
 
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
@@ -12,13 +13,15 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 
 use crate::wire_format::DESCRIPTORS;
 
-/// Waits until the descriptor is ready, or broken; what it is. May also return early, and then it is nothing.
+/// Waits until the descriptor is ready or broken, and returns its state. May return early with an
+/// empty state.
 ///
 /// # Errors
-/// The limit is over. What is ready at that time is answered.
+/// If the limit has passed. A descriptor that is ready at that time is returned.
 pub(crate) fn wait(fd: &impl AsFd, flags: PollFlags, until: &Until) -> Result<PollFlags, UntilError> {
     let over = until.check();
-    // Who cannot be cancelled needs no waker, and without one a wait at least ends at the deadline.
+    // A call that cannot be cancelled needs no waker. If none can be created, the wait still ends
+    // at the deadline.
     let waker = until.cancel_token().and_then(|_| Waker::new().ok());
     let _registration = waker.as_ref().and_then(|waker| waker.wake_on_cancel(until));
     let time = if over.is_err() { Some(std::time::Duration::ZERO) } else { until.remaining() };
@@ -31,7 +34,7 @@ pub(crate) fn wait(fd: &impl AsFd, flags: PollFlags, until: &Until) -> Result<Po
     if got.is_empty() { over.map(|()| got) } else { Ok(got) }
 }
 
-/// Receives bytes, and which process has sent them. Descriptors that come along are closed.
+/// Receives bytes and the process id of their sender. Descriptors that come with them are closed.
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Option<u32>), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1), ScmRights(DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);

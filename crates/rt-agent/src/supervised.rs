@@ -1,80 +1,87 @@
 //! A command that was handed to an agent, seen through its control socket.
 
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rt_process::RemoteCommand;
-use rt_protocol::{Until, UntilError};
+use rt_protocol::sync::Waker;
+use rt_protocol::{TerminalSize, Until, UntilError};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::{SendFlags, Shutdown, send, shutdown};
+use rustix::net::{Shutdown, shutdown};
 
+use crate::orders::{CommandOrders, Outbox};
 use crate::progress::Progress;
 use crate::socket::{receive, wait};
 use crate::wire_format::{FRAME, Order};
 
-/// A command that was handed to an agent. Dropping it ends the command: its supervisor sees the end of the socket.
-#[derive(Debug)]
+/// A command that was handed to an agent. Dropping it ends the command: its supervisor sees the end
+/// of the socket.
 pub struct Supervised {
-    control: OwnedFd,
-    /// What the socket has not taken yet.
-    unsent: Vec<u8>,
+    outbox: Arc<Outbox>,
     progress: Progress,
     host_pid: Option<u32>,
     is_ending: bool,
-    /// The agent reaps what the command leaves behind, so it stays as long.
+    /// Keeps the agent alive, which reaps what the command leaves behind.
     _agent: Arc<OwnedFd>,
 }
 
 impl Supervised {
     pub(crate) fn new(control: OwnedFd, request: Vec<u8>, agent: Arc<OwnedFd>) -> Self {
-        let progress = Progress::default();
-        Self { control, unsent: request, progress, host_pid: None, is_ending: false, _agent: agent }
+        Self {
+            outbox: Arc::new(Outbox::new(control, request)),
+            progress: Progress::default(),
+            host_pid: None,
+            is_ending: false,
+            _agent: agent,
+        }
     }
 
-    /// What is known of it so far.
+    /// Returns what is known about it so far.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// The number of its supervisor on this machine, by the kernel's word; `None` before it said anything, and where it
-    /// cannot be seen from here.
+    /// Returns the supervisor's process id on this host, as reported by the kernel. `None` before
+    /// its first report, or if it is not visible from here.
     pub fn host_pid(&self) -> Option<u32> {
         self.host_pid
     }
 
-    /// Sends and receives what can be without waiting.
+    /// Sends and receives what is possible without waiting.
     pub fn advance(&mut self) {
         self.send_rest();
         let mut buffer = [0; 8 * FRAME];
         while !self.progress.has_ended() {
-            match receive(self.control.as_fd(), &mut buffer) {
+            match receive(self.outbox.control(), &mut buffer) {
                 Ok((0, _)) => self.progress.end(),
                 Ok((length, sender)) => {
                     self.host_pid = self.host_pid.or(sender);
                     self.progress.take(&buffer[..length]);
-                    // A shorter answer was all there is, but for the end; poll tells that.
+                    // A shorter read was everything that had come, except the end, which poll will
+                    // show.
                     if length < buffer.len() {
                         return;
                     }
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return,
-                // It ended without having read everything; what it said before was received.
+                // It ended without having read everything; its reports were received before.
                 Err(_) => self.progress.end(),
             }
         }
     }
 
-    /// Waits until the supervisor has something to say, or `done` is true of what it has said.
+    /// Waits until the supervisor sends no more or `done` returns true.
     ///
     /// # Errors
-    /// The limit is over.
+    /// If the limit has passed.
     pub fn wait(&mut self, until: &Until, done: impl Fn(&Progress) -> bool) -> Result<(), UntilError> {
         while !done(&self.progress) && !self.progress.has_ended() {
             let flags = if self.wants_write() { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-            wait(&self.control, flags, until)?;
+            wait(&self.outbox.control(), flags, until)?;
             self.advance();
         }
         Ok(())
@@ -90,55 +97,68 @@ impl Supervised {
         self.order(Order::SignalTree(signal));
     }
 
-    /// Has the command and all its descendants ended: TERM, `grace`, KILL. What comes of it is said by
-    /// [`Progress::descendants`].
+    /// Changes the size of the command's terminal. No effect without one.
+    pub fn resize(&mut self, size: TerminalSize) {
+        self.order(Order::Resize(size.into()));
+    }
+
+    /// Ends the command and all its descendants: TERM, `grace`, KILL. [`Progress::descendants`]
+    /// gives the result.
     pub fn end(&mut self, grace: Duration) {
         self.is_ending = true;
         self.order(Order::End(grace.as_millis().try_into().unwrap_or(u32::MAX)));
     }
 
-    /// Gives up a command that may not have begun. Afterwards [`Progress::is_begun`] is final: what has not begun never will.
+    /// Withdraws a command that may not have begun. Afterwards [`Progress::is_begun`] is final: a
+    /// command that has not begun never will.
     pub fn withdraw(&mut self) {
-        // The supervisor says that it is about to start, and starts nothing where that cannot be sent. From here on it
-        // cannot; what was sent before is received below.
-        let _ = shutdown(&self.control, Shutdown::Both);
+        // The supervisor reports that it is about to start, and starts nothing if it cannot send
+        // that. From here on it cannot; earlier reports are received below.
+        let _ = shutdown(self.outbox.control(), Shutdown::Both);
         while !self.progress.has_ended() {
             self.advance();
         }
     }
 
+    /// Returns what other threads give orders by, while this one drives the command by a bridge
+    /// with this waker. They have no effect once the command is dropped.
+    pub fn orders(&self, waker: Waker) -> CommandOrders {
+        CommandOrders::new(&self.outbox, waker)
+    }
+
     fn order(&mut self, order: Order) {
-        self.unsent.extend_from_slice(&order.to_bytes());
-        self.send_rest();
+        self.outbox.push(order);
     }
 
     pub(crate) fn send_rest(&mut self) {
-        while !self.unsent.is_empty() {
-            match send(&self.control, &self.unsent, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-                Ok(count) => drop(self.unsent.drain(..count)),
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return,
-                // It reads no more; what it has said is still received.
-                Err(_) => self.unsent.clear(),
-            }
-        }
+        self.outbox.send_rest();
+    }
+}
+
+impl fmt::Debug for Supervised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Supervised")
+            .field("outbox", &self.outbox)
+            .field("progress", &self.progress)
+            .finish_non_exhaustive()
     }
 }
 
 impl AsFd for Supervised {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.control.as_fd()
+        self.outbox.control()
     }
 }
 
-/// Its streams end when the command does, or when it and all its descendants are being ended, with the last word on these.
+/// The streams end with the command. If it and all its descendants are being ended, they end with
+/// the final report on these.
 impl RemoteCommand for Supervised {
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        (!self.has_exited()).then(|| self.control.as_fd())
+        (!self.has_exited()).then(|| self.outbox.control())
     }
 
     fn wants_write(&self) -> bool {
-        !self.unsent.is_empty()
+        self.outbox.has_unsent()
     }
 
     fn ready(&mut self) {

@@ -1,36 +1,39 @@
-//! The wire between the host and the agent, for both sides: the program includes this file, so it uses nothing but `core`.
+//! The wire format between the host and the agent. The program includes this file too, so it uses
+//! only `core`.
 //!
-//! All numbers are little-endian. A side that reads anything else than what stands here gives the command up: the host
-//! calls it lost, the supervisor ends it.
+//! All numbers are little-endian. A side that reads anything else than this format gives up the
+//! command: the host reports it lost, the supervisor ends it.
 
 use core::ffi::CStr;
 
-/// The version of everything here. It stands in the hello and at the head of each request.
-pub(crate) const VERSION: u32 = 1;
+/// The version of this format. It is in the hello and at the start of each request.
+pub(crate) const VERSION: u32 = 3;
 
-/// Where the agent finds its socket. Its own program is at 3, and is closed at once.
+/// The descriptor of the agent's own program, which the agent closes at once.
 pub(crate) const PROGRAM_FD: i32 = 3;
-/// See [`PROGRAM_FD`].
+/// The descriptor of the agent's socket.
 pub(crate) const SOCKET_FD: i32 = 4;
 
-/// Begins a command. Four descriptors come with it: control, stdin, stdout, stderr.
+/// The message that begins a command. Four descriptors come with it: control, stdin, stdout,
+/// stderr.
 pub(crate) const BEGIN: [u8; 1] = *b"E";
-/// How many descriptors come with [`BEGIN`].
+/// The number of descriptors that come with [`BEGIN`].
 pub(crate) const DESCRIPTORS: usize = 4;
 
-/// The length of a frame on the control socket, and of the hello.
+/// The length of a frame on the control socket, and of the hello, in bytes.
 pub(crate) const FRAME: usize = 8;
-/// The length of a request's head.
+/// The length of a request's head, in bytes.
 pub(crate) const HEAD: usize = 28;
-/// The longest body of a request, in bytes. Linux starts nothing whose strings are longer than 6 MiB.
+/// The longest body of a request, in bytes. Linux starts no program with more than 6 MiB of
+/// strings.
 pub(crate) const MAX_BODY: usize = 16 << 20;
 
-/// What the agent says first, and once.
+/// The agent's first message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hello {
     /// Its [`VERSION`].
     pub(crate) version: u32,
-    /// Its number, as its own namespace counts.
+    /// Its process id, in its own namespace.
     pub(crate) pid: u32,
 }
 
@@ -45,23 +48,34 @@ impl Hello {
     }
 }
 
-/// What a request asks for. The arguments of a file act stand where those of a command do.
+/// The operation of a request. The arguments of an operation on files are in the place of a
+/// command's; numbers are decimal digits, and an empty text is no number. Its exit code is 0, an
+/// errno, [`NOT_REGULAR`] or [`SHORT_INPUT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Act {
     /// Runs a command.
     Run = 0,
-    /// Writes a range of a file to stdout: path, offset, length. As for all acts on files, the exit code is an errno.
+    /// Writes the status of a file (`struct statx`) and its contents to stdout: path, limit in
+    /// bytes. With `EFBIG` it has more.
     ReadFile = 1,
-    /// Writes stdin to a temporary name beside the file and renames it over: path, mode, owner, parents.
+    /// Writes stdin to a file: path, path of the new file that replaces it (or empty), length,
+    /// mode, user, group, and any text if parents are to be made.
     WriteFile = 2,
-    /// Says what is at a path.
+    /// Writes the status of a path to stdout, and the text of a symbolic link: path.
     Stat = 3,
-    /// Lists a directory.
+    /// Writes the entries of a directory to stdout, in the layout of getdents64(2): path, limit in
+    /// bytes.
     List = 4,
-    /// Removes what is at a path.
+    /// Removes what is at a path, and what is in it: path.
     Remove = 5,
 }
+
+/// The exit code for a file that is neither regular nor a directory.
+pub(crate) const NOT_REGULAR: u8 = 200;
+
+/// The exit code for an input that ended too early.
+pub(crate) const SHORT_INPUT: u8 = 201;
 
 impl Act {
     const ALL: [Self; 6] = [Self::Run, Self::ReadFile, Self::WriteFile, Self::Stat, Self::List, Self::Remove];
@@ -89,13 +103,14 @@ impl TerminalSize {
     }
 }
 
-/// The head of a request: the first thing on the control socket. Its body comes behind it.
+/// The head of a request, sent first on the control socket. Its body follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RequestHead {
     pub(crate) act: Act,
-    /// Without it the stdin is that of the agent, `/dev/null`, and the descriptor in its place is not used.
+    /// Without it, stdin is the agent's, `/dev/null`, and the descriptor in its place is not used.
     pub(crate) has_stdin: bool,
-    /// The command gets a terminal of this size.
+    /// The command gets a terminal of this size. stdout is where the supervisor copies its output
+    /// to, and stdin what is typed; stderr is not used.
     pub(crate) terminal: Option<TerminalSize>,
     pub(crate) arguments: u32,
     pub(crate) variables: u32,
@@ -126,7 +141,7 @@ impl RequestHead {
         bytes
     }
 
-    /// `None` for another version, an act or a flag that there is not, and a body that is too long.
+    /// `None` for another version, an unknown act or flag, or a body that is too long.
     pub(crate) fn from_bytes(bytes: &[u8; HEAD]) -> Option<Self> {
         let mut words = [0; HEAD / 4];
         for (word, place) in words.iter_mut().zip(bytes.chunks_exact(4)) {
@@ -151,8 +166,8 @@ impl RequestHead {
     }
 }
 
-/// The body of a request: the working directory (empty: the container's own), the arguments, and the variables as
-/// `NAME=VALUE`. Each ends with a NUL.
+/// The body of a request: the working directory (empty: the container's own), the arguments, and
+/// the variables as `NAME=VALUE`. Each ends with a NUL.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestBody<'a> {
     bytes: &'a [u8],
@@ -160,9 +175,10 @@ pub(crate) struct RequestBody<'a> {
 }
 
 impl<'a> RequestBody<'a> {
-    /// `None` unless there are exactly as many strings as `head` says, and at least one argument.
+    /// `None` unless the number of strings is exactly the one in `head`, with at least one
+    /// argument.
     pub(crate) fn from_bytes(head: &RequestHead, bytes: &'a [u8]) -> Option<Self> {
-        // The iterator of strings stops where none ends any more.
+        // The iterator stops at the last string that ends with a NUL.
         let ends = Strings(bytes).count();
         let wanted = 1 + u64::from(head.arguments) + u64::from(head.variables);
         let fits = ends as u64 == wanted && bytes.len() == head.length as usize;
@@ -183,7 +199,7 @@ impl<'a> RequestBody<'a> {
     }
 }
 
-/// Strings that end with a NUL each.
+/// Strings that each end with a NUL.
 #[derive(Clone, Debug)]
 struct Strings<'a>(&'a [u8]);
 
@@ -197,16 +213,18 @@ impl<'a> Iterator for Strings<'a> {
     }
 }
 
-/// What the host says of a command that it has begun. Closing the control socket is [`End`](Self::End) at once.
+/// The host's orders for a command that was begun. Closing the control socket has the effect of
+/// [`End`](Self::End) with 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// This signal for the command's process group.
+    /// Sends this signal to the command's process group.
     SignalGroup(u32),
-    /// This signal for the command and all its descendants.
+    /// Sends this signal to the command and all its descendants.
     SignalTree(u32),
-    /// Ends the command and all its descendants: TERM, this many milliseconds, KILL. With 0 it is KILL at once.
+    /// Ends the command and all its descendants: TERM, this many milliseconds, KILL. With 0, KILL
+    /// at once.
     End(u32),
-    /// The terminal has this size now. Without a terminal it does nothing.
+    /// Sets the size of the terminal. No effect without a terminal.
     Resize(TerminalSize),
 }
 
@@ -233,52 +251,58 @@ impl Order {
     }
 }
 
-/// What the supervisor says of its command.
+/// The supervisor's reports on its command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Report {
-    /// The request was read, and the command is started next. Before this nothing can have run.
+    /// The request was read, and the command is started next. Nothing of it can have run before
+    /// this.
     AboutToStart,
-    /// The command did not start: where, and why.
+    /// The command did not start: the step, and the errno.
     Failed(Stage, u32),
-    /// It runs, with this number.
+    /// It runs, with this process id.
     Started(u32),
     /// It has ended, with this status of wait(2).
     Exited {
         status: u32,
-        /// The kernel says that no descendant is left. The others run on, unless they are being ended.
+        /// The kernel reports that no descendant is left. If false, the others run on, unless they
+        /// are being ended.
         is_alone: bool,
     },
-    /// It was ended, and the kernel says that no descendant is left. So many were reaped meanwhile.
+    /// It was ended, and the kernel reports that no descendant is left. This many were reaped
+    /// meanwhile.
     Gone(u32),
-    /// It was to be ended, and so many are left after some seconds.
+    /// It was to be ended, and this many are left after some seconds.
     Left(u32),
 }
 
-/// Where a command failed to start.
+/// The step at which a command failed to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[repr(u32)]
 pub enum Stage {
-    /// The request is none of this version.
+    /// The request is invalid in this version.
     Request = 1,
-    /// This agent does not know the act, or has no terminals.
+    /// This agent does not support the operation.
     Unsupported = 2,
-    /// `/etc/passwd` or `/etc/group` has changed since the agent was started: it may be somebody else by now.
+    /// `/etc/passwd` or `/etc/group` has changed since the agent was started, so its user may mean
+    /// another one now.
     Outdated = 3,
-    /// No memory, or no process more.
+    /// No memory, or too many processes.
     Fork = 4,
-    /// Its streams could not be put in their places.
+    /// Its streams could not be set up.
     Streams = 5,
     /// Its working directory could not be entered.
     Workdir = 6,
     /// Its program was not found or could not be executed.
     Exec = 7,
-    /// Its program is there, and the interpreter that it names is not.
+    /// Its program exists, but the interpreter that it names does not.
     Interpreter = 8,
+    /// Its terminal could not be made: the container has none, or as many as it may have.
+    Terminal = 9,
 }
 
 impl Stage {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Request,
         Self::Unsupported,
         Self::Outdated,
@@ -287,6 +311,7 @@ impl Stage {
         Self::Workdir,
         Self::Exec,
         Self::Interpreter,
+        Self::Terminal,
     ];
 
     pub(crate) fn from_number(number: u32) -> Option<Self> {
@@ -396,7 +421,7 @@ mod tests {
         #[test]
         fn a_head_of_any_bytes_is_none_or_written_in_the_same(mut bytes: [u8; HEAD], ours: bool) {
             if ours {
-                // Some that come further than the version.
+                // Some that are valid beyond the version.
                 bytes[..4].copy_from_slice(&VERSION.to_le_bytes());
                 bytes[5..8].fill(0);
                 bytes[9..12].fill(0);

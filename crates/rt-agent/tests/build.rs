@@ -1,4 +1,5 @@
-//! How the program is built: by rustc's own linker, or by a `cc` that links; the same bytes everywhere; and what is in them.
+//! How the program is built: by rustc's own linker, or by a `cc` that links, with the same bytes;
+//! and its contents.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "what a test has not got is its failure")]
@@ -7,6 +8,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
+
+use rt_process::{ExitStatus, ProcessSpec, Program};
+use rt_protocol::{OutputLimit, Source, Until};
 
 #[allow(dead_code, reason = "a test is no build script")]
 #[path = "../build.rs"]
@@ -14,7 +19,7 @@ mod build_script;
 
 use build_script::Compiler;
 
-/// A `cc` that only links: it refuses C, and to do without the C library.
+/// A `cc` that only links: it refuses C, and `-nostdlib`.
 const LINKER_ONLY: &str = r#"#!/bin/sh
 for word; do
     case $word in
@@ -37,7 +42,7 @@ fn crate_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A copy of what the program is built from.
+/// A copy of the program's sources.
 fn copied(to: &Path) {
     for directory in ["program", "src"] {
         fs::create_dir_all(to.join(directory)).unwrap();
@@ -71,7 +76,8 @@ fn the_same_bytes_come_of_every_place_and_none_is_in_them() {
         rt_agent::PROGRAM.is_some_and(|ours| ours == program),
         "that of the crate is built in the same way"
     );
-    assert!(program.starts_with(b"\x7fELF") && program.len() < 20_000, "{}", program.len());
+    // 20,000 bytes for commands, and 8,000 for operations on files, a third of which is removal.
+    assert!(program.starts_with(b"\x7fELF") && program.len() < 28_500, "{}", program.len());
     let holds = |text: &str| program.windows(text.len()).any(|part| part == text.as_bytes());
     for text in [
         home.path().to_str().unwrap(),
@@ -111,7 +117,33 @@ fn no_c_compiler_is_needed_and_a_cc_is_the_second_try() {
     assert!(fs::read(&place).unwrap().starts_with(b"\x7fELF"));
 }
 
-/// A rustc that says that its libraries are where no linker is.
+#[test]
+fn a_build_that_finds_no_linker_for_the_program_warns_and_goes_on_without() {
+    let home = tempfile::tempdir().unwrap();
+    let cargo = Program::find(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).unwrap();
+    let linker = format!("CARGO_TARGET_{}_LINKER", host().to_uppercase().replace('-', "_"));
+    let build = ProcessSpec::new(&cargo)
+        .args(["build", "--offline", "--target-dir"])
+        .arg(home.path().join("target"))
+        .arg("--manifest-path")
+        .arg(crate_root().join("Cargo.toml"))
+        .env("RUSTC", without_linker(home.path()))
+        .env(linker, tool(home.path(), "cc", LINKER_ONLY));
+    let limit = OutputLimit::UNLIMITED;
+    let until = Until::after(Duration::from_secs(600));
+    let answer = rt_process::capture(&build, Source::empty(), limit, limit, &until).unwrap();
+    let said = answer.stderr_capture.text();
+    assert_eq!(answer.status, Some(ExitStatus::Code(0)), "{said}");
+    for line in ["with rust-lld: the toolchain has none", "the agent cannot be built, and commands start"] {
+        assert!(said.lines().any(|said| said.starts_with("warning: ") && said.contains(line)), "{said}");
+    }
+    let outputs = fs::read_dir(home.path().join("target/debug/build")).unwrap();
+    let programs =
+        outputs.filter_map(|output| fs::read_to_string(output.unwrap().path().join("out/agent.rs")).ok());
+    assert_eq!(programs.collect::<Vec<_>>(), ["None"]);
+}
+
+/// A rustc that reports a library directory without a linker.
 fn without_linker(home: &Path) -> OsString {
     let libraries = home.join("lib/rustlib").join(host()).join("lib");
     fs::create_dir_all(&libraries).unwrap();

@@ -1,4 +1,5 @@
-//! Ten thousand commands by one agent, some of them ended as trees: nothing is left of any, here or there.
+//! Ten thousand commands by one agent, some of them ended as trees, leave nothing behind on either
+//! side.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "what a test has not got is its failure")]
@@ -22,7 +23,7 @@ fn ten_thousand_commands_leave_nothing() {
     let local = LocalAgent::start();
     let pid = local.process.pid();
     let count = |what: &str| fs::read_dir(format!("/proc/{what}")).unwrap().count();
-    // What each side has once both have done everything once.
+    // What each side keeps once it has done everything once.
     run_some(&local, 400);
     wait_for(|| local.children().is_empty());
     let before = [count("self/fd"), count("self/task"), count(&format!("{pid}/fd"))];
@@ -33,11 +34,12 @@ fn ten_thousand_commands_leave_nothing() {
     wait_for(|| local.children().is_empty());
     assert_eq!([count("self/fd"), count("self/task"), count(&format!("{pid}/fd"))], before);
     assert_eq!(resident(pid), memory[1], "KiB of the agent");
-    // The allocator keeps some for threads that come and go; 10,000 commands at 1 KiB each would be more.
+    // The allocator keeps some memory for threads; 10,000 commands at 1 KiB each would be more.
     assert!(resident(std::process::id()) < memory[0] + 5_000, "{memory:?} {}", resident(std::process::id()));
 }
 
-/// Runs so many from eight threads; each twentieth is a tree that is ended. How many were.
+/// Runs this many from eight threads; each twentieth is a tree that is ended. Returns how many
+/// were.
 fn run_some(local: &LocalAgent, commands: usize) -> usize {
     let ended = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -63,7 +65,7 @@ fn run_some(local: &LocalAgent, commands: usize) -> usize {
     ended.into_inner()
 }
 
-/// The memory of a process that no file is behind, in KiB.
+/// The anonymous memory of a process, in KiB.
 fn resident(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();

@@ -1,4 +1,4 @@
-//! What a command costs, against a local fork and exec of the same program, in turns. It only measures:
+//! Measures a command against a local fork and exec of the same program, alternating:
 //! `cargo test -p rt-agent --release --test pace -- --ignored --nocapture`.
 
 #![cfg(target_os = "linux")]

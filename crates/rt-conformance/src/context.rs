@@ -10,10 +10,12 @@ use std::time::Duration;
 use rt_protocol::sync::lock;
 use rt_protocol::{
     Capability, Container, ContainerExt, ContainerName, ContainerPath, ContainerRuntime, ExecRequest,
-    ExecRequestBuilder, ExecResult, LaunchSpec, LaunchSpecBuilder, NamePrefix, PullPolicy, Until,
+    ExecRequestBuilder, ExecResult, Image, ImageRef, LaunchSpec, LaunchSpecBuilder, NamePrefix, PullPolicy,
+    Until,
 };
 
 use crate::container_cache::ContainerCache;
+use crate::ensure::all_removed;
 use crate::timeout::{TIMEOUT, timeout};
 use crate::{Failure, Fixture, Need, Script, Verdict};
 
@@ -91,8 +93,7 @@ impl<'a> TestContext<'a> {
         self.cache.check_standing()?;
         self.cache.warm_up(|| {
             let result = Self::run_in(self.standing()?.as_ref(), &Script::Exit(0))?;
-            ensure!(result.success(), "the standing container cannot run `exit 0`: {result:?}");
-            Ok(())
+            ensure!(result.success(), "the standing container cannot run `exit 0`: {result:?}")
         })
     }
 
@@ -164,7 +165,8 @@ impl<'a> TestContext<'a> {
         Ok(name)
     }
 
-    fn unused_name(&self) -> Result<ContainerName, Failure> {
+    /// Returns a name that no container has.
+    pub(crate) fn unused_name(&self) -> Result<ContainerName, Failure> {
         Ok(ContainerName::new(format!("{}-{}-{}", self.fixture.prefix(), std::process::id(), unique()))?)
     }
 
@@ -218,6 +220,14 @@ impl<'a> TestContext<'a> {
         Ok(container)
     }
 
+    /// Creates a container with these settings and starts it.
+    pub(crate) fn started_with(
+        &self,
+        with: impl FnOnce(LaunchSpecBuilder) -> LaunchSpecBuilder,
+    ) -> Result<Arc<dyn Container>, Failure> {
+        self.started_from(with(self.launch_spec(&self.name()?)))
+    }
+
     /// Creates a container from a specification and starts it.
     pub(crate) fn started_from(&self, builder: LaunchSpecBuilder) -> Result<Arc<dyn Container>, Failure> {
         let container = self.create_from(builder.command(Script::Stand.argv()))?;
@@ -230,6 +240,11 @@ impl<'a> TestContext<'a> {
         container.start(&timeout())?;
         self.fixture.after_start(&container.key().name);
         Ok(())
+    }
+
+    /// Removes a container, by force.
+    pub(crate) fn remove(&self, container: &dyn Container) -> Verdict {
+        all_removed(self.runtime.force_remove(std::slice::from_ref(&container.key().name), &timeout()))
     }
 
     /// Returns whether the fixture meets this need, for a case that can do without.
@@ -247,6 +262,16 @@ impl<'a> TestContext<'a> {
     /// Returns a container that does not exist.
     pub(crate) fn missing_container(&self) -> Result<Arc<dyn Container>, Failure> {
         Ok(self.runtime.container(&self.unused_name()?))
+    }
+
+    /// Returns the suite's image.
+    pub(crate) fn image(&self) -> Arc<dyn Image> {
+        self.runtime.image(self.fixture.image())
+    }
+
+    /// Returns an image that does not exist.
+    pub(crate) fn missing_image(&self) -> Result<Arc<dyn Image>, Failure> {
+        Ok(self.runtime.image(&ImageRef::new("localhost/rt-no-such-image:none")?))
     }
 
     pub(crate) fn request(&self, script: &Script) -> Result<ExecRequest, Failure> {
@@ -271,8 +296,13 @@ impl<'a> TestContext<'a> {
     /// Runs a script that must end with 0, and returns its stdout.
     pub(crate) fn text_in(container: &dyn Container, script: &Script) -> Result<String, Failure> {
         let result = Self::run_in(container, script)?;
-        ensure!(result.success(), "{script:?} ended with {}: {}", result.outcome, result.stderr);
+        ensure!(result.success(), "{script:?} ended with {}: {}", result.outcome, result.stderr)?;
         Ok(result.stdout.text().into_owned())
+    }
+
+    /// Writes a file of the guest.
+    pub(crate) fn write_file(container: &dyn Container, path: OsString, bytes: &[u8]) -> Verdict {
+        Self::text_in(container, &Script::WriteFile { path, bytes: bytes.to_vec() }).map(drop)
     }
 
     /// Returns the number of processes with this token in the container.
@@ -298,7 +328,7 @@ impl<'a> TestContext<'a> {
     pub(crate) fn guest_dir(&self, container: &dyn Container) -> Result<ContainerPath, Failure> {
         let path = self.guest_path()?;
         let made = Self::run_in(container, &Script::MakeDir(path.as_os_str().to_owned()))?;
-        ensure!(made.success(), "{path} cannot be made in the guest: {}", made.stderr);
+        ensure!(made.success(), "{path} cannot be made in the guest: {}", made.stderr)?;
         Ok(path)
     }
 
@@ -332,7 +362,7 @@ impl<'a> TestContext<'a> {
     pub(crate) fn wait_for_exit(&self, container: &dyn Container) -> Verdict {
         Self::eventually("the main process has ended", || {
             let state = container.state(timeout())?;
-            ensure!(state.is_some(), "the container is gone");
+            ensure!(state.is_some(), "the container is gone")?;
             Ok(state.is_some_and(|state| state.has_exited()).then_some(()))
         })
     }
@@ -351,6 +381,7 @@ impl<'a> TestContext<'a> {
                 }
             }
         }
+        self.fixture.release();
         let sessions = lock(&self.sessions).take().filter(|_| count_sessions);
         let Some((standing, before)) = sessions else { return Ok(()) };
         // The engine removes a session a moment after its command has ended.

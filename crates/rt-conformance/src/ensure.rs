@@ -6,24 +6,19 @@ use rt_protocol::{ContainerRemoveResult, Error, ErrorKind};
 
 use crate::{Failure, Verdict};
 
-/// Fails the case with this text unless the condition holds.
+/// Returns a failure with this text unless the condition holds.
 macro_rules! ensure {
     ($condition:expr, $($text:tt)+) => {
-        if !$condition {
-            return Err($crate::Failure::new(format!($($text)+)));
-        }
+        if $condition { Ok(()) } else { Err($crate::failure::Failure::new(format!($($text)+))) }
     };
 }
 
-/// Fails the case unless the two are equal; the second is the expected value.
+/// Returns a failure unless the two are equal; the second is the expected value.
 macro_rules! ensure_eq {
     ($seen:expr, $expected:expr, $what:expr) => {
         match (&$seen, &$expected) {
-            (seen, expected) => {
-                if *seen != *expected {
-                    return Err($crate::ensure::differs($what, seen, expected));
-                }
-            }
+            (seen, expected) if *seen == *expected => Ok(()),
+            (seen, expected) => Err($crate::ensure::differs($what, seen, expected)),
         }
     };
 }
@@ -67,6 +62,11 @@ pub(crate) fn same_bytes(what: &str, seen: &[u8], expected: &[u8]) -> Verdict {
 }
 
 /// Fails unless the call failed with this kind.
+pub(crate) fn ensure_refused<T: Debug>(answer: Result<T, Error>, kind: ErrorKind) -> Verdict {
+    refused(answer, kind).map(drop)
+}
+
+/// The same, and returns the error.
 pub(crate) fn refused<T: Debug>(answer: Result<T, Error>, kind: ErrorKind) -> Result<Error, Failure> {
     expect_error_of(answer, &[kind])
 }
@@ -84,4 +84,9 @@ pub(crate) fn expect_error_of<T: Debug>(
             shown(&answer)
         ))),
     }
+}
+
+/// Fails unless the error says that the command did not run.
+pub(crate) fn never_started(error: &Error) -> Verdict {
+    ensure!(error.never_started(), "the command may have run: {error:?}")
 }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rt_protocol::{ContainerName, ContainerRuntime, ImageRef, LaunchSpec, LaunchSpecBuilder, NamePrefix};
 
-use crate::Need;
+use crate::{Need, ServedImages};
 
 /// The environment of one run of the suite: the names and the image that it may use, and what it
 /// may look at.
@@ -53,6 +53,11 @@ pub trait Fixture: fmt::Debug + Send + Sync {
         let _ = container;
     }
 
+    /// Called before and after each case, each time before leftovers are counted. Lets go of what
+    /// the backend keeps between calls by its documented limits, such as agents and connections.
+    /// Does nothing by default.
+    fn release(&self) {}
+
     /// Returns the time that the backend's clock has run. The suite only compares its values with
     /// each other. A backend that skips time instead of waiting returns its own clock.
     fn clock(&self) -> Duration {
@@ -63,6 +68,11 @@ pub trait Fixture: fmt::Debug + Send + Sync {
     /// Returns a user of every guest that is not root, as a request names it, and its number.
     fn user(&self) -> (&'static str, u32) {
         ("1234", 1234)
+    }
+
+    /// Returns the time of the engine's clock, by which it says when something happened.
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
     }
 
     /// Returns a directory of every guest in which commands may write.
@@ -78,6 +88,11 @@ pub trait Fixture: fmt::Debug + Send + Sync {
     /// Makes an image with two names that no container uses, and returns one of the names. The case
     /// removes both. `None` if no image can be made.
     fn image_with_two_names(&self) -> Option<ImageRef> {
+        None
+    }
+
+    /// Returns what registries serve for the suite; `None` if there are none.
+    fn registry(&self) -> Option<ServedImages> {
         None
     }
 

@@ -40,6 +40,10 @@ group! {
     Surroundings = "surroundings",
     /// Commands whose streams are bridged.
     Stdio = "stdio",
+    /// Commands that run while the caller does other things.
+    Spawn = "spawn",
+    /// Commands with a terminal.
+    Terminals = "terminals",
     /// Deaths by signal, and commands whose container goes away.
     Signals = "signals",
     /// Deadlines, cancels and kill reports.
@@ -52,8 +56,12 @@ group! {
     Readiness = "readiness",
     /// Copies in and out.
     Copy = "copy",
+    /// Files from memory.
+    Files = "files",
     /// Images.
     Images = "images",
+    /// Pulls of images.
+    Pulls = "pulls",
     /// Port reservations.
     Ports = "ports",
     /// Lists and removals of many containers.

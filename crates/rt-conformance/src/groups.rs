@@ -6,19 +6,28 @@ mod copy;
 mod errors;
 mod events;
 mod exec;
+mod file_links;
+mod file_systems;
+mod files;
+mod held_command;
 mod identity;
 mod images;
 mod launch;
+mod launch_settings;
 mod lifecycle;
 mod limits;
 mod logs;
+mod main_process;
 mod misuse;
 mod ports;
+mod pulls;
 mod readiness;
 mod settings;
 mod signals;
+mod spawn;
 mod stdio;
 mod surroundings;
+mod terminals;
 mod timeouts;
 mod wrappers;
 
@@ -30,19 +39,28 @@ use crate::Case;
 const ALL: &[&[Case]] = &[
     identity::CASES,
     lifecycle::CASES,
+    main_process::CASES,
     launch::CASES,
+    launch_settings::CASES,
     exec::CASES,
     settings::CASES,
     surroundings::CASES,
     stdio::calls::CASES,
+    stdio::sinks::CASES,
     stdio::streams::CASES,
+    spawn::CASES,
+    terminals::CASES,
     signals::CASES,
     timeouts::CASES,
     limits::CASES,
     logs::CASES,
     readiness::CASES,
     copy::CASES,
+    files::CASES,
+    file_links::CASES,
+    file_systems::CASES,
     images::CASES,
+    pulls::CASES,
     ports::CASES,
     bulk::CASES,
     events::CASES,

@@ -16,17 +16,20 @@ pub(crate) fn interrupted(
         return Err(Failure::new(format!("there is no kill report: {error:?}")));
     };
     let name = context.standing()?.key().name.clone();
-    ensure_eq!(error.subject(), Some(&*format!("container `{name}`")), "whose command it was");
-    ensure_eq!(error.hint(), Some(report.outcome.hint()), "the hint");
+    ensure_eq!(error.subject(), Some(&*format!("container `{name}`")), "whose command it was")?;
+    ensure_eq!(error.hint(), Some(report.outcome.hint()), "the hint")?;
     let has_cause = std::error::Error::source(error).is_some();
     let needs_cause = matches!(error.kind(), ErrorKind::SourceFailed | ErrorKind::SinkFailed);
-    ensure!(has_cause || !needs_cause, "the cause is missing: {error:?}");
+    ensure!(has_cause || !needs_cause, "the cause is missing: {error:?}")?;
     let Some(partial) = error.partial().filter(|partial| is_bridged == is_of_bridge(partial)) else {
         return Err(Failure::new(format!("what had arrived is missing: {error:?}")));
     };
     if report.outcome == KillOutcome::NeverStarted {
-        ensure_eq!(*partial, PartialOutput::nothing(is_bridged), "what had arrived");
-        ensure!(report.killed == 0 && report.survivors.is_empty(), "of a command that never ran: {report:?}");
+        ensure_eq!(*partial, PartialOutput::nothing(is_bridged), "what had arrived")?;
+        ensure!(
+            report.killed == 0 && report.survivors.is_empty(),
+            "of a command that never ran: {report:?}"
+        )?;
     }
     Ok(report.clone())
 }

@@ -46,9 +46,10 @@
 //!
 //! After each case the suite counts leftovers. The case fails if this process has a descriptor,
 //! thread or child process that it did not have before, or if the standing container has another
-//! exec session. So run only one case at a time in a process. The suite holds a lock, but it cannot
-//! stop other threads of the program. Counting reads `/proc`; where there is none, the suite does
-//! not count and [says so](Suite::counts_leftovers).
+//! exec session. What a backend keeps between calls by its documented limits does not count once
+//! [`Fixture::release`] has let go of it. Run only one case at a time in a process. The suite holds
+//! a lock, but it cannot stop other threads of the program. Counting reads `/proc`; where there is
+//! none, the suite does not count and [says so](Suite::counts_leftovers).
 //!
 //! # Commands
 //!
@@ -63,6 +64,7 @@ mod ensure;
 mod case;
 mod container_cache;
 mod context;
+mod failing_stream;
 mod failure;
 mod fixture;
 mod group;
@@ -72,8 +74,11 @@ mod leftovers;
 mod need;
 pub mod reference;
 mod report;
+mod required;
 mod script;
+mod served_images;
 mod suite;
+mod threads;
 mod timeout;
 
 pub use case::Case;
@@ -84,5 +89,6 @@ pub use group::Group;
 pub use groups::{cases, core, find};
 pub use need::Need;
 pub use report::{Report, Row};
-pub use script::{Script, Shape, pattern};
+pub use script::{Script, Shape, many_names, pattern};
+pub use served_images::ServedImages;
 pub use suite::Suite;

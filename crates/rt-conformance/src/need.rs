@@ -25,10 +25,14 @@ pub enum Need {
     LaunchFailures,
     /// Commands inherit the settings of the launch for the main process: workdir, user.
     LaunchSettings,
+    /// Files are written as root.
+    Root,
     /// Commands can enter a container without a network.
     Offline,
     /// A request can set the group of a command's user.
     Groups,
+    /// Containers have control groups of their own, so that they can be paused and limited.
+    Cgroups,
     /// [`Fixture::broken`](crate::Fixture::broken) returns a runtime whose engine cannot answer.
     BrokenEngine,
 }
@@ -45,8 +49,10 @@ impl fmt::Display for Need {
             Self::System => "programs of a system",
             Self::LaunchFailures => "launches that can fail",
             Self::LaunchSettings => "commands that inherit from the launch",
+            Self::Root => "files that are written as root",
             Self::Offline => "commands without a network",
             Self::Groups => "users in any group",
+            Self::Cgroups => "control groups of a container",
             Self::BrokenEngine => "a runtime whose engine cannot be asked",
         })
     }

@@ -6,54 +6,21 @@
 //! [`World::play`] runs the script with the streams of the backend.
 
 mod files;
+mod guest;
+mod terminal;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Duration;
 
 use rt_protocol::sync::lock;
 use rt_protocol::{CopyOptions, ErrorKind, ExecRequest, ExitOutcome, OutputStream};
 
 use crate::{Script, Shape, script};
 use files::Files;
-
-/// What a running script can use: its streams, its time, and its settings.
-///
-/// Every method that can take time fails once the command has been ended. The script then ends too.
-pub trait Guest {
-    /// Reads from stdin. Returns 0 at its end.
-    ///
-    /// # Errors
-    /// If the command was ended.
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
-
-    /// Writes all of these bytes.
-    ///
-    /// # Errors
-    /// If the command was ended.
-    fn write(&mut self, stream: OutputStream, bytes: &[u8]) -> io::Result<()>;
-
-    /// Waits this long, or until the command is ended; forever without a time.
-    ///
-    /// # Errors
-    /// If the command was ended.
-    fn wait(&mut self, time: Option<Duration>) -> io::Result<()>;
-
-    /// Leaves a child of the command behind, which holds both outputs open.
-    fn leave_open(&mut self);
-
-    /// Returns the value of a variable.
-    fn variable(&self, name: &str) -> Option<OsString>;
-
-    /// Returns the working directory of the command.
-    fn workdir(&self) -> PathBuf;
-
-    /// Returns the user of the command, `USER` or `USER:GROUP`, if one was requested.
-    fn user(&self) -> Option<String>;
-}
+pub use guest::Guest;
+use guest::{print, say};
 
 /// A guest in memory: its files and its processes.
 #[derive(Debug, Default)]
@@ -101,6 +68,16 @@ impl World {
     /// Mounts a directory of the host at this path.
     pub fn mount(&self, source: impl Into<PathBuf>, dest: impl Into<PathBuf>, read_only: bool) {
         lock(&self.files).mount(source.into(), dest.into(), read_only);
+    }
+
+    /// Makes a directory, and its parents.
+    pub fn make_directory(&self, path: &Path) {
+        lock(&self.files).make_directory(path);
+    }
+
+    /// Makes the root file system read-only, except for mounts and these directories.
+    pub fn read_only_root(&self, writable: impl IntoIterator<Item = PathBuf>) {
+        lock(&self.files).read_only_root(writable.into_iter().collect());
     }
 
     /// Runs a script to its end.
@@ -169,6 +146,12 @@ impl World {
                 let user = guest.user().map_or_else(|| "0:0".into(), |user| numeric(&user));
                 print(guest, user)?
             }
+            Script::Terminal
+            | Script::TerminalSize
+            | Script::Resized { .. }
+            | Script::ReadLine
+            | Script::RawCopy(_)
+            | Script::EndOnInterrupt(_) => terminal::play(script, guest)?,
             Script::Sleep(seconds) => {
                 guest.wait(Some(script::seconds(*seconds)))?;
                 0
@@ -197,7 +180,11 @@ impl World {
             | Script::ReadFile(_)
             | Script::List(_)
             | Script::IsExecutable(_)
-            | Script::Fill { .. } => self.play_with_files(script, guest)?,
+            | Script::Fill { .. }
+            | Script::MakeMany { .. } => self.play_with_files(script, guest)?,
+            // There are none here; a backend that has links makes them.
+            Script::Link { .. } => 0,
+            Script::Fifo(_) => 1,
         };
         Ok(ExitOutcome::Code(code))
     }
@@ -213,6 +200,11 @@ impl World {
             Script::Fill { path, bytes } => {
                 let size = usize::try_from(*bytes).unwrap_or_default();
                 files.write(Path::new(path), vec![0; size]).then(Vec::new)
+            }
+            Script::MakeMany { directory, count } => {
+                let mut names = script::many_names(*count);
+                let write = |name| files.write(&Path::new(directory).join(name), Vec::new());
+                names.all(write).then(Vec::new)
             }
             Script::ReadFile(path) => files.read(Path::new(path)),
             Script::List(path) => files
@@ -232,26 +224,11 @@ impl World {
     }
 
     fn hold(&self, shape: Shape, token: u32, guest: &mut dyn Guest) -> io::Result<ExitOutcome> {
-        let family = if shape == Shape::Alone { 1 } else { 2 };
-        *lock(&self.processes).entry(token).or_default() += family;
+        *lock(&self.processes).entry(token).or_default() += shape.processes();
         let ended = say(guest, b"held\n", b"erred\n").and_then(|()| guest.wait(None));
         lock(&self.processes).remove(&token);
         ended.map(|()| ExitOutcome::Code(0))
     }
-}
-
-fn say(guest: &mut dyn Guest, stdout: &[u8], stderr: &[u8]) -> io::Result<()> {
-    for (stream, bytes) in [(OutputStream::Stdout, stdout), (OutputStream::Stderr, stderr)] {
-        if !bytes.is_empty() {
-            guest.write(stream, bytes)?;
-        }
-    }
-    Ok(())
-}
-
-fn print(guest: &mut dyn Guest, value: impl ToString) -> io::Result<i32> {
-    say(guest, value.to_string().as_bytes(), b"")?;
-    Ok(0)
 }
 
 /// Stays until it is ended, which counts as TERM.

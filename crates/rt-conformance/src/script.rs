@@ -21,8 +21,9 @@ pub use shape::Shape;
 /// backend that runs nothing parses the name and the arguments after it
 /// ([`from_argv`](Self::from_argv)).
 ///
-/// The texts need a POSIX `sh` and these tools: `cat`, `env`, `head`, `id`, `ls`, `mkdir`, `seq`,
-/// `sleep`, `tr`, `wc`, `yes`. BusyBox has all of them.
+/// The texts need a POSIX `sh` and these tools: `cat`, `env`, `head`, `id`, `ln`, `ls`, `mkdir`,
+/// `mkfifo`, `seq`, `sleep`, `tr`, `wc`, `yes`; those for terminals `stty` and `tty`. BusyBox has
+/// all of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Script {
     /// Ends with this code.
@@ -84,6 +85,26 @@ pub enum Script {
     Workdir,
     /// Writes the numeric user and group: `0:0`.
     User,
+    /// Writes which of its streams are terminals, `y` or `n` each, a space, and the name of the
+    /// terminal.
+    Terminal,
+    /// Writes the size of its terminal, `24 80`, as soon as it has one.
+    TerminalSize,
+    /// Writes `ready` and a space, and `resized` once its terminal was changed to this size.
+    Resized {
+        /// The rows.
+        rows: u16,
+        /// The columns.
+        columns: u16,
+    },
+    /// Reads a line of stdin and writes it between `<` and `>`.
+    ReadLine,
+    /// Makes its terminal pass every byte as it is, writes `ready` and a space, and copies this
+    /// many bytes of stdin to stdout, each at once.
+    RawCopy(u32),
+    /// Writes `ready` and a space, and runs another command in the foreground. Ends with this code
+    /// if an interrupt (`^C`) ends that one.
+    EndOnInterrupt(i32),
     /// Waits this long, in whole seconds, then ends with code 0.
     Sleep(u32),
     /// Writes `held` to stdout and `erred` to stderr, a line each, and stays until it is ended.
@@ -129,6 +150,22 @@ pub enum Script {
         /// Its size in bytes.
         bytes: u64,
     },
+    /// Makes a symbolic link.
+    Link {
+        /// Its text.
+        target: OsString,
+        /// The link; its directory exists.
+        path: OsString,
+    },
+    /// Makes a named pipe.
+    Fifo(OsString),
+    /// Makes this many empty files, named by the numbers from 1000 on with 200 digits.
+    MakeMany {
+        /// The directory.
+        directory: OsString,
+        /// How many.
+        count: u32,
+    },
 }
 
 /// The start of the `$0` that marks an argument list as a script of the suite.
@@ -158,6 +195,7 @@ impl Script {
         words.next().is_none().then_some(script)
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn parts(&self) -> (&'static str, &'static str, Vec<OsString>) {
         match self {
             Self::Exit(code) => ("exit", "exit \"$1\"", vec![number(code)]),
@@ -198,6 +236,34 @@ impl Script {
             }
             Self::Workdir => ("workdir", "printf %s \"$(pwd)\"", vec![]),
             Self::User => ("user", "printf %s:%s \"$(id -u)\" \"$(id -g)\"", vec![]),
+            Self::Terminal => (
+                "terminal",
+                "for fd in 0 1 2; do [ -t $fd ] && printf y || printf n; done; printf ' %s' \"$(tty)\"",
+                vec![],
+            ),
+            Self::TerminalSize => (
+                "terminal-size",
+                "n=0; until s=$(stty size 2>/dev/null); [ \"${s:-0 0}\" != '0 0' ] || [ $n -gt 99 ]; do n=$((n+1)); \
+                 sleep 0.1; done; printf %s \"$s\"",
+                vec![],
+            ),
+            Self::Resized { rows, columns } => (
+                "resized",
+                "trap '[ \"$(stty size)\" = \"$1 $2\" ] && trap : WINCH && printf resized && exit 0' WINCH; \
+                 printf 'ready '; while :; do sleep 2000000 & wait; done",
+                vec![number(rows), number(columns)],
+            ),
+            Self::ReadLine => ("read-line", "IFS= read -r line; printf '<%s>' \"$line\"", vec![]),
+            Self::RawCopy(count) => (
+                "raw-copy",
+                "stty raw -echo || exit; printf 'ready '; exec dd bs=1 count=\"$1\" 2>/dev/null",
+                vec![number(count)],
+            ),
+            Self::EndOnInterrupt(code) => (
+                "end-on-interrupt",
+                "trap : INT; printf 'ready '; sleep 2000000; exit \"$1\"",
+                vec![number(code)],
+            ),
             Self::Sleep(seconds) => ("sleep", "exec sleep \"$1\"", vec![number(seconds)]),
             Self::Hold { shape, token } => ("hold", shape.text(), vec![number(token), shape.name().into()]),
             // The token is split into two halves, so that the counting process does not count
@@ -228,6 +294,16 @@ impl Script {
             Self::Fill { path, bytes } => {
                 ("fill", "head -c \"$2\" /dev/zero >\"$1\"", vec![path.clone(), number(bytes)])
             }
+            Self::Link { target, path } => {
+                ("link", "exec ln -s \"$1\" \"$2\"", vec![target.clone(), path.clone()])
+            }
+            Self::Fifo(path) => ("fifo", "exec mkfifo \"$1\"", vec![path.clone()]),
+            Self::MakeMany { directory, count } => (
+                "make-many",
+                "cd \"$1\" || exit; z=$(printf %0196d 0); n=1000; \
+                 while [ $n -lt $((1000+$2)) ]; do : >$z$n || exit; n=$((n+1)); done",
+                vec![directory.clone(), number(count)],
+            ),
         }
     }
 
@@ -256,6 +332,12 @@ impl Script {
             "variable-length" => Self::VariableLength(word()?.into_string().ok()?),
             "workdir" => Self::Workdir,
             "user" => Self::User,
+            "terminal" => Self::Terminal,
+            "terminal-size" => Self::TerminalSize,
+            "resized" => Self::Resized { rows: parsed(word()?)?, columns: parsed(word()?)? },
+            "read-line" => Self::ReadLine,
+            "raw-copy" => Self::RawCopy(parsed(word()?)?),
+            "end-on-interrupt" => Self::EndOnInterrupt(parsed(word()?)?),
             "sleep" => Self::Sleep(parsed(word()?)?),
             "hold" => {
                 let token = parsed(word()?)?;
@@ -275,6 +357,9 @@ impl Script {
             "list" => Self::List(word()?),
             "is-executable" => Self::IsExecutable(word()?),
             "fill" => Self::Fill { path: word()?, bytes: parsed(word()?)? },
+            "link" => Self::Link { target: word()?, path: word()? },
+            "fifo" => Self::Fifo(word()?),
+            "make-many" => Self::MakeMany { directory: word()?, count: parsed(word()?)? },
             _ => return None,
         })
     }
@@ -283,6 +368,11 @@ impl Script {
 /// Returns how long [`Script::Sleep`] sleeps.
 pub(crate) fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())
+}
+
+/// Returns the names of the files that [`Script::MakeMany`] makes, sorted.
+pub fn many_names(count: u32) -> impl Iterator<Item = OsString> {
+    (1000..1000 + count).map(|number| format!("{number:0>200}").into())
 }
 
 fn number(value: &impl ToString) -> OsString {
@@ -321,10 +411,19 @@ mod tests {
             Script::Endless,
             Script::Words(vec![word(vec![0xff]), "".into(), "--".into()]),
             Script::Length("abc".into()),
+            Script::Link { target: "../a".into(), path: path() },
+            Script::Fifo(path()),
+            Script::MakeMany { directory: path(), count: 3 },
             Script::Variable("PATH".into()),
             Script::VariableLength("PATH".into()),
             Script::Workdir,
             Script::User,
+            Script::Terminal,
+            Script::TerminalSize,
+            Script::Resized { rows: 50, columns: 200 },
+            Script::ReadLine,
+            Script::RawCopy(256),
+            Script::EndOnInterrupt(7),
             Script::Sleep(1),
             Script::Hold { shape: Shape::CleanEnv, token: 7_000_012 },
             Script::Count(7_000_012),

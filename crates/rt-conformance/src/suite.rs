@@ -64,6 +64,8 @@ impl<'a> Suite<'a> {
         {
             return failure.outcome;
         }
+        // What the backend keeps between calls is allowed for neither before nor after.
+        self.fixture.release();
         let before = ResourceSnapshot::take();
         let outcome =
             catch_panic(|| case.call(&context)).map_or_else(|failure| failure.outcome, |()| Outcome::Passed);

@@ -1,5 +1,5 @@
-//! The suite is proved: a backend with one fault fails the case that is about it, and without the fault passes it. One
-//! trial at a time, because leftovers are counted for the whole process.
+//! The suite is proved: a backend with one fault fails the case that is about it, and without the
+//! fault passes it. One trial at a time, because leftovers are counted for the whole process.
 
 #[path = "fixture/fault.rs"]
 mod fault;
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use rt_conformance::{Case, Fixture, Group, Need, Outcome, Suite, find};
+use rt_conformance::{Case, Fixture, Group, Need, Outcome, ServedImages, Suite, find};
 use rt_null::NullRuntime;
 use rt_null::conformance::NullFixture;
 use rt_protocol::{
@@ -52,7 +52,8 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, controls.chain(faults).chain([dead]).collect()).exit_code()
 }
 
-/// Of a standing container that ends early, or cannot be made, one case tells; the others that need it are skipped.
+/// Of a standing container that ends early, or cannot be made, one case tells; the others that need
+/// it are skipped.
 fn dead_is_told_once() -> Result<(), Failed> {
     let wanted = |case: &Case| case.group() == Group::Exec;
     for (what, dies) in [("cannot be made", false), ("dies", true)] {
@@ -109,6 +110,10 @@ impl Fixture for FaultyFixture {
 
     fn image_with_two_names(&self) -> Option<ImageRef> {
         self.sound.image_with_two_names()
+    }
+
+    fn registry(&self) -> Option<ServedImages> {
+        self.sound.registry()
     }
 
     fn before_start(&self, spec: &LaunchSpec) {

@@ -1,5 +1,6 @@
-//! The suite on the in-memory backend: every case through the plain type, and the cheap ones through the pointer types.
-//! One trial at a time, because leftovers are counted for the whole process.
+//! The suite on the in-memory backend: every case through the plain type, and the cheap ones
+//! through the pointer types. One trial at a time, because leftovers are counted for the whole
+//! process.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,7 +23,8 @@ fn main() -> ExitCode {
         if Suite::counts_leftovers() { Ok(()) } else { Err(Failed::from("there is no /proc")) }
     })];
     trials.extend(trials_on("plain", Box::new(runtime.clone()), fixture, &|_| true));
-    // Forwarders pass on and add nothing: each method once or twice is enough, and `claims` has them all.
+    // Forwarders pass on and add nothing: each method once or twice is enough, and `claims` has
+    // them all.
     let groups = [
         Group::Identity,
         Group::Lifecycle,
@@ -42,7 +44,8 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// A runtime that can do one thing less: what cannot be decided is skipped, and the answers still agree with the claims.
+/// A runtime that can do one thing less: what cannot be decided is skipped, and the answers still
+/// agree with the claims.
 fn lesser(capability: Capability) -> Result<(), Failed> {
     let runtime = NullRuntime::with_capabilities(Capabilities::all().without(capability));
     let fixture = NullFixture::new(runtime.clone());
@@ -52,7 +55,8 @@ fn lesser(capability: Capability) -> Result<(), Failed> {
     if report.ok() && report.passed() > 0 { Ok(()) } else { Err(Failed::from(report.to_string())) }
 }
 
-/// The trials of one suite on `tested`, a view of the fixture's runtime. What needs a reason to be skipped says it in the name.
+/// The trials of one suite on `tested`, a view of the fixture's runtime. What needs a reason to be
+/// skipped says it in the name.
 fn trials_on(
     kind: &str,
     tested: Box<dyn ContainerRuntime>,

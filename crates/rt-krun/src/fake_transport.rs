@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use rt_protocol::sync::lock;
 use rt_protocol::{
-    Argv, Capture, CapturedOutput, Container, ContainerName, ContainerPath, Env, Error, ExecRequest,
-    ExecResult, ExecStdio, ExitOutcome, OutputLimit, Result, StdioResult, StreamEnd, StreamReport, Until,
-    User,
+    Argv, Capabilities, Capability, Capture, CapturedOutput, Container, ContainerName, ContainerPath, Env,
+    Error, ExecRequest, ExecResult, ExecStdio, ExitOutcome, OutputLimit, Result, StdioResult, StreamEnd,
+    StreamReport, TerminalSize, Until, User,
 };
 
 use crate::KrunTransport;
 
 /// A transport that runs nothing. It returns the result that was registered for a name and an
-/// argument list, and otherwise success without output.
+/// argument list, and otherwise success without output. At a terminal, the stderr of a result
+/// follows its stdout.
 ///
 /// ```
 /// use rt_krun::FakeKrunTransport;
@@ -56,6 +57,8 @@ pub struct FakeExec {
     pub workdir: Option<ContainerPath>,
     /// The user of the request, if it has one.
     pub user: Option<User>,
+    /// The terminal of the request, if it has one.
+    pub terminal: Option<TerminalSize>,
 }
 
 /// The result of a command: an outcome with output, or an error.
@@ -145,6 +148,7 @@ impl FakeKrunTransport {
             env: request.env().clone(),
             workdir: request.workdir().cloned(),
             user: request.user().cloned(),
+            terminal: request.terminal(),
         };
         let mut state = lock(&self.state);
         let reply = state.replies.get(&(call.container.clone(), call.argv.clone())).cloned();
@@ -155,7 +159,10 @@ impl FakeKrunTransport {
 
 impl KrunTransport for FakeKrunTransport {
     fn exec(&self, guest: &Arc<dyn Container>, request: &ExecRequest, _until: &Until) -> Result<ExecResult> {
-        let FakeReply { end, stdout, stderr } = self.run(guest, request, false);
+        let FakeReply { end, mut stdout, mut stderr } = self.run(guest, request, false);
+        if request.terminal().is_some() {
+            stdout.append(&mut stderr);
+        }
         let kept = |bytes: &[u8], limit: OutputLimit| {
             let mut capture = Capture::new(limit);
             capture.push(bytes);
@@ -169,12 +176,18 @@ impl KrunTransport for FakeKrunTransport {
         &self,
         guest: &Arc<dyn Container>,
         request: &ExecRequest,
-        _stdio: ExecStdio<'_>,
+        stdio: ExecStdio<'_>,
         _until: &Until,
     ) -> Result<StdioResult> {
         let unmoved = StreamReport::default();
-        let FakeReply { end, .. } = self.run(guest, request, true);
-        end.map(|outcome| StdioResult::new(outcome, unmoved, unmoved, unmoved, Duration::ZERO))
+        stdio.bridge(request, |_| {
+            let FakeReply { end, .. } = self.run(guest, request, true);
+            end.map(|outcome| StdioResult::new(outcome, unmoved, unmoved, unmoved, Duration::ZERO))
+        })
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capability::Terminal.into()
     }
 
     fn login_command(
@@ -239,7 +252,13 @@ mod tests {
 
         let seen = &transport.execs()[0];
         assert_eq!(seen.workdir, Some(ContainerPath::new("/w").unwrap()));
-        assert_eq!(seen.user.as_ref().map(User::as_str), Some("dev"));
+        assert_eq!((seen.user.as_ref().map(User::as_str), seen.terminal), (Some("dev"), None));
+        let size = TerminalSize::new(50, 132).unwrap();
+        let request = ExecRequest::builder(["fails"]).terminal(size).build().unwrap();
+        let screen = vm.exec(&request, &Until::forever()).unwrap();
+        assert!(runtime.capabilities().contains(Capability::Terminal));
+        assert_eq!(screen.stdout, "0123456789no\n");
+        assert_eq!(transport.execs().pop().unwrap().terminal, Some(size));
         assert!(runtime.id().as_str().starts_with("krun:null#"), "{}", runtime.id());
         assert!(format!("{vm:?}").len() < 100, "{vm:?}");
         assert!(

@@ -141,8 +141,7 @@ impl KrunHost {
                     .with_hint("give it execute permission, or the path of another client")
             }
             ProcessError::Interrupted { interruption, .. } => interruption.into_error(OPERATION),
-            error => Error::new(ErrorKind::System, OPERATION, error.to_string())
-                .with_hint("see whether this process has run out of descriptors, threads or processes"),
+            error => Error::out_of_resources(OPERATION, error.to_string()),
         };
         let spec = ProcessSpec::new(&Program::find(&self.ssh).map_err(failed)?).args(["-V"]);
         let limit = OutputLimit::bytes(VERSION_BYTES);

@@ -21,7 +21,7 @@ use rt_protocol::{BindMount, InvalidValue, LaunchSpecBuilder, PortMapping};
 /// ```
 pub trait KrunLaunchExt: Sized {
     /// Publishes the guest's sshd on a port of 127.0.0.1 that podman chooses, so that two guests
-    /// cannot compete for one. [`PodmanPortResolver`](crate::PodmanPortResolver) finds the port.
+    /// cannot compete for one. `PodmanPortResolver` finds the port.
     ///
     /// With passt, krun cannot forward guest ports below 1024.
     #[must_use]

@@ -148,7 +148,7 @@
 //! # Log events
 //!
 //! This crate emits `tracing` events with the target `rt_krun`. They contain no arguments,
-//! variables or outputs.
+//! variables or outputs. Each operation has a span, see [`rt_protocol::OperationSpan`].
 //!
 //! - `debug` when a command is sent to a guest (`container`, `program`, the number of `arguments`,
 //!   `timeout`), when one was ended (`container`, `report`), and when a connection ends (`why`).

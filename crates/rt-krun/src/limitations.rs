@@ -45,6 +45,42 @@
 //! overlap. Such a server is recognised by its banner, and each connection then runs one command at
 //! a time.
 //!
+//! # Signals to a running command
+//!
+//! [`signal`](rt_protocol::RunningCommand::signal) runs a shell script on another channel, as the
+//! command's user: about as slow as a command. The guest needs `sh` and `grep`. A program that has
+//! become another user is not found, or takes no signal. Under Dropbear, commands share the process
+//! group of their connection; a child that has left its parent and its environment is not found
+//! there.
+//!
+//! # Terminals
+//!
+//! The guest's sshd gives a command its terminal. It needs `/dev/pts`, and a configuration that
+//! allows it (`PermitTTY`, no `restrict` in the authorized keys); otherwise the command is
+//! [`Unsupported`](rt_protocol::ErrorKind::Unsupported). Where variables of the container or
+//! secrets are sent, the guest also needs `stty`. They are typed at the terminal before the command
+//! begins, while it echoes nothing. What the caller types waits until then.
+//!
+//! # No pause, and no signals to the main process
+//!
+//! [`pause`](rt_protocol::Container::pause), `unpause` and [`kill`](rt_protocol::Container::kill)
+//! are [`Unsupported`](rt_protocol::ErrorKind::Unsupported). The process that podman could freeze
+//! or signal is the virtual machine, and not the guest's main process. A frozen guest answers no
+//! command, not even with an error.
+//!
+//! # Settings of a launch that would not reach the guest
+//!
+//! Kernel capabilities, security options, health checks and stop signals are
+//! [`Unsupported`](rt_protocol::ErrorKind::Unsupported): podman would apply them to the process of
+//! the virtual machine. A limit on processes counts the threads of the virtual machine.
+//!
+//! # Servers that exceed what they were told
+//!
+//! Output is accepted in packets of up to 39,600 bytes, and in a window of 2 MiB. libssh2 drops
+//! what exceeds them, so the connection ends then, and its commands are
+//! [`Lost`](rt_protocol::ExitOutcome::Lost). No known server exceeds them. If a server accepts no
+//! cipher but chacha20-poly1305, libssh2 also loses the connection at a packet over 35,000 bytes.
+//!
 //! # Names of variables
 //!
 //! Variables that have a meaning to a shell are rejected, secret or not: `PWD`, `OLDPWD`, `UID`,
@@ -74,6 +110,14 @@
 //!   of the guest is served.
 //!
 //! libssh2 parses what the guest sends. libssh2 is written in C; keep it current.
+//!
+//! # Files
+//!
+//! Files are written and read by a script in the guest, as the user of the connection, with `sh`
+//! and the tools of coreutils or BusyBox. Without them the call is
+//! [`Unsupported`](rt_protocol::ErrorKind::Unsupported). A user other than root gives no file away.
+//! A guest that replaces a file by a pipe in the right moment can make the script wait until the
+//! limit of the call.
 //!
 //! # OpenSSH's penalties
 //!

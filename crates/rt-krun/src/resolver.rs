@@ -97,25 +97,21 @@ enum EndpointError {
 impl EndpointError {
     fn with_container(self, name: &ContainerName, guest_port: u16) -> Error {
         const OPERATION: &str = "find the SSH port of";
-        let error = match self {
-            Self::NoMapping => Error::new(
+        const SEE_MAPPING: &str = "see what `podman port` prints for it";
+        let (kind, message, hint) = match self {
+            Self::NoMapping => (
                 ErrorKind::Unreachable,
-                OPERATION,
-                format!("its guest port {guest_port}/tcp is not published"),
-            )
-            .with_hint("publish it when the container is made, see KrunLaunchExt::ssh_port, and start it"),
+                &*format!("its guest port {guest_port}/tcp is not published"),
+                "publish it when the container is made, see KrunLaunchExt::ssh_port, and start it",
+            ),
             Self::UnreadableLine => {
-                Error::new(ErrorKind::InvalidResponse, OPERATION, "podman's mapping has no `:` before a port")
-                    .with_hint("see what `podman port` prints for it")
+                (ErrorKind::InvalidResponse, "podman's mapping has no `:` before a port", SEE_MAPPING)
             }
-            Self::BadPort => Error::new(
-                ErrorKind::InvalidResponse,
-                OPERATION,
-                "podman's mapping names no port from 1 to 65535",
-            )
-            .with_hint("see what `podman port` prints for it"),
+            Self::BadPort => {
+                (ErrorKind::InvalidResponse, "podman's mapping names no port from 1 to 65535", SEE_MAPPING)
+            }
         };
-        error.in_container(name)
+        Error::new(kind, OPERATION, message).with_hint(hint).in_container(name)
     }
 
     /// Keeps the kind of podman's own failures. The text "no public port" is not a failure of

@@ -96,10 +96,22 @@ impl fmt::Debug for KrunRuntime {
     }
 }
 
-/// Returns podman's capabilities and those that SSH adds: any bytes in arguments, and signals as
-/// outcomes.
-fn capabilities(podman: Capabilities) -> Capabilities {
-    podman.with(Capability::ByteArguments).with(Capability::Signals)
+/// Returns podman's capabilities, and those in which SSH differs: any bytes in arguments, signals
+/// as outcomes, and none to the guest's main process. A frozen guest would answer no command, and
+/// it is untested. Terminals, and what a running command can do, are for the transport to say.
+fn capabilities(podman: Capabilities, transport: Capabilities) -> Capabilities {
+    let own = podman
+        .with(Capability::ByteArguments)
+        .with(Capability::Signals)
+        .without(Capability::Terminal)
+        .without(Capability::Spawn)
+        .without(Capability::SendSignal)
+        .without(Capability::Pause)
+        .without(Capability::Kill)
+        .without(Capability::LaunchSecurity)
+        .without(Capability::LaunchHealthCheck)
+        .without(Capability::LaunchStopSignal);
+    transport.iter().fold(own, Capabilities::with)
 }
 
 impl ContainerRuntime for KrunRuntime {
@@ -108,7 +120,7 @@ impl ContainerRuntime for KrunRuntime {
     }
 
     fn capabilities(&self) -> Capabilities {
-        capabilities(self.podman.capabilities())
+        capabilities(self.podman.capabilities(), self.transport.capabilities())
     }
 
     fn container(&self, name: &ContainerName) -> Arc<dyn Container> {
@@ -121,6 +133,10 @@ impl ContainerRuntime for KrunRuntime {
 
     fn create(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>> {
         const OPERATION: &str = "create";
+        let missing = spec.required_capabilities().difference(self.capabilities());
+        if !missing.is_empty() {
+            return Err(Error::unsupported(OPERATION, missing).in_container(spec.name()));
+        }
         let refused = |message: String, hint: &'static str| {
             Err(Error::new(ErrorKind::InvalidRequest, OPERATION, message)
                 .with_hint(hint)

@@ -9,11 +9,14 @@
 pub(crate) mod auth;
 mod call;
 pub(crate) mod channel;
+mod guest_command;
+mod guest_script;
 mod kill;
 mod login_command;
 pub(crate) mod raw;
 mod session;
 pub(crate) mod shell;
+mod signal;
 mod tcp_ssh_transport;
 
 pub use auth::algorithms::{CIPHERS, HOST_KEY_ALGORITHMS, KEY_EXCHANGES, MACS};

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use rt_protocol::{
-    Argv, Container, ContainerName, ExecRequest, ExecResult, ExecStdio, Result, StdioResult, Until,
+    Argv, Capabilities, Capability, CommandControl, CommandStreams, Container, ContainerName, Error,
+    ExecRequest, ExecResult, ExecStdio, Result, StdioResult, Until,
 };
 
 /// Runs commands in a guest, which `podman exec` cannot do.
@@ -37,6 +38,31 @@ pub trait KrunTransport: fmt::Debug + Send + Sync {
         stdio: ExecStdio<'_>,
         until: &Until,
     ) -> Result<StdioResult>;
+
+    /// Returns which of these it serves: [`Terminal`](Capability::Terminal),
+    /// [`Spawn`](Capability::Spawn) by [`spawn`](Self::spawn), and
+    /// [`SendSignal`](Capability::SendSignal) for such commands. The default is none.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::none()
+    }
+
+    /// Starts a command in the guest, and returns while it runs; see [`Container::spawn`].
+    ///
+    /// # Errors
+    /// As for [`Container::spawn`]. The default is
+    /// [`Unsupported`](rt_protocol::ErrorKind::Unsupported): then a thread calls
+    /// [`exec_stdio`](Self::exec_stdio).
+    fn spawn(
+        &self,
+        guest: &Arc<dyn Container>,
+        request: &ExecRequest,
+        streams: &mut CommandStreams,
+        until: &Until,
+    ) -> Result<Box<dyn CommandControl>> {
+        let _ = (request, streams, until);
+        let missing = Capabilities::none().with(Capability::Spawn);
+        Err(Error::unsupported("exec in", missing).in_container(&guest.key().name))
+    }
 
     /// The argv, for `execvp`, of a program that gives a person a terminal in the guest.
     ///

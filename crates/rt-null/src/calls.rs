@@ -1,13 +1,16 @@
-//! The public recorders: which calls a program made. The records themselves stand in `call`.
+//! //! The public recorders: they list the calls that a program made. Their records are in
+//! `state/call`.
 
 use crate::runtime::NullRuntime;
-use crate::state::call::{CopyCall, CreateCall, ExecCall, LoginCall, NameCall, StopCall};
+use crate::state::call::{
+    CopyCall, CreateCall, ExecCall, FileCall, KillCall, LoginCall, NameCall, PullCall, StopCall, TarCall,
+};
 
 /// # Recorders
 ///
-/// Every call that this runtime claims to serve and that did not come too late is recorded, in the order of arrival, with
-/// its answer still open: also one that then fails. Records grow until they are
-/// [cleared](NullRuntime::clear_calls).
+/// Every call that the runtime supports and that starts before its deadline is recorded, in the
+/// order of arrival. The record is made before the outcome is known, so a call that fails is
+/// recorded too. Records accumulate until they are [cleared](NullRuntime::clear_calls).
 ///
 /// ```
 /// use std::time::Duration;
@@ -27,47 +30,77 @@ use crate::state::call::{CopyCall, CreateCall, ExecCall, LoginCall, NameCall, St
 /// # Ok::<(), rt_protocol::Error>(())
 /// ```
 impl NullRuntime {
-    /// Captured commands.
+    /// Returns the captured commands.
     pub fn exec_calls(&self) -> Vec<ExecCall> {
         self.shared.read(|world| world.calls.exec.clone())
     }
 
-    /// Bridged commands.
+    /// Returns the bridged commands.
     pub fn stdio_calls(&self) -> Vec<ExecCall> {
         self.shared.read(|world| world.calls.stdio.clone())
     }
 
-    /// Creations.
+    /// Returns the creations.
     pub fn create_calls(&self) -> Vec<CreateCall> {
         self.shared.read(|world| world.calls.create.clone())
     }
 
-    /// Starts.
+    /// Returns the starts.
     pub fn start_calls(&self) -> Vec<NameCall> {
         self.shared.read(|world| world.calls.start.clone())
     }
 
-    /// Stops.
+    /// Returns the stops.
     pub fn stop_calls(&self) -> Vec<StopCall> {
         self.shared.read(|world| world.calls.stop.clone())
     }
 
-    /// Removals, one for each name.
+    /// Returns the calls of `pause`.
+    pub fn pause_calls(&self) -> Vec<NameCall> {
+        self.shared.read(|world| world.calls.pause.clone())
+    }
+
+    /// Returns the calls of `unpause`.
+    pub fn unpause_calls(&self) -> Vec<NameCall> {
+        self.shared.read(|world| world.calls.unpause.clone())
+    }
+
+    /// Returns the signals that were sent to main processes.
+    pub fn kill_calls(&self) -> Vec<KillCall> {
+        self.shared.read(|world| world.calls.kill.clone())
+    }
+
+    /// Returns the removals, one for each name.
     pub fn remove_calls(&self) -> Vec<NameCall> {
         self.shared.read(|world| world.calls.remove.clone())
     }
 
-    /// Copies, in and out.
+    /// Returns the copies, in and out.
     pub fn copy_calls(&self) -> Vec<CopyCall> {
         self.shared.read(|world| world.calls.copy.clone())
     }
 
-    /// Login commands that were asked for.
+    /// Returns the tar streams, in and out.
+    pub fn tar_calls(&self) -> Vec<TarCall> {
+        self.shared.read(|world| world.calls.tar.clone())
+    }
+
+    /// Returns what was done with files: writes, reads, lookups, listings and removals.
+    pub fn file_calls(&self) -> Vec<FileCall> {
+        self.shared.read(|world| world.calls.file.clone())
+    }
+
+    /// Returns the login commands that were requested.
     pub fn login_calls(&self) -> Vec<LoginCall> {
         self.shared.read(|world| world.calls.login.clone())
     }
 
-    /// Forgets the records of all calls. Their order goes on counting.
+    /// Returns the pulls of images.
+    pub fn pull_calls(&self) -> Vec<PullCall> {
+        self.shared.read(|world| world.calls.pull.clone())
+    }
+
+    /// Deletes the records of all calls. Their order numbers continue.
     pub fn clear_calls(&self) {
         self.shared.update_quietly(|world| world.calls.clear());
     }

@@ -1,35 +1,39 @@
-//! The clock of a runtime: real time that a test can stop, set and move. How calls use it up stands in `waiter`.
+//! The clock of a runtime: real time that a test can freeze, set and advance. How calls spend it is
+//! in `streams/waiter`.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::streams::notify::{WaiterList, lock};
 
-/// The clock by which a [`NullRuntime`](crate::NullRuntime) tells the time of its events, logs and results.
+/// The clock that a [`NullRuntime`](crate::NullRuntime) uses for events, logs and results.
 ///
-/// It shows the system's time plus whatever was skipped, so that times of null and times of the program compare. Nothing
-/// in this crate sleeps for a scripted delay: the clock is moved on instead.
+/// It shows the system's time plus all skipped time, so times from null can be compared with times
+/// from the program. Nothing in this crate sleeps for a scripted delay: the clock advances instead.
 ///
-/// **How it relates to [`Until`](rt_protocol::Until).** What `until.remaining()` says when a call begins is the budget of
-/// that call.
-/// - A scripted delay of the call (latency, a pause in a script, a log line that is not yet due) is taken from the budget
-///   and added to the clock, at once. A delay that the budget cannot pay ends the call right there, as its deadline would;
-///   the clock is then moved by the rest of the budget. The delays of one call are never taken from the budget of
-///   another, so that what many threads do does not depend on their order.
-/// - [`advance`](Self::advance) moves the clock for everybody: it is taken from the budget of every call that is under
-///   way, and a call that waits wakes up and finds its deadline passed or its log line due.
-/// - Real time is taken from the budget too: no call outlives its `Until` on the wall.
-/// - A stream that answers [`Pending`](rt_protocol::Pull::Pending) says that the budget of that pull is used up by the clock;
-///   the `Until` itself need not have passed.
-/// - An `Until` that is used for several calls gives each what is really left of it; delays of earlier calls are not
-///   taken off.
+/// **How it relates to [`Until`](rt_protocol::Until).** A call's budget is what `until.remaining()`
+/// returns when the call begins.
+/// - A scripted delay of the call (latency, a pause in a script, a log line that is not yet due) is
+///   taken from the budget and added to the clock at once. If the delay exceeds the budget, the
+///   call ends as if its deadline had passed, and the clock advances by the rest of the budget. The
+///   delays of one call are never taken from the budget of another, so results do not depend on the
+///   order of threads.
+/// - [`advance`](Self::advance) moves the clock for every call in progress and is taken from the
+///   budget of each. A waiting call wakes up and finds its deadline passed or its log line due.
+/// - Real time is taken from the budget too: no call outlives its `Until` in real time.
+/// - A stream that returns [`Pending`](rt_protocol::Pull::Pending) has used up the budget of that
+///   pull by this clock. The `Until` itself need not have passed.
+/// - If an `Until` is used for several calls, each call gets the real time that is left. Scripted
+///   delays of earlier calls are not deducted.
 ///
 /// Clones are the same clock.
 ///
 /// ```
 /// use std::time::Duration;
 /// use rt_null::{ExecReply, NullRuntime};
-/// use rt_protocol::{ContainerName, ContainerRuntime, ContainerState, ErrorKind, ExecRequest, Until};
+/// use rt_protocol::{
+///     ContainerName, ContainerRuntime, ContainerState, ErrorKind, ExecRequest, Until,
+/// };
 ///
 /// let runtime = NullRuntime::new();
 /// runtime.set_state("job", ContainerState::Running)?;
@@ -59,13 +63,13 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    /// What the clock showed at that point of its own time.
+    /// The time that was set, and the elapsed time at which it was set.
     set: (SystemTime, Duration),
-    /// The real part of its time, once it stands still.
+    /// The real elapsed time at which the clock was frozen.
     frozen: Option<Duration>,
-    /// What delays and advances have added.
+    /// The sum of all delays and advances.
     skipped: Duration,
-    /// What advances alone have added.
+    /// The sum of the advances alone.
     advanced: Duration,
     skip_waits: bool,
 }
@@ -86,18 +90,18 @@ impl NullClock {
         &self.0.waiters
     }
 
-    /// What it shows.
+    /// Returns the current time.
     pub fn now(&self) -> SystemTime {
         self.at(self.elapsed())
     }
 
-    /// How long it has run since the runtime was made, skipped time included.
+    /// Returns the time since the runtime was created, skipped time included.
     pub fn elapsed(&self) -> Duration {
         let state = lock(&self.0.state);
         self.real(&state).saturating_add(state.skipped)
     }
 
-    /// Moves it on, and with it every call that is under way.
+    /// Advances the clock, and with it every call in progress.
     pub fn advance(&self, duration: Duration) {
         {
             let mut state = lock(&self.0.state);
@@ -107,14 +111,14 @@ impl NullClock {
         self.0.waiters.notify_all();
     }
 
-    /// Sets what it shows. The times of what has happened stay as they were recorded.
+    /// Sets the current time. Times that were recorded before do not change.
     pub fn set(&self, now: SystemTime) {
         let elapsed = self.elapsed();
         lock(&self.0.state).set = (now, elapsed);
     }
 
-    /// Lets it stand still but for what is skipped, so that every time and every elapsed time in a test is exact.
-    /// Deadlines still pass in real time. There is no way back.
+    /// Freezes the clock: from now on only skipped time moves it, so every time in a test is exact.
+    /// Deadlines still pass in real time. A frozen clock cannot be unfrozen.
     pub fn freeze(&self) {
         let mut state = lock(&self.0.state);
         if state.frozen.is_none() {
@@ -122,16 +126,18 @@ impl NullClock {
         }
     }
 
-    /// Whether a call that would wait for something inside the runtime (an event, a log line, the end of a container)
-    /// skips to its deadline instead of waiting for it. Off at first, because another thread of the test may bring
-    /// what is waited for; on, a test of a timeout takes no time. A call without a deadline waits either way, and so
-    /// does one that waits for bytes of the caller.
+    /// Sets whether a call that waits for something inside the runtime (an event, a log line, the
+    /// end of a container) skips to its deadline at once.
+    ///
+    /// Off by default, because another thread of the test may cause what the call waits for. When
+    /// on, a test of a timeout takes no time. A call without a deadline waits either way, and so
+    /// does one that waits for bytes from the caller.
     pub fn skip_waits(&self, skip: bool) {
         lock(&self.0.state).skip_waits = skip;
         self.0.waiters.notify_all();
     }
 
-    /// The time at a point of the clock's own time.
+    /// Returns the time at this elapsed time of the clock.
     pub(crate) fn at(&self, elapsed: Duration) -> SystemTime {
         let (shown, since) = lock(&self.0.state).set;
         if elapsed >= since {
@@ -141,13 +147,13 @@ impl NullClock {
         }
     }
 
-    /// Moves it on for one call.
+    /// Advances the clock for one call.
     pub(crate) fn skip(&self, duration: Duration) {
         let mut state = lock(&self.0.state);
         state.skipped = state.skipped.saturating_add(duration);
     }
 
-    /// How far it was moved for everybody.
+    /// Returns how far [`advance`](Self::advance) has moved the clock.
     pub(crate) fn advanced(&self) -> Duration {
         lock(&self.0.state).advanced
     }
@@ -156,7 +162,7 @@ impl NullClock {
         lock(&self.0.state).skip_waits
     }
 
-    /// The time without what was skipped: real, and standing still once frozen.
+    /// Returns the real elapsed time without skipped time; constant once frozen.
     pub(crate) fn real_elapsed(&self) -> Duration {
         self.real(&lock(&self.0.state))
     }

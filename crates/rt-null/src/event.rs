@@ -1,4 +1,4 @@
-//! The stream of events that a caller pulls. The history it reads stands in `event_log`.
+//! The stream of events that a caller pulls. The history that it reads is in `state/event_log`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,15 +8,16 @@ use rt_protocol::{Error, ErrorKind, Event, EventOptions, Pull, PullStream, Resul
 use crate::state::event_log::EVENT_HISTORY;
 use crate::state::world::Shared;
 
-/// The stream behind [`ContainerRuntime::events`](rt_protocol::ContainerRuntime::events). Holds nothing but a place in
-/// the history.
+/// The stream behind [`ContainerRuntime::events`](rt_protocol::ContainerRuntime::events). It holds
+/// only a position in the history.
 pub(crate) struct NullEventStream {
     shared: Arc<Shared>,
     options: EventOptions,
     next: u64,
-    /// The first event that happened after the stream was made; it and what comes then is told, whatever the clock says.
+    /// The first event after the stream was opened. From there on, events are returned whatever the
+    /// clock says.
     new: u64,
-    /// Whether an event of exactly the time that was asked for has come.
+    /// Whether an event with exactly the requested time has come.
     is_at_since: bool,
     ended: bool,
 }
@@ -42,7 +43,7 @@ impl NullEventStream {
             && self.options.prefix.as_ref().is_none_or(|prefix| prefix.matches(&event.name))
     }
 
-    /// The next event that is wanted, if it has happened.
+    /// Returns the next matching event, if it has happened.
     fn look(&mut self) -> Option<Result<Event>> {
         let shared = Arc::clone(&self.shared);
         shared.read(|world| {

@@ -1,11 +1,12 @@
-//! Containers that a test describes, and what happens to them from inside. Answers of commands stand in `answer`.
+//! Containers that a test describes, and what happens inside them. Scripted answers are in
+//! `script/answer`.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use rt_protocol::{
-    ContainerId, ContainerInfo, ContainerName, ContainerPath, ContainerState, Error, Event, Health, ImageRef,
-    LaunchSpec, MountInfo, PublishedPort, Result,
+    ContainerId, ContainerInfo, ContainerName, ContainerPath, ContainerState, ContainerStats, Error, Event,
+    Health, ImageRef, LaunchSpec, MountInfo, PublishedPort, Result,
 };
 
 use crate::runtime::NullRuntime;
@@ -14,12 +15,15 @@ use crate::state::world::ContainerRecord;
 /// # Containers
 ///
 /// A container exists once it was [created](rt_protocol::ContainerRuntime::create), given a
-/// [state](NullRuntime::set_state), or described by one of the setters of this section: a fact about a name that is absent
-/// makes a container in state `Created`, so that what has a fact can be listed. These setters are silent: they make no
-/// events. Every one fails, with [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest), on a malformed name alone.
+/// [state](NullRuntime::set_state), or described by a setter of this section. A setter for an
+/// absent name makes a container in state `Created`, so that it can be listed. These setters emit
+/// no events.
+///
+/// Each fails only on a malformed argument, with
+/// [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest).
 impl NullRuntime {
-    /// Sets the state; `None` is absent. An absent one keeps what was scripted for its name, unlike one that is
-    /// [removed](rt_protocol::ContainerRuntime::force_remove).
+    /// Sets the state; `None` makes the container absent. Scripts for its name stay, unlike after a
+    /// [removal](rt_protocol::ContainerRuntime::force_remove).
     ///
     /// # Errors
     /// A malformed name.
@@ -33,7 +37,7 @@ impl NullRuntime {
         Ok(())
     }
 
-    /// Puts a whole container in place, also of one that is there.
+    /// Puts a whole container in place, replacing one of the same name.
     pub fn set_container(&self, info: ContainerInfo) {
         let now = self.clock().now();
         self.shared.update(|world| {
@@ -53,8 +57,8 @@ impl NullRuntime {
         self.describe(name, |record| record.info.id = id)
     }
 
-    /// Sets the image by the name it was asked for; its id is that of an image that is known by it, and the name itself
-    /// otherwise.
+    /// Sets the image by the name that was requested. The image id is that of a known image with
+    /// this name, or else the name itself.
     ///
     /// # Errors
     /// A malformed name or reference.
@@ -70,12 +74,21 @@ impl NullRuntime {
         })
     }
 
-    /// Sets the size of the writable layer in bytes; 0 unless set.
+    /// Sets the size of the writable layer in bytes; the default is 0.
     ///
     /// # Errors
     /// A malformed name.
     pub fn set_rw_size(&self, name: impl AsRef<str>, bytes: u64) -> Result<()> {
         self.describe(name, |record| record.rw_size = bytes)
+    }
+
+    /// Sets what the container uses while it runs. The default is no CPU time, 1 MiB of memory, the
+    /// memory limit of its launch, and one process.
+    ///
+    /// # Errors
+    /// A malformed name.
+    pub fn set_stats(&self, name: impl AsRef<str>, stats: ContainerStats) -> Result<()> {
+        self.describe(name, |record| record.stats = stats)
     }
 
     /// Sets the mounts.
@@ -90,7 +103,7 @@ impl NullRuntime {
         self.describe(name, |record| record.info.mounts = mounts.into_iter().collect())
     }
 
-    /// Sets when it was last started; `None` is never.
+    /// Sets the time of the last start; `None` means never.
     ///
     /// # Errors
     /// A malformed name.
@@ -111,7 +124,8 @@ impl NullRuntime {
         self.describe(name, |record| drop(record.info.labels.insert(key.into(), value.into())))
     }
 
-    /// Sets the published ports: shown now, whatever the state, and while the container runs later on.
+    /// Sets the published ports. They are shown now, whatever the state, and later while the
+    /// container runs.
     ///
     /// # Errors
     /// A malformed name.
@@ -126,7 +140,7 @@ impl NullRuntime {
         })
     }
 
-    /// Sets the verdict of the health check; `None` is a container without one.
+    /// Sets the result of the health check; `None` means that the container has no check.
     ///
     /// # Errors
     /// A malformed name.
@@ -134,7 +148,16 @@ impl NullRuntime {
         self.describe(name, |record| record.info.health = health.into())
     }
 
-    /// Puts a file into the container, as a copy would.
+    /// Sets whether its main process has ended for want of memory; `None` means that this is not
+    /// known.
+    ///
+    /// # Errors
+    /// A malformed name.
+    pub fn set_oom_killed(&self, name: impl AsRef<str>, killed: impl Into<Option<bool>>) -> Result<()> {
+        self.describe(name, |record| record.info.oom_killed = killed.into())
+    }
+
+    /// Puts a file into the container, as a copy does.
     ///
     /// # Errors
     /// A malformed name or path.
@@ -145,25 +168,54 @@ impl NullRuntime {
         bytes: impl Into<Vec<u8>>,
     ) -> Result<()> {
         let path = crate::state::file::normal(ContainerPath::new(path)?.as_path());
-        self.describe(name, |record| drop(record.files.insert(path, bytes.into())))
+        let now = self.clock().now();
+        self.describe(name, |record| record.files.put(path, bytes.into(), now))
     }
 
-    /// The bytes of a file that was put or copied into the container, if there is one.
+    /// Makes a directory in the container, and its parents.
+    ///
+    /// # Errors
+    /// A malformed name or path.
+    pub fn set_directory(&self, name: impl AsRef<str>, path: impl Into<PathBuf>) -> Result<()> {
+        let path = crate::state::file::normal(ContainerPath::new(path)?.as_path());
+        let now = self.clock().now();
+        self.describe(name, |record| record.files.make_directory(&path, now))
+    }
+
+    /// Puts a symbolic link with this text into the container.
+    ///
+    /// # Errors
+    /// A malformed name or path.
+    pub fn set_symlink(
+        &self,
+        name: impl AsRef<str>,
+        path: impl Into<PathBuf>,
+        target: impl Into<PathBuf>,
+    ) -> Result<()> {
+        let path = crate::state::file::normal(ContainerPath::new(path)?.as_path());
+        let now = self.clock().now();
+        self.describe(name, |record| record.files.make_symlink(path, target.into(), now))
+    }
+
+    /// Returns the contents of a file that was put, copied or written into the container; `None` if
+    /// there is none. Symbolic links are not followed.
     pub fn file(&self, name: &ContainerName, path: &ContainerPath) -> Option<Vec<u8>> {
         let path = crate::state::file::normal(path.as_path());
-        self.shared.read(|world| world.containers.get(name)?.files.get(&path).cloned())
+        self.shared.read(|world| world.containers.get(name)?.files.file(&path).map(<[u8]>::to_vec))
     }
 
-    /// What the container was created from; `None` when absent or only described.
+    /// Returns the spec that the container was created from; `None` if it is absent or was only
+    /// described.
     pub fn spec(&self, name: &ContainerName) -> Option<LaunchSpec> {
         self.shared.read(|world| world.containers.get(name)?.spec.clone())
     }
 
-    /// Lets the main process of a running container end by itself, with the events that follow. Whoever waits for it is
-    /// told, and its log ends.
+    /// Ends the main process of a running container, with the usual events. Calls that wait for it
+    /// return, and its log ends.
     ///
     /// # Errors
-    /// A malformed name; [`NoSuchContainer`](rt_protocol::ErrorKind::NoSuchContainer).
+    /// A malformed name; [`NoSuchContainer`](rt_protocol::ErrorKind::NoSuchContainer) if it does
+    /// not exist.
     pub fn end(&self, name: impl AsRef<str>, exit_code: i32) -> Result<()> {
         let name = ContainerName::new(name.as_ref())?;
         let now = self.clock().now();
@@ -171,7 +223,7 @@ impl NullRuntime {
         ended.map_err(|(kind, message)| Error::new(kind, "end", message).in_container(&name))
     }
 
-    /// Puts an event into the stream that no change of state makes.
+    /// Adds an event to the stream that no change of state causes.
     pub fn emit(&self, event: Event) {
         self.shared.update(|world| world.events.push(event));
     }

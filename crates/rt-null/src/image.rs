@@ -1,11 +1,12 @@
-//! Images in memory: handles and fixtures. What is remembered of each stands in `image_record`.
+//! Images in memory: handles and fixtures. The record of each is in `state/image_record`.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rt_protocol::{
-    Capability, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId, TimeLimits, Until,
+    Capability, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, OperationSpan, Result, RuntimeId,
+    TimeLimits, Until,
 };
 
 use crate::exec::pending_operation::OperationSpec;
@@ -13,10 +14,10 @@ use crate::script::fault::Operation;
 use crate::state::image_record::{ImageRecord, NONE};
 use crate::state::world::{Shared, World};
 
-/// An image that a test says is there; see [`NullRuntime::add_image`](crate::NullRuntime::add_image).
+/// An image that a test adds; see [`NullRuntime::add_image`](crate::NullRuntime::add_image).
 ///
-/// Its id is its reference and its repository and tag are taken from it, unless said otherwise; it has no labels and no
-/// history.
+/// By default its id is its reference, its repository and tag come from the reference, and it has
+/// no labels and no history.
 ///
 /// ```
 /// use rt_null::{ImageFixture, NullRuntime};
@@ -24,9 +25,11 @@ use crate::state::world::{Shared, World};
 ///
 /// let until = Until::forever();
 /// let runtime = NullRuntime::new();
-/// runtime.add_image(ImageFixture::new("docker.io/library/alpine:3.20")?.size(8 << 20).label("os", "linux"));
+/// let alpine = ImageFixture::new("docker.io/library/alpine:3.20")?.size(8 << 20);
+/// runtime.add_image(alpine.label("os", "linux"));
 /// let listed = runtime.images(&ImageFilter::all(), &until)?;
-/// assert_eq!((listed[0].repository(), listed[0].tag()), (Some("docker.io/library/alpine"), Some("3.20")));
+/// assert_eq!(listed[0].repository(), Some("docker.io/library/alpine"));
+/// assert_eq!(listed[0].tag(), Some("3.20"));
 /// let handle = runtime.image(&ImageRef::new("docker.io/library/alpine:3.20")?);
 /// assert_eq!(handle.labels(&until)?.unwrap()["os"], "linux");
 /// # Ok::<(), rt_protocol::Error>(())
@@ -36,66 +39,67 @@ use crate::state::world::{Shared, World};
 pub struct ImageFixture(ImageRecord);
 
 impl ImageFixture {
-    /// An image of this name.
+    /// Describes an image with this name.
     ///
     /// # Errors
-    /// [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest) for what [`ImageRef::new`] refuses.
+    /// [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest) if [`ImageRef::new`] refuses the
+    /// reference.
     pub fn new(reference: impl Into<String>) -> Result<Self> {
         Ok(Self(ImageRecord::named(ImageRef::new(reference)?)))
     }
 
-    /// An image without a name: `<none>:<none>`.
+    /// Describes an image without a name: `<none>:<none>`.
     ///
     /// # Errors
-    /// [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest) for what [`ImageRef::new`] refuses.
+    /// [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest) if [`ImageRef::new`] refuses the
+    /// id.
     pub fn dangling(id: impl Into<String>) -> Result<Self> {
         let mut record = ImageRecord::named(ImageRef::new(id)?);
-        record.name = None;
-        NONE.clone_into(&mut record.repository);
-        NONE.clone_into(&mut record.tag);
+        record.lose_name();
         Ok(Self(record))
     }
 
-    /// Another full id. Fixtures of one id are names of one image.
+    /// Sets another full id. Fixtures with the same id are names of the same image.
     ///
     /// # Errors
-    /// [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest) for what [`ImageRef::new`] refuses: a listing's handle is asked for by the id.
+    /// [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest) if [`ImageRef::new`] refuses the
+    /// id, because a handle from a listing uses the id as its reference.
     pub fn id(mut self, id: impl Into<String>) -> Result<Self> {
         self.0.id = ImageRef::new(id)?;
         Ok(self)
     }
 
-    /// Another repository for the listing.
+    /// Sets another repository for the listing.
     pub fn repository(mut self, repository: impl Into<String>) -> Self {
         self.0.repository = repository.into();
         self
     }
 
-    /// Another tag for the listing. `<none>` is what [`ImageFilter::dangling`] keeps.
+    /// Sets another tag for the listing. [`ImageFilter::dangling`] selects `<none>`.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.0.tag = tag.into();
         self
     }
 
-    /// Its size in bytes.
+    /// Sets its size in bytes.
     pub fn size(mut self, bytes: u64) -> Self {
         self.0.size = Some(bytes);
         self
     }
 
-    /// When it was made.
+    /// Sets the time of its creation.
     pub fn created(mut self, time: SystemTime) -> Self {
         self.0.created = Some(time);
         self
     }
 
-    /// One more label.
+    /// Adds a label.
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.0.labels.insert(key.into(), value.into());
         self
     }
 
-    /// What created each layer, newest first.
+    /// Sets the command that created each layer, newest first.
     pub fn history<I, S>(mut self, layers: I) -> Self
     where
         I: IntoIterator<Item = S>,
@@ -105,26 +109,26 @@ impl ImageFixture {
         self
     }
 
+    /// Adds a layer with this digest, which a pull takes `time` to transfer, by the
+    /// [clock](crate::NullClock). See
+    /// [`NullRuntime::serve_image`](crate::NullRuntime::serve_image).
+    pub fn layer(mut self, digest: impl Into<String>, time: Duration) -> Self {
+        self.0.layers.push((digest.into(), time));
+        self
+    }
+
     pub(crate) fn into_record(self) -> ImageRecord {
         self.0
     }
 }
 
-/// A handle on an image in memory. Two are equal when runtime and reference are.
+/// A handle on an image in memory. Two handles are equal if runtime and reference are equal.
 #[derive(Clone)]
 pub struct NullImage {
     shared: Arc<Shared>,
     reference: ImageRef,
-    listed: Option<Listed>,
-}
-
-/// What a listing brings along.
-#[derive(Clone)]
-struct Listed {
-    repository: String,
-    tag: String,
-    size: Option<u64>,
-    created: Option<SystemTime>,
+    /// What the listing said, for a handle that comes from one.
+    listed: Option<ImageRecord>,
 }
 
 impl NullImage {
@@ -132,14 +136,12 @@ impl NullImage {
         Self { shared: Arc::clone(shared), reference, listed: None }
     }
 
-    /// Handles on all images of a listing.
+    /// Returns handles on all images of a listing.
     pub(crate) fn listing(shared: &Arc<Shared>, filter: ImageFilter) -> Vec<Arc<dyn Image>> {
         let rows = shared.read(|world| world.images.clone());
         let wanted = rows.into_iter().filter(|row| !filter.dangling || row.tag == NONE);
         let handles = wanted.map(|row| {
-            let listed =
-                Listed { repository: row.repository, tag: row.tag, size: row.size, created: row.created };
-            Arc::new(Self { listed: Some(listed), ..Self::new(shared, row.id) }) as Arc<dyn Image>
+            Arc::new(Self { reference: row.id.clone(), listed: Some(row), shared: Arc::clone(shared) }) as _
         });
         handles.collect()
     }
@@ -151,11 +153,13 @@ impl NullImage {
         until: &Until,
         answer: impl FnOnce(&mut World) -> T,
     ) -> Result<T> {
-        let needs = needs.iter().copied().chain([Capability::Images]).collect();
-        let spec = OperationSpec::new(&self.shared, Operation::Images, verb).with_image(&self.reference);
-        let operation = spec.requiring(needs).with_limit(TimeLimits::DEFAULT.images).begin(until)?;
-        operation.apply_faults()?;
-        Ok(self.shared.update(answer))
+        OperationSpan::new(verb).run(|| {
+            let needs = needs.iter().copied().chain([Capability::Images]).collect();
+            let spec = OperationSpec::new(&self.shared, Operation::Images, verb).with_image(&self.reference);
+            let operation = spec.requiring(needs).with_limit(TimeLimits::DEFAULT.images).begin(until)?;
+            operation.apply_faults()?;
+            Ok(self.shared.update(answer))
+        })
     }
 }
 
@@ -195,7 +199,8 @@ impl Image for NullImage {
                 return ImageRemoval::Removed;
             };
             let id = image.id.clone();
-            // A name among several only goes as a name; the image stays, in use or not.
+            // If the image has several names, only this name is removed; the image stays, in use or
+            // not.
             let by_id = id == self.reference;
             let names = world.images.iter().filter(|image| image.id == id).count();
             if by_id && names > 1 {

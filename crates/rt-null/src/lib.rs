@@ -1,20 +1,26 @@
-//! The in-memory backend of the `rt` workspace: containers that are values, for tests that need no container engine.
+//! The in-memory backend of the `rt` workspace: containers are values in memory, for tests without
+//! a container engine.
 //!
-//! A program that talks to [`rt_protocol::ContainerRuntime`] runs on a [`NullRuntime`] as it runs on podman: what is
-//! absent, what does not run, what comes too late and what is cut is answered with the same kinds of errors and
-//! results. What commands answer, a test says beforehand; which commands were asked for, it reads afterwards. No process is
-//! started and no network is touched, except that [`reserve_port`](rt_protocol::ContainerRuntime::reserve_port) binds
-//! a real port and copies read and write real files of the host.
+//! A program that uses [`rt_protocol::ContainerRuntime`] runs on a [`NullRuntime`] as it runs on
+//! podman. An absent container, a stopped one, a passed deadline and a cut connection give the same
+//! kinds of errors and results.
 //!
-//! # Quickstart
+//! A test scripts the answers of commands beforehand, and reads afterwards which commands were
+//! called. No process is started. The network is not used, except that
+//! [`reserve_port`](rt_protocol::ContainerRuntime::reserve_port) binds a real port. Copies read and
+//! write real files on the host.
 //!
-//! Nothing needs to be set up: every image can be pulled, every command is an empty success.
+//! # Getting started
+//!
+//! No setup is needed: every image can be pulled, and every command succeeds without output.
 //!
 //! ```
 //! use std::time::Duration;
 //!
 //! use rt_null::NullRuntime;
-//! use rt_protocol::{ContainerExt, ContainerRuntime, ContainerRuntimeExt, ErrorKind, LaunchSpec};
+//! use rt_protocol::{
+//!     ContainerExt, ContainerRuntime, ContainerRuntimeExt, ErrorKind, LaunchSpec,
+//! };
 //!
 //! # fn main() -> rt_protocol::Result<()> {
 //! let (runtime, limit) = (NullRuntime::new(), Duration::from_secs(60));
@@ -29,12 +35,13 @@
 //! # }
 //! ```
 //!
-//! As with podman, a command needs a container that runs: launch one, or say that there is one with
+//! As with podman, a command needs a running container. Launch one, or declare it with
 //! [`set_state`](NullRuntime::set_state).
 //!
 //! # Scripting commands
 //!
-//! By the exact words, or by a function; the newest that matches wins.
+//! Script a command by its exact words or by a function. The newest match wins; an exact script
+//! comes before any function.
 //!
 //! ```
 //! use std::time::Duration;
@@ -46,29 +53,33 @@
 //! let (runtime, limit) = (NullRuntime::new(), Duration::from_secs(60));
 //! runtime.set_state("job", ContainerState::Running)?;
 //! runtime.set_exec("job", ["cat", "/etc/hostname"], ExecReply::stdout("job\n"))?;
-//! runtime.set_exec("job", ["nosuch"], ExecReply::error(ErrorKind::CommandNotFound, "nosuch"))?;
+//! let missing = ExecReply::error(ErrorKind::CommandNotFound, "nosuch");
+//! runtime.set_exec("job", ["nosuch"], missing)?;
 //! runtime.on_exec(Scope::all(), ArgvPattern::program("echo"), |call| {
-//!     let words: Vec<_> = call.argv().arguments().iter().map(|word| word.to_string_lossy()).collect();
+//!     let words = call.argv().arguments().iter().map(|word| word.to_string_lossy());
+//!     let words: Vec<_> = words.collect();
 //!     ExecReply::stdout(words.join(" ") + "\n")
 //! });
 //!
 //! assert_eq!(runtime.exec_in("job", ["cat", "/etc/hostname"], limit)?.stdout, "job\n");
 //! assert_eq!(runtime.exec_in("job", ["echo", "a", "b"], limit)?.stdout, "a b\n");
-//! assert_eq!(runtime.exec_in("job", ["nosuch"], limit).unwrap_err().kind(), ErrorKind::CommandNotFound);
+//! let error = runtime.exec_in("job", ["nosuch"], limit).unwrap_err();
+//! assert_eq!(error.kind(), ErrorKind::CommandNotFound);
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Scripting bridged commands
 //!
-//! A [`StdioScript`] says what is read and written, step by step, and is an error when the program sends something else. A
-//! function gets a [`StdioPeer`], which is the command's side of the streams, and may answer as it likes
-//! ([`on_stdio`](NullRuntime::on_stdio)).
+//! A [`StdioScript`] lists what is read and written, step by step. It fails if the program sends
+//! anything else. A function ([`on_stdio`](NullRuntime::on_stdio)) gets a [`StdioPeer`], the
+//! command's side of the streams, and can answer freely.
 //!
 //! ```
 //! use rt_null::{ArgvPattern, NullRuntime, Scope};
 //! use rt_protocol::{
-//!     ContainerName, ContainerRuntime, ContainerState, ExecRequest, ExecStdio, ExitOutcome, Sink, Source, Until,
+//!     ContainerName, ContainerRuntime, ContainerState, ExecRequest, ExecStdio, ExitOutcome,
+//!     Sink, Source, Until,
 //! };
 //!
 //! # fn main() -> rt_protocol::Result<()> {
@@ -85,7 +96,8 @@
 //! let mut answers = Vec::new();
 //! let stdio = ExecStdio::new(Source::bytes("hello\n"), Sink::borrowed(&mut answers));
 //! let request = ExecRequest::new(["agent", "--stdio"])?;
-//! let result = runtime.exec_stdio(&ContainerName::new("agent")?, &request, stdio, &Until::forever())?;
+//! let agent = runtime.container(&ContainerName::new("agent")?);
+//! let result = agent.exec_stdio(&request, stdio, &Until::forever())?;
 //! assert!(result.success());
 //! assert_eq!(answers, b"you said hello\n");
 //! # Ok(())
@@ -94,20 +106,24 @@
 //!
 //! # Faults and the clock
 //!
-//! [`inject`](NullRuntime::inject) makes the next, the nth or every call of an [`Operation`] slow, refused, hanging or
-//! disconnected. No test sleeps for it: delays pass on the [clock](NullClock) of the runtime and are compared with what
-//! the call's [`Until`](rt_protocol::Until) leaves.
+//! [`inject`](NullRuntime::inject) makes the next, the nth or every call of an [`Operation`] slow,
+//! refused, hanging or disconnected. Tests do not sleep for this: delays advance the runtime's
+//! [clock](NullClock) and are compared with what the call's [`Until`](rt_protocol::Until) leaves.
 //!
 //! ```
 //! use std::time::Duration;
 //! use rt_null::{Fault, NullRuntime, Operation, Scope, When};
-//! use rt_protocol::{ContainerName, ContainerRuntime, ContainerState, ErrorKind, ExecRequest, KillOutcome, Until};
+//! use rt_protocol::{
+//!     ContainerName, ContainerRuntime, ContainerState, ErrorKind, ExecRequest, KillOutcome,
+//!     Until,
+//! };
 //!
 //! # fn main() -> rt_protocol::Result<()> {
 //! let runtime = NullRuntime::new();
 //! runtime.set_state("job", ContainerState::Running)?;
 //! let ten = Duration::from_secs(10);
-//! runtime.inject(Operation::Exec, Scope::container("job")?, When::Nth(2), Fault::latency(ten));
+//! let (job, slow) = (Scope::container("job")?, Fault::latency(ten));
+//! runtime.inject(Operation::Exec, job, When::Nth(2), slow);
 //! runtime.inject(Operation::Exec, Scope::all(), When::Nth(3), Fault::hang());
 //!
 //! let job = runtime.container(&ContainerName::new("job")?);
@@ -124,8 +140,8 @@
 //!
 //! # Recorders
 //!
-//! [`exec_calls`](NullRuntime::exec_calls), [`stdio_calls`](NullRuntime::stdio_calls) and their siblings say what the
-//! program did, in typed records with a common order.
+//! [`exec_calls`](NullRuntime::exec_calls), [`stdio_calls`](NullRuntime::stdio_calls) and similar
+//! methods return what the program did, as typed records with a common order.
 //!
 //! ```
 //! use std::time::Duration;
@@ -135,7 +151,8 @@
 //! # fn main() -> rt_protocol::Result<()> {
 //! let runtime = NullRuntime::new();
 //! let spec = LaunchSpec::builder("job", "alpine").secret_env("TOKEN", "hunter2").build()?;
-//! runtime.launch(&spec, &Until::forever())?.stop(Duration::from_secs(5), &Until::forever())?;
+//! let job = runtime.launch(&spec, &Until::forever())?;
+//! job.stop(Duration::from_secs(5), &Until::forever())?;
 //!
 //! let env = runtime.create_calls()[0].spec.env().clone();
 //! assert_eq!(env.get("TOKEN").map(|value| value.expose()), Some("hunter2".as_ref()));
@@ -147,18 +164,22 @@
 //!
 //! # Record and replay
 //!
-//! The crate `rt-record` writes down what a program asks of any runtime, podman say, and answers it again without that runtime.
+//! The crate `rt-record` records the calls of a program to any runtime, such as podman, and replays
+//! them without that runtime.
 //!
-//! # Where null is not podman
+//! # Limitations
 //!
-//! - Commands do not run, and neither does a container's own: it runs until it is stopped, removed or
-//!   [ended](NullRuntime::end), and its exit code is 0 unless [set](NullRuntime::set_exit_code).
-//! - A code that is set is what a wait answers at once, also while the container runs.
-//! - A log that nobody scripted is empty, and a container with such a log is ready at once.
-//! - An image that nobody added can be pulled, unless [forbidden](NullRuntime::allow_pulls).
-//! - A command that is ended is gone, unless a fault or reply says otherwise; no kill takes time.
-//! - Archives ([`CopyTar`](rt_protocol::Capability::CopyTar)) are not served, and every directory of a container counts as
-//!   there.
+//! - Commands do not run, and neither does a container's main process. A container runs until it is
+//!   stopped, removed or [ended](NullRuntime::end). Its exit code is 0 unless
+//!   [set](NullRuntime::set_exit_code).
+//! - If an exit code is set, a wait returns it at once, even while the container runs.
+//! - A log is empty unless scripted. A container with an unscripted log is ready at once.
+//! - An image that was not added can be pulled, unless [forbidden](NullRuntime::allow_pulls).
+//! - A killed command is gone, unless a fault or reply says otherwise. Killing takes no time.
+//! - A container's files are in memory: those that were put, copied or written there. Every missing
+//!   parent counts as an existing directory. A bind mount is not looked at. Scripted commands do
+//!   not see the files, but a [handler](NullRuntime::on_exec) can read and write them
+//!   ([`file`](NullRuntime::file), [`set_file`](NullRuntime::set_file)).
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -172,6 +193,7 @@ mod exec;
 mod fixture;
 mod image;
 mod log;
+mod pull;
 mod runtime;
 mod script;
 mod state;
@@ -186,7 +208,10 @@ pub use script::log_script::LogScript;
 pub use script::pattern::{ArgvPattern, Scope};
 pub use script::reply::ExecReply;
 pub use script::stdio_script::{StdioRead, StdioScript};
-pub use state::call::{CopyCall, CopyDirection, CreateCall, ExecCall, LoginCall, NameCall, StopCall};
+pub use state::call::{
+    CopyCall, CopyDirection, CreateCall, ExecCall, FileAction, FileCall, KillCall, LoginCall, NameCall,
+    PullCall, StopCall, TarCall,
+};
 pub use state::event_log::EVENT_HISTORY;
 pub use streams::message_socket::refuse_message_socket;
 pub use streams::peer::StdioPeer;

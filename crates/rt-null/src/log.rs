@@ -13,30 +13,32 @@ use crate::state::refusal::no_such_container;
 use crate::state::world::{Shared, World};
 use crate::streams::waiter::Waiter;
 
-/// The stream behind [`Container::logs`](rt_protocol::Container::logs). Holds nothing but a place in the log.
+/// The stream behind [`Container::logs`](rt_protocol::Container::logs). It holds only a position in
+/// the log.
 pub(crate) struct NullLogStream {
     shared: Arc<Shared>,
     name: ContainerName,
     serial: u64,
     options: LogOptions,
     next: usize,
-    /// How many lines there were when the stream was made: a follower gets what comes then, whatever the clock says.
+    /// The number of lines when the stream was opened. A follower gets later lines whatever the
+    /// clock says.
     written: usize,
-    /// Where a stream that does not follow ends.
+    /// Where a stream ends that does not follow.
     last: Option<usize>,
     ended: bool,
 }
 
-/// What one look at the log finds.
+/// The result of one look at the log.
 enum Found {
     Line(LogLine),
-    /// A line that is due so much later.
+    /// A line that is due after this time.
     Later(Duration),
     End,
 }
 
 impl NullLogStream {
-    /// Opens the log of the container that there is now.
+    /// Opens the log of the container that exists now.
     pub(crate) fn open(
         shared: &Arc<Shared>,
         operation: &PendingOperation<'_>,
@@ -66,7 +68,7 @@ impl NullLogStream {
         Ok(Self { shared, name, serial, options, next, written, last, ended: false })
     }
 
-    /// The next line, paid for by the waiter; `None` at the end.
+    /// Returns the next line, after spending its delay; `None` at the end.
     pub(crate) fn next_line(&mut self, waiter: &Waiter) -> std::result::Result<Option<LogLine>, UntilError> {
         let shared = Arc::clone(&self.shared);
         while !self.ended {
@@ -83,7 +85,7 @@ impl NullLogStream {
         Ok(None)
     }
 
-    /// The next line, if anything can be said of it yet.
+    /// Looks for the next line; `None` if nothing is known yet.
     fn look(&mut self, world: &World, elapsed: Duration) -> Option<Found> {
         let Some(record) = world.containers.get(&self.name).filter(|record| record.serial == self.serial)
         else {
@@ -95,7 +97,7 @@ impl NullLogStream {
                 return Some(Found::End);
             }
             if entry.due > elapsed {
-                // Who has stopped writes no more.
+                // A container that has exited writes no more.
                 let ended = record.info.state.has_exited();
                 return Some(if ended {
                     Found::End
@@ -105,7 +107,7 @@ impl NullLogStream {
             }
             let is_recent = self.next >= self.written || entry.is_recent(&self.options, &self.shared.clock);
             self.next += 1;
-            // What is left out for its output alone was counted by `tail` before.
+            // `tail` counts a line of the unselected output too; such a line is skipped only here.
             if is_recent && self.options.wants(entry.line.stream) {
                 return Some(Found::Line(shown(entry, &self.options, &self.shared.clock)));
             }
@@ -136,7 +138,7 @@ impl fmt::Debug for NullLogStream {
     }
 }
 
-/// The line as the options want it.
+/// Returns the line with the parts that the options select.
 fn shown(entry: &LogEntry, options: &LogOptions, clock: &NullClock) -> LogLine {
     let mut line = entry.line.clone();
     if line.bytes.len() > options.max_line_bytes {

@@ -1,5 +1,5 @@
-//! The runtime in memory, as the contract sees it. What a test sets up stands in `fixture`, what it can read back in
-//! `calls`.
+//! The runtime in memory, as the contract sees it. What a test sets up is in `fixture`, what it
+//! reads back in `calls`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rt_protocol::{
     Capabilities, Capability, Container, ContainerFilter, ContainerInfo, ContainerName,
-    ContainerRemoveResult, ContainerRuntime, Event, EventOptions, ExecStdio, Image, ImageFilter, ImageRef,
-    LaunchSpec, NamePrefix, PortReservation, PullStream, Result, RuntimeId, TimeLimits, Until,
+    ContainerRemoveResult, ContainerRuntime, Event, EventOptions, ExecStdio, Image, ImageFilter, ImageId,
+    ImageRef, LaunchSpec, NamePrefix, OperationSpan, PortReservation, PullOptions, PullProgress, PullStream,
+    RegistryCredentials, Result, RuntimeId, TimeLimits, Until,
 };
 
 use crate::clock::NullClock;
@@ -20,54 +21,59 @@ use crate::event::NullEventStream;
 use crate::exec::command;
 use crate::exec::pending_operation::OperationSpec;
 use crate::image::{ImageFixture, NullImage};
+use crate::pull;
 use crate::script::fault::{Fault, FaultRule, Operation, When};
 use crate::script::pattern::Scope;
-use crate::state::call::{CreateCall, NameCall};
+use crate::state::call::CreateCall;
+use crate::state::image_record::ServedImage;
 use crate::state::port::NullPortReservation;
 use crate::state::world::Shared;
 use crate::streams::peer::StdioPeer;
 
 /// A runtime whose containers are values in memory.
 ///
-/// Clones share everything: a test keeps one, and hands another to the program. Each [`new`](Self::new) one is another
-/// runtime, with an [id](ContainerRuntime::id) of its own (`null#1`, `null#2`, … within the process).
+/// Clones share everything: a test keeps one and gives another to the program. Each call of
+/// [`new`](Self::new) makes a separate runtime with its own [id](ContainerRuntime::id) (`null#1`,
+/// `null#2`, … within the process).
 ///
-/// It may be used from any number of threads. No lock is held while a handler or pattern of the test runs or while a
-/// call waits.
+/// Any number of threads can use it. No lock is held while a handler or pattern of the test runs,
+/// or while a call waits.
 #[derive(Clone)]
 pub struct NullRuntime {
     pub(crate) shared: Arc<Shared>,
 }
 
 impl NullRuntime {
-    /// An empty runtime that can do everything that null can do.
+    /// Creates an empty runtime with all capabilities that null has.
     #[expect(clippy::new_without_default, reason = "each one is another runtime, which `Default` would hide")]
     pub fn new() -> Self {
         Self::with_capabilities(Capabilities::all())
     }
 
-    /// An empty runtime that can do no more than this, to test a program against a lesser backend. What is left out
-    /// answers [`Unsupported`](rt_protocol::ErrorKind::Unsupported); what null cannot do stays out:
-    /// [`CopyTar`](Capability::CopyTar), because it reads and writes no archives.
+    /// Creates an empty runtime with at most these capabilities, to test a program against a lesser
+    /// backend. Other operations return [`Unsupported`](rt_protocol::ErrorKind::Unsupported).
     pub fn with_capabilities(capabilities: Capabilities) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { shared: Arc::new(Shared::new(number, capabilities.without(Capability::CopyTar))) }
+        Self { shared: Arc::new(Shared::new(number, capabilities)) }
     }
 
-    /// Its clock.
+    /// Returns the runtime's clock.
     pub fn clock(&self) -> NullClock {
         self.shared.clock.clone()
     }
 
-    /// Takes a command's part in a bridged call whose answer comes from elsewhere: no container, script or fault is looked at.
-    /// `command` reads and writes as a [handler](Self::on_stdio) does, and its answer is handed on. For runtimes that are built
-    /// on this one, as the replays of `rt-record` are.
+    /// Runs `command` as the command of a bridged call, without looking at containers, scripts or
+    /// faults.
+    ///
+    /// `command` reads and writes as a [handler](Self::on_stdio) does, and its result is returned.
+    /// For runtimes built on this one, such as the replays of `rt-record`.
     ///
     /// # Errors
-    /// Where the call ends before the command, what [`exec_stdio`](rt_protocol::Container::exec_stdio) answers then, without
-    /// naming a container: `TimedOut`, `Cancelled`, `SourceFailed`, `SinkFailed`; `InvalidRequest` for a message-oriented
-    /// socket; `BackendFailed` with the text of the command's own error.
+    /// If the call ends before the command, the errors of
+    /// [`exec_stdio`](rt_protocol::Container::exec_stdio) without a container's name: `TimedOut`,
+    /// `Cancelled`, `SourceFailed`, `SinkFailed`. `InvalidRequest` for a message-oriented socket.
+    /// `BackendFailed` with the text of the error that `command` returned.
     pub fn serve_stdio<T>(
         &self,
         stdio: ExecStdio<'_>,
@@ -88,35 +94,17 @@ impl NullRuntime {
         let spec = OperationSpec::new(&self.shared, operation, verb).requiring_one(needs).with_limit(limit);
         spec.begin(until)?.apply_faults()
     }
-
-    fn remove_one(&self, name: &ContainerName, until: &Until) -> Result<()> {
-        let shared = &*self.shared;
-        let operation = OperationSpec::new(shared, Operation::Remove, "remove")
-            .with_container(name)
-            .requiring_one(Capability::ForceRemove)
-            .with_limit(TimeLimits::DEFAULT.remove)
-            .begin(until)?;
-        let time = shared.clock.now();
-        shared.update_quietly(|world| {
-            let order = world.calls.next_order();
-            world.calls.remove.push(NameCall { order, time, name: name.clone() });
-        });
-        operation.apply_faults()?;
-        let now = shared.clock.now();
-        shared.update(|world| world.remove(name, now));
-        Ok(())
-    }
 }
 
 /// # Faults
 impl NullRuntime {
-    /// Lets something go wrong; see [`Fault`].
+    /// Injects a fault into calls; see [`Fault`].
     pub fn inject(&self, operation: Operation, scope: impl Into<Scope>, when: When, fault: Fault) {
         let rule = FaultRule { operation, scope: scope.into(), when, fault, seen: 0 };
         self.shared.update_quietly(|world| world.faults.push(rule));
     }
 
-    /// Forgets every fault that has not hit yet, and those that hit every call.
+    /// Removes every fault that has not fired yet, and those that fire on every call.
     pub fn clear_faults(&self) {
         self.shared.update_quietly(|world| world.faults.clear());
     }
@@ -124,16 +112,59 @@ impl NullRuntime {
 
 /// # Images
 impl NullRuntime {
-    /// Adds an image, after those that are there.
+    /// Adds an image at the end of the listing.
     pub fn add_image(&self, image: ImageFixture) {
         self.shared.update_quietly(|world| world.images.push(image.into_record()));
     }
 
-    /// Whether a container can be created from an image that was never added. At first it can, unless the pull policy is
-    /// `never`: the image is taken as pulled, and is listed from then on. Forbidden, such an image is
-    /// [`NoSuchImage`](rt_protocol::ErrorKind::NoSuchImage).
+    /// Sets whether a container can be created from an image that was never added.
+    ///
+    /// Allowed by default: the image counts as pulled and is listed from then on, unless the pull
+    /// policy is `never`. If forbidden, creating and pulling return
+    /// [`NoSuchImage`](rt_protocol::ErrorKind::NoSuchImage), except for an image that is
+    /// [served](Self::serve_image).
     pub fn allow_pulls(&self, allow: bool) {
         self.shared.update_quietly(|world| world.pulls_forbidden = !allow);
+    }
+}
+
+/// # Registries
+impl NullRuntime {
+    /// Lets the registry of the image's name serve it. A pull reports its
+    /// [layers](ImageFixture::layer) and adds it. A create that needs it adds it, too.
+    ///
+    /// A registry that serves an image has no others. Of other registries, every image can be
+    /// pulled, unless [forbidden](Self::allow_pulls).
+    ///
+    /// ```
+    /// use rt_null::{ImageFixture, NullRuntime};
+    /// use rt_protocol::{ContainerRuntime, ErrorKind, ImageRef, PullOptions, Until};
+    ///
+    /// let runtime = NullRuntime::new();
+    /// runtime.serve_image(ImageFixture::new("registry.example/app:1")?);
+    /// let pull = |name: &str| {
+    ///     let (name, options) = (ImageRef::new(name)?, PullOptions::new());
+    ///     runtime.pull_image(&name, &options, &mut |_| (), &Until::forever())
+    /// };
+    /// assert!(pull("registry.example/app:1").is_ok());
+    /// let error = pull("registry.example/app:2").unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::NoSuchImage);
+    /// # Ok::<(), rt_protocol::Error>(())
+    /// ```
+    pub fn serve_image(&self, image: ImageFixture) {
+        self.serve(image, None);
+    }
+
+    /// Lets the registry of the image's name serve it to these credentials alone. Anybody else is
+    /// [denied](rt_protocol::ErrorKind::RegistryDenied), and so are auth files, which null does not
+    /// read.
+    pub fn serve_private_image(&self, image: ImageFixture, credentials: RegistryCredentials) {
+        self.serve(image, Some(credentials));
+    }
+
+    fn serve(&self, image: ImageFixture, credentials: Option<RegistryCredentials>) {
+        let served = ServedImage { record: image.into_record(), credentials };
+        self.shared.update_quietly(|world| world.served.push(served));
     }
 }
 
@@ -151,42 +182,51 @@ impl ContainerRuntime for NullRuntime {
     }
 
     fn list(&self, filter: &ContainerFilter, until: &Until) -> Result<Vec<ContainerInfo>> {
-        self.check(Operation::List, "list containers", Capability::List, TimeLimits::DEFAULT.read, until)?;
-        Ok(self.shared.read(|world| {
-            let wanted = world.by_age().into_iter().filter(|record| filter.matches(&record.info.name));
-            wanted.map(|record| record.info.clone()).collect()
-        }))
+        OperationSpan::new("list containers").run(|| {
+            self.check(
+                Operation::List,
+                "list containers",
+                Capability::List,
+                TimeLimits::DEFAULT.read,
+                until,
+            )?;
+            Ok(self.shared.read(|world| {
+                let wanted = world.by_age().into_iter().filter(|record| filter.matches(&record.info));
+                wanted.map(|record| record.info.clone()).collect()
+            }))
+        })
     }
 
     fn rw_sizes(&self, prefix: &NamePrefix, until: &Until) -> Result<BTreeMap<ContainerName, u64>> {
-        let limit = TimeLimits::DEFAULT.bulk_sizes;
-        self.check(Operation::RwSize, "measure containers", Capability::RwSize, limit, until)?;
-        Ok(self.shared.read(|world| {
-            let wanted = world.containers.iter().filter(|(name, _)| prefix.matches(name));
-            wanted.map(|(name, record)| (name.clone(), record.rw_size)).collect()
-        }))
+        OperationSpan::new("measure containers").run(|| {
+            let limit = TimeLimits::DEFAULT.bulk_sizes;
+            self.check(Operation::RwSize, "measure containers", Capability::RwSize, limit, until)?;
+            Ok(self.shared.read(|world| {
+                let wanted = world.containers.iter().filter(|(name, _)| prefix.matches(name));
+                wanted.map(|(name, record)| (name.clone(), record.rw_size)).collect()
+            }))
+        })
     }
 
     fn create(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>> {
-        let shared = &*self.shared;
-        let operation_spec = OperationSpec::new(shared, Operation::Create, "create")
-            .with_container(spec.name())
-            .requiring(spec.required_capabilities());
-        let operation = operation_spec.begin(until)?;
-        let time = shared.clock.now();
-        shared.update_quietly(|world| {
-            let order = world.calls.next_order();
-            world.calls.create.push(CreateCall { order, time, spec: spec.clone() });
-        });
-        operation.apply_faults()?;
-        let now = shared.clock.now();
-        let created = shared.update(|world| world.create(spec, shared.number, now));
-        created.map_err(|refusal| operation.refusal_error(refusal))?;
-        Ok(self.container(spec.name()))
+        OperationSpan::on("create", spec.name()).run(|| {
+            let shared = &*self.shared;
+            let operation_spec = OperationSpec::new(shared, Operation::Create, "create")
+                .with_container(spec.name())
+                .requiring(spec.required_capabilities());
+            let operation = operation_spec.begin(until)?;
+            let wanted = spec.clone();
+            shared.record(|calls, order, time| calls.create.push(CreateCall { order, time, spec: wanted }));
+            operation.apply_faults()?;
+            let now = shared.clock.now();
+            let created = shared.update(|world| world.create(spec, shared.number, now));
+            created.map_err(|refusal| operation.refusal_error(refusal))?;
+            Ok(self.container(spec.name()))
+        })
     }
 
     fn force_remove(&self, names: &[ContainerName], until: &Until) -> Vec<ContainerRemoveResult> {
-        let one = |name: &ContainerName| match self.remove_one(name, until) {
+        let one = |name: &ContainerName| match NullContainer::new(&self.shared, name.clone()).remove(until) {
             Ok(()) => ContainerRemoveResult::removed(name.clone()),
             Err(error) => ContainerRemoveResult::failed(name.clone(), error),
         };
@@ -198,25 +238,53 @@ impl ContainerRuntime for NullRuntime {
     }
 
     fn images(&self, filter: &ImageFilter, until: &Until) -> Result<Vec<Arc<dyn Image>>> {
-        self.check(Operation::Images, "list images", Capability::Images, TimeLimits::DEFAULT.images, until)?;
-        Ok(NullImage::listing(&self.shared, *filter))
+        OperationSpan::new("list images").run(|| {
+            self.check(
+                Operation::Images,
+                "list images",
+                Capability::Images,
+                TimeLimits::DEFAULT.images,
+                until,
+            )?;
+            Ok(NullImage::listing(&self.shared, *filter))
+        })
+    }
+
+    fn pull_image(
+        &self,
+        reference: &ImageRef,
+        options: &PullOptions,
+        progress: &mut dyn FnMut(PullProgress),
+        until: &Until,
+    ) -> Result<ImageId> {
+        pull::pull(&self.shared, reference, options, progress, until)
     }
 
     fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>> {
-        let limit = TimeLimits::DEFAULT.port;
-        self.check(
-            Operation::ReservePort,
-            "reserve a port",
-            Capability::ReservePort,
-            limit,
-            &Until::forever(),
-        )?;
-        Ok(Box::new(NullPortReservation::bind(host)?))
+        OperationSpan::new("reserve a port").run(|| {
+            let limit = TimeLimits::DEFAULT.port;
+            self.check(
+                Operation::ReservePort,
+                "reserve a port",
+                Capability::ReservePort,
+                limit,
+                &Until::forever(),
+            )?;
+            Ok(Box::new(NullPortReservation::bind(host)?) as _)
+        })
     }
 
     fn events(&self, options: &EventOptions, until: &Until) -> Result<Box<dyn PullStream<Event>>> {
-        self.check(Operation::Events, "watch events", Capability::Events, TimeLimits::DEFAULT.read, until)?;
-        Ok(Box::new(NullEventStream::open(&self.shared, options)))
+        OperationSpan::new("watch events").run(|| {
+            self.check(
+                Operation::Events,
+                "watch events",
+                Capability::Events,
+                TimeLimits::DEFAULT.read,
+                until,
+            )?;
+            Ok(Box::new(NullEventStream::open(&self.shared, options)) as _)
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Holds what a test sets up beforehand: answers, scripts and faults, and which calls they are meant for.
+//! What a test sets up beforehand: answers, scripts and faults, and the calls they apply to.
 
 pub(crate) mod answer;
 pub(crate) mod fault;

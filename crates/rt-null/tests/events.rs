@@ -1,4 +1,4 @@
-//! Facts about events: what happens to containers, as it is streamed.
+//! Facts about events: the stream of what happens to containers.
 #![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
 
 use std::sync::Arc;

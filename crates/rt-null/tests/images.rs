@@ -1,4 +1,4 @@
-//! Facts about images: listings, questions, removal.
+//! Facts about images: listings, queries, removal.
 #![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
 
 use std::time::SystemTime;

@@ -1,4 +1,5 @@
-//! What a thousand bridged calls leave behind in this process: nothing. Alone in its file, because it counts.
+//! A thousand bridged calls leave nothing behind in this process. Alone in its file, because it
+//! counts.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
 
@@ -37,7 +38,7 @@ fn descriptors_and_threads_stay_where_they_were() {
         drop(job.logs(&LogOptions::new().follow(), &Until::forever()).unwrap());
         drop(runtime.events(&EventOptions::new(), &Until::forever()).unwrap());
     }
-    // A joined thread can stand in /proc for a moment longer than the join takes.
+    // A joined thread can appear in /proc for a moment after the join.
     for _ in 0..1000 {
         if held() == before {
             return;

@@ -1,4 +1,5 @@
-//! Facts about containers: creation, states, waits, copies, events, removal. What runs in them stands in `commands`.
+//! Facts about containers: creation, states, waits, copies, events, removal. Commands are in
+//! `commands`.
 #![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
 
 use std::collections::HashSet;
@@ -10,9 +11,9 @@ use std::time::{Duration, SystemTime};
 use rt_null::{ExecReply, Fault, NullContainer, NullRuntime, Operation, Scope, StdioScript, When};
 use rt_protocol::{
     Argv, BindMount, Container, ContainerExt, ContainerFilter, ContainerInfo, ContainerName, ContainerPath,
-    ContainerRuntime, ContainerRuntimeExt, ContainerState, CopyOptions, Error, ErrorKind, ExitOutcome,
-    Health, ImageExt, LaunchSpec, MountInfo, NamePrefix, PortMapping, PublishedPort, PullPolicy, Result,
-    TransportProtocol, Until,
+    ContainerRuntime, ContainerRuntimeExt, ContainerState, CopyOptions, Error, ErrorKind, EventAction,
+    EventOptions, ExitOutcome, Health, ImageExt, LaunchSpec, MountInfo, NamePrefix, PortMapping,
+    PublishedPort, Pull, PullPolicy, Result, Signal, TransportProtocol, Until,
 };
 
 fn name(text: &str) -> ContainerName {
@@ -157,7 +158,7 @@ fn a_wait_lasts_until_the_end_the_removal_or_the_deadline() -> Result<()> {
 
 #[test]
 fn a_wait_whose_container_is_removed_is_lost() {
-    // A removal that comes before the wait has looked finds it asking for nobody; then the race is run again.
+    // If the removal comes before the wait has looked, no wait sees it; then the race is run again.
     let lost = (0..1000).any(|_| {
         let runtime = NullRuntime::new();
         let job = launch(&runtime, "job");
@@ -333,4 +334,66 @@ fn a_silent_engine_is_unresponsive_and_no_empty_list() {
     runtime.inject(Operation::Start, Scope::all(), When::Next, Fault::hang());
     let error = job.start(&Until::after(Duration::from_secs(5))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
+}
+
+#[test]
+fn a_pause_and_a_signal_are_told() -> Result<()> {
+    let runtime = NullRuntime::new();
+    let mut events = runtime.events(&EventOptions::new(), &forever())?;
+    let container = launch(&runtime, "a");
+    runtime.set_exit_code("a", 7)?;
+    let started = container.started_at(forever())?;
+    container.pause(&forever())?;
+    container.unpause(&forever())?;
+    container.kill(Signal::HUP, &forever())?;
+    assert!(container.running(forever())?);
+    container.kill(Signal::TERM, &forever())?;
+    let info = container.inspect(&forever())?.unwrap();
+    assert_eq!((info.state, info.exit_code, info.started_at), (ContainerState::Exited, Some(7), started));
+    let mut seen = Vec::new();
+    while let Pull::Item(event) = events.pull(&Until::after(Duration::ZERO))? {
+        seen.push(event.action);
+    }
+    let expected = [
+        EventAction::Paused,
+        EventAction::Unpaused,
+        EventAction::Killed,
+        EventAction::Killed,
+        EventAction::Died,
+    ];
+    assert!(seen.ends_with(&expected), "{seen:?}");
+    let signals: Vec<_> = runtime.kill_calls().iter().map(|call| call.signal).collect();
+    assert_eq!(signals, [Signal::HUP, Signal::TERM]);
+    assert_eq!((runtime.pause_calls().len(), runtime.unpause_calls().len()), (1, 1));
+    Ok(())
+}
+
+#[test]
+fn commands_of_a_paused_container_go_on() -> Result<()> {
+    let runtime = NullRuntime::new();
+    let script = StdioScript::new().write("a").read("b").exit(3);
+    runtime.set_stdio("a", ["cat"], script)?;
+    let container = launch(&runtime, "a");
+    let request = rt_protocol::ExecRequest::new(["cat"])?;
+    let mut command =
+        container.spawn_command(&request, rt_protocol::SpawnStdio::new().piped_stdin(), forever())?;
+    std::io::Read::read_exact(command.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+    container.pause(&forever())?;
+    std::io::Write::write_all(&mut command.stdin.take().unwrap(), b"b").unwrap();
+    assert_eq!(command.wait(forever())?.outcome, ExitOutcome::Code(3));
+    Ok(())
+}
+
+#[test]
+fn what_is_paused_takes_no_signal_and_is_removed() -> Result<()> {
+    let runtime = NullRuntime::new();
+    let container = launch(&runtime, "a");
+    let fault = Fault::refused(ErrorKind::BackendFailed, "no freezer");
+    runtime.inject(Operation::Pause, Scope::all(), When::Next, fault);
+    assert_eq!(container.pause(&forever()).unwrap_err().kind(), ErrorKind::BackendFailed);
+    container.pause(&forever())?;
+    assert_eq!(container.kill(Signal::KILL, &forever()).unwrap_err().kind(), ErrorKind::Paused);
+    container.remove(&forever())?;
+    assert_eq!((container.state(forever())?, runtime.remove_calls().len()), (None, 1));
+    Ok(())
 }

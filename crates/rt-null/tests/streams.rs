@@ -1,5 +1,5 @@
-//! Facts about bridged commands: every kind of source and sink, scripts, handlers, ends. Captured ones stand in
-//! `commands`.
+//! Facts about bridged commands: every kind of source and sink, scripts, handlers, ends. Captured
+//! commands are in `commands`.
 
 #[path = "fixture/broken.rs"]
 mod broken;
@@ -234,7 +234,7 @@ fn the_clock_reaches_a_command_that_waits_for_stdin() {
     assert_eq!(call.join().unwrap().unwrap_err().kind(), ErrorKind::TimedOut);
 }
 
-/// Blocks until its sender is gone, and has ended then.
+/// Blocks until its sender is gone, then ends.
 struct Blocked(mpsc::Receiver<()>);
 
 impl Read for Blocked {
@@ -263,7 +263,7 @@ fn an_owned_sink_that_blocks_does_not_hold_the_call() {
     assert_eq!((error.kind(), streams_of(&error)), (ErrorKind::TimedOut, (3, 0)));
     drop(release);
 
-    // A full pipe holds the call no more than that.
+    // A full pipe delays the call no more than that.
     let (full, _unread) = UnixStream::pair().unwrap();
     let stdio = ExecStdio::new(Source::bytes(vec![0; 8 << 20]), Sink::descriptor(full));
     let error = bridge(&runtime, "cat", stdio, &Until::after(Duration::from_millis(20))).unwrap_err();
@@ -314,7 +314,7 @@ fn a_bridged_command_whose_container_stops_is_lost() -> Result<()> {
     while runtime.stdio_calls().is_empty() {
         thread::yield_now();
     }
-    // The call may not have looked at the container yet; then it does not run.
+    // The call may not have looked at the container yet; then the command does not run.
     runtime.end("job", 0)?;
     match call.join().unwrap() {
         Ok(result) => assert_eq!(result.outcome, ExitOutcome::Lost),

@@ -1,4 +1,4 @@
-//! Runs the podman program and reads what it says.
+//! Runs the podman program and reads its output.
 
 pub(crate) mod answer;
 pub(crate) mod caller_paths;
@@ -6,3 +6,4 @@ pub(crate) mod engine;
 pub(crate) mod failure;
 pub(crate) mod json;
 pub(crate) mod secret_env;
+pub(crate) mod shell;

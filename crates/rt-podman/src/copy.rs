@@ -1,7 +1,8 @@
-//! What both directions of `podman cp` share; the directions stand in `copy_in` and `copy_out`, tar streams in `tar`.
+//! What both directions of `podman cp` share. The directions are in `copy_in` and `copy_out`, tar
+//! streams in `tar`.
 //!
-//! `podman cp` between two paths of one container hangs on every version. That cannot happen here: one side is always an
-//! absolute path of the host, or `-`.
+//! `podman cp` between two paths of one container hangs on every version. That cannot happen here:
+//! one side is always an absolute path of the host, or `-`.
 
 pub(crate) mod copy_in;
 pub(crate) mod copy_out;
@@ -22,14 +23,14 @@ use crate::state::target::Target;
 pub(crate) const INTO: &str = "copy into";
 pub(crate) const OUT_OF: &str = "copy out of";
 
-/// Where the copies of one request go on: the container, as podman is told it, and until when.
+/// The target of one request's copies: the container, in podman's words, and the limit.
 pub(crate) struct Copier<'a> {
     pub(crate) container: &'a Target,
     pub(crate) target: String,
     pub(crate) until: &'a Until,
 }
 
-/// What one copy came to; the outer result is whether podman could be asked.
+/// The result of one copy; the outer result is whether podman could be called.
 pub(crate) type Copied = Result<Verdict<()>>;
 
 impl Copier<'_> {
@@ -45,33 +46,33 @@ impl Copier<'_> {
 
     fn copy(&self, operation: &'static str, source: OsString, dest: OsString) -> Copied {
         let args = [OsString::from("cp"), OsString::from("--"), source, dest];
-        // A copy that is whole says nothing.
+        // A complete copy prints nothing.
         let answer = self.container.engine().ask_until(operation, self.until, args)?;
         Ok(answer.told()?.map(drop))
     }
 }
 
-/// `CONTAINER:PATH`; what follows the first colon is the path, colons included.
+/// Returns `CONTAINER:PATH`; what follows the first colon is the path, colons included.
 pub(crate) fn place(target: &str, path: &Path) -> OsString {
     let mut place = OsString::from(format!("{target}:"));
     place.push(path);
     place
 }
 
-/// The path with `/.` behind it.
+/// Appends `/.` to the path.
 pub(crate) fn contents_of(path: &Path) -> PathBuf {
     path.join(".")
 }
 
-/// The path as podman can be told it. podman hands names on as JSON, and bytes that are not UTF-8 become U+FFFD there:
-/// the copy succeeds under another name (seen on 4.3.1).
+/// Returns the path if podman accepts it. podman passes names on as JSON, and bytes that are not
+/// UTF-8 become U+FFFD: the copy would succeed under another name (seen on 4.3.1).
 pub(crate) fn container_path<'a>(operation: &'static str, path: &'a ContainerPath) -> Result<&'a Path> {
     if path.as_os_str().to_str().is_some() { Ok(path.as_path()) } else { Err(host_path::not_utf8(operation)) }
 }
 
-/// A source in the container as podman must be told it, where there is something to copy.
+/// Returns the source in the container in podman's words, if podman copies anything from it.
 ///
-/// podman leaves out what it finds at `dev`, `proc` and `sys`, asked for by name or not, and calls it a success.
+/// podman leaves out `dev`, `proc` and `sys`, even if requested by name, and reports success.
 pub(crate) fn container_source(path: &ContainerPath) -> Result<PathBuf> {
     let path = container_path(OUT_OF, path)?;
     if is_left_out(path) { Err(left_out()) } else { glob::container_source(OUT_OF, path) }
@@ -89,13 +90,13 @@ fn is_left_out(path: &Path) -> bool {
     names.first().is_some_and(|first| ["dev", "proc", "sys"].iter().any(|name| first == name))
 }
 
-/// The error for a source of which podman copies nothing.
+/// Builds the error for a source of which podman copies nothing.
 pub(crate) fn left_out() -> Error {
     let message = "podman copies no device nodes, and nothing of what lies in /dev, /proc and /sys";
     Error::new(ErrorKind::InvalidRequest, OUT_OF, message)
 }
 
-/// The error for something of the host that is needed on the way.
+/// Builds the error for something on the host that the copy needs.
 pub(crate) fn system(operation: &'static str, message: &'static str, cause: io::Error) -> Error {
     Error::new(ErrorKind::System, operation, message).with_source(cause)
 }

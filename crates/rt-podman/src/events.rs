@@ -1,4 +1,4 @@
-//! Events in the lives of containers, by `podman events`; what one line tells stands in `event_line`.
+//! Events in the lives of containers, by `podman events`. `events/line` decodes one line.
 
 mod known_lines;
 pub(crate) mod line;
@@ -18,53 +18,57 @@ use line::EventLine;
 
 const OPERATION: &str = "watch events";
 
-/// The longest line: an event carries all labels of its container.
+/// The longest line: an event contains all labels of its container.
 const LONGEST_LINE: usize = 16 << 20;
 
-/// How much of podman's complaints is kept for the error, in bytes.
+/// How much of podman's stderr is kept for the error, in bytes.
 const COMPLAINTS: usize = 64 << 10;
 
-/// How many lines that are nobody's business a pull whose limit is over still drops while they come without waiting.
+/// How many irrelevant lines a pull still skips after its limit, if they come without waiting.
 const DROPPED_AFTER_THE_END: usize = 1000;
 
 /// How often in a row podman may end its stream without a new line before that is an error.
 const MOST_FRUITLESS: u32 = 5;
 
-/// How far back podman's log is read where it is a journal of months, beyond what was asked for: as far may a clock be set
-/// back without an event being lost.
+/// How far before the requested time podman's log is read if it is a journal of months. If a clock
+/// was set back by up to this much, no event is lost.
 const SLACK: Duration = Duration::from_secs(25 * 3600);
 
-/// Events from a `podman events` that is running.
+/// Events from a running `podman events`.
 ///
-/// No clock decides what is new: clocks are set, and podman may be on another machine. When the stream is made, podman's log
-/// is read to its end. What comes beyond that is told, whatever its time; of what was there before, what has happened
-/// since the time that was asked for, and what stands behind an event of exactly that time. So resuming at the time of
-/// the last event tells that event again and misses none.
+/// No clock decides what is new, because clocks are set, and podman may be on another machine. When
+/// the stream is opened, podman's log is read to its end. Later lines are returned whatever their
+/// time. Of earlier ones, the stream returns those since the requested time, and those that follow
+/// an event of exactly that time. So if a caller resumes at the time of the last event, it gets
+/// that event again and misses none.
 ///
-/// A log in a file is read from its beginning. One in a journal is read from 25 hours before the time that was asked for:
-/// what podman writes after its clock was set back by more than that is not told.
+/// A log in a file is read from its beginning. A log in a journal is read from 25 hours before the
+/// requested time: events that podman writes after its clock was set back by more than that are not
+/// returned.
 ///
-/// podman 4.3 ends its stream with exit code 0 when the file of its log is rotated, and for filters that it cannot read.
-/// The stream then goes on here: podman is asked again, and what was told before is known again. A new line before the
-/// last known one says that the log was cut too far; that, an end with a reason or by a signal, and one that comes again
-/// and again, is an error. podman 5 goes on by itself, and may then tell the younger half of its log twice; each line is
-/// an event once. With `events_logger = "none"` the stream cannot be made.
+/// podman 4.3 ends its stream with exit code 0 when its log file is rotated, and for filters that
+/// it cannot parse. The stream then continues here: podman is started again, and known lines are
+/// skipped. These are errors: a new line before the last known one (the log was cut too far), an
+/// end with a reason or by a signal, and an end that happens again and again.
+///
+/// podman 5 continues by itself, and may then repeat the younger half of its log; each line is one
+/// event. With `events_logger = "none"` the stream cannot be opened.
 #[derive(Debug)]
 pub struct PodmanEventStream {
     engine: Engine,
     lines: LineStream,
     prefix: Option<NamePrefix>,
     since: Option<SystemTime>,
-    /// What podman is given as its `--since`.
+    /// The value of podman's `--since`.
     back_to: String,
     known: KnownLines,
-    /// The line that comes before all new ones in this reading.
+    /// The line before all new lines of this reading.
     unread: Option<u64>,
-    /// The last line that podman gave.
+    /// The last line from podman.
     last: Option<u64>,
-    /// Whether an event of exactly the time that was asked for has come.
+    /// Whether an event of exactly the requested time has come.
     is_at_since: bool,
-    /// How often podman has ended its stream since it last gave a new line.
+    /// How often podman has ended its stream since its last new line.
     fruitless: u32,
     complaints: Complaints,
     ended: bool,
@@ -101,7 +105,7 @@ impl PodmanEventStream {
         })
     }
 
-    /// Goes on after podman has ended its stream without a reason.
+    /// Continues after podman has ended its stream without a reason.
     fn resume(&mut self) -> Result<()> {
         let status = self.lines.status();
         if !self.complaints.are_none()
@@ -116,7 +120,7 @@ impl PodmanEventStream {
         Ok(())
     }
 
-    /// The event that a line tells, if it is one that was asked for and was not told before.
+    /// Returns the event of a line, if it was requested and not returned before.
     fn wanted(&mut self, line: &[u8]) -> Result<Option<Event>> {
         let (digest, was) = self.known.meet(line);
         if self.unread == Some(digest) {
@@ -140,7 +144,7 @@ impl PodmanEventStream {
             EventLine::Told { event, latest } => (event, latest),
             EventLine::Other => return Ok(None),
             EventLine::Malformed => {
-                // The line may hold labels, which are the caller's; only its length is told.
+                // The line may contain labels, which are the caller's; only its length is logged.
                 tracing::debug!(operation = OPERATION, bytes = line.len(), "an odd line is dropped");
                 return Ok(None);
             }
@@ -173,7 +177,7 @@ impl PodmanEventStream {
                 Pull::Pending => return Ok(Pull::Pending),
                 Pull::End => {
                     self.resume()?;
-                    // What happens meanwhile is in podman's log.
+                    // Events that happen meanwhile are in podman's log.
                     if until.check().is_err() {
                         return Ok(Pull::Pending);
                     }
@@ -183,11 +187,11 @@ impl PodmanEventStream {
     }
 }
 
-/// What podman says on its stderr beside the events.
+/// podman's stderr beside the events.
 #[derive(Debug, Default)]
 struct Complaints {
     text: String,
-    /// Whether a signal made podman leave, which 4.3 does with exit code 0.
+    /// Whether a signal made podman exit, which 4.3 does with exit code 0.
     was_made_to_leave: bool,
 }
 
@@ -209,7 +213,7 @@ impl Complaints {
         !self.was_made_to_leave && self.text.trim().is_empty()
     }
 
-    /// What a stream that ended by itself is.
+    /// Builds the error for a stream that ended by itself.
     fn verdict(&self, status: Option<ExitStatus>) -> Error {
         if let Some(failure) = failure::classify(&self.text) {
             return failure.error(OPERATION, &self.text);
@@ -273,7 +277,7 @@ impl PullStream<Event> for PodmanEventStream {
     }
 }
 
-/// `podman events` from the beginning of its log on: to the end of it, or on and on.
+/// Starts `podman events` from the beginning of its log: to its end, or following it.
 fn subscribe(engine: &Engine, back_to: &str, streams: bool) -> Result<LineStream> {
     let args = [
         String::from("events"),
@@ -293,7 +297,7 @@ mod tests {
 
     use super::*;
 
-    /// A stream over a shell that plays podman; `script` is what it does.
+    /// A stream over a shell that imitates podman with `script`.
     fn opened(script: &str, options: &EventOptions) -> Result<PodmanEventStream> {
         let args = vec!["-c".into(), script.into(), "podman".into()];
         let id = RuntimeId::new("test");
@@ -301,7 +305,7 @@ mod tests {
         PodmanEventStream::open(&engine, Some("file"), options, &Until::forever())
     }
 
-    /// A stream that finds `before` in the log when it is made; `script` is what podman does then.
+    /// A stream that finds `before` in the log when it is opened; podman then runs `script`.
     fn played_after(before: &str, script: &str, options: &EventOptions) -> PodmanEventStream {
         let script = format!("case $* in *=false) printf '{before}'; exit ;; esac; {script}");
         opened(&script, options).unwrap()
@@ -352,7 +356,8 @@ not JSON
         assert_eq!(stream.pull(&soon()).unwrap(), Pull::End);
     }
 
-    /// Plays a log that is rotated: the first call prints `first`, the second one `second` and goes on.
+    /// Imitates a log that is rotated: the first call prints `first`, the second one `second`, and
+    /// continues.
     fn rotated(first: &str, second: &str) -> (PodmanEventStream, tempfile::TempDir) {
         let place = tempfile::tempdir().unwrap();
         let script = format!(
@@ -375,7 +380,7 @@ not JSON
         let names: Vec<_> = (0..4).map(|_| event(&mut stream).name.to_string()).collect();
         assert_eq!(names, ["a", "b", "c", "d"]);
         assert_eq!(stream.pull(&Until::after(Duration::from_millis(50))).unwrap(), Pull::Pending);
-        // Nothing was there before; and the older half is gone.
+        // Nothing was there before, and the older half is gone.
         let (mut stream, _place) = rotated("", &line("d", 2));
         assert_eq!(event(&mut stream).name.as_str(), "d");
         let (mut stream, _place) = rotated(&lines, &[line("c", 2), line("d", 9)].concat());
@@ -385,8 +390,8 @@ not JSON
 
     #[test]
     fn what_podman_tells_twice_is_told_once() {
-        // As podman 5.4 does: all, then the younger half of the rotated log again, then what is new, with a clock that
-        // was set back between.
+        // As podman 5.4 does: everything, then the younger half of the rotated log again, then new
+        // events, with a clock that was set back in between.
         let all: String = [("a", 10), ("b", 20), ("c", 30)].map(|(name, second)| line(name, second)).concat();
         let half = [line("b", 20), line("c", 30)].concat();
         let script = format!("printf '{all}{half}{}{half}{}'; exec sleep 1000", line("d", 5), line("e", 40));

@@ -1,22 +1,25 @@
-//! Every decoder of podman's answers behind one signature: for the fuzz targets, and for the replay of what they found.
-//! Compiled for these two alone; decoding itself stands with what is decoded.
+//! Every decoder of podman's answers behind one signature, for the fuzz targets and for the replay
+//! of their findings. Compiled for these two only; the decoders themselves are in their own
+//! modules.
 
 use std::time::UNIX_EPOCH;
 
-use rt_protocol::ContainerName;
+use rt_protocol::{ContainerName, PullProgress};
 use serde_json::Value;
 
 use crate::cli::failure;
 use crate::events::line::EventLine;
 use crate::exec::events::ExecEvents;
 use crate::image;
+use crate::pull::progress_line;
 use crate::state::inspect;
 use crate::state::profile::{PodmanProfile, PodmanVersion};
 
-/// A decoder with what must hold for every answer it gives. It takes any bytes and panics where it finds a fault.
+/// A decoder with the conditions that hold for every answer. It takes any bytes and panics on a
+/// violation.
 pub type Decoder = fn(&[u8]);
 
-/// The decoders by the names of their fuzz targets.
+/// The decoders, by the names of their fuzz targets.
 pub const DECODERS: [(&str, Decoder); 6] = [
     ("ps", ps),
     ("inspect", inspect),
@@ -26,7 +29,7 @@ pub const DECODERS: [(&str, Decoder); 6] = [
     ("failure", failure),
 ];
 
-/// `podman ps --format json`, with and without `--size`.
+/// Decodes `podman ps --format json`, with and without `--size`.
 pub fn ps(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let Ok(rows) = inspect::rows("list", &text) else { return };
@@ -42,7 +45,7 @@ pub fn ps(bytes: &[u8]) {
     assert!(sized.len() <= found.len(), "a row with a size is a row");
 }
 
-/// `podman container inspect`.
+/// Decodes `podman container inspect`.
 pub fn inspect(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let Ok(found) = inspect::decode_inspect("inspect", &text) else { return };
@@ -51,7 +54,7 @@ pub fn inspect(bytes: &[u8]) {
     assert!(found.info.ports.is_sorted_by_key(|port| (port.container_port, port.host_port)));
 }
 
-/// `podman images` and `podman image inspect`.
+/// Decodes `podman images` and `podman image inspect`.
 pub fn images(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(found) = image::decode_images("list images", &text) {
@@ -62,7 +65,7 @@ pub fn images(bytes: &[u8]) {
     }
 }
 
-/// `podman events`: as the lines of a stream, and as a log that is searched for execs.
+/// Decodes `podman events`: as the lines of a stream, and as a log that is searched for execs.
 pub fn events(bytes: &[u8]) {
     for line in bytes.split(|byte| *byte == b'\n') {
         if let EventLine::Told { event, latest } = EventLine::decode(line) {
@@ -78,7 +81,7 @@ pub fn events(bytes: &[u8]) {
     assert!(execs.started + execs.ended.len() + told.count() <= text.lines().count(), "no line is both");
 }
 
-/// `{"version": …, "info": …}`: the answers of `podman version` and `podman info`.
+/// Decodes `{"version": …, "info": …}`: the answers of `podman version` and `podman info`.
 pub fn profile(bytes: &[u8]) {
     let Ok(answers) = serde_json::from_slice::<Value>(bytes) else { return };
     let answer = |name: &str| answers.get(name).unwrap_or(&Value::Null);
@@ -87,9 +90,14 @@ pub fn profile(bytes: &[u8]) {
     assert_ne!(profile.server_version, Some(profile.version));
 }
 
-/// What podman writes to stderr.
+/// Classifies podman's stderr, and reads it as the progress of a pull.
 pub fn failure(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
+    for step in text.lines().filter_map(progress_line::step) {
+        if let PullProgress::Layer { digest } | PullProgress::Config { digest } = step {
+            assert!(!digest.is_empty() && !digest.contains(char::is_whitespace), "a digest is a word");
+        }
+    }
     assert_eq!(failure::classify(&text).is_some(), failure::error_line(&text).is_some());
     let shown = failure::shown(&text);
     assert!(!shown.is_empty() && shown.chars().count() <= 2001);

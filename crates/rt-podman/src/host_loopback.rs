@@ -1,4 +1,4 @@
-//! The network of a container that reaches services of its host, by the network mode of this podman.
+//! The network of a container that uses services of its host, by the network mode of this podman.
 
 use std::ffi::OsString;
 
@@ -8,20 +8,22 @@ use crate::PodmanRuntime;
 use crate::state::profile::{PodmanProfile, RootlessNetwork};
 
 impl PodmanRuntime {
-    /// The arguments with which a container reaches services on the loopback address of its host, as
-    /// `host.containers.internal`: for [`extra_args`](rt_protocol::LaunchSpecBuilder::extra_args) of a launch.
+    /// Returns the arguments that let a container use services on the loopback address of its host,
+    /// as `host.containers.internal`. For
+    /// [`extra_args`](rt_protocol::LaunchSpecBuilder::extra_args) of a launch.
     ///
-    /// Empty for a podman that runs as root: its containers reach the host by the bridge, under the name that podman gives
-    /// it by itself, and services there must listen on the bridge's address.
+    /// Empty for a podman that runs as root. Its containers use the host through the bridge, under
+    /// the name that podman sets itself, and services there must listen on the bridge's address.
     ///
-    /// **All egress is unfiltered.** These arguments open a way and close none: the container reaches every service on the
-    /// host's loopback address, the network of the host, and the internet. They are for containers that may do all that.
+    /// **All egress is unfiltered.** These arguments open access and restrict none: the container
+    /// can use every service on the host's loopback address, the host's network, and the internet.
+    /// Use them only for containers that may do all that.
     ///
-    /// Reads the [profile](Self::profile), so podman is asked at most once for each runtime.
+    /// Reads the [profile](Self::profile), so podman is called at most once for each runtime.
     ///
     /// # Errors
-    /// When podman could not be asked. A podman that does not name its network mode, or names one that is not known here, is
-    /// taken for one with slirp4netns.
+    /// If podman could not be called. A podman with no network mode in its answer, or an unknown
+    /// one, counts as slirp4netns.
     pub fn bypass_network_args(&self) -> Result<Vec<OsString>> {
         Ok(arguments(self.profile()?).iter().map(OsString::from).collect())
     }
@@ -30,14 +32,15 @@ impl PodmanRuntime {
 fn arguments(profile: &PodmanProfile) -> &'static [&'static str] {
     match profile.rootless_network {
         _ if profile.rootless == Some(false) => &[],
-        // slirp4netns maps the host's loopback address to 10.0.2.2 when it is allowed to (`slirp4netns(1)`).
+        // slirp4netns maps the host's loopback address to 10.0.2.2 if that is allowed
+        // (`slirp4netns(1)`).
         RootlessNetwork::Slirp4netns => &[
             "--network",
             "slirp4netns:allow_host_loopback=true",
             "--add-host",
             "host.containers.internal:10.0.2.2",
         ],
-        // pasta maps it to any address that it is told (`passt(1)`, --map-host-loopback).
+        // pasta maps it to any given address (`passt(1)`, --map-host-loopback).
         RootlessNetwork::Pasta => &[
             "--network",
             "pasta:--map-host-loopback,169.254.1.2",
@@ -53,7 +56,7 @@ mod tests {
 
     use super::*;
 
-    /// The arguments for a podman that is a shell script, which answers `info` with `host`.
+    /// Returns the arguments for a shell script in podman's place that answers `info` with `host`.
     fn answered(host: &str) -> Result<Vec<OsString>> {
         let script = format!(
             r#"case $1 in version) echo '{{"Client":{{"Version":"4.9.0"}}}}' ;; info) echo '{{"host":{host}}}' ;; esac"#

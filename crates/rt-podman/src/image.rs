@@ -1,22 +1,22 @@
-//! An image of podman's, and the decoding of `podman images` and `podman image inspect`.
+//! An image of podman, and the decoding of `podman images` and `podman image inspect`.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rt_protocol::{
-    Error, Image, ImageFilter, ImageId, ImageInfo, ImageRef, ImageRemoval, Result, RuntimeId, Until,
+    Image, ImageFilter, ImageId, ImageInfo, ImageRef, ImageRemoval, OperationSpan, Result, RuntimeId, Until,
 };
 use serde_json::Value;
 
-use crate::cli::answer::Refusal;
+use crate::cli::answer::{Answer, Refusal, Verdict};
 use crate::cli::engine::invalid_response;
 use crate::cli::failure::{self, Failure};
 use crate::cli::json;
 use crate::state::RuntimeState;
 use crate::state::inspect::{nothing_described, rows};
 
-/// An image of podman's.
+/// A handle on an image of podman.
 #[derive(Clone)]
 pub struct PodmanImage {
     shared: Arc<RuntimeState>,
@@ -24,7 +24,7 @@ pub struct PodmanImage {
     listed: Option<Listed>,
 }
 
-/// What the listing says of an image.
+/// An image in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listed {
     repository: String,
@@ -35,7 +35,7 @@ pub(crate) struct Listed {
 
 #[cfg(any(fuzzing, test))]
 impl Listed {
-    /// Whether both columns say something.
+    /// Returns whether it has a repository and a tag.
     pub(crate) fn is_named(&self) -> bool {
         !self.repository.is_empty() && !self.tag.is_empty()
     }
@@ -50,7 +50,7 @@ impl fmt::Debug for PodmanImage {
     }
 }
 
-/// What podman shows in place of a missing repository or tag.
+/// What podman shows for a missing repository or tag.
 const NONE: &str = "<none>";
 
 impl PodmanImage {
@@ -58,7 +58,8 @@ impl PodmanImage {
         Self { shared, reference, listed: None }
     }
 
-    /// The images that are here: one handle for each name, and one for each image without a name.
+    /// Lists the images on this host: one handle for each name, and one for each image without a
+    /// name.
     pub(crate) fn list(
         shared: &Arc<RuntimeState>,
         filter: ImageFilter,
@@ -66,8 +67,7 @@ impl PodmanImage {
     ) -> Result<Vec<Arc<dyn Image>>> {
         const OPERATION: &str = "list images";
         let args = ["images", "--no-trunc", "--format=json"];
-        let answer = shared.engine.ask_within(OPERATION, shared.engine.limits.images, until, args)?;
-        let rows = answer.printed()?.map_err(|refusal| refusal.error(OPERATION))?;
+        let rows = shared.engine.ask_within(OPERATION, shared.engine.limits.images, until, args)?.text()?;
         let found = decode_images(OPERATION, &rows)?;
         Ok(found
             .into_iter()
@@ -81,7 +81,26 @@ impl PodmanImage {
 }
 
 impl PodmanImage {
-    /// What a question about an image comes to that podman does not know.
+    /// Runs `podman image VERB …` on the image.
+    fn ask(
+        &self,
+        operation: &'static str,
+        limit: Duration,
+        until: &Until,
+        words: &[&str],
+    ) -> Result<Verdict<String>> {
+        let args = [&["image"], words, &["--", self.reference.as_str()]].concat();
+        self.with_image(
+            self.shared.engine.ask_within(operation, limit, until, args).and_then(Answer::printed),
+        )
+    }
+
+    /// Names the image in an error.
+    fn with_image<T>(&self, answer: Result<T>) -> Result<T> {
+        answer.map_err(|error| error.of_image(&self.reference))
+    }
+
+    /// Returns `None` if podman does not know the image, else the error.
     fn absent<T>(&self, operation: &'static str, refusal: &Refusal) -> Result<Option<T>> {
         match refusal.failure() {
             Failure::NoSuchImage => Ok(None),
@@ -101,54 +120,43 @@ impl Image for PodmanImage {
 
     fn inspect(&self, until: &Until) -> Result<Option<ImageInfo>> {
         const OPERATION: &str = "inspect";
-        let with_container = |error: Error| error.of_image(&self.reference);
-        let args = ["image", "inspect", "--", self.reference.as_str()];
-        let answer = self
-            .shared
-            .engine
-            .ask_within(OPERATION, self.shared.engine.limits.exists, until, args)
-            .map_err(with_container)?;
-        match answer.printed().map_err(with_container)? {
-            Ok(described) => decode_inspect(OPERATION, &described).map(Some).map_err(with_container),
-            Err(refusal) => self.absent(OPERATION, &refusal),
-        }
+        OperationSpan::new(OPERATION).run(|| {
+            match self.ask(OPERATION, self.shared.engine.limits.exists, until, &["inspect"])? {
+                Ok(described) => self.with_image(decode_inspect(OPERATION, &described)).map(Some),
+                Err(refusal) => self.absent(OPERATION, &refusal),
+            }
+        })
     }
 
     fn history(&self, until: &Until) -> Result<Option<Vec<String>>> {
         const OPERATION: &str = "read the history of";
-        let with_container = |error: Error| error.of_image(&self.reference);
-        let args = ["image", "history", "--no-trunc", "--format=json", "--", self.reference.as_str()];
-        let answer = self
-            .shared
-            .engine
-            .ask_within(OPERATION, self.shared.engine.limits.images, until, args)
-            .map_err(with_container)?;
-        let layers = match answer.printed().map_err(with_container)? {
-            Ok(layers) => rows(OPERATION, &layers).map_err(with_container)?,
-            Err(refusal) => return self.absent(OPERATION, &refusal),
-        };
-        Ok(Some(layers.iter().map(|layer| json::text(layer, &["CreatedBy"]).unwrap_or_default()).collect()))
+        OperationSpan::new(OPERATION).run(|| {
+            let words = ["history", "--no-trunc", "--format=json"];
+            let layers = match self.ask(OPERATION, self.shared.engine.limits.images, until, &words)? {
+                Ok(layers) => self.with_image(rows(OPERATION, &layers))?,
+                Err(refusal) => return self.absent(OPERATION, &refusal),
+            };
+            Ok(Some(
+                layers.iter().map(|layer| json::text(layer, &["CreatedBy"]).unwrap_or_default()).collect(),
+            ))
+        })
     }
 
     fn remove(&self, until: &Until) -> Result<ImageRemoval> {
         const OPERATION: &str = "remove";
-        let args = ["image", "rm", "--", self.reference.as_str()];
-        let answer = self
-            .shared
-            .engine
-            .ask_within(OPERATION, self.shared.engine.limits.images, until, args)
-            .map_err(|error| error.of_image(&self.reference))?;
-        // Each name that goes is named, and the image too.
-        let Err(refusal) = answer.printed().map_err(|error| error.of_image(&self.reference))? else {
-            return Ok(ImageRemoval::Removed);
-        };
-        match refusal.failure() {
-            Failure::NoSuchImage => Ok(ImageRemoval::Removed),
-            Failure::ImageInUse | Failure::ImageKept => Ok(refused(&refusal)),
-            // podman answers 1 for an image that is not there and 2 for one that is in use.
-            _ if matches!(refusal.code, 1 | 2) => Ok(refused(&refusal)),
-            _ => Err(refusal.of_image(OPERATION, &self.reference)),
-        }
+        OperationSpan::new(OPERATION).run(|| {
+            // podman prints each name that it removes, and the image.
+            let Err(refusal) = self.ask(OPERATION, self.shared.engine.limits.images, until, &["rm"])? else {
+                return Ok(ImageRemoval::Removed);
+            };
+            match refusal.failure() {
+                Failure::NoSuchImage => Ok(ImageRemoval::Removed),
+                Failure::ImageInUse | Failure::ImageKept => Ok(refused(&refusal)),
+                // podman exits with 1 for an image that does not exist and 2 for one in use.
+                _ if matches!(refusal.code, 1 | 2) => Ok(refused(&refusal)),
+                _ => Err(refusal.of_image(OPERATION, &self.reference)),
+            }
+        })
     }
 
     fn repository(&self) -> Option<&str> {
@@ -191,8 +199,8 @@ pub(crate) fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Im
     Ok(info)
 }
 
-/// The rows of `podman images --format json`: one pair for each name. podman repeats an image for each of its names,
-/// each time with all of them, so names that were seen are left out.
+/// Decodes the rows of `podman images --format json`: one pair for each name. podman repeats an
+/// image for each of its names, each time with all of them, so known names are skipped.
 pub(crate) fn decode_images(operation: &'static str, stdout: &str) -> Result<Vec<(ImageRef, Listed)>> {
     let mut found: Vec<(ImageRef, Listed)> = Vec::new();
     for row in rows(operation, stdout)? {
@@ -220,8 +228,8 @@ pub(crate) fn decode_images(operation: &'static str, stdout: &str) -> Result<Vec
     Ok(found)
 }
 
-/// `localhost:5000/a:1` is `localhost:5000/a` and `1`; a colon before the last slash belongs to a port. What is empty is
-/// `<none>`, as podman shows it.
+/// Splits `localhost:5000/a:1` into `localhost:5000/a` and `1`; a colon before the last slash
+/// belongs to a port. Empty parts become `<none>`, as podman shows them.
 fn split_name(name: &str) -> (String, String) {
     let last = name.rfind('/').map_or(0, |slash| slash + 1);
     let (repository, tag) = match name[last..].find(':') {

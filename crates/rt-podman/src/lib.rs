@@ -1,7 +1,8 @@
 //! The podman backend of the `rt` workspace: argv in, JSON out, every command ended where it runs.
 //!
-//! [`PodmanRuntime`] implements [`ContainerRuntime`](rt_protocol::ContainerRuntime) by running the `podman` program,
-//! from 4.3 on, rootful or rootless. Each question is one process; nothing is kept open in between.
+//! [`PodmanRuntime`] implements [`ContainerRuntime`](rt_protocol::ContainerRuntime) with the
+//! `podman` program, from version 4.3 on, rootful or rootless. Each query is one process, which
+//! ends before the call returns. What podman cannot do is listed in [`limitations`].
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -11,7 +12,8 @@
 //!
 //! # fn main() -> rt_protocol::Result<()> {
 //! let podman = PodmanRuntime::new()?;
-//! let spec = LaunchSpec::builder("job-1", "docker.io/library/alpine:3.20").command(["sleep", "inf"]).build()?;
+//! let spec = LaunchSpec::builder("job-1", "docker.io/library/alpine:3.20");
+//! let spec = spec.command(["sleep", "inf"]).build()?;
 //! let minute = Duration::from_secs(60);
 //! podman.launch(&spec, minute)?;
 //! println!("{}", podman.exec_in("job-1", ["uname", "-a"], minute)?.stdout);
@@ -19,232 +21,182 @@
 //! # }
 //! ```
 //!
-//! # Ending a command
+//! # The path of a command
 //!
-//! Signals to a `podman exec` never reach its command. So on a deadline, a cancel or a failing stream the processes
-//! themselves are found and ended: TERM, two seconds, KILL, and a look whether it helped.
+//! [`PodmanRuntimeBuilder::exec_path`] chooses how commands get into containers:
 //!
-//! - Every command has the variable `RT_EXEC_ID` in its environment, with a value of its own. The command can see it.
-//! - From the host: podman's record of the exec names its first process and its conmon. Whoever shares a session with a
-//!   process of the command, descends from one, carries the variable, or was adopted by that conmon, belongs to it. This needs
-//!   nothing in the image, and podman is asked nothing: it may hang. It needs the containers on this machine, and the right
-//!   to signal them (root, or the user whose rootless podman it is).
-//! - A command that is still on its way is stopped there: its client, its conmon and the OCI runtime are ended with it.
-//! - Where the host cannot see the processes (podman talks to another machine), a second exec does it from inside, with the
-//!   image's `sh` and `grep`. Without these the report says [`KillOutcome::Unknown`](rt_protocol::KillOutcome::Unknown), and why.
-//! - A process that left the session *and* shed the variable *and* lost its parents (`setsid env -i … &` twice over)
-//!   looks like one that others have started in the container. Where there is such a one, younger than the command, the
-//!   report says `Unknown` and names it. It is not killed: it may be somebody else's. Who is in the container is told by
-//!   control group and mount namespace, so this holds with `--pid=host`, `--pid=container:…`, in pods, with `--init` and
-//!   `--cgroups=disabled` too.
-//! - In a container that is paused, KILL takes effect when it goes on (control groups v1): the report says
-//!   [`Alive`](rt_protocol::KillOutcome::Alive) and names the processes.
+//! - **Cold**: each command is a `podman exec`. It takes some 150 ms and three processes, and works
+//!   wherever podman does.
+//! - **Warm**: the first command of a container starts an *agent* there, by one `podman exec`. It
+//!   is a static program of 17 KB, which needs nothing in the image. Each command after that is one
+//!   message to it, and costs about as much as a local fork and exec. The command has the same
+//!   user, environment, limits and control groups as by `podman exec`. The crate `rt-agent`
+//!   describes it.
 //!
-//! From the deadline to the answer it mostly takes some 50 ms, and 2 s more where TERM is ignored. At most, on a machine that
-//! gives this process time to run, it is 6 s: 1.4 s for a command on its way, 2 s after TERM, 0.8 s after KILL, 1 s for a
-//! client that does not leave, 1 s for one that hangs in the kernel. Where podman has to be asked what became of a command
-//! that is not to be seen, or to forget one that has not begun, it is
-//! [`TimeLimits::kill_report`](rt_protocol::TimeLimits::kill_report) (2 s) more in place of the two waits after signals.
-//! Processes that KILL has reached and that do not get to their end are waited for as long: a busy machine gives them no time,
-//! or their container is paused. From inside it is [`TimeLimits::kill_inside`](rt_protocol::TimeLimits::kill_inside) (8 s)
-//! and 2 s.
+//! With [`ExecPath::Auto`], the default, a command goes warm where that works, and cold otherwise.
+//! It never runs twice. [`PodmanRuntime::warm_up`] starts the agent ahead of time and returns the
+//! path with its reason ([`ColdReason`]). One `tracing` event at `debug` reports each decision.
 //!
-//! **When this program itself is ended by KILL**, nobody is left to end its commands: `podman exec` and the command go on, and
-//! deadlines are void. Give such a command a deadline of its own: `["timeout", "60", "make"]` ends it in the container. One whose
-//! stdin is bridged sees its stdin end.
+//! A runtime keeps agents within its [`AgentLimits`]: each is one process in its container, and a
+//! podman client and a conmon on the host. They end with the runtime and its handles, after
+//! [`PodmanRuntime::cool_down`], and when this program ends, however it does. Nothing else outlives
+//! a call. An agent belongs to one run of one container: a container that was restarted or created
+//! again gets a new one.
 //!
-//! # Exit codes
+//! What differs on the warm path:
 //!
-//! podman answers 125, 126, 127 and 255 for failures of its own, and a command may return them too. And a client that
-//! somebody else ends (`systemctl stop` signals every process of a unit) answers 0 on podman 4.3, and 1 on 5.x. So a code
-//! counts where this host has seen the command return it: podman's record of the exec is watched as it comes and goes, from
-//! before the client starts (`<StaticDir>/<session>/`). That costs no question to podman. Where something is missing in
-//! what was seen, podman is asked once, whether the client has seen the end of its command.
+//! - A death by signal is [`Signal`](rt_protocol::ExitOutcome::Signal), and exit codes are never
+//!   ambiguous.
+//! - [`KillOutcome::Gone`](rt_protocol::KillOutcome::Gone) is proved by the kernel, even for
+//!   processes that hide their origin. If this program is killed, its commands are killed with it.
+//! - All output of a command arrives, even if it leaves its stdin unread. Arguments, variables and
+//!   paths may have any bytes, and secret variables any name and value. Only [`ExecPath::Warm`]
+//!   claims the capabilities for this, because with `Auto` a container may turn out cold.
+//! - A script without `#!`, and one whose interpreter is missing, is
+//!   [`CommandNotExecutable`](rt_protocol::ErrorKind::CommandNotExecutable). A working directory
+//!   that is a file is [`BadWorkdir`](rt_protocol::ErrorKind::BadWorkdir).
+//! - `podman events` shows one exec for each agent and none for its commands. `podman top` shows
+//!   the agent and a supervisor for each command, and both count towards a limit on processes.
+//! - A checkpoint (CRIU) needs the agents to be gone: call `cool_down` first.
 //!
-//! - A client that was ended before its command could begin is
+//! # Ending a command on the cold path
+//!
+//! Signals to a `podman exec` client never reach its command. So on a deadline, a cancel or a
+//! failed stream, this crate finds and ends the processes themselves: TERM, two seconds, KILL, and
+//! a check of the result.
+//!
+//! - Every command has a unique value of the variable `RT_EXEC_ID` in its environment. The command
+//!   can see it.
+//! - From the host, podman's record of the exec names its first process and its conmon. A process
+//!   belongs to the command if it shares a session with one of its processes, descends from one,
+//!   carries the variable, or was adopted by that conmon. This needs nothing in the image and no
+//!   answer from podman, which may hang. It needs the containers on this machine, and permission to
+//!   signal them (root, or the user of the rootless podman).
+//! - A command that has not started yet is stopped too: its client, its conmon and the OCI runtime
+//!   are ended.
+//! - If the host cannot see the processes (podman talks to another machine), a second exec ends the
+//!   command from inside, with the image's `sh` and `grep`. Without these the report says
+//!   [`KillOutcome::Unknown`](rt_protocol::KillOutcome::Unknown) and the reason.
+//! - A process that left the session *and* removed the variable *and* lost its parents
+//!   (`setsid env -i … &`, twice) looks like one that others have started in the container. If
+//!   there is such a process, younger than the command, the report says `Unknown` and names it. It
+//!   is not killed, because it may be another command's. Control group and mount namespace show
+//!   which processes are in the container. So this also holds with `--pid=host`,
+//!   `--pid=container:…`, in pods, with `--init` and with `--cgroups=disabled`.
+//! - In a paused container (cgroups v1), KILL takes effect only after it is unpaused: the report
+//!   says [`Alive`](rt_protocol::KillOutcome::Alive) and names the processes.
+//!
+//! From the deadline to the result it takes about 50 ms, and 2 s more if the command ignores TERM.
+//! The maximum is 6 s if this process gets CPU time: 1.4 s for a command that is starting, 2 s
+//! after TERM, 0.8 s after KILL, 1 s for a client that does not exit, and 1 s for one that hangs in
+//! the kernel. These cases take longer:
+//!
+//! - If podman must be asked about a command that cannot be seen, or must drop the record of one
+//!   that has not started: up to [`TimeLimits::kill_report`](rt_protocol::TimeLimits::kill_report)
+//!   (2 s) in place of the two waits after signals.
+//! - If killed processes have not ended yet, because a busy machine gives them no CPU time or their
+//!   container is paused: the same limit.
+//! - From inside: [`TimeLimits::kill_inside`](rt_protocol::TimeLimits::kill_inside) (8 s) and 2 s.
+//!
+//! **If this program itself is killed by KILL**, its commands are not ended: `podman exec` and the
+//! command continue, and deadlines have no effect. Give such a command its own deadline:
+//! `["timeout", "60", "make"]` ends it inside the container. A command with a bridged stdin sees
+//! the end of its stdin.
+//!
+//! # Exit codes on the cold path
+//!
+//! podman uses the exit codes 125, 126, 127 and 255 for its own failures, and a command may return
+//! them too. A client that another process ends (`systemctl stop` signals every process of a unit)
+//! exits with 0 on podman 4.3, and with 1 on 5.x. So an exit code counts only if this host has seen
+//! the command return it. For that it watches podman's record of the exec
+//! (`<StaticDir>/<session>/`) from before the client starts, without a call of podman. If a step
+//! was not seen, podman is asked once whether the client has seen the end of its command.
+//!
+//! - If the client was ended before its command could start, the error is
 //!   [`BackendInterrupted`](rt_protocol::ErrorKind::BackendInterrupted), and
 //!   [`never_started`](rt_protocol::Error::never_started) is true.
-//! - Where the command may have run, what still runs of it is ended. Nothing left: the outcome is
-//!   [`Lost`](rt_protocol::ExitOutcome::Lost). Otherwise `BackendInterrupted`, with a report that names what is left.
-//! - When the container has gone under the command, or was started anew, the outcome is `Lost`. Processes and ids are
-//!   compared for that, never times.
-//! - Where the host does not see podman's records (podman talks to another machine), podman's event log decides: one more
-//!   question after a code of podman's own, and after 0, 1 and 2, and one before each command, where the log ends then (it costs
-//!   what an `inspect` costs). So no clock that is set meanwhile decides anything. A log in a journal is asked by
-//!   times instead; where this machine's clock was set meanwhile, 0, 1 and 2 are not believed there. Without a log (`events_logger = "none"`), or while other
-//!   commands run in the same container, podman's words on stderr decide there, and the client's 0, 1 or 2 is believed.
+//! - If the command may have run, what still runs of it is ended. If nothing is left, the outcome
+//!   is [`Lost`](rt_protocol::ExitOutcome::Lost). Otherwise the error is `BackendInterrupted`, with
+//!   a report that names what is left.
+//! - If the container went away or was restarted during the command, the outcome is `Lost`. This
+//!   compares processes and ids, never times.
+//! - If the host does not see podman's records (podman talks to another machine), podman's event
+//!   log decides. That costs one call after podman's own exit codes and after 0, 1 and 2, and one
+//!   before each command to find the end of the log (each about as long as an `inspect`). So no
+//!   clock matters. A log in a journal is searched by times instead; if this machine's clock was
+//!   set meanwhile, 0, 1 and 2 are not believed. Without a log (`events_logger = "none"`), or while
+//!   other commands run in the same container, podman's text on stderr decides, and the client's 0,
+//!   1 or 2 is believed.
 //!
 //! A death by signal N is [`Code(128 + N)`](rt_protocol::ExitOutcome::Code), as podman reports it.
 //!
-//! A program that the OCI runtime finds and the kernel then refuses (a script whose interpreter is missing, an empty file) is
-//! crun's word against nobody's: `Code(1)`, and `exec: …` on stderr.
+//! If the OCI runtime finds a program that the kernel then rejects (a script without its
+//! interpreter, an empty file), crun returns `Code(1)` with `exec: …` on stderr. This looks like a
+//! command that failed.
 //!
-//! # What goes to podman and to containers
+//! # Environment of podman and of containers
 //!
-//! podman inherits this process's environment, but for `NOTIFY_SOCKET` and `LISTEN_*`, which a service manager means for this
-//! process alone. A container gets the variables of the request and of its image, and none of this process's: podman's own
-//! habit of handing on `HTTP_PROXY` and its like is turned off, and `extra_args(["--http-proxy"])` turns it on again.
-//! Containers carry the annotation `rt.create-id`, by which a `create` that was stopped knows the one that it has made.
+//! podman inherits this process's environment, except `NOTIFY_SOCKET` and `LISTEN_*`, which a
+//! service manager sets for this process only. A container gets the variables of the request and of
+//! its image, and none of this process. podman would pass on `HTTP_PROXY` and similar variables;
+//! that is turned off, and `extra_args(["--http-proxy"])` turns it on again. Containers carry the
+//! annotation `rt.create-id`, by which an interrupted `create` recognises the container that it has
+//! made.
 //!
-//! Ending a command leaves podman's record of its exec in the container's list of sessions until the container stops, where
-//! the client had to be ended too.
-//!
-//! # What podman cannot do
-//!
-//! - **A client that others end while its output waits.** Where podman's client is ended from outside (`systemctl stop`)
-//!   with output in its hands, what it had is lost, and the outputs are [`Stopped`](rt_protocol::StreamEnd::Stopped), also where
-//!   the exit code is known. [`Eof`](rt_protocol::StreamEnd::Eof) says that the client removed its record of the exec, which
-//!   it does after the last byte, or that a copy of its socket had nothing left. Once conmon has told the end, a slow sink holds
-//!   no client back: the kernel keeps what is left, up to 512 KiB. Where podman talks to another machine nobody can see any of
-//!   this, and such an output is called whole.
-//! - **An import that others end.** In its last moments podman 4.3 leaves an image without a manifest, and refuses to list
-//!   images from then on. Its text names the image (`consider removing the image`): `podman image rm --force ID` does it.
-//! - **stdin and lost output.** When a command ends while some of its stdin is unread, podman loses its last output in up
-//!   to three quarters of the calls (`head -c 3` of 150 KB; one unread byte may be enough; measured on 4.3.1 and 5.4.2; the
-//!   exit code is right): the kernel tells podman's client of the reset connection before it hands over what has come. Such
-//!   outputs are [`Stopped`](rt_protocol::StreamEnd::Stopped), and [`Eof`](rt_protocol::StreamEnd::Eof) is proof that nothing
-//!   is missing: a copy of the client's socket (`pidfd_getfd(2)`) shows what it has left. Commands without a stdin are
-//!   not affected: they are run without `-i`. Nor are commands that read their stdin to the end. Where this process must not look
-//!   (the default seccomp profile of some engines, macOS) or podman talks to another machine, outputs are `Stopped` where stdin is
-//!   [`ReaderGone`](rt_protocol::StreamEnd::ReaderGone), and what podman's own buffers have taken is not seen: where the
-//!   output counts there, let the command read its stdin to the end.
-//! - **A client that is ended where nobody can see.** With podman on another machine, and no event log there (or while other
-//!   commands run in the container), nothing tells a client that somebody has ended from one whose command has returned 0, 1
-//!   or 2: such a code is believed. podman's list of sessions is no proof: a command that never began is not in it either.
-//! - **Outputs that a child holds.** podman's client leaves with the command, and what a child writes later is lost. Such an
-//!   output is [`LeftOpen`](rt_protocol::StreamEnd::LeftOpen). The child is found in `/proc` by the marker in its environment: one that
-//!   began with an empty environment, or ended within the milliseconds of the client's leaving, is missed.
-//! - **Bytes.** podman replaces bytes that are not UTF-8 in words and variables; such requests are refused as
-//!   [`Unsupported`](rt_protocol::ErrorKind::Unsupported).
-//! - **Secrets of certain names.** A secret variable travels in podman's own environment. Names that would steer podman,
-//!   its helpers or the loader (`PATH`, `LD_*`, `*_PROXY`, `CONTAINER*` and others) go as an env file through podman's
-//!   stdin instead: those of podman and its helpers, the loader and the C library, shells and service managers. For a
-//!   command that needs the stdin itself the file is a pipe on descriptor 3 of podman (on Linux; a `/bin/sh` opens it and
-//!   becomes podman). They are refused with values that not every reader of
-//!   env files takes as they stand: control characters, line ends included, quotation marks, `\\`, `#`, `$`, a blank at
-//!   either end, or more than 60,000 bytes; beside a stdin also if all together have more than 1 MiB.
-//! - **Copies out of a container that is not trusted.** podman unpacks confined to the destination directory (to its
-//!   parent where the destination is not there yet): no name, link or `..` in the container makes it write elsewhere,
-//!   nor does a symbolic link that an earlier copy has left there (measured on 4.3.1 and 5.4.2, as root; podman changes
-//!   its root directory for it). What it does not keep away: symbolic links are copied as they are and may point
-//!   anywhere on the host for whoever follows them later; named pipes are copied; files belong to the caller and keep
-//!   their set-user-id bits, so that a copy by root can leave a program on the host that makes anybody root. Copy into a
-//!   directory that nobody else can enter, and look before you follow.
-//! - **What is not copied.** Of a tree, sockets are left out without a word, both ways; out of a container also device
-//!   nodes (a tar stream has them), and all of `/dev`, `/proc` and `/sys`. Into a container, device nodes are made as they
-//!   are on the host. A single socket, and what lies in those three directories, is refused as
-//!   [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest); so is a single device node, unless the destination is
-//!   a directory: then nothing arrives, and nothing tells. Out of a container that does not run, podman also leaves out
-//!   `dev`, `proc` and `sys` at the top of a mount.
-//! - **Names that are patterns.** podman reads the source of a copy as a pattern (`*`, `?`, `[`, `\\`), and so the
-//!   destination when it looks whether it is there. Sources of the host are told by a link of our own in the directory for
-//!   temporary files, sources in the container are escaped, and what podman cannot be told is refused as
-//!   [`InvalidRequest`](rt_protocol::ErrorKind::InvalidRequest) before anything is copied: a source in the container
-//!   with a `*`; a destination in the container below a directory with such a character, or with one in its own name
-//!   where podman finds a directory for a file, which may be another; a tar stream into such a directory. Two cases stay:
-//!   a symbolic link in the container with a plain name is followed by podman, and the name that it leads to is
-//!   a pattern again; and a mount whose place in the container has such a character is not seen while the container does
-//!   not run.
-//! - **Slashes at the end.** A file for a destination that ends with `/` or `/.` goes into that directory, which must be
-//!   there, unless parents are made: then it counts as one. Parents are made with the mode 0755, for the container's user.
-//! - **Tar streams in.** podman writes the stream to a temporary file and unpacks it afterwards, so it needs the space
-//!   twice. The file is in a directory of this call's own under `TMPDIR`, and gone when the call returns (not for a
-//!   rootless podman without `XDG_RUNTIME_DIR`, where `TMPDIR` means more; podman 4.3 then leaves its file behind). A
-//!   caller's reader or writer that blocks delays the return, never the end of podman.
-//! - **Directories.** podman runs in `/`, so that no container holds the caller's directory. Relative paths in what every
-//!   call is given, and in the extra arguments of a launch, count from the caller's directory all the same.
-//! - **Registries.** A pull that fails is told as [`NoSuchImage`](rt_protocol::ErrorKind::NoSuchImage),
-//!   [`RegistryDenied`](rt_protocol::ErrorKind::RegistryDenied) or
-//!   [`RegistryUnreachable`](rt_protocol::ErrorKind::RegistryUnreachable), by podman's last error. podman tries again for
-//!   seconds, and for as long as it takes where the answer is 429; the end of the caller's wait tells what it was at.
-//! - **Logs.** podman's own follower loses lines: it stops shortly after the container, whatever is unread, and drops what
-//!   stood in a log file that was replaced (`max-size`); and a reader of 4.3 that gets TERM ends as if the log did. A log in
-//!   a file (drivers `k8s-file` and `json-file`, on this machine) is therefore read from it, at any pace; of files that were
-//!   replaced while nobody read, what is gone is told at the end as [`Incomplete`](rt_protocol::ErrorKind::Incomplete).
-//!   Elsewhere (`journald`, a remote podman) podman reads. What its follower said is compared with a second reading, which
-//!   gives what was left out at the end, without times; where the two differ, and with a `tail`, the end is `Incomplete`.
-//!   There podman also leaves out what a follower with a `since` should get after the clock was set back.
-//!   The next two paragraphs are of logs that podman reads.
-//! - **Pieces of lines and `tail`.** podman logs a line in pieces where it was not read in one go: a line of more than
-//!   some 8 KiB, one that the command wrote bit by bit, a last one without its newline. Without
-//!   [`tail`](rt_protocol::LogOptions::tail) lines are whole. With it, podman 4.3 leaves only the last piece in its place
-//!   and gives the others, last first, to the end of the line before, or to nobody: of `a`, `b` and an unterminated `c`
-//!   the last two lines are `a` and `bc`, and a line of 3 MB may be empty. podman 4.7 has mended that. A tail of more
-//!   than 134,217,728 lines (2^27) is the whole log: podman falls over at less than it accepts.
-//! - **Times of lines.** podman prints a time before every piece, also in the middle of a line, and nothing tells it from
-//!   the command's own words. [`timestamps`](rt_protocol::LogOptions::timestamps) therefore has two `podman logs` read
-//!   the log, one with times and one without, and no byte of a line is guessed. A line comes without a time where the
-//!   second one has not seen it: the last ones of a log that grows while it is read without `follow`, and those from
-//!   where the log was rotated between the two (only with a `max-size`, and as far as the lines' beginnings show it:
-//!   where lines are alike, a time may be that of another line). With a `tail` the two could begin with different
-//!   lines, so there is one reader, and what has podman's form of a time to the letter (`2026-11-21T20:23:51.883198261Z`
-//!   or with an offset, and a blank) is taken out of a line if it lies between the piece before and a minute after it
-//!   is read. Words of the command go with it only if they are in that form the time of a moment that had yet to come
-//!   when they were written. And where a piece of such a line lies beyond
-//!   [`max_line_bytes`](rt_protocol::LogOptions::max_line_bytes), `omitted` counts its time too; a line of more than
-//!   some 1800 pieces may keep fewer bytes than the bound.
-//! - **Health checks.** podman has them run by timers of systemd; where there is none, a container's health stays
-//!   "starting" until somebody runs `podman healthcheck run`.
-//! - **A remote podman** (`podman --remote`, measured with client and service of 4.3.1 on one machine: of the 307 conformance
-//!   facts that were run, 306 held). It is the caller's to know that podman is one, so nothing is refused ahead of time. Its
-//!   client has no `--runtime`: a launch with an OCI runtime of its own is
-//!   [`BackendFailed`](rt_protocol::ErrorKind::BackendFailed) ("unknown flag"). A command that leaves its stdin unread is
-//!   [`Lost`](rt_protocol::ExitOutcome::Lost), whatever it returned. An unknown user is told with a kill report of
-//!   [`Gone`](rt_protocol::KillOutcome::Gone) where the command never started. Logs are read by podman. On another machine the paths of
-//!   mounts are that machine's, and commands are ended from inside (see "Ending a command"). The service of 4.3 takes the soft and
-//!   hard limits of `default_ulimits` for each other; where they differ, no container starts.
-//! - **microVMs.** exec in a container whose OCI runtime is krun is refused: it would land beside the guest.
+//! If a command was ended and its client had to be ended too, podman keeps its record of the exec
+//! in the container's list of sessions until the container stops.
 //!
 //! # Names
 //!
-//! podman takes the beginning of an id wherever it takes a name. A name of hexadecimal digits alone is therefore looked
-//! up first, and podman is given the full id. Commands go by the id in any case: whoever removes, recreates or renames the
-//! container meanwhile, a command never lands in another one, and never beside the guest of a microVM.
+//! podman accepts the beginning of an id wherever it accepts a name. So a name of only hexadecimal
+//! digits is looked up first, and podman gets the full id. Commands always use the id. If the
+//! container is removed, recreated or renamed meanwhile, a command never ends up in another one,
+//! and never beside the guest of a microVM.
 //!
 //! # GPUs
 //!
-//! A create or start that failed over its GPU configuration answers [`GpuConfig`](rt_protocol::ErrorKind::GpuConfig), with
-//! podman's words and the hint; podman itself has one text for a missing, a broken and a conflicting CDI spec, and calls a
-//! spec that is older than the driver a missing command. Which specs a podman reads is
-//! [`PodmanProfile::cdi_source`].
+//! A create or start that fails because of its GPU configuration returns
+//! [`GpuConfig`](rt_protocol::ErrorKind::GpuConfig), with podman's text and a hint. podman has one
+//! text for a missing, a broken and a conflicting CDI spec, and reports a spec that is older than
+//! the driver as a missing command. [`PodmanProfile::cdi_source`] tells which specs a podman reads.
 //!
-//! # What is shown
+//! # Secrets in texts, and tracing events
 //!
-//! No text shows a secret: `Debug` and `Display` of runtimes, handles, builders and calls mask what
-//! [`rt_gpu::redact_env_args`] finds, also in arguments that a caller has added. Only
-//! [`login_command`](rt_protocol::Container::login_command) hands out an argv as it is, to be run; show it by the same
-//! function.
+//! No text shows a secret. `Debug` and `Display` of runtimes, handles, builders and calls redact
+//! what [`rt_gpu::redact_env_args`] finds, even in arguments of the caller. Only
+//! [`login_command`](rt_protocol::Container::login_command) returns an argv with its secrets, to be
+//! run; use the same function before you show it.
 //!
-//! `tracing` events carry the operation, the container, the program, the number of arguments and the time limit; never
-//! arguments or variables.
+//! `tracing` events contain the operation, the container, the program, the number of arguments and
+//! the time limit. They never contain arguments or variables. Each operation has a span, with its
+//! outcome and, for commands, the path (`warm` or `cold`), the bytes of each stream and what became
+//! of a kill: see [`rt_protocol::OperationSpan`].
 
 mod cli;
 mod container;
 mod copy;
 mod events;
 mod exec;
+mod files;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzz;
 mod host_loopback;
 mod image;
 mod lifecycle;
+pub mod limitations;
 mod logs;
 mod probe;
+mod pull;
 mod runtime;
 mod state;
 
 pub use container::PodmanContainer;
 pub use events::PodmanEventStream;
+pub use exec::warm::agent_limits::AgentLimits;
+pub use exec::warm::exec_path::{ColdReason, ExecPath, Warmth};
 pub use image::PodmanImage;
 pub use logs::PodmanLogStream;
 pub use runtime::{PodmanRuntime, PodmanRuntimeBuilder};
 pub use state::kill_strategy::KillStrategy;
 pub use state::profile::{PodmanProfile, PodmanVersion, RootlessNetwork};
-
-use rt_protocol::{Capabilities, Capability};
-
-/// What this backend serves.
-fn capabilities() -> Capabilities {
-    Capabilities::all().without(Capability::ByteArguments).without(Capability::Signals)
-}

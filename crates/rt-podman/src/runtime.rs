@@ -1,27 +1,33 @@
-//! podman as a runtime, and the builder that says which podman.
+//! podman as a runtime, and the builder that selects the podman.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::Read;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rt_gpu::redact_env_args;
 use rt_process::{ExecMarker, TcpPortReservation};
 use rt_protocol::{
     Capabilities, Container, ContainerFilter, ContainerInfo, ContainerName, ContainerRemoveResult,
-    ContainerRuntime, Error, ErrorKind, Event, EventOptions, Image, ImageFilter, ImageRef, LaunchSpec,
-    NamePrefix, PortReservation, PullStream, Result, RuntimeId, Source, TimeLimits, Until,
+    ContainerRuntime, Error, ErrorKind, Event, EventOptions, Image, ImageFilter, ImageId, ImageRef,
+    LaunchSpec, NamePrefix, OperationSpan, PortReservation, PullOptions, PullProgress, PullStream, Result,
+    RuntimeId, Source, TimeLimits, Until, User,
 };
 
 use crate::cli::answer::Answer;
-use crate::cli::engine::{Engine, invalid_response};
+use crate::cli::engine::{Engine, assignment, invalid_response};
 use crate::cli::failure::launch_error;
 use crate::container::PodmanContainer;
 use crate::events::PodmanEventStream;
+use crate::exec::warm::agent_limits::AgentLimits;
+use crate::exec::warm::exec_path::{ColdReason, ExecPath, NoAgent, Warmth};
 use crate::image::PodmanImage;
-use crate::lifecycle::{create_argv, remove};
+use crate::lifecycle::{create_argv, create_leftovers, remove};
+use crate::pull;
 use crate::state::RuntimeState;
 use crate::state::inspect::{self, Listed};
 use crate::state::kill_strategy::KillStrategy;
@@ -30,23 +36,24 @@ use crate::state::target::Target;
 
 /// podman on this host.
 ///
-/// Clones share everything. Nothing is kept open between calls: each question is one `podman` process, in a process
-/// group of its own, reaped before the call returns.
+/// Clones share everything. Each query is one `podman` process in its own process group, which is
+/// reaped before the call returns.
 #[derive(Clone, Debug)]
 pub struct PodmanRuntime {
     shared: Arc<RuntimeState>,
 }
 
 impl PodmanRuntime {
-    /// The `podman` on PATH, with default limits. Asks it nothing.
+    /// Returns a runtime for the `podman` on PATH, with default limits. Does not run podman.
     ///
     /// # Errors
-    /// [`BackendMissing`](ErrorKind::BackendMissing), [`BackendNotExecutable`](ErrorKind::BackendNotExecutable).
+    /// [`BackendMissing`](ErrorKind::BackendMissing),
+    /// [`BackendNotExecutable`](ErrorKind::BackendNotExecutable).
     pub fn new() -> Result<Self> {
         Self::builder().build()
     }
 
-    /// Another podman, or other limits.
+    /// Returns a builder for another podman, or other limits.
     pub fn builder() -> PodmanRuntimeBuilder {
         PodmanRuntimeBuilder {
             binary: OsString::from("podman"),
@@ -55,11 +62,13 @@ impl PodmanRuntime {
             id: None,
             limits: TimeLimits::DEFAULT,
             kill_strategy: KillStrategy::Auto,
+            exec_path: ExecPath::default(),
+            agent_limits: AgentLimits::DEFAULT,
         }
     }
 
-    /// Imports a tar archive of a root file system as an image and answers its id. `changes` are instructions such as
-    /// `CMD ["/bin/sh"]`.
+    /// Imports a tar archive of a root file system as an image and returns its id. `changes` are
+    /// instructions such as `CMD ["/bin/sh"]`.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), [`Cancelled`](ErrorKind::Cancelled),
@@ -72,59 +81,92 @@ impl PodmanRuntime {
         until: &Until,
     ) -> Result<String> {
         const OPERATION: &str = "import";
-        let mut args = vec![OsString::from("import"), OsString::from("--quiet")];
-        for change in changes {
-            args.extend([OsString::from("--change"), OsString::from(change)]);
-        }
-        args.extend(["--", "-", reference.as_str()].map(OsString::from));
-        let engine = &self.shared.engine;
-        let answer = engine
-            .run(OPERATION, engine.call(args), Source::reader(tar), until)
-            .map_err(|error| error.of_image(reference))?;
-        let id = answer.printed().map_err(|error| error.of_image(reference))?;
-        let id = id.map_err(|refusal| refusal.of_image(OPERATION, reference))?;
-        Ok(id.trim().trim_start_matches("sha256:").to_owned())
+        OperationSpan::new(OPERATION).run(|| {
+            let mut args = vec![OsString::from("import"), OsString::from("--quiet")];
+            for change in changes {
+                args.extend([OsString::from("--change"), OsString::from(change)]);
+            }
+            args.extend(["--", "-", reference.as_str()].map(OsString::from));
+            let engine = &self.shared.engine;
+            let answer = engine.run(OPERATION, engine.call(args), Source::reader(tar), until);
+            let id = answer.and_then(Answer::text).map_err(|error| error.of_image(reference))?;
+            Ok(id.trim().trim_start_matches("sha256:").to_owned())
+        })
     }
 
-    /// What podman says of one published TCP port of a container, in its own words: a line `HOST:PORT` for each mapping.
-    /// Bounded by [`TimeLimits::port`].
+    /// Returns podman's text about one published TCP port of a container: a line `HOST:PORT` for
+    /// each mapping. Limited by [`TimeLimits::port`].
     ///
     /// # Errors
-    /// podman's own failures; [`BackendFailed`](ErrorKind::BackendFailed) for a port that is not published.
+    /// podman's own failures; [`BackendFailed`](ErrorKind::BackendFailed) if the port is not
+    /// published.
     pub fn port_text(&self, name: &ContainerName, container_port: u16, until: &Until) -> Result<String> {
         const OPERATION: &str = "find the port of";
-        let container = Target::new(Arc::clone(&self.shared), name.clone());
-        let port = format!("{container_port}/tcp");
-        let engine = &self.shared.engine;
-        let answer = engine
-            .ask_within(
-                OPERATION,
-                engine.limits.port,
-                until,
-                ["port", "--", &container.id_or_name(until)?, &port],
-            )
-            .map_err(|error| error.in_container(name))?;
-        // A container that publishes nothing, or does not run, has an empty answer.
-        let said = answer.told().map_err(|error| error.in_container(name))?;
-        said.map_err(|refusal| refusal.of_container(OPERATION, name))
+        OperationSpan::on(OPERATION, name).run(|| {
+            let container = Target::new(Arc::clone(&self.shared), name.clone());
+            let port = format!("{container_port}/tcp");
+            let engine = &self.shared.engine;
+            let args = ["port", "--", &container.id_or_name(until)?, &port];
+            let answer = engine.ask_within(OPERATION, engine.limits.port, until, args);
+            // If a container publishes nothing, or does not run, podman prints nothing.
+            let said = answer.and_then(Answer::told).map_err(|error| error.in_container(name))?;
+            said.map_err(|refusal| refusal.of_container(OPERATION, name))
+        })
     }
 
-    /// What this podman is: its version, and what it says of itself and of its host. Asked at the first call and
-    /// remembered, by all clones together; takes a quarter of a second.
+    /// Returns this podman's version, and what it reports about itself and its host. podman is
+    /// called once, and the answer is shared by all clones. Takes about 250 ms.
     ///
     /// # Errors
-    /// When podman could not be asked, or named no version. The next call asks again.
+    /// If podman could not be called, or named no version. The next call tries again.
     pub fn profile(&self) -> Result<&PodmanProfile> {
         self.profile_until(&Until::forever())
     }
 
-    /// As [`profile`](Self::profile), for a caller that does not wait longer than `until` for podman's two answers. A
-    /// deadline takes the place of [`TimeLimits::info`].
+    /// Returns the same as [`profile`](Self::profile), and waits no longer than `until` for
+    /// podman's two answers. A deadline replaces [`TimeLimits::info`].
     ///
     /// # Errors
-    /// As for [`profile`](Self::profile), and [`TimedOut`](ErrorKind::TimedOut), [`Cancelled`](ErrorKind::Cancelled).
+    /// The errors of [`profile`](Self::profile), and [`TimedOut`](ErrorKind::TimedOut),
+    /// [`Cancelled`](ErrorKind::Cancelled).
     pub fn profile_until(&self, until: &Until) -> Result<&PodmanProfile> {
         self.shared.profile(until)
+    }
+
+    /// Starts the agent of a container for commands of `user`, or of the container's own user,
+    /// unless there is one; and says whether commands go by it. The first command does the same.
+    ///
+    /// # Errors
+    /// [`NoSuchContainer`](ErrorKind::NoSuchContainer), [`TimedOut`](ErrorKind::TimedOut),
+    /// [`Cancelled`](ErrorKind::Cancelled), and podman's own failures.
+    pub fn warm_up(&self, name: &ContainerName, user: Option<&User>, until: &Until) -> Result<Warmth> {
+        const OPERATION: &str = "warm up";
+        OperationSpan::on(OPERATION, name).run(|| {
+            if self.shared.exec_path == ExecPath::Cold {
+                return Ok(Warmth::Cold(ColdReason::Chosen));
+            }
+            let container = Target::new(Arc::clone(&self.shared), name.clone());
+            let target = container.exec_target(OPERATION, until)?;
+            match self.shared.agents.agent(&self.shared.engine, &target, user, until) {
+                Ok(_) => Ok(Warmth::Warm),
+                Err(NoAgent::Cold(reason)) => Ok(Warmth::Cold(reason)),
+                Err(NoAgent::Stopped(stop)) => Err(Error::stopped(stop, OPERATION).in_container(name)),
+            }
+        })
+    }
+
+    /// Lets all agents go, and waits until they and their clients have ended. An agent ends after
+    /// the commands that go by it. The next command starts another one.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut), [`Cancelled`](ErrorKind::Cancelled): some have not ended
+    /// yet. They end by themselves.
+    pub fn cool_down(&self, until: &Until) -> Result<()> {
+        const OPERATION: &str = "cool down";
+        OperationSpan::new(OPERATION).run(|| {
+            let cooled = self.shared.agents.cool_down(&self.shared.engine, until);
+            cooled.map_err(|stop| Error::stopped(stop, OPERATION))
+        })
     }
 
     pub(crate) fn shared(&self) -> &Arc<RuntimeState> {
@@ -132,7 +174,7 @@ impl PodmanRuntime {
     }
 }
 
-/// Says which podman a [`PodmanRuntime`] is.
+/// Builds a [`PodmanRuntime`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct PodmanRuntimeBuilder {
@@ -142,64 +184,80 @@ pub struct PodmanRuntimeBuilder {
     id: Option<RuntimeId>,
     limits: TimeLimits,
     kill_strategy: KillStrategy,
+    exec_path: ExecPath,
+    agent_limits: AgentLimits,
 }
 
 impl PodmanRuntimeBuilder {
-    /// The binary: a name that is looked up on PATH, or a path.
+    /// Sets the binary: a name that is looked up on PATH, or a path.
     pub fn binary(mut self, binary: impl AsRef<OsStr>) -> Self {
         binary.as_ref().clone_into(&mut self.binary);
         self
     }
 
-    /// An argument before the verb of every call, such as `--root=/srv/store`.
+    /// Adds an argument before the verb of every call, such as `--root=/srv/store`.
     pub fn global_arg(mut self, argument: impl Into<OsString>) -> Self {
         self.global_args.push(argument.into());
         self
     }
 
-    /// A variable in the environment of every call, on top of this process's own; not a secret.
+    /// Sets a variable in the environment of every call, on top of this process's own; not a
+    /// secret.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// Another id than the default one, see [`RuntimeId`].
+    /// Sets another id than the default one, see [`RuntimeId`].
     pub fn id(mut self, id: RuntimeId) -> Self {
         self.id = Some(id);
         self
     }
 
-    /// Other limits for podman's answers.
+    /// Sets other limits for podman's answers.
     pub fn limits(mut self, limits: TimeLimits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Where commands that must end are looked for.
+    /// Sets where the processes of commands that must end are searched.
     pub fn kill_strategy(mut self, side: KillStrategy) -> Self {
         self.kill_strategy = side;
         self
     }
 
-    /// The runtime. Asks podman nothing.
+    /// Sets how commands get into containers. The default is [`ExecPath::Auto`].
+    pub fn exec_path(mut self, path: ExecPath) -> Self {
+        self.exec_path = path;
+        self
+    }
+
+    /// Sets how many agents are kept on the warm path, and for how long.
+    pub fn agent_limits(mut self, limits: AgentLimits) -> Self {
+        self.agent_limits = limits;
+        self
+    }
+
+    /// Builds the runtime. Does not run podman.
     ///
     /// # Errors
-    /// As for [`PodmanRuntime::new`].
+    /// The same as [`PodmanRuntime::new`].
     pub fn build(self) -> Result<PodmanRuntime> {
         let id = self.id.clone().unwrap_or_else(|| self.default_id());
         let engine = Engine::new(id, &self.binary, self.global_args, self.env, self.limits)?;
-        Ok(PodmanRuntime { shared: Arc::new(RuntimeState::new(engine, self.kill_strategy)) })
+        let state = RuntimeState::new(engine, self.kill_strategy, self.exec_path, self.agent_limits);
+        Ok(PodmanRuntime { shared: Arc::new(state) })
     }
 
-    /// `podman` for the podman that a shell would run; with the arguments and variables that may choose another store
-    /// otherwise. Ids stand in texts: a secret is no part of one.
+    /// Returns `podman` for the podman that a shell would run; otherwise with the arguments and
+    /// variables that may select another store. Ids appear in texts, so an id contains no secret.
     fn default_id(&self) -> RuntimeId {
         let (variables, words) = self.shown();
         let id: Vec<_> = words.into_iter().chain(variables).collect();
         RuntimeId::new(id.join(":"))
     }
 
-    /// The variables, and the binary with its arguments, as texts may show them.
+    /// Returns the variables, and the binary with its arguments, as texts may show them.
     fn shown(&self) -> (Vec<String>, Vec<String>) {
         let variables = self.env.iter().map(|(name, value)| assignment(name, value));
         let command: Vec<_> =
@@ -211,10 +269,6 @@ impl PodmanRuntimeBuilder {
     }
 }
 
-fn assignment(name: &OsStr, value: &OsStr) -> OsString {
-    [name, OsStr::new("="), value].into_iter().collect()
-}
-
 impl fmt::Debug for PodmanRuntimeBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (variables, words) = self.shown();
@@ -224,6 +278,8 @@ impl fmt::Debug for PodmanRuntimeBuilder {
             .field("id", &self.id)
             .field("limits", &self.limits)
             .field("kill_strategy", &self.kill_strategy)
+            .field("exec_path", &self.exec_path)
+            .field("agent_limits", &self.agent_limits)
             .finish_non_exhaustive()
     }
 }
@@ -234,7 +290,7 @@ impl ContainerRuntime for PodmanRuntime {
     }
 
     fn capabilities(&self) -> Capabilities {
-        crate::capabilities()
+        self.shared.exec_path.capabilities()
     }
 
     fn container(&self, name: &ContainerName) -> Arc<dyn Container> {
@@ -242,57 +298,66 @@ impl ContainerRuntime for PodmanRuntime {
     }
 
     fn list(&self, filter: &ContainerFilter, until: &Until) -> Result<Vec<ContainerInfo>> {
-        let mut found = self.shared.list_with_processes("list containers", until)?;
-        found.retain(|listed| filter.matches(&listed.info.name));
-        self.settle(&mut found, until)?;
-        Ok(found.into_iter().map(|listed| listed.info).collect())
+        OperationSpan::new("list containers").run(|| {
+            let mut found = self.shared.list_with_processes("list containers", until)?;
+            found.retain(|listed| filter.matches(&listed.info));
+            self.settle(&mut found, until)?;
+            Ok(found.into_iter().map(|listed| listed.info).collect())
+        })
     }
 
     fn rw_sizes(&self, prefix: &NamePrefix, until: &Until) -> Result<BTreeMap<ContainerName, u64>> {
         const OPERATION: &str = "measure containers";
-        let args = ["ps", "--all", "--no-trunc", "--size", "--format=json"];
-        let engine = &self.shared.engine;
-        let answer = engine.ask_within(OPERATION, engine.limits.bulk_sizes, until, args)?;
-        let rows = answer.printed()?.map_err(|refusal| refusal.error(OPERATION))?;
-        let sizes = inspect::decode_ps_sizes(OPERATION, &rows)?.into_iter();
-        let missing =
-            |name: &ContainerName| invalid_response(OPERATION, "podman named no size").in_container(name);
-        sizes
-            .filter(|(name, _)| prefix.matches(name))
-            .map(|(name, size)| size.ok_or_else(|| missing(&name)).map(|size| (name, size)))
-            .collect()
+        OperationSpan::new(OPERATION).run(|| {
+            let args = ["ps", "--all", "--no-trunc", "--size", "--format=json"];
+            let engine = &self.shared.engine;
+            let rows = engine.ask_within(OPERATION, engine.limits.bulk_sizes, until, args)?.text()?;
+            let sizes = inspect::decode_ps_sizes(OPERATION, &rows)?.into_iter();
+            let missing =
+                |name: &ContainerName| invalid_response(OPERATION, "podman named no size").in_container(name);
+            sizes
+                .filter(|(name, _)| prefix.matches(name))
+                .map(|(name, size)| size.ok_or_else(|| missing(&name)).map(|size| (name, size)))
+                .collect()
+        })
     }
 
     fn create(&self, spec: &LaunchSpec, until: &Until) -> Result<Arc<dyn Container>> {
         const OPERATION: &str = "create";
-        let with_container = |error: Error| error.in_container(spec.name());
-        let missing = spec.required_capabilities().difference(self.capabilities());
-        if !missing.is_empty() {
-            return Err(with_container(Error::unsupported(OPERATION, missing)));
-        }
-        until.check().map_err(|stop| with_container(Error::stopped(stop, OPERATION)))?;
-        let engine = &self.shared.engine;
-        let marker = ExecMarker::fresh();
-        let has_words = !(spec.extra_args().is_empty() && spec.gpu_args().is_empty());
-        let call = if has_words { engine.spec_from_here() } else { engine.spec::<_, &str>([]) };
-        let passed = create_argv::create(call, spec, &marker).map_err(with_container)?;
-        let stdin = passed.stdin.unwrap_or_default();
-        self.shared.forget(spec.name());
-        let id = engine.run(OPERATION, passed.call, stdin, until).and_then(Answer::printed);
-        match id {
-            Ok(Ok(_)) => Ok(self.container(spec.name())),
-            Ok(Err(refusal)) => Err(launch_error(OPERATION, spec.name(), &refusal.stderr)),
-            Err(error) => {
-                if is_half_done(&error) {
-                    self.remove_made_by(&marker, spec.name());
-                }
-                Err(with_container(error))
+        OperationSpan::on(OPERATION, spec.name()).run(|| {
+            let with_container = |error: Error| error.in_container(spec.name());
+            let missing = spec.required_capabilities().difference(self.capabilities());
+            if !missing.is_empty() {
+                return Err(with_container(Error::unsupported(OPERATION, missing)));
             }
-        }
+            until.check().map_err(|stop| with_container(Error::stopped(stop, OPERATION)))?;
+            let engine = &self.shared.engine;
+            let marker = ExecMarker::fresh();
+            let has_words = !(spec.extra_args().is_empty() && spec.gpu_args().is_empty());
+            let call = if has_words { engine.spec_from_here() } else { engine.spec::<_, &str>([]) };
+            let passed = create_argv::create(call, spec, &marker).map_err(with_container)?;
+            let stdin = passed.stdin.unwrap_or_default();
+            self.shared.forget(spec.name());
+            let began = SystemTime::now();
+            let id = engine.run(OPERATION, passed.call, stdin, until).and_then(Answer::printed);
+            match id {
+                Ok(Ok(_)) => Ok(self.container(spec.name())),
+                Ok(Err(refusal)) => Err(launch_error(OPERATION, spec.name(), &refusal.stderr)),
+                Err(error) => {
+                    if is_half_done(&error) {
+                        create_leftovers::remove(&self.shared, &marker, spec.name(), began);
+                    }
+                    Err(with_container(error))
+                }
+            }
+        })
     }
 
     fn force_remove(&self, names: &[ContainerName], until: &Until) -> Vec<ContainerRemoveResult> {
-        remove::force_remove(&self.shared, names, until)
+        // Each container has its own result.
+        let removed =
+            OperationSpan::new("remove").run(|| Ok(remove::force_remove(&self.shared, names, until)));
+        removed.unwrap_or_default()
     }
 
     fn image(&self, reference: &ImageRef) -> Arc<dyn Image> {
@@ -300,7 +365,26 @@ impl ContainerRuntime for PodmanRuntime {
     }
 
     fn images(&self, filter: &ImageFilter, until: &Until) -> Result<Vec<Arc<dyn Image>>> {
-        PodmanImage::list(&self.shared, *filter, until)
+        OperationSpan::new("list images").run(|| PodmanImage::list(&self.shared, *filter, until))
+    }
+
+    fn pull_image(
+        &self,
+        reference: &ImageRef,
+        options: &PullOptions,
+        progress: &mut dyn FnMut(PullProgress),
+        until: &Until,
+    ) -> Result<ImageId> {
+        OperationSpan::new("pull").run(|| {
+            let engine = &self.shared.engine;
+            // If podman cannot say it, the pull will show why.
+            let profile = self.shared.profile(until).ok();
+            let here = profile.filter(|profile| profile.remote != Some(true));
+            let blobs = here.and_then(|profile| {
+                engine.variable("TMPDIR").map(PathBuf::from).or_else(|| profile.image_copy_tmp_dir.clone())
+            });
+            pull::pull(engine, blobs.as_deref(), reference, options, progress, until)
+        })
     }
 
     fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>> {
@@ -314,25 +398,27 @@ impl ContainerRuntime for PodmanRuntime {
     }
 
     fn events(&self, options: &EventOptions, until: &Until) -> Result<Box<dyn PullStream<Event>>> {
-        let profile = self.shared.profile(until).ok();
-        let logger = profile.and_then(|profile| profile.events_logger.as_deref());
-        Ok(Box::new(PodmanEventStream::open(&self.shared.engine, logger, options, until)?))
+        OperationSpan::new("watch events").run(|| {
+            let profile = self.shared.profile(until).ok();
+            let logger = profile.and_then(|profile| profile.events_logger.as_deref());
+            Ok(Box::new(PodmanEventStream::open(&self.shared.engine, logger, options, until)?) as _)
+        })
     }
 }
 
-/// Whether a call that ended with this error may have done something all the same.
+/// Returns whether a call that ended with this error may have had an effect all the same.
 fn is_half_done(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Cancelled | ErrorKind::BackendInterrupted)
 }
 
 impl PodmanRuntime {
-    /// Looks again at those that podman lists with a process that is not there: they have just ended, or podman cannot know
-    /// that they have, because their conmon was killed.
+    /// Checks again the containers that podman lists with a process that does not exist: they have
+    /// just ended, or podman cannot know that they have, because their conmon was killed.
     fn settle(&self, found: &mut [Listed], until: &Until) -> Result<()> {
         for listed in found.iter_mut().filter(|listed| listed.has_lost_its_process()) {
             let container = Target::new(Arc::clone(&self.shared), listed.info.name.clone());
             match container.inspect(until) {
-                // The numbers are of another machine's processes, all of them.
+                // All pids are of another machine.
                 Ok(Some(now)) if !now.is_of_this_host() => break,
                 Ok(Some(now)) if now.info.id == listed.info.id => {
                     listed.info.state = now.info.state;
@@ -342,25 +428,11 @@ impl PodmanRuntime {
                 Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Cancelled) => {
                     return Err(error);
                 }
-                // It has gone since, or nobody knows: it was as the listing has it.
+                // It has gone since, or its state is unknown: the listing's state stays.
                 Ok(_) | Err(_) => {}
             }
         }
         Ok(())
-    }
-
-    /// Removes what a `create` that was stopped may have made all the same, and never a container that somebody else has
-    /// made: it goes by its id.
-    fn remove_made_by(&self, marker: &ExecMarker, name: &ContainerName) {
-        let container = Target::new(Arc::clone(&self.shared), name.clone());
-        let limit = self.shared.engine.limits.read;
-        if let Ok(Some(found)) = container.inspect_within(limit)
-            && found.made_by.as_deref() == Some(marker.value())
-        {
-            let args = ["rm", "--force", "--volumes", "--time=0", "--", found.info.id.as_str()];
-            // A container that stays is seen by its name.
-            let _ = self.shared.engine.ask("remove", self.shared.engine.limits.start, args);
-        }
     }
 }
 
@@ -385,7 +457,7 @@ mod tests {
         for text in [format!("{builder:?}"), format!("{runtime:?}"), format!("{container:?}")] {
             assert!(text.contains("LANG=C") && !text.contains("hunter2"), "{text}");
         }
-        // What is run has it.
+        // The started command has it.
         assert!(
             container
                 .login_command(None, &Until::forever())

@@ -5,6 +5,7 @@ pub(crate) mod inspect;
 pub(crate) mod kill_strategy;
 pub(crate) mod main_process;
 pub(crate) mod profile;
+pub(crate) mod stats;
 pub(crate) mod target;
 
 use std::collections::HashMap;
@@ -17,6 +18,9 @@ use rt_protocol::{ContainerInfo, ContainerName, Result, Until};
 use crate::cli::engine::Engine;
 use crate::exec::kill::claims::Claims;
 use crate::exec::target::ExecTarget;
+use crate::exec::warm::AgentPool;
+use crate::exec::warm::agent_limits::AgentLimits;
+use crate::exec::warm::exec_path::ExecPath;
 use inspect::Listed;
 use kill_strategy::KillStrategy;
 use profile::PodmanProfile;
@@ -26,25 +30,34 @@ use profile::PodmanProfile;
 pub(crate) struct RuntimeState {
     pub(crate) engine: Engine,
     pub(crate) kill_strategy: KillStrategy,
+    pub(crate) exec_path: ExecPath,
+    pub(crate) agents: AgentPool,
     /// The processes of commands that are being ended.
     pub(crate) claims: Claims,
     profile: OnceLock<PodmanProfile>,
-    /// Held while the profile is read, so that it is read once.
+    /// Locked while the profile is read, so that it is read only once.
     reading_profile: Mutex<()>,
-    /// The containers that `podman exec` can enter, by the names that they had.
+    /// The containers that `podman exec` can enter, by their names.
     exec_targets: Mutex<HashMap<ContainerName, Arc<ExecTarget>>>,
     running_execs: AtomicU64,
     started_execs: AtomicU64,
 }
 
-/// How many names are remembered at most; beyond that, all are forgotten and asked for again.
+/// The most names that are remembered. Beyond that, all are dropped and looked up again.
 const MOST_REMEMBERED: usize = 4096;
 
 impl RuntimeState {
-    pub(crate) fn new(engine: Engine, kill_strategy: KillStrategy) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        kill_strategy: KillStrategy,
+        exec_path: ExecPath,
+        agent_limits: AgentLimits,
+    ) -> Self {
         Self {
             engine,
             kill_strategy,
+            exec_path,
+            agents: AgentPool::new(agent_limits),
             claims: Claims::default(),
             profile: OnceLock::new(),
             reading_profile: Mutex::default(),
@@ -54,7 +67,7 @@ impl RuntimeState {
         }
     }
 
-    /// What this podman is; asked once. A failure is not remembered.
+    /// Returns podman's profile, which is read once. A failure is not remembered.
     pub(crate) fn profile(&self, until: &Until) -> Result<&PodmanProfile> {
         if let Some(profile) = self.profile.get() {
             return Ok(profile);
@@ -68,20 +81,19 @@ impl RuntimeState {
         }
     }
 
-    /// All containers, from one question.
+    /// Lists all containers with one call.
     pub(crate) fn list(&self, operation: &'static str, until: &Until) -> Result<Vec<ContainerInfo>> {
         Ok(self.list_with_processes(operation, until)?.into_iter().map(|listed| listed.info).collect())
     }
 
-    /// All containers, with their main processes.
+    /// Lists all containers with their main processes.
     pub(crate) fn list_with_processes(&self, operation: &'static str, until: &Until) -> Result<Vec<Listed>> {
         let args = ["ps", "--all", "--no-trunc", "--format=json"];
-        let answer = self.engine.ask_within(operation, self.engine.limits.read, until, args)?;
-        let rows = answer.printed()?.map_err(|refusal| refusal.error(operation))?;
+        let rows = self.engine.ask_within(operation, self.engine.limits.read, until, args)?.text()?;
         inspect::decode_ps(operation, &rows)
     }
 
-    /// The container of that name, if it is known and still the same.
+    /// Returns the container with this name, if it is known and unchanged.
     pub(crate) fn exec_target(&self, name: &ContainerName) -> Option<Arc<ExecTarget>> {
         let known = lock(&self.exec_targets).get(name).cloned()?;
         let current = known.still_of(name).map(Arc::new);
@@ -100,12 +112,12 @@ impl RuntimeState {
         targets.insert(name.clone(), Arc::clone(target));
     }
 
-    /// Forgets what was known of a name: its container is made or removed.
+    /// Drops what is known about a name, because its container is created or removed.
     pub(crate) fn forget(&self, name: &ContainerName) {
         lock(&self.exec_targets).remove(name);
     }
 
-    /// Counts one exec, from now until the value is dropped.
+    /// Counts one exec until the value is dropped.
     pub(crate) fn overlap(&self) -> Overlap<'_> {
         let running_before = self.running_execs.fetch_add(1, Ordering::SeqCst);
         let number = self.started_execs.fetch_add(1, Ordering::SeqCst) + 1;
@@ -113,7 +125,13 @@ impl RuntimeState {
     }
 }
 
-/// Knows whether another exec of this runtime ran at any time since it was made.
+impl Drop for RuntimeState {
+    fn drop(&mut self) {
+        self.agents.close(&self.engine);
+    }
+}
+
+/// Knows whether another exec of this runtime ran at any time since this value was created.
 #[derive(Debug)]
 pub(crate) struct Overlap<'a> {
     shared: &'a RuntimeState,

@@ -1,5 +1,6 @@
-//! What the lines of a log hold, and how long a pull of one takes. podman is a shell script here, which prints what podman
-//! 4.3.1 was seen to print; the live suite shows the same of podman itself.
+//! The contents of a log's lines, and how long a pull of one takes. podman is a shell script here,
+//! which prints what podman 4.3.1 was seen to print; the live suite shows the same of podman
+//! itself.
 #![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
 
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use rt_protocol::{
     ContainerName, ContainerRuntime, ErrorKind, LogLine, LogOptions, OutputStream, Pull, PullStream, Until,
 };
 
-/// The log of a container `web`; the script is run with podman's words.
+/// The log of a container `web`; the script is run with podman's arguments.
 fn log(script: &str, options: &LogOptions) -> Box<dyn PullStream<LogLine>> {
     let podman =
         PodmanRuntime::builder().binary("sh").global_arg("-c").global_arg(script).global_arg("podman");
@@ -33,8 +34,25 @@ fn texts(lines: &[LogLine]) -> Vec<String> {
     lines.iter().map(|line| line.text().into_owned()).collect()
 }
 
-/// Four lines: one in pieces, one of the command's own that looks like pieces, an empty one, an unterminated one in two
-/// pieces; and one on stderr.
+/// What podman says of `web` and prints of it: it has ended, and had a terminal. Its log file
+/// cannot be read.
+const AT_A_TERMINAL: &str = r#"
+case "$*" in
+*inspect*) echo '[{"Id":"0123456789abcdef","Name":"web","State":{"Status":"exited"},"Config":{"Tty":true}}]';;
+*) printf 'READY\r\ntwo\r\r\nlast';;
+esac"#;
+
+#[test]
+fn lines_of_a_terminal_end_where_their_text_does() {
+    for options in [LogOptions::new(), LogOptions::new().max_line_bytes(5)] {
+        let found = lines(AT_A_TERMINAL, &options);
+        assert_eq!(texts(&found), ["READY", "two\r", "last"]);
+        assert!(found.iter().all(|line| line.omitted == 0), "{found:?}");
+    }
+}
+
+/// Four lines: one in parts, one whose own text looks like parts, an empty one, an unterminated one
+/// in two parts; and one on stderr.
 const PIECES: &str = r#"
 case "$*" in
 *--timestamps*)
@@ -78,7 +96,7 @@ fn the_bound_of_a_line_counts_its_own_bytes() {
 #[test]
 fn with_a_tail_the_times_that_could_be_podmans_are_taken_out() {
     let found = lines(PIECES, &LogOptions::new().timestamps().tail(9).only(OutputStream::Stdout));
-    // The second line is the one case that podman's print does not tell apart.
+    // The second line is the one case that podman's output does not distinguish.
     assert_eq!(texts(&found), ["abcde", "xy", "", "last"]);
 }
 
@@ -155,7 +173,7 @@ fn a_pull_ends_while_podmans_own_error_is_sought() {
         &LogOptions::new().follow(),
     );
     assert!(line.bytes == b"Error: theirs" && idle > 5, "{line:?} after {idle} pulls");
-    // Also where the log goes on without a pause.
+    // Even if the log continues without a pause.
     let (line, _) = patiently(
         &format!("{NOT_KNOWN} echo 'Error: theirs' >&2; exec yes 2>/dev/null"),
         &LogOptions::new().follow().only(OutputStream::Stderr),
@@ -163,7 +181,7 @@ fn a_pull_ends_while_podmans_own_error_is_sought() {
     assert_eq!(line.bytes, b"Error: theirs");
 }
 
-/// podman does not say how the container logs.
+/// podman does not report the container's log driver.
 const NOT_KNOWN: &str = r#"case "$*" in *inspect*) exit 125;; esac;"#;
 
 /// The first line, by pulls of 10 ms of which none takes much longer, and how many were idle.

@@ -1,5 +1,6 @@
-//! What callers of a podman backend have always relied on, one test for each fact: the words that podman is given, and
-//! what its answers mean. podman is a shell script here; that real podman takes these words is shown by the live suite.
+//! Facts that callers of a podman backend have always relied on, one test each: podman's arguments,
+//! and the meaning of its answers. podman is a shell script here; the live suite shows that real
+//! podman accepts these arguments.
 #![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
 
 use std::io::{self, Read, Write};
@@ -13,7 +14,8 @@ use rt_protocol::{
     Until,
 };
 
-/// A podman whose container `web` runs, and which otherwise does what the script says with its words.
+/// A podman whose container `web` runs, and which otherwise does what the script does with its
+/// arguments.
 fn played(script: &str) -> PodmanRuntime {
     let script = format!(
         r#"if [ "$1 $2" = "container inspect" ]; then echo '[{{"Id":"ab","Name":"web","State":{{"Status":"running"}}}}]'; exit; fi
@@ -38,7 +40,7 @@ fn a_directory_is_copied_in_by_its_contents_and_a_file_as_it_is() {
     let (directory, file) = (home.path().join("tree"), home.path().join("file"));
     std::fs::create_dir(&directory).unwrap();
     std::fs::write(&file, "x").unwrap();
-    // It refuses everything and repeats its words.
+    // It refuses everything and repeats its arguments.
     let web = played(r#"echo "Error: $*" >&2; exit 125"#).container(&name("web"));
     let dest = ContainerPath::new("/dest").unwrap();
     for (source, word) in
@@ -68,7 +70,10 @@ fn a_bridged_exec_is_interactive() {
     let stdio = ExecStdio::new(Source::bytes(""), Sink::borrowed(&mut out));
     let _ = runtime.exec_stdio(&name("web"), &ExecRequest::new(["cat"]).unwrap(), stdio, &soon()).unwrap();
     let text = String::from_utf8(out).unwrap();
-    assert!(text.starts_with("exec\n--interactive\n") && text.ends_with("--\nab\ncat\n"), "{text}");
+    assert!(
+        text.starts_with("exec\n--log-level=error\n--interactive\n") && text.ends_with("--\nab\ncat\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -116,10 +121,13 @@ fn logs_follow_and_give_the_last_50_lines() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(words(&LogOptions::new()), "logs -- web");
-    assert_eq!(words(&LogOptions::new().follow().tail(50)), "logs --follow --tail=50 -- web");
-    // podman panics where it cannot make room for so many, and no log has more lines.
-    assert_eq!(words(&LogOptions::new().tail(u64::MAX)), "logs -- web");
+    assert_eq!(words(&LogOptions::new()), "logs --log-level=fatal -- web");
+    assert_eq!(
+        words(&LogOptions::new().follow().tail(50)),
+        "logs --log-level=fatal --follow --tail=50 -- web"
+    );
+    // podman panics if it cannot allocate space for so many, and no log has more lines.
+    assert_eq!(words(&LogOptions::new().tail(u64::MAX)), "logs --log-level=fatal -- web");
 }
 
 #[test]

@@ -1,28 +1,28 @@
-//! A bridge between a caller's streams and three pipes whose far ends somebody else serves: a channel of an SSH
-//! connection, say. There is no process here; where one is started, its streams are driven by `process`.
+//! A bridge between a caller's streams and three pipes. Another part of the program serves the
+//! pipes' other ends, for example a channel of an SSH connection. No process is started here; the
+//! streams of a local process are driven by `process`.
 
 use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::thread;
 use std::time::Duration;
 
 use rt_protocol::sync::Waker;
-use rt_protocol::{CapturedOutput, Interruption, OutputStream, StreamReport, Until};
+use rt_protocol::{CapturedOutput, Interruption, StreamReport, Until};
 use rustix::event::PollFlags;
 
 use crate::io::fd::nonblocking;
-use crate::io::output_factory::OutputFactory;
+use crate::io::output_factory::with_pumps;
 use crate::io::output_pump::OutputPump;
 use crate::io::poll_loop::PollLoop;
 use crate::io::stdin_pump::StdinPump;
 use crate::{ProcessError, Streams};
 
-/// Runs `body` with a bridge for `streams`, and the far ends of its pipes.
+/// Runs `body` with a bridge for `streams`, and the peer's ends of its pipes.
 ///
-/// Bytes move only inside [`Bridge::drive`], on the calling thread. Writers that `streams` borrows are served by threads
-/// that end before this returns, as for [`with_process`](crate::with_process). When `body` returns or panics, our ends of
-/// the pipes are closed.
+/// Bytes move only inside [`Bridge::drive`], on the calling thread. Threads that serve writers
+/// borrowed by `streams` end before this returns, as for [`with_process`](crate::with_process).
+/// When `body` returns or panics, the bridge's ends of the pipes are closed.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -51,71 +51,68 @@ use crate::{ProcessError, Streams};
 /// ```
 ///
 /// # Errors
-/// - [`UnsupportedFd`](ProcessError::UnsupportedFd): a caller's descriptor is a message-oriented socket.
-/// - [`System`](ProcessError::System): a pipe, a thread, or a look at a caller's descriptor was refused.
+/// - [`UnsupportedFd`](ProcessError::UnsupportedFd): a descriptor of the caller is a
+///   message-oriented socket.
+/// - [`System`](ProcessError::System): a pipe or a thread cannot be created, or a descriptor of the
+///   caller cannot be examined.
 pub fn with_bridge<T>(
     streams: Streams<'_>,
     body: impl FnOnce(&mut Bridge<'_>, PeerPipes) -> T,
 ) -> Result<T, ProcessError> {
     let refused = |source| ProcessError::from_stream_setup("prepare a bridge of streams", source);
-    let waker = Waker::new().map_err(refused)?;
-    thread::scope(|scope| {
-        let mut outputs = OutputFactory::new(&waker, scope);
-        let stdout = outputs.open(OutputStream::Stdout, streams.stdout).map_err(refused)?;
-        let stderr = outputs.open(OutputStream::Stderr, streams.stderr).map_err(refused)?;
-        let stdin_pump = StdinPump::new(streams.stdin, &waker).map_err(refused)?;
-        let (mut bridge, far) = Bridge::open(stdin_pump, [stdout, stderr], waker).map_err(refused)?;
-        let answer = body(&mut bridge, far);
-        drop(bridge);
-        outputs.join();
-        Ok(answer)
+    with_pumps(streams, refused, |stdin, outputs, waker| {
+        let (mut bridge, far) = Bridge::open(stdin, outputs, waker).map_err(refused)?;
+        Ok(body(&mut bridge, far))
     })
 }
 
-/// The far ends of a bridge's pipes. They block, unless their owner makes them not to.
+/// The peer's ends of a bridge's pipes. They are in blocking mode unless their owner changes that.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct PeerPipes {
-    /// To be read: what the caller's source has. `None` for [`Source::empty`](rt_protocol::Source::empty). Closing it
-    /// says that nobody reads on.
+    /// Read end: bytes from the caller's source. `None` for
+    /// [`Source::empty`](rt_protocol::Source::empty). Closing it means that stdin is not read any
+    /// further.
     pub stdin: Option<OwnedFd>,
-    /// To be written: what goes to the caller's stdout sink. Closing it is the end of the stream.
+    /// Write end: bytes for the caller's stdout sink. Closing it ends the stream.
     pub stdout: OwnedFd,
-    /// To be written: what goes to the caller's stderr sink. Closing it is the end of the stream.
+    /// Write end: bytes for the caller's stderr sink. Closing it ends the stream.
     pub stderr: OwnedFd,
 }
 
-/// Our side of a bridge.
+/// The caller's side of a bridge.
 pub struct Bridge<'a> {
     poll_loop: PollLoop<'a>,
 }
 
-/// A command that runs elsewhere, and whose streams a bridge serves; see [`Bridge::drive_with`].
+/// A command that runs elsewhere and uses the streams of a bridge; see [`Bridge::drive_with`].
 pub trait RemoteCommand {
-    /// What becomes ready when there is something to do; `None` when there is nothing to watch any more.
+    /// Returns the descriptor that becomes ready when [`ready`](Self::ready) should be called;
+    /// `None` if there is nothing left to watch.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Whether it is also to be watched for writing.
+    /// Returns whether the descriptor is also watched for writing.
     fn wants_write(&self) -> bool {
         false
     }
 
-    /// Does what there is to do. Must not block, and must take what made the descriptor ready.
+    /// Handles the readiness. Must not block, and must consume what made the descriptor ready.
     fn ready(&mut self);
 
-    /// Whether the command has exited, or cannot be seen any more. Once so, always so.
+    /// Returns whether the command has exited or can no longer be observed. Once true, it must stay
+    /// true.
     fn has_exited(&self) -> bool;
 }
 
-/// What was moved over a bridge.
+/// The bytes that were moved over a bridge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BridgeReport {
-    /// What went into the pipe of stdin.
+    /// What was written to the stdin pipe.
     pub stdin: StreamReport,
-    /// What came to the sink of stdout.
+    /// What was written to the stdout sink.
     pub stdout: StreamReport,
-    /// What came to the sink of stderr.
+    /// What was written to the stderr sink.
     pub stderr: StreamReport,
 }
 
@@ -142,11 +139,12 @@ impl<'a> Bridge<'a> {
         Ok((bridge, PeerPipes { stdin, stdout, stderr }))
     }
 
-    /// Moves bytes until both outputs have ended and were handed on, `until` is over, or a stream of the caller has
-    /// failed, as [`Process::drive`](crate::Process::drive) does. May be called again afterwards.
+    /// Moves bytes until both outputs have ended and were handed on, `until` has ended, or a stream
+    /// of the caller has failed. It behaves as [`Process::drive`](crate::Process::drive), and can
+    /// be called again afterwards.
     ///
     /// # Errors
-    /// As for [`Process::drive`](crate::Process::drive).
+    /// The same as [`Process::drive`](crate::Process::drive).
     pub fn drive(&mut self, until: &Until) -> Result<(), Interruption> {
         let _registration = self.poll_loop.waker.wake_on_cancel(until);
         loop {
@@ -157,7 +155,7 @@ impl<'a> Bridge<'a> {
                 return Ok(());
             }
             if let Err(stop) = until.check() {
-                // One pass also after the end, for the bytes that have come already.
+                // One pass even after the deadline, for bytes that have already come.
                 while self.poll_loop.poll_once(Some(Duration::ZERO)) && !self.poll_loop.is_complete() {}
                 if self.poll_loop.failures.is_empty() && !self.poll_loop.is_complete() {
                     return Err(stop.into());
@@ -168,12 +166,12 @@ impl<'a> Bridge<'a> {
         }
     }
 
-    /// As [`drive`](Self::drive), for the streams of a command whose exit `command` notices. From the exit on, the outputs
-    /// are read as those of a [`Process`](crate::Process): what stands in the pipes, and a bounded time for others who hold
-    /// them open.
+    /// Does the same as [`drive`](Self::drive), for a command whose exit `command` observes. After
+    /// the exit, the outputs are read as those of a [`Process`](crate::Process): first what the
+    /// pipes contain, then for a bounded time if others hold them open.
     ///
     /// # Errors
-    /// As for [`Process::drive`](crate::Process::drive).
+    /// The same as [`Process::drive`](crate::Process::drive).
     pub fn drive_with(&mut self, until: &Until, command: &mut dyn RemoteCommand) -> Result<(), Interruption> {
         let _registration = self.poll_loop.waker.wake_on_cancel(until);
         loop {
@@ -193,8 +191,9 @@ impl<'a> Bridge<'a> {
                 command.ready();
                 self.poll_loop.set_remote_runs(!command.has_exited());
             }
-            // One pass also after the end, for what has come already. Bytes of a command that has exited can all be taken
-            // without waiting, and then once more, for the ends of the streams.
+            // One pass even after the deadline, for bytes that have already come. If the command
+            // has exited, all its bytes can be read without waiting; one more pass finds the ends
+            // of the streams.
             if let Some(stop) = stop
                 && !(owed || self.poll_loop.has_pending())
             {
@@ -206,17 +205,25 @@ impl<'a> Bridge<'a> {
         }
     }
 
-    /// Grows the pipes of both outputs, as [`Process::grow_output_pipes`](crate::Process::grow_output_pipes) does.
+    /// Returns what wakes a drive from another thread. The drive then looks again whether its
+    /// command [wants to write](RemoteCommand::wants_write).
+    pub fn waker(&self) -> Waker {
+        self.poll_loop.waker.clone()
+    }
+
+    /// Enlarges the pipes of both outputs, as
+    /// [`Process::grow_output_pipes`](crate::Process::grow_output_pipes) does.
     pub fn grow_output_pipes(&self, bytes: usize) {
         self.poll_loop.outputs.iter().for_each(|output| output.grow_pipe(bytes));
     }
 
-    /// Takes what was captured of stdout and stderr. To be called after [`finish`](Self::finish).
+    /// Returns what was captured of stdout and stderr. Call it after [`finish`](Self::finish).
     pub fn take_captures(&mut self) -> [CapturedOutput; 2] {
         self.poll_loop.outputs.each_mut().map(OutputPump::take_copy)
     }
 
-    /// Closes our ends of the pipes, wherever they are, and says what was moved.
+    /// Closes the bridge's ends of the pipes, whether or not the streams have ended, and returns
+    /// what was moved.
     pub fn finish(&mut self) -> BridgeReport {
         self.poll_loop.stop_streams();
         let [stdout, stderr] = &self.poll_loop.outputs;
@@ -228,7 +235,7 @@ impl<'a> Bridge<'a> {
     }
 }
 
-/// Streams are left out: they may hold anything.
+/// Omits the streams, which may contain anything.
 impl fmt::Debug for Bridge<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bridge").finish_non_exhaustive()
@@ -239,6 +246,7 @@ impl fmt::Debug for Bridge<'_> {
 mod tests {
     use std::fs::File;
     use std::io::{Read, Write};
+    use std::thread;
     use std::time::Instant;
 
     use rt_protocol::{Sink, Source, StreamEnd};
@@ -320,7 +328,7 @@ mod tests {
                 self.1
             }
         }
-        // One that exits while it is driven, and one that has before.
+        // A command that exits while it is driven, and one that exited before.
         for has_exited in [false, true] {
             with_bridge(streams(Source::empty(), Sink::discard()), |bridge, far| {
                 let (exit, said) = io::pipe().unwrap();

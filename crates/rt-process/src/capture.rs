@@ -1,19 +1,19 @@
-//! A process that is run to its end for what it says, within a limit.
+//! Runs a process to its end and captures its output, within a limit.
 
 use rt_protocol::{KILL_GRACE, OutputLimit, Source, Until};
 
 use crate::{Finished, Output, ProcessError, ProcessSpec, Streams, with_process};
 
-/// Runs a process to its end and captures what it says.
+/// Runs a process to its end and captures its output.
 ///
-/// When `until` ends first, the process group is ended (TERM, 2 s, KILL) before this returns. A process that has exited
-/// and only left somebody who holds its outputs open is not ended by that, nor what it left behind: its answer is
-/// complete.
+/// If `until` ends first, the process group is ended (TERM, 2 s, KILL) before this returns. If the
+/// process itself has exited and only another process holds its outputs open, the result is
+/// complete. Nothing is signalled then.
 ///
 /// # Errors
-/// - What starting it can fail with, see [`with_process`].
-/// - [`Interrupted`](ProcessError::Interrupted), with what it said until then. When `until` is over before anything was
-///   started, nothing is, and `finished.pid` is `None`.
+/// - The errors of starting it, see [`with_process`].
+/// - [`Interrupted`](ProcessError::Interrupted), with the output so far. If `until` ended before
+///   the start, nothing was started and `finished.pid` is `None`.
 pub fn capture(
     spec: &ProcessSpec,
     stdin: Source<'_>,

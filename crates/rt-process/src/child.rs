@@ -1,9 +1,10 @@
-//! A started process that its holder owns: its ends of the pipes, its exit, and its end. Bytes are moved by whoever holds
-//! the pipes; who wants them moved drives a `process`.
+//! A started process as an owned value: its ends of the pipes, its exit, and its termination. The
+//! owner of the pipes moves the bytes; `process` does that for callers.
 
 pub(crate) mod child_process;
 pub(crate) mod exit_status;
 pub(crate) mod reaper;
+pub(crate) mod stdin_terminal;
 pub(crate) mod terminate;
 
 use std::io;
@@ -19,14 +20,15 @@ use crate::spawn::secret_file::SecretFile;
 use crate::{ChildStdio, ExitStatus, ProcessError, ProcessSpec, spawn};
 use child_process::ChildProcess;
 
-/// A started process that its holder owns, with our ends of its pipes as plain descriptors.
+/// A started process as an owned value, with our ends of its pipes as plain descriptors.
 ///
-/// Nothing of it is borrowed and nothing runs beside it: no thread, no timer. So it can be stored for as long as it is
-/// wanted, shared between threads, and polled together with whatever else its holder polls. Whoever holds a pipe moves its
-/// bytes; [`with_process`](crate::with_process) does that for readers, writers and captures.
+/// It borrows nothing and has no thread or timer of its own. So it can be stored, shared between
+/// threads, and polled together with other descriptors. The owner of a pipe moves its bytes;
+/// [`with_process`](crate::with_process) does that for readers, writers and captures.
 ///
-/// When it is dropped, our ends of its pipes are closed. A process that still runs is then ended as by [`end`](Self::end)
-/// with 2 s of grace, and a warning is logged; one that has exited is reaped and nothing else is signalled.
+/// Dropping it closes our ends of its pipes. If the process still runs, it is ended as by
+/// [`end`](Self::end) with 2 s of grace, and a warning is logged. If it has exited, it is reaped
+/// and nothing is signalled.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -36,7 +38,8 @@ use child_process::ChildProcess;
 /// use rt_protocol::Until;
 ///
 /// let spec = ProcessSpec::new(&Program::find("sh")?).args(["-c", "cat; exit 3"]);
-/// let mut child = Child::spawn(&spec, ChildStdio { stderr: Stdio::null(), ..ChildStdio::piped() })?;
+/// let stdio = ChildStdio { stderr: Stdio::null(), ..ChildStdio::piped() };
+/// let mut child = Child::spawn(&spec, stdio)?;
 /// child.stdin.take().unwrap().write_all(b"hello")?;
 /// let mut text = String::new();
 /// child.stdout.take().unwrap().read_to_string(&mut text)?;
@@ -46,14 +49,14 @@ use child_process::ChildProcess;
 /// ```
 #[derive(Debug)]
 pub struct Child {
-    /// To be written: its stdin, where that is a pipe. It blocks, unless its owner makes it not to.
+    /// Write end of its stdin, if that is a pipe. In blocking mode unless its owner changes that.
     pub stdin: Option<ChildStdin>,
-    /// To be read: its stdout, likewise.
+    /// Read end of its stdout, if that is a pipe. In blocking mode unless its owner changes that.
     pub stdout: Option<ChildStdout>,
-    /// To be read: its stderr, likewise.
+    /// Read end of its stderr, if that is a pipe. In blocking mode unless its owner changes that.
     pub stderr: Option<ChildStderr>,
     pub(crate) process: Arc<ChildProcess>,
-    /// Open until the process has opened it.
+    /// Kept open until the process has opened the file.
     _secret_file: Option<SecretFile>,
 }
 
@@ -61,7 +64,8 @@ impl Child {
     /// Starts a process.
     ///
     /// # Errors
-    /// As for [`with_process`](crate::with_process), as far as they are about the start. Nothing was started then.
+    /// The errors of [`with_process`](crate::with_process) that concern the start. The process was
+    /// not started.
     pub fn spawn(spec: &ProcessSpec, stdio: ChildStdio) -> Result<Self, ProcessError> {
         let (child, secret_file) = spawn::spawn(spec, stdio)?;
         let process = Arc::new(ChildProcess::new(Pid::from_child(&child)));
@@ -69,46 +73,53 @@ impl Child {
         Ok(Self { stdin, stdout, stderr, process, _secret_file: secret_file })
     }
 
-    /// Its number, which is also that of its process group. After the process was reaped it may be another's.
+    /// Returns its process id, which is also that of its process group. After the process was
+    /// reaped, another process may have this id.
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// A descriptor for a poll set that becomes readable when the process exits, and stays so. `None` on a system without
-    /// pidfds: there one has to [`wait`](Self::wait), or to look from time to time.
+    /// Returns a descriptor that becomes and stays readable when the process exits. `None` on a
+    /// system without pidfds: use [`wait`](Self::wait) there, or call [`try_wait`](Self::try_wait)
+    /// from time to time.
     pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.process.pidfd()
     }
 
-    /// How it ended; `None` while it runs. It is reaped by the first call that sees its exit.
+    /// Returns its exit status; `None` while it runs. The first call after its exit reaps it.
     ///
     /// # Errors
-    /// ECHILD: it has exited and its status is lost, because this program waits for children that are not its own.
+    /// ECHILD: it has exited and its status is lost, because this program waits for children that
+    /// are not its own.
     pub fn try_wait(&self) -> io::Result<Option<ExitStatus>> {
         self.process.try_wait()
     }
 
-    /// Waits until it has exited, and says how; `None` when `until` is over before. Any number of threads may wait.
+    /// Waits for its exit and returns its exit status; `None` if `until` ends first. Any number of
+    /// threads may wait.
     ///
-    /// What it writes is not read here: a process that meets a full pipe does not exit.
+    /// Its output is not read here: a process that writes to a full pipe does not exit.
     ///
     /// # Errors
-    /// As for [`try_wait`](Self::try_wait), and when the system has no pipe to give, which a cancel needs.
+    /// The errors of [`try_wait`](Self::try_wait). An error of the system if it has no pipe left,
+    /// which a cancel token needs.
     pub fn wait(&self, until: &Until) -> io::Result<Option<ExitStatus>> {
         self.process.wait(until)
     }
 
-    /// Ends the process group: TERM, up to `grace`, KILL; then reaps, and says how the process ended.
+    /// Ends the process group: TERM, up to `grace`, KILL. Then reaps the process and returns its
+    /// exit status.
     ///
-    /// The group has ended when nobody in it is alive, the leader or others; only then is the rest of `grace` given up. A
-    /// process that has exited before is reaped, and what it left behind is not signalled. Any number of threads may do
-    /// this, and others may wait meanwhile. No signal is ever sent after the process was reaped.
+    /// The group has ended once neither the leader nor another member is alive; only then is the
+    /// rest of `grace` skipped. If the process exited before, it is reaped and what it left behind
+    /// is not signalled. Several threads may call this while others wait. No signal is sent after
+    /// the process was reaped.
     ///
-    /// Returns after at most `grace` and 1 s more, with `None` in the rare case that the process survives KILL for so long
-    /// (it hangs in the kernel).
+    /// Returns after at most `grace` and 1 s more. The result is `None` in the rare case that the
+    /// process survives KILL for that long (it hangs in the kernel).
     ///
     /// # Errors
-    /// As for [`try_wait`](Self::try_wait).
+    /// The errors of [`try_wait`](Self::try_wait).
     pub fn end(&self, grace: Duration) -> io::Result<Option<ExitStatus>> {
         terminate::end(&self.process, grace, |is_running, timeout| {
             self.process.poll(is_running, timeout, None);
@@ -116,7 +127,7 @@ impl Child {
         self.try_wait()
     }
 
-    /// Whether it has exited; it is not reaped.
+    /// Returns whether it has exited, without reaping it.
     pub(crate) fn has_exited(&self) -> bool {
         self.process.has_exited()
     }
@@ -124,9 +135,9 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Nobody reads its last words any more, and it must not wait for a reader.
+        // Its remaining output is not read any more, and it must not wait for a reader.
         drop((self.stdin.take(), self.stdout.take(), self.stderr.take()));
-        // Where its status is lost, it is over all the same.
+        // If its status is lost, it has exited too.
         if !matches!(self.try_wait(), Ok(None)) {
             return;
         }

@@ -1,4 +1,4 @@
-//! What is left of a process that is over.
+//! The result of a process that was finished.
 
 use std::time::Duration;
 
@@ -6,27 +6,27 @@ use rt_protocol::{CapturedOutput, StreamReport};
 
 use crate::ExitStatus;
 
-/// What is left of a process.
+/// The result of a process.
 ///
-/// The default is that of a process that was never started.
+/// The default is the result of a process that was never started.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Finished {
-    /// Its number; it may be another process's by now. `None` when nothing was started.
+    /// Its process id, which may belong to another process by now. `None` if nothing was started.
     pub pid: Option<u32>,
-    /// How it ended. `None` when it still runs, was detached, or its status was lost, because this program waits
-    /// for children that are not its own.
+    /// Its exit status. `None` if it still runs, was detached, or its status was lost because this
+    /// program waits for children that are not its own.
     pub status: Option<ExitStatus>,
-    /// What went into its stdin.
+    /// What was written to its stdin.
     pub stdin: StreamReport,
-    /// What came out of its stdout.
+    /// What was read from its stdout.
     pub stdout: StreamReport,
-    /// What came out of its stderr.
+    /// What was read from its stderr.
     pub stderr: StreamReport,
-    /// What was kept of its stdout.
+    /// What was captured of its stdout.
     pub stdout_capture: CapturedOutput,
-    /// What was kept of its stderr.
+    /// What was captured of its stderr.
     pub stderr_capture: CapturedOutput,
-    /// From its start to this answer.
+    /// The time from its start to this result.
     pub elapsed: Duration,
 }

@@ -1,9 +1,10 @@
-//! Local processes for the `rt` workspace: the one place that starts one, moves its bytes, and ends it.
+//! Local processes for the `rt` workspace: the one place that starts them, moves their bytes, and
+//! ends them.
 //!
-//! Everything that the backends run on this machine goes through here. The same loop serves the caller's streams of a
-//! command that runs elsewhere ([`with_bridge`]). The crate knows no engine: not one word of
-//! podman or ssh stands in it. It never parses what a process says, never retries, and never decides what a failure
-//! means; it answers with bytes, an [`ExitStatus`], and a [`ProcessError`] when there is none.
+//! All programs that the backends run on this machine are started here. The same loop serves the
+//! caller's streams of a command that runs elsewhere ([`with_bridge`]). The crate knows no engine,
+//! neither podman nor ssh. It does not parse output, does not retry, and does not interpret
+//! failures. It returns bytes, an [`ExitStatus`], or a [`ProcessError`].
 //!
 //! ```
 //! use rt_process::{ExitStatus, ProcessSpec, Program, capture};
@@ -19,37 +20,48 @@
 //! # }
 //! ```
 //!
-//! There are three ways to hold a process: [`capture()`] runs one to its end, [`with_process`] hands one to a callback, which
-//! drives it between streams of the caller that may be borrowed, and a [`Child`] is owned and has plain descriptors.
+//! There are three ways to run a process:
+//! - [`capture()`] runs it to its end;
+//! - [`with_process`] gives it to a callback, which drives it between streams that may be borrowed
+//!   from the caller;
+//! - a [`Child`] is an owned value with plain descriptors.
 //!
-//! # What holds for every process
+//! # Guarantees
 //!
-//! - **Its own group.** It leads a process group of its own, so that it can be ended with its children: TERM, a grace
-//!   period, KILL. The leader stays unreaped until the last signal is sent, so that no signal reaches a stranger who was
-//!   given the same number. After an exit of its own accord nobody is signalled: what it left behind, it left on purpose.
-//! - **One poll loop** moves the bytes of all three streams, waits for the exit, and keeps the caller's
-//!   [`Until`](rt_protocol::Until). It never blocks in anything but `poll`; what can only block (a reader, a writer, a
-//!   terminal) is on a thread of its own, with one chunk in flight.
-//! - **A bounded wait after the exit.** What the process itself wrote is always delivered. When somebody else holds an
-//!   output open, it is left 100 ms after the last byte, 1 s after the exit at the latest.
-//! - **Flat memory.** At most 64 KiB per stream beside what the caller asked to keep. The kernel's pipe holds as much, and
-//!   more where the caller [asks for it](Process::grow_output_pipes).
-//! - **Nothing left behind**: no zombie, descriptor or thread, however it ends. Excepted are, and each is documented
-//!   where it can happen: a thread inside a caller's own blocking `read` or `write`, and a process that was
-//!   [detached](Process::detach), or that not even KILL ended within a second, with the one thread that waits for it.
+//! - **Own process group.** A process leads its own process group, so that it can be ended with its
+//!   children: TERM, a grace period, KILL. The leader stays unreaped until the last signal is sent,
+//!   so that no signal reaches an unrelated process that was given the same number. If it exits by
+//!   itself, nothing is signalled: what it left behind was left on purpose.
+//! - **One poll loop** moves the bytes of all three streams, waits for the exit, and keeps the
+//!   caller's [`Until`](rt_protocol::Until). It blocks only in `poll`. Everything that can only
+//!   block (a reader, a writer, a terminal) has its own thread, with one chunk in flight.
+//! - **Bounded wait after the exit.** All output of the process itself is delivered. If another
+//!   process holds an output open, the output is abandoned 100 ms after the last byte, and 1 s
+//!   after the exit at the latest.
+//! - **Bounded memory.** At most 64 KiB per stream, plus what the caller asked to keep. The
+//!   kernel's pipe holds another 64 KiB, or more if the caller
+//!   [asks for it](Process::grow_output_pipes).
+//! - **Nothing left behind**: no zombie, descriptor or thread, however the process ends. The
+//!   exceptions are documented where they can happen. A thread may stay inside a caller's own
+//!   blocking `read` or `write`. A process may stay if it was [detached](Process::detach) or
+//!   survived KILL for a second; one thread waits for it.
 //! - **No secret in a text.** `Debug`, `Display`, errors and events show `<redacted>` or nothing.
 //!
-//! # Events
+//! # Tracing events
 //!
-//! With target `rt_process`: `debug` "process started" with `program` (path), `arguments` (count) and `pid`; `debug`
-//! "process ended" with `pid` and `status`, and `debug` with `pid` when a [`LineStream`] is dropped without being closed;
-//! `warn` with `pid` when a running process has to be ended because its handle is dropped, and with `pid` and `error`
-//! when it cannot be signalled or waited for. Neither argv nor environment is ever a field.
+//! All events have the target `rt_process`. None has argv or environment as a field.
+//! - `debug` "process started" with `program` (path), `arguments` (count) and `pid`;
+//! - `debug` "process ended" with `pid` and `status`;
+//! - `debug` with `pid` when a [`LineStream`] is dropped without being closed;
+//! - `warn` with `pid` when a running process must be ended because its handle is dropped;
+//! - `warn` with `pid` and `error` when a process cannot be signalled or waited for.
+//!
+//! Backends open an [`OperationSpan`](rt_protocol::OperationSpan) for each operation.
 //!
 //! # SIGPIPE
 //!
-//! As the standard library does, this crate writes to pipes whose reader may be gone, and expects SIGPIPE to be ignored.
-//! Rust programs start that way.
+//! As the standard library does, this crate writes to pipes whose reader may be gone, and expects
+//! SIGPIPE to be ignored. Rust programs ignore it by default.
 
 mod bridge;
 mod capture;
@@ -76,8 +88,13 @@ pub use io::streams::{ChildStdio, Output, Streams};
 pub use lines::{Line, LineStream};
 pub use port::TcpPortReservation;
 pub use process::{PollSource, Process, with_process};
+pub use remote::command_slot::CommandSlot;
 pub use remote::exec_marker::ExecMarker;
+pub use remote::file_failure::FileFailure;
+pub use remote::file_path;
+pub use remote::file_script::FileScripts;
 pub use remote::remote_kill::RemoteKill;
+pub use remote::remote_signal::RemoteSignal;
 pub use rt_protocol::OutputStream;
 pub use spawn::program::Program;
 pub use spawn::spec::{ProcessSpec, RedactFn};

@@ -1,4 +1,4 @@
-//! The output of a process as lines that are pulled; what a line means is the caller's.
+//! The output of a process as lines that are pulled. The caller interprets them.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,35 +19,35 @@ const STREAMS: [OutputStream; 2] = [OutputStream::Stdout, OutputStream::Stderr];
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Line {
-    /// Which output it came from.
+    /// The output that it came from.
     pub stream: OutputStream,
-    /// Its bytes, without the newline. A carriage return before it is kept.
+    /// Its bytes, without the newline. A carriage return before the newline is kept.
     pub bytes: Vec<u8>,
-    /// How many bytes of an over-long line were dropped from its end; 0 for a whole line.
+    /// How many bytes were cut from the end of a long line; 0 for a complete line.
     pub omitted: u64,
 }
 
-/// The lines of both outputs of a process, as they are pulled. Its stdin is empty.
+/// The lines of both outputs of a process, pulled one by one. Its stdin is empty.
 ///
-/// Nothing moves between two pulls: a caller who does not pull holds the process back, after at most 64 KiB and one
-/// unfinished line of each output. Lines of one output keep their order. Lines of the two come in the order in which
-/// chunks were read: where the process writes slower than the caller pulls, that is the order in which they were
-/// written; otherwise they may swap.
+/// Bytes move only during a pull. A caller that does not pull holds the process back, after at most
+/// 64 KiB and one unfinished line of each output. Lines of one output keep their order. Lines of
+/// the two outputs come in the order in which chunks were read. That is the order of writing if the
+/// process writes slower than the caller pulls; otherwise they may swap.
 ///
-/// Dropping it does what [`close`](Self::close) does.
+/// Dropping it does the same as [`close`](Self::close).
 pub struct LineStream {
     process: Process<'static>,
-    /// Which output's chunk is being cut.
+    /// The output whose chunk is being split.
     current: usize,
     status: Option<ExitStatus>,
     ended: bool,
 }
 
 impl LineStream {
-    /// Starts a process. Lines longer than `max_line_bytes` are cut there, and the rest is counted.
+    /// Starts a process. Lines are cut at `max_line_bytes`, and the rest is counted.
     ///
     /// # Errors
-    /// As for [`with_process`](crate::with_process).
+    /// The same as [`with_process`](crate::with_process).
     pub fn spawn(spec: &ProcessSpec, max_line_bytes: usize) -> Result<Self, ProcessError> {
         let refused = |source| ProcessError::System { what: "prepare the streams of a process", source };
         let waker = Waker::new().map_err(refused)?;
@@ -59,20 +59,20 @@ impl LineStream {
         Ok(Self { process, current: 0, status: None, ended: false })
     }
 
-    /// The process's number.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// The next line of either output.
+    /// Returns the next line of either output.
     ///
-    /// `until` bounds this pull alone; when it is over, by deadline or by cancel, and no line is there, the answer is
-    /// [`Pull::Pending`], and the stream stays good. [`Pull::End`] comes after the process has exited and its outputs have
-    /// ended, or were left 100 ms after the last byte because somebody else holds them open. A last line without a
-    /// newline is a line.
+    /// `until` limits this pull only. If it ends, by deadline or by cancel, without a line, the
+    /// result is [`Pull::Pending`] and the stream stays usable. [`Pull::End`] comes after the
+    /// process has exited and its outputs have ended. An output that another process holds open
+    /// counts as ended 100 ms after the last byte. A last line without a newline is a line.
     ///
     /// # Errors
-    /// None at present; the signature leaves room for a system that refuses to wait.
+    /// None at present; reserved for errors of waiting.
     pub fn pull(&mut self, until: &Until) -> Result<Pull<Line>, ProcessError> {
         if self.ended {
             return Ok(Pull::End);
@@ -88,7 +88,7 @@ impl LineStream {
                 self.ended = true;
                 return Ok(Pull::End);
             }
-            // One pass also after the end, for the bytes that have come already.
+            // One pass even after the deadline, for bytes that have already come.
             self.process.poll_loop.poll_once(if over { Some(Duration::ZERO) } else { until.remaining() });
             if let Some(line) = self.next_line() {
                 return Ok(Pull::Item(line));
@@ -99,27 +99,29 @@ impl LineStream {
         }
     }
 
-    /// How the process ended; `None` before [`Pull::End`], or where that is not known, see
+    /// Returns the exit status. `None` before [`Pull::End`], or if it is unknown, see
     /// [`Finished::status`](crate::Finished::status).
     pub fn status(&self) -> Option<ExitStatus> {
         self.status
     }
 
-    /// Ends the process, if it still runs: TERM to its group, 2 s, KILL; then reaps it. Lines that were not pulled are
-    /// dropped. Twice is fine; a pull afterwards answers [`Pull::End`].
+    /// Ends the process if it still runs: TERM to its group, 2 s, KILL; then reaps it. Lines that
+    /// were not pulled are dropped. A second call has no effect. A later pull returns
+    /// [`Pull::End`].
     pub fn close(&mut self) {
         if !self.ended {
             self.ended = true;
-            // What it says while it ends is nobody's any more, and must not hold it back.
+            // Output from here on is not wanted, and must not hold the process back.
             self.process.poll_loop.outputs.iter_mut().for_each(OutputPump::discard);
             self.process.end(KILL_GRACE);
             self.status = self.process.finish().status;
         }
     }
 
-    /// The next line that was read, without reading more.
+    /// Returns the next line that was read, without reading more.
     fn next_line(&mut self) -> Option<Line> {
-        // The chunk at hand first, to its end; then the other, so that neither output waits for ever.
+        // The current chunk first, to its end, then the other output, so that neither waits
+        // forever.
         for index in [self.current, 1 - self.current] {
             let output = &mut self.process.poll_loop.outputs[index];
             let over = output.is_done();
@@ -143,7 +145,7 @@ impl Drop for LineStream {
     }
 }
 
-/// Lines are left out: they may hold anything.
+/// Omits the lines, which may contain anything.
 impl fmt::Debug for LineStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LineStream")

@@ -1,4 +1,4 @@
-//! A TCP port that is bound and not listening, held for somebody who will.
+//! A TCP port that is bound and not listening, reserved for a later listener.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -7,10 +7,11 @@ use std::os::fd::OwnedFd;
 use rt_protocol::PortReservation;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
 
-/// A TCP port that is bound and not listening: nobody else is given it, and a connection to it is refused.
+/// A TCP port that is bound and not listening. The kernel gives it to no other socket, and
+/// connections to it are refused.
 ///
-/// Two reservations that are held at once on one address never have the same port. Dropping it does what
-/// [`close`](PortReservation::close) does.
+/// Two reservations on one address never have the same port at once. Dropping it does the same as
+/// [`close`](PortReservation::close).
 #[derive(Debug)]
 pub struct TcpPortReservation {
     socket: Option<OwnedFd>,
@@ -21,11 +22,13 @@ impl TcpPortReservation {
     /// Binds a free port of `host`, chosen by the kernel from its ephemeral range.
     ///
     /// # Errors
-    /// When the system refuses: no free port, `host` is no address of this machine, too many descriptors.
+    /// Errors of the system: no free port, `host` is not an address of this machine, or too many
+    /// descriptors.
     pub fn reserve(host: IpAddr) -> io::Result<Self> {
         let family = if host.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let socket = stream_socket(family)?;
-        // SO_REUSEADDR stays off: with it, the kernel may give one port to two sockets that do not listen.
+        // SO_REUSEADDR stays off: with it, the kernel may give one port to two sockets that do not
+        // listen.
         bind(&socket, &SocketAddr::new(host, 0))?;
         let address = SocketAddr::try_from(getsockname(&socket)?)?;
         Ok(Self { socket: Some(socket), address })
@@ -37,7 +40,8 @@ fn stream_socket(family: AddressFamily) -> io::Result<OwnedFd> {
     Ok(socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
 }
 
-/// Not every Unix can set the flag with the call: a process that is started in between inherits the socket.
+/// Not every Unix can set the flag in the same call. A process that is started in between inherits
+/// the socket.
 #[cfg(not(target_os = "linux"))]
 fn stream_socket(family: AddressFamily) -> io::Result<OwnedFd> {
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::empty(), None)?;

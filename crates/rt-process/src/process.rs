@@ -1,20 +1,19 @@
-//! A running process in the caller's hands: driving it, ending it, and what is left of it afterwards.
+//! A running process that the caller drives: its bytes, its end, and its result.
 
 use std::fmt;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rt_protocol::sync::Waker;
-use rt_protocol::{Interruption, KILL_GRACE, OutputStream, Until};
+use rt_protocol::{Interruption, KILL_GRACE, Until};
 use rustix::event::PollFlags;
 
-use crate::child::terminate;
+use crate::child::{stdin_terminal, terminate};
 use crate::io::detached;
 use crate::io::fd::nonblocking;
-use crate::io::output_factory::OutputFactory;
+use crate::io::output_factory::with_pumps;
 use crate::io::output_pump::OutputPump;
 use crate::io::poll_loop::PollLoop;
 use crate::io::stdin_pump::StdinPump;
@@ -22,63 +21,60 @@ use crate::{Child, ChildStdio, Finished, ProcessError, ProcessSpec, Streams};
 
 /// Runs `body` with a started process.
 ///
-/// When `body` returns or panics, a process that still runs is ended as by [`Process::end`] with 2 s of grace, and a
-/// warning is logged; one that has exited is reaped and nothing else is signalled. So `body` decides how a process ends,
-/// and cannot forget it. Only a process that was [detached](Process::detach) goes on.
+/// When `body` returns or panics, a process that still runs is ended as by [`Process::end`] with 2
+/// s of grace, and a warning is logged. If it has exited, it is reaped and nothing is signalled. So
+/// `body` decides how a process ends, and cannot forget to end it. Only a process that was
+/// [detached](Process::detach) continues.
 ///
-/// Writers that `streams` borrows are served by threads that end before this returns: a borrowed writer that is stuck in
-/// its `write` delays the return, but neither [`Process::drive`] nor [`Process::end`].
+/// Threads that serve writers borrowed by `streams` end before this returns. A borrowed writer that
+/// blocks in its `write` delays the return, but neither [`Process::drive`] nor [`Process::end`].
 ///
 /// # Errors
 /// - [`NotFound`](ProcessError::NotFound), [`NotExecutable`](ProcessError::NotExecutable),
 ///   [`TooLong`](ProcessError::TooLong), [`WorkingDirectory`](ProcessError::WorkingDirectory),
-///   [`Spawn`](ProcessError::Spawn), [`SigchldIgnored`](ProcessError::SigchldIgnored): it was not started.
-/// - [`UnsupportedFd`](ProcessError::UnsupportedFd): a caller's descriptor is a message-oriented socket;
-///   nothing was started.
-/// - [`System`](ProcessError::System): a pipe, a thread, or a look at a caller's descriptor was refused; nothing was
+///   [`Spawn`](ProcessError::Spawn), [`SigchldIgnored`](ProcessError::SigchldIgnored): it was not
 ///   started.
+/// - [`UnsupportedFd`](ProcessError::UnsupportedFd): a descriptor of the caller is a
+///   message-oriented socket; nothing was started.
+/// - [`System`](ProcessError::System): a pipe or a thread cannot be created, or a descriptor of the
+///   caller cannot be examined; nothing was started.
 pub fn with_process<T>(
     spec: &ProcessSpec,
     streams: Streams<'_>,
     body: impl FnOnce(&mut Process<'_>) -> T,
 ) -> Result<T, ProcessError> {
     let refused = |source| ProcessError::from_stream_setup("prepare the streams of a process", source);
-    let waker = Waker::new().map_err(refused)?;
-    thread::scope(|scope| {
-        let mut outputs = OutputFactory::new(&waker, scope);
-        let stdout = outputs.open(OutputStream::Stdout, streams.stdout).map_err(refused)?;
-        let stderr = outputs.open(OutputStream::Stderr, streams.stderr).map_err(refused)?;
-        let stdin = StdinPump::new(streams.stdin, &waker).map_err(refused)?;
-        let mut process = Process::start(spec, stdin, [stdout, stderr], waker)?;
-        let answer = body(&mut process);
-        drop(process);
-        outputs.join();
-        Ok(answer)
+    with_pumps(streams, refused, |stdin, outputs, waker| {
+        Ok(body(&mut Process::start(spec, stdin, outputs, waker)?))
     })
 }
 
 /// A started process.
 ///
-/// Bytes move only inside [`drive`](Self::drive) and [`end`](Self::end), on the calling thread: a caller who does
-/// neither holds the process back by the capacity of its pipes.
+/// Bytes move only inside [`drive`](Self::drive) and [`end`](Self::end), on the calling thread.
+/// Otherwise the process is held back once its pipes are full.
 pub struct Process<'a> {
     pid: u32,
     started: Instant,
+    /// Our end of the terminal that is its stdin. Closing it would hang up.
+    _terminal: Option<OwnedFd>,
     pub(crate) poll_loop: PollLoop<'a>,
 }
 
-/// Something that a caller watches while it drives a process, see [`Process::drive_with`].
+/// A descriptor that the caller watches while it drives a process, see [`Process::drive_with`].
 pub trait PollSource {
-    /// What becomes readable when there is something to do; `None` when there is nothing to watch (any more).
+    /// Returns the descriptor that becomes readable when [`ready`](Self::ready) should be called;
+    /// `None` if there is nothing (more) to watch.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Does it. Must not block, and must take what made the descriptor readable. The outputs that were there before were
-    /// taken as far as the caller's sinks allowed. Called once more when the exit of the process is noticed, however long
-    /// its outputs take from there.
+    /// Handles the readiness. Must not block, and must consume what made the descriptor readable.
+    /// Output that came before was read, as far as the caller's sinks allowed. It is called once
+    /// more when the exit of the process is noticed, however long its outputs take after that.
     fn ready(&mut self, process: &Process<'_>);
 
-    /// For how long at most nothing is to go into the process's stdin yet, its end included; asked again after whatever
-    /// happens. What is left unread of the source stays there. `None`, as it is without this, lets it go.
+    /// Returns for how long at most nothing goes into the process's stdin, its end included. It is
+    /// asked again after every event. Unread bytes stay in the source. `None`, the default,
+    /// releases stdin.
     fn holds_stdin(&self) -> Option<Duration> {
         None
     }
@@ -95,36 +91,53 @@ impl<'a> Process<'a> {
         if !stdin.wants_pipe() {
             pipes.stdin = Stdio::null();
         }
+        let mut master = None;
+        if let Some(size) = spec.terminal_size() {
+            let refused = |source| ProcessError::System { what: "open a pseudo terminal", source };
+            let (ours, theirs) = stdin_terminal::open(size).map_err(refused)?;
+            pipes.stdin = theirs.into();
+            master = Some(ours);
+        }
         let mut child = Child::spawn(spec, pipes)?;
         let refused = |source| ProcessError::System { what: "prepare a pipe", source };
         stdin.attach(child.stdin.take().map(nonblocking).transpose().map_err(refused)?);
+        if let Some(master) = master.as_ref().filter(|_| stdin.wants_pipe()) {
+            stdin.attach_terminal(master.try_clone().and_then(nonblocking).map_err(refused)?);
+        }
         outputs[0].attach(child.stdout.take().map(nonblocking).transpose().map_err(refused)?);
         outputs[1].attach(child.stderr.take().map(nonblocking).transpose().map_err(refused)?);
         let pid = child.pid();
-        Ok(Self { pid, started: Instant::now(), poll_loop: PollLoop::new(child, stdin, outputs, waker) })
+        Ok(Self {
+            pid,
+            started: Instant::now(),
+            _terminal: master,
+            poll_loop: PollLoop::new(child, stdin, outputs, waker),
+        })
     }
 
-    /// Its number, which is also that of its process group. After the process was reaped it may be another's.
+    /// Returns its process id, which is also that of its process group. After the process was
+    /// reaped, another process may have this id.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Moves bytes until the process has finished, `until` is over, or a stream of the caller has failed. May be called
-    /// again afterwards: it goes on where it stood.
+    /// Moves bytes until the process has finished, `until` has ended, or a stream of the caller has
+    /// failed. It can be called again afterwards and continues.
     ///
-    /// When the process has exited and only somebody else holds its outputs open, the end of `until` is no reason to
-    /// call it stopped: all that it said is there, and it has finished.
+    /// If the process itself has exited and only another process holds its outputs open, the end of
+    /// `until` is not an interruption: all its output is there, and it has finished.
     ///
     /// # Errors
-    /// What stopped it. A stream of the caller that fails is said once. The process still runs.
+    /// What interrupted it. A failed stream of the caller is reported once. The process still runs.
     pub fn drive(&mut self, until: &Until) -> Result<(), Interruption> {
         self.drive_loop(until, None)
     }
 
-    /// As [`drive`](Self::drive), with an eye on something else: whenever its descriptor is readable, it is called.
+    /// Does the same as [`drive`](Self::drive), and also calls `source` whenever its descriptor is
+    /// readable.
     ///
     /// # Errors
-    /// As for [`drive`](Self::drive).
+    /// The same as [`drive`](Self::drive).
     pub fn drive_with(&mut self, until: &Until, source: &mut dyn PollSource) -> Result<(), Interruption> {
         self.drive_loop(until, Some(source))
     }
@@ -157,8 +170,9 @@ impl<'a> Process<'a> {
                 }
                 continue;
             };
-            // One pass also after the end, for the bytes that have come already. Bytes of a process that has exited can
-            // all be taken without waiting, and then once more, for the ends of the streams.
+            // One pass even after the deadline, for bytes that have already come. If the process
+            // has exited, all its bytes can be read without waiting; one more pass finds the ends
+            // of the streams.
             let owed = self.poll_loop.has_pending();
             self.poll_loop.poll_once(Some(Duration::ZERO));
             if owed || self.poll_loop.has_pending() {
@@ -171,16 +185,19 @@ impl<'a> Process<'a> {
         }
     }
 
-    /// Ends the process group: TERM, up to `grace` while bytes go on moving, KILL; then reaps.
+    /// Ends the process group: TERM, up to `grace` while bytes still move, KILL. Then reaps the
+    /// process.
     ///
-    /// The group has ended when nobody in it is alive, the leader or others; only then is the rest of `grace` given up.
-    /// A process that has exited before is reaped, and what it left behind is not signalled. What was written until the
-    /// end is still handed on, as long as the sinks take it; a sink that takes nothing for 100 ms is given up.
+    /// The group has ended once neither the leader nor another member is alive; only then is the
+    /// rest of `grace` skipped. If the process exited before, it is reaped and what it left behind
+    /// is not signalled. Output up to the end is still handed on, as long as the sinks accept it. A
+    /// sink that accepts nothing for 100 ms is given up.
     ///
-    /// Returns after at most `grace` and 2 s more. In the rare case that the process survives KILL for 1 s (it hangs
-    /// in the kernel), it is left to a thread of its own that reaps it, and there is no status.
+    /// Returns after at most `grace` and 2 s more. In the rare case that the process survives KILL
+    /// for 1 s (it hangs in the kernel), a thread of its own reaps it later, and there is no
+    /// status.
     ///
-    /// Twice is fine. No signal is ever sent after the process was reaped.
+    /// A second call has no effect. No signal is sent after the process was reaped.
     pub fn end(&mut self, grace: Duration) {
         let Some(child) = &self.poll_loop.child else { return };
         let process = Arc::clone(&child.process);
@@ -198,30 +215,34 @@ impl<'a> Process<'a> {
         }
     }
 
-    /// Whether the process itself has exited. Says nothing about its output, and false for one that was detached.
+    /// Returns whether the process itself has exited. It says nothing about its output. False for a
+    /// detached process.
     pub fn has_exited(&self) -> bool {
         self.poll_loop.child.as_ref().is_some_and(Child::has_exited)
     }
 
-    /// How many bytes it has written to its outputs so far. The caller's sinks may not have taken all of them yet.
+    /// Returns how many bytes it has written to its outputs so far. The caller's sinks may not have
+    /// accepted all of them yet.
     pub fn output_bytes(&self) -> u64 {
         self.poll_loop.outputs.iter().map(OutputPump::written).sum()
     }
 
-    /// Grows the pipe of each of its outputs to this many bytes, or as many of them as the system grants
-    /// (`pipe(7)`), instead of the usual 64 KiB: so far the process runs ahead of the caller's sinks.
+    /// Enlarges the pipe of each of its outputs to this many bytes, or as many as the system grants
+    /// (`pipe(7)`). The default is 64 KiB. The process can run ahead of the caller's sinks by this
+    /// much.
     pub fn grow_output_pipes(&self, bytes: usize) {
         self.poll_loop.outputs.iter().for_each(|output| output.grow_pipe(bytes));
     }
 
-    /// Whether it may be waiting in a write because a sink of the caller does not keep up. Said in doubt, too.
+    /// Returns whether it may be blocked in a write because a sink of the caller is slow. True if
+    /// in doubt.
     pub fn may_be_blocked_on_output(&self) -> bool {
         self.poll_loop.outputs.iter().any(OutputPump::may_be_full)
     }
 
-    /// Takes what was captured and counted so far. The streams are closed then, and the process is reaped if it has
-    /// exited; one that still runs goes on running, and meets closed pipes. To be called after
-    /// [`drive`](Self::drive) has come to the end, or [`end`](Self::end).
+    /// Returns what was captured and counted so far. The streams are closed, and the process is
+    /// reaped if it has exited. A process that still runs continues with closed pipes. Call it
+    /// after [`drive`](Self::drive) has finished, or after [`end`](Self::end).
     pub fn finish(&mut self) -> Finished {
         self.finish_streams();
         let [stdout, stderr] = &mut self.poll_loop.outputs;
@@ -237,12 +258,13 @@ impl<'a> Process<'a> {
         }
     }
 
-    /// Leaves the process to finish by itself. One whose source has failed is better [ended](Self::end): it sees the end
-    /// of its stdin now.
+    /// Lets the process finish by itself. A process whose source has failed should be
+    /// [ended](Self::end) instead, because it would now see the end of its stdin.
     ///
-    /// Its stdin is closed and the caller's streams are let go. A thread, which lives as long as anybody holds one of
-    /// the process's outputs open, reads and drops these, so that nobody blocks on a full pipe, and reaps the process
-    /// when it exits. Afterwards [`drive`](Self::drive) is at its end at once, and there is no status.
+    /// Its stdin is closed and the caller's streams are dropped. A thread reads and discards its
+    /// outputs as long as any process holds them open, so that none blocks on a full pipe. The
+    /// thread also reaps the process when it exits. Afterwards [`drive`](Self::drive) returns at
+    /// once, and there is no status.
     pub fn detach(&mut self) {
         self.poll_loop.stdin.stop();
         let pipes = self.poll_loop.outputs.each_mut().map(OutputPump::detach);
@@ -268,7 +290,7 @@ impl Drop for Process<'_> {
     }
 }
 
-/// Streams and arguments are left out: they may hold anything.
+/// Omits streams and arguments, which may contain anything.
 impl fmt::Debug for Process<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Process").field("pid", &self.pid).finish_non_exhaustive()

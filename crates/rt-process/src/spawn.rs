@@ -1,4 +1,5 @@
-//! Starting a process: its group, its streams, and what a failed start means. The only place in the workspace that does.
+//! Starts a process: its group, its streams, and the meaning of a failed start. The only place in
+//! the workspace that starts one.
 
 pub(crate) mod program;
 pub(crate) mod secret_file;
@@ -18,6 +19,9 @@ use crate::{ChildStdio, ProcessError, ProcessSpec};
 use secret_file::SecretFile;
 use spec::EnvChange;
 
+/// Moves stdin and stdout to the descriptors 3 and 4, and becomes the program.
+const PASS_DESCRIPTORS: &str = "exec \"$@\" 3<&0 4<&1 0</dev/null 1>&2";
+
 /// Starts a process in a group of its own.
 pub(crate) fn spawn(
     spec: &ProcessSpec,
@@ -26,15 +30,16 @@ pub(crate) fn spawn(
     if ignores_sigchld() {
         return Err(ProcessError::SigchldIgnored { program: spec.program().path().to_owned() });
     }
-    let secret_file = spec.secret_bytes().map(SecretFile::new).transpose()?;
-    if secret_file.is_some() {
-        // The shell's refusal would be text and a code.
+    let secret_file = spec.secret_bytes().map(|(bytes, uses)| SecretFile::new(bytes, *uses)).transpose()?;
+    if secret_file.is_some() || spec.passes_descriptors() {
+        // The shell would report the refusal only as text and a code.
         access(spec.program().path(), Access::EXEC_OK).map_err(|errno| spawn_error(spec, errno.into()))?;
     }
     let mut command = command(spec, secret_file.as_ref());
     command.stdin(stdio.stdin).stdout(stdio.stdout).stderr(stdio.stderr).process_group(0);
     let child = command.spawn().map_err(|error| spawn_error(spec, error))?;
-    // The command holds descriptors that were given to it; with them open here, no output would ever end.
+    // The command holds descriptors that were given to it. While they are open here, no output
+    // would ever end.
     drop(command);
     tracing::debug!(
         target: "rt_process",
@@ -46,8 +51,8 @@ pub(crate) fn spawn(
     Ok((child, secret_file))
 }
 
-/// Whether SIGCHLD is ignored in this program, by itself or by whoever started it: field `SigIgn` of proc(5). False where
-/// that cannot be read.
+/// Returns whether this program ignores SIGCHLD, by itself or inherited: field `SigIgn` of proc(5).
+/// False if that cannot be read.
 fn ignores_sigchld() -> bool {
     let Ok(status) = fs::read_to_string("/proc/self/status") else { return false };
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -61,6 +66,10 @@ fn command(spec: &ProcessSpec, secret_file: Option<&SecretFile>) -> Command {
     let mut command = if let Some(file) = secret_file {
         let mut shell = Command::new(secret_file::SHELL);
         shell.args(["-c", secret_file::SCRIPT, &file.path()]).arg(program);
+        shell
+    } else if spec.passes_descriptors() {
+        let mut shell = Command::new(secret_file::SHELL);
+        shell.args(["-c", PASS_DESCRIPTORS, secret_file::SHELL]).arg(program);
         shell
     } else {
         Command::new(program)
@@ -79,8 +88,8 @@ fn command(spec: &ProcessSpec, secret_file: Option<&SecretFile>) -> Command {
     command
 }
 
-/// The error of the start by its cause. The system answers one number for the directory, the program and the program's
-/// interpreter alike, so the first two are looked at.
+/// Builds the error of a failed start. The system returns one number for a missing directory,
+/// program or interpreter, so the first two are checked.
 fn spawn_error(spec: &ProcessSpec, source: io::Error) -> ProcessError {
     let program = spec.program().path();
     let errno = Errno::from_io_error(&source);

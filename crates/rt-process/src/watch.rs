@@ -1,4 +1,4 @@
-//! Watches files of other processes: what changes in a directory, and what a file grows by.
+//! Watches files of other processes: changes in a directory, and growth of a file.
 
 pub(crate) mod directory_watch;
 pub(crate) mod followed_file;

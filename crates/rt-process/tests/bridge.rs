@@ -1,4 +1,5 @@
-//! Bytes between a process and every kind of source and sink: exact, in time, and never more than was asked for.
+//! Bytes between a process and every kind of source and sink: exact, in time, and never more than
+//! requested.
 #![allow(
     clippy::unwrap_used,
     reason = "the functions of a test file are tests, and an unwrap is their assertion"
@@ -18,13 +19,14 @@ use std::time::{Duration, Instant};
 use fixture::{ALL, bridged, sh, soon, streams};
 use rt_process::{ExitStatus, Output, Process, Streams, with_process};
 use rt_protocol::{
-    CancelToken, Interruption, KILL_GRACE, OutputLimit, Sink, Source, StreamEnd, Until, UntilError,
+    CancelToken, Interruption, KILL_GRACE, LineEnd, OutputLimit, Sink, Source, StreamEnd, StreamReport,
+    Until, UntilError,
 };
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 const MIB: usize = 1024 * 1024;
 
-/// Bytes in which every position is told from its neighbours.
+/// Bytes in which every position differs from its neighbours.
 fn pattern(count: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut bytes = Vec::with_capacity(count + 8);
@@ -38,12 +40,12 @@ fn pattern(count: usize) -> Vec<u8> {
     bytes
 }
 
-/// Writes everything from a thread of its own.
+/// Writes everything from its own thread.
 fn pour(mut writer: impl Write + Send + 'static, bytes: Vec<u8>) -> thread::JoinHandle<io::Result<()>> {
     thread::spawn(move || writer.write_all(&bytes))
 }
 
-/// Reads everything on a thread of its own.
+/// Reads everything on its own thread.
 fn drain(mut reader: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -148,7 +150,7 @@ impl Write for Messages {
     }
 }
 
-/// Asks over a source that stays open and takes the answer from a sink that stays open, ten times.
+/// Asks over a source that stays open and reads the answer from a sink that stays open, ten times.
 fn converse<'a>(
     stdin: Source<'a>,
     stdout: Sink<'a>,
@@ -196,14 +198,14 @@ fn eleven_bytes_are_answered_at_once_on_open_streams() {
 
     let (source, ask) = io::pipe().unwrap();
     let (send, receive) = mpsc::channel();
-    // A writer that buffers has to be flushed for it.
+    // A buffering writer must be flushed.
     let writer = io::BufWriter::new(Messages(send));
     converse(Source::reader(source), Sink::writer(writer), ask, move || receive.recv().unwrap());
 }
 
 #[test]
 fn a_sink_that_is_full_holds_its_own_stream_back_and_no_other() {
-    /// Cancels when as much has come as was waited for.
+    /// Cancels when this much has come.
     struct Enough(usize, CancelToken);
 
     impl Write for Enough {
@@ -238,7 +240,8 @@ fn a_sink_that_is_full_holds_its_own_stream_back_and_no_other() {
 
 #[test]
 fn a_slow_sink_gets_everything_however_long_after_the_exit() {
-    // The drain's clock must not run while the sink holds the bytes back; somebody else holds the stream open as well.
+    // The drain's clock must not run while the sink blocks; another process holds the stream open,
+    // too.
     let (mut reader, sink) = io::pipe().unwrap();
     let slow = thread::spawn(move || {
         thread::sleep(Duration::from_millis(1300));
@@ -262,7 +265,7 @@ fn what_the_process_leaves_unread_stays_with_the_caller() {
     let finished =
         bridged("dd bs=3 count=1 2>&1", Source::borrowed_descriptor(source.as_fd()), Sink::discard());
     let taken = usize::try_from(finished.stdin.bytes).unwrap();
-    // What the kernel's pipe on the way took, and the three that were read.
+    // The bytes in the kernel's pipe, and the three that were read.
     assert!(taken <= 64 * 1024 + 4096, "{taken}");
     let mut rest = Vec::new();
     source.read_to_end(&mut rest).unwrap();
@@ -313,7 +316,8 @@ fn the_flags_of_descriptors_stay_as_they_were() {
 
 #[test]
 fn an_owned_sink_is_let_go_when_its_stream_ends() {
-    // The process closes its stdout and goes on; whoever reads the sink sees the end at that time, not later.
+    // The process closes its stdout and continues; a reader of the sink sees the end at that time,
+    // not later.
     for threaded in [false, true] {
         let (mut reader, sink) = io::pipe().unwrap();
         let sink = if threaded { Sink::writer(sink) } else { Sink::descriptor(sink) };
@@ -367,4 +371,45 @@ fn two_outputs_may_lead_to_one_pipe() {
     drop(sink);
     assert_eq!((finished.stdout.bytes, finished.stderr.bytes), (1_000_000, 1_000_000));
     assert_eq!(drain.join().unwrap().len(), 2_000_000);
+}
+
+#[test]
+fn lines_and_limits_end_with_a_stream_that_is_left_open() {
+    let mut lines = Vec::new();
+    // A child holds the stream open, beyond the limit of the call.
+    let script = "printf 'one\ntwo'; sleep 7 2>/dev/null &";
+    for limit in [Until::after(Duration::from_secs(60)), Until::after(Duration::ZERO)] {
+        with_process(
+            &sh(script),
+            streams(Source::empty(), Sink::lines(9, |line| lines.push(line))),
+            |process| {
+                while !process.has_exited() {
+                    assert!(
+                        process.drive(&Until::after(Duration::from_millis(20))).is_err()
+                            || process.has_exited()
+                    );
+                }
+                assert!(process.drive(&limit).is_ok());
+                assert_eq!(process.finish().stdout, StreamReport::new(7, StreamEnd::LeftOpen));
+            },
+        )
+        .unwrap();
+        let lines: Vec<_> = lines.drain(..).map(|line| (line.bytes, line.end)).collect();
+        assert_eq!(lines, [(b"one".to_vec(), LineEnd::Newline), (b"two".to_vec(), LineEnd::OutputEnd)]);
+    }
+}
+
+#[test]
+fn lines_of_a_stopped_stream_are_handed_over() {
+    let mut lines = Vec::new();
+    let sink = Sink::lines(9, |line| lines.push((line.text().into_owned(), line.end)));
+    with_process(&sh("echo one; printf two; exec sleep 60"), streams(Source::empty(), sink), |process| {
+        while process.output_bytes() < 7 {
+            assert!(process.drive(&Until::after(Duration::from_millis(20))).is_err());
+        }
+        process.end(Duration::from_secs(2));
+        assert_eq!(process.finish().stdout, StreamReport::new(7, StreamEnd::Eof));
+    })
+    .unwrap();
+    assert_eq!(lines, [("one".to_owned(), LineEnd::Newline), ("two".to_owned(), LineEnd::OutputEnd)]);
 }

@@ -1,4 +1,4 @@
-//! An owned child: its pipes, waiting for it from several threads, ending it, and dropping it in every state.
+//! An owned child: its pipes, several waiting threads, ending it, and dropping it in every state.
 #![allow(
     clippy::unwrap_used,
     reason = "the functions of a test file are tests, and an unwrap is their assertion"
@@ -26,7 +26,7 @@ fn start(script: &str) -> Child {
     Child::spawn(&sh(script), ChildStdio::null()).unwrap()
 }
 
-/// Starts a script that says when it is ready, and waits for that.
+/// Starts a script that reports when it is ready, and waits for that.
 fn start_ready(script: &str) -> Child {
     let mut child =
         Child::spawn(&sh(script), ChildStdio { stdout: Stdio::piped(), ..ChildStdio::null() }).unwrap();
@@ -40,7 +40,8 @@ fn soon() -> Until {
     Until::after(Duration::from_secs(20))
 }
 
-/// Whether the leader was reaped and nobody of its group is alive. What it orphaned is reaped by others, in their time.
+/// Returns whether the leader was reaped and no member of its group is alive. Orphans are reaped by
+/// others, some time later.
 fn is_gone(group: u32) -> bool {
     let entries = procfs::snapshot().unwrap();
     !entries.iter().any(|entry| entry.pid == group || entry.group == group && !entry.is_zombie)
@@ -138,7 +139,8 @@ fn a_thread_that_ends_it_wakes_those_who_wait() {
 
 #[test]
 fn a_waiter_that_sees_the_exit_does_not_spare_the_rest_of_the_group() {
-    // The leader goes at TERM and a child of it does not: KILL has to find the group although somebody waits all the time.
+    // The leader exits on TERM and its child does not: KILL must find the group although another
+    // thread always waits.
     let script = "(trap '' TERM; echo ready; while :; do sleep 1000; done) & exec sleep 1000";
     for _ in 0..20 {
         let child = start_ready(script);
@@ -178,7 +180,7 @@ fn what_a_child_left_behind_by_itself_is_not_signalled() {
     drop(child);
     let left = procfs::entry(line.trim().parse().unwrap()).unwrap().unwrap();
     assert!(!left.is_zombie);
-    assert!(procfs::signal(&left, procfs::Signal::Kill).unwrap());
+    assert!(procfs::signal(&left, rt_protocol::Signal::KILL).unwrap());
 }
 
 #[test]
@@ -200,7 +202,7 @@ fn a_dropped_child_that_ignores_term_is_killed_after_the_grace() {
 
 #[test]
 fn a_dropped_child_is_not_waited_for_because_nobody_reads_it() {
-    // On TERM it says more than a pipe holds.
+    // On TERM it writes more than a pipe holds.
     let script = "trap 'head -c 300000 /dev/zero; exit' TERM; echo ready; while :; do sleep 0.01; done";
     let child = start_ready(script);
     let (pid, begun) = (child.pid(), Instant::now());

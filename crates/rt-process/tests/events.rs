@@ -1,4 +1,4 @@
-//! Events: their documented fields, and no argument, variable or secret in any of them.
+//! Tracing events: their documented fields, and no argument, variable or secret in any of them.
 #![allow(
     clippy::unwrap_used,
     reason = "the functions of a test file are tests, and an unwrap is their assertion"
@@ -13,7 +13,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Writes every event down.
+/// Records every event.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<(Level, String)>>>);
 

@@ -1,4 +1,5 @@
-//! Streams that end early, fail, block or never end: each is said once, and delays nobody.
+//! Streams that end early, fail, block or never end: each is reported once, and delays nothing
+//! else.
 #![allow(
     clippy::unwrap_used,
     reason = "the functions of a test file are tests, and an unwrap is their assertion"
@@ -44,7 +45,7 @@ fn the_end_of_a_source_is_the_end_of_stdin() {
 
 #[test]
 fn a_file_that_cannot_be_spliced_is_read() {
-    // proc(5): splice(2) refuses it, and nothing says so before.
+    // proc(5): splice(2) fails on it, and nothing shows that beforehand.
     let own = File::open("/proc/self/environ").unwrap();
     let expected = std::fs::read("/proc/self/environ").unwrap().len() as u64;
     let finished = bridged("cat", Source::descriptor(own), Sink::discard());
@@ -134,7 +135,7 @@ fn a_failed_source_is_reported_once_and_never_as_its_end() {
                 }
                 other => panic!("{other:?}"),
             }
-            // The process waits for more; it was not told that this was all.
+            // The process waits for more: it must not take this for the whole input.
             assert!(matches!(
                 process.drive(&Until::after(Duration::from_millis(50))),
                 Err(Interruption::Stopped(_))
@@ -154,7 +155,7 @@ fn a_failed_source_is_reported_once_and_never_as_its_end() {
     }
 }
 
-/// Takes so many bytes, then fails.
+/// Accepts this many bytes, then fails.
 struct Full(usize);
 
 impl Write for Full {
@@ -176,7 +177,7 @@ fn check_broken(sink: Sink<'_>) {
             Err(Interruption::SinkFailed(OutputStream::Stdout, _)) => {}
             other => panic!("{other:?}"),
         }
-        // Said once, and the stream is drained from here on.
+        // Reported once, and the stream is drained from here on.
         assert!(matches!(
             process.drive(&Until::after(Duration::from_millis(20))),
             Err(Interruption::Stopped(_))
@@ -207,7 +208,7 @@ fn a_sink_that_fails_is_said_once() {
     check_broken(Sink::descriptor(File::open(directory.path().join("file")).unwrap()));
 }
 
-/// Blocks in its first write until it is let go.
+/// Blocks in its first write until released.
 struct Stuck(mpsc::Receiver<()>);
 
 impl Write for Stuck {

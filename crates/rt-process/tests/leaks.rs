@@ -1,5 +1,5 @@
-//! Nothing is left behind: descriptors, threads and children, counted before and after. One test function, because the
-//! counts are those of the whole test process.
+//! Nothing is left behind: descriptors, threads and children are counted before and after. One test
+//! function, because the counts are those of the whole test process.
 #![allow(
     clippy::unwrap_used,
     reason = "the functions of a test file are tests, and an unwrap is their assertion"
@@ -38,7 +38,7 @@ fn count() -> Counts {
     }
 }
 
-/// A joined thread may stand in `/proc` for a moment longer.
+/// A joined thread can appear in `/proc` for a moment after the join.
 fn check(before: &Counts, what: &str) {
     let end = Instant::now() + Duration::from_secs(5);
     while count() != *before {
@@ -60,7 +60,7 @@ fn run<'a>(script: &str, stdin: Source<'a>, sink: Sink<'a>) {
     .unwrap();
 }
 
-/// Panics when it is written to.
+/// Panics on every write.
 struct Bomb;
 
 impl Write for Bomb {
@@ -94,7 +94,7 @@ fn own_children() {
 
 #[test]
 fn nothing_is_left_behind() {
-    // The harness's own thread and whatever the first run sets up are there for good.
+    // The harness's own thread and what the first run sets up stay.
     run("cat", Source::reader(io::empty()), Sink::writer(io::sink()));
     let before = count();
 
@@ -179,7 +179,8 @@ fn nothing_is_left_behind() {
     }
     check(&before, "bodies that panic");
 
-    // A reader and a writer that block stay on their threads until they are let go, and then they are gone as well.
+    // A blocking reader and writer stay on their threads until they are released; then they are
+    // gone too.
     let (stuck_source, feeder) = io::pipe().unwrap();
     let (reader, stuck_sink) = io::pipe().unwrap();
     let streams = Streams {

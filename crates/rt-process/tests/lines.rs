@@ -1,4 +1,4 @@
-//! Lines that are pulled: cut, tagged, in order, bounded, and ended with their process.
+//! Pulled lines: cut, tagged, in order, bounded, and ended with their process.
 #![allow(
     clippy::unwrap_used,
     reason = "the functions of a test file are tests, and an unwrap is their assertion"
@@ -115,7 +115,7 @@ fn a_caller_who_does_not_pull_holds_the_process_back() {
     assert_eq!(next(&mut stream).unwrap().bytes, b"1");
     thread::sleep(Duration::from_millis(300));
     assert!(!done.exists());
-    // Everything is there, and the wait did not make the stream miss its end.
+    // Everything is there, and the stream has noticed its end during the wait.
     assert_eq!(all(&mut stream).len(), 999_999);
     assert!(done.exists());
 }
@@ -136,7 +136,7 @@ fn a_slow_caller_gets_all_lines_after_the_exit() {
     }
     assert_eq!(count, 10_001);
     assert_eq!(stream.status(), Some(ExitStatus::Code(0)));
-    // It was left alone; only this test ends it.
+    // It was not ended by the crate; only this test ends it.
     let kill = ProcessSpec::new(&Program::find("sh").unwrap()).args(["-c", "kill \"$0\"", sleeper.as_str()]);
     let mut kill = LineStream::spawn(&kill, 100).unwrap();
     assert_eq!(all(&mut kill), []);

@@ -1,4 +1,5 @@
-//! Memory stays flat however much a process says. One test function, because what is measured is the whole test process.
+//! Memory stays bounded however much a process writes. One test function, because the whole test
+//! process is measured.
 #![allow(
     clippy::unwrap_used,
     reason = "the functions of a test file are tests, and an unwrap is their assertion"
@@ -10,7 +11,7 @@ use std::time::Duration;
 use rt_process::{LineStream, ProcessError, ProcessSpec, Program, capture};
 use rt_protocol::{OutputLimit, Pull, Source, Until};
 
-/// The most memory that this process ever had resident, in KiB.
+/// The peak resident memory of this process, in KiB.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
@@ -31,7 +32,7 @@ fn a_flood_is_taken_in_flat_memory() {
         other => panic!("{other:?}"),
     }
 
-    // A line that never ends, and a caller who does not pull.
+    // A line that never ends, and a caller that does not pull.
     let zeros = ProcessSpec::new(&Program::find("cat").unwrap()).arg("/dev/zero");
     let mut lines = LineStream::spawn(&zeros, 64 * 1024).unwrap();
     assert_eq!(lines.pull(&Until::after(Duration::from_millis(300))).unwrap(), Pull::Pending);

@@ -1,4 +1,5 @@
-//! What a caller watches beside a process: it is called when there is something, and holds stdin back while it says so.
+//! A source that a caller watches beside a process: it is called when it is ready, and can hold
+//! back stdin.
 #![allow(
     clippy::unwrap_used,
     reason = "the functions of a test file are tests, and an unwrap is their assertion"
@@ -12,12 +13,12 @@ use std::time::{Duration, Instant};
 use rt_process::{Finished, Output, PollSource, Process, ProcessSpec, Program, Streams, with_process};
 use rt_protocol::{OutputLimit, Source, StreamEnd, Until};
 
-/// Lets stdin go when its pipe has something, or when its time is over.
+/// Releases stdin when its pipe has bytes, or when its time is over.
 struct Gate {
     pipe: PipeReader,
     until: Instant,
     is_open: bool,
-    /// What the process had said by then.
+    /// What the process had written by then.
     bytes_before: u64,
 }
 
@@ -40,20 +41,29 @@ impl PollSource for Gate {
     }
 }
 
-/// Runs `cat` behind a gate whose time is this, which is opened after a while if `opens`.
+/// Runs `cat` with a source that holds stdin for this time, and that opens a while after the
+/// process is ready, if `opens`.
 fn behind_a_gate(source: Source<'_>, time: Duration, opens: bool) -> (Gate, Finished) {
     let (pipe, mut opener) = io::pipe().unwrap();
     let mut gate = Gate { pipe, until: Instant::now() + time, is_open: false, bytes_before: 0 };
     let capture = || Output::Capture(OutputLimit::UNLIMITED);
     let streams = Streams { stdin: source, stdout: capture(), stderr: capture() };
+    let directory = tempfile::tempdir().unwrap();
+    let is_ready = directory.path().join("is-ready");
+    let spec = ProcessSpec::new(&Program::find("sh").unwrap())
+        .args(["-c", "echo ready; touch \"$0\"; cat"])
+        .arg(&is_ready);
     let opener = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(200));
+        while opens && !is_ready.exists() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        // Long enough for bytes that are not held back.
+        thread::sleep(Duration::from_millis(100));
         if opens {
             opener.write_all(b"x").unwrap();
         }
         opener
     });
-    let spec = ProcessSpec::new(&Program::find("sh").unwrap()).args(["-c", "echo ready; cat"]);
     let finished = with_process(&spec, streams, |process| {
         let drive = process.drive_with(&Until::after(Duration::from_secs(60)), &mut gate);
         assert!(drive.is_ok(), "{drive:?}");

@@ -1,4 +1,4 @@
-//! The procfs against a real process tree, and signals to exactly one of its members.
+//! procfs with a real process tree, and signals to exactly one of its members.
 #![allow(
     clippy::unwrap_used,
     reason = "the functions of a test file are tests, and an unwrap is their assertion"
@@ -28,7 +28,8 @@ fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
 #[test]
 fn a_tree_is_seen_with_its_names_environment_and_namespace() {
     let directory = tempfile::tempdir().unwrap();
-    // The name of a process is the last part of the path that was executed: here one that would break a careless reader.
+    // The name of a process is the last part of the executed path: here one that would break a
+    // careless parser.
     let odd = directory.path().join(") S 1\n(");
     std::os::unix::fs::symlink(Program::find("sleep").unwrap().path(), &odd).unwrap();
     let spec = sh("\"$0\" 1000 & wait").arg(odd.as_os_str()).env("CENSUS_TEST", "a=b c");
@@ -53,16 +54,16 @@ fn a_tree_is_seen_with_its_names_environment_and_namespace() {
         assert!(namespace.is_some());
         assert_eq!(namespace, procfs::pid_namespace(own.pid).unwrap());
 
-        // Another process that has the number now is not the one that was meant.
+        // Another process with the same number is not the intended one.
         let mut stranger = child.clone();
         stranger.start_time += 1;
-        assert!(!procfs::signal(&stranger, procfs::Signal::Kill).unwrap());
+        assert!(!procfs::signal(&stranger, rt_protocol::Signal::KILL).unwrap());
         assert_eq!(procfs::entry(child.pid).unwrap().as_ref(), Some(&child));
 
-        assert!(procfs::signal(&child, procfs::Signal::Stop).unwrap());
-        assert!(procfs::signal(&child, procfs::Signal::Cont).unwrap());
-        assert!(procfs::signal(&child, procfs::Signal::Term).unwrap());
-        wait_for(|| (!procfs::signal(&child, procfs::Signal::Term).unwrap()).then_some(()));
+        assert!(procfs::signal(&child, rt_protocol::Signal::STOP).unwrap());
+        assert!(procfs::signal(&child, rt_protocol::Signal::CONT).unwrap());
+        assert!(procfs::signal(&child, rt_protocol::Signal::TERM).unwrap());
+        wait_for(|| (!procfs::signal(&child, rt_protocol::Signal::TERM).unwrap()).then_some(()));
         assert!(process.drive(&Until::after(KILL_GRACE)).is_ok());
         wait_for(|| procfs::entry(child.pid).unwrap().is_none().then_some(()));
         assert_eq!(procfs::environment_has(child.pid, "CENSUS_TEST", "a=b c").unwrap(), None);
@@ -76,10 +77,10 @@ fn a_zombie_is_known_and_not_signalled() {
     let spec = sh("exec sleep 1000");
     with_process(&spec, Streams::captured(OutputLimit::UNLIMITED, OutputLimit::UNLIMITED), |process| {
         let entry = procfs::entry(process.pid()).unwrap().unwrap();
-        assert!(procfs::signal(&entry, procfs::Signal::Kill).unwrap());
+        assert!(procfs::signal(&entry, rt_protocol::Signal::KILL).unwrap());
         wait_for(|| process.has_exited().then_some(()));
         assert!(procfs::entry(process.pid()).unwrap().unwrap().is_zombie);
-        assert!(!procfs::signal(&entry, procfs::Signal::Kill).unwrap());
+        assert!(!procfs::signal(&entry, rt_protocol::Signal::KILL).unwrap());
         assert_eq!(procfs::environment_has(process.pid(), "PATH", "x").unwrap(), None);
         assert!(process.drive(&Until::forever()).is_ok());
         assert_eq!(process.finish().status, Some(ExitStatus::Signal(9)));

@@ -1,4 +1,4 @@
-//! What is watched beside a process, and sinks that do not keep up with it.
+//! A source beside a process, and sinks that are slower than it.
 #![allow(
     clippy::unwrap_used,
     reason = "the functions of a test file are tests, and an unwrap is their assertion"
@@ -16,7 +16,7 @@ use rt_protocol::{Sink, Source, StreamEnd, Until};
 
 const BYTES: u64 = 300_000;
 
-/// A sink that says when it is given something, and takes it when it is told to, or after a long time.
+/// A sink that reports its bytes, and accepts them when released, or after a long time.
 struct Stuck {
     given: UnixStream,
     go: mpsc::Receiver<()>,
@@ -26,7 +26,7 @@ struct Stuck {
 impl Write for Stuck {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if !self.is_open {
-            // The far end is gone where the exit came first.
+            // The receiver is gone if the exit came first.
             let _ = self.given.write_all(b".");
             let _ = self.go.recv_timeout(Duration::from_secs(20));
             self.is_open = true;
@@ -39,12 +39,12 @@ impl Write for Stuck {
     }
 }
 
-/// Lets the outputs run ahead when the sink is stuck, and opens the sink when the process has exited.
+/// Enlarges the pipes when the sink is stuck, and releases the sink when the process has exited.
 struct Watcher {
     given: Option<UnixStream>,
     go: mpsc::Sender<()>,
     room: usize,
-    /// What it saw when it was told of the exit: held back, and how many bytes were written.
+    /// What it saw at the exit: whether the process was blocked, and how many bytes were written.
     at_exit: Option<(bool, u64)>,
 }
 
@@ -67,7 +67,7 @@ impl PollSource for Watcher {
     }
 }
 
-/// Runs a command whose sink is stuck until its exit is told; what was seen then.
+/// Runs a command whose sink is stuck until the exit is noticed; returns what was seen then.
 fn at_exit(script: &str, room: usize) -> Option<(bool, u64)> {
     let (given, far_end) = UnixStream::pair().unwrap();
     let (go, told) = mpsc::channel();

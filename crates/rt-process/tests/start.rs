@@ -1,4 +1,4 @@
-//! What starting a process can be refused with, and that no text shows a secret.
+//! How starting a process can fail, and that no text shows a secret.
 #![allow(
     clippy::unwrap_used,
     reason = "the functions of a test file are tests, and an unwrap is their assertion"
@@ -21,8 +21,8 @@ fn sh(script: &str) -> ProcessSpec {
     ProcessSpec::new(&Program::find("sh").unwrap()).args(["-c", script])
 }
 
-/// A file with an execute permission. Started only after a pause, if need be: as long as another test's fork holds the
-/// file open for writing, the kernel refuses to execute it (ETXTBSY).
+/// A file with execute permission. Started only after a pause if needed: while another test's fork
+/// holds the file open for writing, the kernel refuses to execute it (ETXTBSY).
 fn script(directory: &Path, text: &str) -> PathBuf {
     let path = directory.join("script");
     fs::write(&path, text).unwrap();
@@ -175,7 +175,7 @@ fn it_leads_a_group_of_its_own_with_signals_as_they_should_be() {
     if cfg!(target_os = "linux") {
         assert_eq!(text, format!("{pid}\n{pid}\n"));
     }
-    // SIGPIPE, which is ignored here, is not ignored there.
+    // SIGPIPE is ignored here, but not in the child.
     assert_eq!(finished.status, Some(ExitStatus::Signal(13)));
 }
 
@@ -188,7 +188,7 @@ fn a_program_that_ignores_sigchld_starts_nothing() {
         assert!(matches!(error, ProcessError::SigchldIgnored { .. }), "{error:?}");
         return;
     }
-    // Once more, as a process that somebody has started so.
+    // Runs itself again, started with SIGCHLD ignored.
     let this = std::env::current_exe().unwrap();
     let name = "a_program_that_ignores_sigchld_starts_nothing";
     let again = ProcessSpec::new(&Program::find("env").unwrap())

@@ -1,4 +1,4 @@
-//! How processes end: by themselves, by a limit, with descendants that stay behind or will not go.
+//! How processes end: by themselves, by a limit, with descendants that stay behind or ignore TERM.
 #![allow(
     clippy::unwrap_used,
     reason = "the functions of a test file are tests, and an unwrap is their assertion"
@@ -35,7 +35,7 @@ fn with_captured<T>(script: &str, body: impl FnOnce(&mut Process<'_>) -> T) -> T
     with_process(&sh(script), Streams::captured(ALL, ALL), body).unwrap()
 }
 
-/// Drives until the process has said something, without a fixed sleep.
+/// Drives until the process has written something, without a fixed sleep.
 fn wait_for_output(process: &mut Process<'_>, ready: &mpsc::Receiver<()>) {
     while ready.try_recv().is_err() {
         assert!(matches!(
@@ -45,7 +45,7 @@ fn wait_for_output(process: &mut Process<'_>, ready: &mpsc::Receiver<()>) {
     }
 }
 
-/// Says that something was written to it.
+/// Reports each write.
 struct Gate(mpsc::Sender<()>);
 
 impl io::Write for Gate {
@@ -174,7 +174,7 @@ fn a_leader_that_ignores_term_is_killed_after_the_grace() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_descendant_that_holds_the_output_is_left_alone() {
-    // As many bytes as a pipe holds, and more, so that some are still in it when the leader exits.
+    // More bytes than a pipe holds, so that some are still in it when the leader exits.
     let script = "sleep 1000 & head -c 300000 /dev/zero; echo end";
     let start = Instant::now();
     let finished = run(script, &soon()).unwrap();
@@ -188,7 +188,7 @@ fn a_descendant_that_holds_the_output_is_left_alone() {
     let group = finished.pid.unwrap();
     let left: Vec<_> = procfs::snapshot().unwrap().into_iter().filter(|entry| entry.group == group).collect();
     assert_eq!(left.len(), 1, "{left:?}");
-    assert!(procfs::signal(&left[0], procfs::Signal::Kill).unwrap());
+    assert!(procfs::signal(&left[0], rt_protocol::Signal::KILL).unwrap());
 }
 
 #[cfg(target_os = "linux")]
@@ -197,7 +197,7 @@ fn a_descendant_that_floods_the_output_delays_nobody_either() {
     let finished = run("yes & exit 3", &soon()).unwrap();
     assert_eq!((finished.status, finished.stdout.end), (Some(ExitStatus::Code(3)), StreamEnd::LeftOpen));
     assert!(finished.elapsed < Duration::from_secs(5), "{:?}", finished.elapsed);
-    // It met a closed pipe.
+    // It wrote to a closed pipe.
     wait_until(|| alive_in_group(finished.pid.unwrap()) == 0);
 }
 
@@ -217,7 +217,7 @@ fn a_deadline_within_the_drain_finds_a_finished_process() {
         assert_eq!(finished.stdout.end, StreamEnd::LeftOpen);
         for entry in procfs::snapshot().unwrap() {
             if entry.group == process.pid() {
-                procfs::signal(&entry, procfs::Signal::Kill).unwrap();
+                procfs::signal(&entry, rt_protocol::Signal::KILL).unwrap();
             }
         }
     });
@@ -287,7 +287,7 @@ fn a_body_that_forgets_or_panics_leaves_no_process() {
 fn a_detached_process_finishes_by_itself_and_is_reaped() {
     let directory = tempfile::tempdir().unwrap();
     let done = directory.path().join("done");
-    // More than a pipe holds, so that it only gets to the end when somebody reads on.
+    // More than a pipe holds, so that it ends only if its output is read.
     let script = format!(
         "sleep 0.1; head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2; echo > {}",
         done.display()

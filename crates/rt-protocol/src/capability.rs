@@ -1,90 +1,138 @@
-//! What a backend can do, and what a request asks for.
+//! What a backend can do, and what a request requires.
 
 use std::fmt;
 
 use crate::word_enum;
 
-macro_rules! capabilities {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// One thing that a backend can or cannot do.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[non_exhaustive]
-        #[repr(u8)]
-        pub enum Capability {
-            $($(#[$doc])* $name,)*
-        }
-
-        word_enum!(Capability, "capability", { $($name = $text,)* });
-    };
-}
-
-capabilities! {
-    /// [`Container::exec_stdio`](crate::Container::exec_stdio).
-    ExecStdio = "exec-stdio",
-    /// Plain variables in a request.
-    ExecEnv = "exec-env",
-    /// Secret variables in a request.
-    ExecSecretEnv = "exec-secret-env",
-    /// A workdir in a request.
-    ExecWorkdir = "exec-workdir",
-    /// A user in a request.
-    ExecUser = "exec-user",
-    /// Output limits in a request.
-    OutputLimits = "output-limits",
-    /// Words, values and paths that are not UTF-8.
-    ByteArguments = "byte-arguments",
-    /// A command that is ended is looked up afterwards: [`KillOutcome::Gone`](crate::KillOutcome::Gone) means seen to be gone.
-    VerifiedKill = "verified-kill",
-    /// A death by signal is reported as [`ExitOutcome::Signal`](crate::ExitOutcome::Signal).
-    Signals = "signals",
-    /// [`Container::start`](crate::Container::start).
-    Start = "start",
-    /// [`Container::stop`](crate::Container::stop).
-    Stop = "stop",
-    /// [`Container::wait`](crate::Container::wait).
-    Wait = "wait",
-    /// [`Container::rw_size`](crate::Container::rw_size) and [`ContainerRuntime::rw_sizes`](crate::ContainerRuntime::rw_sizes).
-    RwSize = "rw-size",
-    /// [`Container::copy_in`](crate::Container::copy_in).
-    CopyIn = "copy-in",
-    /// [`Container::copy_out`](crate::Container::copy_out).
-    CopyOut = "copy-out",
-    /// [`Container::copy_in_tar`](crate::Container::copy_in_tar) and [`copy_out_tar`](crate::Container::copy_out_tar).
-    CopyTar = "copy-tar",
-    /// [`Container::login_command`](crate::Container::login_command).
-    LoginCommand = "login-command",
-    /// [`Container::logs`](crate::Container::logs) and [`stream_initial_logs`](crate::Container::stream_initial_logs).
-    Logs = "logs",
-    /// [`ContainerRuntime::list`](crate::ContainerRuntime::list) and what is built on it.
-    List = "list",
-    /// [`ContainerRuntime::create`](crate::ContainerRuntime::create).
-    Create = "create",
-    /// [`ContainerRuntime::force_remove`](crate::ContainerRuntime::force_remove).
-    ForceRemove = "force-remove",
-    /// [`ContainerRuntime::image`](crate::ContainerRuntime::image) and [`images`](crate::ContainerRuntime::images).
-    Images = "images",
-    /// [`Image::history`](crate::Image::history).
-    ImageHistory = "image-history",
-    /// [`Image::remove`](crate::Image::remove).
-    ImageRemove = "image-remove",
-    /// [`ContainerRuntime::reserve_port`](crate::ContainerRuntime::reserve_port).
-    ReservePort = "reserve-port",
-    /// [`ContainerRuntime::events`](crate::ContainerRuntime::events).
-    Events = "events",
-    /// Published ports in a launch.
-    LaunchPorts = "launch-ports",
-    /// Mounts in a launch.
-    LaunchMounts = "launch-mounts",
-    /// Memory and CPU limits in a launch.
-    LaunchLimits = "launch-limits",
-    /// A network mode in a launch.
-    LaunchNetwork = "launch-network",
-    /// Devices and other arguments for GPUs in a launch.
-    LaunchGpu = "launch-gpu",
-    /// The choice of an OCI runtime in a launch.
-    LaunchOciRuntime = "launch-oci-runtime",
-    /// Arguments in the engine's own words in a launch.
-    LaunchExtraArgs = "launch-extra-args",
+word_enum! {
+    /// One thing that a backend can or cannot do.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    #[repr(u8)]
+    pub enum Capability: "capability" {
+        /// [`Container::exec_stdio`](crate::Container::exec_stdio).
+        ExecStdio = "exec-stdio",
+        /// [`Container::spawn`](crate::Container::spawn): the backend starts commands that run
+        /// while the caller does other things. Without it,
+        /// [`ContainerExt::spawn_command`](crate::ContainerExt::spawn_command) runs
+        /// [`exec_stdio`](crate::Container::exec_stdio) on a thread.
+        Spawn = "spawn",
+        /// [`RunningCommand::signal`](crate::RunningCommand::signal).
+        SendSignal = "send-signal",
+        /// Plain variables of a request.
+        ExecEnv = "exec-env",
+        /// Secret variables of a request.
+        ExecSecretEnv = "exec-secret-env",
+        /// The workdir of a request.
+        ExecWorkdir = "exec-workdir",
+        /// The user of a request.
+        ExecUser = "exec-user",
+        /// Output limits of a request.
+        OutputLimits = "output-limits",
+        /// The terminal of a request, and, with [`Spawn`](Self::Spawn),
+        /// [`RunningCommand::resize`](crate::RunningCommand::resize).
+        Terminal = "terminal",
+        /// Arguments, values and paths that are not UTF-8.
+        ByteArguments = "byte-arguments",
+        /// After a command was ended, the backend checks what is left of it, so
+        /// [`KillOutcome::Gone`](crate::KillOutcome::Gone) is a checked fact.
+        VerifiedKill = "verified-kill",
+        /// A death by signal is reported as [`ExitOutcome::Signal`](crate::ExitOutcome::Signal).
+        /// Without this capability, it is reported as [`Code(128 + N)`](crate::ExitOutcome::Code)
+        /// in the containers where the backend does not learn the signal.
+        Signals = "signals",
+        /// [`Container::start`](crate::Container::start).
+        Start = "start",
+        /// [`Container::stop`](crate::Container::stop).
+        Stop = "stop",
+        /// [`Container::wait`](crate::Container::wait).
+        Wait = "wait",
+        /// [`Container::pause`](crate::Container::pause) and
+        /// [`unpause`](crate::Container::unpause).
+        Pause = "pause",
+        /// [`Container::kill`](crate::Container::kill).
+        Kill = "kill",
+        /// [`Container::rw_size`](crate::Container::rw_size) and
+        /// [`ContainerRuntime::rw_sizes`](crate::ContainerRuntime::rw_sizes).
+        RwSize = "rw-size",
+        /// [`Container::stats`](crate::Container::stats).
+        Stats = "stats",
+        /// [`Container::copy_in`](crate::Container::copy_in).
+        CopyIn = "copy-in",
+        /// [`Container::copy_out`](crate::Container::copy_out).
+        CopyOut = "copy-out",
+        /// [`Container::copy_in_tar`](crate::Container::copy_in_tar) and
+        /// [`copy_out_tar`](crate::Container::copy_out_tar).
+        CopyTar = "copy-tar",
+        /// [`Container::write_file`](crate::Container::write_file).
+        WriteFile = "write-file",
+        /// Files that are replaced as a whole
+        /// ([`FileOptions::atomic`](crate::FileOptions::atomic)).
+        AtomicWrite = "atomic-write",
+        /// [`Container::read_file`](crate::Container::read_file).
+        ReadFile = "read-file",
+        /// [`Container::stat`](crate::Container::stat).
+        StatFile = "stat-file",
+        /// [`Container::list_dir`](crate::Container::list_dir).
+        ListDir = "list-dir",
+        /// [`Container::remove_path`](crate::Container::remove_path).
+        RemovePath = "remove-path",
+        /// [`Container::login_command`](crate::Container::login_command).
+        LoginCommand = "login-command",
+        /// [`Container::logs`](crate::Container::logs) and
+        /// [`stream_initial_logs`](crate::Container::stream_initial_logs).
+        Logs = "logs",
+        /// [`ContainerRuntime::list`](crate::ContainerRuntime::list) and the methods that call it.
+        List = "list",
+        /// [`ContainerRuntime::create`](crate::ContainerRuntime::create).
+        Create = "create",
+        /// [`ContainerRuntime::force_remove`](crate::ContainerRuntime::force_remove) and
+        /// [`Container::remove`](crate::Container::remove).
+        ForceRemove = "force-remove",
+        /// [`ContainerRuntime::image`](crate::ContainerRuntime::image) and
+        /// [`images`](crate::ContainerRuntime::images).
+        Images = "images",
+        /// [`Image::history`](crate::Image::history).
+        ImageHistory = "image-history",
+        /// [`Image::remove`](crate::Image::remove).
+        ImageRemove = "image-remove",
+        /// [`ContainerRuntime::pull_image`](crate::ContainerRuntime::pull_image).
+        ImagePull = "image-pull",
+        /// [`ContainerRuntime::reserve_port`](crate::ContainerRuntime::reserve_port).
+        ReservePort = "reserve-port",
+        /// [`ContainerRuntime::events`](crate::ContainerRuntime::events).
+        Events = "events",
+        /// Published ports of a launch.
+        LaunchPorts = "launch-ports",
+        /// Mounts of a launch.
+        LaunchMounts = "launch-mounts",
+        /// Memory, CPU and process limits of a launch.
+        LaunchLimits = "launch-limits",
+        /// The network of a launch.
+        LaunchNetwork = "launch-network",
+        /// Devices and other GPU arguments of a launch.
+        LaunchGpu = "launch-gpu",
+        /// The OCI runtime of a launch.
+        LaunchOciRuntime = "launch-oci-runtime",
+        /// The entrypoint of a launch.
+        LaunchEntrypoint = "launch-entrypoint",
+        /// A read-only root file system of a launch.
+        LaunchReadOnlyRoot = "launch-read-only-root",
+        /// File systems in memory of a launch.
+        LaunchTmpfs = "launch-tmpfs",
+        /// Volumes of a launch.
+        LaunchVolumes = "launch-volumes",
+        /// Kernel capabilities and security options of a launch.
+        LaunchSecurity = "launch-security",
+        /// The restart policy of a launch.
+        LaunchRestart = "launch-restart",
+        /// The health check of a launch.
+        LaunchHealthCheck = "launch-health-check",
+        /// The stop signal of a launch.
+        LaunchStopSignal = "launch-stop-signal",
+        /// Extra arguments of a launch, in the engine's syntax.
+        LaunchExtraArgs = "launch-extra-args",
+    }
 }
 
 /// A set of [`Capability`] values.
@@ -93,8 +141,10 @@ capabilities! {
 /// use rt_protocol::{Capabilities, Capability};
 ///
 /// let can = Capabilities::none().with(Capability::ExecEnv).with(Capability::Logs);
-/// let needs: Capabilities = [Capability::ExecEnv, Capability::ExecUser].into_iter().collect();
-/// assert_eq!(needs.difference(can).iter().collect::<Vec<_>>(), [Capability::ExecUser]);
+/// let needs: Capabilities =
+///     [Capability::ExecEnv, Capability::ExecUser].into_iter().collect();
+/// let missing: Vec<_> = needs.difference(can).into_iter().collect();
+/// assert_eq!(missing, [Capability::ExecUser]);
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Capabilities(u64);
@@ -102,53 +152,64 @@ pub struct Capabilities(u64);
 const _: () = assert!(Capability::ALL.len() <= 64, "one bit each");
 
 impl Capabilities {
-    /// The empty set.
+    /// Returns the empty set.
     pub const fn none() -> Self {
         Self(0)
     }
 
-    /// Every capability that this version of the contract knows.
+    /// Returns those whose condition holds.
+    pub(crate) fn needed<const N: usize>(conditions: [(bool, Capability); N]) -> Self {
+        conditions.into_iter().filter_map(|(needed, capability)| needed.then_some(capability)).collect()
+    }
+
+    /// Returns every capability of this version of the contract.
     pub fn all() -> Self {
         Capability::ALL.iter().copied().collect()
     }
 
-    /// The set with one more.
+    /// Returns the set with one capability added.
     #[must_use]
     pub const fn with(self, capability: Capability) -> Self {
         Self(self.0 | 1 << capability as u8)
     }
 
-    /// The set with one less.
+    /// Returns the set with one capability removed.
     #[must_use]
     pub const fn without(self, capability: Capability) -> Self {
         Self(self.0 & !(1 << capability as u8))
     }
 
-    /// Whether the capability is in the set.
+    /// Returns whether the capability is in the set.
     pub const fn contains(self, capability: Capability) -> bool {
         self.0 & (1 << capability as u8) != 0
     }
 
-    /// The set without the ways to run a command, which a wrapper does not inherit from what it wraps
-    /// ([`ContainerRuntime`](crate::ContainerRuntime)): [`ExecStdio`](Capability::ExecStdio),
-    /// [`LoginCommand`](Capability::LoginCommand), and those of later versions.
+    /// Returns the set without the ways to run a command, which a wrapper does not inherit
+    /// ([`ContainerRuntime`](crate::ContainerRuntime#wrappers)):
+    /// [`ExecStdio`](Capability::ExecStdio), [`Spawn`](Capability::Spawn),
+    /// [`SendSignal`](Capability::SendSignal), [`LoginCommand`](Capability::LoginCommand), and
+    /// those of later versions.
     #[must_use]
     pub const fn without_commands(self) -> Self {
-        self.without(Capability::ExecStdio).without(Capability::LoginCommand)
+        self.without(Capability::ExecStdio)
+            .without(Capability::Spawn)
+            .without(Capability::SendSignal)
+            .without(Capability::LoginCommand)
     }
 
-    /// What this set has and `other` lacks: read as "what these demands miss in that backend".
+    /// Returns the capabilities of this set that `other` lacks: `required.difference(available)` is
+    /// what is missing.
     #[must_use]
     pub const fn difference(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
-    /// Whether the set is empty.
+    /// Returns whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The members in the order of the contract.
+    /// Iterates over the capabilities, in the order of their declaration.
     pub fn iter(self) -> impl Iterator<Item = Capability> {
         Capability::ALL.iter().copied().filter(move |capability| self.contains(*capability))
     }

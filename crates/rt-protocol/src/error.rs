@@ -1,4 +1,4 @@
-//! The one error type of the contract, sorted by what the caller can do next.
+//! The error type of the contract, by what the caller can do next.
 
 mod command;
 mod constructors;
@@ -14,13 +14,16 @@ use crate::{
     PartialOutput,
 };
 
-/// The result of everything that can fail here.
+/// The result of a call that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What went wrong, and what is left of the command.
+/// The error of every backend: what failed, why, and what is left of the command.
 ///
-/// Eight bytes, cheap to clone, and the same type from every backend. Branch on [`kind`](Self::kind); show the text to a
-/// person: it names the operation, the container or image, the cause and the hint, and no secret.
+/// Branch on [`kind`](Self::kind), and show the text to people. It names the operation, the
+/// container or image, the cause and a hint, but no secret. For a command,
+/// [`kill_report`](Self::kill_report) and [`partial`](Self::partial) say what is left of it, and
+/// [`never_started`](Self::never_started) whether a retry is safe. An error has the size of a
+/// pointer.
 ///
 /// ```
 /// use rt_protocol::{ContainerName, Error, ErrorKind};
@@ -28,7 +31,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// let error = Error::new(ErrorKind::NotRunning, "exec in", "it is exited")
 ///     .in_container(&ContainerName::new("web")?)
 ///     .with_hint("start it first");
-/// assert_eq!(error.to_string(), "exec in container `web`: not running: it is exited (start it first)");
+/// let text = "exec in container `web`: not running: it is exited (start it first)";
+/// assert_eq!(error.to_string(), text);
 /// # Ok::<(), rt_protocol::InvalidValue>(())
 /// ```
 #[derive(Clone)]
@@ -53,137 +57,60 @@ struct Inner {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
+/// # What an error says
 impl Error {
-    /// An error of `kind`. `operation` is a verb phrase that reads well before the subject ("exec in", "start", "list
-    /// containers"); `message` is a lower-case fragment without a final stop, or empty.
-    pub fn new(kind: ErrorKind, operation: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            operation: operation.into(),
-            subject: None,
-            message: message.into(),
-            hint: None,
-            missing: Capabilities::none(),
-            kill_report: None,
-            partial: None,
-            outcome: None,
-            gpu: None,
-            source: None,
-        }))
-    }
-
-    /// Names the container.
-    #[must_use]
-    pub fn in_container(self, name: &ContainerName) -> Self {
-        self.with_subject(format!("container `{name}`"))
-    }
-
-    /// Names the image.
-    #[must_use]
-    pub fn of_image(self, reference: &ImageRef) -> Self {
-        self.with_subject(format!("image `{reference}`"))
-    }
-
-    /// Names any other subject: "path `/x`".
-    #[must_use]
-    pub fn with_subject(mut self, subject: impl Into<String>) -> Self {
-        self.0.subject = Some(subject.into());
-        self
-    }
-
-    /// Says what to do about it, as an imperative fragment.
-    #[must_use]
-    pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
-        self.0.hint = Some(hint.into());
-        self
-    }
-
-    /// Says what became of the command.
-    #[must_use]
-    pub fn with_kill_report(mut self, report: KillReport) -> Self {
-        self.0.kill_report = Some(report);
-        self
-    }
-
-    /// Hands over what had arrived.
-    #[must_use]
-    pub fn with_partial(mut self, partial: PartialOutput) -> Self {
-        self.0.partial = Some(partial);
-        self
-    }
-
-    /// Says how the command ended.
-    #[must_use]
-    pub fn with_outcome(mut self, outcome: ExitOutcome) -> Self {
-        self.0.outcome = Some(outcome);
-        self
-    }
-
-    /// Keeps the cause; the message must not repeat its text.
-    #[must_use]
-    pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.0.source = Some(Arc::new(source));
-        self
-    }
-
-    /// Sets the operation, for a layer that knows it better than the one below.
-    #[must_use]
-    pub fn during(mut self, operation: impl Into<Cow<'static, str>>) -> Self {
-        self.0.operation = operation.into();
-        self
-    }
-
-    /// What the caller can do about it.
+    /// Returns the kind, which says what the caller can do.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The operation that failed, as a verb phrase: "exec in".
+    /// Returns the operation that failed, as a verb phrase: "exec in".
     pub fn operation(&self) -> &str {
         &self.0.operation
     }
 
-    /// What it was about, in words: "container `web`".
+    /// Returns the subject of the operation: "container `web`".
     pub fn subject(&self) -> Option<&str> {
         self.0.subject.as_deref()
     }
 
-    /// The cause in words, without operation, subject and hint.
+    /// Returns the cause as text, without operation, subject and hint.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The hint, as an imperative fragment.
+    /// Returns the hint, as an imperative fragment.
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref().or_else(|| self.gpu_config().map(GpuConfigError::hint))
     }
 
-    /// What the backend lacks, for [`ErrorKind::Unsupported`]; otherwise empty.
+    /// Returns what the backend lacks, for [`ErrorKind::Unsupported`]; otherwise empty.
     pub fn missing(&self) -> Capabilities {
         self.0.missing
     }
 
-    /// What became of a command that was ended.
+    /// Returns the result of ending the command, if it was ended.
     pub fn kill_report(&self) -> Option<&KillReport> {
         self.0.kill_report.as_ref()
     }
 
-    /// What had arrived of the command's streams.
+    /// Returns the output that arrived before the error.
     pub fn partial(&self) -> Option<&PartialOutput> {
         self.0.partial.as_ref()
     }
 
-    /// How the command ended, for [`ErrorKind::CommandFailed`] and [`ErrorKind::CommandLost`].
+    /// Returns how the command ended, for [`ErrorKind::CommandFailed`] and
+    /// [`ErrorKind::CommandLost`].
     pub fn outcome(&self) -> Option<&ExitOutcome> {
         self.0.outcome.as_ref()
     }
 
-    /// Message and hint of a GPU failure, for [`ErrorKind::GpuConfig`].
+    /// Returns the message and hint of a GPU failure, for [`ErrorKind::GpuConfig`].
     pub fn gpu_config(&self) -> Option<&GpuConfigError> {
         self.0.gpu.as_ref()
     }
 
-    /// Whether the command certainly never ran, so that sending it again cannot run it twice.
+    /// Returns whether the command certainly never ran, so that a retry cannot run it twice.
     pub fn never_started(&self) -> bool {
         match &self.0.kill_report {
             Some(report) => report.outcome == KillOutcome::NeverStarted,
@@ -208,6 +135,90 @@ impl Error {
                     | ErrorKind::FeatureDisabled
             ),
         }
+    }
+}
+
+/// # Building an error, for backends
+impl Error {
+    /// Returns an error of this kind.
+    ///
+    /// `operation` is a verb phrase that reads well before the subject ("exec in", "start", "list
+    /// containers"). `message` is a lower-case fragment without a final full stop, or empty.
+    pub fn new(kind: ErrorKind, operation: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            operation: operation.into(),
+            subject: None,
+            message: message.into(),
+            hint: None,
+            missing: Capabilities::none(),
+            kill_report: None,
+            partial: None,
+            outcome: None,
+            gpu: None,
+            source: None,
+        }))
+    }
+
+    /// Sets the container as the subject.
+    #[must_use]
+    pub fn in_container(self, name: &ContainerName) -> Self {
+        self.with_subject(format!("container `{name}`"))
+    }
+
+    /// Sets the image as the subject.
+    #[must_use]
+    pub fn of_image(self, reference: &ImageRef) -> Self {
+        self.with_subject(format!("image `{reference}`"))
+    }
+
+    /// Sets any other subject, such as "path `/x`".
+    #[must_use]
+    pub fn with_subject(mut self, subject: impl Into<String>) -> Self {
+        self.0.subject = Some(subject.into());
+        self
+    }
+
+    /// Sets the hint: what to do, as an imperative fragment.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Sets the result of ending the command.
+    #[must_use]
+    pub fn with_kill_report(mut self, report: KillReport) -> Self {
+        self.0.kill_report = Some(report);
+        self
+    }
+
+    /// Sets the output that arrived before the error.
+    #[must_use]
+    pub fn with_partial(mut self, partial: PartialOutput) -> Self {
+        self.0.partial = Some(partial);
+        self
+    }
+
+    /// Sets how the command ended.
+    #[must_use]
+    pub fn with_outcome(mut self, outcome: ExitOutcome) -> Self {
+        self.0.outcome = Some(outcome);
+        self
+    }
+
+    /// Sets the cause. The message must not repeat its text.
+    #[must_use]
+    pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Sets the operation, for a layer that knows it better than the one below.
+    #[must_use]
+    pub fn during(mut self, operation: impl Into<Cow<'static, str>>) -> Self {
+        self.0.operation = operation.into();
+        self
     }
 }
 

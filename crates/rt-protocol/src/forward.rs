@@ -1,5 +1,5 @@
-//! The traits for `&T`, `Box<T>` and `Arc<T>`: pointers are what they point to, and run commands as that does. What a trait
-//! forwards by its `inner` is not repeated here.
+//! The traits for `&T`, `Box<T>` and `Arc<T>`. A pointer runs commands as its target does; the
+//! methods that `inner` forwards are not repeated here.
 
 use std::any::Any;
 use std::ffi::OsString;
@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::{
-    Argv, Capabilities, Container, ContainerInfo, ContainerKey, ContainerName, ContainerRuntime, ExecRequest,
-    ExecResult, ExecStdio, Image, ImageInfo, ImageRef, LaunchSpec, PortReservation, Result, RuntimeId,
-    StdioResult, Until,
+    Argv, Capabilities, CommandControl, CommandStreams, Container, ContainerInfo, ContainerKey,
+    ContainerName, ContainerRuntime, ExecRequest, ExecResult, ExecStdio, Image, ImageInfo, ImageRef,
+    LaunchSpec, PortReservation, Result, RuntimeId, StdioResult, Until,
 };
 
-// Twice each, because only a pointer to a type of known size can be made one to a trait object.
+// Twice each: only a pointer to a sized type can become one to a trait object.
 macro_rules! forward {
     ($([$($sized:tt)*] [$runtime:ty, $container:ty, $image:ty];)*) => {$(
         impl<$($sized: ContainerRuntime)*> ContainerRuntime for $runtime {
@@ -75,6 +75,15 @@ macro_rules! forward {
                 until: &Until,
             ) -> Result<StdioResult> {
                 (**self).exec_stdio(request, stdio, until)
+            }
+
+            fn spawn(
+                &self,
+                request: &ExecRequest,
+                streams: &mut CommandStreams,
+                until: &Until,
+            ) -> Result<Box<dyn CommandControl>> {
+                (**self).spawn(request, streams, until)
             }
 
             fn login_command(&self, command: Option<&Argv>, until: &Until) -> Result<Vec<OsString>> {

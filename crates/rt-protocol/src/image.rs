@@ -1,90 +1,127 @@
 //! Images, as far as a program that runs containers needs them.
 
+pub(crate) mod pull_options;
+pub(crate) mod pull_progress;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::time::SystemTime;
 
-use crate::{Capabilities, Capability, Error, ImageId, ImageRef, ImageRemoval, Result, RuntimeId, Until};
+use crate::{Capability, Error, ImageId, ImageRef, ImageRemoval, Result, RuntimeId, Until};
 
-/// A handle on an image; asking for one asks nothing.
+/// A handle on an image. Creating one performs no I/O.
 ///
-/// Backends implement [`reference`](Self::reference) and [`inspect`](Self::inspect). The four facts that a listing
-/// brings along ([`ContainerRuntime::images`](crate::ContainerRuntime::images)) are `None` on a bare handle.
+/// [`reference`](Self::reference) and [`inspect`](Self::inspect) are required. Repository, tag,
+/// size and creation time are known on handles of a listing
+/// ([`ContainerRuntime::images`](crate::ContainerRuntime::images)), and `None` on others.
 ///
-/// Two handles are [equal](#impl-PartialEq-for-dyn+Image) when they ask the same question: when runtime and reference are
-/// the same. A reference is compared as it is written, so handles that are not equal may be on one image: on a name and an
-/// id, on `alpine` and `docker.io/library/alpine:latest`. Whether two are one image, their [ids](ImageExt::id) tell.
+/// Two handles are [equal](#impl-PartialEq-for-dyn+Image) if their runtimes and references are.
+/// References are compared as text, so unequal handles may refer to one image: by name and by id,
+/// or as `alpine` and `docker.io/library/alpine:latest`. To find out, compare the
+/// [ids](ImageExt::id).
 pub trait Image: fmt::Debug + Send + Sync {
-    /// What it was asked for by; from a listing, its full id.
+    /// Returns the reference of the handle; on a handle of a listing, the full id.
     fn reference(&self) -> &ImageRef;
 
-    /// The handle that this one wraps, as for [`Container::inner`](crate::Container::inner): what a wrapper does not write asks
-    /// it. `None` for a backend's own.
+    /// Returns the handle that this one wraps, as [`Container::inner`](crate::Container::inner)
+    /// does; `None` for a backend's own handle. The defaults call it.
     fn inner(&self) -> Option<&dyn Image> {
         None
     }
 
-    /// Which runtime is asked. The default is `None`: a handle of a runtime that does not say. Two of those are equal when
-    /// their references are.
+    /// Returns the id of the runtime; `None` if the handle does not know it.
     fn runtime_id(&self) -> Option<&RuntimeId> {
         self.inner()?.runtime_id()
     }
 
-    /// What the engine knows of it: `Ok(None)` is absent.
+    /// Returns what the engine knows about the image; `None` if it does not exist.
+    ///
+    /// ```
+    /// # use rt_null::{ImageFixture, NullRuntime};
+    /// # use rt_protocol::*;
+    /// # let (runtime, until) = (NullRuntime::new(), Until::forever());
+    /// # runtime.add_image(ImageFixture::new("docker.io/library/alpine:3.20")?);
+    /// let image = runtime.image(&ImageRef::new("docker.io/library/alpine:3.20")?);
+    /// if let Some(info) = image.inspect(&until)? {
+    ///     println!("{} has {:?} bytes", info.id, info.size);
+    /// }
+    /// # Ok::<(), rt_protocol::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// When the engine could not be asked.
+    /// [Engine errors](crate::Container#engine-errors);
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) without [`Capability::Images`].
     fn inspect(&self, until: &Until) -> Result<Option<ImageInfo>>;
 
-    /// What created each layer, newest first, untruncated; `None` when absent.
+    /// Returns what created each layer, newest first and not shortened; `None` if the image does
+    /// not exist.
     ///
     /// # Errors
-    /// As for [`inspect`](Self::inspect); [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has it.
+    /// [Engine errors](crate::Container#engine-errors);
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) without [`Capability::ImageHistory`].
     fn history(&self, until: &Until) -> Result<Option<Vec<String>>> {
-        if let Some(inner) = self.inner() {
-            return inner.history(until);
-        }
-        Err(Error::unsupported("read the history of", Capabilities::none().with(Capability::ImageHistory))
-            .of_image(self.reference()))
+        inner_for(self, "read the history of", Capability::ImageHistory)?.history(until)
     }
 
-    /// Removes it, never by force: an image in use stays.
+    /// Removes the image, never by force: an image in use stays.
+    ///
+    /// ```
+    /// # use rt_null::{ImageFixture, NullRuntime};
+    /// # use rt_protocol::*;
+    /// # let (runtime, until) = (NullRuntime::new(), Until::forever());
+    /// # runtime.add_image(ImageFixture::new("localhost/old")?);
+    /// let image = runtime.image(&ImageRef::new("localhost/old")?);
+    /// match image.remove(&until)? {
+    ///     ImageRemoval::Removed => println!("removed"),
+    ///     ImageRemoval::Refused(reason) => println!("not removed: {reason}"),
+    ///     _ => unreachable!("no other result is known"),
+    /// }
+    /// # Ok::<(), rt_protocol::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// When the engine could not be asked; [`Unsupported`](crate::ErrorKind::Unsupported) unless the backend has it.
+    /// [Engine errors](crate::Container#engine-errors);
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) without [`Capability::ImageRemove`].
     fn remove(&self, until: &Until) -> Result<ImageRemoval> {
-        if let Some(inner) = self.inner() {
-            return inner.remove(until);
-        }
-        Err(Error::unsupported("remove", Capabilities::none().with(Capability::ImageRemove))
-            .of_image(self.reference()))
+        inner_for(self, "remove", Capability::ImageRemove)?.remove(until)
     }
 
-    /// Its repository, from a listing.
+    /// Returns its repository, on a handle of a listing.
     fn repository(&self) -> Option<&str> {
         self.inner()?.repository()
     }
 
-    /// Its tag, from a listing.
+    /// Returns its tag, on a handle of a listing.
     fn tag(&self) -> Option<&str> {
         self.inner()?.tag()
     }
 
-    /// Its size in bytes, from a listing.
+    /// Returns its size in bytes, on a handle of a listing.
     fn size(&self) -> Option<u64> {
         self.inner()?.size()
     }
 
-    /// When it was made, from a listing.
+    /// Returns when it was created, on a handle of a listing.
     fn created(&self) -> Option<SystemTime> {
         self.inner()?.created()
     }
 }
 
-/// Single facts of an image, each from one [`inspect`](Image::inspect), and failing as that does.
+/// Returns the inner image, or the error of a method that a backend does not implement.
+fn inner_for<'a, I: Image + ?Sized>(
+    outer: &'a I,
+    operation: &'static str,
+    capability: Capability,
+) -> Result<&'a dyn Image> {
+    outer.inner().ok_or_else(|| Error::unsupported(operation, capability.into()).of_image(outer.reference()))
+}
+
+/// Single facts about an image. Each method calls [`inspect`](Image::inspect) once.
+///
+/// Implemented for every [`Image`], including `dyn Image`.
 pub trait ImageExt: Image {
-    /// Returns its full id; `None` when absent.
+    /// Returns the full id of the image; `None` if it does not exist.
     ///
     /// # Errors
     /// As for [`inspect`](Image::inspect).
@@ -92,7 +129,7 @@ pub trait ImageExt: Image {
         Ok(self.inspect(&until.into())?.map(|info| info.id))
     }
 
-    /// Returns whether it is there.
+    /// Returns whether the image exists.
     ///
     /// # Errors
     /// As for [`inspect`](Image::inspect).
@@ -100,7 +137,7 @@ pub trait ImageExt: Image {
         Ok(self.inspect(&until.into())?.is_some())
     }
 
-    /// Returns its labels; `None` when absent, empty when it has none.
+    /// Returns the labels of the image; `None` if it does not exist.
     ///
     /// # Errors
     /// As for [`inspect`](Image::inspect).
@@ -125,7 +162,7 @@ impl Hash for dyn Image + '_ {
     }
 }
 
-/// What an engine knows of one image.
+/// What an engine knows about one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -140,35 +177,35 @@ pub struct ImageInfo {
     pub labels: BTreeMap<String, String>,
     /// Its size in bytes.
     pub size: Option<u64>,
-    /// When it was made.
+    /// When it was created.
     #[cfg_attr(feature = "serde", serde(default, with = "crate::serialized::time::optional"))]
     pub created: Option<SystemTime>,
 }
 
 impl ImageInfo {
-    /// The least that is known of any image; the other fields are empty.
+    /// Returns the least that is known about any image; all other fields are empty.
     pub fn new(id: ImageId) -> Self {
         Self { id, names: Vec::new(), labels: BTreeMap::new(), size: None, created: None }
     }
 }
 
-/// Which images are wanted.
+/// The images that a listing contains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct ImageFilter {
-    /// Only images without a name (`<none>:<none>`).
+    /// Whether the listing only contains images without a name (`<none>:<none>`).
     pub dangling: bool,
 }
 
 impl ImageFilter {
-    /// All images.
+    /// Returns the filter for all images.
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// Only images without a name.
+    /// Returns the filter for images without a name.
     pub fn dangling() -> Self {
         Self { dangling: true }
     }

@@ -3,13 +3,14 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
-/// A secret value: the password, the token, the key.
+/// A secret value: a password, a token, a key.
 ///
-/// It has no `Display`, and its `Debug` shows neither the value nor its length. Backends carry it past argv, logs,
-/// spans and errors; how, stands in the documentation of each backend. The value is bytes, as an environment value is.
+/// It has no `Display`, and its `Debug` shows neither the value nor its length. Backends keep it
+/// out of argv, logs, spans and errors; the docs of each backend say how. The value is bytes, like
+/// any environment value.
 ///
-/// What is not promised: the memory is not wiped when the value is dropped, and the command itself, as well as anyone
-/// who may read that command's memory or `/proc/PID/environ`, sees the value.
+/// Not promised: the memory is not wiped when the value is dropped. The command itself sees the
+/// value, and so does every process that may read the command's memory or `/proc/PID/environ`.
 ///
 /// ```
 /// let token = rt_protocol::Secret::new("hunter2");
@@ -20,12 +21,12 @@ use std::fmt;
 pub struct Secret(OsString);
 
 impl Secret {
-    /// Takes the value over.
+    /// Wraps the value.
     pub fn new(value: impl Into<OsString>) -> Self {
         Self(value.into())
     }
 
-    /// The value in the clear. Every call of this is a place to read twice.
+    /// Returns the value. Review every call of this method.
     pub fn expose(&self) -> &OsStr {
         &self.0
     }

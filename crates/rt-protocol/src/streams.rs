@@ -1,4 +1,4 @@
-//! Holds what is read as it happens: log lines and events.
+//! Streams of log lines and of events.
 
 pub(crate) mod event;
 pub(crate) mod log;

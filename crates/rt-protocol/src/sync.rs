@@ -1,6 +1,6 @@
-//! How threads of ours wait, and how they lock: [`Notify`] for threads, [`Waker`] for poll loops, and no third way.
+//! How threads wait and lock: [`Notify`] for threads, [`Waker`] for poll loops, and no third way.
 //!
-//! Public for the crates of this workspace alone, and without a promise of stability.
+//! Public only for the crates of this workspace; it may change at any time.
 
 mod lock;
 mod notify;

@@ -8,4 +8,6 @@ pub(crate) mod invalid;
 pub(crate) mod name;
 pub(crate) mod path;
 pub(crate) mod port;
+pub(crate) mod signal;
+pub(crate) mod terminal_size;
 pub(crate) mod text;

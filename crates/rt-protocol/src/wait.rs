@@ -1,4 +1,4 @@
-//! Says how long a call may take, who may cancel it, and when a container is ready.
+//! Time limits of calls, cancellation, and when a container is ready.
 
 pub(crate) mod cancel;
 mod condition;

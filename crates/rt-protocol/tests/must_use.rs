@@ -1,5 +1,5 @@
-//! A result that is dropped in silence is a warning: each function drops one, and expects the lint. That it compiles is
-//! the test; an expectation that nothing meets is an error.
+//! An unused result is a warning: each function drops one, and expects the lint. The test is that
+//! this compiles, since an expectation without a warning is an error.
 
 #![deny(unfulfilled_lint_expectations)]
 

@@ -1,9 +1,10 @@
-//! Plain data through serde: it comes back as it was, nothing hostile is read, and no secret is written.
+//! Plain data through serde: values round-trip, invalid ones are rejected, no secret is written.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what it is about")]
 
 use std::ffi::OsString;
 use std::fmt::Debug;
+use std::num::NonZeroU32;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::{Duration, SystemTime};
 
@@ -11,10 +12,11 @@ use proptest::prelude::*;
 use rt_protocol::{
     Argv, BindMount, Capabilities, Capability, Capture, CapturedOutput, ContainerInfo, ContainerName,
     ContainerRemoveResult, ContainerState, Env, Error, ErrorKind, Event, EventAction, EventOptions,
-    ExecRequest, ExecResult, ExitOutcome, GpuConfigError, Health, ImageInfo, ImageRemoval, KillOutcome,
-    KillReport, LaunchSpec, LogLine, LogOptions, MountInfo, Network, NetworkName, OciRuntime, OutputLimit,
-    OutputStream, PartialOutput, PortMapping, PublishedPort, PullPolicy, Readiness, Secret, StdioResult,
-    StreamEnd, StreamReport, Survivor, TimeLimits, TransportProtocol,
+    ExecRequest, ExecResult, ExitOutcome, GpuConfigError, Health, HealthCheck, ImageInfo, ImageRemoval,
+    KillOutcome, KillReport, LaunchSpec, LaunchSpecBuilder, LogLine, LogOptions, MountInfo, Network,
+    NetworkName, OciRuntime, OutputLimit, OutputStream, PartialOutput, PortMapping, PublishedPort,
+    PullOptions, PullPolicy, PullProgress, Readiness, RegistryCredentials, Secret, SecurityOption, Signal,
+    StdioResult, StreamEnd, StreamReport, Survivor, TimeLimits, Tmpfs, TransportProtocol, Volume,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -85,6 +87,22 @@ fn request() -> impl Strategy<Value = ExecRequest> {
     })
 }
 
+fn with_all_settings(builder: LaunchSpecBuilder, word: &OsString) -> LaunchSpecBuilder {
+    let check = HealthCheck::new([word]).unwrap().with_interval(Duration::from_millis(1500));
+    builder
+        .entrypoint([word])
+        .read_only_root(true)
+        .tmpfs(Tmpfs::new("/in memory").unwrap().with_size(1).with_mode(0))
+        .volume(Volume::named("data", "/volume").unwrap().read_only())
+        .pids_limit(1)
+        .cap_add("chown")
+        .cap_drop("ALL")
+        .security_option(SecurityOption::seccomp_unconfined())
+        .restart("on-failure:2".parse().unwrap())
+        .health_check(check.with_retries(NonZeroU32::MIN))
+        .stop_signal(Signal::HUP)
+}
+
 fn launch() -> impl Strategy<Value = LaunchSpec> {
     let network = prop::sample::select(vec![
         Network::Default,
@@ -101,7 +119,9 @@ fn launch() -> impl Strategy<Value = LaunchSpec> {
                 .with_protocol(TransportProtocol::Udp)
                 .with_host_ip(flag.then_some([0, 0, 0, 0, 0, 0, 0, 1].into()));
         }
-        LaunchSpec::builder("web-1", "alpine")
+        let builder = LaunchSpec::builder("web-1", "alpine");
+        let builder = if flag { with_all_settings(builder, &word) } else { builder.no_entrypoint() };
+        builder
             .command([&word])
             .env("WORD", &word)
             .port(port_mapping)
@@ -154,7 +174,7 @@ proptest! {
         comes_back(LogOptions::new().since(time).tail(3).follow());
     }
 
-    /// A request in which one value is another one is refused, or it is one that could have been built.
+    /// A request with one changed value is rejected, or could have been built.
     #[test]
     fn nothing_hostile_is_read(spec in launch(), request in request(), place: prop::sample::Index, value in hostile()) {
         let mut json = to_value(&spec).unwrap();
@@ -323,6 +343,20 @@ fn a_secret_is_named_and_not_written() {
     assert!(text.contains("TOKEN") && !text.contains("hunter2"), "{text}");
     let refused = from_str::<ExecRequest>(&text).unwrap_err().to_string();
     assert!(refused.contains("TOKEN") && refused.contains("set it again"), "{refused}");
+}
+
+#[test]
+fn the_password_of_a_registry_is_not_written() {
+    let credentials = RegistryCredentials::new("ci", "hunter2").unwrap();
+    let text = to_string(&PullOptions::new().credentials(credentials)).unwrap();
+    assert!(text.contains("ci") && !text.contains("hunter2"), "{text}");
+    let refused = from_str::<PullOptions>(&text).unwrap_err().to_string();
+    assert!(refused.contains("ci") && refused.contains("set it again"), "{refused}");
+    let options = PullOptions::new().auth_file("/run/auth.json").insecure();
+    assert_eq!(back(&options), options);
+    let step = PullProgress::Layer { digest: String::from("sha256:aa") };
+    assert_eq!(to_value(&step).unwrap(), json!({ "layer": { "digest": "sha256:aa" } }));
+    assert_eq!(back(&step), step);
 }
 
 /// This is ambiguous, and does not compile, once a secret is `Serialize` or `Deserialize`.

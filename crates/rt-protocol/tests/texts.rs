@@ -1,4 +1,4 @@
-//! Every checked text and every enum of words reads and writes in the same ways. The rules of each stand with the type.
+//! Every checked text and every enum of words has the same conversions.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what it is about")]
 
@@ -11,7 +11,7 @@ use rt_protocol::{
     OutputStream, PullPolicy, RuntimeId, StreamEnd, TransportProtocol, User,
 };
 
-/// Each way to read `text` gives one value, and `Display` gives `text` back. Each way refuses `bad`.
+/// Each way to parse `text` gives one value, and `Display` writes `text`. Each way rejects `bad`.
 fn reads_and_writes<T>(text: &str, bad: &str)
 where
     T: Debug + PartialEq + Display + FromStr<Err = InvalidValue>,

@@ -1,4 +1,4 @@
-//! Holds the format of recordings: one JSON object a line.
+//! The format of recordings: one JSON object per line.
 
 pub(crate) mod arguments;
 pub(crate) mod entry;

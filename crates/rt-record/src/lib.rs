@@ -1,6 +1,8 @@
-//! Record and replay: write down what a program asks of any runtime, and answer it again without that runtime.
+//! Record and replay: records a program's calls to any runtime, and replays them without that
+//! runtime.
 //!
-//! A test that needs podman records once where podman is, and runs everywhere else from the file.
+//! A test that needs podman records once on a machine with podman, and replays from the file
+//! everywhere else.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -23,7 +25,8 @@
 //! # let file = home.path().join("build.jsonl");
 //! // Once, where the real runtime is (here a scripted one stands in for it).
 //! let real = NullRuntime::new();
-//! real.on_exec(rt_null::Scope::all(), rt_null::ArgvPattern::program("make"), |_| ExecReply::stdout("1.2.3\n"));
+//! let make = rt_null::ArgvPattern::program("make");
+//! real.on_exec(rt_null::Scope::all(), make, |_| ExecReply::stdout("1.2.3\n"));
 //! let recorder = Recorder::create(Arc::new(real), &file)?;
 //! assert_eq!(build(&recorder)?, "1.2.3\n");
 //! assert_eq!(recorder.finish()?, 3);
@@ -43,50 +46,70 @@
 //!
 //! # What is compared
 //!
-//! All arguments of a call, but:
-//! - of a secret variable its name, and not its value;
-//! - paths of the host (of copies and mounts) and points in time (`since`) not at all, because no test can repeat them;
-//! - how long the caller was willing to wait, not at all: a replay answers at once. Only a stream that was idle, and a
-//!   bridged command that reads the caller's stdin, wait for what their `until` allows;
-//! - the contents of what is copied in, not at all. stdin of a bridged command must be the recorded bytes, however they are
-//!   cut into chunks.
+//! All arguments of a call, except:
+//! - of a secret variable, the name is compared and the value is not;
+//! - host paths (of copies and mounts) and points in time (`since`), because a test cannot repeat
+//!   them;
+//! - the caller's `until`: a replay answers at once. Only an idle stream, and a bridged command
+//!   that reads the caller's stdin, wait as long as their `until` allows;
+//! - the contents of what is copied in. The stdin of a bridged command must be the recorded bytes,
+//!   however they are split into chunks.
 //!
-//! So a program replays well whose questions follow from the answers. One that polls until its own clock says stop asks more
-//! or less often than it did, and one that makes up names (from its process id, say) asks of others; both are told so.
+//! So a program replays well if its calls follow from the answers. A program that polls until its
+//! own clock stops it makes more or fewer calls than recorded. A program that makes up names (for
+//! example from its process id) calls other containers than recorded. Both get an error that says
+//! so.
 //!
-//! # What a replay does not do
+//! # Limitations
 //!
-//! Time does not pass, nothing is changed on the host but the files of a copy out, and a reserved port is an address that
-//! nobody holds.
+//! A replay does not let time pass. It changes nothing on the host except the files of a copy out.
+//! A reserved port is an address only; the port is not held.
 //!
 //! # Secrets
 //!
-//! The value of a secret variable is never written. Where its bytes stand in anything else that is recorded from then on
-//! (arguments, output, stdin, log lines, errors, copied files), its name is written in their place, and the replay puts back
-//! the value that the program gives with the same call then. So recordings hold no token, and a test may use another one.
-//! Where the recording has a name in an argument, the replay takes any bytes.
+//! The value of a secret variable is never written. If its bytes occur later in any recorded data
+//! (arguments, output, stdin, log lines, errors, copied files), its name is written instead. The
+//! replay restores the value that the program gives with the same call. So a recording holds no
+//! token (with the exceptions below), and a test may use a different one. Where the recording has a
+//! secret's name in an argument, the replay accepts any bytes.
 //!
-//! This finds the exact bytes, across chunks, and single lines of a value of several; and where output was cut, a part of at
-//! least 4 bytes at the cut. It does not find what a program made of a value (base64, quotes, an escape), what was recorded
-//! before the value was known, lines of less than 4 bytes, or what a command itself cut. Words of the contract and of the
-//! format, numbers, and the names of containers and images are written as they are. A value of a letter or two is found in
-//! much that it has nothing to do with; that replays well with the same value only. [`Recorder::secret`] names secrets that
-//! are no variables. Files are made for the eyes of their owner alone.
+//! The search finds the exact bytes, also across chunks. It finds single lines of a multi-line
+//! value, and where output was cut, a part of at least 4 bytes at the cut.
+//!
+//! It does not find:
+//!
+//! - what a program derived from a value (base64, quotes, escapes);
+//! - what was recorded before the value was known;
+//! - lines of less than 4 bytes;
+//! - a part that the command itself cut.
+//!
+//! Words of the contract and of the format, numbers, and names of containers and images are written
+//! unchanged. A value of one or two letters also matches unrelated text; such a recording replays
+//! well only with the same value. [`Recorder::secret`] adds secrets that are not variables.
+//! Recording files are readable by their owner only.
 //!
 //! # The format
 //!
-//! JSON lines. The first is a header: `format`, `version` ([`FORMAT_VERSION`]), `runtime`, `capabilities`. Each other line is
-//! one call, written when it was answered: `seq` (the order in which calls were asked), whom it asked (`container`, `image`,
-//! `handle` of a stream, or nobody for the runtime), `op`, `args`, and `answer`, which is `{"ok": …}` or `{"error": …}`.
-//! Bridged commands have `stdio`: what moved, in order, as `{"in": …}`, `{"out": …}`, `{"err": …}` and `{"end": "in"}`. Bytes
-//! are text where they are UTF-8, `{"hex": …}` otherwise, and `{"parts": […]}` where a secret stood in them: `{"secret": …}`
-//! with its name, the `call` that it came with unless that is the same, and `from` and `to` for a part of it.
+//! JSON lines. The first is a header: `format`, `version` ([`FORMAT_VERSION`]), `runtime`,
+//! `capabilities`. Each other line is one call, written when it has been answered:
 //!
-//! Arguments and answers are the contract's plain data as its feature `serde` writes it, without fields that are null; labels and
-//! annotations are pairs.
+//! - `seq`: the order in which calls began;
+//! - the object of the call: `container`, `image`, `handle` (a stream or reservation), or none for
+//!   the runtime;
+//! - `op` and `args`;
+//! - `answer`: `{"ok": …}` or `{"error": …}`;
+//! - `stdio` of a bridged command: what moved, in order, as `{"in": …}`, `{"out": …}`, `{"err": …}`
+//!   and `{"end": "in"}`.
 //!
-//! A reader skips fields that it does not know, but for arguments, refuses another version, names the line that it cannot
-//! read, and does without a last line that broke off.
+//! Bytes are text if they are UTF-8, else `{"hex": …}`. Bytes that contained a secret are
+//! `{"parts": […]}`. A secret in them is `{"secret": …}` with its name, with `call` if it came with
+//! another call, and with `from` and `to` for a part of it.
+//!
+//! Arguments and answers are the contract's plain data as its feature `serde` writes it, without
+//! null fields. Labels and annotations are pairs.
+//!
+//! A reader skips unknown fields, except in arguments. It rejects another version, names the line
+//! that it cannot read, and ignores an incomplete last line.
 
 mod format;
 mod recorder;

@@ -23,31 +23,37 @@ use self::journal::Journal;
 use self::recorded_container::RecordedContainer;
 use self::recorded_image::RecordedImage;
 use self::recorded_stream::{RecordedHandle, RecordedPort};
-use crate::format::header::Header;
+use crate::format::header::{Header, recorded_capabilities};
 use crate::format::invocation::Invocation;
 use crate::format::json::{JsonCodec, object};
 use crate::format::listed_image::ListedImage;
+use crate::secrets::registry_password::registry_password;
 use rt_protocol::{
     Capabilities, Container, ContainerFilter, ContainerInfo, ContainerName, ContainerRemoveResult,
-    ContainerRuntime, Error, ErrorKind, Event, EventOptions, Image, ImageFilter, ImageRef, LaunchSpec,
-    NamePrefix, PortReservation, PullStream, Result, RuntimeId, Secret, Until,
+    ContainerRuntime, Error, ErrorKind, Event, EventOptions, Image, ImageFilter, ImageId, ImageRef,
+    LaunchSpec, NamePrefix, PortReservation, PullOptions, PullProgress, PullStream, Result, RuntimeId,
+    Secret, Until,
 };
 
-/// A runtime that passes every call on to another one, and writes down what was asked and answered.
+/// A runtime that forwards every call to another one, and records the calls and answers.
 ///
-/// It changes nothing: results, errors and streams are those of the inner runtime, and bytes are handed on as they come.
-/// Clones write into the same recording, and so do all handles and streams that it hands out.
+/// Results, errors and streams are those of the inner runtime, and bytes are handed on as they
+/// come. Clones, and all handles and streams, write into the same recording.
 ///
-/// A call is written when it has been answered, under the number that it had when it was asked. A recording that cannot be
-/// written (a full disk) breaks no call: the failure is kept, nothing more is written, and [`finish`](Self::finish) tells.
-/// Dropping a recorder that was not finished tells nobody.
+/// A call is written when it has been answered, with the number that it got when it began. If the
+/// recording cannot be written (for example because the disk is full), no call fails. Instead,
+/// nothing more is written and [`finish`](Self::finish) returns the error. A recorder that is
+/// dropped without `finish` reports no error.
 ///
-/// What is not as without it:
-/// - A bridged command's descriptors are doubled while it runs, and what was moved over its streams is held in memory until
-///   it has ended. A socket or pipe as stdin is relayed through a pipe of one page by a thread of its own; what the command
-///   leaves unread is still in it afterwards. From terminals and devices (and, elsewhere than on Linux, from pipes), up to
-///   4 KiB may have been taken and not delivered. Whether a command that leaves the end of stdin unread is reported with
-///   [`Eof`](rt_protocol::StreamEnd::Eof) or [`ReaderGone`](rt_protocol::StreamEnd::ReaderGone) may differ.
+/// Differences from the inner runtime:
+/// - A bridged command's descriptors are duplicated while it runs, and the bytes of its streams are
+///   kept in memory until it has ended.
+/// - A socket or pipe as stdin is relayed by a thread through a pipe of one page. What the command
+///   leaves unread stays in the socket or pipe. Of terminals and devices (and of pipes on systems
+///   other than Linux), up to 4 KiB may have been read and not delivered.
+/// - If a command leaves the end of stdin unread, the report may be
+///   [`Eof`](rt_protocol::StreamEnd::Eof) instead of
+///   [`ReaderGone`](rt_protocol::StreamEnd::ReaderGone), or the reverse.
 #[derive(Clone)]
 pub struct Recorder {
     inner: Arc<dyn ContainerRuntime>,
@@ -61,10 +67,10 @@ impl Recorder {
         Self { inner, journal: Arc::new(journal) }
     }
 
-    /// Records into a file that only its owner can read (mode 0600). One that is there is replaced.
+    /// Records into a file that only its owner can read (mode 0600). An existing file is replaced.
     ///
     /// # Errors
-    /// [`System`](ErrorKind::System) when the file cannot be made.
+    /// [`System`](ErrorKind::System) if the file cannot be created.
     pub fn create(inner: Arc<dyn ContainerRuntime>, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let file = private_file(path).map_err(|cause| {
@@ -75,16 +81,17 @@ impl Recorder {
         Ok(Self::new(inner, file))
     }
 
-    /// Keeps another secret out of the recording, under this name: one that the program does not pass as a secret variable,
-    /// but through stdin, say.
+    /// Keeps another secret out of the recording, under this name. For secrets that the program
+    /// does not pass as a secret variable, but for example through stdin.
     pub fn secret(&self, name: impl AsRef<str>, secret: &Secret) {
         self.journal.add_secret(name.as_ref(), secret);
     }
 
-    /// Ends the recording: how many calls were written. Calls that come later are passed on and not written.
+    /// Ends the recording and returns the number of calls written. Later calls are forwarded and
+    /// not recorded.
     ///
     /// # Errors
-    /// The first thing that could not be recorded.
+    /// The first failure of the recording.
     pub fn finish(&self) -> Result<u64> {
         self.journal.finish()
     }
@@ -96,7 +103,7 @@ impl Recorder {
 
 fn private_file(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    // One that was there kept its mode.
+    // An existing file kept its mode.
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
 }
@@ -107,7 +114,7 @@ impl ContainerRuntime for Recorder {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+        recorded_capabilities(&*self.inner)
     }
 
     fn container(&self, name: &ContainerName) -> Arc<dyn Container> {
@@ -151,6 +158,34 @@ impl ContainerRuntime for Recorder {
         let invocation = Invocation::images(*filter);
         let found = self.journal.record_as(&invocation, || self.inner.images(filter, until), listing)?;
         Ok(found.into_iter().map(|image| Arc::new(RecordedImage::new(image, &self.journal)) as _).collect())
+    }
+
+    fn pull_image(
+        &self,
+        reference: &ImageRef,
+        options: &PullOptions,
+        progress: &mut dyn FnMut(PullProgress),
+        until: &Until,
+    ) -> Result<ImageId> {
+        if let Some((name, password)) = registry_password(options) {
+            self.journal.add_secret(&name, password);
+        }
+        let invocation = Invocation::pull_image(reference, options);
+        let number = self.journal.begin(&invocation);
+        let mut steps = Vec::new();
+        let mut step = |step: PullProgress| {
+            steps.push(step.encode());
+            progress(step);
+        };
+        let answer = self.inner.pull_image(reference, options, &mut step, until);
+        let steps = self.journal.masker(&invocation).mask_value(steps.into());
+        self.journal.write(
+            number,
+            &invocation,
+            answer.as_ref().map(JsonCodec::encode),
+            [("progress", steps)],
+        );
+        answer
     }
 
     fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>> {

@@ -1,4 +1,4 @@
-//! The runtime that answers what was recorded.
+//! The runtime that replays a recording.
 
 mod playback;
 mod player;
@@ -18,7 +18,8 @@ use std::sync::Arc;
 use rt_protocol::{
     Capabilities, Container, ContainerFilter, ContainerInfo, ContainerKey, ContainerName,
     ContainerRemoveResult, ContainerRuntime, Error, ErrorKind, Event, EventOptions, Image, ImageFilter,
-    ImageRef, LaunchSpec, NamePrefix, PortReservation, PullStream, Result, RuntimeId, Secret, Until,
+    ImageId, ImageRef, LaunchSpec, NamePrefix, PortReservation, PullOptions, PullProgress, PullStream,
+    Result, RuntimeId, Secret, Until,
 };
 use serde_json::Value;
 
@@ -30,16 +31,19 @@ use crate::format::entry::Recording;
 use crate::format::invocation::Invocation;
 use crate::format::json::{JsonCodec, field};
 use crate::format::listed_image::ListedImage;
+use crate::secrets::registry_password::registry_password;
 use rt_null::NullClock;
 
-/// A runtime that answers from a recording, and does nothing.
+/// A runtime that answers from a recording, and does nothing else.
 ///
-/// Each recorded call is answered once. A call is looked up by whom it asks (the runtime, one container, one image), by its
-/// operation and by its arguments; of several that are alike, the first that was recorded is answered first. What others
-/// ask meanwhile does not matter, so threads that each use their own containers get the same answers in any order.
+/// Each recorded call is answered once. A call is looked up by its object (the runtime, one
+/// container, one image), its operation and its arguments. If several are equal, the first recorded
+/// one is answered first. Calls on other objects do not matter, so threads that each use their own
+/// containers get the same answers in any order.
 ///
-/// A call that is not recorded, or not so often, is an error of kind [`BackendFailed`](ErrorKind::BackendFailed), which says
-/// what was asked and what was expected next of the same container. [`finish`](Self::finish) tells of it too.
+/// A call that was not recorded, or not as often, is an error of kind
+/// [`BackendFailed`](ErrorKind::BackendFailed). It says what was called and what was expected next
+/// on the same object. [`finish`](Self::finish) reports it too.
 ///
 /// Clones are the same replay.
 #[derive(Clone)]
@@ -51,7 +55,8 @@ impl Replay {
     /// Opens a recording.
     ///
     /// # Errors
-    /// [`System`](ErrorKind::System) when the file cannot be read, and as for [`read`](Self::read).
+    /// [`System`](ErrorKind::System) if the file cannot be read; the errors of
+    /// [`read`](Self::read).
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let name = format!("`{}`", path.display());
@@ -63,45 +68,50 @@ impl Replay {
         Self::read(file).map_err(|error| error.with_subject(name))
     }
 
-    /// Reads a recording to its end. A last line that broke off is left out, see [`truncated_line`](Self::truncated_line).
+    /// Reads a recording to its end. An incomplete last line is ignored, see
+    /// [`truncated_line`](Self::truncated_line).
     ///
     /// # Errors
-    /// [`InvalidRequest`](ErrorKind::InvalidRequest) for what is no recording, has a line that cannot be read (with its
-    /// number), or is of a later version of the format.
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) if it is not a recording, has a line that
+    /// cannot be read (the error gives its number), or has another version of the format.
     pub fn read(reader: impl Read) -> Result<Self> {
         Ok(Self { playback: Arc::new(Playback::new(Recording::read(reader)?)) })
     }
 
-    /// Makes a secret known that [`Recorder::secret`](super::Recorder::secret) kept out of the recording. Those that the
-    /// program passes as secret variables become known by themselves.
+    /// Adds a secret that [`Recorder::secret`](super::Recorder::secret) kept out of the recording.
+    /// Secrets that the program passes as secret variables are added by themselves.
     pub fn secret(&self, name: impl AsRef<str>, secret: &Secret) {
         self.playback.add_secret(name.as_ref(), secret);
     }
 
-    /// The clock by which a stream is idle: with [`skip_waits`](NullClock::skip_waits), nobody waits for it.
+    /// Returns the clock that idle streams wait by. With [`skip_waits`](NullClock::skip_waits), no
+    /// call waits for an idle stream.
     pub fn clock(&self) -> NullClock {
         self.playback.null.clock()
     }
 
-    /// The line that broke off because the recorder died; the calls that were under way then are missing.
+    /// Returns the number of the line that is incomplete because the recorder died. Calls that were
+    /// in progress then are missing.
     pub fn truncated_line(&self) -> Option<usize> {
         self.playback.tape.truncated()
     }
 
-    /// The recorded calls that were never asked, in words and in recorded order.
+    /// Describes the recorded calls that were not made, in recorded order.
     pub fn unused(&self) -> Vec<String> {
         self.playback.tape.unused()
     }
 
-    /// The errors that the replay itself has answered, because something else was asked than recorded.
+    /// Returns the errors that the replay itself returned, because a call differed from the
+    /// recording.
     pub fn mismatches(&self) -> Vec<String> {
         self.playback.tape.mismatches()
     }
 
-    /// Whether everything was asked that was recorded, and nothing else.
+    /// Checks that exactly the recorded calls were made.
     ///
     /// # Errors
-    /// What was asked and not recorded, also where the program swallowed the error; and what was recorded and not asked.
+    /// Lists the calls that were not recorded, even if the program ignored their errors, and the
+    /// recorded calls that were not made.
     pub fn finish(&self) -> Result<()> {
         let first = |what: &str, of: Vec<String>| {
             of.first().map(|first| format!("{what}: {}, the first: {first}", of.len()))
@@ -165,7 +175,27 @@ impl ContainerRuntime for Replay {
         Ok(found.into_iter().map(|facts| self.image_of(facts)).collect())
     }
 
-    /// The recorded address. Nothing is held: somebody else may have the port.
+    /// Reports the recorded steps, without the time between them.
+    fn pull_image(
+        &self,
+        reference: &ImageRef,
+        options: &PullOptions,
+        progress: &mut dyn FnMut(PullProgress),
+        _until: &Until,
+    ) -> Result<ImageId> {
+        if let Some((name, password)) = registry_password(options) {
+            self.playback.add_secret(&name, password);
+        }
+        let invocation = Invocation::pull_image(reference, options);
+        let entry = self.playback.take(&invocation)?;
+        let steps = entry.whole.get("progress").unwrap_or(&Value::Null);
+        let steps = self.playback.restore(&invocation, &entry, steps)?;
+        let steps = Vec::<PullProgress>::decode(&steps).unwrap_or_default();
+        steps.into_iter().for_each(progress);
+        self.playback.answer(&invocation, &entry, ImageId::decode)
+    }
+
+    /// Returns the recorded address. The port is not held, so another process may have it.
     fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>> {
         let decode = |held: &Value| {
             Some((u64::decode(held.get("handle")?)?, field::<String>(held, "address")?.parse().ok()?))

@@ -3,4 +3,5 @@
 pub(crate) mod masked;
 pub(crate) mod masker;
 pub(crate) mod matching;
+pub(crate) mod registry_password;
 pub(crate) mod restorer;

@@ -1,4 +1,4 @@
-//! Which recorded answer a call gets in a replay, and what a call gets that has none.
+//! Which recorded answer a call gets in a replay, and what happens to a call without one.
 #![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
 
 #[path = "fixture/recording.rs"]
@@ -75,7 +75,7 @@ fn alike_calls_are_answered_in_recorded_order() {
     }
     let replay = paper.replay();
     let job = replay.container(&name("job"));
-    // What is asked in between, or not asked, does not matter.
+    // Calls in between, made or not made, do not matter.
     job.rw_size(&Until::forever()).unwrap();
     let states = [(); 3].map(|()| job.state(Until::forever()).unwrap().unwrap());
     assert_eq!(states, [ContainerState::Created, ContainerState::Running, ContainerState::Exited]);
@@ -143,7 +143,7 @@ fn an_idle_stream_may_be_idle_again_and_anything_else_is_told() {
     let replay = paper.replay();
     let mut log = replay.container(&name("job")).logs(&follow, &Until::forever()).unwrap();
     assert!(matches!(log.pull(&soon()).unwrap(), Pull::Item(_)));
-    // Idle is as long as the caller allows, and who allows for ever is not idle.
+    // A stream is idle as long as the caller allows; a pull without a limit is never idle.
     let before = std::time::Instant::now();
     assert_eq!(log.pull(&Until::after(Duration::from_millis(30))).unwrap(), Pull::Pending);
     assert!(before.elapsed() >= Duration::from_millis(30));

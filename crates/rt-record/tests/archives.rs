@@ -1,4 +1,4 @@
-//! Archives under record and in replay, on a runtime that has them.
+//! Archives recorded and replayed, on a runtime that supports them.
 #![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
 
 #[path = "fixture/recording.rs"]
@@ -17,7 +17,7 @@ use rt_protocol::{
 };
 use rt_record::Recorder;
 
-/// A runtime with archives, which null has not.
+/// A runtime with archives, which null does not support.
 #[derive(Debug)]
 struct Archives(RuntimeId);
 
@@ -88,7 +88,7 @@ fn archives_come_back() {
     assert_eq!(copy(&replay), before);
     assert_eq!(before.2, b"first\xff\0\xfe");
     replay.finish().unwrap();
-    // No concrete handle leads past the recorder.
+    // No concrete handle bypasses the recorder.
     let job = recorder.container(&ContainerName::new("job").unwrap());
     assert!(job.as_any().is::<()>());
     assert!(!Path::new("/a/first").exists());

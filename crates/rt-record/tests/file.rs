@@ -1,4 +1,4 @@
-//! The file of a recording: whose it is, what is refused, and what is left of one that broke off.
+//! The file of a recording: its owner, what is rejected, and what is left of an incomplete one.
 
 #[path = "fixture/recording.rs"]
 mod recording;

@@ -1,4 +1,5 @@
-//! What recorded and replayed calls leave behind in this process: nothing. Alone in its file, because it counts.
+//! Recorded and replayed calls leave nothing behind in this process. Alone in its file, because it
+//! counts.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
 
@@ -44,7 +45,7 @@ fn program(runtime: &dyn ContainerRuntime) {
                 &Until::forever(),
             )
             .unwrap();
-        // A stream that stands still until the deadline.
+        // A stream that stalls until the deadline.
         let (_silent, waiting) = UnixStream::pair().unwrap();
         let stdio = ExecStdio::new(Source::descriptor(waiting), Sink::discard());
         job.exec_stdio(&request, stdio, &Until::after(Duration::from_millis(1))).unwrap_err();
@@ -63,7 +64,7 @@ fn descriptors_and_threads_stay_where_they_were() {
     let replay = Replay::open(&file).unwrap();
     program(&replay);
     replay.finish().unwrap();
-    // A joined thread can stand in /proc for a moment longer than the join takes.
+    // A joined thread can appear in /proc for a moment after the join.
     for _ in 0..1000 {
         if held() == before {
             return;

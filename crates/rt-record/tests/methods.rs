@@ -1,5 +1,5 @@
-//! Every method of the contract comes back from a recording. Bridged commands stand in `record_streams`, random sequences in
-//! `record_sequences`.
+//! Every method of the contract is replayed from a recording. Bridged commands are in `streams`,
+//! random sequences in `sequences`.
 #![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
 
 #[path = "fixture/recording.rs"]
@@ -16,8 +16,8 @@ use rt_null::{ArgvPattern, ExecReply, ImageFixture, LogScript, NullRuntime, Scop
 use rt_protocol::{
     Argv, Capabilities, Capability, ContainerExt, ContainerFilter, ContainerName, ContainerPath,
     ContainerRuntime, ContainerRuntimeExt, ContainerState, CopyOptions, ErrorKind, EventOptions, ExecRequest,
-    ExecStdio, Health, ImageExt, ImageFilter, ImageRef, LaunchSpec, LogOptions, MountInfo, NamePrefix,
-    OutputLimit, PublishedPort, Pull, TransportProtocol, Until,
+    ExecStdio, FileMode, FileOptions, Health, ImageExt, ImageFilter, ImageRef, LaunchSpec, LogOptions,
+    MountInfo, NamePrefix, OutputLimit, PublishedPort, Pull, Signal, TransportProtocol, Until,
 };
 
 fn name(text: &str) -> ContainerName {
@@ -40,6 +40,7 @@ fn scripted() -> NullRuntime {
     runtime.set_mounts("p-b", [MountInfo::new(Some("/host".into()), "/inside")]).unwrap();
     runtime.set_ports("p-b", [PublishedPort::new(80, TransportProtocol::Udp, None, 8080)]).unwrap();
     runtime.set_rw_size("p-b", 12).unwrap();
+    runtime.set_oom_killed("p-b", true).unwrap();
     runtime.set_label("p-b", "k", "v").unwrap();
     let all = Scope::all;
     runtime.on_exec(all(), ArgvPattern::program("odd"), |_| {
@@ -53,7 +54,7 @@ fn scripted() -> NullRuntime {
     runtime
 }
 
-/// Every method of the contract, with answers of every kind. What it sees of each.
+/// Calls every method of the contract, with answers of every kind. Returns what it sees of each.
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn everything(runtime: &dyn ContainerRuntime, home: &Path) -> Vec<(&'static str, String)> {
     let forever = Until::forever();
@@ -109,6 +110,7 @@ fn everything(runtime: &dyn ContainerRuntime, home: &Path) -> Vec<(&'static str,
     see!("list", runtime.list(&ContainerFilter::all(), &Until::forever()));
     let prefix = NamePrefix::new("p").unwrap();
     see!("list", runtime.list(&ContainerFilter::prefix(prefix.clone()), &Until::forever()));
+    see!("list", runtime.list(&ContainerFilter::all().label("k", "v"), &Until::forever()));
     see!("list", runtime.states(&prefix, Until::forever()));
     see!("rw-sizes", runtime.rw_sizes(&prefix, &Until::forever()));
     let family = runtime.containers_with_prefix(&prefix, Until::forever());
@@ -125,6 +127,19 @@ fn everything(runtime: &dyn ContainerRuntime, home: &Path) -> Vec<(&'static str,
     see!("copy-out", fs::read(home.join("out/deep/file")).map_err(|_| unreachable!()));
     see!("copy-in-tar", a.copy_in_tar(&mut &b"tar"[..], &path("/t"), &forever));
     see!("copy-out-tar", a.copy_out_tar(&path("/t"), &mut Vec::new(), &forever));
+    let file = FileOptions::new().mode(FileMode::new(0o600).unwrap()).parents();
+    see!("write-file", a.write_file(&path("/f/a"), b"text", &file, &forever));
+    see!("write-file", a.write_file(&path("/f/\n"), &[0xff, 0], &FileOptions::new(), &forever));
+    see!("write-file", a.write_file(&path("/f"), b"", &file, &forever));
+    for at in ["/f/a", "/f/\n", "/f", "/none"] {
+        see!("read-file", a.read_file(&path(at), 3, &forever));
+        see!("read-file", a.read_file(&path(at), 4, &forever));
+        see!("stat", a.stat(&path(at), &forever));
+        see!("list-dir", a.list_dir(&path(at), &forever));
+    }
+    see!("remove-path", a.remove_path(&path("/f"), &forever));
+    see!("remove-path", a.remove_path(&path("/"), &forever));
+    see!("stat", absent.stat(&path("/f"), &forever));
     see!("login-command", a.login_command(Some(&Argv::new(["bash", "-l"]).unwrap()), &Until::forever()));
     see!("login-command", a.login_command(None, &Until::forever()));
 
@@ -149,6 +164,13 @@ fn everything(runtime: &dyn ContainerRuntime, home: &Path) -> Vec<(&'static str,
     see!("logs", absent.logs(&LogOptions::new(), &Until::forever()).map(drop));
 
     see!("wait", a.wait(&Until::after(Duration::from_millis(5))));
+    for container in [&a, &absent] {
+        see!("pause", container.pause(&forever));
+        see!("inspect", container.state(Until::forever()));
+        see!("unpause", container.unpause(&forever));
+        see!("kill", container.kill(Signal::HUP, &forever));
+        see!("kill", container.kill(Signal::new("64").unwrap(), &forever));
+    }
     see!("stop", a.stop(Duration::from_secs(3), &forever));
     see!("stop", absent.stop(Duration::from_secs(3), &forever));
     see!("wait", a.wait(&forever));
@@ -178,6 +200,8 @@ fn everything(runtime: &dyn ContainerRuntime, home: &Path) -> Vec<(&'static str,
     see!("reserve-port", runtime.reserve_port("192.0.2.1".parse().unwrap()).map(drop));
     let removed = runtime.force_remove(&[name("p-a"), name("no")], &forever);
     see!("force-remove", Ok(removed));
+    see!("remove", b.remove(&forever));
+    see!("inspect", b.state(Until::forever()));
     loop {
         match events.pull(&Until::after(Duration::from_millis(5))).unwrap() {
             Pull::Item(event) => see!("pull", Ok(event)),
@@ -203,7 +227,7 @@ fn every_method_comes_back() {
     assert_eq!(before.len(), after.len());
     replay.finish().unwrap();
     assert_eq!(paper.text().lines().count() as u64, calls + 1);
-    // The table has no row too few.
+    // The table has a row for every method.
     for (op, _) in &before {
         assert!(paper.text().contains(&format!(r#""op":"{op}""#)), "{op}");
     }

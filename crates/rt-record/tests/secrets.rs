@@ -1,4 +1,4 @@
-//! Secrets under record and in replay: never written, and put back.
+//! Secrets recorded and replayed: never written, and restored.
 #![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
 
 #[path = "fixture/recording.rs"]
@@ -50,7 +50,7 @@ fn no_spelling_of_a_secret_is_written() {
         ExecReply::error(ErrorKind::BadWorkdir, format!("refused {TOKEN}"))
     });
     let (recorder, paper) = recorded(&runtime);
-    // It is known late to the log, but before the log is read.
+    // The log learns it late, but before it is read.
     let before = program(&recorder, TOKEN, KEY).unwrap();
     recorder.finish().unwrap();
     assert!(before.contains("hunter2"));
@@ -79,7 +79,7 @@ fn no_spelling_of_a_secret_is_written() {
     assert_eq!(program(&paper.replay(), TOKEN, KEY).unwrap(), before);
     let other = program(&paper.replay(), "other", KEY).unwrap();
     assert!(other.contains("other and") && !other.contains("hunter2"), "{other}");
-    // A name that is missing is another request.
+    // Without the name, it is another request.
     let error = runtime_without_token(&paper.replay()).unwrap_err();
     assert!(error.message().contains("expected next") && !error.message().contains("hunter2"), "{error}");
 }
@@ -139,7 +139,7 @@ fn a_secret_in_the_streams_is_not_written_however_it_is_cut() {
     assert_eq!(login(&paper.replay(), "hunter2").unwrap(), b"hunter2\n");
     assert_eq!(login(&paper.replay(), "another").unwrap(), b"another\n");
 
-    // Something else in its place is told without showing it.
+    // Other bytes in its place are reported without being shown.
     let request = ExecRequest::builder(["login"]).secret_env("PASSWORD", "hunter2").build().unwrap();
     let stdio = ExecStdio::new(Source::bytes("hunter1\n"), Sink::discard()).stderr(Sink::writer(Vec::new()));
     let name = ContainerName::new("job").unwrap();

@@ -1,4 +1,4 @@
-//! Random sequences of operations answer the same when they are replayed.
+//! Random sequences of operations give the same answers in a replay.
 #![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
 
 #[path = "fixture/recording.rs"]
@@ -53,7 +53,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// All that can be seen of an answer.
+/// Everything visible of an answer.
 fn seen<T: Debug>(answer: Result<T>) -> String {
     match answer {
         Ok(value) => format!("{value:?}"),
@@ -75,7 +75,7 @@ fn forever() -> Until {
     Until::forever()
 }
 
-/// One step of the program, and what it sees.
+/// Makes one step of the program, and returns what it sees.
 fn step(runtime: &dyn ContainerRuntime, op: &Op) -> String {
     let handle = |number: &u8| runtime.container(&name(*number));
     let soon = || Until::after(Duration::from_millis(1));

@@ -1,4 +1,4 @@
-//! Bridged commands under record and in replay whose streams fail, stand still or panic.
+//! Bridged commands recorded and replayed whose streams fail, stall or panic.
 #![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
 
 #[path = "../../rt-null/tests/fixture/broken.rs"]
@@ -35,14 +35,14 @@ fn streams_of(error: &Error) -> (u64, u64) {
 #[test]
 fn a_deadline_ends_a_call_whose_streams_stand_still() {
     let (recorder, paper) = recorded(&running());
-    // Long enough that a loaded machine has begun the call.
+    // Long enough that the call has begun on a loaded machine.
     let soon = || Until::after(Duration::from_millis(400));
     let (_kept_open, silent) = UnixStream::pair().unwrap();
     let stdio = ExecStdio::new(Source::borrowed_descriptor(silent.as_fd()), Sink::discard());
     let error = bridge(&recorder, "cat", stdio, &soon()).unwrap_err();
     assert_eq!((error.kind(), streams_of(&error)), (ErrorKind::TimedOut, (0, 0)));
 
-    // A full pipe: what it took is counted to the byte, as without a recorder.
+    // A full pipe: the bytes it accepted are counted exactly, as without a recorder.
     let counts = [&recorder as &dyn ContainerRuntime, &running()].map(|runtime| {
         let (_unread, full) = io::pipe().unwrap();
         let stdio = ExecStdio::new(Source::bytes(vec![7; 8 << 20]), Sink::descriptor(full));
@@ -58,7 +58,7 @@ fn a_deadline_ends_a_call_whose_streams_stand_still() {
 
     let replay = paper.replay();
     let stdio = ExecStdio::new(Source::borrowed_descriptor(silent.as_fd()), Sink::discard());
-    // What stood still then is not waited for now.
+    // A stall of the recording is not waited for in the replay.
     let error = bridge(&replay, "cat", stdio, &Until::forever()).unwrap_err();
     assert_eq!((error.kind(), streams_of(&error)), (ErrorKind::TimedOut, (0, 0)));
 }
@@ -77,7 +77,7 @@ fn a_cancel_reaches_the_inner_call_and_is_the_callers_own() {
     assert_eq!(call.join().unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
 }
 
-/// Failing streams of every kind; what is answered to each.
+/// Failing streams of every kind, and the answer to each.
 fn failing(runtime: &dyn ContainerRuntime) -> Vec<(ErrorKind, String, KillOutcome)> {
     let forever = Until::forever();
     let directory = File::open("/").unwrap();

@@ -1,4 +1,4 @@
-//! Bytes of bridged commands under record and in replay. Failing streams stand in `record_stream_faults`.
+//! Bytes of bridged commands recorded and replayed. Failing streams are in `stream_faults`.
 #![expect(clippy::unwrap_used, reason = "a test panics where it finds a fault")]
 
 #[path = "../../rt-null/tests/fixture/cat.rs"]
@@ -16,7 +16,10 @@ use std::thread;
 use cat::{bridge, running};
 use recording::recorded;
 use rt_null::StdioScript;
-use rt_protocol::{ContainerRuntime, ErrorKind, ExecStdio, Sink, Source, StdioResult, StreamEnd, Until};
+use rt_protocol::{
+    Capability, ContainerExt, ContainerName, ContainerRuntime, ErrorKind, ExecRequest, ExecStdio, Sink,
+    Source, SpawnStdio, StdioResult, StreamEnd, Until,
+};
 use rt_record::Replay;
 
 fn all_bytes() -> Vec<u8> {
@@ -215,5 +218,26 @@ fn threads_that_differ_in_their_stdin_alone_get_each_its_own() {
     for text in ["one two", "", "two", "one"] {
         talk(&replay, text);
     }
+    replay.finish().unwrap();
+}
+
+#[test]
+fn a_command_that_is_spawned_is_recorded_as_a_bridged_one() {
+    let (recorder, paper) = recorded(&running());
+    let talk = |runtime: &dyn ContainerRuntime| {
+        assert!(!runtime.capabilities().contains(Capability::SendSignal));
+        let container = runtime.container(&ContainerName::new("job").unwrap());
+        let stdio = SpawnStdio::new().piped_stdin();
+        let request = ExecRequest::new(["cat"]).unwrap();
+        let mut cat = container.spawn_command(&request, stdio, Until::forever()).unwrap();
+        cat.stdin.take().unwrap().write_all(b"spoken").unwrap();
+        let mut echo = String::new();
+        cat.stdout.take().unwrap().read_to_string(&mut echo).unwrap();
+        assert_eq!(echo, "spoken");
+        assert!(cat.wait(Until::forever()).unwrap().success());
+    };
+    talk(&recorder);
+    let replay = paper.replay();
+    talk(&replay);
     replay.finish().unwrap();
 }

@@ -1,7 +1,8 @@
 //! Checks this host for containers and microVMs, and says how to fix what is wrong.
 //!
-//! `cargo run -p rt --example doctor -- [--json] [IDENTITY]`. The cargo features decide what is
-//! checked: `--features krun,gpu` adds microVMs and GPUs. The exit code is 1 if there is a problem.
+//! `cargo run -p rt --example doctor -- [--json] [IDENTITY]`. The cargo features decide
+//! what is checked: `--features krun,gpu` adds microVMs and GPUs. The exit code is 1 if
+//! there is a problem.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use std::time::Duration;
 use rt::{Diagnosis, DoctorOptions, Until, Verdict};
 
 fn main() -> ExitCode {
-    let (json, identity): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|word| word == "--json");
+    let (json, identity): (Vec<_>, Vec<_>) =
+        std::env::args().skip(1).partition(|word| word == "--json");
     // This takes about a second, so say what is going on.
     eprintln!("looking at this host, by running a container too…");
     let diagnosis = examine(identity.first().map(String::as_str));

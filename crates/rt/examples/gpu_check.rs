@@ -1,8 +1,9 @@
-//! Lists the GPUs of this host, what is missing, and the arguments that give them to a container.
+//! Lists the GPUs of this host, what is missing, and the arguments that give them to a
+//! container.
 //!
-//! `cargo run -p rt --features gpu --example gpu_check -- [SELECTION]`, such as `all` (the
-//! default), `nvidia` or `amd:0,intel`. If podman works, CDI specs are read as that podman reads
-//! them.
+//! `cargo run -p rt --features gpu --example gpu_check -- [SELECTION]`, such as `all`
+//! (the default), `nvidia` or `amd:0,intel`. If podman works, CDI specs are read as that
+//! podman reads them.
 
 use std::fmt::Write;
 
@@ -26,7 +27,8 @@ pub(crate) fn report(wish: &str) -> Result<String> {
         let _ = writeln!(report, "{text}");
     };
 
-    let dirs: Vec<_> = source.dirs().iter().map(|dir| dir.display().to_string()).collect();
+    let dirs: Vec<_> =
+        source.dirs().iter().map(|dir| dir.display().to_string()).collect();
     line(&format!(
         "CDI specs are read from {}, up to version {} ({whose})",
         dirs.join(", "),
@@ -47,7 +49,8 @@ pub(crate) fn report(wish: &str) -> Result<String> {
     Ok(report)
 }
 
-/// Returns what the podman of this host reads, or the specification's default without podman.
+/// Returns what the podman of this host reads, or the specification's default without
+/// podman.
 fn cdi_source() -> (CdiSource, String) {
     #[cfg(feature = "podman")]
     if let Ok(podman) = rt::podman::PodmanRuntime::new()

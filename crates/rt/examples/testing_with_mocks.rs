@@ -1,9 +1,10 @@
-//! Testing your code with mocks: calls that must be made in a certain order, once, or never.
+//! Testing your code with mocks: calls that must be made in a certain order, once, or
+//! never.
 //!
-//! `cargo run -p rt --features mock --example testing_with_mocks`. In a project, the functions of
-//! the second half are `#[test]`s, and the dev-dependency has the feature: `rt = { …, features =
-//! ["mock"] }`. If the in-memory backend is enough (`testing_with_null`), use it: it needs less
-//! code and is closer to a real engine.
+//! `cargo run -p rt --features mock --example testing_with_mocks`. In a project, the
+//! functions of the second half are `#[test]`s, and the dev-dependency has the feature:
+//! `rt = { …, features = ["mock"] }`. If the in-memory backend is enough
+//! (`testing_with_null`), use it: it needs less code and is closer to a real engine.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -18,26 +19,34 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ATTEMPTS: u32 = 3;
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Launches a server on a port that is known in advance, for example for a configuration file.
-fn launch_on_free_port(runtime: &dyn ContainerRuntime, name: &str) -> rt::Result<(Arc<dyn Container>, u16)> {
+/// Launches a server on a port that is known in advance, for example for a configuration
+/// file.
+fn launch_on_free_port(
+    runtime: &dyn ContainerRuntime,
+    name: &str,
+) -> rt::Result<(Arc<dyn Container>, u16)> {
     let mut attempt = 1;
     loop {
         let mut reservation = runtime.reserve_port(LOOPBACK)?;
         let port = reservation.port();
-        let spec = LaunchSpec::builder(name, "nginx").port(PortMapping::on_loopback(port, 80)).build()?;
-        // Freed right before the engine takes it. If another process is faster, another port is
-        // tried.
+        let spec = LaunchSpec::builder(name, "nginx")
+            .port(PortMapping::on_loopback(port, 80))
+            .build()?;
+        // Freed right before the engine takes it. If another process is faster, another
+        // port is tried.
         reservation.close()?;
         match runtime.launch(&spec, LIMIT) {
             Ok(container) => return Ok((container, port)),
-            Err(error) if error.kind() == ErrorKind::PortInUse && attempt < ATTEMPTS => attempt += 1,
+            Err(error) if error.kind() == ErrorKind::PortInUse && attempt < ATTEMPTS => {
+                attempt += 1;
+            }
             Err(error) => return Err(error),
         }
     }
 }
 
-/// Returns the whole log as text, and the error if it is incomplete. Lines before a failure of the
-/// engine are kept.
+/// Returns the whole log as text, and the error if it is incomplete. Lines before a
+/// failure of the engine are kept.
 fn collect_log(container: &dyn Container) -> rt::Result<(String, Option<rt::Error>)> {
     let mut stream = container.logs(&LogOptions::new(), &LIMIT.into())?;
     let mut text = String::new();
@@ -52,17 +61,25 @@ fn collect_log(container: &dyn Container) -> rt::Result<(String, Option<rt::Erro
 
 // ----- Its tests. -----
 
-use rt::mock::{MockContainer, MockContainerRuntime, MockPortReservation, MockPullStream, Sequence};
+use rt::mock::{
+    MockContainer, MockContainerRuntime, MockPortReservation, MockPullStream, Sequence,
+};
 use rt::{ContainerRemoveResult, LogLine, OutputStream};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 type Test = fn() -> Outcome;
 
 const TESTS: &[(&str, Test)] = &[
-    ("the_port_is_freed_right_before_the_launch", the_port_is_freed_right_before_the_launch),
+    (
+        "the_port_is_freed_right_before_the_launch",
+        the_port_is_freed_right_before_the_launch,
+    ),
     ("a_port_that_was_lost_is_replaced", a_port_that_was_lost_is_replaced),
     ("another_failure_is_not_tried_again", another_failure_is_not_tried_again),
-    ("a_log_that_breaks_off_keeps_its_beginning", a_log_that_breaks_off_keeps_its_beginning),
+    (
+        "a_log_that_breaks_off_keeps_its_beginning",
+        a_log_that_breaks_off_keeps_its_beginning,
+    ),
 ];
 
 pub(crate) fn main() -> Outcome {
@@ -101,21 +118,26 @@ fn a_port_that_was_lost_is_replaced() -> Outcome {
         Ok(Box::new(port))
     });
     // The answer of the engine depends on the requested port.
-    let asks_for = |wanted| move |spec: &LaunchSpec, _: &Until| spec.ports()[0].host_port() == Some(wanted);
+    let asks_for = |wanted| {
+        move |spec: &LaunchSpec, _: &Until| spec.ports()[0].host_port() == Some(wanted)
+    };
     runtime.expect_create().withf(asks_for(4001)).times(1).returning(|_, _| {
-        Ok(container_that_starts(Err(rt::Error::new(ErrorKind::PortInUse, "start", "4001"))))
+        Ok(container_that_starts(Err(rt::Error::new(
+            ErrorKind::PortInUse,
+            "start",
+            "4001",
+        ))))
     });
     runtime
         .expect_create()
         .withf(asks_for(4002))
         .times(1)
         .returning(|_, _| Ok(container_that_starts(Ok(()))));
-    // `launch` removes the container that it could not start, so the name is free for the second
-    // attempt.
-    runtime
-        .expect_force_remove()
-        .times(1)
-        .returning(|names, _| names.iter().cloned().map(ContainerRemoveResult::removed).collect());
+    // `launch` removes the container that it could not start, so the name is free for the
+    // second attempt.
+    runtime.expect_force_remove().times(1).returning(|names, _| {
+        names.iter().cloned().map(ContainerRemoveResult::removed).collect()
+    });
 
     assert_eq!(launch_on_free_port(&runtime, "web-1")?.1, 4002);
     Ok(())
@@ -148,11 +170,9 @@ fn a_log_that_breaks_off_keeps_its_beginning() -> Outcome {
             .times(1)
             .in_sequence(&mut order)
             .returning(|_| Ok(Pull::Item(LogLine::new(OutputStream::Stdout, "up"))));
-        stream
-            .expect_pull()
-            .times(1)
-            .in_sequence(&mut order)
-            .returning(|_| Err(rt::Error::new(ErrorKind::BackendFailed, "read the log of", "killed")));
+        stream.expect_pull().times(1).in_sequence(&mut order).returning(|_| {
+            Err(rt::Error::new(ErrorKind::BackendFailed, "read the log of", "killed"))
+        });
         Ok(Box::new(stream))
     });
     let (text, error) = collect_log(&container)?;

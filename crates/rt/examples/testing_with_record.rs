@@ -1,8 +1,10 @@
-//! Testing your code with a recording: made once with a real engine, and replayed without one.
+//! Testing your code with a recording: made once with a real engine, and replayed without
+//! one.
 //!
-//! `cargo run -p rt --example testing_with_record`. Here the in-memory backend takes the place of
-//! the engine. In a project it is `rt::open(rt::Backend::Podman)?`, on the machine of the person
-//! who changes the test. Commit the recording to the repository. `rt-record` is a dev-dependency.
+//! `cargo run -p rt --example testing_with_record`. Here the in-memory backend takes the
+//! place of the engine. In a project it is `rt::open(rt::Backend::Podman)?`, on the
+//! machine of the person who changes the test. Commit the recording to the repository.
+//! `rt-record` is a dev-dependency.
 
 use std::fs;
 use std::path::Path;
@@ -16,19 +18,26 @@ use rt::{ExecRequest, LaunchSpec, Secret, Until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Returns how many packages of an image have updates, found out in a container that is created for
-/// it.
-fn pending_updates(runtime: &dyn ContainerRuntime, image: &str, token: &Secret) -> rt::Result<usize> {
-    let spec = LaunchSpec::builder("updates-1", image).command(["sleep", "300"]).build()?;
+/// Returns how many packages of an image have updates, found out in a container that is
+/// created for it.
+fn pending_updates(
+    runtime: &dyn ContainerRuntime,
+    image: &str,
+    token: &Secret,
+) -> rt::Result<usize> {
+    let spec =
+        LaunchSpec::builder("updates-1", image).command(["sleep", "300"]).build()?;
     let container = runtime.launch(&spec, Until::after(LIMIT))?;
     let request = ExecRequest::builder(["apk", "list", "--upgradable"])
         .secret_env("MIRROR_TOKEN", token.clone())
         .build()?;
     let result = container.exec(&request, &Until::after(LIMIT));
-    // A container that is left behind fails the call too, but the command's own error comes first.
+    // A container that is left behind fails the call too, but the command's own error
+    // comes first.
     let removed = runtime.force_remove(&[spec.name().clone()], &Until::after(LIMIT));
-    let result =
-        result?.exit_ok().map_err(|error| error.during("list updates in").in_container(spec.name()))?;
+    let result = result?
+        .exit_ok()
+        .map_err(|error| error.during("list updates in").in_container(spec.name()))?;
     removed.into_iter().find_map(|result| result.error).map_or(Ok(()), Err)?;
     Ok(result.stdout.text().lines().count())
 }
@@ -59,8 +68,8 @@ fn record(path: &Path) -> Outcome {
     let calls = recorder.finish()?;
     println!("recorded: {count} updates, in {calls} calls");
 
-    // Each call is one line of JSON that a reviewer can read. It contains the names of secrets, not
-    // their values.
+    // Each call is one line of JSON that a reviewer can read. It contains the names of
+    // secrets, not their values.
     let text = fs::read_to_string(path)?;
     println!(
         "the token is in the recording: {}, its name is: {}",
@@ -73,25 +82,28 @@ fn record(path: &Path) -> Outcome {
     Ok(())
 }
 
-/// The test that a project runs in CI: without an engine, image or network, and with the answers of
-/// the real engine.
+/// The test that a project runs in CI: without an engine, image or network, and with the
+/// answers of the real engine.
 fn the_answers_are_those_of_the_engine(path: &Path) -> Outcome {
     let replay = Replay::open(path)?;
     // Another token: the recording does not contain the original one.
     assert_eq!(pending_updates(&replay, IMAGE, &Secret::new("not a token"))?, 2);
-    // Checks that every recorded call was made. Without this line, a program that makes fewer calls
-    // passes.
+    // Checks that every recorded call was made. Without this line, a program that makes
+    // fewer calls passes.
     replay.finish()?;
     println!("replayed: the same answer");
     Ok(())
 }
 
-/// If the program changes, its recording no longer fits. The error says so; no answer is made up.
+/// If the program changes, its recording no longer fits. The error says so; no answer is
+/// made up.
 fn a_program_that_asks_something_else_is_told_what_was_expected(path: &Path) -> Outcome {
     let replay = Replay::open(path)?;
     match pending_updates(&replay, "alpine:3.21", &Secret::new("x")) {
         Err(error) => println!("another question: {error}"),
-        Ok(count) => return Err(format!("nobody recorded this, and the answer is {count}").into()),
+        Ok(count) => {
+            return Err(format!("nobody recorded this, and the answer is {count}").into());
+        }
     }
     match replay.finish() {
         Err(error) => println!("at the end: {error}"),
@@ -104,6 +116,10 @@ fn a_program_that_asks_something_else_is_told_what_was_expected(path: &Path) -> 
 fn engine() -> rt::Result<Arc<dyn ContainerRuntime>> {
     let runtime = NullRuntime::new();
     let updates = "busybox-1.36.1-r30 < 1.36.1-r31\nssl_client-1.36.1-r30 < 1.36.1-r31\n";
-    runtime.set_exec("updates-1", ["apk", "list", "--upgradable"], ExecReply::stdout(updates))?;
+    runtime.set_exec(
+        "updates-1",
+        ["apk", "list", "--upgradable"],
+        ExecReply::stdout(updates),
+    )?;
     Ok(Arc::new(runtime))
 }

@@ -41,6 +41,7 @@ pub use options::DoctorOptions;
 /// | `podman-network` | the network of containers |
 /// | `podman-events` | whether podman keeps an event log |
 /// | `podman-container` | whether a container and a command in it run |
+/// | `podman-warm` | whether commands go by an agent in the container, or why not |
 /// | `krun-oci-runtime` | whether podman knows the OCI runtime `krun` |
 /// | `krun-kvm` | whether this user may use `/dev/kvm` |
 /// | `krun-libssh2` | the version of libssh2 that is linked |

@@ -79,6 +79,36 @@
 //! # }
 //! ```
 //!
+//! # Running commands
+//!
+//! [`ContainerExt::spawn_command`] returns while the command runs, with pipes for its streams, as
+//! [`std::process`] does. Dropping the [`RunningCommand`] ends it.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use rt::LaunchSpec;
+//! # use rt::prelude::*;
+//! use std::io::{BufRead, BufReader};
+//!
+//! use rt::{ExecRequest, SpawnStdio};
+//!
+//! # fn main() -> rt::Result<()> {
+//! # let runtime = rt_null::NullRuntime::new();
+//! # let script = rt_null::StdioScript::new().write("compiling\nlinking\n").exit(0);
+//! # runtime.set_stdio("job-1", ["make"], script)?;
+//! # let spec = LaunchSpec::builder("job-1", "localhost/image").build()?;
+//! # let job = runtime.launch(&spec, Duration::from_secs(60))?;
+//! let limit = Duration::from_secs(60);
+//! let mut make = job.spawn_command(&ExecRequest::new(["make"])?, SpawnStdio::new(), limit)?;
+//! let stdout = make.stdout.take().expect("it is piped");
+//! for line in BufReader::new(stdout).lines() {
+//!     println!("make: {}", line.expect("a pipe can be read"));
+//! }
+//! make.wait(limit)?.exit_ok()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Logs
 //!
 //! [`Container::logs`] returns the lines of the main process; with `follow()` also new ones.
@@ -106,9 +136,9 @@
 //!
 //! # Async
 //!
-//! The calls block, and no crate here contains an async runtime. Call them from a blocking pool. A
-//! [`CancelToken`] ends the command when its future is dropped. The example `tokio_agent` shows
-//! how.
+//! The calls block. With the feature `tokio`, `rt::tokio::AsyncRuntime` makes each of them a
+//! future, on any backend. Dropping one ends its command where it runs. The example
+//! `async_sandboxes` shows how.
 //!
 //! # Examples
 //!
@@ -119,7 +149,10 @@
 //! | --- | --- |
 //! | `quickstart` | a tour: launch, output, streams, logs, files, a timeout |
 //! | `agent_loop` | an agent's tool loop with limits and safe retries |
-//! | `tokio_agent` | calls from tokio |
+//! | `ci_job` | steps with live output, and time to clean up |
+//! | `file_tools` | files of a sandbox, edited and read from memory |
+//! | `async_sandboxes` | a sandbox service on tokio |
+//! | `terminal`, `web_terminal` | a person's terminal, and one in a browser, bridged to a command |
 //! | `stdio_bridge` | a Unix socket bridged to a command |
 //! | `reaper` | removal of old containers |
 //! | `doctor`, `gpu_check` | checks of a host |
@@ -133,9 +166,11 @@
 //! | `podman` | [`Backend::Podman`]; the module `podman` | yes |
 //! | `krun` | the module `krun`: `KrunRuntime` and its SSH transport; needs a C compiler and OpenSSL | no |
 //! | `null` | [`Backend::Null`], which runs nothing; the module `null` | no |
-//! | `gpu` | the module `gpu`: GPUs of a host, GPU arguments of a launch, redaction | no |
+//! | `redact` | the module `redact`: texts and command lines without their secrets | by `podman` |
+//! | `gpu` | the module `gpu`: GPUs of a host, GPU arguments of a launch; includes `redact` | no |
 //! | `mock` | the module `mock`: mocks of the traits (mockall), for tests | no |
 //! | `record` | the module `record`: records the calls of any runtime, and replays them without it | no |
+//! | `tokio` | the module `tokio`: `AsyncRuntime`, the same contract as futures | no |
 //! | `serde` | `Serialize` and `Deserialize` for plain data: requests, results, states, events, errors | no |
 //! | `vendored-openssl` | with `krun`: builds OpenSSL from source | no |
 //!
@@ -150,6 +185,8 @@ mod doctor;
 pub mod mock;
 mod open;
 pub mod prelude;
+#[cfg(feature = "redact")]
+pub mod redact;
 
 pub use backend::Backend;
 pub use detect::{Detection, detect};
@@ -168,6 +205,8 @@ pub use rt_null as null;
 pub use rt_podman as podman;
 #[cfg(feature = "record")]
 pub use rt_record as record;
+#[cfg(feature = "tokio")]
+pub use rt_tokio as tokio;
 
 /// The README's example, compiled and run.
 #[cfg(doctest)]

@@ -85,16 +85,17 @@ use std::time::{Duration, SystemTime};
 
 use rt_protocol::{
     Argv, Capabilities, Container, ContainerFilter, ContainerInfo, ContainerKey, ContainerName,
-    ContainerPath, ContainerRemoveResult, ContainerRuntime, CopyOptions, Event, EventOptions, ExecRequest,
-    ExecResult, ExecStdio, ExitOutcome, Image, ImageFilter, ImageInfo, ImageRef, ImageRemoval, LaunchSpec,
-    LogLine, LogOptions, NamePrefix, PortReservation, Pull, PullStream, Readiness, Result, RuntimeId,
-    StdioResult, Until,
+    ContainerPath, ContainerRemoveResult, ContainerRuntime, ContainerStats, CopyOptions, DirEntry, Event,
+    EventOptions, ExecRequest, ExecResult, ExecStdio, ExitOutcome, FileInfo, FileOptions, Image, ImageFilter,
+    ImageId, ImageInfo, ImageRef, ImageRemoval, LaunchSpec, LogLine, LogOptions, NamePrefix, PortReservation,
+    Pull, PullOptions, PullProgress, PullStream, Readiness, Result, RuntimeId, Signal, StdioResult, Until,
 };
 
 pub use mockall::{Sequence, predicate};
 
 // mockall copies the parentheses of `&mut (dyn A + B)` to a place where rustc warns about them.
 type TarSource<'a> = dyn Read + Send + 'a;
+type PullReports<'a> = dyn FnMut(PullProgress) + 'a;
 type TarSink<'a> = dyn Write + Send + 'a;
 
 // Lifetimes inside a type (`ExecStdio<'_>`, `Option<&Argv>`) need a name: mockall uses the type
@@ -124,6 +125,13 @@ mockall::mock! {
         fn force_remove(&self, names: &[ContainerName], until: &Until) -> Vec<ContainerRemoveResult>;
         fn image(&self, reference: &ImageRef) -> Arc<dyn Image>;
         fn images(&self, filter: &ImageFilter, until: &Until) -> Result<Vec<Arc<dyn Image>>>;
+        fn pull_image<'a>(
+            &self,
+            reference: &ImageRef,
+            options: &PullOptions,
+            progress: &mut PullReports<'a>,
+            until: &Until,
+        ) -> Result<ImageId>;
         fn reserve_port(&self, host: IpAddr) -> Result<Box<dyn PortReservation>>;
         fn events(&self, options: &EventOptions, until: &Until) -> Result<Box<dyn PullStream<Event>>>;
     }
@@ -149,10 +157,26 @@ mockall::mock! {
         fn start(&self, until: &Until) -> Result<()>;
         fn stop(&self, grace: Duration, until: &Until) -> Result<()>;
         fn wait(&self, until: &Until) -> Result<ExitOutcome>;
+        fn pause(&self, until: &Until) -> Result<()>;
+        fn stats(&self, until: &Until) -> Result<ContainerStats>;
+        fn unpause(&self, until: &Until) -> Result<()>;
+        fn kill(&self, signal: Signal, until: &Until) -> Result<()>;
+        fn remove(&self, until: &Until) -> Result<()>;
         fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()>;
         fn copy_out(&self, src: &ContainerPath, dest: &Path, options: &CopyOptions, until: &Until) -> Result<()>;
         fn copy_in_tar<'a>(&self, tar: &mut TarSource<'a>, dest: &ContainerPath, until: &Until) -> Result<()>;
         fn copy_out_tar<'a>(&self, src: &ContainerPath, tar: &mut TarSink<'a>, until: &Until) -> Result<()>;
+        fn write_file(
+            &self,
+            path: &ContainerPath,
+            bytes: &[u8],
+            options: &FileOptions,
+            until: &Until,
+        ) -> Result<()>;
+        fn read_file(&self, path: &ContainerPath, limit: u64, until: &Until) -> Result<Vec<u8>>;
+        fn stat(&self, path: &ContainerPath, until: &Until) -> Result<Option<FileInfo>>;
+        fn list_dir(&self, path: &ContainerPath, until: &Until) -> Result<Vec<DirEntry>>;
+        fn remove_path(&self, path: &ContainerPath, until: &Until) -> Result<()>;
         fn login_command<'a>(&self, command: Option<&'a Argv>, until: &Until) -> Result<Vec<OsString>>;
         fn logs(&self, options: &LogOptions, until: &Until) -> Result<Box<dyn PullStream<LogLine>>>;
         fn stream_initial_logs(

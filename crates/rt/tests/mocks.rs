@@ -1,4 +1,5 @@
-//! The mocks as a downstream test uses them: what they answer, what they refuse, and what they derive.
+//! The mocks as a downstream test uses them: what they answer, what they refuse, and what they
+//! derive.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -7,14 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rt::mock::{
-    MockContainer, MockContainerRuntime, MockImage, MockPortReservation, MockPullStream, Sequence, predicate,
+    MockContainer, MockContainerRuntime, MockImage, MockPortReservation, MockPullStream,
+    Sequence, predicate,
 };
 use rt::prelude::*;
 use rt::{
-    Argv, CapturedOutput, ContainerInfo, ContainerKey, ContainerName, ContainerPath, ContainerRemoveResult,
-    ContainerState, ErrorKind, Event, EventAction, EventOptions, ExecRequest, ExecResult, ExecStdio,
-    ExitOutcome, ImageInfo, ImageRef, LaunchSpec, LogLine, LogOptions, NamePrefix, OutputStream, Pull,
-    Readiness, Result, RuntimeId, Sink, SinkKind, Source, StdioResult, StreamEnd, StreamReport, Until,
+    Argv, CapturedOutput, ContainerInfo, ContainerKey, ContainerName, ContainerPath,
+    ContainerRemoveResult, ContainerState, ErrorKind, Event, EventAction, EventOptions,
+    ExecRequest, ExecResult, ExecStdio, ExitOutcome, ImageInfo, ImageRef, LaunchSpec,
+    LogLine, LogOptions, NamePrefix, OutputStream, Pull, Readiness, Result, RuntimeId,
+    Sink, SinkKind, Source, StdioResult, StreamEnd, StreamReport, Until,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -37,15 +40,23 @@ fn panic_of<T>(action: impl FnOnce() -> T) -> String {
     let payload = catch_unwind(AssertUnwindSafe(action)).err().expect("it was to panic");
     let text = payload.downcast_ref::<String>().map(String::as_str);
     // A message without arguments is a constant.
-    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or_default().to_owned()
+    text.or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[test]
 fn a_call_that_nobody_expects_panics_and_names_the_method() {
     let container = MockContainer::new();
-    assert!(panic_of(|| container.inspect(&Until::forever())).contains("MockContainer::inspect"));
+    assert!(
+        panic_of(|| container.inspect(&Until::forever()))
+            .contains("MockContainer::inspect")
+    );
     let runtime: Arc<dyn ContainerRuntime> = Arc::new(MockContainerRuntime::new());
-    assert!(panic_of(|| runtime.exec_in("a", ["true"], LIMIT)).contains("MockContainerRuntime::exec"));
+    assert!(
+        panic_of(|| runtime.exec_in("a", ["true"], LIMIT))
+            .contains("MockContainerRuntime::exec")
+    );
 }
 
 #[test]
@@ -58,7 +69,9 @@ fn an_expectation_that_is_not_met_panics_when_the_mock_goes() {
 #[test]
 fn references_are_answered_by_constants() {
     let mut container = MockContainer::new();
-    container.expect_key().return_const(ContainerKey::new(RuntimeId::new("mock"), name("a")));
+    container
+        .expect_key()
+        .return_const(ContainerKey::new(RuntimeId::new("mock"), name("a")));
     let mut runtime = MockContainerRuntime::new();
     runtime.expect_id().return_const(RuntimeId::new("mock"));
     assert_eq!(container.key().runtime, *runtime.id());
@@ -84,17 +97,14 @@ fn a_launch_is_undone_when_the_start_fails() {
         .in_sequence(&mut order)
         .returning(|_, _| {
             let mut container = MockContainer::new();
-            container
-                .expect_start()
-                .times(1)
-                .returning(|_| Err(rt::Error::new(ErrorKind::PortInUse, "start", "8080")));
+            container.expect_start().times(1).returning(|_| {
+                Err(rt::Error::new(ErrorKind::PortInUse, "start", "8080"))
+            });
             Ok(Arc::new(container))
         });
-    runtime
-        .expect_force_remove()
-        .times(1)
-        .in_sequence(&mut order)
-        .returning(|names, _| names.iter().cloned().map(ContainerRemoveResult::removed).collect());
+    runtime.expect_force_remove().times(1).in_sequence(&mut order).returning(
+        |names, _| names.iter().cloned().map(ContainerRemoveResult::removed).collect(),
+    );
 
     let spec = LaunchSpec::builder("a", "alpine").build().unwrap();
     let error = runtime.launch(&spec, Until::forever()).unwrap_err();
@@ -105,16 +115,25 @@ fn a_launch_is_undone_when_the_start_fails() {
 fn streams_of_the_caller_reach_the_mock() {
     let mut container = MockContainer::new();
     container.expect_exec_stdio().times(1).returning(|_, stdio, _| {
-        let SinkKind::Borrowed(writer) = stdio.stdout.into_kind() else { panic!("another sink") };
+        let SinkKind::Borrowed(writer) = stdio.stdout.into_kind() else {
+            panic!("another sink")
+        };
         writer.write_all(b"pong").unwrap();
-        let (stdin, stdout) = (StreamReport::new(4, StreamEnd::Eof), StreamReport::new(4, StreamEnd::Eof));
-        Ok(StdioResult::new(ExitOutcome::Code(0), stdin, stdout, StreamReport::default(), Duration::ZERO))
+        let (stdin, stdout) =
+            (StreamReport::new(4, StreamEnd::Eof), StreamReport::new(4, StreamEnd::Eof));
+        Ok(StdioResult::new(
+            ExitOutcome::Code(0),
+            stdin,
+            stdout,
+            StreamReport::default(),
+            Duration::ZERO,
+        ))
     });
     container.expect_copy_in_tar().times(1).returning(|tar, _, _| {
         let mut bytes = Vec::new();
-        tar.read_to_end(&mut bytes)
-            .map(drop)
-            .map_err(|cause| rt::Error::new(ErrorKind::SourceFailed, "copy into", "").with_source(cause))
+        tar.read_to_end(&mut bytes).map(drop).map_err(|cause| {
+            rt::Error::new(ErrorKind::SourceFailed, "copy into", "").with_source(cause)
+        })
     });
     container.expect_copy_out_tar().times(1).returning(|_, tar, _| {
         tar.write_all(b"archive").unwrap();
@@ -126,7 +145,8 @@ fn streams_of_the_caller_reach_the_mock() {
     });
 
     // All of these borrow from the test: nothing of a call needs to be `'static`.
-    let (mut answer, mut packed, mut echo, mut seen) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut answer, mut packed, mut echo, mut seen) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let bytes = b"tar".to_vec();
     let request = ExecRequest::new(["agent"]).unwrap();
     let stdio = ExecStdio::new(Source::bytes("ping"), Sink::borrowed(&mut answer));
@@ -139,8 +159,16 @@ fn streams_of_the_caller_reach_the_mock() {
         seen.push(line.to_owned());
         true
     };
-    assert!(container.stream_initial_logs(&mut ready, &mut echo, &Until::forever()).unwrap().is_ready());
-    assert_eq!((answer, packed, echo), (b"pong".to_vec(), b"archive".to_vec(), b"up\n".to_vec()));
+    assert!(
+        container
+            .stream_initial_logs(&mut ready, &mut echo, &Until::forever())
+            .unwrap()
+            .is_ready()
+    );
+    assert_eq!(
+        (answer, packed, echo),
+        (b"pong".to_vec(), b"archive".to_vec(), b"up\n".to_vec())
+    );
     assert_eq!((seen, reader.limit()), (vec!["up".to_owned()], 0));
 }
 
@@ -159,8 +187,14 @@ fn arguments_are_matched_by_predicates() {
         .times(1)
         .returning(|_, _| Ok(()));
 
-    assert_eq!(container.login_command(Some(&shell), &Until::forever()).unwrap(), ["podman"]);
-    assert!(panic_of(|| container.login_command(None, &Until::forever())).contains("login_command"));
+    assert_eq!(
+        container.login_command(Some(&shell), &Until::forever()).unwrap(),
+        ["podman"]
+    );
+    assert!(
+        panic_of(|| container.login_command(None, &Until::forever()))
+            .contains("login_command")
+    );
     container.stop(Duration::from_secs(5), &Until::forever()).unwrap();
 }
 
@@ -169,13 +203,18 @@ fn mocked_streams_and_reservations_are_handed_out_in_boxes() {
     let mut container = MockContainer::new();
     container.expect_logs().times(1).returning(|_, _| {
         let mut stream = MockPullStream::new();
-        stream.expect_pull().times(1).returning(|_| Ok(Pull::Item(LogLine::new(OutputStream::Stdout, "up"))));
+        stream
+            .expect_pull()
+            .times(1)
+            .returning(|_| Ok(Pull::Item(LogLine::new(OutputStream::Stdout, "up"))));
         stream.expect_pull().returning(|_| Ok(Pull::End));
         stream.expect_close().returning(|| Ok(()));
         Ok(Box::new(stream))
     });
     let mut log = container.logs(&LogOptions::new(), &Until::forever()).unwrap();
-    assert!(matches!(log.pull(&Until::forever()), Ok(Pull::Item(line)) if line.text() == "up"));
+    assert!(
+        matches!(log.pull(&Until::forever()), Ok(Pull::Item(line)) if line.text() == "up")
+    );
     assert_eq!(log.pull(&Until::forever()).unwrap(), Pull::End);
     log.close().unwrap();
 
@@ -194,7 +233,9 @@ fn mocked_streams_and_reservations_are_handed_out_in_boxes() {
         Ok(Box::new(port))
     });
     let mut events = runtime.events(&EventOptions::new(), &Until::forever()).unwrap();
-    let Pull::Item(event) = events.pull(&Until::forever()).unwrap() else { panic!("no event") };
+    let Pull::Item(event) = events.pull(&Until::forever()).unwrap() else {
+        panic!("no event")
+    };
     assert_eq!(event.action, EventAction::Died);
     let mut port = runtime.reserve_port([127, 0, 0, 1].into()).unwrap();
     assert_eq!(port.address().port(), port.port());
@@ -204,9 +245,9 @@ fn mocked_streams_and_reservations_are_handed_out_in_boxes() {
 #[test]
 fn extension_methods_are_answered_from_what_they_project() -> Result<()> {
     let mut runtime = MockContainerRuntime::new();
-    runtime
-        .expect_list()
-        .returning(|_, _| Ok(vec![ContainerInfo::new(name("job-1"), "1".parse()?, ContainerState::Running)]));
+    runtime.expect_list().returning(|_, _| {
+        Ok(vec![ContainerInfo::new(name("job-1"), "1".parse()?, ContainerState::Running)])
+    });
     runtime.expect_exec().returning(|_, _, _| Ok(said("hello")));
     runtime.expect_container().returning(|_| {
         let mut container = MockContainer::new();
@@ -218,10 +259,16 @@ fn extension_methods_are_answered_from_what_they_project() -> Result<()> {
     assert_eq!(runtime.states(&family, LIMIT)?[&name("job-1")], ContainerState::Running);
     assert_eq!(runtime.exec_in("job-1", ["echo", "hello"], LIMIT)?.stdout, "hello");
     let found = runtime.containers_with_prefix(&family, LIMIT)?;
-    assert_eq!((found.len(), found[0].running(LIMIT)?, found[0].id(LIMIT)?), (1, false, None));
+    assert_eq!(
+        (found.len(), found[0].running(LIMIT)?, found[0].id(LIMIT)?),
+        (1, false, None)
+    );
 
     let mut image = MockImage::new();
     image.expect_inspect().returning(|_| Ok(Some(ImageInfo::new("sha256:1".parse()?))));
-    assert_eq!((image.exists(LIMIT)?, image.id(LIMIT)?), (true, Some("sha256:1".parse()?)));
+    assert_eq!(
+        (image.exists(LIMIT)?, image.id(LIMIT)?),
+        (true, Some("sha256:1".parse()?))
+    );
     Ok(())
 }

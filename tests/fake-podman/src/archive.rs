@@ -9,7 +9,8 @@ use rustix::process::geteuid;
 
 use crate::inside;
 
-/// Unpacks an archive below a directory. As root, owners are kept; a header without one means root, as podman takes it.
+/// Unpacks an archive below a directory. As root, owners are kept; a header without one means root,
+/// as podman takes it.
 pub(crate) fn unpack(source: impl Read, directory: &Path) -> io::Result<()> {
     let mut archive = tar::Archive::new(source);
     archive.set_preserve_permissions(true);

@@ -46,7 +46,8 @@ fn answer(line: &[String]) -> Reply {
     Ok(call.faults.after(answer, line))
 }
 
-/// The verb that the first words name, by its own name, and the words behind it.
+/// Returns the verb that the first words mean, and the words after it. Each verb has one name here,
+/// even if podman has aliases.
 fn verb(words: &[String]) -> Option<(&'static str, &[String])> {
     /// Words, and the verb that they mean.
     const VERBS: &[(&str, &str)] = &[
@@ -58,6 +59,7 @@ fn verb(words: &[String]) -> Option<(&'static str, &[String])> {
         ("kill", "kill"),
         ("pause", "pause"),
         ("unpause", "unpause"),
+        ("stats", "stats"),
         ("wait", "wait"),
         ("rm", "rm"),
         ("ps", "ps"),
@@ -100,6 +102,7 @@ fn dispatch(call: &Call, verb: &str) -> Reply {
         "kill" => lifecycle::kill(call),
         "pause" => lifecycle::pause(call),
         "unpause" => lifecycle::unpause(call),
+        "stats" => description::stats(call),
         "wait" => lifecycle::wait(call),
         "rm" => removal::rm(call),
         "ps" => listing::ps(call),

@@ -35,6 +35,7 @@ pub(crate) struct Container {
     pub(crate) nano_cpus: u64,
     pub(crate) log_driver: String,
     pub(crate) auto_remove: bool,
+    pub(crate) stop_signal: Option<i32>,
     pub(crate) create_command: Vec<String>,
     pub(crate) health: Option<HealthCheck>,
     pub(crate) state: State,
@@ -55,7 +56,8 @@ pub(crate) struct State {
     pub(crate) sessions: Vec<String>,
 }
 
-/// podman's words for a state. `exited` is what inspect and ps call a container that has ended, on both recorded versions.
+/// podman's words for a state. `exited` is what inspect and ps call a container that has ended, on
+/// both recorded versions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Status {

@@ -16,7 +16,8 @@ enum Side<'a> {
     Guest(&'a str, &'a str),
 }
 
-/// podman takes what stands before the first colon for a container, unless a slash or a dot comes first.
+/// podman takes what stands before the first colon for a container, unless a slash or a dot comes
+/// first.
 fn side(word: &str) -> Side<'_> {
     match word.split_once(':') {
         Some((name, path)) if !word.starts_with(['/', '.']) && !name.contains('/') => Side::Guest(name, path),
@@ -160,7 +161,8 @@ fn in_the_way<'a>(call: &'a Call, target: &Path) -> impl FnOnce(io::Error) -> An
     }
 }
 
-/// The name under which a source goes into a directory: its own, also when it is a link to something else.
+/// The name under which a source goes into a directory: its own, also when it is a link to
+/// something else.
 fn file_name(source: &Path, word: &str) -> PathBuf {
     Path::new(word).file_name().or(source.file_name()).map(PathBuf::from).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! `podman create`: from the words of a call to a container that is made and not started. The values of its flags are read
-//! in [`value`].
+//! `podman create`: from the words of a call to a container that is made and not started. The
+//! values of its flags are read in [`value`].
 
 mod value;
 
@@ -26,11 +26,16 @@ const WITHOUT_EFFECT: &[&str] = &[
     "dns",
     // Nothing runs a check by itself here.
     "health-interval",
+    "health-retries",
+    "health-start-period",
+    "health-timeout",
     "hostname",
     "http-proxy",
     "interactive",
     "pids-limit",
     "quiet",
+    "read-only",
+    "read-only-tmpfs",
     "security-opt",
     "shm-size",
     "stop-timeout",
@@ -42,6 +47,7 @@ const PLAYED: &[&str] = &[
     "annotation",
     "cpus",
     "device",
+    "entrypoint",
     "env",
     "env-file",
     "health-cmd",
@@ -57,6 +63,7 @@ const PLAYED: &[&str] = &[
     "restart",
     "rm",
     "rootfs",
+    "stop-signal",
     "user",
     "volume",
     "workdir",
@@ -92,10 +99,12 @@ pub(crate) fn make(call: &Call) -> Result<String, Answer> {
     } else {
         container.rootfs = Some(PathBuf::from(source));
     }
-    container.command = if command.is_empty() {
+    let entrypoint = words.value("entrypoint").filter(|text| !text.is_empty());
+    let entrypoint = entrypoint.map_or(Ok(Vec::new()), serde_json::from_str::<Vec<String>>)?;
+    container.command = if command.is_empty() && entrypoint.is_empty() {
         image.as_ref().map(|image| image.command.clone()).unwrap_or_default()
     } else {
-        command.to_vec()
+        [entrypoint.as_slice(), command].concat()
     };
     if container.command.is_empty() {
         return Err(call.profile.refusal("create-no-command", &[]));
@@ -178,6 +187,7 @@ fn describe(call: &Call, image: Option<&Image>) -> Result<Container, Answer> {
         nano_cpus: words.value("cpus").map_or(Ok(0), value::nano_cpus)?,
         log_driver: words.value("log-driver").unwrap_or("k8s-file").to_owned(),
         auto_remove: words.has("rm"),
+        stop_signal: words.value("stop-signal").and_then(|word| word.parse().ok()),
         health: words.value("health-cmd").map(HealthCheck::of),
         create_command: [&[String::from("podman")], &call.line[..]].concat(),
         ..Container::default()
@@ -195,7 +205,7 @@ fn describe(call: &Call, image: Option<&Image>) -> Result<Container, Answer> {
         }
     }
     for mount in words.values("mount") {
-        container.mounts.push(value::bind(call, mount)?);
+        container.mounts.push(value::mount(call, mount)?);
     }
     for volume in words.values("volume") {
         container.mounts.push(value::volume(call, volume)?);
@@ -226,8 +236,8 @@ fn environment(call: &Call, image: Option<&Image>) -> Result<BTreeMap<String, St
     Ok(env)
 }
 
-/// The variables of `--env-file` and, on top of them, of `--env`. One without a value has that of podman's own environment,
-/// or is left out.
+/// The variables of `--env-file` and, on top of them, of `--env`. One without a value has that of
+/// podman's own environment, or is left out.
 pub(crate) fn given_variables(call: &Call) -> Result<Vec<(String, String)>, Answer> {
     let mut words = Vec::new();
     for path in call.words.values("env-file") {

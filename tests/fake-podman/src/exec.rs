@@ -1,4 +1,5 @@
-//! `podman exec`: the client, which moves bytes and waits. The command itself is the session's, see [`crate::session`].
+//! `podman exec`: the client, which moves bytes and waits. The command itself is the session's, see
+//! [`crate::session`].
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -38,7 +39,8 @@ pub(crate) fn exec(call: &Call) -> Reply {
 
 /// Runs a command in a running container.
 pub(crate) fn command_in(call: &Call, container: &Container, command: &[String]) -> Reply {
-    // Signals to the client never reach the command; what they do to the client differs from version to version.
+    // Signals to the client never reach the command; what they do to the client differs from
+    // version to version.
     let on_term =
         if call.faults.has(&Fault::TermExitsZero) { 0 } else { call.profile.code("exec-ends-on-term-with") };
     fault::end_on(fault::TERM, on_term)?;
@@ -114,8 +116,9 @@ fn add_session(call: &Call, id: &str, session: &str) -> Result<(), Answer> {
     Ok(call.store.save(&lock, &container)?)
 }
 
-/// Cleans up after a command; whether its container is still there. A client that was killed does not get here: what its
-/// session wrote goes with the command, and its id stays until the container stops (seen on 4.3.1).
+/// Cleans up after a command. Returns whether its container still exists. A client that was killed
+/// does not clean up: the session's files disappear with the command, and its id stays until the
+/// container stops (seen on 4.3.1).
 fn remove_session(call: &Call, id: &str, session: &str, code: Option<u8>) -> Result<bool, Answer> {
     let lock = call.store.lock()?;
     let Some(mut container) = call.store.container(&lock, id)? else { return Ok(false) };
@@ -126,7 +129,8 @@ fn remove_session(call: &Call, id: &str, session: &str, code: Option<u8>) -> Res
         _ => {}
     }
     if let Some(code) = code {
-        // The session has noted it, too: podman's log has it twice, of the client and of the clean-up process.
+        // The session has noted it, too: podman's log has it twice, of the client and of the
+        // clean-up process.
         event::record(&call.store, &lock, &container, "exec_died", Some(code.into()))?;
     }
     Ok(true)
@@ -156,7 +160,8 @@ fn begin(call: &Call, id: &str, session: &str) -> Result<Child, Answer> {
     Ok(child)
 }
 
-/// Moves bytes until both output streams have ended. stdin is left alone then: nobody knows whether more will come.
+/// Moves bytes until both output streams have ended. stdin is left alone then: nobody knows whether
+/// more will come.
 fn pump(child: &mut Child) {
     if let Some(mut stdin) = child.stdin.take() {
         // Detached: it may stand in a read for ever.
@@ -187,7 +192,8 @@ fn feed(to: &mut impl Write) {
     }
 }
 
-/// Passes output on as it comes. A target that has gone swallows the rest: the command is not to notice.
+/// Passes output on as it comes. A target that has gone swallows the rest: the command is not to
+/// notice.
 fn drain(from: &mut impl Read, to: &mut impl Write) {
     let mut buffer = vec![0; PIECE];
     let mut open = true;

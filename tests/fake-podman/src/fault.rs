@@ -1,5 +1,6 @@
-//! What goes wrong on purpose: `FAKE_PODMAN_FAULT`, a list of faults with commas between, each for every verb or for one
-//! (`exec:hang`, `container inspect:half-json`). A comma within a fault is written `\,`.
+//! What goes wrong on purpose: `FAKE_PODMAN_FAULT`, a list of faults with commas between, each for
+//! every verb or for one (`exec:hang`, `container inspect:half-json`). A comma within a fault is
+//! written `\,`.
 //!
 //! | fault | what happens |
 //! | --- | --- |
@@ -151,7 +152,8 @@ impl Faults {
     }
 }
 
-/// What a call leaves with that TERM has come to. As podman does, it tells so at its log level `info` alone.
+/// What a call leaves with that TERM has come to. As podman does, it tells so at its log level
+/// `info` alone.
 fn leave(line: &[String], code: u8, mut answer: Answer) -> Answer {
     let mut levels = line.iter().filter_map(|word| word.strip_prefix("--log-level="));
     let mut apart = line.windows(2).filter(|words| words[0] == "--log-level").map(|words| words[1].as_str());

@@ -1,5 +1,5 @@
-//! The words of a call, read as podman's flag library reads them. A flag that this version does not have is refused
-//! loudly: that is how a test learns that it was used.
+//! The words of a call, read as podman's flag library reads them. A flag that this version does not
+//! have is refused loudly: that is how a test learns that it was used.
 
 use serde_json::Value;
 
@@ -76,8 +76,8 @@ fn canonical<'a>(verb: &str, name: &'a str) -> &'a str {
     }
 }
 
-/// Reads the words behind `verb`; the empty verb is podman itself. Where a command follows, nothing behind the first
-/// operand is a flag.
+/// Reads the words behind `verb`; the empty verb is podman itself. Where a command follows, nothing
+/// behind the first operand is a flag.
 pub(crate) fn read(profile: &Profile, verb: &str, words: &[String]) -> Result<Words, Answer> {
     let table = Table { profile, verb };
     let command_follows = matches!(verb, "" | "exec" | "run" | "create");

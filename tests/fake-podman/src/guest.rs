@@ -1,5 +1,5 @@
-//! The last steps of a process on its way into a container. Each is a mode of this program that ends by becoming the
-//! command, so that no process of a container is ever one of ours.
+//! The last steps of a process on its way into a container. Each step is a mode of this program,
+//! and ends with an exec of the command. So no process in a container runs this program.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::spawn::{self, failure_file};
 
-/// A command and its settings, in the form of the OCI runtime specification as far as anybody reads it.
+/// A command and its settings, in the form of the OCI runtime specification as far as anybody reads
+/// it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Process {
     pub(crate) terminal: bool,
@@ -49,9 +50,11 @@ pub(crate) fn run_init(words: &[String]) -> ExitCode {
     })
 }
 
-/// `@join PROCESS PID PID_FILE`: puts a command into the process namespace of process `PID`, writes down its pid and goes.
+/// `@join PROCESS PID PID_FILE`: puts a command into the process namespace of process `PID`, writes
+/// down its pid and goes.
 ///
-/// The session is made outside, as the OCI runtimes make it: inside, the command's session and group are 0.
+/// The session is made outside, as the OCI runtimes make it: inside, the command's session and
+/// group are 0.
 pub(crate) fn run_join(words: &[String]) -> ExitCode {
     let [process, pid, pid_file] = words else { return ExitCode::FAILURE };
     let join = || -> io::Result<()> {

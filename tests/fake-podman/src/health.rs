@@ -1,5 +1,6 @@
-//! Health checks: the command of `--health-cmd`, run by `podman healthcheck run` alone. podman has timers of systemd run it
-//! as well; there are none here, as there are none on the hosts of the recordings.
+//! Health checks: the command of `--health-cmd`, run by `podman healthcheck run` alone. podman has
+//! timers of systemd run it as well; there are none here, as there are none on the hosts of the
+//! recordings.
 
 use crate::answer::{Answer, Reply};
 use crate::call::Call;

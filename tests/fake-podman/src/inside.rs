@@ -1,10 +1,12 @@
-//! What stands below a container's root: paths, users and programs, without ever leaving it by a link.
+//! What stands below a container's root: paths, users and programs, without ever leaving it by a
+//! link.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
-/// The path on the host of `path` in the container: links are followed below `root`, and what is missing stays as it is.
+/// The path on the host of `path` in the container: links are followed below `root`, and what is
+/// missing stays as it is.
 pub(crate) fn locate(root: &Path, path: &Path) -> PathBuf {
     /// As many links as Linux follows.
     const MOST_LINKS: usize = 40;

@@ -1,5 +1,6 @@
 //! `podman stop`, `kill`, `pause`, `unpause` and `wait`.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -72,7 +73,8 @@ pub(crate) fn stop_one(call: &Call, id: &str, grace: Duration) -> Result<String,
         return Ok(warning);
     }
     if !grace.is_zero() {
-        send(&container, Signal::TERM);
+        let own = container.stop_signal.and_then(Signal::from_named_raw);
+        send(&container, own.unwrap_or(Signal::TERM));
         if !has_ended_within(call, id, grace)? {
             warning = format!(
                 "time=\"2026-11-21T20:38:42Z\" level=warning msg=\"StopSignal SIGTERM failed to stop container {} in \
@@ -104,10 +106,23 @@ fn change(
     Ok(Some(container))
 }
 
-/// Only ever to the main process that this program has started, while its record says that it runs.
+/// Sends a signal to the main process of a container whose record says that it runs. This program
+/// has started that process.
 fn send(container: &Container, signal: Signal) {
     if let Some(pid) = Pid::from_raw(container.state.pid) {
         // It may have ended in between; that shows in the next look.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// Sends a signal to each process in the process namespace of a container, which it has for itself.
+fn send_all(container: &Container, signal: Signal) {
+    let namespace = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let Some(own) = namespace(container.state.pid) else { return };
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    for pid in pids.filter(|pid| namespace(*pid).as_ref() == Some(&own)).filter_map(Pid::from_raw) {
+        // It may have ended in between.
         let _ = kill_process(pid, signal);
     }
 }
@@ -138,7 +153,7 @@ pub(crate) fn kill(call: &Call) -> Reply {
 
 pub(crate) fn pause(call: &Call) -> Reply {
     each_running(call, |container| {
-        send(container, Signal::STOP);
+        send_all(container, Signal::STOP);
         container.state.status = Status::Paused;
         Ok("pause")
     })
@@ -149,7 +164,7 @@ pub(crate) fn unpause(call: &Call) -> Reply {
         if container.state.status != Status::Paused {
             return Err(call.profile.refusal("unpause-not-paused", &[("id", &container.id)]));
         }
-        send(container, Signal::CONT);
+        send_all(container, Signal::CONT);
         container.state.status = Status::Running;
         Ok("unpause")
     })
@@ -183,14 +198,18 @@ fn each(call: &Call, mut how: impl FnMut(&mut Container) -> Result<&'static str,
 }
 
 fn signal_of(word: &str) -> Option<Signal> {
+    if let Ok(number) = word.parse() {
+        // Real-time signals reach nothing here that would act on them.
+        return Signal::from_named_raw(number).or((32..=64).contains(&number).then_some(Signal::CONT));
+    }
     Some(match word.strip_prefix("SIG").unwrap_or(word) {
-        "HUP" | "1" => Signal::HUP,
-        "INT" | "2" => Signal::INT,
-        "QUIT" | "3" => Signal::QUIT,
-        "KILL" | "9" => Signal::KILL,
-        "USR1" | "10" => Signal::USR1,
-        "USR2" | "12" => Signal::USR2,
-        "TERM" | "15" => Signal::TERM,
+        "HUP" => Signal::HUP,
+        "INT" => Signal::INT,
+        "QUIT" => Signal::QUIT,
+        "KILL" => Signal::KILL,
+        "USR1" => Signal::USR1,
+        "USR2" => Signal::USR2,
+        "TERM" => Signal::TERM,
         _ => return None,
     })
 }

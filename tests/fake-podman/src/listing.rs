@@ -15,7 +15,8 @@ pub(crate) fn ps(call: &Call) -> Reply {
     if let Some(filter) = words.value("filter") {
         let (key, _) = filter.split_once('=').unwrap_or((filter, ""));
         return Err(match key {
-            // podman takes the value for a regular expression, so nobody who asks for a name may filter by it.
+            // podman takes the value for a regular expression, so nobody who asks for a name may
+            // filter by it.
             "name" | "status" | "label" | "id" => Answer::own("it does not filter: ps --filter"),
             _ => call.profile.refusal("ps-bad-filter", &[("filter", key)]),
         });

@@ -62,10 +62,11 @@ struct Printer {
 }
 
 impl Printer {
-    /// A reader that has gone ends the call, as a SIGPIPE would.
+    /// If the reader has closed the pipe, the call ends, as SIGPIPE would end it.
     fn print(&self, entry: &Entry) -> Result<(), Answer> {
         let mut bytes = Vec::with_capacity(entry.text.len() + 40);
-        // Before every piece, so that a line of several has times in it, as podman's has.
+        // Before each piece: a line of several pieces contains a time before each, as podman prints
+        // it.
         if self.timestamps {
             bytes.extend(entry.time.as_bytes());
             bytes.push(b' ');

@@ -1,14 +1,16 @@
-//! A stand-in for podman: a program that plays a version of podman (a profile) and its failures (faults), for tests that
-//! have no engine. It is no container engine: it knows the verbs, flags, texts and answers that tests ask for, and says
-//! clearly when it is asked for more.
+//! A fake podman for tests without an engine. It imitates a version of podman (a profile) and its
+//! failures (faults). It knows only the verbs, flags, messages and answers that the tests need, and
+//! refuses anything else with a clear message.
 //!
 //! - `FAKE_PODMAN_DIR`: the directory with its state; needed.
-//! - `FAKE_PODMAN_PROFILE`: `4.3.1` (the default), `5.4.2`, `4.9` or `6.0`. The last two are derived, not measured.
+//! - `FAKE_PODMAN_PROFILE`: `4.3.1` (the default), `5.4.2`, `4.9` or `6.0`. The last two are
+//!   derived, not measured.
 //! - `FAKE_PODMAN_CLOCK`: how many seconds its clock is ahead of the system's; may be negative.
 //! - `FAKE_PODMAN_FAULT`: what goes wrong, see [`fault`].
 //!
-//! Commands are really run, as root: below the container's own root directory, in a mount and a process namespace. The
-//! program re-executes itself for that, in modes whose names begin with `@`; no verb of podman does.
+//! Commands are really run, as root: below the container's own root directory, in a mount and a
+//! process namespace. The program re-executes itself for that, in modes whose names begin with `@`;
+//! no verb of podman does.
 
 #![allow(clippy::disallowed_methods, reason = "it stands in for podman, which starts processes of its own")]
 
@@ -51,7 +53,8 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 
 fn main() -> ExitCode {
-    // As podman and the OCI runtimes do first, whatever the caller's is: users of a container read its files.
+    // As podman and the OCI runtimes do first, whatever the caller's is: users of a container read
+    // its files.
     umask(Mode::from_raw_mode(0o022));
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
     // podman, too, knows only text: bytes that are no UTF-8 become U+FFFD.

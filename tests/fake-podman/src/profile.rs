@@ -1,4 +1,5 @@
-//! A version of podman: its texts, flags, answers and traits, read from the fixtures that are built into the program.
+//! A version of podman: its texts, flags, answers and traits, read from the fixtures that are built
+//! into the program.
 
 use serde_json::{Map, Value};
 

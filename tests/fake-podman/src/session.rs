@@ -1,6 +1,7 @@
-//! What stays beside a command of `podman exec`, as conmon does: it starts the command, moves its output, notes its end, and
-//! cleans up. It does not depend on the client, which may be killed, and whose child it is not: it is found by its command
-//! line, which is as conmon's.
+//! The process that stays with a command of `podman exec`, as conmon does. It starts the command,
+//! copies its output, records its end, and cleans up. It is not a child of the client, and
+//! continues when the client is killed. Others find it by its command line, which looks like
+//! conmon's.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -54,7 +55,8 @@ fn slow(words: &[String]) -> Duration {
     words.last().and_then(|word| word.parse().ok()).map(Duration::from_millis).unwrap_or_default()
 }
 
-/// The whole of it. The client hears of the end by that of the streams, and takes the code from the store.
+/// The whole of it. The client hears of the end by that of the streams, and takes the code from the
+/// store.
 fn attend(id: &str, session: &str) -> Result<(), Answer> {
     let store = Store::from_environment()?;
     let code = Session::begin(id, session).and_then(Session::watch).unwrap_or_else(|refusal| {
@@ -96,7 +98,8 @@ impl Session {
             .container(&store.lock()?, id)?
             .ok_or_else(|| Answer::own("the container has gone before its command"))?;
         setsid()?;
-        // The command's parent goes at once, so that nobody takes this process for one of the command's.
+        // The command's parent goes at once, so that nobody takes this process for one of the
+        // command's.
         set_child_subreaper(Some(getpid()))?;
         let directory = store.static_dir(id).join(session);
         let (process, pid_file) = (directory.join("exec-process-1"), directory.join("exec_pid"));
@@ -132,8 +135,8 @@ impl Session {
         })
     }
 
-    /// Moves output until the command has ended. A child of it that holds the streams holds nobody: its later output is
-    /// lost.
+    /// Moves output until the command has ended. A child of it that holds the streams holds nobody:
+    /// its later output is lost.
     fn watch(mut self) -> Result<u8, Answer> {
         let code = match self.ended {
             Some(code) => code,
@@ -145,7 +148,8 @@ impl Session {
         Ok(u8::try_from(code).unwrap_or(u8::MAX))
     }
 
-    /// As conmon writes it, when all output is on its way. Of a record that a removal has taken away nothing is left.
+    /// As conmon writes it, when all output is on its way. Of a record that a removal has taken
+    /// away nothing is left.
     fn write_exit_file(&self, code: i32) -> Result<(), Answer> {
         let file = self.directory.join("exit").join(&self.container.id);
         let fresh = file.with_extension("new");

@@ -1,4 +1,5 @@
-//! Starting this program again in one of its own modes, and waiting until such a process has become its command.
+//! Starts this program again in one of its own modes, and waits until that process has become its
+//! command.
 
 use std::fs;
 use std::io;
@@ -8,8 +9,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 
-/// This program in the mode `mode`. Of the environment only the store and its clock go along: no secret of the caller's, and
-/// no fault, which is meant for one call.
+/// This program in the mode `mode`. Of the environment only the store and its clock go along: no
+/// secret of the caller's, and no fault, which is meant for one call.
 pub(crate) fn own<const N: usize>(mode: &str, words: [&str; N]) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(mode).args(words).env_clear();

@@ -7,7 +7,8 @@ use crate::answer::{Answer, Reply};
 use crate::call::Call;
 use crate::{creation, lifecycle, log, removal, spawn};
 
-/// What a supervisor says when the container runs. Anything else is a refusal: an exit code, a line end, and words.
+/// What a supervisor says when the container runs. Anything else is a refusal: an exit code, a line
+/// end, and words.
 pub(crate) const STARTED: &str = "started";
 
 pub(crate) fn start(call: &Call) -> Reply {

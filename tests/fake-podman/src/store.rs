@@ -1,4 +1,5 @@
-//! The state of the engine: JSON files below one directory, changed only under a lock that all processes share.
+//! The state of the engine: JSON files below one directory, changed only under a lock that all
+//! processes share.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -84,6 +85,10 @@ impl Store {
 
     pub(crate) fn image_dir(&self, id: &str) -> PathBuf {
         self.root.join("images").join(id)
+    }
+
+    pub(crate) fn volume_dir(&self, name: &str) -> PathBuf {
+        self.root.join("volumes").join(name)
     }
 
     pub(crate) fn event_file(&self) -> PathBuf {

@@ -1,5 +1,5 @@
-//! What stays beside a running container, as conmon does: it makes the namespaces and mounts, starts process 1, writes its
-//! log, and notes its end.
+//! The process that stays with a running container, as conmon does. It creates the namespaces and
+//! mounts, starts process 1, writes its log, and records its end.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -123,7 +123,8 @@ impl Supervisor {
             Some(log) => log.write(stream, bytes),
             None => Ok(()),
         };
-        // The kernel ends every process of the namespace with process 1, so that both streams come to their end.
+        // The kernel ends every process of the namespace with process 1, so that both streams come
+        // to their end.
         while self.stdout.is_some() || self.stderr.is_some() {
             let mut waits: Vec<_> = Vec::new();
             waits.extend(self.stdout.as_ref().map(|stream| PollFd::new(stream, PollFlags::IN)));
@@ -256,7 +257,8 @@ fn hold_ports(profile: &Profile, ports: &[Publish]) -> Result<Vec<OwnedFd>, Answ
 }
 
 fn make_namespaces() -> io::Result<()> {
-    // This process has one thread, and shares no descriptor table: what makes the call unsafe elsewhere is not there.
+    // This process has one thread, and shares no descriptor table: what makes the call unsafe
+    // elsewhere is not there.
     #[expect(deprecated, reason = "the replacement is an unsafe function, for flags that are not used here")]
     rustix::thread::unshare(UnshareFlags::NEWNS | UnshareFlags::NEWPID)?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;

@@ -1,5 +1,5 @@
-//! What rt-podman answers when podman hangs, dies, lies or stutters. Nothing here runs a command in a container, so it runs
-//! for everybody.
+//! What rt-podman answers when podman hangs, dies, lies or stutters. Nothing here runs a command in
+//! a container, so it runs for everybody.
 
 #![allow(clippy::unwrap_used, reason = "the panic of a test is its report")]
 
@@ -108,8 +108,8 @@ fn a_podman_that_is_deaf_to_term_is_killed_in_bounded_time() {
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
-/// Starts `c`, which only root can, with a BusyBox: the stand-in runs commands for real. One that was never started is not
-/// waited for.
+/// Starts `c`, which only root can, with a BusyBox: the stand-in runs commands for real. One that
+/// was never started is not waited for.
 fn is_started(engine: &Engine) -> bool {
     let is_root =
         fs::metadata("/proc/self").is_ok_and(|process| std::os::unix::fs::MetadataExt::uid(&process) == 0);
@@ -184,7 +184,8 @@ fn a_podman_that_dies_of_a_signal_was_interrupted() {
 
 /// Every other verb that ends: what was done, and how it failed.
 fn deeds(runtime: &PodmanRuntime) -> Vec<(&'static str, Option<Error>)> {
-    let container = runtime.container(&name("c"));
+    // Not "c", which could be an id: to look that up would be all that is done.
+    let container = runtime.container(&name("web"));
     let hexadecimal = runtime.container(&name("abc"));
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
@@ -216,6 +217,7 @@ fn deeds(runtime: &PodmanRuntime) -> Vec<(&'static str, Option<Error>)> {
 fn code_0_of_a_podman_that_was_ended_proves_nothing() {
     for fault in ["told-to-leave=0", "told-to-leave=1", "die-by-signal"] {
         let engine = peopled("4.3.1");
+        engine.created("web");
         let runtime = engine.faulty(fault);
         check_all(&runtime, ErrorKind::BackendInterrupted);
         for (deed, error) in deeds(&runtime) {
@@ -238,7 +240,8 @@ fn what_says_nothing_or_describes_nothing_is_no_answer() {
     let engine = peopled("4.3.1");
     check_all(&engine.faulty("exit-without-a-word=0"), ErrorKind::BackendInterrupted);
     for nothing in ["[]", "null", "{}", "[null]", "[7]"] {
-        // Not "c", which could be an id: that is looked up in the listing first, and an empty one is an answer.
+        // Not "c", which could be an id: that is looked up in the listing first, and an empty one
+        // is an answer.
         let container = engine.faulty(&format!("print={nothing}")).container(&name("web"));
         let image = engine.faulty(&format!("print={nothing}")).image(&image());
         for error in [
@@ -249,6 +252,30 @@ fn what_says_nothing_or_describes_nothing_is_no_answer() {
             assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::InvalidResponse), "{nothing}");
         }
     }
+}
+
+#[test]
+fn what_podman_says_of_a_start_and_a_stop_is_looked_at() {
+    let engine = peopled("4.3.1");
+    let container = |fault: &str| engine.faulty(fault).container(&name("c"));
+    let error = container("start:print=c").start(&patience()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BackendFailed, "{error}");
+    assert!(error.to_string().contains("its state is created"), "{error}");
+    if is_started(&engine) {
+        let error = container("stop:print=c").stop(Duration::ZERO, &patience()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BackendFailed, "{error}");
+        assert!(error.to_string().contains("its state is running"), "{error}");
+        assert!(engine.runtime().force_remove(&[name("c")], &patience())[0].removed);
+    }
+}
+
+#[test]
+fn an_archive_without_its_end_is_an_error() {
+    let engine = peopled("4.3.1");
+    let container = engine.faulty("cp:exit-without-a-word=0").container(&name("c"));
+    let place = ContainerPath::new("/").unwrap();
+    let error = container.copy_out_tar(&place, &mut Vec::new(), &patience()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BackendInterrupted, "{error}");
 }
 
 #[test]
@@ -477,4 +504,19 @@ fn a_name_like_an_id_goes_by_its_id() {
         let done = calls.iter().find(of_verb).unwrap_or_else(|| panic!("{verb}: {calls:?}"));
         assert!(place == Some(0) && means(done, id.as_str()), "{verb}: {calls:?}");
     }
+}
+
+#[test]
+fn a_login_command_starts_no_podman_and_goes_by_the_exact_name() {
+    let engine = peopled("4.3.1");
+    engine.created("abc");
+    let runtime = engine.runtime();
+    let before = engine.calls().len();
+    for text in ["c", "abc", "web"] {
+        let words = runtime.container(&name(text)).login_command(None, &patience()).unwrap();
+        let asks_for_the_id =
+            words.iter().any(|word| word.to_string_lossy().contains(&format!("name=^{text}$")));
+        assert_eq!(asks_for_the_id, name(text).looks_like_id(), "{words:?}");
+    }
+    assert_eq!(engine.calls().len(), before, "{:?}", engine.calls());
 }

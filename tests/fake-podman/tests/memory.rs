@@ -1,4 +1,5 @@
-//! A gigabyte of output, from podman itself and from a command, in bounded memory. Alone in its process, which it measures.
+//! A gigabyte of output, from podman itself and from a command, in bounded memory. Alone in its
+//! process, which it measures.
 
 #![allow(clippy::unwrap_used, reason = "the panic of a test is its report")]
 
@@ -25,7 +26,8 @@ fn a_gigabyte_of_output_does_not_become_a_gigabyte_of_memory() {
     const GIGABYTE: u64 = 1 << 30;
     let engine = Engine::new("4.3.1");
     engine.created("c");
-    // What a command writes, as far as the caller wants it. The microVM question comes first and has an answer.
+    // What a command writes, as far as the caller wants it. The microVM question comes first and
+    // has an answer.
     let runtime = engine.faulty("exec:huge-output");
     let request = ExecRequest::builder(["true"]).output_limit(OutputLimit::bytes(64 << 10)).build().unwrap();
     let container = runtime.container(&rt_protocol::ContainerName::new("c").unwrap());

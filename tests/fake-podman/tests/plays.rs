@@ -1,10 +1,13 @@
-//! What rt-podman makes of commands on the fake podman, in each version and with each fault. Needs what the fake needs to
-//! run commands; where it is missing, every case is reported as ignored, with the reason.
+//! What rt-podman makes of commands on the fake podman, in each version and with each fault. Needs
+//! what the fake needs to run commands; where it is missing, every case is reported as ignored,
+//! with the reason.
 
 #![allow(clippy::unwrap_used, reason = "the panic of a case is its report")]
 
 #[path = "stage/engine.rs"]
 mod engine;
+#[path = "stage/evidence.rs"]
+mod evidence;
 #[path = "stage/executions.rs"]
 mod executions;
 #[path = "stage/refusals.rs"]
@@ -24,7 +27,7 @@ fn main() -> ExitCode {
     // Most cases wait for most of their time.
     arguments.test_threads.get_or_insert(8);
     let reason = if arguments.list { None } else { engine::cannot_run() };
-    let cases = || executions::CASES.iter().chain(refusals::CASES).copied();
+    let cases = || executions::CASES.iter().chain(evidence::CASES).chain(refusals::CASES).copied();
     let trials = PROFILES
         .into_iter()
         .flat_map(|profile| cases().map(move |case| (profile, case)))

@@ -1,5 +1,5 @@
-//! The classifier: every text that it knows is said by a podman at least once, and becomes the kind that a caller branches
-//! on.
+//! Tests the classifier of podman's messages: each text that it knows is printed by some podman,
+//! and becomes the error kind on which a caller branches.
 
 #![allow(clippy::unwrap_used, reason = "the panic of a test is its report")]
 
@@ -10,8 +10,8 @@ use rt_protocol::{Container, ContainerName, ContainerRuntime, ErrorKind};
 
 use engine::{Engine, patience};
 
-/// Words of podman and their kind. Recorded on podman 4.3.1 and 5.4.2, with crun and with runc, unless a line says
-/// otherwise; names and ids are shortened.
+/// Words of podman and their kind. Recorded on podman 4.3.1 and 5.4.2, with crun and with runc,
+/// unless a line says otherwise; names and ids are shortened.
 const TEXTS: &[(ErrorKind, &str)] = &[
     (ErrorKind::NoSuchContainer, "Error: container has already been removed"),
     (
@@ -114,6 +114,19 @@ const TEXTS: &[(ErrorKind, &str)] = &[
         ErrorKind::NoSuchPath,
         "Error: \"/no/such/dir\" could not be found on container x-a: no such file or directory",
     ),
+    // Recorded on podman 4.3.1, of a container that had just ended.
+    (
+        ErrorKind::BackendFailed,
+        "Error: \"/etc/passwd/.\" could not be found on container 0699: mounting storage for container 0699: lstat \
+         /s/overlay/322d/merged: no such file or directory",
+    ),
+    // Recorded on podman 4.3.1 without cgroups; the others are from podman's source.
+    (
+        ErrorKind::Unsupported,
+        "Error: cannot pause without using Cgroups: this container does not have a cgroup",
+    ),
+    (ErrorKind::Unsupported, "Error: pause is not supported for cgroupv1 rootless containers"),
+    (ErrorKind::Unsupported, "Error: stats is not supported in rootless mode without cgroups v2"),
     (ErrorKind::NoSuchPath, "Error: \"nosuch\" could not be found on the host: no such file or directory"),
     // Not recorded: `podman cp -` onto a file.
     (ErrorKind::NoSuchPath, "Error: destination must be a directory when copying from stdin"),
@@ -130,6 +143,15 @@ const TEXTS: &[(ErrorKind, &str)] = &[
     ),
     // Recorded after conmon and the main process were killed.
     (ErrorKind::NotRunning, "Error: OCI runtime error: crun: the container `22e2ffe7` is not running"),
+    (
+        ErrorKind::NotRunning,
+        "Error: OCI runtime error: runc: exec failed: cannot exec in a stopped container",
+    ),
+    (
+        ErrorKind::BackendFailed,
+        "Error: runc: runc create failed: unable to start container process: error closing exec fds: open /proc/self/fd: no \
+         such file or directory: OCI runtime attempted to invoke a command that was not found",
+    ),
     // Recorded after a start that was killed half-way; runc's words are from its source.
     (
         ErrorKind::BackendFailed,
@@ -148,6 +170,8 @@ const TEXTS: &[(ErrorKind, &str)] = &[
         ErrorKind::BackendFailed,
         "Error: crun: setrlimit `RLIMIT_NOFILE`: Operation not permitted: OCI permission denied",
     ),
+    // Of a client with `--remote`.
+    (ErrorKind::Unsupported, "Error: unknown flag: --runtime"),
     // Nothing that the classifier knows.
     (ErrorKind::BackendFailed, "Error: unknown flag: --nosuchflag\nSee 'podman run --help'"),
     (ErrorKind::BackendFailed, "Error: invalid reference format"),

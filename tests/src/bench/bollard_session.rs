@@ -16,7 +16,8 @@ use crate::live::Live;
 /// How long the service may take to come up, and bollard may wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A client, the async runtime that it needs, and the service that answers it. Dropping it ends all of them.
+/// A client of podman's API service, with its async runtime and the service itself. Dropping the
+/// session ends all of them.
 pub(super) struct BollardSession {
     runtime: Runtime,
     docker: Docker,
@@ -52,7 +53,16 @@ impl BollardSession {
         Ok(Self { runtime, docker, _service: service, _directory: directory })
     }
 
-    /// Runs a command in a container so many times, catches its output, and asks for its exit code.
+    pub(super) fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
+    pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// Runs a command in a container `times` times. Each time it captures the output and asks for
+    /// the exit code.
     pub(super) fn run(&self, container: &str, command: &[&str], times: u32) -> Outcome {
         self.runtime.block_on(async {
             for _ in 0..times {

@@ -1,5 +1,6 @@
-//! A command that does nothing, in a running container.
+//! A command that does nothing, in a running container, by `podman exec`.
 
+use rt_podman::ExecPath;
 use rt_protocol::{ContainerRuntime, ExecRequest, Until};
 
 use super::bollard_session::BollardSession;
@@ -29,17 +30,19 @@ pub(super) fn measure_bollard(live: &Live) -> Outcome<Row> {
     let theirs = || session.run(sandbox.name.as_str(), &["true"], IN_A_ROW);
     let rounds = against(live, &sandbox, theirs)?;
     let what = "ten commands, and ten by the crate bollard over podman's socket";
-    // A service that is kept needs no start of podman for each; what ours has for that stands with its limits.
+    // A service that is kept needs no start of podman for each; what ours has for that stands with
+    // its limits.
     Ok(Row::of("podman-exec-bollard", what, Unit::Seconds, Target::Shown, &rounds))
 }
 
 /// The time of all, ours and theirs.
 fn against(live: &Live, sandbox: &Sandbox<'_>, theirs: impl Fn() -> Outcome) -> Outcome<Vec<(f64, f64)>> {
+    let runtime = live.builder().exec_path(ExecPath::Cold).build()?;
     let request = ExecRequest::new(["true"])?;
     let until = Until::forever();
     let ours = |()| {
         for _ in 0..IN_A_ROW {
-            if !live.runtime.exec(&sandbox.name, &request, &until)?.success() {
+            if !runtime.exec(&sandbox.name, &request, &until)?.success() {
                 return Err("true is not true".into());
             }
         }

@@ -1,8 +1,10 @@
-//! Measurements through rt-krun: a real sshd on loopback, and a user there who is not root. What is measured stands in the
-//! modules below, and beside it the other ways to the same end: OpenSSH's client, its multiplexer, russh, libssh2 alone.
+//! Measurements through rt-krun: a real sshd on loopback, and a user there who is not root. What is
+//! measured stands in the modules below, and beside it the other ways to the same end: OpenSSH's
+//! client, its multiplexer, russh, libssh2 alone.
 //!
-//! All of them have the guest's shell change the directory and become a program. A bare `true` would be the shell's own
-//! word, which saves the execve(2) that every command of ours has; and `cd` is what rt-krun does by default.
+//! All of them have the guest's shell change the directory and become a program. A bare `true`
+//! would be the shell's own word, which saves the execve(2) that every command of ours has; and
+//! `cd` is what rt-krun does by default.
 
 pub(super) mod exec;
 pub(super) mod memory;

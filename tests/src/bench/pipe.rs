@@ -5,7 +5,8 @@ use std::thread::{self, JoinHandle};
 
 use crate::bench::outcome::Outcome;
 
-/// `cat` of coreutils reads so much at a time; the buffer of `io::copy` is much smaller, and its reads would be measured.
+/// `cat` of coreutils reads so much at a time; the buffer of `io::copy` is much smaller, and its
+/// reads would be measured.
 const BUFFER: usize = 128 << 10;
 
 /// The end to write to, and the thread that reads the other one until nobody writes any more.

@@ -1,5 +1,5 @@
-//! Command lines and text without their secrets, and a plain copy of the same bytes, in CPU time: nothing here waits, and
-//! what else the machine does is none of it.
+//! Command lines and text without their secrets, and a plain copy of the same bytes, in CPU time:
+//! nothing here waits, and what else the machine does is none of it.
 
 use std::ffi::OsString;
 use std::hint::black_box;
@@ -62,7 +62,8 @@ pub(super) fn measure_scrubber(_: &Live) -> Outcome<Row> {
     Ok(Row::of("redaction-scrubber", what, Unit::Seconds, Target::Ours(SCRUBBED_WITHIN), &rounds))
 }
 
-/// Secrets that share their bytes with each other and with the text: what the search skips by is everywhere.
+/// Secrets that share their bytes with each other and with the text: what the search skips by is
+/// everywhere.
 pub(super) fn measure_scrubber_of_words(_: &Live) -> Outcome<Row> {
     let rounds = scrub((1..=8).map(|number| format!("correct-horse-{number}-battery")))?;
     let what = "the same with 8 secrets of the same words, as the text has them; CPU time";

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use crate::bench::outcome::Outcome;
 
-/// Times ours and theirs in so many rounds, in seconds. `prepare` comes before each turn and is not measured.
+/// Times ours and theirs in so many rounds, in seconds. `prepare` comes before each turn and is not
+/// measured.
 pub(super) fn in_turns<P>(
     rounds: u32,
     mut prepare: impl FnMut() -> Outcome<P>,
@@ -29,8 +30,8 @@ pub(super) enum Turn {
     Theirs,
 }
 
-/// What ours and theirs measure in so many rounds. Who is first changes from round to round; the first round warms up and
-/// does not count.
+/// What ours and theirs measure in so many rounds. Who is first changes from round to round; the
+/// first round warms up and does not count.
 pub(super) fn measured_in_turns(
     rounds: u32,
     mut measure: impl FnMut(Turn) -> Outcome<f64>,

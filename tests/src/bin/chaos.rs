@@ -1,4 +1,5 @@
-//! Random harm to podman and to connections, every answer compared with the truth: `chaos SECONDS SEED [ssh|podman]`.
+//! Random harm to podman and to connections, every answer compared with the truth: `chaos SECONDS
+//! SEED [ssh|podman]`.
 
 use std::process::ExitCode;
 use std::time::Duration;

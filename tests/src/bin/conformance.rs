@@ -1,4 +1,5 @@
-//! Runs the conformance suite on one backend and prints its report: `conformance null|podman|krun [PART OF A NAME]`.
+//! Runs the conformance suite on one backend and prints its report: `conformance null|podman|krun
+//! [PART OF A NAME]`.
 
 use std::process::ExitCode;
 
@@ -18,8 +19,11 @@ fn main() -> ExitCode {
             report(&runtime, &fixture, &filter)
         }
         "podman" => match Live::from_environment() {
-            Ok(live) => match PodmanFixture::new(&live.podman, &live.image) {
-                Ok(fixture) => report(&live.runtime, &fixture, &filter),
+            Ok(live) => match PodmanFixture::new(&live.podman, &live.image, &live.runtime) {
+                Ok(fixture) => match live.cgroups() {
+                    Ok(()) => report(&live.runtime, &fixture, &filter),
+                    Err(reason) => report(&live.runtime, &fixture.without_cgroups(reason), &filter),
+                },
                 Err(error) => failed(&error.to_string()),
             },
             Err(missing) => failed(&missing.reason),

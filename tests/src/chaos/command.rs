@@ -1,5 +1,6 @@
-//! A command whose answer can be checked to the byte: what it writes and how it ends follow from a seed, and it leaves notes of
-//! having begun and ended. What may be done to it meanwhile is not known here.
+//! A command whose answer can be checked to the byte. A seed decides what it writes and how it
+//! ends. It leaves notes when it begins and when it ends. This file does not know what is done to
+//! the command meanwhile.
 
 use std::fs;
 use std::path::Path;
@@ -88,12 +89,13 @@ impl Command {
         self.output.script()
     }
 
-    /// What it is to write to stdout, and what it is given where it copies.
+    /// Returns what the command should write to stdout. If the command copies stdin, this is also
+    /// its stdin.
     pub(super) fn stdout(&self) -> Vec<u8> {
         self.output.text()
     }
 
-    /// What it has left in the directory of notes.
+    /// Returns the notes that the command has left in the directory.
     pub(super) fn notes(&self, directory: &Path) -> Notes {
         let count = |name: &str| {
             let text = fs::read_to_string(directory.join(name)).unwrap_or_default();
@@ -102,8 +104,8 @@ impl Command {
         Notes { began: count("began"), ended: count("ended") }
     }
 
-    /// Judges what came of it. `codes` are those that it may have been given from outside; a word for a right answer, or
-    /// what is wrong.
+    /// Judges what came of it. `codes` are those that it may have been given from outside; a word
+    /// for a right answer, or what is wrong.
     pub(super) fn judge(&self, ran: &CommandResult, notes: Notes, codes: &[i32]) -> Result<String, String> {
         let CommandResult { outcome, stdout, stderr, is_whole } = ran;
         if notes.began > 1 {

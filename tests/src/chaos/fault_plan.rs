@@ -1,4 +1,5 @@
-//! The faults of one call: which process gets which signal when, and for how long it is held; or all containers are frozen.
+//! The faults of one call: which process gets which signal when, and for how long it is held; or
+//! all containers are frozen.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -49,7 +50,8 @@ impl FaultPlan {
         Self { signals, freeze }
     }
 
-    /// Makes the trouble during the call; the answer, and what was done. Nobody is stopped any more afterwards.
+    /// Makes the trouble during the call; the answer, and what was done. Nobody is stopped any more
+    /// afterwards.
     pub(super) fn during<T: Send>(
         &self,
         live: &Live,
@@ -88,7 +90,8 @@ impl SignalFault {
             thread::sleep(PERIOD);
         };
         thread::sleep(self.delay);
-        // It may have become something else meanwhile. What it is when it is hit decides which answers are right.
+        // It may have become something else meanwhile. What it is when it is hit decides which
+        // answers are right.
         let role = processes.role_now(&entry)?;
         if !send(&entry, self.signal).unwrap_or(false) {
             return None;

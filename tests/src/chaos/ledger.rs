@@ -1,4 +1,5 @@
-//! What a run has found: answers counted by verb, faults with their seed, and calls that do not return.
+//! What a run has found: answers counted by verb, faults with their seed, and calls that do not
+//! return.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use rt_protocol::sync::lock;
 
-/// How much longer than its bound a call may take before the whole run is given up: nothing ends a thread.
+/// How much longer than its bound a call may take before the whole run is given up: nothing ends a
+/// thread.
 const HANG_LIMIT: Duration = Duration::from_secs(90);
 
 /// Between two looks at the calls.

@@ -1,5 +1,6 @@
-//! A round on podman: calls of every verb, each on a container of its own, while processes of podman's are signalled. After
-//! each call the truth is asked for: plain podman, the processes of the machine, the files of both sides.
+//! A round on podman: calls of every verb, each on a container of its own, while processes of
+//! podman's are signalled. After each call the truth is asked for: plain podman, the processes of
+//! the machine, the files of both sides.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

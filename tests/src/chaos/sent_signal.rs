@@ -22,7 +22,8 @@ pub(super) fn random(rng: &mut Rng) -> Signal {
 }
 
 impl SentSignal {
-    /// The code that a shell, and podman, give a process that this signal has ended; `None` for one that ends nobody.
+    /// The code that a shell, and podman, give a process that this signal has ended; `None` for one
+    /// that ends nobody.
     pub(super) fn code(&self) -> Option<i32> {
         (self.signal != Signal::STOP).then(|| 128 + self.signal.as_raw())
     }

@@ -1,5 +1,5 @@
-//! A round over SSH: commands on several threads through a network that cuts, delays, swallows and garbles, into an sshd that
-//! renews its keys every few packets.
+//! A round over SSH. Several threads run commands through a network that cuts, delays, drops and
+//! corrupts data. The sshd renews its keys every few packets.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -32,14 +32,14 @@ const NOTES: &str = "/tmp/chaos";
 /// sshd's smallest is 16 bytes; some packets, some windows, and its own measure.
 const REKEY_LIMITS: [&str; 4] = ["16K", "128K", "512K", "default"];
 
-/// What a silent guest is given up by.
+/// The keepalive interval, after which a silent guest is eventually given up.
 const KEEPALIVE: Duration = Duration::from_secs(2);
 
-/// Between a deadline and its answer: eight seconds for a look into a guest that does not answer, two for the command's last
-/// words, as rt-krun documents, and some for a busy machine.
+/// The longest time from a deadline to the answer: eight seconds to look into a guest that does not
+/// answer, two for the command's last output (as rt-krun documents), and ten for a busy machine.
 const AFTER_DEADLINE: Duration = Duration::from_secs(8 + 2 + 10);
 
-/// For calls that nothing harms any more.
+/// The time for calls after the faults have ended.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One round.

@@ -1,5 +1,6 @@
-//! The processes that this run's podman has started, by what they are: known by the store's configuration in their
-//! environment, and by who their parents are. Nobody else's are ever among them.
+//! The processes that this run's podman has started, by what they are: known by the store's
+//! configuration in their environment, and by who their parents are. Nobody else's are ever among
+//! them.
 
 use std::collections::HashMap;
 use std::fs;
@@ -52,8 +53,8 @@ impl StoreProcesses {
         candidates.filter_map(|entry| self.role(&all, entry, own).map(|role| (role, entry.clone()))).collect()
     }
 
-    /// What a process is now, that may have been something else when it was looked up: the OCI runtime's child becomes the
-    /// container's first process, a child of podman's becomes conmon.
+    /// What a process is now, that may have been something else when it was looked up: the OCI
+    /// runtime's child becomes the container's first process, a child of podman's becomes conmon.
     pub(super) fn role_now(&self, known: &ProcessEntry) -> Option<Role> {
         let is_same = |entry: &ProcessEntry| entry.pid == known.pid && entry.start_time == known.start_time;
         self.look().into_iter().find(|(_, entry)| is_same(entry)).map(|(role, _)| role)
@@ -66,8 +67,9 @@ impl StoreProcesses {
         };
         let is_inside = is_elsewhere(entry.pid, own);
         if is_inside || !is_marked(entry) {
-            // The first process of a container or of a command is born as a child of the OCI runtime, with its name and its
-            // environment. From its birth on its process namespace tells it from the runtime; later conmon is its parent.
+            // The first process of a container or of a command starts as a child of the OCI
+            // runtime, with the runtime's name and environment. Only its process namespace
+            // distinguishes it from the runtime. Later conmon is its parent.
             let parent = all.get(&entry.parent).filter(|parent| !is_elsewhere(parent.pid, own))?;
             let conmon = line(all, parent.pid).find(|entry| entry.name == "conmon" && is_marked(entry))?;
             let role = if serves_a_command(conmon.pid) { Role::Command } else { Role::Main };
@@ -77,7 +79,8 @@ impl StoreProcesses {
             "podman" if line(all, entry.pid).any(|ancestor| ancestor.pid == own) => Some(Role::Client),
             "podman" => Some(Role::Cleanup),
             "conmon" => Some(Role::Conmon),
-            // Not the server of a laboratory, which stands beside podman, and not what keeps a user's namespaces.
+            // Not the server of a laboratory, which stands beside podman, and not what keeps a
+            // user's namespaces.
             _ => {
                 let is_below = |name: &str| line(all, entry.parent).any(|ancestor| ancestor.name == name);
                 (entry.name != "catatonit" && (is_below("podman") || is_below("conmon")))
@@ -95,7 +98,8 @@ fn is_elsewhere(pid: u32, own: u32) -> bool {
 
 /// A process and its ancestors.
 fn line(all: &HashMap<u32, ProcessEntry>, pid: u32) -> impl Iterator<Item = &ProcessEntry> {
-    // A parent that has just ended may be missing, and a number may be given again: no line is endless.
+    // A parent that has just ended may be missing, and a number may be given again: no line is
+    // endless.
     std::iter::successors(all.get(&pid), |entry| all.get(&entry.parent)).take(64)
 }
 
@@ -105,7 +109,8 @@ fn serves_a_command(conmon: u32) -> bool {
         .is_ok_and(|line| line.split(|byte| *byte == 0).any(|word| word == b"--exec-process-spec"))
 }
 
-/// Sends a signal to this process and to no other that was given its number since; whether it was there.
+/// Sends a signal to this process and to no other that was given its number since; whether it was
+/// there.
 pub(super) fn send(entry: &ProcessEntry, signal: Signal) -> std::io::Result<bool> {
     let Some(pid) = i32::try_from(entry.pid).ok().and_then(Pid::from_raw) else { return Ok(false) };
     let descriptor = match pidfd_open(pid, PidfdFlags::empty()) {

@@ -21,7 +21,8 @@ pub(super) const NOTES: &str = "/notes";
 /// A limit for calls that nothing harms, and for those whose own limit this is.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What a call may take beyond its own limit, on a busy machine: ending what it has started, and looking.
+/// What a call may take beyond its own limit, on a busy machine: ending what it has started, and
+/// looking.
 pub(super) const SLACK: Duration = Duration::from_secs(25);
 
 /// One call and what it needs.
@@ -84,7 +85,8 @@ impl<'a> Turn<'a> {
         Ok(found.map(|container| container["State"].as_str().unwrap_or_default().to_owned()))
     }
 
-    /// Removes a container that nobody harms any more: whatever has happened to it, there is a way out.
+    /// Removes a container that nobody harms any more: whatever has happened to it, there is a way
+    /// out.
     pub(super) fn clear(
         &self,
         sandbox: &Sandbox<'_>,

@@ -1,10 +1,11 @@
-//! Every verb of a container, called in trouble, and its answer compared with the truth. What is right: the truth, or an error
-//! of a kind that does not contradict it.
+//! Every verb of a container, called in trouble, and its answer compared with the truth. What is
+//! right: the truth, or an error of a kind that does not contradict it.
 
 mod commands;
 mod copies;
 mod lifecycle;
 mod reads;
+mod signals;
 mod watches;
 
 use super::turn::Turn;
@@ -14,7 +15,7 @@ use crate::ssh_lab::Result;
 type Verb = fn(&mut Turn<'_>) -> Result<Verdict>;
 
 /// The more a verb has to lose, the more often it stands here.
-pub(super) const VERBS: [(&str, Verb); 28] = [
+pub(super) const VERBS: [(&str, Verb); 32] = [
     ("exec", commands::exec),
     ("exec", commands::exec),
     ("exec", commands::exec),
@@ -29,6 +30,10 @@ pub(super) const VERBS: [(&str, Verb); 28] = [
     ("stop", lifecycle::stop),
     ("wait", lifecycle::wait),
     ("force_remove", lifecycle::force_remove),
+    ("remove", signals::remove),
+    ("kill", signals::kill),
+    ("pause", signals::pause),
+    ("restart", signals::restart),
     ("state", reads::state),
     ("list", reads::list),
     ("inspect", reads::inspect),

@@ -2,11 +2,12 @@
 
 use rt_protocol::{Error, ErrorKind};
 
-/// A word for a right answer, or what is wrong with it.
+/// `Ok` with a word for a correct answer, or `Err` with what is wrong with it.
 pub(super) type Verdict = Result<String, String>;
 
-/// A word for an error that contradicts nothing: what was asked for is there, and what it needs runs unless its container
-/// was harmed.
+/// Accepts an error that the facts allow. The container and its image exist, so the error must not
+/// say that they are missing. It may say that the container does not run only if the container was
+/// harmed.
 pub(super) fn right_error(error: &Error, container_was_harmed: bool) -> Verdict {
     match error.kind() {
         ErrorKind::BackendInterrupted
@@ -14,7 +15,7 @@ pub(super) fn right_error(error: &Error, container_was_harmed: bool) -> Verdict 
         | ErrorKind::BackendUnresponsive
         | ErrorKind::InvalidResponse
         | ErrorKind::TimedOut => Ok(format!("{:?}", error.kind())),
-        // A container that ends takes the mounts along through which podman sees its paths.
+        // When a container ends, its mounts disappear, through which podman sees its paths.
         ErrorKind::NotRunning | ErrorKind::Paused | ErrorKind::Stopping | ErrorKind::NoSuchPath
             if container_was_harmed =>
         {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rt_conformance::{Case, Fixture, Group, Need, Suite};
+use rt_conformance::{Case, Fixture, Group, Need, ServedImages, Suite};
 use rt_krun::{KrunLaunchExt, KrunRuntime, PodmanPortResolver, SshUser, TcpSshTransport};
 use rt_podman::PodmanRuntime;
 use rt_protocol::{ContainerName, ContainerRuntime, ImageRef, LaunchSpecBuilder, NamePrefix, Until};
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::two_names;
 use crate::krun::{transport_to, wait_until_reachable};
 use crate::live::Live;
+use crate::registry::served::ServedRegistries;
 use crate::sandbox::Sandbox;
 use crate::ssh_lab::container::{GuestImage, published_address, wait_for_banner};
 use crate::ssh_lab::key::KeyPair;
@@ -20,9 +21,9 @@ use crate::ssh_lab::loopback::{Loopback, Settings};
 use crate::ssh_lab::machine::MachineFiles;
 use crate::ssh_lab::{DEV, DEV_ID, GUEST_PORT, Result};
 
-/// Connections that a case has opened are leftovers of that case until they have been idle for so long. Less than the suite
-/// waits for leftovers to go; but from case to case one stays, since deadlines of a second do not count on a new one in an
-/// emulated machine.
+/// Connections that a case has opened are leftovers of that case until they have been idle for so
+/// long. Less than the suite waits for leftovers to go; but from case to case one stays, since
+/// deadlines of a second do not count on a new one in an emulated machine.
 const IDLE_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long a guest may take until its sshd listens.
@@ -35,9 +36,11 @@ pub enum Ground {
     Container,
     /// The same as a user who is not root: the cases for guests that can only exec.
     ContainerAsDev,
-    /// sshd on loopback, with this machine's shell and tools, as a user who is not root: what is about commands.
+    /// sshd on loopback, with this machine's shell and tools, as a user who is not root: what is
+    /// about commands.
     Loopback,
-    /// The same as root, who has been asked everything in a container: of it what a guest that can only exec is asked.
+    /// The same as root, who has been asked everything in a container: of it what a guest that can
+    /// only exec is asked.
     LoopbackAsRoot,
     /// A virtual machine, as a user who is not root: the cases for guests that can only exec.
     Machine,
@@ -114,6 +117,9 @@ impl Ground {
                 (transport_to(address, identity.private()), live.image.clone(), Some(name))
             }
         };
+        if self == Self::Container {
+            guests.registries = ServedRegistries::start(live)?;
+        }
         let transport = transport.user(SshUser::new(self.user())?).idle_limit(IDLE_LIMIT).build();
         let runtime = KrunRuntime::on(podman(), Arc::new(transport));
         let fixture = KrunFixture {
@@ -124,6 +130,8 @@ impl Ground {
             podman: live.podman.clone(),
             standing,
             identity: identity.private().to_owned(),
+            lacks_cgroups: live.cgroups().err(),
+            registry: guests.registries.as_ref().map(ServedRegistries::images),
         };
         // The suite borrows both; they are small, and there are few.
         let suite = Suite::new(Box::leak(Box::new(runtime)), Box::leak(Box::new(fixture)));
@@ -132,8 +140,8 @@ impl Ground {
 }
 
 fn is_about_commands(case: &Case) -> bool {
-    use Group::{Errors, Exec, Limits, Stdio, Surroundings, Timeouts};
-    matches!(case.group(), Exec | Surroundings | Stdio | Limits | Timeouts | Errors)
+    use Group::{Errors, Exec, Limits, Spawn, Stdio, Surroundings, Terminals, Timeouts};
+    matches!(case.group(), Exec | Surroundings | Stdio | Spawn | Terminals | Limits | Timeouts | Errors)
 }
 
 /// The suite, and the guests that it runs on.
@@ -150,6 +158,7 @@ pub struct KrunSuite {
 pub struct Guests {
     loopback: Option<Loopback>,
     machine: Option<Sandbox<'static>>,
+    registries: Option<ServedRegistries>,
     /// The machine reads them while it lives.
     files: Option<MachineFiles>,
     _keys: Option<TempDir>,
@@ -165,6 +174,8 @@ struct KrunFixture {
     image: ImageRef,
     standing: Option<ContainerName>,
     identity: PathBuf,
+    lacks_cgroups: Option<&'static str>,
+    registry: Option<ServedImages>,
 }
 
 impl Fixture for KrunFixture {
@@ -182,13 +193,16 @@ impl Fixture for KrunFixture {
 
     fn lacks(&self, need: Need) -> Option<String> {
         let in_container = matches!(self.ground, Ground::Container | Ground::ContainerAsDev);
+        let as_dev = matches!(self.ground, Ground::ContainerAsDev | Ground::Loopback | Ground::Machine);
         let reason = match need {
             Need::LaunchFailures if in_container => {
                 "sshd is started first, and becomes the command, as a guest's init does"
             }
             Need::LaunchSettings => "sshd begins each command in its user's login",
+            Need::Root if as_dev => "files are written as the user of the connection",
             Need::Offline => "sshd is reached over the network",
             Need::Groups => "sshd logs a user in with the groups that the guest says",
+            Need::Cgroups => return self.lacks_cgroups.map(String::from),
             _ => return None,
         };
         Some(String::from(reason))
@@ -201,6 +215,10 @@ impl Fixture for KrunFixture {
 
     fn image_with_two_names(&self) -> Option<ImageRef> {
         two_names(&self.podman)
+    }
+
+    fn registry(&self) -> Option<ServedImages> {
+        self.registry.clone()
     }
 
     fn user(&self) -> (&'static str, u32) {

@@ -1,4 +1,5 @@
-//! OpenSSH's own client, as a second opinion on a guest: what a test of the laboratory itself asks with.
+//! OpenSSH's own client, as a second opinion on a guest: what a test of the laboratory itself asks
+//! with.
 
 use std::net::SocketAddr;
 
@@ -8,7 +9,8 @@ use rt_protocol::{OutputLimit, Source, Until};
 use super::key::KeyPair;
 use super::{Result, TIMEOUT};
 
-/// Runs a command line in a guest, whose key must be `host_key`. The client's own failures end with 255.
+/// Runs a command line in a guest, whose key must be `host_key`. The client's own failures end
+/// with 255.
 ///
 /// # Errors
 /// When there is no client, or it does not end.

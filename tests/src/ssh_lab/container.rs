@@ -1,4 +1,5 @@
-//! sshd in a podman container, beside the container's own command: an image, and containers of it with a published port.
+//! sshd in a podman container, beside the container's own command: an image, and containers of it
+//! with a published port.
 
 use std::io::{Cursor, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -61,7 +62,8 @@ impl GuestImage {
         &self.host_key
     }
 
-    /// The beginning of a description: the OCI runtime `krun`, sshd on a port of loopback, and a command that waits.
+    /// The beginning of a description: the OCI runtime `krun`, sshd on a port of loopback, and a
+    /// command that waits.
     ///
     /// # Errors
     /// Never in practice: `krun` is a name.
@@ -84,7 +86,8 @@ pub fn published_address(container: &dyn Container) -> Result<SocketAddr> {
     Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
 }
 
-/// Waits until sshd says who it is. A connection alone means little: podman's helpers may accept it before the guest does.
+/// Waits until sshd says who it is. A connection alone means little: podman's helpers may accept it
+/// before the guest does.
 ///
 /// # Errors
 /// When nobody says it.
@@ -107,7 +110,8 @@ pub fn wait_for_banner(address: SocketAddr) -> Result<()> {
     }
 }
 
-/// Sends a signal to the container's first process, whatever it is: `STOP` freezes a virtual machine, `KILL` ends it.
+/// Sends a signal to the container's first process, whatever it is: `STOP` freezes a virtual
+/// machine, `KILL` ends it.
 ///
 /// # Errors
 /// When podman refuses.

@@ -1,5 +1,5 @@
-//! What every guest has in its file tree: users, sshd's configuration and keys; and, where it has no userland of the
-//! host's, BusyBox and a copy of the host's sshd.
+//! What every guest has in its file tree: users, sshd's configuration and keys; and, where it has
+//! no userland of the host's, BusyBox and a copy of the host's sshd.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +18,8 @@ pub(super) const AUTHORIZED_KEYS: &str = "/etc/ssh/authorized_keys";
 /// Where sshd is, inside.
 pub(super) const SSHD: &str = "/usr/sbin/sshd";
 
-/// sshd's configuration, but for the port: the defaults of sshd, and what makes it stand on its own.
+/// sshd's configuration, but for the port: the defaults of sshd, and what makes it stand on its
+/// own.
 const SSHD_CONFIG: &str = "\
 HostKey /etc/ssh/host_key
 AuthorizedKeysFile /etc/ssh/authorized_keys .ssh/authorized_keys
@@ -72,14 +73,16 @@ pub(super) fn add_busybox(tree: &mut Tree, busybox: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A copy of this machine's sshd, at [`SSHD`], with its libraries. OpenSSH 9.8 moved the session into a program of its own,
-/// and 10.0 the authentication; sshd looks for both where Debian has them.
+/// A copy of this machine's sshd, at [`SSHD`], with its libraries. OpenSSH 9.8 moved the session
+/// into a program of its own, and 10.0 the authentication; sshd looks for both where Debian has
+/// them.
 pub(super) fn add_sshd(tree: &mut Tree, sshd: &Path) -> Result<()> {
     let parts = ["/usr/lib/openssh/sshd-session", "/usr/lib/openssh/sshd-auth"].map(PathBuf::from);
     let mut files: BTreeSet<PathBuf> = parts.into_iter().filter(|part| part.exists()).collect();
     for program in files.clone().iter().map(PathBuf::as_path).chain([sshd]) {
         let program = program.to_str().ok_or("a path that is not UTF-8")?;
-        // Lines such as `libz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x7f…)`, and the loader's path alone.
+        // Lines such as `libz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x7f…)`, and the loader's
+        // path alone.
         let libraries = answered_text(Path::new("ldd"), [program])?;
         let paths = libraries.split_ascii_whitespace().filter(|word| word.starts_with('/'));
         files.extend(paths.map(PathBuf::from));

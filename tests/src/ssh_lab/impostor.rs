@@ -142,7 +142,8 @@ fn receive(mut connection: TcpStream, behaviour: Behaviour) -> io::Result<()> {
     io::copy(&mut connection, &mut io::sink()).map(drop)
 }
 
-/// A packet of a kind that nobody has defined (RFC 4253, 6; RFC 4250, 4.1.2), which a client keeps or answers.
+/// A packet of a kind that nobody has defined (RFC 4253, 6; RFC 4250, 4.1.2), which a client keeps
+/// or answers.
 fn unasked_for() -> Vec<u8> {
     const KIND: u8 = 200;
     const PADDING: u8 = 10;

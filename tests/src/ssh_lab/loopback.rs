@@ -1,5 +1,5 @@
-//! A real sshd on a loopback port, with this machine's userland, users and a root directory of its own, in namespaces of its
-//! own: nothing of the machine is changed, and nothing outlives it.
+//! A real sshd on a loopback port, in its own namespaces. It has this machine's programs and users,
+//! and its own root directory. It changes nothing on the machine and leaves nothing behind.
 
 use std::fs;
 use std::io::Read;
@@ -9,9 +9,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rt_process::procfs::{self, ProcessEntry, Signal};
+use rt_process::procfs::{self, ProcessEntry};
 use rt_process::{LineStream, ProcessSpec, Program};
-use rt_protocol::{Pull, Until};
+use rt_protocol::{Pull, Signal, Until};
 use rustix::net::sockopt::set_socket_reuseaddr;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
 use tempfile::TempDir;
@@ -27,7 +27,8 @@ const LOG: &str = "var/log/sshd";
 /// Directories of the machine that the guest sees as they are, and cannot write to.
 const LENT: [&str; 8] = ["bin", "etc/alternatives", "lib", "lib32", "lib64", "libx32", "sbin", "usr"];
 
-/// Mounts below the first argument the directories that the last ones name, and becomes sshd inside.
+/// Mounts below the first argument the directories that the last ones name, and becomes sshd
+/// inside.
 const ENTER: &str = r#"
 set -eu
 root=$1 sshd=$2 port=$3 level=$4 sessions=$5 startups=$6 rekey=$7 forgiving=$8
@@ -47,11 +48,13 @@ exec chroot "$root" "$sshd" -D -E /var/log/sshd -p "$port" "$@"
 pub struct Settings {
     /// Channels with a session that one connection may have.
     pub max_sessions: u32,
-    /// Connections that may be about to log in, as sshd takes it: from how many on which part is refused, and the most.
+    /// Connections that may be about to log in, as sshd takes it: from how many on which part is
+    /// refused, and the most.
     pub max_startups: &'static str,
     /// After how many bytes it asks for new keys, as sshd takes it.
     pub rekey_limit: &'static str,
-    /// Whether it forgets at once who did not log in. Since OpenSSH 9.8 sshd turns an address away for some time otherwise.
+    /// Whether it forgets at once who did not log in. Since OpenSSH 9.8 sshd turns an address away
+    /// for some time otherwise.
     pub is_forgiving: bool,
     /// `INFO`, or up to `DEBUG3`.
     pub log_level: &'static str,
@@ -79,8 +82,9 @@ pub struct Loopback {
     host_key: KeyPair,
     address: SocketAddr,
     daemon: Option<Daemon>,
-    /// Bound, and not listening: the kernel gives the port to nobody who takes any, while sshd is away too. sshd asks for it
-    /// by number and with `SO_REUSEADDR`, which lets it share a port with sockets that have it too and do not listen.
+    /// Bound, but not listening, so that the kernel does not give the port to another program while
+    /// sshd is away. sshd asks for the port by number and with `SO_REUSEADDR`, which lets it share
+    /// the port with a socket that has this option and does not listen.
     _reservation: OwnedFd,
     directory: TempDir,
 }
@@ -179,17 +183,17 @@ impl Loopback {
 
     /// Stops every process inside: connections stay, and nobody answers.
     pub fn freeze(&self) {
-        signal(&self.processes(), Signal::Stop);
+        signal(&self.processes(), Signal::STOP);
     }
 
     /// Lets them go on.
     pub fn thaw(&self) {
-        signal(&self.processes(), Signal::Cont);
+        signal(&self.processes(), Signal::CONT);
     }
 
     /// Kills the processes that serve connections, and neither the daemon nor any command.
     pub fn kill_sessions(&self) {
-        signal(&self.sessions(), Signal::Kill);
+        signal(&self.sessions(), Signal::KILL);
     }
 
     /// What sshd has logged since it was started first.
@@ -206,7 +210,8 @@ impl Loopback {
     }
 
     fn run(&mut self, settings: Settings) -> Result<()> {
-        // A test that is killed drops nothing: then the kernel ends `unshare`, and that what is inside.
+        // A test that is killed drops nothing: then the kernel ends `unshare`, and that what is
+        // inside.
         let spec = ProcessSpec::new(&Program::find("setpriv")?)
             .args(["--pdeathsig=KILL", "unshare"])
             .args(["--mount", "--pid", "--fork", "--kill-child", "--", "sh", "-c", ENTER, "sh"])
@@ -258,8 +263,8 @@ fn signal(entries: &[ProcessEntry], signal: Signal) {
     }
 }
 
-/// Places for the directories of this machine, and the list of those that are to be mounted. On most machines some of them
-/// are links into `usr`.
+/// Places for the directories of this machine, and the list of those that are to be mounted. On
+/// most machines some of them are links into `usr`.
 pub(super) fn lend(tree: &mut Tree) -> Result<Vec<&'static str>> {
     let mut lent = Vec::new();
     for name in LENT {

@@ -1,5 +1,6 @@
-//! A virtual machine as the process of a podman container: Debian's cloud kernel in QEMU's software emulation, with BusyBox
-//! and sshd in an initramfs. From outside it is what a krun container is: podman owns its life, and only SSH gets in.
+//! A virtual machine as the process of a podman container: Debian's cloud kernel in QEMU's software
+//! emulation, with BusyBox and sshd in an initramfs. From outside it is what a krun container is:
+//! podman owns its life, and only SSH gets in.
 
 use std::fs;
 use std::path::Path;
@@ -15,10 +16,12 @@ use super::{GUEST_PORT, Result, answer};
 use crate::live::Live;
 use crate::sandbox::Sandbox;
 
-/// Modules without which the guest has no network, and what they need, in the order in which they are loaded.
+/// The kernel modules that the guest needs for its network, in loading order. The modules on which
+/// they depend are added when the image is made.
 const WANTED: [&str; 2] = ["virtio_pci.ko", "virtio_net.ko"];
 
-/// The first process: makes a system of it, then becomes sshd. The addresses are those of QEMU's user network.
+/// The first process: makes a system of it, then becomes sshd. The addresses are those of QEMU's
+/// user network.
 const INIT: &str = "\
 #!/bin/busybox sh
 mount -t proc proc /proc
@@ -67,7 +70,8 @@ impl MachineFiles {
         &self.host_key
     }
 
-    /// A machine that is started from now on shows another host key; also one that is only started again.
+    /// A machine that is started from now on shows another host key; also one that is only started
+    /// again.
     ///
     /// # Errors
     /// When the key cannot be made or written.
@@ -76,7 +80,8 @@ impl MachineFiles {
         self.write()
     }
 
-    /// The description of a container that is such a machine: the OCI runtime `krun`, sshd on a port of loopback.
+    /// The description of a container that is such a machine: the OCI runtime `krun`, sshd on a
+    /// port of loopback.
     ///
     /// # Errors
     /// Never in practice: the mounts are absolute.
@@ -86,7 +91,8 @@ impl MachineFiles {
             .port(PortMapping::any_port_on_loopback(GUEST_PORT))
             .mount(BindMount::read_only(self.directory.path(), "/machine")?)
             .mount(BindMount::read_only(&self.parts.kernel, "/kernel")?);
-        // The image has BusyBox alone; the emulator is this machine's, with its libraries and firmware.
+        // The image has BusyBox alone; the emulator is this machine's, with its libraries and
+        // firmware.
         for lent in ["/usr", "/lib", "/lib64"] {
             spec = spec.mount(BindMount::read_only(lent, lent)?);
         }
@@ -111,7 +117,7 @@ impl MachineFiles {
     }
 }
 
-/// The wanted modules and those that they need, as files whose order is that of loading.
+/// Adds the wanted modules and their dependencies, with file names in loading order.
 fn add_modules(tree: &mut Tree, modules: &Path) -> Result<()> {
     // `MODULE: NEEDED…`, where the last needed is to be loaded first: modules.dep(5).
     let listing = fs::read_to_string(modules.join("modules.dep"))?;

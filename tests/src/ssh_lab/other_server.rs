@@ -1,5 +1,5 @@
-//! SSH servers of other makes than OpenSSH, on loopback ports, with this machine's userland and a root directory of their
-//! own. What they do differently is theirs; nothing here makes up for it.
+//! SSH servers of other makes than OpenSSH, on loopback ports, with this machine's userland and a
+//! root directory of their own. What they do differently is theirs; nothing here makes up for it.
 
 use std::fs;
 use std::io::Read;
@@ -17,7 +17,8 @@ use super::key::KeyPair;
 use super::loopback::{lend, reserve};
 use super::{DEV_ID, Result, TIMEOUT, answer, guest};
 
-/// Mounts below the first argument the directories that the last ones name, and becomes the server inside.
+/// Mounts below the first argument the directories that the last ones name, and becomes the server
+/// inside.
 const ENTER: &str = r#"
 set -eu
 root=$1 command=$2
@@ -45,16 +46,23 @@ while (accept(my $peer, $listener)) {
 }
 "#;
 
-/// Serves commands on the port of the argument, as whoever runs it. It owes the answer to a request for a command with the word
-/// `rt-unanswered` in it, and closes the channel in place of one with `rt-closed`. With `rt-packets=N` its packets have N bytes of
-/// the output, whatever the client takes.
+/// An SSH server on the port in its argument, with the rights of its caller. It does not answer a
+/// request for a command that contains `rt-unanswered`. It closes the channel instead of answering
+/// one that contains `rt-closed`. With `rt-packets=N` each packet has N bytes of output. With
+/// `rt-window=N` it sends N bytes, whatever window the client allows. After `rt-impatient` it
+/// closes each channel that has no request for a while.
 const PARAMIKO: &str = r#"
-import re, socket, subprocess, sys, threading
+import re, socket, subprocess, sys, threading, time
 import paramiko
 from paramiko.common import MSG_CHANNEL_REQUEST
 
+impatient = threading.Event()
+
 def request(channel, message):
+    channel.is_used = True
     text = message.asbytes()
+    if b"rt-impatient" in text:
+        impatient.set()
     if b"rt-unanswered" in text:
         return
     if b"rt-closed" in text:
@@ -71,10 +79,17 @@ class Server(paramiko.ServerInterface):
     def get_allowed_auths(self, user):
         return "publickey"
     def check_channel_request(self, kind, number):
+        threading.Thread(target=close_unused, args=(self.transport, number), daemon=True).start()
         return paramiko.OPEN_SUCCEEDED
     def check_channel_exec_request(self, channel, command):
         threading.Thread(target=run, args=(channel, command), daemon=True).start()
         return True
+
+def close_unused(transport, number):
+    time.sleep(0.2)
+    channel = transport._channels.get(number)
+    if impatient.is_set() and channel and not hasattr(channel, "is_used"):
+        channel.close()
 
 def run(channel, command):
     pipe = subprocess.PIPE
@@ -83,6 +98,9 @@ def run(channel, command):
     if wanted:
         # It keeps 64 bytes for what is around them.
         channel.out_max_packet_size = size + 64
+    window = re.search(rb"rt-window=([0-9]+)", command)
+    if window:
+        channel.out_window_size = int(window[1])
     child = subprocess.Popen(["/bin/sh", "-c", command], stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
     def pump(source, put):
         for piece in iter(lambda: source.read(size) if wanted else source.read1(size), b""):
@@ -111,7 +129,9 @@ listener.listen(64)
 while True:
     transport = paramiko.Transport(listener.accept()[0])
     transport.add_server_key(key)
-    transport.start_server(event=threading.Event(), server=Server())
+    server = Server()
+    server.transport = transport
+    transport.start_server(event=threading.Event(), server=server)
 "#;
 
 /// Where Debian's own Python is, which has the packages of Debian.
@@ -122,7 +142,8 @@ const PYTHON: &str = "/usr/bin/python3";
 pub enum Make {
     /// Dropbear. It has `MaxSessions` of its own, takes commands of 9,000 bytes, and no signals.
     Dropbear,
-    /// Paramiko, which lets anybody in, and whose answers can be withheld: see the command of its tests.
+    /// Paramiko, which lets anybody in, and whose answers can be withheld: see the command of its
+    /// tests.
     Paramiko,
     /// `TinySSH`: one connection a process, one channel a connection.
     TinySsh,

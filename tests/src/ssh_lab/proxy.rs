@@ -1,6 +1,5 @@
-//! A TCP proxy on loopback that injects faults: it delays, holds back, swallows, garbles and cuts what passes, when it is
-//! told to.
-//! One connection's loop stands in `link`.
+//! A TCP proxy on loopback that injects faults on request: it delays, holds back, drops, corrupts
+//! and cuts the data. `link` contains the loop of one connection.
 
 mod fault;
 mod link;
@@ -77,7 +76,8 @@ impl FaultProxy {
         self.shared.lock().seen
     }
 
-    /// Waits until enough was seen; false when that takes longer than anything does that is not broken.
+    /// Waits until enough was seen; false when that takes longer than anything does that is not
+    /// broken.
     pub fn wait_until(&self, enough: impl Fn(&Seen) -> bool) -> bool {
         let look = || enough(&self.seen()).then_some(());
         self.shared.changed.wait_for(&Until::after(TIMEOUT), look).is_ok()

@@ -104,8 +104,9 @@ impl Tree {
         archive.into_inner()
     }
 
-    /// The tree as an archive that Linux unpacks when it boots. Two of them, one after the other, are one: the second
-    /// replaces files of the first (`Documentation/driver-api/early-userspace/buffer-format.rst` of Linux).
+    /// The tree as an archive that Linux unpacks when it boots. Two of them, one after the other,
+    /// are one: the second replaces files of the first
+    /// (`Documentation/driver-api/early-userspace/buffer-format.rst` of Linux).
     pub(super) fn initramfs(&self) -> io::Result<Vec<u8>> {
         let mut archive = Vec::new();
         for (number, (path, entry)) in (1..).zip(&self.entries) {

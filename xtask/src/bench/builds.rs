@@ -1,15 +1,14 @@
-//! How long the facade takes to build from nothing, with one backend alone, and how many crates that is.
+//! How long the facade takes to build from nothing, with one backend alone, and how many crates
+//! that is.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::child::describe;
 use crate::failure::{Failure, Result};
 use crate::report::say;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, remove_folder};
 
 /// In turns, so that whatever else the machine does meets both alike.
 const ROUNDS: usize = 3;
@@ -61,12 +60,7 @@ fn name(feature: &str) -> String {
 fn build(workspace: &Workspace, feature: &str) -> Result<(f64, usize)> {
     // Beside the target directory of everything else, whose builds would be found there.
     let target = workspace.target.join("bench").join(name(feature));
-    match fs::remove_dir_all(&target) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Failure::io("remove", &target, &error));
-        }
-        _ => {}
-    }
+    remove_folder(&target)?;
     let task = workspace
         .cargo(["build", "--package", "rt", "--no-default-features", "--features", feature])
         .args(["--message-format=json-render-diagnostics", "--quiet"])
@@ -75,11 +69,11 @@ fn build(workspace: &Workspace, feature: &str) -> Result<(f64, usize)> {
     let begin = Instant::now();
     let answer = task.inherit_stderr().captured()?;
     let seconds = begin.elapsed().as_secs_f64();
-    let removed = fs::remove_dir_all(&target);
+    let removed = remove_folder(&target);
     if !answer.status.success() {
-        return Err(Failure::new(format!("building with `{feature}` only: {}", describe(answer.status))));
+        return Err(Failure::new(format!("building with `{feature}` only: {}", answer.status)));
     }
-    removed.map_err(|error| Failure::io("remove", &target, &error))?;
+    removed?;
     Ok((seconds, crates_in(&answer.stdout)))
 }
 

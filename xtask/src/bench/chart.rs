@@ -1,8 +1,9 @@
-//! The rows as a chart: how far each is from its target, on a logarithmic axis. Plain SVG, no script, no font of its own.
+//! The rows as a chart: how far each is from its target, on a logarithmic axis.
 
 use std::fmt::Write as _;
 
 use super::row::{Row, Rule, factor};
+use super::svg::{self, Paper, escaped};
 
 const LINE: f64 = 26.0;
 const TOP: f64 = 64.0;
@@ -14,27 +15,27 @@ const WIDTH: f64 = 1040.0;
 const LEAST: (f64, f64) = (0.5, 0.2);
 const MOST: (f64, f64) = (2.0, 10.0);
 
-/// The chart. What is right of the line reaches its target; a row without one is grey, and its line is theirs.
+/// The chart. What is right of the line reaches its target; a row without one is grey, and its line
+/// is theirs.
 pub(super) fn chart(rows: &[Row]) -> String {
     let axis = Axis::of(rows);
     #[expect(clippy::cast_precision_loss, reason = "there are few rows")]
     let bottom = TOP + LINE * rows.len() as f64;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" \
-         font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"16\" y=\"26\" font-size=\"16\">How far each row is from its target</text>\n\
-         <text x=\"16\" y=\"44\" fill=\"#555\">1 is the target, right of it is met; the thin line covers the middle half of \
-         the rounds; grey: shown, 1 is theirs; the ends are cut</text>\n",
-        height = bottom + 40.0,
-    );
+    let mut svg = svg::begin(&Paper {
+        width: WIDTH,
+        height: bottom + 40.0,
+        title: "How far each row is from its target",
+        note: "1 is the target, right of it is met; the thin line covers the middle half of the rounds; grey: shown, 1 is \
+               theirs; the ends are cut",
+    });
     for tick in axis.ticks() {
         let x = axis.place(tick);
         let is_target = (tick - 1.0).abs() < f64::EPSILON;
-        let (stroke, dash) = if is_target { ("#333", "") } else { ("#ddd", " stroke-dasharray=\"2 3\"") };
+        let (class, dash) = if is_target { ("target", "") } else { ("tick", " stroke-dasharray=\"2 3\"") };
         let _ = write!(
             svg,
-            "<line x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{bottom}\" stroke=\"{stroke}\"{dash}/>\n\
-             <text x=\"{x:.1}\" y=\"{label}\" text-anchor=\"middle\" fill=\"#555\">{tick}</text>\n",
+            "<line x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{bottom}\" class=\"{class}\"{dash}/>\n\
+             <text x=\"{x:.1}\" y=\"{label}\" text-anchor=\"middle\" class=\"note\">{tick}</text>\n",
             label = bottom + 18.0,
         );
     }
@@ -49,10 +50,10 @@ pub(super) fn chart(rows: &[Row]) -> String {
 
 fn bar(svg: &mut String, axis: &Axis, row: &Row, middle: f64) {
     let [low, median, high] = row.margins();
-    let color = match row.met {
-        Some(true) => "#3a7d44",
-        Some(false) => "#b3261e",
-        None => "#888",
+    let class = match row.met {
+        Some(true) => "met",
+        Some(false) => "missed",
+        None => "shown",
     };
     let (one, end) = (axis.place(1.0), axis.place(median));
     let (begin, length) = (one.min(end), (end - one).abs().max(1.0));
@@ -63,9 +64,9 @@ fn bar(svg: &mut String, axis: &Axis, row: &Row, middle: f64) {
     let _ = write!(
         svg,
         "<text x=\"{name_end}\" y=\"{base:.1}\" text-anchor=\"end\">{name}</text>\n\
-         <rect x=\"{begin:.1}\" y=\"{top:.1}\" width=\"{length:.1}\" height=\"12\" fill=\"{color}\" fill-opacity=\"0.75\"/>\n\
-         <line x1=\"{low:.1}\" y1=\"{middle:.1}\" x2=\"{high:.1}\" y2=\"{middle:.1}\" stroke=\"black\" stroke-width=\"2\"/>\n\
-         <text x=\"{told_begin}\" y=\"{base:.1}\" fill=\"{color}\">{told}</text>\n",
+         <rect x=\"{begin:.1}\" y=\"{top:.1}\" width=\"{length:.1}\" height=\"12\" class=\"{class}\"/>\n\
+         <line x1=\"{low:.1}\" y1=\"{middle:.1}\" x2=\"{high:.1}\" y2=\"{middle:.1}\" class=\"spread\" stroke-width=\"2\"/>\n\
+         <text x=\"{told_begin}\" y=\"{base:.1}\" class=\"{class}\">{told}</text>\n",
         name_end = LEFT - 12.0,
         base = middle + 4.5,
         top = middle - 6.0,
@@ -111,10 +112,6 @@ impl Axis {
     }
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +126,9 @@ mod tests {
         assert!(missed < axis.place(1.0) && axis.place(1.0) < met);
         assert!((axis.place(axis.least) - LEFT).abs() < 1e-9 && met <= LEFT + PLOT);
         let svg = chart(&rows);
-        assert!(svg.contains("a&lt;b") && svg.contains("#b3261e") && svg.ends_with("</svg>\n"), "{svg}");
+        assert!(
+            svg.contains("a&lt;b") && svg.contains("class=\"missed\"") && svg.ends_with("</svg>\n"),
+            "{svg}"
+        );
     }
 }

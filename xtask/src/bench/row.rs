@@ -93,7 +93,8 @@ impl Row {
         }
     }
 
-    /// How far from its target each quartile is: 1 is the target, more is better. Without a target, the ratio itself.
+    /// How far from its target each quartile is: 1 is the target, more is better. Without a target,
+    /// the ratio itself.
     pub(super) fn margins(&self) -> [f64; 3] {
         let [low, median, high] = self.quartiles;
         match self.rule {

@@ -1,5 +1,6 @@
-//! The public API in a description by rustdoc, as lines of text: `api-list JSON`. A program of its own, so that
-//! `cargo xtask` is there without the crates that it takes; what is compared with what stands in `ci/api.rs`.
+//! Prints the public API of a crate as lines of text, from rustdoc's JSON: `api-list JSON`. This is
+//! a separate program so that `cargo xtask` builds without the crates that it needs. `ci/api.rs`
+//! compares the lines.
 
 use std::process::ExitCode;
 

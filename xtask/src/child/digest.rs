@@ -1,7 +1,9 @@
-//! What is kept of a command's output for the close of a report: its last lines without those of tests that passed, and
-//! after them what a test harness says of each case that failed, however much went by since.
+//! The part of a command's output that is kept for the end of a report: its last lines, without
+//! those of passed tests, then everything that the test harness printed about each failed case.
 
 use std::collections::{BTreeSet, VecDeque};
+
+use super::test_counts::TestCounts;
 
 /// How many last lines are kept: a compiler's error with its notes.
 const KEPT: usize = 40;
@@ -19,6 +21,7 @@ pub(super) struct Digest {
     case: Option<String>,
     /// The tests that are said to run for long, and did not end since.
     slow: BTreeSet<String>,
+    counts: TestCounts,
 }
 
 /// Where one of the two outputs stands: each harness writes to one of them.
@@ -42,7 +45,9 @@ impl Digest {
             let has_ended = ["ok", "FAILED", "ignored"].iter().any(|word| outcome.starts_with(word));
             self.case = (!has_ended).then(|| name.to_owned());
         }
-        let is_end = line.starts_with("test result: ");
+        let counts = TestCounts::read(line);
+        let is_end = counts.is_some();
+        self.counts += counts.unwrap_or_default();
         if line == "failures:" {
             place.is_among_failures = true;
         }
@@ -62,6 +67,10 @@ impl Digest {
     /// The lines for a report; the failed cases come last.
     pub(super) fn lines(&self) -> Vec<String> {
         self.last.iter().chain(&self.failures).cloned().collect()
+    }
+
+    pub(super) fn counts(&self) -> TestCounts {
+        self.counts
     }
 
     /// What a command that was cut off was at: the first thing that a reader asks.

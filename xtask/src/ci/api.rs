@@ -1,10 +1,10 @@
-//! The public API of each published crate, as a list of its items, compared with the list in `api/`. What a
-//! change of the list means for the version is for people to judge.
+//! The public API of each published crate, as a list of its items, compared with the list in
+//! `api/`. What a change of the list means for the version is for people to judge.
 //!
-//! rustdoc tells the API as JSON, which is an unstable option of it. `RUSTC_BOOTSTRAP` opens that to the stable
-//! toolchain; it is set for rustdoc alone, because build scripts ask for it too and everything would be built
-//! anew. A list made from the sources would not know what is reachable, and another toolchain is not to be
-//! needed.
+//! rustdoc tells the API as JSON, which is an unstable option of it. `RUSTC_BOOTSTRAP` opens that
+//! to the stable toolchain; it is set for rustdoc alone, because build scripts ask for it too and
+//! everything would be built anew. A list made from the sources would not know what is reachable,
+//! and another toolchain is not to be needed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -30,15 +30,7 @@ const LISTER: &str = "api-list";
 const LISTS: &str = "api";
 
 /// Compares all lists. Ignored on a toolchain of another format.
-pub(super) fn compare(workspace: &Workspace) -> Verdict {
-    match try_compare(workspace) {
-        Ok(None) => Verdict::Passed,
-        Ok(Some(reason)) => Verdict::Ignored(reason),
-        Err(failure) => Verdict::Failed(failure),
-    }
-}
-
-fn try_compare(workspace: &Workspace) -> Result<Option<String>> {
+pub(super) fn compare(workspace: &Workspace) -> Result<Verdict> {
     describe(workspace)?;
     let build = ["build", "--package", "xtask", "--features", "api", "--bin", LISTER].map(str::to_owned);
     let program = workspace.built(&build, LISTER)?;
@@ -49,7 +41,8 @@ fn try_compare(workspace: &Workspace) -> Result<Option<String>> {
         let json = workspace.target.join("doc").join(format!("{}.json", name.replace('-', "_")));
         let format = format_of(&json)?;
         if format != Some(FORMAT) {
-            return Ok(Some(format!("this rustdoc writes format {format:?}, and {FORMAT} is read")));
+            let reason = format!("this rustdoc writes format {format:?}, and {FORMAT} is read");
+            return Ok(Verdict::Ignored(reason));
         }
         let list = list(&program, &json)?;
         let file = format!("{name}.txt");
@@ -61,7 +54,7 @@ fn try_compare(workspace: &Workspace) -> Result<Option<String>> {
         }
     }
     if changed.is_empty() {
-        return Ok(None);
+        return Ok(Verdict::Passed);
     }
     Err(Failure::new(format!(
         "the public API has changed; look, and copy the new lists if it is meant:\n{}",

@@ -1,5 +1,6 @@
-//! The README's test command where there is no podman, no sshd and no QEMU: it ends green, and says what it ignored and
-//! why. Their programs are hidden in a mount namespace; of the command those steps are run that look for them.
+//! The README's test command where there is no podman, no sshd and no QEMU: it ends green, and says
+//! what it ignored and why. Their programs are hidden in a mount namespace; of the command those
+//! steps are run that look for them.
 
 use std::ffi::OsString;
 
@@ -27,7 +28,8 @@ const HIDDEN: [&str; 13] = [
     "pasta",
 ];
 
-/// Programs are removed from a layer over their directories: nothing can find them, and nothing is changed outside.
+/// Programs are removed from a layer over their directories: nothing can find them, and nothing is
+/// changed outside.
 const SCRIPT: &str = r#"
 set -e
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
@@ -52,23 +54,18 @@ exec "$@"
 /// What the script answers when a program stands where no layer is.
 const NOT_HIDDEN: i32 = 77;
 
-/// The steps that look at the host, the tests of them that do, and what their output says.
+/// The steps whose tests look at the host: the name of each step, the filter for those tests, and
+/// the expected output.
 const STEPS: [(&str, [&str; 2], &str); 2] = [
     ("unit", ["--filter", "doctor"], "1 passed, 0 failed"),
     ("live suite", ["--filter", ""], "ignored: podman is not on PATH"),
 ];
 
-pub(super) fn check(workspace: &Workspace) -> Verdict {
+pub(super) fn check(workspace: &Workspace) -> Result<Verdict> {
     if !rustix::process::geteuid().is_root() || programs::find("unshare").is_none() {
-        return Verdict::Ignored("programs are hidden in a mount namespace: needs root and unshare".into());
+        let reason = "programs are hidden in a mount namespace: needs root and unshare";
+        return Ok(Verdict::Ignored(reason.into()));
     }
-    match try_check(workspace) {
-        Ok(verdict) => verdict,
-        Err(failure) => Verdict::Failed(failure),
-    }
-}
-
-fn try_check(workspace: &Workspace) -> Result<Verdict> {
     let words = readme::words(workspace)?;
     for (step, filter, expected) in STEPS {
         let words = [&words[..], &["--only", step].map(str::to_owned), &filter.map(str::to_owned)].concat();

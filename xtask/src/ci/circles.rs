@@ -1,8 +1,9 @@
-//! Import circles between the files of a crate: files that name each other in a loop cannot be understood one by one.
+//! Import circles between the files of a crate: files that name each other in a loop cannot be
+//! understood one by one.
 //!
-//! An arrow is a path that begins with `crate`, `self`, `super` or a module of the file's own, in an import or in code.
-//! What is imported from a re-export counts as imported from where it stands. Left out are tests, and what the root of a
-//! crate re-exports.
+//! An arrow is a path that begins with `crate`, `self`, `super` or a module of the file's own, in
+//! an import or in code. What is imported from a re-export counts as imported from where it stands.
+//! Left out are tests, and what the root of a crate re-exports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -9,7 +9,8 @@ use super::api;
 use crate::failure::{Failure, Result};
 use crate::workspace::{BUILD_LIMIT, VENDORED, Workspace};
 
-/// Has the documentation written as docs.rs does, and looks for each feature's label in that of its package.
+/// Has the documentation written as docs.rs does, and looks for each feature's label in that of its
+/// package.
 pub(super) fn check(workspace: &Workspace) -> Result<()> {
     let packages = workspace.published().flat_map(|name| ["--package", name]);
     workspace
@@ -22,7 +23,8 @@ pub(super) fn check(workspace: &Workspace) -> Result<()> {
     let mut missing = Vec::new();
     for name in workspace.published() {
         let pages = workspace.target.join("doc").join(name.replace('-', "_"));
-        // These add no item to the crate's own: the facade hands `serde` on to the contract, where it is labelled.
+        // These add no item to the crate's own: the facade hands `serde` on to the contract, where
+        // it is labelled.
         let adds_none = |feature: &String| feature == VENDORED || (name, feature.as_str()) == ("rt", "serde");
         for feature in workspace.member(name)?.features.iter().filter(|feature| !adds_none(feature)) {
             if !stands_below(&pages, &labels(feature))? {

@@ -1,12 +1,12 @@
-//! Which crate of the workspace may depend on which: the table of ARCHITECTURE.md, checked against `cargo
-//! metadata`. What comes from outside the workspace is bounded in `tree`.
+//! Which crate of the workspace may depend on which: the table of ARCHITECTURE.md, checked against
+//! `cargo metadata`. What comes from outside the workspace is bounded in `tree`.
 
 use crate::failure::{Failure, Result};
 use crate::workspace::Workspace;
 
-/// A crate and the workspace crates that its normal and build dependencies may name. Dev-dependencies are
-/// free: a test may stand above what it tests.
-const ARROWS: [(&str, &[&str]); 13] = [
+/// A crate and the workspace crates that its normal and build dependencies may name.
+/// Dev-dependencies are free: a test may stand above what it tests.
+const ARROWS: [(&str, &[&str]); 14] = [
     ("rt-protocol", &[]),
     ("rt-process", &["rt-protocol"]),
     ("rt-agent", &["rt-protocol", "rt-process"]),
@@ -14,16 +14,30 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("rt-conformance", &["rt-protocol"]),
     ("rt-null", &["rt-protocol", "rt-conformance"]),
     ("rt-record", &["rt-protocol", "rt-null"]),
-    ("rt-podman", &["rt-protocol", "rt-process", "rt-gpu"]),
+    ("rt-tokio", &["rt-protocol"]),
+    ("rt-podman", &["rt-protocol", "rt-process", "rt-agent", "rt-gpu"]),
     ("rt-krun", &["rt-protocol", "rt-process", "rt-podman"]),
-    (FACADE, &["rt-protocol", "rt-process", "rt-podman", "rt-krun", "rt-null", "rt-record", "rt-gpu"]),
+    (
+        FACADE,
+        &["rt-protocol", "rt-process", "rt-podman", "rt-krun", "rt-null", "rt-record", "rt-tokio", "rt-gpu"],
+    ),
     (
         "rt-tests",
-        &["rt-protocol", "rt-process", "rt-gpu", "rt-null", "rt-conformance", "rt-podman", "rt-krun", FACADE],
+        &[
+            "rt-protocol",
+            "rt-process",
+            "rt-gpu",
+            "rt-null",
+            "rt-conformance",
+            "rt-podman",
+            "rt-krun",
+            "rt-tokio",
+            FACADE,
+        ],
     ),
     // It stands in for podman itself, so it knows none of us.
     ("rt-fake-podman", &[]),
-    ("xtask", &[]),
+    ("xtask", &["rt-protocol", "rt-process"]),
 ];
 
 /// Here each backend stands behind a feature, so what is not the contract is optional.

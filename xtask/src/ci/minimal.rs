@@ -1,14 +1,14 @@
-//! Whether the versions that the manifests name are enough: a copy of the workspace is built with the smallest
-//! version of each direct dependency that they allow.
+//! Whether the versions that the manifests name are enough: a copy of the workspace is built with
+//! the smallest version of each direct dependency that they allow.
 //!
-//! Resolving so is an unstable option of cargo, which `RUSTC_BOOTSTRAP` opens to the stable toolchain; the build
-//! itself goes without it.
+//! Resolving so is an unstable option of cargo, which `RUSTC_BOOTSTRAP` opens to the stable
+//! toolchain; the build itself goes without it.
 
 use std::fs;
 use std::path::Path;
 
 use crate::failure::{Failure, Result};
-use crate::workspace::{BUILD_LIMIT, Workspace};
+use crate::workspace::{BUILD_LIMIT, Workspace, remove_folder};
 
 /// What cargo needs to see of the workspace.
 const PARTS: [&str; 6] = ["Cargo.toml", "Cargo.lock", "README.md", "crates", "tests", "xtask"];
@@ -17,9 +17,7 @@ pub(super) fn check(workspace: &Workspace) -> Result<()> {
     // In a copy: the lock file of the workspace stays as it is, also when this is interrupted.
     let dir = workspace.target.join("minimal");
     let copy = dir.join("workspace");
-    if copy.exists() {
-        fs::remove_dir_all(&copy).map_err(|error| Failure::io("remove", &copy, &error))?;
-    }
+    remove_folder(&copy)?;
     fs::create_dir_all(&copy).map_err(|error| Failure::io("make", &copy, &error))?;
     for part in PARTS {
         copy_tree(&workspace.root.join(part), &copy.join(part))?;

@@ -1,5 +1,5 @@
-//! Whether each published crate packs, and builds from its package, with the others as they would be at the
-//! registry.
+//! Whether each published crate packs, and builds from its package, with the others as they would
+//! be at the registry.
 
 use std::fs;
 use std::io;
@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Result};
-use crate::workspace::{BUILD_LIMIT, Workspace};
+use crate::workspace::{BUILD_LIMIT, Workspace, remove_folder};
 
 pub(super) fn check(workspace: &Workspace) -> Result<()> {
     let home = UnpackingHome::make(&cargo_home()?, workspace.target.join("package-home"))?;
@@ -21,17 +21,18 @@ pub(super) fn check(workspace: &Workspace) -> Result<()> {
         .run_checked()
 }
 
-/// A home for cargo that is the user's but for the unpacked sources, which start empty.
+/// A home directory for cargo: the user's, but with no unpacked sources.
 ///
-/// cargo unpacks a package of ours into its home, in a directory named by the place of the workspace, and takes
-/// what it finds there of the same name and version for the same package. Versions do not change from commit to
-/// commit: in a second check at one place, each crate would be built with what the first one left of the others.
+/// cargo unpacks our packages into its home, in a directory named after the path of the workspace.
+/// If a package of the same name and version is already there, cargo uses it. Our versions do not
+/// change from commit to commit, so a second check in the same workspace would build each crate
+/// with old copies of the others.
 #[derive(Debug)]
 struct UnpackingHome(PathBuf);
 
 impl UnpackingHome {
     fn make(user: &Path, own: PathBuf) -> Result<Self> {
-        remove(&own)?;
+        remove_folder(&own)?;
         let registry = own.join("registry");
         fs::create_dir_all(&registry).map_err(|error| Failure::io("make", &registry, &error))?;
         let home = Self(own);
@@ -44,18 +45,12 @@ impl UnpackingHome {
 
 impl Drop for UnpackingHome {
     fn drop(&mut self) {
-        let _ = remove(&self.0);
+        let _ = remove_folder(&self.0);
     }
 }
 
-fn remove(dir: &Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::io("remove", dir, &error)),
-        _ => Ok(()),
-    }
-}
-
-/// Links to everything in a directory but some names. A directory that is not there has nothing in it.
+/// Links to everything in a directory but some names. A directory that is not there has nothing in
+/// it.
 fn link_all(from: &Path, to: &Path, but: &[&str]) -> Result<()> {
     let entries = match fs::read_dir(from) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -1,5 +1,5 @@
-//! The README's command for the tests, which is the one that `ci` runs: what a reader is told to type cannot be another
-//! one than what is checked.
+//! The README's command for the tests, which is the one that `ci` runs: what a reader is told to
+//! type cannot be another one than what is checked.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! The habits of the tree that no compiler checks: the first line and the name of each source file, the
-//! lints of each manifest, where exceptions from the ban on unsafe code may stand, and names that only we know.
+//! Rules that no compiler checks: the first line and the name of each source file, the lints of
+//! each manifest, the files that may contain unsafe code, and names that only this project uses.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,12 @@ const SOURCES: [&str; 4] = ["crates", "tests", "xtask", "fuzz"];
 /// Names that say nothing about what a file holds.
 const VAGUE: [&str; 8] = ["common", "helper", "helpers", "misc", "mod", "shared", "util", "utils"];
 
-/// The files that may lift the ban on unsafe code: calls of libssh2 that no crate binds, and what the agent's program, which
-/// has no libc, says to the kernel and the compiler.
+/// Comments are wrapped here, as CONTRIBUTING.md says; lines of examples are narrower.
+const COMMENT_COLUMNS: usize = 100;
+const EXAMPLE_COLUMNS: usize = 90;
+
+/// The files that may contain unsafe code: the calls of libssh2 for which there are no safe
+/// bindings, and the agent's program, which has no libc and calls the kernel itself.
 const UNSAFE_FILES: [&str; 5] = [
     "crates/rt-krun/src/ssh/raw/libssh2.rs",
     "crates/rt-agent/program/entry.rs",
@@ -24,7 +28,8 @@ const UNSAFE_FILES: [&str; 5] = [
     "crates/rt-agent/program/syscall.rs",
 ];
 
-/// Where clippy does not come: each unsafe block has its argument above it, which this sees to.
+/// clippy does not check this folder. So this check requires a `// SAFETY:` comment above each
+/// unsafe block.
 const PROGRAM: &str = "crates/rt-agent/program";
 
 pub(super) fn check(workspace: &Workspace) -> Result<()> {
@@ -85,7 +90,35 @@ fn faults<'a>(path: &'a Path, text: &'a str) -> impl Iterator<Item = String> + u
     let bare = if path.starts_with(PROGRAM) { unargued_unsafe(text) } else { Vec::new() };
     let bare =
         bare.into_iter().map(|line| format!("line {line}: an unsafe block without `// SAFETY:` above it"));
-    vague.into_iter().chain(first).chain(lifted).chain(bare)
+    vague.into_iter().chain(first).chain(lifted).chain(bare).chain(wide_lines(path, text))
+}
+
+/// The comments and the lines of examples that are too wide.
+fn wide_lines(path: &Path, text: &str) -> Vec<String> {
+    let is_example_file = path.components().any(|part| part.as_os_str() == "examples");
+    let mut is_code = false;
+    let mut wide = Vec::new();
+    for (place, line) in text.lines().enumerate() {
+        let line = line.trim_end();
+        let doc = line.trim_start().strip_prefix("///").or_else(|| line.trim_start().strip_prefix("//!"));
+        let (columns, most) = match doc.map(|doc| doc.strip_prefix(' ').unwrap_or(doc)) {
+            Some(code) if is_code && !code.starts_with("```") => (code.chars().count(), EXAMPLE_COLUMNS),
+            _ if is_example_file => (line.chars().count(), EXAMPLE_COLUMNS),
+            // Rows of a table cannot be wrapped.
+            Some(row) if row.starts_with('|') => (0, COMMENT_COLUMNS),
+            _ if line.trim_start().starts_with("//") => (line.chars().count(), COMMENT_COLUMNS),
+            _ => (0, COMMENT_COLUMNS),
+        };
+        // A fence in an attribute opens a block whose language depends on a feature.
+        is_code = match doc {
+            Some(doc) => is_code != doc.trim_start().starts_with("```"),
+            None => line.contains("doc = \"```"),
+        };
+        if columns > most {
+            wide.push(format!("line {}: {columns} columns, of {most}", place + 1));
+        }
+    }
+    wide
 }
 
 /// The lines with an unsafe block that no `// SAFETY:` stands shortly above.
@@ -136,6 +169,20 @@ mod tests {
     fn vague_names_and_missing_sentences_are_named() {
         check_file("crates/rt/src/utils.rs", "//! Things.\n", &["utils says nothing"]);
         check_file("tests/src/mod.rs", "use std::fs;\n", &["mod says nothing", "does not begin"]);
+    }
+
+    #[test]
+    fn wide_comments_and_examples_are_named() {
+        let (comment, example) = (format!("// {}\n", "x".repeat(98)), format!("//! {}\n", "x".repeat(91)));
+        check_file("crates/rt/src/a.rs", &format!("//! A.\n{comment}"), &["line 2: 101 columns, of 100"]);
+        check_file("crates/rt/src/a.rs", &format!("//! A.\n{example}"), &[]);
+        let fenced = format!("//! A.\n//! ```\n{example}//! ```\n{example}");
+        check_file("crates/rt/src/a.rs", &fenced, &["line 3: 91 columns, of 90"]);
+        let attribute = format!("//! A.\n#![cfg_attr(a, doc = \"```\")]\n{example}//! ```\n{example}");
+        check_file("crates/rt/src/a.rs", &attribute, &["line 3: 91 columns, of 90"]);
+        let code = format!("//! A.\nf({});\n", "x".repeat(88));
+        check_file("crates/rt/src/a.rs", &code, &[]);
+        check_file("crates/rt/examples/a.rs", &code, &["line 2: 92 columns, of 90"]);
     }
 
     #[test]

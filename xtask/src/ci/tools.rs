@@ -28,8 +28,8 @@ impl Tool {
 pub(super) const DENY: Tool = Tool::of_cargo("cargo-deny", "0.20.2");
 /// All subsets of features.
 pub(super) const HACK: Tool = Tool::of_cargo("cargo-hack", "0.6.46");
-/// Dependencies that no source names. It reads words and builds nothing, unlike cargo-udeps, and brings fewer crates than
-/// cargo-shear.
+/// Dependencies that no source names. It reads words and builds nothing, unlike cargo-udeps, and
+/// brings fewer crates than cargo-shear.
 pub(super) const MACHETE: Tool = Tool::of_cargo("cargo-machete", "0.9.2");
 /// Words that are often misspelled.
 pub(super) const TYPOS: Tool = Tool { package: "typos-cli", version: "1.52.0", program: "typos" };
@@ -44,11 +44,11 @@ pub(super) fn get(workspace: &Workspace, tool: &Tool) -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
-    // Only run for seconds: little optimisation, and a build in half the time.
+    // They run for seconds, and take longer to be built: without optimisation, in half the time.
     workspace
         .cargo(["install", "--locked", tool.package, "--version", tool.version, "--root"])
         .args([&root])
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", Some("1"))
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", Some("0"))
         .env("CARGO_PROFILE_RELEASE_LTO", Some("false"))
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", Some("16"))
         .limit(Duration::from_secs(30 * 60))

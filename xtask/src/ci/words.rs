@@ -1,7 +1,8 @@
-//! Names that only their author knows, and the field's standard term for each, as CONTRIBUTING.md lists them.
+//! Names that only their author knows, and the field's standard term for each, as CONTRIBUTING.md
+//! lists them.
 //!
-//! Whole names of types and files are refused, not parts of them. A word that is a standard term elsewhere is not here:
-//! `Line`, `State`, `Tag`, `Place`.
+//! Whole names of types and files are refused, not parts of them. A word that is a standard term
+//! elsewhere is not here: `Line`, `State`, `Tag`, `Place`.
 
 use std::path::Path;
 
@@ -14,7 +15,8 @@ const HEADING: &str = "## Words";
 /// A home-made name, and what is said instead.
 pub(super) type Row = (String, String);
 
-/// The rows of the list: `| name | what we say |`. One that is missing is an error, or every name would pass.
+/// The rows of the list: `| name | what we say |`. One that is missing is an error, or every name
+/// would pass.
 pub(super) fn list(document: &str) -> Result<Vec<Row>> {
     let lines = document.lines().skip_while(|line| *line != HEADING).skip(1);
     let section = lines.take_while(|line| !line.starts_with("## "));

@@ -1,4 +1,5 @@
-//! A user of a system for whom podman can map ids, found in its files; nobody is ever added to them here.
+//! A user of a system for whom podman can map ids, found in its files; nobody is ever added to them
+//! here.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +15,8 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// The first ordinary user of the system at `root` that has ranges of ids; `None` when the caller is no root anyway.
+    /// The first ordinary user of the system at `root` that has ranges of ids; `None` when the
+    /// caller is no root anyway.
     ///
     /// # Errors
     /// When there is no such user.

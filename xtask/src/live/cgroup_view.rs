@@ -1,5 +1,6 @@
-//! A cgroup v2 view for a podman that refuses version 1: a group below the host's version 2 mount, which a process enters
-//! before it takes a cgroup namespace of its own. Nothing of the host is mounted, unmounted or moved.
+//! A cgroup v2 view for a podman that refuses version 1: a group below the host's version 2 mount,
+//! which a process enters before it takes a cgroup namespace of its own. Nothing of the host is
+//! mounted, unmounted or moved.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! The configuration files of an isolated podman, as text: containers.conf, storage.conf and the wrapper
-//! around crun. Pure functions; writing the files is the probe's work.
+//! The configuration files of an isolated podman, as text: containers.conf, storage.conf and the
+//! wrapper around crun. Pure functions; writing the files is the probe's work.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,8 +10,9 @@ use super::network;
 /// Where the wrapper of [`crun_wrapper`] stands in a store.
 pub(super) const WRAPPER: &str = "bin/crun-hybrid";
 
-/// containers.conf. Nothing that two podmans could share stays at its default: the lock segment in shared
-/// memory, the event log, the network definitions, the directories for volumes and image copies.
+/// containers.conf. Nothing that two podmans could share stays at its default: the lock segment in
+/// shared memory, the event log, the network definitions, the directories for volumes and image
+/// copies.
 pub(super) fn containers_conf(dir: &Path, mode: Mode, host: &Host) -> String {
     let at = |name: &str| toml(&dir.join(name));
     let mut text = String::from("[containers]\nlog_driver = \"k8s-file\"\n");
@@ -53,10 +54,11 @@ pub(super) fn containers_conf(dir: &Path, mode: Mode, host: &Host) -> String {
     text
 }
 
-/// Names of OCI runtimes and their programs, the default first. `krun` is crun under another name: it acts
-/// as krun only when the name that it is started by says so, and serves the life cycle of a container as crun does.
+/// Names of OCI runtimes and their programs, the default first. `krun` is the same program under
+/// another name, and serves the life cycle of a container: crun acts as krun only when the name
+/// that it is started by says so.
 fn runtimes(dir: &Path, mode: Mode, host: &Host) -> Vec<(&'static str, String)> {
-    let runc = || host.runc.iter().map(|path| ("runc", toml(path))).collect();
+    let runc = || host.runc.iter().flat_map(|path| ["runc", "krun"].map(|name| (name, toml(path)))).collect();
     match (mode, &host.crun) {
         (Mode::Runc, _) | (_, None) => runc(),
         (Mode::CrunHybrid, _) => {
@@ -78,7 +80,8 @@ pub(super) fn storage_conf(dir: &Path, driver: &str, host: &Host) -> String {
 }
 
 /// A script that is crun, except that it sees an empty file where a hybrid host lists its version 2
-/// controllers. The mount namespace is private to the one process: the host's cgroups stay as they are.
+/// controllers. The mount namespace is private to the one process: the host's cgroups stay as they
+/// are.
 pub(super) fn crun_wrapper(crun: &Path) -> String {
     let crun = super::variables::quoted(&crun.to_string_lossy());
     format!(
@@ -155,8 +158,7 @@ mod tests {
     #[test]
     fn without_crun_runc_is_the_default() {
         let text = containers_conf(Path::new("/tmp/s"), Mode::Native, &Host { crun: None, ..host() });
-        assert!(text.contains("runtime = \"runc\"\n\n[engine.runtimes]\nrunc = [\"/usr/sbin/runc\"]\n"));
-        assert!(!text.contains("krun"));
+        assert!(text.contains("runtime = \"runc\"\n\n[engine.runtimes]\nrunc = [\"/usr/sbin/runc\"]\nkrun = [\"/usr/sbin/runc\"]\n"));
     }
 
     #[test]

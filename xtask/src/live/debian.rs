@@ -1,5 +1,5 @@
-//! Debian trees with podman 5.4 and 6.1, for machines whose own podman is an older one. Each is made once below the target
-//! directory and kept; how it is entered stands in `place`.
+//! Debian trees with podman 5.4 and 6.1, for machines whose own podman is an older one. Each is
+//! made once below the target directory and kept; how it is entered stands in `place`.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! What the sealed guests of the live suite are made of: an SSH server, an emulator, a kernel with its modules. Only whether
-//! and where they are; the guests are the suite's.
+//! What the sealed guests of the live suite are made of: an SSH server, an emulator, a kernel with
+//! its modules. Only whether and where they are; the guests are the suite's.
 
 use std::ffi::OsString;
 use std::fs;
@@ -25,7 +25,8 @@ pub(super) fn variables(mode: Mode) -> Variables {
     .collect()
 }
 
-/// Says that a guest which is not there is a failure: where the suite is required, and has the rights for guests.
+/// Says that a guest which is not there is a failure: where the suite is required, and has the
+/// rights for guests.
 pub(crate) fn require(suite_is_required: bool) -> Variables {
     let required = suite_is_required && rustix::process::geteuid().is_root();
     vec![("RT_LIVE_GUESTS", required.then(|| "require".into()))]
@@ -53,7 +54,8 @@ fn machine(mode: Mode) -> Result<Vec<PathBuf>, String> {
     if mode == Mode::Runc {
         return Err("a krun container needs crun".into());
     }
-    // The accelerator is the emulator itself, which knows every processor; the kernel and its packages are named for one.
+    // The accelerator is the emulator itself, which knows every processor; the kernel and its
+    // packages are named for one.
     if std::env::consts::ARCH != "x86_64" {
         return Err(format!("no virtual machine is described for {}", std::env::consts::ARCH));
     }

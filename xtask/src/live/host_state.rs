@@ -1,4 +1,5 @@
-//! Where a suite ran, in one line: podman, its OCI runtime, its rights, its cgroups. A result without it says little.
+//! Where a suite ran, in one line: podman, its OCI runtime, its rights, its cgroups. A result
+//! without it says little.
 
 use std::fmt;
 

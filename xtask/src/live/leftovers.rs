@@ -1,5 +1,6 @@
-//! Processes that a store left behind, told by their environment: everything started in it carries the path
-//! of its containers.conf, which no other store has. No process is ever chosen by its name alone.
+//! Processes that a store left behind, told by their environment: everything started in it carries
+//! the path of its containers.conf, which no other store has. No process is ever chosen by its name
+//! alone.
 
 use std::collections::HashSet;
 use std::fs;
@@ -50,8 +51,8 @@ pub(super) fn end(dir: &Path, scope: Scope) -> Vec<String> {
     names
 }
 
-/// The processes with the store's mark, without this one and its ancestors. A zombie has no environment
-/// any more and is not among them.
+/// The processes with the store's mark, without this one and its ancestors. A zombie has no
+/// environment any more and is not among them.
 fn marked(dir: &Path, scope: Scope) -> HashSet<Pid> {
     let mark = [b"CONTAINERS_CONF=", dir.join("containers.conf").as_os_str().as_bytes()].concat();
     let spared = ancestors();

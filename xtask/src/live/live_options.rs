@@ -9,6 +9,8 @@ pub(crate) struct LiveOptions {
     pub(crate) podman: Option<PodmanVersion>,
     /// As a user without root's rights.
     pub(crate) rootless: bool,
+    /// With runc, also where crun would be taken.
+    pub(crate) runc: bool,
 }
 
 /// A podman that is brought where the machine has another one.
@@ -26,6 +28,17 @@ impl fmt::Display for PodmanVersion {
             Self::Five => "5",
             Self::Six => "6",
         })
+    }
+}
+
+impl fmt::Display for LiveOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.podman {
+            Some(version) => write!(f, "podman {version}")?,
+            None => f.write_str("podman of this machine")?,
+        }
+        f.write_str(if self.runc { ", runc" } else { "" })?;
+        f.write_str(if self.rootless { ", rootless" } else { ", as the caller" })
     }
 }
 

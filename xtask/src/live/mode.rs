@@ -1,5 +1,5 @@
-//! The ways to get a container to run on a host, from the least to the most bent, and what of the host they
-//! depend on. Trying them is the probe's work.
+//! The ways to get a container to run on a host, from the least to the most bent, and what of the
+//! host they depend on. Trying them is the probe's work.
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,9 @@ use crate::programs;
 /// The file by which crun tells a hybrid host: version 2 mounted beside version 1.
 pub(super) const HYBRID_CONTROLLERS: &str = "/sys/fs/cgroup/unified/cgroup.controllers";
 
+/// The variable that has runc taken, also where crun would be.
+pub(super) const RUNC: &str = "RT_LIVE_RUNC";
+
 /// How podman is configured here. The names are part of the contract with the live suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -15,12 +18,13 @@ pub(crate) enum Mode {
     Native,
     /// Lower default limits: without `CAP_SYS_RESOURCE` podman asks for more than it may set.
     Ulimits,
-    /// And crun behind a wrapper that hides the version 2 mount of a hybrid host from that one process.
+    /// And crun behind a wrapper that hides the version 2 mount of a hybrid host from that one
+    /// process.
     CrunHybrid,
     /// And runc, which takes a hybrid host as it is.
     Runc,
-    /// And no cgroups: no pause, no stats. `podman update` must never be tried in it: crun would put its
-    /// device filter on the cgroup of the caller.
+    /// And no cgroups: no pause, no stats. `podman update` must never be tried in it: crun would
+    /// put its device filter on the cgroup of the caller.
     NoCgroups,
 }
 
@@ -58,15 +62,16 @@ pub(super) struct Host {
     pub(super) runc: Option<PathBuf>,
     pub(super) hybrid: bool,
     pub(super) systemd: bool,
-    /// Whether podman keeps a user's containers there alone: without root's rights before podman 6, which warns of it in
-    /// front of every answer.
+    /// Whether podman keeps a user's containers there alone: without root's rights before podman 6,
+    /// which warns of it in front of every answer.
     pub(super) rootless_storage_path: bool,
 }
 
 impl Host {
     pub(super) fn look() -> Self {
+        let crun = programs::find("crun").filter(|_| std::env::var_os(RUNC).is_none());
         Self {
-            crun: programs::find("crun"),
+            crun,
             runc: programs::find("runc"),
             hybrid: Path::new(HYBRID_CONTROLLERS).exists(),
             // The test of sd_booted(3).

@@ -1,5 +1,5 @@
-//! Mount points below a directory. They matter before a directory is removed: a bind mount that is still
-//! there would lead the removal into somebody's files.
+//! Mount points below a directory. They matter before a directory is removed: a bind mount that is
+//! still there would lead the removal into somebody's files.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;

@@ -1,14 +1,14 @@
-//! The default network of an isolated podman: a name, a bridge and a /24 that nobody else on the host has.
-//! Making the bridge is netavark's work, when a container needs it.
+//! The default network of an isolated podman: a name, a bridge and a /24 that nobody else on the
+//! host has. Making the bridge is netavark's work, when a container needs it.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-/// The name of the network and of its bridge, within the 15 bytes of an interface name. Not `podman`:
-/// netavark names its iptables chains after the network, and taking down the last container of a second
-/// network `podman` would take the masquerading of a user's own with it.
+/// The name of the network and of its bridge, within the 15 bytes of an interface name. Not
+/// `podman`: netavark names its iptables chains after the network, and taking down the last
+/// container of a second network `podman` would take the masquerading of a user's own with it.
 pub(super) fn name(dir: &Path) -> String {
     format!("rtlv{:08x}", number(dir) & 0xffff_ffff)
 }
@@ -39,8 +39,8 @@ fn number(dir: &Path) -> u64 {
     hasher.finish()
 }
 
-/// A /24 out of 10.192.0.0/11, away from podman's own 10.88.0.0/16 and the pool behind it, that no route of
-/// the host overlaps.
+/// A /24 out of 10.192.0.0/11, away from podman's own 10.88.0.0/16 and the pool behind it, that no
+/// route of the host overlaps.
 fn subnet(number: u64, routes: &str) -> Ipv4Addr {
     let taken: Vec<(u32, u32)> = routes.lines().filter_map(route).collect();
     let candidate = |step: u64| {
@@ -53,8 +53,8 @@ fn subnet(number: u64, routes: &str) -> Ipv4Addr {
     Ipv4Addr::from(net)
 }
 
-/// Network and mask of a line of /proc/net/route, whose numbers are hexadecimal in the host's byte order.
-/// The default route covers everything and says nothing.
+/// Network and mask of a line of /proc/net/route, whose numbers are hexadecimal in the host's byte
+/// order. The default route covers everything and says nothing.
 fn route(line: &str) -> Option<(u32, u32)> {
     let mut words = line.split_whitespace();
     let base = u32::from_str_radix(words.nth(1)?, 16).ok()?;

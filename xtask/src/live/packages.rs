@@ -1,5 +1,5 @@
-//! The Debian packages of the live suite: which are missing, and their installation. Only for a required
-//! live suite, only as root, and without starting a service or pulling in recommendations.
+//! The Debian packages of the live suite: which are missing, and their installation. Only for a
+//! required live suite, only as root, and without starting a service or pulling in recommendations.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -62,8 +62,8 @@ const PACKAGES: [Package; 32] = [
     program("openssl", "openssl"),
     // What images are pulled from.
     program("docker-registry", "docker-registry"),
-    // A virtual machine, which is emulated: sealed as a krun guest is, on a host without KVM. Kernel packages depend on
-    // kmod, which lists what a module needs.
+    // A virtual machine, which is emulated: sealed as a krun guest is, on a host without KVM.
+    // Kernel packages depend on kmod, which lists what a module needs.
     optional(program("qemu-system-x86", "qemu-system-x86_64")),
     optional(library("seabios")),
     optional(library("linux-image-cloud-amd64")),
@@ -81,8 +81,8 @@ const PACKAGES: [Package; 32] = [
 /// Longer than any download here should take; apt itself has no limit.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Installs what is missing where that is possible. Where it is not, that is said and no failure yet:
-/// whether podman works is what counts, and the probe will tell.
+/// Installs what is missing where that is possible. Where it is not, that is said and no failure
+/// yet: whether podman works is what counts, and the probe will tell.
 pub(crate) fn install_missing() -> Result<()> {
     let Some(installed) = installed()? else {
         note("no dpkg here: nothing is installed, and what is there is used");
@@ -155,8 +155,8 @@ fn apt(words: &[&str]) -> Task {
 
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// While this lives, no package starts its service (sshd would take port 22). A policy that is there
-/// already is left as it is.
+/// While this lives, no package starts its service (sshd would take port 22). A policy that is
+/// there already is left as it is.
 struct NoServices {
     made: bool,
 }

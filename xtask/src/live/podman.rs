@@ -1,5 +1,5 @@
-//! Calls of podman in one store: its variables, a time limit for each call, a process group for each call.
-//! What is asked is the caller's.
+//! Calls of podman in one store: its variables, a time limit for each call, a process group for
+//! each call. What is asked is the caller's.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -39,8 +39,8 @@ impl Podman {
         &self.variables
     }
 
-    /// The 5 of 5.4.2. Fails for a podman that does not answer at all: one that hangs is found out here, and not once for
-    /// each thing that would be tried with it.
+    /// The 5 of 5.4.2. Fails for a podman that does not answer at all: one that hangs is found out
+    /// here, and not once for each thing that would be tried with it.
     pub(super) fn major_version(&self) -> Result<u32> {
         let task = self.task(&["--version"]).limit(Duration::from_secs(10));
         let text = Self::judged(&["--version"], task)?;
@@ -93,7 +93,8 @@ fn isolation(dir: &Path) -> Variables {
         ("STORAGE_OPTS", None),
     ];
     if !rustix::process::geteuid().is_root() {
-        // Without root, podman keeps its run root and its pause process here, whatever storage.conf says.
+        // Without root, podman keeps its run root and its pause process here, whatever storage.conf
+        // says.
         variables.push(("XDG_RUNTIME_DIR", at("xdg")));
     }
     variables

@@ -1,5 +1,6 @@
 //! Finds the configuration with which containers really run on this host. A mode counts only when a
-//! container runs and an exec reads the marker inside it; no file's presence and no exit code alone is proof.
+//! container runs and an exec reads the marker inside it; no file's presence and no exit code alone
+//! is proof.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -56,7 +57,8 @@ fn storage_driver(dir: &Path, podman: &Podman, host: &Host, tar: &Path) -> Resul
         configure(dir, Mode::Native, host, driver)?;
         let file = File::open(tar).map_err(|error| Failure::io("open", tar, &error))?;
         let words = ["import", "--quiet", "--change", "CMD [\"/bin/sh\"]", "-", IMAGE];
-        // An import mounts what it makes: `podman info` alone would not notice a driver that cannot.
+        // An import mounts what it makes: `podman info` alone would not notice a driver that
+        // cannot.
         match podman.feed(&words, file) {
             Ok(_) => return Ok(driver),
             Err(failure) => reasons.push(format!("{driver}: {failure}")),

@@ -1,6 +1,6 @@
-//! Taking a store away: its containers, its processes, its mounts, its cgroups, its bridge, its files, in
-//! that order, and each even when the one before failed. Nothing outside the store is touched; the mounts of
-//! the host's cgroups least of all.
+//! Taking a store away: its containers, its processes, its mounts, its cgroups, its bridge, its
+//! files, in that order, and each even when the one before failed. Nothing outside the store is
+//! touched; the mounts of the host's cgroups least of all.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -19,7 +19,8 @@ use crate::programs;
 /// Removes the store at `dir`. Every part is bounded in time and goes on after a signal.
 pub(super) fn remove(dir: &Path, program: Option<&Path>, scope: Scope) -> Result<()> {
     let podman = program.map(|program| Podman::new(program, dir).ignore_signals());
-    // Before the first probe there is no configuration, and podman would fall back to the user's own.
+    // Before the first probe there is no configuration, and podman would fall back to the user's
+    // own.
     let podman =
         podman.filter(|_| dir.join("containers.conf").is_file() && dir.join("storage.conf").is_file());
     let mut problems = Vec::new();
@@ -52,7 +53,8 @@ pub(super) fn empty(dir: &Path) -> Result<()> {
     fs::create_dir(dir).map_err(|error| Failure::io("make", dir, &error))
 }
 
-/// Twice at most: a client that was still at work may have made another container after the first call.
+/// Twice at most: a client that was still at work may have made another container after the first
+/// call.
 fn containers(podman: &Podman, dir: &Path, scope: Scope) -> Option<String> {
     for _ in 0..2 {
         let answer = podman.ask(&["rm", "--force", "--all", "--time", "0"]);
@@ -81,9 +83,9 @@ fn files_of_other_ids(podman: &Podman, dir: &Path) {
     }
 }
 
-/// The bridge, which netavark takes away with the last container unless it was killed in between, and the
-/// empty iptables chains of this network, which it leaves. Its chains for all networks and the mount at
-/// /run/netns stay: every podman and `ip netns` of the machine share them.
+/// The bridge, which netavark takes away with the last container unless it was killed in between,
+/// and the empty iptables chains of this network, which it leaves. Its chains for all networks and
+/// the mount at /run/netns stay: every podman and `ip netns` of the machine share them.
 fn network(dir: &Path) {
     let name = network::name(dir);
     let quiet = |task: Task| task.limit(Duration::from_secs(20)).ignore_signals().captured();
@@ -104,16 +106,17 @@ fn network(dir: &Path) {
     }
 }
 
-/// The chains of one network in the output of `iptables -S`: netavark ends their names in 13 digits of the
-/// SHA-512 of the network's name.
+/// The chains of one network in the output of `iptables -S`: netavark ends their names in 13 digits
+/// of the SHA-512 of the network's name.
 fn chains<'a>(rules: &'a str, hash: &str) -> Vec<&'a str> {
     let Some(hash) = hash.get(..13).map(str::to_ascii_uppercase) else { return Vec::new() };
     let made = rules.lines().filter_map(|line| line.strip_prefix("-N "));
     made.filter(|chain| chain.strip_prefix("NETAVARK-").is_some_and(|end| end.ends_with(&hash))).collect()
 }
 
-/// The groups that podman's cgroupfs manager leaves empty. They are shared by every such podman of the
-/// machine: only rmdir, which refuses a group in use, and only where no container's group is beside them.
+/// The groups that podman's cgroupfs manager leaves empty. They are shared by every such podman of
+/// the machine: only rmdir, which refuses a group in use, and only where no container's group is
+/// beside them.
 fn cgroups() {
     let base = Path::new("/sys/fs/cgroup");
     let hierarchies = fs::read_dir(base).into_iter().flatten().flatten().map(|entry| entry.path());

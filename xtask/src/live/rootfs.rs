@@ -1,5 +1,5 @@
-//! The root file system of the probe: a static busybox, three links and a marker, as a tar for `podman
-//! import`. Images for tests are the test suite's own.
+//! The root file system of the probe: a static busybox, three links and a marker, as a tar for
+//! `podman import`. Images for tests are the test suite's own.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -55,8 +55,8 @@ pub(super) fn must_be_static(busybox: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether an ELF file of 64 bits, least byte first, has a program header of type INTERP. Of other files
-/// nothing is known here; the probe will find out.
+/// Whether an ELF file of 64 bits, least byte first, has a program header of type INTERP. Of other
+/// files nothing is known here; the probe will find out.
 fn needs_loader(file: &[u8]) -> bool {
     const INTERP: u32 = 3;
     let word = |at: usize, size: usize| -> Option<u64> {

@@ -1,5 +1,6 @@
-//! The directory of an isolated podman, from its making to its removal, and the lock by which a later run
-//! sees that its maker is gone. What lies in it is the probe's; how it is emptied is `removal`.
+//! The directory of an isolated podman, from its making to its removal, and the lock by which a
+//! later run sees that its maker is gone. What lies in it is the probe's; how it is emptied is
+//! `removal`.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
@@ -109,7 +110,8 @@ fn abandoned(path: &Path) -> Option<(PathBuf, File)> {
     Some((dir, lock))
 }
 
-/// The lock appears under its name only when it is held, so that no sweep takes a store that is being made.
+/// The lock appears under its name only when it is held, so that no sweep takes a store that is
+/// being made.
 fn hold(dir: &Path) -> Result<File> {
     let (early, path) = (dir.join("lock.new"), dir.join(LOCK));
     let file = File::create(&early).map_err(|error| Failure::io("make", &early, &error))?;

@@ -1,10 +1,12 @@
-//! What is killed, stopped or closed in the wrong moment: no false status, no command that runs twice or late.
+//! Processes and sockets killed, stopped or closed at the wrong moment: no false status, no command
+//! that runs twice or late.
 
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rt_agent::{AgentError, CommandEnd, EncodedRequest, Progress};
+use rt_process::ExecMarker;
 use rt_protocol::{ErrorKind, ExecRequest, ExitOutcome, KILL_GRACE, KillOutcome, Until};
 use rustix::process::Signal;
 
@@ -36,7 +38,7 @@ fn a_killed_supervisor_is_a_lost_command() {
     let local = LocalAgent::start();
     let nothing = null();
     let begin = |script: &str| {
-        let request = EncodedRequest::new(&shell(script), false).unwrap();
+        let request = EncodedRequest::new(&shell(script), &ExecMarker::fresh(), false).unwrap();
         let mut command = local.agent().begin(&request, [nothing.as_fd(); 3], &Until::after(LONG)).unwrap();
         command.wait(&Until::after(LONG), |progress| progress.pid().is_some()).unwrap();
         command
@@ -49,7 +51,7 @@ fn a_killed_supervisor_is_a_lost_command() {
     assert!(is_alive(leader), "nobody is there who could end it");
     signal(leader, Signal::KILL);
 
-    // By itself, in the middle of a call: neither a code nor a proof.
+    // It ended in the middle of a call: neither an exit code nor a proof.
     let result = local.exec(&shell("kill -KILL $PPID; sleep 1; exit 0"), &Until::after(LONG)).unwrap();
     assert_eq!(result.outcome, ExitOutcome::Lost);
     let error = local
@@ -74,7 +76,7 @@ fn a_stopped_agent_starts_nothing_that_was_given_up() {
         assert!(error.never_started() && begun.elapsed() < KILL_GRACE, "{error}");
     }
     signal(local.process.pid(), Signal::CONT);
-    // Those before this one in the queue are through.
+    // The messages before this one in the queue are done.
     assert!(local.sh("exit 0").success());
     wait_for(|| local.children().is_empty());
     assert!(!home.path().join("ran").exists());
@@ -87,7 +89,7 @@ fn a_host_that_goes_away_at_any_time_leaves_nothing() {
     let nothing = null();
     let script = "setsid sleep 300 & echo $! > $$; exec sleep 300";
     let request = ExecRequest::builder(["sh", "-c", script]).workdir(home.path()).build().unwrap();
-    let request = EncodedRequest::new(&request, false).unwrap();
+    let request = EncodedRequest::new(&request, &ExecMarker::fresh(), false).unwrap();
     for round in 0..100_u64 {
         let mut command = local.agent().begin(&request, [nothing.as_fd(); 3], &Until::after(LONG)).unwrap();
         std::thread::sleep(Duration::from_micros(round * 50));
@@ -108,8 +110,8 @@ fn a_large_request_is_taken_while_it_is_sent() {
     let nothing = null();
     let words: Vec<String> = (0..20).map(|_| "x".repeat(100_000)).collect();
     let request = ExecRequest::new(["true".to_owned()].into_iter().chain(words)).unwrap();
-    let request = EncodedRequest::new(&request, false).unwrap();
-    // Given up when a part of it was sent.
+    let request = EncodedRequest::new(&request, &ExecMarker::fresh(), false).unwrap();
+    // Given up after a part of it was sent.
     signal(local.process.pid(), Signal::STOP);
     let mut command = local.agent().begin(&request, [nothing.as_fd(); 3], &Until::after(LONG)).unwrap();
     command.withdraw();

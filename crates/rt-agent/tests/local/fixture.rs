@@ -1,4 +1,4 @@
-//! An agent on this machine, and short ways to run commands by it.
+//! An agent on this machine, and short ways to run commands with it.
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,11 +8,14 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rt_agent::{Agent, AgentError, AgentProgram, AgentSource, PendingAgent};
-use rt_process::{Child, ChildStdio, ExitStatus, ProcessSpec, Program};
-use rt_protocol::{ContainerName, ExecRequest, ExecResult, ExecStdio, Result, StdioResult, Until};
+use rt_process::{Child, ChildStdio, ExecMarker, ExitStatus, ProcessSpec, Program};
+use rt_protocol::{
+    CommandControl, CommandPipes, ContainerName, ExecRequest, ExecResult, ExecStdio, Result, StdioResult,
+    Until,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How an agent gets its descriptors from a program that can set no others than the first three.
+/// How an agent gets its descriptors from a program that can set only the first three.
 const SCRIPT: &str = "exec \"$@\" 3<&0 4<&1 0</dev/null 1>&2";
 
 /// Long enough for everything on a slow machine.
@@ -22,7 +25,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 pub(crate) struct LocalAgent {
     pub(crate) agent: Option<Agent>,
     pub(crate) process: Child,
-    /// It was killed, and need not end well.
+    /// It was killed, so it need not exit with 0.
     pub(crate) is_killed: bool,
 }
 
@@ -45,7 +48,7 @@ impl LocalAgent {
         Self::start_with(&["env", "-i", "PATH=/usr/bin:/bin", "HOME=/root", "BASE=agent"], &[])
     }
 
-    /// With words before the program, and behind it.
+    /// With words before the program, and after it.
     pub(crate) fn start_with(before: &[&str], arguments: &[&str]) -> Self {
         let (pending, socket) = PendingAgent::new().unwrap();
         let process = start(socket, before, arguments);
@@ -60,7 +63,7 @@ impl LocalAgent {
     }
 
     pub(crate) fn exec(&self, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
-        rt_agent::captured(&mut Single(self.agent()), request, &name(), until)
+        rt_agent::captured(&mut Single(self.agent()), request, &ExecMarker::fresh(), &name(), until)
     }
 
     pub(crate) fn exec_stdio(
@@ -69,7 +72,31 @@ impl LocalAgent {
         stdio: ExecStdio<'_>,
         until: &Until,
     ) -> Result<StdioResult> {
-        rt_agent::bridged(&mut Single(self.agent()), request, stdio, &name(), until)
+        rt_agent::bridged(
+            &mut Single(self.agent()),
+            request,
+            &ExecMarker::fresh(),
+            stdio,
+            &name(),
+            None,
+            until,
+        )
+    }
+
+    pub(crate) fn spawn(
+        &self,
+        request: &ExecRequest,
+        pipes: &CommandPipes<'_>,
+        until: &Until,
+    ) -> Result<Box<dyn CommandControl>> {
+        rt_agent::spawned(
+            Box::new(Single(self.agent())),
+            request,
+            &ExecMarker::fresh(),
+            pipes,
+            &name(),
+            until,
+        )
     }
 
     /// The supervisors, and what finished commands have left to the agent.
@@ -118,19 +145,19 @@ pub(crate) fn shell(script: &str) -> ExecRequest {
     ExecRequest::new(["sh", "-c", script]).unwrap()
 }
 
-/// The numbers that processes have written into the files of a directory.
+/// The process ids that processes have written into the files of a directory.
 pub(crate) fn pids_in(directory: &Path) -> Vec<u32> {
     let files =
         fs::read_dir(directory).unwrap().map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
     files.filter_map(|text| text.strip_suffix('\n')?.parse().ok()).collect()
 }
 
-/// Whether there is a process of this number that has not ended.
+/// Whether there is a process with this id that has not ended.
 pub(crate) fn is_alive(pid: u32) -> bool {
     rt_process::procfs::entry(pid).unwrap().is_some_and(|entry| !entry.is_zombie)
 }
 
-/// Waits until it is so.
+/// Waits until the condition holds.
 pub(crate) fn wait_for(mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {

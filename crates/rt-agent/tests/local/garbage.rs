@@ -1,4 +1,4 @@
-//! Both sides against bytes that the other one never says.
+//! Both sides with bytes that the other one never sends.
 
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut, Read, Write};
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use rt_agent::{AgentError, PendingAgent};
+use rt_process::ExecMarker;
 use rt_protocol::{Error, ErrorKind, ExecResult, ExitOutcome, KillOutcome, Until};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -18,10 +19,13 @@ use rustix::net::{
 
 use crate::fixture::{LONG, Single, name, shell, start};
 
-/// A request for `true`, as the wire has it.
+/// The version of the wire format.
+const VERSION: u32 = 3;
+
+/// A request for `true` in the wire format.
 fn good_request() -> Vec<u8> {
     let body = b"\0/bin/true\0";
-    let head = [1_u32, 0, 0, 0, 1, 0, u32::try_from(body.len()).unwrap()];
+    let head = [VERSION, 0, 0, 0, 1, 0, u32::try_from(body.len()).unwrap()];
     [&head.map(u32::to_le_bytes).concat()[..], body].concat()
 }
 
@@ -52,11 +56,12 @@ impl RawAgent {
         std::thread::spawn(move || process.wait(&Until::forever()));
         let mut hello = [0; 16];
         assert_eq!(recv(&ours, &mut hello[..], RecvFlags::empty()).unwrap().0, 8);
-        assert_eq!(hello[..4], 1_u32.to_le_bytes());
+        assert_eq!(hello[..4], VERSION.to_le_bytes());
         Self(ours)
     }
 
-    /// Sends a message with so many descriptors, the first of them the control socket; what comes back on it.
+    /// Sends a message with this many descriptors, the first of them the control socket; returns
+    /// what comes back on it.
     fn answer(&self, message: &[u8], count: usize, request: &[u8]) -> Vec<u8> {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         ours.set_read_timeout(Some(LONG)).unwrap();
@@ -93,7 +98,7 @@ fn a_message_that_is_no_request_is_dropped() {
         [(&b"E"[..], 0), (b"E", 1), (b"E", 3), (b"E", 5), (b"E", 6), (b"X", 4), (b"EE", 4), (&[0; 5000], 4)]
     {
         let answer = agent.answer(message, count, &good_request());
-        // Of more descriptors than four the kernel closes the others.
+        // Of more than four descriptors, the kernel closes the others.
         assert_eq!(answer.is_empty(), message != b"E" || count < 4, "{message:?} {count}");
     }
     assert!(agent.runs_true());
@@ -110,7 +115,7 @@ proptest! {
         let answer = AGENT.with(|agent| agent.answer(b"E", 4, &request));
         let frames: Vec<_> = answer.chunks(8).map(|frame| frame[0]).collect();
         prop_assert_eq!(answer.len() % 8, 0);
-        // About to start and what comes of it; or a refusal; or nothing, where the request was cut.
+        // "About to start" and its result; or a refusal; or nothing, if the request was incomplete.
         prop_assert!(matches!(frames[..], [] | [2] | [1, 2] | [1, 3, ..]), "{:?}", frames);
         prop_assert!(AGENT.with(RawAgent::runs_true));
     }
@@ -125,14 +130,15 @@ proptest! {
             }
             Ok(_) => {}
             Err(error) => {
-                // Nothing that was about to start is called never started, but for what says why.
+                // A command that was about to start is never reported as not started, except with a
+                // reason.
                 prop_assert!(!error.never_started() || kinds.first() != Some(&1) || kinds.get(1) == Some(&2), "{:?} {}", kinds, error);
             }
         }
     }
 }
 
-/// Frames of an agent: the usual ones, and any.
+/// Frames of an agent: the usual ones, and any bytes.
 fn frames() -> impl Strategy<Value = Vec<[u8; 8]>> {
     let usual = |kind: u8| Just([kind, 0, 0, 0, 0, 0, 0, 0]);
     let one = prop_oneof![
@@ -155,7 +161,7 @@ fn frames() -> impl Strategy<Value = Vec<[u8; 8]>> {
 fn exec_by(serve: impl FnOnce(Vec<OwnedFd>, UnixStream) + Send + 'static) -> Result<ExecResult, Error> {
     let (pending, socket) = PendingAgent::new().unwrap();
     let server = std::thread::spawn(move || {
-        send(&socket, &[1, 0, 0, 0, 9, 0, 0, 0], SendFlags::empty()).unwrap();
+        send(&socket, &[VERSION.to_le_bytes(), [9, 0, 0, 0]].concat(), SendFlags::empty()).unwrap();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut byte = [0];
@@ -173,7 +179,13 @@ fn exec_by(serve: impl FnOnce(Vec<OwnedFd>, UnixStream) + Send + 'static) -> Res
         serve(descriptors, control);
     });
     let agent = pending.hello(&Until::after(LONG)).unwrap();
-    let answer = rt_agent::captured(&mut Single(agent), &shell("true"), &name(), &Until::after(LONG));
+    let answer = rt_agent::captured(
+        &mut Single(agent),
+        &shell("true"),
+        &ExecMarker::fresh(),
+        &name(),
+        &Until::after(LONG),
+    );
     server.join().unwrap();
     answer
 }
@@ -185,7 +197,7 @@ fn an_agent_that_says_nothing_is_given_up_and_one_of_another_version_is_none() {
     assert!(matches!(pending.hello(&soon), Err(AgentError::Stopped(_))));
     drop(socket);
     for (bytes, is_gone) in
-        [(&[2, 0, 0, 0, 9, 0, 0, 0][..], false), (&[1, 0, 0], false), (&[1; 16], false), (&[], true)]
+        [(&[1, 0, 0, 0, 9, 0, 0, 0][..], false), (&[2, 0, 0], false), (&[1; 16], false), (&[], true)]
     {
         let (pending, socket) = PendingAgent::new().unwrap();
         if !bytes.is_empty() {

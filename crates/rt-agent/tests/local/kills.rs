@@ -1,4 +1,4 @@
-//! Commands that are ended: whole trees, whatever they do to hide, and what is said of them.
+//! Commands that are ended: whole trees, whatever they do to hide, and the reports about them.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -6,14 +6,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rt_agent::{CommandEnd, Descendants, EncodedRequest, Progress, Supervised};
-use rt_process::ExitStatus;
+use rt_process::{ExecMarker, ExitStatus};
 use rt_protocol::{
     CancelToken, Error, ErrorKind, ExecStdio, KILL_GRACE, KillOutcome, PartialOutput, Sink, Source, Until,
 };
 
 use crate::fixture::{LONG, LocalAgent, is_alive, pids_in, shell, wait_for};
 
-/// Four processes that do what they can not to be found, or not to end. Each says its number in a file.
+/// Four processes that hide in every way, or refuse to end. Each writes its process id to a file.
 const HIDING: &str = r#"
     (setsid env -i sh -c 'echo $$ > hidden; exec sleep 300' &)
     sh -c 'trap "" TERM; echo $$ > deaf; while :; do sleep 1; done' &
@@ -54,14 +54,44 @@ fn a_tree_that_hides_is_gone_after_its_deadline() {
 #[test]
 fn who_obeys_term_is_gone_at_once_and_its_last_words_arrive() {
     let local = LocalAgent::start();
-    let request = shell("trap 'echo bye; exit 7' TERM; echo hello; sleep 300 & wait");
-    // Late: a shell that has just forked swallows a TERM between its fork and the exec.
-    let error = local.exec(&request, &Until::after(Duration::from_secs(2))).unwrap_err();
+    let home = tempfile::tempdir().unwrap();
+    let token = CancelToken::new();
+    let script = "trap 'echo bye; exit 7' TERM; echo hello; sh -c 'touch up; exec sleep 300' & wait";
+    let request =
+        rt_protocol::ExecRequest::builder(["sh", "-c", script]).workdir(home.path()).build().unwrap();
+    let error = std::thread::scope(|scope| {
+        let call = scope.spawn(|| local.exec(&request, &Until::cancelled(&token)));
+        // A shell that has just forked swallows a TERM between its fork and the exec.
+        wait_for(|| home.path().join("up").exists());
+        token.cancel();
+        call.join().unwrap().unwrap_err()
+    });
     let report = error.kill_report().unwrap();
-    assert_eq!((error.kind(), &report.outcome), (ErrorKind::TimedOut, &KillOutcome::Gone));
+    assert_eq!((error.kind(), &report.outcome), (ErrorKind::Cancelled, &KillOutcome::Gone));
     assert!(report.elapsed < KILL_GRACE, "{report:?}");
     let Some(PartialOutput::Output { stdout, .. }) = error.partial() else { panic!("{error:?}") };
     assert_eq!(stdout.as_bytes(), b"hello\nbye\n");
+}
+
+#[test]
+fn who_loses_its_parent_to_term_gets_term_too() {
+    let local = LocalAgent::start();
+    let home = tempfile::tempdir().unwrap();
+    let token = CancelToken::new();
+    // The first process ends at once, before the signal has come to all that it started.
+    let script = "for number in $(seq 30); do sh -c 'trap \"echo bye; exit\" TERM; touch up$0; \
+                  while :; do sleep 0.05; done' $number & done; wait";
+    let request =
+        rt_protocol::ExecRequest::builder(["sh", "-c", script]).workdir(home.path()).build().unwrap();
+    let error = std::thread::scope(|scope| {
+        let call = scope.spawn(|| local.exec(&request, &Until::cancelled(&token)));
+        wait_for(|| fs::read_dir(home.path()).unwrap().count() == 30);
+        token.cancel();
+        call.join().unwrap().unwrap_err()
+    });
+    assert_eq!(error.kill_report().unwrap().outcome, KillOutcome::Gone);
+    let Some(PartialOutput::Output { stdout, .. }) = error.partial() else { panic!("{error:?}") };
+    assert_eq!(stdout.text().lines().count(), 30, "{stdout:?}");
 }
 
 #[test]
@@ -142,7 +172,7 @@ fn signals_reach_the_group_or_the_whole_tree() {
         lines.sort_unstable();
         lines
     };
-    // `sleep` is in the group too, and ends by the signal.
+    // `sleep` is in the group too, and dies of the signal.
     command.signal_group(10);
     wait_for(|| got().len() == 2);
     assert_eq!(got(), ["child", "first"]);
@@ -173,12 +203,12 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }
 
-/// Begins a script whose streams nobody holds.
+/// Begins a script whose streams no other process holds.
 fn begin(local: &LocalAgent, script: &str, workdir: &Path) -> Supervised {
     let request = rt_protocol::ExecRequest::builder(["sh", "-c", script]).workdir(workdir).build().unwrap();
     let nothing = fs::File::options().read(true).write(true).open("/dev/null").unwrap();
     let nothing = std::os::fd::AsFd::as_fd(&nothing);
-    let request = EncodedRequest::new(&request, false).unwrap();
+    let request = EncodedRequest::new(&request, &ExecMarker::fresh(), false).unwrap();
     local.agent().begin(&request, [nothing; 3], &Until::after(LONG)).unwrap()
 }
 

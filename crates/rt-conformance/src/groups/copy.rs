@@ -1,18 +1,19 @@
 //! Copy: files and directories into and out of containers.
 
 use std::fs;
-use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use rt_protocol::{
     CancelToken, Capability, Container, ContainerExt, ContainerPath, ContainerState, CopyOptions, ErrorKind,
-    Until,
+    FileKind, FileMode, FileOptions, Until,
 };
 
 use crate::context::inside;
-use crate::ensure::{refused, same_bytes};
+use crate::ensure::{ensure_refused, same_bytes};
+use crate::failing_stream::FailingStream;
+use crate::required::RUN;
 use crate::script::pattern;
 use crate::timeout::timeout;
 use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
@@ -24,6 +25,7 @@ const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case 
 const IN: &[Capability] = &[Capability::CopyIn];
 const OUT: &[Capability] = &[Capability::CopyOut];
 const TAR: &[Capability] = &[Capability::CopyTar];
+const FILES: &[Capability] = &[Capability::WriteFile, Capability::StatFile];
 const BARE: &[Need] = &[Need::Shell];
 
 pub(super) const CASES: &[Case] = &[
@@ -46,16 +48,16 @@ pub(super) const CASES: &[Case] = &[
     fact("copy: parents are made when the options ask", parents_made),
     fact("copy: the absent take no files, and say so", absent).needs(&[]),
     fact("copy: a call that may not begin copies nothing", not_started),
-    fact("copy: a container that is not running takes files too", not_running).can(&[
-        Capability::CopyIn,
-        Capability::Create,
-        Capability::Start,
-        Capability::ForceRemove,
-    ]),
+    fact("copy: a container that is not running takes files too", not_running)
+        .can(RUN)
+        .can(&[Capability::CopyIn]),
     fact("copy: a file comes out as it is", file_out).can(OUT),
     fact("copy: a directory comes out by its contents", directory_out).can(OUT),
     fact("copy: what is missing does not come out", missing_out).can(OUT).needs(BARE),
     fact("copy: a tar stream goes out and in", tar_round_trip).can(TAR),
+    fact("copy: a tar stream keeps modes, links and empty directories", tar_entries).can(TAR).can(FILES),
+    fact("copy: what is no archive is an error, and unpacks nothing", no_archive).can(TAR).can(FILES),
+    fact("copy: no tar stream goes to or comes from what is missing", missing_tar).can(TAR).needs(BARE),
     fact("copy: a failing tar source is an error", failing_tar_source).can(TAR).needs(BARE),
     fact("copy: a failing tar sink is an error", failing_tar_sink).can(TAR).needs(BARE),
 ];
@@ -70,7 +72,7 @@ fn path(directory: &ContainerPath, name: &str) -> Result<ContainerPath, Failure>
 
 fn contents(container: &dyn Container, path: &ContainerPath) -> Result<Vec<u8>, Failure> {
     let result = TestContext::run_in(container, &Script::ReadFile(path.as_os_str().to_owned()))?;
-    ensure!(result.success(), "{path} is not in the guest");
+    ensure!(result.success(), "{path} is not in the guest")?;
     Ok(result.stdout.into_bytes())
 }
 
@@ -108,8 +110,7 @@ fn into_directory(context: &TestContext<'_>) -> Verdict {
     fs::write(&source, "x")?;
     let dest = context.guest_dir(standing.as_ref())?;
     standing.copy_in(&source, &dest, &options(), &timeout())?;
-    ensure_eq!(names(standing.as_ref(), &dest)?, ["its own"], "the names in the directory");
-    Ok(())
+    ensure_eq!(names(standing.as_ref(), &dest)?, ["its own"], "the names in the directory")
 }
 
 fn replaced(context: &TestContext<'_>) -> Verdict {
@@ -138,9 +139,8 @@ fn executable(context: &TestContext<'_>) -> Verdict {
             TestContext::run_in(standing.as_ref(), &Script::IsExecutable(inside(&dest, name)))?.success(),
         )
     };
-    ensure!(may("runs")?, "a file of mode 755 may not be executed");
-    ensure!(!may("rests")?, "a file of mode 644 may be executed");
-    Ok(())
+    ensure!(may("runs")?, "a file of mode 755 may not be executed")?;
+    ensure!(!may("rests")?, "a file of mode 644 may be executed")
 }
 
 /// Creates a directory of the host with a file and a directory, which contains a file.
@@ -156,22 +156,18 @@ fn directory(context: &TestContext<'_>) -> Verdict {
     let standing = context.standing()?;
     let dest = path(&context.guest_dir(standing.as_ref())?, "new")?;
     standing.copy_in(&tree(context)?, &dest, &options(), &timeout())?;
-    ensure_eq!(names(standing.as_ref(), &dest)?, ["a", "deep"], "the names in the new directory");
+    ensure_eq!(names(standing.as_ref(), &dest)?, ["a", "deep"], "the names in the new directory")?;
     same_bytes("the deep file", &contents(standing.as_ref(), &path(&dest, "deep/b")?)?, b"second")
 }
 
 fn merged(context: &TestContext<'_>) -> Verdict {
     let standing = context.standing()?;
     let dest = context.guest_dir(standing.as_ref())?;
-    TestContext::text_in(
-        standing.as_ref(),
-        &Script::WriteFile { path: inside(&dest, "stays"), bytes: b"x".to_vec() },
-    )?;
+    TestContext::write_file(standing.as_ref(), inside(&dest, "stays"), b"x")?;
     for _ in 0..2 {
         standing.copy_in(&tree(context)?, &dest, &options(), &timeout())?;
     }
-    ensure_eq!(names(standing.as_ref(), &dest)?, ["a", "deep", "stays"], "the names in the directory");
-    Ok(())
+    ensure_eq!(names(standing.as_ref(), &dest)?, ["a", "deep", "stays"], "the names in the directory")
 }
 
 fn odd_names(context: &TestContext<'_>) -> Verdict {
@@ -197,8 +193,7 @@ fn odd_destination(context: &TestContext<'_>) -> Verdict {
 fn missing_source(context: &TestContext<'_>) -> Verdict {
     let source = context.host_dir()?.join("nothing");
     let dest = ContainerPath::new(context.fixture().scratch())?;
-    refused(context.standing()?.copy_in(&source, &dest, &options(), &timeout()), ErrorKind::NoSuchPath)?;
-    Ok(())
+    ensure_refused(context.standing()?.copy_in(&source, &dest, &options(), &timeout()), ErrorKind::NoSuchPath)
 }
 
 /// Creates a file of the host, and a path in the guest whose parents do not exist.
@@ -215,10 +210,9 @@ fn far_away(
 
 fn missing_parent(context: &TestContext<'_>) -> Verdict {
     let (answer, dest) = far_away(context, options())?;
-    refused(answer, ErrorKind::NoSuchPath)?;
+    ensure_refused(answer, ErrorKind::NoSuchPath)?;
     let read = context.run(&Script::ReadFile(dest.as_os_str().to_owned()))?;
-    ensure!(!read.success(), "the file is there after all");
-    Ok(())
+    ensure!(!read.success(), "the file is there after all")
 }
 
 fn parents_made(context: &TestContext<'_>) -> Verdict {
@@ -232,8 +226,7 @@ fn absent(context: &TestContext<'_>) -> Verdict {
     fs::write(&source, "x")?;
     let answer =
         context.missing_container()?.copy_in(&source, &ContainerPath::new("/x")?, &options(), &timeout());
-    refused(answer, ErrorKind::NoSuchContainer)?;
-    Ok(())
+    ensure_refused(answer, ErrorKind::NoSuchContainer)
 }
 
 fn not_started(context: &TestContext<'_>) -> Verdict {
@@ -244,11 +237,10 @@ fn not_started(context: &TestContext<'_>) -> Verdict {
     let token = CancelToken::new();
     token.cancel();
     let answer = standing.copy_in(&source, &dest, &options(), &timeout().or_cancelled(&token));
-    refused(answer, ErrorKind::Cancelled)?;
+    ensure_refused(answer, ErrorKind::Cancelled)?;
     let answer = standing.copy_in(&source, &dest, &options(), &Until::after(Duration::ZERO));
-    refused(answer, ErrorKind::TimedOut)?;
-    ensure!(names(standing.as_ref(), &dest)?.is_empty(), "the file was copied");
-    Ok(())
+    ensure_refused(answer, ErrorKind::TimedOut)?;
+    ensure!(names(standing.as_ref(), &dest)?.is_empty(), "the file was copied")
 }
 
 fn not_running(context: &TestContext<'_>) -> Verdict {
@@ -257,7 +249,7 @@ fn not_running(context: &TestContext<'_>) -> Verdict {
     fs::write(&source, "early")?;
     let dest = context.guest_path()?;
     container.copy_in(&source, &dest, &options(), &timeout())?;
-    ensure_eq!(container.state(timeout())?, Some(ContainerState::Created), "the state after the copy");
+    ensure_eq!(container.state(timeout())?, Some(ContainerState::Created), "the state after the copy")?;
     context.start(container.as_ref())?;
     same_bytes("the file in the guest", &contents(container.as_ref(), &dest)?, b"early")
 }
@@ -266,10 +258,7 @@ fn not_running(context: &TestContext<'_>) -> Verdict {
 fn guest_file(context: &TestContext<'_>, bytes: &[u8]) -> Result<ContainerPath, Failure> {
     let standing = context.standing()?;
     let directory = context.guest_dir(standing.as_ref())?;
-    TestContext::text_in(
-        standing.as_ref(),
-        &Script::WriteFile { path: inside(&directory, "made"), bytes: bytes.to_vec() },
-    )?;
+    TestContext::write_file(standing.as_ref(), inside(&directory, "made"), bytes)?;
     Ok(directory)
 }
 
@@ -291,9 +280,8 @@ fn missing_out(context: &TestContext<'_>) -> Verdict {
     let dest = context.host_dir()?.join("taken");
     let answer =
         context.standing()?.copy_out(&ContainerPath::new("/rt/no/such/file")?, &dest, &options(), &timeout());
-    refused(answer, ErrorKind::NoSuchPath)?;
-    ensure!(!Path::exists(&dest), "something is on the host");
-    Ok(())
+    ensure_refused(answer, ErrorKind::NoSuchPath)?;
+    ensure!(!Path::exists(&dest), "something is on the host")
 }
 
 fn tar_round_trip(context: &TestContext<'_>) -> Verdict {
@@ -307,33 +295,58 @@ fn tar_round_trip(context: &TestContext<'_>) -> Verdict {
     same_bytes("the file in the guest", &contents(standing.as_ref(), &path(&dest, "made")?)?, bytes)
 }
 
-/// Fails at the first byte.
-struct Broken;
-
-impl Read for Broken {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(io::Error::other("the suite's tar has failed"))
+fn tar_entries(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
+    let (source, dest) = (context.guest_dir(standing.as_ref())?, context.guest_dir(standing.as_ref())?);
+    let options = FileOptions::new().mode(FileMode::new(0o640)?);
+    standing.write_file(&path(&source, "file")?, b"bytes", &options, &timeout())?;
+    let link = Script::Link { target: "file".into(), path: inside(&source, "link") };
+    for script in [Script::MakeDir(inside(&source, "empty")), link] {
+        TestContext::run_in(standing.as_ref(), &script)?.exit_ok()?;
     }
+    let mut tar = Vec::new();
+    standing.copy_out_tar(&source, &mut tar, &timeout())?;
+    standing.copy_in_tar(&mut &tar[..], &dest, &timeout())?;
+    let stat = |name| Ok::<_, Failure>(standing.stat(&path(&dest, name)?, &timeout())?);
+    let file = stat("file")?.ok_or_else(|| Failure::new("the file is missing"))?;
+    ensure_eq!((file.kind, file.size, file.mode.bits()), (FileKind::File, 5, 0o640), "the file")?;
+    ensure_eq!(stat("empty")?.map(|info| info.kind), Some(FileKind::Directory), "the directory")?;
+    let target = stat("link")?.and_then(|info| info.link_target);
+    ensure_eq!(target.as_deref(), Some(Path::new("file")), "what the link leads to")
 }
 
-impl Write for Broken {
-    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-        Err(io::Error::other("the suite's tar has failed"))
-    }
+fn no_archive(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
+    let dest = context.guest_dir(standing.as_ref())?;
+    ensure_refused(
+        standing.copy_in_tar(&mut &b"no archive"[..], &dest, &timeout()),
+        ErrorKind::BackendFailed,
+    )?;
+    ensure_eq!(names(standing.as_ref(), &dest)?, Vec::<String>::new(), "the names in the directory")
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+fn missing_tar(context: &TestContext<'_>) -> Verdict {
+    let standing = context.standing()?;
+    let missing = path(&ContainerPath::new(context.fixture().scratch())?, "no/such")?;
+    let mut archive = Vec::new();
+    let empty = context.guest_dir(standing.as_ref())?;
+    standing.copy_out_tar(&empty, &mut archive, &timeout())?;
+    ensure_refused(standing.copy_in_tar(&mut &archive[..], &missing, &timeout()), ErrorKind::NoSuchPath)?;
+    ensure_refused(standing.copy_out_tar(&missing, &mut Vec::new(), &timeout()), ErrorKind::NoSuchPath)
 }
 
 fn failing_tar_source(context: &TestContext<'_>) -> Verdict {
     let dest = ContainerPath::new(context.fixture().scratch())?;
-    refused(context.standing()?.copy_in_tar(&mut Broken, &dest, &timeout()), ErrorKind::SourceFailed)?;
-    Ok(())
+    ensure_refused(
+        context.standing()?.copy_in_tar(&mut FailingStream, &dest, &timeout()),
+        ErrorKind::SourceFailed,
+    )
 }
 
 fn failing_tar_sink(context: &TestContext<'_>) -> Verdict {
     let source = ContainerPath::new(context.fixture().scratch())?;
-    refused(context.standing()?.copy_out_tar(&source, &mut Broken, &timeout()), ErrorKind::SinkFailed)?;
-    Ok(())
+    ensure_refused(
+        context.standing()?.copy_out_tar(&source, &mut FailingStream, &timeout()),
+        ErrorKind::SinkFailed,
+    )
 }

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rt_protocol::{
-    Capability, Container, ContainerExt, ContainerFilter, ContainerRuntime, ContainerRuntimeExt, Error,
-    ErrorKind, ExecRequest, ImageExt, ImageFilter, LogOptions,
+    Capability, Container, ContainerExt, ContainerFilter, ContainerRuntime, ContainerRuntimeExt, ErrorKind,
+    ExecRequest, ImageExt, ImageFilter, LogOptions,
 };
 
 use crate::context::inside;
-use crate::ensure::{expect_error_of, refused};
+use crate::ensure::{expect_error_of, never_started, refused};
+use crate::required::{MAKE, STOP};
 use crate::timeout::timeout;
 use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
@@ -17,9 +18,6 @@ const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case 
     Case::new(name, Group::Errors, run)
 }
 
-const MAKE: &[Capability] = &[Capability::Create, Capability::ForceRemove];
-const STOP: &[Capability] =
-    &[Capability::Create, Capability::ForceRemove, Capability::Start, Capability::Stop];
 const SHELL: &[Need] = &[Need::Shell];
 const BROKEN: &[Need] = &[Need::BrokenEngine];
 
@@ -27,11 +25,9 @@ pub(super) const CASES: &[Case] = &[
     fact("errors: a command in an absent container never started", exec_absent).core(),
     fact("errors: a command in an unstarted container never started", exec_created).can(MAKE),
     fact("errors: a command in a stopped container never started", exec_stopped).can(STOP),
-    fact("errors: bridged, the absent and the stopped answer alike", stdio_absent).can(&[
-        Capability::ExecStdio,
-        Capability::Create,
-        Capability::ForceRemove,
-    ]),
+    fact("errors: bridged, the absent and the stopped answer alike", stdio_absent)
+        .can(MAKE)
+        .can(&[Capability::ExecStdio]),
     fact("errors: words are not split, and a blank in the program is told", blanks_in_the_program)
         .unstarted()
         .needs(SHELL),
@@ -74,28 +70,23 @@ pub(super) const CASES: &[Case] = &[
         .needs(BROKEN),
 ];
 
-fn never_started(error: &Error) -> Verdict {
-    ensure!(error.never_started(), "the command may have run: {error:?}");
-    Ok(())
+fn starts_nothing(context: &TestContext<'_>, container: &dyn Container, kind: ErrorKind) -> Verdict {
+    let answer = container.exec(&context.request(&Script::Exit(0))?, &timeout());
+    never_started(&refused(answer, kind)?)
 }
 
 fn exec_absent(context: &TestContext<'_>) -> Verdict {
-    let nobody = context.missing_container()?;
-    let answer = nobody.exec(&context.request(&Script::Exit(0))?, &timeout());
-    never_started(&refused(answer, ErrorKind::NoSuchContainer)?)
+    starts_nothing(context, context.missing_container()?.as_ref(), ErrorKind::NoSuchContainer)
 }
 
 fn exec_created(context: &TestContext<'_>) -> Verdict {
-    let made = context.created(&Script::Stand)?;
-    let answer = made.exec(&context.request(&Script::Exit(0))?, &timeout());
-    never_started(&refused(answer, ErrorKind::NotRunning)?)
+    starts_nothing(context, context.created(&Script::Stand)?.as_ref(), ErrorKind::NotRunning)
 }
 
 fn exec_stopped(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&Script::Stand)?;
     container.stop(std::time::Duration::ZERO, &timeout())?;
-    let answer = container.exec(&context.request(&Script::Exit(0))?, &timeout());
-    never_started(&refused(answer, ErrorKind::NotRunning)?)
+    starts_nothing(context, container.as_ref(), ErrorKind::NotRunning)
 }
 
 fn stdio_absent(context: &TestContext<'_>) -> Verdict {
@@ -113,7 +104,7 @@ fn stdio_absent(context: &TestContext<'_>) -> Verdict {
 fn program(context: &TestContext<'_>, argv: &[&str], kind: ErrorKind) -> Verdict {
     let answer = context.standing()?.exec(&ExecRequest::new(argv.iter().copied())?, &timeout());
     let error = refused(answer, kind)?;
-    ensure!(error.to_string().contains(argv[0]), "the error does not name the program: {error}");
+    ensure!(error.to_string().contains(argv[0]), "the error does not name the program: {error}")?;
     never_started(&error)
 }
 
@@ -123,12 +114,11 @@ fn blanks_in_the_program(context: &TestContext<'_>) -> Verdict {
     ensure!(
         error.hint().is_some_and(|hint| hint.contains("not split")),
         "nothing is said of the blank: {error}"
-    );
+    )?;
     ensure!(
         error.to_string().contains("rt-no-such-command -l"),
         "the error does not name the program: {error}"
-    );
-    Ok(())
+    )
 }
 
 fn not_on_path(context: &TestContext<'_>) -> Verdict {
@@ -142,14 +132,11 @@ fn not_at_path(context: &TestContext<'_>) -> Verdict {
 fn not_executable(context: &TestContext<'_>) -> Verdict {
     let standing = context.standing()?;
     let path = inside(&context.guest_dir(standing.as_ref())?, "plain");
-    TestContext::text_in(
-        standing.as_ref(),
-        &Script::WriteFile { path: path.clone(), bytes: b"exit 0\n".to_vec() },
-    )?;
+    TestContext::write_file(standing.as_ref(), path.clone(), b"exit 0\n")?;
     let answer = standing.exec(&ExecRequest::new([path.clone()])?, &timeout());
     let error = refused(answer, ErrorKind::CommandNotExecutable)?;
     let shown = path.to_string_lossy();
-    ensure!(error.to_string().contains(&*shown), "the error does not name the file: {error}");
+    ensure!(error.to_string().contains(&*shown), "the error does not name the file: {error}")?;
     never_started(&error)
 }
 
@@ -177,12 +164,11 @@ fn text(context: &TestContext<'_>) -> Verdict {
         error.subject().is_some_and(|subject| subject.contains(&name)),
         "the subject is {:?}",
         error.subject()
-    );
-    ensure!(!error.operation().is_empty(), "the operation is empty");
+    )?;
+    ensure!(!error.operation().is_empty(), "the operation is empty")?;
     let text = error.to_string();
-    ensure!(text.contains(&name) && text.contains(error.operation()), "the text is {text}");
-    ensure!(!text.ends_with('.') && !text.contains('\n'), "the text is no one-line fragment: {text:?}");
-    Ok(())
+    ensure!(text.contains(&name) && text.contains(error.operation()), "the text is {text}")?;
+    ensure!(!text.ends_with('.') && !text.contains('\n'), "the text is no one-line fragment: {text:?}")
 }
 
 fn hint(context: &TestContext<'_>) -> Verdict {
@@ -190,8 +176,7 @@ fn hint(context: &TestContext<'_>) -> Verdict {
         context.missing_container()?.exec(&context.request(&Script::Exit(0))?, &timeout()),
         ErrorKind::NoSuchContainer,
     )?;
-    ensure!(error.hint().is_some_and(|hint| !hint.is_empty()), "there is no hint in: {error}");
-    Ok(())
+    ensure!(error.hint().is_some_and(|hint| !hint.is_empty()), "there is no hint in: {error}")
 }
 
 fn broken(context: &TestContext<'_>) -> Result<Arc<dyn ContainerRuntime>, Failure> {
@@ -248,21 +233,19 @@ fn broken_exec(context: &TestContext<'_>) -> Verdict {
         broken_container(context)?.exec(&context.request(&Script::Exit(0))?, &timeout()),
         COULD_NOT_ASK,
     )?;
-    ensure!(error.kill_report().is_none_or(|report| report.killed == 0), "a command was killed: {error:?}");
-    Ok(())
+    ensure!(error.kill_report().is_none_or(|report| report.killed == 0), "a command was killed: {error:?}")
 }
 
 fn broken_remove(context: &TestContext<'_>) -> Verdict {
-    let names =
-        [context.missing_container()?.key().name.clone(), context.missing_container()?.key().name.clone()];
+    let names = [context.unused_name()?, context.unused_name()?];
     let results = broken(context)?.force_remove(&names, &timeout());
     ensure_eq!(
         results.iter().map(|result| &result.name).collect::<Vec<_>>(),
         names.iter().collect::<Vec<_>>(),
         "the names"
-    );
+    )?;
     for result in results {
-        ensure!(!result.removed && result.error.is_some(), "a result is {result:?}");
+        ensure!(!result.removed && result.error.is_some(), "a result is {result:?}")?;
     }
     // What needs no engine still works.
     if context.can(Capability::ReservePort) {

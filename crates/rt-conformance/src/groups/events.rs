@@ -1,12 +1,12 @@
 //! Events: the reports about the lifecycle of containers.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rt_protocol::{
-    CancelToken, Capability, Container, Event, EventAction, EventOptions, NamePrefix, Pull, PullStream, Until,
+    Capability, Container, Event, EventAction, EventOptions, NamePrefix, Pull, PullStream, Until,
 };
 
-use crate::ensure::all_removed;
+use crate::threads::cancelled;
 use crate::timeout::timeout;
 use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
@@ -61,7 +61,7 @@ fn live(context: &TestContext<'_>, family: &NamePrefix) -> Result<std::sync::Arc
     let container = context.created_as(&context.member(family, "a")?, &Script::Stand)?;
     context.start(container.as_ref())?;
     container.stop(Duration::from_secs(10), &timeout())?;
-    all_removed(context.runtime().force_remove(&[container.key().name.clone()], &timeout()))?;
+    context.remove(container.as_ref())?;
     Ok(container)
 }
 
@@ -72,12 +72,11 @@ const MILESTONES: [EventAction; 4] =
 fn check_life(events: &[Event], container: &dyn Container) -> Verdict {
     let told: Vec<_> =
         events.iter().map(|event| event.action).filter(|action| MILESTONES.contains(action)).collect();
-    ensure_eq!(told, MILESTONES, "the milestones of a life");
+    ensure_eq!(told, MILESTONES, "the milestones of a life")?;
     for event in events {
-        ensure_eq!(event.name, container.key().name, "the name in an event");
+        ensure_eq!(event.name, container.key().name, "the name in an event")?;
     }
-    ensure!(events.is_sorted_by_key(|event| event.time), "the times run backwards: {events:?}");
-    Ok(())
+    ensure!(events.is_sorted_by_key(|event| event.time), "the times run backwards: {events:?}")
 }
 
 fn life(context: &TestContext<'_>) -> Verdict {
@@ -97,7 +96,7 @@ fn other_family(context: &TestContext<'_>) -> Verdict {
 
 fn since(context: &TestContext<'_>) -> Verdict {
     let family = context.family()?;
-    let begin = SystemTime::now() - Duration::from_secs(1);
+    let begin = context.fixture().now() - Duration::from_secs(1);
     let container = live(context, &family)?;
     let mut stream =
         context.runtime().events(&EventOptions::new().prefix(family).since(begin), &timeout())?;
@@ -107,7 +106,7 @@ fn since(context: &TestContext<'_>) -> Verdict {
 /// A clock was set back, and the time of the last event is in the future.
 fn from_now_on(context: &TestContext<'_>) -> Verdict {
     let family = context.family()?;
-    let later = SystemTime::now() + Duration::from_secs(3600);
+    let later = context.fixture().now() + Duration::from_secs(3600);
     let mut stream = context
         .runtime()
         .events(&EventOptions::new().prefix(family.clone()).since(later), &Until::forever())?;
@@ -121,8 +120,7 @@ fn code(context: &TestContext<'_>) -> Verdict {
     context.start(context.created_as(&context.member(&family, "a")?, &Script::Exit(7))?.as_ref())?;
     let died = until_action(stream.as_mut(), EventAction::Died)?.pop();
     let code = died.and_then(|event| event.exit_code);
-    ensure!(matches!(code, Some(7) | None), "the code in the event is {code:?}");
-    Ok(())
+    ensure!(matches!(code, Some(7) | None), "the code in the event is {code:?}")
 }
 
 fn idle(context: &TestContext<'_>) -> Verdict {
@@ -132,28 +130,19 @@ fn idle(context: &TestContext<'_>) -> Verdict {
         stream.pull(&Until::after(Duration::from_millis(200)))?,
         Pull::Pending,
         "a pull when nothing happens"
-    );
+    )?;
     let container = live(context, &family)?;
     check_life(&until_action(stream.as_mut(), EventAction::Removed)?, container.as_ref())
 }
 
 fn cancelled_pull(context: &TestContext<'_>) -> Verdict {
     let mut stream = watch(context, &context.family()?)?;
-    let token = CancelToken::new();
-    let until = timeout().or_cancelled(&token);
-    let pulled = std::thread::scope(|scope| {
-        let puller = scope.spawn(move || stream.pull(&until));
-        token.cancel();
-        puller.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    });
-    ensure_eq!(pulled?, Pull::Pending, "a cancelled pull");
-    Ok(())
+    ensure_eq!(cancelled(|until| stream.pull(until))?, Pull::Pending, "a cancelled pull")
 }
 
 fn close(context: &TestContext<'_>) -> Verdict {
     let mut stream = watch(context, &context.family()?)?;
     stream.close()?;
     stream.close()?;
-    ensure_eq!(stream.pull(&timeout())?, Pull::End, "a pull after close");
-    Ok(())
+    ensure_eq!(stream.pull(&timeout())?, Pull::End, "a pull after close")
 }

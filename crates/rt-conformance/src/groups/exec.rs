@@ -7,6 +7,7 @@ use rt_protocol::{Capability, ExecRequest, ExecResult, ExitOutcome, StreamEnd};
 
 use crate::ensure::same_bytes;
 use crate::script::{pattern, word};
+use crate::threads::joined;
 use crate::timeout::timeout;
 use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
@@ -49,32 +50,29 @@ pub(super) const CASES: &[Case] = &[
 
 fn captures(context: &TestContext<'_>) -> Verdict {
     let result = context.run(&Script::print("hello\n"))?;
-    ensure_eq!(result.outcome, ExitOutcome::Code(0), "the outcome");
-    ensure_eq!(result.stdout.text(), "hello\n", "stdout");
-    ensure!(result.stderr.is_empty(), "stderr is {}", result.stderr);
-    Ok(())
+    ensure_eq!(result.outcome, ExitOutcome::Code(0), "the outcome")?;
+    ensure_eq!(result.stdout.text(), "hello\n", "stdout")?;
+    ensure!(result.stderr.is_empty(), "stderr is {}", result.stderr)
 }
 
 fn non_zero(context: &TestContext<'_>) -> Verdict {
     let result = context.run(&Script::Say { stdout: b"out".to_vec(), stderr: b"err".to_vec(), code: 3 })?;
-    ensure_eq!(result.outcome, ExitOutcome::Code(3), "the outcome");
-    ensure!(!result.success(), "code 3 is ok");
-    ensure_eq!((&*result.stdout.text(), &*result.stderr.text()), ("out", "err"), "the output");
-    Ok(())
+    ensure_eq!(result.outcome, ExitOutcome::Code(3), "the outcome")?;
+    ensure!(!result.success(), "code 3 is ok")?;
+    ensure_eq!((&*result.stdout.text(), &*result.stderr.text()), ("out", "err"), "the output")
 }
 
 fn own_code(context: &TestContext<'_>, code: i32) -> Verdict {
     let result = context.run(&Script::Exit(code))?;
-    ensure_eq!(result.outcome, ExitOutcome::Code(code), "the outcome");
-    Ok(())
+    ensure_eq!(result.outcome, ExitOutcome::Code(code), "the outcome")
 }
 
 fn own_error_text(context: &TestContext<'_>) -> Verdict {
     for code in [1, 125, 126, 127, 255] {
         let said = "Error: the build has failed\n";
         let result = context.run(&Script::Say { stdout: vec![], stderr: said.into(), code })?;
-        ensure_eq!(result.outcome, ExitOutcome::Code(code), "the outcome");
-        ensure_eq!(result.stderr.text(), said, "stderr");
+        ensure_eq!(result.outcome, ExitOutcome::Code(code), "the outcome")?;
+        ensure_eq!(result.stderr.text(), said, "stderr")?;
     }
     Ok(())
 }
@@ -92,8 +90,8 @@ fn engine_like_text(context: &TestContext<'_>) -> Verdict {
         (255, "Error: unable to find user x: no matching entries in passwd file\n"),
     ] {
         let result = context.run(&Script::Say { stdout: b"ran\n".to_vec(), stderr: said.into(), code })?;
-        ensure_eq!(result.outcome, ExitOutcome::Code(code), "the outcome");
-        ensure_eq!((&*result.stdout.text(), &*result.stderr.text()), ("ran\n", said), "the output");
+        ensure_eq!(result.outcome, ExitOutcome::Code(code), "the outcome")?;
+        ensure_eq!((&*result.stdout.text(), &*result.stderr.text()), ("ran\n", said), "the output")?;
     }
     Ok(())
 }
@@ -101,9 +99,8 @@ fn engine_like_text(context: &TestContext<'_>) -> Verdict {
 fn apart(context: &TestContext<'_>) -> Verdict {
     let result =
         context.run(&Script::Say { stdout: b"one\n".to_vec(), stderr: b"two\n".to_vec(), code: 0 })?;
-    ensure_eq!(result.stdout.text(), "one\n", "stdout");
-    ensure_eq!(result.stderr.text(), "two\n", "stderr");
-    Ok(())
+    ensure_eq!(result.stdout.text(), "one\n", "stdout")?;
+    ensure_eq!(result.stderr.text(), "two\n", "stderr")
 }
 
 fn all_bytes(context: &TestContext<'_>) -> Verdict {
@@ -130,7 +127,7 @@ fn unterminated(context: &TestContext<'_>) -> Verdict {
 fn empty_output(context: &TestContext<'_>) -> Verdict {
     let result = context.run(&Script::Exit(0))?;
     for (name, output) in [("stdout", &result.stdout), ("stderr", &result.stderr)] {
-        ensure!(output.is_empty() && !output.is_truncated(), "{name} of a silent command is {output:?}");
+        ensure!(output.is_empty() && !output.is_truncated(), "{name} of a silent command is {output:?}")?;
     }
     Ok(())
 }
@@ -138,8 +135,8 @@ fn empty_output(context: &TestContext<'_>) -> Verdict {
 fn ten_mebibytes(context: &TestContext<'_>) -> Verdict {
     let size = 10 << 20;
     let result = context.run(&Script::Flood { stdout: size, stderr: 0, code: 6 })?;
-    ensure_eq!(result.outcome, ExitOutcome::Code(6), "the outcome");
-    ensure_eq!(result.stdout.total(), size, "the total of stdout");
+    ensure_eq!(result.outcome, ExitOutcome::Code(6), "the outcome")?;
+    ensure_eq!(result.stdout.total(), size, "the total of stdout")?;
     same_bytes("stdout", result.stdout.as_bytes(), &pattern(size))
 }
 
@@ -157,22 +154,20 @@ fn whole(context: &TestContext<'_>) -> Verdict {
     for script in [silent, said, long] {
         let result = context.run(&script)?;
         let ends = (result.stdout.end(), result.stderr.end());
-        ensure_eq!(ends, (StreamEnd::Eof, StreamEnd::Eof), "the ends of stdout and stderr");
+        ensure_eq!(ends, (StreamEnd::Eof, StreamEnd::Eof), "the ends of stdout and stderr")?;
     }
     Ok(())
 }
 
 fn empty_stdin(context: &TestContext<'_>) -> Verdict {
     let result = context.run(&Script::CountStdin)?;
-    ensure_eq!(result.stdout.text(), "0", "the bytes on stdin");
-    Ok(())
+    ensure_eq!(result.stdout.text(), "0", "the bytes on stdin")
 }
 
 fn say_words(context: &TestContext<'_>, words: &[&str]) -> Verdict {
     let result = context.run(&Script::Words(words.iter().map(Into::into).collect()))?;
     let expected: String = words.iter().flat_map(|word| ["<", word, ">"]).collect();
-    ensure_eq!(result.stdout.text(), expected, "the words that arrived");
-    Ok(())
+    ensure_eq!(result.stdout.text(), expected, "the words that arrived")
 }
 
 fn words(context: &TestContext<'_>) -> Verdict {
@@ -192,8 +187,7 @@ fn option_words(context: &TestContext<'_>) -> Verdict {
 fn long_word(context: &TestContext<'_>) -> Verdict {
     // Linux accepts arguments of up to 128 KiB.
     let result = context.run(&Script::Length("x".repeat(100 * 1024)))?;
-    ensure_eq!(result.stdout.text(), (100 * 1024).to_string(), "the length of the word");
-    Ok(())
+    ensure_eq!(result.stdout.text(), (100 * 1024).to_string(), "the length of the word")
 }
 
 fn byte_words(context: &TestContext<'_>) -> Verdict {
@@ -205,8 +199,7 @@ fn by_path(context: &TestContext<'_>) -> Verdict {
     let mut argv = Script::print("by path").argv();
     argv[0] = "/bin/sh".into();
     let result = context.standing()?.exec(&ExecRequest::new(argv)?, &timeout())?;
-    ensure_eq!(result.stdout.text(), "by path", "stdout");
-    Ok(())
+    ensure_eq!(result.stdout.text(), "by path", "stdout")
 }
 
 fn elapsed(context: &TestContext<'_>) -> Verdict {
@@ -215,8 +208,7 @@ fn elapsed(context: &TestContext<'_>) -> Verdict {
     let result = result?;
     // Guests round: a `sleep` of a second may end some milliseconds early on our clock.
     let least = Duration::from_millis(900);
-    ensure!(result.elapsed >= least && result.elapsed <= outside, "{:?} of {outside:?}", result.elapsed);
-    Ok(())
+    ensure!(result.elapsed >= least && result.elapsed <= outside, "{:?} of {outside:?}", result.elapsed)
 }
 
 fn parallel(context: &TestContext<'_>) -> Verdict {
@@ -235,13 +227,11 @@ fn parallel(context: &TestContext<'_>) -> Verdict {
                 })
             })
             .collect();
-        runs.into_iter()
-            .map(|run| run.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
+        runs.into_iter().map(joined).collect()
     });
     for (number, answer) in (0_u8..).zip(answers) {
         let answer = answer?;
-        ensure_eq!(answer.outcome, ExitOutcome::Code(number.into()), "the outcome of one of sixteen");
+        ensure_eq!(answer.outcome, ExitOutcome::Code(number.into()), "the outcome of one of sixteen")?;
         same_bytes("stdout of one of sixteen", answer.stdout.as_bytes(), &vec![b'a' + number; 2000])?;
     }
     Ok(())
@@ -252,7 +242,7 @@ fn in_a_row(context: &TestContext<'_>) -> Verdict {
     let first = context.run(&script)?;
     same_bytes("stdout", first.stdout.as_bytes(), &pattern(3000))?;
     for _ in 1..10 {
-        ensure_eq!(context.run(&script)?, first, "a later result");
+        ensure_eq!(context.run(&script)?, first, "a later result")?;
     }
     Ok(())
 }
@@ -261,11 +251,10 @@ fn held_by_child(context: &TestContext<'_>) -> Verdict {
     // How long any command takes on this machine now.
     let usual = context.run(&Script::Exit(0))?.elapsed;
     let result = context.run(&Script::Leave(8))?;
-    ensure_eq!(result.outcome, ExitOutcome::Code(0), "the outcome");
-    ensure_eq!(result.stdout.text(), "done", "what the command itself wrote");
-    ensure_eq!(result.stdout.end(), StreamEnd::LeftOpen, "the end of stdout");
-    ensure_eq!(result.stderr.end(), StreamEnd::LeftOpen, "the end of stderr");
+    ensure_eq!(result.outcome, ExitOutcome::Code(0), "the outcome")?;
+    ensure_eq!(result.stdout.text(), "done", "what the command itself wrote")?;
+    ensure_eq!(result.stdout.end(), StreamEnd::LeftOpen, "the end of stdout")?;
+    ensure_eq!(result.stderr.end(), StreamEnd::LeftOpen, "the end of stderr")?;
     let limit = Duration::from_secs(6) + usual;
-    ensure!(result.elapsed < limit, "the call was held for {:?}, of {usual:?}", result.elapsed);
-    Ok(())
+    ensure!(result.elapsed < limit, "the call was held for {:?}, of {usual:?}", result.elapsed)
 }

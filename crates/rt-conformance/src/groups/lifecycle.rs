@@ -1,13 +1,15 @@
 //! Lifecycle: start, stop and wait, and what `inspect` returns afterwards. [`super::launch`] has
 //! the settings of a launch.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rt_protocol::{
-    CancelToken, Capability, ContainerExt, ContainerState, ErrorKind, ExitOutcome, LogOptions, Pull, Until,
+    Capability, Container, ContainerExt, ContainerState, ErrorKind, ExitOutcome, LogOptions, Pull, Until,
 };
 
-use crate::ensure::refused;
+use crate::ensure::ensure_refused;
+use crate::required::{MAKE, RUN, STOP};
+use crate::threads::{cancelled, joined};
 use crate::timeout::timeout;
 use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
@@ -15,10 +17,6 @@ const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case 
     Case::new(name, Group::Lifecycle, run)
 }
 
-const MAKE: &[Capability] = &[Capability::Create, Capability::ForceRemove];
-const RUN: &[Capability] = &[Capability::Create, Capability::ForceRemove, Capability::Start];
-const STOP: &[Capability] =
-    &[Capability::Create, Capability::ForceRemove, Capability::Start, Capability::Stop];
 const WAIT: &[Capability] =
     &[Capability::Create, Capability::ForceRemove, Capability::Start, Capability::Wait];
 const ALL: &[Capability] =
@@ -50,11 +48,9 @@ pub(super) const CASES: &[Case] = &[
         .needs(&[Need::MainProcess]),
     fact("lifecycle: wait ends at its deadline and leaves the container running", wait_deadline).can(WAIT),
     fact("lifecycle: wait ends when it is cancelled", wait_cancelled).can(WAIT),
-    fact("lifecycle: waiting for what was never started is an error", wait_created).can(&[
-        Capability::Wait,
-        Capability::Create,
-        Capability::ForceRemove,
-    ]),
+    fact("lifecycle: waiting for what was never started is an error", wait_created)
+        .can(MAKE)
+        .can(&[Capability::Wait]),
     fact("lifecycle: waiting for the absent is an error", wait_absent).can(&[Capability::Wait]),
     fact("lifecycle: wait sees a stop from another thread", wait_sees_stop).can(ALL),
     fact("lifecycle: what has ended says when and with which code", ended_facts)
@@ -65,82 +61,74 @@ pub(super) const CASES: &[Case] = &[
 
 fn absent(context: &TestContext<'_>) -> Verdict {
     let nobody = context.missing_container()?;
-    ensure_eq!(nobody.inspect(&timeout())?, None, "inspect");
-    ensure_eq!(nobody.id(timeout())?, None, "the id");
-    ensure_eq!(nobody.state(timeout())?, None, "the state");
-    ensure!(!nobody.running(timeout())?, "an absent container runs");
-    ensure_eq!(nobody.started_at(timeout())?, None, "the start");
-    ensure_eq!(nobody.mounts(timeout())?, None, "the mounts");
-    ensure_eq!(nobody.ports(timeout())?, None, "the ports");
-    ensure_eq!(nobody.health(timeout())?, None, "the health");
-    Ok(())
+    ensure_eq!(nobody.inspect(&timeout())?, None, "inspect")?;
+    ensure_eq!(nobody.id(timeout())?, None, "the id")?;
+    ensure_eq!(nobody.state(timeout())?, None, "the state")?;
+    ensure!(!nobody.running(timeout())?, "an absent container runs")?;
+    ensure_eq!(nobody.started_at(timeout())?, None, "the start")?;
+    ensure_eq!(nobody.mounts(timeout())?, None, "the mounts")?;
+    ensure_eq!(nobody.ports(timeout())?, None, "the ports")?;
+    ensure_eq!(nobody.health(timeout())?, None, "the health")
 }
 
 fn create_does_not_start(context: &TestContext<'_>) -> Verdict {
     let made = context.created(&Script::Stand)?;
-    ensure_eq!(made.state(timeout())?, Some(ContainerState::Created), "the state after create");
-    ensure!(!made.running(timeout())?, "it runs after create");
-    Ok(())
+    ensure_eq!(made.state(timeout())?, Some(ContainerState::Created), "the state after create")?;
+    ensure!(!made.running(timeout())?, "it runs after create")
 }
 
 fn earlier_handle(context: &TestContext<'_>) -> Verdict {
     let name = context.name()?;
     let earlier = context.runtime().container(&name);
-    ensure_eq!(earlier.state(timeout())?, None, "the state before create");
+    ensure_eq!(earlier.state(timeout())?, None, "the state before create")?;
     let made = context.created_as(&name, &Script::Stand)?;
-    ensure!(*earlier == *made, "the earlier handle differs from that of create");
+    ensure!(*earlier == *made, "the earlier handle differs from that of create")?;
     ensure_eq!(
         earlier.state(timeout())?,
         Some(ContainerState::Created),
         "the state seen by the earlier handle"
-    );
-    Ok(())
+    )
 }
 
 fn not_started_yet(context: &TestContext<'_>) -> Verdict {
     let made = context.created(&Script::Stand)?;
-    ensure_eq!(made.started_at(timeout())?, None, "the start before the first one");
+    ensure_eq!(made.started_at(timeout())?, None, "the start before the first one")?;
     let info = made.inspect(&timeout())?;
-    ensure_eq!(info.and_then(|info| info.finished_at), None, "the end before the first start");
-    Ok(())
+    ensure_eq!(info.and_then(|info| info.finished_at), None, "the end before the first start")
 }
 
 fn start_runs(context: &TestContext<'_>) -> Verdict {
     // Engines have their own clock and resolution. A minute of tolerance is enough to find
     // nonsense.
     let slack = Duration::from_secs(60);
-    let before = SystemTime::now();
+    let before = context.fixture().now();
     let container = context.started(&Script::Stand)?;
-    ensure_eq!(container.state(timeout())?, Some(ContainerState::Running), "the state after start");
-    ensure!(container.running(timeout())?, "it does not run after start");
+    ensure_eq!(container.state(timeout())?, Some(ContainerState::Running), "the state after start")?;
+    ensure!(container.running(timeout())?, "it does not run after start")?;
     let started = container.started_at(timeout())?;
-    let plausible = started.is_some_and(|at| at > before - slack && at < SystemTime::now() + slack);
-    ensure!(plausible, "it says it was started at {started:?}, and that was {before:?}");
-    Ok(())
+    let plausible = started.is_some_and(|at| at > before - slack && at < context.fixture().now() + slack);
+    ensure!(plausible, "it says it was started at {started:?}, and that was {before:?}")
 }
 
 fn start_twice(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&Script::Stand)?;
     let started = container.started_at(timeout())?;
     container.start(&timeout())?;
-    ensure!(container.running(timeout())?, "it does not run after the second start");
-    ensure_eq!(container.started_at(timeout())?, started, "the time of the start after the second one");
-    Ok(())
+    ensure!(container.running(timeout())?, "it does not run after the second start")?;
+    ensure_eq!(container.started_at(timeout())?, started, "the time of the start after the second one")
 }
 
 fn start_absent(context: &TestContext<'_>) -> Verdict {
     let nobody = context.missing_container()?;
-    refused(nobody.start(&timeout()), ErrorKind::NoSuchContainer)?;
-    ensure_eq!(nobody.state(timeout())?, None, "the state afterwards");
-    Ok(())
+    ensure_refused(nobody.start(&timeout()), ErrorKind::NoSuchContainer)?;
+    ensure_eq!(nobody.state(timeout())?, None, "the state afterwards")
 }
 
 fn stop_ends(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&Script::Stand)?;
     container.stop(Duration::from_secs(10), &timeout())?;
     let state = container.state(timeout())?;
-    ensure!(state.as_ref().is_some_and(ContainerState::has_exited), "the state after stop is {state:?}");
-    Ok(())
+    ensure!(state.as_ref().is_some_and(ContainerState::has_exited), "the state after stop is {state:?}")
 }
 
 fn stop_stopped(context: &TestContext<'_>) -> Verdict {
@@ -148,13 +136,11 @@ fn stop_stopped(context: &TestContext<'_>) -> Verdict {
     for _ in 0..2 {
         container.stop(Duration::ZERO, &timeout())?;
     }
-    ensure!(!container.running(timeout())?, "it runs after two stops");
-    Ok(())
+    ensure!(!container.running(timeout())?, "it runs after two stops")
 }
 
 fn stop_absent(context: &TestContext<'_>) -> Verdict {
-    refused(context.missing_container()?.stop(Duration::ZERO, &timeout()), ErrorKind::NoSuchContainer)?;
-    Ok(())
+    ensure_refused(context.missing_container()?.stop(Duration::ZERO, &timeout()), ErrorKind::NoSuchContainer)
 }
 
 fn restart(context: &TestContext<'_>) -> Verdict {
@@ -162,9 +148,8 @@ fn restart(context: &TestContext<'_>) -> Verdict {
     let id = container.id(timeout())?;
     container.stop(Duration::ZERO, &timeout())?;
     context.start(container.as_ref())?;
-    ensure!(container.running(timeout())?, "it does not run after stop and start");
-    ensure_eq!(container.id(timeout())?, id, "the id after stop and start");
-    Ok(())
+    ensure!(container.running(timeout())?, "it does not run after stop and start")?;
+    ensure_eq!(container.id(timeout())?, id, "the id after stop and start")
 }
 
 fn stop_without_grace(context: &TestContext<'_>) -> Verdict {
@@ -174,36 +159,30 @@ fn stop_without_grace(context: &TestContext<'_>) -> Verdict {
     container.stop(Duration::ZERO, &timeout())?;
     let took = begin.elapsed().saturating_sub(start);
     // The usual grace period is ten seconds. On a busy machine a start takes long too.
-    ensure!(took < Duration::from_secs(8) + start, "a stop without grace took {took:?}, its start {start:?}");
-    ensure!(!container.running(timeout())?, "it runs after the stop");
-    Ok(())
+    ensure!(
+        took < Duration::from_secs(8) + start,
+        "a stop without grace took {took:?}, its start {start:?}"
+    )?;
+    ensure!(!container.running(timeout())?, "it runs after the stop")
 }
 
 fn stop_with_grace(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&Script::EndOnTerm(7))?;
-    if context.can(Capability::Logs) {
-        // A first process that has not set its handler yet does not receive TERM at all.
-        TestContext::eventually("the main process has set its handler", || {
-            let line = container.logs(&LogOptions::new(), &timeout())?.pull(&timeout())?;
-            Ok(matches!(line, Pull::Item(_)).then_some(()))
-        })?;
-    }
+    wait_for_handler(context, container.as_ref())?;
     container.stop(Duration::from_secs(10), &timeout())?;
-    ensure_eq!(container.wait(&timeout())?, ExitOutcome::Code(7), "the code of its TERM handler");
-    Ok(())
+    ensure_eq!(container.wait(&timeout())?, ExitOutcome::Code(7), "the code of its TERM handler")
 }
 
 fn wait_code(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&Script::Exit(7))?;
-    ensure_eq!(container.wait(&timeout())?, ExitOutcome::Code(7), "the code of the main process");
-    Ok(())
+    ensure_eq!(container.wait(&timeout())?, ExitOutcome::Code(7), "the code of the main process")
 }
 
 fn wait_again(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&Script::Exit(3))?;
     context.wait_for_exit(container.as_ref())?;
     for _ in 0..2 {
-        ensure_eq!(container.wait(&timeout())?, ExitOutcome::Code(3), "the code, asked after the end");
+        ensure_eq!(container.wait(&timeout())?, ExitOutcome::Code(3), "the code, asked after the end")?;
     }
     Ok(())
 }
@@ -212,33 +191,23 @@ fn wait_deadline(context: &TestContext<'_>) -> Verdict {
     let begin = Instant::now();
     let container = context.started(&Script::Stand)?;
     let start = begin.elapsed();
-    refused(container.wait(&Until::after(Duration::from_millis(300))), ErrorKind::TimedOut)?;
+    ensure_refused(container.wait(&Until::after(Duration::from_millis(300))), ErrorKind::TimedOut)?;
     let took = begin.elapsed().saturating_sub(start);
-    ensure!(took < Duration::from_secs(5) + start, "a wait of 300 ms took {took:?}, its start {start:?}");
-    ensure!(container.running(timeout())?, "it does not run after the wait");
-    Ok(())
+    ensure!(took < Duration::from_secs(5) + start, "a wait of 300 ms took {took:?}, its start {start:?}")?;
+    ensure!(container.running(timeout())?, "it does not run after the wait")
 }
 
 fn wait_cancelled(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&Script::Stand)?;
-    let token = CancelToken::new();
-    let answer = std::thread::scope(|scope| {
-        let waiter = scope.spawn(|| container.wait(&timeout().or_cancelled(&token)));
-        token.cancel();
-        waiter.join()
-    });
-    refused(answer.unwrap_or_else(|panic| std::panic::resume_unwind(panic)), ErrorKind::Cancelled)?;
-    Ok(())
+    ensure_refused(cancelled(|until| container.wait(until)), ErrorKind::Cancelled)
 }
 
 fn wait_absent(context: &TestContext<'_>) -> Verdict {
-    refused(context.missing_container()?.wait(&timeout()), ErrorKind::NoSuchContainer)?;
-    Ok(())
+    ensure_refused(context.missing_container()?.wait(&timeout()), ErrorKind::NoSuchContainer)
 }
 
 fn wait_created(context: &TestContext<'_>) -> Verdict {
-    refused(context.created(&Script::Stand)?.wait(&timeout()), ErrorKind::NotRunning)?;
-    Ok(())
+    ensure_refused(context.created(&Script::Stand)?.wait(&timeout()), ErrorKind::NotRunning)
 }
 
 fn wait_sees_stop(context: &TestContext<'_>) -> Verdict {
@@ -246,36 +215,44 @@ fn wait_sees_stop(context: &TestContext<'_>) -> Verdict {
     let answer = std::thread::scope(|scope| {
         let waiter = scope.spawn(|| container.wait(&timeout()));
         let stopped = container.stop(Duration::from_secs(10), &timeout());
-        stopped.and(waiter.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        stopped.and(joined(waiter))
     });
     let outcome = answer?;
-    ensure!(outcome != ExitOutcome::Lost, "the outcome of a container that is still there is lost");
-    Ok(())
+    ensure!(outcome != ExitOutcome::Lost, "the outcome of a container that is still there is lost")
 }
 
 fn ended_facts(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&Script::Exit(5))?;
     context.wait_for_exit(container.as_ref())?;
     let Some(info) = container.inspect(&timeout())? else { return Err(Failure::new("it is gone")) };
-    ensure_eq!(info.exit_code, Some(5), "the exit code by inspect");
+    ensure_eq!(info.exit_code, Some(5), "the exit code by inspect")?;
     let (Some(started), Some(finished)) = (info.started_at, info.finished_at) else {
         return Err(Failure::new(format!("it ended {:?}, started {:?}", info.finished_at, info.started_at)));
     };
     // podman takes the end from the time of a file, and the start from a later look at the clock
     // (measured: an end 2 ms before its start).
-    ensure!(finished + Duration::from_secs(1) > started, "it ended {finished:?}, started {started:?}");
-    Ok(())
+    ensure!(finished + Duration::from_secs(1) > started, "it ended {finished:?}, started {started:?}")
 }
 
 fn answers_agree(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&Script::Stand)?;
     let Some(info) = container.inspect(&timeout())? else { return Err(Failure::new("it is gone")) };
-    ensure_eq!(container.key().name, info.name, "the name");
-    ensure_eq!(container.id(timeout())?, Some(info.id), "the id");
-    ensure_eq!(container.state(timeout())?, Some(info.state), "the state");
-    ensure_eq!(container.started_at(timeout())?, info.started_at, "the start");
-    ensure_eq!(container.mounts(timeout())?, Some(info.mounts), "the mounts");
-    ensure_eq!(container.ports(timeout())?, Some(info.ports), "the ports");
-    ensure_eq!(container.health(timeout())?, info.health, "the health");
-    Ok(())
+    ensure_eq!(container.key().name, info.name, "the name")?;
+    ensure_eq!(container.id(timeout())?, Some(info.id), "the id")?;
+    ensure_eq!(container.state(timeout())?, Some(info.state), "the state")?;
+    ensure_eq!(container.started_at(timeout())?, info.started_at, "the start")?;
+    ensure_eq!(container.mounts(timeout())?, Some(info.mounts), "the mounts")?;
+    ensure_eq!(container.ports(timeout())?, Some(info.ports), "the ports")?;
+    ensure_eq!(container.health(timeout())?, info.health, "the health")
+}
+
+/// Waits until a main process has set its handler: before that, it does not receive TERM at all.
+pub(super) fn wait_for_handler(context: &TestContext<'_>, container: &dyn Container) -> Verdict {
+    if !context.can(Capability::Logs) {
+        return Ok(());
+    }
+    TestContext::eventually("the main process has set its handler", || {
+        let line = container.logs(&LogOptions::new(), &timeout())?.pull(&timeout())?;
+        Ok(matches!(line, Pull::Item(_)).then_some(()))
+    })
 }

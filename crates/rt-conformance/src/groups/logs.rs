@@ -1,14 +1,15 @@
 //! Logs: their contents, and how their streams behave.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rt_protocol::{
-    CancelToken, Capability, Container, ContainerExt, ErrorKind, LogLine, LogOptions, OutputStream, Pull,
-    PullStream, Until,
+    Capability, Container, ContainerExt, ErrorKind, LogLine, LogOptions, OutputStream, Pull, PullStream,
+    Until,
 };
 
-use crate::ensure::{all_removed, refused};
+use crate::ensure::ensure_refused;
 use crate::script::pattern;
+use crate::threads::cancelled;
 use crate::timeout::timeout;
 use crate::{Case, Failure, Group, Need, Script, TestContext, Verdict};
 
@@ -93,9 +94,8 @@ fn next(stream: &mut dyn PullStream<LogLine>) -> Result<LogLine, Failure> {
 
 fn both_streams(context: &TestContext<'_>) -> Verdict {
     let lines = read(context.cached(&sample())?.as_ref(), &LogOptions::new())?;
-    ensure_eq!(of(&lines, OutputStream::Stdout), ["one", "", "three"], "the lines of stdout");
-    ensure_eq!(of(&lines, OutputStream::Stderr), ["wrong"], "the lines of stderr");
-    Ok(())
+    ensure_eq!(of(&lines, OutputStream::Stdout), ["one", "", "three"], "the lines of stdout")?;
+    ensure_eq!(of(&lines, OutputStream::Stderr), ["wrong"], "the lines of stderr")
 }
 
 fn one_output(context: &TestContext<'_>) -> Verdict {
@@ -104,32 +104,29 @@ fn one_output(context: &TestContext<'_>) -> Verdict {
         [(OutputStream::Stdout, &["one", "", "three"][..]), (OutputStream::Stderr, &["wrong"])]
     {
         let lines = read(container.as_ref(), &LogOptions::new().only(stream))?;
-        ensure_eq!(of(&lines, stream), expected, "its lines");
-        ensure_eq!(lines.len(), expected.len(), "how many lines there are");
+        ensure_eq!(of(&lines, stream), expected, "its lines")?;
+        ensure_eq!(lines.len(), expected.len(), "how many lines there are")?;
     }
     Ok(())
 }
 
 fn unterminated(context: &TestContext<'_>) -> Verdict {
     let lines = read(context.cached(&Script::print("one\nlast"))?.as_ref(), &LogOptions::new())?;
-    ensure_eq!(of(&lines, OutputStream::Stdout), ["one", "last"], "the lines");
-    Ok(())
+    ensure_eq!(of(&lines, OutputStream::Stdout), ["one", "last"], "the lines")
 }
 
 fn empty_lines(context: &TestContext<'_>) -> Verdict {
     let main = Script::print("\n\na\n\n");
     let lines = read(context.cached(&main)?.as_ref(), &LogOptions::new())?;
-    ensure_eq!(of(&lines, OutputStream::Stdout), ["", "", "a", ""], "the lines");
-    Ok(())
+    ensure_eq!(of(&lines, OutputStream::Stdout), ["", "", "a", ""], "the lines")
 }
 
 fn odd_bytes(context: &TestContext<'_>) -> Verdict {
     let main = Script::print(b"a\xffb\n\ttab\n".to_vec());
     let lines = read(context.cached(&main)?.as_ref(), &LogOptions::new())?;
     let texts = of(&lines, OutputStream::Stdout);
-    ensure_eq!(texts, ["a\u{fffd}b", "\ttab"], "the lines as text");
-    ensure_eq!(lines[0].bytes, b"a\xffb", "the bytes of the first line");
-    Ok(())
+    ensure_eq!(texts, ["a\u{fffd}b", "\ttab"], "the lines as text")?;
+    ensure_eq!(lines[0].bytes, b"a\xffb", "the bytes of the first line")
 }
 
 /// More than any pipe holds, and whole lines of nine bytes.
@@ -147,8 +144,7 @@ fn flood_lines() -> Vec<String> {
 fn order(context: &TestContext<'_>) -> Verdict {
     let lines = read(context.cached(&flood())?.as_ref(), &LogOptions::new())?;
     let texts = of(&lines, OutputStream::Stdout);
-    ensure!(texts.is_sorted(), "the lines of stdout are out of order");
-    Ok(())
+    ensure!(texts.is_sorted(), "the lines of stdout are out of order")
 }
 
 fn much(context: &TestContext<'_>) -> Verdict {
@@ -159,8 +155,8 @@ fn much(context: &TestContext<'_>) -> Verdict {
 fn is_whole_flood(lines: &[LogLine]) -> Verdict {
     for stream in [OutputStream::Stdout, OutputStream::Stderr] {
         let (seen, expected) = (of(lines, stream), flood_lines());
-        ensure_eq!(seen.len(), expected.len(), "how many lines there are");
-        ensure!(seen == expected, "the lines of {stream:?} are others");
+        ensure_eq!(seen.len(), expected.len(), "how many lines there are")?;
+        ensure!(seen == expected, "the lines of {stream:?} are others")?;
     }
     Ok(())
 }
@@ -184,8 +180,7 @@ fn follow_slowly(context: &TestContext<'_>) -> Verdict {
 
 fn silent(context: &TestContext<'_>) -> Verdict {
     let lines = read(context.cached(&Script::Exit(0))?.as_ref(), &LogOptions::new())?;
-    ensure_eq!(lines, [], "the log");
-    Ok(())
+    ensure_eq!(lines, [], "the log")
 }
 
 fn counting() -> Script {
@@ -196,35 +191,34 @@ fn tail(context: &TestContext<'_>) -> Verdict {
     let container = context.cached(&counting())?;
     for (count, expected) in [(2, &["4", "5"][..]), (100, &["1", "2", "3", "4", "5"])] {
         let lines = read(container.as_ref(), &LogOptions::new().tail(count))?;
-        ensure_eq!(of(&lines, OutputStream::Stdout), expected, &format!("the last {count} lines"));
+        ensure_eq!(of(&lines, OutputStream::Stdout), expected, &format!("the last {count} lines"))?;
     }
     Ok(())
 }
 
 fn tail_zero(context: &TestContext<'_>) -> Verdict {
     let lines = read(context.cached(&counting())?.as_ref(), &LogOptions::new().tail(0))?;
-    ensure_eq!(lines, [], "the last 0 lines");
-    Ok(())
+    ensure_eq!(lines, [], "the last 0 lines")
 }
 
 fn no_times(context: &TestContext<'_>) -> Verdict {
     let lines = read(context.cached(&counting())?.as_ref(), &LogOptions::new())?;
-    ensure!(
-        !lines.is_empty() && lines.iter().all(|line| line.timestamp.is_none()),
-        "the lines are {lines:?}"
-    );
-    Ok(())
+    ensure!(!lines.is_empty() && lines.iter().all(|line| line.timestamp.is_none()), "the lines are {lines:?}")
 }
 
 fn times(context: &TestContext<'_>) -> Verdict {
     let lines = read(context.cached(&counting())?.as_ref(), &LogOptions::new().timestamps())?;
-    ensure_eq!(of(&lines, OutputStream::Stdout), ["1", "2", "3", "4", "5"], "the lines, without their times");
+    ensure_eq!(
+        of(&lines, OutputStream::Stdout),
+        ["1", "2", "3", "4", "5"],
+        "the lines, without their times"
+    )?;
     // The suite created the container within the last hour, whatever the clocks say.
     let hour = Duration::from_secs(3600);
-    let now = SystemTime::now();
+    let now = context.fixture().now();
     for line in lines {
         let plausible = line.timestamp.is_some_and(|at| at > now - hour && at < now + hour);
-        ensure!(plausible, "the time of {:?} is {:?}", line.text(), line.timestamp);
+        ensure!(plausible, "the time of {:?} is {:?}", line.text(), line.timestamp)?;
     }
     Ok(())
 }
@@ -232,20 +226,18 @@ fn times(context: &TestContext<'_>) -> Verdict {
 fn since(context: &TestContext<'_>) -> Verdict {
     let container = context.cached(&counting())?;
     let hour = Duration::from_secs(3600);
-    let lines = read(container.as_ref(), &LogOptions::new().since(SystemTime::now() - hour))?;
-    ensure_eq!(lines.len(), 5, "the lines since an hour ago");
-    let lines = read(container.as_ref(), &LogOptions::new().since(SystemTime::now() + hour))?;
-    ensure_eq!(lines, [], "the lines since an hour from now");
-    Ok(())
+    let lines = read(container.as_ref(), &LogOptions::new().since(context.fixture().now() - hour))?;
+    ensure_eq!(lines.len(), 5, "the lines since an hour ago")?;
+    let lines = read(container.as_ref(), &LogOptions::new().since(context.fixture().now() + hour))?;
+    ensure_eq!(lines, [], "the lines since an hour from now")
 }
 
 fn long_line(context: &TestContext<'_>) -> Verdict {
     let main = Script::print("0123456789abcdef\nshort\n");
     let lines = read(context.cached(&main)?.as_ref(), &LogOptions::new().max_line_bytes(10))?;
-    ensure_eq!(lines.len(), 2, "how many lines there are");
-    ensure_eq!((&lines[0].bytes[..], lines[0].omitted), (&b"0123456789"[..], 6), "the long line");
-    ensure_eq!((&lines[1].bytes[..], lines[1].omitted), (&b"short"[..], 0), "the short line");
-    Ok(())
+    ensure_eq!(lines.len(), 2, "how many lines there are")?;
+    ensure_eq!((&lines[0].bytes[..], lines[0].omitted), (&b"0123456789"[..], 6), "the long line")?;
+    ensure_eq!((&lines[1].bytes[..], lines[1].omitted), (&b"short"[..], 0), "the short line")
 }
 
 fn ends_while_running(context: &TestContext<'_>) -> Verdict {
@@ -255,29 +247,26 @@ fn ends_while_running(context: &TestContext<'_>) -> Verdict {
         let lines = read(container.as_ref(), &LogOptions::new())?;
         Ok((of(&lines, OutputStream::Stdout) == ["begun"]).then_some(()))
     })?;
-    ensure!(container.running(timeout())?, "the container has ended");
-    Ok(())
+    ensure!(container.running(timeout())?, "the container has ended")
 }
 
 fn follow(context: &TestContext<'_>) -> Verdict {
     let main = Script::SayTwice { first: b"one\n".to_vec(), seconds: 2, second: b"two\n".to_vec(), code: 0 };
     let container = context.started(&main)?;
     let mut stream = container.logs(&LogOptions::new().follow(), &timeout())?;
-    ensure_eq!(next(stream.as_mut())?.text(), "one", "the first line");
+    ensure_eq!(next(stream.as_mut())?.text(), "one", "the first line")?;
     let begin = Instant::now();
-    ensure_eq!(next(stream.as_mut())?.text(), "two", "the second line");
-    ensure!(begin.elapsed() < Duration::from_secs(10), "the second line took {:?}", begin.elapsed());
-    ensure_eq!(stream.pull(&timeout())?, Pull::End, "what comes after the last line");
-    Ok(())
+    ensure_eq!(next(stream.as_mut())?.text(), "two", "the second line")?;
+    ensure!(begin.elapsed() < Duration::from_secs(10), "the second line took {:?}", begin.elapsed())?;
+    ensure_eq!(stream.pull(&timeout())?, Pull::End, "what comes after the last line")
 }
 
 fn follow_ends(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&talker())?;
     let mut stream = container.logs(&LogOptions::new().follow(), &timeout())?;
-    ensure_eq!(next(stream.as_mut())?.text(), "begun", "the first line");
+    ensure_eq!(next(stream.as_mut())?.text(), "begun", "the first line")?;
     container.stop(Duration::from_secs(10), &timeout())?;
-    ensure_eq!(stream.pull(&timeout())?, Pull::End, "what comes after the stop");
-    Ok(())
+    ensure_eq!(stream.pull(&timeout())?, Pull::End, "what comes after the stop")
 }
 
 fn follow_tail(context: &TestContext<'_>) -> Verdict {
@@ -294,10 +283,9 @@ fn follow_tail(context: &TestContext<'_>) -> Verdict {
     lines.extend(all(stream.as_mut())?);
     let told = of(&lines, OutputStream::Stdout);
     if is_early || told.len() != 1 {
-        ensure_eq!(told, ["b", "c"], "the last line and what followed");
+        ensure_eq!(told, ["b", "c"], "the last line and what followed")?;
     }
-    ensure_eq!(told.last().map(String::as_str), Some("c"), "what came last");
-    Ok(())
+    ensure_eq!(told.last().map(String::as_str), Some("c"), "what came last")
 }
 
 /// A clock was set back, and the time of the last line is in the future.
@@ -307,20 +295,20 @@ fn follow_since(context: &TestContext<'_>) -> Verdict {
     TestContext::eventually("the first line is in the log", || {
         Ok((!read(container.as_ref(), &LogOptions::new())?.is_empty()).then_some(()))
     })?;
-    let later = SystemTime::now() + Duration::from_secs(3600);
+    let later = context.fixture().now() + Duration::from_secs(3600);
     let mut stream = container.logs(&LogOptions::new().follow().since(later), &timeout())?;
     // On a busy machine, the second line may have been written before the log was opened.
     let is_early = read(container.as_ref(), &LogOptions::new())?.len() == 1;
     let told = of(&all(stream.as_mut())?, OutputStream::Stdout);
     if is_early || !told.is_empty() {
-        ensure_eq!(told, ["b"], "what was written from then on");
+        ensure_eq!(told, ["b"], "what was written from then on")?;
     }
     Ok(())
 }
 
 fn follower(context: &TestContext<'_>) -> Result<Box<dyn PullStream<LogLine>>, Failure> {
     let mut stream = context.cached(&talker())?.logs(&LogOptions::new().follow(), &timeout())?;
-    ensure_eq!(next(stream.as_mut())?.text(), "begun", "the first line");
+    ensure_eq!(next(stream.as_mut())?.text(), "begun", "the first line")?;
     Ok(stream)
 }
 
@@ -329,37 +317,27 @@ fn idle(context: &TestContext<'_>) -> Verdict {
     for _ in 0..2 {
         let begin = Instant::now();
         let pulled = stream.pull(&Until::after(Duration::from_millis(200)))?;
-        ensure_eq!(pulled, Pull::Pending, "a pull of 200 ms on a quiet log");
+        ensure_eq!(pulled, Pull::Pending, "a pull of 200 ms on a quiet log")?;
         let took = begin.elapsed();
         ensure!(
             took >= Duration::from_millis(190) && took < Duration::from_secs(5),
             "the pull took {took:?}"
-        );
+        )?;
     }
     Ok(stream.close()?)
 }
 
 fn cancelled_pull(context: &TestContext<'_>) -> Verdict {
     let mut stream = follower(context)?;
-    let token = CancelToken::new();
-    let pulled = std::thread::scope(|scope| {
-        let until = timeout().or_cancelled(&token);
-        let puller = scope.spawn(move || (stream.pull(&until), stream));
-        token.cancel();
-        puller.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    });
-    let (pulled, mut stream) = pulled;
-    ensure_eq!(pulled?, Pull::Pending, "a cancelled pull");
-    ensure_eq!(stream.pull(&Until::after(Duration::from_millis(100)))?, Pull::Pending, "the pull after it");
-    Ok(())
+    ensure_eq!(cancelled(|until| stream.pull(until))?, Pull::Pending, "a cancelled pull")?;
+    ensure_eq!(stream.pull(&Until::after(Duration::from_millis(100)))?, Pull::Pending, "the pull after it")
 }
 
 fn close(context: &TestContext<'_>) -> Verdict {
     let mut stream = follower(context)?;
     stream.close()?;
     stream.close()?;
-    ensure_eq!(stream.pull(&timeout())?, Pull::End, "a pull after close");
-    Ok(())
+    ensure_eq!(stream.pull(&timeout())?, Pull::End, "a pull after close")
 }
 
 /// The suite counts afterwards.
@@ -375,9 +353,8 @@ fn two_readers(context: &TestContext<'_>) -> Verdict {
     let mut first = container.logs(&LogOptions::new(), &timeout())?;
     let mut second = container.logs(&LogOptions::new(), &timeout())?;
     let (first, second) = (all(first.as_mut())?, all(second.as_mut())?);
-    ensure_eq!(first.len(), 5, "the lines of the first reader");
-    ensure_eq!(second, first, "the lines of the second reader");
-    Ok(())
+    ensure_eq!(first.len(), 5, "the lines of the first reader")?;
+    ensure_eq!(second, first, "the lines of the second reader")
 }
 
 fn absent_log(context: &TestContext<'_>) -> Verdict {
@@ -387,7 +364,7 @@ fn absent_log(context: &TestContext<'_>) -> Verdict {
             .missing_container()?
             .logs(&options, &timeout())
             .and_then(|mut stream| stream.pull(&timeout()));
-        refused(answer, ErrorKind::NoSuchContainer)?;
+        ensure_refused(answer, ErrorKind::NoSuchContainer)?;
     }
     Ok(())
 }
@@ -395,8 +372,8 @@ fn absent_log(context: &TestContext<'_>) -> Verdict {
 fn removal_ends(context: &TestContext<'_>) -> Verdict {
     let container = context.started(&talker())?;
     let mut stream = container.logs(&LogOptions::new().follow(), &timeout())?;
-    ensure_eq!(next(stream.as_mut())?.text(), "begun", "the first line");
-    all_removed(context.runtime().force_remove(&[container.key().name.clone()], &timeout()))?;
+    ensure_eq!(next(stream.as_mut())?.text(), "begun", "the first line")?;
+    context.remove(container.as_ref())?;
     match stream.pull(&timeout()) {
         Ok(Pull::End) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NoSuchContainer => Ok(()),

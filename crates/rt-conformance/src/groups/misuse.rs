@@ -7,16 +7,15 @@ use rt_protocol::{
     ErrorKind, ExecRequest, ImageRef, LaunchSpec, NamePrefix, PortMapping, Secret, User,
 };
 
-use crate::ensure::{all_removed, refused};
+use crate::ensure::{all_removed, ensure_refused};
+use crate::required::{MAKE, RUN};
+use crate::threads::joined;
 use crate::timeout::timeout;
 use crate::{Case, Group, Need, Script, TestContext, Verdict};
 
 const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Misuse, run)
 }
-
-const MAKE: &[Capability] = &[Capability::Create, Capability::ForceRemove];
-const RUN: &[Capability] = &[Capability::Create, Capability::ForceRemove, Capability::Start];
 
 pub(super) const CASES: &[Case] = &[
     fact("misuse: no name is an option, a path or a shell word", names).core(),
@@ -44,14 +43,14 @@ fn names(_: &TestContext<'_>) -> Verdict {
     for bad in
         ["", "-a", "--help", ".", "..", "../x", "a b", "a/b", "a:b", "a;b", "$a", "a\nb", "a\0", "na\u{ef}ve"]
     {
-        ensure!(ContainerName::new(bad).is_err(), "the container name {bad:?} passed");
-        ensure!(NamePrefix::new(bad).is_err(), "the prefix {bad:?} passed");
+        ensure!(ContainerName::new(bad).is_err(), "the container name {bad:?} passed")?;
+        ensure!(NamePrefix::new(bad).is_err(), "the prefix {bad:?} passed")?;
     }
     for bad in ["", "-a", ":", "a:", ":b", "a:-b", "a b", "a\n", "a:b:c"] {
-        ensure!(User::new(bad).is_err(), "the user {bad:?} passed");
+        ensure!(User::new(bad).is_err(), "the user {bad:?} passed")?;
     }
     for good in ["a", "A-1_b.c", "0", "422c"] {
-        ensure!(ContainerName::new(good).is_ok(), "the container name {good:?} did not pass");
+        ensure!(ContainerName::new(good).is_ok(), "the container name {good:?} did not pass")?;
     }
     Ok(())
 }
@@ -59,42 +58,40 @@ fn names(_: &TestContext<'_>) -> Verdict {
 fn images(_: &TestContext<'_>) -> Verdict {
     for bad in ["", "-a", "dir:/etc", "docker://x", "docker-archive:/x", "a b", "a\n", "/a", "a//b", "a:b/c"]
     {
-        ensure!(ImageRef::new(bad).is_err(), "the image reference {bad:?} passed");
+        ensure!(ImageRef::new(bad).is_err(), "the image reference {bad:?} passed")?;
     }
     Ok(())
 }
 
 fn empty_argv(_: &TestContext<'_>) -> Verdict {
-    ensure!(ExecRequest::new(Vec::<String>::new()).is_err(), "a command without words passed");
-    ensure!(ExecRequest::new([""]).is_err(), "a command with an empty first word passed");
+    ensure!(ExecRequest::new(Vec::<String>::new()).is_err(), "a command without words passed")?;
+    ensure!(ExecRequest::new([""]).is_err(), "a command with an empty first word passed")?;
     let late = ExecRequest::builder(Vec::<String>::new()).env("A", "b").build();
-    refused(late, ErrorKind::InvalidRequest)?;
-    Ok(())
+    ensure_refused(late, ErrorKind::InvalidRequest)
 }
 
 fn nul(_: &TestContext<'_>) -> Verdict {
-    ensure!(Argv::new(["echo", "a\0b"]).is_err(), "a word with NUL passed");
-    ensure!(Env::default().set("A", "b\0").is_err(), "a value with NUL passed");
+    ensure!(Argv::new(["echo", "a\0b"]).is_err(), "a word with NUL passed")?;
+    ensure!(Env::default().set("A", "b\0").is_err(), "a value with NUL passed")?;
     let secret = Env::default().set_secret("A", Secret::new("s3cr3t\0"));
     ensure!(
         secret.as_ref().is_err_and(|refused| !format!("{refused} {refused:?}").contains("s3cr3t")),
         "a secret with NUL passed, or is shown: {secret:?}"
-    );
-    ensure!(ContainerPath::new("/a\0").is_err(), "a path with NUL passed");
-    Ok(())
+    )?;
+    ensure!(ContainerPath::new("/a\0").is_err(), "a path with NUL passed")
 }
 
 fn variables(_: &TestContext<'_>) -> Verdict {
     for bad in ["", "1A", "A B", "A=B", "A-B", "-e", "A;id", "\u{c4}", "A\n"] {
-        ensure!(Env::default().set(bad, "x").is_err(), "the variable {bad:?} passed");
+        ensure!(Env::default().set(bad, "x").is_err(), "the variable {bad:?} passed")?;
     }
     Ok(())
 }
 
 fn relative_paths(_: &TestContext<'_>) -> Verdict {
     for bad in ["", "a", "./a", "../a", "~"] {
-        ensure!(ContainerPath::new(bad).is_err(), "the path {bad:?} passed");
-        refused(ExecRequest::builder(["true"]).workdir(bad).build(), ErrorKind::InvalidRequest)?;
+        ensure!(ContainerPath::new(bad).is_err(), "the path {bad:?} passed")?;
+        ensure_refused(ExecRequest::builder(["true"]).workdir(bad).build(), ErrorKind::InvalidRequest)?;
     }
     Ok(())
 }
@@ -114,24 +111,22 @@ fn launches(_: &TestContext<'_>) -> Verdict {
         LaunchSpec::builder("-a", "b"),
         LaunchSpec::builder("a", "dir:/etc"),
     ] {
-        refused(bad.build(), ErrorKind::InvalidRequest)?;
+        ensure_refused(bad.build(), ErrorKind::InvalidRequest)?;
     }
     Ok(())
 }
 
 fn refused_name(context: &TestContext<'_>) -> Verdict {
-    refused(context.runtime().exec_in("-a", ["true"], timeout()), ErrorKind::InvalidRequest)?;
-    refused(context.runtime().exec_in("a", Vec::<String>::new(), timeout()), ErrorKind::InvalidRequest)?;
-    Ok(())
+    ensure_refused(context.runtime().exec_in("-a", ["true"], timeout()), ErrorKind::InvalidRequest)?;
+    ensure_refused(context.runtime().exec_in("a", Vec::<String>::new(), timeout()), ErrorKind::InvalidRequest)
 }
 
 fn stale_handle(context: &TestContext<'_>) -> Verdict {
     let container = context.created(&Script::Stand)?;
-    all_removed(context.runtime().force_remove(&[container.key().name.clone()], &timeout()))?;
-    ensure_eq!(container.state(timeout())?, None, "the state of what was removed");
+    context.remove(container.as_ref())?;
+    ensure_eq!(container.state(timeout())?, None, "the state of what was removed")?;
     let answer = container.exec(&context.request(&Script::Exit(0))?, &timeout());
-    refused(answer, ErrorKind::NoSuchContainer)?;
-    Ok(())
+    ensure_refused(answer, ErrorKind::NoSuchContainer)
 }
 
 fn reused_name(context: &TestContext<'_>) -> Verdict {
@@ -139,13 +134,12 @@ fn reused_name(context: &TestContext<'_>) -> Verdict {
     let (name, id) = (first.key().name.clone(), first.id(timeout())?);
     all_removed(context.runtime().force_remove(std::slice::from_ref(&name), &timeout()))?;
     context.start(context.created_as(&name, &Script::Stand)?.as_ref())?;
-    ensure!(first.id(timeout())? != id, "the next container of the name has the id of the first");
+    ensure!(first.id(timeout())? != id, "the next container of the name has the id of the first")?;
     ensure_eq!(
         TestContext::text_in(first.as_ref(), &Script::print("next"))?,
         "next",
         "a command through the old handle"
-    );
-    Ok(())
+    )
 }
 
 fn dropped_handle(context: &TestContext<'_>) -> Verdict {
@@ -153,8 +147,7 @@ fn dropped_handle(context: &TestContext<'_>) -> Verdict {
     ensure!(
         context.runtime().container(&name).running(timeout())?,
         "it does not run after its handles were dropped"
-    );
-    Ok(())
+    )
 }
 
 fn removed_at_once(context: &TestContext<'_>) -> Verdict {
@@ -164,12 +157,11 @@ fn removed_at_once(context: &TestContext<'_>) -> Verdict {
     let results = std::thread::scope(|scope| {
         let other = scope.spawn(remove);
         let mut results = remove();
-        results.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        results.extend(joined(other));
         results
     });
-    ensure!(results.iter().all(|result| result.removed), "the results are {results:?}");
-    ensure_eq!(container.state(timeout())?, None, "the state afterwards");
-    Ok(())
+    ensure!(results.iter().all(|result| result.removed), "the results are {results:?}")?;
+    ensure_eq!(container.state(timeout())?, None, "the state afterwards")
 }
 
 fn created_at_once(context: &TestContext<'_>) -> Verdict {
@@ -179,16 +171,15 @@ fn created_at_once(context: &TestContext<'_>) -> Verdict {
     let create = || context.runtime().create(&spec, &timeout()).map(|_| ());
     let (one, other) = std::thread::scope(|scope| {
         let other = scope.spawn(create);
-        (create(), other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        (create(), joined(other))
     });
-    ensure!(one.is_ok() != other.is_ok(), "the two answers are {one:?} and {other:?}");
-    refused(one.and(other), ErrorKind::NameInUse)?;
+    ensure!(one.is_ok() != other.is_ok(), "the two answers are {one:?} and {other:?}")?;
+    ensure_refused(one.and(other), ErrorKind::NameInUse)?;
     ensure_eq!(
         context.runtime().container(&name).state(timeout())?,
         Some(ContainerState::Created),
         "the state afterwards"
-    );
-    Ok(())
+    )
 }
 
 /// Panics at the first byte.
@@ -216,8 +207,7 @@ fn panicking_sink(context: &TestContext<'_>) -> Verdict {
         standing.exec_stdio(&request, stdio, &timeout())
     }));
     if let Ok(answer) = caught {
-        refused(answer, ErrorKind::SinkFailed)?;
+        ensure_refused(answer, ErrorKind::SinkFailed)?;
     }
-    ensure!(begin.elapsed() < Duration::from_secs(15), "the call was held for {:?}", begin.elapsed());
-    Ok(())
+    ensure!(begin.elapsed() < Duration::from_secs(15), "the call was held for {:?}", begin.elapsed())
 }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 
 use rt_protocol::Capability;
 
+use crate::threads::joined;
 use crate::{Case, Failure, Group, TestContext, Verdict};
 
 const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
@@ -28,46 +29,38 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn address(context: &TestContext<'_>) -> Verdict {
     let reservation = context.runtime().reserve_port(LOOPBACK)?;
-    ensure_eq!(reservation.address().ip(), LOOPBACK, "the address");
-    ensure!(reservation.port() != 0, "the port is 0");
-    ensure_eq!(reservation.address().port(), reservation.port(), "the port of the address");
-    Ok(())
+    ensure_eq!(reservation.address().ip(), LOOPBACK, "the address")?;
+    ensure!(reservation.port() != 0, "the port is 0")?;
+    ensure_eq!(reservation.address().port(), reservation.port(), "the port of the address")
 }
 
 fn different(context: &TestContext<'_>) -> Verdict {
     let held = (0..64).map(|_| context.runtime().reserve_port(LOOPBACK)).collect::<Result<Vec<_>, _>>()?;
     let ports: BTreeSet<u16> = held.iter().map(|reservation| reservation.port()).collect();
-    ensure_eq!(ports.len(), held.len(), "how many of the ports are different");
-    Ok(())
+    ensure_eq!(ports.len(), held.len(), "how many of the ports are different")
 }
 
 fn different_from_threads(context: &TestContext<'_>) -> Verdict {
     let reserve = || (0..8).map(|_| context.runtime().reserve_port(LOOPBACK)).collect::<Result<Vec<_>, _>>();
     let held = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(reserve)).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect::<Result<Vec<_>, _>>()
+        threads.into_iter().map(joined).collect::<Result<Vec<_>, _>>()
     })?;
     let ports: BTreeSet<u16> = held.iter().flatten().map(|reservation| reservation.port()).collect();
-    ensure_eq!(ports.len(), 64, "how many of the ports are different");
-    Ok(())
+    ensure_eq!(ports.len(), 64, "how many of the ports are different")
 }
 
 fn held(context: &TestContext<'_>) -> Verdict {
     let reservation = context.runtime().reserve_port(LOOPBACK)?;
     let bound = TcpListener::bind(reservation.address());
     let kind = bound.as_ref().err().map(io::Error::kind);
-    ensure_eq!(kind, Some(io::ErrorKind::AddrInUse), "what binding a held port answers");
-    Ok(())
+    ensure_eq!(kind, Some(io::ErrorKind::AddrInUse), "what binding a held port answers")
 }
 
 fn silent(context: &TestContext<'_>) -> Verdict {
     let reservation = context.runtime().reserve_port(LOOPBACK)?;
     let kind = TcpStream::connect(reservation.address()).err().map(|error| error.kind());
-    ensure_eq!(kind, Some(io::ErrorKind::ConnectionRefused), "what connecting to a held port answers");
-    Ok(())
+    ensure_eq!(kind, Some(io::ErrorKind::ConnectionRefused), "what connecting to a held port answers")
 }
 
 /// Binds a port that should be free. There is a small chance that another process got the port in
@@ -103,13 +96,11 @@ fn ipv6(context: &TestContext<'_>) -> Verdict {
         return Err(Failure::skip(format!("this host has no IPv6 loopback: {error}")));
     }
     let reservation = context.runtime().reserve_port(loopback)?;
-    ensure_eq!(reservation.address().ip(), loopback, "the address");
-    Ok(())
+    ensure_eq!(reservation.address().ip(), loopback, "the address")
 }
 
 fn foreign(context: &TestContext<'_>) -> Verdict {
     // A documentation address (RFC 5737); no host has it.
     let answer = context.runtime().reserve_port(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
-    ensure!(answer.is_err(), "a port of a foreign address was reserved: {answer:?}");
-    Ok(())
+    ensure!(answer.is_err(), "a port of a foreign address was reserved: {answer:?}")
 }

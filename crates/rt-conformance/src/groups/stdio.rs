@@ -1,7 +1,8 @@
 //! Stdio: commands whose streams are bridged. [`calls`] has whole calls and their ends, [`streams`]
-//! single streams and the caller's descriptors.
+//! single streams and the caller's descriptors, [`sinks`] limits, lines and copies.
 
 pub(super) mod calls;
+pub(super) mod sinks;
 pub(super) mod streams;
 
 use rt_protocol::{Capability, ExecStdio, Sink, Source, StdioResult};
@@ -18,13 +19,13 @@ fn bridge(context: &TestContext<'_>, script: &Script, stdio: ExecStdio<'_>) -> R
     Ok(context.standing()?.exec_stdio(&context.request(script)?, stdio, &timeout())?)
 }
 
-/// Bridges a script with these bytes as stdin, and returns its stdout.
+/// Bridges a script with this stdin, and returns its stdout.
 fn piped(
     context: &TestContext<'_>,
     script: &Script,
-    stdin: &[u8],
+    stdin: Source<'_>,
 ) -> Result<(StdioResult, Vec<u8>), Failure> {
     let mut stdout = Vec::new();
-    let result = bridge(context, script, ExecStdio::new(Source::bytes(stdin), Sink::borrowed(&mut stdout)))?;
+    let result = bridge(context, script, ExecStdio::new(stdin, Sink::borrowed(&mut stdout)))?;
     Ok((result, stdout))
 }

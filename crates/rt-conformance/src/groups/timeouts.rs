@@ -10,6 +10,7 @@ use rt_protocol::{
 
 use crate::ensure::refused;
 use crate::interrupted::interrupted;
+use crate::threads::joined;
 use crate::timeout::timeout;
 use crate::{Case, Failure, Group, Need, Script, Shape, TestContext, Verdict};
 
@@ -35,6 +36,9 @@ pub(super) const CASES: &[Case] = &[
     fact("timeouts: a child with an empty environment is ended too", |context| {
         relatives(context, Shape::CleanEnv)
     }),
+    fact("timeouts: a child has time for its last words, even if its parent ends first", last_words)
+        .needs(SEEN)
+        .can(&[Capability::VerifiedKill]),
     fact("timeouts: other commands are spared", others).needs(SEEN),
     fact("timeouts: the container is as good as before", good_afterwards),
     fact("timeouts: endless output is ended, and counted", endless).can(&[Capability::OutputLimits]),
@@ -87,6 +91,7 @@ fn reads(context: &TestContext<'_>, until: &Until, ended: ErrorKind) -> Verdict 
         check(None, standing.state(until).map(drop))?;
         check(Some(Capability::Images), standing.image(until).map(drop))?;
         check(Some(Capability::RwSize), standing.rw_size(until).map(drop))?;
+        check(Some(Capability::Stats), standing.stats(until).map(drop))?;
         check(Some(Capability::LoginCommand), standing.login_command(None, until).map(drop))?;
         check(Some(Capability::Logs), standing.logs(&LogOptions::new(), until).map(drop))?;
         check(Some(Capability::List), runtime.list(&ContainerFilter::all(), until).map(drop))?;
@@ -101,8 +106,7 @@ fn reads(context: &TestContext<'_>, until: &Until, ended: ErrorKind) -> Verdict 
         check(Some(Capability::ImageRemove), image.remove(until).map(drop))
     });
     answer?;
-    ensure!(took < second(context), "the answers took {took:?}");
-    Ok(())
+    ensure!(took < second(context), "the answers took {took:?}")
 }
 
 fn second(context: &TestContext<'_>) -> Duration {
@@ -113,26 +117,25 @@ fn second(context: &TestContext<'_>) -> Duration {
 fn check_report(context: &TestContext<'_>, error: &Error) -> Result<KillReport, Failure> {
     let report = interrupted(context, error, false)?;
     if context.can(Capability::VerifiedKill) {
-        ensure_eq!(report.outcome, KillOutcome::Gone, "the fate");
-        ensure!(report.killed >= 1, "nothing was killed: {report:?}");
-        ensure!(report.survivors.is_empty(), "there are survivors: {report:?}");
+        ensure_eq!(report.outcome, KillOutcome::Gone, "the fate")?;
+        ensure!(report.killed >= 1, "nothing was killed: {report:?}")?;
+        ensure!(report.survivors.is_empty(), "there are survivors: {report:?}")?;
     } else {
         ensure!(
             report.outcome != KillOutcome::Gone,
             "the backend cannot look, and says that the command is gone"
-        );
+        )?;
     }
-    ensure!(!error.never_started(), "the command ran, and the error says that it never started");
+    ensure!(!error.never_started(), "the command ran, and the error says that it never started")?;
     Ok(report)
 }
 
 fn deadline(context: &TestContext<'_>) -> Verdict {
     let (error, took) = ended(context, Shape::Alone, context.token(), || Until::after(second(context)))?;
-    ensure!(took >= Duration::from_millis(950), "the call returned after {took:?}, before its deadline");
-    ensure!(took < second(context) + SLACK, "the call took {took:?}");
+    ensure!(took >= Duration::from_millis(950), "the call returned after {took:?}, before its deadline")?;
+    ensure!(took < second(context) + SLACK, "the call took {took:?}")?;
     let report = check_report(context, &error)?;
-    ensure!(report.elapsed <= took, "ending took {:?} of {took:?}", report.elapsed);
-    Ok(())
+    ensure!(report.elapsed <= took, "ending took {:?} of {took:?}", report.elapsed)
 }
 
 fn cancel(context: &TestContext<'_>) -> Verdict {
@@ -146,7 +149,7 @@ fn cancel(context: &TestContext<'_>) -> Verdict {
             timeout().or_cancelled(&token)
         })
     })?;
-    ensure!(took < second(context) + SLACK, "the call took {took:?}");
+    ensure!(took < second(context) + SLACK, "the call took {took:?}")?;
     let _ = check_report(context, &error)?;
     Ok(())
 }
@@ -156,16 +159,14 @@ fn partial(context: &TestContext<'_>) -> Verdict {
     let Some(PartialOutput::Output { stdout, stderr, .. }) = error.partial() else {
         return Err(Failure::new(format!("there is no partial output: {error:?}")));
     };
-    ensure_eq!((&*stdout.text(), &*stderr.text()), ("held\n", "erred\n"), "the partial output");
-    Ok(())
+    ensure_eq!((&*stdout.text(), &*stderr.text()), ("held\n", "erred\n"), "the partial output")
 }
 
 fn starts_nothing(context: &TestContext<'_>, until: &Until) -> Verdict {
     let (error, took) = ended(context, Shape::Alone, context.token(), || until.clone())?;
     let report = interrupted(context, &error, false)?;
-    ensure_eq!(report.outcome, KillOutcome::NeverStarted, "the fate");
-    ensure!(took < Duration::from_secs(1), "refusing took {took:?}");
-    Ok(())
+    ensure_eq!(report.outcome, KillOutcome::NeverStarted, "the fate")?;
+    ensure!(took < Duration::from_secs(1), "refusing took {took:?}")
 }
 
 fn passed_deadline(context: &TestContext<'_>) -> Verdict {
@@ -195,8 +196,8 @@ fn one_way(context: &TestContext<'_>) -> Verdict {
         let bridged = refused(standing.exec_stdio(&request, ExecStdio::default(), &until()), kind)?;
         let outcomes =
             (interrupted(context, &error, false)?.outcome, interrupted(context, &bridged, true)?.outcome);
-        ensure_eq!(outcomes.0, outcomes.1, "the fate, of captured and bridged streams");
-        ensure_eq!(error.message(), bridged.message(), "the message, of captured and bridged streams");
+        ensure_eq!(outcomes.0, outcomes.1, "the fate, of captured and bridged streams")?;
+        ensure_eq!(error.message(), bridged.message(), "the message, of captured and bridged streams")?;
     }
     Ok(())
 }
@@ -204,7 +205,7 @@ fn one_way(context: &TestContext<'_>) -> Verdict {
 fn relatives(context: &TestContext<'_>, shape: Shape) -> Verdict {
     let token = context.token();
     let (error, took) = ended(context, shape, token, || Until::after(second(context)))?;
-    ensure!(took < second(context) + SLACK, "the call took {took:?}");
+    ensure!(took < second(context) + SLACK, "the call took {took:?}")?;
     let left = if context.has(Need::Processes) {
         TestContext::count(context.standing()?.as_ref(), token)?
     } else {
@@ -212,15 +213,38 @@ fn relatives(context: &TestContext<'_>, shape: Shape) -> Verdict {
     };
     let report = interrupted(context, &error, false)?;
     if context.can(Capability::VerifiedKill) {
-        ensure_eq!(left, 0, "the processes that are left");
+        ensure_eq!(left, 0, "the processes that are left")?;
         let _ = check_report(context, &error)?;
     } else if left > 0 {
         ensure!(
             report.outcome != KillOutcome::Gone,
             "{left} processes are left, and the report says {report:?}"
-        );
+        )?;
     }
     Ok(())
+}
+
+fn last_words(context: &TestContext<'_>) -> Verdict {
+    let (standing, token) = (context.standing()?, context.token());
+    let shape = Shape::LastWords;
+    let directory = context.guest_dir(standing.as_ref())?;
+    let request = context.builder(&Script::Hold { shape, token }).workdir(directory.as_path()).build()?;
+    let (standing, request) = (standing.as_ref(), &request);
+    let answer = std::thread::scope(|scope| {
+        let stop = CancelToken::new();
+        let until = timeout().or_cancelled(&stop);
+        let _guard = stop.cancel_on_drop();
+        let running = scope.spawn(move || standing.exec(request, &until));
+        let there =
+            || TestContext::count(standing, token).map(|count| (count == shape.processes()).then_some(()));
+        TestContext::eventually("all its processes run", there)?;
+        stop.cancel();
+        running.join().map_err(|_| Failure::new("the call has panicked"))
+    })?;
+    let error = refused(answer, ErrorKind::Cancelled)?;
+    ensure_eq!(check_report(context, &error)?.outcome, KillOutcome::Gone, "what became of it")?;
+    let words = Script::ReadFile(directory.as_path().join("last-words").into());
+    ensure_eq!(TestContext::text_in(standing, &words)?, "bye\nbye\nbye\n", "what they have written")
 }
 
 fn others(context: &TestContext<'_>) -> Verdict {
@@ -239,20 +263,18 @@ fn others(context: &TestContext<'_>) -> Verdict {
         TestContext::eventually("the bystander runs", there)?;
         let error = ended(context, Shape::Background, context.token(), || Until::after(second(context)))?.0;
         let alive = TestContext::count(standing, bystander)?;
-        ensure!(!running.is_finished(), "the bystander's call has returned");
+        ensure!(!running.is_finished(), "the bystander's call has returned")?;
         Ok::<_, Failure>((error, alive))
     })?;
     let _ = check_report(context, &error)?;
-    ensure_eq!(alive, 2, "the processes of the bystander");
-    Ok(())
+    ensure_eq!(alive, 2, "the processes of the bystander")
 }
 
 fn good_afterwards(context: &TestContext<'_>) -> Verdict {
     ended(context, Shape::Alone, context.token(), || Until::after(Duration::from_millis(500)))?;
     let result = context.run(&Script::Say { stdout: b"good".to_vec(), stderr: vec![], code: 2 })?;
-    ensure_eq!(result.outcome, ExitOutcome::Code(2), "the outcome of the next command");
-    ensure_eq!(result.stdout.text(), "good", "stdout of the next command");
-    Ok(())
+    ensure_eq!(result.outcome, ExitOutcome::Code(2), "the outcome of the next command")?;
+    ensure_eq!(result.stdout.text(), "good", "stdout of the next command")
 }
 
 fn endless(context: &TestContext<'_>) -> Verdict {
@@ -261,14 +283,13 @@ fn endless(context: &TestContext<'_>) -> Verdict {
     let begin = Instant::now();
     let answer = standing.exec(&request, &Until::after(second(context)));
     let error = refused(answer, ErrorKind::TimedOut)?;
-    ensure!(begin.elapsed() < second(context) + SLACK, "the call took {:?}", begin.elapsed());
+    ensure!(begin.elapsed() < second(context) + SLACK, "the call took {:?}", begin.elapsed())?;
     let _ = check_report(context, &error)?;
     let Some(PartialOutput::Output { stdout, .. }) = error.partial() else {
         return Err(Failure::new(format!("there is no partial output: {error:?}")));
     };
-    ensure_eq!(stdout.as_bytes().len(), 64 << 10, "the bytes that were kept");
-    ensure!(stdout.total() > 64 << 10, "the total is {}", stdout.total());
-    Ok(())
+    ensure_eq!(stdout.as_bytes().len(), 64 << 10, "the bytes that were kept")?;
+    ensure!(stdout.total() > 64 << 10, "the total is {}", stdout.total())
 }
 
 fn in_time(context: &TestContext<'_>) -> Verdict {
@@ -277,8 +298,7 @@ fn in_time(context: &TestContext<'_>) -> Verdict {
     let result = context.standing()?.exec(&request, &timeout().or_cancelled(&token))?;
     // A cancel that comes too late changes nothing.
     token.cancel();
-    ensure_eq!(result.stdout.text(), "in time", "stdout");
-    Ok(())
+    ensure_eq!(result.stdout.text(), "in time", "stdout")
 }
 
 fn error_text(context: &TestContext<'_>) -> Verdict {
@@ -286,9 +306,8 @@ fn error_text(context: &TestContext<'_>) -> Verdict {
         ended(context, Shape::Alone, context.token(), || Until::after(Duration::from_millis(300)))?;
     let name = context.standing()?.key().name.clone();
     let text = error.to_string();
-    ensure!(text.contains(name.as_str()), "the error does not name {name}: {text}");
-    ensure!(text.starts_with(error.operation()) && !error.operation().is_empty(), "the error is {text}");
-    Ok(())
+    ensure!(text.contains(name.as_str()), "the error does not name {name}: {text}")?;
+    ensure!(text.starts_with(error.operation()) && !error.operation().is_empty(), "the error is {text}")
 }
 
 fn two_deadlines(context: &TestContext<'_>) -> Verdict {
@@ -300,16 +319,13 @@ fn two_deadlines(context: &TestContext<'_>) -> Verdict {
             scope.spawn(move || ended(context, Shape::Alone, token, || Until::after(limit)))
         };
         let (short, long) = (run(limit), run(8 * limit));
-        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
+        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| joined(thread);
         (join(short), join(long))
     });
     let (short, long) = (short?.1, long?.1);
-    ensure!(short < limit + SLACK, "the one with {limit:?} took {short:?}");
+    ensure!(short < limit + SLACK, "the one with {limit:?} took {short:?}")?;
     ensure!(
         long + Duration::from_millis(100) >= 8 * limit,
         "the one with eight times {limit:?} took {long:?}"
-    );
-    Ok(())
+    )
 }

@@ -4,14 +4,15 @@ use std::io;
 use std::sync::Arc;
 
 use rt_protocol::{
-    Capabilities, Capability, Container, ContainerExt, ContainerFilter, ContainerInfo, ContainerKey,
-    ContainerName, ContainerRuntime, ContainerRuntimeExt, Error, ErrorKind, ExecRequest, ExecResult,
-    ExecStdio, ImageExt, ImageFilter, LogOptions, ReadyWhen, Result, RuntimeId, Until,
+    Capabilities, Capability, CommandStreams, Container, ContainerExt, ContainerFilter, ContainerInfo,
+    ContainerKey, ContainerName, ContainerRuntime, ContainerRuntimeExt, ContainerState, Error, ErrorKind,
+    ExecRequest, ExecResult, ExecStdio, ImageExt, ImageFilter, LogOptions, ReadyWhen, Result, RuntimeId,
+    Signal, Until,
 };
 
 use crate::ensure::{all_removed, expect_error_of};
 use crate::timeout::timeout;
-use crate::{Case, Group, Script, TestContext, Verdict};
+use crate::{Case, Group, Need, Script, TestContext, Verdict};
 
 const fn fact(name: &'static str, run: fn(&TestContext<'_>) -> Verdict) -> Case {
     Case::new(name, Group::Wrappers, run)
@@ -88,9 +89,9 @@ fn try_methods(context: &TestContext<'_>, container: &dyn Container) -> Verdict 
     let (request, until) = (context.request(&Script::Exit(0))?, timeout());
     expect_error_of(container.exec(&request, &until), REFUSED)?;
     expect_error_of(container.exec_stdio(&request, ExecStdio::default(), &until), REFUSED)?;
+    expect_error_of(container.spawn(&request, &mut CommandStreams::default(), &until), REFUSED)?;
     expect_error_of(container.login_command(None, &until), REFUSED)?;
-    ensure!(container.as_any().is::<()>(), "it gives a concrete handle away");
-    Ok(())
+    ensure!(container.as_any().is::<()>(), "it gives a concrete handle away")
 }
 
 fn handles(context: &TestContext<'_>) -> Verdict {
@@ -108,8 +109,10 @@ fn handles(context: &TestContext<'_>) -> Verdict {
         expect_error_of(runtime.exec_stdio(name, &request, ExecStdio::default(), &until), REFUSED)?;
         expect_error_of(runtime.exec_in(name.as_str(), Script::Exit(0).argv(), &until), REFUSED)?;
         expect_error_of(runtime.wait_until_ready(name, &ReadyWhen::new().reachable(), &until), REFUSED)?;
-        for way in [Capability::ExecStdio, Capability::LoginCommand] {
-            ensure!(!runtime.capabilities().contains(way), "it claims {way}, which it does not serve");
+        let ways =
+            [Capability::ExecStdio, Capability::Spawn, Capability::SendSignal, Capability::LoginCommand];
+        for way in ways {
+            ensure!(!runtime.capabilities().contains(way), "it claims {way}, which it does not serve")?;
         }
     }
     Ok(())
@@ -144,41 +147,51 @@ fn inherited(context: &TestContext<'_>) -> Verdict {
     let name = inner.key().name.clone();
     let runtime = RefusingRuntime(context.runtime());
     let wrapper: Arc<dyn Container> = Arc::new(runtime.container(&name));
-    ensure_eq!(wrapper.inspect(&timeout())?, inner.inspect(&timeout())?, "inspect");
+    ensure_eq!(wrapper.inspect(&timeout())?, inner.inspect(&timeout())?, "inspect")?;
     context.start(wrapper.as_ref())?;
-    ensure!(inner.running(timeout())?, "the start did not reach it");
+    ensure!(inner.running(timeout())?, "the start did not reach it")?;
     if context.can(Capability::RwSize) {
-        ensure!(wrapper.rw_size(&timeout())?.is_some(), "it has no size");
+        ensure!(wrapper.rw_size(&timeout())?.is_some(), "it has no size")?;
     }
     if context.can(Capability::Images) {
         let image = wrapper.image(&timeout())?.map(|image| image.id(timeout())).transpose()?;
         let expected = runtime.image(context.fixture().image()).id(timeout())?;
-        ensure_eq!(image.flatten(), expected, "the id of its image");
+        ensure_eq!(image.flatten(), expected, "the id of its image")?;
         ensure_eq!(
             runtime.images(&ImageFilter::all(), &timeout())?.len(),
             context.runtime().images(&ImageFilter::all(), &timeout())?.len(),
             "the number of images"
-        );
+        )?;
     }
     if context.can(Capability::List) {
         let listed = runtime.list(&ContainerFilter::all(), &timeout())?;
-        ensure!(listed.iter().any(|info| info.name == name), "it is not listed");
+        ensure!(listed.iter().any(|info| info.name == name), "it is not listed")?;
+    }
+    if context.can(Capability::Kill) {
+        wrapper.kill(Signal::CONT, &timeout())?;
+    }
+    if context.can(Capability::Pause) && context.has(Need::Cgroups) {
+        wrapper.pause(&timeout())?;
+        ensure_eq!(inner.state(timeout())?, Some(ContainerState::Paused), "the state after the pause")?;
+        wrapper.unpause(&timeout())?;
+        ensure!(inner.running(timeout())?, "the unpause did not reach it")?;
     }
     wrapper.stop(std::time::Duration::ZERO, &timeout())?;
-    ensure!(!inner.running(timeout())?, "the stop did not reach it");
+    ensure!(!inner.running(timeout())?, "the stop did not reach it")?;
     if context.can(Capability::Wait) {
-        ensure_eq!(wrapper.wait(&timeout())?, inner.wait(&timeout())?, "how it ended");
+        ensure_eq!(wrapper.wait(&timeout())?, inner.wait(&timeout())?, "how it ended")?;
     }
     if context.can(Capability::Logs) {
         let log = |container: &dyn Container| -> Result<Vec<_>> {
             container.logs(&LogOptions::new(), &timeout())?.iter(timeout()).collect()
         };
-        ensure_eq!(log(wrapper.as_ref())?, log(inner.as_ref())?, "its log");
+        ensure_eq!(log(wrapper.as_ref())?, log(inner.as_ref())?, "its log")?;
         let _ = wrapper.stream_initial_logs(&mut |_| true, &mut io::sink(), &timeout())?;
     }
     if context.can(Capability::ForceRemove) {
+        wrapper.remove(&timeout())?;
         all_removed(runtime.force_remove(std::slice::from_ref(&name), &timeout()))?;
-        ensure_eq!(inner.state(timeout())?, None, "the state after the removal");
+        ensure_eq!(inner.state(timeout())?, None, "the state after the removal")?;
     }
     Ok(())
 }

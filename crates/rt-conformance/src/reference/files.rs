@@ -19,6 +19,8 @@ enum Entry {
 pub(super) struct Files {
     entries: BTreeMap<PathBuf, Entry>,
     mounts: Vec<Mounted>,
+    /// If the root is read-only: the directories in it that are not.
+    writable: Option<Vec<PathBuf>>,
 }
 
 #[derive(Debug)]
@@ -33,7 +35,7 @@ impl Default for Files {
         let mut entries: BTreeMap<_, _> =
             ["/", "/bin", "/tmp", "/mnt"].into_iter().map(|path| (path.into(), Entry::Directory)).collect();
         entries.insert("/bin/sh".into(), Entry::File { bytes: Vec::new(), executable: true });
-        Self { entries, mounts: Vec::new() }
+        Self { entries, mounts: Vec::new(), writable: None }
     }
 }
 
@@ -71,6 +73,9 @@ impl Files {
         if let Some((host, read_only)) = self.on_host(path) {
             return !read_only && fs::write(host, bytes).is_ok();
         }
+        if self.writable.as_ref().is_some_and(|writable| !writable.iter().any(|dir| path.starts_with(dir))) {
+            return false;
+        }
         let good = path.parent().is_some_and(|parent| self.is_directory(parent)) && !self.is_directory(path);
         if good {
             self.entries.insert(path.into(), Entry::File { bytes, executable: false });
@@ -82,6 +87,10 @@ impl Files {
         for directory in path.ancestors() {
             self.entries.entry(directory.into()).or_insert(Entry::Directory);
         }
+    }
+
+    pub(super) fn read_only_root(&mut self, writable: Vec<PathBuf>) {
+        self.writable = Some(writable);
     }
 
     pub(super) fn mount(&mut self, source: PathBuf, dest: PathBuf, read_only: bool) {

@@ -13,12 +13,15 @@ pub enum Shape {
     IgnoresTerm,
     /// A child that was started with an empty environment.
     CleanEnv,
+    /// Three children, each with a child of its own, that on TERM write `bye` to the file
+    /// `last-words` of the working directory. The command itself ends at once then, before them.
+    LastWords,
 }
 
 impl Shape {
     /// All shapes.
-    pub const ALL: [Self; 5] =
-        [Self::Alone, Self::Background, Self::DoubleFork, Self::IgnoresTerm, Self::CleanEnv];
+    pub const ALL: [Self; 6] =
+        [Self::Alone, Self::Background, Self::DoubleFork, Self::IgnoresTerm, Self::CleanEnv, Self::LastWords];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -27,6 +30,7 @@ impl Shape {
             Self::DoubleFork => "double-fork",
             Self::IgnoresTerm => "ignores-term",
             Self::CleanEnv => "clean-env",
+            Self::LastWords => "last-words",
         }
     }
 
@@ -38,6 +42,19 @@ impl Shape {
             Self::DoubleFork => "(sleep \"$1\" & ) ; echo held; echo erred >&2; exec sleep \"$1\"",
             Self::IgnoresTerm => "trap '' TERM; sleep \"$1\" & echo held; echo erred >&2; exec sleep \"$1\"",
             Self::CleanEnv => "env -i sleep \"$1\" & echo held; echo erred >&2; exec sleep \"$1\"",
+            Self::LastWords => {
+                "for child in 1 2 3; do sh -c 'trap \"echo bye >>last-words; exit\" TERM; sleep \"$0\" & wait' \"$1\" & done; \
+                 echo held; echo erred >&2; exec sleep \"$1\""
+            }
+        }
+    }
+
+    /// Returns how many processes it has.
+    pub(crate) const fn processes(self) -> usize {
+        match self {
+            Self::Alone => 1,
+            Self::Background | Self::DoubleFork | Self::IgnoresTerm | Self::CleanEnv => 2,
+            Self::LastWords => 7,
         }
     }
 }

@@ -4,15 +4,17 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rt_process::{ExecMarker, PeerPipes};
+use rt_process::{CommandSlot, ExecMarker, PeerPipes, Streams, with_bridge};
 use rt_protocol::{
     Capabilities, Capability, Container, ContainerName, ContainerPath, Error, ErrorKind, ExecRequest,
-    ExecResult, ExitOutcome, Interruption, InvalidValue, KillReport, PartialOutput, Result, StdioResult,
-    StreamEnd, StreamReport, Until,
+    ExecResult, ExecStdio, ExitOutcome, Interruption, InvalidValue, KillReport, PartialOutput, Result,
+    StdioResult, StreamEnd, StreamReport, Until,
 };
 
 use super::channel::job::{Job, JobEnd, JobHandle, JobOutput, NotStarted, Ran};
+use super::guest_command::GuestCommand;
 use super::kill::KillJob;
+use super::raw::terminal_request::TerminalRequest;
 use super::session::SessionPermit;
 use super::session::pool::Pool;
 use super::shell::remote_command::{RemoteCommand, Stdin};
@@ -54,10 +56,29 @@ impl CallContext {
         let [stdout, stderr] = ran.captured;
         Ok(ExecResult::new(outcome, stdout, stderr, begun.elapsed()))
     }
+
+    /// Runs a command with its streams bridged. Other threads signal it by `slot`.
+    pub(super) fn exec_stdio(
+        &self,
+        guest: &Arc<dyn Container>,
+        request: &ExecRequest,
+        stdio: ExecStdio<'_>,
+        slot: Option<&CommandSlot<GuestCommand>>,
+        until: &Until,
+    ) -> Result<StdioResult> {
+        let call = Call::new(self, guest, request, true)?;
+        let has_stdin = !stdio.stdin.is_empty();
+        stdio.bridge(request, |stdio| {
+            let bridged = with_bridge(Streams::bridged(stdio), |bridge, far| {
+                call.bridge(bridge, far, has_stdin, slot, until)
+            });
+            bridged.map_err(|error| call.with_container(error.of_streams(OPERATION)))?
+        })
+    }
 }
 
 /// One exec on its way.
-pub(super) struct Call<'a> {
+struct Call<'a> {
     context: &'a CallContext,
     guest: &'a Arc<dyn Container>,
     request: &'a ExecRequest,
@@ -67,7 +88,7 @@ pub(super) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(
+    fn new(
         context: &'a CallContext,
         guest: &'a Arc<dyn Container>,
         request: &'a ExecRequest,
@@ -153,18 +174,24 @@ impl<'a> Call<'a> {
     fn job(&self, handle: &JobHandle, (stdin, output): (Option<OwnedFd>, JobOutput)) -> Result<Job> {
         let sentinel = FailureSentinel::fresh();
         let refused = |refused: InvalidValue| self.with_container(Error::from(refused).during(OPERATION));
-        let kind = if stdin.is_some() { Stdin::Piped } else { Stdin::Empty };
+        let terminal = TerminalRequest::of(self.request);
+        let kind = match (&terminal, &stdin) {
+            (Some(_), _) => Stdin::Terminal,
+            (None, Some(_)) => Stdin::Piped,
+            (None, None) => Stdin::Empty,
+        };
         let workdir = self.context.workdir.as_ref();
         let command =
             RemoteCommand::new(self.request, workdir, kind, &self.marker, &sentinel).map_err(refused)?;
-        Ok(Job { command, sentinel, stdin, output, guard: handle.guard() })
+        Ok(Job { command, sentinel, terminal, stdin, output, guard: handle.guard() })
     }
 
-    pub(super) fn bridge(
+    fn bridge(
         &self,
         bridge: &mut rt_process::Bridge<'_>,
         far: PeerPipes,
         has_stdin: bool,
+        slot: Option<&CommandSlot<GuestCommand>>,
         until: &Until,
     ) -> Result<StdioResult> {
         let begun = Instant::now();
@@ -176,13 +203,27 @@ impl<'a> Call<'a> {
         // From here on only the connection holds the far ends. It closes them when it is done with
         // them.
         drop(far);
+        let permit = Arc::new(permit);
+        if let Some(slot) = slot {
+            slot.start(GuestCommand {
+                permit: Arc::clone(&permit),
+                handle: handle.clone(),
+                marker: self.marker.clone(),
+                user: self.user.clone(),
+            });
+        }
         if let Err(interruption) = bridge.drive(until) {
             // However it ends, the bridge is closed next.
             let take_output = |until: &Until| drop(bridge.drive(until));
             let (_, report) = self.end(&permit, &handle, take_output);
             let moved = bridge.finish();
-            let partial =
-                PartialOutput::Streams { stdin: moved.stdin, stdout: moved.stdout, stderr: moved.stderr };
+            // The connection closed the outputs, not the command.
+            let stopped = |report: StreamReport| match report.end {
+                StreamEnd::Eof => report.with_end(StreamEnd::Stopped),
+                _ => report,
+            };
+            let (stdout, stderr) = (stopped(moved.stdout), stopped(moved.stderr));
+            let partial = PartialOutput::Streams { stdin: moved.stdin, stdout, stderr };
             return Err(self.interrupted(interruption, report, partial));
         }
         // The outputs are closed a moment before the job is marked as done.
@@ -190,7 +231,7 @@ impl<'a> Call<'a> {
         let ran = self.ran(handle.take_end())?;
         let outcome = self.judge(&ran)?;
         let moved = bridge.finish();
-        let output = |report: StreamReport| StreamReport::new(report.bytes, ran.output_end);
+        let output = |report: StreamReport| report.with_end(ran.output_end);
         Ok(StdioResult::new(
             outcome,
             stdin_report(has_stdin, &ran),
@@ -263,7 +304,7 @@ impl<'a> Call<'a> {
     }
 
     fn no_pipe(&self, cause: std::io::Error) -> Error {
-        self.with_container(Error::new(ErrorKind::System, OPERATION, "a pipe was refused").with_source(cause))
+        self.with_container(Error::out_of_resources(OPERATION, "a pipe was refused").with_source(cause))
     }
 
     /// Adds whether the user exists: an sshd gives the same answer for an unknown user and for a

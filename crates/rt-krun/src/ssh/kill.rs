@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rt_process::{ExecMarker, RemoteKill};
-use rt_protocol::{Container, ExecRequest, ExitOutcome, KillOutcome, KillReport, OutputLimit, Until};
+use rt_protocol::{Container, ExitOutcome, KillOutcome, KillReport, Until};
 
-use super::channel::job::{Job, JobEnd, JobHandle, JobOutput, NotStarted, Ran};
+use super::channel::job::{JobEnd, JobHandle, Ran};
+use super::guest_script::GuestScript;
 use super::session::SessionPermit;
 use super::session::pool::Pool;
-use super::shell::remote_command::{RemoteCommand, Stdin};
-use super::shell::remote_failure::FailureSentinel;
 use crate::SshUser;
 
 /// How long the script may take, with its grace periods and on a slow guest.
@@ -111,57 +110,13 @@ impl KillJob<'_> {
     }
 
     fn run_script(&self) -> RemoteKill {
-        let until = Until::after(SCRIPT_LIMIT);
-        match self.try_script(self.permit, &until) {
-            Some(ending) => ending,
-            // This connection has no free channel, or has ended.
-            None => match self.pool.permit(self.container, self.user, &until) {
-                Ok(Ok(permit)) => {
-                    self.try_script(&permit, &until).unwrap_or_else(|| no_look("it takes no more channels"))
-                }
-                Ok(Err(_)) => no_look("it gave no answer in time"),
-                Err(error) => no_look(&error.to_string()),
-            },
-        }
-    }
-
-    /// Returns the script's result over this connection; `None` if it never ran there.
-    fn try_script(&self, permit: &SessionPermit, until: &Until) -> Option<RemoteKill> {
-        let request = match ExecRequest::new(RemoteKill::argv(self.marker)) {
-            Ok(request) => request,
-            Err(refused) => return Some(no_look(&refused.to_string())),
-        };
-        let sentinel = FailureSentinel::fresh();
-        let command = match RemoteCommand::new(&request, None, Stdin::Empty, &ExecMarker::fresh(), &sentinel)
-        {
-            Ok(command) => command,
-            Err(refused) => return Some(no_look(&refused.to_string())),
-        };
-        let handle = JobHandle::default();
-        permit.post(Job {
-            command,
-            sentinel,
-            stdin: None,
-            output: JobOutput::Captured([OutputLimit::bytes(256 << 10), OutputLimit::bytes(4 << 10)]),
-            guard: handle.guard(),
-        });
-        if handle.wait(until).is_err() {
-            permit.leave(&handle);
-            return Some(no_look("it gave no answer in time"));
-        }
-        match handle.take_end()? {
-            JobEnd::Ran(ran) if ran.outcome == ExitOutcome::Lost => {
-                Some(no_look("the connection to it was lost"))
+        let script =
+            GuestScript { pool: self.pool, container: self.container, user: self.user, permit: self.permit };
+        match script.run(RemoteKill::argv(self.marker), &Until::after(SCRIPT_LIMIT)) {
+            Ok(said) => RemoteKill::parse(&said),
+            Err(why) => {
+                RemoteKill::Report(KillReport::unknown(format!("nobody could look in the guest: {why}")))
             }
-            JobEnd::Ran(ran) if ran.failure.is_some() => Some(no_look("it has no `sh`")),
-            JobEnd::Ran(ran) if !ran.has_begun => Some(no_look("its login shell ran no script")),
-            JobEnd::Ran(ran) => Some(RemoteKill::parse(&ran.captured[0].text())),
-            JobEnd::NotStarted(NotStarted::Refused(error)) => Some(no_look(&error.to_string())),
-            JobEnd::NotStarted(NotStarted::Full | NotStarted::ConnectionDied | NotStarted::Left) => None,
         }
     }
-}
-
-fn no_look(why: &str) -> RemoteKill {
-    RemoteKill::Report(KillReport::unknown(format!("nobody could look in the guest: {why}")))
 }

@@ -5,3 +5,4 @@ pub(crate) mod inbox;
 pub(crate) mod libssh2;
 pub(crate) mod outbox;
 pub(crate) mod request_kind;
+pub(crate) mod terminal_request;

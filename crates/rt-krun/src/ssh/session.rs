@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use rt_protocol::Result;
 use rt_protocol::sync::{Notify, Waker};
+use rt_protocol::{Result, TerminalSize};
 
 use super::channel::job::{Job, JobHandle};
 use connect::Connection;
@@ -154,6 +154,12 @@ impl SessionPermit {
     /// Sends a signal to the command.
     pub(super) fn signal(&self, handle: &JobHandle, name: &'static str) {
         handle.signal(name);
+        self.notify();
+    }
+
+    /// Changes the size of the command's terminal.
+    pub(super) fn resize(&self, handle: &JobHandle, size: TerminalSize) {
+        handle.resize(size);
         self.notify();
     }
 

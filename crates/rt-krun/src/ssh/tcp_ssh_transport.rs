@@ -6,22 +6,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rt_process::{Output, ProcessError, Streams, with_bridge};
+use rt_process::CommandSlot;
 use rt_protocol::sync::Waker;
 use rt_protocol::{
-    Argv, Container, ContainerName, ContainerPath, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio,
-    Result, StdioResult, Until,
+    Argv, BackgroundCommand, Capabilities, Capability, CommandControl, CommandStreams, Container,
+    ContainerName, ContainerPath, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, Result, StdioResult,
+    Until,
 };
 
 use super::auth::host_key::{HostKey, HostKeyPolicy};
 use super::auth::identity::IdentityFile;
-use super::call::{Call, CallContext, OPERATION};
+use super::call::{CallContext, OPERATION};
+use super::guest_command::GuestCommand;
 use super::login_command::Login;
 use super::session::banner;
 use super::session::pool::{ChoosePolicy, Pool, Settings};
 use super::session::shared_session::SessionConfig;
 use super::session::tcp::Watch;
 use super::shell::remote_command::RemoteCommand;
+use super::signal;
 use crate::{DEFAULT_WORKDIR, EndpointResolver, KrunTransport, SshUser};
 
 /// The longest limit: ten years. Longer ones have the same effect, and clocks could not represent
@@ -41,7 +44,7 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// removed through its runtime, or when the transport is dropped.
 #[derive(Debug)]
 pub struct TcpSshTransport {
-    pub(super) context: CallContext,
+    pub(super) context: Arc<CallContext>,
     ssh: OsString,
 }
 
@@ -152,7 +155,7 @@ impl TcpSshTransportBuilder {
             config: self.config,
         };
         let context = CallContext { pool: Pool::new(settings), user: self.user, workdir: self.workdir };
-        TcpSshTransport { context, ssh: self.ssh }
+        TcpSshTransport { context: Arc::new(context), ssh: self.ssh }
     }
 }
 
@@ -178,24 +181,39 @@ impl KrunTransport for TcpSshTransport {
         stdio: ExecStdio<'_>,
         until: &Until,
     ) -> Result<StdioResult> {
-        request.check_bridged().map_err(|error| error.in_container(&guest.key().name))?;
-        let call = Call::new(&self.context, guest, request, true)?;
-        let has_stdin = !stdio.stdin.is_empty();
-        let streams = Streams {
-            stdin: stdio.stdin,
-            stdout: Output::Bridge(stdio.stdout),
-            stderr: Output::Bridge(stdio.stderr),
+        self.context.exec_stdio(guest, request, stdio, None, until)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::none().with(Capability::Spawn).with(Capability::SendSignal).with(Capability::Terminal)
+    }
+
+    fn spawn(
+        &self,
+        guest: &Arc<dyn Container>,
+        request: &ExecRequest,
+        streams: &mut CommandStreams,
+        until: &Until,
+    ) -> Result<Box<dyn CommandControl>> {
+        let name = &guest.key().name;
+        until
+            .check()
+            .map_err(|stop| Error::stopped(stop, OPERATION).in_container(name).of_unstarted_command(true))?;
+        let (stdio, slot) = (streams.take(), Arc::<CommandSlot<GuestCommand>>::default());
+        let call = {
+            let (context, guest) = (Arc::clone(&self.context), Arc::clone(guest));
+            let (request, slot) = (request.clone(), Arc::clone(&slot));
+            move |until: &Until| {
+                let result = context.exec_stdio(&guest, &request, stdio, Some(&slot), until);
+                slot.close();
+                result
+            }
         };
-        let bridged = with_bridge(streams, |bridge, far| call.bridge(bridge, far, has_stdin, until));
-        bridged.map_err(|error| {
-            let (kind, hint) = match error {
-                ProcessError::UnsupportedFd { .. } => {
-                    (ErrorKind::InvalidRequest, "give a stream socket or a pipe")
-                }
-                _ => (ErrorKind::System, "see whether this process has run out of descriptors or threads"),
-            };
-            Error::new(kind, OPERATION, error.to_string()).with_hint(hint).in_container(call.name())
-        })?
+        let command = BackgroundCommand::start(call).map_err(|error| error.in_container(name))?;
+        let (pool, guest) = (Arc::clone(&self.context.pool), Arc::clone(guest));
+        let resized = Arc::clone(&slot);
+        let command = command.with_resizes(move |size| GuestCommand::resize(&resized, size));
+        Ok(Box::new(command.with_signals(move |sent| signal::send(&pool, &guest, &slot, sent))))
     }
 
     fn login_command(

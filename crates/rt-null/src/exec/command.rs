@@ -1,4 +1,5 @@
-//! Commands in containers: from the request to the result, captured and bridged. What they answer is scripted elsewhere.
+//! Commands in containers, captured and bridged: from the request to the result. Their scripted
+//! answers are in `script`.
 
 use std::io;
 
@@ -14,10 +15,11 @@ use crate::state::call::ExecCall;
 use crate::state::refusal::{no_such_container, not_in_state};
 use crate::state::world::{Shared, StdioResponder};
 use crate::streams::peer::{PeerEnd, StdioPeer};
+use crate::streams::signal_queue::SignalQueue;
 
 const VERB: &str = "exec in";
 
-/// A captured command.
+/// Runs a captured command.
 pub(crate) fn exec(
     shared: &Shared,
     name: &ContainerName,
@@ -38,7 +40,9 @@ pub(crate) fn exec(
         let passes = cut.map_or(reply.stdout.len(), |cut| reply.stdout.len().min(cut));
         stdout.push(&reply.stdout[..passes]);
         let passes = cut.map_or(reply.stderr.len(), |cut| reply.stderr.len().min(cut - passes));
-        stderr.push(&reply.stderr[..passes]);
+        // A terminal is one stream.
+        let target = if request.terminal().is_some() { &mut stdout } else { &mut stderr };
+        target.push(&reply.stderr[..passes]);
         (stdout, stderr)
     };
     let ended = |stop, leftover: &Leftover, reply: &ExecReply| {
@@ -52,10 +56,7 @@ pub(crate) fn exec(
     } else {
         shared.reply_to(&call).unwrap_or_default()
     };
-    let leftover = match &reply.end {
-        ReplyEnd::Hang(leftover) => leftover.clone(),
-        _ => Leftover::default(),
-    };
+    let leftover = reply.leftover();
     if let ReplyEnd::Error(kind, message) = &reply.end {
         return Err(operation.error(*kind, message.clone()).of_command(request.argv()));
     }
@@ -73,32 +74,36 @@ pub(crate) fn exec(
     Ok(ExecResult::new(outcome, stdout.finish(end), stderr.finish(end), waiter.elapsed()))
 }
 
-/// A bridged command.
+/// Runs a bridged command.
 pub(crate) fn exec_stdio(
     shared: &Shared,
     name: &ContainerName,
     request: &ExecRequest,
     stdio: ExecStdio<'_>,
+    signals: &SignalQueue,
     until: &Until,
 ) -> Result<StdioResult> {
     let needs = request.required_capabilities().with(Capability::ExecStdio);
     let spec = OperationSpec::new(shared, Operation::ExecStdio, VERB).with_container(name).requiring(needs);
     let operation = spec.begin(until)?;
     let (call, serial) = begin(shared, &operation, name, request, true)?;
-    let gone = || shared.is_gone(name, serial);
+    signals.set_terminal(request.terminal());
+    let gone = || signals.deadly().is_some() || shared.is_gone(name, serial);
     let play = |peer: &mut StdioPeer<'_>| {
+        let responder = shared.stdio_responder(&call);
+        if let Some(StdioResponder::Script(script)) = &responder {
+            script.signals().for_each(|signal| signals.handle(signal));
+        }
+        signals.begin();
         if let Some(hang) = &operation.faults.hang {
             return (Play::Ended(peer.hang()), hang.clone());
         }
-        let played = match shared.stdio_responder(&call) {
+        let played = match responder {
             Some(StdioResponder::Script(script)) => script.play(peer),
             Some(StdioResponder::Handler(handler)) => handler(&call, peer),
             None => match shared.reply_to(&call) {
                 Some(reply) => {
-                    let leftover = match &reply.end {
-                        ReplyEnd::Hang(hang) => hang.clone(),
-                        _ => Leftover::default(),
-                    };
+                    let leftover = reply.leftover();
                     return (play_reply(reply, peer), leftover);
                 }
                 None => drain_stdin(peer),
@@ -106,9 +111,15 @@ pub(crate) fn exec_stdio(
         };
         (Play::Ended(played), Leftover::default())
     };
-    let (played, moved) = serve(&operation, stdio, &gone, play)?;
+    let (played, mut moved) = serve(&operation, stdio, &gone, signals, play)?;
     let outcome = match played {
-        None => ExitOutcome::Lost,
+        None => match signals.deadly() {
+            Some(signal) => {
+                end_streams(&mut moved);
+                ExitOutcome::Signal(signal.to_string())
+            }
+            None => ExitOutcome::Lost,
+        },
         Some(Play::NotStarted(kind, message)) => {
             return Err(operation.error(kind, message).of_command(request.argv()));
         }
@@ -121,7 +132,8 @@ pub(crate) fn exec_stdio(
     Ok(StdioResult::new(outcome, stdin, stdout, stderr, operation.waiter.elapsed()))
 }
 
-/// The streams of a bridged command alone, without a container: see [`NullRuntime::serve_stdio`](crate::NullRuntime::serve_stdio).
+/// Serves the streams of a bridged command without a container: see
+/// [`NullRuntime::serve_stdio`](crate::NullRuntime::serve_stdio).
 pub(crate) fn serve_stdio<T>(
     shared: &Shared,
     stdio: ExecStdio<'_>,
@@ -130,21 +142,24 @@ pub(crate) fn serve_stdio<T>(
 ) -> Result<T> {
     let operation = OperationSpec::new(shared, Operation::ExecStdio, VERB).without_faults().begin(until)?;
     let play = |peer: &mut StdioPeer<'_>| (command(peer), Leftover::default());
-    match serve(&operation, stdio, &|| false, play)? {
+    match serve(&operation, stdio, &|| false, &SignalQueue::default(), play)? {
         (Some(Ok(answer)), _) => Ok(answer),
         (Some(Err(error)), moved) => Err(failed(&operation, &error, moved)),
         (None, _) => Err(operation.error(ErrorKind::Unreachable, "the call has ended")),
     }
 }
 
-/// Plays a command's part, and says what came of it and what was moved; `None` when the command is lost.
+/// Plays the command, and returns its outcome and what was transferred; `None` if the command is
+/// lost.
 fn serve<T>(
     operation: &PendingOperation<'_>,
     stdio: ExecStdio<'_>,
     gone: &dyn Fn() -> bool,
+    signals: &SignalQueue,
     play: impl FnOnce(&mut StdioPeer<'_>) -> (T, Leftover),
 ) -> Result<(Option<T>, PartialOutput)> {
-    let mut peer = match StdioPeer::open(stdio, &operation.waiter, gone, operation.faults.cut_after) {
+    let mut peer = match StdioPeer::open(stdio, &operation.waiter, gone, signals, operation.faults.cut_after)
+    {
         Ok(Some(peer)) => peer,
         Ok(None) => {
             return Err(operation.error(ErrorKind::Unsupported, "a stream is of a kind that came later"));
@@ -164,12 +179,25 @@ fn serve<T>(
     }
 }
 
+/// A command that a signal has ended leaves its streams as every command does.
+fn end_streams(moved: &mut PartialOutput) {
+    if let PartialOutput::Streams { stdin, stdout, stderr } = moved {
+        for (stream, end) in
+            [(stdin, StreamEnd::ReaderGone), (stdout, StreamEnd::Eof), (stderr, StreamEnd::Eof)]
+        {
+            if stream.end == StreamEnd::Stopped {
+                stream.end = end;
+            }
+        }
+    }
+}
+
 fn failed(operation: &PendingOperation<'_>, error: &io::Error, moved: PartialOutput) -> Error {
     operation.error(ErrorKind::BackendFailed, error.to_string()).of_ended_command(KillReport::gone(1), moved)
 }
 
-/// What every command goes through before it runs: the container must run, and the engine may be slow or refuse.
-/// Answers the serial number of the container too.
+/// Runs the checks before every command: the container must run, and faults may delay or refuse the
+/// call. Returns the container's serial number too.
 fn begin(
     shared: &Shared,
     operation: &PendingOperation<'_>,
@@ -199,7 +227,7 @@ enum Play {
     NotStarted(ErrorKind, String),
 }
 
-/// A command that was scripted for capture alone behaves alike when it is bridged; it does not read its stdin.
+/// Plays a captured command's reply to a bridged call. It does not read stdin.
 fn play_reply(reply: ExecReply, peer: &mut StdioPeer<'_>) -> Play {
     let mut play = || {
         peer.write_stdout(&reply.stdout)?;
@@ -216,8 +244,11 @@ fn play_reply(reply: ExecReply, peer: &mut StdioPeer<'_>) -> Play {
     }
 }
 
-/// What nobody scripted reads its stdin to the end, and says nothing.
+/// Reads stdin to the end and writes nothing: the default for unscripted commands.
 fn drain_stdin(peer: &mut StdioPeer<'_>) -> io::Result<ExitOutcome> {
-    io::copy(peer, &mut io::sink())?;
+    // The input of a terminal has no end.
+    if peer.terminal().is_none() {
+        io::copy(peer, &mut io::sink())?;
+    }
     Ok(ExitOutcome::Code(0))
 }

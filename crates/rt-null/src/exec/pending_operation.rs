@@ -1,4 +1,4 @@
-//! One call on its way: what it requires, its budget, the faults it meets, and the errors it answers.
+//! One call in progress: what it requires, its budget, its faults and its errors.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::state::refusal::Refusal;
 use crate::state::world::Shared;
 use crate::streams::waiter::Waiter;
 
-/// What a call is about to do.
+/// A call before it begins.
 #[derive(Debug)]
 pub(crate) struct OperationSpec<'a> {
     shared: &'a Shared,
@@ -32,7 +32,7 @@ enum Subject<'a> {
 }
 
 impl<'a> OperationSpec<'a> {
-    /// `verb` reads well before the subject: "exec in".
+    /// `verb` must read well before the subject: "exec in".
     pub(crate) fn new(shared: &'a Shared, operation: Operation, verb: &'static str) -> Self {
         let (subject, requires) = (Subject::Nothing, Capabilities::none());
         Self { shared, operation, verb, subject, requires, limit: None, has_faults: true }
@@ -54,17 +54,18 @@ impl<'a> OperationSpec<'a> {
         self.requiring(Capabilities::none().with(capability))
     }
 
-    /// The runtime's own limit, for a call to which the caller gave no deadline.
+    /// Sets the runtime's own limit, used if the caller gives no deadline.
     pub(crate) fn with_limit(self, limit: Duration) -> Self {
         Self { limit: Some(limit), ..self }
     }
 
-    /// Skips the injected faults, for what asks no engine.
+    /// Skips the injected faults, for calls that would not ask an engine.
     pub(crate) fn without_faults(self) -> Self {
         Self { has_faults: false, ..self }
     }
 
-    /// Refuses what this runtime does not claim, and what comes too late; neither starts anything.
+    /// Refuses a call that the runtime does not support or whose time has passed. Neither starts
+    /// anything.
     pub(crate) fn begin(mut self, until: &Until) -> Result<PendingOperation<'a>> {
         let missing = self.requires.difference(self.shared.capabilities);
         if !missing.is_empty() {
@@ -79,7 +80,7 @@ impl<'a> OperationSpec<'a> {
             });
         }
         let mut until = until.clone();
-        // The runtime's own limit counts only where the caller has none.
+        // The runtime's own limit counts only if the caller gave none.
         self.limit = self.limit.filter(|_| until.deadline().is_none());
         if let Some(limit) = self.limit {
             until = until.or_after(limit);
@@ -105,7 +106,7 @@ impl<'a> OperationSpec<'a> {
     }
 }
 
-/// A call under way.
+/// A call in progress.
 #[derive(Debug)]
 pub(crate) struct PendingOperation<'a> {
     spec: OperationSpec<'a>,
@@ -114,7 +115,7 @@ pub(crate) struct PendingOperation<'a> {
 }
 
 impl PendingOperation<'_> {
-    /// Lets everything go wrong that is to go wrong, for a call that runs no command.
+    /// Applies all injected faults, for a call that runs no command.
     pub(crate) fn apply_faults(&self) -> Result<()> {
         debug_assert!(!self.spec.operation.runs_command(), "a command is ended, and reports it");
         self.check_refusal()?;
@@ -128,7 +129,7 @@ impl PendingOperation<'_> {
         Ok(())
     }
 
-    /// The fault that refuses the call, if one does.
+    /// Fails if a fault refuses the call.
     pub(crate) fn check_refusal(&self) -> Result<()> {
         match &self.faults.refusal {
             Some((kind, message)) => Err(self.error(*kind, message.clone())),
@@ -140,7 +141,7 @@ impl PendingOperation<'_> {
         self.spec.name_subject(Error::new(kind, self.spec.verb, message))
     }
 
-    /// The error for what the world refused, with its hint.
+    /// Builds the error for a refusal, with its hint.
     pub(crate) fn refusal_error(&self, (kind, message): Refusal) -> Error {
         let error = self.error(kind, message);
         match kind {
@@ -155,7 +156,7 @@ impl PendingOperation<'_> {
         }
     }
 
-    /// The error for a call that ended before its work did.
+    /// Builds the error for a call that ended before its work was done.
     pub(crate) fn interrupted(&self, stop: UntilError) -> Error {
         match (stop, self.spec.limit) {
             (UntilError::DeadlineExceeded, Some(limit)) => {
@@ -165,7 +166,7 @@ impl PendingOperation<'_> {
         }
     }
 
-    /// The error for a command that was ended, with what is left of it and what had arrived.
+    /// Builds the error for a command that was killed, with its survivors and partial output.
     pub(crate) fn killed(
         &self,
         interruption: Interruption,

@@ -1,4 +1,5 @@
-//! Answers that a test scripts for a name: of commands, bridged commands, waits and logs. Containers stand in `fixture`.
+//! Scripted answers for a name: of commands, bridged commands, waits and logs. Containers are in
+//! `fixture`.
 
 use std::ffi::OsString;
 use std::io;
@@ -18,12 +19,15 @@ use crate::streams::peer::StdioPeer;
 
 /// # Scripts
 ///
-/// Scripts belong to a name, whether or not there is a container, and may be set before it is created. They last until
-/// the name is [removed](rt_protocol::ContainerRuntime::force_remove). A command is answered by the exact script, else by
-/// the newest handler that matches, else by an empty success.
+/// A script belongs to a name, whether or not the container exists, and can be set before the
+/// container is created. It lasts until the name is
+/// [removed](rt_protocol::ContainerRuntime::force_remove).
+///
+/// The answer to a command comes from its exact script, else from the newest matching handler.
+/// Otherwise the command succeeds without output.
 impl NullRuntime {
-    /// What a command of exactly these words answers; replaces an earlier answer. Bridged, the command gives the same
-    /// answer, unless it has a script or handler of its own there.
+    /// Sets the answer to a command of exactly these words, replacing an earlier one. A bridged
+    /// command gives the same answer, unless a bridged script or handler matches it.
     ///
     /// # Errors
     /// A malformed name or command.
@@ -36,7 +40,8 @@ impl NullRuntime {
         self.script(name, |scripts| drop(scripts.exec.insert(argv, reply)))
     }
 
-    /// What a bridged command of exactly these words reads and writes; replaces an earlier script.
+    /// Sets what a bridged command of exactly these words reads and writes, replacing an earlier
+    /// script.
     ///
     /// # Errors
     /// A malformed name or command.
@@ -49,7 +54,8 @@ impl NullRuntime {
         self.script(name, |scripts| drop(scripts.stdio.insert(argv, Arc::new(script))))
     }
 
-    /// Answers captured commands by a function, which runs on the thread of the call, without any lock held.
+    /// Answers captured commands by a function. It runs on the thread of the call, with no lock
+    /// held.
     pub fn on_exec(
         &self,
         scope: impl Into<Scope>,
@@ -60,14 +66,16 @@ impl NullRuntime {
         self.shared.update_quietly(|world| world.exec_handlers.push(scope, pattern, Arc::new(handler)));
     }
 
-    /// Lets a function take the part of bridged commands: see [`StdioPeer`]. Its outcome is the command's; an error that
-    /// is not the end of the call itself becomes [`BackendFailed`](rt_protocol::ErrorKind::BackendFailed).
+    /// Plays bridged commands by a function: see [`StdioPeer`]. The function returns the command's
+    /// outcome. An error that does not stem from the end of the call becomes
+    /// [`BackendFailed`](rt_protocol::ErrorKind::BackendFailed).
     ///
     /// ```
     /// use std::io::{Read, Write};
     /// use rt_null::{ArgvPattern, NullRuntime, Scope};
     /// use rt_protocol::{
-    ///     ContainerName, ContainerRuntime, ContainerState, ExecRequest, ExecStdio, ExitOutcome, Sink, Source, Until,
+    ///     ContainerName, ContainerRuntime, ContainerState, ExecRequest, ExecStdio, ExitOutcome,
+    ///     Sink, Source, Until,
     /// };
     ///
     /// let runtime = NullRuntime::new();
@@ -99,9 +107,9 @@ impl NullRuntime {
         self.shared.update_quietly(|world| world.stdio_handlers.push(scope, pattern, Arc::new(handler)));
     }
 
-    /// The code with which the main process ends: [`wait`](rt_protocol::Container::wait) answers it at once, also while
-    /// the container runs, and a stop ends with it. Unless set, a wait lasts until the container has ended, and a stop
-    /// ends with 0.
+    /// Sets the exit code of the main process. [`wait`](rt_protocol::Container::wait) returns it at
+    /// once, even while the container runs, and a stopped container exits with it. By default a
+    /// wait lasts until the container has exited, and a stopped container exits with 0.
     ///
     /// # Errors
     /// A malformed name.
@@ -109,7 +117,7 @@ impl NullRuntime {
         self.script(name, |scripts| scripts.exit_code = Some(code))
     }
 
-    /// Sets the log. Unless set, it is empty.
+    /// Sets the log; it is empty by default.
     ///
     /// # Errors
     /// A malformed name.
@@ -118,7 +126,7 @@ impl NullRuntime {
         self.script(name, |scripts| scripts.log = Some(log))
     }
 
-    /// Writes one more line to the log, now; whoever follows it is told.
+    /// Appends a line to the log now, and wakes its followers.
     ///
     /// # Errors
     /// A malformed name.
@@ -127,9 +135,9 @@ impl NullRuntime {
         self.script(name, |scripts| scripts.log.get_or_insert_default().push(line, elapsed))
     }
 
-    /// What [`stream_initial_logs`](rt_protocol::Container::stream_initial_logs) answers once it has echoed what is in
-    /// the log, whatever that is. Unless set, a log that was scripted is watched as on any backend, and one that never
-    /// was is ready at once, with an empty line.
+    /// Sets what [`stream_initial_logs`](rt_protocol::Container::stream_initial_logs) returns once
+    /// it has echoed the log. By default, a scripted log is watched as on any backend, and a
+    /// container with an unscripted log is ready at once, with an empty line.
     ///
     /// # Errors
     /// A malformed name.

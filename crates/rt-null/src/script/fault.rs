@@ -1,4 +1,5 @@
-//! Faults that a test injects: what may go wrong, in which call, and how often. Calls apply them in `exec::pending_operation`.
+//! Faults that a test injects: what goes wrong, in which call, and how often.
+//! `exec/pending_operation` applies them.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use rt_protocol::{ContainerName, ErrorKind, KillOutcome, KillReport, Survivor};
 
 use super::pattern::Scope;
 
-/// What a call is, for faults.
+/// The operation that a fault applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
@@ -20,6 +21,8 @@ pub enum Operation {
     List,
     /// The sizes of writable layers, of one container or of many.
     RwSize,
+    /// [`Container::stats`](rt_protocol::Container::stats).
+    Stats,
     /// [`ContainerRuntime::create`](rt_protocol::ContainerRuntime::create).
     Create,
     /// [`Container::start`](rt_protocol::Container::start).
@@ -28,35 +31,50 @@ pub enum Operation {
     Stop,
     /// [`Container::wait`](rt_protocol::Container::wait).
     Wait,
+    /// [`Container::pause`](rt_protocol::Container::pause).
+    Pause,
+    /// [`Container::unpause`](rt_protocol::Container::unpause).
+    Unpause,
+    /// [`Container::kill`](rt_protocol::Container::kill).
+    Kill,
     /// Copies, in and out.
     Copy,
+    /// [`Container::write_file`](rt_protocol::Container::write_file),
+    /// [`read_file`](rt_protocol::Container::read_file), [`stat`](rt_protocol::Container::stat),
+    /// [`list_dir`](rt_protocol::Container::list_dir) and
+    /// [`remove_path`](rt_protocol::Container::remove_path).
+    File,
     /// The removal of one container.
     Remove,
-    /// [`Container::logs`](rt_protocol::Container::logs), the opening of the stream.
+    /// [`Container::logs`](rt_protocol::Container::logs): opening the stream.
     Logs,
-    /// [`ContainerRuntime::events`](rt_protocol::ContainerRuntime::events), the opening of the stream.
+    /// [`ContainerRuntime::events`](rt_protocol::ContainerRuntime::events): opening the stream.
     Events,
-    /// Every question about images, and their removal.
+    /// Every query about images, and their removal.
     Images,
+    /// [`ContainerRuntime::pull_image`](rt_protocol::ContainerRuntime::pull_image), after it has
+    /// reported which image it tries.
+    Pull,
     /// [`ContainerRuntime::reserve_port`](rt_protocol::ContainerRuntime::reserve_port).
     ReservePort,
 }
 
 impl Operation {
-    /// Whether the operation runs a command, which may have to be ended.
+    /// Returns whether the operation runs a command, which may have to be killed.
     pub(crate) fn runs_command(self) -> bool {
         matches!(self, Self::Exec | Self::ExecStdio)
     }
 }
 
-/// Which of the calls a fault hits, counted from its injection over the calls of its operation and scope.
+/// Selects the calls on which a fault fires. Calls of its operation and scope count from the
+/// injection on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum When {
-    /// The next one, once.
+    /// The next call, once.
     Next,
-    /// The one of this number, once; the next is number 1. Number 0 never comes.
+    /// The call with this number, once; the next call is number 1. Number 0 never fires.
     Nth(u64),
-    /// Every one, until [`clear_faults`](crate::NullRuntime::clear_faults).
+    /// Every call, until [`clear_faults`](crate::NullRuntime::clear_faults).
     Every,
 }
 
@@ -71,15 +89,18 @@ pub enum When {
 /// let (runtime, limit) = (NullRuntime::new(), Duration::from_secs(60));
 /// runtime.set_state("job", ContainerState::Running)?;
 /// runtime.set_exec("job", ["make"], ExecReply::stdout("a very long build log"))?;
-/// runtime.inject(Operation::Exec, Scope::container("job")?, When::Nth(3), Fault::disconnect_after(10));
+/// let (job, cut) = (Scope::container("job")?, Fault::disconnect_after(10));
+/// runtime.inject(Operation::Exec, job, When::Nth(3), cut);
 ///
 /// assert!(runtime.exec_in("job", ["make"], limit)?.success());
 /// assert!(runtime.exec_in("job", ["make"], limit)?.success());
 /// let third = runtime.exec_in("job", ["make"], limit)?;
 /// assert_eq!((third.outcome, third.stdout.total()), (ExitOutcome::Lost, 10));
 ///
-/// runtime.inject(Operation::Exec, Scope::all(), When::Next, Fault::refused(ErrorKind::Unreachable, "no route"));
-/// assert_eq!(runtime.exec_in("job", ["make"], limit).unwrap_err().kind(), ErrorKind::Unreachable);
+/// let refused = Fault::refused(ErrorKind::Unreachable, "no route");
+/// runtime.inject(Operation::Exec, Scope::all(), When::Next, refused);
+/// let error = runtime.exec_in("job", ["make"], limit).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Unreachable);
 /// assert!(runtime.exec_in("job", ["make"], limit)?.success());
 /// # Ok::<(), rt_protocol::Error>(())
 /// ```
@@ -95,26 +116,28 @@ enum Kind {
 }
 
 impl Fault {
-    /// The call takes this much longer by the [clock](crate::NullClock).
+    /// Makes the call take this much longer by the [clock](crate::NullClock).
     pub fn latency(latency: Duration) -> Self {
         Self(Kind::Latency(latency))
     }
 
-    /// The call answers an error and does nothing. `message` is a lower-case fragment without a final stop.
+    /// Makes the call return an error and do nothing. `message` is a lowercase fragment without a
+    /// full stop.
     pub fn refused(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Kind::Refused(kind, message.into()))
     }
 
-    /// The call hangs until it is cancelled or its deadline passes; a command also until its container goes, and is
-    /// lost then.
+    /// Makes the call hang until it is cancelled or its deadline passes. A command also ends when
+    /// its container goes away, and is then lost.
     ///
-    /// Without a token in the call's `Until`, its deadline comes at once, by the clock: nobody could end it earlier.
-    /// A command that was ended is [gone](KillOutcome::Gone); see [`kill_outcome`](Self::kill_outcome) and [`survivors`](Self::survivors).
+    /// If the call's `Until` has no cancel token, its deadline passes at once by the clock, because
+    /// nothing could end the call earlier. A killed command is [gone](KillOutcome::Gone) unless
+    /// [`kill_outcome`](Self::kill_outcome) or [`survivors`](Self::survivors) says otherwise.
     pub fn hang() -> Self {
         Self(Kind::Hang(Leftover::default()))
     }
 
-    /// What the kill report of a hanging command says. Without effect on other faults.
+    /// Sets the kill report's outcome for a hanging command. No effect on other faults.
     #[must_use]
     pub fn kill_outcome(mut self, outcome: KillOutcome) -> Self {
         if let Kind::Hang(leftover) = &mut self.0 {
@@ -123,8 +146,8 @@ impl Fault {
         self
     }
 
-    /// Lets processes of a hanging command outlive the attempt to end it: the kill report names them and says
-    /// [`KillOutcome::Alive`]. Without effect on other faults.
+    /// Lets processes of a hanging command survive the kill: the kill report names them and says
+    /// [`KillOutcome::Alive`]. No effect on other faults.
     #[must_use]
     pub fn survivors(mut self, survivors: impl IntoIterator<Item = Survivor>) -> Self {
         if let Kind::Hang(leftover) = &mut self.0 {
@@ -134,15 +157,18 @@ impl Fault {
         self
     }
 
-    /// The connection goes away: a command is [lost](rt_protocol::ExitOutcome::Lost) once so many bytes of its output
-    /// (stdout and stderr together) have been handed on, or at its end when there are fewer. Any other call answers
-    /// [`Unreachable`](ErrorKind::Unreachable), and nobody knows whether it was done; here, it was not.
+    /// Cuts the connection. A command is [lost](rt_protocol::ExitOutcome::Lost) once this many
+    /// bytes of its output (stdout and stderr together) have been handed on, or at its end if it
+    /// writes fewer.
+    ///
+    /// Any other call returns [`Unreachable`](ErrorKind::Unreachable). The caller cannot know
+    /// whether it was done; on null it was not.
     pub fn disconnect_after(bytes: u64) -> Self {
         Self(Kind::Disconnect(bytes))
     }
 }
 
-/// What is left of a command that had to be ended.
+/// What is left of a command that was killed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Leftover {
     pub(crate) outcome: KillOutcome,
@@ -172,7 +198,7 @@ pub(crate) struct FaultRule {
     pub(crate) seen: u64,
 }
 
-/// All that goes wrong in one call.
+/// All faults of one call.
 #[derive(Debug, Default)]
 pub(crate) struct InjectedFault {
     pub(crate) latency: Duration,
@@ -182,8 +208,8 @@ pub(crate) struct InjectedFault {
 }
 
 impl InjectedFault {
-    /// Counts the call with every rule that is meant for it, and takes what fires. Latencies add up; of the other
-    /// faults, the first of its sort that was injected wins.
+    /// Counts the call for every matching rule, and takes the faults that fire. Latencies add up.
+    /// Of other faults, the first injected of each sort wins.
     pub(crate) fn take(
         rules: &mut Vec<FaultRule>,
         operation: Operation,

@@ -1,4 +1,4 @@
-//! Which calls a handler or fault is meant for: containers and command words.
+//! Selects the calls that a handler or fault applies to: containers and command words.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use rt_protocol::{Argv, ContainerName, InvalidValue};
 
-/// The containers that a handler or fault is meant for.
+/// The containers that a handler or fault applies to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scope(Option<ContainerName>);
 
 impl Scope {
-    /// All containers, and calls that are about none.
+    /// Selects all containers, and calls that concern none.
     pub fn all() -> Self {
         Self(None)
     }
 
-    /// One container.
+    /// Selects one container.
     ///
     /// # Errors
-    /// A name that [`ContainerName::new`] refuses.
+    /// [`InvalidValue`] if [`ContainerName::new`] refuses the name.
     pub fn container(name: impl AsRef<str>) -> Result<Self, InvalidValue> {
         ContainerName::new(name.as_ref()).map(Self::from)
     }
@@ -45,7 +45,7 @@ impl From<&ContainerName> for Scope {
     }
 }
 
-/// The commands that a handler is meant for.
+/// The commands that a handler applies to.
 ///
 /// ```
 /// use rt_null::ArgvPattern;
@@ -70,17 +70,17 @@ enum Kind {
 }
 
 impl ArgvPattern {
-    /// Every command.
+    /// Matches every command.
     pub fn any() -> Self {
         Self(Kind::Prefix(Vec::new()))
     }
 
-    /// Every command whose first word is this.
+    /// Matches every command with this first word.
     pub fn program(program: impl Into<OsString>) -> Self {
         Self(Kind::Prefix(vec![program.into()]))
     }
 
-    /// Every command that begins with these words.
+    /// Matches every command that begins with these words.
     pub fn prefix<I, S>(words: I) -> Self
     where
         I: IntoIterator<Item = S>,
@@ -89,7 +89,7 @@ impl ArgvPattern {
         Self(Kind::Prefix(words.into_iter().map(Into::into).collect()))
     }
 
-    /// The command of exactly these words.
+    /// Matches the command of exactly these words.
     pub fn exact<I, S>(words: I) -> Self
     where
         I: IntoIterator<Item = S>,
@@ -98,12 +98,13 @@ impl ArgvPattern {
         Self(Kind::Exact(words.into_iter().map(Into::into).collect()))
     }
 
-    /// Every command for which `test` answers true. It is called without any lock held, from the thread of the call.
+    /// Matches every command for which `test` returns true. `test` runs on the thread of the call,
+    /// with no lock held.
     pub fn when(test: impl Fn(&Argv) -> bool + Send + Sync + 'static) -> Self {
         Self(Kind::When(Arc::new(test)))
     }
 
-    /// Whether the command is meant.
+    /// Returns whether the command matches.
     pub fn matches(&self, argv: &Argv) -> bool {
         match &self.0 {
             Kind::Exact(words) => argv.words() == words,

@@ -1,4 +1,4 @@
-//! What a scripted command answers when its output is captured. Bridged scripts stand in `stdio_script`.
+//! The scripted answer of a captured command. Bridged scripts are in `stdio_script`.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use rt_protocol::{ErrorKind, ExitOutcome, KillOutcome, StreamEnd, Survivor};
 
 use super::fault::Leftover;
 
-/// What a command is to answer.
+/// The answer of a command.
 ///
 /// ```
 /// use std::time::Duration;
@@ -14,7 +14,8 @@ use super::fault::Leftover;
 /// use rt_protocol::ErrorKind;
 ///
 /// let listing = ExecReply::stdout("Cargo.toml\nsrc\n");
-/// let failure = ExecReply::code(2).with_stderr("no rule to make target\n").after(Duration::from_secs(3));
+/// let failure = ExecReply::code(2).with_stderr("no rule to make target\n");
+/// let failure = failure.after(Duration::from_secs(3));
 /// let missing = ExecReply::error(ErrorKind::CommandNotFound, "nosuch");
 /// # let _ = (listing, failure, missing);
 /// ```
@@ -36,53 +37,54 @@ pub(crate) enum ReplyEnd {
 }
 
 impl ExecReply {
-    /// Exit code 0 and no output.
+    /// Answers exit code 0 without output.
     pub fn success() -> Self {
         Self::outcome(ExitOutcome::Code(0))
     }
 
-    /// Exit code 0 and this on stdout.
+    /// Answers exit code 0 with this stdout.
     pub fn stdout(stdout: impl Into<Vec<u8>>) -> Self {
         Self::success().with_stdout(stdout)
     }
 
-    /// This exit code and no output.
+    /// Answers this exit code without output.
     pub fn code(code: i32) -> Self {
         Self::outcome(ExitOutcome::Code(code))
     }
 
-    /// This outcome and no output.
+    /// Answers this outcome without output.
     pub fn outcome(outcome: ExitOutcome) -> Self {
         Self::ending(ReplyEnd::Outcome(outcome))
     }
 
-    /// An error of the call, such as [`CommandNotFound`](ErrorKind::CommandNotFound): the command does not run.
-    /// `message` is a lower-case fragment without a final stop; operation and container are added.
+    /// Answers an error of the call, such as [`CommandNotFound`](ErrorKind::CommandNotFound): the
+    /// command does not run. `message` is a lowercase fragment without a full stop; operation and
+    /// container are added.
     pub fn error(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self::ending(ReplyEnd::Error(kind, message.into()))
     }
 
-    /// The command runs until it is ended; what it has written by then is in
-    /// [`Error::partial`](rt_protocol::Error::partial). As for [`Fault::hang`](crate::Fault::hang).
+    /// Lets the command run until it is killed, as for [`Fault::hang`](crate::Fault::hang). Output
+    /// written before that is in [`Error::partial`](rt_protocol::Error::partial).
     pub fn hang() -> Self {
         Self::ending(ReplyEnd::Hang(Leftover::default()))
     }
 
-    /// What is on stdout, in bytes.
+    /// Sets stdout.
     #[must_use]
     pub fn with_stdout(mut self, stdout: impl Into<Vec<u8>>) -> Self {
         self.stdout = stdout.into();
         self
     }
 
-    /// What is on stderr, in bytes.
+    /// Sets stderr.
     #[must_use]
     pub fn with_stderr(mut self, stderr: impl Into<Vec<u8>>) -> Self {
         self.stderr = stderr.into();
         self
     }
 
-    /// A child of the command stays behind and holds both outputs open: they end as
+    /// Leaves a child of the command behind that holds both outputs open: they end as
     /// [`LeftOpen`](StreamEnd::LeftOpen).
     #[must_use]
     pub fn left_open(mut self) -> Self {
@@ -90,15 +92,16 @@ impl ExecReply {
         self
     }
 
-    /// The answer takes this long by the [clock](crate::NullClock). The output was written before: when the deadline
-    /// comes first, it is the partial output.
+    /// Delays the answer by this long on the [clock](crate::NullClock). The output is written
+    /// before the delay, so it is the partial output if the deadline comes first.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.after = delay;
         self
     }
 
-    /// What the kill report says of a command that is ended while it [hangs](Self::hang). Without effect on others.
+    /// Sets the kill report's outcome if the command is killed while it [hangs](Self::hang). No
+    /// effect otherwise.
     #[must_use]
     pub fn kill_outcome(mut self, outcome: KillOutcome) -> Self {
         if let ReplyEnd::Hang(leftover) = &mut self.end {
@@ -107,13 +110,22 @@ impl ExecReply {
         self
     }
 
-    /// Processes that outlive the attempt to end a [hanging](Self::hang) command. Without effect on others.
+    /// Sets the processes that survive the kill of a [hanging](Self::hang) command. No effect
+    /// otherwise.
     #[must_use]
     pub fn survivors(mut self, survivors: impl IntoIterator<Item = Survivor>) -> Self {
         if let ReplyEnd::Hang(leftover) = &mut self.end {
             *leftover = Leftover { outcome: KillOutcome::Alive, survivors: survivors.into_iter().collect() };
         }
         self
+    }
+
+    /// Returns what killing the command leaves, should it hang.
+    pub(crate) fn leftover(&self) -> Leftover {
+        match &self.end {
+            ReplyEnd::Hang(leftover) => leftover.clone(),
+            _ => Leftover::default(),
+        }
     }
 
     fn ending(end: ReplyEnd) -> Self {
@@ -127,7 +139,7 @@ impl ExecReply {
     }
 }
 
-/// An empty success.
+/// Returns a success without output.
 impl Default for ExecReply {
     fn default() -> Self {
         Self::success()

@@ -1,41 +1,44 @@
-//! What the recorders keep: one typed record for each call that was made.
+//! The entries of the recorders: one typed record for each call.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use rt_protocol::{Argv, ContainerName, ContainerPath, CopyOptions, Env, ExecRequest, LaunchSpec, User};
+use rt_protocol::{
+    Argv, ContainerName, ContainerPath, CopyOptions, Env, ExecRequest, FileOptions, ImageRef, LaunchSpec,
+    PullOptions, Signal, User,
+};
 
-/// A command that was asked for, captured or bridged. Its `Debug` shows no secret.
+/// A command that was called, captured or bridged. Its `Debug` shows no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExecCall {
-    /// Its place among all recorded calls of the runtime, from 0.
+    /// Its position among all recorded calls of the runtime, from 0.
     pub order: u64,
-    /// When, by the runtime's clock.
+    /// When it was called, by the runtime's clock.
     pub time: SystemTime,
-    /// In which container.
+    /// The container.
     pub name: ContainerName,
-    /// What was asked.
+    /// The request.
     pub request: ExecRequest,
 }
 
 impl ExecCall {
-    /// The command.
+    /// Returns the command.
     pub fn argv(&self) -> &Argv {
         self.request.argv()
     }
 
-    /// The variables, names and values.
+    /// Returns the environment variables, names and values.
     pub fn env(&self) -> &Env {
         self.request.env()
     }
 
-    /// The workdir, if one was named.
+    /// Returns the workdir, if the request set one.
     pub fn workdir(&self) -> Option<&ContainerPath> {
         self.request.workdir()
     }
 
-    /// The user, if one was named.
+    /// Returns the user, if the request set one.
     pub fn user(&self) -> Option<&User> {
         self.request.user()
     }
@@ -45,24 +48,26 @@ impl ExecCall {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CreateCall {
-    /// Its place among all recorded calls of the runtime, from 0.
+    /// Its position among all recorded calls of the runtime, from 0.
     pub order: u64,
-    /// When, by the runtime's clock.
+    /// When it was called, by the runtime's clock.
     pub time: SystemTime,
-    /// What was asked.
+    /// The launch spec.
     pub spec: LaunchSpec,
 }
 
-/// A call of [`start`](rt_protocol::Container::start), or the removal of one container by
+/// A call of [`start`](rt_protocol::Container::start), [`pause`](rt_protocol::Container::pause) or
+/// [`unpause`](rt_protocol::Container::unpause), or the removal of one container by
+/// [`remove`](rt_protocol::Container::remove) or
 /// [`force_remove`](rt_protocol::ContainerRuntime::force_remove).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NameCall {
-    /// Its place among all recorded calls of the runtime, from 0.
+    /// Its position among all recorded calls of the runtime, from 0.
     pub order: u64,
-    /// When, by the runtime's clock.
+    /// When it was called, by the runtime's clock.
     pub time: SystemTime,
-    /// Which container.
+    /// The container.
     pub name: ContainerName,
 }
 
@@ -70,27 +75,42 @@ pub struct NameCall {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StopCall {
-    /// Its place among all recorded calls of the runtime, from 0.
+    /// Its position among all recorded calls of the runtime, from 0.
     pub order: u64,
-    /// When, by the runtime's clock.
+    /// When it was called, by the runtime's clock.
     pub time: SystemTime,
-    /// Which container.
+    /// The container.
     pub name: ContainerName,
-    /// The grace period that was asked for.
+    /// The requested grace period.
     pub grace: Duration,
 }
 
-/// A call of [`copy_in`](rt_protocol::Container::copy_in) or [`copy_out`](rt_protocol::Container::copy_out).
+/// A call of [`kill`](rt_protocol::Container::kill).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KillCall {
+    /// Its position among all recorded calls of the runtime, from 0.
+    pub order: u64,
+    /// When it was called, by the runtime's clock.
+    pub time: SystemTime,
+    /// The container.
+    pub name: ContainerName,
+    /// The signal.
+    pub signal: Signal,
+}
+
+/// A call of [`copy_in`](rt_protocol::Container::copy_in) or
+/// [`copy_out`](rt_protocol::Container::copy_out).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CopyCall {
-    /// Its place among all recorded calls of the runtime, from 0.
+    /// Its position among all recorded calls of the runtime, from 0.
     pub order: u64,
-    /// When, by the runtime's clock.
+    /// When it was called, by the runtime's clock.
     pub time: SystemTime,
-    /// Which container.
+    /// The container.
     pub name: ContainerName,
-    /// Which way.
+    /// The direction.
     pub direction: CopyDirection,
     /// The path on the host.
     pub host: PathBuf,
@@ -100,7 +120,24 @@ pub struct CopyCall {
     pub options: CopyOptions,
 }
 
-/// Which way a copy goes.
+/// A call of [`copy_in_tar`](rt_protocol::Container::copy_in_tar) or
+/// [`copy_out_tar`](rt_protocol::Container::copy_out_tar).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TarCall {
+    /// Its position among all recorded calls of the runtime, from 0.
+    pub order: u64,
+    /// When it was called, by the runtime's clock.
+    pub time: SystemTime,
+    /// The container.
+    pub name: ContainerName,
+    /// The direction.
+    pub direction: CopyDirection,
+    /// The path in the container.
+    pub inside: ContainerPath,
+}
+
+/// The direction of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CopyDirection {
     /// From the host into the container.
@@ -109,17 +146,64 @@ pub enum CopyDirection {
     Out,
 }
 
+/// A call that writes, reads, looks up, lists or removes files of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileCall {
+    /// Its position among all recorded calls of the runtime, from 0.
+    pub order: u64,
+    /// When it was called, by the runtime's clock.
+    pub time: SystemTime,
+    /// The container.
+    pub name: ContainerName,
+    /// The path in the container.
+    pub path: ContainerPath,
+    /// What is done there.
+    pub action: FileAction,
+}
+
+/// What a [`FileCall`] does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileAction {
+    /// [`write_file`](rt_protocol::Container::write_file), with these contents.
+    Write(Vec<u8>, FileOptions),
+    /// [`read_file`](rt_protocol::Container::read_file), with this limit.
+    Read(u64),
+    /// [`stat`](rt_protocol::Container::stat).
+    Stat,
+    /// [`list_dir`](rt_protocol::Container::list_dir).
+    List,
+    /// [`remove_path`](rt_protocol::Container::remove_path).
+    Remove,
+}
+
+/// A call of [`pull_image`](rt_protocol::ContainerRuntime::pull_image). Its `Debug` shows no
+/// password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PullCall {
+    /// Its position among all recorded calls of the runtime, from 0.
+    pub order: u64,
+    /// When it was called, by the runtime's clock.
+    pub time: SystemTime,
+    /// The image.
+    pub reference: ImageRef,
+    /// The options.
+    pub options: PullOptions,
+}
+
 /// A call of [`login_command`](rt_protocol::Container::login_command).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoginCall {
-    /// Its place among all recorded calls of the runtime, from 0.
+    /// Its position among all recorded calls of the runtime, from 0.
     pub order: u64,
-    /// When, by the runtime's clock.
+    /// When it was called, by the runtime's clock.
     pub time: SystemTime,
-    /// Which container.
+    /// The container.
     pub name: ContainerName,
-    /// The command, if one was named.
+    /// The command, if the call had one.
     pub command: Option<Argv>,
 }
 
@@ -132,19 +216,19 @@ pub(crate) struct Calls {
     pub(crate) create: Vec<CreateCall>,
     pub(crate) start: Vec<NameCall>,
     pub(crate) stop: Vec<StopCall>,
+    pub(crate) pause: Vec<NameCall>,
+    pub(crate) unpause: Vec<NameCall>,
+    pub(crate) kill: Vec<KillCall>,
     pub(crate) remove: Vec<NameCall>,
     pub(crate) copy: Vec<CopyCall>,
+    pub(crate) tar: Vec<TarCall>,
+    pub(crate) file: Vec<FileCall>,
     pub(crate) login: Vec<LoginCall>,
+    pub(crate) pull: Vec<PullCall>,
 }
 
 impl Calls {
-    pub(crate) fn next_order(&mut self) -> u64 {
-        let order = self.next;
-        self.next += 1;
-        order
-    }
-
-    /// Forgets the records; the order goes on.
+    /// Deletes the records; order numbers continue.
     pub(crate) fn clear(&mut self) {
         *self = Self { next: self.next, ..Self::default() };
     }

@@ -1,18 +1,19 @@
-//! The history of what happened to the containers of a runtime. Streams that read it stand in `event`.
+//! The history of events of a runtime's containers. Streams that read it are in `event`.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
 use rt_protocol::{ContainerId, ContainerName, Event, EventAction};
 
-/// How many events a runtime remembers. A stream that falls further behind than that ends with an error.
+/// The number of events that a runtime keeps. A stream that falls further behind ends with an
+/// error.
 pub const EVENT_HISTORY: usize = 65_536;
 
-/// What has happened, oldest first.
+/// The events, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct EventLog {
     events: VecDeque<Event>,
-    /// How many older ones were forgotten.
+    /// How many older events were dropped.
     pub(crate) forgotten: u64,
 }
 
@@ -43,7 +44,8 @@ impl EventLog {
         self.forgotten + self.events.len() as u64
     }
 
-    /// The event of this number: `None` is one that is yet to come, `Err` one that was forgotten.
+    /// Returns the event with this number: `None` if it has not happened yet, `Err` if it was
+    /// dropped.
     pub(crate) fn get(&self, number: u64) -> Result<Option<&Event>, ()> {
         let place = number.checked_sub(self.forgotten).ok_or(())?;
         Ok(usize::try_from(place).ok().and_then(|place| self.events.get(place)))

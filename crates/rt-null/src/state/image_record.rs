@@ -1,11 +1,11 @@
-//! What a runtime remembers of an image: one row of the listing.
+//! The record of an image: one row of the listing.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use rt_protocol::ImageRef;
+use rt_protocol::{ImageRef, RegistryCredentials};
 
-/// What the listing says of an image without a name, as repository and as tag.
+/// Repository and tag of an image without a name, in a listing.
 pub(crate) const NONE: &str = "<none>";
 
 /// One row of the listing.
@@ -19,10 +19,20 @@ pub(crate) struct ImageRecord {
     pub(crate) created: Option<SystemTime>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) history: Vec<String>,
+    /// The digests of its layers, and how long each takes to transfer.
+    pub(crate) layers: Vec<(String, Duration)>,
+}
+
+/// An image that a registry has.
+#[derive(Clone, Debug)]
+pub(crate) struct ServedImage {
+    pub(crate) record: ImageRecord,
+    /// Who alone gets it; `None` for anybody.
+    pub(crate) credentials: Option<RegistryCredentials>,
 }
 
 impl ImageRecord {
-    /// An image that a create has pulled.
+    /// Records an image that a create has pulled.
     pub(crate) fn pulled(reference: &ImageRef, now: SystemTime) -> Self {
         Self { created: Some(now), ..Self::named(reference.clone()) }
     }
@@ -38,24 +48,33 @@ impl ImageRecord {
             created: None,
             labels: BTreeMap::new(),
             history: Vec::new(),
+            layers: Vec::new(),
         }
     }
 
-    /// Whether the image is meant by this reference: its id or name, where a missing tag is `latest`.
+    /// Returns whether the reference means this image: by its id or name. A missing tag means
+    /// `latest`.
     pub(crate) fn matches(&self, reference: &ImageRef) -> bool {
         self.id == *reference || self.is_named(reference)
+    }
+
+    /// Takes the name away: the image is listed as `<none>:<none>`.
+    pub(crate) fn lose_name(&mut self) {
+        self.name = None;
+        NONE.clone_into(&mut self.repository);
+        NONE.clone_into(&mut self.tag);
     }
 
     pub(crate) fn is_named(&self, reference: &ImageRef) -> bool {
         self.name.as_ref().is_some_and(|name| {
             let (name, asked) = (name.as_str(), reference.as_str());
-            // Digests stand for themselves; a missing tag is `latest`.
+            // Digests are compared as they are; a missing tag means `latest`.
             name == asked || !asked.contains('@') && repository_and_tag(name) == repository_and_tag(asked)
         })
     }
 }
 
-/// Repository and tag of a reference; a digest stays with the repository's tag-less form.
+/// Splits a reference into repository and tag. A digest stays with a repository without a tag.
 fn repository_and_tag(reference: &str) -> (&str, &str) {
     if let Some((repository, _digest)) = reference.split_once('@') {
         return (repository, NONE);

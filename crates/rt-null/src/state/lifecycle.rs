@@ -1,25 +1,30 @@
-//! What happens to containers: created, started, ended, removed; with the events that follow. Questions about them and
-//! fixtures stand elsewhere.
+//! How containers are created, started, ended and removed, with the events of each step. Queries
+//! and fixtures are elsewhere.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rt_protocol::{
-    ContainerId, ContainerInfo, ContainerName, ContainerState, ErrorKind, EventAction, ImageId, ImageRef,
-    LaunchSpec, MountInfo, PublishedPort, PullPolicy,
+    ContainerId, ContainerInfo, ContainerName, ContainerState, ContainerStats, ErrorKind, EventAction,
+    Health, ImageId, ImageRef, LaunchSpec, MountInfo, PublishedPort, PullPolicy, RegistryCredentials, Signal,
 };
 
-use super::image_record::ImageRecord;
+use super::file_system::FileSystem;
+use super::image_record::{ImageRecord, ServedImage};
 use super::refusal::{Refusal, no_such_container, not_in_state};
 use super::world::{ContainerRecord, World};
 use crate::clock::NullClock;
 
-/// The first of the host ports that are made up where the engine is to pick one; below Linux's own ephemeral range.
+/// The first host port that null allocates if the engine is to pick one. Below Linux's own
+/// ephemeral range.
 const FIRST_ALLOCATED_PORT: u16 = 20_000;
 
 const ALLOCATED_PORTS: u16 = 10_000;
 
+/// What a container uses, in bytes.
+const DEFAULT_MEMORY: u64 = 1 << 20;
+
 impl World {
-    /// A new container of this name, which must be free.
+    /// Adds a container with this name, which must be free.
     pub(crate) fn insert_container(
         &mut self,
         name: &ContainerName,
@@ -28,7 +33,7 @@ impl World {
     ) -> &mut ContainerRecord {
         self.serials += 1;
         let serial = self.serials;
-        // 64 hexadecimal digits, as podman's are, and the same in every run of a test.
+        // 64 hexadecimal digits as podman's ids, and the same in every run of a test.
         let id = ContainerId::new(format!("{runtime:08x}{serial:056x}")).expect("digits are an id");
         let mut info = ContainerInfo::new(name.clone(), id, ContainerState::Created);
         info.created = Some(now);
@@ -38,7 +43,8 @@ impl World {
             spec: None,
             ports: Vec::new(),
             rw_size: 0,
-            files: std::collections::BTreeMap::new(),
+            stats: ContainerStats::new(Duration::ZERO, DEFAULT_MEMORY, 1),
+            files: FileSystem::default(),
         })
     }
 
@@ -54,6 +60,7 @@ impl World {
         let ports = ports.collect();
         let record = self.insert_container(spec.name(), runtime, now);
         record.ports = ports;
+        record.stats.memory_limit = spec.memory();
         record.info.image_id = Some(image_id);
         record.info.image_name = Some(spec.image().to_string());
         record.info.labels.clone_from(spec.labels());
@@ -62,13 +69,15 @@ impl World {
             .mounts()
             .iter()
             .map(|mount| MountInfo::new(Some(mount.source().to_owned()), mount.destination().as_path()))
+            .chain(spec.volumes().iter().map(|volume| MountInfo::new(None, volume.destination().as_path())))
             .collect();
+        record.info.health = spec.health_check().map(|_| Health::Starting);
         record.spec = Some(spec.clone());
         self.push_event(spec.name(), EventAction::Created, None, now);
         Ok(())
     }
 
-    /// Starts a container; one that runs stays as it is.
+    /// Starts a container. No effect if it runs.
     pub(crate) fn start(&mut self, name: &ContainerName, clock: &NullClock) -> Result<(), Refusal> {
         let record = self.containers.get(name).ok_or_else(no_such_container)?;
         match &record.info.state {
@@ -94,7 +103,7 @@ impl World {
         Ok(())
     }
 
-    /// Ends the main process. One that does not run stays as it is.
+    /// Ends the main process. No effect if it does not run.
     pub(crate) fn end(
         &mut self,
         name: &ContainerName,
@@ -117,10 +126,67 @@ impl World {
         Ok(())
     }
 
-    /// Removes a container, if there is one, and everything that was set up for its name.
+    /// Freezes a container. No effect if it is paused.
+    pub(crate) fn pause(&mut self, name: &ContainerName, now: SystemTime) -> Result<(), Refusal> {
+        let record = self.containers.get_mut(name).ok_or_else(no_such_container)?;
+        match &record.info.state {
+            ContainerState::Paused => return Ok(()),
+            ContainerState::Running => record.enter(ContainerState::Paused, now),
+            state => return Err(not_in_state(state)),
+        }
+        self.push_event(name, EventAction::Paused, None, now);
+        Ok(())
+    }
+
+    /// Lets a paused container run on. No effect if it runs.
+    pub(crate) fn unpause(&mut self, name: &ContainerName, now: SystemTime) -> Result<(), Refusal> {
+        let record = self.containers.get_mut(name).ok_or_else(no_such_container)?;
+        match &record.info.state {
+            ContainerState::Running => return Ok(()),
+            ContainerState::Paused => record.enter(ContainerState::Running, now),
+            state => return Err(not_in_state(state)),
+        }
+        self.push_event(name, EventAction::Unpaused, None, now);
+        Ok(())
+    }
+
+    /// Returns what a container that runs uses.
+    pub(crate) fn stats(&self, name: &ContainerName) -> Result<ContainerStats, Refusal> {
+        let record = self.containers.get(name).ok_or_else(no_such_container)?;
+        match &record.info.state {
+            ContainerState::Running | ContainerState::Paused | ContainerState::Stopping => {
+                Ok(record.stats.clone())
+            }
+            state => Err(not_in_state(state)),
+        }
+    }
+
+    /// Sends a signal to the main process. KILL ends it with code 137, and TERM as a stop does.
+    /// Others have no effect.
+    pub(crate) fn kill(
+        &mut self,
+        name: &ContainerName,
+        signal: Signal,
+        now: SystemTime,
+    ) -> Result<(), Refusal> {
+        const KILLED: i32 = 137;
+        let record = self.containers.get(name).ok_or_else(no_such_container)?;
+        match &record.info.state {
+            ContainerState::Running | ContainerState::Stopping => {}
+            state => return Err(not_in_state(state)),
+        }
+        self.push_event(name, EventAction::Killed, None, now);
+        match signal {
+            Signal::KILL => self.end(name, KILLED, false, now),
+            Signal::TERM => self.end(name, self.exit_code_of(name), false, now),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a container, if it exists, and all scripts for its name.
     pub(crate) fn remove(&mut self, name: &ContainerName, now: SystemTime) {
         if let Some(record) = self.containers.get(name) {
-            if record.info.state.is_running() {
+            if record.has_main_process() {
                 let code = self.exit_code_of(name);
                 self.push_event(name, EventAction::Died, Some(code), now);
             }
@@ -133,7 +199,7 @@ impl World {
         self.faults.retain(|rule| !rule.scope.is_for(name));
     }
 
-    /// The code with which the main process is to end.
+    /// Returns the exit code that the main process will have.
     pub(crate) fn exit_code_of(&self, name: &ContainerName) -> i32 {
         self.scripts.get(name).and_then(|scripts| scripts.exit_code).unwrap_or(0)
     }
@@ -149,7 +215,7 @@ impl World {
         self.events.push_new(name.clone(), id, action, exit_code, now);
     }
 
-    /// The id of the image, which is pulled when the policy wants that.
+    /// Returns the id of the image, after a pull if the policy requires one.
     fn image_for(
         &mut self,
         reference: &ImageRef,
@@ -159,20 +225,58 @@ impl World {
         if let Some(image) = self.images.iter().find(|image| image.matches(reference)) {
             return Ok(image.id.clone().into());
         }
-        let why = match policy {
-            PullPolicy::Never => "it is not known, and the pull policy is never",
-            _ if self.pulls_forbidden => "it is not known, and this runtime pulls none",
-            _ => {
-                let image = ImageRecord::pulled(reference, now);
-                let id = image.id.clone().into();
-                self.images.push(image);
-                return Ok(id);
-            }
-        };
-        Err((ErrorKind::NoSuchImage, format!("image `{reference}`: {why}")))
+        if policy == PullPolicy::Never {
+            let message = format!("image `{reference}`: it is not known, and the pull policy is never");
+            return Err((ErrorKind::NoSuchImage, message));
+        }
+        let image = self
+            .served_image(reference, None, now)
+            .map_err(|(kind, why)| (kind, format!("image `{reference}`: {why}")))?;
+        let id = image.id.clone().into();
+        self.images.push(image);
+        Ok(id)
     }
 
-    /// A host port that no container has; the same ones in every run of a test.
+    /// Returns what a registry sends for this reference.
+    pub(crate) fn served_image(
+        &self,
+        reference: &ImageRef,
+        credentials: Option<&RegistryCredentials>,
+        now: SystemTime,
+    ) -> Result<ImageRecord, Refusal> {
+        let mut served = self.served.iter().filter(|served| served.record.is_named(reference)).peekable();
+        if served.peek().is_some() {
+            let known = |served: &&ServedImage| {
+                served.credentials.is_none() || served.credentials.as_ref() == credentials
+            };
+            let denied = || (ErrorKind::RegistryDenied, String::from("the registry serves it to others"));
+            return served.find(known).map(|served| served.record.clone()).ok_or_else(denied);
+        }
+        let registry = |served: &ServedImage| served.record.name.as_ref()?.registry().map(str::to_owned);
+        let named = reference.registry();
+        if named.is_some() && self.served.iter().any(|served| registry(served).as_deref() == named) {
+            return Err((ErrorKind::NoSuchImage, String::from("its registry serves others alone")));
+        }
+        if self.pulls_forbidden {
+            return Err((
+                ErrorKind::NoSuchImage,
+                String::from("it is not known, and this runtime pulls none"),
+            ));
+        }
+        Ok(ImageRecord::pulled(reference, now))
+    }
+
+    /// Adds a pulled image. Another image with its name loses the name.
+    pub(crate) fn store_image(&mut self, pulled: ImageRecord) {
+        let Some(name) = pulled.name.clone() else { return };
+        if self.images.iter().any(|image| image.id == pulled.id && image.is_named(&name)) {
+            return;
+        }
+        self.images.iter_mut().filter(|image| image.is_named(&name)).for_each(ImageRecord::lose_name);
+        self.images.push(pulled);
+    }
+
+    /// Returns a free host port; the same ones in every run of a test.
     fn allocate_port(&mut self) -> u16 {
         for _ in 0..ALLOCATED_PORTS {
             let port = FIRST_ALLOCATED_PORT + self.allocated_ports;
@@ -182,11 +286,11 @@ impl World {
                 return port;
             }
         }
-        // All are taken; the start will say so.
+        // All ports are taken; the start reports it.
         FIRST_ALLOCATED_PORT
     }
 
-    /// Whether another running container holds the port.
+    /// Returns whether another running container holds the port.
     fn is_taken(&self, name: &ContainerName, wanted: &PublishedPort) -> bool {
         self.containers.values().any(|record| {
             record.info.name != *name
@@ -202,9 +306,10 @@ impl World {
 }
 
 impl ContainerRecord {
-    /// Moves to a state, with the times and ports that go with it.
+    /// Changes the state, and the times and ports that depend on it.
     pub(crate) fn enter(&mut self, state: ContainerState, now: SystemTime) {
-        if state.is_running() && !self.info.state.is_running() {
+        let goes_on = self.has_main_process();
+        if state.is_running() && !goes_on {
             self.info.started_at = Some(now);
             self.info.finished_at = None;
             self.info.exit_code = None;
@@ -212,8 +317,14 @@ impl ContainerRecord {
         if state.has_exited() && !self.info.state.has_exited() {
             self.info.finished_at = Some(now);
         }
-        // As podman answers: what is not running publishes nothing, and gets the same host ports back later.
-        self.info.ports = if state.is_running() { self.ports.clone() } else { Vec::new() };
         self.info.state = state;
+        // As with podman: a container that does not run publishes no ports, and gets the same host
+        // ports back later.
+        self.info.ports = if self.has_main_process() { self.ports.clone() } else { Vec::new() };
+    }
+
+    /// Returns whether its main process runs, or is frozen.
+    pub(crate) fn has_main_process(&self) -> bool {
+        matches!(self.info.state, ContainerState::Running | ContainerState::Paused | ContainerState::Stopping)
     }
 }

@@ -1,4 +1,4 @@
-//! The log of one container. The stream of its lines stands in `log` of the crate.
+//! The log of one container. The stream of its lines is in the crate's `log`.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,9 +16,9 @@ pub(crate) struct Log {
 #[derive(Debug)]
 pub(crate) struct LogEntry {
     pub(crate) line: LogLine,
-    /// From the start of the container or the setting of the script.
+    /// Measured from the start of the container or the setting of the script.
     offset: Duration,
-    /// On the clock's own time.
+    /// On the clock's elapsed time.
     pub(crate) due: Duration,
 }
 
@@ -35,7 +35,7 @@ impl Log {
         self.entries.push(LogEntry { line, offset: Duration::ZERO, due: elapsed });
     }
 
-    /// Lets the delays of lines that are still to come begin now.
+    /// Restarts the delays of lines that are still to come.
     pub(crate) fn restart(&mut self, elapsed: Duration) {
         for entry in self.entries.iter_mut().filter(|entry| entry.due > elapsed) {
             entry.due = elapsed.saturating_add(entry.offset);
@@ -44,12 +44,12 @@ impl Log {
 }
 
 impl LogEntry {
-    /// When it was written, by the clock.
+    /// Returns the time at which it was written, by the clock.
     pub(crate) fn written_at(&self, clock: &NullClock) -> SystemTime {
         self.line.timestamp.unwrap_or_else(|| clock.at(self.due))
     }
 
-    /// Whether it was written since the time that the options name.
+    /// Returns whether it was written at or after the time in the options.
     pub(crate) fn is_recent(&self, options: &LogOptions, clock: &NullClock) -> bool {
         options.since.is_none_or(|since| self.written_at(clock) >= since)
     }

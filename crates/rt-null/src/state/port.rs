@@ -1,4 +1,5 @@
-//! Reserved ports: bound on the host and not listening. The only thing in this crate that leaves the process.
+//! Reserved ports: bound on the host and not listening. The only part of this crate that affects
+//! anything outside the process, except copies.
 
 use std::fmt;
 use std::io;
@@ -8,7 +9,7 @@ use std::os::fd::OwnedFd;
 use rt_protocol::{Error, ErrorKind, PortReservation, Result};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, ipproto, socket};
 
-/// A TCP port that is held until it is closed.
+/// A TCP port that is held until closed.
 pub(crate) struct NullPortReservation {
     address: SocketAddr,
     socket: Option<OwnedFd>,
@@ -30,8 +31,8 @@ impl NullPortReservation {
 fn bound_socket(host: IpAddr) -> io::Result<(OwnedFd, SocketAddr)> {
     let family = if host.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket(family, SocketType::STREAM, Some(ipproto::TCP))?;
-    // Set apart from the creation, which not every Unix can do in one step: a child of another thread that is forked
-    // in between inherits a port, and no more.
+    // Set separately, because not every Unix can do it when it creates the socket. If another
+    // thread forks in between, its child inherits a port, and nothing more.
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
     bind(&socket, &SocketAddr::new(host, 0))?;
     let address = SocketAddr::try_from(getsockname(&socket)?)?;
@@ -87,7 +88,7 @@ mod tests {
     fn another_hosts_address_is_refused() {
         let error = NullPortReservation::bind("192.0.2.1".parse().unwrap()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::System);
-        // A host without IPv6 says so; one with it holds the port.
+        // A host without IPv6 returns an error; one with it holds the port.
         if let Ok(held) = NullPortReservation::bind(Ipv6Addr::LOCALHOST.into()) {
             assert!(held.address().is_ipv6());
         }

@@ -2,15 +2,15 @@
 
 use rt_protocol::{ContainerState, Error, ErrorKind};
 
-/// Why something did not happen: the kind, and the cause in words.
+/// Why something was refused: the kind, and the cause as text.
 pub(crate) type Refusal = (ErrorKind, String);
 
-/// What is answered of a container that there is none of.
+/// The refusal for a container that does not exist.
 pub(crate) fn no_such_container() -> Refusal {
     (ErrorKind::NoSuchContainer, String::new())
 }
 
-/// What a container answers that does not serve a call in this state.
+/// The refusal for a container that does not support the call in this state.
 pub(crate) fn not_in_state(state: &ContainerState) -> Refusal {
     (Error::in_state(state, "").kind(), format!("it is {state}"))
 }

@@ -1,19 +1,20 @@
-//! All that a runtime remembers, behind one lock: containers, images, scripts, faults, events, records. What happens to
-//! containers stands in `lifecycle`, what a test sets up in `fixture`.
+//! The whole state of a runtime behind one lock: containers, images, scripts, faults, events,
+//! records. Changes to containers are in `lifecycle`, what a test sets up in `fixture`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use rt_protocol::{
-    Argv, Capabilities, ContainerInfo, ContainerName, ExecRequest, ExitOutcome, LaunchSpec, PublishedPort,
-    Readiness, RuntimeId, Until,
+    Argv, Capabilities, ContainerInfo, ContainerName, ContainerState, ContainerStats, ExecRequest,
+    ExitOutcome, LaunchSpec, PublishedPort, Readiness, RuntimeId, Until,
 };
 
 use super::call::{Calls, ExecCall};
 use super::event_log::EventLog;
-use super::image_record::ImageRecord;
+use super::file_system::FileSystem;
+use super::image_record::{ImageRecord, ServedImage};
 use super::log::Log;
 use crate::clock::NullClock;
 use crate::script::fault::{FaultRule, InjectedFault, Operation};
@@ -48,12 +49,12 @@ impl Shared {
         }
     }
 
-    /// Reads the world. No code of the caller may run inside.
+    /// Reads the world. No code of the caller may run inside `read`.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&World) -> T) -> T {
         read(&lock(&self.world))
     }
 
-    /// Changes the world and wakes nobody: for records and scripts, which no call waits for.
+    /// Changes the world without waking any call: for records and scripts, which no call waits for.
     pub(crate) fn update_quietly<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         change(&mut lock(&self.world))
     }
@@ -73,35 +74,46 @@ impl Shared {
         self.update_quietly(|world| InjectedFault::take(&mut world.faults, operation, name))
     }
 
-    /// Whether the container that had this serial number no longer runs.
+    /// Returns whether the container with this serial number has ended. Commands of a paused one go
+    /// on.
     pub(crate) fn is_gone(&self, name: &ContainerName, serial: u64) -> bool {
         self.read(|world| {
+            let goes_on =
+                |state: &ContainerState| matches!(state, ContainerState::Running | ContainerState::Paused);
             world
                 .containers
                 .get(name)
-                .is_none_or(|record| record.serial != serial || !record.info.state.is_running())
+                .is_none_or(|record| record.serial != serial || !goes_on(&record.info.state))
         })
     }
 
-    /// Records a command that was asked for.
+    /// Records a command that was called.
     pub(crate) fn record_exec_call(
         &self,
         name: &ContainerName,
         request: &ExecRequest,
         bridged: bool,
     ) -> ExecCall {
-        let time = self.clock.now();
-        self.update_quietly(|world| {
-            let order = world.calls.next_order();
+        self.record(|calls, order, time| {
             let call = ExecCall { order, time, name: name.clone(), request: request.clone() };
-            let list = if bridged { &mut world.calls.stdio } else { &mut world.calls.exec };
+            let list = if bridged { &mut calls.stdio } else { &mut calls.exec };
             list.push(call.clone());
             call
         })
     }
 
-    /// What this command is to answer when its output is captured, if that was scripted. Patterns and handlers are code of
-    /// the caller: they are taken out under the lock and called outside.
+    /// Records a call, with its place among all calls and the time of the runtime's clock.
+    pub(crate) fn record<T>(&self, record: impl FnOnce(&mut Calls, u64, SystemTime) -> T) -> T {
+        let time = self.clock.now();
+        self.update_quietly(|world| {
+            let order = world.calls.next;
+            world.calls.next += 1;
+            record(&mut world.calls, order, time)
+        })
+    }
+
+    /// Returns the scripted answer of a captured command, if there is one. Patterns and handlers
+    /// are the caller's code: they are cloned under the lock and called outside it.
     pub(crate) fn reply_to(&self, call: &ExecCall) -> Option<ExecReply> {
         let exact = self.read(|world| world.scripts.get(&call.name)?.exec.get(call.argv()).cloned());
         exact.or_else(|| {
@@ -110,7 +122,7 @@ impl Shared {
         })
     }
 
-    /// What takes this bridged command's part, if that was scripted.
+    /// Returns the script or handler that plays this bridged command, if there is one.
     pub(crate) fn stdio_responder(&self, call: &ExecCall) -> Option<StdioResponder> {
         let exact = self.read(|world| world.scripts.get(&call.name)?.stdio.get(call.argv()).cloned());
         exact.map(StdioResponder::Script).or_else(|| {
@@ -120,7 +132,7 @@ impl Shared {
     }
 }
 
-/// What takes the part of a bridged command.
+/// A script or handler that plays a bridged command.
 pub(crate) enum StdioResponder {
     Script(Arc<StdioScript>),
     Handler(Arc<StdioHandler>),
@@ -136,7 +148,9 @@ pub(crate) struct World {
     pub(crate) containers: BTreeMap<ContainerName, ContainerRecord>,
     pub(crate) scripts: BTreeMap<ContainerName, Scripts>,
     pub(crate) images: Vec<ImageRecord>,
-    /// Whether an image that is not known can be pulled.
+    /// What registries have.
+    pub(crate) served: Vec<ServedImage>,
+    /// Whether pulling an unknown image is forbidden.
     pub(crate) pulls_forbidden: bool,
     pub(crate) exec_handlers: Handlers<ExecHandler>,
     pub(crate) stdio_handlers: Handlers<StdioHandler>,
@@ -150,17 +164,18 @@ pub(crate) struct World {
 /// One container.
 #[derive(Debug)]
 pub(crate) struct ContainerRecord {
-    /// Tells it from an earlier one of its name, and gives the order of listings.
+    /// Distinguishes it from an earlier container with the same name, and orders listings.
     pub(crate) serial: u64,
     pub(crate) info: ContainerInfo,
     pub(crate) spec: Option<LaunchSpec>,
-    /// The ports it publishes while it runs.
+    /// The ports that it publishes while it runs.
     pub(crate) ports: Vec<PublishedPort>,
     pub(crate) rw_size: u64,
-    pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
+    pub(crate) stats: ContainerStats,
+    pub(crate) files: FileSystem,
 }
 
-/// What was set up for the name of a container, whether or not there is one.
+/// The scripts for a container's name, whether or not it exists.
 #[derive(Debug, Default)]
 pub(crate) struct Scripts {
     pub(crate) exec: HashMap<Argv, ExecReply>,
@@ -209,7 +224,7 @@ impl World {
         self.scripts.entry(name.clone()).or_default()
     }
 
-    /// All containers in the order in which they came to be.
+    /// Returns all containers in the order of their creation.
     pub(crate) fn by_age(&self) -> Vec<&ContainerRecord> {
         let mut records: Vec<_> = self.containers.values().collect();
         records.sort_by_key(|record| record.serial);

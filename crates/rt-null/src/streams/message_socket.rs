@@ -1,4 +1,4 @@
-//! Message-oriented sockets, which are neither a source nor a sink.
+//! Message-oriented sockets, which are rejected as sources and sinks.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -6,8 +6,9 @@ use std::os::fd::AsFd;
 use rustix::net::SocketType;
 use rustix::net::sockopt::socket_type;
 
-/// Refuses a datagram or seqpacket socket as a stream of a bridged command, as every backend does: what a read leaves of a
-/// message is gone. For runtimes that are built on others.
+/// Rejects a message-oriented socket (`SOCK_DGRAM`, `SOCK_SEQPACKET`) as a stream of a bridged
+/// command, as every backend does. A short read from such a socket discards the rest of the
+/// message. For runtimes built on others.
 ///
 /// # Errors
 /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a message-oriented socket.
@@ -17,7 +18,7 @@ pub fn refuse_message_socket(fd: impl AsFd) -> io::Result<()> {
             let message = "the descriptor is a message-oriented socket; only a stream socket will do";
             Err(io::Error::new(io::ErrorKind::InvalidInput, message))
         }
-        // A stream socket, or none at all.
+        // A stream socket, or not a socket.
         _ => Ok(()),
     }
 }

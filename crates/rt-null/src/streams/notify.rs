@@ -1,5 +1,5 @@
-//! How blocked calls are woken: one notifier for each, one list of them for a runtime. What they wait for is theirs to
-//! look at.
+//! How blocked calls are woken: one notifier for each call, one list of them for a runtime. What a
+//! call waits for is checked by the call itself.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use rt_protocol::sync::Notify;
 pub(crate) use rt_protocol::sync::lock;
 
-/// The notifiers of all calls that are under way in one runtime.
+/// The notifiers of all calls in progress in one runtime.
 #[derive(Debug, Default)]
 pub(crate) struct WaiterList {
     registered: Mutex<Registered>,
@@ -20,7 +20,7 @@ struct Registered {
 }
 
 impl WaiterList {
-    /// A notifier that is woken whenever something changes, until the registration is dropped.
+    /// Returns a notifier that is woken on every change, until the registration is dropped.
     pub(crate) fn register(self: &Arc<Self>) -> Registration {
         let notify = Notify::default();
         let mut registered = lock(&self.registered);
@@ -37,7 +37,7 @@ impl WaiterList {
     }
 }
 
-/// A notifier in its list, until it is dropped.
+/// A notifier in its list, until dropped.
 #[derive(Debug)]
 pub(crate) struct Registration {
     waiters: Arc<WaiterList>,

@@ -4,29 +4,34 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use rt_protocol::{ExecStdio, ExitOutcome, Interruption, OutputStream, PartialOutput, StreamEnd};
+use rt_protocol::{
+    ExecStdio, ExitOutcome, Interruption, OutputStream, PartialOutput, Signal, StreamEnd, TerminalSize,
+};
 
+use super::signal_queue::SignalQueue;
 use super::stdin::{Stdin, StreamError};
 use super::waiter::Waiter;
 use crate::script::output::Output;
 
 /// The streams of a bridged command, as the command sees them.
 ///
-/// A handler ([`NullRuntime::on_stdio`](crate::NullRuntime::on_stdio)) runs on the thread of the call and takes the
-/// command's part: it [reads](Read) stdin and [writes](Write) stdout, directly from the caller's source and to the
-/// caller's sinks. Nothing is read ahead and nothing is held back.
+/// A handler ([`NullRuntime::on_stdio`](crate::NullRuntime::on_stdio)) runs on the thread of the
+/// call and plays the command. It [reads](Read) stdin and [writes](Write) stdout, directly from the
+/// caller's source and to the caller's sinks. Nothing is read ahead or held back.
 ///
-/// When the call ends (deadline, cancel, a failing source or sink, a container that goes), every read and write from
-/// then on is an error; pass it on with `?`. A handler that does not come back to its streams cannot be ended.
+/// Once the call has ended (deadline, cancel, a failed source or sink, a container that went away),
+/// every read and write returns an error; pass it on with `?`. A handler that does not use its
+/// streams again cannot be ended.
 pub struct StdioPeer<'s> {
     waiter: &'s Waiter,
     gone: &'s dyn Fn() -> bool,
+    signals: &'s SignalQueue,
     stdin: Stdin<'s>,
     stdout: Output<'s>,
     stderr: Output<'s>,
-    /// How many bytes of output pass before the connection goes away.
+    /// How many bytes of output pass before the connection is cut.
     cut_after: Option<u64>,
-    /// How the outputs end when the command does.
+    /// How the outputs end when the command ends.
     output_end: StreamEnd,
     end: Option<PeerEnd>,
 }
@@ -49,23 +54,26 @@ impl PeerEnd {
 }
 
 impl<'s> StdioPeer<'s> {
-    /// Takes the caller's streams over. `Ok(None)`: one is of a kind that this backend does not know.
+    /// Takes over the caller's streams. `Ok(None)` means that one is of a kind that this backend
+    /// does not know.
     pub(crate) fn open<'a: 's>(
         streams: ExecStdio<'a>,
         waiter: &'s Waiter,
         gone: &'s dyn Fn() -> bool,
+        signals: &'s SignalQueue,
         cut_after: Option<u64>,
     ) -> io::Result<Option<Self>> {
         let (Some(stdin), Some(stdout), Some(stderr)) = (
             Stdin::open(streams.stdin.into_kind(), waiter)?,
-            Output::open(streams.stdout.into_kind(), waiter)?,
-            Output::open(streams.stderr.into_kind(), waiter)?,
+            Output::open(streams.stdout, waiter)?,
+            Output::open(streams.stderr, waiter)?,
         ) else {
             return Ok(None);
         };
         Ok(Some(Self {
             waiter,
             gone,
+            signals,
             stdin,
             stdout,
             stderr,
@@ -75,27 +83,28 @@ impl<'s> StdioPeer<'s> {
         }))
     }
 
-    /// Writes all of it to stdout; it has reached the caller's sink when this returns.
+    /// Writes all bytes to stdout. They have reached the caller's sink when this returns.
     ///
     /// # Errors
-    /// When the call has ended.
+    /// If the call has ended.
     pub fn write_stdout(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.put(OutputStream::Stdout, bytes)
     }
 
-    /// Writes all of it to stderr, likewise.
+    /// Writes all bytes to stderr, which is the same as stdout if the command has a terminal. They
+    /// have reached the caller's sink when this returns.
     ///
     /// # Errors
-    /// When the call has ended.
+    /// If the call has ended.
     pub fn write_stderr(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.put(OutputStream::Stderr, bytes)
     }
 
-    /// The next line of stdin with its newline, or what is left without one; `None` at the end. Reads byte by byte, so
-    /// that what follows the line stays in the source.
+    /// Reads the next line of stdin with its newline. The last line may lack one; `None` at the
+    /// end. Reads byte by byte, so what follows the line stays in the source.
     ///
     /// # Errors
-    /// When the call has ended.
+    /// If the call has ended.
     pub fn read_line(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut line = Vec::new();
         let mut byte = [0];
@@ -105,22 +114,22 @@ impl<'s> StdioPeer<'s> {
         Ok((!line.is_empty()).then_some(line))
     }
 
-    /// A child of the command stays behind when it ends, and holds both outputs open: they end as
+    /// Leaves a child of the command behind that holds both outputs open: they end as
     /// [`LeftOpen`](StreamEnd::LeftOpen).
     pub fn leave_open(&mut self) {
         self.output_end = StreamEnd::LeftOpen;
     }
 
-    /// Does nothing for so long, by the [clock](crate::NullClock).
+    /// Does nothing for this long, by the [clock](crate::NullClock).
     ///
     /// # Errors
-    /// When the call has ended, or ends meanwhile.
+    /// If the call has ended, or ends meanwhile.
     pub fn pause(&mut self, duration: Duration) -> io::Result<()> {
         self.guard()?;
         self.waiter.spend(duration).map_err(|stop| self.finish(PeerEnd::Interrupted(stop.into())))
     }
 
-    /// Waits until the call ends, as a command that does nothing more: see [`Fault::hang`](crate::Fault::hang).
+    /// Waits until the call ends, as a command that hangs: see [`Fault::hang`](crate::Fault::hang).
     ///
     /// # Errors
     /// Always: the call has ended.
@@ -133,12 +142,52 @@ impl<'s> StdioPeer<'s> {
         }
     }
 
-    /// Ends it: why the call ended, if it did not end with the command, and what was moved.
+    /// Handles this signal from now on: [`wait_for_signal`](Self::wait_for_signal) returns it.
+    /// Other signals that end a process by default end the command. KILL cannot be handled.
+    pub fn handle_signal(&mut self, signal: Signal) {
+        self.signals.handle(signal);
+    }
+
+    /// Returns whether the command [handles](Self::handle_signal) any signal.
+    pub fn handles_signals(&self) -> bool {
+        self.signals.is_handled()
+    }
+
+    /// Waits for a signal that the command [handles](Self::handle_signal).
+    ///
+    /// # Errors
+    /// If the call has ended, or ends meanwhile.
+    pub fn wait_for_signal(&mut self) -> io::Result<Signal> {
+        let signals = self.signals;
+        self.wait_for(|| signals.take())
+    }
+
+    /// Returns the size of the command's terminal now; `None` if its request has none.
+    pub fn terminal(&self) -> Option<TerminalSize> {
+        self.signals.terminal()
+    }
+
+    /// Waits until the size of the terminal changes, and returns the new one. Each change is
+    /// returned once.
+    ///
+    /// # Errors
+    /// If the call has ended, or ends meanwhile.
+    pub fn wait_for_resize(&mut self) -> io::Result<TerminalSize> {
+        let signals = self.signals;
+        self.wait_for(|| signals.take_resize())
+    }
+
+    /// Closes the streams. Returns why the call ended, unless the command ended it, and what was
+    /// transferred.
     pub(crate) fn close(mut self) -> (Option<PeerEnd>, PartialOutput) {
-        // What came while the handler was busy elsewhere.
+        // Notices a deadline, a cancel or a vanished container while the handler was busy
+        // elsewhere.
         let _ = self.guard();
         if self.end.is_none() && self.cut_after.is_some() {
             self.end = Some(PeerEnd::Lost);
+        }
+        for name in [OutputStream::Stdout, OutputStream::Stderr] {
+            self.finish_output(name);
         }
         let stopped = self.end.is_some();
         let output_end = if stopped { StreamEnd::Stopped } else { self.output_end };
@@ -150,8 +199,25 @@ impl<'s> StdioPeer<'s> {
         (self.end, moved)
     }
 
+    /// Waits for what a caller of the running command does.
+    fn wait_for<T>(&mut self, take: impl Fn() -> Option<T>) -> io::Result<T> {
+        self.guard()?;
+        let gone = self.gone;
+        let found = self.waiter.wait_for_caller(|| match take() {
+            Some(found) => Some(Some(found)),
+            None => gone().then_some(None),
+        });
+        match found {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => Err(self.finish(PeerEnd::Lost)),
+            Err(stop) => Err(self.finish(PeerEnd::Interrupted(stop.into()))),
+        }
+    }
+
     fn put(&mut self, name: OutputStream, bytes: &[u8]) -> io::Result<()> {
         self.guard()?;
+        // A terminal is one stream.
+        let name = if self.terminal().is_some() { OutputStream::Stdout } else { name };
         let passes = match self.cut_after {
             Some(left) => bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX)),
             None => bytes.len(),
@@ -171,7 +237,20 @@ impl<'s> StdioPeer<'s> {
         if passes < bytes.len() { Err(self.finish(PeerEnd::Lost)) } else { Ok(()) }
     }
 
-    /// Whether the call still goes on.
+    /// Hands on what the sink gets at the end of the output.
+    fn finish_output(&mut self, name: OutputStream) {
+        let output = match name {
+            OutputStream::Stdout => &mut self.stdout,
+            OutputStream::Stderr => &mut self.stderr,
+        };
+        if self.end.is_some() {
+            output.finish_now(self.waiter);
+        } else if let Err(stop) = output.finish(self.waiter, self.gone) {
+            self.finish(PeerEnd::of(stop, |cause| Interruption::SinkFailed(name, cause)));
+        }
+    }
+
+    /// Fails if the call has ended.
     fn guard(&mut self) -> io::Result<()> {
         if self.end.is_none() {
             if (self.gone)() {
@@ -193,13 +272,17 @@ fn ended() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "the call has ended")
 }
 
-/// Reads stdin; 0 is its end.
+/// Reads stdin; 0 bytes means its end. A terminal has none: at the end of the source, the read
+/// waits until the call ends.
 impl Read for StdioPeer<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.guard()?;
-        self.stdin
-            .read(buffer, self.waiter, self.gone)
-            .map_err(|stop| self.finish(PeerEnd::of(stop, Interruption::SourceFailed)))
+        let read = self.stdin.read(buffer, self.waiter, self.gone);
+        let count = read.map_err(|stop| self.finish(PeerEnd::of(stop, Interruption::SourceFailed)))?;
+        if count == 0 && !buffer.is_empty() && self.terminal().is_some() {
+            return self.hang().map(|_| 0);
+        }
+        Ok(count)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The caller's source as the stdin of a scripted command. Outputs stand in `output`.
+//! The caller's source as the stdin of a scripted command. Outputs are in `script/output`.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -12,10 +12,10 @@ use super::message_socket::refuse_message_socket;
 use super::waiter::Waiter;
 use super::worker::Worker;
 
-/// The most that is asked of a reader at once, in bytes.
+/// The most that one read asks of a reader, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Where stdin comes from, and how much has come.
+/// Where stdin comes from, and how many bytes have come.
 #[derive(Debug)]
 pub(crate) struct Stdin<'s> {
     feed: Feed<'s>,
@@ -28,21 +28,21 @@ enum Feed<'s> {
     Empty,
     Bytes(io::Cursor<Vec<u8>>),
     Descriptor(StreamFd<'s>, Waker),
-    /// Asked for no more than the command wants, so that nothing is read ahead.
+    /// Is asked for no more than the command wants, so that nothing is read ahead.
     Reader(Worker<usize, Vec<u8>>),
 }
 
-/// Why a read gave nothing.
+/// Why a read returned nothing.
 #[derive(Debug)]
 pub(crate) enum StreamError {
     Stopped(UntilError),
-    /// The container has gone.
+    /// The container went away.
     Gone,
     Failed(io::Error),
 }
 
 impl<'s> Stdin<'s> {
-    /// Takes the source over. `Ok(None)` is a kind of source that this backend does not know.
+    /// Takes over the source. `Ok(None)` means a kind of source that this backend does not know.
     pub(crate) fn open(kind: SourceKind<'s>, waiter: &Waiter) -> io::Result<Option<Self>> {
         let feed = match kind {
             SourceKind::Empty => Feed::Empty,
@@ -69,7 +69,7 @@ impl<'s> Stdin<'s> {
         Ok(Some(Self { feed, bytes: 0, ended: false }))
     }
 
-    /// Reads the next bytes; 0 is the end.
+    /// Reads the next bytes; 0 means the end.
     pub(crate) fn read(
         &mut self,
         buffer: &mut [u8],
@@ -86,12 +86,7 @@ impl<'s> Stdin<'s> {
             Feed::Reader(worker) => {
                 let wanted = buffer.len().min(CHUNK_BYTES);
                 worker.offer(|| wanted);
-                let chunk = waiter
-                    .wait_for_caller(|| match worker.take() {
-                        Some(result) => Some(result.map_err(StreamError::Failed)),
-                        None => gone().then_some(Err(StreamError::Gone)),
-                    })
-                    .map_err(StreamError::Stopped)??;
+                let chunk = await_result(worker, waiter, gone)?;
                 buffer[..chunk.len()].copy_from_slice(&chunk);
                 chunk.len()
             }
@@ -101,7 +96,7 @@ impl<'s> Stdin<'s> {
         Ok(count)
     }
 
-    /// What was moved. `stopped` says that the call ended first, and not the command.
+    /// Returns what was moved. `stopped` means that the call ended before the command.
     pub(crate) fn report(&self, stopped: bool) -> StreamReport {
         let end = if matches!(self.feed, Feed::Empty) {
             StreamEnd::Unused
@@ -117,7 +112,7 @@ impl<'s> Stdin<'s> {
         StreamReport::new(self.bytes, end)
     }
 
-    /// Whether it is plain without reading that nothing more would have come.
+    /// Returns whether the source is known to be at its end, without reading from it.
     fn is_drained(&self) -> bool {
         match &self.feed {
             Feed::Empty => true,
@@ -142,11 +137,24 @@ fn read_descriptor(
     loop {
         await_ready(fd, PollFlags::IN, wake, waiter, gone)?;
         match rustix::io::read(fd, &mut *buffer) {
-            // Somebody else who shares the descriptor was faster.
+            // Another process that shares the descriptor read first.
             Err(Errno::AGAIN | Errno::INTR) => {}
             other => return other.map_err(|errno| StreamError::Failed(errno.into())),
         }
     }
+}
+
+/// Waits for the answer of a thread that serves the caller's own reader or writer.
+pub(crate) fn await_result<J: Send + 'static, R: Send + 'static>(
+    worker: &Worker<J, R>,
+    waiter: &Waiter,
+    gone: &dyn Fn() -> bool,
+) -> Result<R, StreamError> {
+    let answer = waiter.wait_for_caller(|| match worker.take() {
+        Some(result) => Some(result.map_err(StreamError::Failed)),
+        None => gone().then_some(Err(StreamError::Gone)),
+    });
+    answer.map_err(StreamError::Stopped)?
 }
 
 /// Waits until the descriptor can be read or written without blocking, or has failed.
@@ -163,7 +171,7 @@ pub(crate) fn await_ready(
         }
         waiter.check().map_err(StreamError::Stopped)?;
         let mut fds = [PollFd::from_borrowed_fd(fd, wanted), PollFd::new(wake, PollFlags::IN)];
-        // Later than any i64 of seconds is for ever.
+        // A time beyond an `i64` of seconds means no limit.
         let limit = waiter.left().and_then(|left| Timespec::try_from(left).ok());
         match poll(&mut fds, limit.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}

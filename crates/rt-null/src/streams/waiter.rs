@@ -1,4 +1,5 @@
-//! One call's budget of time, and its waiting. What the call waits for is looked up by its owner.
+//! The time budget of one call, and its waiting. What a call waits for is checked by the call
+//! itself.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ pub(crate) struct Waiter {
     began: Duration,
     advanced_before: Duration,
     spent: Cell<Duration>,
-    /// Wakes the call on a cancel; gone with the call.
+    /// Wakes the call on a cancel; dropped with the call.
     _cancel: Option<CancelRegistration>,
 }
 
@@ -38,7 +39,7 @@ impl Waiter {
         }
     }
 
-    /// Whether the call may go on.
+    /// Fails if the call must end.
     pub(crate) fn check(&self) -> Result<(), UntilError> {
         self.until.check()?;
         match self.left() {
@@ -47,17 +48,17 @@ impl Waiter {
         }
     }
 
-    /// What is left of the budget; `None` without a deadline.
+    /// Returns what is left of the budget; `None` without a deadline.
     pub(crate) fn left(&self) -> Option<Duration> {
         self.until.remaining().map(|real| real.saturating_sub(self.used()))
     }
 
-    /// How long the call has taken by the clock, time that other calls skipped left out.
+    /// Returns how long the call has taken by the clock, without time that other calls skipped.
     pub(crate) fn elapsed(&self) -> Duration {
         self.clock.real_elapsed().saturating_sub(self.began).saturating_add(self.used())
     }
 
-    /// Pays for a scripted delay.
+    /// Takes a scripted delay from the budget.
     pub(crate) fn spend(&self, delay: Duration) -> Result<(), UntilError> {
         self.check()?;
         let payable = match self.left() {
@@ -77,12 +78,12 @@ impl Waiter {
         self.wait(true, &mut look)
     }
 
-    /// Waits until `look` finds something that comes from the caller, which no clock can hurry.
+    /// Waits until `look` finds something that comes from the caller, which no clock can speed up.
     pub(crate) fn wait_for_caller<T>(&self, mut look: impl FnMut() -> Option<T>) -> Result<T, UntilError> {
         self.wait(false, &mut look)
     }
 
-    /// Waits for nothing but the end of the budget, and skips to it where nobody could cancel before.
+    /// Waits for the end of the budget, and skips to it if nothing could cancel the call before.
     pub(crate) fn hang<T>(&self, look: impl FnMut() -> Option<T>) -> Result<T, UntilError> {
         if self.until.deadline().is_some() && self.until.cancel_token().is_none() {
             self.spend(Duration::MAX)?;
@@ -115,8 +116,8 @@ impl Waiter {
 }
 
 impl NullClock {
-    /// Waits, by this clock, until `until` has ended, and says how; for ever, when nothing can end it. For streams that are
-    /// idle.
+    /// Waits by this clock until `until` ends, and returns how it ended. Waits forever if nothing
+    /// can end it. For idle streams.
     pub fn wait_for_end(&self, until: &Until) -> UntilError {
         loop {
             if let Err(end) = Waiter::new(until.clone(), self, self.waiters()).wait_for(|| None::<()>) {

@@ -1,4 +1,5 @@
-//! A thread that calls a caller's own reader or writer, one job at a time. What the jobs are is its owner's affair.
+//! A thread that calls a reader or writer of the caller, one job at a time. The jobs are defined by
+//! its owner.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,10 +9,10 @@ use std::thread::{self, JoinHandle};
 use rt_protocol::Until;
 use rt_protocol::sync::{Notify, lock};
 
-/// Does jobs that may block for ever, so that the call which gave them need not.
+/// Runs jobs that may block forever, so that the call that gives them does not.
 ///
-/// Dropping it ends the thread: at once when it is idle, and when the job returns otherwise. Only then is a thread left
-/// behind, inside code of the caller.
+/// Dropping it ends the thread: at once if it is idle, otherwise when the job returns. Until then
+/// the thread stays behind, inside the caller's code.
 #[derive(Debug)]
 pub(crate) struct Worker<J, R> {
     shared: Arc<WorkerShared<J, R>>,
@@ -43,7 +44,7 @@ impl<J: Send + 'static, R: Send + 'static> Worker<J, R> {
         let (theirs, notify) = (Arc::clone(&shared), notify.clone());
         let thread = thread::Builder::new().name("rt-null stream".into()).spawn(move || {
             while let Some(job) = theirs.take_job() {
-                // A panic is the caller's own; it ends the stream, and the command with it.
+                // A panic in the caller's code ends the stream, and the command with it.
                 let result = catch_unwind(AssertUnwindSafe(|| work(job)))
                     .unwrap_or_else(|_| Err(io::Error::other("it panicked")));
                 let mut state = lock(&theirs.state);
@@ -56,17 +57,20 @@ impl<J: Send + 'static, R: Send + 'static> Worker<J, R> {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Gives a job, unless one is under way or its result waits to be taken.
-    pub(crate) fn offer(&self, job: impl FnOnce() -> J) {
+    /// Gives it a job, unless one is running or a result waits to be taken. Returns whether it got
+    /// the job.
+    pub(crate) fn offer(&self, job: impl FnOnce() -> J) -> bool {
         let mut state = lock(&self.shared.state);
-        if !state.busy && state.result.is_none() {
+        let is_free = !state.busy && state.result.is_none();
+        if is_free {
             state.job = Some(job());
             state.busy = true;
             self.shared.changed.notify();
         }
+        is_free
     }
 
-    /// Takes the result of the job, once there is one.
+    /// Takes the result of the job, if it is done.
     pub(crate) fn take(&self) -> Option<io::Result<R>> {
         lock(&self.shared.state).result.take()
     }
@@ -90,7 +94,7 @@ impl<J, R> Drop for Worker<J, R> {
         self.shared.changed.notify();
         drop(state);
         if !busy && let Some(thread) = self.thread.take() {
-            // Panics of the work are caught above; there is nothing else to learn from the join.
+            // Panics of the job are caught above, so the join reports nothing new.
             let _ = thread.join();
         }
     }

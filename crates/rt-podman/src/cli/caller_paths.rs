@@ -1,9 +1,10 @@
-//! Paths in what a caller gives every call, made absolute: podman runs in a directory of its own.
+//! Makes the paths in a caller's arguments and variables absolute, because podman runs in another
+//! directory.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-/// Variables that hold a path which podman reads.
+/// Environment variables with a path that podman reads.
 const PATH_VARIABLES: [&str; 8] = [
     "CONTAINERS_CONF",
     "CONTAINERS_CONF_OVERRIDE",
@@ -15,7 +16,7 @@ const PATH_VARIABLES: [&str; 8] = [
     "TMPDIR",
 ];
 
-/// Options of podman itself that take a path.
+/// podman's own options that take a path.
 const PATH_OPTIONS: [&str; 16] = [
     "--cdi-spec-dir",
     "--cni-config-dir",
@@ -35,7 +36,7 @@ const PATH_OPTIONS: [&str; 16] = [
     "--volumepath",
 ];
 
-/// The arguments with their paths as they are from here: podman is run elsewhere.
+/// Makes the paths in the arguments absolute, relative to this process's directory.
 pub(crate) fn absolute_args(args: Vec<OsString>) -> Vec<OsString> {
     let mut is_path = false;
     args.into_iter()
@@ -45,7 +46,7 @@ pub(crate) fn absolute_args(args: Vec<OsString>) -> Vec<OsString> {
                 _ if is_path => absolute(&word),
                 Some((name, value)) if PATH_OPTIONS.contains(&name) => absolute(OsStr::new(value))
                     .map(|path| [OsStr::new(name), OsStr::new("="), &path].into_iter().collect()),
-                // Where the binary is a launcher, a path to podman.
+                // If the binary is a launcher, this may be a path to podman.
                 _ if word.as_encoded_bytes().starts_with(b"./")
                     || word.as_encoded_bytes().starts_with(b"../") =>
                 {
@@ -59,7 +60,8 @@ pub(crate) fn absolute_args(args: Vec<OsString>) -> Vec<OsString> {
         .collect()
 }
 
-/// The caller's variables, and those of this process that would mean another path elsewhere.
+/// Returns the caller's variables with absolute paths, and those of this process that would mean
+/// another path elsewhere.
 pub(crate) fn absolute_variables(own: Vec<(OsString, OsString)>) -> Vec<(OsString, OsString)> {
     let is_path = |name: &OsStr| PATH_VARIABLES.iter().any(|known| name == *known);
     let inherited =
@@ -72,8 +74,8 @@ pub(crate) fn absolute_variables(own: Vec<(OsString, OsString)>) -> Vec<(OsStrin
     changed
 }
 
-/// The absolute path for a relative one that leads somewhere; `None` where nothing is to be changed: also for a name
-/// that is looked up elsewhere, such as that of an OCI runtime.
+/// Returns the absolute path for a relative one. `None` if it needs no change, for example a name
+/// that is searched elsewhere, such as that of an OCI runtime.
 fn absolute(path: &OsStr) -> Option<OsString> {
     if path.is_empty() || path.as_encoded_bytes().starts_with(b"/") {
         return None;

@@ -1,4 +1,4 @@
-//! podman as a program to ask: where it is, what every call of it gets, and how its own failures are told.
+//! The podman program: its path, what every call gets, and how its failures to start become errors.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -8,13 +8,14 @@ use std::time::Duration;
 use rt_gpu::redact_env_args;
 use rt_process::{Finished, ProcessError, ProcessSpec, Program};
 use rt_protocol::{
-    Error, ErrorKind, Interruption, OutputLimit, Result, RuntimeId, Source, TimeLimits, Until,
+    Error, ErrorKind, Interruption, OutputLimit, Result, RuntimeId, Secret, Source, TimeLimits, Until,
+    UntilError,
 };
 
 use super::answer::{Answer, Telling};
 use super::caller_paths::{absolute_args, absolute_variables};
 
-/// One podman: a binary and what goes with every call of it.
+/// A podman binary, with the arguments and variables of every call.
 #[derive(Clone)]
 pub(crate) struct Engine {
     pub(crate) id: RuntimeId,
@@ -24,7 +25,7 @@ pub(crate) struct Engine {
     env: Vec<(OsString, OsString)>,
 }
 
-/// One call of podman that is about to be made, and whether it will tell that somebody made it leave.
+/// One call of podman, and whether its log will show that a signal made it exit.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) spec: ProcessSpec,
@@ -32,34 +33,42 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// The call with a variable more in its environment.
+    /// Adds a variable to the call's environment.
     pub(crate) fn env(self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         Self { spec: self.spec.env(name, value), ..self }
     }
 
-    /// What its client, which has finished, left with.
+    /// Gives the call a secret file, as
+    /// [`ProcessSpec::secret_file_to_reread`](ProcessSpec::secret_file_to_reread).
+    pub(crate) fn secret_file_to_reread(self, bytes: Secret) -> Self {
+        Self { spec: self.spec.secret_file_to_reread(bytes), ..self }
+    }
+
+    /// Reads the answer of the call's finished client.
     pub(crate) fn answer(&self, operation: &'static str, finished: Finished) -> Result<Answer> {
         Answer::of(operation, finished, self.telling)
     }
 }
 
-/// A call that is judged without podman's log, as those must be that make or start a container.
+/// A call that is judged without podman's log, as calls that create or start a container must be.
 impl From<ProcessSpec> for Call {
     fn from(spec: ProcessSpec) -> Self {
         Self { spec, telling: Telling::Nothing }
     }
 }
 
-/// Verbs whose log level stays: conmon and the clean-up of the container are started with it, for all of its life.
+/// Verbs whose log level is not changed, because conmon and the container's clean-up inherit it for
+/// the container's whole life.
 const LEAVE_THEIR_LOG_LEVEL: [&str; 5] = ["create", "exec", "init", "run", "start"];
 
-/// The most that is kept of an answer: a listing of 10,000 containers is some 20 MiB.
-const ANSWER_LIMIT: OutputLimit = OutputLimit::head_and_tail(64 << 20, 0);
-/// The most that is kept of podman's complaints, its end above all.
-const COMPLAINT_LIMIT: OutputLimit = OutputLimit::bytes(64 << 10);
+/// The most that is kept of an answer. A listing of 10,000 containers has about 20 MiB.
+pub(crate) const ANSWER_LIMIT: OutputLimit = OutputLimit::head_and_tail(64 << 20, 0);
+/// The most that is kept of podman's stderr, mainly its end.
+pub(crate) const COMPLAINT_LIMIT: OutputLimit = OutputLimit::bytes(64 << 10);
 
-/// Variables by which a service manager speaks to this process alone. podman would report a container's process as the
-/// service's, mount the manager's socket in the container, and hand it descriptors that were never meant for it.
+/// Variables by which a service manager addresses this process only. podman would report a
+/// container's process as the service's, mount the manager's socket in the container, and pass on
+/// descriptors that are not meant for it.
 const OF_THIS_PROCESS: [&str; 4] = ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
 
 impl Engine {
@@ -75,7 +84,8 @@ impl Engine {
         Ok(Self { id, limits, program, global_args, env })
     }
 
-    /// A call of podman with these arguments. No text of it shows a secret, however that came into the argv.
+    /// Returns a call of podman with these arguments. Its texts show no secret, whichever way it
+    /// came into the argv.
     pub(crate) fn spec<I, S>(&self, args: I) -> ProcessSpec
     where
         I: IntoIterator<Item = S>,
@@ -86,13 +96,14 @@ impl Engine {
             .args(self.global_args.iter().cloned());
         let spec = OF_THIS_PROCESS.iter().fold(spec, |spec, name| spec.env_remove(*name));
         let spec = self.env.iter().fold(spec, |spec, (name, value)| spec.env(name.clone(), value.clone()));
-        // conmon and the helpers of a network keep podman's directory as long as the container lives. One of the caller's
-        // could then not be unmounted, and where it was removed, no container starts.
+        // conmon and network helpers keep podman's directory as long as the container lives. If it
+        // were the caller's, that could not be unmounted; if it was removed, no container would
+        // start.
         spec.current_dir("/").args(args)
     }
 
-    /// A call that starts no container, in the caller's own directory: paths in words of the caller's count from there.
-    /// Where that directory is gone, no such path leads anywhere.
+    /// Returns a call that starts no container, in the caller's own directory, because the caller's
+    /// relative paths count from there. If that directory is gone, no such path exists.
     pub(crate) fn spec_from_here(&self) -> ProcessSpec {
         let spec = self.spec::<_, &str>([]);
         match std::env::current_dir() {
@@ -101,9 +112,10 @@ impl Engine {
         }
     }
 
-    /// A call of podman that tells when somebody makes it leave, where its verb allows that.
+    /// Returns a call whose log shows when a signal makes podman exit, if its verb allows that.
     ///
-    /// podman says so at its log level `info`, on stderr; the caller's own level stays when it is as talkative.
+    /// podman logs this at level `info`, on stderr. The caller's own level stays if it is as
+    /// verbose.
     pub(crate) fn call<I, S>(&self, args: I) -> Call
     where
         I: IntoIterator<Item = S>,
@@ -116,7 +128,7 @@ impl Engine {
         } else if is_talkative(&self.global_args) {
             Telling::AsTheCallerWants
         } else {
-            // Behind the verb, which may have two words.
+            // After the verb, which may have two words.
             let verb = args.iter().take_while(|word| !word.as_encoded_bytes().starts_with(b"-")).count();
             args.insert(verb, OsString::from("--log-level=info"));
             Telling::Asked
@@ -124,30 +136,26 @@ impl Engine {
         Call { spec: self.spec(args), telling }
     }
 
-    /// The value of a variable in podman's environment, secrets of single calls aside.
+    /// Returns the value of a variable in podman's environment, except the secrets of single calls.
     pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
         let own = self.env.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         own.or_else(|| std::env::var_os(name))
     }
 
-    /// The words that start an interactive podman, for `execvp`.
+    /// Returns the words that start an interactive podman, for `execvp`.
     pub(crate) fn command_words(&self) -> Vec<OsString> {
         let mut words = Vec::new();
         if !self.env.is_empty() {
             words.push(OsString::from("env"));
-            words.extend(self.env.iter().map(|(name, value)| {
-                let mut pair = name.clone();
-                pair.push("=");
-                pair.push(value);
-                pair
-            }));
+            words.extend(self.env.iter().map(|(name, value)| assignment(name, value)));
         }
         words.push(PathBuf::from(self.program.path()).into_os_string());
         words.extend(self.global_args.iter().cloned());
         words
     }
 
-    /// Asks within the runtime's own `limit`: no answer in time means that podman is unresponsive.
+    /// Runs a call within the runtime's own `limit`. Without an answer in time, podman counts as
+    /// unresponsive.
     pub(crate) fn ask<I, S>(&self, operation: &'static str, limit: Duration, args: I) -> Result<Answer>
     where
         I: IntoIterator<Item = S>,
@@ -156,8 +164,8 @@ impl Engine {
         self.ask_within(operation, limit, &Until::forever(), args)
     }
 
-    /// Asks within the caller's `until` and the runtime's own `limit`, whichever ends first. A caller's deadline takes
-    /// the place of the limit.
+    /// Runs a call within the caller's `until` or the runtime's own `limit`. A deadline of the
+    /// caller replaces the limit.
     pub(crate) fn ask_within<I, S>(
         &self,
         operation: &'static str,
@@ -181,7 +189,7 @@ impl Engine {
         })
     }
 
-    /// Asks as long as the caller allows.
+    /// Runs a call for as long as the caller allows.
     pub(crate) fn ask_until<I, S>(&self, operation: &'static str, until: &Until, args: I) -> Result<Answer>
     where
         I: IntoIterator<Item = S>,
@@ -190,7 +198,7 @@ impl Engine {
         self.run(operation, self.call(args), Source::empty(), until)
     }
 
-    /// Asks with something on stdin.
+    /// Runs a call with this stdin.
     #[expect(clippy::unused_self, reason = "asking is the engine's; the call was made by it")]
     pub(crate) fn run(
         &self,
@@ -216,7 +224,12 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// Whether the caller's own arguments have podman log as much as is needed.
+/// Returns `NAME=value`.
+pub(crate) fn assignment(name: impl AsRef<OsStr>, value: &OsStr) -> OsString {
+    [name.as_ref(), OsStr::new("="), value].into_iter().collect()
+}
+
+/// Returns whether the caller's own arguments make podman log enough.
 fn is_talkative(global_args: &[OsString]) -> bool {
     let mut level = None;
     let mut words = global_args.iter().map(|word| word.to_string_lossy());
@@ -231,42 +244,39 @@ fn is_talkative(global_args: &[OsString]) -> bool {
         .is_some_and(|level| ["info", "debug", "trace"].iter().any(|known| level.eq_ignore_ascii_case(known)))
 }
 
-/// A failure to start or watch podman, by the caller's next move.
+/// Converts a failure to start or watch podman, by the caller's next action.
 pub(crate) fn process_error(operation: &'static str, error: ProcessError) -> Error {
-    match error {
-        ProcessError::NotFound { .. } => Error::new(ErrorKind::BackendMissing, operation, error.to_string())
-            .with_hint("install podman, or give the path of its binary"),
-        ProcessError::NotExecutable { .. } => {
-            Error::new(ErrorKind::BackendNotExecutable, operation, error.to_string())
-                .with_hint("give it execute permission, or the path of another podman")
+    let (kind, hint) = match &error {
+        ProcessError::NotFound { .. } => {
+            (ErrorKind::BackendMissing, "install podman, or give the path of its binary")
         }
-        ProcessError::TooLong { .. } => Error::new(ErrorKind::InvalidRequest, operation, error.to_string())
-            .with_hint("pass long values through stdin or a file"),
-        ProcessError::SigchldIgnored { .. } => Error::new(ErrorKind::System, operation, error.to_string())
-            .with_hint("set SIGCHLD to its default, here or in what starts this program"),
-        ProcessError::UnsupportedFd { .. } => {
-            Error::new(ErrorKind::InvalidRequest, operation, error.to_string())
-                .with_hint("give a stream socket or a pipe")
+        ProcessError::NotExecutable { .. } => {
+            (ErrorKind::BackendNotExecutable, "give it execute permission, or the path of another podman")
+        }
+        ProcessError::TooLong { .. } => {
+            (ErrorKind::InvalidRequest, "pass long values through stdin or a file")
+        }
+        ProcessError::SigchldIgnored { .. } => {
+            (ErrorKind::System, "set SIGCHLD to its default, here or in what starts this program")
         }
         ProcessError::Interrupted { interruption: Interruption::Stopped(stop), finished } => {
-            let said = finished.stderr_capture.text();
-            let stopped = Error::stopped(stop, operation);
-            match super::failure::pull_words(&said) {
-                Some(words) => Error::new(
-                    stopped.kind(),
-                    operation,
-                    format!("podman still tried to pull the image: {words}"),
-                )
-                .with_hint("see whether the registry can be reached, or allow more time"),
-                None => stopped,
-            }
+            return stopped(*stop, operation, &finished.stderr_capture.text());
         }
-        error => Error::new(ErrorKind::System, operation, error.to_string())
-            .with_hint("see whether this process has run out of descriptors, threads or processes"),
-    }
+        error => return error.of_streams(operation),
+    };
+    Error::new(kind, operation, error.to_string()).with_hint(hint)
 }
 
-/// An answer of podman that is not what its version promises.
+/// Builds the error for a call that the caller's `until` ended. It says what was pulled then.
+pub(crate) fn stopped(stop: UntilError, operation: &'static str, stderr: &str) -> Error {
+    let stopped = Error::stopped(stop, operation);
+    let Some(words) = super::failure::pull_words(stderr) else { return stopped };
+    let message = format!("podman still tried to pull the image: {words}");
+    Error::new(stopped.kind(), operation, message)
+        .with_hint("see whether the registry can be reached, or allow more time")
+}
+
+/// Builds the error for an answer that podman's version does not promise.
 pub(crate) fn invalid_response(operation: &'static str, what: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidResponse, operation, what)
         .with_hint("report this with the version of podman")
@@ -283,7 +293,7 @@ mod tests {
     fn service_manager_variables_do_not_reach_podman() {
         let none = Source::empty;
         if std::env::var_os(OF_THIS_PROCESS[0]).is_none() {
-            // Once more, as a process to whom one speaks.
+            // Runs itself again, with the variables of a service manager.
             let (_, module) = module_path!().split_once("::").unwrap();
             let this = format!("{module}::service_manager_variables_do_not_reach_podman");
             let program = Program::find(std::env::current_exe().unwrap()).unwrap();
@@ -295,7 +305,7 @@ mod tests {
             assert!(answer.stdout_capture.text().contains("1 passed"));
             return;
         }
-        // What is meant for podman stays.
+        // The caller's own setting for podman stays.
         let meant = vec![(OsString::from("LISTEN_FDS"), OsString::from("meant"))];
         let engine =
             Engine::new(RuntimeId::new("x"), OsStr::new("/bin/sh"), vec![], meant, TimeLimits::DEFAULT)
@@ -303,6 +313,18 @@ mod tests {
         let answer = engine.run("ask", engine.spec(["-c", "env"]), none(), &Until::forever()).unwrap();
         let said = answer.printed().unwrap().unwrap();
         assert!(!said.contains("spoken") && said.contains("LISTEN_FDS=meant"), "{said}");
+    }
+
+    #[test]
+    fn relative_paths_of_the_caller_count_from_its_directory() {
+        let here = std::env::current_dir().unwrap();
+        let conf = vec![(OsString::from("CONTAINERS_CONF"), OsString::from("a/conf"))];
+        let args = vec![OsString::from("--root=a/b")];
+        let engine =
+            Engine::new(RuntimeId::new("x"), OsStr::new("/bin/sh"), args, conf, TimeLimits::DEFAULT).unwrap();
+        let words = engine.command_words();
+        assert_eq!(words.last(), Some(&OsString::from(format!("--root={}/a/b", here.display()))));
+        assert_eq!(engine.variable("CONTAINERS_CONF"), Some(here.join("a/conf").into()));
     }
 
     #[test]

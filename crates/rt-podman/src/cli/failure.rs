@@ -1,39 +1,42 @@
-//! podman's failure texts, turned into meaning: the one classifier of this backend.
+//! Classifies podman's error texts: the only classifier of this backend.
 //!
-//! Texts were recorded on podman 4.3.1 and 5.4.2 with crun and runc. What comes before podman's own tail (the name of
-//! the OCI runtime, its wording) varies, so only the tail is matched wherever there is one.
+//! Texts were recorded on podman 4.3.1 and 5.4.2 with crun and runc. The start of a text (the OCI
+//! runtime's name and wording) varies, so only podman's own tail is matched if there is one.
 
 use std::fmt::Write;
 
 use rt_protocol::{ContainerName, Error, ErrorKind, ImageRef};
 
-/// What podman's last error line says.
+/// The meaning of podman's last error line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// The container does not exist.
     NoSuchContainer,
-    /// The container went away while podman was at it.
+    /// The container was removed during the call.
     Removed,
-    /// The container does not run, or is in another state that forbids it.
+    /// The container is not running, or is in another state that does not allow the call.
     NotRunning,
-    /// The OCI runtime knows the container already: somebody's earlier start was ended on its way.
+    /// The OCI runtime already knows the container: an earlier start was interrupted.
     HalfStarted,
     /// The name belongs to another container.
     NameInUse,
-    /// The image is not here and could not be had.
+    /// The image is not present and could not be pulled.
     NoSuchImage,
-    /// The registry of the image cannot be reached, or fails.
+    /// The image's registry cannot be reached, or fails.
     RegistryUnreachable,
-    /// The registry refuses to hand out the image.
+    /// The registry refuses access to the image.
     RegistryDenied,
     /// A container uses the image.
     ImageInUse,
-    /// The image stays for another reason: it has several names, or its store is only read.
+    /// The image cannot be removed for another reason: it has several names, or its store is
+    /// read-only.
     ImageKept,
     /// The host port is taken.
     PortInUse,
     /// A path of the request does not exist.
     NoSuchPath,
+    /// The container's file system cannot be mounted at the moment.
+    StorageInUse,
     /// The command does not exist in the container.
     CommandNotFound,
     /// The command cannot be executed.
@@ -46,11 +49,15 @@ pub(crate) enum Failure {
     ExecRefused,
     /// A socket was to be copied.
     Socket,
+    /// The container's processes cannot be frozen.
+    NoCgroup,
+    /// podman is remote, and takes no OCI runtime.
+    RemoteRuntime,
     /// Anything else.
     Other,
 }
 
-/// Texts and what they mean; the first that matches counts, so the more specific stand first.
+/// Texts and their meanings. The first match counts, so specific texts come first.
 const TEXTS: &[(&str, Failure)] = &[
     ("container has already been removed", Failure::Removed),
     ("can only create exec sessions on running containers", Failure::NotRunning),
@@ -59,9 +66,11 @@ const TEXTS: &[(&str, Failure)] = &[
     ("unable to find group", Failure::UnknownUser),
     ("no matching entries in passwd file", Failure::UnknownUser),
     ("no matching entries in group file", Failure::UnknownUser),
-    // crun, of a container that podman takes for running because its conmon was killed.
+    // crun, for a container that podman considers running because its conmon was killed.
     ("` is not running", Failure::NotRunning),
-    // crun quotes the id, runc leaves it out.
+    // runc, for such a one.
+    ("cannot exec in a stopped container", Failure::NotRunning),
+    // crun quotes the id, runc omits it.
     ("` already exists", Failure::HalfStarted),
     ("container with given ID already exists", Failure::HalfStarted),
     ("no such container", Failure::NoSuchContainer),
@@ -69,39 +78,48 @@ const TEXTS: &[(&str, Failure)] = &[
     ("is already in use by", Failure::NameInUse),
     ("that name is already in use", Failure::NameInUse),
     ("image is in use by a container", Failure::ImageInUse),
-    // Of an id; podman words it twice, once for each way in which it looked for the image.
+    // For an id. podman has two texts, one for each way in which it finds the image.
     ("with more than one tag", Failure::ImageKept),
     ("cannot remove read-only image", Failure::ImageKept),
     ("image not known", Failure::NoSuchImage),
     ("did not resolve to an alias", Failure::NoSuchImage),
     ("address already in use", Failure::PortInUse),
     ("Address already in use", Failure::PortInUse),
-    // runc and crun word a bad workdir differently, and podman adds the tail of a missing command to it.
+    // runc and crun word a bad workdir differently, and podman adds the tail of a missing command.
     ("chdir `", Failure::BadWorkdir),
     ("chdir to", Failure::BadWorkdir),
     ("workdir \"", Failure::BadWorkdir),
-    // A mount or CDI source that is missing carries the tail of a missing command too.
+    // A missing mount or CDI source has the tail of a missing command too.
     ("stat'ing file", Failure::NoSuchPath),
     ("cannot stat", Failure::NoSuchPath),
-    // A limit that this process may not raise: of the host's doing, and not the command's, whatever podman adds to it.
+    // A limit that this process may not raise. The host is the cause, not the command, whatever
+    // podman adds.
     ("setrlimit", Failure::Other),
     ("OCI runtime attempted to invoke a command that was not found", Failure::CommandNotFound),
     ("OCI permission denied", Failure::CommandNotExecutable),
     // runc on 5.4.2, exec of a directory; it has no tail.
     ("is a directory", Failure::CommandNotExecutable),
+    // Says the same of the path of a copy: podman was unmounting a container that had just ended.
+    ("mounting storage for container", Failure::StorageInUse),
     ("could not be found on", Failure::NoSuchPath),
-    // A tar stream into a directory that is not there, or is none; podman has one text for both.
+    // A tar stream into a directory that does not exist or is not one; podman has one text for
+    // both.
     ("destination must be a directory when copying from stdin", Failure::NoSuchPath),
-    // A socket that is copied by its own name; in a tree podman skips it.
+    // A socket that is copied by its own name; inside a tree podman skips it.
     ("archive/tar: sockets not supported", Failure::Socket),
+    // A container without a control group, and rootless ones with cgroup v1.
+    ("this container does not have a cgroup", Failure::NoCgroup),
+    ("stats is not supported in rootless mode without cgroups v2", Failure::NoCgroup),
+    ("pause is not supported", Failure::NoCgroup),
+    ("unknown flag: --runtime", Failure::RemoteRuntime),
     ("statfs ", Failure::NoSuchPath),
     ("container state improper", Failure::NotRunning),
 ];
 
-/// What podman's stderr says. `None` when its last line is not an error of podman's own.
+/// Classifies podman's stderr. `None` if its last line is not an error of podman itself.
 pub(crate) fn classify(stderr: &str) -> Option<Failure> {
     let line = error_line(stderr)?;
-    // `cp` alone words it so; the quotation mark keeps file names out.
+    // Only `cp` has this wording; the quotation mark excludes file names.
     if line.starts_with("container \"") && line.ends_with("\" does not exist") {
         return Some(Failure::NoSuchContainer);
     }
@@ -109,10 +127,18 @@ pub(crate) fn classify(stderr: &str) -> Option<Failure> {
     if let Some(failure) = registry_failure(&line) {
         return Some(failure);
     }
-    Some(TEXTS.iter().find(|(text, _)| line.contains(text)).map_or(Failure::Other, |(_, failure)| *failure))
+    let found =
+        TEXTS.iter().find(|(text, _)| line.contains(text)).map_or(Failure::Other, |(_, failure)| *failure);
+    let is_of_command = matches!(found, Failure::CommandNotFound | Failure::CommandNotExecutable);
+    // podman adds its tail to any file that is missing or closed. runc puts `exec` before the
+    // command.
+    if is_of_command && line.contains("runc: ") && !line.contains("exec: \"") && !line.contains(": exec /") {
+        return Some(Failure::Other);
+    }
+    Some(found)
 }
 
-/// Texts of a pull that failed; words of the caller's follow each, up to a colon and a blank.
+/// Texts of a failed pull; the image's name follows each, up to a colon and a space.
 const PULLS: &[&str] = &[
     "initializing source docker://",
     "initializing image from source docker://",
@@ -124,7 +150,7 @@ const PULLS: &[&str] = &[
     "reading blob ",
 ];
 
-/// What a registry or the server of its tokens says that does not hand out an image.
+/// Texts of a registry, or its token server, that refuses access to an image.
 const DENIALS: &[&str] = &[
     "unauthorized",
     "authentication required",
@@ -139,10 +165,12 @@ const DENIALS: &[&str] = &[
 const ABSENCES: &[&str] =
     &["manifest unknown", "name unknown", "name not known to registry", "registry 404", "StatusCode: 404"];
 
-/// What the last error of a pull says of the registry, if it is one. Whatever is neither a denial nor an absence is a
-/// registry that does not do its work: no connection, no name, no valid certificate, no time, 429, 500, half an answer.
+/// Classifies the last error of a pull; `None` if it is not one. If the registry neither denies
+/// access nor lacks the image, it does not work: no connection, no DNS name, no valid certificate,
+/// no answer in time, 429, 500, an incomplete answer.
 fn registry_failure(line: &str) -> Option<Failure> {
-    // A transfer of a layer; 4.3.1 does not say of which image. What came may not have been kept: that is the disk's doing.
+    // A transfer of a layer; 4.3.1 does not name the image. If the received data cannot be stored,
+    // the disk is the cause.
     if line.contains("storing blob to file") {
         return line.contains("happened during read").then_some(Failure::RegistryUnreachable);
     }
@@ -155,7 +183,7 @@ fn registry_failure(line: &str) -> Option<Failure> {
     }
     let said = said?;
     let has = |texts: &[&str]| texts.iter().any(|text| said.contains(text));
-    // The disk's doing again.
+    // The disk is the cause, too.
     if has(&["writing blob", "adding layer", "no space left"]) {
         return None;
     }
@@ -168,7 +196,7 @@ fn registry_failure(line: &str) -> Option<Failure> {
     })
 }
 
-/// What podman said last of a pull that it still tries.
+/// Returns podman's last message of a pull that it still retries.
 pub(crate) fn pull_words(stderr: &str) -> Option<String> {
     let is_of_a_pull =
         |line: &&str| line.starts_with("Trying to pull ") || PULLS.iter().any(|text| line.contains(text));
@@ -177,8 +205,8 @@ pub(crate) fn pull_words(stderr: &str) -> Option<String> {
     Some(shown(line[from..].trim_end_matches('"')))
 }
 
-/// The text with what stands between quotation marks left out: names and paths are not podman's words, and a command
-/// called `chdir` must not look like a bad workdir.
+/// Removes quoted text. Names and paths are not podman's words, and a command named `chdir` must
+/// not look like a bad workdir.
 fn without_quoted(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut open = None;
@@ -194,11 +222,13 @@ fn without_quoted(text: &str) -> String {
     kept
 }
 
-/// The text without a word of the caller's, such as the command or the workdir, wherever podman or the OCI runtime
-/// shows it: what it says is not podman's, and a quotation mark in it would open or close another.
+/// Removes a word of the caller (the command, the workdir) wherever podman or the OCI runtime
+/// quotes it. Its content is not podman's, and a quotation mark in it would open or close another
+/// quotation.
 ///
-/// Only where it is marked as a word: crun writes it in backticks, Go in quotation marks with escapes, runc behind `stat`,
-/// podman behind `user`. A command called `container` must not take that word out of podman's own sentences.
+/// Only marked words are removed. crun writes them in backticks, Go in quotation marks with
+/// escapes, runc after `stat`, podman after `user`. A command named `container` must not remove
+/// that word from podman's own sentences.
 pub(crate) fn without_word(text: String, word: &str) -> String {
     if word.is_empty() {
         return text;
@@ -215,7 +245,7 @@ pub(crate) fn without_word(text: String, word: &str) -> String {
     if rest != text {
         return rest;
     }
-    // podman shows the last line alone of what crun says: the end of the word, with the mark that closes it.
+    // podman shows only the last line of crun's text: the end of the word, with its closing mark.
     let ends = word.match_indices('\n').map(|(at, _)| format!("{}`", &word[at + 1..]));
     for end in ends {
         if let Some(place) = text.find(&end) {
@@ -227,7 +257,7 @@ pub(crate) fn without_word(text: String, word: &str) -> String {
     text
 }
 
-/// As Go's `%q` writes it.
+/// Quotes a word as Go's `%q` does.
 fn go_quoted(word: &str) -> String {
     let mut quoted = String::from("\"");
     for character in word.chars() {
@@ -248,8 +278,8 @@ fn go_quoted(word: &str) -> String {
     quoted
 }
 
-/// podman's own last error without its `Error: `, with the lines that follow it: some errors have several (pasta's,
-/// those of `cp`), others are followed by a usage hint.
+/// Returns podman's own last error without its `Error: `, and the lines after it. Some errors have
+/// several lines (those of pasta and `cp`), others are followed by a usage hint.
 pub(crate) fn error_line(stderr: &str) -> Option<&str> {
     const PREFIX: &str = "Error: ";
     let start = match stderr.rfind("\nError: ") {
@@ -258,14 +288,15 @@ pub(crate) fn error_line(stderr: &str) -> Option<&str> {
         None => return None,
     };
     let line = stderr[start + PREFIX.len()..].trim_end();
-    // Of a remote podman (4.3): the error before it is the reason why nobody is there to attach to.
+    // From a remote podman (4.3): the error before this line is the reason why nothing can be
+    // attached to.
     if line.starts_with("read unixpacket @->") && line.ends_with("connection reset by peer") {
         return error_line(&stderr[..start]).or(Some(line));
     }
     Some(line)
 }
 
-/// What podman wrote, for a message: the error line, else everything, shortened; never empty.
+/// Returns podman's text for a message: the error line, else everything, shortened; never empty.
 pub(crate) fn shown(stderr: &str) -> String {
     const LONGEST: usize = 2000;
     let text = error_line(stderr).unwrap_or(stderr).trim();
@@ -278,7 +309,7 @@ pub(crate) fn shown(stderr: &str) -> String {
     }
 }
 
-/// The public error of a launch that failed: as any other's, or over its GPU configuration.
+/// Builds the public error of a failed launch, which may be about its GPU configuration.
 pub(crate) fn launch_error(operation: &'static str, name: &ContainerName, stderr: &str) -> Error {
     match rt_gpu::check_gpu_error(stderr) {
         Err(gpu) => Error::from(gpu).during(operation).in_container(name),
@@ -287,62 +318,66 @@ pub(crate) fn launch_error(operation: &'static str, name: &ContainerName, stderr
 }
 
 impl Failure {
-    /// The public kind, and what the caller can do.
-    fn kind(self) -> (ErrorKind, Option<&'static str>) {
+    /// Returns the public kind, and a hint for the caller.
+    fn kind(self) -> (ErrorKind, &'static str) {
         match self {
-            Self::NoSuchContainer => (ErrorKind::NoSuchContainer, Some("create it first")),
-            Self::Removed => (ErrorKind::NoSuchContainer, Some("it was removed meanwhile; create it again")),
-            Self::NotRunning => (ErrorKind::NotRunning, Some("start it first")),
-            Self::HalfStarted => (ErrorKind::BackendFailed, Some("start it again, or remove it by force")),
-            Self::NameInUse => (ErrorKind::NameInUse, Some("choose another name, or remove its owner")),
-            Self::NoSuchImage => (ErrorKind::NoSuchImage, Some("pull or build the image")),
-            Self::RegistryUnreachable => (
-                ErrorKind::RegistryUnreachable,
-                Some("see whether the registry can be reached, and try again"),
-            ),
+            Self::NoSuchContainer => (ErrorKind::NoSuchContainer, "create it first"),
+            Self::Removed => (ErrorKind::NoSuchContainer, "it was removed meanwhile; create it again"),
+            Self::NotRunning => (ErrorKind::NotRunning, "start it first"),
+            Self::HalfStarted => (ErrorKind::BackendFailed, "start it again, or remove it by force"),
+            Self::NameInUse => (ErrorKind::NameInUse, "choose another name, or remove its owner"),
+            Self::NoSuchImage => (ErrorKind::NoSuchImage, "pull or build the image"),
+            Self::RegistryUnreachable => {
+                (ErrorKind::RegistryUnreachable, "see whether the registry can be reached, and try again")
+            }
             Self::RegistryDenied => {
-                (ErrorKind::RegistryDenied, Some("log in to the registry, or check the image's name"))
+                (ErrorKind::RegistryDenied, "log in to the registry, or check the image's name")
             }
-            Self::ImageInUse => (ErrorKind::ImageInUse, Some("remove the containers that use it")),
-            Self::ImageKept => (ErrorKind::ImageInUse, Some("remove its names one by one")),
-            Self::PortInUse => (ErrorKind::PortInUse, Some("choose another port, or let podman pick one")),
-            Self::NoSuchPath => (ErrorKind::NoSuchPath, Some("check the paths of the request")),
-            Self::CommandNotFound => {
-                (ErrorKind::CommandNotFound, Some("check the command's path and the image"))
-            }
+            Self::ImageInUse => (ErrorKind::ImageInUse, "remove the containers that use it"),
+            Self::ImageKept => (ErrorKind::ImageInUse, "remove its names one by one"),
+            Self::PortInUse => (ErrorKind::PortInUse, "choose another port, or let podman pick one"),
+            Self::NoSuchPath => (ErrorKind::NoSuchPath, "check the paths of the request"),
+            Self::StorageInUse => (
+                ErrorKind::BackendFailed,
+                "podman may still clean up after the container; wait for its state `exited`, and repeat this",
+            ),
+            Self::CommandNotFound => (ErrorKind::CommandNotFound, "check the command's path and the image"),
             Self::CommandNotExecutable => {
-                (ErrorKind::CommandNotExecutable, Some("it must be a file with execute permission"))
+                (ErrorKind::CommandNotExecutable, "it must be a file with execute permission")
             }
             Self::BadWorkdir => {
-                (ErrorKind::BadWorkdir, Some("create the directory in the container, or name another"))
+                (ErrorKind::BadWorkdir, "create the directory in the container, or name another")
             }
             Self::UnknownUser => {
-                (ErrorKind::UnknownUser, Some("name a user of the container's /etc/passwd, or a number"))
+                (ErrorKind::UnknownUser, "name a user of the container's /etc/passwd, or a number")
             }
-            Self::ExecRefused => (ErrorKind::Unsupported, Some("a microVM is entered over SSH: use rt-krun")),
-            Self::Socket => (ErrorKind::InvalidRequest, Some("a socket cannot be copied")),
-            Self::Other => (ErrorKind::BackendFailed, Some("see podman's own words")),
+            Self::ExecRefused => (ErrorKind::Unsupported, "a microVM is entered over SSH: use rt-krun"),
+            Self::Socket => (ErrorKind::InvalidRequest, "a socket cannot be copied"),
+            Self::RemoteRuntime => {
+                (ErrorKind::Unsupported, "a remote podman uses the OCI runtime of its service")
+            }
+            Self::NoCgroup => (
+                ErrorKind::Unsupported,
+                "give it a control group of its own; a rootless one needs cgroups of version 2",
+            ),
+            Self::Other => (ErrorKind::BackendFailed, "see podman's own words"),
         }
     }
 
-    /// The public error of `operation` on a container.
+    /// Builds the public error of `operation` on a container.
     pub(crate) fn into_error(self, operation: &'static str, name: &ContainerName, stderr: &str) -> Error {
         self.error(operation, stderr).in_container(name)
     }
 
-    /// The public error of `operation` on an image.
+    /// Builds the public error of `operation` on an image.
     pub(crate) fn into_image_error(self, operation: &'static str, image: &ImageRef, stderr: &str) -> Error {
         self.error(operation, stderr).of_image(image)
     }
 
-    /// The public error of `operation`.
+    /// Builds the public error of `operation`.
     pub(crate) fn error(self, operation: &'static str, stderr: &str) -> Error {
         let (kind, hint) = self.kind();
-        let error = Error::new(kind, operation, shown(stderr));
-        match hint {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        }
+        Error::new(kind, operation, shown(stderr)).with_hint(hint)
     }
 }
 
@@ -392,6 +427,24 @@ mod tests {
             "Error: OCI runtime error: runc: exec failed: unable to start container process: exec: \"/etc\": is a directory",
             Some(Failure::CommandNotExecutable),
         );
+        check(
+            "Error: OCI runtime error: runc: exec failed: cannot exec in a stopped container",
+            Some(Failure::NotRunning),
+        );
+        check(
+            "Error: runc: exec failed: unable to start container process: exec /lost: no such file or directory: OCI runtime \
+             attempted to invoke a command that was not found",
+            Some(Failure::CommandNotFound),
+        );
+        for text in [
+            "Error: unable to start container \"00\": runc: runc create failed: unable to start container process: error \
+             closing exec fds: open /proc/self/fd: no such file or directory: OCI runtime attempted to invoke a command that \
+             was not found",
+            "Error: runc: runc create failed: unable to start container process: error during container init: error mounting \
+             \"proc\" to rootfs at \"/proc\": permission denied: OCI permission denied",
+        ] {
+            check(text, Some(Failure::Other));
+        }
         for text in [
             "Error: crun: chdir `/nosuch`: No such file or directory: OCI runtime attempted to invoke a command that was \
              not found",
@@ -425,6 +478,11 @@ mod tests {
             "Error: pasta failed with exit code 1:\nFailed to bind port 18302 (Address already in use) for option '-t'\n",
             Some(Failure::PortInUse),
         );
+        check(
+            "Error: \"/etc/passwd/.\" could not be found on container a: mounting storage for container \
+             0699: lstat /s/overlay/322d/merged: no such file or directory",
+            Some(Failure::StorageInUse),
+        );
         check("Error: statfs /nonexistent: no such file or directory", Some(Failure::NoSuchPath));
         check(
             "Error: crun: error stat'ing file `/x`: No such file or directory: OCI runtime attempted to invoke a command \
@@ -436,7 +494,7 @@ mod tests {
     #[test]
     fn recorded_texts_of_pulls() {
         use Failure::{NoSuchImage, RegistryDenied, RegistryUnreachable};
-        // Recorded on 4.3.1, with a registry of the test's own; the names are the caller's.
+        // Recorded on 4.3.1, with a registry of the test itself; the names are the caller's.
         let manifest = "reading manifest latest in 127.0.0.1:40401/denied:/StatusCode";
         for (said, expected) in [
             (&*format!("{manifest}: unauthorized: authentication required"), RegistryDenied),
@@ -554,7 +612,7 @@ mod tests {
         assert_eq!(without_word(said.clone(), "no such container"), said);
     }
 
-    /// What stands in the middle of podman's own sentences as a word of the caller's.
+    /// A word of the caller as it may occur in podman's own sentences.
     fn hostile_word() -> impl Strategy<Value = String> {
         let texts: Vec<String> = TEXTS.iter().map(|(text, _)| (*text).to_owned()).collect();
         let marks = [
@@ -586,7 +644,7 @@ mod tests {
         #[test]
         fn a_word_of_the_caller_never_chooses_the_error(word in hostile_word()) {
             let quoted = go_quoted(&word);
-            // crun's last line alone.
+            // Only crun's last line.
             let last = word.rsplit('\n').next().unwrap_or_default();
             for (said, expected) in [
                 (format!("Error: crun: executable file `{word}` not found in $PATH: No such file or directory: OCI runtime \
@@ -636,7 +694,7 @@ mod tests {
         let gpu = error.gpu_config().unwrap();
         assert!(gpu.message().contains(stderr.trim_end()) && gpu.message().ends_with(gpu.hint()));
         assert!(error.to_string().contains("`train`") && error.hint() == Some(gpu.hint()));
-        // The same tail as a file of a driver that is gone.
+        // The same tail for a missing file of a driver.
         let other = "Error: crun: error stat'ing file `/srv/data`: No such file or directory: OCI runtime attempted to \
                      invoke a command that was not found";
         assert_eq!(launch_error("start", &name, other).kind(), ErrorKind::NoSuchPath);

@@ -1,13 +1,14 @@
-//! Tolerant reading of podman's JSON: what is missing, null, renamed or of another type is absent, never a failure.
+//! Reads podman's JSON tolerantly: a field that is missing, null, renamed or of another type counts
+//! as absent, never as a failure.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-/// The first of `names` that `object` has with a value other than null.
+/// Returns the first of `names` whose value in `object` is not null.
 ///
-/// Keys were renamed between versions, some only in their case (`Time` in 4.x, `time` in 5.0), so case is ignored;
-/// an exact match wins.
+/// Keys were renamed between versions, some only in case (`Time` in 4.x, `time` in 5.0). So case is
+/// ignored; an exact match comes first.
 pub(crate) fn field<'a>(object: &'a Value, names: &[&str]) -> Option<&'a Value> {
     let object = object.as_object()?;
     names.iter().find_map(|name| {
@@ -18,7 +19,7 @@ pub(crate) fn field<'a>(object: &'a Value, names: &[&str]) -> Option<&'a Value> 
     })
 }
 
-/// A text field that is not empty.
+/// Returns a text field that is not empty.
 pub(crate) fn text(object: &Value, names: &[&str]) -> Option<String> {
     match field(object, names)? {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -27,12 +28,12 @@ pub(crate) fn text(object: &Value, names: &[&str]) -> Option<String> {
     }
 }
 
-/// An integer field, also when it is written as text (`StopSignal` became text in 5.0).
+/// Returns an integer field, even if it is written as text (`StopSignal` became text in 5.0).
 pub(crate) fn integer(object: &Value, names: &[&str]) -> Option<i64> {
     as_integer(field(object, names)?)
 }
 
-/// An integer, also when it is written as text.
+/// Returns an integer, even if it is written as text.
 pub(crate) fn as_integer(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => number.as_i64(),
@@ -41,17 +42,17 @@ pub(crate) fn as_integer(value: &Value) -> Option<i64> {
     }
 }
 
-/// An integer field that cannot be negative, such as a size in bytes.
+/// Returns an integer field that cannot be negative, such as a size in bytes.
 pub(crate) fn unsigned(object: &Value, names: &[&str]) -> Option<u64> {
     integer(object, names).and_then(|number| u64::try_from(number).ok())
 }
 
-/// The items of a list field; null and absent are empty.
+/// Returns the items of a list field; null and absent are empty.
 pub(crate) fn list<'a>(object: &'a Value, names: &[&str]) -> &'a [Value] {
     field(object, names).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// The pairs of an object field whose values are text; null and absent are empty.
+/// Returns the pairs of an object field whose values are text; null and absent are empty.
 pub(crate) fn text_pairs(object: &Value, names: &[&str]) -> impl Iterator<Item = (String, String)> {
     field(object, names)
         .and_then(Value::as_object)
@@ -60,7 +61,8 @@ pub(crate) fn text_pairs(object: &Value, names: &[&str]) -> impl Iterator<Item =
         .filter_map(|(key, value)| value.as_str().map(|value| (key.clone(), value.to_owned())))
 }
 
-/// A time field: RFC 3339 text, or seconds since 1970. podman writes the year 1 for "never".
+/// Returns a time field: RFC 3339 text, or seconds since 1970. podman writes the year 1 for
+/// "never".
 pub(crate) fn time(object: &Value, names: &[&str]) -> Option<SystemTime> {
     let value = field(object, names)?;
     if let Some(seconds) = as_integer(value) {

@@ -1,22 +1,27 @@
-//! How a secret variable travels: its name in podman's argv and its value in podman's environment; or, where the name would
-//! steer podman itself, as a line of an env file that podman reads from its stdin, or from a descriptor of its own where a
-//! command needs the stdin.
+//! Passes secret variables to podman: the name in podman's argv, and the value in podman's
+//! environment. If the name would affect podman itself, it goes into an env file that podman reads
+//! from its stdin, or from its own descriptor if a command needs the stdin.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 
 use rt_process::ProcessSpec;
-use rt_protocol::{EnvName, Error, ErrorKind, Result, Secret, Source};
+use rt_protocol::{ContainerPath, Env, EnvName, EnvValue, Error, ErrorKind, Result, Secret, Source, User};
+
+use super::engine::assignment;
 
 const OPERATION: &str = "pass a secret to";
 
-/// Names that steer podman, its helpers, a script that stands for podman, or what all of them are linked with. In podman's
-/// own environment they would do more than travel: `CONTAINER_HOST` made podman dial a socket, `LD_PRELOAD` was loaded,
-/// `GLIBC_TUNABLES` stood on stderr with its value, `BASH_ENV` was run.
+/// Names that affect podman, its helpers, a script in podman's place, or libraries of any of them.
+/// In podman's own environment they would have an effect: `CONTAINER_HOST` made podman dial a
+/// socket, `LD_PRELOAD` was loaded, `GLIBC_TUNABLES` was printed on stderr with its value,
+/// `BASH_ENV` was run.
 ///
-/// Found by the names in the binaries and libraries of podman 4.3 and 5.4, conmon, crun, runc, netavark, aardvark-dns,
-/// slirp4netns, pasta, fuse-overlayfs, fusermount3, catatonit, newuidmap, newgidmap and iptables, and in the manuals of glibc,
-/// bash and gpg. newuidmap's are settings of login.defs(5), and no variables. Names of everyday secrets that only begin alike (`DOCKER_PASSWORD`, `GPG_PASSPHRASE`) are none of them.
+/// Sources: the names in the binaries and libraries of podman 4.3 and 5.4, conmon, crun, runc,
+/// netavark, aardvark-dns, slirp4netns, pasta, fuse-overlayfs, fusermount3, catatonit, newuidmap,
+/// newgidmap and iptables, and the manuals of glibc, bash and gpg. newuidmap reads settings of
+/// login.defs(5), not variables. Common secrets with a similar prefix (`DOCKER_PASSWORD`,
+/// `GPG_PASSPHRASE`) are not included.
 const STEERING_NAMES: &[&str] = &[
     "PATH",
     "HOME",
@@ -77,7 +82,7 @@ const STEERING_NAMES: &[&str] = &[
     "RUST_LIB_BACKTRACE",
     "RUST_LOG",
     "RUST_MIN_STACK",
-    // libdevmapper, which podman is linked with.
+    // libdevmapper, a library of podman.
     "DM_ABORT_ON_INTERNAL_ERRORS",
     "DM_DEBUG_WITH_LINE_NUMBERS",
     "DM_DEFAULT_NAME_MANGLING_MODE",
@@ -89,7 +94,7 @@ const STEERING_NAMES: &[&str] = &[
     "FUSE_KERN_DEVICE",
     "NO_COLOR",
     "TOKIO_WORKER_THREADS",
-    // Other languages that a script in podman's place may be written in.
+    // Interpreters for other languages, in which a script in podman's place may be written.
     "NODE_OPTIONS",
     "NODE_PATH",
     "RUBYLIB",
@@ -147,25 +152,26 @@ const STEERING_PREFIXES: &[&str] = &[
 ];
 const STEERING_SUFFIXES: &[&str] = &["_PROXY"];
 
-/// The most that a line of an env file may have, in bytes: podman reads it with Go's `bufio.Scanner`, which gives up at
-/// 64 KiB.
+/// The longest line of an env file, in bytes. podman reads it with Go's `bufio.Scanner`, which
+/// fails at 64 KiB.
 const LONGEST_LINE: usize = 60_000;
 
-/// The most that an env file on a descriptor may have, in bytes: what a pipe holds for users without root's rights.
+/// The largest env file on a descriptor, in bytes: what a pipe holds for users other than root.
 const LARGEST_FILE: usize = 1 << 20;
 
-/// A call of podman whose secrets have their ways.
+/// A call of podman with its secrets.
 pub(crate) struct Passed {
-    /// What to start.
+    /// The spec to start.
     pub(crate) call: ProcessSpec,
-    /// The env file, for podman's stdin; `None` where it has none.
+    /// The env file, for podman's stdin; `None` if there is none.
     pub(crate) stdin: Option<Source<'static>>,
 }
 
 /// Collects the secrets of one call.
 pub(crate) struct SecretEnv {
     lines: Vec<u8>,
-    /// Whether podman's stdin is free for an env file. Without `--interactive` the command never sees it.
+    /// Whether podman's stdin is free for an env file. Without `--interactive` the command never
+    /// sees it.
     stdin_is_free: bool,
 }
 
@@ -174,8 +180,31 @@ impl SecretEnv {
         Self { lines: Vec::new(), stdin_is_free }
     }
 
-    /// Passes `--env NAME`, with the value in the environment of podman itself; a name that steers podman goes into the
-    /// env file.
+    /// Passes the user, the directory and the variables of a command or of a launch.
+    pub(crate) fn pass_settings(
+        &mut self,
+        mut call: ProcessSpec,
+        user: Option<&User>,
+        workdir: Option<&ContainerPath>,
+        env: &Env,
+    ) -> Result<ProcessSpec> {
+        if let Some(user) = user {
+            call = call.arg(format!("--user={user}"));
+        }
+        if let Some(workdir) = workdir {
+            call = call.arg("--workdir").arg(workdir.as_os_str());
+        }
+        for (name, value) in env {
+            call = match value {
+                EnvValue::Plain(value) => call.arg("--env").arg(assignment(name.as_str(), value)),
+                EnvValue::Secret(secret) => self.pass(call, name, secret)?,
+            };
+        }
+        Ok(call)
+    }
+
+    /// Passes `--env NAME` with the value in podman's own environment. A name that affects podman
+    /// goes into the env file.
     pub(crate) fn pass(&mut self, call: ProcessSpec, name: &EnvName, value: &Secret) -> Result<ProcessSpec> {
         if steers_podman(name.as_str()) {
             self.add_line(name, value.expose())?;
@@ -184,8 +213,9 @@ impl SecretEnv {
         Ok(call.arg("--env").arg(name.as_str()).secret_env(name.as_str(), value.clone()))
     }
 
-    /// Closes the collection. podman opens `/dev/stdin` like any other file, and a pipe ends for it where it ends here
-    /// (measured on 4.3.1 and 5.4.2 as root, for exec and create); so it does with a pipe on another descriptor.
+    /// Completes the call. podman opens `/dev/stdin` like any file and reads the pipe to its end
+    /// (measured on 4.3.1 and 5.4.2 as root, for exec and create). The same holds for a pipe on
+    /// another descriptor.
     pub(crate) fn finish(self, call: ProcessSpec) -> Passed {
         if self.lines.is_empty() {
             return Passed { call, stdin: None };
@@ -229,19 +259,21 @@ impl SecretEnv {
     }
 }
 
-/// Whether every reader of env files takes a byte of a value as it stands: no line ends and other control characters, and
-/// none of what the readers of some tools and versions read as quotation, escape, comment or variable, or trim.
+/// Returns whether every reader of env files takes this byte of a value literally. Excluded are
+/// line ends and other control characters, and what some tools and versions read as a quotation
+/// mark, escape, comment or variable, or trim.
 fn is_plain(byte: u8, place: usize, length: usize) -> bool {
     let is_trimmed = byte == b' ' && (place == 0 || place + 1 == length);
     let is_special = matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b'#' | b'$');
     !(byte.is_ascii_control() || is_special || is_trimmed)
 }
 
-/// Whether podman, a helper of it or the loader reads a variable of this name. Case is ignored, as curl and Go ignore
-/// it for proxies.
+/// Returns whether podman, a helper of it or the loader reads a variable with this name. Case is
+/// ignored, because curl and Go ignore it for proxies.
 pub(crate) fn steers_podman(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
-    // The Go runtime reads GODEBUG, GOMEMLIMIT and more; GOOGLE_API_KEY and its like are everyday secrets.
+    // The Go runtime reads GODEBUG, GOMEMLIMIT and more; GOOGLE_API_KEY and the like are common
+    // secrets.
     if upper.starts_with("GOOGLE") {
         return upper.ends_with("_PROXY");
     }

@@ -1,4 +1,4 @@
-//! Files and directories into a container.
+//! Copies files and directories into a container.
 
 use std::ffi::OsStr;
 use std::io;
@@ -44,7 +44,7 @@ pub(crate) fn copy_in(
 struct Destination {
     /// Without slashes and dots at its end.
     path: PathBuf,
-    /// Whether the words say that a file goes into it: they end with a slash or `/.`.
+    /// Whether its text says that a file goes into it: it ends with a slash or `/.`.
     is_into: bool,
 }
 
@@ -53,33 +53,33 @@ impl Destination {
         let words = given.as_os_str().as_bytes();
         let is_into = !source.is_directory && (words.ends_with(b"/") || words.ends_with(b"/."));
         let dest = Self { path: given.components().collect(), is_into };
-        // A directory that podman looks up as a pattern is not the one that it then writes to.
+        // If podman looks up a directory as a pattern, it may write to another one.
         glob::check_above(INTO, &dest.word())?;
         Ok(dest)
     }
 
-    /// As podman is told it.
+    /// Returns the path in podman's words.
     fn word(&self) -> PathBuf {
-        // To join nothing is to add a slash.
+        // Joining an empty path adds a slash.
         if self.is_into { self.path.join("") } else { self.path.clone() }
     }
 
-    /// What must be there before something can be copied to it.
+    /// Returns the directory that must exist before the copy.
     fn above(&self) -> &Path {
         if self.is_into { &self.path } else { self.path.parent().unwrap_or(Path::new("/")) }
     }
 
-    /// What something that is copied to it is called; anything where the destination is sure to be there.
+    /// Returns the name of the copy; any name works if the destination is certain to exist.
     fn name(&self) -> &OsStr {
         self.path.file_name().unwrap_or(OsStr::new("source"))
     }
 }
 
-/// Copies the source to the destination, by a name of which podman can make no other.
+/// Copies the source to the destination, by a name that podman cannot change.
 fn send(copier: &Copier<'_>, source: &HostSource, dest: &Destination) -> Copied {
     let symlink_alias = |name: &OsStr| SymlinkAlias::new(&source.real, name).map_err(no_directory);
     if source.is_directory {
-        // Of hard links podman renames only the one end, unless the copy needs no other name.
+        // Of hard links, podman renames only one end, unless the copy needs no other name.
         return if source.is_plain && !host_path::has_hard_links(&source.real, copier.until) {
             copier.copy_in(contents_of(&source.path).as_os_str(), &dest.path)
         } else {
@@ -94,26 +94,26 @@ fn send(copier: &Copier<'_>, source: &HostSource, dest: &Destination) -> Copied 
     if is_plain && glob::is_plain(Path::new(own_name)) {
         return copier.copy_in(symlink_alias(own_name)?.word(), &dest.word());
     }
-    // podman would name the copy by the pattern in one case, and by what matched it in the other.
+    // In one case podman would name the copy after the pattern, in the other after what matched it.
     if !is_directory(copier, &dest.path)? {
         copier.copy_in(symlink_alias(dest.name())?.word(), &dest.word())
     } else if is_plain {
         copier.copy_in(symlink_alias(own_name)?.word(), &dest.path.join(""))
     } else {
-        // It may be the destination, and it may be another directory that the pattern matches.
+        // It may be the destination, or another directory that the pattern matches.
         Err(glob::refused(INTO))
     }
 }
 
-/// Whether podman takes the path for a directory: nothing can be copied into it.
+/// Returns whether podman considers the path a directory, by copying nothing into it.
 fn is_directory(copier: &Copier<'_>, path: &Path) -> Result<bool> {
     let empty = EmptyDirectory::new().map_err(no_directory)?;
-    // With a slash at the end podman makes nothing.
+    // With a slash at the end, podman creates nothing.
     Ok(copier.copy_in(empty.contents(), &path.join(""))?.is_ok())
 }
 
-/// Makes `directory`, and what is missing above it, by copying nothing into it. What exists is never touched: a
-/// directory is only made after podman has said that something below it has no place.
+/// Creates `directory` and its missing parents by copying nothing into it. Existing directories are
+/// not touched: one is created only after podman has reported that something below it has no place.
 fn make_directory(copier: &Copier<'_>, empty: &EmptyDirectory, directory: &Path) -> Result<()> {
     match copier.copy_in(empty.contents(), directory)? {
         Ok(()) => Ok(()),

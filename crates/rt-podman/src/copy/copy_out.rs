@@ -1,4 +1,4 @@
-//! Files and directories out of a container.
+//! Copies files and directories out of a container.
 
 use std::fs;
 use std::io;
@@ -12,10 +12,10 @@ use crate::state::target::Target;
 
 /// Copies a file, or the contents of a directory, out of the container.
 ///
-/// Where the destination is a directory, podman is given the source with `/.` behind it: it then copies a directory by its
-/// contents, and takes a file all the same (seen on 4.3.1 and 5.4.2), so nobody needs to know beforehand which one it is.
-/// Where nothing is there, podman makes the destination from a file or a directory alike, and with `/.` it would put a
-/// file beside it, under the file's own name.
+/// If the destination is a directory, podman gets the source with `/.` appended. It then copies the
+/// contents of a directory, and also accepts a file (seen on 4.3.1 and 5.4.2), so the type need not
+/// be known beforehand. If nothing is there, podman creates the destination from a file or a
+/// directory; with `/.` it would put a file beside it under the file's own name.
 pub(crate) fn copy_out(
     container: &Target,
     src: &ContainerPath,
@@ -37,7 +37,7 @@ pub(crate) fn copy_out(
             copier.copy_out(&contents_of(&told), &word)?.map_err(|refused| refused.error(OUT_OF))?;
         } else if told.file_name() == src.as_path().file_name() {
             copier.copy_out(&told, &word)?.map_err(|refused| refused.error(OUT_OF))?;
-            // podman calls it a success to leave out all there is.
+            // podman reports success if it leaves out everything.
             if fs::symlink_metadata(&word).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
                 return Err(left_out());
             }
@@ -50,8 +50,9 @@ pub(crate) fn copy_out(
     copy().map_err(|error| error.in_container(container.name()))
 }
 
-/// Copies to a destination that is no directory what podman calls otherwise than it is told: podman would put it beside
-/// the destination, under its own name. So it goes into a directory of its own there, and then into its place.
+/// Copies to a destination that is not a directory if podman uses another name for the source than
+/// requested: podman would put it beside the destination, under that name. So it is copied into a
+/// new directory there, and then moved.
 fn by_its_own_name(copier: &Copier<'_>, source: &Path, dest: &Path) -> Result<()> {
     let failed = |message: &'static str| move |cause: io::Error| system(OUT_OF, message, cause);
     let refused = |message: &'static str| Err(Error::new(ErrorKind::BackendFailed, OUT_OF, message));
@@ -65,7 +66,7 @@ fn by_its_own_name(copier: &Copier<'_>, source: &Path, dest: &Path) -> Result<()
         return Err(left_out());
     };
     let kind = arrived.file_type().map_err(failed("what was copied cannot be looked at"))?;
-    // As podman has it. To rename would put a file in the place of anything but a directory.
+    // As podman does. A rename would replace anything except a directory with a file.
     match fs::metadata(dest) {
         Ok(_) if kind.is_dir() => return refused("the destination of a directory must be a directory"),
         Ok(there) if !there.is_file() => return refused("the destination must be a directory or a file"),

@@ -1,23 +1,25 @@
-//! Paths that podman's copier would read as patterns, and how it is told them to the letter.
+//! Paths that podman's copier would read as patterns, and how to pass them literally.
 //!
-//! The copier looks every source up with Go's `filepath.Glob`, on the host and in the container alike: `w[1]/f` is the file
-//! `w1/f` to it, and `a*` is `ab` too (4.3.1 and 5.4.2). What can be done about it differs by side: a source of the host
-//! gets a stand-in (`symlink_alias`); a source in the container is escaped here; a destination is looked up as a pattern
-//! and then used to the letter, so that only its last name may be odd.
+//! The copier looks up every source with Go's `filepath.Glob`, on the host and in the container:
+//! `w[1]/f` is the file `w1/f`, and `a*` also matches `ab` (4.3.1 and 5.4.2). The remedy depends on
+//! the side. A source on the host gets an alias (`symlink_alias`). A source in the container is
+//! escaped here. A destination is looked up as a pattern and then used literally, so only its last
+//! name may have special characters.
 
 use std::path::{Path, PathBuf};
 
 use rt_protocol::{Error, ErrorKind, Result};
 
-/// What is not itself in a pattern of Go's `filepath.Match`.
+/// Special characters in a pattern of Go's `filepath.Match`.
 const SPECIAL: [char; 4] = ['*', '?', '[', '\\'];
 
-/// Whether the text, read as a pattern, is itself and nothing else. Bytes that are not UTF-8 are no matter.
+/// Returns whether the text as a pattern matches only itself. Bytes that are not UTF-8 do not
+/// matter.
 pub(crate) fn is_plain(path: &Path) -> bool {
     !path.to_string_lossy().contains(SPECIAL)
 }
 
-/// The pattern that matches this text alone.
+/// Returns the pattern that matches only this text.
 pub(crate) fn escaped(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len());
     for character in text.chars() {
@@ -29,20 +31,20 @@ pub(crate) fn escaped(text: &str) -> String {
     pattern
 }
 
-/// A source in the container as podman must be told it. The path is UTF-8.
+/// Returns a source in the container in podman's words. The path is UTF-8.
 ///
-/// podman itself finds nothing where a path of the container has a `*`, escaped or not.
+/// podman finds nothing if a path of the container contains a `*`, escaped or not.
 pub(crate) fn container_source(operation: &'static str, path: &Path) -> Result<PathBuf> {
     let text = path.to_string_lossy();
     if text.contains('*') { Err(refused(operation)) } else { Ok(PathBuf::from(escaped(&text))) }
 }
 
-/// Refuses a destination in the container below a directory that podman would look up as a pattern.
+/// Rejects a destination in the container below a directory that podman would look up as a pattern.
 pub(crate) fn check_above(operation: &'static str, dest: &Path) -> Result<()> {
     if dest.parent().is_none_or(is_plain) { Ok(()) } else { Err(refused(operation)) }
 }
 
-/// The error for a path that podman cannot be told.
+/// Builds the error for a path that cannot be passed to podman.
 pub(crate) fn refused(operation: &'static str) -> Error {
     let message =
         "podman would take a path of the container for a pattern, and another file for the one that is meant";
@@ -56,7 +58,8 @@ mod tests {
 
     use super::*;
 
-    /// Whether the text matches the pattern, as Go's `filepath.Match` has it, for patterns without `[`.
+    /// Returns whether the text matches the pattern by the rules of Go's `filepath.Match`, for
+    /// patterns without `[`.
     fn matches(pattern: &[char], text: &[char]) -> bool {
         match (pattern, text) {
             ([], []) => true,
@@ -77,7 +80,7 @@ mod tests {
         let matches = |text: &str| matches(&pattern, &text.chars().collect::<Vec<_>>());
         assert!(matches(text), "{text}");
         assert_eq!(matches(other), other == text, "{text} {other}");
-        // Both stand in one directory when a stand-in is made.
+        // Both are in one directory when an alias is created.
         assert!(is_plain(Path::new(text)) || !matches(&escaped(text)), "{text}");
     }
 

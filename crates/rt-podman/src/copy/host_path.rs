@@ -1,4 +1,4 @@
-//! Places of the host as `podman cp` must be told them, and directories that are made for a copy.
+//! Host paths in podman's words, and directories that are created for a copy.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
@@ -11,21 +11,22 @@ use rt_protocol::{Error, ErrorKind, Result, Until};
 
 use super::glob;
 
-/// A source of the host.
+/// A source on the host.
 #[derive(Debug)]
 pub(crate) struct HostSource {
-    /// As it was given, but absolute, so that `-`, `-x` and `name:path` are files; UTF-8.
+    /// The given path made absolute, so that `-`, `-x` and `name:path` are files; UTF-8.
     pub(crate) path: PathBuf,
-    /// With no symbolic link in it.
+    /// The path without symbolic links.
     pub(crate) real: PathBuf,
     /// Whether it is a directory.
     pub(crate) is_directory: bool,
-    /// Whether podman makes of the path what it is, and not what a pattern matches or a link of its own reading leads to.
+    /// Whether podman reads the path literally: not as a pattern, and without its own reading of a
+    /// link.
     pub(crate) is_plain: bool,
 }
 
 impl HostSource {
-    /// Looks it up.
+    /// Looks up the source.
     pub(crate) fn find(src: &Path) -> Result<Self> {
         const OPERATION: &str = "copy into";
         let missing = |cause: io::Error| {
@@ -38,13 +39,14 @@ impl HostSource {
         }
         let path = std::path::absolute(src).map_err(missing)?;
         let real = fs::canonicalize(src).map_err(missing)?;
-        // podman puts the target of a link together without a look at the links before it: `..` leads elsewhere then.
+        // podman resolves a link's target without resolving the links before it, so `..` would lead
+        // elsewhere.
         let is_plain = glob::is_plain(&path) && !path.is_symlink();
         Ok(Self { path: utf8(OPERATION, path)?.into(), real, is_directory: kind.is_dir(), is_plain })
     }
 }
 
-/// The destination as podman must be told it: absolute, for the same reason.
+/// Returns the destination in podman's words: absolute, for the same reason.
 pub(crate) fn destination_word(dest: &Path) -> Result<OsString> {
     const OPERATION: &str = "copy out of";
     let word = std::path::absolute(dest).map_err(|cause| {
@@ -54,13 +56,14 @@ pub(crate) fn destination_word(dest: &Path) -> Result<OsString> {
     utf8(OPERATION, word)
 }
 
-/// Whether a file below the directory has more names than one; `true` where that cannot be seen, or not in time.
+/// Returns whether a file below the directory has more than one name; `true` if that cannot be
+/// seen, or not in time.
 pub(crate) fn has_hard_links(directory: &Path, until: &Until) -> bool {
     let mut directories = vec![directory.to_owned()];
     while let Some(directory) = directories.pop() {
         let (Ok(entries), Ok(())) = (fs::read_dir(directory), until.check()) else { return true };
         for entry in entries {
-            // Of the entry itself, and not of what it leads to.
+            // Of the entry itself, not of its target.
             let Ok((path, found)) = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?))) else {
                 return true;
             };
@@ -79,18 +82,18 @@ fn utf8(operation: &'static str, path: PathBuf) -> Result<OsString> {
     if word.to_str().is_some() { Ok(word) } else { Err(not_utf8(operation)) }
 }
 
-/// The error for a path that podman would change on its way.
+/// Builds the error for a path that podman would change.
 pub(crate) fn not_utf8(operation: &'static str) -> Error {
     Error::new(ErrorKind::InvalidRequest, operation, "podman takes only paths that are UTF-8")
 }
 
-/// The kind of an error over a path.
+/// Returns the kind of an error about a path.
 pub(crate) fn kind_of(cause: &io::Error) -> ErrorKind {
     if cause.kind() == io::ErrorKind::NotFound { ErrorKind::NoSuchPath } else { ErrorKind::System }
 }
 
-/// Directories of the host that were made for a copy; removed again when dropped, unless they are kept, and never one
-/// with something in it.
+/// Directories of the host that were created for a copy. Dropping it removes them, unless they are
+/// kept or not empty.
 #[derive(Debug)]
 pub(crate) struct MadeDirectories(Vec<PathBuf>);
 
@@ -100,14 +103,14 @@ impl MadeDirectories {
         Self(Vec::new())
     }
 
-    /// Makes what is missing above `path`.
+    /// Creates the missing parents of `path`.
     pub(crate) fn above(path: &Path) -> Result<Self> {
         let mut made = Self::none();
         let parents: Vec<_> = path.ancestors().skip(1).take_while(|parent| !parent.exists()).collect();
         for parent in parents.into_iter().rev() {
             match fs::create_dir(parent) {
                 Ok(()) => made.0.push(parent.to_owned()),
-                // Somebody else was faster.
+                // Another process created it first.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && parent.is_dir() => {}
                 Err(cause) => {
                     let message = format!("the directory {} cannot be made", parent.display());
@@ -118,7 +121,7 @@ impl MadeDirectories {
         Ok(made)
     }
 
-    /// Leaves them.
+    /// Keeps them.
     pub(crate) fn keep(mut self) {
         self.0.clear();
     }
@@ -126,24 +129,24 @@ impl MadeDirectories {
 
 impl Drop for MadeDirectories {
     fn drop(&mut self) {
-        // One that somebody has put something into meanwhile stays.
+        // A directory that is no longer empty stays.
         self.0.iter().rev().all(|directory| fs::remove_dir(directory).is_ok());
     }
 }
 
-/// A directory of the host that only this user can enter, gone when dropped, with all that is in it.
+/// A directory of the host that only this user can enter. Dropping it removes it with its contents.
 #[derive(Debug)]
 pub(crate) struct TemporaryDirectory(PathBuf);
 
 impl TemporaryDirectory {
-    /// A new directory in `parent`.
+    /// Creates a directory in `parent`.
     pub(crate) fn new(parent: &Path) -> io::Result<Self> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
         for _ in 0..100 {
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
             let path = parent.join(format!("rt-podman-{}-{number}", std::process::id()));
-            // Fails when anything of that name is there, a link of somebody else's included.
+            // Fails if anything with that name exists, including another user's link.
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => return Ok(Self(path)),
                 Err(error) => last = error,
@@ -152,7 +155,7 @@ impl TemporaryDirectory {
         Err(last)
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

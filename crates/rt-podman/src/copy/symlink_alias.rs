@@ -1,10 +1,10 @@
-//! A symbolic link in a directory of its own that stands for a source of the host: podman follows it, and it has the name
-//! that podman is to work with.
+//! A symbolic link in its own directory that stands for a source on the host. podman follows it,
+//! and it has the name that podman is to use.
 //!
-//! podman first asks the system for the source to the letter, then reads the same word as a pattern. A path of our own
-//! choice is the same to both. The name of the link is what podman calls the copy, before it renames it to what the
-//! destination is called; of hard links it renames only the one end (4.3.1 and 5.4.2), so with a link that has the
-//! destination's name already, both ends agree.
+//! podman first looks up the source literally, then reads the same word as a pattern. A path that
+//! we choose means the same in both. podman names the copy after the link before it renames it to
+//! the destination's name. Of hard links it renames only one end (4.3.1 and 5.4.2), so a link with
+//! the destination's name makes both ends agree.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, Permissions};
@@ -15,40 +15,41 @@ use std::path::{Path, PathBuf};
 use super::glob;
 use super::host_path::TemporaryDirectory;
 
-/// A link to a source, gone when dropped.
+/// A link to a source. Dropping it removes the link.
 #[derive(Debug)]
 pub(crate) struct SymlinkAlias {
-    /// What podman is told.
+    /// The word for podman.
     word: PathBuf,
     _directory: TemporaryDirectory,
 }
 
 impl SymlinkAlias {
-    /// A link to `source`, which is canonical, that podman calls `name`.
+    /// Creates a link to `source`, which is canonical, that podman calls `name`.
     pub(crate) fn new(source: &Path, name: &OsStr) -> io::Result<Self> {
         let directory = plain_directory()?;
         symlink(source, directory.path().join(name))?;
         let pattern = glob::escaped(&name.to_string_lossy());
         let word = directory.path().join(&pattern);
         if !glob::is_plain(Path::new(name)) {
-            // The word is the second link when it is taken to the letter, and the first, alone, as a pattern.
+            // Taken literally, the word is the second link; as a pattern, it matches only the
+            // first.
             symlink(source, &word)?;
         }
         Ok(Self { word, _directory: directory })
     }
 
-    /// The source itself, as podman must be told it.
+    /// Returns the source itself in podman's words.
     pub(crate) fn word(&self) -> &OsStr {
         self.word.as_os_str()
     }
 
-    /// The contents of the source, which is a directory.
+    /// Returns the contents of the source, a directory, in podman's words.
     pub(crate) fn contents(&self) -> OsString {
         self.word.join(".").into_os_string()
     }
 }
 
-/// An empty directory, with the permissions that a new one commonly has; gone when dropped.
+/// An empty directory with the usual permissions of a new one. Dropping it removes it.
 #[derive(Debug)]
 pub(crate) struct EmptyDirectory {
     contents: OsString,
@@ -56,26 +57,26 @@ pub(crate) struct EmptyDirectory {
 }
 
 impl EmptyDirectory {
-    /// A new one.
+    /// Creates one.
     pub(crate) fn new() -> io::Result<Self> {
         let directory = plain_directory()?;
         let empty = directory.path().join("empty");
         DirBuilder::new().create(&empty)?;
-        // Whatever the umask is: podman hands it on.
+        // Whatever the umask is: podman copies the mode.
         fs::set_permissions(&empty, Permissions::from_mode(0o755))?;
         Ok(Self { contents: empty.join(".").into_os_string(), _directory: directory })
     }
 
-    /// Its contents, which are none, as podman must be told them.
+    /// Returns its (empty) contents in podman's words.
     pub(crate) fn contents(&self) -> &OsStr {
         &self.contents
     }
 }
 
-/// A directory that podman can be told.
+/// Creates a directory whose path podman reads literally.
 fn plain_directory() -> io::Result<TemporaryDirectory> {
     let usual = std::env::temp_dir();
-    // It comes from the environment, and may look like a pattern itself.
+    // It comes from the environment, and may itself look like a pattern.
     let told = usual.is_absolute() && usual.to_str().is_some() && glob::is_plain(&usual);
     TemporaryDirectory::new(if told { &usual } else { Path::new("/tmp") })
 }

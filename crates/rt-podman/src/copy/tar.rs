@@ -1,13 +1,14 @@
-//! Tar streams into and out of a container, by `podman cp` with `-` for one side; files and directories stand in `copy`.
+//! Tar streams into and out of a container, by `podman cp` with `-` on one side. Files and
+//! directories are in `copy_in` and `copy_out`.
 //!
-//! A client whose stream fails or whose time is over is ended with its group, and its output is drained meanwhile: on 4.3
-//! a client that nobody reads from can hold the lock of its container.
+//! If a client's stream fails or its time is over, it is ended with its group, and its output is
+//! drained meanwhile. On 4.3, a client whose output is not read can hold the lock of its container.
 
 use std::ffi::OsString;
 use std::io::{self, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
 
@@ -20,18 +21,18 @@ use rt_protocol::{
 
 use super::glob;
 use super::host_path::TemporaryDirectory;
-use super::{INTO, OUT_OF, container_path, container_source, contents_of, place};
+use super::{INTO, OUT_OF, container_path, container_source, contents_of, place, system};
 use crate::cli::answer::{Verdict, interrupted};
 use crate::cli::engine::{Call, Engine, process_error};
 use crate::state::target::Target;
 
-/// What is kept of podman's complaints, in bytes.
+/// The most that is kept of podman's stderr, in bytes.
 const COMPLAINTS: OutputLimit = OutputLimit::bytes(64 << 10);
 
-/// What is read from the caller at once, in bytes.
+/// The most that is read from the caller at once, in bytes.
 const CHUNK: usize = 64 << 10;
 
-/// podman's words for a stream that is no archive, and for one of zeros alone.
+/// podman's text for a stream that is not an archive, and for one that contains only zeros.
 const NO_ARCHIVE: &str = "source must be a (compressed) tar archive";
 
 /// Unpacks a tar stream into a directory of the container.
@@ -41,26 +42,44 @@ pub(crate) fn copy_in_tar(
     dest: &ContainerPath,
     until: &Until,
 ) -> Result<()> {
-    let with_container = |error: Error| error.in_container(container.name());
-    let system = |message, cause: io::Error| {
-        with_container(Error::new(ErrorKind::System, INTO, message).with_source(cause))
-    };
-    let dest = container_path(INTO, dest).map_err(with_container)?;
-    // A directory that podman looks up as a pattern is not the one that it then unpacks into.
+    unpack(container, tar, dest, &[], until).map_err(|error| error.in_container(container.name()))
+}
+
+/// Unpacks a tar stream whose entries keep their owners.
+pub(crate) fn unpack_with_owners(
+    container: &Target,
+    tar: &mut (dyn Read + Send),
+    dest: &ContainerPath,
+    until: &Until,
+) -> Result<()> {
+    unpack(container, tar, dest, &["--archive=false"], until)
+}
+
+fn unpack(
+    container: &Target,
+    tar: &mut (dyn Read + Send),
+    dest: &ContainerPath,
+    options: &[&str],
+    until: &Until,
+) -> Result<()> {
+    let dest = container_path(INTO, dest)?;
+    // If podman looks up a directory as a pattern, it may unpack into another one.
     if !glob::is_plain(dest) {
-        return Err(with_container(glob::refused(INTO)));
+        return Err(glob::refused(INTO));
     }
     let target = container.id_or_name(until)?;
-    until.check().map_err(|stop| with_container(Error::stopped(stop, INTO)))?;
+    until.check().map_err(|stop| Error::stopped(stop, INTO))?;
     let spool = spool(container.engine())
-        .map_err(|cause| system(String::from("no temporary directory can be made"), cause))?;
-    let words = [OsString::from("cp"), OsString::from("--"), OsString::from("-"), place(&target, dest)];
+        .map_err(|cause| system(INTO, "no temporary directory can be made", cause))?;
+    let options = options.iter().map(OsString::from);
+    let words = [OsString::from("cp")].into_iter().chain(options);
+    let words = words.chain([OsString::from("--"), OsString::from("-"), place(&target, dest)]);
     let mut call = container.engine().call(words);
     if let Some(spool) = &spool {
         call = call.env("TMPDIR", spool.path());
     }
-    let (theirs, ours) = io::pipe().map_err(|cause| system(String::from("no pipe can be made"), cause))?;
-    // The feeder ends the call by a token of its own; the caller's cancel goes through to it.
+    let (theirs, ours) = io::pipe().map_err(|cause| system(INTO, "no pipe can be made", cause))?;
+    // The feeder ends the call through its own token; the caller's cancel passes through to it.
     let token = until.cancel_token().map_or_else(CancelToken::new, CancelToken::child);
     let bounded = until.clone().or_cancelled(&token);
     let held = Mutex::new(None);
@@ -68,7 +87,7 @@ pub(crate) fn copy_in_tar(
         let feeder = thread::Builder::new()
             .name(String::from("rt-podman-tar"))
             .spawn_scoped(scope, || feed(tar, ours, &held, &token))
-            .map_err(|cause| system(String::from("no thread can be started"), cause))?;
+            .map_err(|cause| system(INTO, "no thread can be started", cause))?;
         let streams = Streams {
             stdin: Source::descriptor(OwnedFd::from(theirs)),
             ..Streams::captured(OutputLimit::bytes(0), COMPLAINTS)
@@ -79,14 +98,14 @@ pub(crate) fn copy_in_tar(
     })?;
     if let Some(cause) = fed.error {
         let error = Error::new(ErrorKind::SourceFailed, INTO, "reading the tar stream failed");
-        return Err(with_container(error.with_source(cause).with_hint("nothing was unpacked")));
+        return Err(error.with_source(cause).with_hint("nothing was unpacked"));
     }
-    match answer.map_err(with_container)? {
+    match answer? {
         Ok(()) => Ok(()),
-        // An archive without entries is nothing to unpack; podman takes its zeros for something else. It has looked for
-        // the directory before.
+        // An archive without entries has nothing to unpack, and podman does not recognize its
+        // zeros. It has checked the directory before.
         Err(refusal) if fed.zeros >= TAR_BLOCK && refusal.stderr.contains(NO_ARCHIVE) => Ok(()),
-        Err(refusal) => Err(with_container(refusal.error(INTO))),
+        Err(refusal) => Err(refusal.error(INTO)),
     }
 }
 
@@ -97,12 +116,26 @@ pub(crate) fn copy_out_tar(
     tar: &mut (dyn Write + Send),
     until: &Until,
 ) -> Result<()> {
-    let with_container = |error: Error| error.in_container(container.name());
-    // With `/.`, the entries of a directory have no leading directory; a file has its own name (4.3.1 and 5.4.2).
-    let source = contents_of(&container_source(src).map_err(with_container)?);
+    // With `/.`, the entries of a directory have no leading directory; a file has its own name
+    // (4.3.1 and 5.4.2).
+    let packed = container_source(src).and_then(|source| pack(container, &contents_of(&source), tar, until));
+    packed.map_err(|error| error.in_container(container.name()))
+}
+
+/// Packs a file, or a directory with its own entry first, into a tar stream.
+pub(crate) fn pack_itself(
+    container: &Target,
+    src: &ContainerPath,
+    tar: &mut (dyn Write + Send),
+    until: &Until,
+) -> Result<()> {
+    pack(container, &container_source(src)?, tar, until)
+}
+
+fn pack(container: &Target, source: &Path, tar: &mut (dyn Write + Send), until: &Until) -> Result<()> {
     let target = container.id_or_name(until)?;
-    until.check().map_err(|stop| with_container(Error::stopped(stop, OUT_OF)))?;
-    let words = [OsString::from("cp"), OsString::from("--"), place(&target, &source), OsString::from("-")];
+    until.check().map_err(|stop| Error::stopped(stop, OUT_OF))?;
+    let words = [OsString::from("cp"), OsString::from("--"), place(&target, source), OsString::from("-")];
     let call = container.engine().call(words);
     let mut archive = Trailer::watched(tar);
     let streams = Streams {
@@ -110,24 +143,20 @@ pub(crate) fn copy_out_tar(
         stdout: Output::Bridge(Sink::borrowed(&mut archive)),
         stderr: Output::Capture(COMPLAINTS),
     };
-    run(&call, streams, OUT_OF, until)
-        .map_err(with_container)?
-        .map_err(|refusal| with_container(refusal.error(OUT_OF)))?;
-    archive.flush().map_err(|cause| with_container(sink_failed(cause)))?;
+    run(&call, streams, OUT_OF, until)?.map_err(|refusal| refusal.error(OUT_OF))?;
+    archive.flush().map_err(sink_failed)?;
     if archive.has_ended() {
         return Ok(());
     }
-    Err(with_container(interrupted(
-        OUT_OF,
-        "podman ended with exit code 0 and without the end of the archive",
-    )))
+    Err(interrupted(OUT_OF, "podman ended with exit code 0 and without the end of the archive"))
 }
 
 fn sink_failed(cause: io::Error) -> Error {
     Error::new(ErrorKind::SinkFailed, OUT_OF, "writing the tar stream failed").with_source(cause)
 }
 
-/// Runs the client to its end. One that is stopped, or whose stream fails, is ended before this returns.
+/// Runs the client to its end. If it is stopped or its stream fails, it is ended before this
+/// returns.
 fn run(call: &Call, streams: Streams<'_>, operation: &'static str, until: &Until) -> Result<Verdict<()>> {
     with_process(&call.spec, streams, |process| {
         let driven = process.drive(until);
@@ -141,31 +170,30 @@ fn run(call: &Call, streams: Streams<'_>, operation: &'static str, until: &Until
                 Err(Error::stopped(stop, operation).with_hint("what was copied until then stays"))
             }
             Err(Interruption::SinkFailed(_, cause)) => Err(sink_failed(cause)),
-            // Our own pipe; the caller's reader is the feeder's.
-            Err(Interruption::SourceFailed(cause)) => {
-                Err(Error::new(ErrorKind::System, operation, "reading a pipe failed").with_source(cause))
-            }
+            // This is our own pipe; the feeder reads from the caller's reader.
+            Err(Interruption::SourceFailed(cause)) => Err(system(operation, "reading a pipe failed", cause)),
         }
     })
     .map_err(|error| process_error(operation, error))?
 }
 
-/// What the feeder did.
+/// The result of the feeder.
 #[derive(Default)]
 struct Fed {
-    /// How many bytes were read, all of them zero; 0 when there was another.
+    /// How many bytes were read if all of them were zero; 0 if any was not.
     zeros: u64,
-    /// What the caller's reader failed with.
+    /// The error of the caller's reader.
     error: Option<io::Error>,
 }
 
-/// The size of a block of an archive; one of zeros begins its end (POSIX, `pax`, "ustar Interchange Format").
+/// The size of an archive's block. A block of zeros begins the end of the archive (POSIX, `pax`,
+/// "ustar Interchange Format").
 const TAR_BLOCK: u64 = 512;
 
-/// An archive on its way to its writer, with a look at how it ends.
+/// Passes an archive to its writer and checks its end.
 struct Trailer<'a> {
     tar: &'a mut (dyn Write + Send),
-    /// How many bytes there were, and how many of the last ones were zero.
+    /// How many bytes there were, and how many zeros at the end.
     bytes: u64,
     zeros: u64,
 }
@@ -175,7 +203,7 @@ impl<'a> Trailer<'a> {
         Self { tar, bytes: 0, zeros: 0 }
     }
 
-    /// Whether the archive is whole: blocks, and the two of zeros at its end.
+    /// Returns whether the archive is complete: whole blocks, with two blocks of zeros at the end.
     fn has_ended(&self) -> bool {
         self.bytes.is_multiple_of(TAR_BLOCK) && self.zeros >= 2 * TAR_BLOCK
     }
@@ -198,8 +226,9 @@ impl Write for Trailer<'_> {
 
 /// Reads from the caller and writes into the pipe, until either ends.
 ///
-/// A reader that fails must not look like the end of the stream: podman 5.4 unpacks half an archive and calls it a
-/// success. So the pipe is then kept open in `held`, which outlives the client, and the token ends the client.
+/// A failure of the reader must not look like the end of the stream: podman 5.4 unpacks half an
+/// archive and reports success. So the pipe is kept open in `held`, which outlives the client, and
+/// the token ends the client.
 fn feed(
     tar: &mut (dyn Read + Send),
     mut pipe: PipeWriter,
@@ -216,7 +245,7 @@ fn feed(
                 let bytes = &chunk[..count.min(CHUNK)];
                 only_zeros &= bytes.iter().all(|byte| *byte == 0);
                 fed.zeros = if only_zeros { fed.zeros + bytes.len() as u64 } else { 0 };
-                // It fails when the client has ended; why it did is asked elsewhere.
+                // It fails if the client has ended; the reason is found elsewhere.
                 if pipe.write_all(bytes).is_err() {
                     return fed;
                 }
@@ -232,11 +261,12 @@ fn feed(
     }
 }
 
-/// A directory for podman's own copy of the stream: podman writes the whole of it to a temporary file before it unpacks,
-/// and the file stays when podman is ended; 4.3 leaves it behind in any case.
+/// Creates a directory for podman's own copy of the stream. podman writes the whole stream to a
+/// temporary file before it unpacks. The file stays if podman is ended; 4.3 always leaves it
+/// behind.
 ///
-/// `None` where TMPDIR does more than say where temporary files go: a rootless podman without `XDG_RUNTIME_DIR` looks there
-/// for its state.
+/// `None` if TMPDIR does more than locate temporary files: a rootless podman without
+/// `XDG_RUNTIME_DIR` keeps its state there.
 fn spool(engine: &Engine) -> io::Result<Option<TemporaryDirectory>> {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     if !is_root && engine.variable("XDG_RUNTIME_DIR").is_none_or(|path| path.is_empty()) {

@@ -1,33 +1,35 @@
-//! The lines of podman's log of events that are known, by their digests. No clock decides what is new.
+//! The known lines of podman's event log, by their digests. No clock decides what is new.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// How many lines are known again when podman tells them twice, unless its log has more. Its log has a megabyte unless
-/// somebody wants more, and no line is shorter than a hundred bytes.
+/// How many lines are remembered, to recognise repeated ones, unless podman's log has more. The
+/// default log has a megabyte, and no line is shorter than a hundred bytes.
 const REMEMBERED: usize = 64 << 10;
 
-/// The lines that podman gave last. Lines have nanoseconds and an id, so that no two events are told by the same line.
+/// The last lines from podman. Lines contain nanoseconds and an id, so no two events have the same
+/// line.
 #[derive(Debug, Default)]
 pub(super) struct KnownLines {
-    /// Whether a line stood in the log when the stream was made, and has not come in the stream yet.
+    /// Whether a line was in the log when the stream was opened, and has not come in the stream
+    /// yet.
     lines: HashMap<u64, bool>,
     order: VecDeque<u64>,
-    /// How many lines stood in the log.
+    /// How many lines were in the log.
     before: usize,
 }
 
-/// What is known of a line that comes.
+/// What is known about a line that comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     New,
-    /// It stood in the log when the stream was made.
+    /// It was in the log when the stream was opened.
     Before,
     Told,
 }
 
 impl KnownLines {
-    /// Adds a line that stands in the log when the stream is made.
+    /// Adds a line that is in the log when the stream is opened.
     pub(super) fn add(&mut self, line: &[u8]) {
         let digest = digest(line);
         if self.lines.insert(digest, true).is_none() {
@@ -36,12 +38,12 @@ impl KnownLines {
         }
     }
 
-    /// The last line.
+    /// Returns the last line.
     pub(super) fn last(&self) -> Option<u64> {
         self.order.back().copied()
     }
 
-    /// The line's digest, and what was known of it before it came in the stream.
+    /// Returns the line's digest, and what was known about it before it came in the stream.
     pub(super) fn meet(&mut self, line: &[u8]) -> (u64, Known) {
         let digest = digest(line);
         match self.lines.insert(digest, false) {

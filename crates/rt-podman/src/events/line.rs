@@ -1,4 +1,4 @@
-//! One line of `podman events --format json`: what it tells of a container's life, if anything.
+//! Decodes one line of `podman events --format json`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,25 +7,26 @@ use serde_json::Value;
 
 use crate::cli::json;
 
-/// What one line is.
+/// The content of one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum EventLine {
     /// An event of the contract.
     Told {
         /// The event.
         event: Event,
-        /// The latest moment at which it may have happened: its time, or the end of its second where podman gave no
-        /// finer time.
+        /// The latest moment at which it may have happened: its time, or the end of its second if
+        /// podman gave no finer time.
         latest: SystemTime,
     },
-    /// podman's own business: images, volumes, execs, mounts, clean-up.
+    /// Events that are internal to podman: images, volumes, execs, mounts, clean-up.
     Other,
-    /// No JSON object, or one without a name or a time.
+    /// Not a JSON object, or one without a name or a time.
     Malformed,
 }
 
 impl EventLine {
-    /// Reads a line. Never fails: podman's log is podman's, and one odd line must not end the stream.
+    /// Decodes a line. It never fails, because one odd line of podman's log must not end the
+    /// stream.
     pub(crate) fn decode(line: &[u8]) -> Self {
         let Ok(line) = serde_json::from_slice::<Value>(line) else {
             return Self::Malformed;
@@ -53,8 +54,8 @@ impl EventLine {
     }
 }
 
-/// The action for podman's word. The recorded words are the short ones; the others are docker's, and those of the
-/// contract, in case a later podman follows them.
+/// Returns the action for podman's word. The recorded words are the short ones. The others are
+/// docker's and the contract's, in case a later podman uses them.
 fn action(word: &str) -> Option<EventAction> {
     Some(match word.to_ascii_lowercase().as_str() {
         "create" | "created" => EventAction::Created,
@@ -70,8 +71,9 @@ fn action(word: &str) -> Option<EventAction> {
     })
 }
 
-/// When it happened, and the latest moment at which it may have: `Time` as text in 4.x; whole seconds in `time` and
-/// nanoseconds beside them in `timeNano` from 5.0 on. The line itself says which podman wrote it.
+/// Returns when it happened, and the latest moment at which it may have happened. 4.x has `Time` as
+/// text; from 5.0 on there are whole seconds in `time` and nanoseconds in `timeNano`. The line
+/// itself shows which podman wrote it.
 fn time(line: &Value) -> Option<(SystemTime, SystemTime)> {
     if let Some(nanoseconds) = json::unsigned(line, &["timeNano"]).filter(|nanoseconds| *nanoseconds > 0) {
         let time = UNIX_EPOCH.checked_add(Duration::from_nanos(nanoseconds))?;
@@ -83,8 +85,9 @@ fn time(line: &Value) -> Option<(SystemTime, SystemTime)> {
     Some((time, time.checked_add(rest)?))
 }
 
-/// The exit code of a death. 4.x leaves code 0 out (`omitempty`; recorded on 4.3.1). 5.x writes 0, so there a missing
-/// code is one that podman does not know. The line itself says which podman wrote it: `timeNano` came with 5.0.
+/// Returns the exit code of a death. 4.x omits code 0 (`omitempty`; recorded on 4.3.1). 5.x writes
+/// 0, so a missing code is one that podman does not know. The line itself shows which podman wrote
+/// it: `timeNano` came with 5.0.
 fn exit_code(line: &Value) -> Option<i32> {
     match json::field(line, &["ContainerExitCode"]) {
         Some(code) => json::as_integer(code).and_then(|code| i32::try_from(code).ok()),
@@ -106,14 +109,14 @@ mod tests {
         }
     }
 
-    /// As podman 4.3.1 writes it.
+    /// A line as podman 4.3.1 writes it.
     fn old(status: &str, rest: &str) -> String {
         format!(
             r#"{{{rest}"ID":"a9c7","Image":"localhost/bb","Name":"x-ev","Status":"{status}","Time":"2026-11-21T20:39:51.195265309Z","Type":"container","Attributes":{{"a":"b"}}}}"#
         )
     }
 
-    /// As podman 5.4.2 writes it.
+    /// A line as podman 5.4.2 writes it.
     fn new(status: &str, rest: &str) -> String {
         format!(
             r#"{{{rest}"ID":"a9c7","Name":"x-ev","Status":"{status}","time":1795293700,"timeNano":1795293700384327544,"Type":"container"}}"#

@@ -1,18 +1,20 @@
 //! From an [`ExecRequest`] to the arguments of `podman exec`: a pure function.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 
 use rt_process::ProcessSpec;
-use rt_protocol::{EnvValue, Error, ErrorKind, ExecRequest, Result};
+use rt_protocol::{Error, ErrorKind, ExecRequest, Result};
 
+use crate::cli::engine::assignment;
 use crate::cli::secret_env::{Passed, SecretEnv};
 use rt_process::ExecMarker;
 
-/// Adds `exec …` for `request` to a call of podman. `target` is a checked name or a full id.
+/// Adds `exec …` for `request` to a call of podman. `target` is a valid name or a full id.
 ///
-/// The container's name stands behind `--`, and the command behind the name: `podman exec NAME --` would take the dashes
-/// for the command. `-i` only where the caller has a stdin: with `-i`, podman loses output in some calls whose command
-/// leaves any of its stdin unread.
+/// The container's name follows `--`, and the command follows the name: `podman exec NAME --` would
+/// take the dashes for the command. `-i` is used only if the caller has a stdin: with it, podman
+/// loses output in some calls whose command leaves some of its stdin unread. A request with a
+/// terminal gives the client one as its stdin, of which it takes the size; the outputs stay pipes.
 pub(crate) fn exec(
     call: ProcessSpec,
     request: &ExecRequest,
@@ -20,44 +22,41 @@ pub(crate) fn exec(
     marker: &ExecMarker,
     target: &str,
 ) -> Result<Passed> {
-    let mut secrets = SecretEnv::new(!interactive);
-    let mut call = call.arg("exec");
+    // Of a client with a terminal, the stdin is that.
+    let has_terminal = request.terminal().is_some();
+    let mut secrets = SecretEnv::new(!interactive && !has_terminal);
+    // podman writes its own log on stderr, where its warnings would be the command's output (5.x
+    // has one for each call on cgroups v1). After the verb, so that no level of the caller wins.
+    let mut call = call.args(["exec", "--log-level=error"]);
     if interactive {
-        // Without detach keys: podman would take the two bytes ctrl-p and ctrl-q for an order to leave the command.
-        call = call.args(["--interactive", "--detach-keys="]);
+        call = call.arg("--interactive");
     }
-    if let Some(user) = request.user() {
-        call = call.arg(format!("--user={user}"));
+    if has_terminal {
+        call = call.arg("--tty");
     }
-    if let Some(workdir) = request.workdir() {
-        call = call.arg("--workdir").arg(workdir.as_os_str());
+    if interactive || has_terminal {
+        // podman would detach from the command when stdin contains the two bytes ctrl-p and ctrl-q.
+        call = call.arg("--detach-keys=");
     }
-    for (name, value) in request.env().iter() {
-        if name.as_str() == ExecMarker::NAME {
-            let message = format!(
-                "the variable {name} is this backend's own: it tells which processes are the command's"
-            );
-            return Err(
-                Error::new(ErrorKind::InvalidRequest, "exec in", message).with_hint("choose another name")
-            );
-        }
-        call = match value {
-            EnvValue::Plain(value) => call.arg("--env").arg(assignment(name.as_str(), value)),
-            EnvValue::Secret(secret) => secrets.pass(call, name, secret)?,
-        };
-    }
+    call = secrets.pass_settings(call, request.user(), request.workdir(), request.env())?;
     call = call.arg("--env").arg(assignment(ExecMarker::NAME, OsStr::new(marker.value())));
     let mut passed = secrets.finish(call);
+    if let Some(size) = request.terminal() {
+        passed.call = passed.call.stdin_terminal(size);
+    }
     passed.call = passed.call.args(["--", target]).args(request.argv().words().iter().cloned());
     Ok(passed)
 }
 
-/// `NAME=VALUE`
-pub(crate) fn assignment(name: &str, value: &OsStr) -> OsString {
-    let mut assignment = OsString::from(name);
-    assignment.push("=");
-    assignment.push(value);
-    assignment
+/// Refuses a request that sets the variable by which the processes of its command are found.
+pub(crate) fn refuse_marker(request: &ExecRequest) -> Result<()> {
+    let name = ExecMarker::NAME;
+    if !request.env().iter().any(|(known, _)| known.as_str() == name) {
+        return Ok(());
+    }
+    let message =
+        format!("the variable {name} is this backend's own: it tells which processes are the command's");
+    Err(Error::new(ErrorKind::InvalidRequest, "exec in", message).with_hint("choose another name"))
 }
 
 #[cfg(test)]
@@ -68,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    /// The words of the call, without podman itself.
+    /// Returns the words of the call, without podman itself.
     fn words(request: &ExecRequest, interactive: bool, marker: &ExecMarker, target: &str) -> Vec<String> {
         let shell = Program::find("/bin/sh").unwrap();
         let call = exec(ProcessSpec::new(&shell), request, interactive, marker, target).unwrap().call;
@@ -97,7 +96,7 @@ mod tests {
                 .unwrap();
             let marker = ExecMarker::fresh();
             let words = words(&request, interactive, &marker, name.as_str());
-            let mut expected: Vec<String> = vec!["exec".into()];
+            let mut expected: Vec<String> = vec!["exec".into(), "--log-level=error".into()];
             if interactive {
                 expected.extend(["--interactive".into(), "--detach-keys=".into()]);
             }
@@ -108,6 +107,26 @@ mod tests {
             expected.extend(argv);
             prop_assert_eq!(words, expected);
         }
+    }
+
+    #[test]
+    fn a_terminal_is_asked_for_with_and_without_a_stdin() {
+        let size = rt_protocol::TerminalSize::default();
+        let request = ExecRequest::builder(["vi"]).terminal(size).build().unwrap();
+        for (interactive, expected) in [(false, 2), (true, 3)] {
+            let words = words(&request, interactive, &ExecMarker::fresh(), "c");
+            let options = ["--interactive", "--tty", "--detach-keys="];
+            assert_eq!(words[2..2 + expected], options[3 - expected..]);
+            assert!(words.contains(&"TERM=xterm".into()), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn the_marker_of_a_command_is_no_variable_of_the_caller() {
+        let request = |name: &str| ExecRequest::builder(["true"]).env(name, "x").build().unwrap();
+        let error = refuse_marker(&request(ExecMarker::NAME)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
+        assert!(refuse_marker(&request("RT_EXEC")).is_ok());
     }
 
     #[test]
@@ -130,5 +149,9 @@ mod tests {
             exec(call, &request, interactive, &ExecMarker::fresh(), "web").unwrap().stdin.is_some()
         };
         assert!(by_stdin(false) && !by_stdin(true));
+        let terminal = ExecRequest::builder(["vi"]).terminal(rt_protocol::TerminalSize::default());
+        let terminal = terminal.secret_env("LD_PRELOAD", Secret::new("/x.so")).build().unwrap();
+        let call = ProcessSpec::new(&shell);
+        assert!(exec(call, &terminal, false, &ExecMarker::fresh(), "web").unwrap().stdin.is_none());
     }
 }

@@ -1,8 +1,9 @@
-//! What podman's client leaves unread of a command's output.
+//! Detects output of a command that podman's client has left unread.
 //!
-//! conmon sends the output over a socket and takes stdin from it. Where it leaves with some stdin unread, the kernel tells
-//! the client a reset connection before the output that has come, and podman takes that for the end (4.3.1 to 6). A copy of
-//! the client's socket still has what was lost; so it has what a client left that others have ended.
+//! conmon sends the output over a socket and reads stdin from it. If it exits with some stdin
+//! unread, the kernel reports a reset connection to the client before the output that has come, and
+//! podman takes that for the end (4.3.1 to 6). A copy of the client's socket still contains what
+//! was lost. It also contains what a client left that another process has ended.
 
 use std::io;
 
@@ -12,50 +13,56 @@ use rt_protocol::{StreamEnd, StreamReport};
 /// The name of conmon's socket for its client.
 pub(crate) const NAME: &str = "attach";
 
-/// What is known of how the client has left.
+/// What is known about how the client exited.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Leaving {
-    /// It has handed over everything, for sure.
+    /// It has certainly handed over everything.
     pub(crate) has_seen_the_end: bool,
-    /// conmon told the end while the client was there, or nobody can know.
+    /// conmon reported the end before the client exited, or this cannot be known.
     pub(crate) could_see_the_end: bool,
     /// It may have been waiting for a slow sink.
     pub(crate) was_held_back: bool,
 }
 
-/// The client's socket, from the time when it was seen.
+/// The client's socket, copied when it was first seen.
 #[derive(Debug, Default)]
 pub(crate) struct AttachSocket {
     copy: Option<SocketCopy>,
-    /// conmon has made one: an engine without any loses nothing in this way.
+    /// conmon has created one; without one, nothing is lost in this way.
     pub(crate) is_there: bool,
-    /// The system lets nobody look, or there is no such thing.
+    /// The system forbade the copy at the last attempt, or does not support it.
     is_refused: bool,
+    /// It is in podman's service. The service loses the end of an output if some stdin stays
+    /// unread, and its client may lose the beginning (seen with 4.3.1): what arrives with the
+    /// answer that the connection is taken over.
+    pub(crate) is_remote: bool,
 }
 
 impl AttachSocket {
-    /// Takes hold of it, if it is there by now.
+    /// Copies the socket if it exists by now. A refusal counts until the next attempt: a process
+    /// that is just starting cannot be looked into.
     pub(crate) fn look(&mut self, client: u32) {
-        if self.copy.is_some() || self.is_refused {
+        if self.copy.is_some() {
             return;
         }
-        match SocketCopy::of(client, NAME) {
+        let found = SocketCopy::of(client, NAME);
+        self.is_refused = found.is_err();
+        match found {
             Ok(copy) => self.copy = copy,
-            Err(error) => {
-                tracing::debug!(%error, "what podman loses of this output cannot be seen");
-                self.is_refused = true;
-            }
+            Err(error) => tracing::debug!(%error, "what podman loses of this output cannot be seen"),
         }
     }
 
-    /// Whether it is not held, and may be one day.
-    pub(crate) fn may_come(&self) -> bool {
-        self.copy.is_none() && !self.is_refused
+    pub(crate) fn has_copy(&self) -> bool {
+        self.copy.is_some()
     }
 
-    /// Whether some of stdout, and of stderr, may be missing in what the client has handed on. `stdin` is what the command
-    /// was fed, if it was.
+    /// Returns whether stdout, and stderr, may be incomplete in what the client has handed on.
+    /// `stdin` is what the command was fed, if it was.
     pub(crate) fn cut_outputs(&self, stdin: Option<StreamReport>, leaving: Leaving) -> [bool; 2] {
+        if self.is_remote {
+            return [true; 2];
+        }
         if leaving.has_seen_the_end && stdin.is_none() {
             return [false; 2];
         }
@@ -70,19 +77,20 @@ impl AttachSocket {
         }
     }
 
-    /// Without a copy.
+    /// Judges without a copy.
     fn may_lose_output(&self, stdin: StreamReport) -> bool {
         match stdin.bytes {
-            // Of nothing, nothing is left unread.
+            // With no bytes fed, none is left unread.
             0 => false,
-            // It was missed.
+            // The socket was missed.
             _ if self.is_there && !self.is_refused => true,
             _ => stdin.end == StreamEnd::ReaderGone,
         }
     }
 }
 
-/// The streams of the messages that are left. The first byte of one is its stream's number in conmon's protocol.
+/// Returns which streams have messages left. The first byte of a message is its stream's number in
+/// conmon's protocol.
 fn missing(mut next: impl FnMut() -> io::Result<Unread>) -> [bool; 2] {
     let mut missing = [false; 2];
     loop {
@@ -93,7 +101,7 @@ fn missing(mut next: impl FnMut() -> io::Result<Unread>) -> [bool; 2] {
                 Some(3) => missing[1] = true,
                 _ => {}
             },
-            // The client has left before conmon.
+            // The client exited before conmon.
             Ok(Unread::Nothing) | Err(_) => return [true; 2],
         }
     }
@@ -124,7 +132,7 @@ mod tests {
     #[test]
     fn without_a_copy_all_stdin_must_have_been_taken() {
         let whole = |bytes, end, is_there, is_refused| {
-            let socket = AttachSocket { copy: None, is_there, is_refused };
+            let socket = AttachSocket { is_there, is_refused, ..AttachSocket::default() };
             socket.cut_outputs(Some(StreamReport::new(bytes, end)), BY_ITSELF) == [false; 2]
         };
         assert!(whole(0, StreamEnd::ReaderGone, true, false));
@@ -136,9 +144,15 @@ mod tests {
     }
 
     #[test]
+    fn no_output_of_a_service_is_called_whole() {
+        let remote = AttachSocket { is_remote: true, ..AttachSocket::default() };
+        assert_eq!(remote.cut_outputs(None, BY_ITSELF), [true; 2]);
+    }
+
+    #[test]
     fn an_output_is_cut_where_the_client_left_before_the_end() {
         let left = |is_there, leaving| {
-            AttachSocket { copy: None, is_there, is_refused: true }.cut_outputs(None, leaving)
+            AttachSocket { is_there, is_refused: true, ..AttachSocket::default() }.cut_outputs(None, leaving)
         };
         let whole = |leaving| left(true, leaving) == [false; 2];
         assert!(whole(BY_ITSELF));

@@ -1,5 +1,5 @@
-//! What podman's event log says of execs: the proof that a command was started, whatever its output claims. The last
-//! resort, where the host cannot see podman's records.
+//! What podman's event log says about execs: the proof that a command was started, whatever it
+//! prints. This is the last resort, if the host cannot see podman's records.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::cli::engine::Engine;
 use crate::cli::json;
 
-/// Where podman's log of a container's execs ended before one of them: what comes later in it is of the call, whatever any
-/// clock says.
+/// Where podman's log of a container's execs ended before one of them. Later lines belong to the
+/// call, whatever any clock shows.
 #[derive(Debug)]
 pub(crate) struct LogEnd {
     id: String,
@@ -18,26 +18,27 @@ pub(crate) struct LogEnd {
     last_line: LastLine,
 }
 
-/// The last line of an exec of the container.
+/// The last line about an exec of the container.
 #[derive(Debug)]
 enum LastLine {
-    /// This one; `None` where there was none yet.
+    /// This line; `None` if there was none yet.
     Known(Option<String>),
-    /// Nobody has asked: the times of the lines decide.
+    /// Not read: the times of the lines decide.
     Unasked,
     /// podman keeps no log.
     NoLog,
 }
 
 impl LogEnd {
-    /// Asks nobody, where the log will hardly be needed.
+    /// Does not read the log, for a call that will hardly need it.
     pub(crate) fn unasked(id: &str) -> Self {
         let began = (SystemTime::now(), Instant::now());
         Self { id: id.to_owned(), began, last_line: LastLine::Unasked }
     }
 
-    /// Asks for it before an exec whose records this host cannot see. A log in a file is short. One in a journal goes back
-    /// for months, and podman reads it from its beginning where no time is given.
+    /// Reads the log before an exec whose records this host cannot see. A log in a file is short.
+    /// One in a journal goes back for months, and without a time podman reads it from its
+    /// beginning.
     pub(crate) fn read(engine: &Engine, logger: Option<&str>, id: &str, until: &Until) -> Self {
         let last_line = match logger {
             Some("file") => match lines(engine, id, None, until) {
@@ -50,15 +51,16 @@ impl LogEnd {
         Self { last_line, ..Self::unasked(id) }
     }
 
-    /// What the log has since; `None` where this podman keeps none or does not answer, and where only times could tell and
-    /// the clock was set.
+    /// Returns the new entries of the log. `None` if this podman keeps no log or does not answer,
+    /// or if only times could decide and the clock was set.
     pub(crate) fn since(&self, engine: &Engine) -> Option<ExecEvents> {
         let until = Until::forever();
         let log = match &self.last_line {
             LastLine::NoLog => return None,
             LastLine::Known(_) => lines(engine, &self.id, None, &until)?,
             LastLine::Unasked if self.clock_was_set() => return None,
-            // podman counts back by the clock that it writes into the log, so the clock of this process may be another.
+            // podman subtracts from its own clock, which also writes the log, so this process's
+            // clock may differ.
             LastLine::Unasked => lines(engine, &self.id, Some(self.began.1.elapsed() + SLACK), &until)?,
         };
         let known = match &self.last_line {
@@ -67,13 +69,13 @@ impl LogEnd {
             }
             _ => None,
         };
-        // A log that was rotated has lost its older half.
+        // A rotated log has lost its older half.
         let news: Vec<_> = log.lines().skip(known.map_or(0, |place| place + 1)).collect();
         Some(ExecEvents::decode(&news.join("\n"), &self.id))
     }
 
-    /// Whether times are all that there is, and this machine's clock has not gone as its time has: it was set, or the
-    /// machine has slept.
+    /// Returns whether only times could decide, and this machine's clock has moved differently from
+    /// its elapsed time: it was set, or the machine has slept.
     pub(crate) fn clock_was_set(&self) -> bool {
         let (clock, time) = self.began;
         let (gone, elapsed) = (clock.elapsed(), time.elapsed());
@@ -82,10 +84,10 @@ impl LogEnd {
     }
 }
 
-/// podman writes some times to the second.
+/// podman writes some times in whole seconds.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// podman's log of the container's execs, of all time or back to so long ago.
+/// Returns podman's log of the container's execs, complete or for a time back from now.
 fn lines(engine: &Engine, id: &str, back_to: Option<Duration>, until: &Until) -> Option<String> {
     let mut args = vec![
         String::from("events"),
@@ -103,14 +105,15 @@ fn lines(engine: &Engine, id: &str, back_to: Option<Duration>, until: &Until) ->
 
 /// Execs of one container during a call.
 ///
-/// podman logs `exec` and `exec_died` only for commands that were really started (seen on 4.3.1 and 5.4.2), so a
-/// command that prints podman's own words and returns 127 can be told from one that was not found.
+/// podman logs `exec` and `exec_died` only for commands that were really started (seen on 4.3.1 and
+/// 5.4.2). So a command that prints podman's own text and returns 127 can be distinguished from one
+/// that was not found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ExecEvents {
     /// How many commands were started.
     pub(crate) started: usize,
-    /// The exit codes of those that have ended, where podman gives them. Some stand twice: podman's client and its
-    /// clean-up process may both write the event.
+    /// The exit codes of those that have ended, if podman reports them. Some are there twice:
+    /// podman's client and its clean-up process may both write the event.
     pub(crate) ended: Vec<Option<i32>>,
 }
 
@@ -128,7 +131,7 @@ impl ExecEvents {
                 Some("exec") => events.started += 1,
                 Some("exec_died") => {
                     let code = json::integer(&event, &["ContainerExitCode"]);
-                    // 4.x leaves code 0 out, and 5.x always writes a code: `timeNano` came with 5.0.
+                    // 4.x omits code 0, and 5.x always writes a code: `timeNano` came with 5.0.
                     let zero = json::field(&event, &["timeNano"]).is_none().then_some(0);
                     events.ended.push(code.map_or(zero, |code| i32::try_from(code).ok()));
                 }
@@ -138,7 +141,7 @@ impl ExecEvents {
         events
     }
 
-    /// Whether a command has ended with `code`.
+    /// Returns whether a command has ended with `code`.
     pub(crate) fn ended_with(&self, code: i32) -> bool {
         self.ended.contains(&Some(code))
     }

@@ -1,17 +1,18 @@
-//! Who holds the outputs of a command that has ended: a child that it has left behind.
+//! Finds children of an ended command that still hold its outputs open.
 //!
-//! conmon leaves with the command, whoever else writes to its pipes, and the client with conmon. So the end of the client's
-//! output is no proof that the command's has ended. What a child writes later is lost (seen on 4.3.1 and 5.4.2).
+//! conmon exits with the command, even if others still write to its pipes, and the client exits
+//! with conmon. So the end of the client's output does not prove the end of the command's. What a
+//! child writes later is lost (seen on 4.3.1 and 5.4.2).
 
 use std::collections::BTreeSet;
 
 use rt_process::{ExecMarker, procfs};
 
-/// Whether a process with this marker holds the pipe of stdout, and that of stderr, open. `client` is the number of the
-/// exec's client: nothing of the command is older. Not found are those that the host does not see, and a child without the
-/// marker in its environment (`env -i`).
+/// Returns whether a process with this marker holds the pipe of stdout, and that of stderr, open.
+/// `client` is the pid of the exec's client: no process of the command is older. Processes that the
+/// host does not see, and a child without the marker in its environment (`env -i`), are not found.
 pub(crate) fn held_streams(marker: &ExecMarker, client: u32) -> [bool; 2] {
-    // In the instant of an execve(2) a process shows no environment, so there is a second look.
+    // During an execve(2) a process shows no environment, so there is a second look.
     let held = look(marker, client);
     if held == [false; 2] { look(marker, client) } else { held }
 }
@@ -31,6 +32,6 @@ fn look(marker: &ExecMarker, client: u32) -> [bool; 2] {
             }
         }
     }
-    // A pipe from one of them to another is theirs alone.
+    // A pipe between two of them is internal.
     written.map(|pipes| pipes.difference(&read).next().is_some())
 }

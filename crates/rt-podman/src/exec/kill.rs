@@ -1,38 +1,36 @@
-//! Ending a command where it runs, and looking whether it is gone.
+//! Ends a command where it runs, and checks that it is gone.
 //!
-//! Signals to a `podman exec` client never reach the command, so the processes themselves are found and ended: from the
-//! host, where podman's own records and `/proc` tell which processes are meant ([`host`], [`family`]), or by a second exec
-//! where the host cannot see them ([`inside`]).
+//! Signals to a `podman exec` client never reach the command, so the processes themselves are found
+//! and ended. This happens from the host, by podman's own records and `/proc` ([`host`],
+//! [`family`]), or by a second exec if the host cannot see them ([`inside`]).
 
 pub(crate) mod claims;
 mod conmon;
-mod container_signs;
-mod family;
+pub(crate) mod container_signs;
+pub(crate) mod family;
 mod host;
-mod inside;
+pub(crate) mod inside;
 mod pause;
-mod signals;
+pub(crate) mod signals;
 pub(crate) mod started_exec;
 
 use std::time::{Duration, Instant};
 
 use rt_process::Process;
-use rt_process::procfs::Signal;
-use rt_protocol::{KillOutcome, KillReport, Until, User};
+use rt_protocol::{KillOutcome, KillReport, Signal, Until, User};
 
-use super::session::ExecSession;
 use super::witness::ExecWitness;
-use crate::cli::answer::Answer;
 use crate::state::kill_strategy::KillStrategy;
 use crate::state::target::Target;
 use signals::send;
 use started_exec::StartedExec;
 
-/// How long a client whose command is gone may take to say so and leave.
+/// How long a client may take to exit after its command is gone.
 const CLIENT_GRACE: Duration = Duration::from_secs(1);
 
-/// Ends what `process`, the client of `exec`, has started, and then the client. `user` is whom the command was to run as, if not
-/// the container's own; `witness` has looked since before the client was started.
+/// Ends what `process`, the client of `exec`, has started, and then the client. `user` is the
+/// command's user, if not the container's own; `witness` has watched since before the client was
+/// started.
 pub(crate) fn end_exec(
     container: &Target,
     process: &mut Process<'_>,
@@ -57,37 +55,20 @@ pub(crate) fn end_exec(
         host::Verdict::CannotLook(why) => inside::end(container, &exec.marker, user, &why),
     };
     if let Some(conmon) = &conmon {
-        // Where somebody has stopped it, it has yet to see that its command has ended.
-        send(conmon, &[Signal::Cont]);
+        // A stopped conmon has not yet noticed that its command has ended.
+        send(conmon, &[Signal::CONT]);
     }
-    // The client leaves by itself once its command is gone, with the last of the output. One that does not is ended; its
-    // exec session is then stale until the container stops.
+    // The client exits by itself once its command is gone, with the last of the output. If it does
+    // not, it is ended; its exec session then stays in podman's list until the container stops.
     if report.outcome != KillOutcome::Alive && !process.has_exited() && !exec.client_is_stopped() {
         // However the drive ends, the client is ended next.
         drop(process.drive(&Until::after(CLIENT_GRACE)));
     }
     process.end(Duration::ZERO);
     if let Some(session) = &orphan {
-        forget(container, exec, session);
+        // It was ended before it began.
+        let until = Until::after(container.engine().limits.kill_report);
+        session.forget(container.engine(), &exec.target.id, &until);
     }
     report.with_elapsed(begun.elapsed())
-}
-
-/// Has podman forget a command that was ended before it began: what was to be run stands in its record, the environment too.
-fn forget(container: &Target, exec: &StartedExec<'_>, session: &ExecSession) {
-    let Some(id) = session.id() else { return };
-    let engine = container.engine();
-    let until = Until::after(engine.limits.kill_report);
-    // With `--rm` podman 4.3.1 removes the id alone, and the record stays.
-    for remove in [&[][..], &["--rm"]] {
-        let words = [&["container", "cleanup", "--exec", id], remove, &["--", &exec.target.id]].concat();
-        // Where the client has done it, podman knows no such session.
-        match engine.ask_until("clean up in", &until, words).and_then(Answer::printed) {
-            Ok(Ok(_)) => {}
-            Ok(Err(refusal)) => {
-                tracing::debug!(stderr = %refusal.stderr, "an exec session was not forgotten");
-            }
-            Err(error) => tracing::debug!(%error, "an exec session was not forgotten"),
-        }
-    }
 }

@@ -1,8 +1,10 @@
-//! Which container a name stands for now, and whether `podman exec` may enter it: what is remembered between execs.
+//! Which container a name means now, and whether `podman exec` may enter it: what is remembered
+//! between execs.
 //!
-//! Somebody else may remove, recreate, rename or restart the container at any time. So what is remembered is bound to the
-//! container's id and to its first process, every exec goes by the id, and before each one the host is looked at: two
-//! system calls, where a question to podman costs a third of an exec.
+//! A container can be removed, recreated, renamed or restarted by others at any time. So what is
+//! remembered is bound to the container's id and first process. Every exec uses the id, and the
+//! host is checked before each one: two system calls, while a call of podman costs a third of an
+//! exec.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -16,14 +18,16 @@ use serde_json::Value;
 use crate::cli::json;
 use crate::state::inspect::Inspected;
 
-/// A container as it was when podman described it.
+/// A container as podman described it.
 #[derive(Clone, Debug)]
 pub(crate) struct ExecTarget {
     pub(crate) id: String,
-    /// Where podman keeps the records of its execs; `None` where this host cannot see it.
+    /// The directory of its exec records; `None` if this host cannot see it.
     pub(crate) static_dir: Option<PathBuf>,
     /// Its first process, seen from this host.
     init: Option<ProcessEntry>,
+    /// Whether that is process 1 of a pid namespace, so that all others there end with it.
+    init_ends_all: bool,
     pid: Option<u32>,
     started_at: Option<SystemTime>,
     names: Option<NameIndex>,
@@ -32,10 +36,13 @@ pub(crate) struct ExecTarget {
 impl ExecTarget {
     pub(crate) fn of(found: &Inspected) -> Self {
         let static_dir = found.static_dir.as_ref().map(PathBuf::from).filter(|path| path.is_dir());
-        // A number of another machine's says nothing here.
+        // A pid on another machine says nothing here.
         let init = static_dir.as_ref().and(found.pid).and_then(|pid| procfs::entry(pid).ok().flatten());
         let names = static_dir.as_deref().and_then(NameIndex::of);
+        let is_namespace_init =
+            |init: &ProcessEntry| matches!(procfs::is_namespace_init(init.pid), Ok(Some(true)));
         Self {
+            init_ends_all: init.as_ref().is_some_and(is_namespace_init),
             id: found.info.id.to_string(),
             static_dir,
             init,
@@ -45,8 +52,8 @@ impl ExecTarget {
         }
     }
 
-    /// This target again, if the container of that name is still this one, and has not been started anew. `None` where
-    /// it is not, or where the host cannot tell.
+    /// Returns this target if the name still means the same run of the same container. `None` if
+    /// not, or if the host cannot tell.
     pub(crate) fn still_of(&self, name: &ContainerName) -> Option<Self> {
         if !self.init_is_alive()? {
             return None;
@@ -55,20 +62,36 @@ impl ExecTarget {
         Some(Self { names: Some(names), ..self.clone() })
     }
 
-    /// The container's first process, while it is alive and this host can see it.
+    /// Returns the container's first process, while it is alive and this host can see it.
     pub(crate) fn first_process(&self) -> Option<&ProcessEntry> {
         self.init.as_ref().filter(|_| self.init_is_alive() == Some(true))
     }
 
-    /// Whether the container's first process is alive, and not on its way to its end; `None` where the host cannot tell.
+    /// Returns whether the container's first process is alive and not exiting; `None` if the host
+    /// cannot tell.
     pub(crate) fn init_is_alive(&self) -> Option<bool> {
-        let init = self.init.as_ref()?;
-        let now = procfs::entry(init.pid).ok()?;
-        let same = now.is_some_and(|now| now.start_time == init.start_time && !now.is_zombie);
-        Some(same && !procfs::is_exiting(init.pid).ok()?)
+        procfs::is_running(self.init.as_ref()?).ok()
     }
 
-    /// Whether podman describes the same run of the same container.
+    /// Returns whether this run of the container is over, as far as the host sees. A process that
+    /// is hidden from this host seems to be gone.
+    pub(crate) fn seems_over(&self) -> bool {
+        match &self.init {
+            Some(_) => self.init_is_alive() == Some(false),
+            // It may have ended before it could be looked at.
+            None => self.static_dir.is_some() && self.pid.is_some(),
+        }
+    }
+
+    /// Returns whether every process of this run of the container has certainly ended. The kernel
+    /// makes process 1 of a pid namespace a zombie when all others there are gone.
+    pub(crate) fn has_ended_whole(&self) -> bool {
+        let Some(init) = self.init.as_ref().filter(|_| self.init_ends_all) else { return false };
+        let is_it = |now: ProcessEntry| now.start_time == init.start_time && !now.is_zombie;
+        procfs::entry(init.pid).is_ok_and(|now| !now.is_some_and(is_it))
+    }
+
+    /// Returns whether podman describes the same run of the same container.
     pub(crate) fn is_same_run(&self, found: &Inspected) -> bool {
         found.info.id.as_str() == self.id
             && found.info.state.is_running()
@@ -77,8 +100,8 @@ impl ExecTarget {
     }
 }
 
-/// The file of containers/storage that says which container has which name. It is replaced whenever a container is made,
-/// removed or renamed (seen on 4.3.1 and 5.4.2).
+/// The file of containers/storage that maps names to containers. It is replaced whenever a
+/// container is created, removed or renamed (seen on 4.3.1 and 5.4.2).
 #[derive(Clone, Debug)]
 struct NameIndex {
     file: PathBuf,
@@ -86,7 +109,8 @@ struct NameIndex {
 }
 
 impl NameIndex {
-    /// `<store>/<driver>-containers/containers.json`, of `<store>/<driver>-containers/<id>/userdata`.
+    /// Returns `<store>/<driver>-containers/containers.json`, for
+    /// `<store>/<driver>-containers/<id>/userdata`.
     fn of(static_dir: &Path) -> Option<Self> {
         Self::read(static_dir.parent()?.parent()?.join("containers.json"))
     }
@@ -96,7 +120,7 @@ impl NameIndex {
         Some(Self { file, version: version(&metadata) })
     }
 
-    /// The index as it is now, if it gives that name to that container.
+    /// Returns the index as it is now, if it maps that name to that container.
     fn current(&self, id: &str, name: &ContainerName) -> Option<Self> {
         let now = Self::read(self.file.clone())?;
         if now.version == self.version {
@@ -113,7 +137,7 @@ fn names_of<'a>(index: &'a Value, id: &str) -> impl Iterator<Item = &'a str> {
     row.into_iter().flat_map(|row| json::list(row, &["names"])).filter_map(Value::as_str)
 }
 
-/// What differs between two versions of a file.
+/// Returns what differs between two versions of a file.
 fn version(metadata: &Metadata) -> (u64, u64, i64, i64, i64, i64, u64) {
     (
         metadata.dev(),

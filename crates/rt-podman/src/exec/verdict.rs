@@ -1,8 +1,9 @@
-//! What came of a command whose client has left: a code, a failure of podman's, or nothing that anybody can know.
+//! The result of a command whose client has exited: an exit code, a failure of podman, or unknown.
 //!
-//! podman uses 125, 126, 127 and 255 for failures of its own, and so may the command; 137 and 255 may be the command's end
-//! or the container's; and every code may be that of a client that somebody else has ended. So a code counts where the
-//! host has seen the command return it, and otherwise after one more question to podman.
+//! podman uses 125, 126, 127 and 255 for its own failures, and the command may use them too. 137
+//! and 255 may be the command's end or the container's. And every exit code may be that of a client
+//! that another process has ended. So an exit code counts if the host has seen the command return
+//! it, and otherwise after one more call of podman.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,12 +17,13 @@ use super::witness::{Evidence, ExecWitness};
 use crate::cli::failure::Failure;
 use crate::state::target::Target;
 
-/// How long the records of commands that ran beside this one may take to be told from its own.
+/// How long it may take until the records of concurrent commands can be distinguished from this
+/// one's.
 const SETTLE_LIMIT: Duration = Duration::from_secs(1);
-/// From look to look.
+/// The pause between two checks.
 const STEP: Duration = Duration::from_millis(20);
 
-/// What is known when the client has left.
+/// What is known when the client has exited.
 #[derive(Debug)]
 pub(crate) struct Facts<'a> {
     pub(crate) container: &'a Target,
@@ -29,25 +31,27 @@ pub(crate) struct Facts<'a> {
     pub(crate) witness: &'a mut ExecWitness,
     /// The client.
     pub(crate) process: &'a Process<'a>,
-    /// Where podman's log of events ended before.
+    /// Where podman's event log ended before.
     pub(crate) log: &'a LogEnd,
     pub(crate) finished: &'a Finished,
-    /// What podman's last words mean, where the client's code is one of podman's own.
+    /// The meaning of podman's last message, if the client's exit code is one of podman's own.
     pub(crate) said: Option<Failure>,
     /// No other exec of this runtime ran meanwhile.
     pub(crate) alone: bool,
+    /// The client is one of a podman service.
+    pub(crate) is_remote: bool,
 }
 
-/// What came of the command.
+/// The result of the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// This.
+    /// This outcome.
     Outcome(ExitOutcome),
-    /// podman has refused it or failed; no process of it has begun.
+    /// podman has refused it or failed; none of its processes has started.
     Refused(Failure),
-    /// podman failed on the way: what may run has to be ended.
+    /// podman failed on the way: what may run must be ended.
     Failed(Failure),
-    /// Somebody has ended the client: what may run has to be ended.
+    /// Another process has ended the client: what may run must be ended.
     Interrupted,
 }
 
@@ -60,18 +64,36 @@ impl Facts<'_> {
             Some(ExitStatus::Signal(_)) | None => None,
         };
         tracing::debug!(container = %self.container.name(), ?code, ?evidence, said = ?self.said, "the client of an exec has left");
-        // The client's own status may have been taken by somebody else in this program.
+        // The client's own status may have been taken by another part of this program.
         let is_silent = self.finished.status.is_none();
         if let Evidence::Returned(returned) = evidence
             && (code == Some(returned) || is_silent)
         {
             return Verdict::Outcome(self.unless_gone(returned));
         }
-        // podman itself writes nothing to stdout: whoever did has run.
+        // A podman service may lose the reason of a failed start, and its client then says nothing.
+        if self.is_remote
+            && matches!(evidence, Evidence::NoRecord | Evidence::NotStarted)
+            && matches!(code, Some(125..=127))
+            && self.said.is_none()
+        {
+            return Verdict::Failed(Failure::Other);
+        }
+        // A podman service removes a record at any time, and lists it for minutes. But no signal
+        // makes its client exit with a code.
+        if let Some(code) = code
+            && self.said.is_none()
+            && self.witness.reported_code().is_none_or(|reported| reported == code)
+            && self.is_remote
+        {
+            return Verdict::Outcome(self.unless_gone(code));
+        }
+        // podman itself writes nothing to stdout, so bytes there show that the command ran.
         let refused = self.said.filter(|_| self.finished.stdout.bytes == 0);
         match (evidence, code, refused) {
             (Evidence::NoRecord, Some(125), None) => Verdict::Refused(Failure::Other),
-            // Words are sure only where they name the reason: a conmon that died may have left the command to begin.
+            // A message is proof only if it names the reason: a conmon that died may have let the
+            // command start.
             (Evidence::NotStarted, Some(_), Some(failure @ (Failure::Other | Failure::Removed))) => {
                 Verdict::Failed(failure)
             }
@@ -98,8 +120,9 @@ impl Facts<'_> {
         Verdict::Interrupted
     }
 
-    /// A client that has seen the end of its command takes the session off podman's list before it leaves. (Of one that
-    /// podman could not start, 4.3 keeps it.)
+    /// Asks podman for its list of sessions. A client that has seen the end of its command removes
+    /// the session from that list before it exits. (4.3 keeps the session of a command that podman
+    /// could not start.)
     fn ask_for_record(&mut self, code: i32, refused: Option<Failure>) -> Verdict {
         let begun = Instant::now();
         let saw_the_end = loop {
@@ -128,8 +151,8 @@ impl Facts<'_> {
         }
     }
 
-    /// Where the host cannot see podman's records, its event log is the witness: it has an entry for each command that was
-    /// started, and one for its end.
+    /// If the host cannot see podman's records, its event log decides: it has an entry for each
+    /// command that was started, and one for its end.
     fn ask_for_events(&self, code: i32, refused: Option<Failure>) -> Verdict {
         let events = || self.log.since(self.container.engine());
         if let Some(failure) = refused {
@@ -137,7 +160,7 @@ impl Facts<'_> {
                 Some(events) if events.started == 0 => false,
                 Some(events) if !events.ended_with(code) && failure != Failure::Removed => false,
                 Some(events) if self.alone && events.started == 1 => true,
-                // Said only of a container that was there.
+                // Reported only for a container that existed.
                 _ => failure == Failure::Removed || failure == Failure::Other && code != 125,
             };
             if !has_run {
@@ -149,10 +172,12 @@ impl Facts<'_> {
             return Verdict::Outcome(ExitOutcome::Code(code));
         }
         match code {
-            // What a client that somebody has ended may say. Without a log nobody can know.
+            // The exit codes of a client that another process may have ended. Without a log nothing
+            // more is known.
             0..=2 => match events() {
                 Some(events) if events.ended_with(code) => Verdict::Outcome(ExitOutcome::Code(code)),
-                // podman itself writes nothing to stdout: a log that knows of no command does not keep them.
+                // podman itself writes nothing to stdout: a log that has no command does not record
+                // them.
                 Some(events) if events.started == 0 && self.finished.stdout.bytes > 0 => {
                     Verdict::Outcome(ExitOutcome::Code(code))
                 }

@@ -1,13 +1,17 @@
-//! What the host sees by itself of one exec, from before its client starts: podman's record of it as it comes and goes.
+//! What the host itself sees of one exec, from before its client starts: how podman's record of it
+//! appears and disappears.
 //!
-//! A client's exit code proves nothing where somebody else has ended the client: podman 4.3 exits with 0 on SIGTERM, 5.x
-//! with 1. The record does. Seen on 4.3.1 and 5.4.2, in this order, below the container's `StaticDir`:
+//! A client's exit code proves nothing if another process may have ended the client: on SIGTERM,
+//! podman 4.3 exits with 0, 5.x with 1. The record does. These steps were seen on 4.3.1 and 5.4.2,
+//! in this order, below the container's `StaticDir`:
 //!
-//! 1. the client makes `<session>/`, `<session>/exit/` and `<session>/exec-process-*`, which has the marker;
+//! 1. the client creates `<session>/`, `<session>/exit/` and `<session>/exec-process-*`, which
+//!    contains the marker;
 //! 2. conmon writes `<session>/exec_pid` once the command runs;
-//! 3. conmon moves `<session>/exit/<container>` into its place, with the exit code, when all output is on its way;
-//! 4. the client removes `<session>/` after the last byte of the output, and leaves. conmon's clean-up process removes it
-//!    too, some 50 ms later: also when there is no client any more.
+//! 3. conmon moves `<session>/exit/<container>` into place, with the exit code, when all output is
+//!    on its way;
+//! 4. the client removes `<session>/` after the last byte of the output, and exits. conmon's
+//!    clean-up process also removes it, about 50 ms later, even if the client is gone.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -21,33 +25,36 @@ use rt_protocol::StreamReport;
 use super::attach_socket::{self, AttachSocket, Leaving};
 use super::session::{self, ExecSession};
 
-/// How long stdin waits at most: a podman that never says that the command runs is fed all the same.
+/// How long stdin waits at most: if podman never reports that the command runs, it is fed all the
+/// same.
 const STDIN_WAITS: Duration = Duration::from_secs(3);
 
 /// The witness of one exec.
 #[derive(Debug)]
 pub(crate) struct ExecWitness {
-    /// `None` where the host cannot see podman's records, or has no watch left.
+    /// `None` if the host cannot see podman's records, or has no watch left.
     watch: Option<DirectoryWatch>,
     static_dir: PathBuf,
     mark: String,
-    /// Records that were made since, and that are not known to be another command's.
+    /// Records that were created since, and that are not known to be another command's.
     candidates: Vec<PathBuf>,
-    /// Those that were gone before they could be read.
+    /// Records that were gone before they could be read.
     unread: Vec<PathBuf>,
     record: Option<Record>,
     /// The command has a stdin.
     is_fed: bool,
     attach: Option<AttachSocket>,
     begun: Instant,
-    /// conmon told the end while the client was there.
+    /// conmon reported the end while the client was there.
     was_told_the_end: bool,
-    /// The client may have been waiting for a slow sink when it left; `None` until its exit was noticed.
+    /// The client may have been waiting for a slow sink when it exited; `None` until its exit was
+    /// noticed.
     was_held_back: Option<bool>,
 }
 
-/// How far a slow sink may be behind once conmon has told the end, in bytes. By then there is no more to come than what a
-/// socket (some 100 KB), the client and a pipe hold, so nothing holds the client back any more.
+/// How far a slow sink may be behind once conmon has reported the end, in bytes. The remaining
+/// output is at most what a socket (about 100 KB), the client and a pipe hold, so nothing delays
+/// the client any more.
 const ROOM_AT_THE_END: usize = 512 << 10;
 
 /// What was seen of the command's own record.
@@ -60,7 +67,7 @@ struct Record {
     removed: Option<Removal>,
 }
 
-/// How things stood when the record was removed.
+/// The situation when the record was removed.
 #[derive(Debug)]
 struct Removal {
     /// The client was there, and nothing kept it from handing over everything.
@@ -68,24 +75,24 @@ struct Removal {
     output_bytes: u64,
 }
 
-/// What the record says of a command whose client has left.
+/// What the record says about a command whose client has exited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Evidence {
-    /// It returned this code, and the client took its output to the end.
+    /// It returned this exit code, and the client read its output to the end.
     Returned(i32),
-    /// podman made a record of it, and the command has not been started.
+    /// podman created a record of it, and the command has not been started.
     NotStarted,
-    /// podman made no record of it: the client never came that far.
+    /// podman created no record of it: the client did not come that far.
     NoRecord,
-    /// It was started, or may have been, and what became of it cannot be told from here.
+    /// It was started, or may have been, and its fate cannot be known from here.
     Doubt {
-        /// It was started for sure.
+        /// It was certainly started.
         started: bool,
     },
 }
 
 impl ExecWitness {
-    /// Begins to look. To be called before the client is started.
+    /// Starts to watch. Call it before the client is started.
     pub(crate) fn of(static_dir: Option<&Path>, marker: &ExecMarker) -> Self {
         let watch = static_dir.and_then(|directory| {
             let mut watch = DirectoryWatch::new().ok()?;
@@ -110,14 +117,14 @@ impl ExecWitness {
         }
     }
 
-    /// Looks also after the output that podman loses where a stdin is left unread.
+    /// Also detects output that podman loses when stdin is left unread.
     pub(crate) fn with_stdin(mut self) -> Self {
         self.is_fed = true;
         self
     }
 
-    /// Which of the outputs may not be whole, now that the client has left, having fed `stdin` to the command and handed
-    /// over this much of output.
+    /// Returns which outputs may be incomplete after the client has exited, if it fed `stdin` to
+    /// the command and handed over `output_bytes` of output.
     pub(crate) fn cut_outputs(&mut self, stdin: StreamReport, output_bytes: u64) -> [bool; 2] {
         let leaving = Leaving {
             has_seen_the_end: matches!(self.evidence(output_bytes), Evidence::Returned(_)),
@@ -129,27 +136,40 @@ impl ExecWitness {
             .map_or([false; 2], |attach| attach.cut_outputs(self.is_fed.then_some(stdin), leaving))
     }
 
-    /// Releases the copy of the client's socket: a client that is to be ended must not wait for a reader that reads nothing.
+    /// Returns whether the client reads from conmon's socket itself, so that podman is local.
+    pub(crate) fn has_copied_socket(&self) -> bool {
+        self.attach.as_ref().is_some_and(AttachSocket::has_copy)
+    }
+
+    /// Notes that podman is remote, or may be: conmon's socket is in the service, out of reach.
+    pub(crate) fn note_remote(&mut self) {
+        if let Some(attach) = &mut self.attach {
+            attach.is_remote = true;
+        }
+    }
+
+    /// Releases the copy of the client's socket: a client that is to be ended must not wait for a
+    /// reader that reads nothing.
     pub(crate) fn release_socket(&mut self) {
         self.attach = None;
     }
 
-    /// Whether the host sees podman's records at all.
+    /// Returns whether the host sees podman's records at all.
     pub(crate) fn can_see(&self) -> bool {
         self.watch.is_some()
     }
 
-    /// podman's record of the command, once it was seen.
+    /// Returns podman's record of the command, once it was seen.
     pub(crate) fn session(&self) -> Option<ExecSession> {
         self.record.as_ref().map(|record| ExecSession::at(&record.directory))
     }
 
-    /// Whether the command was started for sure.
+    /// Returns whether the command was certainly started.
     pub(crate) fn has_started(&self) -> bool {
         self.record.as_ref().is_some_and(|record| record.started || record.ended)
     }
 
-    /// Whether the command was started, or may have been.
+    /// Returns whether the command was started, or may have been.
     fn may_run(&self) -> bool {
         match &self.record {
             Some(record) => record.started || record.ended || record.removed.is_some(),
@@ -157,9 +177,15 @@ impl ExecWitness {
         }
     }
 
-    /// Whether the client, which left with `code`, has seen the end of the command: podman's list, as it is now, has none
-    /// of the sessions that may be the command's, and conmon told no other code. `said` is whether the client has complained;
-    /// then conmon must have told the end, too.
+    /// Returns the exit code that conmon reported, if it was seen.
+    pub(crate) fn reported_code(&self) -> Option<i32> {
+        self.record.as_ref().and_then(|record| record.code)
+    }
+
+    /// Returns whether the client, which exited with `code`, has seen the end of the command:
+    /// podman's list (`listed`) has none of the sessions that may be the command's, and conmon
+    /// reported no other exit code. `said` means that the client has complained; then conmon must
+    /// have reported the end, too.
     pub(crate) fn saw_the_end(&self, code: i32, listed: &[String], said: bool) -> bool {
         let is_listed = |directory: &Path| {
             directory
@@ -177,21 +203,23 @@ impl ExecWitness {
         all_gone && !self.unread.iter().any(|directory| is_listed(directory))
     }
 
-    /// Whether the command's record was removed before it was read, so that it is one of several: those of others that are
-    /// still listed are about to be known, or taken off.
+    /// Returns whether the command's record was removed before it was read, so that it is one of
+    /// several. Other commands' sessions that are still listed are about to be recognised or
+    /// removed.
     pub(crate) fn is_one_of_several(&self) -> bool {
         self.record.is_none() && self.unread.len() + self.candidates.len() > 1
     }
 
-    /// What the record says, now that the client has left.
+    /// Returns what the record says, after the client has exited.
     pub(crate) fn evidence(&self, output_bytes: u64) -> Evidence {
         if self.watch.is_none() {
             return Evidence::Doubt { started: false };
         }
         match &self.record {
             None if self.candidates.is_empty() && self.unread.is_empty() => Evidence::NoRecord,
-            // podman writes what is to be run before it is started, and what is left here says nothing (an unknown user, say):
-            // it is another client's, or this command has not been started.
+            // podman writes the command line before it starts the command, and the rest of the
+            // record says nothing (for example of an unknown user). So it is another client's, or
+            // this command has not been started.
             None if self.unread.is_empty()
                 && !self.candidates.iter().any(|it| it.join("exec_pid").exists()) =>
             {
@@ -208,7 +236,7 @@ impl ExecWitness {
         }
     }
 
-    /// Takes what has happened until now.
+    /// Reads what has happened until now.
     pub(crate) fn look(&mut self, process: &Process<'_>) {
         let Some(watch) = &mut self.watch else { return };
         let Ok(changes) = watch.changes() else {
@@ -244,13 +272,13 @@ impl ExecWitness {
                     self.take_entry(&directory, &name);
                 }
             }
-            // Some changes are missing: nothing that is concluded from their absence holds.
+            // Some changes are missing, so nothing can be concluded from their absence.
             DirectoryChange::Lost => self.watch = None,
             _ => {}
         }
     }
 
-    /// A record that may be the command's.
+    /// Adds a record that may be the command's.
     fn add_candidate(&mut self, directory: PathBuf) {
         if self.record.is_some() {
             return;
@@ -264,7 +292,7 @@ impl ExecWitness {
         self.add_exit(&directory);
     }
 
-    /// Watches where conmon tells the end, and takes what it has told before.
+    /// Watches where conmon reports the end, and reads what it has reported before.
     fn add_exit(&mut self, directory: &Path) {
         let exit = directory.join("exit");
         self.add(&exit);
@@ -275,7 +303,7 @@ impl ExecWitness {
 
     fn add(&mut self, directory: &Path) {
         if let Some(watch) = &mut self.watch {
-            // One that is gone already tells nothing more.
+            // One that is gone already reports nothing more.
             let _ = watch.add(directory);
         }
     }
@@ -306,7 +334,7 @@ impl ExecWitness {
         }
     }
 
-    /// What conmon has written by the time the record was known for the command's.
+    /// Reads what conmon had written when the record was recognised as the command's.
     fn started_before(&mut self, directory: &Path) {
         if directory.join("exec_pid").exists() {
             self.read_file(directory, OsStr::new("exec_pid"));
@@ -314,7 +342,8 @@ impl ExecWitness {
         self.add_exit(directory);
     }
 
-    /// conmon writes to a file beside it, with a suffix behind a dot, and moves that into its place.
+    /// conmon writes to a temporary file whose name has a suffix after a dot, and moves it into
+    /// place.
     fn read_exit(&mut self, exit: &Path, name: &OsStr) {
         if name.to_string_lossy().contains('.') {
             return;
@@ -366,16 +395,18 @@ impl PollSource for ExecWitness {
         }
     }
 
-    /// What is not sent is not left unread. So stdin waits for the copy of the client's socket, or for the command itself,
-    /// before which the client was connected: no output can be cut unseen then, however late this process gets to look.
+    /// Bytes that are not sent cannot be left unread. So stdin waits until the client's socket was
+    /// copied, or until the command runs, since the client is connected by then. So no output is
+    /// cut unnoticed, however late this process looks.
     fn holds_stdin(&self) -> Option<Duration> {
-        let waits =
-            self.is_fed && self.watch.is_some() && self.attach.as_ref().is_some_and(AttachSocket::may_come);
+        let is_uncopied = |attach: &AttachSocket| !attach.has_copy();
+        let waits = self.is_fed && self.watch.is_some() && self.attach.as_ref().is_some_and(is_uncopied);
         (waits && !self.may_run()).then(|| STDIN_WAITS.checked_sub(self.begun.elapsed())).flatten()
     }
 }
 
-/// Whether the client is not stopped: a stopped one has not removed its record, somebody else has.
+/// Returns whether the client is not stopped: a stopped client has not removed its record, another
+/// process has.
 fn can_go_on(client: u32) -> bool {
     !matches!(procfs::is_stopped(client), Ok(true))
 }
@@ -412,7 +443,8 @@ mod tests {
             client.end(KILL_GRACE);
         })
         .unwrap();
-        // Not for one that is without a stdin, that cannot be watched, or whose podman never says that it runs.
+        // Not for a command without a stdin, one that cannot be watched, or one whose podman never
+        // reports that it runs.
         assert_eq!(ExecWitness::of(Some(records.path()), &marker).holds_stdin(), None);
         assert_eq!(ExecWitness::of(None, &marker).with_stdin().holds_stdin(), None);
         let mut late = witness();
@@ -432,12 +464,12 @@ mod tests {
             }
             fs::remove_dir(records.path().join(&ids[0])).unwrap();
             witness.look(client);
-            // The second is yet to be read, and may be the command's.
+            // The second is not read yet, and may be the command's.
             assert!(witness.is_one_of_several() && !witness.saw_the_end(10, &[], false));
             fs::remove_dir(records.path().join(&ids[1])).unwrap();
             witness.look(client);
             assert_eq!(witness.evidence(0), Evidence::Doubt { started: false });
-            // Another command's is gone, and still listed: it is about to be taken off.
+            // Another command's is gone but still listed: it is about to be removed.
             assert!(witness.is_one_of_several() && !witness.saw_the_end(10, &ids[1..], false));
             assert!(witness.saw_the_end(10, &[], false));
             client.end(KILL_GRACE);

@@ -1,4 +1,4 @@
-//! Removing many containers in one go, with a result for each.
+//! Removes several containers in one call, with a result for each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,10 +20,11 @@ const OPERATION: &str = "remove";
 
 /// Removes `names`; one result each, in order.
 ///
-/// One listing that tells who is there and what runs of it, one `podman rm` for all of them, and where podman does not
-/// name everybody, a listing that tells who is really gone: podman 4.3 answers 0 and removes nothing when a name is missing
-/// and `--ignore` is not given, so its exit code alone proves nothing. Who is still there is removed alone, to hear podman's
-/// reason. Removed is what has no record and no process.
+/// One listing shows which containers exist and what runs. One `podman rm` removes all of them. If
+/// podman does not name every container, a second listing shows which are really gone: podman 4.3
+/// exits with 0 and removes nothing if a name is missing and `--ignore` is not given, so its exit
+/// code alone proves nothing. Remaining containers are removed one by one, to get podman's reason.
+/// A container counts as removed if it has neither a record nor a process.
 pub(crate) fn force_remove(
     shared: &Arc<RuntimeState>,
     names: &[ContainerName],
@@ -32,11 +33,7 @@ pub(crate) fn force_remove(
     if names.is_empty() {
         return Vec::new();
     }
-    let until = if until.deadline().is_some() {
-        until.clone()
-    } else {
-        until.clone().or_after(shared.engine.limits.remove)
-    };
+    let until = until.clone().or_default(shared.engine.limits.remove);
     for name in names {
         shared.forget(name);
     }
@@ -54,9 +51,11 @@ pub(crate) fn force_remove(
 }
 
 /// A container that is to be removed.
+#[derive(Clone)]
 struct Removal {
     name: ContainerName,
-    /// What podman is told it is: its name, or its id where podman could take the name for the beginning of another's.
+    /// The word for podman: its name, or its id if podman could take the name for the beginning of
+    /// another id.
     word: String,
     id: ContainerId,
     state: ContainerState,
@@ -71,20 +70,39 @@ impl Removal {
         Self { name: info.name, word, id: info.id, state: info.state, process }
     }
 
-    /// Whether it has ended, for all that this host can see, while podman takes it for running.
+    /// Returns whether it has ended, as far as this host can see, while podman considers it
+    /// running.
     fn is_over(&self) -> bool {
         matches!(self.state, ContainerState::Running | ContainerState::Stopping)
             && self.process.as_ref().is_none_or(MainProcess::is_over)
     }
 
-    /// Whether it is frozen while podman takes it for running, as a pause leaves it whose client was ended. podman cannot end
-    /// it then, and at the second try says to have removed it (4.3.1).
+    /// Returns whether it is frozen while podman considers it running, as after a pause whose
+    /// client was ended. On cgroup v1 podman cannot kill it then, and at the second attempt claims
+    /// to have removed it (4.3.1).
     fn is_frozen_unpaused(&self) -> bool {
-        self.state == ContainerState::Running && self.process.as_ref().is_some_and(MainProcess::is_frozen)
+        self.state == ContainerState::Running && self.freezer() == Some(true)
+    }
+
+    /// Returns whether it runs while podman considers it paused.
+    fn runs_paused(&self) -> bool {
+        self.state == ContainerState::Paused && self.freezer() == Some(false)
+    }
+
+    fn freezer(&self) -> Option<bool> {
+        self.process.as_ref()?.freezer()
+    }
+
+    /// Freezes or thaws it, whatever podman considers it to be.
+    fn set_frozen(&self, frozen: bool) {
+        if let Some(Err(error)) = self.process.as_ref().map(|process| process.set_frozen(frozen)) {
+            // The removal shows whether it matters.
+            tracing::debug!(operation = OPERATION, %error, "its control groups cannot be set");
+        }
     }
 }
 
-/// Why each of those that are still there could not be removed.
+/// Returns the error of each container that could not be removed.
 fn remove_all(shared: &Arc<RuntimeState>, names: &[ContainerName], until: &Until) -> Result<Errors> {
     let wanted: BTreeSet<_> = names.iter().collect();
     let mut targets = shared.list_with_processes(OPERATION, until)?;
@@ -100,6 +118,17 @@ fn remove_all(shared: &Arc<RuntimeState>, names: &[ContainerName], until: &Until
         thaw(shared, target, until);
     }
     let mut errors = remove_records(shared, &targets, until)?;
+    // podman thaws what it removes, and runc resumes nothing that runs.
+    let is_refused = |target: &&Removal| errors.contains_key(&target.name) && target.runs_paused();
+    let refused: Vec<_> = targets.iter().filter(is_refused).cloned().collect();
+    if !refused.is_empty() {
+        for target in &refused {
+            target.set_frozen(true);
+        }
+        let again = remove_records(shared, &refused, until)?;
+        errors.retain(|name, _| refused.iter().all(|target| target.name != *name));
+        errors.extend(again);
+    }
     let gone: Vec<_> = targets.iter().filter(|target| !errors.contains_key(&target.name)).collect();
     let processes: Vec<_> = gone.iter().filter_map(|target| target.process.clone()).collect();
     for (id, process) in main_process::end_all(&processes) {
@@ -117,21 +146,24 @@ fn remove_all(shared: &Arc<RuntimeState>, names: &[ContainerName], until: &Until
     Ok(errors)
 }
 
-/// podman 4.3 drops the record of a container that is being stopped and leaves its process alone; killing it works.
+/// Kills a container that is being stopped: podman 4.3 would drop its record and leave its process
+/// alone, but `kill` works.
 fn end_stopping(shared: &RuntimeState, target: &Removal, until: &Until) {
-    // Where it has ended meanwhile podman refuses, and what is left is looked at afterwards.
+    // If it has ended meanwhile, podman refuses; what is left is checked afterwards.
     drop(shared.engine.ask_until(OPERATION, until, ["kill", "--signal=KILL", "--", target.id.as_str()]));
     if let Some(process) = &target.process {
         process.wait(until);
     }
 }
 
-/// podman lets go only of what it has paused itself.
+/// Pauses and unpauses a frozen container, because podman only unpauses what it has paused itself.
+/// runc pauses nothing that is frozen.
 fn thaw(shared: &RuntimeState, target: &Removal, until: &Until) {
     for verb in ["pause", "unpause"] {
-        // Whatever comes of it, the removal tells.
+        // The removal shows whether it helped.
         drop(shared.engine.ask_until(OPERATION, until, [verb, "--", target.id.as_str()]));
     }
+    target.set_frozen(false);
 }
 
 fn remove_records(shared: &Arc<RuntimeState>, targets: &[Removal], until: &Until) -> Result<Errors> {
@@ -145,7 +177,7 @@ fn remove_records(shared: &Arc<RuntimeState>, targets: &[Removal], until: &Until
     }
     let there: BTreeSet<_> = match shared.list(OPERATION, until) {
         Ok(found) => found.into_iter().map(|info| info.name).collect(),
-        // Nobody knows who is gone; the first failure says more than the second.
+        // It is unknown which are gone; the first failure is more useful than the second.
         Err(error) => return Err(together.err().unwrap_or(error)),
     };
     let mut errors = Errors::new();
@@ -153,8 +185,9 @@ fn remove_records(shared: &Arc<RuntimeState>, targets: &[Removal], until: &Until
     for target in targets.iter().filter(|target| there.contains(&target.name)) {
         let Removal { name, word, .. } = target;
         let answer = match &together {
-            // Whom podman has refused in company it may have refused for another's sake. And one whose conmon was killed it
-            // refuses once, because there is nothing to kill (4.3.1).
+            // podman may have refused a container because of another one in the same call. And it
+            // refuses a container whose conmon was killed once, because there is nothing to kill
+            // (4.3.1).
             Ok(_) if targets.len() > 1 || target.is_over() => remove(shared, [word].into_iter(), until),
             answer => answer.clone(),
         };
@@ -177,7 +210,7 @@ fn remove_records(shared: &Arc<RuntimeState>, targets: &[Removal], until: &Until
     Ok(errors)
 }
 
-/// An error for each of those that podman says to have removed and lists all the same.
+/// Returns an error for each container that podman claims to have removed and still lists.
 fn still_there(
     shared: &Arc<RuntimeState>,
     said_gone: Vec<ContainerName>,

@@ -1,9 +1,9 @@
-//! Starting a container, and leaving none behind that cannot be started.
+//! Starts a container, and leaves none behind that cannot be started.
 //!
-//! A `podman start` that was ended on its way leaves one of two things (4.3.1). A container that is "initialized": podman
-//! cannot start it any more, but stop it. Or one that is "created", for all that podman knows, while conmon and the
-//! prepared process are there: the next attempt to prepare it fails, because the OCI runtime knows it already, and takes
-//! all of that back.
+//! An interrupted `podman start` leaves one of two states (4.3.1). The container may be
+//! "initialized": podman can no longer start it, but can stop it. Or podman has it as "created"
+//! while conmon and the prepared process exist: the next attempt to prepare it fails, because the
+//! OCI runtime already knows it, and undoes all of it.
 
 use std::time::{Duration, Instant};
 
@@ -20,10 +20,10 @@ const OPERATION: &str = "start";
 
 /// How long conmon may go on preparing a container whose client is gone.
 const PREPARED: Duration = Duration::from_secs(1);
-/// From look to look.
+/// The pause between two checks.
 const STEP: Duration = Duration::from_millis(20);
 
-/// Starts the container. One that runs stays as it is.
+/// Starts the container. No effect if it runs.
 pub(crate) fn start(container: &Target, until: &Until) -> Result<()> {
     let with_container = |error: Error| error.in_container(container.name());
     let target = container.id_or_name(until)?;
@@ -35,18 +35,23 @@ pub(crate) fn start(container: &Target, until: &Until) -> Result<()> {
     if let Ok(found) = &answer
         && found.refusal().is_some_and(|refusal| is_half_started(container, refusal.failure()))
     {
-        // Somebody's earlier attempt was ended on its way.
+        // An earlier attempt was interrupted.
         answer = ask();
     }
     match answer.map(Answer::claimed) {
         Ok(Ok(Some(_))) => look(container, until),
-        // 4.3 names a container that it has started, and prints nothing of one that runs already. It prints nothing either
-        // when somebody has made it leave.
+        // 4.3 prints the name of a container that it has started, and nothing if it already runs.
+        // It also prints nothing if a signal made it exit.
         Ok(Ok(None)) => {
             settle(container, interrupted(OPERATION, "podman ended with exit code 0 and without a word"))
         }
         Ok(Err(refusal)) if refusal.failure() == Failure::NotRunning => {
-            Err(improper_state::of_state(container, OPERATION, &refusal.stderr))
+            let error = improper_state::of_state(container, OPERATION, &refusal.stderr);
+            if error.kind() == ErrorKind::BackendFailed {
+                // Its state is no reason: podman has undone what it had prepared, as on a signal.
+                return settle(container, interrupted(OPERATION, "podman has started it and found it ended"));
+            }
+            Err(error)
         }
         Ok(Err(refusal)) => Err(launch_error(OPERATION, container.name(), &refusal.stderr)),
         Err(error) if error.kind() == ErrorKind::BackendInterrupted => settle(container, error),
@@ -57,47 +62,54 @@ pub(crate) fn start(container: &Target, until: &Until) -> Result<()> {
     }
 }
 
-/// Whether a container has been started of which podman says so: 5.x names one that runs already too, and takes one for
-/// running whose conmon was killed. It may have ended again. Where nobody can tell, podman's word stands.
+/// Checks that the container was started, after podman says so. 5.x also prints the name of one
+/// that already runs, and considers one running whose conmon was killed. It may have ended again.
+/// If nothing can be seen, podman's word counts.
 fn look(container: &Target, until: &Until) -> Result<()> {
     match container.inspect_as(OPERATION, container.engine().limits.read, false, until) {
-        Ok(Some(found)) if found.is_abandoned() => Err(abandoned(container, OPERATION)),
-        Ok(Some(found))
-            if matches!(found.info.state, ContainerState::Created | ContainerState::Initialized) =>
-        {
+        Ok(Some(found)) if is_unstarted(&found) => {
             let message = format!("podman answered with success, and its state is {}", found.info.state);
             undo_of(container, &found);
             Err(Error::new(ErrorKind::BackendFailed, OPERATION, message)
                 .in_container(container.name())
                 .with_hint("start it again"))
         }
+        Ok(Some(found)) if found.is_abandoned() => Err(abandoned(container, OPERATION)),
         Ok(_) | Err(_) => Ok(()),
     }
 }
 
-/// What a start came to whose client has proved nothing: the state tells.
+/// Finds the result of a start whose client has proved nothing, from the container's state.
 fn settle(container: &Target, error: Error) -> Result<()> {
     match container.inspect_within(container.engine().limits.read) {
         Ok(Some(found)) if found.info.state.is_running() => return Ok(()),
-        Ok(Some(found)) if found.is_abandoned() => return Err(abandoned(container, OPERATION)),
+        // Before it has started, its process and its conmon may be gone, and it can be started all
+        // the same.
+        Ok(Some(found)) if found.is_abandoned() && !is_unstarted(&found) => {
+            return Err(abandoned(container, OPERATION));
+        }
         Ok(Some(found)) => drop(undo_of(container, &found)),
-        // Nobody knows; the caller looks again.
+        // Unknown; the caller checks again.
         Ok(None) | Err(_) => {}
     }
     Err(error.in_container(container.name()))
 }
 
-/// Whether a refused start met what an earlier one has left, which is gone now.
+fn is_unstarted(found: &Inspected) -> bool {
+    matches!(found.info.state, ContainerState::Created | ContainerState::Initialized)
+}
+
+/// Returns whether a refused start met the rest of an earlier one, which is gone now.
 fn is_half_started(container: &Target, failure: Failure) -> bool {
     match failure {
-        // By refusing podman has taken it back.
+        // By refusing, podman has undone it.
         Failure::HalfStarted => true,
         Failure::Other => undo(container),
         _ => false,
     }
 }
 
-/// Takes back what a start that was ended on its way may have left. Whether there was something.
+/// Undoes what an interrupted start may have left. Returns whether there was something.
 fn undo(container: &Target) -> bool {
     let found = container.inspect_within(container.engine().limits.read);
     found.ok().flatten().is_some_and(|found| undo_of(container, &found))
@@ -108,7 +120,7 @@ fn undo_of(container: &Target, found: &Inspected) -> bool {
     let stop =
         || drop(engine.ask("stop", engine.limits.read, ["stop", "--time=0", "--", found.info.id.as_str()]));
     match found.info.state {
-        // Whoever asks for the state next sees whether it helped.
+        // The next look at the state shows whether it helped.
         ContainerState::Initialized => stop(),
         ContainerState::Created if is_being_prepared(found) => {
             let prepared = engine.ask("prepare", engine.limits.read, ["init", "--", found.info.id.as_str()]);
@@ -122,8 +134,8 @@ fn undo_of(container: &Target, found: &Inspected) -> bool {
     true
 }
 
-/// Whether processes of a container are there that podman takes for one that was never started. While conmon is still at it
-/// this waits.
+/// Returns whether processes exist of a container that podman considers never started. Waits while
+/// conmon is still preparing it.
 fn is_being_prepared(found: &Inspected) -> bool {
     let begun = Instant::now();
     while found.conmon().is_some_and(is_alive) {

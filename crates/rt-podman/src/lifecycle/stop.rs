@@ -1,7 +1,7 @@
-//! Stopping a container without ever killing the client that does it.
+//! Stops a container without ever killing the client that does it.
 //!
-//! A `podman stop` that is killed half-way can leave its container in "stopping" for ever (podman#11274). So the client
-//! is watched, and left to finish by itself when it takes too long.
+//! A `podman stop` that is killed half-way can leave its container in "stopping" forever
+//! (podman#11274). So the client is watched, and left to finish by itself if it takes too long.
 
 use std::time::{Duration, Instant};
 
@@ -15,15 +15,15 @@ use crate::state::target::Target;
 
 const OPERATION: &str = "stop";
 
-/// How long past its grace period a container may still be running.
+/// How long a container may still run after its grace period.
 const RUNNING_LIMIT: Duration = Duration::from_secs(15);
-/// How much longer podman may clean up after one whose process has ended.
+/// How much longer podman may clean up after the main process has ended.
 const CLEAN_UP_LIMIT: Duration = Duration::from_secs(60);
-/// From look to look, once the grace period is over.
+/// The pause between two checks after the grace period.
 const STEP: Duration = Duration::from_secs(1);
 
-/// The longest grace period, in seconds: 68 years. podman counts nanoseconds in 63 bits, and kills at once when they do not
-/// suffice.
+/// The longest grace period, in seconds: 68 years. podman counts nanoseconds in 63 bits, and kills
+/// at once if they overflow.
 const LONGEST_GRACE: u64 = i32::MAX as u64;
 
 /// Stops `container`: TERM, `grace` in whole seconds rounded up, KILL.
@@ -40,7 +40,7 @@ pub(crate) fn stop(container: &Target, grace: Duration, until: &Until) -> Result
         .and_then(|watched| watched)
         .map_err(with_container)?;
     match call.answer(OPERATION, finished).and_then(Answer::printed) {
-        // A name that was printed proves less than the end of the process that this host can see.
+        // A printed name proves less than the end of the process that this host can see.
         Ok(Ok(_)) if run.is_some_and(|run| run.init_is_alive() == Some(false)) => Ok(()),
         Ok(Ok(_)) => look(container, until),
         Ok(Err(refusal)) => Err(improper_state::error(container, OPERATION, &refusal)),
@@ -48,7 +48,8 @@ pub(crate) fn stop(container: &Target, grace: Duration, until: &Until) -> Result
     }
 }
 
-/// Whether a container has stopped of which podman says so. Where nobody can tell, its word stands.
+/// Checks that the container has stopped, after podman says so. If nothing can be seen, podman's
+/// word counts.
 fn look(container: &Target, until: &Until) -> Result<()> {
     match container.inspect_as(OPERATION, container.engine().limits.read, false, until) {
         Ok(Some(found)) if is_at_work(&found.info.state) => {
@@ -63,12 +64,12 @@ fn look(container: &Target, until: &Until) -> Result<()> {
     }
 }
 
-/// Whether its main process goes on.
+/// Returns whether its main process still runs.
 fn is_at_work(state: &ContainerState) -> bool {
     matches!(state, ContainerState::Running | ContainerState::Stopping | ContainerState::Paused)
 }
 
-/// What a stop came to whose client was ended from outside: the state tells.
+/// Finds the result of a stop whose client was interrupted, from the container's state.
 fn settle(container: &Target, error: Error) -> Result<()> {
     match container.inspect_within(container.engine().limits.read) {
         Ok(Some(found)) if found.info.state.has_exited() => Ok(()),

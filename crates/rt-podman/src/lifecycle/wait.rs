@@ -1,4 +1,6 @@
-//! Waiting for a container's main process, past the race with its removal.
+//! Waits for a container's main process, even if the container is removed as it ends.
+
+use std::time::Duration;
 
 use rt_protocol::{ContainerState, Error, ErrorKind, EventAction, ExitOutcome, Result, Until};
 
@@ -11,21 +13,26 @@ use crate::state::target::Target;
 
 const OPERATION: &str = "wait for";
 
+/// How long podman may clean up. It never does if somebody has killed the container's conmon.
+const CLEAN_UP_LIMIT: Duration = Duration::from_secs(10);
+/// The pause between two looks at it.
+const STEP: Duration = Duration::from_millis(20);
+
 /// Waits until the main process of `container` has ended.
 ///
-/// By id, so that a container of the same name that comes later is never meant.
+/// By id, so that a later container with the same name is never meant.
 pub(crate) fn wait(container: &Target, until: &Until) -> Result<ExitOutcome> {
     let limit = container.engine().limits.read;
     let found =
         container.inspect_as(OPERATION, limit, false, until)?.ok_or_else(|| container.no_such(OPERATION))?;
-    // podman 4.3 answers 0 for one that never ran; the state tells it on every version.
+    // podman 4.3 returns 0 for a container that never ran; the state shows it on every version.
     if found.info.state == ContainerState::Created {
         return Err(Error::new(ErrorKind::NotRunning, OPERATION, "it was never started")
             .in_container(container.name())
             .with_hint("start it first"));
     }
     if found.is_abandoned() {
-        // podman would wait for its conmon for ever.
+        // podman would wait for its conmon forever.
         return Ok(ExitOutcome::Lost);
     }
     let id = found.info.id.as_str();
@@ -42,9 +49,13 @@ pub(crate) fn wait(container: &Target, until: &Until) -> Result<ExitOutcome> {
         },
     };
     match code.trim().parse::<i32>() {
-        Ok(code) if is_exit_code(code) => Ok(ExitOutcome::Code(code)),
-        // podman up to 5.4.0 answers -1 for a container that is removed as it ends (podman#25479), and every version for
-        // one whose conmon was killed. No main process ends with it, so the version need not be asked for.
+        Ok(code) if is_exit_code(code) => {
+            wait_for_clean_up(container, id, until);
+            Ok(ExitOutcome::Code(code))
+        }
+        // podman up to 5.4.0 returns -1 for a container that is removed as it ends (podman#25479),
+        // and every version for one whose conmon was killed. No main process has this exit code, so
+        // the version does not matter.
         Ok(_) => after_removal(container, id).map_err(with_container),
         Err(_) => {
             let message = format!("podman answered {:?}, which is no exit code", code.trim());
@@ -53,7 +64,19 @@ pub(crate) fn wait(container: &Target, until: &Until) -> Result<ExitOutcome> {
     }
 }
 
-/// The code of a container that was removed as it ended: from its record if that is still there, else from the events.
+/// Waits until podman has cleaned up after the container's end. Before that a copy can fail,
+/// because podman is unmounting the container. The exit code is known, so nothing here is an error.
+fn wait_for_clean_up(container: &Target, id: &str, until: &Until) {
+    let limit = until.clone().or_after(CLEAN_UP_LIMIT);
+    while let Ok(Some(found)) = container.inspect_as(OPERATION, container.engine().limits.read, false, &limit)
+        && found.info.id.as_str() == id
+        && found.info.state == ContainerState::Stopped
+        && limit.sleep(STEP).is_ok()
+    {}
+}
+
+/// Returns the exit code of a container that was removed as it ended: from its record if that still
+/// exists, else from the events.
 fn after_removal(container: &Target, id: &str) -> Result<ExitOutcome> {
     let kept = container.inspect_within(container.engine().limits.read)?;
     if let Some(code) =
@@ -61,8 +84,8 @@ fn after_removal(container: &Target, id: &str) -> Result<ExitOutcome> {
     {
         return Ok(ExitOutcome::Code(code));
     }
-    // Podman reads a journal of months from its beginning where no time is given. But clocks are set, and then its time is
-    // another one than it was.
+    // Without a time, podman reads a journal of months from its beginning. But clocks are set, and
+    // then the time of the event is wrong.
     for since in [Some("--since=24h"), None] {
         let of = format!("--filter=container={id}");
         let args = ["events", "--stream=false", &of, "--filter=event=died", "--format=json"].into_iter();
@@ -72,7 +95,7 @@ fn after_removal(container: &Target, id: &str) -> Result<ExitOutcome> {
                 Err(_) if since.is_none() => break,
                 events => events?,
             };
-        // A podman without a log of events refuses; then nobody knows.
+        // A podman without an event log refuses; then the code is unknown.
         let Ok(events) = events.told()? else { break };
         if let Some(code) = last_death(&events, id) {
             return Ok(if is_exit_code(code) { ExitOutcome::Code(code) } else { ExitOutcome::Lost });
@@ -81,7 +104,7 @@ fn after_removal(container: &Target, id: &str) -> Result<ExitOutcome> {
     Ok(ExitOutcome::Lost)
 }
 
-/// The exit code of the last death of this container, where the event has one.
+/// Returns the exit code of the last death of this container, if the event has one.
 fn last_death(events: &str, id: &str) -> Option<i32> {
     events
         .lines()

@@ -1,8 +1,9 @@
-//! The log of a container from the file that conmon writes (log drivers `k8s-file` and `json-file`).
+//! The log of a container, read from the file that conmon writes (log drivers `k8s-file` and
+//! `json-file`).
 //!
-//! podman's own follower reads the same file, and loses lines: it stops 250 ms after the container, whatever is unread,
-//! and drops what stood in a file that was replaced (seen on 4.3.1 and 5.4.2). Without following, a podman 4.3 that gets
-//! TERM leaves with 0 in the middle of the log.
+//! podman's own follower reads the same file and loses lines. It stops 250 ms after the container,
+//! even with unread lines, and drops the rest of a file that was replaced (seen on 4.3.1 and
+//! 5.4.2). Without following, a podman 4.3 that gets TERM exits with 0 in the middle of the log.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rt_process::{FollowedFile, Growth, procfs};
-use rt_protocol::{Error, ErrorKind, LogLine, LogOptions, OutputStream, Pull, Result, Until};
+use rt_protocol::{Error, ErrorKind, LogLine, LogOptions, Pull, Result, Until};
 
 use super::own_line::{DROPPED_AFTER_THE_END, OPERATION};
 use super::record::Record;
@@ -19,49 +20,52 @@ use crate::state::inspect::Inspected;
 /// How much is read at once, in bytes.
 const CHUNK: usize = 64 << 10;
 
-/// The longest record: conmon ends one after 8 KiB.
+/// The longest record. conmon ends one after 8 KiB.
 const LONGEST_RECORD: usize = 1 << 20;
 
-/// Lines of a log that grows.
+/// Lines of a log that may grow.
 #[derive(Debug)]
 pub(crate) struct LogFile {
     from: From,
     options: LogOptions,
     is_terminal: bool,
-    /// Bytes that were read; up to `used` they were taken.
+    /// Bytes that were read; those up to `used` were taken.
     bytes: Vec<u8>,
     used: usize,
-    /// Where `bytes` ends in the file.
+    /// The position in the file where `bytes` ends.
     position: u64,
-    /// Records of stdout and of stderr before these places belong to no line of the tail.
+    /// Records of stdout and of stderr before these positions are not part of the tail.
     begin: [u64; 2],
-    /// What a follower finds from here on was written since it began, whatever its time: clocks are set.
+    /// The position from which on lines were written since a follower began. They are returned
+    /// whatever their time, because clocks are set.
     new: u64,
-    /// Whether a record of exactly the time that was asked for has come.
+    /// Whether a record of exactly the requested time has come.
     is_at_since: bool,
     unfinished: [Option<LogLine>; 2],
-    /// Outputs whose last record ended with the carriage return of a terminal, perhaps before the end of the line.
+    /// Outputs whose last record ended with a terminal's carriage return, perhaps before the end of
+    /// the line.
     returned: [bool; 2],
     has_gap: bool,
     growth: Growth,
 }
 
-/// What is read.
+/// The file that is read.
 #[derive(Debug)]
 enum From {
-    /// A file that grows, to its writer's end.
+    /// A file that grows, read until its writer ends.
     Growing(FollowedFile),
-    /// A file up to what it held when it was opened.
+    /// A file up to its size when it was opened.
     Whole { file: File, end: u64 },
 }
 
 impl LogFile {
-    /// Opens the log of a container that runs, to be followed. `None` where it cannot be followed so: another log driver,
-    /// another machine, a container that has ended meanwhile.
+    /// Opens the log of a running container to follow it. `None` if it cannot be followed here:
+    /// another log driver, another machine, or the container has ended meanwhile.
     pub(crate) fn follow(found: &Inspected, options: &LogOptions) -> Option<Self> {
         let path = path(found)?;
         let conmon = procfs::entry(found.conmon_pid?).ok()??;
-        // podman may be on another machine or in another namespace, where that number is somebody else's.
+        // podman may be on another machine or in another namespace, where that pid is another
+        // process.
         let command = fs::read(format!("/proc/{}/cmdline", conmon.pid)).ok()?;
         let id = found.info.id.as_str().as_bytes();
         if !command.split(|byte| *byte == 0).any(|word| word == id) {
@@ -78,7 +82,7 @@ impl LogFile {
         Some(Self { new, ..Self::new(found, options, From::Growing(file), begin) })
     }
 
-    /// Opens what has been written so far. `None` where there is no such file here.
+    /// Opens what has been written so far. `None` if there is no such file here.
     pub(crate) fn read(found: &Inspected, options: &LogOptions) -> Option<Self> {
         let file = File::open(path(found)?).ok()?;
         let end = file.metadata().ok()?.len();
@@ -135,10 +139,10 @@ impl LogFile {
         }
     }
 
-    /// A line of which no more will come.
+    /// Returns an unfinished line that will get no more bytes.
     fn take_unfinished(&mut self) -> Option<LogLine> {
         let mut line = self.unfinished.iter_mut().find_map(Option::take)?;
-        if std::mem::take(&mut self.returned[index(line.stream)]) {
+        if std::mem::take(&mut self.returned[line.stream as usize]) {
             append(&mut line, b"\r", self.options.max_line_bytes);
         }
         Some(line)
@@ -160,14 +164,14 @@ impl LogFile {
             Error::new(ErrorKind::System, OPERATION, "reading its file failed").with_source(error)
         })?;
         if self.growth == Growth::Gap {
-            // The rest of a record went with its file; places count in the first file alone.
+            // The rest of a record was lost with its file; positions count in the first file only.
             self.bytes.clear();
             (self.begin, self.new) = ([0; 2], 0);
         }
         Ok(())
     }
 
-    /// The next record that is there as a whole, and where it begins.
+    /// Returns the next complete record, and its position.
     fn next_record(&mut self) -> Option<(Record, u64)> {
         loop {
             let bytes = &self.bytes[self.used..];
@@ -175,23 +179,23 @@ impl LogFile {
             let at = self.position - bytes.len() as u64;
             let range = self.used..self.used + length;
             self.used += length + 1;
-            // Like podman, which leaves out what is no record.
+            // Skips what is not a record, as podman does.
             if let Some(record) = Record::read(&self.bytes[range.clone()]) {
                 return Some((record.after(range.start), at));
             }
         }
     }
 
-    /// The line that a record ends, if it is one that was asked for.
+    /// Returns the line that a record completes, if it was requested.
     fn take(&mut self, record: Record, at: u64) -> Option<LogLine> {
         let output = record.output;
-        if at < self.begin[index(output)] || !self.options.wants(output) {
+        if at < self.begin[output as usize] || !self.options.wants(output) {
             return None;
         }
         let time = self.options.since.is_some() || self.options.timestamps;
         let time = time.then(|| record.time(&self.bytes)).flatten();
-        // As podman does: each record for itself, and one of exactly that time is not of after it. What stands behind that
-        // one is, though.
+        // As podman does: each record by itself, and a record of exactly that time does not count
+        // as later. But what follows such a record does.
         if let (Some(since), Some(time)) = (self.options.since, time)
             && time <= since
             && at < self.new
@@ -200,23 +204,23 @@ impl LogFile {
             self.is_at_since |= time == since;
             return None;
         }
-        let line = self.unfinished[index(output)].get_or_insert_with(|| LogLine::new(output, Vec::new()));
+        let line = self.unfinished[output as usize].get_or_insert_with(|| LogLine::new(output, Vec::new()));
         if self.options.timestamps && line.timestamp.is_none() {
             line.timestamp = time;
         }
         let mut text = &self.bytes[record.text.clone()];
         if self.is_terminal {
-            // A terminal makes `\r\n` of every `\n`, and conmon may end a record between the two.
-            if std::mem::take(&mut self.returned[index(output)]) && !(record.is_end && text.is_empty()) {
+            // A terminal turns every `\n` into `\r\n`, and conmon may end a record between the two.
+            if std::mem::take(&mut self.returned[output as usize]) && !(record.is_end && text.is_empty()) {
                 append(line, b"\r", self.options.max_line_bytes);
             }
             if let Some(before) = text.strip_suffix(b"\r") {
                 text = before;
-                self.returned[index(output)] = !record.is_end;
+                self.returned[output as usize] = !record.is_end;
             }
         }
         append(line, text, self.options.max_line_bytes);
-        if record.is_end { self.unfinished[index(output)].take() } else { None }
+        if record.is_end { self.unfinished[output as usize].take() } else { None }
     }
 }
 
@@ -234,13 +238,14 @@ impl From {
     }
 }
 
-/// The file that conmon writes, as far as its path tells whose it is: podman may be on another machine.
+/// Returns the file that conmon writes, if its path shows that it is this container's: podman may
+/// be on another machine.
 fn path(found: &Inspected) -> Option<&Path> {
     let path = found.log_path.as_deref()?;
     (path.starts_with('/') && path.contains(found.info.id.as_str())).then(|| Path::new(path))
 }
 
-/// Where the lines that are asked for begin, for stdout and for stderr.
+/// Returns the positions of the first requested lines of stdout and of stderr.
 fn begin(file: &File, options: &LogOptions) -> io::Result<[u64; 2]> {
     options.tail.map_or(Ok([0; 2]), |lines| tail(file, lines))
 }
@@ -251,25 +256,18 @@ fn append(line: &mut LogLine, text: &[u8], max_line_bytes: usize) {
     line.omitted += (text.len() - kept) as u64;
 }
 
-fn index(output: OutputStream) -> usize {
-    match output {
-        OutputStream::Stdout => 0,
-        OutputStream::Stderr => 1,
-    }
-}
-
-/// Where the last `lines` lines of the file begin, for stdout and for stderr: a line may be several records, with records
-/// of the other output between them.
+/// Returns the positions of the last `lines` lines of stdout and of stderr. A line may be several
+/// records, with records of the other output in between.
 fn tail(file: &File, lines: u64) -> io::Result<[u64; 2]> {
     let end = file.metadata()?.len();
     let mut walk = Walk { file, begin: end, bytes: Vec::new() };
     let mut begin = [end; 2];
     let mut counted = 0;
-    // Whether the line that was met last, going back, is one of the tail; `None` before the first.
+    // Whether the last line seen, going backwards, is in the tail; `None` before the first.
     let mut wanted = [None; 2];
     while let Some((at, line)) = walk.previous()? {
         let Some(record) = Record::read(&line) else { continue };
-        let output = index(record.output);
+        let output = record.output as usize;
         if record.is_end || wanted[output].is_none() {
             let is_wanted = counted < lines;
             counted += u64::from(is_wanted);
@@ -287,13 +285,13 @@ fn tail(file: &File, lines: u64) -> io::Result<[u64; 2]> {
 /// The lines of a file, from its end to its beginning.
 struct Walk<'a> {
     file: &'a File,
-    /// Where `bytes` begins in the file.
+    /// The position in the file where `bytes` begins.
     begin: u64,
     bytes: Vec<u8>,
 }
 
 impl Walk<'_> {
-    /// A line without its end, and where it begins.
+    /// Returns a line without its end, and its position.
     fn previous(&mut self) -> io::Result<Option<(u64, Vec<u8>)>> {
         loop {
             let before_end = self.bytes.len().saturating_sub(1);
@@ -320,8 +318,8 @@ impl Walk<'_> {
     }
 }
 
-/// The end of a log of which not all was read.
-pub(crate) fn incomplete() -> Error {
+/// Builds the error for a log whose files were not read completely.
+fn incomplete() -> Error {
     let message = "lines may be missing: the log was cut or replaced faster than it was read";
     Error::new(ErrorKind::Incomplete, OPERATION, message)
         .with_hint("read faster, or give the container a larger log (`--log-opt max-size`)")
@@ -337,13 +335,13 @@ mod tests {
 
     const TIME: &str = "2026-11-28T19:17:40.840369628+00:00";
 
-    /// The lines that stand from these places on, as `output text`.
+    /// Returns the lines from these positions on, as `output text`.
     fn lines(text: &str, begin: [u64; 2]) -> Vec<String> {
         let (mut found, mut unfinished) = (Vec::new(), [const { None::<String> }; 2]);
         let mut at = 0;
         for line in text.split_inclusive('\n') {
             let record = Record::read(line.trim_end_matches('\n').as_bytes()).unwrap();
-            let output = index(record.output);
+            let output = record.output as usize;
             if at >= begin[output] {
                 unfinished[output].get_or_insert_default().push_str(&line[record.text]);
                 if record.is_end {
@@ -373,7 +371,7 @@ mod tests {
             file.write_all(text.as_bytes()).unwrap();
             let (all, found) = (lines(&text, [0; 2]), lines(&text, tail(&file, count as u64).unwrap()));
             prop_assert_eq!(found.len(), all.len().min(count));
-            // Which lines are last is told by their ends; those of one output keep their order.
+            // The tail is chosen by the ends of lines; lines of one output keep their order.
             for output in ["0 ", "1 "] {
                 let of = |lines: &[String]| {
                     lines.iter().filter(|line| line.starts_with(output)).cloned().collect::<Vec<_>>()

@@ -13,41 +13,44 @@ use crate::cli::engine::process_error;
 use crate::cli::failure::{self, Failure};
 use crate::state::target::Target;
 
-/// Lines of a `podman logs` that is running.
+/// Lines of a running `podman logs`.
 ///
-/// podman writes the container's stderr lines to its own stderr (since 3.0), and its own errors too. A line that begins
-/// as podman's errors do is held back for a moment, over as many pulls as that takes: podman exits at once after an error
-/// of its own, the container's log goes on.
+/// podman writes the container's stderr lines to its own stderr (since 3.0), together with its own
+/// errors. A line that begins as podman's errors do is held back for a moment, over several pulls
+/// if needed. podman exits at once after an error of its own, while the container's log continues.
 #[derive(Debug)]
 pub(crate) struct LogReader {
     name: ContainerName,
     lines: LineStream,
     times: Times,
-    /// The bound of a line, where each ends with a terminal's carriage return; it is read with one more byte.
+    /// The limit of a line's length if lines end with a terminal's carriage return; it is read with
+    /// one more byte.
     terminal: Option<usize>,
     /// A line whose time is not known yet.
     untimed: Option<Line>,
-    /// Only lines of this output. Both are read all the same: podman's own errors come on stderr, and an output that
-    /// nobody reads holds podman back.
+    /// Selects the lines of one output. Both are read all the same: podman's own errors come on
+    /// stderr, and an output that is not read blocks podman.
     only: Option<OutputStream>,
     held: Option<Held>,
-    /// Lines that were read while one was held back, and then that one, at their head.
+    /// Lines that were read while one was held back, after that one at the front.
     waiting: VecDeque<Line>,
     ended: bool,
 }
 
-/// Where the times of lines come from.
+/// The source of the times of lines.
 #[derive(Debug)]
 enum Times {
-    /// They were not asked for.
+    /// They were not requested.
     None,
-    /// From a second reader.
+    /// A second reader.
     Apart(Box<LineTimes>),
-    /// From the lines themselves, which podman gives them with: with a tail, the second reader's may begin elsewhere.
+    /// The lines themselves, as podman prints them. With a tail, a second reader might begin
+    /// elsewhere.
     Within { max_line_bytes: usize },
 }
 
-/// A line that is podman's own error if podman exits with a failure before `decided_at`, and a line of the log otherwise.
+/// A line that is podman's own error if podman fails before `decided_at`, and a line of the log
+/// otherwise.
 #[derive(Debug)]
 struct Held {
     line: Line,
@@ -57,22 +60,27 @@ struct Held {
 /// How long podman may take from its error to its exit.
 const EXIT_AFTER_ERROR: Duration = Duration::from_millis(250);
 
-/// The longest tail that podman is asked for. It makes room for that many pointers before it reads a line (1 GiB here,
-/// untouched): podman 4.3.1 runs out of memory at 2^32 lines, and panics at 2^63 - 1.
+/// The longest tail that podman is asked for. podman allocates as many pointers before it reads a
+/// line (1 GiB here, untouched). podman 4.3.1 runs out of memory at 2^32 lines, and panics at 2^63
+/// - 1.
 const LONGEST_TAIL: u64 = 1 << 27;
 
-/// How many bytes of podman's times a line may hold before they count as its own: those of some 1800 records.
+/// How many bytes of podman's times a line may contain before they count as its own: those of about
+/// 1800 records.
 const ROOM_FOR_TIMES: usize = 64 << 10;
 
 impl LogReader {
-    /// `target` is the container as podman is told it; `is_terminal` whether its lines end as a terminal ends them.
+    /// `target` is the container in podman's words; `is_terminal` means that its lines end as a
+    /// terminal ends them.
     pub(crate) fn open(
         container: &Target,
         target: &str,
         options: &LogOptions,
         is_terminal: bool,
     ) -> Result<Self> {
-        let mut args = vec![String::from("logs")];
+        // podman writes its own log on stderr, where its lines would be lines of the container (6.1
+        // logs an error if conmon was killed). After the verb, so that no level of the caller wins.
+        let mut args = vec![String::from("logs"), String::from("--log-level=fatal")];
         if options.follow {
             args.push(String::from("--follow"));
         }
@@ -89,7 +97,7 @@ impl LogReader {
             container.engine().spec(words.chain([String::from("--"), target.to_owned()]))
         };
         let within = options.timestamps && tail.is_some();
-        // A terminal's carriage return is taken off afterwards.
+        // A terminal's carriage return is removed afterwards.
         let max_line_bytes = options.max_line_bytes.saturating_add(usize::from(is_terminal));
         let limit = max_line_bytes.saturating_add(if within { ROOM_FOR_TIMES } else { 0 });
         let lines = LineStream::spawn(&spec(within), limit)
@@ -104,8 +112,8 @@ impl LogReader {
         if let Times::Apart(times) = &mut times
             && options.follow
         {
-            // At once, lest the container be gone by then. Without follow it begins with the first line, so that it sees
-            // no less of a log that grows.
+            // At once, because the container might be gone later. Without follow it starts with the
+            // first line, so that it sees at least as much of a growing log.
             times.start()?;
         }
         Ok(Self {
@@ -147,7 +155,7 @@ impl LogReader {
         }
     }
 
-    /// The line with its time, if that was asked for.
+    /// Returns the line, with its time if requested.
     fn timed(&mut self, mut line: Line, until: &Until) -> Result<Pull<LogLine>> {
         let mut timestamp = None;
         match &mut self.times {
@@ -172,7 +180,7 @@ impl LogReader {
         Ok(Pull::Item(timed))
     }
 
-    /// The next line of the log, of either output.
+    /// Returns the next line of the log, of either output.
     fn next_line(&mut self, until: &Until) -> Result<Pull<Line>> {
         loop {
             if self.held.is_some() {
@@ -204,7 +212,7 @@ impl LogReader {
         self.lines.pull(until).map_err(|error| process_error(OPERATION, error).in_container(&self.name))
     }
 
-    /// Decides about the line that is held back, or says that `until` was over before.
+    /// Decides about the line that is held back. Returns false if `until` ended first.
     fn settle(&mut self, until: &Until) -> Result<bool> {
         while let Some(Held { line, decided_at }) = self.held.take() {
             let soon = until.clone().or_after(decided_at.remaining());
@@ -222,7 +230,8 @@ impl LogReader {
                 Pull::Item(next) => self.waiting.push_back(next),
                 Pull::Pending => {}
             }
-            // Looked at after every line: a log that never pauses would hold the line back for good.
+            // Checked after every line: otherwise a log that never pauses would hold the line back
+            // forever.
             if decided_at.has_passed() {
                 self.waiting.push_front(line);
                 return Ok(true);
@@ -235,7 +244,7 @@ impl LogReader {
         Ok(true)
     }
 
-    /// What podman's exit says of a log that is over.
+    /// Judges podman's exit at the end of a log.
     fn verdict(&self) -> Result<()> {
         match self.lines.status() {
             Some(status) if !status.success() => Err(wordless(&self.name, status)),
@@ -255,7 +264,8 @@ impl LogReader {
     }
 }
 
-/// Takes podman's times out of a line, and answers the first one. What is beyond the bound is cut afterwards.
+/// Removes podman's times from a line, and returns the first one. The rest of the line is cut at
+/// the limit afterwards.
 fn take_times(line: &mut Line, max_line_bytes: usize) -> Option<SystemTime> {
     let (time, mut bytes) = timestamp::take_off(std::mem::take(&mut line.bytes));
     if let Some(first) = time {
@@ -276,7 +286,7 @@ fn cut(line: &mut Line, max_line_bytes: usize) {
     line.bytes.truncate(kept);
 }
 
-/// The time as podman's `--since` reads it; nanoseconds are kept.
+/// Formats the time for podman's `--since`, with nanoseconds.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time.max(UNIX_EPOCH)).unwrap_or(jiff::Timestamp::MAX).to_string()
 }

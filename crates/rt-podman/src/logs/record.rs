@@ -1,25 +1,25 @@
-//! One record of the log file that conmon writes: `2026-11-28T19:17:40.840369628+00:00 stdout F text`.
+//! One record of conmon's log file: `2026-11-28T19:17:40.840369628+00:00 stdout F text`.
 //!
-//! The form is the CRI's (Kubernetes, `kuberuntime/logs`): the time, the output, `F` for the end of a line or `P` for a
-//! part of one, and the text, each after one blank.
+//! This is the CRI's format (Kubernetes, `kuberuntime/logs`): the time, the output, `F` for the end
+//! of a line or `P` for a part of one, and the text, separated by one space each.
 
 use std::ops::Range;
 use std::time::SystemTime;
 
 use rt_protocol::OutputStream;
 
-/// Where the parts of one record are among the bytes that hold it.
+/// The positions of a record's parts in its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     time: Range<usize>,
     pub(crate) output: OutputStream,
-    /// Whether the line ends with it.
+    /// Whether it ends the line.
     pub(crate) is_end: bool,
     pub(crate) text: Range<usize>,
 }
 
 impl Record {
-    /// Reads a record without its newline; `None` is none.
+    /// Parses a record without its newline; `None` if it is not one.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let mut parts = bytes.splitn(4, |byte| *byte == b' ');
         let time = parts.next()?.len();
@@ -28,7 +28,7 @@ impl Record {
             b"stderr" => OutputStream::Stderr,
             _ => return None,
         };
-        // The CRI allows further tags behind the first one, after colons.
+        // The CRI allows more tags after the first one, separated by colons.
         let is_end = match parts.next()?.split(|byte| *byte == b':').next()? {
             b"F" => true,
             b"P" => false,
@@ -38,7 +38,7 @@ impl Record {
         Some(Self { time: 0..time, output, is_end, text: bytes.len() - text..bytes.len() })
     }
 
-    /// The same record, where the bytes before it are counted too.
+    /// Returns the record with its positions moved by `count` bytes.
     pub(crate) fn after(mut self, count: usize) -> Self {
         for range in [&mut self.time, &mut self.text] {
             *range = range.start + count..range.end + count;
@@ -46,7 +46,7 @@ impl Record {
         self
     }
 
-    /// When it was written, read from the bytes that hold it.
+    /// Returns when it was written, parsed from its bytes.
     pub(crate) fn time(&self, bytes: &[u8]) -> Option<SystemTime> {
         let text = std::str::from_utf8(bytes.get(self.time.clone())?).ok()?;
         text.parse::<jiff::Timestamp>().ok()?.try_into().ok()

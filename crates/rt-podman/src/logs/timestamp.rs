@@ -1,22 +1,24 @@
-//! The times that `podman logs --timestamps` writes into the log it prints.
+//! The times that `podman logs --timestamps` prints in a log.
 //!
-//! podman writes one before every record of the log, and a line may be several records: conmon ends one wherever a read of
-//! the container's output ended, so after 8 KiB at the latest, and after each bit of a line that was written bit by bit.
-//! The times of the later records then stand in the middle of the line, and nothing tells them from the command's words
-//! (the same on 4.3.1 and on the main line of 2026).
+//! podman prints one before every record of the log, and a line may be several records. conmon ends
+//! a record wherever a read of the container's output ended: after 8 KiB at the latest, and after
+//! each part of a line that was written in parts. The times of later records are then in the middle
+//! of the line, and cannot be distinguished from the command's output (the same on 4.3.1 and on the
+//! main branch of 2026).
 
 use std::time::{Duration, SystemTime};
 
-/// The form of a time of podman's up to its zone, a `0` for every digit: the fraction is never shortened.
+/// The format of podman's time before its zone, with a `0` for every digit: the fraction is never
+/// shortened.
 const FORM: &[u8] = b"0000-00-00T00:00:00.000000000";
 
-/// The most bytes that one takes: with an offset of hours and minutes, and the blank behind it.
+/// The most bytes of a time, with an offset of hours and minutes and the space after it.
 pub(crate) const LONGEST: usize = FORM.len() + "+00:00 ".len();
 
-/// How far ahead of this machine's clock that of a podman elsewhere may be.
+/// How far the clock of a remote podman may be ahead of this machine's.
 const AHEAD: Duration = Duration::from_secs(60);
 
-/// Takes the time off that the line begins with. `None` is a line that podman itself said.
+/// Removes the time at the start of a line. `None` means a line from podman itself.
 pub(crate) fn take_off(mut line: Vec<u8>) -> (Option<SystemTime>, Vec<u8>) {
     let space = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
     let Some(time) = read(&line[..space]) else { return (None, line) };
@@ -24,10 +26,11 @@ pub(crate) fn take_off(mut line: Vec<u8>) -> (Option<SystemTime>, Vec<u8>) {
     (Some(time), line)
 }
 
-/// Takes the times of the later records out of a line whose first record is of `first`.
+/// Removes the times of later records from a line whose first record has the time `first`.
 ///
-/// What is taken for one has podman's form to the letter, and lies between the record before it and `now`. The
-/// command's own words may do so too, if it prints a time that has yet to come and is read after that.
+/// Text counts as such a time if it has exactly podman's format and lies between the time of the
+/// previous record and `now`. Output of the command can match too, if it contains a time that was
+/// in the future when written and is past when read.
 pub(crate) fn join(line: &[u8], first: SystemTime, now: SystemTime) -> Vec<u8> {
     let (mut joined, mut last) = (Vec::with_capacity(line.len()), first);
     let mut from = 0;
@@ -46,7 +49,7 @@ pub(crate) fn join(line: &[u8], first: SystemTime, now: SystemTime) -> Vec<u8> {
     joined
 }
 
-/// Whether one could begin here, as far as there are bytes to tell.
+/// Returns whether a time may begin here, as far as the bytes show.
 pub(crate) fn may_begin(bytes: &[u8]) -> bool {
     bytes.iter().zip(FORM).all(|(byte, form)| match form {
         b'0' => byte.is_ascii_digit(),
@@ -54,7 +57,7 @@ pub(crate) fn may_begin(bytes: &[u8]) -> bool {
     })
 }
 
-/// The time that the bytes begin with, and how many bytes it takes with the blank behind it.
+/// Returns the time at the start of the bytes, and its length with the space after it.
 fn inner(bytes: &[u8]) -> Option<(SystemTime, usize)> {
     let zone = match bytes.get(FORM.len())? {
         b'Z' => 1,
@@ -97,14 +100,14 @@ mod tests {
             ("x2026-11-21T20:00:00.500000000Z 2026-11-21T20:00:00.600000000Z ", "x"),
             ("x2026-11-21T22:30:00.500000000+01:00 y", "x2026-11-21T22:30:00.500000000+01:00 y"),
             ("x2026-11-21T21:30:00.500000000+01:00 y", "xy"),
-            // Before the line, before the record before, after it was read.
+            // Before the line; before the previous record; after it was read.
             ("x2026-11-21T19:00:00.000000000Z y", "x2026-11-21T19:00:00.000000000Z y"),
             (
                 "2026-11-21T20:30:00.000000000Z 2026-11-21T20:20:00.000000000Z y",
                 "2026-11-21T20:20:00.000000000Z y",
             ),
             ("x2030-01-01T00:00:00.000000000Z y", "x2030-01-01T00:00:00.000000000Z y"),
-            // Not podman's form.
+            // Not podman's format.
             ("x2026-11-21T20:00:00.5Z y", "x2026-11-21T20:00:00.5Z y"),
             ("x2026-11-21T20:00:00.500000000Zy", "x2026-11-21T20:00:00.500000000Zy"),
             ("x2026-11-21 20:00:00.500000000Z y", "x2026-11-21 20:00:00.500000000Z y"),

@@ -1,8 +1,9 @@
-//! When the lines of a log were written, as a second `podman logs` tells.
+//! When the lines of a log were written, from a second `podman logs`.
 //!
-//! What a line holds is then never asked of a text with podman's times in it, see [`timestamp`]: it comes from a `podman logs`
-//! without times, and the n-th line of an output there is the n-th line of it here, whose beginning tells when it was
-//! written. That holds as long as both begin with the same line, so not with a tail of a log that grows.
+//! So a line's text is never taken from output with podman's times in it, see [`timestamp`]. The
+//! text comes from a `podman logs` without times. The n-th line of an output there is the n-th line
+//! of that output here, whose beginning gives the time. This holds if both begin with the same
+//! line, so not with a tail of a growing log.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
@@ -15,10 +16,11 @@ use super::timestamp;
 use crate::cli::engine::process_error;
 use crate::cli::failure::{self, Failure};
 
-/// How many bytes are kept of a line: its time, and some more to see that it is the right line.
+/// How many bytes of a line are kept: its time, and some more to check that it is the right line.
 const HEAD: usize = 64;
 
-/// How many bytes of a line are read: podman's own errors are lines as well, and it is their end that tells them.
+/// How many bytes of a line are read. podman's own errors are lines too, and their end is what
+/// identifies them.
 const READ: usize = 4 << 10;
 
 /// The times of lines, in the order of the lines.
@@ -28,12 +30,12 @@ pub(crate) struct LineTimes {
     spec: ProcessSpec,
     reader: Option<LineStream>,
     only: Option<OutputStream>,
-    /// Beginnings of lines of stdout and of stderr that were not asked for yet. What is read here was read there, so
-    /// there are never more than what pipes hold.
+    /// Beginnings of lines of stdout and of stderr that were not requested yet. The other reader
+    /// has read the same lines, so there are at most as many as pipes hold.
     ahead: [VecDeque<Head>; 2],
-    /// The two readings of stdout or of stderr have come apart: the log was rotated between them.
+    /// The two readings of stdout or of stderr have diverged: the log was rotated between them.
     apart: [bool; 2],
-    /// What podman said went wrong.
+    /// podman's error message.
     complaint: Option<String>,
 }
 
@@ -45,14 +47,14 @@ struct Head {
 }
 
 impl LineTimes {
-    /// `spec` is `podman logs --timestamps`; lines of `only` are asked for. Nothing is started yet.
+    /// `spec` is `podman logs --timestamps`; `only` selects lines. Nothing is started yet.
     pub(crate) fn new(name: ContainerName, spec: ProcessSpec, only: Option<OutputStream>) -> Self {
         let ahead = [VecDeque::new(), VecDeque::new()];
         Self { name, spec, reader: None, only, ahead, apart: [false; 2], complaint: None }
     }
 
-    /// Starts the reader, if it was not. One that is started later sees no less of the log, and may find the container
-    /// gone.
+    /// Starts the reader, unless it runs. A reader that starts later sees at least as much of the
+    /// log, but the container may be gone.
     pub(crate) fn start(&mut self) -> Result<&mut LineStream> {
         let reader = match self.reader.take() {
             Some(reader) => reader,
@@ -61,10 +63,10 @@ impl LineTimes {
         Ok(self.reader.insert(reader))
     }
 
-    /// When `line` was written, which is the next one of its output. `Item(None)` is not known: this log ended before,
-    /// or is another one.
+    /// Returns when `line` was written, the next one of its output. `Item(None)` means unknown:
+    /// this log ended before, or is another one.
     pub(crate) fn of(&mut self, line: &Line, until: &Until) -> Result<Pull<Option<SystemTime>>> {
-        let output = index(line.stream);
+        let output = line.stream as usize;
         let mut left = DROPPED_AFTER_THE_END;
         loop {
             if let Some(head) = self.ahead[output].pop_front() {
@@ -103,13 +105,13 @@ impl LineTimes {
 
     fn keep(&mut self, line: Line) {
         if may_be_of_podman(&line) {
-            // It is: a line of the container's begins with a time.
+            // It is podman's own: every line of the container begins with a time.
             self.complaint = Some(String::from_utf8_lossy(&line.bytes).into_owned());
         }
         if self.only.is_none_or(|only| only == line.stream) {
             let head = line.bytes[..line.bytes.len().min(HEAD)].to_vec();
             let (time, bytes) = timestamp::take_off(head);
-            self.ahead[index(line.stream)].push_back(Head { time, bytes });
+            self.ahead[line.stream as usize].push_back(Head { time, bytes });
         }
     }
 
@@ -125,20 +127,14 @@ impl LineTimes {
 }
 
 impl Head {
-    /// Whether it can be the beginning of that line, of which either may be cut or unfinished.
+    /// Returns whether it can be the beginning of that line; either may be cut or unfinished.
     fn is_of(&self, line: &[u8]) -> bool {
         let same = self.bytes.iter().zip(line).take_while(|(own, other)| own == other).count();
         let ends = same == self.bytes.len() || same == line.len();
-        // Or they differ because the time of a later record stands here; the line may go on like the first digits of it.
+        // Or they differ because a later record's time is here; the line may continue with text
+        // like the first digits of the time.
         ends || (same.saturating_sub(timestamp::LONGEST)..=same)
             .any(|at| timestamp::may_begin(&self.bytes[at..]))
-    }
-}
-
-fn index(stream: OutputStream) -> usize {
-    match stream {
-        OutputStream::Stdout => 0,
-        OutputStream::Stderr => 1,
     }
 }
 

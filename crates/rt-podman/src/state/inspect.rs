@@ -1,10 +1,10 @@
-//! `podman ps` and `podman container inspect`, decoded into [`ContainerInfo`].
+//! Decodes `podman ps` and `podman container inspect` into [`ContainerInfo`].
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
-use rt_process::procfs;
+use rt_process::procfs::{self, ProcessEntry};
 use rt_protocol::{
     ContainerId, ContainerInfo, ContainerName, ContainerState, Env, Error, Health, ImageId, MountInfo,
     PublishedPort, Result, Secret, TransportProtocol,
@@ -13,13 +13,14 @@ use serde_json::Value;
 
 use crate::cli::engine::invalid_response;
 use crate::cli::json;
+use crate::exec::session::read_pid;
 use crate::lifecycle::create_argv::MADE_BY;
 
-/// The rows of `podman ps --format json`.
+/// Decodes the rows of `podman ps --format json`.
 ///
-/// Nobody may conclude that a container is not there from a row that cannot be read: such a row is an error. A container
-/// that has no name, or one that no [`ContainerName`] can be, is left out with a warning: it is none that a caller could
-/// mean, and it must not keep anybody from the others.
+/// A row that cannot be read is an error, because its container must not seem absent. A container
+/// without a name, or with one that is not a valid [`ContainerName`], is left out with a warning: a
+/// caller cannot mean it, and it must not hide the others.
 pub(crate) fn decode_ps(operation: &'static str, stdout: &str) -> Result<Vec<Listed>> {
     let rows = rows(operation, stdout)?;
     let listed = |info, row| Listed { info, pid: pid_of(row, "Pid") };
@@ -27,30 +28,33 @@ pub(crate) fn decode_ps(operation: &'static str, stdout: &str) -> Result<Vec<Lis
     rows.iter().filter_map(|row| container(row).transpose()).collect()
 }
 
-/// A container as a listing shows it.
+/// A container in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listed {
     pub(crate) info: ContainerInfo,
-    /// The pid of the main process, on the machine of the podman that answers, while it runs.
+    /// The pid of the main process while it runs, on the machine of the podman that answers.
     pub(crate) pid: Option<u32>,
 }
 
 impl Listed {
-    /// Whether the process that podman names for it is not there, seen from this host.
+    /// Returns whether the process that podman names for it does not exist, as seen from this host.
     pub(crate) fn has_lost_its_process(&self) -> bool {
         self.pid.is_some_and(has_gone)
     }
 }
 
+/// Returns whether a process has ended, or is about to and runs no more of its program.
 fn has_gone(pid: u32) -> bool {
-    matches!(procfs::entry(pid), Ok(entry) if entry.as_ref().is_none_or(|entry| entry.is_zombie))
+    let is_running =
+        |entry: Option<ProcessEntry>| entry.map_or(Ok(false), |entry| procfs::is_running(&entry));
+    matches!(procfs::entry(pid).and_then(is_running), Ok(false))
 }
 
 fn pid_of(object: &Value, name: &str) -> Option<u32> {
     json::integer(object, &[name]).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0)
 }
 
-/// The sizes of the writable layers, from `podman ps --size --format json`.
+/// Decodes the sizes of the writable layers from `podman ps --size --format json`.
 pub(crate) fn decode_ps_sizes(
     operation: &'static str,
     stdout: &str,
@@ -60,8 +64,8 @@ pub(crate) fn decode_ps_sizes(
     rows(operation, stdout)?.iter().filter_map(|row| named(row).transpose()).collect()
 }
 
-/// The one container of `podman container inspect`. An answer without any is none: of a container that is not there podman
-/// says so in words.
+/// Decodes the container of `podman container inspect`. An empty answer is an error: podman says in
+/// words that a container does not exist.
 pub(crate) fn decode_inspect(operation: &'static str, stdout: &str) -> Result<Inspected> {
     let rows = rows(operation, stdout)?;
     let row = rows.first().ok_or_else(|| nothing_described(operation))?;
@@ -69,12 +73,12 @@ pub(crate) fn decode_inspect(operation: &'static str, stdout: &str) -> Result<In
         .ok_or_else(|| invalid_response(operation, "podman described a container without id, name or state"))
 }
 
-/// The error for an inspect that found nothing and does not say so.
+/// Builds the error for an inspect that found nothing and does not say so.
 pub(crate) fn nothing_described(operation: &'static str) -> Error {
     invalid_response(operation, "podman described nothing, and did not say that there is nothing")
 }
 
-/// A list of objects; some versions print `null` for none.
+/// Decodes a list of objects; some versions print `null` for an empty one.
 pub(crate) fn rows(operation: &'static str, stdout: &str) -> Result<Vec<Value>> {
     match serde_json::from_str(stdout) {
         Ok(Value::Array(rows)) => Ok(rows),
@@ -85,66 +89,81 @@ pub(crate) fn rows(operation: &'static str, stdout: &str) -> Result<Vec<Value>> 
     }
 }
 
-/// What inspect tells beyond the contract: where podman keeps the container's files, and its process.
+/// What inspect reports beyond the contract: podman's files of the container, and its process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Inspected {
     pub(crate) info: ContainerInfo,
-    /// The directory with the container's exec sessions.
+    /// The directory of the container's exec sessions.
     pub(crate) static_dir: Option<String>,
-    /// The host's pid of the main process, while it runs.
+    /// The host's pid of the main process while it runs.
     pub(crate) pid: Option<u32>,
-    /// The exec sessions that podman has a record of: those that run, and those whose client did not see the end.
+    /// The exec sessions that podman has a record of: running ones, and those whose client did not
+    /// see the end.
     pub(crate) exec_ids: Vec<String>,
-    /// The files in which conmon notes its own number and that of the process that it has prepared.
+    /// The files in which conmon writes its own pid and that of the process it has prepared.
     pid_files: [Option<String>; 2],
-    /// The size of the writable layer in bytes, when it was asked for.
+    /// The size of the writable layer in bytes, if it was requested.
     pub(crate) rw_size: Option<u64>,
-    /// The pid of its conmon, on the machine of the podman that answers; an old one where the container has stopped.
+    /// The pid of its conmon, on the machine of the podman that answers; outdated if the container
+    /// has stopped.
     pub(crate) conmon_pid: Option<u32>,
-    /// The file that its log is written to, where it is one that conmon writes.
+    /// Its log driver; empty if podman does not say.
+    pub(crate) log_driver: String,
+    /// Its log file, if conmon writes one.
     pub(crate) log_path: Option<String>,
     /// Whether its main process has a terminal.
     pub(crate) is_terminal: bool,
     /// The variables that its image and its launch set.
     pub(crate) env: Env,
-    /// What tells which call has made it, see [`create_argv::MADE_BY`](crate::lifecycle::create_argv::MADE_BY).
+    /// Identifies the call that created it, see
+    /// [`create_argv::MADE_BY`](crate::lifecycle::create_argv::MADE_BY).
     pub(crate) made_by: Option<String>,
 }
 
 impl Inspected {
-    /// The host's pid of conmon, as it has noted it itself; it may be of an earlier one.
+    /// Returns the host's pid of conmon, as conmon has written it; it may be that of an earlier
+    /// conmon.
     pub(crate) fn conmon(&self) -> Option<u32> {
-        pid_in(self.pid_files[0].as_deref()?)
+        read_pid(Path::new(self.pid_files[0].as_deref()?))
     }
 
-    /// Whether its process and its conmon are both gone while podman has them running: nobody is left to tell podman of the
-    /// end. (Of one that has ended podman names no process.)
+    /// Returns whether its process and its conmon are both gone while podman considers them
+    /// running. Then nothing will report the end to podman.
     pub(crate) fn is_abandoned(&self) -> bool {
-        // A number of another machine's says nothing here.
-        self.is_of_this_host() && self.pid.is_some_and(has_gone) && self.conmon_pid.is_some_and(has_gone)
+        self.has_lost_first_process() && self.has_lost_conmon()
     }
 
-    /// Whether this host can see podman's files of it, and so its processes.
+    /// Returns whether its process is gone while podman considers it running. (For an exited
+    /// container podman gives no process.)
+    pub(crate) fn has_lost_first_process(&self) -> bool {
+        // A pid on another machine says nothing here.
+        self.is_of_this_host() && self.pid.is_some_and(has_gone)
+    }
+
+    /// Returns whether its conmon is gone.
+    pub(crate) fn has_lost_conmon(&self) -> bool {
+        // A pid on another machine says nothing here.
+        self.is_of_this_host() && self.conmon_pid.is_some_and(has_gone)
+    }
+
+    /// Returns whether this host can see podman's files of it, and so its processes.
     pub(crate) fn is_of_this_host(&self) -> bool {
         self.static_dir.as_deref().is_some_and(|path| Path::new(path).is_dir())
     }
 
-    /// The host's pid of the process that conmon has prepared, as it has noted it itself.
+    /// Returns the host's pid of the process that conmon has prepared, as conmon has written it.
     pub(crate) fn prepared(&self) -> Option<u32> {
-        pid_in(self.pid_files[1].as_deref()?)
+        read_pid(Path::new(self.pid_files[1].as_deref()?))
     }
 }
 
-fn pid_in(file: &str) -> Option<u32> {
-    std::fs::read_to_string(file).ok()?.trim().parse().ok().filter(|pid| *pid > 1)
-}
-
-/// What podman sets where nobody else does.
+/// Variables that podman sets if nothing else does.
 const OWN_VARIABLES: [&str; 3] =
     ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm", "container=podman"];
 
-/// The variables of a container, image and launch together. Whatever did not stand in the clear in podman's own command line
-/// may have been a secret, and is one. Names that no shell can export are left out.
+/// Returns the variables of a container, from image and launch. A value that was not in the clear
+/// in podman's own command line may have been a secret, and counts as one. Names that no shell can
+/// export are left out.
 fn variables(config: &Value) -> Env {
     let texts = |name| json::list(config, &[name]).iter().filter_map(Value::as_str);
     let words: Vec<&str> =
@@ -152,7 +171,7 @@ fn variables(config: &Value) -> Env {
     let mut env = Env::default();
     for text in texts("Env") {
         let Some((name, value)) = text.split_once('=') else { continue };
-        // podman describes the main process's, of its user; commands have their own.
+        // podman reports the main process's, for its user; commands have their own.
         let is_own = matches!(name, "HOME" | "HOSTNAME");
         if is_own && !words.iter().any(|word| word.split('=').next() == Some(name)) {
             continue;
@@ -166,7 +185,7 @@ fn variables(config: &Value) -> Env {
     env
 }
 
-/// The container of a row; `None` for one that nobody can mean by a name.
+/// Decodes the container of a row; `None` if a caller cannot mean it by a name.
 fn ps_row(operation: &'static str, row: &Value) -> Result<Option<ContainerInfo>> {
     let id = json::text(row, &["Id"]).and_then(|id| ContainerId::new(id).ok());
     let (Some(id), Some(state)) = (id, json::text(row, &["State"])) else {
@@ -203,7 +222,7 @@ fn ps_row(operation: &'static str, row: &Value) -> Result<Option<ContainerInfo>>
     Ok(Some(info))
 }
 
-/// The name in a row, if it has one; an error when that cannot be told.
+/// Returns the name in a row, if it has one; an error if that cannot be decided.
 fn ps_name(row: &Value) -> std::result::Result<Option<String>, ()> {
     let given = |name: &str| Some(name.to_owned()).filter(|name| !name.is_empty());
     match json::field(row, &["Names"]) {
@@ -223,7 +242,7 @@ fn unreadable(operation: &'static str, row: &Value) -> Error {
     invalid_response(operation, format!("podman lists a container that cannot be read: {shown}"))
 }
 
-/// Whether a process can end with it. podman writes -1 for a code that it does not know.
+/// Returns whether a process can have this exit code. podman writes -1 for an unknown one.
 pub(crate) fn is_exit_code(code: i32) -> bool {
     (0..=255).contains(&code)
 }
@@ -233,7 +252,7 @@ fn exit_code(object: &Value) -> Option<i32> {
     code.filter(|code| is_exit_code(*code))
 }
 
-/// One row of ports may stand for a range.
+/// Decodes published ports; one row may stand for a range.
 fn ps_ports(row: &Value) -> Vec<PublishedPort> {
     let port = |names: &[&str]| json::integer(row, names).and_then(|port| u16::try_from(port).ok());
     let (Some(container), Some(host)) = (port(&["container_port"]), port(&["host_port"])) else {
@@ -251,10 +270,13 @@ fn ps_ports(row: &Value) -> Vec<PublishedPort> {
         .collect()
 }
 
-/// The protocol for podman's word; without one it is TCP.
+/// Returns the protocol for podman's word; without a word it is TCP.
 fn protocol(word: &str) -> Option<TransportProtocol> {
     if word.is_empty() { Some(TransportProtocol::Tcp) } else { word.parse().ok() }
 }
+
+/// The exit code of a main process that was ended by KILL.
+const KILLED: i32 = 137;
 
 fn inspect_row(row: &Value) -> Option<Inspected> {
     let name = json::text(row, &["Name"])?;
@@ -270,6 +292,10 @@ fn inspect_row(row: &Value) -> Option<Inspected> {
     if info.state.has_exited() {
         info.exit_code = exit_code(state);
     }
+    info.oom_killed = json::field(state, &["OOMKilled"]).and_then(Value::as_bool).filter(|killed| {
+        // With cgroups of version 1, conmon may see none of the kernel's kills (2.1.6).
+        info.state.has_exited() && (*killed || info.exit_code.is_some_and(|code| code != KILLED))
+    });
     info.health = json::field(state, &["Health", "Healthcheck"])
         .and_then(|health| json::text(health, &["Status"]))
         .filter(|word| !word.is_empty() && word != "none")
@@ -296,6 +322,7 @@ fn inspect_row(row: &Value) -> Option<Inspected> {
         log_path: log
             .filter(|_| matches!(log_driver.as_str(), "k8s-file" | "json-file"))
             .and_then(|log| json::text(log, &["Path"])),
+        log_driver,
         is_terminal: json::field(row, &["Config"])
             .and_then(|config| json::field(config, &["Tty"]))
             .is_some_and(|tty| tty.as_bool() == Some(true)),
@@ -310,7 +337,7 @@ fn inspect_row(row: &Value) -> Option<Inspected> {
     })
 }
 
-/// `{"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "4242"}], "81/tcp": null}`
+/// Decodes `{"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "4242"}], "81/tcp": null}`.
 fn inspect_ports(settings: &Value) -> Vec<PublishedPort> {
     let Some(ports) = json::field(settings, &["Ports"]).and_then(Value::as_object) else {
         return Vec::new();
@@ -418,20 +445,35 @@ mod tests {
 
     #[test]
     fn inspect_of_both_versions_is_read() {
-        // 4.3.1 writes Health with an empty status when there is no check; 5.x leaves it out.
+        // 4.3.1 writes Health with an empty status if there is no check; 5.x omits it.
         for health in [r#""Health":{"Status":"","FailingStreak":0,"Log":null},"#, ""] {
             let text = format!(
                 r#"[{{"Id":"ab","Name":"t","Image":"cd","OCIRuntime":"crun","StaticDir":"/s","State":{{{health}"Status":
-                "running","Pid":12,"ExitCode":0,"StartedAt":"2026-11-21T22:43:49.15001658Z","FinishedAt":
+                "running","OOMKilled":true,"Pid":12,"ExitCode":0,"StartedAt":"2026-11-21T22:43:49.15001658Z","FinishedAt":
                 "0001-01-01T00:00:00Z"}},"NetworkSettings":{{"Ports":{{"22/tcp":[{{"HostIp":"","HostPort":"18180"}}],
                 "80/tcp":null}}}},"Config":{{"Labels":{{"a":"b"}}}},"SizeRw":12}}]"#
             );
             let found = decode_inspect("inspect", &text).unwrap();
             assert_eq!(found.info.health, None);
+            assert_eq!(found.info.oom_killed, None);
             assert!(found.info.started_at.is_some() && found.info.finished_at.is_none());
             assert_eq!((found.pid, found.rw_size, found.info.exit_code), (Some(12), Some(12), None));
             assert_eq!(found.info.ports, [PublishedPort::new(22, TransportProtocol::Tcp, None, 18180)]);
         }
+    }
+
+    #[test]
+    fn an_end_by_kill_may_be_one_that_podman_has_missed() {
+        let killed = |status: &str, code: i32, told: bool| {
+            let text = format!(
+                r#"[{{"Id":"ab","Name":"t","State":{{"Status":"{status}","OOMKilled":{told},"ExitCode":{code}}}}}]"#
+            );
+            decode_inspect("inspect", &text).unwrap().info.oom_killed
+        };
+        assert_eq!(killed("exited", 137, true), Some(true));
+        assert_eq!(killed("exited", 137, false), None);
+        assert_eq!(killed("exited", 1, false), Some(false));
+        assert_eq!(killed("running", 0, false), None);
     }
 
     proptest! {

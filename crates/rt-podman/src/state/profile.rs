@@ -1,8 +1,8 @@
-//! What one podman is: its version and its surroundings, read once for a runtime.
+//! The version and environment of one podman, read once for a runtime.
 //!
-//! Most differences between versions show in the answer itself (a renamed key, a reworded error), and are read there,
-//! tolerantly: the answer at hand is a better witness than a version number. What must be known before podman is asked
-//! anything comes from here.
+//! Most differences between versions are visible in the answer itself (a renamed key, a reworded
+//! error) and are handled there tolerantly: the answer is better evidence than a version number.
+//! This file has what must be known before a call.
 
 mod cdi;
 mod features;
@@ -21,44 +21,48 @@ const OPERATION: &str = "describe podman";
 /// Measured on 6.1.1; 6.0 by its release notes.
 pub(crate) const SIX: PodmanVersion = PodmanVersion::new(6, 0, 0);
 
-/// What podman says of itself and of its host (`podman version`, `podman info`).
+/// What podman reports about itself and its host (`podman version`, `podman info`).
 ///
-/// What an answer leaves out is `None`; keys come and go between versions.
+/// Fields that an answer omits are `None`; keys come and go between versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PodmanProfile {
-    /// The version of the program that is asked.
+    /// The version of the podman program that is called.
     pub version: PodmanVersion,
-    /// The version of the podman that holds the containers, where that is another one (`podman --remote`).
+    /// The version of the podman that holds the containers, if it is another one
+    /// (`podman --remote`).
     pub server_version: Option<PodmanVersion>,
-    /// Whether containers run without root's rights.
+    /// Whether containers run without root's privileges.
     pub rootless: Option<bool>,
     /// Whether another process, perhaps on another machine, holds the containers.
     pub remote: Option<bool>,
-    /// What connects a rootless container to the outside.
+    /// The network of a rootless container.
     pub rootless_network: RootlessNetwork,
     /// `v1` or `v2`.
     pub cgroup_version: Option<String>,
     /// `systemd` or `cgroupfs`.
     pub cgroup_manager: Option<String>,
-    /// Where events are kept: `journald`, `file`; `none` means that [`events`](rt_protocol::ContainerRuntime::events)
-    /// answers an error.
+    /// Where events are stored: `journald` or `file`. With `none`,
+    /// [`events`](rt_protocol::ContainerRuntime::events) returns an error.
     pub events_logger: Option<String>,
-    /// Where the logs of new containers go, unless they say otherwise; with `none` there are none.
+    /// The log driver of new containers, unless they set another; with `none` there are no logs.
     pub log_driver: Option<String>,
-    /// The OCI runtime of new containers, unless they say otherwise: `crun`, `runc`.
+    /// The OCI runtime of new containers, unless they set another: `crun`, `runc`.
     pub oci_runtime: Option<String>,
     /// `netavark` or `cni`.
     pub network_backend: Option<String>,
-    /// The directories of CDI specs; podman tells them from 6.0 on.
+    /// The directory in which podman stores layers while they are pulled.
+    pub image_copy_tmp_dir: Option<PathBuf>,
+    /// The directories of CDI specs; podman reports them from 6.0 on.
     pub cdi_spec_dirs: Option<Vec<PathBuf>>,
-    /// What podman warns of on stderr. Such a line stands in front of every answer: of the stderr of every command that is
-    /// run in a container, too, where nothing tells it from the command's own. podman 6 warns so of a
-    /// `rootless_storage_path` beside a `graphroot` in storage.conf, and podman 5 of cgroups of version 1.
+    /// podman's warnings on stderr. Such a line precedes every answer, and also the stderr of every
+    /// command in a container, where it cannot be distinguished from the command's own. podman 6
+    /// warns about a `rootless_storage_path` beside a `graphroot` in storage.conf, podman 5 about
+    /// cgroups v1.
     pub warnings: Vec<String>,
 }
 
-/// A version of podman. Ordered by its numbers.
+/// A version of podman, ordered by its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodmanVersion {
     /// 5 of 5.4.2.
@@ -69,12 +73,12 @@ pub struct PodmanVersion {
     pub patch: u32,
 }
 
-/// What connects a rootless container to the outside.
+/// The network of a rootless container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RootlessNetwork {
-    /// slirp4netns, the default before 5.0. Also for a podman before 6 that does not say, as all before 4.9, and for words
-    /// that this version of the crate does not know. podman 6 has it no more.
+    /// slirp4netns, the default before 5.0; podman 6 has removed it. Also for a podman before 6
+    /// that does not report it (all before 4.9), and for words that this crate does not know.
     #[default]
     Slirp4netns,
     /// pasta, the default from 5.0 on.
@@ -86,12 +90,8 @@ impl PodmanProfile {
         let ask = |verb: &str| {
             let args = [verb, "--format=json"];
             let answer = engine.ask_within(OPERATION, engine.limits.info, until, args)?;
-            let with_container = |error: Error| error.with_subject(format!("by {verb}"));
             let warnings = warnings(answer.remarks());
-            let said = answer
-                .printed()
-                .map_err(with_container)?
-                .map_err(|refusal| with_container(refusal.error(OPERATION)))?;
+            let said = answer.text().map_err(|error| error.with_subject(format!("by {verb}")))?;
             Ok::<_, Error>((decode(verb, &said)?, warnings))
         };
         let (version, warnings) = ask("version")?;
@@ -101,7 +101,8 @@ impl PodmanProfile {
 
     pub(crate) fn decode(version: &Value, info: &Value) -> Result<Self> {
         let part = |name: &str| json::field(version, &[name]).and_then(PodmanVersion::of);
-        // `Client` beside `Server` where there are two; some builds print the fields of the one without a heading.
+        // `Client` beside `Server` if there are two; some builds print the client's fields without
+        // a heading.
         let own = part("Client")
             .or_else(|| PodmanVersion::of(version))
             .or_else(|| json::field(info, &["version"]).and_then(PodmanVersion::of))
@@ -109,6 +110,7 @@ impl PodmanProfile {
         let server = part("Server").filter(|server| *server != own);
         let null = Value::Null;
         let host = json::field(info, &["host"]).unwrap_or(&null);
+        let store = json::field(info, &["store"]).unwrap_or(&null);
         let security = json::field(host, &["security"]).unwrap_or(&null);
         let runtime = json::field(host, &["ociRuntime"]).unwrap_or(&null);
         Ok(Self {
@@ -127,6 +129,7 @@ impl PodmanProfile {
             log_driver: json::text(host, &["logDriver"]),
             oci_runtime: json::text(runtime, &["name"]),
             network_backend: json::text(host, &["networkBackend"]),
+            image_copy_tmp_dir: json::text(store, &["imageCopyTmpDir"]).map(PathBuf::from),
             cdi_spec_dirs: paths(host, "cdiSpecDirs"),
             warnings: Vec::new(),
         })
@@ -140,19 +143,19 @@ fn decode(verb: &str, stdout: &str) -> Result<Value> {
     })
 }
 
-/// The lines of stderr by which podman warns.
+/// Returns the lines of stderr with podman's warnings.
 fn warnings(stderr: &str) -> Vec<String> {
     let lines = stderr.lines().filter(|line| line.starts_with("time=") && line.contains(" level=warning "));
     lines.map(str::to_owned).collect()
 }
 
-/// A list of paths; what else is in it is left out.
+/// Returns a list of paths; other items in it are skipped.
 fn paths(object: &Value, name: &str) -> Option<Vec<PathBuf>> {
     let list = json::field(object, &[name])?.as_array()?;
     Some(list.iter().filter_map(Value::as_str).map(PathBuf::from).collect())
 }
 
-/// A truth value, also when it is written as text.
+/// Returns a boolean, even if it is written as text.
 fn boolean(object: &Value, name: &str) -> Option<bool> {
     match json::field(object, &[name])? {
         Value::Bool(value) => Some(*value),
@@ -162,12 +165,13 @@ fn boolean(object: &Value, name: &str) -> Option<bool> {
 }
 
 impl PodmanVersion {
-    /// A version by its numbers.
+    /// Creates a version from its numbers.
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
         Self { major, minor, patch }
     }
 
-    /// Reads `5.4.2`, `4.9`, `5.5.0-rc1`, `v4.3.1+ds1`; `None` for a text without a major and a minor number.
+    /// Parses `5.4.2`, `4.9`, `5.5.0-rc1`, `v4.3.1+ds1`; `None` for a text without a major and a
+    /// minor number.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let mut numbers = text.strip_prefix('v').unwrap_or(text).splitn(3, '.').map(|part| {
@@ -243,7 +247,7 @@ mod tests {
         assert_eq!(profile.version, PodmanVersion::new(6, 1, 1));
         assert_eq!(profile.cdi_spec_dirs, Some(vec!["/etc/cdi".into(), "/var/run/cdi".into()]));
         assert_eq!(profile.cgroup_version.as_deref(), Some("v2"));
-        // It has nothing but pasta, also where it does not say.
+        // It has only pasta, even if it does not report it.
         let silent = PodmanProfile::decode(&version, &Value::Null).unwrap();
         assert_eq!(
             (profile.rootless_network, silent.rootless_network),

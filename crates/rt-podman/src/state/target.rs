@@ -1,4 +1,4 @@
-//! A container by its name, and what the verbs ask about it.
+//! A container by its name, and the queries about it that the verbs share.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::exec::target::ExecTarget;
 /// How long podman's clean-up may take after a container's processes are gone.
 const CLEAN_UP: Duration = Duration::from_millis(500);
 
-/// What a verb is called on: the name of a container, and the runtime that it is of.
+/// The target of a verb: the name of a container, and its runtime.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     key: ContainerKey,
@@ -59,9 +59,11 @@ impl Target {
         self.state.overlap()
     }
 
-    /// What podman is told this container is: its name, or its full id where podman could take the name for an id.
+    /// Returns the word for podman: the container's name, or its full id if podman could take the
+    /// name for an id.
     ///
-    /// podman takes an id prefix wherever it takes a name: `exec -- 422c true` ran in the container whose id begins so.
+    /// podman accepts an id prefix wherever it accepts a name: `exec -- 422c true` ran in the
+    /// container whose id begins with it.
     pub(crate) fn id_or_name(&self, until: &Until) -> Result<String> {
         if !self.name().looks_like_id() {
             return Ok(self.name().to_string());
@@ -74,14 +76,14 @@ impl Target {
         Ok(found.into_iter().find(|info| info.name == *self.name()).map(|info| info.id.into()))
     }
 
-    /// The error for a container that is not there.
+    /// Builds the error for a container that does not exist.
     pub(crate) fn no_such(&self, operation: &'static str) -> Error {
         Error::new(ErrorKind::NoSuchContainer, operation, "")
             .in_container(self.name())
             .with_hint("create it first")
     }
 
-    /// Within the caller's `until`, or else the runtime's own limit.
+    /// Inspects within the caller's `until`, or else the runtime's own limit.
     pub(crate) fn inspect(&self, until: &Until) -> Result<Option<Inspected>> {
         self.inspect_as("inspect", self.engine().limits.read, false, until)
     }
@@ -90,7 +92,8 @@ impl Target {
         self.inspect_as("inspect", limit, false, &Until::forever())
     }
 
-    /// Typed, so that an image of the same name is never meant; and only by exactly this name.
+    /// Inspects with type container, so that an image of the same name does not match, and only by
+    /// exactly this name.
     pub(crate) fn inspect_as(
         &self,
         operation: &'static str,
@@ -119,7 +122,7 @@ impl Target {
         };
         let mut described = ask()?;
         if described.as_ref().is_some_and(Inspected::is_abandoned) {
-            // podman may be about to write down the end that it has been told of.
+            // podman may be about to record the end that was reported to it.
             until.sleep(CLEAN_UP).map_err(|stop| with_container(Error::stopped(stop, operation)))?;
             described = ask()?;
         }
@@ -127,7 +130,7 @@ impl Target {
             return Ok(None);
         };
         if found.is_abandoned() {
-            // podman goes by what conmon told it, and would have it running for ever.
+            // podman relies on conmon's report, and would consider it running forever.
             found.info.state = ContainerState::Stopped;
             found.info.exit_code = None;
         }
@@ -144,10 +147,11 @@ impl Target {
         }
     }
 
-    /// The container that an exec enters. Refuses one that only SSH can enter: `podman exec` would land beside its guest.
+    /// Returns the container that an exec enters. Refuses one that only SSH can enter:
+    /// `podman exec` would end up beside its guest.
     ///
-    /// podman is asked once for each run of a container, where the host can see whether it is still the same one;
-    /// otherwise every time.
+    /// podman is asked once for each run of a container if the host can see whether it is still the
+    /// same one; otherwise every time.
     pub(crate) fn exec_target(&self, operation: &'static str, until: &Until) -> Result<Arc<ExecTarget>> {
         if let Some(target) = self.state.exec_target(self.name()) {
             return Ok(target);
@@ -168,12 +172,12 @@ impl Target {
         Ok(target)
     }
 
-    /// The run of the container that an exec has entered before, if it goes on.
+    /// Returns the run of the container that an earlier exec entered, if it still runs.
     pub(crate) fn known_target(&self) -> Option<Arc<ExecTarget>> {
         self.state.exec_target(self.name())
     }
 
-    /// Whether the run of the container that `target` was is over. False where podman does not say.
+    /// Returns whether the run in `target` is over. False if podman does not say.
     pub(crate) fn has_gone(&self, target: &ExecTarget) -> bool {
         match target.init_is_alive() {
             Some(is_alive) => !is_alive,
@@ -184,14 +188,14 @@ impl Target {
         }
     }
 
-    /// What podman says of the container that was entered, whatever its name is by now.
+    /// Inspects the container that was entered, whatever its name is now.
     pub(crate) fn inspect_target(&self, target: &ExecTarget, limit: Duration) -> Result<Option<Inspected>> {
         let args = ["container", "inspect", "--", &target.id];
         let answer = self.engine().ask("inspect", limit, args)?;
         self.described("inspect", answer)
     }
 
-    /// What an inspect answered. Absent is what podman says is absent, and nothing else.
+    /// Decodes the answer of an inspect. Only podman's explicit answer counts as absent.
     fn described(&self, operation: &'static str, answer: Answer) -> Result<Option<Inspected>> {
         let with_container = |error: Error| error.in_container(self.name());
         match answer.printed().map_err(with_container)? {

@@ -1,7 +1,8 @@
-//! The process that was started, as the leader of its group: whether it has exited, signals to the group, reaping.
+//! The started process as the leader of its group: its exit, signals to the group, reaping.
 //!
-//! One rule keeps every signal from reaching a stranger: as long as the leader is not reaped, its number belongs to its
-//! group and to nobody else. So the leader is reaped last, and no signal is sent after that.
+//! One rule protects unrelated processes from signals: until the leader is reaped, its number
+//! belongs to its group and cannot be given to another process. So the leader is reaped last, and
+//! no signal is sent after that.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,11 +18,11 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_pro
 use crate::io::poll_set::{PollSet, Token};
 use crate::{ExitStatus, procfs};
 
-/// How often a process without a pidfd is looked at.
+/// How often a process without a pidfd is checked.
 const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A started process, whoever holds it and from however many threads. Dropping it does nothing: an unreaped one stays a
-/// zombie.
+/// A started process, for any number of holders and threads. Dropping it does nothing: an unreaped
+/// process stays a zombie.
 #[derive(Debug)]
 pub(crate) struct ChildProcess {
     pid: Pid,
@@ -32,17 +33,18 @@ pub(crate) struct ChildProcess {
 #[derive(Debug)]
 struct State {
     phase: Phase,
-    /// How many calls are ending the group just now: it is not reaped before the last of them has returned.
+    /// How many calls are ending the group now: the leader is not reaped before the last of them
+    /// has returned.
     terminations: u32,
 }
 
-/// How far a process has come.
+/// The state of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// It is a zombie, whose number is still its own.
+    /// A zombie, whose number is still its own.
     Exited(Option<ExitStatus>),
-    /// Its number may be a stranger's.
+    /// Its number may belong to another process.
     Reaped(Option<ExitStatus>),
 }
 
@@ -56,23 +58,24 @@ impl ChildProcess {
         self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// Becomes readable when the process exits, and stays so. `None` where there is no such descriptor: then one has to
-    /// [look](Self::exit_poll_interval) from time to time.
+    /// Returns a descriptor that becomes and stays readable when the process exits. `None` if the
+    /// system has none: then the caller must [check](Self::exit_poll_interval) from time to time.
     pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.pidfd.as_ref().map(AsFd::as_fd)
     }
 
-    /// How often one has to look whether it has exited, where no descriptor says so.
+    /// Returns how often to check for the exit; `None` if a descriptor shows it.
     pub(crate) fn exit_poll_interval(&self) -> Option<Duration> {
         self.pidfd.is_none().then_some(EXIT_POLL_INTERVAL)
     }
 
-    /// Looks whether it has exited, and leaves it unreaped.
+    /// Returns whether it has exited, without reaping it.
     pub(crate) fn has_exited(&self) -> bool {
         self.look().phase != Phase::Running
     }
 
-    /// How it ended, once it has exited; it is reaped then, unless somebody is ending its group.
+    /// Returns its exit status once it has exited. It is reaped then, unless a call is ending its
+    /// group.
     ///
     /// # Errors
     /// ECHILD: it has exited, and its status is lost.
@@ -92,7 +95,8 @@ impl ChildProcess {
         status.map(Some).ok_or_else(|| Errno::CHILD.into())
     }
 
-    /// Waits for its exit, and answers as [`try_wait`](Self::try_wait); `Ok(None)` when `until` is over before.
+    /// Waits for its exit and returns the same as [`try_wait`](Self::try_wait); `Ok(None)` if
+    /// `until` ends first.
     pub(crate) fn wait(&self, until: &Until) -> io::Result<Option<ExitStatus>> {
         let waker = until.cancel_token().map(|_| Waker::new()).transpose()?;
         let _registration = waker.as_ref().and_then(|waker| waker.wake_on_cancel(until));
@@ -106,8 +110,9 @@ impl ChildProcess {
         }
     }
 
-    /// Lets time pass until it exits, the waker is woken or the timeout is over; may return early. `is_running` is what the
-    /// caller saw: whoever saw it run is woken by the pidfd, however soon it has exited and whoever has reaped it since.
+    /// Waits until it exits, the waker is woken or the timeout has passed; may return early.
+    /// `is_running` is what the caller last saw. If the caller saw it run, the pidfd wakes the
+    /// caller, even if the process has exited and was reaped since.
     pub(crate) fn poll(&self, is_running: bool, timeout: Option<Duration>, waker: Option<&Waker>) {
         let mut poll_set = PollSet::default();
         // It stays readable.
@@ -122,7 +127,7 @@ impl ChildProcess {
         poll_set.wait(timeout.into_iter().chain(look).min());
     }
 
-    /// Signals everybody in the group, as long as the process is not reaped.
+    /// Signals every process of the group, unless the leader was reaped.
     pub(crate) fn signal_group(&self, signal: Signal) {
         let state = self.look();
         if matches!(state.phase, Phase::Reaped(_)) {
@@ -138,7 +143,8 @@ impl ChildProcess {
         }
     }
 
-    /// Whether anybody but the leader is alive in the group. True when that cannot be found out.
+    /// Returns whether a member of the group other than the leader is alive; true if that cannot be
+    /// found out.
     pub(crate) fn group_is_alive(&self) -> bool {
         let leader = self.pid();
         !matches!(lock(&self.state).phase, Phase::Reaped(_))
@@ -147,13 +153,13 @@ impl ChildProcess {
             })
     }
 
-    /// Keeps it unreaped, so that its group can be signalled, until the guard is dropped.
+    /// Keeps it unreaped until the guard is dropped, so that its group can be signalled.
     pub(crate) fn keep_unreaped(&self) -> KeptUnreaped<'_> {
         lock(&self.state).terminations += 1;
         KeptUnreaped(self)
     }
 
-    /// Without a pidfd, as on a system that has none.
+    /// A process without a pidfd, as on a system that has none.
     #[cfg(test)]
     pub(crate) fn without_pidfd(pid: u32) -> Self {
         let pid = Pid::from_raw(pid.cast_signed()).unwrap();
@@ -163,15 +169,15 @@ impl ChildProcess {
     fn look(&self) -> MutexGuard<'_, State> {
         let mut state = lock(&self.state);
         if state.phase == Phase::Running {
-            // An error says that it is not ours any more: SIGCHLD is ignored in this program, or somebody waits for
-            // children that are not theirs. Its status is lost.
+            // An error means that it is no longer our child: SIGCHLD is ignored in this program, or
+            // another part of the program waits for any child. Its status is lost.
             state.phase = wait_without_reaping(self.pid).unwrap_or(Phase::Reaped(None));
         }
         state
     }
 }
 
-/// A process that is not reaped as long as this lives.
+/// Keeps a process unreaped while it lives.
 #[derive(Debug)]
 pub(crate) struct KeptUnreaped<'a>(&'a ChildProcess);
 
@@ -181,7 +187,7 @@ impl Drop for KeptUnreaped<'_> {
     }
 }
 
-/// `Err` when it is no child of ours (any more).
+/// `Err` if it is not our child, or no longer.
 fn wait_without_reaping(pid: Pid) -> Result<Phase, Errno> {
     let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     loop {
@@ -200,7 +206,8 @@ fn reap(pid: Pid) {
     while matches!(waitid(WaitId::Pid(pid), reap), Err(Errno::INTR)) {}
 }
 
-/// The number is the child's: it is not reaped yet. A kernel or a sandbox without pidfds refuses.
+/// The number is the child's, because it is not reaped yet. A kernel or a sandbox without pidfds
+/// returns an error.
 #[cfg(target_os = "linux")]
 fn open_pidfd(pid: Pid) -> Option<OwnedFd> {
     rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()
@@ -223,7 +230,7 @@ mod tests {
         let spec = ProcessSpec::new(&Program::find("sh").unwrap()).args(["-c", "exit 3"]);
         let child = Child::spawn(&spec, ChildStdio::null()).unwrap();
         assert_eq!(child.wait(&Until::forever()).unwrap(), Some(ExitStatus::Code(3)));
-        // As a thread does that was told before that it runs.
+        // Behaves as a thread that was told before that the process runs.
         let begun = Instant::now();
         child.process.poll(true, Some(Duration::from_secs(20)), None);
         assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());

@@ -1,4 +1,4 @@
-//! How a local process ended, as the kernel reports it.
+//! How a local process ended, as reported by the kernel.
 
 use std::fmt;
 
@@ -14,12 +14,12 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// Whether it is exit code 0.
+    /// Returns whether it is exit code 0.
     pub fn success(self) -> bool {
         self == Self::Code(0)
     }
 
-    /// The exit code; `None` when a signal ended it.
+    /// Returns the exit code; `None` if a signal ended it.
     pub fn code(self) -> Option<i32> {
         match self {
             Self::Code(code) => Some(code),
@@ -27,7 +27,8 @@ impl ExitStatus {
         }
     }
 
-    /// `None` for a status that is none of an ended process (stopped, continued), which waiting for exits never yields.
+    /// `None` for a status of a process that has not ended (stopped, continued). Waiting for exits
+    /// never returns one.
     pub(crate) fn from_waitid(status: &WaitIdStatus) -> Option<Self> {
         status.exit_status().map(Self::Code).or_else(|| status.terminating_signal().map(Self::Signal))
     }

@@ -1,4 +1,4 @@
-//! Threads for processes that nobody waits for any more.
+//! Threads for processes that no caller waits for any more.
 
 use std::sync::Arc;
 use std::thread;
@@ -7,7 +7,7 @@ use rt_protocol::Until;
 
 use super::child_process::ChildProcess;
 
-/// Waits for a process that not even KILL has ended yet, and reaps it.
+/// Waits for a process that has survived KILL so far, and reaps it.
 pub(crate) fn reap(process: Arc<ChildProcess>) {
     start(process.pid(), move || drop(process.wait(&Until::forever())));
 }

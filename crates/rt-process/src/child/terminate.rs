@@ -1,5 +1,5 @@
-//! Ending a process group within a bounded time: TERM, a grace period, KILL. Who is to be ended, and
-//! when, is the caller's.
+//! Ends a process group within a bounded time: TERM, a grace period, KILL. The caller decides which
+//! group to end, and when.
 
 use std::time::{Duration, Instant};
 
@@ -7,17 +7,17 @@ use rustix::process::Signal;
 
 use super::child_process::ChildProcess;
 
-/// How long a killed group may take to vanish.
+/// How long a killed group may take to disappear.
 const KILL_WAIT: Duration = Duration::from_secs(1);
 
-/// The first and the longest pause between two looks at who is left of a group whose leader has exited: no descriptor
-/// tells when somebody else's child ends.
+/// The first and the longest pause between two checks for living members of a group whose leader
+/// has exited. No descriptor reports the end of processes that are not our children.
 const POLL_PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
-/// Ends the group of a process that still runs. False when the leader is still there.
+/// Ends the group of a process that still runs. Returns false if the leader still exists.
 ///
-/// `pass` lets time pass, at most as much as it is told. Where it is told that the leader runs, it returns when that exits;
-/// it may return early.
+/// `pass` lets at most the given time pass, and may return early. If it is told that the leader
+/// runs, it returns when the leader exits.
 pub(crate) fn end(
     process: &ChildProcess,
     grace: Duration,
@@ -34,13 +34,13 @@ pub(crate) fn end(
     process.has_exited()
 }
 
-/// False when `time` is over before nobody of the group is alive.
+/// Returns false if a member of the group is still alive after `time`.
 fn wait_for_group(
     process: &ChildProcess,
     time: Duration,
     pass: &mut dyn FnMut(bool, Option<Duration>),
 ) -> bool {
-    // A time beyond what the clock can count is no limit.
+    // A time beyond the range of the clock means no limit.
     let deadline = Instant::now().checked_add(time);
     let mut pause = POLL_PAUSES.0;
     let mut next_check = Instant::now();

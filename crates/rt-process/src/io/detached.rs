@@ -1,4 +1,4 @@
-//! What is left of a process that was let go: its outputs, until nobody holds them any more.
+//! Reads the outputs of a detached process until no process holds them open.
 
 use std::os::fd::OwnedFd;
 
@@ -12,15 +12,15 @@ use super::stdin_pump::StdinPump;
 use crate::Child;
 use crate::child::reaper;
 
-/// Takes a process over. Its outputs are read and dropped until nobody holds them any more, so that neither it nor its
-/// children block on a full pipe or die of a closed one.
+/// Takes over a process. Its outputs are read and discarded until no process holds them open. So
+/// neither it nor its children block on a full pipe or die of a closed one.
 pub(crate) fn adopt(child: Child, pipes: [Option<OwnedFd>; 2], waker: Waker) {
     reaper::start(child.pid(), move || {
         let Ok(stdin) = StdinPump::new(Source::empty(), &waker) else { return };
         let mut poll_loop = PollLoop::new(child, stdin, outputs(pipes), waker).until_eof();
         while !poll_loop.is_complete() {
             poll_loop.poll_once(None);
-            // At once, also when a child of it goes on and holds the outputs.
+            // At once, even if a child of it still runs and holds the outputs.
             let _ = poll_loop.child.as_ref().map(Child::try_wait);
         }
     });

@@ -1,18 +1,19 @@
-//! How long an output is still read after the process has exited. A clock only: it reads nothing itself.
+//! How long an output is still read after the process has exited. This is only a clock; it reads
+//! nothing itself.
 
 use std::time::{Duration, Instant};
 
-/// An output that somebody else holds open is left when nothing came for this long.
+/// An output that another process holds open is abandoned after this time without bytes.
 pub(crate) const DRAIN_IDLE: Duration = Duration::from_millis(100);
 
-/// And this long after the exit in any case, once everything that the process itself wrote was read.
+/// It is also abandoned this long after the exit, once all output of the process itself was read.
 pub(crate) const DRAIN_TOTAL: Duration = Duration::from_secs(1);
 
 /// The drain of one output.
 #[derive(Debug)]
 pub(crate) struct Drain {
-    /// Bytes that stood in the pipe when the exit was noticed. All that the process itself had left to say is among
-    /// them, so they are read whatever the clock says.
+    /// Bytes in the pipe when the exit was noticed. They include everything that the process itself
+    /// had left to write, so they are read whatever the clock says.
     pending: u64,
     last_bytes: Instant,
     total_end: Instant,
@@ -27,19 +28,19 @@ impl Drain {
         self.pending > 0
     }
 
-    /// Bytes were read.
+    /// Counts bytes that were read.
     pub(crate) fn read(&mut self, bytes: usize, now: Instant) {
         self.pending = self.pending.saturating_sub(bytes as u64);
         self.last_bytes = now;
     }
 
-    /// The caller's sink took no bytes for that long; its time is not the drain's.
+    /// Extends the drain by a time in which the caller's sink accepted no bytes.
     pub(crate) fn extend(&mut self, time: Duration) {
         self.last_bytes += time;
         self.total_end += time;
     }
 
-    /// When it is over unless more bytes come; `None` while bytes are pending.
+    /// Returns when it ends unless more bytes come; `None` while bytes are pending.
     pub(crate) fn end(&self) -> Option<Instant> {
         (self.pending == 0).then(|| (self.last_bytes + DRAIN_IDLE).min(self.total_end))
     }
@@ -63,7 +64,7 @@ mod tests {
         assert!(!drain.is_over(later));
         drain.read(10, start);
         assert!(!drain.is_over(start) && drain.is_over(start + DRAIN_IDLE));
-        // Bytes of others put the end off, up to the total.
+        // Bytes of other processes postpone the end, up to the total.
         let mut now = start;
         for _ in 0..9 {
             now += DRAIN_IDLE;

@@ -1,9 +1,11 @@
-//! Moving bytes through descriptors that are not ours, without ever blocking on them and without touching their flags.
+//! Moves bytes through descriptors that are not ours, without blocking on them and without changing
+//! their flags.
 //!
-//! `O_NONBLOCK` belongs to the open file description, which the caller, its parent and its other threads may share, so
-//! it is never set on a caller's descriptor. What the kernel offers instead differs by kind, and that is what this file
-//! knows: splice(2) and tee(2) for pipes, `MSG_DONTWAIT` for sockets, nothing needed for files. (A file has no need of
-//! splice(2) either, but only that takes as much as a pipe has room for, and copies nothing.)
+//! `O_NONBLOCK` belongs to the open file description. The caller, its parent and its other threads
+//! may share that, so the flag is never set on a caller's descriptor. The kernel's alternatives
+//! depend on the kind: splice(2) and tee(2) for pipes, `MSG_DONTWAIT` for sockets, nothing for
+//! files. (splice(2) also helps with files: it takes only as much as a pipe has room for, and
+//! copies nothing.)
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -16,27 +18,28 @@ use rustix::io::Errno;
 use rustix::net::sockopt::socket_type;
 use rustix::net::{RecvFlags, SendFlags, SocketType, recv, send};
 
-/// The most that is read at once, in bytes: what a pipe of Linux holds, unless somebody changed it.
+/// The most that is read at once, in bytes: the default capacity of a pipe on Linux.
 pub(crate) const CHUNK: usize = 64 * 1024;
 
-/// What a descriptor is, as far as it decides how to move bytes through it.
+/// The kind of a descriptor, which decides how to move bytes through it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FdKind {
-    /// A pipe or a named one, on a system that can splice.
+    /// A pipe or FIFO, on a system with splice(2).
     Pipe,
     /// A stream socket.
     Socket,
-    /// A regular file or a block device: never waits for anybody.
+    /// A regular file or a block device: reads and writes never wait for another process.
     File,
-    /// A terminal, another device, and whatever else: ready when poll says so, and then for an unknown amount.
+    /// A terminal, another device, or anything else: ready when poll says so, and then for an
+    /// unknown number of bytes.
     Other,
 }
 
 impl FdKind {
     /// # Errors
-    /// For a message-oriented socket: what a read leaves of a message is gone, so such a source would lose bytes
-    /// without a word, a message of no bytes would look like the end, and a sink would cut what is one stream into
-    /// messages of any length.
+    /// For a message-oriented socket. A short read from one discards the rest of the message, so a
+    /// source would silently lose bytes, and an empty message would look like the end. A sink would
+    /// split one stream into messages of any length.
     pub(crate) fn of(fd: impl AsFd) -> io::Result<Self> {
         Ok(match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
             FileType::Fifo if cfg!(target_os = "linux") => Self::Pipe,
@@ -50,18 +53,18 @@ impl FdKind {
         })
     }
 
-    /// Whether what comes from it goes into a pipe by splice(2).
+    /// Returns whether splice(2) moves its bytes into a pipe.
     pub(crate) fn is_spliced(self) -> bool {
         self == Self::Pipe || (self == Self::File && cfg!(target_os = "linux"))
     }
 }
 
-/// What came of one attempt.
+/// The result of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transfer {
-    /// So many bytes, at least one.
+    /// This many bytes, at least one.
     Bytes(usize),
-    /// Not now.
+    /// Nothing can be moved now.
     WouldBlock,
     /// The end of the stream.
     Eof,
@@ -85,21 +88,21 @@ impl Transfer {
     }
 }
 
-/// For descriptors of our own only.
+/// For our own descriptors only.
 pub(crate) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     let flags = fcntl_getfl(&fd)?;
     Ok(fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?)
 }
 
-/// Our end of a pipe, for the poll loop.
+/// Makes our end of a pipe non-blocking, for the poll loop.
 pub(crate) fn nonblocking(end: impl Into<OwnedFd>) -> io::Result<OwnedFd> {
     let end = end.into();
     set_nonblocking(&end)?;
     Ok(end)
 }
 
-/// Reads once, into a slice or a vector's spare capacity. `kind` is what the descriptor is; one that is none of ours
-/// must have been polled.
+/// Reads once, into a slice or a vector's spare capacity. `kind` is the kind of the descriptor; a
+/// descriptor that is not ours must have been polled.
 pub(crate) fn read(
     kind: FdKind,
     fd: impl AsFd,
@@ -111,14 +114,14 @@ pub(crate) fn read(
     })
 }
 
-/// Writes once, to a descriptor of our own that does not block.
+/// Writes once, to one of our own non-blocking descriptors.
 pub(crate) fn write(fd: impl AsFd, bytes: &[u8]) -> io::Result<Transfer> {
     Transfer::from_write(rustix::io::write(fd, bytes))
 }
 
 /// Sends once, to a caller's socket.
 pub(crate) fn send_nonblocking(fd: impl AsFd, bytes: &[u8]) -> io::Result<Transfer> {
-    // Where there is no such flag, SIGPIPE is ignored as everywhere in this crate.
+    // On systems without this flag, SIGPIPE is ignored as everywhere in this crate.
     #[cfg(target_os = "linux")]
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     #[cfg(not(target_os = "linux"))]
@@ -139,22 +142,23 @@ pub(crate) fn write_file(fd: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Moves what there is from a pipe or a file to a pipe, and blocks on neither pipe. It takes no more than `to` has room for,
-/// so nothing is read ahead. `WouldBlock` is said by an empty `from` and by a full `to` alike.
+/// Moves available bytes from a pipe or a file to a pipe, without blocking on either. It takes no
+/// more than `to` has room for, so nothing is read ahead. `WouldBlock` means an empty `from` or a
+/// full `to`.
 #[cfg(target_os = "linux")]
 pub(crate) fn splice(from: impl AsFd, to: impl AsFd) -> io::Result<Transfer> {
     use rustix::pipe::SpliceFlags;
     Transfer::from_read(rustix::pipe::splice(from, None, to, None, 16 * CHUNK, SpliceFlags::NONBLOCK))
 }
 
-/// Copies what there is from pipe to pipe, as [`splice`] does, and leaves it in `from` as well.
+/// Copies available bytes from pipe to pipe as [`splice`] does, and leaves them in `from`.
 #[cfg(target_os = "linux")]
 pub(crate) fn tee(from: impl AsFd, to: impl AsFd) -> io::Result<Transfer> {
     use rustix::pipe::SpliceFlags;
     Transfer::from_read(rustix::pipe::tee(from, to, CHUNK, SpliceFlags::NONBLOCK))
 }
 
-/// Without splice no descriptor is of [`FdKind::Pipe`].
+/// Without splice, no descriptor is a [`FdKind::Pipe`].
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn splice(_from: impl AsFd, _to: impl AsFd) -> io::Result<Transfer> {
     Err(io::ErrorKind::Unsupported.into())
@@ -163,7 +167,8 @@ pub(crate) fn splice(_from: impl AsFd, _to: impl AsFd) -> io::Result<Transfer> {
 #[cfg(not(target_os = "linux"))]
 pub(crate) use splice as tee;
 
-/// How many bytes an empty pipe surely takes; `PIPE_BUF` where the system does not tell.
+/// Returns how many bytes an empty pipe accepts for certain; `PIPE_BUF` if the system does not
+/// report it.
 pub(crate) fn pipe_capacity(pipe: impl AsFd) -> usize {
     #[cfg(target_os = "linux")]
     let asked = rustix::pipe::fcntl_getpipe_size(pipe).unwrap_or(0);
@@ -175,8 +180,9 @@ pub(crate) fn pipe_capacity(pipe: impl AsFd) -> usize {
     asked.max(rustix::pipe::PIPE_BUF)
 }
 
-/// Lets a pipe of our own hold `bytes`; where the system grants less (`pipe-max-size`, `pipe-user-pages-soft`), the half, and
-/// so on. A pipe that holds more already is left as it is.
+/// Enlarges one of our pipes to `bytes`. If the system refuses (`pipe-max-size`,
+/// `pipe-user-pages-soft`), tries half of it, and so on. A pipe with a larger capacity is left
+/// unchanged.
 pub(crate) fn grow_pipe(pipe: impl AsFd, bytes: usize) {
     #[cfg(target_os = "linux")]
     {
@@ -192,7 +198,8 @@ pub(crate) fn grow_pipe(pipe: impl AsFd, bytes: usize) {
     drop((pipe, bytes));
 }
 
-/// A writer for a thread: it blocks until everything is written, also on a descriptor whose owner made it non-blocking.
+/// A writer for a thread. It blocks until everything is written, even if the owner made the
+/// descriptor non-blocking.
 #[derive(Debug)]
 pub(crate) struct BlockingWriter(File);
 

@@ -1,9 +1,9 @@
-//! Cutting a byte stream into lines of bounded length, one chunk at a time.
+//! Splits a byte stream into lines of bounded length, one chunk at a time.
 
-/// One line without its newline, and how many of its bytes were dropped from its end.
+/// One line without its newline, and how many bytes were cut from its end.
 pub(crate) type SplitLine = (Vec<u8>, u64);
 
-/// Cuts the chunks that it is filled with, lazily: it holds one chunk and one unfinished line, never a queue of lines.
+/// Splits chunks lazily: it holds one chunk and one unfinished line, never a queue of lines.
 #[derive(Debug)]
 pub(crate) struct LineSplitter {
     limit: usize,
@@ -11,7 +11,7 @@ pub(crate) struct LineSplitter {
     at: usize,
     line: Vec<u8>,
     omitted: u64,
-    /// The unfinished line has begun, be it with no byte that is kept.
+    /// The unfinished line has begun, even if none of its bytes is kept.
     begun: bool,
 }
 
@@ -21,12 +21,12 @@ impl LineSplitter {
         Self { limit, chunk: Vec::new(), at: 0, line: Vec::new(), omitted: 0, begun: false }
     }
 
-    /// Whether there is no more to cut, so that the next chunk may come.
+    /// Returns whether the chunk is used up, so that the next may come.
     pub(crate) fn is_empty(&self) -> bool {
         self.at == self.chunk.len()
     }
 
-    /// The buffer of the last chunk, to be filled again.
+    /// Returns the buffer of the last chunk, to be filled again.
     pub(crate) fn take_buffer(&mut self) -> Vec<u8> {
         self.at = 0;
         let mut buffer = std::mem::take(&mut self.chunk);
@@ -34,13 +34,13 @@ impl LineSplitter {
         buffer
     }
 
-    /// Takes the next chunk, when it [is empty](Self::is_empty).
+    /// Sets the next chunk. The splitter must be [empty](Self::is_empty).
     pub(crate) fn fill(&mut self, chunk: Vec<u8>) {
         self.chunk = chunk;
         self.at = 0;
     }
 
-    /// The next line that has its newline.
+    /// Returns the next line that has its newline.
     pub(crate) fn next(&mut self) -> Option<SplitLine> {
         let rest = &self.chunk[self.at..];
         if rest.is_empty() {
@@ -56,7 +56,7 @@ impl LineSplitter {
         newline.and_then(|_| self.rest())
     }
 
-    /// The line that was begun, without its newline: at the end of the stream.
+    /// Returns the unfinished line without a newline, at the end of the stream.
     pub(crate) fn rest(&mut self) -> Option<SplitLine> {
         if !std::mem::take(&mut self.begun) {
             return None;

@@ -1,5 +1,5 @@
-//! The one poll loop: it moves the bytes of a process, notices its exit, and keeps the clock. It decides nothing about
-//! ending a process; that is `process`.
+//! The one poll loop. It moves the bytes of a process, notices its exit, and keeps the clock.
+//! `process` decides how a process ends.
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
@@ -15,22 +15,25 @@ use super::poll_set::{PollSet, Token};
 use super::stdin_pump::StdinPump;
 use crate::Child;
 
+/// How often it is asked whether a thread has taken its job. The kernel gives no notice.
+const THREAD_STEP: Duration = Duration::from_millis(5);
+
 /// A process and its streams.
 #[derive(Debug)]
 pub(crate) struct PollLoop<'a> {
-    /// `None` once somebody else has taken it over.
+    /// `None` once it was detached.
     pub(crate) child: Option<Child>,
-    /// It was not seen to exit yet, nor was the command elsewhere whose streams these are.
+    /// Neither the process nor the remote command behind these streams was seen to exit yet.
     is_running: bool,
     pub(crate) stdin: StdinPump<'a>,
     /// stdout and stderr.
     pub(crate) outputs: [OutputPump<'a>; 2],
     pub(crate) waker: Waker,
-    /// What streams of the caller failed with, and was not reported yet.
+    /// Failures of the caller's streams that were not reported yet.
     pub(crate) failures: VecDeque<Interruption>,
-    /// Outputs are read to their end, whoever holds them open.
+    /// Outputs are read to their end, whichever process holds them open.
     reads_to_eof: bool,
-    /// The streams were told of the exit.
+    /// The streams were notified of the exit.
     exit_notified: bool,
     last_advance: Instant,
 }
@@ -46,7 +49,7 @@ impl<'a> PollLoop<'a> {
         Self { child: Some(child), is_running: true, reads_to_eof: false, exit_notified: false, ..streams }
     }
 
-    /// Streams without a process: the far ends of their pipes are somebody else's, who closes them.
+    /// Creates a loop for streams without a process. The peer closes the other ends of their pipes.
     pub(crate) fn without_process(stdin: StdinPump<'a>, outputs: [OutputPump<'a>; 2], waker: Waker) -> Self {
         Self {
             child: None,
@@ -61,10 +64,10 @@ impl<'a> PollLoop<'a> {
         }
     }
 
-    /// Says whether the command elsewhere still runs whose streams these are. After its exit the outputs are read as those
-    /// of a process: for a bounded time.
+    /// Sets whether the remote command behind these streams still runs. After its exit the outputs
+    /// are read as those of a process, for a bounded time.
     pub(crate) fn set_remote_runs(&mut self, runs: bool) {
-        // Also of one that has exited before anybody looked.
+        // Also for a command that exited before the first look.
         if self.reads_to_eof {
             (self.reads_to_eof, self.exit_notified) = (false, false);
         }
@@ -77,40 +80,41 @@ impl<'a> PollLoop<'a> {
         self
     }
 
-    /// Whether the process was seen to exit, or is somebody else's.
+    /// Returns whether the process was seen to exit, or was detached.
     pub(crate) fn has_ended(&self) -> bool {
         !self.is_running
     }
 
-    /// Looks whether the process has exited, without waiting.
+    /// Checks whether the process has exited, without waiting.
     pub(crate) fn poll_exit(&mut self) -> bool {
         self.is_running &= !self.child.as_ref().is_some_and(Child::has_exited);
         self.has_ended()
     }
 
-    /// Gives the process away, whose exit is another's to notice.
+    /// Returns the process; from then on its new owner notices the exit.
     pub(crate) fn take_child(&mut self) -> Option<Child> {
         self.is_running = false;
         self.child.take()
     }
 
-    /// Whether the process has exited and all its output is handed on.
+    /// Returns whether the process has exited and all its output was handed on.
     pub(crate) fn is_complete(&self) -> bool {
         self.has_ended() && self.outputs.iter().all(OutputPump::is_done)
     }
 
-    /// Whether bytes of a process that has exited can be taken without waiting.
+    /// Returns whether an exited process has bytes that can be read without waiting.
     pub(crate) fn has_pending(&self) -> bool {
         self.outputs.iter().any(OutputPump::has_pending)
     }
 
-    /// Waits until something can be done, at most for `timeout` (`None`: for ever), and does it. Whether bytes moved or
-    /// a stream ended. May return early with nothing done.
+    /// Waits until something can be done, at most for `timeout` (`None`: forever), and does it.
+    /// Returns whether bytes moved or a stream ended. May return early with nothing done.
     pub(crate) fn poll_once(&mut self, timeout: Option<Duration>) -> bool {
         self.poll_once_with(timeout, None).0
     }
 
-    /// As [`poll_once`](Self::poll_once), and returns also when `source` is ready, which it then says in second place.
+    /// Does the same as [`poll_once`](Self::poll_once), and also returns when `source` is ready.
+    /// The second value says whether it is.
     pub(crate) fn poll_once_with(
         &mut self,
         timeout: Option<Duration>,
@@ -134,37 +138,59 @@ impl<'a> PollLoop<'a> {
             Err(error) => self.failures.push_back(Interruption::SourceFailed(error)),
         }
         for (output, stream) in self.outputs.iter_mut().zip([OutputStream::Stdout, OutputStream::Stderr]) {
-            // Only what was overdue before it was tried once more, and still is, is left: the end of a stream may have
-            // stood behind its last bytes.
+            // Only an output that was overdue before this attempt, and still is, is abandoned: the
+            // end of a stream may follow its last bytes.
             let overdue = output.is_overdue(now);
             match output.advance(&ready, now) {
                 Ok(moved) => progress |= moved,
                 Err(error) => self.failures.push_back(Interruption::SinkFailed(stream, error)),
             }
-            if overdue && output.is_overdue(now) {
-                output.abandon();
+            if overdue
+                && output.is_overdue(now)
+                && let Err(error) = output.abandon()
+            {
+                self.failures.push_back(Interruption::SinkFailed(stream, error));
             }
         }
         (progress, ready.is(Token::PollSource))
     }
 
-    /// Holds back what is to go into the process's stdin, or lets it go.
+    /// Holds back bytes for the process's stdin, or releases them.
     pub(crate) fn hold_stdin(&mut self, is_held: bool) {
         if self.stdin.hold(is_held) {
-            // What a thread has read meanwhile woke the loop before, and is to be taken now.
+            // Bytes that a thread read meanwhile have already woken the loop, and must be taken
+            // now.
             self.waker.wake();
         }
     }
 
-    /// Leaves outputs that somebody else holds open, once the process has ended.
+    /// Abandons outputs that another process holds open, once the process has ended. What their
+    /// sinks get at the end of an output is handed on, as long as they accept it.
     pub(crate) fn abandon_outputs(&mut self) {
-        if self.has_ended() {
-            self.outputs.iter_mut().for_each(OutputPump::abandon);
+        if !self.has_ended() {
+            return;
+        }
+        for (output, stream) in self.outputs.iter_mut().zip([OutputStream::Stdout, OutputStream::Stderr]) {
+            if let Err(error) = output.abandon() {
+                self.failures.push_back(Interruption::SinkFailed(stream, error));
+            }
+        }
+        // The time of the sink begins when its thread has the bytes.
+        let (start, mut taken) = (Instant::now(), Instant::now());
+        while self.outputs.iter().any(OutputPump::is_closing)
+            && let Some(left) = DRAIN_IDLE.checked_sub(taken.elapsed()).filter(|left| !left.is_zero())
+        {
+            if start.elapsed() < DRAIN_TOTAL && self.outputs.iter().any(OutputPump::waits_for_thread) {
+                taken = Instant::now();
+                self.poll_once(Some(THREAD_STEP));
+            } else {
+                self.poll_once(Some(left));
+            }
         }
     }
 
-    /// Hands on what the pipes hold of a process that was ended, as long as the sinks take it. Streams of the caller that
-    /// fail meanwhile are not reported.
+    /// Hands on what the pipes of an ended process contain, as long as the sinks accept it.
+    /// Failures of the caller's streams are not reported here.
     pub(crate) fn drain(&mut self) {
         let start = Instant::now();
         let mut last = start;
@@ -179,7 +205,7 @@ impl<'a> PollLoop<'a> {
         self.failures.clear();
     }
 
-    /// Closes all streams, wherever they are.
+    /// Closes all streams, in whatever state they are.
     pub(crate) fn stop_streams(&mut self) {
         self.stdin.stop();
         self.outputs.iter_mut().for_each(OutputPump::stop);
@@ -206,14 +232,15 @@ impl<'a> PollLoop<'a> {
         poll_set.wait(timeout)
     }
 
-    /// The caller's timeout, or less: until a drain ends, or until the exit of a process without a pidfd is checked again.
+    /// Returns the caller's timeout, or less: until a drain ends, or until the exit of a process
+    /// without a pidfd is checked again.
     fn timeout(&self, timeout: Option<Duration>, now: Instant) -> Option<Duration> {
         let drains =
             self.outputs.iter().filter_map(OutputPump::wake_at).map(|end| end.saturating_duration_since(now));
         timeout.into_iter().chain(drains).chain(self.exit_poll_interval()).min()
     }
 
-    /// How often to look at a running process whose exit poll(2) does not show.
+    /// Returns how often to check a running process whose exit poll(2) does not show.
     fn exit_poll_interval(&self) -> Option<Duration> {
         self.running_child()?.process.exit_poll_interval()
     }

@@ -1,4 +1,4 @@
-//! One call of poll(2): who waits for what, and what was answered.
+//! One call of poll(2): which descriptors wait for what, and the result.
 
 use std::thread;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::os::fd::AsFd;
 
-/// What a descriptor in the poll set is for.
+/// The purpose of a descriptor in the poll set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
     Waker,
@@ -21,7 +21,7 @@ pub(crate) enum Token {
     Output(OutputStream),
     /// The caller's end of an output.
     Sink(OutputStream),
-    /// What the caller watches beside the streams.
+    /// The caller's [`PollSource`](crate::PollSource) or remote command.
     PollSource,
 }
 
@@ -38,15 +38,16 @@ impl<'p> PollSet<'p> {
         self.fds.push(PollFd::new(fd, flags));
     }
 
-    /// Waits for the first of them, at most for `timeout`. An interrupted wait answers that nothing is ready: the caller
-    /// looks at its clock and waits again.
+    /// Waits for the first of them, at most for `timeout`. If the wait is interrupted, nothing is
+    /// ready: the caller checks its clock and waits again.
     pub(crate) fn wait(mut self, timeout: Option<Duration>) -> Ready {
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         match poll(&mut self.fds, timeout.as_ref()) {
             Ok(_) => Ready(self.tags.into_iter().zip(self.fds.iter().map(PollFd::revents)).collect()),
             Err(Errno::INTR) => Ready(Vec::new()),
             Err(error) => {
-                // Only a kernel out of memory gets here. The deadline still has to be kept, without a busy loop.
+                // Only a kernel without memory returns this. The deadline must still be kept,
+                // without a busy loop.
                 tracing::warn!(target: "rt_process", %error, "poll failed");
                 thread::sleep(timeout_or_nap(timeout));
                 Ready(Vec::new())
@@ -60,17 +61,18 @@ fn timeout_or_nap(timeout: Option<Timespec>) -> Duration {
     timeout.and_then(|timeout| Duration::try_from(timeout).ok()).map_or(nap, |timeout| timeout.min(nap))
 }
 
-/// What poll answered.
+/// The result of a poll.
 #[derive(Debug)]
 pub(crate) struct Ready(Vec<(Token, PollFlags)>);
 
 impl Ready {
-    /// The answer for `tag`; empty when nothing was asked or nothing is ready.
+    /// Returns the result for `tag`; empty if nothing was requested or nothing is ready.
     pub(crate) fn of(&self, tag: Token) -> PollFlags {
         self.0.iter().find(|(known, _)| *known == tag).map_or(PollFlags::empty(), |(_, flags)| *flags)
     }
 
-    /// Whether there is anything to do: data, room, an end, or an error that the attempt will show.
+    /// Returns whether there is anything to do: data, room, an end, or an error that the attempt
+    /// will report.
     pub(crate) fn is(&self, tag: Token) -> bool {
         !self.of(tag).is_empty()
     }

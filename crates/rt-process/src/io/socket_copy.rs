@@ -1,8 +1,9 @@
-//! A second descriptor of a socket that another process is connected by: what that process leaves unread can be seen.
+//! A second descriptor of a socket that another process uses. It shows what that process left
+//! unread.
 //!
-//! A socket lives until its last descriptor is closed. So messages that have come, and that their reader never took, are
-//! still there when it has exited, as long as a copy is held. Linux only; elsewhere [`SocketCopy::of`] answers
-//! [`Unsupported`](std::io::ErrorKind::Unsupported).
+//! A socket exists until its last descriptor is closed. So messages that its reader never read are
+//! still there after the reader has exited, as long as a copy is held. Linux only; elsewhere
+//! [`SocketCopy::of`] returns [`Unsupported`](std::io::ErrorKind::Unsupported).
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,38 +13,40 @@ use absent as imp;
 #[cfg(target_os = "linux")]
 use linux as imp;
 
-/// A copy of a message-oriented socket. While it is held, the far end does not see the other holder leave.
+/// A copy of a message-oriented socket. While it is held, the peer does not notice that the other
+/// holder exits.
 #[derive(Debug)]
 pub struct SocketCopy {
     socket: OwnedFd,
 }
 
-/// What a socket holds that nobody has read.
+/// What a socket contains that was not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unread {
-    /// A message; it is taken out.
+    /// A message; it is removed from the socket.
     Message(Vec<u8>),
-    /// Nothing, and nothing will come: the far end is closed.
+    /// No message, and none will come: the peer has closed its end.
     End,
-    /// Nothing yet: the far end is open.
+    /// No message yet: the peer's end is open.
     Nothing,
 }
 
 impl SocketCopy {
-    /// A copy of the socket by which this process, or one that descends from it, is connected to a path of that file name;
-    /// `None` where there is none (yet).
+    /// Copies the socket that connects this process, or a descendant of it, to a path with this
+    /// file name. `None` if there is none (yet).
     ///
     /// # Errors
-    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) where this process must not (see ptrace(2)), others when the
-    /// system refuses.
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) if this process lacks the permission
+    /// (see ptrace(2)), which a process that is just starting may lift. Other errors of the system.
     pub fn of(pid: u32, file_name: &str) -> io::Result<Option<Self>> {
         Ok(imp::copy(pid, file_name)?.map(|socket| Self { socket }))
     }
 
-    /// The next thing that nobody has read. To be called when the other holder has left: it would miss what is taken here.
+    /// Takes the next unread message. Call it only after the other holder has exited, because the
+    /// message is removed.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// Errors of the system.
     pub fn take_unread(&self) -> io::Result<Unread> {
         imp::take_unread(&self.socket)
     }
@@ -60,16 +63,25 @@ mod linux {
 
     use rustix::io::Errno;
     use rustix::net::{RecvFlags, SocketAddrUnix, SocketType, getpeername, recv, sockopt};
-    use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+    use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 
     use crate::io::socket_copy::Unread;
     use crate::procfs;
 
-    /// More than a message of conmon's (8 KiB and a byte).
+    /// More than the largest message of conmon (8 KiB and a byte).
     const MAX_MESSAGE_BYTES: usize = 64 << 10;
 
     pub(crate) fn copy(pid: u32, file_name: &str) -> io::Result<Option<OwnedFd>> {
-        if let Some(socket) = find_socket(pid, file_name)? {
+        // One that may not be looked into is no reason to pass over the others: in a user namespace
+        // it is mostly another one than the socket's.
+        let mut refused = None;
+        let mut look = |pid| {
+            find_socket(pid, file_name).unwrap_or_else(|error| {
+                refused.get_or_insert(error);
+                None
+            })
+        };
+        if let Some(socket) = look(pid) {
             return Ok(Some(socket));
         }
         // A rootless podman leaves the work to a child in a user namespace.
@@ -80,20 +92,15 @@ mod linux {
                 continue;
             }
             descendants.push(number);
-            if let Some(socket) = find_socket(number, file_name)? {
+            if let Some(socket) = look(number) {
                 return Ok(Some(socket));
             }
         }
-        Ok(None)
+        refused.map_or(Ok(None), Err)
     }
 
     fn find_socket(pid: u32, file_name: &str) -> io::Result<Option<OwnedFd>> {
-        let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
-        let pidfd = match pidfd_open(number, PidfdFlags::empty()) {
-            Ok(pidfd) => pidfd,
-            Err(Errno::SRCH) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+        let Some(pidfd) = procfs::open_pidfd(pid)? else { return Ok(None) };
         let descriptors = match fs::read_dir(format!("/proc/{pid}/fd")) {
             Ok(descriptors) => descriptors,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -108,7 +115,7 @@ mod linux {
             };
             match pidfd_getfd(&pidfd, fd, PidfdGetfdFlags::empty()) {
                 Ok(socket) if is_connected_to(&socket, file_name) => return Ok(Some(socket)),
-                // Closed since, or gone with the process.
+                // Closed meanwhile, or gone with the process.
                 Ok(_) | Err(Errno::BADF | Errno::SRCH) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -134,7 +141,8 @@ mod linux {
                     return Ok(Unread::Message(message));
                 }
                 Err(Errno::AGAIN) => return Ok(Unread::Nothing),
-                // Said once, and before the messages that have come: the far end was closed with something unread in it.
+                // Reported once, before the messages that have come: the peer's end was closed with
+                // unread data.
                 Err(Errno::CONNRESET | Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -1,4 +1,4 @@
-//! The stdin of a process, and the caller's source that feeds it.
+//! The stdin of a process, and the caller's source for it.
 
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::OwnedFd;
@@ -15,14 +15,17 @@ use super::worker::Worker;
 /// Feeds the stdin of a process.
 #[derive(Debug)]
 pub(crate) struct StdinPump<'a> {
-    /// Our end of the process's stdin; `None` when it has none, and when it is closed.
+    /// Our end of the process's stdin; `None` if it has none or it is closed.
     pipe: Option<OwnedFd>,
+    /// It is the terminal of the process.
+    is_terminal: bool,
     source: StdinSource<'a>,
-    /// Holds bytes that were taken from the source, up to `filled`; those before `written` are in the pipe.
+    /// Bytes taken from the source, up to `filled`; those before `written` are in the pipe.
     carry: Vec<u8>,
     filled: usize,
     written: usize,
-    /// The pipe takes at least `PIPE_BUF` bytes. We are its only writer, so this stays true until we write.
+    /// The pipe accepts at least `PIPE_BUF` bytes. We are its only writer, so this stays true until
+    /// we write.
     room: bool,
     /// Nothing goes into the pipe for now, not even its end.
     is_held: bool,
@@ -31,18 +34,18 @@ pub(crate) struct StdinPump<'a> {
     end: StreamEnd,
 }
 
-/// Where more bytes come from.
+/// The source of further bytes.
 #[derive(Debug)]
 enum StdinSource<'a> {
     /// `/dev/null`: there is no pipe.
     Null,
-    /// Nothing comes after the carry.
+    /// Nothing follows the carry.
     Exhausted,
     Descriptor(StreamFd<'a>, FdKind),
-    /// The thread has a chunk to read, or its answer waits, or its chunk is the carry.
+    /// The thread has a chunk to read, or its result waits, or its chunk is the carry.
     Reader(Worker),
-    /// The source failed. The pipe is held open and silent until the process is ended, so that no command ever takes
-    /// half of its input for the whole.
+    /// The source failed. The pipe is held open without data until the process is ended, so that no
+    /// command takes half of its input for the whole.
     Failed,
 }
 
@@ -69,6 +72,7 @@ impl<'a> StdinPump<'a> {
         let filled = carry.len();
         Ok(Self {
             pipe: None,
+            is_terminal: false,
             source,
             carry,
             filled,
@@ -81,12 +85,12 @@ impl<'a> StdinPump<'a> {
         })
     }
 
-    /// Whether the process needs a pipe for its stdin.
+    /// Returns whether the process needs a pipe as its stdin.
     pub(crate) fn wants_pipe(&self) -> bool {
         !matches!(self.source, StdinSource::Null)
     }
 
-    /// Takes our end of the pipe, which does not block, and begins.
+    /// Sets our non-blocking end of the pipe, and begins.
     pub(crate) fn attach(&mut self, pipe: Option<OwnedFd>) {
         let Some(pipe) = pipe else { return };
         self.capacity = fd::pipe_capacity(&pipe);
@@ -98,12 +102,19 @@ impl<'a> StdinPump<'a> {
         }
     }
 
-    /// Holds back what is to go into the pipe, or lets it go; whether something that was held is let go now.
+    /// Sets the non-blocking end of a terminal where the source types, and begins.
+    pub(crate) fn attach_terminal(&mut self, keyboard: OwnedFd) {
+        self.is_terminal = true;
+        self.attach(Some(keyboard));
+    }
+
+    /// Holds back bytes for the pipe, or releases them. Returns whether something is released now.
     pub(crate) fn hold(&mut self, is_held: bool) -> bool {
         std::mem::replace(&mut self.is_held, is_held) && !is_held
     }
 
-    /// What to wait for. The pipe is always among it: that its reader is gone shows without asking.
+    /// Registers what to wait for. The pipe is always included: poll reports the end of its reader
+    /// without a request.
     pub(crate) fn register<'p>(&'p self, poll_set: &mut PollSet<'p>) {
         let Some(pipe) = &self.pipe else { return };
         let needs_room = match &self.source {
@@ -113,7 +124,7 @@ impl<'a> StdinPump<'a> {
             _ => false,
         };
         poll_set.add(Token::Stdin, pipe, if needs_room { PollFlags::OUT } else { PollFlags::empty() });
-        // A source that is ready while the pipe is full would wake us for nothing.
+        // A source that is ready while the pipe is full would wake the loop for nothing.
         if let StdinSource::Descriptor(source, _) = &self.source
             && !needs_room
             && !self.is_held
@@ -122,10 +133,10 @@ impl<'a> StdinPump<'a> {
         }
     }
 
-    /// Moves what can be moved now; whether anything was.
+    /// Moves what can be moved now. Returns whether anything was moved.
     ///
     /// # Errors
-    /// What the source failed with, once.
+    /// The source's error, once.
     pub(crate) fn advance(&mut self, ready: &Ready) -> io::Result<bool> {
         if self.pipe.is_none() {
             return Ok(false);
@@ -159,7 +170,8 @@ impl<'a> StdinPump<'a> {
         Ok(self.bytes > before || self.pipe.is_none())
     }
 
-    /// Nobody is to read the rest: the process closed its stdin, or has exited.
+    /// Closes the stream because the rest will not be read: the process closed its stdin, or has
+    /// exited.
     pub(crate) fn reader_gone(&mut self) {
         if self.pipe.is_some() {
             let failed = matches!(self.source, StdinSource::Failed);
@@ -167,7 +179,7 @@ impl<'a> StdinPump<'a> {
         }
     }
 
-    /// Closes stdin and lets go of the source, wherever they are.
+    /// Closes stdin and drops the source, in whatever state they are.
     pub(crate) fn stop(&mut self) {
         if self.pipe.is_some() {
             self.close(StreamEnd::Stopped);
@@ -186,31 +198,31 @@ impl<'a> StdinPump<'a> {
         (self.carry, self.filled, self.written) = (Vec::new(), 0, 0);
     }
 
-    /// The reader's chunk, or its end.
+    /// Takes the reader's chunk, or its end.
     fn take_chunk(&mut self, chunk: Vec<u8>) {
         if chunk.is_empty() {
             self.close(StreamEnd::Eof);
         } else {
             (self.filled, self.written) = (chunk.len(), 0);
             self.carry = chunk;
-            // The pipe may have run empty meanwhile; trying costs less than asking.
+            // The pipe may have become empty meanwhile; trying is cheaper than asking.
             self.room = true;
         }
     }
 
-    /// Takes no more than the pipe surely has room for.
+    /// Takes no more than the pipe has room for.
     fn take_from_descriptor(&mut self) -> io::Result<()> {
         let (Some(pipe), StdinSource::Descriptor(source, kind)) = (&self.pipe, &mut self.source) else {
             return Ok(());
         };
-        if kind.is_spliced() {
+        if kind.is_spliced() && !self.is_terminal {
             match fd::splice(&*source, pipe) {
                 Ok(Transfer::Bytes(count)) => self.bytes += count as u64,
-                // Either the source is empty again or the pipe is full; poll knows.
+                // Either the source is empty again or the pipe is full; poll tells which.
                 Ok(Transfer::WouldBlock) => self.room = false,
                 Ok(Transfer::Eof) => self.close(StreamEnd::Eof),
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => self.close(StreamEnd::ReaderGone),
-                // A file system that cannot: from now on as what is read and written.
+                // The file system does not support splice: from now on, read and write.
                 Err(error) if *kind == FdKind::File && error.kind() == ErrorKind::InvalidInput => {
                     *kind = FdKind::Other;
                 }
@@ -218,8 +230,9 @@ impl<'a> StdinPump<'a> {
             }
             return Ok(());
         }
-        // An empty pipe takes its capacity. One that merely has room takes PIPE_BUF: how much more, nobody tells.
-        let empty = ioctl_fionread(pipe).is_ok_and(|held| held == 0);
+        // An empty pipe accepts its capacity. A pipe with some room accepts PIPE_BUF; how much more
+        // is unknown.
+        let empty = !self.is_terminal && ioctl_fionread(pipe).is_ok_and(|held| held == 0);
         let most = if empty { self.capacity.min(CHUNK) } else { rustix::pipe::PIPE_BUF };
         if self.carry.len() < most {
             self.carry.resize(most, 0);
@@ -244,7 +257,7 @@ impl<'a> StdinPump<'a> {
                 self.bytes += count as u64;
             }
             Ok(_) => return,
-            // EPIPE. Nothing else is known to happen on a pipe of our own, and nothing else could be done about it.
+            // EPIPE. No other error is known for our own pipe, and it would be handled the same.
             Err(_) => return self.close(StreamEnd::ReaderGone),
         }
         if self.has_carry() {
@@ -260,7 +273,7 @@ impl<'a> StdinPump<'a> {
         }
     }
 
-    /// The end is passed on at once: the pipe is closed, and the source let go.
+    /// Passes on the end at once: closes the pipe and drops the source.
     fn close(&mut self, end: StreamEnd) {
         self.pipe = None;
         self.source = StdinSource::Exhausted;
@@ -269,14 +282,14 @@ impl<'a> StdinPump<'a> {
     }
 }
 
-/// One read; the buffer is empty at the end of the source.
+/// Reads once; an empty buffer means the end of the source.
 fn read_chunk(reader: &mut (dyn Read + Send), buffer: &mut Vec<u8>) -> io::Result<()> {
     buffer.resize(CHUNK, 0);
     loop {
         match reader.read(buffer) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             outcome => {
-                // A reader that claims more than there was room for is broken, not trusted.
+                // A reader that claims more bytes than the buffer holds is broken.
                 let count = outcome?;
                 if count > buffer.len() {
                     return Err(io::Error::other("the reader claims more bytes than there was room for"));

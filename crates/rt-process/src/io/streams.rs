@@ -1,23 +1,37 @@
-//! Where the three streams of a process lead; how the bytes get there stands in `stdin_pump` and `output_pump`.
+//! Where the three streams of a process lead. `stdin_pump` and `output_pump` move the bytes.
 
 use std::fmt;
 use std::process::Stdio;
 
-use rt_protocol::{OutputLimit, Sink, Source};
+use rt_protocol::{ExecStdio, OutputLimit, Sink, Source};
 
 /// The streams of a process.
 #[derive(Debug)]
 pub struct Streams<'a> {
-    /// Where its stdin comes from. [`Source::empty`] is `/dev/null`; every other source is fed through a pipe.
+    /// The source of its stdin. [`Source::empty`] is `/dev/null`; every other source is fed through
+    /// a pipe.
     ///
-    /// A descriptor that is neither pipe, socket nor file (a terminal) is read when poll says that it is ready. Should
-    /// somebody else take its bytes in that instant, the read waits for the next ones, and everything else with it:
-    /// no system offers a way to ask such a descriptor without changing its flags.
+    /// A descriptor that is neither pipe, socket nor file (for example a terminal) is read when
+    /// poll says that it is ready. If another process takes its bytes in that instant, the read
+    /// waits for the next ones, and all streams of the process wait with it. No system can read
+    /// such a descriptor without blocking unless its flags are changed.
     pub stdin: Source<'a>,
-    /// Where its stdout goes, through a pipe. Writing to a regular file takes as long as its file system does.
+    /// The destination of its stdout, through a pipe. A write to a regular file takes as long as
+    /// its file system does.
     pub stdout: Output<'a>,
-    /// Where its stderr goes, likewise.
+    /// The destination of its stderr, through a pipe.
     pub stderr: Output<'a>,
+}
+
+impl<'a> Streams<'a> {
+    /// Both outputs handed on to their sinks.
+    pub fn bridged(stdio: ExecStdio<'a>) -> Self {
+        Self {
+            stdin: stdio.stdin,
+            stdout: Output::Bridge(stdio.stdout),
+            stderr: Output::Bridge(stdio.stderr),
+        }
+    }
 }
 
 impl Streams<'_> {
@@ -27,18 +41,19 @@ impl Streams<'_> {
     }
 }
 
-/// Where one output of a process goes.
+/// The destination of one output of a process.
 pub enum Output<'a> {
-    /// It is kept, up to the limit; what is beyond is counted.
+    /// Kept up to the limit; bytes beyond it are counted.
     Capture(OutputLimit),
-    /// It is handed on.
+    /// Handed on to the sink.
     Bridge(Sink<'a>),
-    /// It is handed on, and a copy is kept, up to the limit. The copy goes on when the sink has failed.
+    /// Handed on to the sink, with a copy kept up to the limit. The copy continues if the sink
+    /// fails.
     Tee(Sink<'a>, OutputLimit),
 }
 
-/// What a [`Child`](crate::Child) gets as its three streams: nothing, a pipe whose other end is ours, a descriptor of the caller's that is
-/// handed to it as it is, or this program's own.
+/// The three streams of a [`Child`](crate::Child). Each is null, a pipe whose other end is ours, a
+/// descriptor of the caller passed on unchanged, or inherited from this program.
 #[derive(Debug)]
 pub struct ChildStdio {
     /// Its descriptor 0.

@@ -1,5 +1,5 @@
-//! A thread for what can only block: one job at a time, on one buffer that goes back and forth. What the job is, and
-//! whose reader or writer it calls, stands where the worker is made.
+//! A thread for blocking operations: one job at a time, on one buffer that goes back and forth. The
+//! creator of a worker defines the job.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,8 +10,8 @@ use std::time::Duration;
 use rt_protocol::Until;
 use rt_protocol::sync::{Notify, Waker, lock};
 
-/// How long [`Worker::close`] waits for a thread that is not inside a job: it only has to drop what it owns. A drop that
-/// blocks is left alone after this.
+/// How long [`Worker::close`] waits for a thread that is not inside a job. Such a thread only has
+/// to drop what it owns. A drop that blocks is not waited for any longer.
 const CLOSE_WAIT: Duration = Duration::from_millis(100);
 
 /// The loop's side of a worker thread. Dropping it closes it.
@@ -46,7 +46,7 @@ enum Slot {
 }
 
 impl Worker {
-    /// A thread that may outlive its worker, inside a job that does not return.
+    /// Starts a thread that may outlive its worker, inside a job that does not return.
     pub(crate) fn detached(
         waker: &Waker,
         job: impl FnMut(&mut Vec<u8>) -> io::Result<()> + Send + 'static,
@@ -57,7 +57,7 @@ impl Worker {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// A thread that its scope joins, however long its job takes.
+    /// Starts a thread that its scope joins, however long its job takes.
     pub(crate) fn scoped<'scope>(
         waker: &Waker,
         scope: &'scope Scope<'scope, '_>,
@@ -69,13 +69,19 @@ impl Worker {
         Ok((Self { shared, thread: None }, thread))
     }
 
-    /// Gives the thread its next job. The one before must have been [taken](Self::take_result).
+    /// Gives the thread its next job. The result of the previous one must have been
+    /// [taken](Self::take_result).
     pub(crate) fn submit(&self, buffer: Vec<u8>) {
         lock(&self.shared.state).slot = Slot::Queued(buffer);
         self.shared.changed.notify();
     }
 
-    /// The buffer and the outcome of the job, once it is done; the waker is woken then.
+    /// Returns whether the thread has taken its last job. On a busy machine that takes a while.
+    pub(crate) fn has_begun(&self) -> bool {
+        !matches!(lock(&self.shared.state).slot, Slot::Queued(_))
+    }
+
+    /// Returns the buffer and the result of the job once it is done. The waker is woken then.
     pub(crate) fn take_result(&self) -> Option<(Vec<u8>, io::Result<()>)> {
         let mut state = lock(&self.shared.state);
         match std::mem::replace(&mut state.slot, Slot::Idle) {
@@ -87,8 +93,14 @@ impl Worker {
         }
     }
 
-    /// Ends the thread, unless it is inside a job: then it ends after that. A job that was posted and not begun is
-    /// forgotten.
+    /// Waits at most `limit` for the current job, and returns as
+    /// [`take_result`](Self::take_result) does.
+    pub(crate) fn wait_for_result(&self, limit: Duration) -> Option<(Vec<u8>, io::Result<()>)> {
+        self.shared.changed.wait_for(&Until::after(limit), || self.take_result()).ok()
+    }
+
+    /// Ends the thread, at once or after its current job. A job that was submitted and not begun is
+    /// dropped.
     fn close(&mut self) {
         let mut state = lock(&self.shared.state);
         state.closing = true;
@@ -100,7 +112,7 @@ impl Worker {
         let Some(thread) = self.thread.take() else { return };
         let gone = || lock(&self.shared.state).gone.then_some(());
         if self.shared.changed.wait_for(&Until::after(CLOSE_WAIT), gone).is_ok() {
-            // Its panics are caught, and there is nothing it could answer.
+            // Its panics are caught, so the join reports nothing.
             let _ = thread.join();
         }
     }
@@ -121,21 +133,22 @@ impl Shared {
         })
     }
 
-    /// The life of the thread. A panic of the caller's reader or writer is an error like any other, so that nobody waits
-    /// for an answer that never comes; one in its drop has nobody left to hear it.
+    /// Runs the thread. A panic of the caller's reader or writer becomes an error, so that the loop
+    /// does not wait for a missing result. A panic in its drop has no receiver any more.
     fn serve(&self, mut job: impl FnMut(&mut Vec<u8>) -> io::Result<()>) {
         while let Some(mut buffer) = self.next() {
             let outcome = catch_unwind(AssertUnwindSafe(|| job(&mut buffer)))
                 .unwrap_or_else(|_| Err(io::Error::other("it panicked")));
             lock(&self.state).slot = Slot::Done(buffer, outcome);
             self.waker.wake();
+            self.changed.notify();
         }
         let _ = catch_unwind(AssertUnwindSafe(|| drop(job)));
         lock(&self.state).gone = true;
         self.changed.notify();
     }
 
-    /// The next job; `None` when there will be none. No code of a caller's runs under the lock.
+    /// Returns the next job; `None` if there will be none. No code of a caller runs under the lock.
     fn next(&self) -> Option<Vec<u8>> {
         let look = || {
             let mut state = lock(&self.state);
@@ -155,6 +168,6 @@ impl Shared {
 }
 
 fn builder() -> Builder {
-    // Linux cuts names at 15 bytes.
+    // Linux truncates thread names to 15 bytes.
     Builder::new().name("rt-process-io".to_owned())
 }

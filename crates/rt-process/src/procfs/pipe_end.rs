@@ -1,6 +1,6 @@
-//! An end of a pipe, as the descriptors of a process show it.
+//! A pipe end among the descriptors of a process.
 
-/// An end of a pipe that a process holds open.
+/// A pipe end that a process holds open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct PipeEnd {
@@ -8,6 +8,6 @@ pub struct PipeEnd {
     pub fd: u32,
     /// The pipe, by its inode number: equal numbers are the same pipe.
     pub pipe: u64,
-    /// Whether it is the end that is written to.
+    /// Whether it is the write end.
     pub is_written: bool,
 }

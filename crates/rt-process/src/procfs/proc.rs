@@ -1,23 +1,24 @@
-//! The process table on Linux: `/proc` read as proc(5) says, and pidfds.
+//! The process table on Linux: `/proc` as described in proc(5), and pidfds.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
+use rt_protocol::Signal;
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 
 use super::pipe_end::PipeEnd;
 use super::process_entry::ProcessEntry;
-use super::signal::Signal;
 
 pub(crate) fn snapshot() -> io::Result<Vec<ProcessEntry>> {
     let mut entries = Vec::new();
-    for item in fs::read_dir("/proc")? {
-        let Some(pid) = item?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+    for pid in pids()? {
         match entry(pid) {
             Ok(found) => entries.extend(found),
-            // hidepid=1 lists processes of others and lets nobody read them.
+            // hidepid=1 lists other users' processes but forbids reading them.
             Err(hidden) if hidden.kind() == ErrorKind::PermissionDenied => {}
             Err(error) => return Err(error),
         }
@@ -26,26 +27,26 @@ pub(crate) fn snapshot() -> io::Result<Vec<ProcessEntry>> {
 }
 
 pub(crate) fn entry(pid: u32) -> io::Result<Option<ProcessEntry>> {
-    let Some(stat) = none_if_gone(fs::read(format!("/proc/{pid}/stat")))? else { return Ok(None) };
-    parse_stat(pid, &stat).map(Some).ok_or_else(|| {
-        io::Error::new(ErrorKind::InvalidData, format!("/proc/{pid}/stat is not as proc(5) says"))
-    })
+    let Some(stat) = read(pid, "stat")? else { return Ok(None) };
+    parsed(pid, &stat).map(Some)
 }
 
 pub(crate) fn pids_since(pid: u32) -> io::Result<Vec<u32>> {
-    // The last field is the number that was given last. Whatever comes meanwhile is younger still.
+    // The last field is the number that was given last. Later processes are younger still.
     let load = fs::read_to_string("/proc/loadavg")?;
     let last = load.split_ascii_whitespace().last().and_then(|last| last.parse::<u32>().ok());
     let last =
         last.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "/proc/loadavg is not as proc(5) says"))?;
     let is_since = |number: u32| if last >= pid { number > pid } else { number > pid || number <= last };
-    let mut numbers = Vec::new();
+    Ok(pids()?.into_iter().filter(|number| is_since(*number)).collect())
+}
+
+fn pids() -> io::Result<Vec<u32>> {
+    let mut pids = Vec::new();
     for item in fs::read_dir("/proc")? {
-        numbers.extend(
-            item?.file_name().to_str().and_then(|name| name.parse().ok()).filter(|number| is_since(*number)),
-        );
+        pids.extend(item?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
     }
-    Ok(numbers)
+    Ok(pids)
 }
 
 pub(crate) fn pipe_ends(pid: u32) -> io::Result<Option<Vec<PipeEnd>>> {
@@ -62,50 +63,73 @@ pub(crate) fn pipe_ends(pid: u32) -> io::Result<Option<Vec<PipeEnd>>> {
             target.to_str().and_then(|target| target.strip_prefix("pipe:[")?.strip_suffix(']')?.parse().ok());
         let Some(pipe) = pipe else { continue };
         let Some(metadata) = none_if_gone(fs::symlink_metadata(&path))? else { continue };
-        // The link's own mode shows how it is open: proc(5), `/proc/pid/fd`.
+        // The link's own mode shows how it was opened: proc(5), `/proc/pid/fd`.
         ends.push(PipeEnd { fd, pipe, is_written: metadata.mode() & 0o200 != 0 });
     }
     Ok(Some(ends))
 }
 
 pub(crate) fn is_stopped(pid: u32) -> io::Result<bool> {
-    Ok(field(pid, 3)?.is_some_and(|state| matches!(state.as_str(), "T" | "t")))
+    Ok(text(pid, "stat")?.is_some_and(|stat| matches!(field(&stat, 3), Some("T" | "t"))))
 }
 
-pub(crate) fn is_exiting(pid: u32) -> io::Result<bool> {
-    /// `PF_EXITING` of the kernel's `include/linux/sched.h`, in field 9 of proc(5).
+pub(crate) fn is_running(process: &ProcessEntry) -> io::Result<bool> {
+    let Some(stat) = read(process.pid, "stat")? else { return Ok(false) };
+    let now = parsed(process.pid, &stat)?;
+    let is_same = now.start_time == process.start_time && !now.is_zombie;
+    Ok(is_same && !is_exiting(&String::from_utf8_lossy(&stat)))
+}
+
+/// Returns whether `/proc/PID/stat` shows a process that is exiting.
+fn is_exiting(stat: &str) -> bool {
+    /// `PF_EXITING`.
     const EXITING: u64 = 0x4;
-    let flags = field(pid, 9)?.and_then(|flags| flags.parse::<u64>().ok());
-    Ok(flags.is_none_or(|flags| flags & EXITING != 0))
+    flags(stat).is_none_or(|flags| flags & EXITING != 0)
+}
+
+pub(crate) fn has_executed(pid: u32) -> io::Result<Option<bool>> {
+    /// `PF_FORKNOEXEC`.
+    const FORKED: u64 = 0x40;
+    Ok(text(pid, "stat")?.and_then(|stat| flags(&stat)).map(|flags| flags & FORKED == 0))
+}
+
+/// Returns field 9 of proc(5). Its bits are those of the kernel's `include/linux/sched.h`.
+fn flags(stat: &str) -> Option<u64> {
+    field(stat, 9)?.parse().ok()
 }
 
 pub(crate) fn is_being_killed(pid: u32) -> io::Result<bool> {
     /// Signal 9 in a mask of signals, where signal 1 is bit 0.
     const KILL: u64 = 1 << 8;
-    let Some(status) = none_if_gone(fs::read(format!("/proc/{pid}/status")))? else { return Ok(true) };
-    let is_pending = |line: &[u8]| {
-        let mask = line.strip_prefix(b"SigPnd:").or_else(|| line.strip_prefix(b"ShdPnd:"))?;
-        u64::from_str_radix(std::str::from_utf8(mask).ok()?.trim(), 16).ok().filter(|mask| mask & KILL != 0)
-    };
-    Ok(status.split(|byte| *byte == b'\n').find_map(is_pending).is_some() || is_exiting(pid)?)
+    let Some(status) = text(pid, "status")? else { return Ok(true) };
+    let pending = ["SigPnd:", "ShdPnd:"].map(|name| mask(&status, name).unwrap_or(0));
+    Ok(pending.iter().any(|mask| mask & KILL != 0) || text(pid, "stat")?.is_none_or(|stat| is_exiting(&stat)))
 }
 
-/// A field of `/proc/PID/stat` behind the name, as proc(5) counts them; `None` when the process is gone.
-fn field(pid: u32, number: usize) -> io::Result<Option<String>> {
-    let Some(stat) = none_if_gone(fs::read(format!("/proc/{pid}/stat")))? else { return Ok(None) };
-    let text = String::from_utf8_lossy(&stat);
-    let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
-    Ok(rest.split_ascii_whitespace().nth(number - 3).map(str::to_owned))
+pub(crate) fn capability_bounds(pid: u32) -> io::Result<Option<u64>> {
+    let Some(status) = text(pid, "status")? else { return Ok(None) };
+    mask(&status, "CapBnd:").map(Some).ok_or_else(|| ErrorKind::InvalidData.into())
+}
+
+/// Returns a mask of `/proc/PID/status`. The process's name, which is above all masks, has its
+/// newlines escaped.
+fn mask(status: &str, name: &str) -> Option<u64> {
+    let mask = status.lines().find_map(|line| line.strip_prefix(name))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
+
+/// Returns a field of `/proc/PID/stat` after the name, numbered as in proc(5).
+fn field(stat: &str, number: usize) -> Option<&str> {
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(number - 3)
 }
 
 pub(crate) fn environment_has(pid: u32, name: &str, value: &str) -> io::Result<Option<bool>> {
     let wanted = format!("{name}={value}");
-    let environment = none_if_gone(fs::read(format!("/proc/{pid}/environ")))?;
-    match environment {
+    match read(pid, "environ")? {
         Some(bytes) if !bytes.is_empty() => {
             Ok(Some(bytes.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())))
         }
-        // Kernels differ in what they show of a process without memory of its own: nothing, or ESRCH.
+        // For a process without memory of its own, some kernels return nothing, others ESRCH.
         _ => Ok(entry(pid)?.filter(|entry| !entry.is_zombie).map(|_| false)),
     }
 }
@@ -123,59 +147,74 @@ fn namespace(pid: u32, kind: &str) -> io::Result<Option<u64>> {
 }
 
 pub(crate) fn is_namespace_init(pid: u32) -> io::Result<Option<bool>> {
-    let Some(status) = none_if_gone(fs::read(format!("/proc/{pid}/status")))? else { return Ok(None) };
-    // Its numbers from the outermost to the innermost namespace. The name above them has its newlines escaped.
-    let numbers = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
-    let innermost = numbers.and_then(|line| line.rsplit(u8::is_ascii_whitespace).next());
-    Ok(Some(innermost == Some(b"1")))
+    let Some(status) = text(pid, "status")? else { return Ok(None) };
+    // Its numbers from the outermost to the innermost namespace. The name above them has its
+    // newlines escaped.
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    Ok(Some(numbers.and_then(|numbers| numbers.split_ascii_whitespace().last()) == Some("1")))
 }
 
 pub(crate) fn cgroups(pid: u32) -> io::Result<Option<Vec<String>>> {
-    let Some(text) = none_if_gone(fs::read(format!("/proc/{pid}/cgroup")))? else { return Ok(None) };
+    let Some(text) = text(pid, "cgroup")? else { return Ok(None) };
     // hierarchy:controllers:path
     let path = |line: &str| line.splitn(3, ':').nth(2).map(str::to_owned);
-    Ok(Some(String::from_utf8_lossy(&text).lines().filter_map(path).collect()))
+    Ok(Some(text.lines().filter_map(path).collect()))
 }
 
 pub(crate) fn command_line(pid: u32) -> io::Result<Option<Vec<String>>> {
-    let Some(words) = none_if_gone(fs::read(format!("/proc/{pid}/cmdline")))? else { return Ok(None) };
-    let words = words.strip_suffix(&[0]).unwrap_or(&words);
-    if words.is_empty() {
-        return Ok(Some(Vec::new()));
-    }
-    Ok(Some(words.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()))
+    let Some(words) = text(pid, "cmdline")? else { return Ok(None) };
+    // Every word ends with a zero byte, unless the process has overwritten them.
+    Ok(Some(words.split_terminator('\0').map(str::to_owned).collect()))
 }
 
 pub(crate) fn environment_value(pid: u32, name: &str) -> io::Result<Option<String>> {
-    let Some(environment) = none_if_gone(fs::read(format!("/proc/{pid}/environ")))? else { return Ok(None) };
-    let value = |entry: &[u8]| {
-        let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-        Some(String::from_utf8_lossy(value).into_owned())
-    };
-    Ok(environment.split(|byte| *byte == 0).find_map(value))
+    let Some(environment) = text(pid, "environ")? else { return Ok(None) };
+    let value = |entry: &str| entry.strip_prefix(name)?.strip_prefix('=').map(str::to_owned);
+    Ok(environment.split('\0').find_map(value))
 }
 
 pub(crate) fn signal(meant: &ProcessEntry, signal: Signal) -> io::Result<bool> {
-    let Some(pid) = i32::try_from(meant.pid).ok().and_then(Pid::from_raw) else { return Ok(false) };
-    let Some(pidfd) = none_if_gone(pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from))? else {
-        return Ok(false);
-    };
-    // The pidfd stands for one process for good. If the number still leads to the process that was meant, now that the
-    // pidfd is held, then the pidfd stands for that one.
-    match entry(meant.pid)? {
-        Some(now) if now.start_time == meant.start_time && !now.is_zombie => {}
-        _ => return Ok(false),
-    }
-    let signal = match signal {
-        Signal::Term => rustix::process::Signal::TERM,
-        Signal::Kill => rustix::process::Signal::KILL,
-        Signal::Stop => rustix::process::Signal::STOP,
-        Signal::Cont => rustix::process::Signal::CONT,
-    };
+    let Some(pidfd) = pidfd_of(meant)? else { return Ok(false) };
+    let number = signal.number().cast_signed();
+    let signal = rustix::process::Signal::from_named_raw(number).ok_or(ErrorKind::Unsupported)?;
     Ok(none_if_gone(pidfd_send_signal(&pidfd, signal).map_err(io::Error::from))?.is_some())
 }
 
-/// A process that ends between two looks shows as a missing file (ENOENT) or, in a file that was open, as ESRCH.
+/// Returns a pidfd of exactly this process; `None` if it is gone or a zombie.
+pub(crate) fn pidfd_of(meant: &ProcessEntry) -> io::Result<Option<OwnedFd>> {
+    let Some(pidfd) = open_pidfd(meant.pid)? else { return Ok(None) };
+    // A pidfd stands for one process forever. If the number still belongs to the intended process
+    // after the pidfd was opened, the pidfd stands for that process.
+    let now = entry(meant.pid)?;
+    let is_meant = |now: &ProcessEntry| now.start_time == meant.start_time && !now.is_zombie;
+    Ok(now.filter(is_meant).map(|_| pidfd))
+}
+
+/// Returns a pidfd of the process that has this number now; `None` if none has.
+pub(crate) fn open_pidfd(pid: u32) -> io::Result<Option<OwnedFd>> {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+    none_if_gone(pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from))
+}
+
+/// Reads a file of a process; `None` if the process is gone.
+fn read(pid: u32, file: &str) -> io::Result<Option<Vec<u8>>> {
+    none_if_gone(File::open(format!("/proc/{pid}/{file}")).and_then(|file| {
+        // Such a file tells no size, so std would begin with small reads, and each command has some
+        // of these to wait for.
+        let mut bytes = Vec::with_capacity(1024);
+        while rustix::io::retry_on_intr(|| rustix::io::read(&file, spare_capacity(&mut bytes)))? > 0 {
+            bytes.reserve(1024);
+        }
+        Ok(bytes)
+    }))
+}
+
+/// Reads a file of a process as a text. Lossy.
+fn text(pid: u32, file: &str) -> io::Result<Option<String>> {
+    Ok(read(pid, file)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// A process that ends between two reads causes ENOENT, or ESRCH if a file was open.
 fn none_if_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -185,17 +224,23 @@ fn none_if_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// `pid (comm) state ppid pgrp session … starttime …`. The comm is the process's own choice and may hold spaces,
-/// parentheses and newlines; nothing after it holds a parenthesis.
+fn parsed(pid: u32, stat: &[u8]) -> io::Result<ProcessEntry> {
+    parse_stat(pid, stat).ok_or_else(|| {
+        io::Error::new(ErrorKind::InvalidData, format!("/proc/{pid}/stat is not as proc(5) says"))
+    })
+}
+
+/// `pid (comm) state ppid pgrp session … starttime …`. The process chooses its comm, which may
+/// contain spaces, parentheses and newlines. Nothing after it contains a parenthesis.
 fn parse_stat(pid: u32, stat: &[u8]) -> Option<ProcessEntry> {
     let open = stat.iter().position(|byte| *byte == b'(')?;
     let close = stat.iter().rposition(|byte| *byte == b')')?;
     let name = String::from_utf8_lossy(stat.get(open + 1..close)?).into_owned();
     let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-    // Numbers of fields as proc(5) counts them; the state is field 3.
+    // Field numbers as in proc(5); the state is field 3.
     let field = |number: usize| fields.get(number - 3).copied();
-    // A process on its way out shows -1 for its group and session.
+    // An exiting process has -1 for its group and session.
     let id = |number| {
         field(number).and_then(|text| text.parse::<i64>().ok()).map(|id| u32::try_from(id).unwrap_or(0))
     };
@@ -207,14 +252,18 @@ fn parse_stat(pid: u32, stat: &[u8]) -> Option<ProcessEntry> {
         session: id(6)?,
         start_time: field(22)?.parse().ok()?,
         name,
-        // A process whose first thread has ended shows as a zombie while others of its threads live on.
+        // A process whose first thread has ended looks like a zombie while other threads of it
+        // live.
         is_zombie: matches!(field(3)?, "X" | "x") || field(3)? == "Z" && !has_more_threads,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
+
     use super::*;
+    use crate::{Child, ChildStdio, ProcessSpec, Program};
 
     const REST: &str = "R 10 20 30 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 123456 9 10";
 
@@ -260,6 +309,19 @@ mod tests {
         assert_eq!(environment_value(own, &name[..name.len() - 1]).unwrap(), None);
         let gone = u32::MAX / 2;
         assert_eq!((command_line(gone).unwrap(), cgroups(gone).unwrap()), (None, None));
+    }
+
+    #[test]
+    fn a_fork_has_executed_nothing() {
+        let spec =
+            ProcessSpec::new(&Program::find("sh").unwrap()).args(["-c", "(sleep 300; :) & echo $!; wait"]);
+        let mut shell = Child::spawn(&spec, ChildStdio::piped()).unwrap();
+        let mut fork = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut fork).unwrap();
+        assert_eq!(has_executed(fork.trim().parse().unwrap()).unwrap(), Some(false));
+        assert_eq!(has_executed(shell.pid()).unwrap(), Some(true));
+        assert_eq!(has_executed(u32::MAX / 2).unwrap(), None);
+        shell.end(std::time::Duration::ZERO).unwrap();
     }
 
     #[test]

@@ -1,25 +1,28 @@
-//! The variable by which the processes of a command that runs elsewhere (in a container, in a guest) are found again.
+//! The environment variable that identifies the processes of a remote command (in a container, in a
+//! guest).
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A value that no other command has, set in its environment as [`ExecMarker::NAME`].
+/// A unique value that is set in a command's environment as [`ExecMarker::NAME`].
 ///
-/// Processes inherit it, so a scan of `/proc/*/environ` finds the command's children wherever they went. A process can
-/// shed it (`env -i`), so it is one sign among several and never the proof that nothing is left.
+/// Processes inherit it, so a scan of `/proc/*/environ` finds the command's descendants wherever
+/// they are. A process can remove it (`env -i`), so it is one sign among several. It never proves
+/// that nothing is left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecMarker(String);
 
 impl ExecMarker {
-    /// The variable's name; commands see it.
+    /// The variable's name. Commands can see it.
     pub const NAME: &'static str = "RT_EXEC_ID";
 
-    /// A fresh value: 32 hexadecimal digits.
+    /// Creates a fresh value: 32 hexadecimal digits.
     #[must_use]
     pub fn fresh() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        // `RandomState` is keyed by the system's randomness; process id and count keep forks and calls apart.
+        // `RandomState` is keyed by the system's randomness; process id and count distinguish forks
+        // and calls.
         let half = |salt: u64| {
             let mut hasher = RandomState::new().build_hasher();
             hasher.write_u64(salt);
@@ -30,7 +33,7 @@ impl ExecMarker {
         Self(format!("{:016x}{:016x}", half(0), half(1)))
     }
 
-    /// The value.
+    /// Returns the value.
     pub fn value(&self) -> &str {
         &self.0
     }

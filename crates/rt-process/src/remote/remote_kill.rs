@@ -1,5 +1,5 @@
-//! Ending a command from inside the place where it runs (a container, a guest): the shell script that finds its processes
-//! by their [`ExecMarker`], and how its answer is read. How the script gets there is the backend's business.
+//! Ends a command from inside its container or guest. A shell script finds its processes by their
+//! [`ExecMarker`]; the script's output is parsed here. The backend decides how to run the script.
 
 use std::time::Duration;
 
@@ -7,20 +7,26 @@ use rt_protocol::{KillOutcome, KillReport, Survivor};
 
 use crate::ExecMarker;
 
-/// Finds the marked processes, whoever shares a session with one, and their descendants; ends them (TERM, 2 s, KILL); and
-/// prints what came of it: `killed N`, `alive PID NAME`, `doubt PID NAME`. Runs in any POSIX `sh` with `grep` and
-/// `sleep`; BusyBox's will do.
+/// Finds the marked processes, the processes that share a session with one, and their descendants.
+/// Ends them (TERM, 2 s, KILL) and prints the result: `killed N`, `alive PID NAME`,
+/// `doubt PID NAME`. Runs in any POSIX `sh` with `grep` and `sleep`, BusyBox included.
 ///
-/// `$1` is the marked variable. Only `environ` files that can be read are looked at, so that processes of other users are
-/// found by their session and their parents. Sessions 0 and 1 and the script's own are nobody's sign: the first two are
-/// shared with process 1. Where another process of the place leads the script's own session, commands have none of their
-/// own (Dropbear's are in that of their connection, with the server and each other), and no session is a sign. A process is
-/// in doubt when it began no earlier than the command, was adopted by process 1 and carries no sign: nobody can say whose it
-/// was. In a container that shares the host's process namespace, the exec's own conmon adopts the command's orphans: its
-/// children are the command's, but for podman's clean-up, and only who has the same root can be in doubt.
+/// `$1` is the marked variable. Only readable `environ` files are searched; processes of other
+/// users are found by their session and their parents.
 ///
-/// The periods are measured by `/proc/uptime` (proc(5): seconds with two decimals), because looking takes a slow guest as
-/// long as waiting; where that cannot be read, by how often it was looked.
+/// Sessions 0, 1 and the script's own are no sign: process 1 shares the first two. If another
+/// process leads the script's own session, commands have no session of their own and no session is
+/// a sign. (Dropbear's commands are in the session of their connection, with the server and each
+/// other.)
+///
+/// A process is in doubt if it did not start before the command, was adopted by process 1 and
+/// carries no sign: its owner is unknown. In a container that shares the host's pid namespace, the
+/// exec's own conmon adopts the command's orphans. Its children belong to the command, except
+/// podman's clean-up, and only a process with the same root can be in doubt.
+///
+/// Periods are measured by `/proc/uptime` (proc(5): seconds with two decimals), because on a slow
+/// guest a look takes as long as a wait. If it cannot be read, the number of looks is counted
+/// instead.
 const SCRIPT: &str = r#"
 mark=$1; seen=' '; killed=0; first=; sids=' '; adopter=
 stat() { IFS= read -r line 2>/dev/null </proc/$1/stat || return 1; line=${line##*) }; set -- $line; state=$1; parent=$2; sid=$4; began=${20}; [ "$state" != Z ]; }
@@ -79,26 +85,27 @@ if [ -n "$first" ]; then
 fi
 "#;
 
-/// What ending a command from inside came to.
+/// The result of ending a command from inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RemoteKill {
-    /// This is known of the command, or why nothing is.
+    /// What is known about the command, or why nothing is.
     Report(KillReport),
-    /// The script looked, and found nothing that it could lay to the command. Seen from inside, a command that never began and
-    /// one that is over look alike.
+    /// The script found no process of the command. From inside, a command that never started and
+    /// one that has ended look the same.
     FoundNothing,
 }
 
 impl RemoteKill {
-    /// The command that does it: `sh`, its script and its argument, to be run inside with as many rights as can be had. It
-    /// takes up to some 5 s, and a few milliseconds when nothing is left to end.
+    /// Returns the command that ends it: `sh`, its script and its argument. Run it inside with as
+    /// many privileges as possible. It takes up to about 5 s, and a few milliseconds if nothing is
+    /// left to end.
     #[must_use]
     pub fn argv(marker: &ExecMarker) -> [String; 5] {
         let mark = format!("{}={}", ExecMarker::NAME, marker.value());
         [String::from("sh"), String::from("-c"), SCRIPT.to_owned(), String::from("sh"), mark]
     }
 
-    /// Reads what the script wrote to its stdout. A text that is no answer of the script's is of unknown fate.
+    /// Parses the script's stdout. If the text is not from the script, the outcome is unknown.
     #[must_use]
     pub fn parse(stdout: &str) -> Self {
         let mut killed = None;
@@ -172,7 +179,7 @@ mod tests {
     }
 
     fn run(shell: &str, marker: &ExecMarker) -> RemoteKill {
-        // As an sshd or an engine starts a command: in a session of its own.
+        // As an sshd or an engine starts a command: in its own session.
         let argv = RemoteKill::argv(marker);
         let spec =
             ProcessSpec::new(&Program::find("setsid").unwrap()).args(["--wait", shell]).args(&argv[1..]);
@@ -185,7 +192,7 @@ mod tests {
         RemoteKill::parse(&done.stdout_capture.text())
     }
 
-    /// The doubtful are processes of this machine that began meanwhile; they are nothing of the script's doing.
+    /// Processes in doubt are unrelated ones of this machine that started meanwhile.
     fn killed(ending: RemoteKill) -> usize {
         let report = KillReport::from(ending);
         assert!(report.survivors.is_empty(), "{report:?}");
@@ -202,7 +209,7 @@ mod tests {
             let marker = ExecMarker::fresh();
             let line = "env -i sleep 60 & env -i sh -c 'sleep 60 & exec sleep 60' & echo up; wait";
             let spec = ProcessSpec::new(&Program::find("setsid").unwrap())
-                // Not for `setsid` itself, which is of the session of this test.
+                // `setsid` itself is skipped, because it is in the session of this test.
                 .args([
                     "--wait",
                     "env",
@@ -230,7 +237,8 @@ mod tests {
         let marker = ExecMarker::fresh();
         let mark = format!("{}={}", ExecMarker::NAME, marker.value());
         let argv = RemoteKill::argv(&marker);
-        // A server that leads a session with two commands in it; the script in the session of another connection.
+        // A server that leads a session with two commands in it; the script runs in the session of
+        // another connection.
         let line = "sleep 61 & other=$!; env \"$1\" sleep 62 & shift; sleep 0.3; \
                     setsid --wait sh -c '\"$@\"; :' sh \"$@\"; kill $other && echo other";
         let spec = ProcessSpec::new(&Program::find("setsid").unwrap())

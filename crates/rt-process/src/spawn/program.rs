@@ -1,4 +1,4 @@
-//! Finding a program; starting it stands in `spawn`.
+//! Finds a program. `spawn` starts it.
 
 use std::env;
 use std::ffi::OsStr;
@@ -8,28 +8,31 @@ use std::path::{Path, PathBuf};
 
 use crate::ProcessError;
 
-/// A program that was found and may be executed.
+/// A program that was found and can be executed.
 ///
-/// That it was found says that the file was there and had an execute permission for this user at that moment. Whether
-/// its format is one that the kernel can run shows when it is started.
+/// When it was found, the file existed and this user had execute permission. Whether the kernel can
+/// run its format shows only when it is started.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Program {
     path: PathBuf,
 }
 
 impl Program {
-    /// Finds a program: a name without a slash on `PATH`, anything else at that path, from the current directory.
+    /// Finds a program: a name without a slash on `PATH`, any other name as a path from the current
+    /// directory.
     ///
     /// # Errors
-    /// - [`NotFound`](ProcessError::NotFound): no entry of that name on `PATH`, or nothing at the path.
-    /// - [`NotExecutable`](ProcessError::NotExecutable): `PATH` or the path leads to an entry of that name, and none of
-    ///   them is a file that this user may execute.
+    /// - [`NotFound`](ProcessError::NotFound): no entry with this name on `PATH`, or nothing at the
+    ///   path.
+    /// - [`NotExecutable`](ProcessError::NotExecutable): entries with this name exist, but none is
+    ///   a file that this user may execute.
     pub fn find(name: impl AsRef<OsStr>) -> Result<Self, ProcessError> {
         let name = name.as_ref();
         if name.as_bytes().contains(&b'/') { at_path(Path::new(name)) } else { on_path(name) }
     }
 
-    /// The absolute path. Links are not resolved: a program may look at the name that it was called by.
+    /// Returns the absolute path. Links are not resolved, because a program may depend on the name
+    /// it is called by.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -59,7 +62,7 @@ fn on_path(name: &OsStr) -> Result<Program, ProcessError> {
         // An entry of PATH may be relative; the process may be started in another directory.
         return std::path::absolute(found).map(|path| Program { path }).map_err(|_| not_found());
     }
-    // A directory of that name is no program that somebody forgot to mark: a shell passes it over too.
+    // A directory with this name is skipped, as shells do.
     env::var_os("PATH")
         .iter()
         .flat_map(env::split_paths)

@@ -1,4 +1,4 @@
-//! What to start: program, arguments, environment, directory; and the text of it that shows no secret.
+//! The spec of a process: program, arguments, environment, directory; and its text without secrets.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -6,18 +6,19 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rt_protocol::Secret;
+use rt_protocol::{Secret, TerminalSize};
 
 use crate::Program;
 
-/// What to start.
+/// The spec of a process to start.
 ///
-/// The environment is that of this process, with the changes made here, in their order. `Display` is the command as one
-/// would type it in a shell; both `Display` and `Debug` show `<redacted>` for what was given as a secret.
+/// The environment is that of this process, with the changes made here, in their order. `Display`
+/// shows the command as in a shell. Both `Display` and `Debug` show `<redacted>` for secrets.
 ///
-/// A secret argument is masked in our texts only: every user of the machine can read `/proc/PID/cmdline`. A secret
-/// variable is readable to the same user and root (`/proc/PID/environ`). Whoever knows the words of the program can also
-/// say how texts [show them](Self::redact_with).
+/// A secret argument is hidden in our texts only: every user of the machine can read
+/// `/proc/PID/cmdline`. A secret variable is readable by the same user and root
+/// (`/proc/PID/environ`). [`redact_with`](Self::redact_with) redacts further words of a known
+/// program.
 ///
 /// ```
 /// use rt_process::{ProcessSpec, Program};
@@ -40,15 +41,24 @@ pub struct ProcessSpec {
     arguments: Vec<SpecValue>,
     environment: Vec<EnvChange>,
     directory: Option<PathBuf>,
-    secret_file: Option<Secret>,
+    secret_file: Option<(Secret, FileUse)>,
+    passes_descriptors: bool,
+    stdin_terminal: Option<TerminalSize>,
     redact_with: Option<RedactFn>,
 }
 
-/// Makes of a command (assignments, program, arguments) what texts show, word by word.
+/// Converts a command (assignments, program, arguments) to the words that texts show.
 pub type RedactFn = for<'a> fn(&'a [&'a OsStr]) -> Vec<Cow<'a, OsStr>>;
 
-/// What texts show in place of a secret.
+/// What texts show instead of a secret.
 const MASK: &str = "<redacted>";
+
+/// How often a secret file can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileUse {
+    Once,
+    AnyNumber,
+}
 
 /// One argument or value.
 #[derive(Clone)]
@@ -66,10 +76,10 @@ pub(crate) enum EnvChange {
 }
 
 impl ProcessSpec {
-    /// The path of the process's [`secret_file`](Self::secret_file), as it sees it.
+    /// The path at which the process sees its [`secret_file`](Self::secret_file).
     pub const SECRET_FILE: &str = "/proc/self/fd/3";
 
-    /// The program without arguments.
+    /// A spec of the program without arguments.
     pub fn new(program: &Program) -> Self {
         Self {
             program: program.clone(),
@@ -77,11 +87,13 @@ impl ProcessSpec {
             environment: Vec::new(),
             directory: None,
             secret_file: None,
+            passes_descriptors: false,
+            stdin_terminal: None,
             redact_with: None,
         }
     }
 
-    /// Appends an argument. A NUL in it is refused when the process is started.
+    /// Appends an argument. The start fails if it contains a NUL.
     pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
         self.arguments.push(SpecValue::Plain(argument.into()));
         self
@@ -97,7 +109,8 @@ impl ProcessSpec {
         self
     }
 
-    /// Appends an argument that no text shows. Other users of the machine can still see it in the process list.
+    /// Appends an argument that texts hide. Other users of the machine can still see it in the
+    /// process list.
     pub fn secret_arg(mut self, argument: &Secret) -> Self {
         self.arguments.push(SpecValue::Secret(argument.clone()));
         self
@@ -108,7 +121,7 @@ impl ProcessSpec {
         self.change(EnvChange::Set(name.into(), SpecValue::Plain(value.into())))
     }
 
-    /// Sets a variable that no text shows.
+    /// Sets a variable that texts hide.
     pub fn secret_env(self, name: impl Into<OsString>, value: impl Into<Secret>) -> Self {
         self.change(EnvChange::Set(name.into(), SpecValue::Secret(value.into())))
     }
@@ -118,7 +131,7 @@ impl ProcessSpec {
         self.change(EnvChange::Remove(name.into()))
     }
 
-    /// Removes all variables, those set here before among them.
+    /// Removes all variables, including those set here before.
     pub fn env_clear(self) -> Self {
         self.change(EnvChange::Clear)
     }
@@ -129,51 +142,92 @@ impl ProcessSpec {
         self
     }
 
-    /// Gives the process a file with these bytes, which it can read once, as [`SECRET_FILE`](Self::SECRET_FILE): a pipe on its
-    /// descriptor 3. Nothing of it is on a disk, in an argument or in the environment.
+    /// Gives the process a file with these bytes, which it can read once as
+    /// [`SECRET_FILE`](Self::SECRET_FILE): a pipe on its descriptor 3. The bytes are not on a disk,
+    /// in an argument or in the environment.
     ///
-    /// A `/bin/sh` opens it and becomes the program, and it needs Linux's `/proc`. A pipe holds 1 MiB for a user without
-    /// root's rights; more is refused when the process is started.
+    /// A `/bin/sh` opens the file and becomes the program. This needs Linux's `/proc`. A pipe holds
+    /// up to 1 MiB for a user other than root; the start fails if the bytes do not fit.
     pub fn secret_file(mut self, bytes: impl Into<Secret>) -> Self {
-        self.secret_file = Some(bytes.into());
+        self.secret_file = Some((bytes.into(), FileUse::Once));
         self
     }
 
-    /// Lets texts show the command as this function makes it, which knows what else is secret among the words; secrets that
-    /// were given as such stand as `<redacted>` already. What is started is not changed.
+    /// Gives the process such a file that it can read any number of times: memory without a name,
+    /// on Linux. Processes that it starts may inherit it.
+    ///
+    /// On other systems, and with a kernel that refuses, it is a
+    /// [`secret_file`](Self::secret_file).
+    pub fn secret_file_to_reread(mut self, bytes: impl Into<Secret>) -> Self {
+        self.secret_file = Some((bytes.into(), FileUse::AnyNumber));
+        self
+    }
+
+    /// Passes the stdin of the process as its descriptor 3, and its stdout as its descriptor 4. Its
+    /// stdin is `/dev/null` then, and its stdout goes where its stderr does.
+    ///
+    /// A `/bin/sh` moves the descriptors and becomes the program. Has no effect together with a
+    /// [`secret_file`](Self::secret_file).
+    pub fn pass_descriptors(mut self) -> Self {
+        self.passes_descriptors = true;
+        self
+    }
+
+    /// Makes the stdin of a process that is [driven](crate::with_process) a pseudo terminal of this
+    /// size. What its source gives is typed there, without changes. The end of the source is not
+    /// passed on, because a terminal has none.
+    ///
+    /// Its outputs stay pipes. The terminal is not the controlling one of the process.
+    pub fn stdin_terminal(mut self, size: TerminalSize) -> Self {
+        self.stdin_terminal = Some(size);
+        self
+    }
+
+    /// Sets a function that redacts further words of the command in texts. Secrets given as such
+    /// are already `<redacted>` in its input. The started command does not change.
     pub fn redact_with(mut self, redact_with: RedactFn) -> Self {
         self.redact_with = Some(redact_with);
         self
     }
 
-    /// How many arguments there are, without the program's name.
+    /// Returns the number of arguments, without the program's name.
     pub fn argument_count(&self) -> usize {
         self.arguments.len()
     }
 
-    /// The program.
+    /// Returns the program.
     pub fn program(&self) -> &Program {
         &self.program
     }
 
-    /// The arguments in the clear, to be started.
+    /// Returns the arguments in the clear, for the start.
     pub(crate) fn arguments(&self) -> impl Iterator<Item = &OsStr> {
         self.arguments.iter().map(SpecValue::expose)
     }
 
-    /// The changes to the environment, in their order.
+    /// Returns the changes to the environment, in their order.
     pub(crate) fn environment(&self) -> &[EnvChange] {
         &self.environment
     }
 
-    /// The directory to start in.
+    /// Returns the directory to start in.
     pub(crate) fn directory(&self) -> Option<&Path> {
         self.directory.as_deref()
     }
 
-    /// What its file of secrets holds.
-    pub(crate) fn secret_bytes(&self) -> Option<&Secret> {
+    /// Returns the contents of its secret file, and how often it is read.
+    pub(crate) fn secret_bytes(&self) -> Option<&(Secret, FileUse)> {
         self.secret_file.as_ref()
+    }
+
+    /// Whether it gets descriptors 3 and 4.
+    pub(crate) fn passes_descriptors(&self) -> bool {
+        self.passes_descriptors
+    }
+
+    /// Returns the size of the terminal that is its stdin.
+    pub(crate) fn terminal_size(&self) -> Option<TerminalSize> {
+        self.stdin_terminal
     }
 
     fn change(mut self, change: EnvChange) -> Self {
@@ -190,7 +244,7 @@ impl SpecValue {
         }
     }
 
-    /// What a text may hold of it.
+    /// Returns the part of it that a text may show.
     fn redacted(&self) -> &OsStr {
         match self {
             Self::Plain(plain) => plain,
@@ -199,7 +253,7 @@ impl SpecValue {
     }
 }
 
-/// As a shell would read it, and the mask as it is.
+/// Quotes a word for a shell; the mask stays as it is.
 fn shell_quoted(word: &OsStr) -> Cow<'_, str> {
     if word == MASK {
         return Cow::Borrowed(MASK);
@@ -207,7 +261,7 @@ fn shell_quoted(word: &OsStr) -> Cow<'_, str> {
     match shlex::bytes::Quoter::new().allow_nul(true).quote(word.as_bytes()) {
         Ok(Cow::Borrowed(bytes)) => String::from_utf8_lossy(bytes),
         Ok(Cow::Owned(bytes)) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
-        // Only a NUL can be refused, and it is allowed here: this text is read, not run.
+        // Quoting refuses only a NUL, which is allowed here: this text is read, not run.
         Err(_) => word.to_string_lossy(),
     }
 }
@@ -235,7 +289,7 @@ impl fmt::Display for ProcessSpec {
             let blank = if place == 0 { "" } else { " " };
             let equals = word.as_bytes().iter().position(|byte| *byte == b'=');
             match equals.filter(|_| place < assignments.len()) {
-                // The name and the value for themselves, as one types an assignment.
+                // Name and value are quoted separately, as in a shell's assignment.
                 Some(equals) => {
                     let (name, value) = word.as_bytes().split_at(equals);
                     let (name, value) = (OsStr::from_bytes(name), OsStr::from_bytes(&value[1..]));

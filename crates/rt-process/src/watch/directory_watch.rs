@@ -1,8 +1,8 @@
-//! What happens in directories, in the order in which it happened: inotify(7) behind safe types. What a change means is
-//! decided by the caller.
+//! Changes in directories, in order: inotify(7) behind safe types. The caller interprets them.
 //!
-//! The kernel queues the changes, so one that came and went between two looks is still told. Linux only; elsewhere
-//! [`DirectoryWatch::new`] answers [`Unsupported`](std::io::ErrorKind::Unsupported).
+//! The kernel queues the changes, so an entry that was created and removed between two looks is
+//! still reported. Linux only; elsewhere [`DirectoryWatch::new`] returns
+//! [`Unsupported`](std::io::ErrorKind::Unsupported).
 
 use std::ffi::OsString;
 use std::io;
@@ -20,21 +20,21 @@ pub struct DirectoryWatch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DirectoryChange {
-    /// An entry was made, or was moved there.
+    /// An entry was created, or moved there.
     Created {
         /// The watched directory.
         directory: PathBuf,
         /// The entry.
         name: OsString,
     },
-    /// A file was closed by somebody who had opened it for writing.
+    /// A file was closed that had been open for writing.
     Written {
         /// The watched directory.
         directory: PathBuf,
         /// The entry.
         name: OsString,
     },
-    /// An entry was removed, or was moved away.
+    /// An entry was removed, or moved away.
     Removed {
         /// The watched directory.
         directory: PathBuf,
@@ -46,18 +46,19 @@ pub enum DirectoryChange {
 }
 
 impl DirectoryWatch {
-    /// A watch of nothing.
+    /// Creates a watch of no directory.
     ///
     /// # Errors
-    /// When the system refuses: a user may have 128 of them by default (`fs.inotify.max_user_instances`).
+    /// If the system refuses. By default a user may have 128 of them
+    /// (`fs.inotify.max_user_instances`).
     pub fn new() -> io::Result<Self> {
         Ok(Self { queue: imp::open()?, directories: Vec::new() })
     }
 
-    /// Watches one more directory: its own entries, not those below them.
+    /// Adds a directory to the watch: its own entries, not those below them.
     ///
     /// # Errors
-    /// When the directory is not there, may not be read, or the system has no more watches.
+    /// If the directory does not exist, may not be read, or the system has no more watches.
     pub fn add(&mut self, directory: &Path) -> io::Result<()> {
         let number = imp::add(&self.queue, directory)?;
         self.directories.retain(|(known, _)| *known != number);
@@ -65,10 +66,10 @@ impl DirectoryWatch {
         Ok(())
     }
 
-    /// Takes what has happened, oldest first, without waiting.
+    /// Returns what has happened, oldest first, without waiting.
     ///
     /// # Errors
-    /// When the queue cannot be read.
+    /// If the queue cannot be read.
     pub fn changes(&mut self) -> io::Result<Vec<DirectoryChange>> {
         imp::changes(&self.queue, &self.directories)
     }

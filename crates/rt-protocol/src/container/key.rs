@@ -2,18 +2,18 @@
 
 use crate::{ContainerName, RuntimeId};
 
-/// Which container of which runtime: what makes two handles equal.
+/// The runtime and the name of a container. Handles with equal keys are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ContainerKey {
     /// The runtime.
     pub runtime: RuntimeId,
-    /// The name within that runtime.
+    /// The name in that runtime.
     pub name: ContainerName,
 }
 
 impl ContainerKey {
-    /// The key of `name` in `runtime`.
+    /// Returns the key of `name` in `runtime`.
     pub fn new(runtime: RuntimeId, name: ContainerName) -> Self {
         Self { runtime, name }
     }

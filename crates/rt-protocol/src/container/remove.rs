@@ -1,42 +1,42 @@
-//! What came of removing a container or an image.
+//! The results of removing containers and images.
 
 use crate::{ContainerName, Error};
 
-/// One container of a [`force_remove`](crate::ContainerRuntime::force_remove).
+/// The result for one container of a [`force_remove`](crate::ContainerRuntime::force_remove).
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 #[must_use = "it says whether the container is gone"]
 pub struct ContainerRemoveResult {
-    /// Which container.
+    /// The container.
     pub name: ContainerName,
-    /// Whether it is known to be absent now; one that was already gone counts.
+    /// Whether the container is known to be absent now. True also if it did not exist before.
     pub removed: bool,
-    /// Why not; only when `removed` is false.
+    /// Why the container was not removed; `None` if `removed` is true.
     pub error: Option<Error>,
 }
 
 impl ContainerRemoveResult {
-    /// It is absent now.
+    /// Returns the result for a container that is absent now.
     pub fn removed(name: ContainerName) -> Self {
         Self { name, removed: true, error: None }
     }
 
-    /// It is still there, or nobody knows.
+    /// Returns the result for a container that still exists, or may exist.
     pub fn failed(name: ContainerName, error: Error) -> Self {
         Self { name, removed: false, error: Some(error) }
     }
 }
 
-/// What came of [`Image::remove`](crate::Image::remove).
+/// The result of [`Image::remove`](crate::Image::remove).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 #[must_use = "a refused removal is no error"]
 pub enum ImageRemoval {
-    /// It is gone, or was not there.
+    /// The image does not exist any more, or never existed.
     Removed,
-    /// The engine refused, with its reason: a container uses it, say.
+    /// The engine refused and gave this reason, such as a container that uses the image.
     Refused(String),
 }

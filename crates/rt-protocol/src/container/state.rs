@@ -1,4 +1,4 @@
-//! The state of a container, and what is known of it.
+//! The state of a container, and what an engine knows about it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,56 +8,49 @@ use std::time::SystemTime;
 use crate::word_enum;
 use crate::{ContainerId, ContainerName, ImageId};
 
-/// The state of a container, by podman's words (`libpod/define`, `ContainerStatus`).
-///
-/// Absence is not a state: it is `None` where a state is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ContainerState {
-    /// Made and never started.
-    Created,
-    /// Prepared by the OCI runtime, its process not yet running.
-    Initialized,
-    /// Its main process runs.
-    Running,
-    /// Frozen.
-    Paused,
-    /// Being stopped; its process may still run.
-    Stopping,
-    /// Its process has ended, and the engine has yet to clean up.
-    Stopped,
-    /// Its process has ended.
-    Exited,
-    /// Being removed.
-    Removing,
-    /// A word that this version of the contract does not know.
-    Other(String),
+word_enum! {
+    /// The state of a container, in podman's terms (`libpod/define`, `ContainerStatus`).
+    ///
+    /// Absence is not a state: methods that return a state return `None` for it.
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum ContainerState {
+        /// Created, and never started.
+        Created = "created" | "configured",
+        /// Prepared by the OCI runtime; its main process does not run yet.
+        Initialized = "initialized",
+        /// Its main process is running.
+        Running = "running",
+        /// Paused: its processes are frozen.
+        Paused = "paused",
+        /// Being stopped; its main process may still run.
+        Stopping = "stopping",
+        /// Its main process has ended, and the engine has not cleaned up yet.
+        Stopped = "stopped",
+        /// Its main process has ended.
+        Exited = "exited",
+        /// Being removed.
+        Removing = "removing",
+    } else {
+        /// A state that this version does not know.
+        Other
+    }
 }
 
 impl ContainerState {
-    /// Whether it is [`Running`](Self::Running); a container that is stopping is not.
+    /// Returns whether the state is [`Running`](Self::Running). [`Stopping`](Self::Stopping) is
+    /// not.
     pub fn is_running(&self) -> bool {
         *self == Self::Running
     }
 
-    /// Whether the main process has ended.
+    /// Returns whether the main process has ended.
     pub fn has_exited(&self) -> bool {
         matches!(self, Self::Stopped | Self::Exited)
     }
 }
 
-word_enum!(ContainerState, {
-    Created = "created" | "configured",
-    Initialized = "initialized",
-    Running = "running",
-    Paused = "paused",
-    Stopping = "stopping",
-    Stopped = "stopped",
-    Exited = "exited",
-    Removing = "removing",
-} else Other);
-
-/// What an engine knows of one container, from one question.
+/// What an engine reported about one container, in one answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -70,22 +63,26 @@ pub struct ContainerInfo {
     pub state: ContainerState,
     /// The full id of its image, if the backend has images.
     pub image_id: Option<ImageId>,
-    /// The name by which its image was asked for.
+    /// The name of its image, as it was given at the creation.
     pub image_name: Option<String>,
-    /// When it was made.
+    /// When it was created.
     #[cfg_attr(feature = "serde", serde(default, with = "crate::serialized::time::optional"))]
     pub created: Option<SystemTime>,
-    /// When it was last started; `None` when never.
+    /// When it was last started; `None` if never.
     #[cfg_attr(feature = "serde", serde(default, with = "crate::serialized::time::optional"))]
     pub started_at: Option<SystemTime>,
-    /// When its process last ended; `None` when never.
+    /// When its main process last ended; `None` if never.
     #[cfg_attr(feature = "serde", serde(default, with = "crate::serialized::time::optional"))]
     pub finished_at: Option<SystemTime>,
-    /// The exit code of its main process, once that has ended.
+    /// The exit code of its main process, if that has ended.
     pub exit_code: Option<i32>,
-    /// Its health, when it has a check and the question reports it.
+    /// Whether its main process has ended because a memory limit was reached. `None` if it has not
+    /// ended, or if that is not known: in a listing, and where the engine may have missed it.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub oom_killed: Option<bool>,
+    /// Its health, if it has a check and the engine reported it.
     pub health: Option<Health>,
-    /// What is mounted into it. From a listing, sources may be missing.
+    /// Its mounts. In a listing, their sources may be missing.
     #[cfg_attr(feature = "serde", serde(default))]
     pub mounts: Vec<MountInfo>,
     /// Its published ports.
@@ -94,12 +91,12 @@ pub struct ContainerInfo {
     /// Its labels.
     #[cfg_attr(feature = "serde", serde(default))]
     pub labels: BTreeMap<String, String>,
-    /// The name of its OCI runtime (`crun`, `krun`), when the question reports it.
+    /// The name of its OCI runtime (`crun`, `krun`), if the engine reported it.
     pub oci_runtime: Option<String>,
 }
 
 impl ContainerInfo {
-    /// The least that is known of any container; the other fields are empty.
+    /// Returns the least that is known about any container; all other fields are empty.
     pub fn new(name: ContainerName, id: ContainerId, state: ContainerState) -> Self {
         Self {
             name,
@@ -111,6 +108,7 @@ impl ContainerInfo {
             started_at: None,
             finished_at: None,
             exit_code: None,
+            oom_killed: None,
             health: None,
             mounts: Vec::new(),
             ports: Vec::new(),
@@ -120,32 +118,29 @@ impl ContainerInfo {
     }
 }
 
-/// The verdict of a container's health check.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Health {
-    /// No verdict yet.
-    Starting,
-    /// The last check passed.
-    Healthy,
-    /// Enough checks failed in a row.
-    Unhealthy,
-    /// A word that this version of the contract does not know.
-    Other(String),
+word_enum! {
+    /// The result of a container's health check.
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum Health {
+        /// No result yet.
+        Starting = "starting",
+        /// The last check passed.
+        Healthy = "healthy",
+        /// Enough checks in a row failed.
+        Unhealthy = "unhealthy",
+    } else {
+        /// A result that this version does not know.
+        Other
+    }
 }
-
-word_enum!(Health, {
-    Starting = "starting",
-    Healthy = "healthy",
-    Unhealthy = "unhealthy",
-} else Other);
 
 /// One mount of a container.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct MountInfo {
-    /// The path on the host, when reported.
+    /// The path on the host, if reported.
     #[cfg_attr(feature = "serde", serde(default, with = "crate::serialized::bytes::optional"))]
     pub source: Option<PathBuf>,
     /// The path in the container.
@@ -154,7 +149,7 @@ pub struct MountInfo {
 }
 
 impl MountInfo {
-    /// A mount of `source`, if that is known, at `destination`.
+    /// Returns a mount at `destination`; `source` is the path on the host, if known.
     pub fn new(source: Option<PathBuf>, destination: impl Into<PathBuf>) -> Self {
         Self { source, destination: destination.into() }
     }
@@ -167,16 +162,16 @@ impl MountInfo {
 pub struct PublishedPort {
     /// The port inside the container.
     pub container_port: u16,
-    /// The transport.
+    /// The transport protocol.
     pub protocol: TransportProtocol,
-    /// The address it is bound to on the host; `None` when the engine named none, which means all.
+    /// The address on the host; `None` if the engine reported none, which means all addresses.
     pub host_ip: Option<IpAddr>,
     /// The port on the host.
     pub host_port: u16,
 }
 
 impl PublishedPort {
-    /// A published port.
+    /// Returns a published port.
     pub fn new(
         container_port: u16,
         protocol: TransportProtocol,
@@ -187,20 +182,20 @@ impl PublishedPort {
     }
 }
 
-/// The transport of a published port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TransportProtocol {
-    /// TCP.
-    #[default]
-    Tcp,
-    /// UDP.
-    Udp,
-    /// SCTP.
-    Sctp,
+word_enum! {
+    /// The transport protocol of a published port.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum TransportProtocol: "transport protocol" {
+        /// TCP.
+        #[default]
+        Tcp = "tcp",
+        /// UDP.
+        Udp = "udp",
+        /// SCTP.
+        Sctp = "sctp",
+    }
 }
-
-word_enum!(TransportProtocol, "transport protocol", { Tcp = "tcp", Udp = "udp", Sctp = "sctp", });
 
 #[cfg(test)]
 mod tests {

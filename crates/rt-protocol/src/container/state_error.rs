@@ -1,4 +1,4 @@
-//! The error for a container that does not serve a call because it has ended: with its exit code, and how its log ends.
+//! The error for a container that is not running: with its exit code and the end of its log.
 
 use std::time::Duration;
 
@@ -7,12 +7,15 @@ use crate::{ContainerInfo, ContainerName, Error, LogLine, LogOptions, Pull, Pull
 /// How many of the last lines of a log are quoted, and how many characters of each.
 const LAST_LINES: u64 = 5;
 const MAX_LINE_CHARS: usize = 200;
-/// How long the log of a container that has ended may take.
+/// The time limit for reading the log of a container that has ended.
 const LOG_TIME_LIMIT: Duration = Duration::from_secs(2);
 
+/// # A container that has ended, for backends
 impl Error {
-    /// As [`in_state`](Self::in_state), for the container `name`, which was found as `info`. Of one that has ended it says the
-    /// exit code and the last lines of its log, which `open_log` opens and which are read for two seconds at most.
+    /// Returns the error of [`in_state`](Self::in_state) for the container `name` with this `info`.
+    ///
+    /// If the container has ended, the error also quotes its exit code and the last lines of its
+    /// log. `open_log` opens the log; it is read for at most two seconds.
     pub fn not_serving(
         name: &ContainerName,
         info: &ContainerInfo,
@@ -36,7 +39,7 @@ impl Error {
     }
 }
 
-/// The last lines of the log, in quotation marks; none where they cannot be had soon.
+/// Returns the last lines of the log in quotation marks; none if they cannot be read in time.
 fn last_lines(
     open_log: impl FnOnce(&LogOptions, &Until) -> Result<Box<dyn PullStream<LogLine>>>,
 ) -> Vec<String> {

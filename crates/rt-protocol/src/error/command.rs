@@ -1,13 +1,17 @@
-//! The command of an error: which program could not be started, and what became of one that was interrupted.
+//! What an error says about its command: the program that could not be started, and the result of
+//! ending it.
 
 use std::os::unix::ffi::OsStrExt;
 
 use super::Error;
 use crate::{Argv, ErrorKind, KillReport, PartialOutput};
 
+/// # The command of an error, for backends
 impl Error {
-    /// Adds what became of the command and what had arrived of its streams, and, unless the error has a hint of its own, what
-    /// to do about that. The one form of it: every backend answers so for a command that it has ended.
+    /// Adds the result of ending the command, its partial output, and a hint for it. Errors with
+    /// another cause keep the hint that they have.
+    ///
+    /// For backends: every backend reports an ended command in this form.
     #[must_use]
     pub fn of_ended_command(mut self, report: KillReport, partial: PartialOutput) -> Self {
         use ErrorKind::{Cancelled, SinkFailed, SourceFailed, TimedOut};
@@ -17,15 +21,18 @@ impl Error {
         self.with_kill_report(report).with_partial(partial)
     }
 
-    /// The same for a command that certainly never ran; `is_bridged` is whether its streams are the caller's.
+    /// Adds the same for a command that certainly never ran; `is_bridged` says whether its streams
+    /// are the caller's.
     #[must_use]
     pub fn of_unstarted_command(self, is_bridged: bool) -> Self {
         self.of_ended_command(KillReport::never_started(), PartialOutput::nothing(is_bridged))
     }
 
-    /// Names the program of a command that cannot be started, where the message does not yet, and says so of a first word with
-    /// blanks in it that words are not split. Errors of other kinds than [`CommandNotFound`](ErrorKind::CommandNotFound) and
-    /// [`CommandNotExecutable`](ErrorKind::CommandNotExecutable) stay as they are. For backends.
+    /// Names the program that cannot be started, unless the message already does. If the program
+    /// contains a blank, the hint says that words are not split. For backends.
+    ///
+    /// Errors of other kinds than [`CommandNotFound`](ErrorKind::CommandNotFound) and
+    /// [`CommandNotExecutable`](ErrorKind::CommandNotExecutable) are not changed.
     #[must_use]
     pub fn of_command(mut self, argv: &Argv) -> Self {
         if !matches!(self.0.kind, ErrorKind::CommandNotFound | ErrorKind::CommandNotExecutable) {
@@ -46,7 +53,7 @@ impl Error {
     }
 }
 
-/// The program as a message has it: on one line, at most 100 characters.
+/// Returns the program for a message: on one line, at most 100 characters.
 fn printable_program(argv: &Argv) -> String {
     const MAX_CHARS: usize = 100;
     let text = argv.program().to_string_lossy();

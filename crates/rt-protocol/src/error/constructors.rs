@@ -1,12 +1,14 @@
-//! The errors that every backend answers in the same words: one constructor for each.
+//! The errors that every backend reports in the same words: one constructor for each.
 
 use std::borrow::Cow;
 
 use super::Error;
 use crate::{Capabilities, ContainerState, ErrorKind, GpuConfigError, InvalidValue, UntilError};
 
+/// # Common errors, for backends
 impl Error {
-    /// The answer of a backend that lacks what was asked for; it has started nothing.
+    /// Returns the error of a backend that lacks the capabilities `missing`, and has started
+    /// nothing.
     pub fn unsupported(operation: &'static str, missing: Capabilities) -> Self {
         let mut error = Self::new(ErrorKind::Unsupported, operation, format!("this backend lacks {missing}"))
             .with_hint("ask capabilities() first, or use another backend");
@@ -14,7 +16,8 @@ impl Error {
         error
     }
 
-    /// The answer of a container that does not serve a call in the state that it is in: its kind, and the way out.
+    /// Returns the error of a container that cannot serve a call in its state, with the matching
+    /// kind and hint.
     pub fn in_state(state: &ContainerState, operation: &'static str) -> Self {
         let (kind, hint) = match state {
             ContainerState::Paused => (ErrorKind::Paused, "unpause it first"),
@@ -22,14 +25,21 @@ impl Error {
                 (ErrorKind::Stopping, "wait until it has stopped, or remove it by force")
             }
             ContainerState::Removing => (ErrorKind::NotRunning, "create it again once it is removed"),
-            // It was in another one when the call was refused.
+            // It was in another state when the call was rejected.
             ContainerState::Running => (ErrorKind::NotRunning, "ask again"),
             _ => (ErrorKind::NotRunning, "start it first"),
         };
         Self::new(kind, operation, format!("it is {state}")).with_hint(hint)
     }
 
-    /// The answer to a wait that was stopped.
+    /// Returns the error of a call to which the operating system refused a descriptor, a thread or
+    /// a process.
+    pub fn out_of_resources(operation: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::System, operation, message)
+            .with_hint("see whether this process has run out of descriptors, threads or processes")
+    }
+
+    /// Returns the error of a call whose [`Until`](crate::Until) ended.
     pub fn stopped(stop: UntilError, operation: impl Into<Cow<'static, str>>) -> Self {
         match stop {
             UntilError::DeadlineExceeded => Self::new(ErrorKind::TimedOut, operation, "")

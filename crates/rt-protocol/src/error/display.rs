@@ -1,4 +1,4 @@
-//! The texts of an error: for people, and for the log of a program.
+//! The texts of an error: for people, and for logs.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Captured output: bounded while it is collected, and what the caller gets of it.
+//! Captured output, and the limit under which it is collected.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -6,9 +6,11 @@ use std::fmt;
 
 use crate::StreamEnd;
 
-/// How much of a stream is kept: its first and its last bytes. What lies between is counted and dropped.
+/// How much of a stream is kept: a number of bytes from its beginning and from its end. The bytes
+/// in between are counted and dropped.
 ///
-/// The default keeps everything. A cut stream is flagged ([`CapturedOutput::is_truncated`]), never an error.
+/// The default keeps everything. A truncated stream is no error; [`CapturedOutput::is_truncated`]
+/// reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OutputLimit {
     head: usize,
@@ -16,31 +18,31 @@ pub struct OutputLimit {
 }
 
 impl OutputLimit {
-    /// Everything is kept; memory grows with the output.
+    /// Keeps everything. Memory grows with the output.
     pub const UNLIMITED: Self = Self { head: usize::MAX, tail: 0 };
 
-    /// At most `total` bytes: one half from the beginning, the other from the end (the end gets an odd byte, because
-    /// that is where a failing command says why).
+    /// Keeps at most `total` bytes: half from the beginning, half from the end. An odd byte goes to
+    /// the end, where a failing command usually says why.
     pub const fn bytes(total: usize) -> Self {
         Self { head: total / 2, tail: total - total / 2 }
     }
 
-    /// At most `head` bytes from the beginning and `tail` bytes from the end.
+    /// Keeps at most `head` bytes from the beginning and `tail` bytes from the end.
     pub const fn head_and_tail(head: usize, tail: usize) -> Self {
         Self { head, tail }
     }
 
-    /// The bytes kept from the beginning.
+    /// Returns how many bytes are kept from the beginning.
     pub const fn head(self) -> usize {
         self.head
     }
 
-    /// The bytes kept from the end.
+    /// Returns how many bytes are kept from the end.
     pub const fn tail(self) -> usize {
         self.tail
     }
 
-    /// Whether anything can be cut at all.
+    /// Returns whether everything is kept.
     pub const fn is_unlimited(self) -> bool {
         self.head == usize::MAX
     }
@@ -52,7 +54,8 @@ impl Default for OutputLimit {
     }
 }
 
-/// Collects a stream under an [`OutputLimit`], in memory that never exceeds it by more than the allocator's slack.
+/// Collects a stream under an [`OutputLimit`]. Its memory never exceeds the limit by more than the
+/// allocator's overhead.
 ///
 /// ```
 /// use rt_protocol::{Capture, OutputLimit, StreamEnd};
@@ -73,12 +76,12 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// An empty capture.
+    /// Returns an empty capture.
     pub fn new(limit: OutputLimit) -> Self {
         Self { limit, head: Vec::new(), tail: VecDeque::new(), total: 0 }
     }
 
-    /// Takes the next bytes of the stream.
+    /// Adds the next bytes of the stream.
     pub fn push(&mut self, mut bytes: &[u8]) {
         self.total += bytes.len() as u64;
         let room = self.limit.head - self.head.len();
@@ -94,7 +97,7 @@ impl Capture {
             let surplus = (self.tail.len() + bytes.len()).saturating_sub(self.limit.tail);
             self.tail.drain(..surplus);
         }
-        // Exactly the bound, and not the doubling of it, is what "flat memory" means to the caller.
+        // The memory grows to exactly the limit, and not to twice as much.
         if self.tail.capacity() < self.limit.tail && self.tail.len() + bytes.len() > self.tail.capacity() {
             let wanted = (self.tail.len() + bytes.len()).next_power_of_two().min(self.limit.tail);
             self.tail.reserve_exact(wanted - self.tail.len());
@@ -102,12 +105,17 @@ impl Capture {
         self.tail.extend(bytes);
     }
 
-    /// How many bytes were pushed so far.
+    /// Returns how many bytes were pushed so far.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// Ends the capture. `end` is how the stream ended: [`StreamEnd::Eof`] only where its own end was seen.
+    /// Returns how many bytes were dropped so far.
+    pub(crate) fn omitted(&self) -> u64 {
+        self.total - (self.head.len() + self.tail.len()) as u64
+    }
+
+    /// Ends the capture. Pass [`StreamEnd::Eof`] only if the stream's own end was seen.
     pub fn finish(self, end: StreamEnd) -> CapturedOutput {
         let mut bytes = self.head;
         let kept_head = bytes.len();
@@ -115,17 +123,17 @@ impl Capture {
         bytes.reserve_exact(first.len() + second.len());
         bytes.extend_from_slice(first);
         bytes.extend_from_slice(second);
-        // Without a gap there is no place where it would be, and whole streams compare by their bytes alone.
+        // Without a gap, the place of the gap must not matter: complete streams compare by bytes.
         let head = if bytes.len() as u64 == self.total { bytes.len() } else { kept_head };
         CapturedOutput { bytes, head, total: self.total, end }
     }
 }
 
-/// What was kept of a stream, how long the stream was, and how it ended.
+/// The kept bytes of a stream, its length, and how it ended.
 ///
-/// Bytes first: nothing is decoded, no line end is rewritten. [`text`](Self::text) is a view for people.
+/// Nothing is decoded, and no line end is changed. [`text`](Self::text) is a view for people.
 ///
-/// The default is an empty stream that came to its end.
+/// The default is an empty stream that reached its end.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CapturedOutput {
     bytes: Vec<u8>,
@@ -135,15 +143,17 @@ pub struct CapturedOutput {
 }
 
 impl CapturedOutput {
-    /// A whole stream: it came to its own end ([`StreamEnd::Eof`]), and nothing of it was dropped.
+    /// Returns a stream that reached its own end ([`StreamEnd::Eof`]), with all of its bytes.
     pub fn complete(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self { head: bytes.len(), total: bytes.len() as u64, bytes, end: StreamEnd::Eof }
     }
 
-    /// A stream of which `omitted` bytes between `head` and `tail` were dropped; with none it is
-    /// [`complete`](Self::complete). For backends and recordings that have the parts and not the stream; who sees the stream
-    /// go by takes a [`Capture`].
+    /// Returns a stream of which `omitted` bytes between `head` and `tail` were dropped; without
+    /// any it is [`complete`](Self::complete).
+    ///
+    /// For backends and recordings that only have the parts. To truncate a stream that arrives, use
+    /// a [`Capture`].
     pub fn truncated(head: impl Into<Vec<u8>>, omitted: u64, tail: &[u8]) -> Self {
         let mut bytes = head.into();
         let gap = bytes.len();
@@ -154,7 +164,7 @@ impl CapturedOutput {
         }
     }
 
-    /// The same bytes of a stream that ended in this way; for backends and recordings.
+    /// Returns the same bytes with another end of the stream; for backends and recordings.
     ///
     /// ```
     /// use rt_protocol::{CapturedOutput, StreamEnd};
@@ -168,55 +178,55 @@ impl CapturedOutput {
         self
     }
 
-    /// How the stream ended. With [`StreamEnd::Eof`] it is known to have come to its own end; with any other, more of it
-    /// may have been written than arrived here.
+    /// Returns how the stream ended. With any other end than [`StreamEnd::Eof`], the command may
+    /// have written more than arrived.
     pub fn end(&self) -> StreamEnd {
         self.end
     }
 
-    /// All kept bytes. When the stream was [cut](Self::is_truncated), the bytes before and after the gap stand
-    /// together; [`head`](Self::head) and [`tail`](Self::tail) keep them apart.
+    /// Returns all kept bytes. If the stream is [truncated](Self::is_truncated), the bytes before
+    /// and after the gap are joined; [`head`](Self::head) and [`tail`](Self::tail) separate them.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// All kept bytes, as for [`as_bytes`](Self::as_bytes).
+    /// Returns all kept bytes, as [`as_bytes`](Self::as_bytes) does.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// The kept bytes before the gap; all of them when there is none.
+    /// Returns the kept bytes before the gap; all of them if there is none.
     pub fn head(&self) -> &[u8] {
         if self.is_truncated() { &self.bytes[..self.head] } else { &self.bytes }
     }
 
-    /// The kept bytes after the gap; empty when there is none.
+    /// Returns the kept bytes after the gap; empty if there is none.
     pub fn tail(&self) -> &[u8] {
         if self.is_truncated() { &self.bytes[self.head..] } else { &[] }
     }
 
-    /// The length of the stream in bytes, kept or not.
+    /// Returns the length of the stream in bytes, kept or not.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// How many bytes were dropped.
+    /// Returns how many bytes were dropped.
     pub fn omitted(&self) -> u64 {
         self.total - self.bytes.len() as u64
     }
 
-    /// Whether bytes were dropped.
+    /// Returns whether bytes were dropped.
     pub fn is_truncated(&self) -> bool {
         self.omitted() > 0
     }
 
-    /// Whether the stream was empty.
+    /// Returns whether the stream was empty.
     pub fn is_empty(&self) -> bool {
         self.total == 0
     }
 
-    /// The stream as text: invalid UTF-8 becomes U+FFFD, and a gap is marked `[… N bytes omitted …]` on a line of
-    /// its own.
+    /// Returns the stream as text. Invalid UTF-8 becomes U+FFFD, and a gap becomes `[… N bytes
+    /// omitted …]` on a line of its own.
     pub fn text(&self) -> Cow<'_, str> {
         if !self.is_truncated() {
             return String::from_utf8_lossy(&self.bytes);
@@ -252,7 +262,7 @@ impl fmt::Display for CapturedOutput {
     }
 }
 
-/// Whether the stream was this text: it came to its own end, and nothing of it was dropped.
+/// Equal if the stream reached its own end, nothing was dropped, and its bytes are this text.
 impl PartialEq<str> for CapturedOutput {
     fn eq(&self, other: &str) -> bool {
         self.end == StreamEnd::Eof && !self.is_truncated() && self.bytes == other.as_bytes()

@@ -1,21 +1,21 @@
-//! The error that stands for a command without success.
+//! The error for a command that did not succeed.
 
 use crate::{Error, ErrorKind, ExitOutcome, Result};
 
 impl ExitOutcome {
-    /// Makes every end but exit code 0 an error, as [`std::process::ExitStatus::exit_ok`] does.
+    /// Returns an error unless the exit code is 0, as [`std::process::ExitStatus::exit_ok`] does.
     ///
-    /// The results of commands have it too, with the end of stderr in the error:
-    /// [`ExecResult::exit_ok`](crate::ExecResult::exit_ok).
+    /// The error of [`ExecResult::exit_ok`](crate::ExecResult::exit_ok) also has the end of stderr.
     ///
     /// # Errors
-    /// [`CommandFailed`](ErrorKind::CommandFailed) for another code and for a signal,
+    /// [`CommandFailed`](ErrorKind::CommandFailed) for any other code and for a signal,
     /// [`CommandLost`](ErrorKind::CommandLost) for [`Lost`](Self::Lost).
     pub fn exit_ok(&self) -> Result<()> {
         if self.success() { Ok(()) } else { Err(self.failure("")) }
     }
 
-    /// The error of an end that is no success; `stderr` is what the command said at last, or empty.
+    /// Returns the error for an end without success; `stderr` is the end of the command's stderr,
+    /// or empty.
     pub(crate) fn failure(&self, stderr: &str) -> Error {
         let mut message = match self {
             // The kind says the rest.

@@ -1,24 +1,24 @@
-//! Why a command is ended before it ends by itself, and the error that its caller gets.
+//! Why a command is ended before its own end, and the error for it.
 
 use std::borrow::Cow;
 use std::{fmt, io};
 
 use crate::{Error, ErrorKind, OutputStream, UntilError};
 
-/// Why a command, or a process of a backend's, is ended before it ends by itself.
+/// The reason why a command, or a process of a backend, is ended before its own end.
 #[derive(Debug)]
 #[must_use = "what was interrupted still runs"]
 pub enum Interruption {
-    /// The caller's limit is over.
+    /// The caller's [`Until`](crate::Until) has ended.
     Stopped(UntilError),
     /// The caller's source failed.
     SourceFailed(io::Error),
-    /// A sink of the caller's failed.
+    /// A sink of the caller failed.
     SinkFailed(OutputStream, io::Error),
 }
 
 impl Interruption {
-    /// The error of the call; for backends. They say next what became of the command, by
+    /// Returns the error of the call; for backends. They add what is left of the command by
     /// [`Error::of_ended_command`] or [`Error::of_unstarted_command`].
     pub fn into_error(self, operation: impl Into<Cow<'static, str>>) -> Error {
         match self {

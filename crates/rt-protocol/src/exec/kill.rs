@@ -1,43 +1,44 @@
-//! What became of a command that was ended on purpose.
+//! The result of ending a command.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What ending a command came to: on a deadline, a cancel, or the failure of one of the caller's streams.
+/// The result of ending a command: after a deadline, a cancellation, or the failure of one of the
+/// caller's streams.
 ///
-/// Attached to the error of the call, see [`Error::kill_report`](crate::Error::kill_report).
+/// The error of the call has it, see [`Error::kill_report`](crate::Error::kill_report).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 #[must_use = "it says whether the command is gone"]
 pub struct KillReport {
-    /// What is known of the command now.
+    /// What is known about the command now.
     pub outcome: KillOutcome,
     /// How many processes of the command were sent a signal and are gone.
     pub killed: usize,
-    /// Processes of the command that are still there.
+    /// The processes of the command that are left.
     pub survivors: Vec<Survivor>,
-    /// How long ending and looking took.
+    /// How long killing and checking took.
     pub elapsed: Duration,
 }
 
 impl KillReport {
-    /// A report; for backends and tests.
+    /// Returns a report; for backends and tests.
     pub fn new(outcome: KillOutcome, killed: usize, survivors: Vec<Survivor>, elapsed: Duration) -> Self {
         Self { outcome, killed, survivors, elapsed }
     }
 
-    /// The command certainly never ran.
+    /// Returns the report for a command that certainly never ran.
     pub fn never_started() -> Self {
         Self::of(KillOutcome::NeverStarted, 0)
     }
 
-    /// None of the command's processes is left; so many were sent a signal.
+    /// Returns the report for a command without processes; `killed` of them were sent a signal.
     pub fn gone(killed: usize) -> Self {
         Self::of(KillOutcome::Gone, killed)
     }
 
-    /// Nobody can say, for this reason.
+    /// Returns the report for a command about which nothing is known, for the reason `why`.
     pub fn unknown(why: impl Into<String>) -> Self {
         Self::of(KillOutcome::Unknown(why.into()), 0)
     }
@@ -46,32 +47,33 @@ impl KillReport {
         Self::new(outcome, killed, Vec::new(), Duration::ZERO)
     }
 
-    /// Sets how long it took.
+    /// Sets how long killing and checking took.
     pub fn with_elapsed(mut self, elapsed: Duration) -> Self {
         self.elapsed = elapsed;
         self
     }
 }
 
-/// What is known of a command that was ended.
+/// What is known about a command that was ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum KillOutcome {
-    /// It certainly never ran. The one case in which the same command may be sent again without a thought.
+    /// The command certainly never ran. Only in this case is it always safe to run it again.
     NeverStarted,
-    /// None of its processes is left; this was looked up, not assumed. It ran, or was on its way and may have run.
+    /// None of its processes is left. This was checked, not assumed. It ran, or was about to and
+    /// may have run.
     Gone,
     /// Some of its processes are left, see [`KillReport::survivors`].
     Alive,
-    /// Nobody can say, for this reason: the backend could not look, or a process that hides its origin cannot be
-    /// excluded.
+    /// Could not be determined, for this reason: the backend could not check, or a process that
+    /// hides its origin cannot be excluded.
     Unknown(String),
 }
 
 impl KillOutcome {
-    /// What the caller does next, as an error's hint says it.
+    /// Returns what to do next, as the hint of an error.
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::NeverStarted => "it may be sent again",
@@ -81,19 +83,20 @@ impl KillOutcome {
     }
 }
 
-/// A process that outlived the attempt to end it.
+/// A process that was not killed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Survivor {
-    /// Its process id, as the side that was asked numbers processes: the host's for podman, the guest's for krun.
+    /// Its process id: on the host for podman, in the guest for krun.
     pub pid: u32,
-    /// Its name, at most 15 bytes (Linux `comm`); the process chooses it, so it is shown escaped.
+    /// Its name, at most 15 bytes (Linux `comm`). The process chooses it, so it is displayed
+    /// escaped.
     pub name: String,
 }
 
 impl Survivor {
-    /// A survivor; for backends and tests.
+    /// Returns a survivor; for backends and tests.
     pub fn new(pid: u32, name: impl Into<String>) -> Self {
         Self { pid, name: name.into() }
     }

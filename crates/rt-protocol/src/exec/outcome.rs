@@ -1,34 +1,37 @@
-//! How a command ended: a code, a signal, or nobody knows.
+//! How a command ended: with a code, by a signal, or unknown.
 
 use std::fmt;
 
-/// How a command, or a container's main process, ended.
+use crate::Signal;
+
+/// How a command, or the main process of a container, ended.
 ///
-/// A non-zero exit is data, not an error. What each backend can know differs: podman reports a death by signal N as
-/// code 128+N, and the command may return that number itself, so podman answers [`Code`](Self::Code) and never guesses;
-/// a backend that is told the signal answers [`Signal`](Self::Signal).
+/// A non-zero exit code is a result, not an error. Backends know different facts. `podman exec`
+/// reports a death by signal N as code 128+N; a command may also exit with that number, so the
+/// backend returns [`Code`](Self::Code) and never guesses. A backend that learns the signal returns
+/// [`Signal`](Self::Signal).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
-#[must_use = "a command that failed is no error until somebody looks; `exit_ok()` makes it one"]
+#[must_use = "a non-zero exit code is no error by itself; `exit_ok()` makes it one"]
 pub enum ExitOutcome {
-    /// The exit code that was reported, usually 0 to 255.
+    /// The exit code, usually 0 to 255.
     Code(i32),
     /// The signal that ended the command, without `SIG`: `KILL`, `TERM`.
     Signal(String),
-    /// The far side went away before a status arrived: the container was removed or stopped under the command, or a
-    /// connection was lost. The command may have done all, some or none of its work. Never folded into 0.
+    /// The container or connection went away before an exit status was received. The command may
+    /// have run completely, partly or not at all. Never reported as exit code 0.
     Lost,
 }
 
 impl ExitOutcome {
-    /// Whether it is exit code 0.
+    /// Returns whether it is exit code 0.
     pub fn success(&self) -> bool {
         matches!(self, Self::Code(0))
     }
 
-    /// The exit code, if there is one.
+    /// Returns the exit code; `None` for a signal or [`Lost`](Self::Lost).
     pub fn code(&self) -> Option<i32> {
         match self {
             Self::Code(code) => Some(*code),
@@ -36,25 +39,16 @@ impl ExitOutcome {
         }
     }
 
-    /// What a shell would report: the code, or 128 plus the number of the signal; `None` when lost or when the signal
-    /// is none that POSIX or Linux names.
+    /// Returns the code that a shell would report: the exit code, or 128 plus the number of the
+    /// signal. `None` for [`Lost`](Self::Lost), and for a signal that neither POSIX nor Linux
+    /// names.
     pub fn shell_code(&self) -> Option<i32> {
         match self {
             Self::Code(code) => Some(*code),
-            Self::Signal(name) => signal_number(name).map(|number| 128 + number),
+            Self::Signal(name) => Signal::new(name).ok().map(|signal| 128 + signal.number().cast_signed()),
             Self::Lost => None,
         }
     }
-}
-
-/// The number of a signal on Linux (signal(7), x86 and ARM), by its name without `SIG`.
-fn signal_number(name: &str) -> Option<i32> {
-    const NAMES: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
-        "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
-        "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-    ];
-    NAMES.iter().zip(1..).find(|(known, _)| **known == name).map(|(_, number)| number)
 }
 
 impl fmt::Display for ExitOutcome {

@@ -1,8 +1,9 @@
-//! What had arrived of a command's streams when its call failed.
+//! The output of a command whose call failed.
 
 use crate::{CapturedOutput, StreamEnd, StreamReport};
 
-/// What had arrived of a command's streams when the call failed; all of it, for [`ErrorKind::CommandFailed`](crate::ErrorKind::CommandFailed).
+/// What arrived on the streams of a command before its call failed. Complete for
+/// [`ErrorKind::CommandFailed`](crate::ErrorKind::CommandFailed).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
@@ -10,24 +11,24 @@ use crate::{CapturedOutput, StreamEnd, StreamReport};
 pub enum PartialOutput {
     /// Captured output, under the limits of the request.
     Output {
-        /// What had arrived on stdout.
+        /// What arrived on stdout.
         stdout: CapturedOutput,
-        /// What had arrived on stderr.
+        /// What arrived on stderr.
         stderr: CapturedOutput,
     },
     /// Bridged streams.
     Streams {
-        /// What had gone into stdin.
+        /// What went into stdin.
         stdin: StreamReport,
-        /// What had come out of stdout.
+        /// What came from stdout.
         stdout: StreamReport,
-        /// What had come out of stderr.
+        /// What came from stderr.
         stderr: StreamReport,
     },
 }
 
 impl PartialOutput {
-    /// Nothing had arrived: of captured output, or of bridged streams.
+    /// Returns the output of a command from which nothing arrived, captured or bridged.
     pub fn nothing(is_bridged: bool) -> Self {
         if is_bridged {
             let none = StreamReport::new(0, StreamEnd::Stopped);

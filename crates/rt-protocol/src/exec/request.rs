@@ -1,17 +1,17 @@
-//! A command to run.
+//! The request to run a command.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::{
-    Argv, Capabilities, Capability, ContainerPath, Env, Error, ErrorKind, InvalidValue, OutputLimit, Secret,
-    User,
+    Argv, Capabilities, Capability, ContainerPath, Env, InvalidValue, OutputLimit, Secret, TerminalSize, User,
 };
 
-/// A command for [`Container::exec`](crate::Container::exec) or [`exec_stdio`](crate::Container::exec_stdio).
+/// A command for [`Container::exec`](crate::Container::exec) or
+/// [`exec_stdio`](crate::Container::exec_stdio).
 ///
-/// Pure data, checked when it was built: whoever holds one knows that its parts are well-formed. How long it may run
-/// is not part of it; that is the [`Until`](crate::Until) of the call.
+/// It is plain data, and was checked when it was built, so every part is well-formed. Its time
+/// limit is not part of it: that is the [`Until`](crate::Until) of the call.
 ///
 /// ```
 /// use rt_protocol::{ExecRequest, OutputLimit, Secret};
@@ -37,6 +37,8 @@ pub struct ExecRequest {
     workdir: Option<ContainerPath>,
     #[cfg_attr(feature = "serde", serde(default))]
     user: Option<User>,
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    terminal: Option<TerminalSize>,
     #[cfg_attr(feature = "serde", serde(default))]
     stdout_limit: OutputLimit,
     #[cfg_attr(feature = "serde", serde(default))]
@@ -44,10 +46,10 @@ pub struct ExecRequest {
 }
 
 impl ExecRequest {
-    /// A request for `argv` and nothing else.
+    /// Returns a request that consists of `argv` alone.
     ///
     /// # Errors
-    /// What [`Argv::new`] refuses.
+    /// As for [`Argv::new`].
     pub fn new<I, S>(argv: I) -> Result<Self, InvalidValue>
     where
         I: IntoIterator<Item = S>,
@@ -56,7 +58,7 @@ impl ExecRequest {
         Argv::new(argv).map(Self::from)
     }
 
-    /// Begins a request with more to it; [`ExecRequestBuilder::build`] reports what was refused.
+    /// Returns a builder. [`ExecRequestBuilder::build`] reports invalid values.
     pub fn builder<I, S>(argv: I) -> ExecRequestBuilder
     where
         I: IntoIterator<Item = S>,
@@ -65,70 +67,65 @@ impl ExecRequest {
         ExecRequestBuilder { request: Self::new(argv) }
     }
 
-    /// The command.
+    /// Returns the command.
     pub fn argv(&self) -> &Argv {
         &self.argv
     }
 
-    /// The variables set on top of the container's own environment.
+    /// Returns the variables that are added to the container's environment.
     pub fn env(&self) -> &Env {
         &self.env
     }
 
-    /// Where the command starts; `None` is the container's own default.
+    /// Returns the directory in which the command starts; `None` for the container's default.
     pub fn workdir(&self) -> Option<&ContainerPath> {
         self.workdir.as_ref()
     }
 
-    /// Who runs it; `None` is the container's own default.
+    /// Returns the user of the command; `None` for the container's default.
     pub fn user(&self) -> Option<&User> {
         self.user.as_ref()
     }
 
-    /// How much of stdout is kept.
+    /// Returns the size of the command's terminal when it starts; `None` if it has none.
+    pub fn terminal(&self) -> Option<TerminalSize> {
+        self.terminal
+    }
+
+    /// Returns how much of stdout is kept.
     pub fn stdout_limit(&self) -> OutputLimit {
         self.stdout_limit
     }
 
-    /// How much of stderr is kept.
+    /// Returns how much of stderr is kept.
     pub fn stderr_limit(&self) -> OutputLimit {
         self.stderr_limit
     }
 
-    /// What a backend must be able to do to honour every field. A backend that lacks one of these refuses the request
-    /// before it starts anything; no field is ever ignored.
+    /// Returns whether all of both outputs is kept.
+    pub fn is_unlimited(&self) -> bool {
+        self.stdout_limit.is_unlimited() && self.stderr_limit.is_unlimited()
+    }
+
+    /// Returns what a backend needs for every field of the request.
+    ///
+    /// A backend that lacks one of them rejects the request before it starts anything. No field is
+    /// ever ignored.
     pub fn required_capabilities(&self) -> Capabilities {
         let secret = self.env.has_secrets();
         let plain = self.env.iter().any(|(_, value)| !value.is_secret());
-        let limited = !self.stdout_limit.is_unlimited() || !self.stderr_limit.is_unlimited();
         let values_are_utf8 = self.env.iter().all(|(_, value)| value.expose().to_str().is_some());
         let workdir_is_utf8 = self.workdir.as_ref().is_none_or(|path| path.as_os_str().to_str().is_some());
         let bytes = !(self.argv.is_utf8() && values_are_utf8 && workdir_is_utf8);
-        [
+        Capabilities::needed([
             (plain, Capability::ExecEnv),
             (secret, Capability::ExecSecretEnv),
             (self.workdir.is_some(), Capability::ExecWorkdir),
             (self.user.is_some(), Capability::ExecUser),
-            (limited, Capability::OutputLimits),
+            (self.terminal.is_some(), Capability::Terminal),
+            (!self.is_unlimited(), Capability::OutputLimits),
             (bytes, Capability::ByteArguments),
-        ]
-        .into_iter()
-        .filter_map(|(needed, capability)| needed.then_some(capability))
-        .collect()
-    }
-
-    /// Whether the request can be bridged. Bridged output goes to the caller's sinks whole, so a request that limits it
-    /// is refused rather than half obeyed. Backends ask this at the beginning of
-    /// [`exec_stdio`](crate::Container::exec_stdio).
-    ///
-    /// # Errors
-    /// An output limit, as [`ErrorKind::InvalidRequest`].
-    pub fn check_bridged(&self) -> crate::Result<()> {
-        if self.stdout_limit.is_unlimited() && self.stderr_limit.is_unlimited() {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::InvalidRequest, "exec in", "an output limit is for captured output")
-            .with_hint("leave the limit out, or limit what the sink takes"))
+        ])
     }
 }
 
@@ -139,13 +136,19 @@ impl From<Argv> for ExecRequest {
             env: Env::default(),
             workdir: None,
             user: None,
+            terminal: None,
             stdout_limit: OutputLimit::UNLIMITED,
             stderr_limit: OutputLimit::UNLIMITED,
         }
     }
 }
 
-/// Builds an [`ExecRequest`]; the first refused part is reported by [`build`](Self::build).
+/// The `TERM` of a command with a terminal, unless the request sets it: what every terminal
+/// emulator understands, and every database of terminals has.
+const DEFAULT_TERM: &str = "xterm";
+
+/// Builds an [`ExecRequest`], which has an example. [`build`](Self::build) reports the first
+/// invalid value.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ExecRequestBuilder {
@@ -153,12 +156,12 @@ pub struct ExecRequestBuilder {
 }
 
 impl ExecRequestBuilder {
-    /// Sets a variable that texts may show.
+    /// Sets a variable. Logs and errors may show its value.
     pub fn env(self, name: impl Into<String>, value: impl Into<OsString>) -> Self {
         self.with(|request| request.env.set(name, value))
     }
 
-    /// Sets a variable that no argv, log line or error shows.
+    /// Sets a secret variable. No argv, log or error shows its value.
     pub fn secret_env(self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
         self.with(|request| request.env.set_secret(name, value.into()))
     }
@@ -168,50 +171,85 @@ impl ExecRequestBuilder {
         self.with(|request| request.env.set_all(env))
     }
 
-    /// Starts the command in this directory. A directory that is missing in the container is an error of kind
-    /// [`BadWorkdir`](crate::ErrorKind::BadWorkdir) when the command is started.
+    /// Sets the directory in which the command starts. If it does not exist in the container, the
+    /// call returns [`BadWorkdir`](crate::ErrorKind::BadWorkdir).
     pub fn workdir(self, path: impl Into<PathBuf>) -> Self {
-        self.with(|request| {
-            request.workdir = Some(ContainerPath::new(path)?);
-            Ok(())
-        })
+        self.with(|request| ContainerPath::new(path).map(|path| request.workdir = Some(path)))
     }
 
-    /// Runs the command as this user, `USER` or `USER:GROUP`.
+    /// Sets the user of the command: `USER` or `USER:GROUP`.
     pub fn user(self, user: impl Into<String>) -> Self {
-        self.with(|request| {
-            request.user = Some(User::new(user)?);
-            Ok(())
-        })
+        self.with(|request| User::new(user).map(|user| request.user = Some(user)))
     }
 
-    /// Limits what is kept of stdout and of stderr, each.
+    /// Gives the command a terminal of this size: its stdin, stdout and stderr are one pseudo
+    /// terminal of the container, which controls the command's session.
+    ///
+    /// - **stdout has everything** that is written to the terminal, and what it echoes. stderr is
+    ///   empty. By default the terminal writes a newline as `\r\n` and echoes what is typed; the
+    ///   command can change that (`stty raw -echo`). Bytes pass unchanged from there on.
+    /// - **stdin is what is typed.** `^C` (byte 3), `^Z` and `^D` (4) mean what they do at a
+    ///   keyboard. A terminal has no end: when the source ends, or the pipe is closed, nothing more
+    ///   is typed, and a command that reads on waits. Type `^D` at the beginning of a line where
+    ///   the command should see the end. Without a stdin nothing is typed.
+    /// - **It hangs up** when the command has ended, or is ended. Then processes in its foreground
+    ///   get `SIGHUP`, and what others write to it is lost. What the command itself wrote is not.
+    /// - `TERM` is `xterm`, unless the request sets it.
+    /// - An interactive shell ignores `SIGTERM`, so a [`kill`](crate::RunningCommand::kill) of it
+    ///   takes [`KILL_GRACE`](crate::KILL_GRACE). A shell that gets
+    ///   [`Signal::HUP`](crate::Signal::HUP) ends at once.
+    ///
+    /// [`RunningCommand::resize`](crate::RunningCommand::resize) changes the size of a command that
+    /// was spawned.
+    ///
+    /// ```
+    /// use rt_protocol::{ExecRequest, TerminalSize};
+    ///
+    /// let request = ExecRequest::builder(["vi"]).terminal(TerminalSize::new(50, 132)?).build()?;
+    /// assert!(request.env().iter().any(|(name, _)| name.as_str() == "TERM"));
+    /// # Ok::<(), rt_protocol::Error>(())
+    /// ```
+    pub fn terminal(self, size: TerminalSize) -> Self {
+        self.set(|request| request.terminal = Some(size))
+    }
+
+    /// Limits what is kept of stdout, and what is kept of stderr.
+    ///
+    /// In [`exec_stdio`](crate::Container::exec_stdio), a sink gets the same bytes that would be
+    /// captured: the beginning as it arrives, and the kept end when the output ends. The
+    /// [`StreamReport`](crate::StreamReport) counts the dropped bytes. The command is not held
+    /// back.
     pub fn output_limit(self, limit: OutputLimit) -> Self {
         self.stdout_limit(limit).stderr_limit(limit)
     }
 
     /// Limits what is kept of stdout.
     pub fn stdout_limit(self, limit: OutputLimit) -> Self {
-        self.with(|request| {
-            request.stdout_limit = limit;
-            Ok(())
-        })
+        self.set(|request| request.stdout_limit = limit)
     }
 
     /// Limits what is kept of stderr.
     pub fn stderr_limit(self, limit: OutputLimit) -> Self {
-        self.with(|request| {
-            request.stderr_limit = limit;
-            Ok(())
-        })
+        self.set(|request| request.stderr_limit = limit)
     }
 
-    /// The request.
+    /// Returns the request.
     ///
     /// # Errors
-    /// The first part that was refused, as [`ErrorKind::InvalidRequest`].
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for the first invalid value.
     pub fn build(self) -> crate::Result<ExecRequest> {
-        Ok(self.request?)
+        let mut request = self.request?;
+        if request.terminal.is_some() && !request.env.iter().any(|(name, _)| name.as_str() == "TERM") {
+            request.env.set("TERM", DEFAULT_TERM)?;
+        }
+        Ok(request)
+    }
+
+    fn set(self, change: impl FnOnce(&mut ExecRequest)) -> Self {
+        self.with(|request| {
+            change(request);
+            Ok(())
+        })
     }
 
     fn with(mut self, change: impl FnOnce(&mut ExecRequest) -> Result<(), InvalidValue>) -> Self {
@@ -229,6 +267,66 @@ mod tests {
     use std::os::unix::ffi::OsStringExt;
 
     use super::*;
+
+    #[test]
+    fn a_field_is_what_was_set() {
+        let limit = OutputLimit::bytes(1);
+        let request = ExecRequest::builder(["true"])
+            .env("A", "b")
+            .workdir("/srv")
+            .user("dev")
+            .stdout_limit(limit)
+            .stderr_limit(OutputLimit::bytes(2))
+            .build()
+            .unwrap();
+        assert_eq!(request.env().iter().count(), 1);
+        assert_eq!(request.workdir().map(ContainerPath::as_os_str), Some("/srv".as_ref()));
+        assert_eq!(request.user().map(ToString::to_string).as_deref(), Some("dev"));
+        assert_eq!((request.stdout_limit(), request.stderr_limit()), (limit, OutputLimit::bytes(2)));
+    }
+
+    #[test]
+    fn a_secret_variable_alone_needs_no_plain_ones() {
+        let request = ExecRequest::builder(["true"]).secret_env("B", "c").build().unwrap();
+        let needed: Vec<_> = request.required_capabilities().iter().collect();
+        assert_eq!(needed, [Capability::ExecSecretEnv]);
+    }
+
+    #[test]
+    fn a_terminal_has_a_term_which_the_request_may_set() {
+        let term = |request: ExecRequest| {
+            let term = request.env().iter().find(|(name, _)| name.as_str() == "TERM");
+            term.map(|(_, value)| value.expose().to_str().unwrap().to_owned())
+        };
+        let size = TerminalSize::new(24, 80).unwrap();
+        let builder = || ExecRequest::builder(["vi"]);
+        assert_eq!(term(builder().build().unwrap()), None);
+        let request = builder().terminal(size).build().unwrap();
+        assert_eq!(request.terminal(), Some(size));
+        let needed: Vec<_> = request.required_capabilities().iter().collect();
+        assert_eq!(needed, [Capability::ExecEnv, Capability::Terminal]);
+        assert_eq!(term(request).as_deref(), Some("xterm"));
+        for request in
+            [builder().terminal(size).env("TERM", "vt100"), builder().env("TERM", "vt100").terminal(size)]
+        {
+            assert_eq!(term(request.build().unwrap()).as_deref(), Some("vt100"));
+        }
+        let secret = builder().secret_env("TERM", "vt52").terminal(size).build().unwrap();
+        assert_eq!(
+            secret.required_capabilities().iter().collect::<Vec<_>>(),
+            [Capability::ExecSecretEnv, Capability::Terminal]
+        );
+    }
+
+    #[test]
+    fn a_limit_of_one_output_is_a_limit() {
+        let builder = || ExecRequest::builder(["true"]);
+        assert!(builder().build().unwrap().is_unlimited());
+        let limit = OutputLimit::bytes(1);
+        for request in [builder().stdout_limit(limit), builder().stderr_limit(limit)] {
+            assert!(!request.build().unwrap().is_unlimited());
+        }
+    }
 
     #[test]
     fn demands_name_each_field_that_is_used() {

@@ -1,25 +1,25 @@
-//! What came of a command: of one whose output was captured, and of one whose streams were bridged.
+//! The results of commands, with captured output and with bridged streams.
 
 use std::time::Duration;
 
 use super::stderr_tail::stderr_tail;
 use crate::{CapturedOutput, ExitOutcome, PartialOutput, Result, StreamReport};
 
-/// What came of a command whose output was captured.
+/// The result of a command with captured output.
 ///
-/// Equality leaves the elapsed time out, so that a test can compare whole results.
+/// Equality ignores `elapsed`, so that tests can compare whole results.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
-#[must_use = "a command that failed is no error until somebody looks; `exit_ok()` makes it one"]
+#[must_use = "a non-zero exit code is no error by itself; `exit_ok()` makes it one"]
 pub struct ExecResult {
     /// How the command ended.
     pub outcome: ExitOutcome,
-    /// What it wrote to stdout.
+    /// Its stdout.
     pub stdout: CapturedOutput,
-    /// What it wrote to stderr.
+    /// Its stderr.
     pub stderr: CapturedOutput,
-    /// From the call to the answer.
+    /// The duration of the call.
     pub elapsed: Duration,
 }
 
@@ -39,13 +39,13 @@ impl ExecResult {
         self.outcome.success()
     }
 
-    /// Hands over the output when the exit code is 0, and makes every other end an error, as
+    /// Returns the output if the exit code is 0, and otherwise an error, as
     /// [`std::process::ExitStatus::exit_ok`] does.
     ///
-    /// The error's message has the end of the command's stderr: its last 1,000 bytes at most, on one line. Colours are
-    /// left out; what is no printable character, a newline too, is escaped. The error keeps the
-    /// [outcome](crate::Error::outcome) and [all output](crate::Error::partial). What a command prints of its secrets is in its
-    /// output, and so in this message.
+    /// The error has the [outcome](crate::Error::outcome) and [all output](crate::Error::partial).
+    /// Its message has the end of stderr: at most the last 1,000 bytes, on one line. Colours are
+    /// removed; unprintable characters, also newlines, are escaped. If a command prints its
+    /// secrets, they are in its output, and so in this message.
     ///
     /// ```
     /// use std::time::Duration;
@@ -55,17 +55,19 @@ impl ExecResult {
     ///
     /// let (runtime, limit) = (NullRuntime::new(), Duration::from_secs(60));
     /// runtime.set_state("job", ContainerState::Running)?;
-    /// runtime.set_exec("job", ["make"], ExecReply::code(2).with_stderr("make: *** No targets.  Stop.\n"))?;
     /// runtime.set_exec("job", ["date"], ExecReply::stdout("today\n"))?;
+    /// runtime.set_exec("job", ["make"], ExecReply::code(2).with_stderr("No targets.\n"))?;
+    ///
     /// assert_eq!(runtime.exec_in("job", ["date"], limit)?.exit_ok()?.stdout, "today\n");
+    ///
     /// let error = runtime.exec_in("job", ["make"], limit)?.exit_ok().unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::CommandFailed);
-    /// assert_eq!(error.to_string(), "run: the command failed: exit code 2: make: *** No targets.  Stop.");
+    /// assert_eq!(error.to_string(), "run: the command failed: exit code 2: No targets.");
     /// # Ok::<(), rt_protocol::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`CommandFailed`](crate::ErrorKind::CommandFailed) for another code and for a signal,
+    /// [`CommandFailed`](crate::ErrorKind::CommandFailed) for any other code and for a signal,
     /// [`CommandLost`](crate::ErrorKind::CommandLost) for [`ExitOutcome::Lost`].
     pub fn exit_ok(self) -> Result<ExecOutput> {
         if self.success() {
@@ -79,14 +81,14 @@ impl ExecResult {
     }
 }
 
-/// What a command wrote that ended with exit code 0: made by [`ExecResult::exit_ok`].
+/// The output of a command with exit code 0, see [`ExecResult::exit_ok`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ExecOutput {
-    /// What it wrote to stdout.
+    /// Its stdout.
     pub stdout: CapturedOutput,
-    /// What it wrote to stderr.
+    /// Its stderr.
     pub stderr: CapturedOutput,
 }
 
@@ -98,23 +100,23 @@ impl PartialEq for ExecResult {
 
 impl Eq for ExecResult {}
 
-/// What came of a bridged command.
+/// The result of a command with bridged streams.
 ///
-/// Equality leaves the elapsed time out.
+/// Equality ignores `elapsed`.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
-#[must_use = "a command that failed is no error until somebody looks; `exit_ok()` makes it one"]
+#[must_use = "a non-zero exit code is no error by itself; `exit_ok()` makes it one"]
 pub struct StdioResult {
     /// How the command ended.
     pub outcome: ExitOutcome,
     /// What went into stdin.
     pub stdin: StreamReport,
-    /// What came out of stdout.
+    /// What came from stdout.
     pub stdout: StreamReport,
-    /// What came out of stderr.
+    /// What came from stderr.
     pub stderr: StreamReport,
-    /// From the call to the answer.
+    /// The duration of the call.
     pub elapsed: Duration,
 }
 
@@ -135,8 +137,10 @@ impl StdioResult {
         self.outcome.success()
     }
 
-    /// Makes every end but exit code 0 an error, as [`std::process::ExitStatus::exit_ok`] does. The error keeps the [outcome](crate::Error::outcome) and the
-    /// [reports of the streams](crate::Error::partial); what went through them is not kept here, so no stderr is in it.
+    /// Returns an error unless the exit code is 0, as [`std::process::ExitStatus::exit_ok`] does.
+    ///
+    /// The error has the [outcome](crate::Error::outcome) and the [reports of the
+    /// streams](crate::Error::partial). It has no stderr, since bridged output is not kept.
     ///
     /// # Errors
     /// As for [`ExecResult::exit_ok`](crate::ExecResult::exit_ok).

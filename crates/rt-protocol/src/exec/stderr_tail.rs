@@ -1,17 +1,19 @@
-//! The end of a command's stderr as an error's message has it: short, on one line, without control characters.
+//! The end of a command's stderr for an error message: short, on one line, without control
+//! characters.
 
 use crate::CapturedOutput;
 
-/// The most of it, in bytes before they are escaped: some ten lines, which is where a failing command says why.
+/// The limit in bytes before escaping: about ten lines, where a failing command usually says why.
 const MAX_TAIL_BYTES: usize = 1000;
 
-/// The end of what was kept of `stderr`; what is left out before it has an ellipsis. Empty where the end was not kept.
+/// Returns the end of the kept `stderr`, with an ellipsis if something before it is left out. Empty
+/// if the end was not kept.
 pub(crate) fn stderr_tail(stderr: &CapturedOutput) -> String {
     let kept = if stderr.is_truncated() { stderr.tail() } else { stderr.as_bytes() };
     let kept = kept.trim_ascii_end();
     let mut end = &kept[kept.len().saturating_sub(MAX_TAIL_BYTES)..];
     if end.len() < kept.len() {
-        // Not in the middle of a character: its continuation bytes go.
+        // Not in the middle of a character: skips its continuation bytes.
         let continuation = end.iter().take(3).take_while(|byte| **byte & 0xC0 == 0x80).count();
         end = &end[continuation..];
     }
@@ -23,7 +25,8 @@ pub(crate) fn stderr_tail(stderr: &CapturedOutput) -> String {
     }
 }
 
-/// `text` on one line. Colours and titles of a terminal are left out, everything else that does not print is escaped.
+/// Returns `text` on one line, without colours and titles of a terminal; other unprintable
+/// characters are escaped.
 fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     let mut rest = text;
@@ -41,8 +44,9 @@ fn printable(text: &str) -> String {
     line
 }
 
-/// The length of the control sequence (ECMA-48, `ESC [ … letter`) or the operating system command (`ESC ] … BEL` or
-/// `ESC ] … ESC \`) that `text` begins with; 0 if there is none, or no end of it.
+/// Returns the length of the control sequence (ECMA-48, `ESC [ … letter`) or operating system
+/// command (`ESC ] … BEL`, `ESC ] … ESC \`) at the beginning of `text`; 0 if there is none, or if
+/// it is not complete.
 fn escape_sequence_len(text: &str) -> usize {
     if let Some(parameters) = text.strip_prefix("\x1b[") {
         let end = parameters.bytes().position(|byte| !(0x20..0x40).contains(&byte));
@@ -57,7 +61,8 @@ fn escape_sequence_len(text: &str) -> usize {
     terminator.map_or(0, |terminator| "\x1b]".len() + end + terminator.len())
 }
 
-/// Controls, and those format characters that change how their neighbours are read.
+/// Returns whether it is a control character, or a format character that changes how its neighbours
+/// are read.
 fn is_unprintable(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')

@@ -1,12 +1,18 @@
-//! The byte streams of a bridged command: where stdin comes from, and where output goes.
+//! The byte streams of a bridged command: the source of its stdin, and the sinks of its output.
 
 use std::fmt;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::{
+    ExecRequest, Line, LineSink, OutputLimit, PartialOutput, Result, SinkFilter, StdioResult, StreamEnd,
+    TeeCapture,
+};
+
 /// The three streams of [`Container::exec_stdio`](crate::Container::exec_stdio).
 ///
-/// The default bridges nothing: no stdin, both outputs dropped (and still drained, so that the command never blocks).
+/// The default has no stdin, and discards both outputs. They are still drained, so the command
+/// never blocks.
 ///
 /// ```
 /// use rt_protocol::{ExecStdio, Sink, Source};
@@ -16,98 +22,146 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// # drop(stdio);
 /// ```
 ///
-/// For backends: the lifetime is invariant, because a borrowed writer is a `&mut`. To hold streams beside locals of the
-/// call, take them apart and shorten them one by one.
+/// For backends: the lifetime is invariant, because a borrowed writer is a `&mut`. To hold streams
+/// beside local variables, take them apart and shorten the lifetimes one by one.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct ExecStdio<'a> {
-    /// Where the command's stdin comes from.
+    /// The source of the command's stdin.
     pub stdin: Source<'a>,
-    /// Where its stdout goes.
+    /// The sink of its stdout.
     pub stdout: Sink<'a>,
-    /// Where its stderr goes.
+    /// The sink of its stderr.
     pub stderr: Sink<'a>,
 }
 
 impl<'a> ExecStdio<'a> {
-    /// Bridges stdin and stdout; stderr is dropped until [`stderr`](Self::stderr) says otherwise.
+    /// Connects stdin and stdout. stderr is discarded, unless [`stderr`](Self::stderr) connects it.
     pub fn new(stdin: Source<'a>, stdout: Sink<'a>) -> Self {
         Self { stdin, stdout, stderr: Sink::discard() }
     }
 
-    /// Bridges stderr too.
+    /// Connects stderr too.
     #[must_use]
     pub fn stderr(mut self, sink: Sink<'a>) -> Self {
         self.stderr = sink;
         self
     }
+
+    /// Makes a bridged call; for backends, which run the command with the given streams.
+    ///
+    /// Applies the output limits of the request to the sinks. Afterwards sets the ends of the
+    /// copies of [`Sink::tee`] as reported.
+    ///
+    /// # Errors
+    /// Those of `call`.
+    pub fn bridge(
+        self,
+        request: &ExecRequest,
+        call: impl FnOnce(Self) -> Result<StdioResult>,
+    ) -> Result<StdioResult> {
+        let copies = [self.stdout.copies(), self.stderr.copies()];
+        let answer = call(Self {
+            stdin: self.stdin,
+            stdout: self.stdout.limited(request.stdout_limit()),
+            stderr: self.stderr.limited(request.stderr_limit()),
+        });
+        let ends = match &answer {
+            Ok(result) => [result.stdout.end, result.stderr.end],
+            Err(error) => match error.partial() {
+                Some(PartialOutput::Streams { stdout, stderr, .. }) => [stdout.end, stderr.end],
+                _ => [StreamEnd::Stopped; 2],
+            },
+        };
+        for (copies, end) in copies.into_iter().zip(ends) {
+            for copy in copies {
+                copy.set_end(end);
+            }
+        }
+        answer
+    }
 }
 
-/// Where the bytes for a command's stdin come from.
+/// The source of a command's stdin.
 ///
-/// The end of the source is passed on as the end of stdin. A source that fails ends the command, and the call answers
-/// [`SourceFailed`](crate::ErrorKind::SourceFailed). A command that stops reading is no error: the rest of the source is
-/// left alone, and the [`StreamReport`](crate::StreamReport) says [`ReaderGone`](crate::StreamEnd::ReaderGone).
+/// The end of the source becomes the end of stdin. If the source fails, the command is ended, and
+/// the call returns [`SourceFailed`](crate::ErrorKind::SourceFailed). A command that stops reading
+/// is no error: the rest of the source is not read, and the [`StreamReport`](crate::StreamReport)
+/// says [`ReaderGone`](crate::StreamEnd::ReaderGone).
 #[derive(Default)]
 pub struct Source<'a>(SourceKind<'a>);
 
-/// The kinds of [`Source`], for backends.
+/// The kinds of [`Source`]; for backends.
 #[derive(Default)]
 #[non_exhaustive]
 pub enum SourceKind<'a> {
-    /// No stdin at all.
+    /// No stdin.
     #[default]
     Empty,
     /// These bytes, then the end.
     Bytes(Vec<u8>),
     /// A descriptor.
     Descriptor(StreamFd<'a>),
-    /// A reader, on a thread of its own.
+    /// A reader, which a thread of its own reads.
     Reader(Box<dyn Read + Send>),
 }
 
 impl<'a> Source<'a> {
-    /// The command gets no stdin: it sees the end at once. Not the same as zero [`bytes`](Self::bytes) on every backend:
-    /// podman is then run without `-i`, which avoids a known loss of output (see `rt-podman`).
+    /// Returns a source without stdin: the command sees the end at once.
+    ///
+    /// Not the same as zero [`bytes`](Self::bytes) on every backend. podman then runs without `-i`,
+    /// which avoids a known loss of output (see `rt-podman`).
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// These bytes, then the end.
+    /// Returns a source of these bytes, then the end.
     pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
         Self(SourceKind::Bytes(bytes.into()))
     }
 
-    /// A descriptor, which this source owns: a pipe, a stream socket, a terminal, a file.
+    /// Returns a source that owns and reads a descriptor: a pipe, a stream socket, a terminal or a
+    /// file.
     ///
-    /// A message-oriented socket (datagram, seqpacket) is refused before anything starts, with
-    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest): what a read leaves of a message is lost, and a message of no
-    /// bytes looks like the end. A [`reader`](Self::reader) that keeps its messages whole can stand in for it.
+    /// The descriptor is polled, and its flags are never changed. No more is read than the
+    /// command's stdin can take. So what the command does not read stays in the descriptor, except
+    /// for what the kernel's pipe in between holds.
     ///
-    /// It is polled, its flags are never changed, and no more is read from it than the command's stdin can take, so
-    /// what a command leaves unread stays in it as far as the kernel's pipe on the way allows.
+    /// Message-oriented sockets (`SOCK_DGRAM`, `SOCK_SEQPACKET`) are rejected with
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) before the command starts: a short read
+    /// would lose the rest of a message, and an empty message looks like the end. Use a
+    /// [`reader`](Self::reader) that keeps messages whole instead.
     pub fn descriptor(fd: impl Into<OwnedFd>) -> Self {
         Self(SourceKind::Descriptor(StreamFd::Owned(fd.into())))
     }
 
-    /// Like [`descriptor`](Self::descriptor), borrowed.
+    /// Returns a source that borrows a descriptor; otherwise like [`descriptor`](Self::descriptor).
     pub fn borrowed_descriptor(fd: BorrowedFd<'a>) -> Self {
         Self(SourceKind::Descriptor(StreamFd::Borrowed(fd)))
     }
 
-    /// Any reader. A thread of its own calls `read`, with one chunk in flight: when the command ends, up to one chunk
-    /// (64 KiB) may have been taken from the reader and not delivered, and a thread that sits in a `read` which does
-    /// not return stays there until it does. Where that matters, give a descriptor.
+    /// Returns a source that reads any reader, on a thread of its own.
+    ///
+    /// When the command ends, up to one chunk (64 KiB) may have been read and not delivered. A
+    /// thread in a blocking `read` stays until that returns. If this matters, use a descriptor.
     pub fn reader(reader: impl Read + Send + 'static) -> Self {
         Self(SourceKind::Reader(Box::new(reader)))
     }
 
-    /// Whether the command gets no stdin.
+    /// Returns whether the command gets no stdin.
     pub fn is_empty(&self) -> bool {
         matches!(self.0, SourceKind::Empty)
     }
 
-    /// Takes the source apart; for backends.
+    /// Returns the descriptor, if the source is one.
+    pub(crate) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.0 {
+            SourceKind::Descriptor(descriptor) => Some(descriptor.as_fd()),
+            _ => None,
+        }
+    }
+
+    /// Returns the kind of the source; for backends.
     pub fn into_kind(self) -> SourceKind<'a> {
         self.0
     }
@@ -135,66 +189,166 @@ impl fmt::Debug for SourceKind<'_> {
     }
 }
 
-/// Where the bytes of a command's output go.
+/// The sink of a command's output.
 ///
-/// Bytes arrive unbuffered: what the command wrote is handed on at once, whatever its length. A sink that fails ends
-/// the command, and the call answers [`SinkFailed`](crate::ErrorKind::SinkFailed) with the kill report.
+/// Bytes are passed on as they arrive, without buffering. If the sink fails, the command is ended,
+/// and the call returns [`SinkFailed`](crate::ErrorKind::SinkFailed) with the kill report.
 #[derive(Default)]
 pub struct Sink<'a>(SinkKind<'a>);
 
-/// The kinds of [`Sink`], for backends.
+/// The kinds of [`Sink`]; for backends.
 #[derive(Default)]
 #[non_exhaustive]
 pub enum SinkKind<'a> {
-    /// Drained, counted and dropped.
+    /// Drained, counted and discarded.
     #[default]
     Discard,
     /// A descriptor.
     Descriptor(StreamFd<'a>),
-    /// A writer that may outlive the call on a thread of its own.
+    /// A writer that may outlive the call, on a thread of its own.
     Owned(Box<dyn Write + Send>),
     /// A writer of the caller, used until the call returns.
     Borrowed(&'a mut (dyn Write + Send)),
+    /// A closure of the caller for lines, used until the call returns.
+    Lines(LineSink<'a>),
+    /// A sink behind a limit, or with a copy; see [`Sink::into_parts`].
+    Filtered(SinkFilter, Box<Sink<'a>>),
 }
 
 impl<'a> Sink<'a> {
-    /// Drains, counts and drops.
+    /// Returns a sink that drains, counts and discards the output.
     pub fn discard() -> Self {
         Self::default()
     }
 
-    /// A descriptor, which this sink owns: a pipe, a stream socket, a terminal, a file. It is polled, and its flags are
-    /// never changed. A message-oriented socket (datagram, seqpacket) is refused before anything starts, as
-    /// for a source.
+    /// Returns a sink that owns and writes a descriptor: a pipe, a stream socket, a terminal or a
+    /// file.
+    ///
+    /// The descriptor is polled, and its flags are never changed. Message-oriented sockets are
+    /// rejected, as for [`Source::descriptor`].
     pub fn descriptor(fd: impl Into<OwnedFd>) -> Self {
         Self(SinkKind::Descriptor(StreamFd::Owned(fd.into())))
     }
 
-    /// Like [`descriptor`](Self::descriptor), borrowed.
+    /// Returns a sink that borrows a descriptor; otherwise like [`descriptor`](Self::descriptor).
     pub fn borrowed_descriptor(fd: BorrowedFd<'a>) -> Self {
         Self(SinkKind::Descriptor(StreamFd::Borrowed(fd)))
     }
 
-    /// A writer that the sink owns. When it blocks, a deadline still ends the call; the thread that sits in `write`
-    /// stays until that returns.
+    /// Returns a sink that owns a writer. If `write` blocks, a deadline still ends the call; the
+    /// thread stays until `write` returns.
     pub fn writer(writer: impl Write + Send + 'static) -> Self {
         Self(SinkKind::Owned(Box::new(writer)))
     }
 
-    /// A writer of the caller. When it blocks, a deadline still ends the command in time, but the call cannot return
-    /// before `write` does: the borrow has to end.
+    /// Returns a sink that borrows a writer. If `write` blocks, a deadline still ends the command
+    /// in time, but the call returns only after `write` does.
     pub fn borrowed(writer: &'a mut (dyn Write + Send)) -> Self {
         Self(SinkKind::Borrowed(writer))
     }
 
-    /// Whether the bytes are dropped.
+    /// Returns a sink that hands each line to a closure as soon as it is complete.
+    ///
+    /// A line longer than `max_bytes` (at least 1) arrives in pieces. The output's last line
+    /// arrives even if it has no newline. [`Line::end`] tells these cases apart. To stop early,
+    /// cancel the call.
+    ///
+    /// A thread of the call may run the closure. As with [`borrowed`](Self::borrowed), a closure
+    /// that blocks holds back the command, but a deadline still ends it in time; the call returns
+    /// only after the closure does. If the closure panics, the sink has failed.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use rt_null::{ExecReply, NullRuntime};
+    /// # use rt_protocol::*;
+    /// # let runtime = NullRuntime::new();
+    /// # let until = Until::after(Duration::from_secs(60));
+    /// # let job = runtime.launch(&LaunchSpec::builder("job", "image").build()?, &until)?;
+    /// # runtime.set_exec("job", ["make"], ExecReply::stdout("cc a.c\ncc b.c\nld"))?;
+    /// let mut lines = Vec::new();
+    /// let sink = Sink::lines(64 * 1024, |line| lines.push(line));
+    /// let stdio = ExecStdio::new(Source::empty(), sink);
+    /// job.exec_stdio(&ExecRequest::new(["make"])?, stdio, &until)?.exit_ok()?;
+    /// assert_eq!(lines[0].text(), "cc a.c");
+    /// assert_eq!(lines[2].end, LineEnd::OutputEnd);
+    /// # Ok::<(), rt_protocol::Error>(())
+    /// ```
+    pub fn lines(max_bytes: usize, each: impl FnMut(Line) + Send + 'a) -> Self {
+        Self(SinkKind::Lines(LineSink::new(max_bytes, each)))
+    }
+
+    /// Returns a sink that does the same, and also keeps a copy of at most `limit`.
+    ///
+    /// The copy has what the sink is given, in the same order. It stays readable if the sink fails,
+    /// and may then have bytes that the sink did not accept.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use rt_null::{ExecReply, NullRuntime};
+    /// # use rt_protocol::*;
+    /// # let runtime = NullRuntime::new();
+    /// # let until = Until::after(Duration::from_secs(60));
+    /// # let job = runtime.launch(&LaunchSpec::builder("job", "image").build()?, &until)?;
+    /// # runtime.set_exec("job", ["make"], ExecReply::stdout("compiled\n"))?;
+    /// let screen = Sink::writer(std::io::stdout());
+    /// let (sink, copy) = screen.tee(OutputLimit::bytes(64 * 1024));
+    /// let stdio = ExecStdio::new(Source::empty(), sink);
+    /// job.exec_stdio(&ExecRequest::new(["make"])?, stdio, &until)?;
+    /// assert_eq!(copy.take(), "compiled\n");
+    /// # Ok::<(), rt_protocol::Error>(())
+    /// ```
+    pub fn tee(self, limit: OutputLimit) -> (Self, TeeCapture) {
+        let (filter, copy) = SinkFilter::copying(limit);
+        (self.filtered(filter), copy)
+    }
+
+    /// Returns whether the output is discarded, and no copy is kept.
     pub fn is_discard(&self) -> bool {
         matches!(self.0, SinkKind::Discard)
     }
 
-    /// Takes the sink apart; for backends.
+    /// Returns the descriptor, if the sink is one.
+    pub(crate) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.0 {
+            SinkKind::Descriptor(descriptor) => Some(descriptor.as_fd()),
+            _ => None,
+        }
+    }
+
+    /// Returns the kind of the sink; for backends.
     pub fn into_kind(self) -> SinkKind<'a> {
         self.0
+    }
+
+    /// Returns the limit and the copies of the sink, and the kind of the sink behind them, which is
+    /// not [`Filtered`](SinkKind::Filtered); for backends.
+    pub fn into_parts(self) -> (SinkFilter, SinkKind<'a>) {
+        match self.0 {
+            SinkKind::Filtered(filter, inner) => {
+                let (rest, kind) = inner.into_parts();
+                (filter.then(rest), kind)
+            }
+            kind => (SinkFilter::default(), kind),
+        }
+    }
+
+    /// Puts a filter in front of the sink; for backends that took it [apart](Self::into_parts).
+    #[must_use]
+    pub fn filtered(self, filter: SinkFilter) -> Self {
+        if filter.is_empty() { self } else { Self(SinkKind::Filtered(filter, Box::new(self))) }
+    }
+
+    fn limited(self, limit: OutputLimit) -> Self {
+        if limit.is_unlimited() { self } else { self.filtered(SinkFilter::limiting(limit)) }
+    }
+
+    fn copies(&self) -> Vec<TeeCapture> {
+        match &self.0 {
+            SinkKind::Filtered(filter, inner) => {
+                filter.copies().map(TeeCapture::share).chain(inner.copies()).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -211,6 +365,8 @@ impl fmt::Debug for SinkKind<'_> {
             Self::Descriptor(_) => "Descriptor",
             Self::Owned(_) => "Owned",
             Self::Borrowed(_) => "Borrowed",
+            Self::Lines(_) => "Lines",
+            Self::Filtered(..) => "Filtered",
         })
     }
 }

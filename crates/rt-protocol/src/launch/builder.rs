@@ -1,25 +1,30 @@
-//! How a description is put together: what was refused is kept until the end. The description itself stands in `spec`.
+//! The builder of a `LaunchSpec`. It keeps the first invalid value until the end.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use super::{BindMount, LaunchSpec, Network, OciRuntime, PortMapping, PullPolicy};
-use crate::{Argv, ContainerName, ContainerPath, Env, ImageRef, InvalidValue, Secret, User};
+use super::{
+    BindMount, Entrypoint, HealthCheck, LaunchSpec, LinuxCapability, Network, OciRuntime, PortMapping,
+    PullPolicy, RestartPolicy, SecurityOption, Tmpfs, Volume,
+};
+use crate::{Argv, ContainerName, ContainerPath, Env, ImageRef, InvalidValue, Owner, Secret, Signal, User};
 
 impl LaunchSpec {
-    /// Begins a description; [`LaunchSpecBuilder::build`] reports what was refused.
+    /// Returns a builder. [`LaunchSpecBuilder::build`] reports invalid values.
     pub fn builder(name: impl Into<String>, image: impl Into<String>) -> LaunchSpecBuilder {
         let spec = ContainerName::new(name).and_then(|name| Ok(Self::of(name, ImageRef::new(image)?)));
         LaunchSpecBuilder { spec }
     }
 
-    /// Begins a changed copy.
+    /// Returns a builder that begins with a copy of this description.
     pub fn to_builder(&self) -> LaunchSpecBuilder {
         LaunchSpecBuilder { spec: Ok(self.clone()) }
     }
 }
 
-/// Builds a [`LaunchSpec`]; the first refused part is reported by [`build`](Self::build).
+/// Builds a [`LaunchSpec`], which has an example. [`build`](Self::build) reports the first invalid
+/// value.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct LaunchSpecBuilder {
@@ -27,26 +32,24 @@ pub struct LaunchSpecBuilder {
 }
 
 impl LaunchSpecBuilder {
-    /// The command instead of the image's own. Where the image has an entry point (`ENTRYPOINT`), that program is started, and
-    /// these words are its arguments, as `podman run IMAGE WORDS…` has it; an engine's own words can take it away
-    /// (`extra_args(["--entrypoint="])` on podman).
+    /// Sets the command that replaces the image's own.
+    ///
+    /// If the image has an `ENTRYPOINT`, that program is started, and these words are its
+    /// arguments, as with `podman run IMAGE WORDS…`; see [`no_entrypoint`](Self::no_entrypoint).
     pub fn command<I, S>(self, argv: I) -> Self
     where
         I: IntoIterator<Item = S>,
         S: Into<OsString>,
     {
-        self.with(|spec| {
-            spec.command = Some(Argv::new(argv)?);
-            Ok(())
-        })
+        self.with(|spec| Argv::new(argv).map(|argv| spec.command = Some(argv)))
     }
 
-    /// Sets a variable that texts may show.
+    /// Sets a variable. Logs and errors may show its value.
     pub fn env(self, name: impl Into<String>, value: impl Into<OsString>) -> Self {
         self.with(|spec| spec.env.set(name, value))
     }
 
-    /// Sets a variable that no argv, log line or error shows.
+    /// Sets a secret variable. No argv, log or error shows its value.
     pub fn secret_env(self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
         self.with(|spec| spec.env.set_secret(name, value.into()))
     }
@@ -56,134 +59,179 @@ impl LaunchSpecBuilder {
         self.with(|spec| spec.env.set_all(env))
     }
 
-    /// Publishes a port. Port 0 is refused, and so is any with [`Network::None`] and [`Network::Host`], where nothing can be
-    /// published.
+    /// Publishes a port. Port 0 is invalid. So is any port with [`Network::None`] or
+    /// [`Network::Host`], which cannot publish ports.
     pub fn port(self, port: PortMapping) -> Self {
-        self.with(|spec| {
-            spec.ports.push(port);
-            Ok(())
-        })
+        self.set(|spec| spec.ports.push(port))
     }
 
     /// Mounts a host directory or file.
     pub fn mount(self, mount: BindMount) -> Self {
-        self.with(|spec| {
-            spec.mounts.push(mount);
-            Ok(())
-        })
+        self.set(|spec| spec.mounts.push(mount))
     }
 
-    /// Runs the main process as this user.
+    /// Sets the user of the main process.
     pub fn user(self, user: impl Into<String>) -> Self {
-        self.with(|spec| {
-            spec.user = Some(User::new(user)?);
-            Ok(())
-        })
+        self.with(|spec| User::new(user).map(|user| spec.user = Some(user)))
     }
 
-    /// Starts the main process in this directory.
+    /// Sets the directory in which the main process starts.
     pub fn workdir(self, path: impl Into<PathBuf>) -> Self {
-        self.with(|spec| {
-            spec.workdir = Some(ContainerPath::new(path)?);
-            Ok(())
-        })
+        self.with(|spec| ContainerPath::new(path).map(|path| spec.workdir = Some(path)))
     }
 
     /// Sets a label. The key must not be empty or contain `=`.
     pub fn label(self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.with(|spec| {
-            spec.labels.insert(key.into(), value.into());
-            Ok(())
-        })
+        self.set(|spec| spec.labels.extend([(key.into(), value.into())]))
+    }
+
+    /// Sets the [label](Owner::LABEL) that names the process for which the container is there. See
+    /// [`ContainerRuntimeExt::remove_orphans`](crate::ContainerRuntimeExt::remove_orphans).
+    pub fn owner(self, owner: &Owner) -> Self {
+        self.label(Owner::LABEL, owner.to_string())
     }
 
     /// Sets an annotation. The key must not be empty or contain `=`.
     pub fn annotation(self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.with(|spec| {
-            spec.annotations.insert(key.into(), value.into());
-            Ok(())
-        })
+        self.set(|spec| spec.annotations.extend([(key.into(), value.into())]))
     }
 
-    /// Limits memory, in bytes.
+    /// Limits the memory, in bytes.
     pub fn memory(self, bytes: u64) -> Self {
-        self.with(|spec| {
-            spec.memory = Some(bytes);
-            Ok(())
-        })
+        self.set(|spec| spec.memory = Some(bytes))
     }
 
-    /// Limits CPU time, in thousandths of one CPU: 1500 is one and a half.
+    /// Limits the CPU time, in thousandths of one CPU: 1500 is one and a half.
     pub fn milli_cpus(self, milli_cpus: u32) -> Self {
-        self.with(|spec| {
-            spec.milli_cpus = Some(milli_cpus);
-            Ok(())
-        })
+        self.set(|spec| spec.milli_cpus = Some(milli_cpus))
     }
 
-    /// Chooses the network.
+    /// Sets the network.
     pub fn network(self, network: Network) -> Self {
-        self.with(|spec| {
-            spec.network = network;
-            Ok(())
-        })
+        self.set(|spec| spec.network = network)
     }
 
-    /// Adds arguments for GPUs, as `rt-gpu` builds them.
+    /// Adds GPU arguments, as `rt-gpu` builds them.
     pub fn gpu_args<I, S>(self, args: I) -> Self
     where
         I: IntoIterator<Item = S>,
         S: Into<OsString>,
     {
-        self.with(|spec| {
-            spec.gpu_args.extend(args.into_iter().map(Into::into));
-            Ok(())
-        })
+        self.set(|spec| spec.gpu_args.extend(args.into_iter().map(Into::into)))
     }
 
-    /// Chooses the OCI runtime, such as `krun`.
+    /// Sets the OCI runtime, such as `krun`.
     pub fn oci_runtime(self, runtime: OciRuntime) -> Self {
-        self.with(|spec| {
-            spec.oci_runtime = Some(runtime);
-            Ok(())
-        })
+        self.set(|spec| spec.oci_runtime = Some(runtime))
     }
 
-    /// Runs a small init as process 1.
+    /// Sets whether a small init runs as process 1 and reaps zombies.
     pub fn init(self, init: bool) -> Self {
-        self.with(|spec| {
-            spec.init = init;
-            Ok(())
-        })
+        self.set(|spec| spec.init = init)
     }
 
-    /// Says when the image is pulled; the default is [`PullPolicy::Missing`].
+    /// Sets when the image is pulled; the default is [`PullPolicy::Missing`].
     pub fn pull(self, policy: PullPolicy) -> Self {
-        self.with(|spec| {
-            spec.pull = policy;
-            Ok(())
-        })
+        self.set(|spec| spec.pull = policy)
     }
 
-    /// Adds arguments in the engine's own words. They are handed on as they are: never build them from input that you
-    /// do not trust.
+    /// Sets the words before the command, in place of the image's `ENTRYPOINT` and `CMD`.
+    ///
+    /// ```
+    /// # use rt_protocol::LaunchSpec;
+    /// // The same as the command `make test`, whatever the image's entrypoint is.
+    /// let spec = LaunchSpec::builder("job", "alpine").entrypoint(["make"]).command(["test"]);
+    /// # spec.build()?;
+    /// # Ok::<(), rt_protocol::Error>(())
+    /// ```
+    pub fn entrypoint<I, S>(self, argv: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<OsString>,
+    {
+        self.with(|spec| Argv::new(argv).map(|argv| spec.entrypoint = Entrypoint::Argv(argv)))
+    }
+
+    /// Removes the image's entrypoint: the command is the whole argv.
+    pub fn no_entrypoint(self) -> Self {
+        self.set(|spec| spec.entrypoint = Entrypoint::None)
+    }
+
+    /// Sets whether the root file system is read-only. Then only mounts, volumes and
+    /// [`tmpfs`](Self::tmpfs) can be written to; `/tmp` and `/run` cannot either.
+    pub fn read_only_root(self, read_only: bool) -> Self {
+        self.set(|spec| spec.read_only_root = read_only)
+    }
+
+    /// Mounts an empty directory in memory.
+    pub fn tmpfs(self, tmpfs: Tmpfs) -> Self {
+        self.set(|spec| spec.tmpfs.push(tmpfs))
+    }
+
+    /// Mounts a volume of the engine.
+    pub fn volume(self, volume: Volume) -> Self {
+        self.set(|spec| spec.volumes.push(volume))
+    }
+
+    /// Limits the number of processes and threads. 0 is invalid.
+    pub fn pids_limit(self, most: u32) -> Self {
+        self.set(|spec| spec.pids_limit = Some(most))
+    }
+
+    /// Adds a capability of the kernel to the engine's default ones: `NET_ADMIN`, `ALL`. One that
+    /// is also dropped is invalid.
+    pub fn cap_add(self, capability: impl Into<String>) -> Self {
+        self.with(|spec| LinuxCapability::new(capability).map(|it| spec.cap_add.extend([it])))
+    }
+
+    /// Removes a capability of the kernel from the engine's default ones: `CHOWN`, `ALL`.
+    pub fn cap_drop(self, capability: impl Into<String>) -> Self {
+        self.with(|spec| LinuxCapability::new(capability).map(|it| spec.cap_drop.extend([it])))
+    }
+
+    /// Adds a security option.
+    pub fn security_option(self, option: SecurityOption) -> Self {
+        self.set(|spec| spec.security_options.push(option))
+    }
+
+    /// Sets whether the engine starts it again when it has ended by itself.
+    pub fn restart(self, policy: RestartPolicy) -> Self {
+        self.set(|spec| spec.restart = policy)
+    }
+
+    /// Sets the health check. Times below a second are invalid.
+    pub fn health_check(self, check: HealthCheck) -> Self {
+        self.set(|spec| spec.health_check = Some(check))
+    }
+
+    /// Sets the signal that a [`stop`](crate::Container::stop) sends first, in place of `TERM`.
+    pub fn stop_signal(self, signal: Signal) -> Self {
+        self.set(|spec| spec.stop_signal = Some(signal))
+    }
+
+    /// Adds arguments in the engine's syntax, as a last resort. They are passed on unchanged, so
+    /// never build them from untrusted input.
     pub fn extra_args<I, S>(self, args: I) -> Self
     where
         I: IntoIterator<Item = S>,
         S: Into<OsString>,
     {
-        self.with(|spec| {
-            spec.extra_args.extend(args.into_iter().map(Into::into));
-            Ok(())
-        })
+        self.set(|spec| spec.extra_args.extend(args.into_iter().map(Into::into)))
     }
 
-    /// The description.
+    /// Returns the description.
     ///
     /// # Errors
-    /// The first part that was refused, as [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest).
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) for the first invalid value.
     pub fn build(self) -> crate::Result<LaunchSpec> {
         Ok(self.spec?.check()?)
+    }
+
+    fn set(self, change: impl FnOnce(&mut LaunchSpec)) -> Self {
+        self.with(|spec| {
+            change(spec);
+            Ok(())
+        })
     }
 
     fn with(mut self, change: impl FnOnce(&mut LaunchSpec) -> Result<(), InvalidValue>) -> Self {
@@ -195,6 +243,9 @@ impl LaunchSpecBuilder {
         self
     }
 }
+
+/// What podman and Docker take for the times of a health check.
+const SHORTEST_HEALTH_TIME: Duration = Duration::from_secs(1);
 
 impl LaunchSpec {
     /// Checks what its parts do not check themselves.
@@ -227,6 +278,37 @@ impl LaunchSpec {
                 }
             }
         }
+        if self.pids_limit == Some(0) {
+            return refused("process limit", "0", "it must be at least one");
+        }
+        for tmpfs in &self.tmpfs {
+            if tmpfs.size() == Some(0) {
+                return refused("tmpfs size", "0", "it must be at least one byte");
+            }
+            if tmpfs.mode() > 0o7777 {
+                let mode = format!("{:o}", tmpfs.mode());
+                return refused("tmpfs mode", &mode, "it must be at most 7777 (octal)");
+            }
+        }
+        if let Some(twice) = self.cap_add.intersection(&self.cap_drop).next() {
+            return refused("capability", twice.as_str(), "it is both added and dropped");
+        }
+        if let Some(check) = &self.health_check {
+            for time in [check.interval(), check.timeout()].into_iter().flatten() {
+                if time < SHORTEST_HEALTH_TIME {
+                    let time = format!("{time:?}");
+                    return refused("health check", &time, "its times must be at least one second");
+                }
+            }
+        }
+        let mut destinations: Vec<_> = self.mounts.iter().map(BindMount::destination).collect();
+        destinations.extend(self.volumes.iter().map(Volume::destination));
+        destinations.extend(self.tmpfs.iter().map(Tmpfs::destination));
+        destinations.sort();
+        if let Some(twice) = destinations.windows(2).find(|pair| pair[0] == pair[1]) {
+            let path = twice[0].to_string();
+            return refused("mount destination", &path, "two mounts have it");
+        }
         for (what, words) in [("GPU argument", &self.gpu_args), ("extra argument", &self.extra_args)] {
             if words.iter().any(|word| word.as_encoded_bytes().contains(&0)) {
                 return Err(InvalidValue::hidden(what, "a word contains a NUL byte"));
@@ -253,6 +335,17 @@ mod tests {
             LaunchSpec::builder("a", "b").port(PortMapping::any_port_on_loopback(80)).network(Network::None),
             LaunchSpec::builder("a", "b").network(Network::Host).port(PortMapping::any_port_on_loopback(80)),
             LaunchSpec::builder("a", "b").extra_args(["a\0"]),
+            LaunchSpec::builder("a", "b").entrypoint([""]),
+            LaunchSpec::builder("a", "b").tmpfs(Tmpfs::new("/t").unwrap().with_size(0)),
+            LaunchSpec::builder("a", "b").tmpfs(Tmpfs::new("/t").unwrap().with_mode(0o10000)),
+            LaunchSpec::builder("a", "b").pids_limit(0),
+            LaunchSpec::builder("a", "b").cap_add("NOSUCH"),
+            LaunchSpec::builder("a", "b").cap_add("CHOWN").cap_drop("cap_chown"),
+            LaunchSpec::builder("a", "b")
+                .tmpfs(Tmpfs::new("/t").unwrap())
+                .volume(Volume::anonymous("/t").unwrap()),
+            LaunchSpec::builder("a", "b")
+                .health_check(HealthCheck::new(["true"]).unwrap().with_timeout(Duration::from_millis(999))),
         ] {
             assert!(refused.clone().build().is_err(), "{refused:?}");
         }

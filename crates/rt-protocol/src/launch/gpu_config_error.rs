@@ -1,8 +1,9 @@
-//! A launch that failed over its GPU configuration. Who recognises one stands in `rt-gpu`.
+//! The error for a launch that failed because of its GPU configuration. `rt-gpu` recognises such
+//! failures.
 
-/// podman could not start a container because of its GPU configuration.
+/// The container could not be started because of its GPU configuration.
 ///
-/// Carried by an [`Error`](crate::Error) of kind [`GpuConfig`](crate::ErrorKind::GpuConfig).
+/// An [`Error`](crate::Error) of kind [`GpuConfig`](crate::ErrorKind::GpuConfig) has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[error("{message}")]
@@ -12,19 +13,19 @@ pub struct GpuConfigError {
 }
 
 impl GpuConfigError {
-    /// `stderr` is what the engine said, `hint` what to do about it.
+    /// Returns the error for the `stderr` of the engine, with a hint.
     pub fn new(stderr: &str, hint: impl Into<String>) -> Self {
         let hint = hint.into();
         let message = format!("the launch failed over its GPU configuration\n{}\n{hint}", stderr.trim_end());
         Self { message, hint }
     }
 
-    /// One sentence, the engine's stderr, and the hint, on lines of their own.
+    /// Returns one sentence, the engine's stderr and the hint, on lines of their own.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The hint alone.
+    /// Returns the hint alone.
     pub fn hint(&self) -> &str {
         &self.hint
     }

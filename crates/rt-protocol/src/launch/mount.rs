@@ -1,10 +1,11 @@
-//! A host directory or file for a new container. What is mounted in a running one is a `MountInfo`.
+//! A host directory or file that a new container mounts. The mounts of an existing container are
+//! `MountInfo`s.
 
 use std::path::{Path, PathBuf};
 
 use crate::{ContainerPath, InvalidValue};
 
-/// A host directory or file that is bound into the container.
+/// A host directory or file that is mounted into the container.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BindMount {
     source: PathBuf,
@@ -13,23 +14,23 @@ pub struct BindMount {
 }
 
 impl BindMount {
-    /// A mount that the container may write to.
+    /// Returns a mount that the container may write to.
     ///
     /// # Errors
-    /// A source or destination that is not absolute or contains a NUL byte.
+    /// A source or destination that is not absolute, or has a NUL byte.
     pub fn writable(
         source: impl Into<PathBuf>,
         destination: impl Into<PathBuf>,
     ) -> Result<Self, InvalidValue> {
         let source = source.into();
         if !source.is_absolute() || source.as_os_str().as_encoded_bytes().contains(&0) {
-            // A relative one would be the name of a volume.
+            // podman reads a relative source as the name of a volume.
             return Err(InvalidValue::new("mount source", source, "it must be absolute and without NUL"));
         }
         Ok(Self { source, destination: ContainerPath::new(destination)?, read_only: false })
     }
 
-    /// A mount that the container can only read.
+    /// Returns a mount that the container may only read.
     ///
     /// # Errors
     /// As for [`writable`](Self::writable).
@@ -40,17 +41,17 @@ impl BindMount {
         Ok(Self { read_only: true, ..Self::writable(source, destination)? })
     }
 
-    /// The path on the host.
+    /// Returns the path on the host.
     pub fn source(&self) -> &Path {
         &self.source
     }
 
-    /// The path in the container.
+    /// Returns the path in the container.
     pub fn destination(&self) -> &ContainerPath {
         &self.destination
     }
 
-    /// Whether the container can only read it.
+    /// Returns whether the container may only read it.
     pub fn is_read_only(&self) -> bool {
         self.read_only
     }

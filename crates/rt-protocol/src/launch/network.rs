@@ -17,11 +17,12 @@ pub enum Network {
     None,
     /// The host's own network. Nothing is isolated.
     Host,
-    /// A mode or network in the engine's words, such as `slirp4netns:allow_host_loopback=true` or the name of a network.
+    /// A mode or network in the engine's syntax, such as `slirp4netns:allow_host_loopback=true` or
+    /// the name of a network.
     Named(NetworkName),
 }
 
-/// The word that [`FromStr`] reads.
+/// Writes the word that [`FromStr`] parses.
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -33,7 +34,7 @@ impl fmt::Display for Network {
     }
 }
 
-/// `default`, `none`, `host`, or the name of a network or mode.
+/// Parses `default`, `none`, `host`, or the name of a network or mode.
 impl FromStr for Network {
     type Err = InvalidValue;
 
@@ -49,7 +50,8 @@ impl FromStr for Network {
 
 text_conversions!(Network);
 
-/// The name of a network or mode, in the engine's words: begins with a letter or digit, no blanks, no control characters.
+/// The name of a network or mode, in the engine's syntax. It begins with a letter or digit, and has
+/// no blanks or control characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NetworkName(String);
 
@@ -57,8 +59,8 @@ impl NetworkName {
     /// Checks the name.
     ///
     /// # Errors
-    /// Anything outside `[A-Za-z0-9][A-Za-z0-9_.:,=/-]*`, and the words that [`Network`] has a variant for: `default`, `none`
-    /// and `host`.
+    /// A name that does not match `[A-Za-z0-9][A-Za-z0-9_.:,=/-]*`, and the words that are variants
+    /// of [`Network`]: `default`, `none` and `host`.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidValue> {
         let name = name.into();
         let good = name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())

@@ -3,7 +3,7 @@
 use crate::InvalidValue;
 use crate::checked_text;
 
-/// The OCI runtime that runs a container: a name that the engine knows, or an absolute path.
+/// The OCI runtime of a container: a name that the engine knows, or an absolute path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OciRuntime(String);
 
@@ -11,7 +11,8 @@ impl OciRuntime {
     /// Checks the name.
     ///
     /// # Errors
-    /// Anything but a path that begins with `/`, or a name of `[A-Za-z0-9][A-Za-z0-9_.-]*`.
+    /// A text that is neither a path that begins with `/`, nor a name that matches
+    /// `[A-Za-z0-9][A-Za-z0-9_.-]*`.
     pub fn new(runtime: impl Into<String>) -> Result<Self, InvalidValue> {
         let runtime = runtime.into();
         let is_name = runtime.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())

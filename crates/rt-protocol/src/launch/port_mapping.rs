@@ -1,4 +1,5 @@
-//! A port to publish on the host. The port that an engine has picked is a `PublishedPort`.
+//! A port that a new container publishes on the host. The port that the engine chose is a
+//! `PublishedPort`.
 
 use std::net::IpAddr;
 
@@ -19,9 +20,10 @@ pub struct PortMapping {
 }
 
 impl PortMapping {
-    /// Publishes a TCP port on 127.0.0.1, on a host port that the engine picks. The picked port is read back from
-    /// [`ContainerInfo::ports`](crate::ContainerInfo::ports) once the container is started; nobody else can take it
-    /// in between.
+    /// Returns a mapping of a TCP port to 127.0.0.1, on a host port that the engine chooses.
+    ///
+    /// [`ContainerInfo::ports`](crate::ContainerInfo::ports) has the chosen port after the start.
+    /// No other process can take it in between.
     pub fn any_port_on_loopback(container_port: u16) -> Self {
         Self {
             container_port,
@@ -31,39 +33,39 @@ impl PortMapping {
         }
     }
 
-    /// Publishes a TCP port on 127.0.0.1, on this host port.
+    /// Returns a mapping of a TCP port to 127.0.0.1, on this host port.
     pub fn on_loopback(host_port: u16, container_port: u16) -> Self {
         Self { host_port: Some(host_port), ..Self::any_port_on_loopback(container_port) }
     }
 
-    /// Another transport.
+    /// Sets the transport protocol.
     #[must_use]
     pub fn with_protocol(self, protocol: TransportProtocol) -> Self {
         Self { protocol, ..self }
     }
 
-    /// Another address of the host, or `None` for all of them.
+    /// Sets the address of the host; `None` for all addresses.
     #[must_use]
     pub fn with_host_ip(self, host_ip: Option<IpAddr>) -> Self {
         Self { host_ip, ..self }
     }
 
-    /// The port inside the container.
+    /// Returns the port inside the container.
     pub fn container_port(&self) -> u16 {
         self.container_port
     }
 
-    /// The transport.
+    /// Returns the transport protocol.
     pub fn protocol(&self) -> TransportProtocol {
         self.protocol
     }
 
-    /// The address on the host; `None` is all of them.
+    /// Returns the address on the host; `None` for all addresses.
     pub fn host_ip(&self) -> Option<IpAddr> {
         self.host_ip
     }
 
-    /// The port on the host; `None` lets the engine pick.
+    /// Returns the port on the host; `None` if the engine chooses it.
     pub fn host_port(&self) -> Option<u16> {
         self.host_port
     }

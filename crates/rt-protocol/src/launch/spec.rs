@@ -1,15 +1,19 @@
-//! The description of a new container as a whole. How it is built stands in `builder`.
+//! The description of a new container. Its builder is in `builder`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 
-use super::{BindMount, Network, OciRuntime, PortMapping, PullPolicy};
-use crate::{Argv, Capabilities, Capability, ContainerName, ContainerPath, Env, ImageRef, User};
+use super::{
+    BindMount, Entrypoint, HealthCheck, LinuxCapability, Network, OciRuntime, PortMapping, PullPolicy,
+    RestartPolicy, SecurityOption, Tmpfs, Volume,
+};
+use crate::{Argv, Capabilities, Capability, ContainerName, ContainerPath, Env, ImageRef, Signal, User};
 
-/// The description of a container for [`ContainerRuntime::create`](crate::ContainerRuntime::create).
+/// The description of a container for
+/// [`ContainerRuntime::create`](crate::ContainerRuntime::create).
 ///
-/// Pure data, checked when it was built.
+/// It is plain data, and was checked when it was built.
 ///
 /// ```
 /// use rt_protocol::{BindMount, LaunchSpec, PortMapping};
@@ -43,11 +47,22 @@ pub struct LaunchSpec {
     pub(crate) oci_runtime: Option<OciRuntime>,
     pub(crate) init: bool,
     pub(crate) pull: PullPolicy,
+    pub(crate) entrypoint: Entrypoint,
+    pub(crate) read_only_root: bool,
+    pub(crate) tmpfs: Vec<Tmpfs>,
+    pub(crate) volumes: Vec<Volume>,
+    pub(crate) pids_limit: Option<u32>,
+    pub(crate) cap_add: BTreeSet<LinuxCapability>,
+    pub(crate) cap_drop: BTreeSet<LinuxCapability>,
+    pub(crate) security_options: Vec<SecurityOption>,
+    pub(crate) restart: RestartPolicy,
+    pub(crate) health_check: Option<HealthCheck>,
+    pub(crate) stop_signal: Option<Signal>,
     pub(crate) extra_args: Vec<OsString>,
 }
 
 impl LaunchSpec {
-    /// A container that runs its image's own command.
+    /// Returns the description of a container that runs its image's own command.
     pub fn of(name: ContainerName, image: ImageRef) -> Self {
         Self {
             name,
@@ -67,106 +82,175 @@ impl LaunchSpec {
             oci_runtime: None,
             init: false,
             pull: PullPolicy::Missing,
+            entrypoint: Entrypoint::Image,
+            read_only_root: false,
+            tmpfs: Vec::new(),
+            volumes: Vec::new(),
+            pids_limit: None,
+            cap_add: BTreeSet::new(),
+            cap_drop: BTreeSet::new(),
+            security_options: Vec::new(),
+            restart: RestartPolicy::No,
+            health_check: None,
+            stop_signal: None,
             extra_args: Vec::new(),
         }
     }
 
-    /// The container's name.
+    /// Returns the name of the container.
     pub fn name(&self) -> &ContainerName {
         &self.name
     }
 
-    /// The image.
+    /// Returns the image.
     pub fn image(&self) -> &ImageRef {
         &self.image
     }
 
-    /// The command; `None` is the image's own.
+    /// Returns the command; `None` for the image's own.
     pub fn command(&self) -> Option<&Argv> {
         self.command.as_ref()
     }
 
-    /// Variables on top of the image's own.
+    /// Returns the variables that are added to those of the image.
     pub fn env(&self) -> &Env {
         &self.env
     }
 
-    /// Published ports.
+    /// Returns the published ports.
     pub fn ports(&self) -> &[PortMapping] {
         &self.ports
     }
 
-    /// Mounts.
+    /// Returns the mounts.
     pub fn mounts(&self) -> &[BindMount] {
         &self.mounts
     }
 
-    /// The user of the main process; `None` is the image's own.
+    /// Returns the user of the main process; `None` for the image's own.
     pub fn user(&self) -> Option<&User> {
         self.user.as_ref()
     }
 
-    /// Where the main process starts; `None` is the image's own.
+    /// Returns the directory in which the main process starts; `None` for the image's own.
     pub fn workdir(&self) -> Option<&ContainerPath> {
         self.workdir.as_ref()
     }
 
-    /// Labels.
+    /// Returns the labels.
     pub fn labels(&self) -> &BTreeMap<String, String> {
         &self.labels
     }
 
-    /// OCI annotations.
+    /// Returns the OCI annotations.
     pub fn annotations(&self) -> &BTreeMap<String, String> {
         &self.annotations
     }
 
-    /// The memory limit in bytes.
+    /// Returns the memory limit in bytes.
     pub fn memory(&self) -> Option<u64> {
         self.memory
     }
 
-    /// The CPU limit in thousandths of one CPU.
+    /// Returns the CPU limit in thousandths of one CPU.
     pub fn milli_cpus(&self) -> Option<u32> {
         self.milli_cpus
     }
 
-    /// The network.
+    /// Returns the network.
     pub fn network(&self) -> &Network {
         &self.network
     }
 
-    /// Arguments for GPUs in the engine's words, as `rt-gpu` builds them.
+    /// Returns the GPU arguments in the engine's syntax, as `rt-gpu` builds them.
     pub fn gpu_args(&self) -> &[OsString] {
         &self.gpu_args
     }
 
-    /// The OCI runtime; `None` is the engine's default.
+    /// Returns the OCI runtime; `None` for the engine's default.
     pub fn oci_runtime(&self) -> Option<&OciRuntime> {
         self.oci_runtime.as_ref()
     }
 
-    /// Whether a small init reaps zombies as process 1.
+    /// Returns whether a small init runs as process 1 and reaps zombies.
     pub fn init(&self) -> bool {
         self.init
     }
 
-    /// When the image is pulled.
+    /// Returns when the image is pulled.
     pub fn pull(&self) -> PullPolicy {
         self.pull
     }
 
-    /// Arguments in the engine's own words, handed on as they are, before the image.
+    /// Returns the words before the command.
+    pub fn entrypoint(&self) -> &Entrypoint {
+        &self.entrypoint
+    }
+
+    /// Returns whether the root file system is read-only.
+    pub fn read_only_root(&self) -> bool {
+        self.read_only_root
+    }
+
+    /// Returns the file systems in memory.
+    pub fn tmpfs(&self) -> &[Tmpfs] {
+        &self.tmpfs
+    }
+
+    /// Returns the volumes.
+    pub fn volumes(&self) -> &[Volume] {
+        &self.volumes
+    }
+
+    /// Returns the limit on processes and threads.
+    pub fn pids_limit(&self) -> Option<u32> {
+        self.pids_limit
+    }
+
+    /// Returns the capabilities that are added to the engine's default ones.
+    pub fn cap_add(&self) -> &BTreeSet<LinuxCapability> {
+        &self.cap_add
+    }
+
+    /// Returns the capabilities that are removed from the engine's default ones.
+    pub fn cap_drop(&self) -> &BTreeSet<LinuxCapability> {
+        &self.cap_drop
+    }
+
+    /// Returns the security options.
+    pub fn security_options(&self) -> &[SecurityOption] {
+        &self.security_options
+    }
+
+    /// Returns whether the engine starts it again at its end.
+    pub fn restart(&self) -> RestartPolicy {
+        self.restart
+    }
+
+    /// Returns the health check; `None` for the image's own.
+    pub fn health_check(&self) -> Option<&HealthCheck> {
+        self.health_check.as_ref()
+    }
+
+    /// Returns the signal that a stop sends first; `None` for the image's own, or `TERM`.
+    pub fn stop_signal(&self) -> Option<Signal> {
+        self.stop_signal
+    }
+
+    /// Returns the arguments in the engine's syntax. They are passed on unchanged, before the
+    /// image.
     pub fn extra_args(&self) -> &[OsString] {
         &self.extra_args
     }
 
-    /// What a backend must be able to do to honour every field, [`Capability::Create`] included.
+    /// Returns what a backend needs for every field, including [`Capability::Create`].
     pub fn required_capabilities(&self) -> Capabilities {
         let secret = self.env.has_secrets();
         let plain = self.env.iter().any(|(_, value)| !value.is_secret());
-        let limited = self.memory.is_some() || self.milli_cpus.is_some();
-        [
+        let limited = self.memory.is_some() || self.milli_cpus.is_some() || self.pids_limit.is_some();
+        let secured =
+            !(self.cap_add.is_empty() && self.cap_drop.is_empty() && self.security_options.is_empty());
+        Capabilities::needed([
             (true, Capability::Create),
             (plain, Capability::ExecEnv),
             (secret, Capability::ExecSecretEnv),
@@ -179,15 +263,29 @@ impl LaunchSpec {
             (self.network != Network::Default, Capability::LaunchNetwork),
             (!self.gpu_args.is_empty(), Capability::LaunchGpu),
             (self.oci_runtime.is_some(), Capability::LaunchOciRuntime),
+            (self.entrypoint != Entrypoint::Image, Capability::LaunchEntrypoint),
+            (self.read_only_root, Capability::LaunchReadOnlyRoot),
+            (!self.tmpfs.is_empty(), Capability::LaunchTmpfs),
+            (!self.volumes.is_empty(), Capability::LaunchVolumes),
+            (secured, Capability::LaunchSecurity),
+            (self.restart != RestartPolicy::No, Capability::LaunchRestart),
+            (self.health_check.is_some(), Capability::LaunchHealthCheck),
+            (self.stop_signal.is_some(), Capability::LaunchStopSignal),
             (self.init || !self.extra_args.is_empty(), Capability::LaunchExtraArgs),
-        ]
-        .into_iter()
-        .filter_map(|(needed, capability)| needed.then_some(capability))
-        .collect()
+        ])
     }
 
     fn is_utf8(&self) -> bool {
-        self.command.as_ref().is_none_or(Argv::is_utf8)
+        let is_text = |path: &ContainerPath| path.as_os_str().to_str().is_some();
+        let has_texts = match &self.entrypoint {
+            Entrypoint::Argv(argv) => argv.is_utf8(),
+            Entrypoint::Image | Entrypoint::None => true,
+        };
+        has_texts
+            && self.health_check.as_ref().is_none_or(|check| check.command().is_utf8())
+            && self.tmpfs.iter().all(|tmpfs| is_text(tmpfs.destination()))
+            && self.volumes.iter().all(|volume| is_text(volume.destination()))
+            && self.command.as_ref().is_none_or(Argv::is_utf8)
             && self.env.iter().all(|(_, value)| value.expose().to_str().is_some())
             && self.mounts.iter().all(|mount| {
                 mount.source().to_str().is_some() && mount.destination().as_os_str().to_str().is_some()
@@ -197,8 +295,8 @@ impl LaunchSpec {
     }
 }
 
-/// Words in the engine's own terms, labels and annotations may hold anything, secrets too, and this crate knows no way to
-/// tell: of the words only the number is shown, of the others the names.
+/// Labels, annotations and arguments in the engine's syntax may contain secrets that this crate
+/// cannot recognise. So only the names of the former and the number of the latter are shown.
 impl fmt::Debug for LaunchSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LaunchSpec")
@@ -219,6 +317,17 @@ impl fmt::Debug for LaunchSpec {
             .field("oci_runtime", &self.oci_runtime)
             .field("init", &self.init)
             .field("pull", &self.pull)
+            .field("entrypoint", &self.entrypoint)
+            .field("read_only_root", &self.read_only_root)
+            .field("tmpfs", &self.tmpfs)
+            .field("volumes", &self.volumes)
+            .field("pids_limit", &self.pids_limit)
+            .field("cap_add", &self.cap_add)
+            .field("cap_drop", &self.cap_drop)
+            .field("security_options", &self.security_options)
+            .field("restart", &self.restart)
+            .field("health_check", &self.health_check)
+            .field("stop_signal", &self.stop_signal)
             .field("extra_args", &self.extra_args.len())
             .finish()
     }

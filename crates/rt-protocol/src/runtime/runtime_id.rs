@@ -5,20 +5,20 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// What tells one runtime from another within a process: `podman`, `podman:/srv/store`, `null#3`.
+/// The id of a runtime within a process: `podman`, `podman:/srv/store`, `null#3`.
 ///
 /// Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuntimeId(Arc<str>);
 
 impl RuntimeId {
-    /// An id. Backends choose it so that two runtimes which manage the same containers have the same id, and others
-    /// do not.
+    /// Returns an id. Two runtimes must have the same id if they manage the same containers, and
+    /// different ids otherwise.
     pub fn new(id: impl AsRef<str>) -> Self {
         Self(Arc::from(id.as_ref()))
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -36,7 +36,7 @@ impl AsRef<str> for RuntimeId {
     }
 }
 
-/// Any text is an id.
+/// Every text is a valid id.
 impl From<&str> for RuntimeId {
     fn from(id: &str) -> Self {
         Self::new(id)

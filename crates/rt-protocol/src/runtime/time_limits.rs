@@ -1,12 +1,12 @@
-//! How long a backend waits for answers that the caller set no limit for.
+//! The time limits of a backend where the caller sets none.
 
 use std::time::Duration;
 
-/// The limits of a runtime's own questions. An engine that does not answer within them is
+/// The time limits of a runtime's own requests to its engine. An engine that exceeds one is
 /// [unresponsive](crate::ErrorKind::BackendUnresponsive).
 ///
-/// exec, bridged exec, wait, logs, copies and create have no entry here: they take as long as the caller's
-/// [`Until`](crate::Until) allows.
+/// `exec`, `exec_stdio`, `wait`, `logs`, copies and `create` are not listed: only the caller's
+/// [`Until`](crate::Until) limits them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -26,19 +26,19 @@ pub struct TimeLimits {
     pub info: Duration,
     /// The host port of one published port: 5 s.
     pub port: Duration,
-    /// Starting a container: 30 s.
+    /// Starting, pausing, unpausing and signalling a container: 30 s.
     pub start: Duration,
     /// Removing containers: 120 s.
     pub remove: Duration,
-    /// What a backend asks its engine about a command that it has ended or could not find, and how long it waits for
-    /// processes that were killed and have yet to end: 2 s. No process of the command is left alone meanwhile.
+    /// The requests about a command that was ended or could not be found, and the wait for its
+    /// killed processes to end: 2 s. New processes of the command are killed meanwhile.
     pub kill_report: Duration,
-    /// Ending a command with the engine's help, where the backend cannot reach its processes itself: 8 s.
+    /// Ending a command through the engine, if the backend cannot reach its processes itself: 8 s.
     pub kill_inside: Duration,
 }
 
 impl TimeLimits {
-    /// The limits named with the fields.
+    /// The limits that are given with the fields.
     pub const DEFAULT: Self = Self {
         read: Duration::from_secs(30),
         rw_size: Duration::from_secs(60),
@@ -60,9 +60,9 @@ impl Default for TimeLimits {
     }
 }
 
-/// How long [`Container::stop`](crate::Container::stop) should let a container end by itself when the caller has no
-/// other wish: 10 s, as podman and docker do.
+/// The usual grace period for [`Container::stop`](crate::Container::stop): 10 s, as in podman and
+/// Docker.
 pub const DEFAULT_STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// How long a process that is told to end (TERM) has before it is killed (KILL): 2 s.
+/// The time between TERM and KILL when a process is ended: 2 s.
 pub const KILL_GRACE: Duration = Duration::from_secs(2);

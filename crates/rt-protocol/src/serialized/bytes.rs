@@ -1,4 +1,4 @@
-//! Bytes, words and paths of the system: text where they are UTF-8, and otherwise `{"hex": "ff00"}`.
+//! Bytes, arguments and paths: text if they are UTF-8, and otherwise `{"hex": "ff00"}`.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What is made of bytes.
+/// A type that is made of bytes.
 pub(crate) trait Bytes {
     fn bytes(&self) -> &[u8];
     fn of_bytes(bytes: Vec<u8>) -> Self;
@@ -44,7 +44,7 @@ impl Bytes for PathBuf {
     }
 }
 
-/// The form that is written.
+/// The serialized form.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged, deny_unknown_fields, expecting = "a text, or an object with `hex`")]
 pub(super) enum Form<'a> {
@@ -61,7 +61,7 @@ impl<'a> Form<'a> {
         Self::Hex { hex: digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])).collect() }
     }
 
-    /// The way back; `None` for digits that are none.
+    /// Returns the bytes; `None` if the digits are invalid.
     pub(super) fn bytes(self) -> Option<Vec<u8>> {
         let hex = match self {
             Self::Text(text) => return Some(text.into_owned().into_bytes()),
@@ -85,7 +85,7 @@ pub(crate) fn deserialize<'de, T: Bytes, D: Deserializer<'de>>(deserializer: D) 
     bytes.map(T::of_bytes).ok_or_else(|| D::Error::custom("`hex` must be pairs of hexadecimal digits"))
 }
 
-/// One item of bytes where serde wants a type.
+/// One value, where serde requires a type.
 struct Item<T>(T);
 
 impl<'de, T: Bytes> Deserialize<'de> for Item<T> {
@@ -94,7 +94,7 @@ impl<'de, T: Bytes> Deserialize<'de> for Item<T> {
     }
 }
 
-/// Many of them.
+/// Lists of such values.
 pub(crate) mod list {
     use super::{Bytes, Deserialize, Deserializer, Form, Item, Serializer};
 
@@ -115,7 +115,7 @@ pub(crate) mod list {
     }
 }
 
-/// `null` is none.
+/// Optional values; `null` is `None`.
 pub(crate) mod optional {
     use super::{Bytes, Deserialize, Deserializer, Form, Item, Serialize, Serializer};
 

@@ -1,4 +1,4 @@
-//! The causes of an error: their texts, the nearest first. Their types are lost.
+//! The causes of an error: their texts, the nearest first. Their types are not kept.
 
 use std::error::Error;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serializer};
 
 type Source = Option<Arc<dyn Error + Send + Sync>>;
 
-/// A cause that was read.
+/// A deserialized cause.
 #[derive(Debug)]
 struct Cause {
     text: String,

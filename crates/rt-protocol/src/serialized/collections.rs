@@ -1,4 +1,4 @@
-//! Collections that are checked as a whole: words, variables, capabilities.
+//! Collections that are checked as a whole: arguments, variables, capabilities.
 
 use std::ffi::OsString;
 
@@ -20,7 +20,7 @@ impl<'de> Deserialize<'de> for Argv {
     }
 }
 
-/// One variable. Of a secret one the name is written, and that it is secret.
+/// A variable. Of a secret one, only the name and that it is secret are written.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Variable<N> {
@@ -44,7 +44,7 @@ impl<'de> Deserialize<'de> for Env {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut env = Self::default();
         for Variable { name, value, .. } in Vec::<Variable<EnvName>>::deserialize(deserializer)? {
-            // A command that lacks its secret would be another command.
+            // Without its secret, it would be another command.
             let value = value.ok_or_else(|| {
                 D::Error::custom(format!(
                     "the value of {name} is not written, because it is secret: set it again"
@@ -62,7 +62,7 @@ impl Serialize for Capabilities {
     }
 }
 
-/// A capability that came later is left out: no request of this version requires it.
+/// Ignores capabilities of later versions: no request of this version requires them.
 impl<'de> Deserialize<'de> for Capabilities {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let words = Vec::<String>::deserialize(deserializer)?;

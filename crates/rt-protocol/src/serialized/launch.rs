@@ -1,6 +1,6 @@
-//! What describes a container: checked as a whole when it is read.
+//! The description of a container, which is checked as a whole when it is deserialized.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -9,8 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bytes;
 use crate::{
-    Argv, BindMount, ContainerName, ContainerPath, Env, ImageRef, LaunchSpec, Network, OciRuntime,
-    PortMapping, PullPolicy, User,
+    Argv, BindMount, ContainerName, ContainerPath, Entrypoint, Env, HealthCheck, ImageRef, LaunchSpec,
+    LinuxCapability, Network, OciRuntime, PortMapping, PullPolicy, RestartPolicy, SecurityOption, Signal,
+    Tmpfs, User, Volume,
 };
 
 /// A [`LaunchSpec`] before it is checked.
@@ -49,6 +50,28 @@ struct Unchecked {
     init: bool,
     #[serde(default)]
     pull: PullPolicy,
+    #[serde(default)]
+    entrypoint: Entrypoint,
+    #[serde(default)]
+    read_only_root: bool,
+    #[serde(default)]
+    tmpfs: Vec<Tmpfs>,
+    #[serde(default)]
+    volumes: Vec<Volume>,
+    #[serde(default)]
+    pids_limit: Option<u32>,
+    #[serde(default)]
+    cap_add: BTreeSet<LinuxCapability>,
+    #[serde(default)]
+    cap_drop: BTreeSet<LinuxCapability>,
+    #[serde(default)]
+    security_options: Vec<SecurityOption>,
+    #[serde(default)]
+    restart: RestartPolicy,
+    #[serde(default)]
+    health_check: Option<HealthCheck>,
+    #[serde(default)]
+    stop_signal: Option<Signal>,
     #[serde(default, with = "bytes::list")]
     extra_args: Vec<OsString>,
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::bytes::Form;
 use crate::{CapturedOutput, OutputLimit, StreamEnd};
 
-/// A whole stream is its bytes. Of any other the kept parts, what was dropped between them, and how it ended.
+/// A complete stream is its bytes. Any other is its kept parts, the number of bytes dropped in
+/// between, and how it ended.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged, expecting = "bytes, or an object with `head`, `omitted`, `tail` and `end`")]
 enum Captured<'a> {

@@ -1,4 +1,4 @@
-//! Checked texts, paths and words: read by the constructors that check them.
+//! Checked texts, paths and words, which are deserialized by the constructors that check them.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::bytes;
 use crate::{
     Capability, ContainerId, ContainerName, ContainerPath, ContainerState, EnvName, ErrorKind, EventAction,
-    Health, ImageId, ImageRef, NamePrefix, Network, NetworkName, OciRuntime, OutputStream, PullPolicy,
-    RuntimeId, StreamEnd, TransportProtocol, User,
+    FileKind, Health, ImageId, ImageRef, LinuxCapability, NamePrefix, Network, NetworkName, OciRuntime,
+    OutputStream, PullPolicy, RestartPolicy, RuntimeId, SecurityOption, Signal, StreamEnd, TransportProtocol,
+    User, VolumeName,
 };
 
 macro_rules! texts {
@@ -31,24 +32,30 @@ macro_rules! texts {
 texts! {
     Capability by Capability::try_from,
     ContainerId by ContainerId::new,
-    // Names that are there already may be longer than those that can be given.
+    // Existing names may be longer than new ones.
     ContainerName by ContainerName::of_existing,
     ContainerState by ContainerState::try_from,
     EnvName by EnvName::new,
     EventAction by EventAction::try_from,
+    FileKind by FileKind::try_from,
     Health by Health::try_from,
     ImageId by ImageId::new,
     ImageRef by ImageRef::new,
+    LinuxCapability by LinuxCapability::new,
     NamePrefix by NamePrefix::new,
     Network by Network::try_from,
     NetworkName by NetworkName::new,
     OciRuntime by OciRuntime::new,
     OutputStream by OutputStream::try_from,
     PullPolicy by PullPolicy::try_from,
+    RestartPolicy by RestartPolicy::try_from,
     RuntimeId by RuntimeId::try_from,
+    SecurityOption by SecurityOption::new,
+    Signal by Signal::try_from,
     StreamEnd by StreamEnd::try_from,
     TransportProtocol by TransportProtocol::try_from,
     User by User::new,
+    VolumeName by VolumeName::new,
 }
 
 impl Serialize for ErrorKind {
@@ -57,7 +64,7 @@ impl Serialize for ErrorKind {
     }
 }
 
-/// A kind that came later is the engine's own failure to who does not know it.
+/// Reads a kind of a later version as a failure of the engine.
 impl<'de> Deserialize<'de> for ErrorKind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(String::deserialize(deserializer)?.parse().unwrap_or(Self::BackendFailed))

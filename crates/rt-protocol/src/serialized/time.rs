@@ -1,11 +1,12 @@
-//! Points in time: seconds and nanoseconds since 1970, as serde has them, and also before it.
+//! Points in time: seconds and nanoseconds since 1970, in serde's form, also for times before it.
 
 use std::time::{Duration, SystemTime};
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The form that is written. What was before 1970 has negative seconds, and counts its nanoseconds upwards too.
+/// The serialized form. Times before 1970 have negative seconds; their nanoseconds count upwards
+/// too.
 #[derive(Serialize, Deserialize)]
 struct Form {
     secs_since_epoch: i64,
@@ -51,7 +52,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     Form::deserialize(deserializer)?.time().ok_or_else(|| D::Error::custom(REFUSED))
 }
 
-/// `null` is none.
+/// Optional times; `null` is `None`.
 pub(crate) mod optional {
     use serde::ser::Error as _;
 

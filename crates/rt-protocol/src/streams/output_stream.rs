@@ -2,13 +2,13 @@
 
 use crate::word_enum;
 
-/// Which output of the container a line came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum OutputStream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
+word_enum! {
+    /// An output of a command or container.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum OutputStream: "output stream" {
+        /// Standard output.
+        Stdout = "stdout",
+        /// Standard error.
+        Stderr = "stderr",
+    }
 }
-
-word_enum!(OutputStream, "output stream", { Stdout = "stdout", Stderr = "stderr", });

@@ -1,29 +1,33 @@
-//! The one kind of stream: items that a caller pulls, of a log or of events.
+//! The stream of log lines and of events, from which the caller pulls items.
 
 use std::fmt;
 
 use crate::{Error, Result, Until, UntilError};
 
-/// What a stream answers to one pull.
+/// The result of one pull.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use = "the item is taken from the stream"]
 pub enum Pull<T> {
     /// The next item.
     Item(T),
-    /// The time given for this pull is over. The stream stays good.
+    /// The limit of this pull has ended. The stream can still be used.
     Pending,
-    /// There will be no more items.
+    /// The stream has ended.
     End,
 }
 
-/// Items as they come: lines of a log ([`Container::logs`](crate::Container::logs)), live from the moment it was made, or events
-/// ([`ContainerRuntime::events`](crate::ContainerRuntime::events)).
+/// A stream of log lines ([`Container::logs`](crate::Container::logs)) or of events
+/// ([`ContainerRuntime::events`](crate::ContainerRuntime::events)). It is live from its creation
+/// on.
 ///
-/// Pulled, never pushed: a caller who does not pull holds the engine's own reader back by the pipe's capacity and loses
-/// nothing. An absent container, a failing engine or a stream of it that dies is an error at the end, never a silent end and
-/// never a quiet stream. Nor are items lost in silence: where a log was cut or replaced before all of it was read, the
-/// stream goes on, and its end is an error of the kind [`Incomplete`](crate::ErrorKind::Incomplete).
-/// Dropping it does what [`close`](Self::close) does.
+/// The caller pulls items. If it does not, nothing is lost: the engine's log reader waits as soon
+/// as the pipe is full.
+///
+/// Failures are never silent. If the container does not exist, or the engine or its stream fails,
+/// the stream ends with an error. If a log was truncated or replaced before all of it was read, the
+/// stream continues, and ends with an error of kind [`Incomplete`](crate::ErrorKind::Incomplete).
+///
+/// Dropping the stream closes it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,30 +46,33 @@ pub enum Pull<T> {
 /// # Ok::<(), rt_protocol::Error>(())
 /// ```
 pub trait PullStream<T>: fmt::Debug + Send {
-    /// The next item.
+    /// Returns the next item.
     ///
-    /// `until` bounds this pull alone: when it ends, by deadline or by cancel, the answer is [`Pull::Pending`].
+    /// `until` limits this pull alone. If it ends first, by a deadline or a cancellation, the
+    /// result is [`Pull::Pending`].
     ///
     /// # Errors
-    /// [`NoSuchContainer`](crate::ErrorKind::NoSuchContainer), [`Incomplete`](crate::ErrorKind::Incomplete) in the place
-    /// of the end, and the engine's own failures. After an error the stream has ended.
+    /// [`NoSuchContainer`](crate::ErrorKind::NoSuchContainer);
+    /// [`Incomplete`](crate::ErrorKind::Incomplete) instead of the end; [engine
+    /// errors](crate::Container#engine-errors). After an error the stream has ended.
     fn pull(&mut self, until: &Until) -> Result<Pull<T>>;
 
-    /// Ends the stream and frees what it holds: no process, thread or descriptor is left. Twice is fine; a pull
-    /// afterwards answers [`Pull::End`].
+    /// Ends the stream, and frees its processes, threads and descriptors. A second call has no
+    /// effect; a later pull returns [`Pull::End`].
     ///
     /// To end a stream from another thread, cancel the token in the `until` of its pull.
     ///
     /// # Errors
-    /// When something could not be freed.
+    /// [`System`](crate::ErrorKind::System) if something could not be freed.
     fn close(&mut self) -> Result<()>;
 }
 
 impl<T> dyn PullStream<T> + '_ {
-    /// Iterates over the items until the stream ends, or `until` does.
+    /// Iterates over the items until the stream or `until` ends.
     ///
-    /// An error of the stream is the last item. So is the end of `until`, as an error of the kind
-    /// [`TimedOut`](crate::ErrorKind::TimedOut) or [`Cancelled`](crate::ErrorKind::Cancelled); the stream stays good then.
+    /// An error of the stream is the last item. If `until` ends, the last item is an error of kind
+    /// [`TimedOut`](crate::ErrorKind::TimedOut) or [`Cancelled`](crate::ErrorKind::Cancelled); the
+    /// stream can still be used then.
     pub fn iter(&mut self, until: impl Into<Until>) -> impl Iterator<Item = Result<T>> {
         let until = until.into();
         let mut ended = false;
@@ -76,7 +83,7 @@ impl<T> dyn PullStream<T> + '_ {
             let next = match self.pull(&until) {
                 Ok(Pull::Item(item)) => return Some(Ok(item)),
                 Ok(Pull::End) => None,
-                // By a clock that skips time, a deadline may be over that this one has yet to reach.
+                // A virtual clock may pass a deadline before the real one does.
                 Ok(Pull::Pending) => {
                     let stop = until.check().err().unwrap_or(UntilError::DeadlineExceeded);
                     Some(Err(Error::stopped(stop, "follow the stream")))

@@ -1,4 +1,4 @@
-//! Waking threads that wait for a change of what others hold. What they wait for is theirs to look at.
+//! Wakes threads that wait for a change of shared state.
 
 use std::io;
 use std::sync::{self, Arc, Mutex};
@@ -8,8 +8,8 @@ use super::lock::lock;
 use super::waker::Waker;
 use crate::{CancelRegistration, Until, UntilError};
 
-/// Wakes all who wait for a change, and counts the changes, so that none is missed between a look and a wait. Clones are
-/// the same.
+/// Wakes all threads that wait for a change, and counts the changes, so that none is missed between
+/// a check and a wait. Clones are the same.
 #[derive(Clone, Debug, Default)]
 pub struct Notify(Arc<Shared>);
 
@@ -22,17 +22,17 @@ struct Shared {
 }
 
 impl Notify {
-    /// Something has changed.
+    /// Wakes all waiting threads: something has changed.
     pub fn notify(&self) {
         *lock(&self.0.count) += 1;
         self.0.notified.notify_all();
         lock(&self.0.wakers).iter().for_each(Waker::wake);
     }
 
-    /// Waits until `look` finds something, which it does after a notification at the latest.
+    /// Calls `look` after each notification until it returns a value.
     ///
     /// # Errors
-    /// Why `until` was over before.
+    /// Why `until` ended first.
     pub fn wait_for<T>(&self, until: &Until, mut look: impl FnMut() -> Option<T>) -> Result<T, UntilError> {
         let _registration = self.notify_on_cancel(until);
         loop {
@@ -45,12 +45,13 @@ impl Notify {
         }
     }
 
-    /// How often it was notified so far.
+    /// Returns the number of notifications so far.
     pub fn count(&self) -> u64 {
         *lock(&self.0.count)
     }
 
-    /// Waits for a notification after the first `seen`, no longer than `at_most`; may return early.
+    /// Waits until there are more than `seen` notifications, at most for `at_most`. May return
+    /// early.
     pub fn wait_beyond(&self, seen: u64, at_most: Option<Duration>) {
         let count = lock(&self.0.count);
         if *count > seen {
@@ -62,16 +63,17 @@ impl Notify {
         }
     }
 
-    /// Notifies when `until` is cancelled, as long as the registration lives. `None` where nobody can cancel.
+    /// Notifies when `until` is cancelled, as long as the registration lives; `None` without a
+    /// token.
     pub fn notify_on_cancel(&self, until: &Until) -> Option<CancelRegistration> {
         let notify = self.clone();
         until.cancel_token().map(|token| token.on_cancel(move || notify.notify()))
     }
 
-    /// A waker for those who poll descriptors meanwhile: it is woken by every notification from now on.
+    /// Returns a waker for a poll loop, which every notification from now on wakes.
     ///
     /// # Errors
-    /// The system has no sockets to give.
+    /// The operating system has no sockets left.
     pub fn waker(&self) -> io::Result<Waker> {
         let waker = Waker::new()?;
         lock(&self.0.wakers).push(waker.clone());

@@ -1,4 +1,4 @@
-//! Waking a poll loop from another thread: a descriptor that the loop polls, and nothing about who wakes it or why.
+//! Wakes a poll loop from another thread, by a descriptor that the loop polls.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,7 +11,7 @@ use crate::{CancelRegistration, Until};
 #[derive(Clone, Debug)]
 pub struct Waker(Arc<Ends>);
 
-/// Both ends live as long as any clone, so that a late wake-up never meets a closed socket.
+/// Both ends live as long as any clone, so a late wake-up never meets a closed socket.
 #[derive(Debug)]
 struct Ends {
     polled: UnixStream,
@@ -19,10 +19,10 @@ struct Ends {
 }
 
 impl Waker {
-    /// A waker that nobody has used.
+    /// Returns a waker.
     ///
     /// # Errors
-    /// The system has no sockets to give.
+    /// The operating system has no sockets left.
     pub fn new() -> io::Result<Self> {
         let (polled, woken) = UnixStream::pair()?;
         polled.set_nonblocking(true)?;
@@ -36,13 +36,14 @@ impl Waker {
         let _ = (&self.0.woken).write(&[1]);
     }
 
-    /// Wakes the loop when `until` is cancelled, as long as the registration lives. `None` where nobody can cancel.
+    /// Wakes the loop when `until` is cancelled, as long as the registration lives; `None` without
+    /// a token.
     pub fn wake_on_cancel(&self, until: &Until) -> Option<CancelRegistration> {
         let waker = self.clone();
         until.cancel_token().map(|token| token.on_cancel(move || waker.wake()))
     }
 
-    /// Takes all wake-ups so far. Their reason has to be looked at after this, not before.
+    /// Removes all wake-ups so far. Check for their reason after this call, not before.
     pub fn drain(&self) {
         let mut bytes = [0; 256];
         while matches!((&self.0.polled).read(&mut bytes), Ok(count) if count == bytes.len()) {}

@@ -1,4 +1,4 @@
-//! The words of a command, checked once.
+//! A command and its arguments, checked once.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -7,11 +7,11 @@ use crate::InvalidValue;
 
 /// A command and its arguments: at least one word, the first not empty, no NUL byte in any.
 ///
-/// Words are bytes, as `execve` takes them. A backend that can carry only UTF-8 refuses other words with
-/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) before it starts anything, see
+/// Words are bytes, as `execve` takes them. A backend that only supports UTF-8 rejects other words
+/// with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) before it starts anything, see
 /// [`Capability::ByteArguments`](crate::Capability::ByteArguments).
 ///
-/// No word is ever read by a shell, and the first is always the command, whatever it begins with or contains.
+/// No shell interprets the words. The first is always the command, whatever it contains.
 ///
 /// ```
 /// use rt_protocol::Argv;
@@ -26,7 +26,7 @@ use crate::InvalidValue;
 pub struct Argv(Vec<OsString>);
 
 impl Argv {
-    /// Checks the words and keeps them as they are.
+    /// Checks the words. They are not changed.
     ///
     /// # Errors
     /// No word, an empty first word, or a NUL byte in a word.
@@ -44,39 +44,39 @@ impl Argv {
             Some(_) => {}
         }
         match words.iter().position(|word| word.as_bytes().contains(&0)) {
-            // The word itself may be a secret that the caller put there; its place is enough to find it.
+            // The word may be a secret, so only its position is shown.
             Some(place) => Err(InvalidValue::hidden("argv", format!("word {place} contains a NUL byte"))),
             None => Ok(Self(words)),
         }
     }
 
-    /// The first word.
+    /// Returns the first word.
     pub fn program(&self) -> &OsStr {
         &self.0[0]
     }
 
-    /// All words after the first.
+    /// Returns all words after the first.
     pub fn arguments(&self) -> &[OsString] {
         &self.0[1..]
     }
 
-    /// All words.
+    /// Returns all words.
     pub fn words(&self) -> &[OsString] {
         &self.0
     }
 
-    /// All words, one after the other.
+    /// Iterates over all words.
     pub fn iter(&self) -> std::slice::Iter<'_, OsString> {
         self.0.iter()
     }
 
-    /// How many words there are; never 0.
+    /// Returns the number of words; never 0.
     #[expect(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether every word is UTF-8.
+    /// Returns whether every word is UTF-8.
     pub fn is_utf8(&self) -> bool {
         self.0.iter().all(|word| word.to_str().is_some())
     }
@@ -113,6 +113,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn its_words_are_iterated_in_order() {
+        let argv = Argv::new(["sh", "-c", "exit"]).unwrap();
+        assert_eq!((&argv).into_iter().collect::<Vec<_>>(), ["sh", "-c", "exit"]);
+        assert_eq!(argv.into_iter().collect::<Vec<_>>(), ["sh", "-c", "exit"]);
+    }
 
     proptest! {
         #[test]

@@ -1,4 +1,4 @@
-//! Environment variables of a command: checked names, plain and secret values.
+//! Environment variables: checked names, plain and secret values.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -8,8 +8,8 @@ use crate::{InvalidValue, Secret};
 
 /// The name of an environment variable: `[A-Za-z_][A-Za-z0-9_]*`.
 ///
-/// Stricter than `execve`, which takes any bytes but `=` and NUL: other names cannot be exported by a POSIX shell
-/// (POSIX.1-2017, Base Definitions, 8.1), and could be read as more than a name on the way.
+/// This is stricter than `execve`, which accepts all bytes but `=` and NUL. A POSIX shell cannot
+/// export other names (POSIX.1-2017, Base Definitions, 8.1), and they could be misread on the way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EnvName(String);
 
@@ -17,7 +17,7 @@ impl EnvName {
     /// Checks the name.
     ///
     /// # Errors
-    /// Anything but `[A-Za-z_][A-Za-z0-9_]*`.
+    /// A name that does not match `[A-Za-z_][A-Za-z0-9_]*`.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidValue> {
         let name = name.into();
         let mut bytes = name.bytes();
@@ -33,17 +33,17 @@ impl EnvName {
 
 checked_text!(EnvName);
 
-/// The value of a variable, and whether texts may show it.
+/// The value of a variable, plain or secret.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum EnvValue {
-    /// May stand in an argv.
+    /// Argv, logs and errors may show it.
     Plain(OsString),
-    /// Never stands in an argv, a log line or an error.
+    /// No argv, log or error shows it.
     Secret(Secret),
 }
 
 impl EnvValue {
-    /// The value in the clear, secret or not.
+    /// Returns the value, even if it is secret.
     pub fn expose(&self) -> &OsStr {
         match self {
             Self::Plain(value) => value,
@@ -51,7 +51,7 @@ impl EnvValue {
         }
     }
 
-    /// Whether it is [`EnvValue::Secret`].
+    /// Returns whether it is [`EnvValue::Secret`].
     pub fn is_secret(&self) -> bool {
         matches!(self, Self::Secret(_))
     }
@@ -81,7 +81,8 @@ impl From<Secret> for EnvValue {
     }
 }
 
-/// Variables in the order in which they were first set; each name once, the last value wins.
+/// Environment variables in the order in which they were first set. A name occurs once; its last
+/// value counts.
 ///
 /// ```
 /// use rt_protocol::{Env, Secret};
@@ -98,11 +99,12 @@ impl From<Secret> for EnvValue {
 pub struct Env(Vec<(EnvName, EnvValue)>);
 
 impl Env {
-    /// Checks these variables and keeps them. It is no `FromIterator`, because a name or value may be refused.
+    /// Checks variables and collects them. It is not a `FromIterator`, because it can fail.
     ///
     /// ```
     /// let env = rt_protocol::Env::new([("LANG", "C"), ("TZ", "UTC")])?;
-    /// assert_eq!(env.into_iter().map(|(name, _)| String::from(name)).collect::<Vec<_>>(), ["LANG", "TZ"]);
+    /// let names: Vec<String> = env.into_iter().map(|(name, _)| name.into()).collect();
+    /// assert_eq!(names, ["LANG", "TZ"]);
     /// # Ok::<(), rt_protocol::InvalidValue>(())
     /// ```
     ///
@@ -118,48 +120,48 @@ impl Env {
         Ok(env)
     }
 
-    /// Sets a value that texts may show.
+    /// Sets a plain variable.
     ///
     /// # Errors
-    /// A name that [`EnvName::new`] refuses, or a NUL byte in the value.
+    /// A name that [`EnvName::new`] rejects, or a NUL byte in the value.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<OsString>) -> Result<(), InvalidValue> {
         self.insert(name.into(), EnvValue::Plain(value.into()))
     }
 
-    /// Sets a value that no text shows.
+    /// Sets a secret variable.
     ///
     /// # Errors
-    /// As for [`set`](Self::set); the message does not show the value.
+    /// As for [`set`](Self::set). The error does not show the value.
     pub fn set_secret(&mut self, name: impl Into<String>, value: Secret) -> Result<(), InvalidValue> {
         self.insert(name.into(), EnvValue::Secret(value))
     }
 
-    /// The variables in order.
+    /// Iterates over the variables in order.
     pub fn iter(&self) -> impl Iterator<Item = (&EnvName, &EnvValue)> {
         self.into_iter()
     }
 
-    /// The value of one name.
+    /// Returns the value of a variable; `None` if it is not set.
     pub fn get(&self, name: &str) -> Option<&EnvValue> {
         self.iter().find(|(known, _)| known.as_str() == name).map(|(_, value)| value)
     }
 
-    /// How many variables are set.
+    /// Returns the number of variables.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether none is set.
+    /// Returns whether there are no variables.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether any value is secret.
+    /// Returns whether any value is secret.
     pub fn has_secrets(&self) -> bool {
         self.0.iter().any(|(_, value)| value.is_secret())
     }
 
-    /// Sets what another set has.
+    /// Sets all variables of another set.
     pub(crate) fn set_all(&mut self, other: &Self) -> Result<(), InvalidValue> {
         other.iter().try_for_each(|(name, value)| self.insert(name.to_string(), value.clone()))
     }
@@ -205,6 +207,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_set_that_is_added_replaces_what_has_its_names() {
+        let [mut env, mut more] = [(); 2].map(|()| Env::default());
+        env.set("A", "1").unwrap();
+        env.set("B", "2").unwrap();
+        more.set("B", "3").unwrap();
+        more.set_secret("C", Secret::new("4")).unwrap();
+        env.set_all(&more).unwrap();
+        let pairs: Vec<_> =
+            env.iter().map(|(name, value)| (name.as_str(), value.expose().to_str())).collect();
+        assert_eq!(pairs, [("A", Some("1")), ("B", Some("3")), ("C", Some("4"))]);
+    }
 
     proptest! {
         #[test]

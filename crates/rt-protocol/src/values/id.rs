@@ -1,11 +1,13 @@
-//! The ids that an engine gives to containers and images. What a caller chooses is a name or a reference.
+//! The ids that an engine gives to containers and images. Names and references are chosen by
+//! callers instead.
 
 use super::name::check_name;
 use crate::{ImageRef, InvalidValue, checked_text};
 
-/// The full id of a container, as its engine gives it: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 255 bytes.
+/// The full id of a container, as its engine assigns it: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 255
+/// bytes.
 ///
-/// podman's are 64 hexadecimal digits. Another container of the same name has another id.
+/// podman's ids are 64 hexadecimal digits. A new container with an old name has a new id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContainerId(String);
 
@@ -13,7 +15,7 @@ impl ContainerId {
     /// Checks the id.
     ///
     /// # Errors
-    /// Anything that does not match `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, or more than 255 bytes.
+    /// An id that does not match `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, or has more than 255 bytes.
     pub fn new(id: impl Into<String>) -> Result<Self, InvalidValue> {
         check_name("container id", id.into()).map(Self)
     }
@@ -21,9 +23,10 @@ impl ContainerId {
 
 checked_text!(ContainerId);
 
-/// The full id of an image, as its engine gives it. It is also a [reference](ImageRef) to that image.
+/// The full id of an image, as its engine assigns it. It is also a [reference](ImageRef) to that
+/// image.
 ///
-/// podman's are 64 hexadecimal digits, others begin with `sha256:`.
+/// podman's ids are 64 hexadecimal digits; those of other engines begin with `sha256:`.
 ///
 /// ```
 /// use rt_protocol::{ImageId, ImageRef};
@@ -39,7 +42,7 @@ impl ImageId {
     /// Checks the id.
     ///
     /// # Errors
-    /// What [`ImageRef::new`] refuses.
+    /// As for [`ImageRef::new`].
     pub fn new(id: impl Into<String>) -> Result<Self, InvalidValue> {
         ImageRef::new(id).map(|reference| Self(reference.into()))
     }

@@ -2,10 +2,12 @@
 
 use crate::{InvalidValue, checked_text};
 
-/// A reference to an image: `[host[:port]/]path[:tag][@digest]`, a full or shortened image id, or `sha256:…`.
+/// A reference to an image: `[host[:port]/]path[:tag][@digest]`, a full or shortened image id, or
+/// `sha256:…`.
 ///
-/// The grammar is that of the OCI distribution specification and of `distribution/reference`. Transports (`dir:/x`,
-/// `docker-archive:…`, `docker://…`) are refused: an engine would read files of the host through them.
+/// The grammar is that of the OCI distribution specification and of `distribution/reference`.
+/// Transports (`dir:/x`, `docker-archive:…`, `docker://…`) are rejected, because an engine would
+/// read files of the host through them.
 ///
 /// ```
 /// use rt_protocol::ImageRef;
@@ -28,7 +30,7 @@ impl ImageRef {
     /// Checks the reference.
     ///
     /// # Errors
-    /// Anything outside the grammar above, or more than 600 bytes.
+    /// A reference outside the grammar above, or with more than 600 bytes.
     pub fn new(reference: impl Into<String>) -> Result<Self, InvalidValue> {
         let reference = reference.into();
         if reference.len() > MAX_REFERENCE_BYTES {
@@ -40,7 +42,24 @@ impl ImageRef {
         }
     }
 
-    /// What was checked already.
+    /// Returns the registry that the reference names: a host, perhaps with a port. `None` for a
+    /// short name, which the engine completes, and for an id.
+    ///
+    /// ```
+    /// # use rt_protocol::ImageRef;
+    /// assert_eq!(ImageRef::new("localhost:5000/a/b:1")?.registry(), Some("localhost:5000"));
+    /// assert_eq!(ImageRef::new("library/alpine")?.registry(), None);
+    /// # Ok::<(), rt_protocol::InvalidValue>(())
+    /// ```
+    pub fn registry(&self) -> Option<&str> {
+        let (host, _) = self.0.split_once('/')?;
+        let is_named = host == "localhost"
+            || host.contains(['.', ':'])
+            || host.bytes().any(|byte| byte.is_ascii_uppercase());
+        is_named.then_some(host)
+    }
+
+    /// Makes a reference of a text that was checked before.
     pub(super) fn from_checked(reference: String) -> Self {
         Self(reference)
     }
@@ -48,7 +67,7 @@ impl ImageRef {
 
 checked_text!(ImageRef);
 
-/// What is wrong with the reference, if anything.
+/// Returns what is wrong with the reference, if anything.
 fn grammar_error(reference: &str) -> Option<&'static str> {
     let (name_and_tag, digest) = match reference.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest)),
@@ -75,7 +94,8 @@ fn grammar_error(reference: &str) -> Option<&'static str> {
     }
 }
 
-/// A first component is a host when it could not be a path component: `localhost`, or with a dot, a port or a capital.
+/// Returns whether a first component is a host, because it cannot be a path component: `localhost`,
+/// or with a dot, a port or a capital letter.
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.split_once(':') {
         Some((host, port)) => (host, Some(port)),
@@ -203,6 +223,25 @@ mod tests {
     }
 
     #[test]
+    fn a_reference_has_at_most_600_bytes() {
+        assert!(ImageRef::new("a".repeat(600)).is_ok() && ImageRef::new("a".repeat(601)).is_err());
+    }
+
+    #[test]
+    fn a_first_part_that_can_be_no_path_is_the_registry() {
+        for (reference, registry) in [
+            ("localhost/a", Some("localhost")),
+            ("h.example/a:1", Some("h.example")),
+            ("host:5000/a", Some("host:5000")),
+            ("Host/a", Some("Host")),
+            ("library/a", None),
+            ("a:1", None),
+        ] {
+            assert_eq!(ImageRef::new(reference).unwrap().registry(), registry, "{reference}");
+        }
+    }
+
+    #[test]
     fn ports_and_tags_are_told_apart() {
         assert!(ImageRef::new("localhost:5000/a").is_ok());
         assert!(ImageRef::new("localhost:5000/a:1").is_ok());
@@ -213,7 +252,7 @@ mod tests {
 
     #[test]
     fn the_port_of_a_host_is_no_tag() {
-        // Behind the last slash alone: a colon before it is the port's.
+        // Only after the last slash: an earlier colon belongs to the port.
         for good in ["localhost:5000/a", "localhost:5000/a:b", "h.example/abc:x", "a:b"] {
             assert_eq!(ImageRef::new(good).unwrap().as_str(), good);
         }

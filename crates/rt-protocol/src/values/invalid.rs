@@ -1,12 +1,13 @@
-//! What every checked value answers when it refuses its input. The rules themselves stand with the values.
+//! The error of every checked value. The rules themselves are with the values.
 
 use std::ffi::OsStr;
 use std::fmt;
 
-/// A value that was refused before anything was started.
+/// An invalid value, rejected before anything started.
 ///
-/// It converts into [`Error`](crate::Error) of kind [`InvalidRequest`](crate::ErrorKind::InvalidRequest), so `?` works
-/// in functions that return the crate's [`Result`](crate::Result).
+/// It converts into an [`Error`](crate::Error) of kind
+/// [`InvalidRequest`](crate::ErrorKind::InvalidRequest), so `?` works in functions that return
+/// [`Result`](crate::Result).
 ///
 /// ```
 /// use rt_protocol::ContainerName;
@@ -23,12 +24,13 @@ pub struct InvalidValue {
     reason: String,
 }
 
-/// As much of a refused value as a message shows, in characters.
+/// How many characters of an invalid value a message shows.
 const MAX_SHOWN_CHARS: usize = 60;
 
 impl InvalidValue {
-    /// `what` names the kind of value ("container name"), `value` is shown escaped and shortened, `reason` completes
-    /// the sentence "invalid container name "x": …".
+    /// Returns the error for `value`. `what` is the kind of value ("container name"), and `reason`
+    /// completes the sentence "invalid container name "x": …". The value is shown escaped and
+    /// shortened.
     pub fn new(what: &'static str, value: impl AsRef<OsStr>, reason: impl Into<String>) -> Self {
         let text = value.as_ref().to_string_lossy();
         let mut shown = format!("{:?}", text.chars().take(MAX_SHOWN_CHARS).collect::<String>());
@@ -38,17 +40,17 @@ impl InvalidValue {
         Self { what, shown, reason: reason.into() }
     }
 
-    /// Like [`new`](Self::new) for a value that must not be shown, such as a secret.
+    /// Returns the error for a value that must not be shown, such as a secret.
     pub fn hidden(what: &'static str, reason: impl Into<String>) -> Self {
         Self { what, shown: String::from("<hidden>"), reason: reason.into() }
     }
 
-    /// The kind of value, in words: "container name", "argv".
+    /// Returns the kind of value: "container name", "argv".
     pub fn what(&self) -> &'static str {
         self.what
     }
 
-    /// Why it was refused; reads well after "invalid container name: ".
+    /// Returns why the value is invalid. It reads well after "invalid container name: ".
     pub fn reason(&self) -> &str {
         &self.reason
     }

@@ -1,18 +1,20 @@
-//! Names that are safe to hand on: containers, name prefixes, users.
+//! Checked names: of containers, of name prefixes, and of users.
 
 use crate::InvalidValue;
 use crate::checked_text;
 
-/// The longest accepted name, in bytes. podman has no limit of its own; a name must fit a file name and a log line.
+/// The longest valid name, in bytes. podman has no limit of its own; a name must fit a file name
+/// and a log line.
 const MAX_NAME_BYTES: usize = 255;
 
-/// Whether `text` is not empty, begins with what `first` allows, and goes on with `[a-zA-Z0-9_.-]*`.
+/// Returns whether `text` begins with a byte that `first` accepts, and continues with
+/// `[a-zA-Z0-9_.-]*`.
 fn is_identifier(text: &str, first: impl Fn(u8) -> bool) -> bool {
     text.bytes().next().is_some_and(first)
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 
-pub(super) fn check_name(what: &'static str, text: String) -> Result<String, InvalidValue> {
+pub(crate) fn check_name(what: &'static str, text: String) -> Result<String, InvalidValue> {
     let text = check_syntax(what, text)?;
     if text.len() > MAX_NAME_BYTES {
         return Err(InvalidValue::new(what, text, format!("it is longer than {MAX_NAME_BYTES} bytes")));
@@ -20,7 +22,7 @@ pub(super) fn check_name(what: &'static str, text: String) -> Result<String, Inv
     Ok(text)
 }
 
-/// podman's own rule for names.
+/// Checks podman's own rule for names.
 fn check_syntax(what: &'static str, text: String) -> Result<String, InvalidValue> {
     if is_identifier(&text, |first| first.is_ascii_alphanumeric()) {
         Ok(text)
@@ -31,8 +33,8 @@ fn check_syntax(what: &'static str, text: String) -> Result<String, InvalidValue
 
 /// The name of a container: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 255 bytes.
 ///
-/// A name and never an id: a backend whose engine also takes id prefixes for names looks such a name up first, so that
-/// `422c` is the container of that name or no container.
+/// It is never an id. Some engines also accept a prefix of an id as a name. Their backends look
+/// such a name up first, so `422c` is the container of that name or none.
 ///
 /// ```
 /// use rt_protocol::ContainerName;
@@ -49,21 +51,22 @@ impl ContainerName {
     /// Checks the name.
     ///
     /// # Errors
-    /// Anything that does not match `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, or more than 255 bytes.
+    /// A name that does not match `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, or has more than 255 bytes.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidValue> {
         check_name("container name", name.into()).map(Self)
     }
 
-    /// The name of a container that is there already, as an engine tells it: of the same form, and as long as the engine
-    /// allows. For backends; podman's own limit is that of a command line.
+    /// Checks the name of an existing container, as an engine reports it; for backends. It has the
+    /// same form, and may be as long as the engine allows (podman: as a command line allows).
     ///
     /// # Errors
-    /// Anything that does not match `[a-zA-Z0-9][a-zA-Z0-9_.-]*`.
+    /// A name that does not match `[a-zA-Z0-9][a-zA-Z0-9_.-]*`.
     pub fn of_existing(name: impl Into<String>) -> Result<Self, InvalidValue> {
         check_syntax("container name", name.into()).map(Self)
     }
 
-    /// Whether the name consists of hexadecimal digits alone, so that an engine could take it for an id.
+    /// Returns whether the name consists of hexadecimal digits only, so that an engine could read
+    /// it as an id.
     pub fn looks_like_id(&self) -> bool {
         self.0.bytes().all(|byte| byte.is_ascii_hexdigit())
     }
@@ -71,7 +74,7 @@ impl ContainerName {
 
 checked_text!(ContainerName);
 
-/// What a family of container names has in common: prefix `p` means every name that begins with `p-`.
+/// The common prefix of container names: `p` stands for all names that begin with `p-`.
 ///
 /// ```
 /// use rt_protocol::{ContainerName, NamePrefix};
@@ -86,7 +89,7 @@ checked_text!(ContainerName);
 pub struct NamePrefix(String);
 
 impl NamePrefix {
-    /// Checks the prefix; it is given without the dash.
+    /// Checks the prefix, which is given without the dash.
     ///
     /// # Errors
     /// As for [`ContainerName::new`].
@@ -94,12 +97,13 @@ impl NamePrefix {
         check_name("name prefix", prefix.into()).map(Self)
     }
 
-    /// Whether `name` begins with this prefix and a dash.
+    /// Returns whether `name` begins with this prefix and a dash.
     pub fn matches(&self, name: &ContainerName) -> bool {
         self.matches_text(name.as_str())
     }
 
-    /// [`matches`](Self::matches) for a name that an engine reported and nobody checked.
+    /// Returns what [`matches`](Self::matches) returns, for a name of an engine that was not
+    /// checked.
     pub fn matches_text(&self, name: &str) -> bool {
         name.strip_prefix(&self.0).is_some_and(|rest| rest.starts_with('-'))
     }
@@ -107,9 +111,10 @@ impl NamePrefix {
 
 checked_text!(NamePrefix);
 
-/// The user that a command runs as inside the container: a name or number, and optionally `:` and a group.
+/// The user of a command in a container: a name or number, optionally with `:` and a group.
 ///
-/// Each part matches `[A-Za-z0-9_][A-Za-z0-9_.-]*`. Whether the user exists is found out when the command is started.
+/// Each part matches `[A-Za-z0-9_][A-Za-z0-9_.-]*`. Whether the user exists is only known when the
+/// command starts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct User(String);
 
@@ -117,7 +122,7 @@ impl User {
     /// Checks the form.
     ///
     /// # Errors
-    /// Anything but `USER` or `USER:GROUP` of the form above, or more than 255 bytes.
+    /// A text that is not `USER` or `USER:GROUP` of the form above, or has more than 255 bytes.
     pub fn new(user: impl Into<String>) -> Result<Self, InvalidValue> {
         let user = user.into();
         let part = |text: &str| is_identifier(text, |first| first.is_ascii_alphanumeric() || first == b'_');

@@ -10,9 +10,10 @@ use crate::{InvalidValue, text_conversions};
 
 /// An absolute path inside a container, without NUL bytes.
 ///
-/// Absolute, because a relative one would mean another file on each backend (podman reads it from the container's
-/// workdir, an SSH login from the user's home). Colons, spaces and newlines are ordinary characters. Bytes and not text, so
-/// it is an `AsRef<Path>` where the checked texts are an `AsRef<str>`, and [`Display`](fmt::Display) is for people.
+/// A relative path would mean another file on each backend: podman resolves it from the container's
+/// workdir, an SSH login from the user's home. Colons, spaces and newlines are ordinary characters.
+/// A path is bytes and not text, so it implements `AsRef<Path>`, and [`Display`](fmt::Display) is
+/// for people.
 ///
 /// ```
 /// use rt_protocol::ContainerPath;
@@ -24,10 +25,10 @@ use crate::{InvalidValue, text_conversions};
 pub struct ContainerPath(PathBuf);
 
 impl ContainerPath {
-    /// Checks the path and keeps it as it is.
+    /// Checks the path. It is not changed.
     ///
     /// # Errors
-    /// A path that does not begin with `/`, or one with a NUL byte.
+    /// A path that does not begin with `/`, or has a NUL byte.
     pub fn new(path: impl Into<PathBuf>) -> Result<Self, InvalidValue> {
         let path = path.into();
         let bytes = path.as_os_str().as_bytes();
@@ -40,12 +41,30 @@ impl ContainerPath {
         }
     }
 
-    /// The path as given.
+    /// Returns the path.
     pub fn as_path(&self) -> &Path {
         &self.0
     }
 
-    /// The path as given.
+    /// Returns the path of an entry of this directory.
+    ///
+    /// # Errors
+    /// A name that is empty or contains `/` or a NUL byte.
+    pub fn join(&self, name: impl AsRef<OsStr>) -> Result<Self, InvalidValue> {
+        let name = name.as_ref();
+        if name.is_empty() || name.as_bytes().contains(&b'/') {
+            return Err(InvalidValue::new("file name", name, "it must be one name"));
+        }
+        Self::new(self.0.join(name))
+    }
+
+    /// Returns whether it can only mean a directory: it ends with `/`, `.` or `..`.
+    pub fn names_directory(&self) -> bool {
+        let last = self.0.as_os_str().as_bytes().rsplit(|byte| *byte == b'/').next();
+        matches!(last, None | Some(b"" | b"." | b".."))
+    }
+
+    /// Returns the path.
     pub fn as_os_str(&self) -> &OsStr {
         self.0.as_os_str()
     }
@@ -95,6 +114,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_entry_is_one_name_and_some_paths_name_directories() {
+        let path = |text: &str| ContainerPath::new(text).unwrap();
+        assert_eq!(path("/a").join("..b").unwrap(), path("/a/..b"));
+        assert!(["", "b/c", "/b", "\0"].into_iter().all(|name| path("/a").join(name).is_err()));
+        assert!(["/", "/a/", "/a/.", "/..", "//"].into_iter().all(|text| path(text).names_directory()));
+        assert!(["/a", "/a/...", "/.a", "/a b"].into_iter().all(|text| !path(text).names_directory()));
+    }
 
     proptest! {
         #[test]

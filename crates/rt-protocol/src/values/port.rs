@@ -1,28 +1,29 @@
-//! A port of the host that is held for somebody.
+//! A reserved port of the host.
 
 use std::fmt;
 use std::net::SocketAddr;
 
 use crate::Result;
 
-/// A TCP port that is bound and not listening, so that nobody else is given it.
+/// A TCP port that is bound without listening, so that no other process gets it.
 ///
-/// Close it right before the port is handed to whoever will listen; between the two, another process may take it. Where
-/// an engine can pick the port itself ([`PortMapping::any_port_on_loopback`](crate::PortMapping::any_port_on_loopback)),
-/// that race does not exist. Dropping it does what [`close`](Self::close) does.
+/// Close the reservation right before the port is passed to the process that will listen. In
+/// between, another process may take it. If the engine chooses the port itself
+/// ([`PortMapping::any_port_on_loopback`](crate::PortMapping::any_port_on_loopback)), this race
+/// does not exist. Dropping the reservation closes it.
 #[must_use = "dropping a reservation frees the port"]
 pub trait PortReservation: fmt::Debug + Send {
-    /// The address that is held.
+    /// Returns the reserved address.
     fn address(&self) -> SocketAddr;
 
-    /// The port that is held, 1 to 65535.
+    /// Returns the reserved port, 1 to 65535.
     fn port(&self) -> u16 {
         self.address().port()
     }
 
-    /// Frees the port. Twice is fine.
+    /// Frees the port. A second call has no effect.
     ///
     /// # Errors
-    /// When the system refused.
+    /// [`System`](crate::ErrorKind::System) if the operating system refuses.
     fn close(&mut self) -> Result<()>;
 }

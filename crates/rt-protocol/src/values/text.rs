@@ -1,14 +1,14 @@
-//! The one mechanism of checked texts and of enums of words: what each of them can do beside its own rule. For the crates of
-//! this workspace; the macros are no promise of stability.
+//! The common methods of checked texts and of enums of words. For the crates of this workspace: the
+//! macros may change at any time.
 
-/// Gives a checked text what all of them have. The type is `struct Name(String)` with a constructor
-/// `fn new(impl Into<String>) -> Result<Self, InvalidValue>`.
+/// Implements the common methods of a checked text. The type is `struct Name(String)` with a
+/// constructor `fn new(impl Into<String>) -> Result<Self, InvalidValue>`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! checked_text {
     ($name:ident) => {
         impl $name {
-            /// The value as text.
+            /// Returns the value as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -44,8 +44,8 @@ macro_rules! checked_text {
     };
 }
 
-/// Gives a type that `FromStr` reads with an [`InvalidValue`](crate::InvalidValue) its `TryFrom<&str>` and
-/// `TryFrom<String>`.
+/// Implements `TryFrom<&str>` and `TryFrom<String>` for a type whose `FromStr` fails with an
+/// [`InvalidValue`](crate::InvalidValue).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! text_conversions {
@@ -68,33 +68,44 @@ macro_rules! text_conversions {
     )*};
 }
 
-/// Gives an enum of words its texts: `ALL`, `as_str`, `Display`, and the way back, in any case. After `else`, the variant
-/// that keeps a word which this version does not know; without one, such a word is refused.
+/// Declares an enum whose values are words, and its texts: `ALL`, `as_str`, `Display`, and
+/// `FromStr` in any case. A word with `=> "text"` has another text for people, which `Display`
+/// prints. The variant after `else` keeps a word that this version does not know; without one, such
+/// a word is an error.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! word_enum {
-    ($name:ident, $what:literal, { $($variant:ident = $word:literal,)* }) => {
-        $crate::word_enum!(@names $name, $what, { $($variant = $word,)* });
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                // Widths of the caller's are kept.
-                f.pad(self.as_str())
-            }
+    (
+        $(#[$attribute:meta])*
+        pub enum $name:ident: $what:literal {
+            $($(#[$note:meta])* $variant:ident = $word:literal $(=> $text:literal)?,)*
         }
-    };
+    ) => {
+        $(#[$attribute])*
+        pub enum $name {
+            $($(#[$note])* $variant,)*
+        }
 
-    // Without `Display`, for an enum that has another text for people.
-    (@names $name:ident, $what:literal, { $($variant:ident = $word:literal,)* }) => {
         impl $name {
-            /// All of them, in the order of the contract.
+            /// All values, in the order of their declaration.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// The word for it, which `FromStr` reads.
+            /// Returns the word, which `FromStr` parses.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)*
                 }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                // Applies the width of the format string.
+                f.pad(match self {
+                    $($(Self::$variant => $text,)?)*
+                    #[allow(unreachable_patterns, reason = "each word may have a text of its own")]
+                    word => word.as_str(),
+                })
             }
         }
 
@@ -104,7 +115,7 @@ macro_rules! word_enum {
             }
         }
 
-        /// Reads the word, in any case.
+        /// Parses the word, in any case.
         impl std::str::FromStr for $name {
             type Err = $crate::InvalidValue;
 
@@ -120,9 +131,22 @@ macro_rules! word_enum {
         $crate::text_conversions!($name);
     };
 
-    ($name:ident, { $($variant:ident = $word:literal $(| $alias:literal)*,)* } else $other:ident) => {
+    (
+        $(#[$attribute:meta])*
+        pub enum $name:ident {
+            $($(#[$note:meta])* $variant:ident = $word:literal $(| $alias:literal)*,)*
+        } else {
+            $(#[$other_note:meta])* $other:ident
+        }
+    ) => {
+        $(#[$attribute])*
+        pub enum $name {
+            $($(#[$note])* $variant,)*
+            $(#[$other_note])* $other(String),
+        }
+
         impl $name {
-            /// The word for it.
+            /// Returns the word.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$variant => $word,)*
@@ -143,7 +167,7 @@ macro_rules! word_enum {
             }
         }
 
-        /// Reads an engine's word, in any case.
+        /// Parses an engine's word, in any case.
         impl From<&str> for $name {
             fn from(word: &str) -> Self {
                 match word.to_ascii_lowercase().as_str() {

@@ -1,4 +1,4 @@
-//! Cancelling from another thread: tokens that wake those who wait, child tokens, and a guard.
+//! Cancellation from another thread: tokens that wake waiting threads, child tokens, and a guard.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, Weak};
 
 use crate::sync::lock;
 
-/// A handle with which one thread tells others to stop.
+/// A token with which one thread cancels the calls of others.
 ///
-/// Clones are the same token. Cancelling is final and may be done from any thread, also twice. Nobody polls a token:
-/// who waits registers a callback with [`on_cancel`](Self::on_cancel) and is woken.
+/// Clones are the same token. Cancelling is final, and may be done from any thread, more than once.
+/// Waiting threads do not poll: they register a callback with [`on_cancel`](Self::on_cancel), which
+/// wakes them.
 ///
 /// ```
 /// use rt_protocol::CancelToken;
@@ -41,12 +42,12 @@ struct State {
 type Callback = Box<dyn FnOnce() + Send>;
 
 impl CancelToken {
-    /// A token that nobody has cancelled.
+    /// Returns a token that is not cancelled.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A token that is cancelled with this one, and can be cancelled alone.
+    /// Returns a token that is cancelled with this one, and can be cancelled alone.
     #[must_use]
     pub fn child(&self) -> Self {
         let child = Self::new();
@@ -60,7 +61,8 @@ impl CancelToken {
         child
     }
 
-    /// Cancels: every registered callback is called, once, on this thread, before the call returns.
+    /// Cancels the token. Every registered callback is called once, on this thread, before the call
+    /// returns.
     pub fn cancel(&self) {
         let callbacks = {
             let mut state = lock(&self.0.state);
@@ -72,15 +74,17 @@ impl CancelToken {
         }
     }
 
-    /// Whether somebody has cancelled.
+    /// Returns whether the token is cancelled.
     pub fn is_cancelled(&self) -> bool {
         lock(&self.0.state).cancelled
     }
 
-    /// Has `callback` called when the token is cancelled; at once, on this thread, when it already is.
+    /// Registers a callback for the cancellation. If the token is cancelled already, it is called
+    /// at once, on this thread.
     ///
-    /// The callback runs on the cancelling thread and should do no more than wake somebody. Dropping the registration
-    /// forgets the callback; a callback that a cancelling thread has already taken may still run a moment after that.
+    /// The callback runs on the cancelling thread, and should only wake another one. Dropping the
+    /// registration removes the callback. If a cancelling thread has already taken the callback, it
+    /// may still run shortly afterwards.
     pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> CancelRegistration {
         let mut state = lock(&self.0.state);
         if state.cancelled {
@@ -94,7 +98,8 @@ impl CancelToken {
         CancelRegistration { entry: Some((Arc::downgrade(&self.0), id)) }
     }
 
-    /// A guard that cancels this token when it is dropped: for an async caller whose future may be dropped.
+    /// Returns a guard that cancels this token when it is dropped: for an async caller whose future
+    /// may be dropped.
     #[must_use = "dropping the guard cancels at once"]
     pub fn cancel_on_drop(&self) -> CancelGuard {
         CancelGuard { token: Some(self.clone()) }
@@ -116,7 +121,7 @@ impl fmt::Debug for CancelToken {
     }
 }
 
-/// A callback that waits for a cancel; dropping it forgets the callback.
+/// A registered callback. Dropping it removes the callback.
 #[must_use = "dropping the registration forgets the callback"]
 pub struct CancelRegistration {
     entry: Option<(Weak<Shared>, u64)>,
@@ -127,7 +132,7 @@ impl Drop for CancelRegistration {
         if let Some((shared, id)) = &self.entry
             && let Some(shared) = shared.upgrade()
         {
-            // Taken out under the lock, dropped outside: the callback may own anything.
+            // Removed under the lock, dropped outside: the callback may own anything.
             let callback = lock(&shared.state).callbacks.remove(id);
             drop(callback);
         }
@@ -147,7 +152,7 @@ pub struct CancelGuard {
 }
 
 impl CancelGuard {
-    /// Lets the token live on uncancelled.
+    /// Drops the guard without cancelling the token.
     pub fn disarm(mut self) {
         self.token = None;
     }
@@ -216,7 +221,7 @@ mod tests {
         let parent = CancelToken::new();
         let grandchild = parent.child().child();
         parent.cancel();
-        // The child in between is gone: nobody holds it, so nobody passes the cancel on.
+        // The child in between was dropped, so it does not pass the cancellation on.
         assert!(!grandchild.is_cancelled());
 
         let parent = CancelToken::new();

@@ -19,7 +19,7 @@ impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LogLine { what, .. } => write!(f, "a log line: {what}"),
-            // The program alone: arguments may hold what no text should show.
+            // Only the program: arguments may contain secrets.
             Self::Exec(request) => write!(f, "command `{}`", request.argv().program().to_string_lossy()),
             Self::Reachable => f.write_str("reachable"),
             Self::TcpPort(port) => write!(f, "TCP port {port}"),

@@ -9,17 +9,17 @@ use crate::{
     TransportProtocol, Until,
 };
 
-/// What a wait for readiness is called in errors.
+/// The operation in errors.
 pub(super) const OPERATION: &str = "await the readiness of";
 
-/// What an attempt that met its condition has found.
+/// What an attempt found that met its condition.
 pub(super) enum ProbeSuccess {
     Line(String),
     Address(SocketAddr),
     Plain,
 }
 
-/// What one attempt came to: met, or what was found instead.
+/// The result of one attempt: success, or what was found instead.
 pub(super) type ProbeResult = std::result::Result<ProbeSuccess, String>;
 
 pub(super) fn probe_exec(
@@ -39,7 +39,7 @@ pub(super) fn probe_reachable(container: &dyn Container, until: &Until) -> Resul
     match container.exec(&request, &until.clone().or_after(ReadyWhen::EXEC_LIMIT)) {
         Ok(result) if result.outcome == ExitOutcome::Lost => Ok(Err(result.outcome.to_string())),
         Ok(_) => Ok(Ok(ProbeSuccess::Plain)),
-        // Who looked for the program was inside.
+        // The search for the program took place in the container.
         Err(error)
             if matches!(error.kind(), ErrorKind::CommandNotFound | ErrorKind::CommandNotExecutable) =>
         {
@@ -49,10 +49,10 @@ pub(super) fn probe_reachable(container: &dyn Container, until: &Until) -> Resul
     }
 }
 
-/// What an attempt with a command comes to that answered an error.
+/// Returns the result of an attempt whose command returned an error.
 fn failed_attempt(error: Error) -> Result<ProbeResult> {
     match error.kind() {
-        // Waiting mends none of these.
+        // Waiting fixes none of these.
         ErrorKind::InvalidRequest
         | ErrorKind::Unsupported
         | ErrorKind::BackendMissing
@@ -61,7 +61,7 @@ fn failed_attempt(error: Error) -> Result<ProbeResult> {
         | ErrorKind::BadIdentity
         | ErrorKind::AuthenticationRefused
         | ErrorKind::FeatureDisabled => Err(error),
-        // Also a command that is not found: what starts in the container may still put it there.
+        // Including a command that is not found: a container that starts may still create it.
         kind => Ok(Err(kind.to_string())),
     }
 }
@@ -83,7 +83,7 @@ pub(super) fn probe_port(ports: &[PublishedPort], container_port: u16, until: &U
     Err(failure)
 }
 
-/// A port that is bound to all addresses is asked on loopback.
+/// Returns the address to connect to: loopback for a port that is bound to all addresses.
 fn connect_address(bound: Option<IpAddr>) -> IpAddr {
     match bound {
         None => Ipv4Addr::LOCALHOST.into(),
@@ -95,7 +95,7 @@ fn connect_address(bound: Option<IpAddr>) -> IpAddr {
 
 fn connect(address: SocketAddr, until: &Until) -> io::Result<()> {
     let left = until.remaining().unwrap_or(ReadyWhen::CONNECT_LIMIT);
-    // A timeout of zero is refused by the standard library.
+    // The standard library rejects a timeout of zero.
     let limit = left.clamp(Duration::from_millis(1), ReadyWhen::CONNECT_LIMIT);
     let stream = TcpStream::connect_timeout(&address, limit)?;
     stream.set_read_timeout(Some(ReadyWhen::HANG_UP_LIMIT))?;

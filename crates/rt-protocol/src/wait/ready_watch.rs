@@ -1,4 +1,5 @@
-//! Watching a container until it is ready: rounds of one inspect, one attempt at each condition, and a look at the log.
+//! Waits until a container is ready, in rounds: one inspect, one attempt at each condition, and the
+//! new lines of the log.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,14 +11,15 @@ use crate::{
     OutputStream, PartialOutput, Pull, PullStream, Ready, ReadyWhen, Result, TimeLimits, Until, UntilError,
 };
 
-/// How many of the last log lines an error carries, and how long a line may be.
+/// How many of the last log lines an error has, and how long a line may be.
 const LAST_LINES: usize = 20;
 const MAX_LINE_BYTES: usize = 16 << 10;
 
-/// How long the log of a container that has ended may take for its last lines, beyond the caller's limit.
+/// The time limit for reading the last log lines of a container that has ended, beyond the caller's
+/// limit.
 const LAST_LINES_LIMIT: Duration = Duration::from_secs(5);
 
-/// What is said of a condition before anything is known of it.
+/// The state of a condition before its first attempt.
 const NOT_SEEN: &str = "not seen";
 
 /// One wait.
@@ -29,30 +31,34 @@ pub(crate) struct ReadyWatch<'a> {
     last_lines: VecDeque<LogLine>,
 }
 
-/// One condition and what came of it so far.
+/// One condition and its state.
 struct ConditionState<'a> {
     condition: &'a Condition,
     met: Option<ProbeSuccess>,
-    /// Why it was not met when last tried.
+    /// Why the last attempt failed.
     last_failure: String,
 }
 
 impl ReadyWhen {
     /// Waits until all conditions are met.
     ///
-    /// Nothing is left behind, however it ends. `until` bounds the wait as a whole; a TCP attempt that is on its way when it
-    /// ends is still answered within its own limit.
+    /// Nothing is left behind, however the wait ends. `until` limits the whole wait. A TCP attempt
+    /// that has begun before still takes its own limit.
     ///
     /// # Errors
-    /// - [`NotRunning`](crate::ErrorKind::NotRunning) as soon as the container has ended, or when it was never started,
-    ///   with its state and exit code, and what was not met.
-    /// - [`NoSuchContainer`](crate::ErrorKind::NoSuchContainer) as soon as it is gone.
-    /// - [`TimedOut`](crate::ErrorKind::TimedOut) with what was not met, and why; [`Cancelled`](crate::ErrorKind::Cancelled).
-    /// - [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a health condition on a container without a check.
-    /// - What inspect and logs answer, and what an exec answers that no patience can mend
-    ///   ([`Unsupported`](crate::ErrorKind::Unsupported), a missing engine, a refused identity).
+    /// - [`NotRunning`](crate::ErrorKind::NotRunning) as soon as the container has ended, or if it
+    ///   was never started. The message has its state, its exit code and the unmet conditions.
+    /// - [`NoSuchContainer`](crate::ErrorKind::NoSuchContainer) as soon as it does not exist.
+    /// - [`TimedOut`](crate::ErrorKind::TimedOut) with the unmet conditions, and why;
+    ///   [`Cancelled`](crate::ErrorKind::Cancelled).
+    /// - [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a health condition on a container
+    ///   without a check.
+    /// - Errors of [`inspect`](Container::inspect) and [`logs`](Container::logs), and those of
+    ///   [`exec`](Container::exec) that waiting cannot fix
+    ///   ([`Unsupported`](crate::ErrorKind::Unsupported), a missing engine, a rejected identity).
     ///
-    /// [`Error::partial`](crate::Error::partial) has the last lines of the log, by output, for all but the last two.
+    /// [`Error::partial`](crate::Error::partial) has the last log lines, by output, for all but the
+    /// last two.
     pub fn wait(&self, container: &dyn Container, until: impl Into<Until>) -> Result<Ready> {
         ReadyWatch::new(self, container, &until.into())
             .run()
@@ -81,7 +87,7 @@ impl<'a> ReadyWatch<'a> {
                 self.read_last_lines();
                 return Err(self.not_running(&info));
             }
-            // One that is paused, stopping, or in a state of a later engine may come back, or end.
+            // A container that is paused, stopping, or in an unknown state may run again, or end.
             if info.state.is_running() {
                 self.probe(&info)?;
                 if self.all_met() {
@@ -97,8 +103,8 @@ impl<'a> ReadyWatch<'a> {
         }
     }
 
-    /// What one question to the engine may take: the rest of the wait, or of a long one the engine's own limit, so that an
-    /// engine that hangs is told as such.
+    /// Returns the limit of one request to the engine: the rest of the wait, or the engine's own
+    /// limit if that is shorter, so that an engine that hangs is reported as such.
     fn question(&self) -> Until {
         match self.until.remaining() {
             Some(left) if left < TimeLimits::DEFAULT.read => self.until.clone(),
@@ -110,7 +116,7 @@ impl<'a> ReadyWatch<'a> {
         self.until.cancel_token().map_or_else(Until::forever, Until::cancelled)
     }
 
-    /// The error of a question, or of the wait that ended meanwhile.
+    /// Returns the error of a request, or that of the wait if it ended meanwhile.
     fn interrupted(&self, error: Error) -> Error {
         match error.kind() {
             ErrorKind::TimedOut => self.stopped(UntilError::DeadlineExceeded),
@@ -141,7 +147,7 @@ impl<'a> ReadyWatch<'a> {
         ready
     }
 
-    /// One attempt at each condition that is not met yet.
+    /// Makes one attempt at each condition that is not met yet.
     fn probe(&mut self, info: &ContainerInfo) -> Result<()> {
         for state in self.conditions.iter_mut().filter(|state| state.met.is_none()) {
             let attempt = match state.condition {
@@ -153,7 +159,7 @@ impl<'a> ReadyWatch<'a> {
             };
             match attempt {
                 Ok(met) => state.met = Some(met),
-                // An attempt that was cut short by the end of the wait says less than the one before it.
+                // An attempt that the end of the wait interrupted says less than the one before.
                 Err(failure) if state.last_failure == NOT_SEEN || self.until.check().is_ok() => {
                     state.last_failure = failure;
                 }
@@ -163,14 +169,14 @@ impl<'a> ReadyWatch<'a> {
         Ok(())
     }
 
-    /// Spends the pause, on the log where a line of it is wanted.
+    /// Spends the pause, and reads the log if a condition needs a line of it.
     fn follow_log(&mut self) -> Result<()> {
         let pause = self.until.clone().or_after(ReadyWhen::PAUSE);
         while let Some(log) = self.log.as_mut() {
             match log.pull(&pause) {
                 Ok(Pull::Item(line)) => self.match_line(line),
                 Ok(Pull::Pending) => return Ok(()),
-                // The container has ended, which the next inspect says; if it has not, its log is opened again.
+                // The next inspect shows whether the container has ended. If not, it is reopened.
                 Ok(Pull::End) => self.log = None,
                 Err(error) => self.handle_log_error(error)?,
             }
@@ -178,12 +184,13 @@ impl<'a> ReadyWatch<'a> {
                 self.log = None;
             }
         }
-        // A limit that is over is seen at the beginning of the next round.
+        // The next round begins with a check of the limit.
         let _: std::result::Result<(), UntilError> = pause.sleep(ReadyWhen::PAUSE);
         Ok(())
     }
 
-    /// Of a log that may have lost lines, as of any that has ended, the next inspect says more.
+    /// Ignores the error of a log that may have lost lines: as after the end of any log, the next
+    /// inspect says more.
     fn handle_log_error(&mut self, error: Error) -> Result<()> {
         if error.kind() != ErrorKind::Incomplete {
             return Err(error);
@@ -212,8 +219,8 @@ impl<'a> ReadyWatch<'a> {
         self.last_lines.push_back(line);
     }
 
-    /// Reads what a container that has ended has written, for the error. A log that cannot be read changes nothing about
-    /// the answer.
+    /// Reads the last log lines of a container that has ended, for the error. If the log cannot be
+    /// read, the error stays the same.
     fn read_last_lines(&mut self) {
         let until = self.without_deadline().or_after(LAST_LINES_LIMIT);
         let opened = match self.log.take() {
@@ -288,9 +295,10 @@ impl<'a> ReadyWatch<'a> {
     }
 }
 
-/// The log of this run, so that a sign of an earlier one does not count: from midway between its end and the start.
-/// Engines note the last lines of a run a little after its end (1.5 ms on podman 4.3.1), and the first lines of the next
-/// one may be a little older than its start.
+/// Returns options for the log of this run, so that a line of an earlier one does not count: from
+/// midway between the end of that run and the start of this one. Engines write the last lines of a
+/// run shortly after its end (1.5 ms on podman 4.3.1), and the first lines of the next one may be a
+/// little older than its start.
 fn log_options(info: &ContainerInfo) -> LogOptions {
     let options = LogOptions::new().follow().max_line_bytes(MAX_LINE_BYTES);
     let (Some(finished), Some(started)) = (info.finished_at, info.started_at) else {

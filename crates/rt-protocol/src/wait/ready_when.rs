@@ -1,7 +1,8 @@
-//! When a container counts as ready: several conditions, one limit. How they are watched stands in `ready_watch`.
+//! When a container counts as ready: several conditions under one limit. The waiting itself is in
+//! `ready_watch`.
 //!
-//! Built on nothing but the contract (inspect, log, exec) and a TCP connection of our own, so every backend has it, a
-//! third party's too, and none writes it again. It stands here and not in a backend for that reason.
+//! It only uses the contract (inspect, log, exec) and a TCP connection, so every backend has it,
+//! including third-party ones. Therefore it is here and not in a backend.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,28 +11,33 @@ use std::time::Duration;
 use super::condition::Condition;
 use crate::ExecRequest;
 
-/// What must be seen of a container before it counts as ready: all of it, in any order, and that it runs.
+/// The conditions under which a container counts as ready: all of them, in any order, and that it
+/// runs.
 ///
-/// A condition that was met once stays met. Without conditions, ready means running. A container that has ended is not
-/// ready, whatever it said before; for the last lines of one that is meant to end there is
+/// A condition that was met once stays met. Without conditions, ready means running. A container
+/// that has ended is never ready; for one that is meant to end, use
 /// [`stream_initial_logs`](crate::Container::stream_initial_logs).
 ///
 /// ```
 /// use std::time::Duration;
 ///
 /// use rt_null::{LogScript, NullRuntime};
-/// use rt_protocol::{ContainerName, ContainerRuntimeExt, ContainerState, ExecRequest, ReadyWhen};
+/// use rt_protocol::{
+///     ContainerName, ContainerRuntimeExt, ContainerState, ExecRequest, ReadyWhen,
+/// };
 ///
 /// # fn main() -> rt_protocol::Result<()> {
 /// let runtime = NullRuntime::new();
 /// runtime.set_state("db", ContainerState::Running)?;
-/// runtime.set_logs("db", LogScript::new().line("loading").line("ready to accept connections"))?;
+/// let log = LogScript::new().line("loading").line("ready to accept connections");
+/// runtime.set_logs("db", log)?;
 ///
 /// let when = ReadyWhen::new()
 ///     .reachable()
-///     .log_line("the sign of the server", |line| line.contains("ready to accept"))
+///     .log_line("its ready line", |line| line.contains("ready to accept"))
 ///     .exec(ExecRequest::new(["pg_isready"])?);
-/// let ready = runtime.wait_until_ready(&ContainerName::new("db")?, &when, Duration::from_secs(60))?;
+/// let limit = Duration::from_secs(60);
+/// let ready = runtime.wait_until_ready(&ContainerName::new("db")?, &when, limit)?;
 /// assert_eq!(ready.lines, ["ready to accept connections"]);
 /// # Ok(())
 /// # }
@@ -42,42 +48,44 @@ pub struct ReadyWhen {
     pub(super) conditions: Vec<Condition>,
 }
 
-/// What was seen when everything was met.
+/// What was found when all conditions were met.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Ready {
     /// The first line that each log condition accepted, in the order of the conditions.
     pub lines: Vec<String>,
-    /// The address of the host at which each TCP condition got its answer, in the order of the conditions.
+    /// The host address at which each TCP condition was met, in the order of the conditions.
     pub addresses: Vec<SocketAddr>,
-    /// From the call to the answer.
+    /// The duration of the wait.
     pub elapsed: Duration,
 }
 
 impl ReadyWhen {
-    /// The pause between two rounds of questions: 250 ms. A round is one inspect, one attempt at each condition that is
-    /// not met yet, and the log lines that have come.
+    /// The pause between two rounds: 250 ms. A round is one inspect, one attempt at each condition
+    /// that is not met yet, and the new log lines.
     pub const PAUSE: Duration = Duration::from_millis(250);
 
-    /// How long one attempt of an exec condition may take: 10 s. One that takes longer is ended, and tried again.
+    /// The time limit of one attempt of an exec condition: 10 s. A command that takes longer is
+    /// ended, and tried again.
     pub const EXEC_LIMIT: Duration = Duration::from_secs(10);
 
-    /// How long one attempt at a TCP connection may take: 1 s.
+    /// The time limit of one TCP connection attempt: 1 s.
     pub const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 
-    /// How long a TCP peer that has accepted is watched for a refusal: 100 ms.
+    /// How long an accepted TCP connection is watched for a close: 100 ms.
     pub const HANG_UP_LIMIT: Duration = Duration::from_millis(100);
 
-    /// No conditions: ready means running.
+    /// Returns no conditions: ready means running.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A line of the log, of either output, that `is_sign` accepts. `what` names the condition in errors.
+    /// Requires a line of the log, of either output, that `is_sign` accepts. `what` names the
+    /// condition in errors.
     ///
-    /// Where the engine says when the container last ended, only what was written since counts; otherwise the whole
-    /// log does, an earlier run's included.
+    /// If the engine reports when the container last ended, only lines since then count. Otherwise
+    /// the whole log counts, including that of earlier runs.
     pub fn log_line(
         self,
         what: impl Into<String>,
@@ -86,25 +94,32 @@ impl ReadyWhen {
         self.and(Condition::LogLine { what: what.into(), is_sign: Arc::new(is_sign) })
     }
 
-    /// A command that ends with exit code 0. It is run again and again, so it should change nothing.
+    /// Requires a command to end with exit code 0. It is run repeatedly, so it should change
+    /// nothing.
     pub fn exec(self, request: ExecRequest) -> Self {
         self.and(Condition::Exec(request))
     }
 
-    /// Commands can be run: a guest lets its runtime in, and a container of an engine can be entered. It runs `true`, whatever
-    /// comes of it; where there is no such program, to be told so is enough.
+    /// Requires that commands can be run: a guest accepts connections, or a container can be
+    /// entered.
+    ///
+    /// Runs `true` and ignores its exit code. If there is no such program, the condition is met
+    /// too.
     pub fn reachable(self) -> Self {
         self.and(Condition::Reachable)
     }
 
-    /// A published TCP port, by its number in the container, that is connected to from this host and does not hang up
-    /// at once: the port forwarders of rootless engines accept for a container that does not listen yet, and hang up
-    /// then. A server that greets every client by closing the connection without a byte never counts.
+    /// Requires a TCP connection from this host to a published port, given by its number in the
+    /// container. The peer must not close it at once.
+    ///
+    /// The port forwarders of rootless engines accept connections for a container that does not
+    /// listen yet, and then close them. A server that greets every client by closing the connection
+    /// without a byte is never ready.
     pub fn tcp_port(self, container_port: u16) -> Self {
         self.and(Condition::TcpPort(container_port))
     }
 
-    /// The verdict of the container's health check. A container without a check is an error.
+    /// Requires a passed health check. A container without a check is an error.
     pub fn healthy(self) -> Self {
         self.and(Condition::Healthy)
     }

@@ -1,4 +1,4 @@
-//! Waiting for nothing but the end of an [`Until`].
+//! Waits for nothing but the end of an [`Until`].
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ impl Until {
     /// Sleeps for `duration`, or until this ends.
     ///
     /// # Errors
-    /// Why the sleep was cut short.
+    /// The reason if this ended first.
     pub fn sleep(&self, duration: Duration) -> Result<(), UntilError> {
         let _ = Notify::default().wait_for(&self.clone().or_after(duration), || None::<()>);
         self.check()
     }
 
-    /// Blocks until this ends; for ever when nothing can end it.
+    /// Blocks until this ends; forever if nothing can end it.
     pub fn wait_for_stop(&self) -> UntilError {
         loop {
             if let Err(stop) = Notify::default().wait_for(self, || None::<()>) {

@@ -1,45 +1,45 @@
-//! How long a caller is willing to wait: a deadline, a cancel token, both, or for ever.
+//! How long a call may take: until a deadline, a cancellation, either, or forever.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::CancelToken;
 
-/// A point in time after which nobody waits any more.
+/// A point in time at which waiting ends.
 ///
-/// A deadline and not a duration goes through every layer, so that what each layer spends is taken from one budget.
-/// It is monotonic: the wall clock may jump.
+/// Every layer passes the deadline on, and not a duration, so all layers share one budget. It uses
+/// the monotonic clock, since the wall clock may be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// The deadline `duration` from now; `None` when that lies beyond what the clock can count.
+    /// Returns the deadline `duration` from now; `None` if the clock cannot represent it.
     pub fn after(duration: Duration) -> Option<Self> {
         Instant::now().checked_add(duration).map(Self)
     }
 
-    /// The deadline at `instant`.
+    /// Returns the deadline at `instant`.
     pub fn at(instant: Instant) -> Self {
         Self(instant)
     }
 
-    /// The point in time.
+    /// Returns the point in time.
     pub fn instant(self) -> Instant {
         self.0
     }
 
-    /// What is left; zero when it has passed.
+    /// Returns the remaining time; zero if the deadline has passed.
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Whether it has passed.
+    /// Returns whether the deadline has passed.
     pub fn has_passed(self) -> bool {
         Instant::now() >= self.0
     }
 }
 
-/// Why waiting ended before the work did.
+/// Why an [`Until`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UntilError {
     /// The deadline passed.
@@ -59,12 +59,12 @@ impl fmt::Display for UntilError {
 
 impl std::error::Error for UntilError {}
 
-/// The one type for "how long".
+/// How long a call may take: a deadline, a [`CancelToken`], both, or neither.
 ///
-/// A parameter of everything that can take long, given as a reference; the extension traits also take a [`Duration`] or an
-/// [`Instant`]. When it ends, the work is ended, and the call returns an error of
-/// kind [`TimedOut`](crate::ErrorKind::TimedOut) or [`Cancelled`](crate::ErrorKind::Cancelled) that says what became
-/// of the command. Ending takes its own, bounded time on top: TERM, two seconds, KILL, and a look whether it helped.
+/// Calls take it by reference. The methods of extension traits also accept a [`Duration`] or an
+/// [`Instant`]. When it ends, the call ends its work, and returns
+/// [`TimedOut`](crate::ErrorKind::TimedOut) or [`Cancelled`](crate::ErrorKind::Cancelled). Ending a
+/// command takes limited extra time: TERM, two seconds, KILL, and a check whether it is gone.
 ///
 /// ```
 /// use std::time::Duration;
@@ -83,35 +83,35 @@ pub struct Until {
 }
 
 impl Until {
-    /// No limit.
+    /// Returns no limit.
     pub fn forever() -> Self {
         Self::default()
     }
 
-    /// At most `duration` from now. A duration beyond what the clock can count is no limit.
+    /// Ends `duration` from now. A duration that the clock cannot represent is no limit.
     pub fn after(duration: Duration) -> Self {
         Self { deadline: Deadline::after(duration), cancel: None }
     }
 
-    /// At most until `deadline`.
+    /// Ends at `deadline`.
     pub fn at(deadline: Deadline) -> Self {
         Self { deadline: Some(deadline), cancel: None }
     }
 
-    /// Until `token` is cancelled.
+    /// Ends when `token` is cancelled.
     pub fn cancelled(token: &CancelToken) -> Self {
         Self::forever().or_cancelled(token)
     }
 
-    /// Also ends when `token` is cancelled. A token that was given before is replaced: for two of them make one a
-    /// [child](CancelToken::child) of the other.
+    /// Also ends when `token` is cancelled. It replaces an earlier token. For two tokens, make one
+    /// a [child](CancelToken::child) of the other.
     #[must_use]
     pub fn or_cancelled(mut self, token: &CancelToken) -> Self {
         self.cancel = Some(token.clone());
         self
     }
 
-    /// Also ends `duration` from now, when that is earlier.
+    /// Also ends `duration` from now, if that is earlier.
     #[must_use]
     pub fn or_after(mut self, duration: Duration) -> Self {
         if let Some(other) = Deadline::after(duration) {
@@ -120,31 +120,31 @@ impl Until {
         self
     }
 
-    /// Ends `limit` from now when it has no deadline of its own: the limit of whoever is asked gives way to the caller's.
+    /// Ends `limit` from now if it has no deadline: for a default that the caller can override.
     #[must_use]
     pub fn or_default(self, limit: Duration) -> Self {
         if self.deadline.is_some() { self } else { self.or_after(limit) }
     }
 
-    /// The deadline, if there is one.
+    /// Returns the deadline, if there is one.
     pub fn deadline(&self) -> Option<Deadline> {
         self.deadline
     }
 
-    /// The token, if there is one.
+    /// Returns the token, if there is one.
     pub fn cancel_token(&self) -> Option<&CancelToken> {
         self.cancel.as_ref()
     }
 
-    /// What is left; `None` without a deadline.
+    /// Returns the remaining time; `None` without a deadline.
     pub fn remaining(&self) -> Option<Duration> {
         self.deadline.map(Deadline::remaining)
     }
 
-    /// Whether one may go on.
+    /// Checks that this has not ended.
     ///
     /// # Errors
-    /// Why not. A cancel is reported before a deadline.
+    /// Why it has ended. A cancellation is reported before a deadline.
     pub fn check(&self) -> Result<(), UntilError> {
         if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
             Err(UntilError::Cancelled)
@@ -163,14 +163,14 @@ impl From<Duration> for Until {
     }
 }
 
-/// Until this point in time.
+/// Ends at this point in time.
 impl From<Instant> for Until {
     fn from(instant: Instant) -> Self {
         Self::at(Deadline::at(instant))
     }
 }
 
-/// For what takes `impl Into<Until>`: the same limit once more.
+/// Clones it, for methods that take `impl Into<Until>`.
 impl From<&Until> for Until {
     fn from(until: &Until) -> Self {
         until.clone()

@@ -1,4 +1,4 @@
-//! The arguments of calls as JSON. They are written and compared, and never read back.
+//! The arguments of calls as JSON. They are written and compared, and never decoded.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::json::{self, object, written};
 
-/// What a test can hardly repeat: paths of the host, and points in time. They are written for the reader and are not
-/// compared.
+/// Fields that a test can hardly repeat: host paths and points in time. They are written for the
+/// reader and are not compared.
 pub(crate) const NOT_COMPARED: &[&str] = &["host", "nanos_since_epoch", "secs_since_epoch", "source"];
 
-/// What is plain data, without the fields that say nothing: flags that are not set, and empty lists.
+/// Encodes plain data without fields that carry nothing: flags that are not set, and empty lists.
 pub(crate) fn plain(data: &impl Serialize) -> Value {
     let mut value = written(data);
     if let Some(fields) = value.as_object_mut() {
@@ -36,7 +36,7 @@ pub(crate) fn exec_request(request: &ExecRequest, bridged: Value) -> Value {
     args
 }
 
-/// Which streams are the caller's; the others are empty or dropped.
+/// Encodes which streams the caller gave; the others are empty or discarded.
 pub(crate) fn bridged(stdio: &ExecStdio<'_>) -> Value {
     let streams = [
         ("stdin", !stdio.stdin.is_empty()),
@@ -52,4 +52,9 @@ pub(crate) fn copy(host: Option<&Path>, inside: &ContainerPath, options: CopyOpt
         ("path", written(inside)),
         ("create_parents", if options.create_parents { true.into() } else { Value::Null }),
     ])
+}
+
+pub(crate) fn file(path: &ContainerPath, more: [(&str, Value); 2]) -> Value {
+    let [first, second] = more;
+    object([("path", written(path)), first, second])
 }

@@ -1,4 +1,4 @@
-//! A recording read back: its header and its calls, in the order in which they were asked.
+//! A recording read from its file: its header and its calls, in the order in which they began.
 
 use std::io::Read;
 
@@ -13,23 +13,23 @@ use super::invocation::{Subject, summary};
 pub(crate) struct Entry {
     /// The line of the recording, from 1.
     pub(crate) line: usize,
-    /// Its place in the order in which calls were asked.
+    /// Its position in the order in which calls began.
     pub(crate) number: u64,
     pub(crate) subject: Subject,
     pub(crate) op: String,
     pub(crate) args: Value,
     /// `{"ok": …}` or `{"error": …}`.
     pub(crate) answer: Value,
-    /// The whole line, for what only some calls have.
+    /// The whole line, for fields that only some calls have.
     pub(crate) whole: Value,
 }
 
-/// All of it.
+/// A whole recording.
 #[derive(Debug)]
 pub(crate) struct Recording {
     pub(crate) header: Header,
     pub(crate) entries: Vec<Entry>,
-    /// The last line, when the recorder died while it wrote it.
+    /// The number of the last line if it is incomplete, because the recorder died while writing it.
     pub(crate) truncated: Option<usize>,
 }
 
@@ -82,7 +82,7 @@ impl Entry {
         Ok(Self { line, number, subject, op: op.to_owned(), args, answer, whole })
     }
 
-    /// The call as messages show it.
+    /// Returns the call as messages show it.
     pub(crate) fn summary(&self) -> String {
         summary(&self.op, &self.args)
     }

@@ -1,15 +1,15 @@
-//! The first line of a recording: format, version, and what stays the same in a runtime.
+//! The first line of a recording: format, version, and the constants of the runtime.
 
-use rt_protocol::{Capabilities, ContainerRuntime, Error, ErrorKind, Result, RuntimeId};
+use rt_protocol::{Capabilities, Capability, ContainerRuntime, Error, ErrorKind, Result, RuntimeId};
 use serde_json::Value;
 
 use super::json::{JsonCodec, line};
 
-/// What a recording calls its format.
+/// The name of the format.
 const FORMAT: &str = "rt-recording";
 
-/// The version of the format that is written, and the only one that is read. It grows when an older reader would get
-/// something wrong; a field that it may skip leaves it as it is.
+/// The version of the format that is written, and the only one that is read. It is raised if an
+/// older reader would misread a recording. A new field that a reader can skip does not raise it.
 pub const FORMAT_VERSION: u64 = 2;
 
 /// The runtime that was recorded.
@@ -25,7 +25,7 @@ impl Header {
             ("format", FORMAT.into()),
             ("version", FORMAT_VERSION.into()),
             ("runtime", runtime.id().as_str().into()),
-            ("capabilities", runtime.capabilities().encode()),
+            ("capabilities", recorded_capabilities(runtime).encode()),
         ])
     }
 
@@ -55,7 +55,13 @@ impl Header {
     }
 }
 
-/// The error for a recording that cannot be replayed.
+/// Builds the error for a recording that cannot be replayed.
 pub(crate) fn refusal(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidRequest, "open the recording", message)
+}
+
+/// Returns what a recording has of the runtime's capabilities. A command that is spawned is
+/// recorded as a bridged one, without signals.
+pub(crate) fn recorded_capabilities(runtime: &dyn ContainerRuntime) -> Capabilities {
+    runtime.capabilities().without(Capability::Spawn).without(Capability::SendSignal)
 }

@@ -1,4 +1,4 @@
-//! What can be asked, of whom, and with which arguments: the same for who records and who replays.
+//! Every kind of call with its subject and arguments. Recorder and replay use the same ones.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,26 +7,27 @@ use std::time::Duration;
 
 use rt_protocol::{
     Argv, ContainerFilter, ContainerName, ContainerPath, CopyOptions, Env, Error, ErrorKind, EventOptions,
-    ExecRequest, ExecStdio, ImageFilter, ImageRef, LaunchSpec, LogOptions, NamePrefix,
+    ExecRequest, ExecStdio, FileOptions, ImageFilter, ImageRef, LaunchSpec, LogOptions, NamePrefix,
+    PullOptions, Signal, file_operation,
 };
 use serde_json::Value;
 
 use super::arguments;
-use super::json::{object, written};
+use super::json::{self, object, written};
 use crate::secrets::masker::SecretMasker;
 
-/// Of whom something is asked.
+/// The object that a call is made on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Subject {
     Runtime,
     Container(String),
     Image(String),
-    /// A stream or reservation, by the number that the call which opened it was answered.
+    /// A stream or reservation, by the number in the answer of the call that opened it.
     Handle(u64),
 }
 
 impl Subject {
-    /// The field that names it in a line; none for the runtime.
+    /// Returns the field that names it in a line; null for the runtime.
     pub(crate) fn encode(&self) -> (&'static str, Value) {
         match self {
             Self::Runtime => ("runtime", Value::Null),
@@ -59,16 +60,16 @@ impl fmt::Display for Subject {
     }
 }
 
-/// One call without its answer. The arguments hold secrets in the clear, save for the values of secret variables, which
-/// are never in them.
+/// One call without its answer. Its arguments contain secrets in the clear, except the values of
+/// secret variables, which never appear in them.
 #[derive(Clone, Debug)]
 pub(crate) struct Invocation<'a> {
     pub(crate) subject: Subject,
     pub(crate) op: &'static str,
-    /// The operation of errors that a replay makes.
+    /// The operation named in errors of a replay.
     verb: &'static str,
     pub(crate) args: Value,
-    /// The variables that come with the call.
+    /// The environment variables of the call.
     pub(crate) env: Option<&'a Env>,
 }
 
@@ -81,17 +82,17 @@ impl<'a> Invocation<'a> {
         Self { args, ..self }
     }
 
-    /// An invocation to the runtime.
+    /// A call on the runtime.
     pub(crate) fn runtime(op: &'static str, verb: &'static str) -> Self {
         Self::new(Subject::Runtime, op, verb)
     }
 
-    /// An invocation to a container that has no arguments.
+    /// A call on a container without arguments.
     pub(crate) fn container(name: &ContainerName, op: &'static str, verb: &'static str) -> Self {
         Self::new(Subject::Container(name.to_string()), op, verb)
     }
 
-    /// An invocation to an image.
+    /// A call on an image.
     pub(crate) fn image(reference: &ImageRef, op: &'static str, verb: &'static str) -> Self {
         Self::new(Subject::Image(reference.to_string()), op, verb)
     }
@@ -116,6 +117,10 @@ impl<'a> Invocation<'a> {
 
     pub(crate) fn stop(name: &ContainerName, grace: Duration) -> Self {
         Self::container(name, "stop", "stop").with(object([("grace", written(&grace))]))
+    }
+
+    pub(crate) fn kill(name: &ContainerName, signal: Signal) -> Self {
+        Self::container(name, "kill", "signal").with(object([("signal", signal.to_string().into())]))
     }
 
     pub(crate) fn copy_in(
@@ -144,6 +149,32 @@ impl<'a> Invocation<'a> {
     pub(crate) fn copy_out_tar(name: &ContainerName, src: &ContainerPath) -> Self {
         let args = arguments::copy(None, src, CopyOptions::new());
         Self::container(name, "copy-out-tar", "copy out of").with(args)
+    }
+
+    pub(crate) fn write_file(
+        name: &ContainerName,
+        path: &ContainerPath,
+        bytes: &[u8],
+        options: &FileOptions,
+    ) -> Self {
+        let more = [("contents", json::bytes(bytes)), ("options", arguments::plain(options))];
+        Self::container(name, "write-file", file_operation::WRITE).with(arguments::file(path, more))
+    }
+
+    pub(crate) fn read_file(name: &ContainerName, path: &ContainerPath, limit: u64) -> Self {
+        let more = [("limit", limit.into()), ("", Value::Null)];
+        Self::container(name, "read-file", file_operation::READ).with(arguments::file(path, more))
+    }
+
+    /// A call on a file that needs nothing but its path.
+    pub(crate) fn file(
+        name: &ContainerName,
+        op: &'static str,
+        verb: &'static str,
+        path: &ContainerPath,
+    ) -> Self {
+        let none = [("", Value::Null), ("", Value::Null)];
+        Self::container(name, op, verb).with(arguments::file(path, none))
     }
 
     pub(crate) fn login_command(name: &ContainerName, command: Option<&Argv>) -> Self {
@@ -175,6 +206,10 @@ impl<'a> Invocation<'a> {
         Self::runtime("images", "list images").with(object([("dangling", filter.dangling.into())]))
     }
 
+    pub(crate) fn pull_image(reference: &ImageRef, options: &PullOptions) -> Self {
+        Self::image(reference, "pull-image", "pull").with(arguments::plain(options))
+    }
+
     pub(crate) fn reserve_port(host: IpAddr) -> Self {
         Self::runtime("reserve-port", "reserve a port").with(object([("address", written(&host))]))
     }
@@ -183,7 +218,7 @@ impl<'a> Invocation<'a> {
         Self::runtime("events", "watch events").with(arguments::plain(options))
     }
 
-    /// An error that the replay itself answers.
+    /// Builds an error that the replay itself returns.
     pub(crate) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
         self.name_subject(Error::new(kind, self.verb, message))
     }
@@ -195,16 +230,16 @@ impl<'a> Invocation<'a> {
         }
     }
 
-    /// The invocation as messages show it.
+    /// Returns the call as messages show it.
     pub(crate) fn summary(&self, masker: &SecretMasker) -> String {
         summary(self.op, &masker.mask_value(self.args.clone()))
     }
 }
 
-/// As many characters of the arguments as a message shows.
+/// The most characters of the arguments that a message shows.
 const SUMMARY_CHARACTERS: usize = 160;
 
-/// A call as messages show it: escaped, because it is JSON, and shortened.
+/// Formats a call for messages: escaped, because it is JSON, and shortened.
 pub(crate) fn summary(op: &str, args: &Value) -> String {
     let mut text = op.to_owned();
     if !args.is_null() {

@@ -1,4 +1,5 @@
-//! What a recording is made of, as JSON: the contract's plain data by its own feature `serde`, and bytes, words and objects.
+//! The JSON values of a recording: the contract's plain data by its feature `serde`, and bytes,
+//! words and objects.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,17 +12,18 @@ use serde_json::{Map, Value};
 /// The key of bytes that are not UTF-8: `{"hex": "ff00"}`.
 pub(crate) const HEX: &str = "hex";
 
-/// Fields whose keys somebody chose. They are pairs in a recording: keys may be as secret as values.
+/// Fields with keys chosen by the user. A recording holds them as pairs, because keys may be as
+/// secret as values.
 const FREE_KEYS: [&str; 2] = ["annotations", "labels"];
 
-/// What can be written into a recording and read back. `decode` answers `None` for what it cannot read.
+/// A type that a recording can hold. `decode` returns `None` for a value that it cannot read.
 pub(crate) trait JsonCodec: Sized {
     fn encode(&self) -> Value;
     fn decode(value: &Value) -> Option<Self>;
 }
 
 impl<T: Serialize + DeserializeOwned> JsonCodec for T {
-    /// Null fields are left out.
+    /// Omits null fields.
     fn encode(&self) -> Value {
         written(self)
     }
@@ -32,7 +34,8 @@ impl<T: Serialize + DeserializeOwned> JsonCodec for T {
             for (name, value) in fields {
                 if let (true, Value::Array(pairs)) = (FREE_KEYS.contains(&name.as_str()), &*value) {
                     let pair = |pair: &Value| Some((pair.get(0)?.as_str()?.to_owned(), pair.get(1)?.clone()));
-                    // What are no pairs is no map either, and is refused below.
+                    // A value that is not a list of pairs is not a map either, and is rejected
+                    // below.
                     *value = pairs.iter().map(pair).collect::<Option<_>>().map_or(Value::Null, Value::Object);
                 }
             }
@@ -41,7 +44,7 @@ impl<T: Serialize + DeserializeOwned> JsonCodec for T {
     }
 }
 
-/// What is only written. No value of the contract fails to be.
+/// Encodes a value that is never decoded. Every value of the contract can be encoded.
 pub(crate) fn written<T: Serialize>(value: &T) -> Value {
     let mut value = serde_json::to_value(value).unwrap_or_default();
     each_object(&mut value, &|fields| {
@@ -70,7 +73,7 @@ fn each_object(value: &mut Value, change: &impl Fn(&mut Map<String, Value>)) {
     }
 }
 
-/// Bytes as the contract writes them: text where they are UTF-8, hexadecimal digits otherwise.
+/// Encodes bytes as the contract does: text if they are UTF-8, else hexadecimal digits.
 pub(crate) fn bytes(bytes: &[u8]) -> Value {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.into(),
@@ -78,7 +81,7 @@ pub(crate) fn bytes(bytes: &[u8]) -> Value {
     }
 }
 
-/// The way back of [`bytes`].
+/// Decodes [`bytes`].
 pub(crate) fn to_bytes(value: &Value) -> Option<Vec<u8>> {
     match value {
         Value::String(text) => Some(text.clone().into_bytes()),
@@ -89,35 +92,36 @@ pub(crate) fn to_bytes(value: &Value) -> Option<Vec<u8>> {
     }
 }
 
-/// A word or path of the system.
+/// Encodes a word or path of the system.
 pub(crate) fn os(text: impl AsRef<OsStr>) -> Value {
     bytes(text.as_ref().as_bytes())
 }
 
-/// The way back of [`os`].
+/// Decodes [`os`].
 pub(crate) fn to_os(value: &Value) -> Option<OsString> {
     to_bytes(value).map(OsString::from_vec)
 }
 
-/// An object without the fields that are null.
+/// Builds an object without the fields that are null.
 pub(crate) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
     let present = fields.into_iter().filter(|(_, value)| !value.is_null());
     Value::Object(present.map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-/// An object on a line of its own, its fields in the order in which one reads them; null ones are left out.
+/// Builds an object on a line of its own. Its fields are in the order for a reader; null ones are
+/// omitted.
 pub(crate) fn line<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> String {
     let present = fields.into_iter().filter(|(_, value)| !value.is_null());
     let fields: Vec<String> = present.map(|(name, value)| format!("\"{name}\":{value}")).collect();
     format!("{{{}}}\n", fields.join(","))
 }
 
-/// A field of an object; a missing one is null.
+/// Returns a field of an object; a missing one counts as null.
 pub(crate) fn field<T: JsonCodec>(value: &Value, name: &str) -> Option<T> {
     T::decode(value.get(name).unwrap_or(&Value::Null))
 }
 
-/// The fields of an object, or none.
+/// Returns the fields of an object; none if it is not an object.
 pub(crate) fn fields(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flat_map(Map::iter)
 }

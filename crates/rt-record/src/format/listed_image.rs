@@ -1,15 +1,15 @@
-//! What a listing says of an image, as JSON.
+//! An image of a listing, as JSON.
 
 use rt_protocol::{Image, ImageInfo, ImageRef};
 use serde::{Deserialize, Serialize};
 
-/// A handle as an answer shows it.
+/// An image handle, as an answer holds it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ListedImage {
     pub(crate) reference: ImageRef,
     pub(crate) repository: Option<String>,
     pub(crate) tag: Option<String>,
-    /// Its size and when it was made; the id is the reference.
+    /// Its size and creation time; the id is the reference.
     pub(crate) info: ImageInfo,
 }
 

@@ -1,4 +1,5 @@
-//! What a stream answered to one pull, as JSON: `{"item": …}`, `{"idle": true}` or `{"ended": true}`.
+//! The answer of one pull from a stream, as JSON: `{"item": …}`, `{"idle": true}` or
+//! `{"ended": true}`.
 
 use rt_protocol::Pull;
 use serde_json::Value;

@@ -26,18 +26,18 @@ impl Stream {
     }
 }
 
-/// One thing that happened.
+/// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Moved(Stream, Vec<u8>),
-    /// stdin ended here.
+    /// The end of stdin.
     End,
 }
 
-/// The steps as JSON without secrets: `[{"in": "ping\n"}, {"out": "pong\n"}, {"end": "in"}]`.
+/// Encodes the steps without secrets: `[{"in": "ping\n"}, {"out": "pong\n"}, {"end": "in"}]`.
 ///
-/// A secret that lies across chunks goes where it cannot hold a replay up: of output with its first chunk, of stdin with its
-/// last. `cut` says that the streams may have ended in the middle of something.
+/// A secret that spans chunks is put where it cannot block a replay: for output in its first chunk,
+/// for stdin in its last. `cut` means that the streams may have ended in the middle of a secret.
 pub(crate) fn encode(steps: &[Step], masker: &SecretMasker, cut: bool) -> Value {
     let mut encoded: Vec<Value> = vec![Value::Null; steps.len()];
     for stream in Stream::ALL {
@@ -68,7 +68,7 @@ pub(crate) fn encode(steps: &[Step], masker: &SecretMasker, cut: bool) -> Value 
     ends.collect()
 }
 
-/// The way back, once the secrets are put in place again.
+/// Decodes the steps, after secrets were restored.
 pub(crate) fn decode(value: &Value) -> Option<Vec<Step>> {
     let step = |step: &Value| {
         if step.get("end").is_some() {
@@ -83,7 +83,7 @@ pub(crate) fn decode(value: &Value) -> Option<Vec<Step>> {
     Some(steps)
 }
 
-/// Whether these steps go with this stdin.
+/// Returns whether these steps match this stdin.
 pub(crate) fn accepts_stdin(steps: &[Step], mut stdin: &[u8]) -> bool {
     for step in steps {
         if let Step::Moved(Stream::In, bytes) = step {

@@ -1,4 +1,5 @@
-//! What a copy out of a container leaves on the host: found out by looking before and after, and made again by a replay.
+//! What a copy out of a container leaves on the host. It is found by a comparison of before and
+//! after, and a replay makes it again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,11 +11,12 @@ use serde_json::Value;
 
 use super::json::{self, object};
 
-/// What tells a file from what it was before: a copy may set its times, but not the time of its last change.
+/// Detects that a file was changed. A copy may set its modification time, but not its status change
+/// time (`ctime`).
 #[derive(Debug, PartialEq, Eq)]
 struct FileStamp(u64, u64, i64, i64);
 
-/// What was at a place of the host before a copy.
+/// The files at a host path before a copy.
 #[derive(Debug)]
 pub(crate) struct Snapshot(BTreeMap<PathBuf, FileStamp>);
 
@@ -28,7 +30,7 @@ impl Snapshot {
         Ok(Self(stamps))
     }
 
-    /// What is new or changed since.
+    /// Returns what is new or changed since.
     pub(crate) fn changes(&self, place: &Path) -> io::Result<Value> {
         let mut changes = Vec::new();
         walk(place, Path::new(""), &mut |path, metadata, at| {
@@ -39,7 +41,7 @@ impl Snapshot {
             let path_value = ("path", json::os(path));
             let kind = metadata.file_type();
             if kind.is_dir() {
-                // One that was there is changed by what is put into it, and needs not be made.
+                // An existing directory changes because of its new contents; it need not be made.
                 if known.is_none() {
                     changes.push(object([path_value, ("directory", true.into())]));
                 }
@@ -65,7 +67,7 @@ fn stamp(metadata: &fs::Metadata) -> FileStamp {
 
 type Visit<'v> = dyn FnMut(&Path, &fs::Metadata, &Path) -> io::Result<()> + 'v;
 
-/// Visits what there is, parents first. The place itself may be a link; those within are not followed.
+/// Visits all files, parents first. `place` itself may be a link; links within it are not followed.
 fn walk(place: &Path, path: &Path, visit: &mut Visit<'_>) -> io::Result<()> {
     let at = if path.as_os_str().is_empty() { place.to_owned() } else { place.join(path) };
     let found = if path.as_os_str().is_empty() { fs::metadata(&at) } else { fs::symlink_metadata(&at) };
@@ -85,11 +87,11 @@ fn walk(place: &Path, path: &Path, visit: &mut Visit<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the recorded changes at another place.
+/// Makes the recorded changes at another path.
 ///
 /// # Errors
-/// What the system refused; [`InvalidData`](io::ErrorKind::InvalidData) for a record that is none, or that leads out of the
-/// place.
+/// Errors of the system; [`InvalidData`](io::ErrorKind::InvalidData) for an invalid record, or one
+/// that leads outside `place`.
 pub(crate) fn create(changes: &Value, place: &Path, create_parents: bool) -> io::Result<()> {
     if create_parents && let Some(parent) = place.parent() {
         fs::create_dir_all(parent)?;

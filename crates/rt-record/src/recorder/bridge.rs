@@ -1,4 +1,5 @@
-//! A bridged command under record: its streams taken apart, recorded, and put together again for the backend.
+//! A recorded bridged command: its streams are taken apart, recorded, and put together again for
+//! the backend.
 
 use std::any::Any;
 use std::fs::File;
@@ -19,20 +20,20 @@ use super::transcript::{Delivered, Transcript, TranscriptWriter};
 use crate::format::step::{Step, Stream};
 use rt_null::refuse_message_socket;
 
-/// What came of the call, and what was recorded.
+/// The result of the call, and what was recorded.
 pub(crate) struct Recorded {
     pub(crate) answer: Result<StdioResult>,
     pub(crate) steps: Vec<Step>,
-    /// Why a stream was not recorded, if one was not. The command does not suffer from it.
+    /// Why a stream was not recorded, if it was not. The command is not affected.
     pub(crate) unrecorded: Option<io::Error>,
-    /// A panic of the caller's streams, which has to go on.
+    /// A panic of the caller's streams, which must be resumed.
     pub(crate) panic: Option<PanicPayload>,
 }
 
-/// What a panic says.
+/// The payload of a panic.
 pub(crate) type PanicPayload = Box<dyn Any + Send>;
 
-/// Makes a call, through which a panic of the caller's code may come: it is an error in the recording.
+/// Makes a call that may run the caller's code. A panic of that code is an error in the recording.
 pub(crate) fn catch_panic<T>(
     operation: &'static str,
     call: impl FnOnce() -> Result<T>,
@@ -47,7 +48,7 @@ pub(crate) fn catch_panic<T>(
     }
 }
 
-/// Makes the call with streams that are recorded.
+/// Makes the call with recorded streams.
 pub(crate) fn record_stdio(
     streams: ExecStdio<'_>,
     until: &Until,
@@ -67,7 +68,7 @@ pub(crate) fn record_stdio(
     };
 
     let own_until = until.clone().or_cancelled(&stop);
-    // Only a relay has something to cancel; otherwise the backend gets what the caller gave.
+    // Only a relay has something to cancel; otherwise the backend gets the caller's `until`.
     let until_for_call = if matches!(stdin, SourceTee::Relayed(..)) { &own_until } else { until };
     let (mut answer, panic) = catch_panic("exec in", || {
         call(ExecStdio::new(stdin.source(), stdout.sink()).stderr(stderr.sink()), until_for_call)
@@ -89,20 +90,20 @@ pub(crate) fn record_stdio(
     Recorded { answer, steps, unrecorded, panic }
 }
 
-/// The caller's source, taken apart to be recorded.
+/// The caller's source, prepared for recording.
 enum SourceTee<'a> {
     Empty,
     Bytes(Vec<u8>),
     Reader(Option<TeeReader>),
     Relayed(Relay, Option<OwnedFd>),
-    /// A regular file is handed on as it is: what was taken can be read again.
+    /// A regular file, passed on unchanged: what was read can be read again.
     File(StreamFd<'a>, File, u64),
-    /// A descriptor that could not be relayed is handed on as it is.
+    /// A descriptor that could not be relayed, passed on unchanged.
     Unrecorded(StreamFd<'a>, io::Error),
 }
 
 impl<'a> SourceTee<'a> {
-    /// `None` is a kind of source that this version does not know.
+    /// `None` means a kind of source that this version does not know.
     fn new(source: Source<'a>, transcript: TranscriptWriter, stop: &CancelToken) -> Option<Self> {
         Some(match source.into_kind() {
             SourceKind::Empty => Self::Empty,
@@ -110,7 +111,7 @@ impl<'a> SourceTee<'a> {
             SourceKind::Reader(inner) => Self::Reader(Some(TeeReader { inner, transcript })),
             SourceKind::Descriptor(fd) => match Self::of_descriptor(fd.as_fd(), transcript.clone(), stop) {
                 Ok(DuplicatedSource::Relay(relay, near)) => Self::Relayed(relay, Some(near)),
-                // The command begins, and meets the failure as it would without a recorder.
+                // The command begins, and gets the failure as it would without a recorder.
                 Ok(DuplicatedSource::Failed(error)) => {
                     Self::Reader(Some(TeeReader { inner: Box::new(FailingReader(Some(error))), transcript }))
                 }
@@ -126,7 +127,7 @@ impl<'a> SourceTee<'a> {
         transcript: TranscriptWriter,
         stop: &CancelToken,
     ) -> io::Result<DuplicatedSource> {
-        // Handed on as it is, so that the backend refuses it, and not taken apart on the way.
+        // Passed on unchanged, so that the backend rejects it.
         refuse_message_socket(fd)?;
         let mut own = File::from(fd.try_clone_to_owned()?);
         if own.metadata()?.is_file() {
@@ -139,7 +140,7 @@ impl<'a> SourceTee<'a> {
             .map_or_else(DuplicatedSource::Failed, |(relay, near)| DuplicatedSource::Relay(relay, near)))
     }
 
-    /// What the backend gets, once.
+    /// Returns what the backend gets, once.
     fn source(&mut self) -> Source<'_> {
         match self {
             Self::Empty => Source::empty(),
@@ -150,7 +151,8 @@ impl<'a> SourceTee<'a> {
         }
     }
 
-    /// Ends it, after the call: what could be had from the beginning, why nothing was recorded, how the source failed.
+    /// Finishes after the call. Returns the bytes that were available from the beginning, why
+    /// nothing was recorded, and how the source failed.
     fn finish(self) -> (Vec<u8>, Option<io::Error>, Option<io::Error>) {
         match self {
             Self::Empty | Self::Reader(_) => (Vec::new(), None, None),
@@ -171,11 +173,11 @@ impl<'a> SourceTee<'a> {
 enum DuplicatedSource {
     Relay(Relay, OwnedFd),
     File(File, u64),
-    /// Nothing can be had from it.
+    /// The source cannot be read.
     Failed(io::Error),
 }
 
-/// Stands for a source that has failed before anything was read of it.
+/// Stands for a source that failed before anything was read from it.
 struct FailingReader(Option<io::Error>);
 
 impl io::Read for FailingReader {
@@ -184,7 +186,7 @@ impl io::Read for FailingReader {
     }
 }
 
-/// What was read of a file since its offset was `from`. The double shares the offset.
+/// Reads what was taken from a file since its offset was `from`. The duplicate shares the offset.
 fn taken_of(mut file: File, from: u64) -> io::Result<Vec<u8>> {
     let length = file.stream_position()?.saturating_sub(from);
     let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
@@ -192,7 +194,7 @@ fn taken_of(mut file: File, from: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The error for a command that was cancelled because its source had failed.
+/// Builds the error for a command that was cancelled because its source had failed.
 fn source_failed(error: Error, failure: io::Error, until: &Until) -> Error {
     let by_caller = until.cancel_token().is_some_and(CancelToken::is_cancelled);
     if error.kind() != ErrorKind::Cancelled || by_caller {
@@ -207,7 +209,8 @@ fn source_failed(error: Error, failure: io::Error, until: &Until) -> Error {
     failed.of_ended_command(report, error.partial().cloned().unwrap_or_else(|| PartialOutput::nothing(true)))
 }
 
-/// The answer with what descriptors really took. The backend saw a writer, and counts whole chunks of one.
+/// Corrects the answer by what the descriptors really accepted. The backend saw a writer, and
+/// counts whole chunks.
 fn with_counts(answer: Result<StdioResult>, [out, err]: [Option<u64>; 2]) -> Result<StdioResult> {
     let put = |report: &mut StreamReport, count: Option<u64>| {
         report.bytes = count.unwrap_or(report.bytes);
@@ -238,7 +241,7 @@ fn delivered(answer: &Result<StdioResult>) -> Delivered {
         Ok(result) => Some(result.stdin),
         Err(error) => match error.partial() {
             Some(PartialOutput::Streams { stdin, .. }) => Some(*stdin),
-            // Without a word of it, nothing is known to have been delivered but by a command that ran.
+            // Without a report, bytes were delivered only if the command ran.
             _ => error.never_started().then(StreamReport::default),
         },
     };
@@ -262,7 +265,7 @@ mod tests {
         let directory = File::open("/").unwrap();
         let stdio = ExecStdio::new(Source::descriptor(directory), Sink::discard());
         let recorded = record_stdio(stdio, &Until::forever(), |stdio, until| {
-            // As on a machine that gives the recorder's threads their time first.
+            // Imitates a machine that runs the recorder's threads first.
             std::thread::sleep(Duration::from_millis(50));
             until.check().unwrap();
             let SourceKind::Reader(mut reader) = stdio.stdin.into_kind() else { panic!("no reader") };

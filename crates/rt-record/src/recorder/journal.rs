@@ -1,4 +1,4 @@
-//! The writing of a recording: one line for each call, when it has been answered.
+//! Writes a recording: one line for each call, when it has been answered.
 
 use std::any::Any;
 use std::fmt;
@@ -26,11 +26,11 @@ pub(crate) struct Journal {
 struct JournalState {
     writer: Option<Box<dyn Write + Send>>,
     calls: u64,
-    /// The first thing that went wrong. Nothing is written after a failed write: a recording has no holes.
+    /// The first failure. Nothing is written after a failed write: a recording has no gaps.
     failure: Option<Error>,
 }
 
-/// The number of a call; calls are numbered when they are asked.
+/// The number of a call. Calls are numbered when they begin.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallNumber(u64);
 
@@ -47,7 +47,7 @@ impl Journal {
         journal
     }
 
-    /// Makes a call and writes it down.
+    /// Makes a call and records it.
     pub(crate) fn record<T: JsonCodec>(
         &self,
         invocation: &Invocation<'_>,
@@ -56,7 +56,7 @@ impl Journal {
         self.record_as(invocation, call, T::encode)
     }
 
-    /// The same for an answer that is written down as something else.
+    /// Makes a call and records its answer in another form.
     pub(crate) fn record_as<T>(
         &self,
         invocation: &Invocation<'_>,
@@ -69,7 +69,7 @@ impl Journal {
         answer
     }
 
-    /// Numbers a call that is about to be made, and takes its secrets up.
+    /// Numbers a call that begins, and adds its secrets.
     pub(crate) fn begin(&self, invocation: &Invocation<'_>) -> CallNumber {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         if let Some(env) = invocation.env.filter(|env| env.has_secrets()) {
@@ -82,7 +82,7 @@ impl Journal {
         CallNumber(number)
     }
 
-    /// Writes a call down. What stands in `more` has no secrets in it.
+    /// Writes a call. The fields in `more` must contain no secrets.
     pub(crate) fn write<const N: usize>(
         &self,
         CallNumber(number): CallNumber,
@@ -110,12 +110,12 @@ impl Journal {
         }
     }
 
-    /// A number for a stream or reservation.
+    /// Returns a number for a stream or reservation.
     pub(crate) fn handle(&self) -> u64 {
         self.handles.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The secrets to take out of what is written of a call.
+    /// Returns the masker for what is written about a call.
     pub(crate) fn masker(&self, invocation: &Invocation<'_>) -> Arc<SecretMasker> {
         lock(&self.masker).for_call(invocation.env)
     }
@@ -125,14 +125,14 @@ impl Journal {
         Arc::make_mut(&mut masker).add_secret(name, secret.expose());
     }
 
-    /// Keeps in mind that something could not be recorded.
+    /// Records that something could not be recorded.
     pub(crate) fn note_failure(&self, what: &str, cause: io::Error) {
         let error = Error::new(ErrorKind::System, "record", format!("{what} could not be recorded"))
             .with_source(cause);
         lock(&self.state).failure.get_or_insert(error);
     }
 
-    /// Ends the recording and lets go of the writer.
+    /// Ends the recording and drops the writer.
     pub(crate) fn finish(&self) -> Result<u64> {
         let mut state = lock(&self.state);
         if let Some(mut writer) = state.writer.take() {
@@ -151,7 +151,8 @@ impl Journal {
 }
 
 impl JournalState {
-    /// Writes a line at once, so that the recording of a program that dies lacks no answered call.
+    /// Writes a line at once, so that the recording has every answered call even if the program
+    /// dies.
     fn write_line(&mut self, line: &str) -> bool {
         let Some(mut writer) = self.writer.take() else { return false };
         let written = self.try_write(|| writer.write_all(line.as_bytes()).and_then(|()| writer.flush()));
@@ -161,7 +162,7 @@ impl JournalState {
         written
     }
 
-    /// Does something with the writer. Neither an error nor a panic of it reaches the program under record.
+    /// Uses the writer. Neither its error nor its panic reaches the recorded program.
     fn try_write(&mut self, work: impl FnOnce() -> io::Result<()>) -> bool {
         let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(panic)));
         if let Err(cause) = done {
@@ -175,7 +176,7 @@ impl JournalState {
     }
 }
 
-/// What a panic says may be anything, and may panic itself when dropped; it is forgotten.
+/// Forgets the payload of a panic, which can be any type and may itself panic when dropped.
 fn panicked(panic: Box<dyn Any + Send>) -> io::Error {
     std::mem::forget(panic);
     io::Error::other("the writer panicked")

@@ -1,4 +1,4 @@
-//! The handle on a container under record.
+//! The handle on a recorded container.
 
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rt_protocol::{
-    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, CopyOptions, ExecRequest,
-    ExecResult, ExecStdio, ExitOutcome, Image, LogLine, LogOptions, PullStream, Readiness, Result,
-    StdioResult, Until,
+    Argv, Container, ContainerInfo, ContainerKey, ContainerName, ContainerPath, ContainerStats, CopyOptions,
+    DirEntry, ExecRequest, ExecResult, ExecStdio, ExitOutcome, FileInfo, FileOptions, Image, LogLine,
+    LogOptions, PullStream, Readiness, Result, Signal, StdioResult, Until, file_operation,
 };
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ use crate::format::listed_image::ListedImage;
 use crate::format::step::{self, Stream};
 use crate::format::tree::Snapshot;
 
-/// A handle whose calls are written down.
+/// A handle that records its calls.
 pub(crate) struct RecordedContainer {
     inner: Arc<dyn Container>,
     journal: Arc<Journal>,
@@ -57,7 +57,7 @@ impl RecordedContainer {
     }
 }
 
-/// Lets a panic of the caller's code go on, now that the call is written down.
+/// Resumes a panic of the caller's code, after the call was recorded.
 fn resume_panic(panic: Option<PanicPayload>) {
     if let Some(panic) = panic {
         resume_unwind(panic);
@@ -120,6 +120,26 @@ impl Container for RecordedContainer {
         self.journal.record_as(&self.plain("wait", "wait for"), || self.inner.wait(until), word)
     }
 
+    fn pause(&self, until: &Until) -> Result<()> {
+        self.journal.record(&self.plain("pause", "pause"), || self.inner.pause(until))
+    }
+
+    fn stats(&self, until: &Until) -> Result<ContainerStats> {
+        self.journal.record(&self.plain("stats", "measure the use of"), || self.inner.stats(until))
+    }
+
+    fn unpause(&self, until: &Until) -> Result<()> {
+        self.journal.record(&self.plain("unpause", "unpause"), || self.inner.unpause(until))
+    }
+
+    fn kill(&self, signal: Signal, until: &Until) -> Result<()> {
+        self.journal.record(&Invocation::kill(self.name(), signal), || self.inner.kill(signal, until))
+    }
+
+    fn remove(&self, until: &Until) -> Result<()> {
+        self.journal.record(&self.plain("remove", "remove"), || self.inner.remove(until))
+    }
+
     fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, until: &Until) -> Result<()> {
         let invocation = Invocation::copy_in(self.name(), src, dest, *options);
         self.journal.record(&invocation, || self.inner.copy_in(src, dest, options, until))
@@ -139,7 +159,8 @@ impl Container for RecordedContainer {
         answer
     }
 
-    /// How much was read is recorded, and not what: archives hold times, which no replay would repeat.
+    /// Records how many bytes were read, not their content: an archive holds times, which no replay
+    /// can repeat.
     fn copy_in_tar(&self, tar: &mut (dyn Read + Send), dest: &ContainerPath, until: &Until) -> Result<()> {
         let invocation = Invocation::copy_in_tar(self.name(), dest);
         let number = self.journal.begin(&invocation);
@@ -164,6 +185,39 @@ impl Container for RecordedContainer {
         let steps = step::encode(&steps, &self.journal.masker(&invocation), answer.is_err());
         self.journal.write(number, &invocation, answer.as_ref().map(<()>::encode), [("stdio", steps)]);
         answer
+    }
+
+    /// The contents are recorded too. Known secrets in them are masked.
+    fn write_file(
+        &self,
+        path: &ContainerPath,
+        bytes: &[u8],
+        options: &FileOptions,
+        until: &Until,
+    ) -> Result<()> {
+        let invocation = Invocation::write_file(self.name(), path, bytes, options);
+        self.journal.record(&invocation, || self.inner.write_file(path, bytes, options, until))
+    }
+
+    fn read_file(&self, path: &ContainerPath, limit: u64, until: &Until) -> Result<Vec<u8>> {
+        let invocation = Invocation::read_file(self.name(), path, limit);
+        let read = || self.inner.read_file(path, limit, until);
+        self.journal.record_as(&invocation, read, |bytes| json::bytes(bytes))
+    }
+
+    fn stat(&self, path: &ContainerPath, until: &Until) -> Result<Option<FileInfo>> {
+        let invocation = Invocation::file(self.name(), "stat", file_operation::STAT, path);
+        self.journal.record(&invocation, || self.inner.stat(path, until))
+    }
+
+    fn list_dir(&self, path: &ContainerPath, until: &Until) -> Result<Vec<DirEntry>> {
+        let invocation = Invocation::file(self.name(), "list-dir", file_operation::LIST, path);
+        self.journal.record(&invocation, || self.inner.list_dir(path, until))
+    }
+
+    fn remove_path(&self, path: &ContainerPath, until: &Until) -> Result<()> {
+        let invocation = Invocation::file(self.name(), "remove-path", file_operation::REMOVE, path);
+        self.journal.record(&invocation, || self.inner.remove_path(path, until))
     }
 
     fn login_command(&self, command: Option<&Argv>, until: &Until) -> Result<Vec<OsString>> {

@@ -1,4 +1,4 @@
-//! The handle on an image under record.
+//! The handle on a recorded image.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::journal::Journal;
 use crate::format::invocation::Invocation;
 use crate::format::json::{JsonCodec, object};
 
-/// A handle whose questions are written down. What a listing brought along asks nothing.
+/// A handle that records its queries. Reading what the listing already holds is not a query.
 pub(crate) struct RecordedImage {
     inner: Arc<dyn Image>,
     journal: Arc<Journal>,

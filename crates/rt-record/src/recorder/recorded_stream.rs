@@ -1,4 +1,4 @@
-//! Streams and reservations under record: each pull and each close is a call of its own.
+//! Recorded streams and reservations: each pull and each close is a call of its own.
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use crate::format::invocation::Invocation;
 use crate::format::json::JsonCodec;
 use crate::format::pulled;
 
-/// Something that was opened. That it is dropped is not recorded.
+/// An open stream or reservation. Dropping it is not recorded.
 #[derive(Debug)]
 pub(crate) struct RecordedHandle<T: ?Sized> {
     inner: Box<T>,

@@ -1,10 +1,13 @@
 //! A descriptor as a source, recorded without taking more from it than the command does.
 //!
-//! A reader in its place would be read ahead of the command, and what the command leaves unread would be lost. So the
-//! backend gets another descriptor: a pipe that holds one chunk. A thread looks at what is next in the caller's descriptor
-//! without taking it (`MSG_PEEK`, `tee(2)`), copies it into the pipe, and takes it once the backend has. What is left in
-//! the pipe at the end was never taken. Descriptors that cannot be looked into (terminals, devices; pipes elsewhere than on
-//! Linux) are read, one chunk ahead of the command at most.
+//! A plain reader would be read ahead of the command, and what the command leaves unread would be
+//! lost. So the backend gets the end of a pipe that holds one chunk. A thread looks at the caller's
+//! descriptor without taking from it (`MSG_PEEK`, `tee(2)`) and copies the chunk into the pipe. It
+//! takes the chunk from the descriptor only once the backend has read it. What is left in the pipe
+//! at the end was never taken.
+//!
+//! Descriptors that do not support this (terminals, devices; pipes on systems other than Linux) are
+//! read, at most one chunk ahead of the command.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,18 +20,19 @@ use rustix::io::Errno;
 use super::stream_tap::{CHUNK_BYTES, StreamTap};
 use super::transcript::TranscriptWriter;
 
-/// A relay under way. Dropping it ends its thread.
+/// A running relay. Dropping it ends its thread.
 pub(crate) struct Relay {
     call: Option<UnixStream>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Relay {
-    /// Begins to relay. Answers what the backend is to read, or how the source fails at the first look: the backend can be
-    /// handed that failure before it begins. `failed` is called when the source fails later, for which a pipe has no words.
+    /// Starts a relay. Returns what the backend is to read, or the error if the source fails at the
+    /// first look: the backend can get that failure before it begins. `failed` is called if the
+    /// source fails later, because a pipe cannot carry an error.
     ///
     /// # Errors
-    /// What cannot be relayed.
+    /// The error if the descriptor cannot be relayed.
     pub(crate) fn start(
         source: OwnedFd,
         transcript: TranscriptWriter,
@@ -46,7 +50,7 @@ impl Relay {
             let relayed = state.run();
             if relayed.is_err() {
                 failed();
-                // The end of the pipe would be the end of stdin, which this is not.
+                // The end of the pipe would look like the end of stdin, which this is not.
                 state.wait_for_end();
             }
             state.consume_delivered();
@@ -58,7 +62,7 @@ impl Relay {
     /// Ends it, after the call.
     ///
     /// # Errors
-    /// The failure of the source.
+    /// The error of the source.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.end().unwrap_or(Ok(()))
     }
@@ -77,16 +81,16 @@ impl Drop for Relay {
     }
 }
 
-/// The thread's own.
+/// The state of the thread.
 struct RelayState {
     source: StreamTap,
     transcript: TranscriptWriter,
     /// Closed at the end of the source.
     far: Option<OwnedFd>,
-    /// Shows what the backend has not read, and keeps the pipe whole when the backend closes it.
+    /// Tells what the backend has not read, and keeps the pipe whole if the backend closes its end.
     near: OwnedFd,
     ended: UnixStream,
-    /// How many bytes were put into the pipe and have not been taken from the source.
+    /// How many bytes are in the pipe and not yet taken from the source.
     in_pipe: usize,
 }
 
@@ -96,7 +100,7 @@ impl RelayState {
         Ok(())
     }
 
-    /// One move of bytes, once there is something to move; false when the call or `limit` is over first.
+    /// Moves one chunk, once there is one. Returns false if the call or `limit` ends first.
     fn step(&mut self, limit: Option<&Timespec>) -> io::Result<bool> {
         let mut chunk = [0; CHUNK_BYTES];
         let Some(far) = &self.far else {
@@ -119,7 +123,7 @@ impl RelayState {
             self.transcript.put(&chunk[..count]);
             self.in_pipe = rustix::io::write(far, &chunk[..count])?;
         }
-        // The end that is already in sight goes with the last chunk, as a backend would see it.
+        // If the end is already visible, it goes with the last chunk, as a backend would see it.
         if count == 0 || revents.contains(PollFlags::HUP) && count < chunk.len() {
             self.transcript.end();
             self.far = None;
@@ -131,16 +135,16 @@ impl RelayState {
         while !matches!(wait(&self.ended, PollFlags::IN, &self.ended, None), Ok(None) | Err(_)) {}
     }
 
-    /// Takes from the source what the backend has taken, and no more.
+    /// Takes from the source exactly what the backend has read.
     fn consume_delivered(&mut self) {
         let unread = rustix::io::ioctl_fionread(&self.near).unwrap_or(0);
         let taken = self.in_pipe.saturating_sub(usize::try_from(unread).unwrap_or(usize::MAX));
-        // A source that fails now has nobody left to tell.
+        // If the source fails now, no call is left to report it.
         let _ = self.source.take(taken);
     }
 }
 
-/// Waits until the descriptor is ready. `None`: the call has ended, or `limit` is over.
+/// Waits until the descriptor is ready. `None`: the call has ended, or `limit` has passed.
 fn wait(
     fd: &impl AsFd,
     events: PollFlags,
@@ -182,7 +186,7 @@ mod tests {
 
     use super::*;
 
-    /// What the command leaves of `abcdef` in each kind of descriptor when it reads three bytes.
+    /// What a command leaves of `abcdef` in each kind of descriptor if it reads three bytes.
     #[test]
     #[cfg(target_os = "linux")]
     fn what_the_command_leaves_stays_in_the_source() {
@@ -236,7 +240,7 @@ mod tests {
         let (told, hear) = std::sync::mpsc::channel();
         let relay = Relay::start(source.into(), transcript, move || told.send(()).unwrap());
         let (relay, near) = relay.unwrap().unwrap();
-        // A socket that is closed with bytes unread is a reset one (unix(7)).
+        // A socket that is closed with unread bytes is reset (unix(7)).
         drop(far);
         hear.recv().unwrap();
         let mut fds = [PollFd::new(&near, PollFlags::IN)];

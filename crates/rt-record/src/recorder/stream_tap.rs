@@ -1,4 +1,4 @@
-//! A descriptor that is looked into without taking from it.
+//! Looks at the content of a descriptor without taking from it.
 
 use std::fs::File;
 use std::io;
@@ -9,11 +9,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
-/// What a tap looks at and what the pipe of a relay holds, in bytes: one page, so that the pipe polls writable only when
-/// it is empty (pipe(7)).
+/// The most bytes that a tap looks at and that the pipe of a relay holds: one page, so that the
+/// pipe polls writable only if it is empty (pipe(7)).
 pub(crate) const CHUNK_BYTES: usize = 4096;
 
-/// A descriptor that can be looked into.
+/// A descriptor whose next bytes can be seen.
 pub(crate) struct StreamTap {
     pub(crate) fd: OwnedFd,
     way: TapKind,
@@ -26,7 +26,7 @@ enum TapKind {
         near: OwnedFd,
         far: OwnedFd,
     },
-    /// Reads ahead.
+    /// It is read ahead.
     Other,
 }
 
@@ -56,7 +56,7 @@ impl StreamTap {
         Ok(TapKind::Other)
     }
 
-    /// What is next; 0 bytes are the end. `None`: somebody else was faster.
+    /// Returns what is next; 0 bytes mean the end. `None`: another process read first.
     pub(crate) fn peek(&self, chunk: &mut [u8]) -> io::Result<Option<usize>> {
         let peeked = match &self.way {
             TapKind::Socket => {
@@ -78,14 +78,14 @@ impl StreamTap {
         }
     }
 
-    /// Takes what was looked at.
+    /// Takes the bytes that `peek` returned.
     pub(crate) fn take(&self, mut count: usize) -> io::Result<()> {
         if matches!(self.way, TapKind::Other) {
             return Ok(());
         }
         let mut chunk = [0; CHUNK_BYTES];
         while count > 0 {
-            // Never blocks: what somebody else has taken meanwhile is gone.
+            // Never blocks: bytes that another process took meanwhile are gone.
             let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
             if poll(&mut fds, Some(&Timespec::default()))? == 0 {
                 return Ok(());

@@ -1,4 +1,4 @@
-//! Readers and writers that write down what passes. Descriptors as sources stand in `relay`.
+//! Readers and writers that record what passes. Descriptors as sources are in `relay`.
 
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use rt_protocol::{Sink, SinkKind, StreamFd};
+use rt_protocol::{LineSink, Sink, SinkFilter, SinkKind, StreamFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use serde_json::Value;
@@ -61,7 +61,7 @@ impl<W: Write> Write for TeeWriter<W> {
     }
 }
 
-/// The caller's archive, of which only the length is wanted.
+/// Counts the bytes of the caller's archive.
 pub(crate) struct CountReader<'a> {
     pub(crate) inner: &'a mut (dyn Read + Send),
     pub(crate) count: u64,
@@ -93,60 +93,79 @@ impl Write for Echo<'_> {
     }
 }
 
-/// The caller's sink, taken apart to be recorded.
-pub(crate) enum SinkTee<'a> {
+/// The caller's sink, prepared for recording.
+pub(crate) struct SinkTee<'a> {
+    /// The caller's own copies. The backend applies them, and completes them.
+    filter: SinkFilter,
+    target: TeeTarget<'a>,
+}
+
+enum TeeTarget<'a> {
     Discard,
+    Lines(TeeWriter<LineSink<'a>>),
     Borrowed(TeeWriter<&'a mut (dyn Write + Send)>),
     Owned(Option<TeeWriter<Box<dyn Write + Send>>>),
     Descriptor(Option<FdWriter>, FdWatch),
-    /// A descriptor that could not be doubled is handed on as it is.
+    /// A descriptor that could not be duplicated, passed on unchanged.
     Unrecorded(StreamFd<'a>, io::Error),
 }
 
 impl<'a> SinkTee<'a> {
-    /// `None` is a kind of sink that this version does not know.
+    /// `None` means a kind of sink that this version does not know.
     pub(crate) fn new(sink: Sink<'a>, transcript: TranscriptWriter) -> Option<Self> {
-        Some(match sink.into_kind() {
-            SinkKind::Discard => Self::Discard,
-            SinkKind::Borrowed(inner) => Self::Borrowed(TeeWriter::new(inner, transcript)),
-            SinkKind::Owned(inner) => Self::Owned(Some(TeeWriter::new(inner, transcript))),
-            // The writer has a descriptor of its own; the caller's is closed, lest it hold the stream open.
+        let (filter, kind) = sink.into_parts();
+        let target = match kind {
+            SinkKind::Discard if filter.is_empty() => TeeTarget::Discard,
+            // A copy is kept, also when the recording is replayed.
+            SinkKind::Discard => TeeTarget::Owned(Some(TeeWriter::new(Box::new(io::sink()), transcript))),
+            SinkKind::Borrowed(inner) => TeeTarget::Borrowed(TeeWriter::new(inner, transcript)),
+            SinkKind::Owned(inner) => TeeTarget::Owned(Some(TeeWriter::new(inner, transcript))),
+            SinkKind::Lines(inner) => TeeTarget::Lines(TeeWriter::new(inner, transcript)),
+            // The writer has its own descriptor. The caller's is closed, so that it does not hold
+            // the stream open.
             SinkKind::Descriptor(fd) => match FdWriter::new(&fd, transcript) {
-                Ok((writer, watch)) => Self::Descriptor(Some(writer), watch),
-                Err(error) => Self::Unrecorded(fd, error),
+                Ok((writer, watch)) => TeeTarget::Descriptor(Some(writer), watch),
+                Err(error) => TeeTarget::Unrecorded(fd, error),
             },
             _ => return None,
-        })
+        };
+        Some(Self { filter, target })
     }
 
-    /// What the backend gets, once.
+    /// Returns what the backend gets, once.
     pub(crate) fn sink(&mut self) -> Sink<'_> {
-        match self {
-            Self::Discard => Sink::discard(),
-            Self::Borrowed(writer) => Sink::borrowed(writer),
-            Self::Owned(writer) => writer.take().map_or_else(Sink::discard, Sink::writer),
-            Self::Descriptor(writer, _) => writer.take().map_or_else(Sink::discard, Sink::writer),
-            Self::Unrecorded(fd, _) => Sink::borrowed_descriptor((*fd).as_fd()),
-        }
+        let sink = match &mut self.target {
+            TeeTarget::Discard => Sink::discard(),
+            TeeTarget::Lines(writer) => Sink::borrowed(writer),
+            TeeTarget::Borrowed(writer) => Sink::borrowed(writer),
+            TeeTarget::Owned(writer) => writer.take().map_or_else(Sink::discard, Sink::writer),
+            TeeTarget::Descriptor(writer, _) => writer.take().map_or_else(Sink::discard, Sink::writer),
+            TeeTarget::Unrecorded(fd, _) => Sink::borrowed_descriptor((*fd).as_fd()),
+        };
+        sink.filtered(std::mem::take(&mut self.filter))
     }
 
-    /// Ends it, after the call: how many bytes a descriptor took.
+    /// Finishes after the call. Returns how many bytes a descriptor accepted.
     ///
     /// # Errors
     /// Why nothing was recorded.
     pub(crate) fn finish(self) -> io::Result<Option<u64>> {
-        match self {
-            Self::Descriptor(writer, watch) => {
+        match self.target {
+            TeeTarget::Descriptor(writer, watch) => {
                 drop(writer);
                 Ok(Some(watch.finish()))
             }
-            Self::Unrecorded(_, error) => Err(error),
-            Self::Discard | Self::Borrowed(_) | Self::Owned(_) => Ok(None),
+            TeeTarget::Unrecorded(_, error) => Err(error),
+            // Dropping lines hands over the last one.
+            TeeTarget::Discard | TeeTarget::Borrowed(_) | TeeTarget::Owned(_) | TeeTarget::Lines(_) => {
+                Ok(None)
+            }
         }
     }
 }
 
-/// Writes to a descriptor as a backend would: polled, its flags left alone, never longer than the call.
+/// Writes to a descriptor as a backend would: with poll, with unchanged flags, never longer than
+/// the call.
 pub(crate) struct FdWriter {
     fd: OwnedFd,
     /// Readable once the call has ended.
@@ -163,15 +182,17 @@ pub(crate) struct FdWatch {
     alive: Receiver<()>,
 }
 
-/// What a pipe takes without blocking once it polls writable (pipe(7), `PIPE_BUF`), in bytes.
+/// The most that a pipe accepts without blocking once it polls writable, in bytes (`PIPE_BUF` of
+/// pipe(7)).
 const CHUNK_BYTES: usize = 4096;
 
-/// How long a writer may take to see that the call has ended. It polls, so this is never used up.
+/// How long a writer may take to notice that the call has ended. It polls, so this time is never
+/// used up.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl FdWriter {
     fn new(fd: &StreamFd<'_>, transcript: TranscriptWriter) -> io::Result<(Self, FdWatch)> {
-        // Handed on as it is, so that the backend refuses it.
+        // Passed on unchanged, so that the backend rejects it.
         refuse_message_socket(fd)?;
         let fd = fd.as_fd().try_clone_to_owned()?;
         let (call, ended) = UnixStream::pair()?;
@@ -184,9 +205,10 @@ impl FdWriter {
 
 impl FdWatch {
     fn finish(self) -> u64 {
-        // Hangs up on a writer that a backend left in `write`.
+        // Wakes a writer that a backend left in `write`.
         drop(self.call);
-        // Nobody sends: the answer is that the writer, and its descriptor with it, is gone.
+        // Nothing is ever sent: `recv` returns when the writer, and its descriptor with it, is
+        // gone.
         let _ = self.alive.recv_timeout(EXIT_TIMEOUT);
         self.written.load(Ordering::SeqCst)
     }
@@ -219,7 +241,7 @@ impl Write for FdWriter {
                     self.written.fetch_add(count as u64, Ordering::SeqCst);
                     return Ok(count);
                 }
-                // Somebody else who shares the descriptor was faster.
+                // Another process that shares the descriptor was faster.
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }

@@ -1,27 +1,28 @@
-//! The transcript of one bridged command under record: what moved over its streams, in order. How that is seen stands in
-//! `tee` and `relay`.
+//! The transcript of one recorded bridged command: what moved over its streams, in order. `tee` and
+//! `relay` fill it.
 
 use std::sync::{Arc, Mutex};
 
 use crate::format::step::{Step, Stream};
 use rt_protocol::sync::lock;
 
-/// The steps of a command under way.
+/// The steps of a running command.
 #[derive(Debug, Default)]
 pub(crate) struct Transcript {
     steps: Vec<Step>,
-    /// What a thread that a backend left behind still reads is of no interest.
+    /// Set after the call: a thread that a backend left behind may still read, and that is not
+    /// recorded.
     closed: bool,
 }
 
-/// Where one stream is written down.
+/// Records one stream.
 #[derive(Clone, Debug)]
 pub(crate) struct TranscriptWriter {
     transcript: Arc<Mutex<Transcript>>,
     stream: Stream,
 }
 
-/// The place of an entry that may have to be shortened.
+/// The position of an entry that may have to be shortened.
 pub(crate) struct Mark(Option<usize>);
 
 impl TranscriptWriter {
@@ -29,13 +30,14 @@ impl TranscriptWriter {
         Self { transcript: Arc::clone(transcript), stream }
     }
 
-    /// Writes bytes down. Output is written down before it is handed on, so that an answer to it comes after it.
+    /// Records bytes. Output is recorded before it is handed on, so that its answer comes after it.
     pub(crate) fn put(&self, bytes: &[u8]) -> Mark {
         let mut transcript = lock(&self.transcript);
         if transcript.closed || bytes.is_empty() {
             return Mark(None);
         }
-        // Chunks of stdin are as the backend happened to read them; those of output are what the caller saw.
+        // Chunks of stdin depend on how the backend read them, so they are joined. Chunks of output
+        // are what the caller saw.
         if let (Stream::In, Some(Step::Moved(Stream::In, last))) = (self.stream, transcript.steps.last_mut())
         {
             last.extend_from_slice(bytes);
@@ -53,7 +55,7 @@ impl TranscriptWriter {
         }
     }
 
-    /// stdin has ended.
+    /// Records the end of stdin.
     pub(crate) fn end(&self) {
         let mut transcript = lock(&self.transcript);
         if !transcript.closed && !transcript.steps.contains(&Step::End) {
@@ -62,17 +64,17 @@ impl TranscriptWriter {
     }
 }
 
-/// What the backend says of stdin.
+/// What the backend reports about stdin.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Delivered {
-    /// How many bytes the command got; `None` when the backend does not say.
+    /// How many bytes the command got; `None` if the backend does not report it.
     pub(crate) bytes: Option<u64>,
-    /// Whether it saw the end.
+    /// Whether the command saw the end.
     pub(crate) ended: bool,
 }
 
 impl Transcript {
-    /// Takes the steps out. `early` is stdin that could be had from the beginning.
+    /// Returns the steps. `early` is stdin that was available from the beginning.
     pub(crate) fn close(transcript: &Mutex<Self>, early: Vec<u8>, delivered: Delivered) -> Vec<Step> {
         let mut transcript = lock(transcript);
         transcript.closed = true;
@@ -83,7 +85,8 @@ impl Transcript {
         for step in early.chain(std::mem::take(&mut transcript.steps)) {
             match step {
                 Step::Moved(Stream::In, mut bytes) => {
-                    // What was taken from the source and not delivered is nothing that a replay should ask for.
+                    // Bytes that were taken from the source and not delivered must not be expected
+                    // by a replay.
                     bytes.truncate(left);
                     left -= bytes.len();
                     steps.push(Step::Moved(Stream::In, bytes));

@@ -1,4 +1,4 @@
-//! What all handles of one replay share: the recorded calls, the secrets that are known, and the clock.
+//! What all handles of one replay share: the recorded calls, the known secrets, and the clock.
 
 use std::sync::{Arc, Mutex};
 
@@ -38,12 +38,12 @@ impl Playback {
         }
     }
 
-    /// The recorded answer to an invocation.
+    /// Returns the recorded answer to a call.
     pub(crate) fn replay<T: JsonCodec>(&self, invocation: &Invocation<'_>) -> Result<T> {
         self.replay_as(invocation, T::decode)
     }
 
-    /// The same for an answer that was written down as something else.
+    /// Returns the recorded answer to a call whose answer was recorded in another form.
     pub(crate) fn replay_as<T>(
         &self,
         invocation: &Invocation<'_>,
@@ -53,20 +53,21 @@ impl Playback {
         self.answer(invocation, &entry, decode)
     }
 
-    /// The recorded call that an invocation is.
+    /// Takes the recorded call that matches.
     ///
     /// # Errors
-    /// There is none, or no more.
+    /// No such call is recorded, or all of them are used.
     pub(crate) fn take(&self, invocation: &Invocation<'_>) -> Result<Arc<Entry>> {
         self.find(invocation).ok_or_else(|| self.not_recorded(invocation))
     }
 
-    /// The same; `None` where there is none or no more.
+    /// Takes the recorded call that matches; `None` if there is none, or all are used.
     pub(crate) fn find(&self, invocation: &Invocation<'_>) -> Option<Arc<Entry>> {
         self.find_preferring(invocation, &|_| true)
     }
 
-    /// The same; among several that are alike rather one that is `preferred`, which is asked under a lock.
+    /// Takes the recorded call that matches. If several do, it takes one that is `preferred`; that
+    /// is called with the lock held.
     pub(crate) fn find_preferring(
         &self,
         invocation: &Invocation<'_>,
@@ -85,7 +86,7 @@ impl Playback {
         self.tape.not_recorded(invocation, &self.masker())
     }
 
-    /// What was answered to a recorded call.
+    /// Returns the answer of a recorded call.
     pub(crate) fn answer<T>(
         &self,
         invocation: &Invocation<'_>,
@@ -99,12 +100,12 @@ impl Playback {
         decode(&answer["ok"]).ok_or_else(|| unreadable(invocation, entry))
     }
 
-    /// A part of a recorded call with its secrets put back.
+    /// Returns a part of a recorded call with its secrets restored.
     pub(crate) fn restore(&self, invocation: &Invocation<'_>, entry: &Entry, value: &Value) -> Result<Value> {
         lock(&self.restorer).restore(value, invocation.env).ok_or_else(|| unreadable(invocation, entry))
     }
 
-    /// The secrets to keep out of messages.
+    /// Returns the secrets to keep out of messages.
     pub(crate) fn masker(&self) -> Arc<SecretMasker> {
         Arc::clone(&lock(&self.masker))
     }
@@ -115,7 +116,7 @@ impl Playback {
     }
 }
 
-/// The error for a record that is none.
+/// Builds the error for an invalid record.
 pub(crate) fn unreadable(invocation: &Invocation<'_>, entry: &Entry) -> Error {
     invocation
         .error(ErrorKind::InvalidResponse, format!("line {} of the recording cannot be read", entry.line))

@@ -1,4 +1,4 @@
-//! A recorded bridged command played to a caller: what it read is read again, and what it wrote is written.
+//! Plays a recorded bridged command to a caller: reads what it read, and writes what it wrote.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use crate::format::step::{Step, Stream};
 /// Plays the steps.
 ///
 /// # Errors
-/// When the caller's streams are not what they were: they end the call, or stdin is another one.
+/// If the caller's streams differ: they end the call, or stdin has other bytes.
 pub(crate) fn play(
     playback: &Playback,
     invocation: &Invocation<'_>,
@@ -34,8 +34,8 @@ pub(crate) fn play(
     }
 }
 
-/// The streams again, and all of stdin where the caller gives it at once. `None`: stdin is of a kind that this version does
-/// not know.
+/// Returns the streams, and all of stdin if the caller gives it at once. `None`: stdin is of a kind
+/// that this version does not know.
 pub(crate) fn stdin_bytes(stdio: ExecStdio<'_>) -> Option<(ExecStdio<'_>, Option<Vec<u8>>)> {
     let (source, given) = match stdio.stdin.into_kind() {
         SourceKind::Empty => (Source::empty(), None),
@@ -48,7 +48,7 @@ pub(crate) fn stdin_bytes(stdio: ExecStdio<'_>) -> Option<(ExecStdio<'_>, Option
     Some((ExecStdio::new(source, stdio.stdout).stderr(stdio.stderr), given))
 }
 
-/// Plays one step. The text is for a stdin that is another one.
+/// Plays one step. The text describes a stdin with other bytes.
 fn replay_step(
     playback: &Playback,
     peer: &mut StdioPeer<'_>,

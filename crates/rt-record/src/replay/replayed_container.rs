@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rt_protocol::{
-    Argv, Container, ContainerInfo, ContainerKey, ContainerPath, CopyOptions, Error, ErrorKind, ExecRequest,
-    ExecResult, ExecStdio, ExitOutcome, Image, LogLine, LogOptions, PullStream, Readiness, Result,
-    StdioResult, Until,
+    Argv, Container, ContainerInfo, ContainerKey, ContainerPath, ContainerStats, CopyOptions, DirEntry,
+    Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, ExitOutcome, FileInfo, FileOptions, Image, LogLine,
+    LogOptions, PullStream, Readiness, Result, Signal, StdioResult, Until, file_operation,
 };
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ use crate::format::listed_image::ListedImage;
 use crate::format::step::{self, Step};
 use crate::format::tree;
 
-/// A handle that answers what was recorded.
+/// A handle that returns what was recorded.
 pub(crate) struct ReplayedContainer {
     key: ContainerKey,
     playback: Arc<Playback>,
@@ -44,7 +44,7 @@ impl ReplayedContainer {
         self.playback.replay(&self.plain(op, verb))
     }
 
-    /// The steps of a recorded call.
+    /// Returns the steps of a recorded call.
     fn steps(&self, invocation: &Invocation<'_>, entry: &Entry) -> Result<Vec<Step>> {
         let steps = self.playback.restore(invocation, entry, &entry.whole["stdio"])?;
         step::decode(&steps).ok_or_else(|| unreadable(invocation, entry))
@@ -56,7 +56,7 @@ impl Container for ReplayedContainer {
         &self.key
     }
 
-    /// At once, whatever time it took.
+    /// Returns at once, however long the recorded call took.
     fn exec(&self, request: &ExecRequest, _until: &Until) -> Result<ExecResult> {
         self.playback.replay(&Invocation::exec(&self.key.name, request))
     }
@@ -65,13 +65,14 @@ impl Container for ReplayedContainer {
         self.replay("inspect", "inspect")
     }
 
-    /// Reads and writes in the recorded order; `until` bounds the waiting for the caller's streams.
+    /// Reads and writes in the recorded order. `until` limits the waiting for the caller's streams.
     fn exec_stdio(&self, request: &ExecRequest, stdio: ExecStdio<'_>, until: &Until) -> Result<StdioResult> {
         let invocation = Invocation::exec_stdio(&self.key.name, request, &stdio);
         let Some((stdio, given)) = player::stdin_bytes(stdio) else {
             return Err(invocation.error(ErrorKind::Unsupported, "a stream is of a kind that came later"));
         };
-        // Of commands that differ in their stdin alone, each gets its own, also when threads ask in another order.
+        // If commands differ only in their stdin, each gets its own, even if threads call in
+        // another order.
         let entry = self.playback.find_preferring(&invocation, &|entry| {
             given.as_ref().is_none_or(|given| {
                 self.steps(&invocation, entry).is_ok_and(|steps| step::accepts_stdin(&steps, given))
@@ -79,8 +80,12 @@ impl Container for ReplayedContainer {
         });
         let entry = entry.ok_or_else(|| self.playback.not_recorded(&invocation))?;
         let steps = self.steps(&invocation, &entry)?;
-        player::play(&self.playback, &invocation, &steps, stdio, until)?;
-        self.playback.answer(&invocation, &entry, StdioResult::decode)
+        // The limits of the request were applied when it was recorded; what they kept passes them
+        // again. The copies of the sinks are new.
+        stdio.bridge(request, |stdio| {
+            player::play(&self.playback, &invocation, &steps, stdio, until)?;
+            self.playback.answer(&invocation, &entry, StdioResult::decode)
+        })
     }
 
     fn image(&self, _until: &Until) -> Result<Option<Arc<dyn Image>>> {
@@ -104,12 +109,32 @@ impl Container for ReplayedContainer {
         self.playback.replay_as(&self.plain("wait", "wait for"), |word| field(word, "outcome"))
     }
 
-    /// Nothing of the host is looked at.
+    fn pause(&self, _until: &Until) -> Result<()> {
+        self.replay("pause", "pause")
+    }
+
+    fn stats(&self, _until: &Until) -> Result<ContainerStats> {
+        self.replay("stats", "measure the use of")
+    }
+
+    fn unpause(&self, _until: &Until) -> Result<()> {
+        self.replay("unpause", "unpause")
+    }
+
+    fn kill(&self, signal: Signal, _until: &Until) -> Result<()> {
+        self.playback.replay(&Invocation::kill(&self.key.name, signal))
+    }
+
+    fn remove(&self, _until: &Until) -> Result<()> {
+        self.replay("remove", "remove")
+    }
+
+    /// Does not look at the host.
     fn copy_in(&self, src: &Path, dest: &ContainerPath, options: &CopyOptions, _until: &Until) -> Result<()> {
         self.playback.replay(&Invocation::copy_in(&self.key.name, src, dest, *options))
     }
 
-    /// Makes the files that were copied out, at the place that is given now.
+    /// Creates the files that were copied out, at the path given now.
     fn copy_out(
         &self,
         src: &ContainerPath,
@@ -132,7 +157,7 @@ impl Container for ReplayedContainer {
         })
     }
 
-    /// Reads as much as was read, and compares nothing.
+    /// Reads as many bytes as were read, and compares nothing.
     fn copy_in_tar(&self, tar: &mut (dyn Read + Send), dest: &ContainerPath, _until: &Until) -> Result<()> {
         let invocation = Invocation::copy_in_tar(&self.key.name, dest);
         let entry = self.playback.take(&invocation)?;
@@ -154,6 +179,32 @@ impl Container for ReplayedContainer {
         self.playback.answer(&invocation, &entry, <()>::decode)
     }
 
+    fn write_file(
+        &self,
+        path: &ContainerPath,
+        bytes: &[u8],
+        options: &FileOptions,
+        _until: &Until,
+    ) -> Result<()> {
+        self.playback.replay(&Invocation::write_file(&self.key.name, path, bytes, options))
+    }
+
+    fn read_file(&self, path: &ContainerPath, limit: u64, _until: &Until) -> Result<Vec<u8>> {
+        self.playback.replay_as(&Invocation::read_file(&self.key.name, path, limit), json::to_bytes)
+    }
+
+    fn stat(&self, path: &ContainerPath, _until: &Until) -> Result<Option<FileInfo>> {
+        self.playback.replay(&Invocation::file(&self.key.name, "stat", file_operation::STAT, path))
+    }
+
+    fn list_dir(&self, path: &ContainerPath, _until: &Until) -> Result<Vec<DirEntry>> {
+        self.playback.replay(&Invocation::file(&self.key.name, "list-dir", file_operation::LIST, path))
+    }
+
+    fn remove_path(&self, path: &ContainerPath, _until: &Until) -> Result<()> {
+        self.playback.replay(&Invocation::file(&self.key.name, "remove-path", file_operation::REMOVE, path))
+    }
+
     fn login_command(&self, command: Option<&Argv>, _until: &Until) -> Result<Vec<OsString>> {
         let words = |words: &Value| words.as_array()?.iter().map(json::to_os).collect();
         self.playback.replay_as(&Invocation::login_command(&self.key.name, command), words)
@@ -164,8 +215,8 @@ impl Container for ReplayedContainer {
         Ok(Box::new(ReplayedStream::new(&self.playback, handle)))
     }
 
-    /// Shows the recorded lines to `ready`. One that it accepts earlier is the answer; one that it accepted when it was
-    /// recorded and does not accept now is a mismatch.
+    /// Shows the recorded lines to `ready`. A line that it accepts earlier is the answer. If it
+    /// does not accept the line that it accepted in the recording, that is a mismatch.
     fn stream_initial_logs(
         &self,
         ready: &mut dyn FnMut(&str) -> bool,
@@ -187,7 +238,7 @@ impl Container for ReplayedContainer {
             let accepted = ready(&line);
             if accepted {
                 return match self.playback.answer(&invocation, &entry, readiness) {
-                    // It is the recorded answer, or an earlier one.
+                    // The recorded answer, or an earlier line.
                     Ok(Readiness::Ready(_) | Readiness::TimedOut | Readiness::Ended) => {
                         Ok(Readiness::Ready(line))
                     }

@@ -11,7 +11,7 @@ use crate::format::invocation::Invocation;
 use crate::format::json::{JsonCodec, field};
 use crate::format::listed_image::ListedImage;
 
-/// A handle that answers what was recorded.
+/// A handle that returns what was recorded.
 pub(crate) struct ReplayedImage {
     facts: ListedImage,
     playback: Arc<Playback>,

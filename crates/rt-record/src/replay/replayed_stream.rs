@@ -11,8 +11,9 @@ use crate::format::invocation::Invocation;
 use crate::format::json::JsonCodec;
 use crate::format::pulled;
 
-/// A stream that gives what was pulled from it. What is recorded as idle waits until the pull's own `until` ends, as the
-/// contract has it; how often a stream is idle is a matter of luck, so one that was idle last may be so again.
+/// A stream that returns what was recorded. A recorded idle pull waits until the pull's own `until`
+/// ends, as the contract requires. How often a stream is idle depends on timing, so a stream that
+/// was idle last may be idle again.
 pub(crate) struct ReplayedStream {
     playback: Arc<Playback>,
     number: u64,
@@ -20,12 +21,12 @@ pub(crate) struct ReplayedStream {
     closed: bool,
 }
 
-/// What the last pull was answered.
+/// The answer of the last pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Last {
     Item,
     Idle,
-    /// The end or an error, which ends a stream too.
+    /// The end, or an error, which ends a stream too.
     End,
 }
 
@@ -58,7 +59,7 @@ impl<T: JsonCodec> PullStream<T> for ReplayedStream {
             if self.last != Last::Idle {
                 return answer;
             }
-            // Who waits for ever is never idle.
+            // A pull that waits forever is never idle.
             if can_end {
                 self.playback.null.clock().wait_for_end(until);
                 return answer;
@@ -72,7 +73,7 @@ impl<T: JsonCodec> PullStream<T> for ReplayedStream {
     }
 }
 
-/// The recorded answer to a close; one that was not recorded is fine.
+/// Returns the recorded answer to a close; success if none was recorded.
 fn closed(playback: &Playback, number: u64) -> Result<()> {
     let invocation = Invocation::close(number);
     match playback.find(&invocation) {
@@ -81,7 +82,7 @@ fn closed(playback: &Playback, number: u64) -> Result<()> {
     }
 }
 
-/// A port that nobody holds.
+/// A port that is not held.
 pub(crate) struct ReplayedPort {
     playback: Arc<Playback>,
     number: u64,

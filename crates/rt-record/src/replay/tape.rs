@@ -1,4 +1,4 @@
-//! Which recorded calls have been asked, and which are still to come.
+//! Which recorded calls were made, and which are still to come.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use crate::secrets::masker::SecretMasker;
 use crate::secrets::matching::matches_recorded;
 use rt_protocol::sync::lock;
 
-/// The recorded calls, each to be asked once.
+/// The recorded calls, each to be made once.
 #[derive(Debug)]
 pub(crate) struct Tape {
     entries: Vec<Arc<Entry>>,
@@ -21,9 +21,9 @@ pub(crate) struct Tape {
 
 #[derive(Debug)]
 struct State {
-    /// Places of the calls that were not asked, by whom and what, in recorded order.
+    /// Positions of the calls that were not made yet, by object and operation, in recorded order.
     open: BTreeMap<(Subject, String), Vec<usize>>,
-    /// What was asked and not recorded.
+    /// The calls that were not recorded.
     mismatches: Vec<String>,
 }
 
@@ -38,7 +38,8 @@ impl Tape {
         Self { entries, truncated: recording.truncated, state: Mutex::new(state) }
     }
 
-    /// The earliest call like this one that was not asked yet; among several rather one that is `preferred`.
+    /// Takes the earliest equal call that was not made yet; if several are equal, one that is
+    /// `preferred`.
     pub(crate) fn take(
         &self,
         invocation: &Invocation<'_>,
@@ -59,7 +60,7 @@ impl Tape {
         Some(Arc::clone(entry))
     }
 
-    /// The error for a call that [`take`](Self::take) does not find.
+    /// Builds the error for a call that [`take`](Self::take) does not find.
     pub(crate) fn not_recorded(&self, invocation: &Invocation<'_>, masker: &SecretMasker) -> Error {
         let asked = invocation.summary(masker);
         let like = |entry: &&Arc<Entry>| {
@@ -83,7 +84,7 @@ impl Tape {
         self.mismatch(invocation, message)
     }
 
-    /// An error that is told at the end too, because a program may swallow it.
+    /// Builds an error that is reported at the end too, because a program may ignore it.
     pub(crate) fn mismatch(&self, invocation: &Invocation<'_>, message: String) -> Error {
         let error =
             invocation.error(ErrorKind::BackendFailed, message).with_hint("record again, or ask as recorded");
@@ -91,7 +92,8 @@ impl Tape {
         error
     }
 
-    /// The next call of the same kind to the same subject, or else the next to the same subject.
+    /// Returns the next call with the same operation on the same object, or else the next one on
+    /// the same object.
     fn expected(&self, invocation: &Invocation<'_>) -> Option<&Entry> {
         let state = lock(&self.state);
         let key = (invocation.subject.clone(), invocation.op.to_owned());
@@ -111,7 +113,7 @@ impl Tape {
         lock(&self.state).mismatches.clone()
     }
 
-    /// The calls that were not asked, in recorded order.
+    /// Describes the calls that were not made, in recorded order.
     pub(crate) fn unused(&self) -> Vec<String> {
         let mut places: Vec<usize> = lock(&self.state).open.values().flatten().copied().collect();
         places.sort_unstable();

@@ -1,4 +1,4 @@
-//! Data without the secrets that stood in it, as JSON. Which secrets there are stands in `masker`.
+//! Data without the secrets that it contained, as JSON. The known secrets are in `masker`.
 
 use std::ops::Range;
 
@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use crate::format::json::{self, object};
 
-/// The key of data that had secrets in it: `{"parts": ["--token=", {"secret": "TOKEN"}]}`. A secret that came with another
-/// call has the number of that beside its name, and a part of one its bounds.
+/// The key of data that contained secrets: `{"parts": ["--token=", {"secret": "TOKEN"}]}`. A secret
+/// that came with another call has that call's number beside its name, and a part of a secret has
+/// its bounds.
 pub(crate) const PARTS: &str = "parts";
 
 /// A secret, or a part of one, within bytes.
@@ -16,15 +17,16 @@ pub(crate) struct SecretMatch<'v> {
     pub(crate) at: Range<usize>,
     pub(crate) name: &'v str,
     pub(crate) call: Option<u64>,
-    /// Which part of the value; `None` is all of it.
+    /// Which part of the value; `None` means all of it.
     pub(crate) part: Option<Range<usize>>,
 }
 
-/// The stretch `within` of the bytes as JSON, without what was found in it. Finds count by where they begin.
+/// Encodes the bytes `within` as JSON, without the secrets found in them. A match belongs to the
+/// range where it begins.
 pub(crate) fn mask_range(bytes: &[u8], within: Range<usize>, matches: &[SecretMatch<'_>]) -> Value {
     let inside: Vec<&SecretMatch<'_>> =
         matches.iter().filter(|found| within.contains(&found.at.start)).collect();
-    // What reaches in from before belongs to where it began.
+    // A match that began before the range belongs to the earlier range.
     let reaches_in = matches.iter().filter(|found| found.at.start < within.start).map(|found| found.at.end);
     let mut place = reaches_in.fold(within.start, usize::max).min(within.end);
     if inside.is_empty() {
@@ -52,7 +54,8 @@ pub(crate) fn mask_range(bytes: &[u8], within: Range<usize>, matches: &[SecretMa
     object([(PARTS, parts.into())])
 }
 
-/// Whether these are the bytes of recorded data; where that had a secret, any bytes will do.
+/// Returns whether these bytes match the recorded data. Where that contained a secret, any bytes
+/// match.
 pub(crate) fn matches_recorded(recorded: &Value, mut bytes: &[u8]) -> bool {
     let Some(parts) = recorded.get(PARTS).and_then(Value::as_array) else {
         return json::to_bytes(recorded).is_some_and(|recorded| recorded == bytes);
@@ -76,7 +79,7 @@ pub(crate) fn matches_recorded(recorded: &Value, mut bytes: &[u8]) -> bool {
     hole || bytes.is_empty()
 }
 
-/// Whether the value is masked data.
+/// Returns whether the value is masked data.
 pub(crate) fn is_masked(recorded: &Value) -> bool {
     recorded.get(PARTS).is_some()
 }

@@ -1,5 +1,5 @@
-//! The secret values that are known, and how they are taken out of what is recorded. How they are put back stands in
-//! `restorer`.
+//! The known secret values, and how they are removed from what is recorded. `restorer` puts them
+//! back.
 
 use std::cmp::Reverse;
 use std::ffi::OsStr;
@@ -14,7 +14,8 @@ use serde_json::Value;
 use super::masked::{PARTS, SecretMatch, mask_range};
 use crate::format::json::{self, HEX, object};
 
-/// Fields whose texts are words of the contract and of this format. An object in one of them has a text that was said.
+/// Fields whose texts are words of the contract and of this format. An object in one of them holds
+/// a free text, which is searched.
 const PLAIN_FIELDS: &[&str] = &[
     "action",
     "bridged",
@@ -35,11 +36,11 @@ const PLAIN_FIELDS: &[&str] = &[
     "stream",
 ];
 
-/// The shortest part of a value that is taken for the value where a stream was cut, in bytes. Shorter ones are as likely
-/// to be anything else.
+/// The shortest part of a value, in bytes, that counts as the value where a stream was cut. A
+/// shorter part is as likely to be unrelated.
 const SHORTEST_PART: usize = 4;
 
-/// The secrets that are known.
+/// The known secrets.
 #[derive(Clone, Default)]
 pub(crate) struct SecretMasker {
     known: Vec<KnownSecret>,
@@ -50,18 +51,18 @@ pub(crate) struct SecretMasker {
 struct KnownSecret {
     name: String,
     value: Vec<u8>,
-    /// The call that it came with first; `None` is the call that is being written.
+    /// The call that it first came with; `None` is the call that is being written.
     call: Option<u64>,
 }
 
-/// Bytes to look for: a whole value, or one line of it.
+/// Bytes to search for: a whole value, or one line of it.
 #[derive(Clone)]
 struct Needle {
     place: usize,
     range: Range<usize>,
 }
 
-/// Where a stretch of bytes may have been cut in the middle of a value.
+/// Where bytes may have been cut in the middle of a value.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Truncation {
     pub(crate) start: bool,
@@ -69,7 +70,7 @@ pub(crate) struct Truncation {
 }
 
 impl SecretMasker {
-    /// Takes up the secret values that come with a call; whether any of them is new.
+    /// Adds the secret values of a call. Returns whether any of them is new.
     pub(crate) fn add_env(&mut self, env: &Env, call: u64) -> bool {
         let before = self.known.len();
         for (name, value) in secrets(env) {
@@ -78,12 +79,13 @@ impl SecretMasker {
         self.known.len() > before
     }
 
-    /// Takes up a secret that comes with no call. Its number is 0.
+    /// Adds a secret that comes with no call. Its number is 0.
     pub(crate) fn add_secret(&mut self, name: &str, value: &OsStr) {
         self.add(name, value.as_bytes(), Some(0));
     }
 
-    /// The same masker as the call sees it to which these variables belong: what it brings itself is its own.
+    /// Returns the masker for a call with these variables: the call's own secrets are marked as its
+    /// own.
     pub(crate) fn for_call(self: &Arc<Self>, own: Option<&Env>) -> Arc<Self> {
         let Some(own) = own.filter(|env| env.has_secrets()) else { return Arc::clone(self) };
         let mut seen = Self::clone(self);
@@ -102,7 +104,8 @@ impl SecretMasker {
         }
         self.known.push(KnownSecret { name: name.to_owned(), value: value.to_owned(), call });
         self.needles.extend(needles(self.known.len() - 1, value));
-        // The longest first, so that a secret inside another does not leave the rest of it; among equals a call's own.
+        // The longest first, so that a secret inside another does not leave the rest of it; among
+        // equals, a call's own first.
         let known = &self.known;
         self.needles.sort_by_key(|needle| (Reverse(needle.range.len()), known[needle.place].call));
     }
@@ -111,7 +114,7 @@ impl SecretMasker {
         &self.known[needle.place].value[needle.range.clone()]
     }
 
-    /// Where the bytes hold secrets, in order and apart.
+    /// Finds the secrets in the bytes, in order and without overlaps.
     pub(crate) fn find(&self, bytes: &[u8], cut: Truncation) -> Vec<SecretMatch<'_>> {
         let mut matches = Vec::new();
         if self.known.is_empty() {
@@ -166,12 +169,12 @@ impl SecretMasker {
         beginnings.max_by_key(|found| found.at.len())
     }
 
-    /// Bytes as JSON, without the secrets in them.
+    /// Encodes bytes as JSON, without the secrets in them.
     pub(crate) fn mask(&self, bytes: &[u8], cut: Truncation) -> Value {
         mask_range(bytes, 0..bytes.len(), &self.find(bytes, cut))
     }
 
-    /// Bytes as a message shows them: secrets by their names.
+    /// Returns bytes as a message shows them: secrets are replaced by their names.
     pub(crate) fn mask_text(&self, bytes: &[u8]) -> Vec<u8> {
         let mut shown = Vec::new();
         let mut place = 0;
@@ -184,7 +187,7 @@ impl SecretMasker {
         shown
     }
 
-    /// The same value without the secrets in it.
+    /// Returns the same value without the secrets in it.
     pub(crate) fn mask_value(&self, value: Value) -> Value {
         if self.known.is_empty() { value } else { self.mask_part(value, Truncation::default()) }
     }
@@ -226,7 +229,7 @@ impl KnownSecret {
     }
 }
 
-/// Names alone.
+/// Shows names only.
 impl fmt::Debug for SecretMasker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.known.iter().map(|known| &known.name)).finish()
@@ -236,7 +239,7 @@ impl fmt::Debug for SecretMasker {
 fn needles(place: usize, value: &[u8]) -> Vec<Needle> {
     let mut needles = vec![Needle { place, range: 0..value.len() }];
     if value.contains(&b'\n') {
-        // A key of many lines comes back line by line from a log.
+        // A key of several lines comes back line by line from a log.
         let mut from = 0;
         for line in value.split_inclusive(|byte| *byte == b'\n') {
             let length = line.len() - usize::from(line.ends_with(b"\n"));
@@ -254,7 +257,7 @@ fn secrets(env: &Env) -> impl Iterator<Item = (&str, &[u8])> {
     secrets.map(|(name, value)| (name.as_str(), value.expose().as_bytes()))
 }
 
-/// What stands for a secret where nobody has its value.
+/// Returns what stands for a secret whose value is unknown.
 pub(crate) fn placeholder(name: &str) -> String {
     format!("<secret {name}>")
 }

@@ -1,4 +1,4 @@
-//! Whether what is asked is what was recorded.
+//! Whether a call matches a recorded one.
 
 use serde_json::Value;
 
@@ -6,8 +6,9 @@ use super::masked;
 use crate::format::arguments::NOT_COMPARED;
 use crate::format::json;
 
-/// Whether the asked arguments are the recorded ones. Recorded data that had a secret in it is like any bytes in the place
-/// of the secret. A field that this version does not know is one that it cannot ask for, so it is no match.
+/// Returns whether the arguments match the recorded ones. Where recorded data contained a secret,
+/// any bytes match. A field that this version does not know never matches, because this version
+/// cannot ask for it.
 pub(crate) fn matches_recorded(recorded: &Value, asked: &Value) -> bool {
     if masked::is_masked(recorded) {
         return json::to_bytes(asked).is_some_and(|asked| masked::matches_recorded(recorded, &asked));

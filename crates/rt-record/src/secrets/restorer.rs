@@ -1,4 +1,5 @@
-//! The values that a replay puts back where secrets were taken out: those that the program gives by the same names.
+//! The values that a replay puts in place of removed secrets: those that the program gives by the
+//! same names.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -20,14 +21,14 @@ pub(crate) struct SecretRestorer {
 }
 
 impl SecretRestorer {
-    /// Takes up the values that come with a recorded call now.
+    /// Adds the values that now come with a recorded call.
     pub(crate) fn add_env(&mut self, env: &Env, call: u64) {
         for (name, value) in env.iter().filter(|(_, value)| value.is_secret()) {
             self.add(name.as_str(), value.expose(), call);
         }
     }
 
-    /// Takes up a value that comes with no call.
+    /// Adds a value that comes with no call.
     pub(crate) fn add_secret(&mut self, name: &str, value: &OsStr) {
         self.add(name, value, 0);
     }
@@ -38,8 +39,9 @@ impl SecretRestorer {
         self.of_calls.insert((call, name.to_owned()), value);
     }
 
-    /// The recorded value with the secrets put back: a call's own, those of the calls that they came with, or else the
-    /// newest of the name, or else the name itself. `None` for parts that are none.
+    /// Returns the recorded value with its secrets restored. For each secret it takes the call's
+    /// own value, else the one of the call that it came with, else the newest of that name, else
+    /// the name itself. `None` if the parts are invalid.
     pub(crate) fn restore(&self, value: &Value, own: Option<&Env>) -> Option<Value> {
         Some(match value {
             Value::Array(items) => {
@@ -77,7 +79,7 @@ impl SecretRestorer {
     }
 }
 
-/// Names alone.
+/// Shows names only.
 impl fmt::Debug for SecretRestorer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.newest.keys()).finish()
@@ -108,7 +110,7 @@ mod tests {
         assert_eq!(back(&restorer, None, json!({"secret": "TOKEN", "call": 5})), "<four>");
         env.set_secret("TOKEN", "own".into()).unwrap();
         assert_eq!(back(&restorer, Some(&env), json!({"secret": "TOKEN"})), "<own>");
-        // Of another length, a part is as much as there is of it.
+        // If the value has another length, the part is cut to it.
         assert_eq!(back(&restorer, Some(&env), json!({"secret": "TOKEN", "from": 2, "to": 9})), "<n>");
         assert_eq!(restorer.restore(&json!({"parts": 3}), None), None);
     }

@@ -1,5 +1,5 @@
-//! A tiny image from this host's static BusyBox: the archive of a root file system, created in
-//! memory.
+//! A tiny image from this host's static BusyBox: the archive of a root file system,
+//! created in memory.
 
 use std::fs;
 use std::io;
@@ -72,24 +72,37 @@ const APPLETS: &[&str] = &[
 ];
 
 /// The paths of BusyBox on Debian, Alpine and others. It must be static.
-const PLACES: &[&str] =
-    &["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static", "/usr/bin/busybox.static"];
+const PLACES: &[&str] = &[
+    "/bin/busybox",
+    "/usr/bin/busybox",
+    "/bin/busybox.static",
+    "/usr/bin/busybox.static",
+];
 
-/// Returns the host's BusyBox if it is static: a dynamic one would not run without its libraries.
+/// Returns the host's BusyBox if it is static: a dynamic one would not run without its
+/// libraries.
 pub(crate) fn find_static_busybox() -> Option<PathBuf> {
-    PLACES.iter().map(PathBuf::from).find(|path| fs::read(path).is_ok_and(|program| is_static(&program)))
+    PLACES
+        .iter()
+        .map(PathBuf::from)
+        .find(|path| fs::read(path).is_ok_and(|program| is_static(&program)))
 }
 
-/// Returns whether an ELF program needs no loader: none of its program headers is `PT_INTERP`
-/// (ELF-64 Object File Format).
+/// Returns whether an ELF program needs no loader: none of its program headers is
+/// `PT_INTERP` (ELF-64 Object File Format).
 fn is_static(program: &[u8]) -> bool {
     let half = |at: usize| {
-        program.get(at..at + 2).map(|bytes| usize::from(u16::from_le_bytes([bytes[0], bytes[1]])))
+        program
+            .get(at..at + 2)
+            .map(|bytes| usize::from(u16::from_le_bytes([bytes[0], bytes[1]])))
     };
     let (Some(size), Some(count)) = (half(54), half(56)) else {
         return false;
     };
-    let Some(start) = program.get(32..40).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes)
+    let Some(start) = program
+        .get(32..40)
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(u64::from_le_bytes)
     else {
         return false;
     };
@@ -103,18 +116,26 @@ fn is_static(program: &[u8]) -> bool {
         })
 }
 
-/// Returns the archive: BusyBox, its links, a user `dev`, and the directories that a container
-/// needs.
+/// Returns the archive: BusyBox, its links, a user `dev`, and the directories that a
+/// container needs.
 pub(crate) fn archive(busybox: &Path) -> io::Result<Vec<u8>> {
     let mut archive = Builder::new(Vec::new());
-    for directory in ["bin", "dev", "etc", "proc", "root", "run", "sys", "var", "workspace"] {
+    for directory in
+        ["bin", "dev", "etc", "proc", "root", "run", "sys", "var", "workspace"]
+    {
         append(&mut archive, directory, EntryType::Directory, 0o755, &[])?;
     }
     append(&mut archive, "tmp", EntryType::Directory, 0o1777, &[])?;
     append(&mut archive, "bin/busybox", EntryType::Regular, 0o755, &fs::read(busybox)?)?;
     let users = b"root:x:0:0:root:/root:/bin/sh\ndev:x:1000:1000:dev:/tmp:/bin/sh\n";
     append(&mut archive, "etc/passwd", EntryType::Regular, 0o644, users)?;
-    append(&mut archive, "etc/group", EntryType::Regular, 0o644, b"root:x:0:\ndev:x:1000:\n")?;
+    append(
+        &mut archive,
+        "etc/group",
+        EntryType::Regular,
+        0o644,
+        b"root:x:0:\ndev:x:1000:\n",
+    )?;
     for applet in APPLETS {
         let mut header = header(EntryType::Symlink, 0o777, 0);
         archive.append_link(&mut header, format!("bin/{applet}"), "busybox")?;

@@ -25,12 +25,17 @@ pub(crate) fn runtime(name: &str) -> Result<Arc<dyn ContainerRuntime>> {
     });
     let files = runtime.clone();
     runtime.on_exec(Scope::all(), ArgvPattern::program("cat"), move |call| {
-        let path = call.argv().arguments().first().and_then(|path| ContainerPath::new(path).ok());
+        let path = call
+            .argv()
+            .arguments()
+            .first()
+            .and_then(|path| ContainerPath::new(path).ok());
         match path.and_then(|path| files.file(&call.name, &path)) {
             Some(content) => ExecReply::stdout(content),
             None => ExecReply::code(1).with_stderr("cat: no such file\n"),
         }
     });
+    runtime.on_exec(Scope::all(), ArgvPattern::program("true"), |_| ExecReply::code(0));
     runtime.on_exec(Scope::all(), script("sleep"), |_| ExecReply::hang());
     runtime.on_exec(Scope::all(), script("ps"), |_| ExecReply::stdout("0\n"));
     Ok(Arc::new(runtime))

@@ -1,7 +1,7 @@
 //! The codes of all checks, in their order.
 
 /// The checks of podman. All but the first need an answer of podman.
-pub(super) const PODMAN_CHECKS: [&str; 8] = [
+pub(super) const PODMAN_CHECKS: [&str; 9] = [
     "podman-version",
     "podman-rights",
     "podman-place",
@@ -10,6 +10,7 @@ pub(super) const PODMAN_CHECKS: [&str; 8] = [
     "podman-network",
     "podman-events",
     "podman-container",
+    "podman-warm",
 ];
 
 #[cfg(any(test, not(feature = "krun")))]

@@ -7,29 +7,23 @@ use std::fmt;
 use rt_protocol::{Error, ErrorKind};
 use serde_json::{Value, json};
 
-/// The result of a check. [`to_json`](Diagnosis::to_json) writes its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Verdict {
-    /// Does not apply: not compiled in, not configured, or of another kind.
-    NotApplicable,
-    /// Works as it should.
-    Good,
-    /// Could not be found out.
-    Unknown,
-    /// Works with a limitation, which the finding names.
-    Warning,
-    /// Does not work.
-    Problem,
+rt_protocol::word_enum! {
+    /// The result of a check. [`to_json`](Diagnosis::to_json) writes its name.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    pub enum Verdict: "verdict" {
+        /// Does not apply: not compiled in, not configured, or of another kind.
+        NotApplicable = "not-applicable",
+        /// Works as it should.
+        Good = "good",
+        /// Could not be found out.
+        Unknown = "unknown",
+        /// Works with a limitation, which the finding names.
+        Warning = "warning",
+        /// Does not work.
+        Problem = "problem",
+    }
 }
-
-rt_protocol::word_enum!(Verdict, "verdict", {
-    NotApplicable = "not-applicable",
-    Good = "good",
-    Unknown = "unknown",
-    Warning = "warning",
-    Problem = "problem",
-});
 
 /// The finding of one check. `Display` is one line: verdict, code, what was seen, and the hint.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! The findings about podman: its own description, and whether it runs a container.
 
-use rt_podman::{PodmanProfile, PodmanRuntime, PodmanVersion, RootlessNetwork};
+use std::fs;
+
+use rt_podman::{ColdReason, ExecPath, PodmanProfile, PodmanRuntime, PodmanVersion, RootlessNetwork, Warmth};
 use rt_protocol::Error;
 
 use super::check_codes::PODMAN_CHECKS;
@@ -10,7 +12,8 @@ use super::{DoctorOptions, Finding, Verdict};
 const MIN_VERSION: PodmanVersion = PodmanVersion::new(4, 3, 0);
 
 pub(super) fn findings(options: &DoctorOptions) -> Vec<Finding> {
-    let podman = match PodmanRuntime::new() {
+    // Whatever the default is: whether it works is asked.
+    let podman = match PodmanRuntime::builder().exec_path(ExecPath::Auto).build() {
         Ok(podman) => podman,
         Err(error) => return not_answered(&error),
     };
@@ -19,11 +22,24 @@ pub(super) fn findings(options: &DoctorOptions) -> Vec<Finding> {
         Err(error) => return not_answered(&error),
     };
     let mut findings = evaluate(profile);
-    findings.push(match podman.probe(&options.until) {
-        Ok(()) => Finding::good("podman-container", "a container and a command in it ran"),
-        Err(error) => Finding::from_error("podman-container", Verdict::Problem, &error),
+    findings.extend(match podman.probe_warmth(&options.until) {
+        Ok(warmth) => {
+            let is_enforced = read("/sys/fs/selinux/enforce").as_deref() == Some("1");
+            let container = Finding::good("podman-container", "a container and a command in it ran");
+            [container, warm(&warmth, is_enforced)]
+        }
+        Err(error) => [
+            Finding::from_error("podman-container", Verdict::Problem, &error),
+            Finding::new("podman-warm", Verdict::Unknown, "not looked at: no container ran")
+                .with_hint("see podman-container"),
+        ],
     });
     findings
+}
+
+/// A word of the kernel about itself.
+fn read(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }
 
 /// Without an answer of podman there is only one finding to make.
@@ -151,6 +167,20 @@ fn events(logger: Option<&str>, log_driver: Option<&str>) -> Finding {
     }
 }
 
+fn warm(warmth: &Warmth, selinux_enforces: bool) -> Finding {
+    const CODE: &str = "podman-warm";
+    let Warmth::Cold(reason) = warmth else { return Finding::good(CODE, warmth.to_string()) };
+    let hint = match reason {
+        ColdReason::NoProgram => "build for x86-64 or AArch64, by a toolchain that has rust-lld",
+        ColdReason::NoMemory(_) => "set vm.memfd_noexec to 0 or 1, see sysctl(8)",
+        ColdReason::NotSeen => "run this program where the containers run, and see their processes in /proc",
+        ColdReason::MayTrace => "take SYS_PTRACE out of default_capabilities in containers.conf",
+        _ if selinux_enforces => "see `ausearch -m avc`: SELinux enforces here, and may refuse the agent",
+        _ => "leave it so: every command works, and takes as long as a `podman exec`",
+    };
+    Finding::new(CODE, Verdict::Warning, warmth.to_string()).with_hint(hint)
+}
+
 fn not_reported(code: &'static str) -> Finding {
     Finding::new(code, Verdict::Unknown, "podman does not say").with_hint("see `podman info`")
 }
@@ -223,6 +253,22 @@ mod tests {
         check(&events(Some("none"), Some("journald")), Warning, "events_logger");
         check(&events(Some("file"), Some("none")), Warning, "log_driver");
         check(&events(None, Some("none")), Unknown, "does not say");
+    }
+
+    #[test]
+    fn commands_that_go_by_podman_are_a_limit_with_its_reason() {
+        check(&warm(&Warmth::Warm, true), Good, "by an agent");
+        let refused = ColdReason::Refused("crun: Permission denied".into());
+        for (reason, selinux_enforces, word) in [
+            (ColdReason::NoProgram, false, "rust-lld"),
+            (ColdReason::NoMemory("EACCES".into()), false, "vm.memfd_noexec"),
+            (ColdReason::NotSeen, false, "/proc"),
+            (ColdReason::MayTrace, false, "SYS_PTRACE"),
+            (refused.clone(), false, "crun: Permission denied (leave"),
+            (refused, true, "SELinux"),
+        ] {
+            check(&warm(&Warmth::Cold(reason), selinux_enforces), Warning, word);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::container::{BindMount, Publish};
+use crate::store::random_id;
 
 /// `64m`, `1048576b`
 pub(super) fn bytes(text: &str) -> Result<u64, Answer> {
@@ -41,13 +42,23 @@ fn absolute(call: &Call, path: &str) -> Result<String, Answer> {
     }
 }
 
-/// `type=bind,source=S,destination=D[,readonly=true]`, as Go's CSV reader splits it.
-pub(super) fn bind(call: &Call, text: &str) -> Result<BindMount, Answer> {
+/// `type=bind,source=S,destination=D[,readonly=true]`, as Go's CSV reader splits it. Volumes and
+/// file systems in memory are directories of the store.
+pub(super) fn mount(call: &Call, text: &str) -> Result<BindMount, Answer> {
     let mut mount = BindMount { source: PathBuf::new(), destination: String::new(), read_only: false };
+    let is_bind = !text.starts_with("type=volume,") && !text.starts_with("type=tmpfs,");
+    if !is_bind {
+        let own = random_id()?;
+        let name =
+            csv_fields(text).into_iter().find_map(|field| field.strip_prefix("source=").map(str::to_owned));
+        mount.source = call.store.volume_dir(name.as_deref().unwrap_or(&own));
+        fs::create_dir_all(&mount.source)?;
+    }
     for field in csv_fields(text) {
         let (key, value) = field.split_once('=').unwrap_or((&field, "true"));
         match key {
-            "type" if value == "bind" => {}
+            "type" if matches!(value, "bind" | "volume" | "tmpfs") => {}
+            "source" | "notmpcopyup" | "tmpfs-mode" | "tmpfs-size" if !is_bind => {}
             "source" | "src" => mount.source = source_of(call, value)?,
             "destination" | "dst" | "target" => mount.destination = absolute(call, value)?,
             "readonly" | "ro" => mount.read_only = value == "true",
@@ -89,7 +100,8 @@ pub(super) fn volume(call: &Call, text: &str) -> Result<BindMount, Answer> {
     }
 }
 
-/// `[[IP:]HOST:]CONTAINER[/PROTOCOL]`; a host port that is missing is picked here, once, as podman does.
+/// `[[IP:]HOST:]CONTAINER[/PROTOCOL]`; a host port that is missing is picked here, once, as podman
+/// does.
 pub(super) fn publish(call: &Call, text: &str) -> Result<Publish, Answer> {
     let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let (rest, container) = ports.rsplit_once(':').unwrap_or(("", ports));

@@ -1,4 +1,5 @@
-//! A fake engine for one test: a directory for its state, a version, faults, and an end that leaves nothing.
+//! A fake engine for one test: a directory for its state, a version, faults, and an end that leaves
+//! nothing.
 
 #![allow(dead_code, reason = "each test target uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "the panic of a test is its report")]
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rt_podman::{PodmanRuntime, PodmanRuntimeBuilder};
+use rt_podman::{ExecPath, PodmanRuntime, PodmanRuntimeBuilder};
 use rt_process::{ProcessSpec, Program};
 use rt_protocol::{
     Container, ContainerRuntime, ContainerRuntimeExt, ImageRef, LaunchSpec, LaunchSpecBuilder, OutputLimit,
@@ -18,6 +19,8 @@ use rt_protocol::{
 };
 use tempfile::TempDir;
 
+// It is formatted as the example that it is a part of.
+#[rustfmt::skip]
 #[path = "../../../../crates/rt/examples/quickstart/busybox_image.rs"]
 mod busybox_image;
 
@@ -48,10 +51,11 @@ impl Engine {
         self.directory.path()
     }
 
-    /// A runtime over this engine.
+    /// A runtime over this engine, which runs no agents.
     pub(crate) fn builder(&self) -> PodmanRuntimeBuilder {
         PodmanRuntime::builder()
             .binary(PROGRAM)
+            .exec_path(ExecPath::Cold)
             .env("FAKE_PODMAN_DIR", self.directory.path())
             .env("FAKE_PODMAN_PROFILE", self.profile)
     }
@@ -78,7 +82,11 @@ impl Engine {
             self.directory.path().display(),
             self.profile
         );
-        fs::write(&path, script).unwrap();
+        // By another process: a child that another test starts meanwhile would inherit the open
+        // file, and while it is open for writing the kernel executes it for nobody (ETXTBSY).
+        let tee = ProcessSpec::new(&Program::find("tee").unwrap()).args([&path]);
+        let limit = OutputLimit::UNLIMITED;
+        rt_process::capture(&tee, Source::bytes(script), limit, limit, &patience()).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
         path
     }
@@ -111,7 +119,8 @@ impl Engine {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Imports the image of the tests: BusyBox where there is a static one, an empty tree otherwise.
+    /// Imports the image of the tests: BusyBox where there is a static one, an empty tree
+    /// otherwise.
     pub(crate) fn import(&self) -> ImageRef {
         let image = ImageRef::new("localhost/rt-fake:1").unwrap();
         let archive = match busybox() {

@@ -1,6 +1,7 @@
 //! Refusals as each version words them, by asking for what cannot be had.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use rt_protocol::{
     BindMount, Container, ContainerExt, ContainerName, ContainerPath, ContainerRuntime, ContainerRuntimeExt,
@@ -14,6 +15,7 @@ use crate::engine::{Engine, patience};
 pub(crate) const CASES: &[Case] = &[
     ("refusals: commands that cannot be run have each its kind", commands),
     ("refusals: who is not there and who does not run", containers),
+    ("refusals: a paused container says so to every verb, and how to go on", paused),
     ("refusals: launches that fail have each its kind", launches),
     ("refusals: images that are not here", images),
     ("refusals: copies that have no place", copies),
@@ -58,6 +60,24 @@ fn containers(engine: &Engine) {
     made.exec(&request(), &patience()).unwrap().exit_ok().unwrap();
     assert_eq!(engine.ask(&["rm", "--force", "--time=0", "c"]).0, 0);
     assert_eq!(exec_kind(&*made, request()), ErrorKind::NoSuchContainer);
+}
+
+fn paused(engine: &Engine) {
+    let container = engine.running("c");
+    container.pause(&patience()).unwrap();
+    let refusing = |verb: &str| {
+        let words = "Error: c must be in another state: container state improper";
+        engine.faulty(&format!("{verb}:fail=125:{words}")).container(&ContainerName::new("c").unwrap())
+    };
+    for error in [
+        container.exec(&ExecRequest::new(["true"]).unwrap(), &patience()).unwrap_err(),
+        refusing("start").start(&patience()).unwrap_err(),
+        refusing("stop").stop(Duration::ZERO, &patience()).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Paused, "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("podman unpause c")), "{error}");
+    }
+    container.unpause(&patience()).unwrap();
 }
 
 fn start_kind(engine: &Engine, how: impl FnOnce(LaunchSpecBuilder) -> LaunchSpecBuilder) -> ErrorKind {
@@ -147,7 +167,8 @@ fn names_like_ids(engine: &Engine) {
     assert!(container.running(Until::forever()).unwrap(), "another container was removed");
 }
 
-/// Every verb once. A flag that the version lacks is refused, and the refusal would be an error here.
+/// Every verb once. A flag that the version lacks is refused, and the refusal would be an error
+/// here.
 fn flags(engine: &Engine) {
     let runtime = engine.runtime();
     let spec = engine
@@ -180,7 +201,7 @@ fn flags(engine: &Engine) {
     let options =
         rt_protocol::LogOptions::new().tail(1).timestamps().since(std::time::SystemTime::UNIX_EPOCH);
     container.logs(&options, &Until::forever()).unwrap().close().unwrap();
-    container.stop(std::time::Duration::from_secs(5), &patience()).unwrap();
+    container.stop(Duration::from_secs(5), &patience()).unwrap();
     let _ = container.wait(&patience()).unwrap();
     runtime.rw_sizes(&rt_protocol::NamePrefix::new("c").unwrap(), &Until::forever()).unwrap();
     runtime.images(&rt_protocol::ImageFilter::all(), &Until::forever()).unwrap();

@@ -1,5 +1,5 @@
-//! The peak of memory while bytes are moved, in processes of their own: what one measurement has freed would be there for
-//! the next one.
+//! The peak of memory while bytes are moved, in processes of their own: what one measurement has
+//! freed would be there for the next one.
 
 use std::env;
 use std::fs;
@@ -63,7 +63,8 @@ fn peak_of_process(live: &Live, guest: &LoopbackGuest<'_>, direction: &str) -> O
     Ok(answer.stdout_capture.text().trim().parse()?)
 }
 
-/// What such a process does, with the words behind [`PEAK`]: it moves bytes or not, and says its peak in MiB.
+/// What such a process does, with the words behind [`PEAK`]: it moves bytes or not, and says its
+/// peak in MiB.
 ///
 /// # Errors
 /// When it cannot.

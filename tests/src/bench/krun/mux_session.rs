@@ -1,4 +1,5 @@
-//! The crate openssh: a `ControlMaster` of OpenSSH's, and commands over its socket without a process each.
+//! The crate openssh: a `ControlMaster` of OpenSSH's, and commands over its socket without a
+//! process each.
 
 use openssh::{KnownHosts, Session, SessionBuilder};
 use tokio::runtime::{Builder, Runtime};

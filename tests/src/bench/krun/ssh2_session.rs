@@ -1,5 +1,5 @@
-//! libssh2 by the crate ssh2 alone: one session that blocks, without delays, and nothing that a backend needs: no deadline,
-//! no cancelling, no limit, nobody else at the same time.
+//! libssh2 by the crate ssh2 alone: one session that blocks, without delays, and nothing that a
+//! backend needs: no deadline, no cancelling, no limit, nobody else at the same time.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

@@ -15,7 +15,8 @@ pub(super) const GUEST: &str = "guest";
 /// The same guest through a `ControlMaster`, which the first command starts.
 pub(super) const SHARED_GUEST: &str = "shared-guest";
 
-/// A configuration file, gone when this is dropped; a `ControlMaster` ends by itself after a minute without commands.
+/// A configuration file, gone when this is dropped; a `ControlMaster` ends by itself after a minute
+/// without commands.
 #[derive(Debug)]
 pub(super) struct SshConfig {
     directory: TempDir,

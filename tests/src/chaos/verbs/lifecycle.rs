@@ -55,7 +55,8 @@ pub(super) fn start(turn: &mut Turn<'_>) -> Result<Verdict> {
     Ok(turn.clear(&sandbox, None).and(verdict))
 }
 
-/// A container that is said to have started: its first process has written its note, and it runs unless it was harmed.
+/// Checks a container whose start succeeded: its main process has written its note, and it runs
+/// unless it was harmed.
 fn running(turn: &Turn<'_>, sandbox: &Sandbox<'_>) -> Result<Verdict> {
     let begun = Instant::now();
     let has_written = || {

@@ -28,8 +28,8 @@ pub enum TrafficMode {
     Pass,
     /// They pass this much later.
     Delayed(Duration),
-    /// So many bytes pass in a second, in each direction, and little is kept on the way. Connections that began before keep
-    /// more.
+    /// So many bytes pass in a second, in each direction, and little is kept on the way.
+    /// Connections that began before keep more.
     Paced(u32),
     /// They wait, as on a network that has gone away; later traffic lets them go.
     Held,

@@ -11,6 +11,7 @@ use rt_protocol::{ExecStdio, Sink, Source};
 use super::{bridge, fact, piped};
 use crate::ensure::same_bytes;
 use crate::script::pattern;
+use crate::threads::joined;
 use crate::timeout::{TIMEOUT, timeout};
 use crate::{Case, Failure, Script, TestContext, Verdict};
 
@@ -30,31 +31,30 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 fn echo(context: &TestContext<'_>) -> Verdict {
-    let (result, stdout) = piped(context, &Script::Cat, b"abcdef")?;
-    ensure!(result.success(), "the outcome is {}", result.outcome);
+    let (result, stdout) = piped(context, &Script::Cat, Source::bytes(b"abcdef"))?;
+    ensure!(result.success(), "the outcome is {}", result.outcome)?;
     same_bytes("stdout", &stdout, b"abcdef")
 }
 
 fn zero_bytes(context: &TestContext<'_>) -> Verdict {
-    let (_, stdout) = piped(context, &Script::CountStdin, b"")?;
+    let (_, stdout) = piped(context, &Script::CountStdin, Source::bytes(b""))?;
     same_bytes("the bytes on stdin", &stdout, b"0")
 }
 
 fn all_bytes(context: &TestContext<'_>) -> Verdict {
     let bytes: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
-    same_bytes("stdout", &piped(context, &Script::Cat, &bytes)?.1, &bytes)
+    same_bytes("stdout", &piped(context, &Script::Cat, Source::bytes(&bytes[..]))?.1, &bytes)
 }
 
 fn eight_mebibytes(context: &TestContext<'_>) -> Verdict {
     let bytes = pattern(8 << 20);
-    let (result, stdout) = piped(context, &Script::Cat, &bytes)?;
+    let (result, stdout) = piped(context, &Script::Cat, Source::bytes(&bytes[..]))?;
     same_bytes("stdout", &stdout, &bytes)?;
-    ensure_eq!((result.stdin.bytes, result.stdout.bytes), (8 << 20, 8 << 20), "the bytes that were moved");
-    Ok(())
+    ensure_eq!((result.stdin.bytes, result.stdout.bytes), (8 << 20, 8 << 20), "the bytes that were moved")
 }
 
 fn counted(context: &TestContext<'_>) -> Verdict {
-    let (_, stdout) = piped(context, &Script::CountStdin, &pattern(1_000_001))?;
+    let (_, stdout) = piped(context, &Script::CountStdin, Source::bytes(pattern(1_000_001)))?;
     same_bytes("the bytes on stdin", &stdout, b"1000001")
 }
 
@@ -85,19 +85,17 @@ fn prompt(context: &TestContext<'_>) -> Verdict {
         let took = exchange(b"first").and_then(|_| exchange(b"hello again"));
         // Whatever the result is, the end of stdin ends the call.
         drop(speaker);
-        (call.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), took)
+        (joined(call), took)
     });
     let result = result?;
     let took = took?;
-    ensure!(took < Duration::from_millis(500), "eleven bytes took {took:?}");
-    ensure!(result.success(), "the outcome is {}", result.outcome);
-    Ok(())
+    ensure!(took < Duration::from_millis(500), "eleven bytes took {took:?}")?;
+    ensure!(result.success(), "the outcome is {}", result.outcome)
 }
 
 fn reader(context: &TestContext<'_>) -> Verdict {
-    let mut stdout = Vec::new();
-    let stdio = ExecStdio::new(Source::reader(Cursor::new(pattern(150_000))), Sink::borrowed(&mut stdout));
-    bridge(context, &Script::Cat, stdio)?.exit_ok()?;
+    let (result, stdout) = piped(context, &Script::Cat, Source::reader(Cursor::new(pattern(150_000))))?;
+    result.exit_ok()?;
     same_bytes("stdout", &stdout, &pattern(150_000))
 }
 
@@ -160,9 +158,8 @@ fn short_writes(context: &TestContext<'_>) -> Verdict {
 fn file(context: &TestContext<'_>) -> Verdict {
     let path = context.host_dir()?.join("source");
     fs::write(&path, pattern(100_000))?;
-    let mut stdout = Vec::new();
-    let stdio = ExecStdio::new(Source::descriptor(fs::File::open(&path)?), Sink::borrowed(&mut stdout));
-    bridge(context, &Script::Cat, stdio)?.exit_ok()?;
+    let (result, stdout) = piped(context, &Script::Cat, Source::descriptor(fs::File::open(&path)?))?;
+    result.exit_ok()?;
     same_bytes("stdout", &stdout, &pattern(100_000))
 }
 
@@ -189,7 +186,7 @@ fn pipe(context: &TestContext<'_>) -> Verdict {
         let script = Script::Flood { stdout: 300_000, stderr: 0, code: 0 };
         let call = scope.spawn(move || bridge(context, &script, stdio));
         let read = read_to_end(reader);
-        let _ = call.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let _ = joined(call)?;
         read
     })?;
     same_bytes("stdout", &stdout, &pattern(300_000))
@@ -211,7 +208,7 @@ fn borrowed(context: &TestContext<'_>) -> Verdict {
     );
     let _ = context.standing()?.exec_stdio(&context.request(&Script::Cat)?, stdio, &timeout())?;
     let after = (flag_line(flags(&reader)), flag_line(flags(&writer)));
-    ensure_eq!(after, before, "the flags of the caller's descriptors");
+    ensure_eq!(after, before, "the flags of the caller's descriptors")?;
     let mut writer = writer;
     writer.write_all(b" more")?;
     drop(writer);

@@ -15,7 +15,8 @@ use crate::TcpEndpoint;
 /// ```
 /// use rt_krun::HostKey;
 ///
-/// let text = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+/// let text = "ssh-ed25519 \
+///     AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 /// let key: HostKey = text.parse()?;
 /// assert_eq!(key.to_string(), text);
 /// assert_eq!(key.fingerprint(), "SHA256:T7SvZ2cslqpPj6nKzitCBHHlpVF3r3MvLwmFL0fk0IE");

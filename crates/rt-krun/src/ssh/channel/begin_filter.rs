@@ -3,8 +3,7 @@
 //!
 //! sshd runs `~/.ssh/rc`, a `ForceCommand` and the login shell with its start-up files on the
 //! streams of the command, so their output comes before the first byte of the command. The remote
-//! script writes a line with a number that only this request has
-//! ([`FailureSentinel::begin_line`](crate::ssh::shell::remote_failure::FailureSentinel::begin_line))
+//! script writes a line with a number that only this request has (`FailureSentinel::begin_line`)
 //! on both streams, right before it becomes the command. A guest that writes this line elsewhere
 //! only harms its own output.
 

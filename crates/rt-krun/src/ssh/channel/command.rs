@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::task::Poll;
 use std::time::Instant;
 
-use rt_protocol::{Capture, Env, Error, ErrorKind, ExitOutcome, OutputStream, StreamEnd};
+use rt_protocol::{Capture, Env, Error, ErrorKind, ExitOutcome, OutputStream, StreamEnd, TerminalSize};
 use rustix::event::PollFlags;
 
 use super::begin_filter::BeginFilter;
@@ -14,8 +14,9 @@ use super::drain::Drain;
 use super::job::{Job, JobEnd, JobGuard, JobOutput, NotStarted, Ran};
 use super::output::Output;
 use super::pipe::CHUNK;
-use super::stdin::Stdin;
+use super::stdin::{Gate, Stdin};
 use crate::ssh::raw::libssh2::{Channel, Refusal};
+use crate::ssh::raw::terminal_request::TerminalRequest;
 use crate::ssh::shell::remote_command::RemoteText;
 use crate::ssh::shell::remote_failure::SentinelFilter;
 use crate::ssh::shell::words;
@@ -28,19 +29,24 @@ const STREAMS: [OutputStream; 2] = [OutputStream::Stdout, OutputStream::Stderr];
 pub(crate) struct Command {
     channel: Channel,
     guard: JobGuard,
+    /// The terminal that the guest has not given yet.
+    terminal: Option<TerminalRequest>,
     text: Vec<u8>,
     is_running: bool,
     stdin: Stdin,
     outputs: [Output; 2],
+    /// Finds, in a terminal, where the script's own lines can be typed.
+    ready: Option<BeginFilter>,
     /// Of stdout and stderr.
     begins: [BeginFilter; 2],
+    /// The place of the output on which the script reports failures: stderr, or the terminal.
+    sentinel_place: usize,
     sentinel: SentinelFilter,
     signals: Vec<&'static str>,
+    size: Option<TerminalSize>,
     outcome: Option<ExitOutcome>,
     /// The time since the exit status.
     drain: Option<Drain>,
-    /// How often keys had been renewed at the last check.
-    renewals: u64,
 }
 
 /// The result of one step of a command.
@@ -60,9 +66,13 @@ impl Command {
     /// Puts a job onto a channel, with the variables of its container. The first step sends the
     /// request.
     pub(crate) fn new(job: Job, channel: Channel, env: &Env) -> Self {
-        let Job { command, sentinel, stdin, output, guard } = job;
+        let Job { command, sentinel, terminal, stdin, output, guard } = job;
         let RemoteText { text, preamble } = command.text(env);
+        let reads_terminal = terminal.is_some() && preamble.is_some();
         let preamble = preamble.map(|lines| lines.expose().as_bytes().to_vec()).unwrap_or_default();
+        // A terminal writes a newline as two bytes.
+        let is_terminal = terminal.is_some();
+        let line = |text: String| if is_terminal { text.replace('\n', "\r\n") } else { text };
         let outputs = match output {
             JobOutput::Captured(limits) => limits.map(|limit| Output::Captured(Capture::new(limit))),
             JobOutput::Piped(pipes) => pipes.map(Output::piped),
@@ -70,16 +80,19 @@ impl Command {
         Self {
             channel,
             guard,
+            terminal,
             text,
             is_running: false,
-            stdin: Stdin::new(preamble, stdin),
+            stdin: if is_terminal { Stdin::typed(preamble, stdin) } else { Stdin::new(preamble, stdin) },
             outputs,
-            begins: std::array::from_fn(|_| BeginFilter::new(sentinel.begin_line())),
+            ready: reads_terminal.then(|| BeginFilter::new(line(sentinel.ready_line()))),
+            begins: std::array::from_fn(|_| BeginFilter::new(line(sentinel.begin_line()))),
+            sentinel_place: usize::from(!is_terminal),
             sentinel: SentinelFilter::new(sentinel),
             signals: Vec::new(),
+            size: None,
             outcome: None,
             drain: None,
-            renewals: 0,
         }
     }
 
@@ -112,8 +125,7 @@ impl Command {
     /// Does what can be done now.
     pub(crate) fn advance(&mut self, now: Instant, scratch: &mut [u8]) -> Progress {
         if self.guard.is_left() {
-            self.look_for_status();
-            self.end(StreamEnd::Stopped);
+            self.give_up();
             return Progress::Over;
         }
         if !self.is_running {
@@ -131,8 +143,13 @@ impl Command {
         }
     }
 
-    /// Ends the job of a command whose guest does not answer a request of its channel.
+    /// Ends the job of a command that was abandoned, or whose guest does not answer a request of
+    /// its channel.
     pub(crate) fn give_up(&mut self) {
+        if self.terminal.is_some() {
+            let message = "the guest's sshd does not answer the request for a terminal";
+            return self.refuse(Error::new(ErrorKind::BackendUnresponsive, "exec in", message));
+        }
         self.look_for_status();
         self.end(StreamEnd::Stopped);
     }
@@ -146,6 +163,10 @@ impl Command {
     /// and libssh2 returns nothing from its queues once the socket is dead. So a status without the
     /// end of the output is only half an answer.
     pub(crate) fn lose(mut self) {
+        if self.terminal.is_some() {
+            // The command was not asked for.
+            return self.guard.end(JobEnd::NotStarted(NotStarted::ConnectionDied));
+        }
         let is_whole = self.is_running && self.channel.is_eof() && self.has_handed_on_all();
         if is_whole {
             self.look_for_status();
@@ -161,6 +182,17 @@ impl Command {
     }
 
     fn request(&mut self, scratch: &mut [u8]) -> Progress {
+        if let Some(terminal) = &self.terminal {
+            match self.channel.terminal(terminal) {
+                Poll::Pending => return self.look_for_close(scratch).unwrap_or_else(Progress::Dead),
+                Poll::Ready(Ok(())) => self.terminal = None,
+                Poll::Ready(Err(refusal)) if refusal.is_of_channel() => {
+                    self.refuse(no_terminal().with_source(refusal));
+                    return Progress::Over;
+                }
+                Poll::Ready(Err(refusal)) => return Progress::Dead(refusal),
+            }
+        }
         match self.channel.exec(&self.text) {
             Poll::Pending => self.look_for_close(scratch).unwrap_or_else(Progress::Dead),
             Poll::Ready(Ok(())) => {
@@ -176,7 +208,7 @@ impl Command {
                 )
                 .with_hint("see its ForceCommand, and the user's shell")
                 .with_source(refusal);
-                self.guard.end(JobEnd::NotStarted(NotStarted::Refused(error)));
+                self.refuse(error);
                 Progress::Over
             }
             Poll::Ready(Err(refusal)) => Progress::Dead(refusal),
@@ -193,7 +225,9 @@ impl Command {
         if !self.channel.is_eof() || self.channel.wait_closed().is_pending() || !self.has_handed_on_all() {
             return Ok(if read > 0 { Progress::Some } else { Progress::None });
         }
-        if self.channel.is_asked() {
+        if self.channel.is_asked() && self.terminal.is_some() {
+            self.refuse(no_terminal());
+        } else if self.channel.is_asked() {
             // The request was sent, so the command may have run.
             self.look_for_status();
             self.end(if self.outcome.is_some() { StreamEnd::Eof } else { StreamEnd::Stopped });
@@ -204,7 +238,7 @@ impl Command {
     }
 
     fn try_advance(&mut self, now: Instant, scratch: &mut [u8]) -> Result<Progress, Refusal> {
-        let mut moved = self.send_signals()?;
+        let mut moved = self.send_signals()? | self.send_size()?;
         match self.stdin.advance(&mut self.channel) {
             // A guest that takes no more stdin may still send much output.
             Err(refusal) if refusal.is_of_channel() => self.stdin.close(),
@@ -225,18 +259,10 @@ impl Command {
         if self.outcome.is_some() {
             self.stdin.close();
             let drain = self.drain.get_or_insert_with(|| Drain::new(now));
-            if read > 0 {
-                drain.heard(read, now);
-            }
             let is_held = !self.outputs.iter().all(Output::has_room) || self.channel.queued() > 0;
-            if is_held
-                || self.channel.raw_session.renewals()
-                    != std::mem::replace(&mut self.renewals, self.channel.raw_session.renewals())
-            {
-                drain.disturbed(now);
-            }
+            drain.looked(read, is_held, self.channel.raw_session.renewals(), now);
             if !eof
-                && drain.asks(now)
+                && drain.asks(is_held, now)
                 && let Poll::Ready(answer) = self.channel.ask()
             {
                 answer?;
@@ -275,6 +301,19 @@ impl Command {
         Ok(moved)
     }
 
+    fn send_size(&mut self) -> Result<bool, Refusal> {
+        self.size = self.guard.take_size().or(self.size);
+        let Some(size) = self.size else { return Ok(false) };
+        match self.channel.resize(size) {
+            Poll::Pending => return Ok(false),
+            // The guest has closed the channel: there is no terminal.
+            Poll::Ready(Err(refusal)) if refusal.is_of_channel() => {}
+            Poll::Ready(sent) => sent?,
+        }
+        self.size = None;
+        Ok(true)
+    }
+
     /// Reads both outputs and returns how many bytes arrived. Both are always read: unread bytes of
     /// one fill the window that they share.
     fn read(&mut self, scratch: &mut [u8]) -> Result<usize, Refusal> {
@@ -298,26 +337,39 @@ impl Command {
     fn take(&mut self, place: usize, bytes: &[u8]) {
         let (begin, output, sentinel) =
             (&mut self.begins[place], &mut self.outputs[place], &mut self.sentinel);
-        match STREAMS[place] {
-            OutputStream::Stdout => output.take(begin.split(bytes, &mut |_| {})),
-            OutputStream::Stderr => {
-                let was_begun = begin.has_begun();
-                let own = begin.split(bytes, &mut |skipped| sentinel.push(skipped, &mut |_| {}));
-                if begin.has_begun() && !was_begun {
-                    sentinel.begin_line(&mut |_| {});
-                }
-                sentinel.push(own, &mut |bytes| output.take(bytes));
+        let had_begun = begin.has_begun();
+        if place == self.sentinel_place {
+            let mut skip = |skipped: &[u8]| sentinel.push(skipped, &mut |_| {});
+            let was_ready = self.ready.as_ref().is_none_or(BeginFilter::has_begun);
+            let bytes = self.ready.as_mut().map_or(bytes, |ready| ready.split(bytes, &mut skip));
+            let is_ready = self.ready.as_ref().is_none_or(BeginFilter::has_begun);
+            if is_ready && !was_ready {
+                self.stdin.open(Gate::Script);
             }
+            let own = begin.split(bytes, &mut skip);
+            if begin.has_begun() && !had_begun {
+                sentinel.begin_line(&mut |_| {});
+            }
+            sentinel.push(own, &mut |bytes| output.take(bytes));
+        } else {
+            output.take(begin.split(bytes, &mut |_| {}));
+        }
+        if begin.has_begun() && !had_begun {
+            self.stdin.open(Gate::Command);
+            self.guard.command_begins();
         }
     }
 
     /// Ends the search for the beginning, if it was not found, and logs what was skipped.
     fn finish_begins(&mut self) {
-        for (stream, begin) in STREAMS.iter().zip(&mut self.begins) {
-            let sentinel = &mut self.sentinel;
-            let is_stderr = *stream == OutputStream::Stderr;
+        let sentinel = &mut self.sentinel;
+        if let Some(ready) = &mut self.ready {
+            ready.finish(&mut |skipped| sentinel.push(skipped, &mut |_| {}));
+        }
+        for (place, (stream, begin)) in STREAMS.iter().zip(&mut self.begins).enumerate() {
+            let has_sentinel = place == self.sentinel_place;
             begin.finish(&mut |skipped| {
-                if is_stderr {
+                if has_sentinel {
                     sentinel.push(skipped, &mut |_| {});
                 }
             });
@@ -331,33 +383,36 @@ impl Command {
     /// Passes the bytes that were held back to the outputs. Returns whether the caller's side has
     /// taken everything.
     fn has_handed_on_all(&mut self) -> bool {
-        let [stdout, stderr] = &mut self.outputs;
-        if self.begins[1].has_begun() {
-            self.sentinel.finish(&mut |bytes| stderr.take(bytes));
+        let place = self.sentinel_place;
+        let output = &mut self.outputs[place];
+        if self.begins[place].has_begun() {
+            self.sentinel.finish(&mut |bytes| output.take(bytes));
         }
-        stderr.flush();
-        stdout.has_room() && stderr.has_room()
+        output.flush();
+        self.outputs.iter().all(Output::has_room)
+    }
+
+    /// Ends the job of a command that was never asked for, or that the guest refuses.
+    fn refuse(&self, error: Error) {
+        self.guard.end(JobEnd::NotStarted(NotStarted::Refused(error)));
     }
 
     fn look_for_status(&mut self) {
         if self.outcome.is_none() {
-            // The signal first: if there is one, libssh2's status is 0.
-            self.outcome = match self.channel.exit_signal() {
-                Some(name) => Some(ExitOutcome::Signal(signal_name(&name))),
-                None => self.channel.exit_status().map(ExitOutcome::Code),
-            };
+            self.outcome = outcome(&self.channel);
         }
     }
 
     fn end(&mut self, output_end: StreamEnd) {
         self.finish_begins();
-        let [stdout, stderr] = &mut self.outputs;
         let has_begun = self.begins.iter().any(BeginFilter::has_begun);
+        let output = &mut self.outputs[self.sentinel_place];
         self.sentinel.finish(&mut |bytes| {
             if has_begun {
-                stderr.take(bytes);
+                output.take(bytes);
             }
         });
+        let [stdout, stderr] = &mut self.outputs;
         let captured = [stdout.finish(output_end), stderr.finish(output_end)];
         self.guard.end(JobEnd::Ran(Ran {
             outcome: self.outcome.take().unwrap_or(ExitOutcome::Lost),
@@ -372,6 +427,23 @@ impl Command {
     }
 }
 
+/// Returns the error of a guest that gives its commands no terminal.
+fn no_terminal() -> Error {
+    Error::new(ErrorKind::Unsupported, "exec in", "the guest's sshd gives no terminal").with_hint(
+        "see PermitTTY in its configuration, `no-pty` and `restrict` in the authorized keys, and whether the guest has \
+         /dev/pts",
+    )
+}
+
+/// Returns how the command of a channel has ended; `None` if that has not arrived.
+pub(crate) fn outcome(channel: &Channel) -> Option<ExitOutcome> {
+    // The signal first: if there is one, libssh2's status is 0.
+    match channel.exit_signal() {
+        Some(name) => Some(ExitOutcome::Signal(signal_name(&name))),
+        None => channel.exit_status().map(ExitOutcome::Code),
+    }
+}
+
 /// The length of the longest accepted signal name, in bytes. OpenSSH's longest is
 /// `SIG@openssh.com`.
 const LONGEST_SIGNAL: usize = 64;
@@ -382,7 +454,7 @@ const NAMELESS: &[u8] = b"SIG";
 
 /// Returns the name without the suffix of a vendor (RFC 4254, section 6.10). A name that the guest
 /// made up is not shown unchanged.
-pub(crate) fn signal_name(name: &[u8]) -> String {
+fn signal_name(name: &[u8]) -> String {
     let name = name.split(|byte| *byte == b'@').next().unwrap_or_default();
     let is_name = !name.is_empty()
         && name != NAMELESS

@@ -57,6 +57,8 @@ pub(crate) struct Drain {
     /// Since the last answer, the guest could not send, or its bytes were not taken. So the next
     /// answer proves nothing.
     is_disturbed: bool,
+    /// How often keys had been renewed when this was last looked at.
+    renewals: u64,
 }
 
 impl Drain {
@@ -71,11 +73,23 @@ impl Drain {
             ask_at: now + ASK_AFTER,
             is_asking: false,
             is_disturbed: false,
+            renewals: 0,
+        }
+    }
+
+    /// Records one look at the channel: how many bytes it gave, whether received bytes are not
+    /// taken, and how often keys were renewed so far.
+    pub(crate) fn looked(&mut self, bytes: usize, is_held: bool, renewals: u64, now: Instant) {
+        if bytes > 0 {
+            self.heard(bytes, now);
+        }
+        if is_held || renewals != std::mem::replace(&mut self.renewals, renewals) {
+            self.disturbed(now);
         }
     }
 
     /// Records that bytes arrived.
-    pub(crate) fn heard(&mut self, bytes: usize, now: Instant) {
+    fn heard(&mut self, bytes: usize, now: Instant) {
         self.bytes += bytes as u64;
         self.total += bytes as u64;
         (self.silent_since, self.silent_answers) = (now, 0);
@@ -83,15 +97,16 @@ impl Drain {
 
     /// Records that keys are being renewed, or that the received bytes are not taken. Silence means
     /// nothing until then.
-    pub(crate) fn disturbed(&mut self, now: Instant) {
+    fn disturbed(&mut self, now: Instant) {
         (self.silent_since, self.silent_answers) = (now, 0);
         (self.thin_since, self.thin_answers) = (now, 0);
         self.is_disturbed = true;
     }
 
-    /// Returns whether a request should be sent or continued now.
-    pub(crate) fn asks(&mut self, now: Instant) -> bool {
-        self.is_asking |= now >= self.ask_at;
+    /// Returns whether a request should be sent or continued now. While received bytes are not
+    /// taken (`is_held`), the answer to a new one would prove nothing.
+    pub(crate) fn asks(&mut self, is_held: bool, now: Instant) -> bool {
+        self.is_asking |= !is_held && now >= self.ask_at;
         self.is_asking
     }
 
@@ -142,7 +157,7 @@ mod tests {
     ) -> Duration {
         let mut now = begun;
         while !drain.is_over(now) && now < begun + Duration::from_secs(600) {
-            if drain.asks(now) {
+            if drain.asks(false, now) {
                 before(drain, now);
                 drain.answered(now);
             }
@@ -155,9 +170,17 @@ mod tests {
     fn a_guest_that_does_not_answer_is_never_left_for_silence() {
         let begun = Instant::now();
         let mut drain = Drain::new(begun);
-        assert!(!drain.asks(begun) && drain.asks(begun + ASK_AFTER));
-        assert!(drain.asks(begun + SILENCE * 100) && !drain.is_over(begun + SILENCE * 100));
+        assert!(!drain.asks(false, begun) && drain.asks(false, begun + ASK_AFTER));
+        assert!(drain.asks(false, begun + SILENCE * 100) && !drain.is_over(begun + SILENCE * 100));
         assert_eq!(drain.wake_at(), None);
+    }
+
+    #[test]
+    fn nothing_is_asked_while_bytes_are_not_taken_and_an_answer_is_still_heard() {
+        let begun = Instant::now();
+        let mut drain = Drain::new(begun);
+        assert!(!drain.asks(true, begun + SILENCE) && drain.asks(false, begun + SILENCE));
+        assert!(drain.asks(true, begun + SILENCE));
     }
 
     #[test]
@@ -184,7 +207,7 @@ mod tests {
         let mut now = begun;
         for _ in 0..u64::from(WINDOW) / (32 << 10) {
             now += Duration::from_secs(1);
-            assert!(drain.asks(now));
+            assert!(drain.asks(false, now));
             drain.heard(32 << 10, now);
             drain.answered(now);
             assert!(!drain.is_over(now + ASK_AFTER));
@@ -198,12 +221,25 @@ mod tests {
         let mut now = begun;
         for _ in 0..100 {
             now += SILENCE;
-            assert!(drain.asks(now));
+            assert!(drain.asks(false, now));
             drain.disturbed(now);
             drain.answered(now);
             assert!(!drain.is_over(now + SILENCE));
         }
         let took = time_until_over(&mut drain, now, |_, _| {});
         assert!(took >= SILENCE && took < SILENCE * 2, "{took:?}");
+    }
+
+    #[test]
+    fn the_answer_to_what_was_asked_before_a_renewal_does_not_count() {
+        let begun = Instant::now();
+        let mut drain = Drain::new(begun);
+        drain.looked(0, false, 1, begun);
+        for _ in 0..SILENT_ANSWERS {
+            drain.answered(begun);
+        }
+        assert!(!drain.is_over(begun + SILENCE));
+        drain.answered(begun);
+        assert!(drain.is_over(begun + SILENCE));
     }
 }

@@ -4,8 +4,11 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rt_protocol::sync::{Notify, lock};
-use rt_protocol::{CapturedOutput, Error, ExitOutcome, OutputLimit, StreamEnd, Until, UntilError};
+use rt_protocol::{
+    CapturedOutput, Error, ExitOutcome, OutputLimit, StreamEnd, TerminalSize, Until, UntilError,
+};
 
+use crate::ssh::raw::terminal_request::TerminalRequest;
 use crate::ssh::shell::remote_command::RemoteCommand;
 use crate::ssh::shell::remote_failure::{FailureSentinel, RemoteFailure};
 
@@ -15,7 +18,9 @@ pub(crate) struct Job {
     /// The text for the guest's login shell.
     pub(crate) command: RemoteCommand,
     pub(crate) sentinel: FailureSentinel,
-    /// The caller's stdin; `None` means an immediate end.
+    /// The terminal that its streams are.
+    pub(crate) terminal: Option<TerminalRequest>,
+    /// The caller's stdin; `None` means an immediate end, or that nothing is typed.
     pub(crate) stdin: Option<OwnedFd>,
     pub(crate) output: JobOutput,
     pub(crate) guard: JobGuard,
@@ -41,9 +46,13 @@ struct JobState {
 #[derive(Debug, Default)]
 struct State {
     phase: Phase,
+    /// The login shell has become the command, or is about to.
+    has_begun: bool,
     end: Option<JobEnd>,
     /// Signals that the caller wants to send and that were not sent yet.
     signals: Vec<&'static str>,
+    /// The size that its terminal should get, if that was not sent yet.
+    size: Option<TerminalSize>,
     /// The caller has abandoned it.
     is_left: bool,
 }
@@ -110,9 +119,23 @@ impl JobHandle {
         self.wait_while(until, |phase| phase == Phase::Waiting)
     }
 
+    /// Waits until the login shell becomes the command, or until the job has ended.
+    pub(crate) fn wait_for_command(&self, until: &Until) -> Result<(), UntilError> {
+        let has_begun = || {
+            let state = self.0.lock();
+            (state.has_begun || state.phase == Phase::Ended).then_some(())
+        };
+        self.0.changed.wait_for(until, has_begun)
+    }
+
     fn wait_while(&self, until: &Until, still_running: impl Fn(Phase) -> bool) -> Result<(), UntilError> {
         let look = || (!still_running(self.0.lock().phase)).then_some(());
         self.0.changed.wait_for(until, look)
+    }
+
+    /// Returns whether it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.lock().phase == Phase::Ended
     }
 
     /// Returns whether nothing of it was sent yet.
@@ -149,6 +172,11 @@ impl JobHandle {
         self.0.lock().signals.push(name);
     }
 
+    /// Changes the size of its terminal the next time that the connection's thread checks.
+    pub(crate) fn resize(&self, size: TerminalSize) {
+        self.0.lock().size = Some(size);
+    }
+
     /// Returns the connection's side of it.
     pub(crate) fn guard(&self) -> JobGuard {
         JobGuard(self.clone())
@@ -173,6 +201,12 @@ impl JobGuard {
         true
     }
 
+    /// Notes that the login shell becomes the command.
+    pub(crate) fn command_begins(&self) {
+        self.lock().has_begun = true;
+        self.0.0.changed.notify();
+    }
+
     /// Returns whether the caller has abandoned it.
     pub(crate) fn is_left(&self) -> bool {
         self.lock().is_left
@@ -181,6 +215,11 @@ impl JobGuard {
     /// Takes the signals to send.
     pub(crate) fn take_signals(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.lock().signals)
+    }
+
+    /// Takes the size to send.
+    pub(crate) fn take_size(&self) -> Option<TerminalSize> {
+        self.lock().size.take()
     }
 
     /// Ends it. Only the first call has an effect.

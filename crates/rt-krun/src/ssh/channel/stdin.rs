@@ -7,6 +7,17 @@ use std::task::Poll;
 use super::pipe::{CHUNK, set_nonblocking};
 use crate::ssh::raw::libssh2::{Channel, Refusal};
 
+/// Which bytes the guest may get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// None.
+    Closed,
+    /// Those for our script.
+    Script,
+    /// The caller's too.
+    Command,
+}
+
 /// The stdin of a command. `Debug` shows none of its bytes: the first ones may be secrets.
 pub(crate) struct Stdin {
     /// The caller's pipe; `None` if there is none, or once it has ended.
@@ -22,6 +33,9 @@ pub(crate) struct Stdin {
     /// The end was passed on.
     pub(crate) is_ended: bool,
     is_closed: bool,
+    gate: Gate,
+    /// It is what is typed at a terminal, which has no end.
+    is_terminal: bool,
 }
 
 impl fmt::Debug for Stdin {
@@ -34,24 +48,46 @@ impl Stdin {
     pub(crate) fn new(preamble: Vec<u8>, pipe: Option<OwnedFd>) -> Self {
         let pipe = pipe.filter(|pipe| set_nonblocking(pipe).is_ok());
         let filled = preamble.len();
-        let own = filled as u64;
-        Self { pipe, buffer: preamble, filled, written: 0, own, bytes: 0, is_ended: false, is_closed: false }
+        Self {
+            pipe,
+            buffer: preamble,
+            filled,
+            written: 0,
+            own: filled as u64,
+            bytes: 0,
+            is_ended: false,
+            is_closed: false,
+            gate: Gate::Command,
+            is_terminal: false,
+        }
+    }
+
+    /// Creates one whose bytes are typed at a terminal, once they may be.
+    pub(crate) fn typed(preamble: Vec<u8>, pipe: Option<OwnedFd>) -> Self {
+        Self { gate: Gate::Closed, is_terminal: true, ..Self::new(preamble, pipe) }
+    }
+
+    /// Lets more bytes pass.
+    pub(crate) fn open(&mut self, gate: Gate) {
+        self.gate = gate;
     }
 
     /// Returns the caller's pipe, if bytes of it can be taken now.
     pub(crate) fn waits_for(&self, channel: &Channel) -> Option<&OwnedFd> {
-        let is_empty = self.written == self.filled;
-        self.pipe.as_ref().filter(|_| is_empty && !self.is_closed && channel.window() > 0)
+        let is_wanted = self.written == self.filled && !self.is_closed && self.gate == Gate::Command;
+        self.pipe.as_ref().filter(|_| is_wanted && channel.window() > 0)
     }
 
     pub(crate) fn advance(&mut self, channel: &mut Channel) -> Result<bool, Refusal> {
         let mut moved = false;
-        while !self.is_closed && !self.is_ended {
+        while !self.is_closed && !self.is_ended && self.gate != Gate::Closed {
             if self.written < self.filled {
                 match channel.write(&self.buffer[self.written..self.filled]) {
                     Poll::Pending => break,
                     Poll::Ready(count) => self.note(count?),
                 }
+            } else if self.gate != Gate::Command {
+                break;
             } else if let Some(pipe) = &self.pipe {
                 // Reads no more than the guest takes at once. What a command leaves unread stays
                 // with the caller, as far as the guest's window allows.
@@ -71,6 +107,8 @@ impl Stdin {
                     Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => break,
                     Err(_) => self.pipe = None,
                 }
+            } else if self.is_terminal {
+                self.is_ended = true;
             } else {
                 match channel.send_eof() {
                     Poll::Pending => break,

@@ -33,12 +33,14 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use libssh2_sys as raw;
-use rt_protocol::OutputStream;
+use rt_protocol::{OutputStream, TerminalSize};
+use rustix::io::Errno;
 use ssh2::Session;
 
 use super::inbox::Inbox;
 use super::outbox::Outbox;
 use super::request_kind::RequestKind;
+use super::terminal_request::TerminalRequest;
 
 /// `libssh2.h`: the replacement of send(2): socket, bytes, their number, flags, and the session's
 /// `abstract`. Returns the number of bytes that were taken, or the negative errno.
@@ -96,10 +98,10 @@ unsafe extern "C" {
 /// flat, and throughput is high.
 pub(crate) const WINDOW: u32 = 2 << 20;
 
-/// The most bytes of output in a packet. libssh2 silently truncates a longer one, and accepts no
-/// packet over 40,000 bytes (`LIBSSH2_PACKET_MAXPAYLOAD`). This leaves room for the longest header,
-/// padding and check. A server that ignores the limit (most use 32 KiB) either has all its bytes
-/// arrive, or loses the connection.
+/// The most bytes of output in a packet; most servers use 32 KiB. libssh2 accepts no packet over
+/// 40,000 bytes (`LIBSSH2_PACKET_MAXPAYLOAD`), and this leaves room for the longest header, padding
+/// and check. It truncates a packet with more output, which ends the connection here: see
+/// [`IoBuffers::note_dropped`].
 const PACKET: u32 = 39_600;
 
 /// The number of an output. stderr is the first of the extended streams (RFC 4254, section 5.2).
@@ -122,7 +124,7 @@ pub fn linked_libssh2() -> String {
     unsafe { std::ffi::CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
-/// An error of libssh2: its number and its own text. The text never comes from the guest.
+/// An error of libssh2: its number, and its text or ours. The text never comes from the guest.
 #[derive(Debug, thiserror::Error)]
 #[error("{words} (libssh2 error {code})")]
 pub(crate) struct Refusal {
@@ -139,7 +141,6 @@ impl Refusal {
                 | raw::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED
                 | raw::LIBSSH2_ERROR_CHANNEL_CLOSED
                 | raw::LIBSSH2_ERROR_CHANNEL_EOF_SENT
-                | raw::LIBSSH2_ERROR_CHANNEL_WINDOW_EXCEEDED
         )
     }
 }
@@ -171,9 +172,30 @@ const LEAST_OF_RENEWAL: u64 = 300;
 
 /// Both directions of a session's socket.
 struct IoBuffers {
+    session: *mut raw::LIBSSH2_SESSION,
     inbox: Inbox,
     outbox: Outbox,
     disconnect: RefCell<Option<Disconnect>>,
+    /// libssh2 has dropped output.
+    has_dropped: Cell<bool>,
+}
+
+impl IoBuffers {
+    /// Notes whether libssh2 has dropped output: a server that sends larger packets than it was
+    /// told, or beyond the window, has the rest dropped and every call succeed. Only the last error
+    /// of the session shows it, until the next error. With AES, libssh2 sets another one only after
+    /// an error or another read of the socket. So a look before each read and after each call
+    /// misses nothing.
+    fn note_dropped(&self) {
+        // Safety: the session lives, and libssh2 only reads a number.
+        let last = unsafe { raw::libssh2_session_last_errno(self.session) };
+        if matches!(
+            last,
+            raw::LIBSSH2_ERROR_CHANNEL_PACKET_EXCEEDED | raw::LIBSSH2_ERROR_CHANNEL_WINDOW_EXCEEDED
+        ) {
+            self.has_dropped.set(true);
+        }
+    }
 }
 
 /// The message with which a server ended the connection.
@@ -195,9 +217,11 @@ impl RawSession {
         session.set_blocking(false);
         session.set_tcp_stream(Arc::clone(&socket));
         let buffers = Box::new(IoBuffers {
+            session: &raw mut *session.raw(),
             inbox: Inbox::new(Arc::clone(&socket)),
             outbox: Outbox::new(socket),
             disconnect: RefCell::default(),
+            has_dropped: Cell::default(),
         });
         {
             let mut raw = session.raw();
@@ -277,6 +301,16 @@ impl RawSession {
         }
     }
 
+    /// Fails once output was dropped: what follows in any channel may have a hole.
+    fn check_dropped(&self) -> Result<(), Refusal> {
+        self.buffers.note_dropped();
+        if self.buffers.has_dropped.get() {
+            let words = String::from("the server sent more than it was allowed to");
+            return Err(Refusal { code: raw::LIBSSH2_ERROR_CHANNEL_PACKET_EXCEEDED, words });
+        }
+        Ok(())
+    }
+
     /// Returns how many bytes of output were read.
     pub(crate) fn delivered(&self) -> u64 {
         self.delivered.get()
@@ -312,11 +346,15 @@ unsafe extern "C" fn receive_by_inbox(
 ) -> isize {
     // Safety: libssh2 passes the address of the session's `abstract`, which `RawSession::new` has
     // set before the first packet. The buffers live as long as the session.
-    let IoBuffers { inbox, .. } = unsafe { &*(*buffers).cast::<IoBuffers>() };
+    let buffers = unsafe { &*(*buffers).cast::<IoBuffers>() };
+    buffers.note_dropped();
+    if buffers.has_dropped.get() {
+        return -(Errno::PROTO.raw_os_error() as isize);
+    }
     // Safety: libssh2 passes a buffer of that length. It is initialised, since a session is
     // allocated as zeros, and no other code uses it during the call.
     let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length) };
-    match inbox.take(buffer) {
+    match buffers.inbox.take(buffer) {
         Ok(count) => isize::try_from(count).unwrap_or(isize::MAX),
         Err(error) => -(error.raw_os_error() as isize),
     }
@@ -372,6 +410,7 @@ impl Channel {
                 0,
             )
         };
+        raw_session.check_dropped()?;
         if let Some(raw) = NonNull::new(channel) {
             return Poll::Ready(Ok(Self {
                 raw,
@@ -488,6 +527,12 @@ impl Channel {
         self.attempt(code as isize).map_ok(|_| ())
     }
 
+    /// Returns whether the guest has closed the channel, even if some output was not read yet.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        // Before the end of the outputs has arrived, this is an error of the call.
+        matches!(self.wait_closed(), Poll::Ready(Ok(())))
+    }
+
     /// Returns the exit status, if one has arrived.
     pub(crate) fn exit_status(&self) -> Option<i32> {
         // Safety: the channel lives.
@@ -551,6 +596,42 @@ impl Channel {
         self.attempt(code as isize).map_ok(|_| ())
     }
 
+    /// Sends the request for a terminal; see [`terminal`](Self::terminal).
+    pub(crate) fn open_terminal(&self, request: &TerminalRequest) -> PollResult<()> {
+        let (term, modes, size) = (&request.term, TerminalRequest::modes(), request.size);
+        // Safety: the channel lives; both buffers have the given lengths, and libssh2 copies them
+        // before it returns.
+        let code = unsafe {
+            raw::libssh2_channel_request_pty_ex(
+                self.raw.as_ptr(),
+                term.as_ptr().cast(),
+                length(term),
+                modes.as_ptr().cast(),
+                length(&modes),
+                size.columns().into(),
+                size.rows().into(),
+                0,
+                0,
+            )
+        };
+        self.attempt(code as isize).map_ok(|_| ())
+    }
+
+    /// Tells the guest's sshd another size of the command's terminal, which it does not answer.
+    pub(crate) fn resize(&mut self, size: TerminalSize) -> PollResult<()> {
+        // Safety: the channel lives.
+        let code = unsafe {
+            raw::libssh2_channel_request_pty_size_ex(
+                self.raw.as_ptr(),
+                size.columns().into(),
+                size.rows().into(),
+                0,
+                0,
+            )
+        };
+        self.attempt(code as isize).map_ok(|_| ())
+    }
+
     /// Identifies the channel within its session.
     pub(crate) fn number(&self) -> usize {
         self.raw.addr().get()
@@ -564,14 +645,14 @@ impl Channel {
         }
         // Safety: the channel lives. Unless libssh2 must be called again, it is freed now, and
         // `self` is consumed.
-        match unsafe { raw::libssh2_channel_free(self.raw.as_ptr()) } {
-            raw::LIBSSH2_ERROR_EAGAIN => Err(self),
-            _ => Ok(()),
-        }
+        let code = unsafe { raw::libssh2_channel_free(self.raw.as_ptr()) };
+        self.raw_session.buffers.note_dropped();
+        if code == raw::LIBSSH2_ERROR_EAGAIN { Err(self) } else { Ok(()) }
     }
 
     fn attempt(&self, answer: isize) -> PollResult<usize> {
         self.raw_session.note_sent(0);
+        self.raw_session.check_dropped()?;
         match usize::try_from(answer) {
             Ok(count) => Poll::Ready(Ok(count)),
             Err(_) if answer == raw::LIBSSH2_ERROR_EAGAIN as isize => Poll::Pending,

@@ -7,4 +7,6 @@ pub(crate) enum RequestKind {
     Exec,
     /// To set a variable.
     Variable,
+    /// To give the command a terminal.
+    Terminal,
 }

@@ -210,7 +210,7 @@ impl Channels<'_> {
         while quiet < 2 {
             let before = self.raw_session.inbox().count();
             let mut moved = self.open(now)?;
-            moved |= self.dispatch()?;
+            moved |= self.dispatch(now)?;
             moved |= self.advance(now)?;
             self.pump()?;
             moved |= self.close(now);
@@ -281,8 +281,9 @@ impl Channels<'_> {
         }
     }
 
-    /// Gives the channel to the next command, once it can send its request.
-    fn dispatch(&mut self) -> Result<bool, Refusal> {
+    /// Gives the channel to the next command, once it can send its request, and sends it: before
+    /// the requests of others, since a guest may not answer those.
+    fn dispatch(&mut self, now: Instant) -> Result<bool, Refusal> {
         if self.raw_session.awaits_answer() {
             return Ok(false);
         }
@@ -292,6 +293,7 @@ impl Channels<'_> {
         while let Some(job) = self.waiting.pop_front() {
             if job.guard.begin() {
                 self.commands.push(Command::new(job, channel, &self.env));
+                self.advance_at(self.commands.len() - 1, now)?;
                 return Ok(true);
             }
             job.guard.end(JobEnd::NotStarted(NotStarted::Left));
@@ -304,21 +306,26 @@ impl Channels<'_> {
         let mut moved = false;
         let mut place = 0;
         while place < self.commands.len() {
-            match self.commands[place].advance(now, &mut self.scratch) {
-                Progress::None => place += 1,
-                Progress::Some => {
-                    moved = true;
-                    place += 1;
-                }
-                Progress::Over => {
-                    moved = true;
-                    let command = self.commands.swap_remove(place);
-                    self.closing.push(command.into_channel());
-                }
-                Progress::Dead(refusal) => return Err(refusal),
-            }
+            let before = self.commands.len();
+            moved |= self.advance_at(place, now)?;
+            // Another one takes the place of one that is over.
+            place += usize::from(self.commands.len() == before);
         }
         Ok(moved)
+    }
+
+    /// Returns whether the command at this place moved.
+    fn advance_at(&mut self, place: usize, now: Instant) -> Result<bool, Refusal> {
+        match self.commands[place].advance(now, &mut self.scratch) {
+            Progress::None => Ok(false),
+            Progress::Some => Ok(true),
+            Progress::Over => {
+                let command = self.commands.swap_remove(place);
+                self.closing.push(command.into_channel());
+                Ok(true)
+            }
+            Progress::Dead(refusal) => Err(refusal),
+        }
     }
 
     /// Reads what has arrived, if no command does.

@@ -95,9 +95,8 @@ impl Pool {
             return Ok(None);
         }
         let session = self.open(container, user).map_err(|cause| {
-            Error::new(ErrorKind::System, "exec in", "a thread or a pipe was refused")
+            Error::out_of_resources("exec in", "a thread or a pipe was refused")
                 .in_container(&container.key().name)
-                .with_hint("see whether this process has run out of descriptors or threads")
                 .with_source(cause)
         })?;
         let permit = session.permit();
@@ -289,5 +288,28 @@ fn keep_first_key(
             Err(Error::new(ErrorKind::HostKeyMismatch, "connect to", message)
                 .with_hint("somebody else may be answering"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{TcpEndpoint, TcpSshTransport};
+
+    #[test]
+    fn a_host_key_is_remembered_for_one_container() {
+        let transport =
+            TcpSshTransport::builder("/no/such", |_: &dyn Container| Ok(TcpEndpoint::on_loopback(1)?))
+                .build();
+        let pool = &transport.context.pool;
+        let name = ContainerName::new("vm").unwrap();
+        let key: HostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ"
+            .parse()
+            .unwrap();
+        assert_eq!(pool.check_identity(&name, "a"), None);
+        assert_eq!(pool.pin(&name, "a", &key), None);
+        assert_eq!(pool.check_identity(&name, "a"), Some(key));
+        // Recreated by others under the same name.
+        assert_eq!(pool.check_identity(&name, "b"), None);
     }
 }

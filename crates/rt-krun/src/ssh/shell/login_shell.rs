@@ -16,7 +16,7 @@ use rustix::event::PollFlags;
 
 use super::words;
 use crate::SshUser;
-use crate::ssh::channel::command::signal_name;
+use crate::ssh::channel::command;
 use crate::ssh::channel::drain::Drain;
 use crate::ssh::raw::libssh2::{Channel, PollResult, Refusal};
 use crate::ssh::session::connect::Connection;
@@ -158,7 +158,6 @@ struct Answer {
     outcome: Option<ExitOutcome>,
     /// The exit status may arrive before the last output.
     drain: Option<Drain>,
-    renewals: u64,
     /// No more output arrives, or is read.
     is_over: bool,
 }
@@ -189,14 +188,7 @@ impl Answer {
         moved |= self.look_for_status(channel);
         if self.outcome.is_some() {
             let drain = self.drain.get_or_insert_with(|| Drain::new(now));
-            if bytes > 0 {
-                drain.heard(bytes, now);
-            }
-            if channel.raw_session.renewals()
-                != std::mem::replace(&mut self.renewals, channel.raw_session.renewals())
-            {
-                drain.disturbed(now);
-            }
+            drain.looked(bytes, false, channel.raw_session.renewals(), now);
             self.is_over |= drain.is_over(now);
         }
         if channel.is_eof() {
@@ -213,11 +205,7 @@ impl Answer {
 
     fn look_for_status(&mut self, channel: &Channel) -> bool {
         if self.outcome.is_none() {
-            // The signal first: if there is one, libssh2's status is 0.
-            self.outcome = match channel.exit_signal() {
-                Some(name) => Some(ExitOutcome::Signal(signal_name(&name))),
-                None => channel.exit_status().map(ExitOutcome::Code),
-            };
+            self.outcome = command::outcome(channel);
             return self.outcome.is_some();
         }
         false
@@ -228,7 +216,7 @@ impl Answer {
     /// answered.
     fn ask(&mut self, channel: &mut Channel, now: Instant) -> std::result::Result<bool, Refusal> {
         let Some(drain) = &mut self.drain else { return Ok(false) };
-        if !drain.asks(now) {
+        if !drain.asks(false, now) {
             return Ok(false);
         }
         let Poll::Ready(answer) = channel.ask() else { return Ok(false) };

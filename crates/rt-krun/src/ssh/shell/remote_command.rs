@@ -64,6 +64,7 @@ const SHELL_NAMES: &[&str] = &[
     "_",
     // Used by the script itself.
     "rt_line",
+    "rt_stty",
     "rt_text",
 ];
 
@@ -79,7 +80,13 @@ pub(crate) enum Stdin {
     Empty,
     /// The caller's bytes, through a pipe of sshd.
     Piped,
+    /// What is typed at the terminal that all three streams are.
+    Terminal,
 }
+
+/// What a terminal does to the bytes that are typed, in the words of stty(1). All of it is off
+/// while the script reads: a long line would be cut off, and some bytes would be interrupts.
+const TYPING_MODES: [&str; 6] = ["icanon", "isig", "iexten", "echo", "icrnl", "ixon"];
 
 /// A command for a guest, without the variables of the container, which its connection knows.
 #[derive(Debug)]
@@ -87,6 +94,7 @@ pub(crate) struct RemoteCommand {
     /// The script before the container's variables, and after them.
     head: Script,
     tail: Script,
+    stdin: Stdin,
     /// The lines with the request's secrets.
     secrets: Secret,
     /// The names of the request's own variables.
@@ -99,7 +107,8 @@ pub(crate) struct RemoteCommand {
 pub(crate) struct RemoteText {
     /// The text of the exec request. It contains no secret.
     pub(crate) text: Vec<u8>,
-    /// The lines for its stdin, before the caller's bytes.
+    /// The lines for its stdin, before the caller's bytes. A terminal takes them after
+    /// [`FailureSentinel::ready_line`].
     pub(crate) preamble: Option<Secret>,
 }
 
@@ -145,7 +154,7 @@ impl RemoteCommand {
             }
         }
         script.on_failure(sentinel, Stage::Start);
-        script.begin(sentinel);
+        script.begin(sentinel, stdin);
         script.say(b"exec ");
         script.command(request.argv());
         if stdin == Stdin::Empty {
@@ -157,13 +166,13 @@ impl RemoteCommand {
         }
         let names = request.env().iter().map(|(name, _)| name.clone()).collect();
         let secrets = Secret::new(OsString::from_vec(secrets));
-        Ok(Self { head, tail: script, secrets, names, sentinel: sentinel.clone() })
+        Ok(Self { head, tail: script, stdin, secrets, names, sentinel: sentinel.clone() })
     }
 
     /// Returns the whole text, for a container with these variables. The request's own variables
     /// override them. Names that the guest's shell or this backend reserves are left out.
     pub(crate) fn text(self, env: &Env) -> RemoteText {
-        let Self { head: mut script, tail, secrets, names, sentinel } = self;
+        let Self { head: mut script, tail, stdin, secrets, names, sentinel } = self;
         let mut lines = secrets.expose().as_bytes().to_vec();
         let is_wanted = |name: &EnvName| !names.contains(name) && refuse_taken_name(name).is_ok();
         // The names of locales last: from then on, bash prints a warning for each locale that does
@@ -181,8 +190,21 @@ impl RemoteCommand {
                 EnvValue::Secret(secret) => script.read_variable(name, secret, &mut lines),
             }
         }
+        let is_long = script.0.len() + tail.0.len() > LONGEST_TEXT;
+        let reads_terminal = stdin == Stdin::Terminal && (is_long || !lines.is_empty());
+        if reads_terminal {
+            script.on_failure(&sentinel, Stage::Terminal);
+            script.set_typing_modes("");
+            script.say(b" && ");
+        }
         script.say(&tail.0);
-        script.finish(lines, &sentinel)
+        let RemoteText { text, preamble } = script.finish(lines, &sentinel);
+        let mut start = Script::default();
+        if reads_terminal {
+            start.make_ready(&sentinel);
+        }
+        start.say(&text);
+        RemoteText { text: start.0, preamble }
     }
 
     /// Writes the text of a login: the default directory, and the command in place of the shell.
@@ -231,11 +253,32 @@ impl Script {
         self.say(line.as_bytes());
     }
 
-    /// Prints on both outputs that the following bytes are the command's own.
-    fn begin(&mut self, sentinel: &FailureSentinel) {
+    /// Prints on both outputs that the following bytes are the command's own. A terminal is one
+    /// output.
+    fn begin(&mut self, sentinel: &FailureSentinel, stdin: Stdin) {
         let line = sentinel.begin_line();
         let line = line.trim_end();
-        self.say(format!("echo '{line}' && echo '{line}' >&2 && ").as_bytes());
+        self.say(format!("echo '{line}' && ").as_bytes());
+        if stdin != Stdin::Terminal {
+            self.say(format!("echo '{line}' >&2 && ").as_bytes());
+        }
+    }
+
+    /// Prepares a terminal for the lines that the script reads, and says so. `stty` is looked up
+    /// now: later, PATH may be the container's.
+    fn make_ready(&mut self, sentinel: &FailureSentinel) {
+        self.on_failure(sentinel, Stage::Terminal);
+        self.say(b"rt_stty=$(command -v stty) && ");
+        self.set_typing_modes("-");
+        self.say(format!(" && echo '{}' || exit; ", sentinel.ready_line().trim_end()).as_bytes());
+    }
+
+    /// Turns the modes on, or off by the sign `-`.
+    fn set_typing_modes(&mut self, sign: &str) {
+        self.say(b"\"$rt_stty\"");
+        for mode in TYPING_MODES {
+            self.say(format!(" {sign}{mode}").as_bytes());
+        }
     }
 
     fn export(&mut self, name: &str, value: &OsStr) {
@@ -304,7 +347,7 @@ impl Script {
 mod tests {
     use proptest::prelude::*;
     use rt_process::{ExitStatus, Finished, ProcessSpec, Program, capture};
-    use rt_protocol::{CapturedOutput, OutputLimit, Source, Until};
+    use rt_protocol::{CapturedOutput, OutputLimit, Source, TerminalSize, Until};
 
     use super::*;
     use crate::ssh::channel::begin_filter::BeginFilter;
@@ -412,6 +455,28 @@ mod tests {
         check_output(&short, b"bytes", b"bytes");
         let long = ExecRequest::new(["sh", "-c", script, &"x".repeat(50_000)]).unwrap();
         check_output(&long, b"", b"device");
+    }
+
+    #[test]
+    fn a_terminal_is_prepared_only_for_lines_that_the_script_reads() {
+        let sentinel = FailureSentinel::fresh();
+        let remote = |request: &ExecRequest| {
+            RemoteCommand::new(request, None, Stdin::Terminal, &ExecMarker::fresh(), &sentinel)
+                .unwrap()
+                .text(&Env::default())
+        };
+        let builder = |word: &str| ExecRequest::builder(["vi", word]).terminal(TerminalSize::default());
+        let plain = remote(&builder("a").build().unwrap());
+        let text = String::from_utf8(plain.text).unwrap();
+        assert!(plain.preamble.is_none() && text.ends_with(" && exec vi a"), "{text}");
+        assert_eq!((text.matches(" b' && ").count(), text.matches("stty").count()), (1, 0), "{text}");
+        let secret = remote(&builder("a").secret_env("S", "hunter2").build().unwrap());
+        let text = String::from_utf8(secret.text).unwrap();
+        assert!(secret.preamble.is_some() && text.contains(" -echo ") && text.contains(" echo "), "{text}");
+        let long = remote(&builder(&"x".repeat(LONGEST_TEXT)).build().unwrap());
+        let lines = String::from_utf8(long.preamble.unwrap().expose().as_bytes().to_vec()).unwrap();
+        let text = String::from_utf8(long.text).unwrap();
+        assert!(text.contains(" -echo ") && lines.contains(" echo ") && !lines.contains(" -echo "), "{text}");
     }
 
     #[test]

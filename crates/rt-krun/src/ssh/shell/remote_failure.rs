@@ -15,6 +15,8 @@ use super::words;
 /// The stage that the remote script had reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// Preparing the terminal, or giving it back.
+    Terminal,
     /// Setting variables.
     Variables,
     /// Changing to the workdir.
@@ -24,10 +26,11 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 3] = [Self::Variables, Self::Workdir, Self::Start];
+    const ALL: [Self; 4] = [Self::Terminal, Self::Variables, Self::Workdir, Self::Start];
 
     const fn letter(self) -> char {
         match self {
+            Self::Terminal => 't',
             Self::Variables => 'v',
             Self::Workdir => 'w',
             Self::Start => 's',
@@ -65,9 +68,14 @@ impl FailureSentinel {
         format!("{}b\n", self.head())
     }
 
-    /// Parses `line`, without its newline.
+    /// Returns the line after which a terminal takes the lines that the script reads.
+    pub(crate) fn ready_line(&self) -> String {
+        format!("{}r\n", self.head())
+    }
+
+    /// Parses `line`, without its newline. A terminal has written a carriage return before that.
     fn read(&self, line: &[u8]) -> Option<RemoteFailure> {
-        let line = std::str::from_utf8(line).ok()?;
+        let line = std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).ok()?;
         Stage::ALL.into_iter().find_map(|stage| {
             let code = line.strip_prefix(&self.prefix(stage))?.parse().ok()?;
             Some(RemoteFailure { stage, code })
@@ -93,6 +101,10 @@ impl RemoteFailure {
     ) -> Error {
         let program = || format!("`{}`", words::shown(request.argv().program().as_bytes()));
         let error = match (self.stage, self.code) {
+            (Stage::Terminal, code) => {
+                let message = format!("the guest's shell could not prepare the terminal (code {code})");
+                Error::new(ErrorKind::Unsupported, operation, message).with_hint("add `stty` to the guest")
+            }
             (Stage::Workdir, _) => {
                 let directory = workdir.map_or(&b""[..], |path| path.as_os_str().as_bytes());
                 let message = format!("the guest's shell cannot enter `{}`", words::shown(directory));
@@ -141,24 +153,33 @@ fn is_too_long(request: &ExecRequest) -> bool {
         || lengths.iter().map(|length| length + 8).sum::<usize>() > MOST_OF_ALL
 }
 
-/// Searches a command's stderr for the line of its [`FailureSentinel`], and removes that line.
+/// Searches a command's stderr, or its terminal, for the line of its [`FailureSentinel`], and
+/// removes that line.
 #[derive(Debug)]
 pub(crate) struct SentinelFilter {
     sentinel: FailureSentinel,
     head: Vec<u8>,
     /// The beginning of a line that may still become a sentinel; never longer than a sentinel.
     held: Vec<u8>,
+    /// How many bytes of it were passed on nevertheless.
+    released: usize,
     at_line_start: bool,
     found: Option<RemoteFailure>,
 }
 
-/// A sentinel consists of its head, a letter, a blank, at most four digits and the newline.
-const LONGEST_REST: usize = 8;
+/// A sentinel consists of its head, a letter, a blank, at most four digits, a carriage return and
+/// the newline.
+const LONGEST_REST: usize = 9;
+
+/// A line that begins like a sentinel is held back from this length on: `rt-` and five digits that
+/// only the script knows. A command may write less and wait for an answer. A guest writes the whole
+/// sentinel at once, so only one that is torn in this part leaves that part behind.
+const LEAST_HELD: usize = 8;
 
 impl SentinelFilter {
     pub(crate) fn new(sentinel: FailureSentinel) -> Self {
         let head = sentinel.head().into_bytes();
-        Self { sentinel, head, held: Vec::new(), at_line_start: true, found: None }
+        Self { sentinel, head, held: Vec::new(), released: 0, at_line_start: true, found: None }
     }
 
     /// Takes the next bytes and passes those of the command to `out`.
@@ -179,18 +200,31 @@ impl SentinelFilter {
             let shared = self.held.len().min(self.head.len());
             if self.held[..shared] != self.head[..shared] || self.held.len() > self.head.len() + LONGEST_REST
             {
-                out(&self.held);
-                self.held.clear();
+                self.release(out);
                 self.at_line_start = byte == b'\n';
             } else if byte == b'\n' {
                 match self.sentinel.read(&self.held[..self.held.len() - 1]) {
-                    Some(found) => self.found = Some(found),
-                    None => out(&self.held),
+                    Some(found) => {
+                        self.found = Some(found);
+                        self.held.clear();
+                        self.released = 0;
+                    }
+                    None => self.release(out),
                 }
-                self.held.clear();
                 self.at_line_start = true;
             }
         }
+        if self.held.len() < LEAST_HELD && self.released < self.held.len() {
+            out(&self.held[self.released..]);
+            self.released = self.held.len();
+        }
+    }
+
+    /// The held bytes are the command's own.
+    fn release(&mut self, out: &mut dyn FnMut(&[u8])) {
+        out(&self.held[self.released..]);
+        self.held.clear();
+        self.released = 0;
     }
 
     /// A new line begins here; the bytes that were held back do not belong to it.
@@ -202,8 +236,7 @@ impl SentinelFilter {
     /// Ends the stream: the bytes that were held back are the command's own.
     pub(crate) fn finish(&mut self, out: &mut dyn FnMut(&[u8])) {
         if !self.held.is_empty() {
-            out(&self.held);
-            self.held.clear();
+            self.release(out);
         }
     }
 
@@ -238,6 +271,33 @@ mod tests {
             b"sh: nosuch: not found\n"
         );
         assert_eq!(watch.found(), Some(RemoteFailure { stage: Stage::Start, code: 127 }));
+    }
+
+    #[test]
+    fn a_sentinel_on_a_terminal_is_read_and_kept_back() {
+        let sentinel = FailureSentinel::fresh();
+        let mut watch = SentinelFilter::new(sentinel.clone());
+        let text = format!("sh: nosuch: not found\r\n\r\n{}127\r\n", sentinel.prefix(Stage::Start));
+        assert_eq!(pass(&mut watch, &[text.as_bytes()]), b"sh: nosuch: not found\r\n\r\n");
+        assert_eq!(watch.found(), Some(RemoteFailure { stage: Stage::Start, code: 127 }));
+    }
+
+    #[test]
+    fn a_byte_that_begins_like_a_sentinel_is_passed_on_at_once() {
+        let sentinel = FailureSentinel::fresh();
+        let mut watch = SentinelFilter::new(sentinel.clone());
+        let mut passed = Vec::new();
+        for (piece, so_far) in [("r", "r"), ("t-", "rt-"), ("\r", "rt-\r"), ("\nrt", "rt-\r\nrt")] {
+            watch.push(piece.as_bytes(), &mut |bytes| passed.extend_from_slice(bytes));
+            assert_eq!(passed, so_far.as_bytes());
+        }
+        // From here on it can hardly be anything else.
+        let rest = &sentinel.prefix(Stage::Start)["rt".len()..];
+        watch.push(rest.as_bytes(), &mut |bytes| passed.extend_from_slice(bytes));
+        assert_eq!(passed, b"rt-\r\nrt");
+        watch.push(b"x\n", &mut |bytes| passed.extend_from_slice(bytes));
+        assert_eq!(passed, format!("rt-\r\nrt{rest}x\n").as_bytes());
+        assert_eq!(watch.found(), None);
     }
 
     #[test]
@@ -288,7 +348,11 @@ mod tests {
             let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect();
             let mut watch = SentinelFilter::new(sentinel);
             let passed = pass(&mut watch, &chunks);
-            let expected: Vec<u8> = before.into_iter().chain([b'\n']).chain(after).collect();
+            // What was passed on of a torn sentinel stays.
+            let begin = before.len() + 1;
+            let torn = cuts.iter().filter_map(|cut| cut.checked_sub(begin)).filter(|cut| *cut < LEAST_HELD);
+            let torn = &text[begin..begin + torn.max().unwrap_or(0)];
+            let expected = [&text[..begin], torn, &after].concat();
             prop_assert_eq!(passed, expected);
             prop_assert_eq!(watch.found(), Some(RemoteFailure { stage: Stage::Workdir, code: 2 }));
         }

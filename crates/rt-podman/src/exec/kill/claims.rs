@@ -1,6 +1,8 @@
-//! The processes of commands that are being ended at this moment, so that none of them is taken for another command's.
+//! The processes of commands that are being ended now, so that none of them is taken for another
+//! command's.
 //!
-//! A command's first process may end long before its children: then nothing in `/proc` tells any more which exec they are of.
+//! A command's first process may end long before its children. Then nothing in `/proc` shows which
+//! exec they belong to.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -8,7 +10,7 @@ use std::sync::Mutex;
 use rt_process::procfs::ProcessEntry;
 use rt_protocol::sync::lock;
 
-/// What the execs of one runtime have claimed, by pid and start.
+/// The processes claimed by the execs of one runtime, by pid and start time.
 #[derive(Debug, Default)]
 pub(crate) struct Claims(Mutex<HashSet<(u32, u64)>>);
 

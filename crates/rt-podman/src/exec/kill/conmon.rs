@@ -1,8 +1,9 @@
-//! conmon, podman's monitor of one container or of one exec, as its command line tells.
+//! conmon, podman's monitor of one container or one exec, recognised by its command line.
 //!
-//! podman starts one for each container and one for each exec: `conmon -c CONTAINER -u SESSION -b DIRECTORY -p PIDFILE …`,
-//! where of a container's own `SESSION` is `CONTAINER` again (4.3.1, 5.4.2 and 6.1.1). The OCI runtime and the first process
-//! are its children, and where the container has no process namespace of its own it adopts their orphans.
+//! podman starts one for each container and one for each exec:
+//! `conmon -c CONTAINER -u SESSION -b DIRECTORY -p PIDFILE …`. For a container's own conmon,
+//! `SESSION` equals `CONTAINER` (4.3.1, 5.4.2 and 6.1.1). The OCI runtime and the first process are
+//! its children. If the container has no pid namespace of its own, conmon adopts their orphans.
 
 use std::path::PathBuf;
 
@@ -10,26 +11,26 @@ use rt_process::procfs;
 
 use crate::exec::session::is_session_id;
 
-/// What a conmon watches over.
+/// What a conmon monitors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Conmon {
     /// The full id of the container.
     pub(crate) container: String,
-    /// The id of the exec session; the container's for its main process.
+    /// The id of the exec session; the container's id for its main process.
     pub(crate) session: String,
-    /// Where podman keeps the files of the session.
+    /// The directory of the session's files.
     pub(crate) directory: PathBuf,
     /// The file with the pid of the first process.
     pub(crate) pid_file: Option<PathBuf>,
 }
 
 impl Conmon {
-    /// `None` when the process is no conmon.
+    /// Reads the command line of a process; `None` if it is not a conmon.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         Self::parse(&procfs::command_line(pid).ok()??)
     }
 
-    /// Whether it watches the main process of its container.
+    /// Returns whether it monitors the main process of its container.
     pub(crate) fn is_of_main_process(&self) -> bool {
         self.container == self.session
     }

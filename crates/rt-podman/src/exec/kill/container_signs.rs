@@ -1,20 +1,22 @@
-//! By what a process shows that it is in a certain container, whatever became of its environment, session and parents.
+//! The signs that a process is in a certain container, whatever its environment, session and
+//! parents are.
 
 use std::collections::HashSet;
 
 use rt_process::procfs::{self, ProcessEntry};
 
-/// The signs of one container: its control group, which has the container's id in its name, and its mount namespace. A
-/// process cannot leave either without rights that containers lack by default. A container without control groups has the
-/// second one alone; one that shares its process namespace, with the host or with others, has both.
+/// The signs of one container: its control group, whose name contains the container's id, and its
+/// mount namespace. A process cannot leave either without privileges that containers lack by
+/// default. A container without control groups has only the second sign. A container that shares
+/// its pid namespace, with the host or with others, has both.
 #[derive(Debug)]
 pub(crate) struct ContainerSigns {
     /// podman's full id of the container.
     id: String,
     mount_namespaces: HashSet<u64>,
-    /// Those of this process and of conmon, which are nobody's sign.
+    /// The namespaces of this process and of conmon, which are no sign.
     outside: HashSet<u64>,
-    /// Who has shown a sign once, by pid and start.
+    /// The processes that have shown a sign once, by pid and start time.
     shown: HashSet<(u32, u64)>,
 }
 
@@ -28,7 +30,7 @@ impl ContainerSigns {
         &self.id
     }
 
-    /// Learns from a process that is outside of every container.
+    /// Learns from a process outside every container.
     pub(crate) fn learn_outside(&mut self, pid: u32) {
         self.outside.extend(mount_namespace(pid));
     }
@@ -39,12 +41,12 @@ impl ContainerSigns {
         self.mount_namespaces.extend(namespace);
     }
 
-    /// Whether anything but the control group can be gone by.
+    /// Returns whether there is a sign other than the control group.
     pub(crate) fn has_namespace(&self) -> bool {
         !self.mount_namespaces.is_empty()
     }
 
-    /// Whether the process is in the container.
+    /// Returns whether the process is in the container.
     pub(crate) fn are_shown_by(&mut self, entry: &ProcessEntry) -> bool {
         let key = (entry.pid, entry.start_time);
         if self.shown.contains(&key) {
@@ -68,9 +70,10 @@ fn mount_namespace(pid: u32) -> Option<u64> {
     procfs::mount_namespace(pid).ok().flatten()
 }
 
-/// Whether a control group is that of the container, or below it: `…/libpod-ID`, `…/libpod-ID.scope/container`,
-/// `…/libpod-payload-ID` with `--cgroups=split`. That of its conmon, `libpod-conmon-ID.scope`, is not.
-fn is_group_of(path: &str, id: &str) -> bool {
+/// Returns whether a control group is the container's or below it: `…/libpod-ID`,
+/// `…/libpod-ID.scope/container`, `…/libpod-payload-ID` with `--cgroups=split`. The group of its
+/// conmon, `libpod-conmon-ID.scope`, is not.
+pub(crate) fn is_group_of(path: &str, id: &str) -> bool {
     path.split('/').any(|name| {
         let name = name.strip_suffix(".scope").unwrap_or(name);
         name.strip_prefix("libpod-").map(|rest| rest.strip_prefix("payload-").unwrap_or(rest)) == Some(id)

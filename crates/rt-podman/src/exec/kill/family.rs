@@ -1,27 +1,30 @@
-//! The processes of one command, as far as `/proc` shows them: who belongs, who may, and ending them.
+//! The processes of one command, as far as `/proc` shows them: which belong to it, which may, and
+//! how they are ended.
 //!
-//! A process belongs to the command when it carries the marker, when its parent belongs, when it is in a session that one of
-//! the command's processes began or was begun for it (the OCI runtime gives each exec a session of its own, and a process
-//! inside cannot join another), or when the exec's own conmon has adopted it. What sheds all of these cannot be told from
-//! what others have started in the container: it is in doubt.
+//! A process belongs to the command if it carries the marker, if its parent belongs, if the exec's
+//! own conmon has adopted it, or if it is in a session of the command. The OCI runtime gives each
+//! exec its own session, and a process inside cannot join another, so a session that was created by
+//! or for the command is the command's. A process without any of these signs cannot be
+//! distinguished from what others have started in the container: it is in doubt.
 
 use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-use rt_process::procfs::{self, ProcessEntry, Signal};
-use rt_process::{ExecMarker, Process};
-use rt_protocol::{KILL_GRACE, KillOutcome, KillReport, Survivor};
+use rt_process::ExecMarker;
+use rt_process::procfs::{self, ProcessEntry};
+use rt_protocol::{KillOutcome, KillReport, Signal, Survivor};
 
 use super::claims::Claims;
 use super::conmon::Conmon;
 use super::container_signs::ContainerSigns;
-use super::pause::pause;
 use super::signals::{is_same, now, send, stop_tree};
 use super::started_exec::StartedExec;
 use crate::exec::session::{ExecSession, read_pid};
 
-/// How long processes may take to vanish after KILL. Where it is pending, they are waited for longer: on a busy machine they
-/// are given no time to end.
+/// How long processes may take to disappear after KILL. If KILL is still pending, the wait is
+/// longer, because a busy machine may give them no CPU time.
 const DEATH_LIMIT: Duration = Duration::from_millis(800);
 
 /// The processes of one command.
@@ -33,21 +36,28 @@ pub(crate) struct Family<'a> {
     session: Option<ExecSession>,
     /// The exec's own conmon.
     conmon: Option<ProcessEntry>,
+    /// The supervisor of a command that goes by an agent, if it is there: the parent of every
+    /// orphan of the command.
+    supervisor: Option<ProcessEntry>,
+    /// The agent, which adopts the command's processes if its supervisor is killed.
+    agent: Option<u32>,
     /// The container's first process.
     init: Option<ProcessEntry>,
-    /// Whether any process of the container or conmon of it was seen: then this process can see them.
+    /// Whether any process of the container, or its conmon, was seen: then this process can see
+    /// them.
     saw_container: bool,
-    /// Sessions that only the command's processes are in.
+    /// Sessions that contain only the command's processes.
     sessions: HashSet<u32>,
-    /// Sessions of nobody's in particular: of this process, of conmons, of the container's first process.
+    /// Sessions of no particular command: of this process, of conmons, of the container's first
+    /// process.
     common_sessions: HashSet<u32>,
     /// Sessions of other execs in the container, as far as their first processes were seen.
     other_sessions: HashSet<u32>,
-    /// Conmons by pid and start: the command line of a process is looked at once.
+    /// Conmons by pid and start time: the command line of a process is read once.
     conmons: HashMap<(u32, u64), Conmon>,
-    /// Everyone who was ever seen to belong.
+    /// All processes that were ever seen to belong.
     members: Vec<ProcessEntry>,
-    /// Who may belong and hides it; from the last look.
+    /// Processes that may belong without a sign, from the last look.
     doubtful: Vec<ProcessEntry>,
 }
 
@@ -60,6 +70,8 @@ impl<'a> Family<'a> {
             signs: ContainerSigns::new(exec.target.id.clone()),
             session: None,
             conmon: None,
+            supervisor: None,
+            agent: None,
             init: None,
             saw_container: false,
             sessions: HashSet::new(),
@@ -76,6 +88,13 @@ impl<'a> Family<'a> {
         Ok(family)
     }
 
+    /// The family of a command that goes by an agent. The supervisor must no longer be needed.
+    pub(crate) fn with_agent(mut self, supervisor: Option<ProcessEntry>, agent: Option<u32>) -> Self {
+        self.common_sessions.extend(supervisor.as_ref().map(|supervisor| supervisor.session));
+        (self.supervisor, self.agent) = (supervisor, agent);
+        self
+    }
+
     pub(crate) fn session(&self) -> Option<&ExecSession> {
         self.session.as_ref()
     }
@@ -88,12 +107,13 @@ impl<'a> Family<'a> {
         self.conmon.as_ref().filter(|conmon| now(conmon).is_some())
     }
 
-    /// Whether anything was seen that is the container's: then what is not seen is not there.
+    /// Returns whether any process of the container was seen: then a process that is not seen does
+    /// not exist.
     pub(crate) fn has_seen_container(&self) -> bool {
         self.saw_container || self.conmon.is_some() || !self.members.is_empty()
     }
 
-    /// Whether any of the command's processes was ever seen.
+    /// Returns whether any of the command's processes was ever seen.
     pub(crate) fn has_members(&self) -> bool {
         !self.members.is_empty()
     }
@@ -124,7 +144,7 @@ impl<'a> Family<'a> {
         self.init = Some(init);
     }
 
-    /// What the process watches over, if it is a conmon.
+    /// Returns what the process monitors, if it is a conmon.
     fn conmon_of(&mut self, entry: &ProcessEntry) -> Option<Conmon> {
         let key = (entry.pid, entry.start_time);
         if let Some(known) = self.conmons.get(&key) {
@@ -135,8 +155,8 @@ impl<'a> Family<'a> {
         Some(found)
     }
 
-    /// Takes the process that podman's record names for the command's first, unless its number has become a stranger's
-    /// since the record was written: then only marks and descent are left to go by.
+    /// Adopts the process that podman's record names as the command's first. If its number has been
+    /// reused since the record was written, only markers and descent count.
     pub(crate) fn follow(&mut self, leader: ProcessEntry) -> bool {
         let is_child_of_conmon = self.conmon.as_ref().is_some_and(|conmon| conmon.pid == leader.parent);
         let is_ours = self.is_marked(&leader)
@@ -149,7 +169,8 @@ impl<'a> Family<'a> {
         is_ours
     }
 
-    fn adopt(&mut self, member: ProcessEntry) {
+    /// Counts a process among the command's, and so its descendants.
+    pub(crate) fn adopt(&mut self, member: ProcessEntry) {
         if self.is_member(&member) {
             return;
         }
@@ -165,51 +186,108 @@ impl<'a> Family<'a> {
         matches!(procfs::environment_has(entry.pid, ExecMarker::NAME, value), Ok(Some(true)))
     }
 
-    /// TERM to everyone, also to those who come later; after the grace period everyone is killed, and who is being killed is
-    /// waited for until `limit`. Both meet processes that are frozen, so that nobody forks away from under the look.
-    pub(crate) fn end(&mut self, process: &mut Process<'_>, limit: Duration) -> std::io::Result<()> {
+    /// Sends a signal to the process group of the command's first process. Returns false if that
+    /// has not begun, or was not seen.
+    pub(crate) fn signal_group(&self, signal: Signal) -> std::io::Result<bool> {
+        let Some(first) = self.first()? else { return Ok(false) };
+        for member in self.living().iter().filter(|member| member.group == first.group) {
+            procfs::signal(member, signal)?;
+        }
+        Ok(true)
+    }
+
+    /// Returns the command's first process, if it has begun and was seen.
+    pub(crate) fn first(&self) -> std::io::Result<Option<ProcessEntry>> {
+        let living = self.living();
+        let parents = || living.iter().map(|member| member.pid);
+        // Nobody of the command has started it. Orphans can have such a parent too, but are
+        // younger.
+        let is_first = |member: &&ProcessEntry| parents().all(|pid| pid != member.parent);
+        let first = living.iter().filter(is_first).min_by_key(|member| (member.start_time, member.pid));
+        let first = first.filter(|first| !self.common_sessions.contains(&first.session));
+        let (Some(first), Some(conmon)) = (first, self.conmon()) else { return Ok(None) };
+        // Once the command runs, the OCI runtime exits and leaves it to conmon. If it is ended
+        // before that, the runtime says that it could not be started.
+        let is_child = |entry: &ProcessEntry| entry.parent == conmon.pid && !entry.is_zombie;
+        let is_alone =
+            procfs::snapshot()?.iter().filter(|entry| is_child(entry)).all(|child| is_same(child, first));
+        let own_namespace = procfs::pid_namespace(std::process::id())?;
+        let is_command = self.is_marked(first) || procfs::pid_namespace(first.pid)? != own_namespace;
+        let has_begun = is_child(first) && is_alone && is_command;
+        Ok(has_begun.then(|| first.clone()))
+    }
+
+    /// Sends TERM to every process, later ones included. After the grace period it kills every
+    /// process, and waits for killed ones until `limit`. The command's output still moves in
+    /// `pause`. Both signals go to frozen processes, so that none forks between the look and the
+    /// signal.
+    pub(crate) fn end(
+        &mut self,
+        grace: Duration,
+        pause: &mut dyn FnMut(),
+        limit: Duration,
+    ) -> std::io::Result<()> {
+        // It stays to the end: what it adopts is the command's, and nobody else's.
+        self.supervisor.iter().for_each(|supervisor| send(supervisor, &[Signal::STOP]));
         let begun = Instant::now();
         let mut told: Vec<ProcessEntry> = Vec::new();
-        while self.look()? && begun.elapsed() < KILL_GRACE {
-            // Frozen first: a process that forks between the look and its TERM would leave an orphan that nobody knows.
+        while self.look()? && begun.elapsed() < grace {
+            // Frozen first: a process that forks between the look and its TERM would leave an
+            // unknown orphan.
             for member in self.freeze(&told)? {
-                send(&member, &[Signal::Term, Signal::Cont]);
+                send(&member, &[Signal::TERM, Signal::CONT]);
                 told.push(member);
             }
-            pause(process);
+            pause();
         }
         let begun = Instant::now();
         while self.look()? {
             let members = self.freeze(&[])?;
             for member in &members {
-                send(member, &[Signal::Kill]);
+                send(member, &[Signal::KILL]);
             }
-            let is_dying = |member: &ProcessEntry| procfs::is_being_killed(member.pid).unwrap_or(false);
             if begun.elapsed() > DEATH_LIMIT && (begun.elapsed() > limit || !members.iter().any(is_dying)) {
                 break;
             }
-            pause(process);
+            pause();
         }
-        self.settle_doubts(process)
+        match self.supervisor.clone() {
+            Some(supervisor) if now(&supervisor).is_some() => {
+                // Whatever is not below it is not the command's.
+                self.doubtful.clear();
+                send(&supervisor, &[Signal::KILL]);
+                Ok(())
+            }
+            _ => self.settle_doubts(pause, limit.saturating_sub(begun.elapsed())),
+        }
     }
 
-    /// An OCI runtime on its way into the container looks like one who hides, for a moment.
-    fn settle_doubts(&mut self, process: &mut Process<'_>) -> std::io::Result<()> {
+    /// An OCI runtime on its way into the container looks like a process in doubt, for a moment. So
+    /// does a process that is being killed, until the machine lets it end: it shows no origin any
+    /// more. Such a one is waited for until `limit`.
+    fn settle_doubts(&mut self, pause: &mut dyn FnMut(), limit: Duration) -> std::io::Result<()> {
         const LOOKS: usize = 4;
-        for _ in 0..LOOKS {
-            if self.doubtful.is_empty() {
+        let begun = Instant::now();
+        for looks in 0.. {
+            // With the processes of a container that was restarted meanwhile.
+            if self.exec.target.has_ended_whole() {
+                self.doubtful.clear();
+            }
+            let is_over = looks >= LOOKS && (begun.elapsed() > limit || !self.doubtful.iter().any(is_dying));
+            if self.doubtful.is_empty() || is_over {
                 break;
             }
             let before = self.doubtful.clone();
-            pause(process);
+            pause();
             self.look()?;
             self.doubtful.retain(|entry| before.iter().any(|known| is_same(known, entry)));
         }
         Ok(())
     }
 
-    /// Stops everyone but `spared`, until a look finds nobody new: from then on none of them has a child that was not seen.
-    /// A fork that a signal meets on its way is given up and begun again (`copy_process` of the kernel).
+    /// Stops every process except `spared` until a look finds no new one. From then on, none of
+    /// them has an unseen child. The kernel restarts a fork that a signal interrupts
+    /// (`copy_process`).
     fn freeze(&mut self, spared: &[ProcessEntry]) -> std::io::Result<Vec<ProcessEntry>> {
         let mut frozen: Vec<ProcessEntry> = Vec::new();
         loop {
@@ -220,30 +298,30 @@ impl<'a> Family<'a> {
                 return Ok(frozen);
             }
             for member in new {
-                send(&member, &[Signal::Stop]);
+                send(&member, &[Signal::STOP]);
                 frozen.push(member);
             }
             self.look()?;
         }
     }
 
-    /// Ends a start that does not come to its end: the conmon of the exec, and the OCI runtime below it. False, and nothing is
-    /// ended, when the command has begun in the meantime.
+    /// Ends a start that does not complete: the conmon of the exec, and the OCI runtime below it.
+    /// Returns false, and ends nothing, if the command has started in the meantime.
     pub(crate) fn abort_start(&mut self) -> std::io::Result<bool> {
         let Some(conmon) = self.conmon.clone() else { return Ok(true) };
         let frozen = stop_tree(&conmon)?;
         let has_begun = frozen.iter().any(|entry| self.is_marked(entry))
             || self.session.as_ref().and_then(ExecSession::pid).is_some();
         for entry in &frozen {
-            send(entry, if has_begun { &[Signal::Cont] } else { &[Signal::Kill] });
+            send(entry, if has_begun { &[Signal::CONT] } else { &[Signal::KILL] });
         }
         Ok(!has_begun)
     }
 
-    /// Looks at the machine's processes; whether a member is alive.
+    /// Looks at the machine's processes. Returns whether a member is alive.
     pub(crate) fn look(&mut self) -> std::io::Result<bool> {
         let entries = procfs::snapshot()?;
-        // Nothing of the command is older than the client that has asked for it.
+        // No process of the command is older than the client.
         let young: Vec<&ProcessEntry> = entries
             .iter()
             .filter(|entry| !entry.is_zombie && entry.start_time >= self.exec.began && !self.is_client(entry))
@@ -283,9 +361,10 @@ impl<'a> Family<'a> {
         self.exec.client.as_ref().is_some_and(|client| is_same(client, entry))
     }
 
-    /// The conmon of the exec: it names the session, or its session's process carries the marker.
+    /// Finds the conmon of the exec: it names the session, or its session's process carries the
+    /// marker.
     fn find_conmon(&mut self, young: &[&ProcessEntry]) {
-        // The first of that name starts the one that stays, and leaves.
+        // The first one with that name starts the one that stays, and exits.
         if self.conmon().is_some() {
             return;
         }
@@ -307,12 +386,18 @@ impl<'a> Family<'a> {
         }
     }
 
+    fn is_supervisor(&self, entry: &ProcessEntry) -> bool {
+        self.supervisor.as_ref().is_some_and(|supervisor| is_same(supervisor, entry))
+    }
+
     fn is_member(&self, entry: &ProcessEntry) -> bool {
         self.members.iter().any(|member| is_same(member, entry))
     }
 
     fn belongs(&mut self, entry: &ProcessEntry, young: &[&ProcessEntry], others: &HashSet<u32>) -> bool {
-        if young.iter().any(|parent| parent.pid == entry.parent && self.is_member(parent)) {
+        if young.iter().any(|parent| {
+            parent.pid == entry.parent && (self.is_member(parent) || self.is_supervisor(parent))
+        }) {
             return true;
         }
         let is_near = self.sessions.contains(&entry.session)
@@ -320,8 +405,9 @@ impl<'a> Family<'a> {
         is_near && !others.contains(&entry.pid) && self.signs.are_shown_by(entry)
     }
 
-    /// Who began no earlier than the command, is in the container, and has no parent there that could tell whose it is: then
-    /// it may be a child of the command that shed every sign of it.
+    /// Finds processes that started no earlier than the command, are in the container, and have no
+    /// parent there that shows their owner. Such a process may be a child of the command without
+    /// any sign.
     fn find_doubtful(
         &mut self,
         young: &[&ProcessEntry],
@@ -340,7 +426,9 @@ impl<'a> Family<'a> {
                 self.other_sessions.insert(entry.session);
                 continue;
             }
-            let is_orphan = !is_inside || matches!(procfs::is_namespace_init(entry.parent), Ok(Some(true)));
+            let is_orphan = !is_inside
+                || self.is_adopted_by_agent(entry)
+                || matches!(procfs::is_namespace_init(entry.parent), Ok(Some(true)));
             let is_of_init = self.init.as_ref().is_some_and(|init| init.session == entry.session);
             if is_orphan && !is_of_init && !others.contains(&entry.pid) && !self.claims.has(entry) {
                 doubtful.push((*entry).clone());
@@ -359,11 +447,27 @@ impl<'a> Family<'a> {
             }
         }
         doubtful.retain(|entry| !self.other_sessions.contains(&entry.session));
+        // What they have started is as doubtful.
+        while let Some(child) = young.iter().find(|entry| {
+            doubtful.iter().any(|parent| parent.pid == entry.parent)
+                && !doubtful.contains(entry)
+                && !self.is_member(entry)
+                && !others.contains(&entry.pid)
+        }) {
+            doubtful.push((*child).clone());
+        }
         doubtful
     }
 
-    /// Whether a process outside of the container leads to the conmon of another exec in it or to the container's own: by way
-    /// of an OCI runtime, while that is at work.
+    /// Returns whether the agent is the parent of a process that is no supervisor.
+    fn is_adopted_by_agent(&self, entry: &ProcessEntry) -> bool {
+        let program =
+            |pid| fs::metadata(format!("/proc/{pid}/exe")).map(|file| (file.dev(), file.ino())).ok();
+        Some(entry.parent) == self.agent && program(entry.pid) != program(entry.parent)
+    }
+
+    /// Returns whether a process outside the container leads to the conmon of another exec in it,
+    /// or to the container's own conmon, directly or through a running OCI runtime.
     fn is_of_other_exec(&mut self, outside: &ProcessEntry, entries: &[ProcessEntry]) -> bool {
         const STEPS: usize = 4;
         let mut next = Some(outside);
@@ -382,7 +486,7 @@ impl<'a> Family<'a> {
         self.members.iter().filter(|member| now(member).is_some()).cloned().collect()
     }
 
-    /// What became of the command, as far as its processes tell; `Gone` when nothing is left.
+    /// Reports the command's fate, as far as its processes show it; `Gone` if nothing is left.
     pub(crate) fn report(&self) -> KillReport {
         let alive = self.living();
         let outcome = if !alive.is_empty() {
@@ -400,6 +504,10 @@ impl<'a> Family<'a> {
         let survivors = alive.iter().map(|entry| Survivor::new(entry.pid, entry.name.clone())).collect();
         KillReport::new(outcome, self.members.len() - alive.len(), survivors, Duration::ZERO)
     }
+}
+
+fn is_dying(entry: &ProcessEntry) -> bool {
+    procfs::is_being_killed(entry.pid).unwrap_or(false)
 }
 
 impl Drop for Family<'_> {

@@ -1,12 +1,14 @@
-//! Ending a command from the host: its processes are found by podman's records and `/proc`, and signalled one by one.
+//! Ends a command from the host: finds its processes by podman's records and `/proc`, and signals
+//! them one by one.
 //!
-//! podman itself is asked nothing until they have ended, because it may be as busy as the machine, or hang.
+//! podman itself is not called until they have ended, because it may be as slow as the machine, or
+//! hang.
 
 use std::time::{Duration, Instant};
 
 use rt_process::Process;
-use rt_process::procfs::{self, ProcessEntry, Signal};
-use rt_protocol::{KillOutcome, KillReport};
+use rt_process::procfs::{self, ProcessEntry};
+use rt_protocol::{KILL_GRACE, KillOutcome, KillReport, Signal};
 
 use super::family::Family;
 use super::pause::pause;
@@ -16,23 +18,24 @@ use crate::exec::session::{ExecSession, ExecSessions};
 use crate::exec::witness::{Evidence, ExecWitness};
 use crate::state::target::Target;
 
-/// What looking from the host came to.
+/// The result of looking from the host.
 pub(crate) enum Verdict {
-    /// The command was looked up, and this became of it. With what stands for it outside of the container, and with podman's
-    /// record of it where nobody is left to clean up.
+    /// The command was looked for, with this result. Also its conmon, if it is still there, and
+    /// podman's record of it if no process is left to remove that.
     Ended(KillReport, Option<ProcessEntry>, Option<ExecSession>),
     /// The host cannot see the container's processes, for this reason.
     CannotLook(String),
-    /// The same, and podman does not answer: asking it for help is in vain.
+    /// The same, and podman does not answer: calling it would not help.
     NobodyCanLook(String),
 }
 
-/// How long a client may take from its start until its exec session shows.
+/// How long a client may take from its start until its exec session appears.
 const SESSION_LIMIT: Duration = Duration::from_millis(400);
 /// How long conmon may take from the session until the command runs.
 const START_LIMIT: Duration = Duration::from_secs(1);
 
-/// Finds and ends the command of `process`, the client of `exec`, which `witness` has seen from its beginning.
+/// Finds and ends the command of `process`, the client of `exec`, which `witness` has watched from
+/// the beginning.
 pub(crate) fn end(
     container: &Target,
     process: &mut Process<'_>,
@@ -51,7 +54,7 @@ pub(crate) fn end(
     };
     let mut search = Search { sessions: ExecSessions::new(static_dir), exec, witness };
     let start = match search.find(&mut family, process).and_then(|start| {
-        family.end(process, container.engine().limits.kill_report)?;
+        family.end(KILL_GRACE, &mut || pause(process), container.engine().limits.kill_report)?;
         Ok(start)
     }) {
         Ok(start) => start,
@@ -73,7 +76,7 @@ pub(crate) fn end(
     }
     if report.outcome == KillOutcome::Gone && start == Start::NoSession && !family.has_members() {
         search.witness.look(process);
-        // The client is no more, so none will come either.
+        // The client is gone, so no record will come either.
         if search.witness.evidence(process.output_bytes()) == Evidence::NoRecord {
             report.outcome = KillOutcome::NeverStarted;
         }
@@ -86,15 +89,15 @@ pub(crate) fn end(
 /// How far the command has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
-    /// It has run, and may run still.
+    /// It has run, and may still run.
     Begun,
-    /// It was on its way and is no more.
+    /// It was starting and has been stopped.
     Aborted,
-    /// podman has no session of it, and its client is no more.
+    /// podman has no session of it, and its client is gone.
     NoSession,
 }
 
-/// Where the command is looked for.
+/// Where the command is searched.
 struct Search<'a> {
     exec: &'a StartedExec<'a>,
     witness: &'a mut ExecWitness,
@@ -127,20 +130,23 @@ impl Search<'_> {
                 continue;
             }
             if family.conmon().is_some() {
-                // An OCI runtime that is stopped, or so slow: what it would start later must not be left to itself.
+                // The OCI runtime is stopped or very slow. What it would start later must not run
+                // unattended.
                 return Ok(if family.abort_start()? { Start::Aborted } else { Start::Begun });
             }
             if stopped_client || process.has_exited() {
                 // The record of a client that was ended before it could start conmon.
                 return Ok(Start::Aborted);
             }
-            // A client that is still on its way. Where it stands still, its records show all that it has done.
+            // The client is still working. Once it is stopped, its records show everything that it
+            // has done.
             let stopped = self.exec.client.as_ref().map(stop_tree).transpose()?.unwrap_or_default();
             stopped_client = true;
             self.look(family, process)?;
-            // Its children too: one may be about to become conmon, and that of a rootless podman is the client proper.
+            // Its children too: one may be about to become conmon, and one of a rootless podman is
+            // the actual client.
             for entry in &stopped {
-                send(entry, &[Signal::Kill]);
+                send(entry, &[Signal::KILL]);
             }
             process.end(Duration::ZERO);
         }
@@ -158,7 +164,8 @@ impl Search<'_> {
     }
 }
 
-/// Whether the container runs, by what the host sees, or in podman's words; `None` when it does not say.
+/// Returns whether the container runs, by what the host sees or what podman says; `None` if podman
+/// does not say.
 fn is_running(container: &Target, exec: &StartedExec<'_>) -> Option<bool> {
     if exec.container_was_removed() || exec.target.init_is_alive() == Some(false) {
         return Some(false);

@@ -1,18 +1,19 @@
-//! The time between two looks at the processes of a command.
+//! The pause between two looks at the processes of a command.
 
 use std::time::{Duration, Instant};
 
 use rt_process::Process;
 use rt_protocol::Until;
 
-/// From look to look.
+/// The length of the pause.
 const STEP: Duration = Duration::from_millis(15);
 
-/// Lets some time pass in which the client's output goes on moving.
+/// Waits while the client's output still moves.
 pub(crate) fn pause(process: &mut Process<'_>) {
     let begun = Instant::now();
     if !process.has_exited() {
-        // A stream of the caller that fails now changes nothing: the command is being ended already.
+        // A stream of the caller that fails now changes nothing: the command is being ended
+        // already.
         drop(process.drive(&Until::after(STEP)));
     }
     std::thread::sleep(STEP.saturating_sub(begun.elapsed()));

@@ -1,11 +1,12 @@
-//! Signals to processes that were looked at before, by pid and start time.
+//! Sends signals to processes that were seen before, identified by pid and start time.
 
 use std::time::{Duration, Instant};
 
-use rt_process::procfs::{self, ProcessEntry, Signal};
+use rt_process::procfs::{self, ProcessEntry};
+use rt_protocol::Signal;
 
-/// Stops a process and its descendants, and waits until they stand still, as long as that does not take too long: a thread
-/// that has just begun a child stands still when that is another program.
+/// Stops a process and its descendants, and waits a bounded time until all are stopped. A thread
+/// that has just started a child with vfork stops only once the child has become another program.
 pub(crate) fn stop_tree(root: &ProcessEntry) -> std::io::Result<Vec<ProcessEntry>> {
     const LIMIT: Duration = Duration::from_millis(100);
     let begun = Instant::now();
@@ -13,7 +14,7 @@ pub(crate) fn stop_tree(root: &ProcessEntry) -> std::io::Result<Vec<ProcessEntry
     let mut stopped = 0;
     loop {
         for entry in &tree[stopped..] {
-            send(entry, &[Signal::Stop]);
+            send(entry, &[Signal::STOP]);
         }
         stopped = tree.len();
         let entries = procfs::snapshot()?;
@@ -36,7 +37,7 @@ pub(crate) fn stop_tree(root: &ProcessEntry) -> std::io::Result<Vec<ProcessEntry
     }
 }
 
-/// The same process now, if it is still alive.
+/// Returns the same process as it is now, if it is still alive.
 pub(crate) fn now(known: &ProcessEntry) -> Option<ProcessEntry> {
     procfs::entry(known.pid).ok().flatten().filter(|entry| is_same(known, entry) && !entry.is_zombie)
 }
@@ -45,7 +46,7 @@ pub(crate) fn is_same(one: &ProcessEntry, other: &ProcessEntry) -> bool {
     one.pid == other.pid && one.start_time == other.start_time
 }
 
-/// A process that is gone or that may not be signalled shows in the next look.
+/// Sends signals. A process that is gone, or that may not be signalled, is found by the next look.
 pub(crate) fn send(entry: &ProcessEntry, signals: &[Signal]) {
     for signal in signals {
         if let Err(error) = procfs::signal(entry, *signal) {

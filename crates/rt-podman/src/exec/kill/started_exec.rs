@@ -1,4 +1,4 @@
-//! What is known of an exec before it must end, so that nobody needs to be asked then.
+//! What is known about an exec before it must end, so that no question is needed then.
 
 use std::path::Path;
 
@@ -8,32 +8,37 @@ use rt_process::{ExecMarker, Process};
 use super::signals::is_same;
 use crate::exec::target::ExecTarget;
 
-/// An exec whose client has been started: what must be known of it before it is to end, so that nobody needs to be asked then.
+/// An exec whose client has been started, with all that is needed to end it.
 #[derive(Debug)]
 pub(crate) struct StartedExec<'a> {
     pub(crate) marker: ExecMarker,
-    /// The container that it was started in.
+    /// The container in which it was started.
     pub(crate) target: &'a ExecTarget,
-    /// The client. It may have been reaped, and its number given to another, when the command must end.
+    /// The client. When the command must end, it may have been reaped and its number reused.
     pub(crate) client: Option<ProcessEntry>,
-    /// When the client was started, in clock ticks: nothing of the command is older.
+    /// When the client was started, in clock ticks: no process of the command is older.
     pub(crate) began: u64,
 }
 
 impl<'a> StartedExec<'a> {
-    /// What its processes carry.
+    /// Returns the marker that its processes carry.
     pub(crate) fn marker(&self) -> &ExecMarker {
         &self.marker
     }
 
-    /// Of a client that was just started.
+    /// Describes the exec of a client that was just started.
     pub(crate) fn of(target: &'a ExecTarget, process: &Process<'_>, marker: ExecMarker) -> Self {
         let client = procfs::entry(process.pid()).ok().flatten();
         let began = client.as_ref().map_or(0, |client| client.start_time);
         Self { marker, target, client, began }
     }
 
-    /// Whether podman has no more records of the container, and has those of others.
+    /// Of a command that no client has asked for, at `began` or later.
+    pub(crate) fn without_client(target: &'a ExecTarget, marker: ExecMarker, began: u64) -> Self {
+        Self { marker, target, client: None, began }
+    }
+
+    /// Returns whether podman has no records of the container any more, but has those of others.
     pub(crate) fn container_was_removed(&self) -> bool {
         self.target.static_dir.as_deref().is_some_and(|static_dir| {
             let of_all = static_dir.parent().and_then(Path::parent);
@@ -41,7 +46,7 @@ impl<'a> StartedExec<'a> {
         })
     }
 
-    /// Whether somebody has stopped the client, so that it does nothing of itself.
+    /// Returns whether the client was stopped by a signal, so that it does nothing by itself.
     pub(crate) fn client_is_stopped(&self) -> bool {
         self.client.as_ref().is_some_and(|client| {
             let now = procfs::entry(client.pid).ok().flatten();

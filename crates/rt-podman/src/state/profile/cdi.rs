@@ -1,4 +1,4 @@
-//! Which CDI specs a version of podman reads. Reading them is `rt-gpu`'s.
+//! Which CDI specs a version of podman reads. `rt-gpu` reads them.
 
 use rt_gpu::{CdiSource, CdiVersion};
 
@@ -7,15 +7,17 @@ use super::{PodmanProfile, PodmanVersion};
 const ETC: &str = "/etc/cdi";
 const RUN: &str = "/var/run/cdi";
 
-/// From this version on podman takes directories from its flag `--cdi-spec-dir` and from `cdi_spec_dirs` in
-/// containers.conf; before, that entry is ignored (measured on 4.3.1 and 5.4.2).
+/// From this version on, podman reads directories from its flag `--cdi-spec-dir` and from
+/// `cdi_spec_dirs` in containers.conf. Earlier versions ignore that entry (measured on 4.3.1 and
+/// 5.4.2).
 const CONFIGURED: PodmanVersion = PodmanVersion::new(5, 5, 0);
-/// 5.5 has `/etc/cdi` alone for its default (`DefaultCdiSpecDirs`); from 5.6 on both are there again.
+/// The default of 5.5 is `/etc/cdi` only (`DefaultCdiSpecDirs`); from 5.6 on it has both
+/// directories again.
 const BOTH_AGAIN: PodmanVersion = PodmanVersion::new(5, 6, 0);
 
-/// The first version of podman that accepts a `cdiVersion`. 0.5.0, 0.8.0 and 1.0.0 are measured, on 4.3.1, 5.4.2 and 6.1.1;
-/// the others are those of the CDI library in podman's go.mod. A distribution may build podman with an older library: Debian's
-/// 6.1.1 refuses 1.1.0.
+/// The first version of podman that accepts a `cdiVersion`. 0.5.0, 0.8.0 and 1.0.0 were measured on
+/// 4.3.1, 5.4.2 and 6.1.1; the others are those of the CDI library in podman's go.mod. A
+/// distribution may build podman with an older library: Debian's 6.1.1 rejects 1.1.0.
 const ACCEPTED: [(PodmanVersion, CdiVersion); 4] = [
     (PodmanVersion::new(5, 5, 0), CdiVersion::new(1, 0, 0)),
     (PodmanVersion::new(5, 2, 0), CdiVersion::new(0, 8, 0)),
@@ -24,11 +26,12 @@ const ACCEPTED: [(PodmanVersion, CdiVersion); 4] = [
 ];
 
 impl PodmanProfile {
-    /// The directories of CDI specs that this podman reads, and the highest version that it accepts: for
-    /// `GpuHost::cdi_source` of `rt-gpu`.
+    /// Returns the directories of CDI specs that this podman reads, and the highest version that it
+    /// accepts: for `GpuHost::cdi_source` of `rt-gpu`.
     ///
-    /// podman reports its directories from 6.0 on ([`cdi_spec_dirs`](Self::cdi_spec_dirs)). From 5.5 on they are those of
-    /// its defaults, unless `--cdi-spec-dir` or containers.conf names others. Where another podman holds the containers, that one's version counts, and its host.
+    /// podman reports its directories from 6.0 on ([`cdi_spec_dirs`](Self::cdi_spec_dirs)). From
+    /// 5.5 on they are the defaults, unless `--cdi-spec-dir` or containers.conf names others. If
+    /// another podman holds the containers, its version and its host count.
     pub fn cdi_source(&self) -> CdiSource {
         let version = self.server_version.unwrap_or(self.version);
         let newest = ACCEPTED.iter().find(|(since, _)| version >= *since);

@@ -1,42 +1,44 @@
-//! What podman has from a version on, or up to one. Only what shows in no answer beforehand; what is measured says on which
-//! podman.
+//! What podman supports from a version on, or up to one. Only features that no answer shows
+//! beforehand; measured ones name the podman.
 
 use super::{PodmanProfile, PodmanVersion, SIX};
 
 impl PodmanProfile {
-    /// Whether the API can end a command of its own accord: `POST /libpod/exec/{id}/kill`, from podman 6 on. Before, no call
-    /// of podman's ends a command; [`KillStrategy`](crate::KillStrategy) says how it is done here.
+    /// Returns whether the API can end a command: `POST /libpod/exec/{id}/kill`, from podman 6 on.
+    /// Earlier, no call of podman ends a command; [`KillStrategy`](crate::KillStrategy) selects how
+    /// this crate does it.
     pub fn has_exec_kill(&self) -> bool {
         self.engine() >= SIX
     }
 
-    /// Whether `podman exec` has `--no-session`, from podman 6 on.
+    /// Returns whether `podman exec` has `--no-session`, from podman 6 on.
     pub fn has_exec_without_session(&self) -> bool {
         self.version >= SIX
     }
 
-    /// Whether it runs on a host with cgroups of version 1: before podman 6.
+    /// Returns whether it runs on a host with cgroups v1: before podman 6.
     pub fn accepts_cgroup_v1(&self) -> bool {
         self.engine() < SIX
     }
 
-    /// Whether it knows the network `slirp4netns`: before podman 6.
+    /// Returns whether it supports the network `slirp4netns`: before podman 6.
     pub fn accepts_slirp4netns(&self) -> bool {
         self.engine() < SIX
     }
 
-    /// Whether the event `died` says that the kernel ended the container for its memory (`OOMKilled`), from podman 6 on.
+    /// Returns whether the event `died` says that the kernel ended the container for its memory
+    /// (`OOMKilled`), from podman 6 on.
     pub fn reports_oom_in_events(&self) -> bool {
         self.engine() >= SIX
     }
 
-    /// Whether a published port without an address may be bound to other addresses than all of the host: containers.conf
-    /// names them as `default_host_ips`, from podman 6 on.
+    /// Returns whether a published port without an address may be bound to other addresses than all
+    /// of the host. containers.conf sets them as `default_host_ips`, from podman 6 on.
     pub fn has_default_host_ips(&self) -> bool {
         self.engine() >= SIX
     }
 
-    /// The podman that holds the containers.
+    /// Returns the version of the podman that holds the containers.
     fn engine(&self) -> PodmanVersion {
         self.server_version.unwrap_or(self.version)
     }

@@ -1,4 +1,4 @@
-//! Followed files where there is no inotify: unsupported.
+//! Followed files on systems without inotify: unsupported.
 
 use std::convert::Infallible;
 use std::fs::File;

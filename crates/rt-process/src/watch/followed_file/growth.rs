@@ -1,14 +1,14 @@
-//! What reading a followed file came to.
+//! The result of a read from a followed file.
 
-/// What reading a [`FollowedFile`](super::FollowedFile) came to.
+/// The result of a read from a [`FollowedFile`](super::FollowedFile).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Growth {
-    /// So many bytes were read, at least one.
+    /// This many bytes were read, at least one.
     Bytes(usize),
-    /// Bytes between those that were read before and those that come next were gone before they could be read, or may
-    /// have been.
+    /// Bytes between the previous ones and the next ones were lost before they could be read, or
+    /// may have been.
     Gap,
-    /// The time given for this read is over.
+    /// `until` ended without new bytes.
     Idle,
     /// The writer has ended, and all that it wrote was read.
     End,

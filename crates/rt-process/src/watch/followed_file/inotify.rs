@@ -1,4 +1,4 @@
-//! Followed files on Linux: inotify counts the replacements, a pidfd tells the writer's end.
+//! Followed files on Linux: inotify counts the replacements, a pidfd reports the end of the writer.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -16,23 +16,22 @@ use rt_protocol::sync::Waker;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::growth::Growth;
 use crate::procfs::{self, ProcessEntry};
 
-/// How many files may wait to be read. Each holds a descriptor and its space on the disk.
+/// How many files may wait to be read. Each holds a descriptor and disk space.
 const MAX_PENDING_FILES: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct FollowedFile {
     path: PathBuf,
     name: OsString,
-    /// Watches the directory: a watch of the file would stay with the one that is replaced.
+    /// Watches the directory, because a watch of the file would stay with the replaced one.
     watch: OwnedFd,
     writer: OwnedFd,
     waker: Waker,
-    /// The one that is read, and those that have replaced it; never empty.
+    /// The file being read, and those that have replaced it; never empty.
     files: VecDeque<Generation>,
     /// How far the first of them was read, in bytes.
     position: u64,
@@ -44,7 +43,7 @@ pub(crate) struct FollowedFile {
 struct Generation {
     file: File,
     identity: (u64, u64),
-    /// Whether others between the one before and this one are, or may be, lost.
+    /// Whether files between the previous one and this one are lost, or may be.
     after_gap: bool,
 }
 
@@ -53,17 +52,7 @@ impl FollowedFile {
         let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(ErrorKind::InvalidInput.into());
         };
-        let Some(pid) = i32::try_from(writer.pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
-        let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => pidfd,
-            Err(Errno::SRCH) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        // The pidfd stands for one process for good: for the one that is meant, if the number still leads to that one.
-        match procfs::entry(writer.pid)? {
-            Some(now) if now.start_time == writer.start_time && !now.is_zombie => {}
-            _ => return Ok(None),
-        }
+        let Some(pidfd) = procfs::pidfd_of(writer)? else { return Ok(None) };
         let watch = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         inotify::add_watch(
             &watch,
@@ -80,8 +69,9 @@ impl FollowedFile {
             position: 0,
             writer_has_ended: false,
         };
-        // A replacement between the watch and the opening is counted and must not be. What is dropped here is one more
-        // if the path leads elsewhere now; then all begins again with that file.
+        // Replacements between the start of the watch and the opening must not count. The count
+        // that is dropped here may include a later one: if the path now leads to another file,
+        // start again with that file.
         loop {
             followed.replacements()?;
             match Generation::open(path) {
@@ -104,7 +94,8 @@ impl FollowedFile {
     pub(crate) fn read(&mut self, buffer: &mut [u8], until: &Until) -> io::Result<Growth> {
         let _registration = self.waker.wake_on_cancel(until);
         loop {
-            // At every read and not at the end of a file alone: the sooner a new file is held, the fewer are missed.
+            // At every read, not only at the end of a file: the earlier a new file is opened, the
+            // fewer are missed.
             self.open_replacements()?;
             let file = &self.files[0].file;
             let count = match file.read_at(buffer, self.position) {
@@ -116,12 +107,12 @@ impl FollowedFile {
                 return Ok(Growth::Bytes(count));
             }
             if file.metadata()?.len() < self.position {
-                // Cut where it stands, by somebody's `copytruncate`.
+                // Truncated in place, as by `copytruncate`.
                 self.position = 0;
                 return Ok(Growth::Gap);
             }
             if self.files.len() > 1 {
-                // A writer that has turned to a new file writes nothing more into the old one.
+                // A writer that has turned to a new file no longer writes to the old one.
                 self.files.pop_front();
                 self.position = 0;
                 if std::mem::take(&mut self.files[0].after_gap) {
@@ -139,7 +130,8 @@ impl FollowedFile {
         }
     }
 
-    /// Waits until the file may have grown, the writer has ended, somebody has cancelled, or the time is over.
+    /// Waits until the file may have grown, the writer has ended, a cancel token was cancelled, or
+    /// the time has passed.
     fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
         let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
         let mut ready =
@@ -149,13 +141,13 @@ impl FollowedFile {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        // Read on once more after this is known: the last bytes may have come since.
+        // Reads once more after this is known, because the last bytes may have come since.
         self.writer_has_ended |= !ready[1].revents().is_empty();
         self.waker.drain();
         Ok(())
     }
 
-    /// Holds what has replaced the file that was held last.
+    /// Opens the file that replaced the last one opened.
     fn open_replacements(&mut self) -> io::Result<()> {
         let mut count = self.replacements()?;
         while count > 0 {
@@ -169,7 +161,7 @@ impl FollowedFile {
             let since = self.replacements()?;
             let last = self.files.len() - 1;
             if self.files[last].identity == new.identity {
-                // Which was the newest already, with all these before it.
+                // It was opened already; the counted replacements came before it.
                 self.files[last].after_gap |= last > 0;
             } else {
                 if self.files.len() > MAX_PENDING_FILES {
@@ -183,7 +175,8 @@ impl FollowedFile {
         Ok(())
     }
 
-    /// How often the file was replaced since this was asked last; at least two times where the system has lost count.
+    /// Returns how often the file was replaced since the last call; at least twice if the system
+    /// has lost count.
     fn replacements(&self) -> io::Result<usize> {
         let mut count = 0;
         let mut room = [MaybeUninit::uninit(); 4096];
@@ -310,7 +303,7 @@ mod tests {
         let mut file = fixture.follow();
         fixture.append(&"x".repeat(20));
         for number in 0..20 {
-            // A look at every replacement is enough, also while much of the first file is unread.
+            // One look at every replacement is enough, even while much of the first file is unread.
             fixture.replace(&format!("{number},"));
             assert_eq!(file.read(&mut [0], &soon()).unwrap(), Growth::Bytes(1));
         }
