@@ -37,6 +37,7 @@ pub(crate) const CASES: &[Case] = &[
     ("interruption: an import whose client is ended is whole or an error", import),
     ("interruption: a container that is being stopped is removed with its process", remove_stopping),
     ("interruption: a container whose conmon was killed has ended, and its code is lost", without_conmon),
+    ("interruption: without conmon, a wait ends with the main process", wait_without_conmon),
     ("interruption: a prepared container of a start that was killed can be started", half_started),
 ];
 
@@ -292,12 +293,26 @@ fn remove_stopping(live: &Live) -> Outcome {
 }
 
 fn without_conmon(live: &Live) -> Outcome {
+    let mut random = Random::new("without conmon");
+    for _ in 0..4 {
+        let delay = Duration::from_micros(random.below(150_000));
+        ended_without_conmon(live, delay)?;
+    }
+    Ok(())
+}
+
+fn ended_without_conmon(live: &Live, delay: Duration) -> Outcome {
     let sandbox = Sandbox::idle(live)?;
     let name = sandbox.name.as_str();
     let main = main_process(live, name)?;
     send(main.parent, Signal::KILL);
-    send(main.pid, Signal::KILL);
-    assert_eq!(sandbox.container.wait(&until())?, ExitOutcome::Lost);
+    let waited = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| sandbox.container.wait(&until()));
+        std::thread::sleep(delay);
+        send(main.pid, Signal::KILL);
+        waiting.join().expect("no panic")
+    });
+    assert_eq!(waited?, ExitOutcome::Lost);
     let info = sandbox.container.inspect(&Until::forever())?.ok_or("absent")?;
     assert_eq!((info.state, info.exit_code), (ContainerState::Stopped, None));
     let listed = live.runtime.list(&ContainerFilter::all(), &Until::forever())?;
@@ -310,6 +325,40 @@ fn without_conmon(live: &Live) -> Outcome {
     let result = live.runtime.force_remove(std::slice::from_ref(&sandbox.name), &until()).remove(0);
     assert!(result.removed, "{result:?}");
     Ok(())
+}
+
+/// 20 s after conmon was killed podman 4.3.1 answers whatever the main process does: with an error,
+/// or with the exit code of an earlier run.
+fn wait_without_conmon(live: &Live) -> Outcome {
+    const PATIENCE: Duration = Duration::from_secs(24);
+    let script = "test -e /tmp/ran && exec sleep 777777; >/tmp/ran; exit 7";
+    let lasting = Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sh", "-c", script]))?;
+    assert_eq!(lasting.container.wait(&until())?, ExitOutcome::Code(7));
+    lasting.container.start(&until())?;
+    let short = Sandbox::idle(live)?;
+    let main = main_process(live, lasting.name.as_str())?;
+    let short_main = main_process(live, short.name.as_str())?;
+    std::thread::scope(|scope| {
+        let wait = |container| scope.spawn(move || Container::wait(container, &until()));
+        let begun = Instant::now();
+        let mut waiting = vec![wait(&*lasting.container), wait(&*short.container)];
+        while find(true, &[&live.podman.to_string_lossy(), " wait "]).len() < waiting.len() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "podman is not asked");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        for pid in [main.parent, short_main.parent, short_main.pid] {
+            send(pid, Signal::KILL);
+        }
+        waiting.push(wait(&*lasting.container));
+        assert_eq!(waiting.remove(1).join().expect("no panic")?, ExitOutcome::Lost);
+        std::thread::sleep(PATIENCE.saturating_sub(begun.elapsed()));
+        assert!(waiting.iter().all(|waiting| !waiting.is_finished()), "it waits no more, and it runs");
+        send(main.pid, Signal::KILL);
+        for waiting in waiting {
+            assert_eq!(waiting.join().expect("no panic")?, ExitOutcome::Lost);
+        }
+        Ok(())
+    })
 }
 
 /// As if a program had been killed together with its client, so that nobody has taken back what

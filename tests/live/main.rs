@@ -195,7 +195,7 @@ const THEMES: &[(Need, u32, &[Case])] = &[
     (Need::Nothing, 50, exec_interruptions::CASES),
     // More than one process is to take; they share nothing.
     (Need::Nothing, 40, interruptions::CASES.split_at(5).0),
-    (Need::Nothing, 40, interruptions::CASES.split_at(5).1),
+    (Need::Nothing, 80, interruptions::CASES.split_at(5).1),
     (Need::Nothing, 20, signal_interruptions::CASES),
     (Need::Cgroups, 30, signal_interruptions::CGROUP_CASES),
     (Need::Nothing, 145, timeouts::CASES),

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use rt_process::procfs;
 use rt_protocol::{ContainerState, Error, ErrorKind, EventAction, ExitOutcome, Result, Until};
 
+use crate::cli::answer::Answer;
 use crate::cli::engine::invalid_response;
 use crate::cli::failure::Failure;
 use crate::events::line::EventLine;
 use crate::state::improper_state;
-use crate::state::inspect::is_exit_code;
+use crate::state::inspect::{Inspected, is_exit_code};
 use crate::state::target::Target;
 
 const OPERATION: &str = "wait for";
@@ -22,24 +24,30 @@ const STEP: Duration = Duration::from_millis(20);
 ///
 /// By id, so that a later container with the same name is never meant.
 pub(crate) fn wait(container: &Target, until: &Until) -> Result<ExitOutcome> {
-    let limit = container.engine().limits.read;
-    let found =
-        container.inspect_as(OPERATION, limit, false, until)?.ok_or_else(|| container.no_such(OPERATION))?;
+    let look = || container.inspect_as(OPERATION, container.engine().limits.read, false, until);
+    let found = look()?.ok_or_else(|| container.no_such(OPERATION))?;
     // podman 4.3 returns 0 for a container that never ran; the state shows it on every version.
     if found.info.state == ContainerState::Created {
         return Err(Error::new(ErrorKind::NotRunning, OPERATION, "it was never started")
             .in_container(container.name())
             .with_hint("start it first"));
     }
-    if found.is_abandoned() {
-        // podman would wait for its conmon forever.
+    if ends_unreported(container, &found, until)? {
         return Ok(ExitOutcome::Lost);
     }
     let id = found.info.id.as_str();
     let with_container = |error: Error| error.in_container(container.name());
-    let answer =
-        container.engine().ask_until(OPERATION, until, ["wait", "--", id]).map_err(with_container)?;
-    let code = match answer.printed().map_err(with_container)? {
+    let answer = container.engine().ask_until(OPERATION, until, ["wait", "--", id]);
+    let verdict = answer.and_then(Answer::printed).map_err(with_container)?;
+    // 20 s after conmon was killed podman 4.3.1 answers, even if the main process runs on: with an
+    // error, or with the exit code of an earlier run. Other versions answer -1.
+    let now = look().ok().flatten().filter(|now| now.info.id == found.info.id);
+    if let Some(now) = now.as_ref().filter(|now| now.info.started_at == found.info.started_at)
+        && ends_unreported(container, now, until)?
+    {
+        return Ok(ExitOutcome::Lost);
+    }
+    let code = match verdict {
         Ok(code) => code,
         Err(refusal) => match refusal.failure() {
             Failure::NoSuchContainer | Failure::Removed => {
@@ -50,12 +58,11 @@ pub(crate) fn wait(container: &Target, until: &Until) -> Result<ExitOutcome> {
     };
     match code.trim().parse::<i32>() {
         Ok(code) if is_exit_code(code) => {
-            wait_for_clean_up(container, id, until);
+            wait_for_clean_up(container, now, until);
             Ok(ExitOutcome::Code(code))
         }
-        // podman up to 5.4.0 returns -1 for a container that is removed as it ends (podman#25479),
-        // and every version for one whose conmon was killed. No main process has this exit code, so
-        // the version does not matter.
+        // podman up to 5.4.0 returns -1 for a container that is removed as it ends (podman#25479).
+        // No main process has this exit code, so the version does not matter.
         Ok(_) => after_removal(container, id).map_err(with_container),
         Err(_) => {
             let message = format!("podman answered {:?}, which is no exit code", code.trim());
@@ -64,15 +71,31 @@ pub(crate) fn wait(container: &Target, until: &Until) -> Result<ExitOutcome> {
     }
 }
 
+/// Returns whether the container's conmon is gone, so that its exit code is lost. Waits for the end
+/// of the main process then, because podman would not.
+fn ends_unreported(container: &Target, found: &Inspected, until: &Until) -> Result<bool> {
+    let Some(main) = found.unwatched_process() else {
+        // As the inspection has found twice. At first sight, podman may be about to record the end
+        // that its conmon has reported.
+        return Ok(found.info.state == ContainerState::Stopped && found.is_abandoned());
+    };
+    while matches!(procfs::is_running(&main), Ok(true)) {
+        until.sleep(STEP).map_err(|stop| Error::stopped(stop, OPERATION).in_container(container.name()))?;
+    }
+    Ok(true)
+}
+
 /// Waits until podman has cleaned up after the container's end. Before that a copy can fail,
 /// because podman is unmounting the container. The exit code is known, so nothing here is an error.
-fn wait_for_clean_up(container: &Target, id: &str, until: &Until) {
+fn wait_for_clean_up(container: &Target, mut now: Option<Inspected>, until: &Until) {
     let limit = until.clone().or_after(CLEAN_UP_LIMIT);
-    while let Ok(Some(found)) = container.inspect_as(OPERATION, container.engine().limits.read, false, &limit)
-        && found.info.id.as_str() == id
+    while let Some(found) = now
         && found.info.state == ContainerState::Stopped
         && limit.sleep(STEP).is_ok()
-    {}
+    {
+        let next = container.inspect_as(OPERATION, container.engine().limits.read, false, &limit);
+        now = next.ok().flatten().filter(|next| next.info.id == found.info.id);
+    }
 }
 
 /// Returns the exit code of a container that was removed as it ended: from its record if that still

@@ -146,6 +146,15 @@ impl Inspected {
         self.is_of_this_host() && self.conmon_pid.is_some_and(has_gone)
     }
 
+    /// Returns its process if that runs and its conmon is gone. Then nothing will report the end to
+    /// podman.
+    pub(crate) fn unwatched_process(&self) -> Option<ProcessEntry> {
+        // In this order: a conmon that has reported the end of the process is gone too.
+        let pid = self.pid.filter(|_| self.has_lost_conmon())?;
+        let entry = procfs::entry(pid).ok().flatten()?;
+        matches!(procfs::is_running(&entry), Ok(true)).then_some(entry)
+    }
+
     /// Returns whether this host can see podman's files of it, and so its processes.
     pub(crate) fn is_of_this_host(&self) -> bool {
         self.static_dir.as_deref().is_some_and(|path| Path::new(path).is_dir())
