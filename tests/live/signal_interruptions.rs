@@ -4,18 +4,21 @@
 use std::time::{Duration, Instant};
 
 use rt_process::procfs;
-use rt_protocol::{Container, ContainerExt, ContainerState, ErrorKind, Signal, Until};
+use rt_protocol::{Container, ContainerExt, ContainerState, ErrorKind, ExitOutcome, Signal, Until};
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
 use crate::case::{Case, Outcome, Problem};
 use crate::freezer::Freezer;
-use crate::interrupter::{Interrupter, TIME, is_alive, main_process, plain_state, unless_interrupted, until};
+use crate::interrupter::{
+    Interrupter, TIME, is_alive, main_process, plain_state, send, unless_interrupted, until,
+};
 
 pub(crate) const CASES: &[Case] = &[
     ("interruption: a signal whose client is ended has arrived once, or at most once", signal),
     ("interruption: a KILL whose client is ended has ended it, or can be sent again", kill),
     ("interruption: the removal of one container is done, or can be done again", remove),
+    ("interruption: a KILL is done even if conmon was killed", kill_without_conmon),
 ];
 
 /// For containers with control groups of their own.
@@ -174,6 +177,19 @@ fn kill(live: &Live) -> Outcome {
         sandbox.container.start(&until())?;
         Ok(())
     })
+}
+
+/// podman 4.3.1 waits 5 s for conmon's report, and fails.
+fn kill_without_conmon(live: &Live) -> Outcome {
+    let sandbox = Sandbox::idle(live)?;
+    let main = main_process(live, sandbox.name.as_str())?;
+    send(main.parent, rustix::process::Signal::KILL);
+    sandbox.container.kill(Signal::KILL, &until())?;
+    assert!(!is_alive(&main), "{main:?} runs on");
+    assert_eq!(sandbox.container.wait(&until())?, ExitOutcome::Lost);
+    let error = sandbox.container.kill(Signal::KILL, &until()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotRunning, "{error}");
+    Ok(())
 }
 
 fn remove(live: &Live) -> Outcome {

@@ -3,9 +3,10 @@
 //! podman 4.3.1 takes KILL for a paused container, waits for an end that does not come, and then
 //! has it as stopped while its processes live on. So the state is looked at first.
 
-use rt_protocol::{ContainerState, Error, ErrorKind, Result, Signal, Until};
+use rt_protocol::{ContainerState, ErrorKind, Result, Signal, Until};
 
 use crate::cli::answer::Answer;
+use crate::cli::failure::Failure;
 use crate::state::improper_state;
 use crate::state::target::Target;
 
@@ -26,8 +27,21 @@ pub(crate) fn kill(container: &Target, signal: Signal, until: &Until) -> Result<
     let answer = engine.ask_within(OPERATION, limit, until, ["kill", &word, "--", found.info.id.as_str()]);
     match answer.and_then(Answer::printed) {
         Ok(Ok(_)) => Ok(()),
+        // After a KILL podman 4.3.1 waits for conmon's report, and fails after 5 s if conmon was
+        // killed.
+        Ok(Err(refusal))
+            if signal == Signal::KILL && refusal.failure() == Failure::Other && has_ended(container) =>
+        {
+            Ok(())
+        }
         Ok(Err(refusal)) => Err(improper_state::error(container, OPERATION, &refusal)),
-        Err(error) if signal == Signal::KILL && has_ended(container, &error) => Ok(()),
+        Err(error)
+            if signal == Signal::KILL
+                && error.kind() == ErrorKind::BackendInterrupted
+                && has_ended(container) =>
+        {
+            Ok(())
+        }
         Err(error) if error.kind() == ErrorKind::BackendInterrupted => {
             Err(error.in_container(container.name()).with_hint("it may have got the signal; see its state"))
         }
@@ -35,9 +49,8 @@ pub(crate) fn kill(container: &Target, signal: Signal, until: &Until) -> Result<
     }
 }
 
-/// Returns whether the container has ended, after an interrupted client has proved nothing.
-fn has_ended(container: &Target, error: &Error) -> bool {
-    let state = || container.inspect_within(container.engine().limits.read).ok().flatten();
-    error.kind() == ErrorKind::BackendInterrupted
-        && state().is_some_and(|found| found.info.state.has_exited())
+/// Returns whether the container has ended, after an answer that does not tell.
+fn has_ended(container: &Target) -> bool {
+    let found = container.inspect_within(container.engine().limits.read).ok().flatten();
+    found.is_some_and(|found| found.info.state.has_exited())
 }
