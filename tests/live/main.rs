@@ -196,7 +196,7 @@ const THEMES: &[(Need, u32, &[Case])] = &[
     // More than one process is to take; they share nothing.
     (Need::Nothing, 40, interruptions::CASES.split_at(5).0),
     (Need::Nothing, 80, interruptions::CASES.split_at(5).1),
-    (Need::Nothing, 20, signal_interruptions::CASES),
+    (Need::Nothing, 30, signal_interruptions::CASES),
     (Need::Cgroups, 30, signal_interruptions::CGROUP_CASES),
     (Need::Nothing, 145, timeouts::CASES),
     (Need::Nothing, 170, kills::CASES),
@@ -234,7 +234,7 @@ const THEMES: &[(Need, u32, &[Case])] = &[
     (Need::Nothing, 22, log_followers::CASES),
     (Need::Nothing, 5, log_drivers::CASES),
     (Need::Journal, 20, log_drivers::JOURNAL_CASES),
-    (Need::Cgroups, 4, pausing::CASES),
+    (Need::Cgroups, 12, pausing::CASES),
     (Need::Nothing, 70, copying::CASES),
     (Need::Nothing, 30, copy_trees::CASES),
     (Need::Root, 5, copy_trees::DEVICE_CASES),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rt_protocol::{ContainerExt, ContainerRuntime, ContainerState, ErrorKind, Until};
+use rt_protocol::{Container, ContainerExt, ContainerRuntime, ContainerState, ErrorKind, ExitOutcome, Until};
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
 
@@ -18,6 +18,7 @@ pub(crate) const CASES: &[Case] = &[
     ),
     ("pausing: a paused container is removed, and nothing of it is left", removed),
     ("pausing: a container that is frozen behind podman's back is removed too", removed_while_frozen),
+    ("pausing: an unpause is done even if the container ends at once", ended_by_unpause),
 ];
 
 fn told(live: &Live) -> Outcome {
@@ -32,6 +33,23 @@ fn told(live: &Live) -> Outcome {
     live.plain(&["unpause", sandbox.name.as_str()])?;
     assert_eq!(sandbox.container.state(Until::forever())?, Some(ContainerState::Running));
     assert!(sandbox.sh("true")?.success());
+    Ok(())
+}
+
+/// The clock of a `sleep` goes on while it is frozen.
+fn ended_by_unpause(live: &Live) -> Outcome {
+    const SLEEP: Duration = Duration::from_secs(4);
+    let until = Until::after(Duration::from_secs(60));
+    let launch = |()| Sandbox::launch(&live.runtime, Sandbox::spec(live).command(["sleep", "4"]));
+    let sandboxes = [(); 3].map(launch).into_iter().collect::<Result<Vec<_>, _>>()?;
+    for sandbox in &sandboxes {
+        sandbox.container.pause(&until)?;
+    }
+    std::thread::sleep(SLEEP);
+    for sandbox in &sandboxes {
+        sandbox.container.unpause(&until)?;
+        assert_eq!(sandbox.container.wait(&until)?, ExitOutcome::Code(0));
+    }
     Ok(())
 }
 

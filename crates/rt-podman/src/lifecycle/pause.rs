@@ -44,20 +44,28 @@ fn run(container: &Target, verb: Verb, until: &Until) -> Result<()> {
         }
         Ok(answer) => {
             let limit = container.engine().limits.read;
-            let Some(found) = container.inspect_as(verb.word, limit, false, until)? else {
+            let found = container.inspect_as(verb.word, limit, false, until)?;
+            let is_over = found.as_ref().is_none_or(|found| found.info.state.has_exited());
+            if is_over && !verb.freezes && answer.is_ok() {
+                // It ran on, and has ended since.
+                return Ok(());
+            }
+            let Some(found) = found else {
                 return Err(container.no_such(verb.word));
             };
             match Frozen::of(&found) {
                 frozen if frozen.is_settled(verb) => Ok(()),
                 // An earlier call was interrupted.
                 Frozen::Unwritten | Frozen::Unthawed => complete(container, verb, &found, until),
-                _ => Err(if let Err(refusal) = answer {
-                    refused(container, verb, &found, &refusal)
-                } else {
-                    let message =
-                        format!("podman answered with success, and its state is {}", found.info.state);
-                    with_container(Error::new(ErrorKind::BackendFailed, verb.word, message))
-                        .with_hint("see whether somebody else pauses it; if not, ask again")
+                _ => Err(match answer {
+                    Err(refusal) => refused(container, verb, &found, &refusal),
+                    Ok(_) if is_over => improper_state::of_found(container, verb.word, &found),
+                    Ok(_) => {
+                        let message =
+                            format!("podman answered with success, and its state is {}", found.info.state);
+                        with_container(Error::new(ErrorKind::BackendFailed, verb.word, message))
+                            .with_hint("see whether somebody else pauses it; if not, ask again")
+                    }
                 }),
             }
         }
