@@ -283,7 +283,8 @@ fn others(live: &Live) -> Outcome {
             _ => None,
         };
         let told = match &answer {
-            Ok((ExitOutcome::Code(code), _)) if genuine == Some(*code) && !hit.is_empty() => {
+            // An agent knows the signal itself.
+            Ok((outcome, _)) if genuine.is_some() && outcome.shell_code() == genuine && !hit.is_empty() => {
                 "code of a signal"
             }
             answer => command.check(&sandbox, answer, &how)?,
