@@ -181,7 +181,10 @@ fn follow_rotated(live: &Live) -> Outcome {
 }
 
 /// podman by a script that shows its answers without where logs are.
-fn without_files(live: &Live, directory: &tempfile::TempDir) -> Result<rt_podman::PodmanRuntime, Problem> {
+pub(crate) fn without_files(
+    live: &Live,
+    directory: &tempfile::TempDir,
+) -> Result<rt_podman::PodmanRuntime, Problem> {
     let wrapper = directory.path().join("podman");
     let script = format!(
         "#!/bin/sh\ncase \"$*\" in *'container inspect'*) '{0}' \"$@\" | sed s/k8s-file/elsewhere/ ;; *) exec '{0}' \"$@\" ;; esac\n",
