@@ -4,12 +4,15 @@
 use std::fs;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rt_krun::{HostKeyPolicy, KrunRuntime};
-use rt_protocol::{Container, ContainerRuntime, Error, ErrorKind, ExecRequest, ExitOutcome, Until};
+use rt_protocol::{
+    Container, ContainerRuntime, Error, ErrorKind, ExecRequest, ExecStdio, ExitOutcome, Sink, Source,
+    StdioResult, Until,
+};
 use rt_tests::krun::{LoopbackGuest, transport_to};
 use rt_tests::live::Live;
 use rt_tests::sandbox::Sandbox;
@@ -77,39 +80,34 @@ const KEEPALIVE: Duration = Duration::from_secs(2);
 /// How long a guest may be silent then, as the transport says, and a little for this machine.
 const SILENCE_BOUND: Duration = Duration::from_secs(3 * KEEPALIVE.as_secs() + 3);
 
-/// Waits until the guest has this file.
-fn wait_for_file(guest: &LoopbackGuest<'_>, path: &str) {
-    let patience = Until::after(Duration::from_secs(60));
-    while !guest.sshd.inside(path).exists() {
-        assert!(patience.sleep(Duration::from_millis(5)).is_ok(), "{path} never came");
-    }
-}
-
-/// Runs a command that stays, does `this` once it runs, and gives the answer and how long it took
-/// from then on.
+/// Runs a command that stays, and does `this` once its first line, `began`, has arrived. Returns the
+/// answer, the other lines, and how long it took from then on.
 fn meanwhile(
     guest: &LoopbackGuest<'_>,
     script: &str,
     this: impl FnOnce(),
-) -> (Result<rt_protocol::ExecResult, Error>, Duration) {
-    let _ = fs::remove_file(guest.sshd.inside("/tmp/runs"));
+) -> (Result<StdioResult, Error>, Vec<String>, Duration) {
+    let (sender, lines) = mpsc::channel();
     std::thread::scope(|scope| {
-        let script = format!("echo began; touch /tmp/runs; {script}");
+        let script = format!("echo began; {script}");
         let container = guest.container.as_ref();
-        let call = scope.spawn(move || exec(container, &script, LONG));
-        wait_for_file(guest, "/tmp/runs");
+        let call = scope.spawn(move || {
+            let sink = Sink::lines(100, move |line| drop(sender.send(line.text().into_owned())));
+            let request = ExecRequest::new(["sh", "-c", &script])?;
+            container.exec_stdio(&request, ExecStdio::new(Source::empty(), sink), &Until::after(LONG))
+        });
+        assert_eq!(lines.recv_timeout(Duration::from_secs(60)).as_deref(), Ok("began"));
         let begun = Instant::now();
         this();
-        (call.join().expect("no panic"), begun.elapsed())
+        (call.join().expect("no panic"), lines.iter().collect(), begun.elapsed())
     })
 }
 
 fn killed(live: &Live) -> Outcome {
     let guest = LoopbackGuest::start(live, Settings::default())?;
     for _ in 0..3 {
-        let (answer, took) = meanwhile(&guest, "sleep 600", || guest.sshd.kill_sessions());
-        let result = answer?;
-        assert_eq!((result.outcome, result.stdout.text().as_ref()), (ExitOutcome::Lost, "began\n"));
+        let (answer, _, took) = meanwhile(&guest, "sleep 600", || guest.sshd.kill_sessions());
+        assert_eq!(answer?.outcome, ExitOutcome::Lost);
         assert!(took < Duration::from_secs(10), "{took:?}");
         assert!(sh(guest.container.as_ref(), "true")?.success());
     }
@@ -118,13 +116,12 @@ fn killed(live: &Live) -> Outcome {
 
 fn frozen_for_a_while(live: &Live) -> Outcome {
     let guest = LoopbackGuest::start(live, Settings::default())?;
-    let (answer, _) = meanwhile(&guest, "sleep 1; echo done", || {
+    let (answer, lines, _) = meanwhile(&guest, "sleep 1; echo done", || {
         guest.sshd.freeze();
         std::thread::sleep(Duration::from_secs(3));
         guest.sshd.thaw();
     });
-    let result = answer?;
-    assert_eq!((result.outcome, result.stdout.text().as_ref()), (ExitOutcome::Code(0), "began\ndone\n"));
+    assert_eq!((answer?.outcome, lines.join("\n").as_str()), (ExitOutcome::Code(0), "done"));
     Ok(())
 }
 
@@ -135,7 +132,7 @@ fn frozen_for_good(live: &Live) -> Outcome {
         |sshd| Ok(sshd.address()),
         |builder| builder.keepalive(KEEPALIVE),
     )?;
-    let (answer, took) = meanwhile(&guest, "sleep 600", || guest.sshd.freeze());
+    let (answer, _, took) = meanwhile(&guest, "sleep 600", || guest.sshd.freeze());
     assert_eq!(answer?.outcome, ExitOutcome::Lost);
     assert!(took < SILENCE_BOUND, "{took:?}");
     guest.sshd.thaw();
@@ -406,7 +403,7 @@ fn broken_handshakes(live: &Live) -> Outcome {
 
 fn swallowed(live: &Live) -> Outcome {
     let (guest, proxy) = proxied(live)?;
-    let (answer, took) = meanwhile(&guest, "sleep 600", || proxy.set(TrafficMode::Swallowed));
+    let (answer, _, took) = meanwhile(&guest, "sleep 600", || proxy.set(TrafficMode::Swallowed));
     assert_eq!(answer?.outcome, ExitOutcome::Lost);
     assert!(took < SILENCE_BOUND, "{took:?}");
     proxy.set(TrafficMode::Pass);
