@@ -211,14 +211,8 @@ fn dropped_cold(live: &Live) -> Outcome {
 fn guest(live: &Live) -> Result<LoopbackGuest<'_>, Problem> {
     let guest = LoopbackGuest::start(live, Settings::default())?;
     guest.container.exec(&ExecRequest::new(["true"])?, &LIMIT.into())?.exit_ok()?;
-    forget(&guest);
+    guest.disconnect()?;
     Ok(guest)
-}
-
-/// Connections that are kept are no leftovers.
-fn forget(guest: &LoopbackGuest<'_>) {
-    guest.runtime.transport().forget(&guest.sandbox.name);
-    wait_until("the connections end", || guest.sshd.sessions().is_empty());
 }
 
 fn guest_at_once(live: &Live) -> Outcome {
@@ -252,7 +246,8 @@ fn guest_at_once(live: &Live) -> Outcome {
         assert!(orphans.lock().unwrap().is_empty());
         Ok::<_, Problem>(())
     })?;
-    forget(&guest);
+    // Connections that are kept are no leftovers.
+    guest.disconnect()?;
     Leftovers::check_against(&before).map_err(Into::into)
 }
 
@@ -263,7 +258,8 @@ fn dropped_in_guest(live: &Live) -> Outcome {
         let (runtime, orphans) = watched(guest.runtime.clone());
         drop_each(&runtime, &runtime.container(&guest.sandbox.name), &orphans).await
     })?;
-    forget(&guest);
+    // Connections that are kept are no leftovers.
+    guest.disconnect()?;
     Leftovers::check_against(&before).map_err(Into::into)
 }
 

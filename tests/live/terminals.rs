@@ -19,7 +19,7 @@ use rt_tests::ssh_lab::loopback::{Loopback, Settings};
 
 use crate::case::{Case, Outcome, Problem};
 use crate::sleepers::{fresh_tag, sleepers};
-use crate::warm_container::{WarmContainer, minute, wait_until};
+use crate::warm_container::{WarmContainer, minute};
 
 pub(crate) const CASES: &[Case] = &[
     ("terminals: by an agent, those that are dropped leave nothing", dropped_warm),
@@ -187,9 +187,7 @@ fn dropped_in_guest(live: &Live) -> Outcome {
 /// Its variables have been asked for.
 fn container_is_known(guest: &LoopbackGuest<'_>) -> Outcome {
     guest.container.exec(&ExecRequest::new(["true"])?, &minute())?.exit_ok()?;
-    guest.runtime.transport().forget(&guest.sandbox.name);
-    wait_until("the connection ends", || guest.sshd.sessions().is_empty());
-    Ok(())
+    guest.disconnect()
 }
 
 fn flood_warm(live: &Live) -> Outcome {

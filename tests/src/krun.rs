@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rt_krun::{KrunContainer, KrunRuntime, TcpEndpoint, TcpSshTransport, TcpSshTransportBuilder};
 use rt_protocol::{Container, ContainerRuntime, Until};
 use tempfile::TempDir;
 
+use crate::leftovers::Leftovers;
 use crate::live::Live;
 use crate::sandbox::Sandbox;
 use crate::ssh_lab::Result;
@@ -74,5 +76,19 @@ impl<'a> LoopbackGuest<'a> {
         let sandbox = Sandbox::idle(live)?;
         let container = runtime.container(&sandbox.name);
         Ok(Self { sshd, identity, runtime, container, sandbox, _keys: keys })
+    }
+    /// Ends its connections, and waits until neither side has any: this process may still end the
+    /// thread of one that its guest has ended. No other guest may be connected.
+    ///
+    /// # Errors
+    /// When a connection stays.
+    pub fn disconnect(&self) -> Result<()> {
+        self.runtime.transport().forget(&self.sandbox.name);
+        let has_thread = || Leftovers::now().threads.iter().any(|name| name == "rt-krun-ssh");
+        let patience = Until::after(Duration::from_secs(20));
+        while !self.sshd.sessions().is_empty() || has_thread() {
+            patience.sleep(Duration::from_millis(10)).map_err(|_| "a connection stays")?;
+        }
+        Ok(())
     }
 }
