@@ -80,8 +80,8 @@ const KEEPALIVE: Duration = Duration::from_secs(2);
 /// How long a guest may be silent then, as the transport says, and a little for this machine.
 const SILENCE_BOUND: Duration = Duration::from_secs(3 * KEEPALIVE.as_secs() + 3);
 
-/// Runs a command that stays, and does `this` once its first line, `began`, has arrived. Returns the
-/// answer, the other lines, and how long it took from then on.
+/// Runs a command that stays, and does `this` once its first line, `began`, has arrived. Returns
+/// the answer, the other lines, and how long it took from then on.
 fn meanwhile(
     guest: &LoopbackGuest<'_>,
     script: &str,

@@ -240,7 +240,8 @@ fn limit_while_held(live: &Live) -> Outcome {
     let mut log = sandbox.container.logs(&LogOptions::new().follow(), &Until::forever())?;
     let begun = Instant::now();
     let mut pulls = 0;
-    // A pull that waited for podman's exit would return the line. Others may be long on a busy machine.
+    // A pull that waited for podman's exit would return the line. Others may be long on a busy
+    // machine.
     let (told, took) = loop {
         let pull = Instant::now();
         let pulled = log.pull(&Until::after(Duration::from_millis(10)))?;
