@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
-    for input in ["build.rs", "program", "src/wire_format.rs"] {
+    for input in ["build.rs", "program", "src/packet_format.rs", "src/wire_format.rs"] {
         println!("cargo::rerun-if-changed={input}");
     }
     let place = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("agent");

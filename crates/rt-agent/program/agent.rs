@@ -1,8 +1,10 @@
 //! The agent itself: it sends the hello and forks a supervisor for each request. It reads no
-//! request.
+//! request. Where no descriptors can be passed, the multiplexer has its place.
 
 use crate::inherited::Inherited;
 use crate::kernel::{self, Disposition, Errno, Fd, Message, PollFd, Strings};
+use crate::multiplexer;
+use crate::packet_format::MULTIPLEX;
 use crate::rehearsal;
 use crate::supervisor;
 use crate::user_database::UserDatabase;
@@ -14,27 +16,35 @@ const IDLE: u32 = 120_000;
 /// How long it waits for its supervisors once the host is gone, in milliseconds.
 const FAREWELL: u32 = 5000;
 
-pub(crate) fn run(arguments: Strings, environment: Strings) -> ! {
+pub(crate) fn run(mut arguments: Strings, environment: Strings) -> ! {
     // First of all, before there is anything that could be read.
     let is_closed = kernel::forbid_dumps();
-    let idle = arguments.skip(1).find_map(|text| milliseconds(text.to_bytes())).unwrap_or(IDLE);
+    let program = arguments.next().unwrap_or_default();
+    let argument = arguments.next().unwrap_or_default().to_bytes();
+    let is_multiplexer = argument == MULTIPLEX.as_bytes();
+    let take_descriptors =
+        || if is_multiplexer { multiplexer::take_descriptors(program) } else { take_descriptors() };
     // Without a hello, the host does without an agent.
-    let Ok(inherited) = is_closed.and_then(|()| prepare(environment)) else { kernel::exit(1) };
-    let hello = Hello { version: VERSION, pid: kernel::pid() };
-    if !kernel::send(SOCKET_FD, &hello.to_bytes()) {
-        kernel::exit(1);
+    let prepared = is_closed.and_then(|()| take_descriptors()).and_then(|()| prepare(environment));
+    let Ok(inherited) = prepared else { kernel::exit(1) };
+    if is_multiplexer {
+        multiplexer::serve(&inherited);
+    } else {
+        serve(&inherited, milliseconds(argument).filter(|idle| *idle > 0).unwrap_or(IDLE));
     }
-    serve(&inherited, idle);
     leave(inherited.life)
 }
 
-fn prepare(environment: Strings) -> Result<Inherited, Errno> {
-    kernel::adopt_orphans()?;
+fn take_descriptors() -> Result<(), Errno> {
     kernel::close(PROGRAM_FD);
     kernel::close_on_exec(SOCKET_FD)?;
     // Commands must not hold the pipes of the process that started the agent.
     kernel::duplicate(0, 1)?;
-    kernel::duplicate(0, 2)?;
+    kernel::duplicate(0, 2)
+}
+
+fn prepare(environment: Strings) -> Result<Inherited, Errno> {
+    kernel::adopt_orphans()?;
     kernel::close_from(SOCKET_FD + 1);
     // The defaults of a new process. The process that started the agent may have ignored some.
     for signal in 1..=64 {
@@ -55,6 +65,10 @@ fn prepare(environment: Strings) -> Result<Inherited, Errno> {
 /// Serves requests until the host is gone, or until no request comes for `idle` and nothing
 /// runs.
 fn serve(inherited: &Inherited, idle: u32) {
+    let hello = Hello { version: VERSION, pid: kernel::pid() };
+    if !kernel::send(SOCKET_FD, &hello.to_bytes()) {
+        return;
+    }
     loop {
         let mut fds = [PollFd::readable(SOCKET_FD)];
         if !kernel::poll(&mut fds, Some(idle)) {

@@ -99,6 +99,34 @@ pub(crate) fn pipe() -> Result<[Fd; 2]> {
     answer(made).map(|_| ends)
 }
 
+/// Creates a pair of stream sockets that no command inherits.
+pub(crate) fn socket_pair() -> Result<[Fd; 2]> {
+    const AF_UNIX: usize = 1;
+    const SOCK_STREAM: usize = 1;
+    let mut ends = [0; 2];
+    let place = ends.as_mut_ptr() as usize;
+    // SAFETY: socketpair(2) writes two numbers, which `ends` has room for.
+    let made = unsafe { syscall(Call::Socketpair, [AF_UNIX, SOCK_STREAM | CLOEXEC, 0, place, 0, 0]) };
+    answer(made).map(|_| ends)
+}
+
+/// Ends both directions of a socket. What has arrived can still be read.
+pub(crate) fn shut_down(socket: Fd) {
+    const SHUT_RDWR: usize = 2;
+    // SAFETY: no pointers.
+    unsafe { syscall(Call::Shutdown, [socket as usize, SHUT_RDWR, 0, 0, 0, 0]) };
+}
+
+/// Returns how many bytes a pipe holds.
+pub(crate) fn held(pipe: Fd) -> Result<usize> {
+    const FIONREAD: usize = 0x541b;
+    let mut count = 0_i32;
+    let place = &raw mut count as usize;
+    // SAFETY: the request writes a number of 32 bits.
+    answer(unsafe { syscall(Call::Ioctl, [pipe as usize, FIONREAD, place, 0, 0, 0]) })?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
 /// Opens a file for reading.
 pub(crate) fn open(path: &CStr) -> Result<Fd> {
     // SAFETY: openat(2) reads the path to its NUL.
@@ -314,6 +342,14 @@ impl PollFd {
     pub(crate) fn is_broken(&self) -> bool {
         const POLLERR: i16 = 8;
         self.got & POLLERR != 0
+    }
+
+    /// Returns whether a read would return at once.
+    pub(crate) fn is_readable(&self) -> bool {
+        const POLLIN: i16 = 1;
+        const POLLERR: i16 = 8;
+        const POLLHUP: i16 = 0x10;
+        self.got & (POLLIN | POLLERR | POLLHUP) != 0
     }
 
     /// Waits until the other end is closed. Readable bytes are left alone.

@@ -5,7 +5,8 @@
 //! `terminal`, the supervisor copies between that and the host. In the place of a command, a child
 //! of it can also do a `file_act`. A `rehearsal` of commands comes before the agent's hello.
 //! `wire_format` defines the messages between them and the
-//! host. Only `kernel` makes system calls; it is `unsafe` together with `syscall`, `entry` and
+//! host. Where no descriptors can be passed, a `multiplexer` is in the agent's place, and carries
+//! the streams of all commands in the packets of `packet_format`. Only `kernel` makes system calls; it is `unsafe` together with `syscall`, `entry` and
 //! `memory`.
 
 #![no_std]
@@ -14,12 +15,17 @@
 #![no_builtins]
 
 mod agent;
+mod buffer;
 mod command;
 mod entry;
 mod file_act;
 mod inherited;
 mod kernel;
 mod memory;
+mod multiplexer;
+#[path = "../src/packet_format.rs"]
+#[allow(dead_code, reason = "each side uses a part of it")]
+mod packet_format;
 mod rehearsal;
 mod supervisor;
 mod syscall;

@@ -6,6 +6,7 @@
 //! Nothing here waits: what a full pipe or a command does not take stays in a buffer, and no more
 //! is read.
 
+use crate::buffer::Buffer;
 use crate::kernel::{self, Errno, Fd, PollFd};
 use crate::wire_format::TerminalSize;
 
@@ -42,8 +43,8 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Makes a terminal of this size for these pipes.
     pub(crate) fn open(size: TerminalSize, stdin: Option<Fd>, stdout: Fd) -> Result<Self, Errno> {
-        let input = Buffer::new()?;
-        let output = Buffer::new()?;
+        let input = Buffer::new(BUFFER)?;
+        let output = Buffer::new(BUFFER)?;
         // A supervisor that fails from here on exits, which closes everything. Nothing else uses
         // the pipes: the command has the terminal.
         let [master, peer] = kernel::open_terminal(size)?;
@@ -165,38 +166,5 @@ impl Terminal {
         self.stdin.iter().for_each(|stdin| kernel::close(*stdin));
         kernel::close(self.stdout);
         kernel::close(self.master);
-    }
-}
-
-/// Bytes that one side has sent and the other has not taken.
-struct Buffer {
-    bytes: &'static mut [u8],
-    start: usize,
-    end: usize,
-}
-
-impl Buffer {
-    fn new() -> Result<Self, Errno> {
-        Ok(Self { bytes: kernel::allocate(BUFFER)?, start: 0, end: 0 })
-    }
-
-    fn is_empty(&self) -> bool {
-        self.start == self.end
-    }
-
-    /// Reads into the empty buffer, and returns how many bytes came.
-    fn fill(&mut self, from: Fd) -> Result<usize, Errno> {
-        let count = kernel::read(from, self.bytes)?;
-        (self.start, self.end) = (0, count);
-        Ok(count)
-    }
-
-    /// Writes what it holds, as far as that is taken.
-    fn drain(&mut self, to: Fd) -> Result<(), Errno> {
-        while !self.is_empty() {
-            let bytes = self.bytes.get(self.start..self.end).unwrap_or_default();
-            self.start += kernel::write(to, bytes)?;
-        }
-        Ok(())
     }
 }

@@ -15,6 +15,7 @@ use rustix::net::{
 };
 
 use crate::EncodedRequest;
+use crate::multiplexer::{NewCommand, Queue};
 use crate::socket::{receive, wait};
 use crate::supervised::Supervised;
 use crate::wire_format::{BEGIN, DESCRIPTORS, FRAME, Hello, VERSION};
@@ -86,7 +87,7 @@ impl PendingAgent {
         let hello = bytes[..length].try_into().map(Hello::from_bytes);
         match hello {
             Ok(Hello { version: VERSION, .. }) => {
-                Ok(Some(Agent { socket: Arc::clone(&self.socket), host_pid }))
+                Ok(Some(Agent { link: Link::Socket(Arc::clone(&self.socket)), host_pid }))
             }
             _ => Err(AgentError::Incompatible),
         }
@@ -118,11 +119,24 @@ impl PendingAgent {
 /// commands are dropped.
 #[derive(Clone, Debug)]
 pub struct Agent {
-    socket: Arc<OwnedFd>,
+    link: Link,
     host_pid: Option<u32>,
 }
 
+/// What connects the host with an agent. The agent ends when the last clone is dropped.
+#[derive(Clone, Debug)]
+pub(crate) enum Link {
+    /// A socket, which passes descriptors.
+    Socket(Arc<OwnedFd>),
+    /// The loop of a [`Multiplexer`](crate::Multiplexer), which decides itself when it ends.
+    Multiplexer(Arc<Queue>),
+}
+
 impl Agent {
+    pub(crate) fn multiplexed(queue: Arc<Queue>) -> Self {
+        Self { link: Link::Multiplexer(queue), host_pid: None }
+    }
+
     /// Returns the agent's process id on this host, as reported by the kernel; `None` if it is not
     /// visible from here.
     pub fn host_pid(&self) -> Option<u32> {
@@ -131,13 +145,21 @@ impl Agent {
 
     /// Returns whether both are the same agent.
     pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.socket, &other.socket)
+        match (&self.link, &other.link) {
+            (Link::Socket(one), Link::Socket(other)) => Arc::ptr_eq(one, other),
+            (Link::Multiplexer(one), Link::Multiplexer(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
     }
 
-    /// Returns whether the agent's end of the socket is open.
+    /// Returns whether the agent's end of the socket, or its stream, is open.
     pub fn is_alive(&self) -> bool {
+        let socket = match &self.link {
+            Link::Socket(socket) => socket,
+            Link::Multiplexer(queue) => return queue.is_open(),
+        };
         let over = Until::after(std::time::Duration::ZERO);
-        !wait(&*self.socket, PollFlags::empty(), &over)
+        !wait(&**socket, PollFlags::empty(), &over)
             .is_ok_and(|got| got.intersects(PollFlags::HUP | PollFlags::ERR))
     }
 
@@ -157,10 +179,19 @@ impl Agent {
         until: &Until,
     ) -> Result<Supervised, AgentError> {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        set_socket_passcred(&ours, true)?;
+        if let Link::Socket(_) = self.link {
+            set_socket_passcred(&ours, true)?;
+        }
         // The part that fits into the socket is there when the supervisor begins to read.
-        let mut supervised = Supervised::new(ours, request.as_bytes().to_vec(), Arc::clone(&self.socket));
+        let mut supervised = Supervised::new(ours, request.as_bytes().to_vec(), self.link.clone());
         supervised.send_rest();
+        let socket = match &self.link {
+            Link::Socket(socket) => socket,
+            Link::Multiplexer(queue) => {
+                queue.push(NewCommand::new(theirs, request.has_stdin(), streams)?)?;
+                return Ok(supervised);
+            }
+        };
         let [stdin, stdout, stderr] = streams;
         let descriptors: [_; DESCRIPTORS] = [theirs.as_fd(), stdin, stdout, stderr];
         loop {
@@ -170,13 +201,13 @@ impl Agent {
                 return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
             }
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            match sendmsg(&*self.socket, &[IoSlice::new(&BEGIN)], &mut control, flags) {
+            match sendmsg(socket, &[IoSlice::new(&BEGIN)], &mut control, flags) {
                 Ok(_) => return Ok(supervised),
                 Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => return Err(AgentError::Gone),
                 Err(Errno::INTR) => {}
                 // Its queue is full of other commands.
                 Err(Errno::AGAIN) => {
-                    wait(&*self.socket, PollFlags::OUT, until).map_err(AgentError::Stopped)?;
+                    wait(&**socket, PollFlags::OUT, until).map_err(AgentError::Stopped)?;
                 }
                 Err(error) => return Err(error.into()),
             }

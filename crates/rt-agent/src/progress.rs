@@ -82,6 +82,11 @@ impl Progress {
         self.has_ended = true;
     }
 
+    /// Records that it may have begun, because nothing tells whether it has.
+    pub(crate) fn assume_begun(&mut self) {
+        self.is_begun = true;
+    }
+
     /// Records a report. Returns whether it is valid after the earlier ones.
     fn take_report(&mut self, report: Report) -> bool {
         let has_failed = self.failure.is_some();

@@ -9,7 +9,10 @@ use rt_protocol::ExecRequest;
 use crate::wire_format::{Act, MAX_BODY, RequestHead, TerminalSize};
 
 /// An encoded command. `Debug` omits the bytes, because they contain secrets.
-pub struct EncodedRequest(Vec<u8>);
+pub struct EncodedRequest {
+    bytes: Vec<u8>,
+    has_stdin: bool,
+}
 
 impl EncodedRequest {
     /// Encodes a request. Its user is that of the agent, and its output limits stay here. Without a
@@ -43,17 +46,21 @@ impl EncodedRequest {
             variables: (request.env().len() + 1).try_into().ok()?,
             length: u32::try_from(body.len()).ok().filter(|_| body.len() <= MAX_BODY)?,
         };
-        Some(Self([&head.to_bytes()[..], &body].concat()))
+        Some(Self { bytes: [&head.to_bytes()[..], &body].concat(), has_stdin })
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
+    }
+
+    pub(crate) fn has_stdin(&self) -> bool {
+        self.has_stdin
     }
 }
 
 impl std::fmt::Debug for EncodedRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EncodedRequest").field("length", &self.0.len()).finish_non_exhaustive()
+        f.debug_struct("EncodedRequest").field("length", &self.bytes.len()).finish_non_exhaustive()
     }
 }
 

@@ -12,10 +12,14 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};
 
+use crate::agent::Link;
 use crate::orders::{CommandOrders, Outbox};
 use crate::progress::Progress;
 use crate::socket::{receive, wait};
 use crate::wire_format::{FRAME, Order};
+
+/// How long the answer to a withdrawal may take.
+const WITHDRAWAL: Duration = Duration::from_secs(1);
 
 /// A command that was handed to an agent. Dropping it ends the command: its supervisor sees the end
 /// of the socket.
@@ -25,17 +29,17 @@ pub struct Supervised {
     host_pid: Option<u32>,
     is_ending: bool,
     /// Keeps the agent alive, which reaps what the command leaves behind.
-    _agent: Arc<OwnedFd>,
+    agent: Link,
 }
 
 impl Supervised {
-    pub(crate) fn new(control: OwnedFd, request: Vec<u8>, agent: Arc<OwnedFd>) -> Self {
+    pub(crate) fn new(control: OwnedFd, request: Vec<u8>, agent: Link) -> Self {
         Self {
             outbox: Arc::new(Outbox::new(control, request)),
             progress: Progress::default(),
             host_pid: None,
             is_ending: false,
-            _agent: agent,
+            agent,
         }
     }
 
@@ -110,8 +114,16 @@ impl Supervised {
     }
 
     /// Withdraws a command that may not have begun. Afterwards [`Progress::is_begun`] is final: a
-    /// command that has not begun never will.
+    /// command that has not begun never will. Behind a [`Multiplexer`](crate::Multiplexer) the
+    /// agent is asked, for a second at most; without an answer the command counts as begun.
     pub fn withdraw(&mut self) {
+        if let Link::Multiplexer(_) = self.agent {
+            let _ = shutdown(self.outbox.control(), Shutdown::Write);
+            if self.wait(&Until::after(WITHDRAWAL), |_| false).is_err() {
+                self.progress.assume_begun();
+            }
+            return;
+        }
         // The supervisor reports that it is about to start, and starts nothing if it cannot send
         // that. From here on it cannot; earlier reports are received below.
         let _ = shutdown(self.outbox.control(), Shutdown::Both);

@@ -4,6 +4,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "what a test has not got is its failure")]
 
+/// How the agent is reached: see `fixture`.
+const IS_MULTIPLEXED: bool = false;
+
 #[path = "local/fixture.rs"]
 #[allow(dead_code, reason = "the other tests need more of it")]
 mod fixture;

@@ -1,18 +1,26 @@
-//! An agent on this machine, and short ways to run commands with it.
+//! An agent on this machine, by a socket or behind a stream, and short ways to run commands with it.
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rt_agent::{Agent, AgentError, AgentProgram, AgentSource, PendingAgent};
+use rt_agent::{Agent, AgentError, AgentProgram, AgentSource, MULTIPLEX, Multiplexer, PROGRAM, PendingAgent};
 use rt_process::{Child, ChildStdio, ExecMarker, ExitStatus, ProcessSpec, Program};
+use rt_protocol::sync::Waker;
 use rt_protocol::{
     CommandControl, CommandPipes, ContainerName, ExecRequest, ExecResult, ExecStdio, Result, StdioResult,
     Until,
 };
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, ioctl_fionbio, read, write};
+use rustix::pipe::pipe;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How an agent gets its descriptors from a program that can set only the first three.
@@ -27,6 +35,8 @@ pub(crate) struct LocalAgent {
     pub(crate) process: Child,
     /// It was killed, so it need not exit with 0.
     pub(crate) is_killed: bool,
+    /// The loop of its host's side, if it has one.
+    driver: Option<Driver>,
 }
 
 /// Starts the program with this socket.
@@ -50,10 +60,38 @@ impl LocalAgent {
 
     /// With words before the program, and after it.
     pub(crate) fn start_with(before: &[&str], arguments: &[&str]) -> Self {
+        if crate::IS_MULTIPLEXED {
+            return Self::start_multiplexed(before);
+        }
         let (pending, socket) = PendingAgent::new().unwrap();
         let process = start(socket, before, arguments);
         match pending.hello(&Until::after(LONG)) {
-            Ok(agent) => Self { agent: Some(agent), process, is_killed: false },
+            Ok(agent) => Self { agent: Some(agent), process, is_killed: false, driver: None },
+            Err(error) => panic!("{error}: {:?}", process.wait(&Until::after(LONG))),
+        }
+    }
+
+    /// Starts one behind a stream, as in a guest.
+    fn start_multiplexed(before: &[&str]) -> Self {
+        let place = tempfile::Builder::new().prefix("rt-agent").tempfile().unwrap();
+        fs::write(place.path(), PROGRAM.unwrap()).unwrap();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o500)).unwrap();
+        // Nothing that is open for writing can be executed.
+        let place = place.into_temp_path();
+        let words = before.iter().copied().chain([place.to_str().unwrap(), MULTIPLEX]);
+        let (stdin, to_agent) = pipe().unwrap();
+        let (from_agent, stdout) = pipe().unwrap();
+        let stdio = ChildStdio { stdin: stdin.into(), stdout: stdout.into(), stderr: Stdio::inherit() };
+        let words: Vec<_> = words.collect();
+        let spec = ProcessSpec::new(&Program::find(words[0]).unwrap()).args(&words[1..]).current_dir("/tmp");
+        let process = Child::spawn(&spec, stdio).unwrap();
+        let (driver, agent) = Driver::start(to_agent, from_agent);
+        match agent.recv_timeout(LONG) {
+            Ok(agent) => {
+                // It has removed its file.
+                assert!(!place.exists());
+                Self { agent: Some(agent), process, is_killed: false, driver: Some(driver) }
+            }
             Err(error) => panic!("{error}: {:?}", process.wait(&Until::after(LONG))),
         }
     }
@@ -114,10 +152,76 @@ impl LocalAgent {
 impl Drop for LocalAgent {
     fn drop(&mut self) {
         self.agent = None;
+        self.driver = None;
         let ended = self.process.wait(&Until::after(LONG)).unwrap();
         if !std::thread::panicking() {
             assert_eq!(ended, Some(if self.is_killed { ExitStatus::Signal(9) } else { ExitStatus::Code(0) }));
         }
+    }
+}
+
+/// Moves the bytes between an agent and its multiplexer. Both end with this value.
+struct Driver {
+    stop: Arc<AtomicBool>,
+    waker: Waker,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Driver {
+    /// Returns it, and where the agent comes from.
+    fn start(to_agent: OwnedFd, from_agent: OwnedFd) -> (Self, Receiver<Agent>) {
+        for pipe in [&to_agent, &from_agent] {
+            ioctl_fionbio(pipe, true).unwrap();
+        }
+        let (waker, stop) = (Waker::new().unwrap(), Arc::new(AtomicBool::new(false)));
+        let (tell, agent) = std::sync::mpsc::channel();
+        let (own_waker, has_stopped) = (waker.clone(), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            let mut multiplexer = Multiplexer::new(own_waker.clone());
+            let mut buffer = vec![0; 64 << 10];
+            let mut told = false;
+            while !has_stopped.load(Ordering::Relaxed) {
+                own_waker.drain();
+                multiplexer.advance();
+                while !multiplexer.output().is_empty() {
+                    match write(&to_agent, multiplexer.output()) {
+                        Ok(count) => multiplexer.sent(count),
+                        Err(Errno::AGAIN) => break,
+                        Err(_) => return,
+                    }
+                }
+                match read(&from_agent, &mut buffer) {
+                    Ok(count @ 1..) => {
+                        if multiplexer.receive(&buffer[..count]).is_err() {
+                            return;
+                        }
+                        if let Some(agent) = multiplexer.agent().filter(|_| !told) {
+                            told = true;
+                            let _ = tell.send(agent.clone());
+                        }
+                        continue;
+                    }
+                    Err(Errno::AGAIN) => {}
+                    Ok(_) | Err(_) => return,
+                }
+                let mut fds =
+                    vec![PollFd::new(&own_waker, PollFlags::IN), PollFd::new(&from_agent, PollFlags::IN)];
+                if !multiplexer.output().is_empty() {
+                    fds.push(PollFd::new(&to_agent, PollFlags::OUT));
+                }
+                multiplexer.interests(&mut |fd, flags| fds.push(PollFd::from_borrowed_fd(fd, flags)));
+                let _ = poll(&mut fds, None);
+            }
+        });
+        (Self { stop, waker, thread: Some(thread) }, agent)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.waker.wake();
+        let _ = self.thread.take().unwrap().join();
     }
 }
 
