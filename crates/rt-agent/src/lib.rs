@@ -1,7 +1,7 @@
 //! Runs commands in a container at the cost of a local fork and exec.
 //!
 //! An **agent** is started once in a container, in the way the engine starts any command: a static
-//! program of 28 KB, from sealed memory. From then on a command is one message, which passes a
+//! program of 36 KB, from sealed memory. From then on a command is one message, which passes a
 //! control socket and three pipes. The agent forks a **supervisor**, which starts the command. Only
 //! for a terminal the supervisor copies bytes; otherwise no stream data passes through either of
 //! them, nothing is multiplexed, and the host needs no thread.
@@ -10,6 +10,16 @@
 //! host program ─ socket, SEQPACKET ──────── agent       in the container
 //!    │ per command: socket, STREAM, control ─ supervisor  forked by agent, adopts orphans
 //!    └ pipes: stdin, stdout, stderr ───────── the command and its descendants
+//! ```
+//!
+//! Where no descriptors can be passed, as into a virtual machine, the same program carries the
+//! streams of all commands over one byte stream, in packets with a window for each stream. The
+//! host's side of that is a [`Multiplexer`], which the caller's own loop drives:
+//!
+//! ```text
+//! host program ─ byte stream ─ agent, MULTIPLEX   in the guest
+//!                                 │ per command: socket, control ─ supervisor
+//!                                 └ pipes: stdin, stdout, stderr ─ the command and its descendants
 //! ```
 //!
 //! This crate contains the program (`program/`, built by `build.rs`), the wire format of both
@@ -35,6 +45,15 @@
 //!   capabilities, limits and environment from the engine, so each user needs its own agent. When
 //!   `/etc/passwd` or `/etc/group` changes, an agent takes no more commands
 //!   ([`AgentError::Outdated`]).
+//!
+//! # Differences behind a byte stream
+//!
+//! - The commands end with the agent: their streams are the agent's. Their outcome is `Lost`.
+//! - A command that is given up before it has begun is withdrawn by an exchange with the agent. If
+//!   the agent does not answer within a second, the command counts as begun.
+//! - At most 200 commands of an agent run at once; the others wait.
+//! - Of what a command leaves unread of its stdin, up to 128 KiB have left the host.
+//! - The agent's file lies in the guest until the agent has started, and removes itself then.
 //!
 //! # Limitations
 //!

@@ -258,6 +258,7 @@ impl Drop for Multiplexer {
 
 /// A command, as the agent sees it.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is said by itself")]
 struct Command {
     /// The agent's end of the control socket; `None` after the last report.
     control: Option<OwnedFd>,
@@ -354,14 +355,11 @@ impl Command {
     /// Sends what the host orders, the request first.
     fn send_orders(&mut self, number: u32, to_agent: &mut Backlog) {
         let Some(control) = self.control.as_ref().filter(|_| !self.has_ordered) else { return };
-        let mut buffer = [0; MAX_PAYLOAD];
         while self.control_credit > 0 {
-            let most = self.control_credit.min(buffer.len());
-            match recv(control, &mut buffer[..most], RecvFlags::DONTWAIT) {
-                Ok((count @ 1.., _)) => {
-                    self.control_credit -= count;
-                    to_agent.send(number, Stream::Control, &buffer[..count]);
-                }
+            let most = self.control_credit.min(MAX_PAYLOAD);
+            let receive = |buffer: &mut [u8]| Ok(recv(control, buffer, RecvFlags::DONTWAIT)?.0);
+            match to_agent.fill(number, Stream::Control, most, receive) {
+                Ok(count @ 1..) => self.control_credit -= count,
                 Err(Errno::AGAIN | Errno::INTR) => return,
                 Ok(_) | Err(_) => return self.end_orders(number, to_agent),
             }
@@ -378,16 +376,12 @@ impl Command {
     }
 
     fn send_stdin(&mut self, number: u32, to_agent: &mut Backlog) {
-        let mut buffer = [0; MAX_PAYLOAD];
         while let Some(stdin) = self.stdin.as_ref().filter(|_| self.stdin_credit > 0)
             && to_agent.bytes().len() < BACKLOG
         {
-            let most = self.stdin_credit.min(buffer.len());
-            match read(stdin, &mut buffer[..most]) {
-                Ok(count @ 1..) => {
-                    self.stdin_credit -= count;
-                    to_agent.send(number, Stream::Stdin, &buffer[..count]);
-                }
+            let most = self.stdin_credit.min(MAX_PAYLOAD);
+            match to_agent.fill(number, Stream::Stdin, most, |buffer| read(stdin, buffer)) {
+                Ok(count @ 1..) => self.stdin_credit -= count,
                 Err(Errno::AGAIN | Errno::INTR) => return,
                 Ok(_) | Err(_) => {
                     self.stdin = None;
@@ -575,9 +569,27 @@ impl Backlog {
         self.push(&PacketHead { command, packet }.to_bytes());
     }
 
-    fn send(&mut self, command: u32, stream: Stream, payload: &[u8]) {
-        self.say(command, Packet::Data(stream, u32::try_from(payload.len()).unwrap_or(u32::MAX)));
-        self.push(payload);
+    /// Adds a packet with the bytes of one read, and returns how many came.
+    fn fill(
+        &mut self,
+        command: u32,
+        stream: Stream,
+        most: usize,
+        read: impl FnOnce(&mut [u8]) -> Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
+        let start = self.bytes.len();
+        let payload = start + PACKET_HEAD;
+        self.bytes.resize(payload + most, 0);
+        let got = read(&mut self.bytes[payload..]);
+        let Ok(count @ 1..) = got else {
+            self.bytes.truncate(start);
+            return got;
+        };
+        let packet = Packet::Data(stream, u32::try_from(count).unwrap_or(u32::MAX));
+        self.bytes[start..payload].copy_from_slice(&PacketHead { command, packet }.to_bytes());
+        self.bytes.truncate(payload + count);
+        self.pushed += (PACKET_HEAD + count) as u64;
+        got
     }
 }
 

@@ -9,6 +9,8 @@
 //! [`Packet::Credit`] after that. So no command can fill the memory of the other side, nor stop the
 //! streams of other commands.
 
+use crate::wire_format::{pair, split};
+
 /// The argument with which the program serves such a stream: packets come on its stdin, and go to
 /// its stdout. First of all it removes its own file, whose path is its name.
 pub const MULTIPLEX: &str = "multiplex";
@@ -81,19 +83,17 @@ impl PacketHead {
             Packet::Credit(stream, count) => (5, stream as u8, count),
             Packet::Over => (6, 0, 0),
         };
-        let mut bytes = [kind, stream, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        for (place, byte) in
-            bytes.iter_mut().skip(4).zip(self.command.to_le_bytes().into_iter().chain(value.to_le_bytes()))
-        {
-            *place = byte;
-        }
+        let mut bytes = [0; PACKET_HEAD];
+        let (own, numbers) = bytes.split_at_mut(4);
+        own[..2].copy_from_slice(&[kind, stream]);
+        numbers.copy_from_slice(&pair(self.command, value));
         bytes
     }
 
     /// `None` for an unknown packet, or a payload that is empty or too long.
     pub(crate) fn from_bytes(bytes: &[u8; PACKET_HEAD]) -> Option<Self> {
-        let [kind, stream, 0, 0, a, b, c, d, e, f, g, h] = *bytes else { return None };
-        let value = u32::from_le_bytes([e, f, g, h]);
+        let [kind, stream, 0, 0, numbers @ ..] = *bytes else { return None };
+        let (command, value) = split(numbers);
         let of = || match stream {
             0 => Stream::Control,
             1 => Stream::Stdin,
@@ -110,7 +110,7 @@ impl PacketHead {
             (6, 0, 0) => Packet::Over,
             _ => return None,
         };
-        Some(Self { command: u32::from_le_bytes([a, b, c, d]), packet })
+        Some(Self { command, packet })
     }
 
     /// Returns how many bytes follow the head.

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fchmod, fcntl_add_seals, memfd_create, open};
 use rustix::io::{Errno, write};
 
-/// The agent's program: a static executable of about 28 KB for the processor of this build. `None`
+/// The agent's program: a static executable of about 36 KB for the processor of this build. `None`
 /// on processors other than x86-64 and `AArch64`, or if the toolchain could not link it.
 pub static PROGRAM: Option<&[u8]> = include!(concat!(env!("OUT_DIR"), "/agent.rs"));
 

@@ -345,11 +345,11 @@ impl Report {
     }
 }
 
-fn pair(first: u32, second: u32) -> [u8; FRAME] {
+pub(crate) fn pair(first: u32, second: u32) -> [u8; FRAME] {
     (u64::from(first) | u64::from(second) << 32).to_le_bytes()
 }
 
-fn split(bytes: [u8; FRAME]) -> (u32, u32) {
+pub(crate) fn split(bytes: [u8; FRAME]) -> (u32, u32) {
     let (words, _) = bytes.as_chunks::<4>();
     let word = |place| words.get(place).map_or(0, |word| u32::from_le_bytes(*word));
     (word(0), word(1))

@@ -3,35 +3,14 @@
 
 use std::fs::{self, File};
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rt_agent::{AgentError, CommandEnd, EncodedRequest, Progress};
 use rt_process::ExecMarker;
-use rt_protocol::{ErrorKind, ExecRequest, ExitOutcome, KILL_GRACE, KillOutcome, Until};
+use rt_protocol::{ErrorKind, ExecRequest, ExitOutcome, KillOutcome, Until};
 use rustix::process::Signal;
 
 use crate::fixture::{LONG, LocalAgent, is_alive, pids_in, shell, signal, wait_for};
-
-#[test]
-fn a_killed_agent_leaves_its_commands_and_takes_no_more() {
-    let mut local = LocalAgent::start();
-    let home = tempfile::tempdir().unwrap();
-    let request = ExecRequest::builder(["sh", "-c", "echo $$ > begun; sleep 0.5; echo done; exit 7"])
-        .workdir(home.path())
-        .build()
-        .unwrap();
-    std::thread::scope(|scope| {
-        let call = scope.spawn(|| local.exec(&request, &Until::after(LONG)));
-        wait_for(|| pids_in(home.path()).len() == 1);
-        signal(local.process.pid(), Signal::KILL);
-        let result = call.join().unwrap().unwrap();
-        assert_eq!((result.outcome, result.stdout.as_bytes()), (ExitOutcome::Code(7), &b"done\n"[..]));
-    });
-    wait_for(|| !local.agent().is_alive());
-    let error = local.exec(&shell("echo never > /dev/null"), &Until::after(LONG)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::BackendInterrupted, "{error}");
-    local.is_killed = true;
-}
 
 #[test]
 fn a_killed_supervisor_is_a_lost_command() {
@@ -45,7 +24,8 @@ fn a_killed_supervisor_is_a_lost_command() {
     };
     let mut command = begin("sleep 300");
     let leader = command.progress().pid().unwrap();
-    signal(command.host_pid().unwrap(), Signal::KILL);
+    let supervisor = rt_process::procfs::entry(leader).unwrap().unwrap().parent;
+    signal(supervisor, Signal::KILL);
     command.wait(&Until::after(LONG), Progress::has_ended).unwrap();
     assert!(matches!(command.progress().command_end(), Some(CommandEnd::Lost)));
     assert!(is_alive(leader), "nobody is there who could end it");
@@ -61,25 +41,6 @@ fn a_killed_supervisor_is_a_lost_command() {
     for supervisor in local.children() {
         signal(supervisor, Signal::CONT);
     }
-}
-
-#[test]
-fn a_stopped_agent_starts_nothing_that_was_given_up() {
-    let local = LocalAgent::start();
-    let home = tempfile::tempdir().unwrap();
-    let request = ExecRequest::builder(["touch", "ran"]).workdir(home.path()).build().unwrap();
-    signal(local.process.pid(), Signal::STOP);
-    for _ in 0..20 {
-        let begun = Instant::now();
-        let error = local.exec(&request, &Until::after(Duration::from_millis(20))).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-        assert!(error.never_started() && begun.elapsed() < KILL_GRACE, "{error}");
-    }
-    signal(local.process.pid(), Signal::CONT);
-    // The messages before this one in the queue are done.
-    assert!(local.sh("exit 0").success());
-    wait_for(|| local.children().is_empty());
-    assert!(!home.path().join("ran").exists());
 }
 
 #[test]
@@ -112,7 +73,9 @@ fn a_large_request_is_taken_while_it_is_sent() {
     let request = ExecRequest::new(["true".to_owned()].into_iter().chain(words)).unwrap();
     let request = EncodedRequest::new(&request, &ExecMarker::fresh(), false).unwrap();
     // Given up after a part of it was sent.
-    signal(local.process.pid(), Signal::STOP);
+    if !crate::IS_MULTIPLEXED {
+        signal(local.process.pid(), Signal::STOP);
+    }
     let mut command = local.agent().begin(&request, [nothing.as_fd(); 3], &Until::after(LONG)).unwrap();
     command.withdraw();
     signal(local.process.pid(), Signal::CONT);
@@ -135,17 +98,6 @@ fn an_agent_older_than_the_users_takes_no_command() {
     let error = local.exec(&shell("exit 0"), &Until::after(LONG)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BackendInterrupted, "{error}");
     assert!(error.to_string().contains(&AgentError::Outdated.to_string()), "{error}");
-}
-
-#[test]
-fn an_idle_agent_ends_when_nothing_of_it_runs() {
-    let mut local = LocalAgent::start_with(&[], &["300"]);
-    let result = local.sh("sleep 1 >/dev/null 2>&1 & exit 0");
-    assert!(result.success());
-    std::thread::sleep(Duration::from_millis(700));
-    assert!(local.agent().is_alive(), "it reaps what runs on");
-    let agent = local.agent.take().unwrap();
-    wait_for(|| !agent.is_alive());
 }
 
 fn null() -> File {

@@ -20,8 +20,9 @@ use rt_protocol::{
 };
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, ioctl_fionbio, read, write};
-use rustix::pipe::pipe;
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
 /// How an agent gets its descriptors from a program that can set only the first three.
 const SCRIPT: &str = "exec \"$@\" 3<&0 4<&1 0</dev/null 1>&2";
@@ -73,25 +74,10 @@ impl LocalAgent {
 
     /// Starts one behind a stream, as in a guest.
     fn start_multiplexed(before: &[&str]) -> Self {
-        let place = tempfile::Builder::new().prefix("rt-agent").tempfile().unwrap();
-        fs::write(place.path(), PROGRAM.unwrap()).unwrap();
-        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o500)).unwrap();
-        // Nothing that is open for writing can be executed.
-        let place = place.into_temp_path();
-        let words = before.iter().copied().chain([place.to_str().unwrap(), MULTIPLEX]);
-        let (stdin, to_agent) = pipe().unwrap();
-        let (from_agent, stdout) = pipe().unwrap();
-        let stdio = ChildStdio { stdin: stdin.into(), stdout: stdout.into(), stderr: Stdio::inherit() };
-        let words: Vec<_> = words.collect();
-        let spec = ProcessSpec::new(&Program::find(words[0]).unwrap()).args(&words[1..]).current_dir("/tmp");
-        let process = Child::spawn(&spec, stdio).unwrap();
+        let (process, to_agent, from_agent, _home) = start_raw(before);
         let (driver, agent) = Driver::start(to_agent, from_agent);
         match agent.recv_timeout(LONG) {
-            Ok(agent) => {
-                // It has removed its file.
-                assert!(!place.exists());
-                Self { agent: Some(agent), process, is_killed: false, driver: Some(driver) }
-            }
+            Ok(agent) => Self { agent: Some(agent), process, is_killed: false, driver: Some(driver) },
             Err(error) => panic!("{error}: {:?}", process.wait(&Until::after(LONG))),
         }
     }
@@ -158,6 +144,25 @@ impl Drop for LocalAgent {
             assert_eq!(ended, Some(if self.is_killed { ExitStatus::Signal(9) } else { ExitStatus::Code(0) }));
         }
     }
+}
+
+/// Starts the program behind a stream, and returns the ends of that and where its file is until it
+/// has started.
+pub(crate) fn start_raw(before: &[&str]) -> (Child, OwnedFd, OwnedFd, TempDir) {
+    let home = tempfile::tempdir().unwrap();
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let place = home.path().join("agent");
+    fs::write(&place, PROGRAM.unwrap()).unwrap();
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o555)).unwrap();
+    let new_pipe = || pipe_with(PipeFlags::CLOEXEC).unwrap();
+    let ((stdin, to_agent), (from_agent, stdout)) = (new_pipe(), new_pipe());
+    let streams = ChildStdio { stdin: stdin.into(), stdout: stdout.into(), stderr: Stdio::inherit() };
+    let words: Vec<_> = before.iter().copied().chain([place.to_str().unwrap(), MULTIPLEX]).collect();
+    let program = Program::find(words[0]).unwrap();
+    let spec = ProcessSpec::new(&program).args(&words[1..]).current_dir("/tmp");
+    let process = Child::spawn(&spec, streams).unwrap();
+    // Where its user may, it removes its file first of all.
+    (process, to_agent, from_agent, home)
 }
 
 /// Moves the bytes between an agent and its multiplexer. Both end with this value.

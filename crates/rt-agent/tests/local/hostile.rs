@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rt_agent::{AgentError, CommandEnd, Descendants, EncodedRequest, PendingAgent, Progress, Supervised};
 use rt_process::{Child, ChildStdio, ExecMarker, ExitStatus, ProcessSpec, Program};
-use rt_protocol::{ErrorKind, ExecRequest, Until};
+use rt_protocol::{ExecRequest, Until};
 
 use crate::fixture::{LONG, LocalAgent, pids_in, shell, start, wait_for};
 
@@ -83,22 +83,6 @@ fn a_command_that_blinds_its_supervisor_is_killed() {
     let end = command.progress().command_end();
     assert!(matches!(end, Some(CommandEnd::Exited(ExitStatus::Signal(9)))), "{end:?}");
     assert_gone(&command);
-}
-
-#[test]
-fn an_agent_without_descriptors_ends_and_its_commands_go_on() {
-    let local = LocalAgent::start();
-    let home = tempfile::tempdir().unwrap();
-    let script =
-        format!("prlimit --nofile=0:0 --pid {}; echo $$ > limited; exec sleep 300", local.process.pid());
-    let request = ExecRequest::builder(["sh", "-c", &script]).workdir(home.path()).build().unwrap();
-    let mut command = begin(&local, &request);
-    wait_for(|| pids_in(home.path()).len() == 1);
-    let error = local.exec(&shell("exit 0"), &Until::after(LONG)).unwrap_err();
-    assert!(error.never_started() || error.kind() == ErrorKind::BackendInterrupted, "{error}");
-    wait_for(|| !local.agent().is_alive());
-    command.advance();
-    assert!(!command.progress().has_ended(), "{:?}", command.progress());
 }
 
 #[test]

@@ -21,6 +21,7 @@ const HIDING: &str = r#"
     setsid sh -c '(setsid sh -c "(env -i setsid sleep 300 & echo \$! > deep) &" &)' &
     while [ ! -s hidden ] || [ ! -s deaf ] || [ ! -s stopped ] || [ ! -s deep ]; do sleep 0.01; done
     echo ready
+    : > printed
     exec sleep 300
 "#;
 
@@ -34,8 +35,7 @@ fn a_tree_that_hides_is_gone_after_its_deadline() {
     let begun = Instant::now();
     let error = std::thread::scope(|scope| {
         let call = scope.spawn(|| local.exec(&request, &Until::cancelled(&token)));
-        wait_for(|| pids_in(home.path()).len() == 4);
-        std::thread::sleep(Duration::from_millis(100));
+        wait_for(|| home.path().join("printed").exists());
         token.cancel();
         call.join().unwrap().unwrap_err()
     });

@@ -15,5 +15,6 @@ mod fixture;
 mod garbage;
 mod hostile;
 mod kills;
+mod sockets;
 mod spawned;
 mod terminals;

@@ -23,5 +23,6 @@ mod hostile;
 mod kills;
 #[path = "../local/spawned.rs"]
 mod spawned;
+mod streams;
 #[path = "../local/terminals.rs"]
 mod terminals;
