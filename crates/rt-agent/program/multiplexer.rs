@@ -182,6 +182,10 @@ impl Multiplexer<'_> {
         if let Packet::Begin { has_stdin } = head.packet {
             return self.begin(head.command, has_stdin);
         }
+        if let Packet::Ask = head.packet {
+            self.say(head.command, Packet::Answer);
+            return Some(());
+        }
         let place = self
             .commands
             .iter()

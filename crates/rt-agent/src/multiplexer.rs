@@ -171,6 +171,12 @@ impl Multiplexer {
         self.output.consume(count);
     }
 
+    /// Asks the agent for a sign that it still serves, which [`receive`](Self::receive) gets. A
+    /// command can be silent for long; an agent that is asked cannot.
+    pub fn ask(&mut self) {
+        self.output.say(0, Packet::Ask);
+    }
+
     /// Calls `add` with each descriptor to wait for, besides the stream and the waker.
     pub fn interests<'p>(&'p self, add: &mut dyn FnMut(BorrowedFd<'p>, PollFlags)) {
         // Those that are given up before there is room for them.
@@ -235,6 +241,9 @@ impl Multiplexer {
             let is_hello = number == VERSION && matches!(packet, Packet::Hello(_));
             self.agent = is_hello.then(|| Agent::multiplexed(Arc::clone(&self.queue)));
             return self.agent.as_ref().map(drop);
+        }
+        if packet == Packet::Answer {
+            return Some(());
         }
         // The agent says nothing more of a command that is over, so each number is known.
         let command = self.commands.get_mut(&number).filter(|command| !command.is_over)?;

@@ -62,6 +62,10 @@ pub(crate) enum Packet {
     Credit(Stream, u32),
     /// All streams of the command have ended, and the agent has forgotten it.
     Over,
+    /// The host asks whether the agent still serves. The command means nothing.
+    Ask,
+    /// The agent's answer.
+    Answer,
 }
 
 /// The head of a packet.
@@ -82,6 +86,8 @@ impl PacketHead {
             Packet::Stop(stream) => (4, stream as u8, 0),
             Packet::Credit(stream, count) => (5, stream as u8, count),
             Packet::Over => (6, 0, 0),
+            Packet::Ask => (7, 0, 0),
+            Packet::Answer => (8, 0, 0),
         };
         let mut bytes = [0; PACKET_HEAD];
         let (own, numbers) = bytes.split_at_mut(4);
@@ -108,6 +114,8 @@ impl PacketHead {
             (4, 0..=3, 0) => Packet::Stop(of()),
             (5, 0..=3, count) => Packet::Credit(of(), count),
             (6, 0, 0) => Packet::Over,
+            (7, 0, 0) => Packet::Ask,
+            (8, 0, 0) => Packet::Answer,
             _ => return None,
         };
         Some(Self { command, packet })
@@ -132,7 +140,7 @@ mod tests {
         #[test]
         fn a_head_of_any_bytes_is_refused_or_read_as_it_is_written(mut bytes: [u8; PACKET_HEAD], is_near: bool) {
             if is_near {
-                (bytes[0], bytes[1]) = (bytes[0] % 8, bytes[1] % 5);
+                (bytes[0], bytes[1]) = (bytes[0] % 10, bytes[1] % 5);
                 bytes[2..4].fill(0);
                 bytes[9..].fill(0);
             }

@@ -225,7 +225,7 @@ fn an_agent_that_sends_more_than_it_may_is_refused() {
 }
 
 fn packet() -> impl Strategy<Value = Vec<u8>> {
-    let head = (0..8_u8, 0..5_u8, 0..3_u32, 0..70_u32).prop_map(|(kind, stream, command, value)| {
+    let head = (0..10_u8, 0..5_u8, 0..3_u32, 0..70_u32).prop_map(|(kind, stream, command, value)| {
         let head = [&[kind, stream, 0, 0][..], &command.to_le_bytes(), &value.to_le_bytes()].concat();
         let payload = if kind == 2 { value as usize } else { 0 };
         [head, vec![1; payload]].concat()
