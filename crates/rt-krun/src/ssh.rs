@@ -2,6 +2,7 @@
 //! channels.
 //!
 //! [`TcpSshTransport`] decides the outcome of a command. `session::pool` finds a connection for it.
+//! A command goes by the agent of its guest (`warm`), or else on a channel of its own (`call`).
 //! A `session` is one connection and the thread that owns it: `connect` makes it, and `poll_loop`
 //! moves the bytes of its commands (`channel`) through libssh2 (`raw`), which only that thread
 //! uses. `auth` handles identities and host keys, `shell` the login shell of a guest.
@@ -9,6 +10,7 @@
 pub(crate) mod auth;
 mod call;
 pub(crate) mod channel;
+mod exec;
 mod guest_command;
 mod guest_script;
 mod kill;
@@ -18,6 +20,7 @@ mod session;
 pub(crate) mod shell;
 mod signal;
 mod tcp_ssh_transport;
+mod warm;
 
 pub use auth::algorithms::{CIPHERS, HOST_KEY_ALGORITHMS, KEY_EXCHANGES, MACS};
 pub use auth::host_key::{HostKey, HostKeyPolicy};

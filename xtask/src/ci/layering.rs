@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("rt-record", &["rt-protocol", "rt-null"]),
     ("rt-tokio", &["rt-protocol"]),
     ("rt-podman", &["rt-protocol", "rt-process", "rt-agent", "rt-gpu"]),
-    ("rt-krun", &["rt-protocol", "rt-process", "rt-podman"]),
+    ("rt-krun", &["rt-protocol", "rt-process", "rt-agent", "rt-podman"]),
     (
         FACADE,
         &["rt-protocol", "rt-process", "rt-podman", "rt-krun", "rt-null", "rt-record", "rt-tokio", "rt-gpu"],

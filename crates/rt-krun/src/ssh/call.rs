@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rt_podman::ExecPath;
 use rt_process::{CommandSlot, ExecMarker, PeerPipes, Streams, with_bridge};
 use rt_protocol::{
     Capabilities, Capability, Container, ContainerName, ContainerPath, Error, ErrorKind, ExecRequest,
@@ -30,10 +31,11 @@ pub(super) struct CallContext {
     pub(super) pool: Arc<Pool>,
     pub(super) user: SshUser,
     pub(super) workdir: Option<ContainerPath>,
+    pub(super) exec_path: ExecPath,
 }
 
 impl CallContext {
-    /// Runs a command and captures its output.
+    /// Runs a command on a channel and captures its output.
     pub(super) fn exec(
         &self,
         guest: &Arc<dyn Container>,
@@ -43,7 +45,8 @@ impl CallContext {
         let begun = Instant::now();
         let call = Call::new(self, guest, request, false)?;
         let limits = [request.stdout_limit(), request.stderr_limit()];
-        let (permit, handle) = call.begin(until, || Ok((None, JobOutput::Captured(limits))))?;
+        let (permit, handle) =
+            call.begin(until, |handle| call.job(handle, None, JobOutput::Captured(limits)))?;
         let ran = match handle.wait(until) {
             Ok(()) => call.ran(handle.take_end())?,
             Err(stop) => {
@@ -57,7 +60,7 @@ impl CallContext {
         Ok(ExecResult::new(outcome, stdout, stderr, begun.elapsed()))
     }
 
-    /// Runs a command with its streams bridged. Other threads signal it by `slot`.
+    /// Runs a command on a channel with its streams bridged. Other threads signal it by `slot`.
     pub(super) fn exec_stdio(
         &self,
         guest: &Arc<dyn Container>,
@@ -78,17 +81,17 @@ impl CallContext {
 }
 
 /// One exec on its way.
-struct Call<'a> {
-    context: &'a CallContext,
+pub(super) struct Call<'a> {
+    pub(super) context: &'a CallContext,
     guest: &'a Arc<dyn Container>,
     request: &'a ExecRequest,
     is_bridged: bool,
-    user: SshUser,
-    marker: ExecMarker,
+    pub(super) user: SshUser,
+    pub(super) marker: ExecMarker,
 }
 
 impl<'a> Call<'a> {
-    fn new(
+    pub(super) fn new(
         context: &'a CallContext,
         guest: &'a Arc<dyn Container>,
         request: &'a ExecRequest,
@@ -112,16 +115,16 @@ impl<'a> Call<'a> {
         &self.guest.key().name
     }
 
-    fn with_container(&self, error: Error) -> Error {
+    pub(super) fn with_container(&self, error: Error) -> Error {
         error.in_container(self.name())
     }
 
-    /// Starts the command on a connection that accepts it. If a kept connection turns out to be
-    /// dead before the request was sent, it is replaced, once.
+    /// Starts a job on a connection that accepts it. If a kept connection turns out to be dead
+    /// before the request was sent, it is replaced, once.
     pub(super) fn begin(
         &self,
         until: &Until,
-        mut streams: impl FnMut() -> std::io::Result<(Option<OwnedFd>, JobOutput)>,
+        mut new_job: impl FnMut(&JobHandle) -> Result<Job>,
     ) -> Result<(SessionPermit, JobHandle)> {
         let pool = &self.context.pool;
         let mut is_replaced = false;
@@ -131,7 +134,7 @@ impl<'a> Call<'a> {
                 .permit(self.guest, &self.user, until)?
                 .map_err(|stop| self.not_started(Error::stopped(stop, OPERATION)))?;
             let handle = JobHandle::default();
-            let job = self.job(&handle, streams().map_err(|cause| self.no_pipe(cause))?)?;
+            let job = new_job(&handle)?;
             tracing::debug!(
                 target: "rt_krun",
                 operation = OPERATION,
@@ -153,16 +156,7 @@ impl<'a> Call<'a> {
                 Some(NotStarted::Full) => {}
                 Some(NotStarted::ConnectionDied) if !is_replaced => is_replaced = true,
                 Some(NotStarted::ConnectionDied | NotStarted::Left) => {
-                    let error = Error::new(
-                        ErrorKind::Unreachable,
-                        OPERATION,
-                        "its connections end before a command begins",
-                    )
-                    .with_hint(
-                        "see the log of the guest's sshd; a server that has one channel for each connection, as TinySSH \
-                         does, is not served",
-                    );
-                    return Err(self.not_started(error));
+                    return Err(self.not_started(self.connections_end()));
                 }
                 Some(NotStarted::Refused(error)) => {
                     return Err(self.not_started(self.explain(error, until)));
@@ -171,7 +165,15 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn job(&self, handle: &JobHandle, (stdin, output): (Option<OwnedFd>, JobOutput)) -> Result<Job> {
+    /// Returns the error of a guest whose connections end before anything runs on them.
+    pub(super) fn connections_end(&self) -> Error {
+        Error::new(ErrorKind::Unreachable, OPERATION, "its connections end before a command begins").with_hint(
+            "see the log of the guest's sshd; a server that has one channel for each connection, as TinySSH does, is not \
+             served",
+        )
+    }
+
+    fn job(&self, handle: &JobHandle, stdin: Option<OwnedFd>, output: JobOutput) -> Result<Job> {
         let sentinel = FailureSentinel::fresh();
         let refused = |refused: InvalidValue| self.with_container(Error::from(refused).during(OPERATION));
         let terminal = TerminalRequest::of(self.request);
@@ -195,11 +197,14 @@ impl<'a> Call<'a> {
         until: &Until,
     ) -> Result<StdioResult> {
         let begun = Instant::now();
-        let copies = || {
+        let copies = || -> std::io::Result<_> {
             let stdin = far.stdin.as_ref().map(OwnedFd::try_clone).transpose()?;
             Ok((stdin, JobOutput::Piped([far.stdout.try_clone()?, far.stderr.try_clone()?])))
         };
-        let (permit, handle) = self.begin(until, copies)?;
+        let (permit, handle) = self.begin(until, |handle| {
+            let (stdin, output) = copies().map_err(|cause| self.no_pipe(cause))?;
+            self.job(handle, stdin, output)
+        })?;
         // From here on only the connection holds the far ends. It closes them when it is done with
         // them.
         drop(far);
@@ -245,7 +250,7 @@ impl<'a> Call<'a> {
         match end {
             Some(JobEnd::Ran(ran)) => Ok(ran),
             Some(JobEnd::NotStarted(NotStarted::Refused(error))) => Err(self.not_started(error)),
-            Some(JobEnd::NotStarted(_)) | None => Err(self.not_started(Error::new(
+            Some(JobEnd::NotStarted(_) | JobEnd::NoAgent(_)) | None => Err(self.not_started(Error::new(
                 ErrorKind::Unreachable,
                 OPERATION,
                 "the connection ended before the command began",
@@ -299,7 +304,7 @@ impl<'a> Call<'a> {
         self.with_container(interruption.into_error(OPERATION)).of_ended_command(report, partial)
     }
 
-    fn not_started(&self, error: Error) -> Error {
+    pub(super) fn not_started(&self, error: Error) -> Error {
         self.with_container(error).of_unstarted_command(self.is_bridged)
     }
 

@@ -1,5 +1,6 @@
 //! Runs one command on one channel of a connection.
 
+pub(crate) mod agent_stream;
 pub(crate) mod begin_filter;
 pub(crate) mod command;
 pub(crate) mod drain;

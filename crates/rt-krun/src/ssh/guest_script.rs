@@ -19,7 +19,7 @@ pub(super) struct GuestScript<'a> {
     pub(super) pool: &'a Arc<Pool>,
     pub(super) container: &'a Arc<dyn Container>,
     pub(super) user: &'a SshUser,
-    pub(super) permit: &'a SessionPermit,
+    pub(super) permit: Option<&'a SessionPermit>,
 }
 
 impl GuestScript<'_> {
@@ -33,7 +33,9 @@ impl GuestScript<'_> {
         until: &Until,
     ) -> Result<String, String> {
         let request = ExecRequest::new(argv).map_err(|refused| refused.to_string())?;
-        if let Some(answer) = try_on(self.permit, &request, until) {
+        if let Some(permit) = self.permit
+            && let Some(answer) = try_on(permit, &request, until)
+        {
             return answer;
         }
         match self.pool.permit(self.container, self.user, until) {
@@ -73,6 +75,6 @@ fn try_on(permit: &SessionPermit, request: &ExecRequest, until: &Until) -> Optio
         JobEnd::Ran(ran) if !ran.has_begun => unknown("its login shell ran no script"),
         JobEnd::Ran(ran) => Some(Ok(ran.captured[0].text().into_owned())),
         JobEnd::NotStarted(NotStarted::Refused(error)) => unknown(&error.to_string()),
-        JobEnd::NotStarted(NotStarted::Full | NotStarted::ConnectionDied | NotStarted::Left) => None,
+        JobEnd::NotStarted(NotStarted::Full | NotStarted::ConnectionDied | NotStarted::Left) | JobEnd::NoAgent(_) => None,
     }
 }

@@ -17,7 +17,7 @@ use super::session::pool::Pool;
 use crate::SshUser;
 
 /// How long the script may take, with its grace periods and on a slow guest.
-const SCRIPT_LIMIT: Duration = Duration::from_secs(8);
+pub(super) const SCRIPT_LIMIT: Duration = Duration::from_secs(8);
 
 /// How long a command may take to report its end and its last output after its processes are gone.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -61,7 +61,7 @@ impl KillJob<'_> {
                 let report = self.judge(script, &ran.outcome);
                 (Some(ran), report)
             }
-            Some(JobEnd::NotStarted(_)) => (None, KillReport::never_started()),
+            Some(JobEnd::NotStarted(_) | JobEnd::NoAgent(_)) => (None, KillReport::never_started()),
             // Its thread does not answer: a guest keeps it busy.
             None => {
                 self.permit.session().cut();
@@ -81,15 +81,10 @@ impl KillJob<'_> {
         }
         let report = KillReport::from(script);
         let is_unknown = matches!(report.outcome, KillOutcome::Unknown(_));
-        if *outcome == ExitOutcome::Lost && is_unknown && self.has_stopped() {
+        if *outcome == ExitOutcome::Lost && is_unknown && has_stopped(self.container.as_ref()) {
             return KillReport::gone(0);
         }
         report
-    }
-
-    /// When the container is gone, everything in its guest is gone.
-    fn has_stopped(&self) -> bool {
-        matches!(self.container.inspect(&Until::forever()), Ok(info) if info.as_ref().is_none_or(|info| !info.state.is_running()))
     }
 
     /// Waits for a command that is on its way: its processes only have the marker once the login
@@ -110,8 +105,8 @@ impl KillJob<'_> {
     }
 
     fn run_script(&self) -> RemoteKill {
-        let script =
-            GuestScript { pool: self.pool, container: self.container, user: self.user, permit: self.permit };
+        let (pool, permit) = (self.pool, Some(self.permit));
+        let script = GuestScript { pool, container: self.container, user: self.user, permit };
         match script.run(RemoteKill::argv(self.marker), &Until::after(SCRIPT_LIMIT)) {
             Ok(said) => RemoteKill::parse(&said),
             Err(why) => {
@@ -119,4 +114,9 @@ impl KillJob<'_> {
             }
         }
     }
+}
+
+/// When the container is gone, everything in its guest is gone.
+pub(super) fn has_stopped(container: &dyn Container) -> bool {
+    matches!(container.inspect(&Until::forever()), Ok(info) if info.as_ref().is_none_or(|info| !info.state.is_running()))
 }

@@ -85,6 +85,12 @@ impl SshSession {
         matches!(self.0.lock().stage, Stage::Connecting)
     }
 
+    /// Returns whether it takes new commands.
+    pub(super) fn is_open(&self) -> bool {
+        let state = self.0.lock();
+        !matches!(state.stage, Stage::Gone(_)) && !state.is_retired
+    }
+
     pub(super) fn is_gone(&self) -> bool {
         matches!(self.0.lock().stage, Stage::Gone(_))
     }
@@ -97,6 +103,11 @@ impl SshSession {
     /// Returns how many permits are in use.
     pub(super) fn permits(&self) -> usize {
         self.0.lock().permits
+    }
+
+    /// Has its thread look at what has changed.
+    pub(super) fn wake(&self) {
+        self.0.waker.wake();
     }
 
     /// Refuses new commands. The connection ends with its last command.
@@ -147,24 +158,20 @@ impl SessionPermit {
     /// Abandons the job. Returns whether it will certainly never run.
     pub(super) fn leave(&self, handle: &JobHandle) -> bool {
         let never = handle.leave();
-        self.notify();
+        self.0.wake();
         never
     }
 
     /// Sends a signal to the command.
     pub(super) fn signal(&self, handle: &JobHandle, name: &'static str) {
         handle.signal(name);
-        self.notify();
+        self.0.wake();
     }
 
     /// Changes the size of the command's terminal.
     pub(super) fn resize(&self, handle: &JobHandle, size: TerminalSize) {
         handle.resize(size);
-        self.notify();
-    }
-
-    fn notify(&self) {
-        self.0.0.waker.wake();
+        self.0.wake();
     }
 }
 

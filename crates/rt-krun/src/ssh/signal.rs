@@ -35,7 +35,7 @@ pub(super) fn send(
     // Before that, its processes are those of the login shell.
     let not_begun = || CommandSlot::<GuestCommand>::not_begun(OPERATION);
     handle.wait_for_command(&until).map_err(|_| not_begun())?;
-    let script = GuestScript { pool, container: guest, user, permit };
+    let script = GuestScript { pool, container: guest, user, permit: Some(permit) };
     let failed = |message: &str| {
         Error::new(ErrorKind::BackendFailed, OPERATION, message).in_container(&guest.key().name)
     };

@@ -6,25 +6,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rt_process::CommandSlot;
+use rt_podman::{ColdReason, ExecPath, Warmth};
 use rt_protocol::sync::Waker;
 use rt_protocol::{
-    Argv, BackgroundCommand, Capabilities, Capability, CommandControl, CommandStreams, Container,
+    Argv, Capabilities, Capability, CommandControl, CommandStreams, Container,
     ContainerName, ContainerPath, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, Result, StdioResult,
     Until,
 };
 
 use super::auth::host_key::{HostKey, HostKeyPolicy};
 use super::auth::identity::IdentityFile;
-use super::call::{CallContext, OPERATION};
-use super::guest_command::GuestCommand;
+use super::call::CallContext;
+use super::exec;
 use super::login_command::Login;
 use super::session::banner;
 use super::session::pool::{ChoosePolicy, Pool, Settings};
 use super::session::shared_session::SessionConfig;
 use super::session::tcp::Watch;
 use super::shell::remote_command::RemoteCommand;
-use super::signal;
 use crate::{DEFAULT_WORKDIR, EndpointResolver, KrunTransport, SshUser};
 
 /// The longest limit: ten years. Longer ones have the same effect, and clocks could not represent
@@ -58,6 +57,7 @@ pub struct TcpSshTransportBuilder {
     workdir: Option<ContainerPath>,
     ssh: OsString,
     config: SessionConfig,
+    exec_path: ExecPath,
 }
 
 impl TcpSshTransport {
@@ -82,6 +82,7 @@ impl TcpSshTransport {
                 keepalive: Duration::from_secs(10),
                 idle: Duration::from_secs(300),
             },
+            exec_path: ExecPath::default(),
         }
     }
 
@@ -89,6 +90,17 @@ impl TcpSshTransport {
     /// To keep it beyond this process, see [`HostKey::known_hosts_line`].
     pub fn host_key(&self, container: &ContainerName) -> Option<HostKey> {
         self.context.pool.pinned(container)
+    }
+
+    /// Returns how commands of this user (`None`: the transport's own) get into the guest of a
+    /// container now: by an agent there, or on channels for the reason that it contains. `None`
+    /// before the first command.
+    pub fn warmth(&self, container: &ContainerName, user: Option<&SshUser>) -> Option<Warmth> {
+        match self.context.exec_path {
+            ExecPath::Cold => Some(Warmth::Cold(ColdReason::Chosen)),
+            _ if rt_agent::PROGRAM.is_none() => Some(Warmth::Cold(ColdReason::NoProgram)),
+            _ => self.context.pool.warmth(container, user.unwrap_or(&self.context.user)),
+        }
     }
 }
 
@@ -146,6 +158,13 @@ impl TcpSshTransportBuilder {
         self
     }
 
+    /// Sets how commands get into guests. By default, those of a guest and a user go by an agent
+    /// there, which the first one starts, and on channels where there can be none. See
+    /// [`limitations`](crate::limitations#agents).
+    pub fn exec_path(self, exec_path: ExecPath) -> Self {
+        Self { exec_path, ..self }
+    }
+
     /// Returns the transport. Nothing is read or sent yet.
     pub fn build(self) -> TcpSshTransport {
         let settings = Settings {
@@ -154,7 +173,12 @@ impl TcpSshTransportBuilder {
             policy: self.policy,
             config: self.config,
         };
-        let context = CallContext { pool: Pool::new(settings), user: self.user, workdir: self.workdir };
+        let context = CallContext {
+            pool: Pool::new(settings),
+            user: self.user,
+            workdir: self.workdir,
+            exec_path: self.exec_path,
+        };
         TcpSshTransport { context: Arc::new(context), ssh: self.ssh }
     }
 }
@@ -171,7 +195,7 @@ impl fmt::Debug for TcpSshTransportBuilder {
 
 impl KrunTransport for TcpSshTransport {
     fn exec(&self, guest: &Arc<dyn Container>, request: &ExecRequest, until: &Until) -> Result<ExecResult> {
-        self.context.exec(guest, request, until)
+        exec::captured(&self.context, guest, request, until)
     }
 
     fn exec_stdio(
@@ -181,7 +205,7 @@ impl KrunTransport for TcpSshTransport {
         stdio: ExecStdio<'_>,
         until: &Until,
     ) -> Result<StdioResult> {
-        self.context.exec_stdio(guest, request, stdio, None, until)
+        exec::bridged(&self.context, guest, request, stdio, until)
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -195,25 +219,7 @@ impl KrunTransport for TcpSshTransport {
         streams: &mut CommandStreams,
         until: &Until,
     ) -> Result<Box<dyn CommandControl>> {
-        let name = &guest.key().name;
-        until
-            .check()
-            .map_err(|stop| Error::stopped(stop, OPERATION).in_container(name).of_unstarted_command(true))?;
-        let (stdio, slot) = (streams.take(), Arc::<CommandSlot<GuestCommand>>::default());
-        let call = {
-            let (context, guest) = (Arc::clone(&self.context), Arc::clone(guest));
-            let (request, slot) = (request.clone(), Arc::clone(&slot));
-            move |until: &Until| {
-                let result = context.exec_stdio(&guest, &request, stdio, Some(&slot), until);
-                slot.close();
-                result
-            }
-        };
-        let command = BackgroundCommand::start(call).map_err(|error| error.in_container(name))?;
-        let (pool, guest) = (Arc::clone(&self.context.pool), Arc::clone(guest));
-        let resized = Arc::clone(&slot);
-        let command = command.with_resizes(move |size| GuestCommand::resize(&resized, size));
-        Ok(Box::new(command.with_signals(move |sent| signal::send(&pool, &guest, &slot, sent))))
+        exec::spawned(&self.context, guest, request, streams, until)
     }
 
     fn login_command(

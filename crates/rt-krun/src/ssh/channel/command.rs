@@ -1,14 +1,18 @@
 //! One command on one channel: its request, its streams, its end. It never waits; the loop calls it
 //! again.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::task::Poll;
 use std::time::Instant;
 
-use rt_protocol::{Capture, Env, Error, ErrorKind, ExitOutcome, OutputStream, StreamEnd, TerminalSize};
+use rt_protocol::sync::Waker;
+use rt_protocol::{
+    Capture, Env, Error, ErrorKind, ExitOutcome, OutputLimit, OutputStream, StreamEnd, TerminalSize,
+};
 use rustix::event::PollFlags;
 
+use super::agent_stream::AgentStream;
 use super::begin_filter::BeginFilter;
 use super::drain::Drain;
 use super::job::{Job, JobEnd, JobGuard, JobOutput, NotStarted, Ran};
@@ -20,6 +24,9 @@ use crate::ssh::raw::terminal_request::TerminalRequest;
 use crate::ssh::shell::remote_command::RemoteText;
 use crate::ssh::shell::remote_failure::SentinelFilter;
 use crate::ssh::shell::words;
+
+/// How much is kept of what an agent and its script say on stderr, in bytes.
+const AGENT_WORDS: usize = 4 << 10;
 
 /// In the order of [`Command`]'s outputs.
 const STREAMS: [OutputStream; 2] = [OutputStream::Stdout, OutputStream::Stderr];
@@ -35,6 +42,8 @@ pub(crate) struct Command {
     is_running: bool,
     stdin: Stdin,
     outputs: [Output; 2],
+    /// Takes what follows stdin and stdout, if the command is an agent.
+    agent: Option<AgentStream>,
     /// Finds, in a terminal, where the script's own lines can be typed.
     ready: Option<BeginFilter>,
     /// Of stdout and stderr.
@@ -64,8 +73,8 @@ pub(crate) enum Progress {
 
 impl Command {
     /// Puts a job onto a channel, with the variables of its container. The first step sends the
-    /// request.
-    pub(crate) fn new(job: Job, channel: Channel, env: &Env) -> Self {
+    /// request. `waker` wakes the loop that takes these steps.
+    pub(crate) fn new(job: Job, channel: Channel, env: &Env, waker: &Waker) -> Self {
         let Job { command, sentinel, terminal, stdin, output, guard } = job;
         let RemoteText { text, preamble } = command.text(env);
         let reads_terminal = terminal.is_some() && preamble.is_some();
@@ -73,9 +82,16 @@ impl Command {
         // A terminal writes a newline as two bytes.
         let is_terminal = terminal.is_some();
         let line = |text: String| if is_terminal { text.replace('\n', "\r\n") } else { text };
-        let outputs = match output {
-            JobOutput::Captured(limits) => limits.map(|limit| Output::Captured(Capture::new(limit))),
-            JobOutput::Piped(pipes) => pipes.map(Output::piped),
+        let captured = |limits: [OutputLimit; 2]| limits.map(|limit| Output::Captured(Capture::new(limit)));
+        let new_stdin = if is_terminal { Stdin::typed } else { Stdin::new };
+        let (stdin, outputs, agent) = match output {
+            JobOutput::Captured(limits) => (new_stdin(preamble, stdin), captured(limits), None),
+            JobOutput::Piped(pipes) => (new_stdin(preamble, stdin), pipes.map(Output::piped), None),
+            JobOutput::Agent(program) => (
+                Stdin::unended([&preamble, program].concat()),
+                captured([0, AGENT_WORDS].map(OutputLimit::bytes)),
+                Some(AgentStream::new(waker.clone())),
+            ),
         };
         Self {
             channel,
@@ -83,8 +99,9 @@ impl Command {
             terminal,
             text,
             is_running: false,
-            stdin: if is_terminal { Stdin::typed(preamble, stdin) } else { Stdin::new(preamble, stdin) },
+            stdin,
             outputs,
+            agent,
             ready: reads_terminal.then(|| BeginFilter::new(line(sentinel.ready_line()))),
             begins: std::array::from_fn(|_| BeginFilter::new(line(sentinel.begin_line()))),
             sentinel_place: usize::from(!is_terminal),
@@ -97,18 +114,31 @@ impl Command {
     }
 
     /// Returns what to wait for, apart from the socket.
-    pub(crate) fn interests<'p>(&'p self, add: &mut dyn FnMut(&'p OwnedFd, PollFlags)) {
+    pub(crate) fn interests<'p>(&'p self, add: &mut dyn FnMut(BorrowedFd<'p>, PollFlags)) {
         if !self.is_running {
             return;
         }
         if let Some(pipe) = self.stdin.waits_for(&self.channel) {
-            add(pipe, PollFlags::IN);
+            add(pipe.as_fd(), PollFlags::IN);
         }
         for output in &self.outputs {
             if let Some(pipe) = output.waits_for() {
-                add(pipe, PollFlags::OUT);
+                add(pipe.as_fd(), PollFlags::OUT);
             }
         }
+        if let Some(agent) = &self.agent {
+            agent.interests(add);
+        }
+    }
+
+    /// Returns whether it is an agent.
+    pub(crate) fn is_agent(&self) -> bool {
+        self.agent.is_some()
+    }
+
+    /// Returns whether it is an agent that waits for commands.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.agent.as_ref().is_some_and(AgentStream::is_idle)
     }
 
     /// Returns whether reading its channel also reads the socket.
@@ -124,7 +154,8 @@ impl Command {
 
     /// Does what can be done now.
     pub(crate) fn advance(&mut self, now: Instant, scratch: &mut [u8]) -> Progress {
-        if self.guard.is_left() {
+        // An agent first ends what it has begun.
+        if self.guard.is_left() && self.agent.as_ref().is_none_or(AgentStream::is_unused) {
             self.give_up();
             return Progress::Over;
         }
@@ -246,6 +277,16 @@ impl Command {
         }
         let read = self.read(scratch)?;
         moved |= read > 0;
+        if let Some(agent) = &mut self.agent {
+            match agent.advance(&mut self.channel, &self.guard) {
+                Err(refusal) if refusal.is_of_channel() => {}
+                advanced => moved |= advanced?,
+            }
+            if agent.has_failed() {
+                self.end(StreamEnd::Stopped);
+                return Ok(Progress::Over);
+            }
+        }
         self.look_for_status();
         let eof = self.channel.is_eof();
         if eof && self.outcome.is_none() && matches!(self.channel.wait_closed(), Poll::Ready(_)) {
@@ -352,7 +393,11 @@ impl Command {
             }
             sentinel.push(own, &mut |bytes| output.take(bytes));
         } else {
-            output.take(begin.split(bytes, &mut |_| {}));
+            let own = begin.split(bytes, &mut |_| {});
+            match &mut self.agent {
+                Some(agent) => agent.take(own),
+                None => output.take(own),
+            }
         }
         if begin.has_begun() && !had_begun {
             self.stdin.open(Gate::Command);

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use rt_agent::Agent;
 use rt_protocol::sync::{Notify, lock};
 use rt_protocol::{
     CapturedOutput, Error, ExitOutcome, OutputLimit, StreamEnd, TerminalSize, Until, UntilError,
@@ -31,6 +32,9 @@ pub(crate) struct Job {
 pub(crate) enum JobOutput {
     Captured([OutputLimit; 2]),
     Piped([OwnedFd; 2]),
+    /// The command is an agent, which gets this program by its stdin. From then on both streams
+    /// carry the packets of its commands. stderr is captured.
+    Agent(&'static [u8]),
 }
 
 /// A job as the caller sees it, shared with the connection. Clones refer to the same job.
@@ -53,6 +57,8 @@ struct State {
     signals: Vec<&'static str>,
     /// The size that its terminal should get, if that was not sent yet.
     size: Option<TerminalSize>,
+    /// The agent that it has become, until that is taken.
+    agent: Option<Agent>,
     /// The caller has abandoned it.
     is_left: bool,
 }
@@ -76,6 +82,8 @@ pub(crate) enum JobEnd {
     NotStarted(NotStarted),
     /// It ran, or may have.
     Ran(Ran),
+    /// The connection serves no agent, for this reason.
+    NoAgent(&'static str),
 }
 
 /// Why a job never ran.
@@ -126,6 +134,18 @@ impl JobHandle {
             (state.has_begun || state.phase == Phase::Ended).then_some(())
         };
         self.0.changed.wait_for(until, has_begun)
+    }
+
+    /// Waits until it has become an agent, and takes that; `None` if it has ended.
+    pub(crate) fn wait_for_agent(&self, until: &Until) -> Result<Option<Agent>, UntilError> {
+        let look = || {
+            let mut state = self.0.lock();
+            match state.phase {
+                Phase::Ended => Some(None),
+                Phase::Waiting | Phase::Sent => state.agent.take().map(Some),
+            }
+        };
+        self.0.changed.wait_for(until, look)
     }
 
     fn wait_while(&self, until: &Until, still_running: impl Fn(Phase) -> bool) -> Result<(), UntilError> {
@@ -204,6 +224,12 @@ impl JobGuard {
     /// Notes that the login shell becomes the command.
     pub(crate) fn command_begins(&self) {
         self.lock().has_begun = true;
+        self.0.0.changed.notify();
+    }
+
+    /// Notes that it has become this agent.
+    pub(crate) fn becomes(&self, agent: Agent) {
+        self.lock().agent = Some(agent);
         self.0.0.changed.notify();
     }
 

@@ -30,12 +30,12 @@ pub(crate) struct Stdin {
     /// How many of the written bytes are ours, not the caller's.
     own: u64,
     pub(crate) bytes: u64,
-    /// The end was passed on.
+    /// The end was passed on, if it is.
     pub(crate) is_ended: bool,
     is_closed: bool,
     gate: Gate,
-    /// It is what is typed at a terminal, which has no end.
-    is_terminal: bool,
+    /// Its end is not passed on: a terminal has none, and the packets of an agent follow.
+    stays_open: bool,
 }
 
 impl fmt::Debug for Stdin {
@@ -58,13 +58,18 @@ impl Stdin {
             is_ended: false,
             is_closed: false,
             gate: Gate::Command,
-            is_terminal: false,
+            stays_open: false,
         }
     }
 
     /// Creates one whose bytes are typed at a terminal, once they may be.
     pub(crate) fn typed(preamble: Vec<u8>, pipe: Option<OwnedFd>) -> Self {
-        Self { gate: Gate::Closed, is_terminal: true, ..Self::new(preamble, pipe) }
+        Self { gate: Gate::Closed, stays_open: true, ..Self::new(preamble, pipe) }
+    }
+
+    /// Creates one that only sends these bytes.
+    pub(crate) fn unended(bytes: Vec<u8>) -> Self {
+        Self { stays_open: true, ..Self::new(bytes, None) }
     }
 
     /// Lets more bytes pass.
@@ -107,7 +112,7 @@ impl Stdin {
                     Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => break,
                     Err(_) => self.pipe = None,
                 }
-            } else if self.is_terminal {
+            } else if self.stays_open {
                 self.is_ended = true;
             } else {
                 match channel.send_eof() {

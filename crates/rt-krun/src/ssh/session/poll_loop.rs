@@ -25,7 +25,7 @@ use super::connect::Connection;
 use super::server::Server;
 use super::shared_session::{SILENT_INTERVALS, SharedSession};
 use crate::ssh::channel::command::{Command, Progress};
-use crate::ssh::channel::job::{Job, JobEnd, NotStarted};
+use crate::ssh::channel::job::{Job, JobEnd, JobOutput, NotStarted};
 use crate::ssh::raw::libssh2::{Channel, RawSession, Refusal};
 
 /// The most that is read at once, in bytes.
@@ -84,7 +84,7 @@ pub(crate) fn run(shared: &SharedSession, connection: Connection) {
     let mut clock = Clock { heard: now, asked: now, used: now };
     let (mut has_hung_up, mut was_idle) = (false, true);
     let why = loop {
-        channels.waiting.extend(shared.take_jobs());
+        channels.accept(shared.take_jobs());
         let now = Instant::now();
         if let Err(refusal) = channels.go_on(now) {
             break refusal.to_string();
@@ -149,6 +149,7 @@ pub(crate) fn run(shared: &SharedSession, connection: Connection) {
         }
     };
     tracing::debug!(target: "rt_krun", why, "an SSH connection ends");
+    shared.ends();
     channels.lose();
     // Closes politely if that does not block, then for good, so that freeing the session has
     // nothing left to send. If freeing reads, it should find the end of the socket: without that,
@@ -199,6 +200,17 @@ struct Channels<'a> {
 }
 
 impl Channels<'_> {
+    /// Takes new jobs.
+    fn accept(&mut self, jobs: VecDeque<Job>) {
+        for job in jobs {
+            if self.server.is_for_one && matches!(job.output, JobOutput::Agent(_)) {
+                job.guard.end(JobEnd::NoAgent("its SSH server runs one command at a time"));
+            } else {
+                self.waiting.push_back(job);
+            }
+        }
+    }
+
     /// Does everything that can be done with what has arrived. The inbox limits how much arrives in
     /// a turn, so that a guest that never falls silent does not keep a command from being ended.
     fn go_on(&mut self, now: Instant) -> Result<(), Refusal> {
@@ -264,7 +276,9 @@ impl Channels<'_> {
             return;
         }
         if in_use > 0 && !self.waiting.is_empty() {
-            self.shared.limit_permits(in_use);
+            // The channel of an agent has no permit.
+            let agents = self.commands.iter().filter(|command| command.is_agent()).count();
+            self.shared.limit_permits(in_use - agents);
         }
         for job in self.waiting.drain(..) {
             let end = if in_use > 0 {
@@ -292,7 +306,7 @@ impl Channels<'_> {
         let Some(channel) = self.spare.take() else { return Ok(false) };
         while let Some(job) = self.waiting.pop_front() {
             if job.guard.begin() {
-                self.commands.push(Command::new(job, channel, &self.env));
+                self.commands.push(Command::new(job, channel, &self.env, &self.shared.waker));
                 self.advance_at(self.commands.len() - 1, now)?;
                 return Ok(true);
             }
@@ -321,6 +335,9 @@ impl Channels<'_> {
             Progress::Some => Ok(true),
             Progress::Over => {
                 let command = self.commands.swap_remove(place);
+                if command.is_agent() {
+                    self.shared.agent_ended();
+                }
                 self.closing.push(command.into_channel());
                 Ok(true)
             }
@@ -397,8 +414,9 @@ impl Channels<'_> {
         self.shared.config.keepalive * SILENT_INTERVALS
     }
 
+    /// Returns whether there is no command, apart from agents that wait for some.
     fn is_idle(&self) -> bool {
-        self.commands.is_empty() && self.waiting.is_empty()
+        self.commands.iter().all(Command::is_idle) && self.waiting.is_empty()
     }
 
     /// Returns whether anything that is done here reads the socket.
@@ -458,7 +476,7 @@ fn wait(
         fds.push(PollFd::from_borrowed_fd(socket, flags));
     }
     for command in &channels.commands {
-        command.interests(&mut |fd, flags| fds.push(PollFd::new(fd, flags)));
+        command.interests(&mut |fd, flags| fds.push(PollFd::from_borrowed_fd(fd, flags)));
     }
     // Rounds up: with a deadline in a fraction of a millisecond, the loop would otherwise spin.
     let timeout = Timespec::try_from(timeout).ok();

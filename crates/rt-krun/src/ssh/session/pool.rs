@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use rt_podman::PodmanContainer;
+use rt_podman::{PodmanContainer, Warmth};
 use rt_protocol::sync::{Notify, lock};
 use rt_protocol::{Container, ContainerName, Env, Error, ErrorKind, Result, Until, UntilError};
 
@@ -15,6 +15,7 @@ use super::tcp::Watch;
 use super::{SessionPermit, SshSession};
 use crate::ssh::auth::host_key::{HostKey, HostKeyPolicy};
 use crate::ssh::auth::identity::IdentityFile;
+use crate::ssh::warm::agent_place::AgentPlace;
 use crate::{EndpointResolver, SshUser};
 
 /// The most commands that share one connection. OpenSSH's `MaxSessions` is 10 channels; the other
@@ -51,6 +52,7 @@ struct Guest {
     /// The first host key that it showed.
     pin: Option<HostKey>,
     sessions: Vec<(SshUser, SshSession)>,
+    agents: Vec<(SshUser, Arc<AgentPlace>)>,
 }
 
 /// How long closing connections waits for their threads.
@@ -104,6 +106,25 @@ impl Pool {
         Ok(permit)
     }
 
+    /// Returns the place of the agent of a user of a guest.
+    pub(crate) fn agent_place(&self, name: &ContainerName, user: &SshUser) -> Arc<AgentPlace> {
+        let mut guests = self.lock();
+        let agents = &mut guests.entry(name.clone()).or_default().agents;
+        if let Some((_, place)) = agents.iter().find(|(owner, _)| owner == user) {
+            return Arc::clone(place);
+        }
+        let place = Arc::<AgentPlace>::default();
+        agents.push((user.clone(), Arc::clone(&place)));
+        place
+    }
+
+    /// Returns how commands of the user get into the guest now, if any has gone there.
+    pub(crate) fn warmth(&self, name: &ContainerName, user: &SshUser) -> Option<Warmth> {
+        let guests = self.lock();
+        let (_, place) = guests.get(name)?.agents.iter().find(|(owner, _)| owner == user)?;
+        place.warmth()
+    }
+
     /// Starts a connection. Its thread also calls podman and the resolver, so that no caller waits
     /// for them longer than it wants.
     fn open(self: &Arc<Self>, container: &Arc<dyn Container>, user: &SshUser) -> std::io::Result<SshSession> {
@@ -128,6 +149,7 @@ impl Pool {
         let mut guests = self.lock();
         let Some(guest) = guests.get_mut(name) else { return };
         guest.sessions.retain(|(_, session)| !session.is_gone());
+        guest.agents.iter().for_each(|(_, place)| place.sweep());
         if guest.sessions.is_empty() && guest.id.is_none() {
             guests.remove(name);
         }
@@ -174,9 +196,12 @@ impl Pool {
 
     /// Closes the connections of a container; those with commands end after the commands.
     pub(crate) fn forget(&self, name: &ContainerName) {
-        let sessions =
-            self.lock().get_mut(name).map(|guest| std::mem::take(&mut guest.sessions)).unwrap_or_default();
-        self.close_sessions(sessions);
+        let sessions = self.lock().get_mut(name).map(|guest| {
+            // Those of calls that are on their way are replaced when the connection ends.
+            guest.agents.clear();
+            std::mem::take(&mut guest.sessions)
+        });
+        self.close_sessions(sessions.unwrap_or_default());
     }
 
     /// Removes everything of a container.

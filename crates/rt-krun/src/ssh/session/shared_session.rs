@@ -70,9 +70,24 @@ impl SharedSession {
         self.lock().is_retired = true;
     }
 
-    /// Records that the guest accepts only this many channels.
+    /// Records that the guest accepts only this many channels for commands. There are none if an
+    /// agent has the only one.
     pub(super) fn limit_permits(&self, most: usize) {
-        self.lock().most_permits = most.max(1);
+        self.lock().most_permits = most;
+    }
+
+    /// Records that an agent has ended. A connection that only served it has no use any more.
+    pub(super) fn agent_ended(&self) {
+        let mut state = self.lock();
+        state.is_retired |= state.most_permits == 0;
+    }
+
+    /// Refuses everything from now on: the connection ends.
+    pub(super) fn ends(&self) {
+        let mut state = self.lock();
+        if !matches!(state.stage, Stage::Gone(_)) {
+            state.stage = Stage::Gone(None);
+        }
     }
 
     /// Ends a connection without permits in use; returns false if there are some.

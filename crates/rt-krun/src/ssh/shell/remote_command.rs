@@ -62,10 +62,13 @@ const SHELL_NAMES: &[&str] = &[
     "SRANDOM",
     "UID",
     "_",
-    // Used by the script itself.
+    // Used by the scripts themselves.
+    "rt_dir",
+    "rt_file",
     "rt_line",
     "rt_stty",
     "rt_text",
+    "rt_umask",
 ];
 
 /// Reads one line of any bytes. In a UTF-8 locale, bash would take a newline after half a character
@@ -219,6 +222,11 @@ impl RemoteCommand {
         script.command(argv);
         OsString::from_vec(script.0)
     }
+}
+
+/// Refuses a request with variables that no command in a guest can get.
+pub(crate) fn refuse_taken_names(request: &ExecRequest) -> Result<(), InvalidValue> {
+    request.env().iter().try_for_each(|(name, _)| refuse_taken_name(name))
 }
 
 fn refuse_taken_name(name: &EnvName) -> Result<(), InvalidValue> {
