@@ -7,7 +7,7 @@ use rt_conformance::{Case, Group, Outcome, Suite, cases};
 use rt_podman::ExecPath;
 use rt_tests::conformance::PodmanFixture;
 use rt_tests::conformance::krun::{Ground, KrunSuite};
-use rt_tests::live::{Live, chosen_exec_path, goes_by_agents};
+use rt_tests::live::{Live, chosen_exec_path};
 use rt_tests::registry::served::ServedRegistries;
 use rt_tokio::AsyncRuntime;
 
@@ -39,7 +39,12 @@ pub(crate) fn themes(live: Option<&Result<Arc<Live>, String>>) -> Vec<Theme> {
         Ok(live) => Ok(&**Box::leak(Box::new(Arc::clone(live)))),
         Err(reason) => Err(reason.clone()),
     });
-    let grounds = Ground::ALL.into_iter().flat_map(|ground| {
+    // Where no path was chosen, every guest is entered by agents, and one of them by channels too.
+    let chosen = chosen_exec_path();
+    let by_agents = if chosen == Some(ExecPath::Cold) { ExecPath::Cold } else { ExecPath::Warm };
+    let by_channels = chosen.is_none().then_some((Ground::Loopback, ExecPath::Cold));
+    let grounds = Ground::ALL.map(|ground| (ground, by_agents)).into_iter().chain(by_channels);
+    let grounds = grounds.flat_map(|(ground, path)| {
         let (seconds, parts): (u32, u8) = match ground {
             // More than one process is to take: two suites, with guests of their own.
             Ground::Container => (430, 2),
@@ -51,7 +56,7 @@ pub(crate) fn themes(live: Option<&Result<Arc<Live>, String>>) -> Vec<Theme> {
         let wanted: Vec<&'static Case> = cases().iter().filter(|case| ground.wants(case)).collect();
         let themes = wanted
             .chunks(wanted.len().div_ceil(parts.into()))
-            .map(|part| Theme::new(seconds / u32::from(parts), krun(ground, part, live.as_ref())));
+            .map(|part| Theme::new(seconds / u32::from(parts), krun(ground, path, part, live.as_ref())));
         themes.collect::<Vec<_>>()
     });
     let podman = |path, wanted| podman(live.as_ref(), path, wanted, false);
@@ -66,9 +71,7 @@ pub(crate) fn themes(live: Option<&Result<Arc<Live>, String>>) -> Vec<Theme> {
     let path = if chosen_exec_path() == Some(ExecPath::Cold) { ExecPath::Cold } else { ExecPath::Warm };
     let of_futures = |case: &Case| OF_FUTURES.contains(&case.group()) && undecidable(case).is_none();
     let by_futures = Theme::new(60, self::podman(live.as_ref(), path, of_futures, true));
-    // Guests know no such path.
-    let has_guests = !goes_by_agents();
-    by_podman.into_iter().chain([by_futures]).chain(grounds.filter(|_| has_guests)).collect()
+    by_podman.into_iter().chain([by_futures]).chain(grounds).collect()
 }
 
 /// A fact that runc does not meet, whoever calls it.
@@ -104,12 +107,18 @@ fn podman(
 }
 
 /// The guests are made for the first trial that is run, and removed after the last.
-fn krun(ground: Ground, cases: &[&'static Case], live: Option<&Result<&'static Live, String>>) -> Vec<Trial> {
+fn krun(
+    ground: Ground,
+    path: ExecPath,
+    cases: &[&'static Case],
+    live: Option<&Result<&'static Live, String>>,
+) -> Vec<Trial> {
+    let way = if path == ExecPath::Cold { ", channels" } else { "" };
     let suite = Arc::new(OnceLock::<Result<KrunSuite, String>>::new());
     let trial = |case: &&'static Case| {
         let case = *case;
         let (suite, live) = (Arc::clone(&suite), live.cloned());
-        timed(format!("conformance ({}): {}", ground.name(), case.name()), move || {
+        timed(format!("conformance ({}{way}): {}", ground.name(), case.name()), move || {
             let live = match live {
                 None => return Ok(Completion::Completed),
                 Some(Err(reason)) => return Ok(Completion::ignored_with(reason)),
@@ -118,7 +127,7 @@ fn krun(ground: Ground, cases: &[&'static Case], live: Option<&Result<&'static L
             if let Some(reason) = ground.missing(live) {
                 return crate::case::without(live, reason);
             }
-            let prepared = suite.get_or_init(|| ground.prepare(live).map_err(|error| error.to_string()));
+            let prepared = suite.get_or_init(|| ground.prepare(live, path).map_err(|error| error.to_string()));
             prepared.as_ref().map_err(Failed::from).and_then(|prepared| run(&prepared.suite, case))
         })
     };

@@ -23,6 +23,7 @@ mod gpu;
 mod interrupter;
 mod interruptions;
 mod kills;
+mod krun_agents;
 mod krun_commands;
 mod krun_faults;
 mod krun_identities;
@@ -251,6 +252,7 @@ const THEMES: &[(Need, u32, &[Case])] = &[
     (Need::Sshd, 10, ssh_lab::CASES),
     (Need::Machine, 46, ssh_lab::MACHINE_CASES),
     (Need::Sshd, 80, krun_commands::CASES),
+    (Need::Sshd, 30, krun_agents::CASES),
     (Need::Sshd, 15, spawned::KRUN_CASES),
     (Need::Sshd, 15, futures::KRUN_CASES),
     (Need::Sshd, 3, spans::KRUN_CASES),

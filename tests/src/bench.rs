@@ -29,7 +29,7 @@ use crate::live::Live;
 pub type Bench = (&'static str, fn(&Live) -> Outcome<Row>);
 
 /// All of them.
-pub const BENCHES: [Bench; 37] = [
+pub const BENCHES: [Bench; 39] = [
     ("podman-exec-warm", warm::measure),
     ("podman-exec-warm-socket", warm::measure_socket),
     ("podman-exec-warm-fork", warm::measure_fork),
@@ -50,6 +50,8 @@ pub const BENCHES: [Bench; 37] = [
     ("podman-stdio-in", stdio::measure_in),
     ("podman-states", states::measure),
     ("podman-force-remove", removal::measure),
+    ("krun-exec-warm", krun::exec::measure_warm),
+    ("krun-exec-warm-ssh", krun::exec::measure_warm_ssh),
     ("krun-exec-ssh", krun::exec::measure_ssh),
     ("krun-exec-controlmaster", krun::exec::measure_control_master),
     ("krun-floor-ssh", krun::exec::measure_ssh_floor),

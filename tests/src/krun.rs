@@ -10,16 +10,17 @@ use rt_protocol::{Container, ContainerRuntime, Until};
 use tempfile::TempDir;
 
 use crate::leftovers::Leftovers;
-use crate::live::Live;
+use crate::live::{self, Live};
 use crate::sandbox::Sandbox;
 use crate::ssh_lab::Result;
 use crate::ssh_lab::key::KeyPair;
 use crate::ssh_lab::loopback::{Loopback, Settings};
 
-/// A transport into whatever listens at `address`, for whichever container.
+/// A transport into whatever listens at `address`, for whichever container. Its commands go by the
+/// chosen path, and on channels if none was chosen.
 pub fn transport_to(address: SocketAddr, identity: &Path) -> TcpSshTransportBuilder {
     let resolver = move |_: &dyn Container| Ok(TcpEndpoint::on_loopback(address.port())?);
-    TcpSshTransport::builder(identity, resolver)
+    TcpSshTransport::builder(identity, resolver).exec_path(live::exec_path())
 }
 
 /// Waits until a krun container can be entered.
@@ -41,6 +42,8 @@ pub struct LoopbackGuest<'a> {
     pub identity: KeyPair,
     /// What enters.
     pub runtime: KrunRuntime,
+    /// How it enters.
+    pub transport: Arc<TcpSshTransport>,
     /// The handle.
     pub container: Arc<dyn Container>,
     /// podman's container.
@@ -71,11 +74,11 @@ impl<'a> LoopbackGuest<'a> {
         let keys = TempDir::new()?;
         let identity = KeyPair::generate(keys.path())?;
         let sshd = Loopback::start(live.sshd()?, &identity, settings)?;
-        let transport = finish(transport_to(way(&sshd)?, identity.private())).build();
-        let runtime = KrunRuntime::on(live.runtime.clone(), Arc::new(transport));
+        let transport = Arc::new(finish(transport_to(way(&sshd)?, identity.private())).build());
+        let runtime = KrunRuntime::on(live.runtime.clone(), Arc::clone(&transport) as _);
         let sandbox = Sandbox::idle(live)?;
         let container = runtime.container(&sandbox.name);
-        Ok(Self { sshd, identity, runtime, container, sandbox, _keys: keys })
+        Ok(Self { sshd, identity, runtime, transport, container, sandbox, _keys: keys })
     }
     /// Ends its connections, and waits until neither side has any: this process may still end the
     /// thread of one that its guest has ended. No other guest may be connected.

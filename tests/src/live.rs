@@ -175,9 +175,9 @@ pub fn goes_by_agents() -> bool {
     chosen_exec_path().is_some_and(|path| path != ExecPath::Cold)
 }
 
-/// Returns how the commands of the cases get into containers. The default is cold, since most cases
-/// are about podman's client and its command.
-fn exec_path() -> ExecPath {
+/// Returns how the commands of the cases get into containers and guests. The default is cold, since
+/// most cases are about podman's client and its command, or about channels.
+pub(crate) fn exec_path() -> ExecPath {
     chosen_exec_path().unwrap_or(ExecPath::Cold)
 }
 

@@ -13,7 +13,7 @@ use crate::test::{LIMIT_ELSEWHERE, TestOptions, suite_programs};
 use crate::workspace::Workspace;
 
 /// By each, the whole suite. By `auto`, conformance is warm in fact, or it fails; and the cases of
-/// guests, which know no such path, are left to `cold`.
+/// guests, most of which are about channels, are left to `cold`.
 const EXEC_PATHS: [&str; 2] = ["auto", "cold"];
 
 /// The places: each podman, with crun as the caller and rootless, and with runc. podman 6 has no

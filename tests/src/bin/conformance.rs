@@ -4,10 +4,11 @@
 use std::process::ExitCode;
 
 use rt_conformance::{Case, Fixture, Outcome, Suite};
+use rt_podman::ExecPath;
 use rt_protocol::ContainerRuntime;
 use rt_tests::conformance::PodmanFixture;
 use rt_tests::conformance::krun::Ground;
-use rt_tests::live::Live;
+use rt_tests::live::{Live, chosen_exec_path};
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
@@ -38,12 +39,13 @@ fn main() -> ExitCode {
 
 /// One report for each kind of guest.
 fn krun(live: &'static Live, filter: &str) -> ExitCode {
+    let path = chosen_exec_path().unwrap_or(ExecPath::Warm);
     let mut code = ExitCode::SUCCESS;
     for ground in Ground::ALL {
         println!("\n{}", ground.name());
         let prepared = match ground.missing(live) {
             Some(reason) => Err(String::from(reason)),
-            None => ground.prepare(live).map_err(|error| error.to_string()),
+            None => ground.prepare(live, path).map_err(|error| error.to_string()),
         };
         let answer = match prepared {
             Ok(prepared) => run(&prepared.suite, &|case| ground.wants(case) && case.name().contains(filter)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rt_conformance::{Case, Fixture, Group, Need, ServedImages, Suite};
 use rt_krun::{KrunLaunchExt, KrunRuntime, PodmanPortResolver, SshUser, TcpSshTransport};
-use rt_podman::PodmanRuntime;
+use rt_podman::{ExecPath, PodmanRuntime};
 use rt_protocol::{ContainerName, ContainerRuntime, ImageRef, LaunchSpecBuilder, NamePrefix, Until};
 use tempfile::TempDir;
 
@@ -84,11 +84,12 @@ impl Ground {
         }
     }
 
-    /// Makes the guests. What it returns keeps them, and removes them when it is dropped.
+    /// Makes the guests, whose commands go by this path. What it returns keeps them, and removes
+    /// them when it is dropped.
     ///
     /// # Errors
     /// When something is missing or refused.
-    pub fn prepare(self, live: &'static Live) -> Result<KrunSuite> {
+    pub fn prepare(self, live: &'static Live, path: ExecPath) -> Result<KrunSuite> {
         let keys = TempDir::new()?;
         let identity = KeyPair::generate(keys.path())?;
         let sshd = live.sshd()?;
@@ -120,7 +121,8 @@ impl Ground {
         if self == Self::Container {
             guests.registries = ServedRegistries::start(live)?;
         }
-        let transport = transport.user(SshUser::new(self.user())?).idle_limit(IDLE_LIMIT).build();
+        let transport =
+            transport.user(SshUser::new(self.user())?).exec_path(path).idle_limit(IDLE_LIMIT).build();
         let runtime = KrunRuntime::on(podman(), Arc::new(transport));
         let fixture = KrunFixture {
             ground: self,

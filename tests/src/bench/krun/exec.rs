@@ -1,18 +1,22 @@
 //! A command that does nothing, over a connection that is kept.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+
+use rt_krun::{KrunRuntime, TcpSshTransportBuilder};
+use rt_podman::ExecPath;
 
 use super::mux_session::MuxSession;
 use super::russh_session::RusshSession;
 use super::ssh_config::{GUEST, SHARED_GUEST, SshConfig};
 use super::ssh2_session::Ssh2Session;
-use super::{TRUE, run_true_in};
+use super::{TRUE, run_true, run_true_in};
 use crate::bench::outcome::Outcome;
 use crate::bench::rounds::in_turns;
 use crate::bench::row::{Row, Target, Unit};
 use crate::bench::shell;
-use crate::krun::LoopbackGuest;
+use crate::krun::{LoopbackGuest, transport_to};
 use crate::live::Live;
 use crate::ssh_lab::loopback::Settings;
 
@@ -26,6 +30,29 @@ const FEW_IN_A_ROW: u32 = 4;
 
 /// What of ours runs at once, and over how many threads.
 const AT_ONCE: (u32, u32) = (200, 16);
+
+pub(crate) fn measure_warm(live: &Live) -> Outcome<Row> {
+    let guest = warm_guest(live)?;
+    let transport = transport_to(guest.sshd.address(), guest.identity.private());
+    let transport = transport.exec_path(ExecPath::Cold).build();
+    let channels = KrunRuntime::on(live.runtime.clone(), Arc::new(transport));
+    let rounds = against(&guest, IN_A_ROW, || run_true(&channels, &guest.sandbox.name, IN_A_ROW))?;
+    Ok(row("krun-exec-warm", "one command by an agent in the guest, and one on a channel", 2.5, &rounds))
+}
+
+pub(crate) fn measure_warm_ssh(live: &Live) -> Outcome<Row> {
+    let guest = warm_guest(live)?;
+    let config = SshConfig::write(&guest)?;
+    let theirs = || run_ssh(&config, GUEST, FEW_IN_A_ROW);
+    let rounds = against(&guest, FEW_IN_A_ROW, theirs)?;
+    Ok(row("krun-exec-warm-ssh", "one command by an agent in the guest, and one `ssh`", 150.0, &rounds))
+}
+
+/// A guest whose commands go by an agent, or fail. All other rows are on channels.
+fn warm_guest(live: &Live) -> Outcome<LoopbackGuest<'_>> {
+    let warm = |builder: TcpSshTransportBuilder| builder.exec_path(ExecPath::Warm);
+    LoopbackGuest::start_through(live, Settings::default(), |sshd| Ok(sshd.address()), warm)
+}
 
 pub(crate) fn measure_ssh(live: &Live) -> Outcome<Row> {
     let guest = LoopbackGuest::start(live, Settings::default())?;

@@ -58,7 +58,7 @@ impl AgentStream {
     pub(crate) fn advance(&mut self, channel: &mut Channel, guard: &JobGuard) -> Result<bool, Refusal> {
         let mut moved = self.multiplexer.advance();
         if !self.is_there {
-            let Some(agent) = self.multiplexer.agent() else { return Ok(moved) };
+            let Some(agent) = self.multiplexer.agent().cloned() else { return Ok(moved) };
             self.is_there = true;
             guard.becomes(agent);
         }

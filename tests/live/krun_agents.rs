@@ -1,0 +1,350 @@
+//! Commands by an agent in a guest, through rt-krun: what stays in the guest, what happens when a
+//! part of it is gone, and that both paths say the same.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rt_krun::{KrunRuntime, SshUser, TcpSshTransportBuilder};
+use rt_podman::{ColdReason, ExecPath, Warmth};
+use rt_protocol::{
+    Container, ContainerExt, ContainerRuntime, Error, ErrorKind, ExecRequest, ExecRequestBuilder, ExitOutcome,
+    KillOutcome, RunningCommand, Signal, SpawnStdio, Until,
+};
+use rt_tests::krun::{LoopbackGuest, transport_to};
+use rt_tests::live::Live;
+use rt_tests::ssh_lab::loopback::Settings;
+use rt_tests::ssh_lab::proxy::{Cut, FaultProxy};
+
+use crate::case::{Case, Outcome, Problem};
+use crate::krun_commands::sh;
+use crate::sleepers::{fresh_tag, kill_sleepers, sleepers, wait_for_sleepers};
+
+pub(crate) const CASES: &[Case] = &[
+    ("krun agents: many commands at once share one connection, and leave no file", at_once),
+    ("krun agents: a guest without a place for a program is served on channels", no_place),
+    ("krun agents: both paths answer alike", alike),
+    ("krun agents: when the agent is killed its commands are lost and the next is served", killed_agent),
+    ("krun agents: when a supervisor is killed its command is ended and lost", killed_supervisor),
+    ("krun agents: nothing in the guest outlives the connection", cut_connection),
+    ("krun agents: an idle connection ends, and its agent with it", idle),
+    ("krun agents: after a stop and a start of the guest another agent serves", restarted),
+    ("krun agents: spawned commands need no thread, and take signals", spawned),
+    ("krun agents: a deadline ends what hides from every look", deadline),
+    ("krun agents: each user has an agent", users),
+];
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A guest whose commands go by agents, or fail.
+fn warm_guest(live: &Live) -> Result<LoopbackGuest<'_>, Problem> {
+    guest_with(live, |builder| builder.exec_path(ExecPath::Warm))
+}
+
+fn guest_with(
+    live: &Live,
+    finish: impl FnOnce(TcpSshTransportBuilder) -> TcpSshTransportBuilder,
+) -> Result<LoopbackGuest<'_>, Problem> {
+    Ok(LoopbackGuest::start_through(live, Settings::default(), |sshd| Ok(sshd.address()), finish)?)
+}
+
+fn exec(container: &dyn Container, script: &str) -> Result<rt_protocol::ExecResult, Error> {
+    container.exec(&ExecRequest::new(["sh", "-c", script])?, &Until::after(LIMIT))
+}
+
+fn warmth(guest: &LoopbackGuest<'_>) -> Option<Warmth> {
+    guest.transport.warmth(&guest.sandbox.name, None)
+}
+
+/// Waits until this is true.
+fn wait_until(what: &str, is_true: impl Fn() -> bool) {
+    let patience = Until::after(LIMIT);
+    while !is_true() {
+        assert!(patience.sleep(Duration::from_millis(10)).is_ok(), "it does not happen that {what}");
+    }
+}
+
+fn at_once(live: &Live) -> Outcome {
+    const THREADS: usize = 50;
+    let guest = warm_guest(live)?;
+    assert_eq!(warmth(&guest), None);
+    let container = guest.container.as_ref();
+    std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..THREADS)
+            .map(|number| {
+                scope.spawn(move || {
+                    sh(container, &format!("sleep 0.2; seq 1 20000; echo {number} >&2; exit {number}"))
+                })
+            })
+            .collect();
+        for (number, call) in calls.into_iter().enumerate() {
+            let result = call.join().expect("no panic")?;
+            assert_eq!(result.stdout.total(), 108_894, "{:?}", result.stderr);
+            assert_eq!(result.stderr, format!("{number}\n").as_str());
+            assert_eq!(result.outcome, ExitOutcome::Code(i32::try_from(number)?));
+        }
+        Ok::<_, Problem>(())
+    })?;
+    assert_eq!(warmth(&guest), Some(Warmth::Warm));
+    assert_eq!(guest.sshd.log()?.matches("Accepted publickey").count(), 1);
+    let agents = || guest.sshd.processes().iter().filter(|entry| entry.name.starts_with(".rt-agent")).count();
+    wait_until("one agent is left", || agents() == 1);
+    let left = sh(container, "ls -a /run /dev/shm /tmp ~ | grep rt-agent; umask; pwd; id -un")?;
+    assert_eq!(left.stdout, "0022\n/workspace\ndev\n", "{left:?}");
+    Ok(())
+}
+
+fn no_place(live: &Live) -> Outcome {
+    let guest = guest_with(live, |builder| builder.exec_path(ExecPath::Auto))?;
+    let root = ExecRequest::builder([
+        "sh",
+        "-c",
+        "for d in /dev/shm /tmp /home/dev; do mount -t tmpfs -o noexec,mode=1777 tmpfs $d || exit; done",
+    ])
+    .user("root")
+    .build()?;
+    guest.container.exec(&root, &Until::after(LIMIT))?.exit_ok()?;
+    for number in 0..3 {
+        let result = sh(guest.container.as_ref(), &format!("echo {number}"))?;
+        assert_eq!(result.stdout, format!("{number}\n").as_str());
+        let Some(Warmth::Cold(ColdReason::Refused(why))) = warmth(&guest) else {
+            panic!("{:?}", warmth(&guest))
+        };
+        assert!(why.contains("takes a file that may be executed"), "{why}");
+    }
+    let left = sh(guest.container.as_ref(), "ls -a /dev/shm /tmp ~ | grep rt-agent")?;
+    assert_eq!(left.outcome, ExitOutcome::Code(1), "{left:?}");
+
+    let transport =
+        transport_to(guest.sshd.address(), guest.identity.private()).exec_path(ExecPath::Warm).build();
+    let runtime = KrunRuntime::on(live.runtime.clone(), Arc::new(transport));
+    let error = exec(runtime.container(&guest.sandbox.name).as_ref(), "touch /tmp/never").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(error.to_string().contains("takes a file that may be executed"), "{error}");
+    assert_eq!(exec(guest.container.as_ref(), "ls /tmp/never")?.outcome, ExitOutcome::Code(2));
+    Ok(())
+}
+
+/// What commands answer that say something about where they are, and what fails.
+fn alike(live: &Live) -> Outcome {
+    let warm = warm_guest(live)?;
+    let transport =
+        transport_to(warm.sshd.address(), warm.identity.private()).exec_path(ExecPath::Cold).build();
+    let runtime = KrunRuntime::on(live.runtime.clone(), Arc::new(transport));
+    let cold = runtime.container(&warm.sandbox.name);
+    let words = |words: &[&str]| ExecRequest::builder(words.iter().copied());
+    let env = "env | grep -v -e ^RT_EXEC_ID= -e ^_= -e ^SSH_ -e ^SHLVL= | sort";
+    let requests: Vec<ExecRequestBuilder> = vec![
+        words(&["sh", "-c", env]).env("A", "b c").secret_env("S", "hunter2"),
+        words(&["sh", "-c", "pwd; umask; ulimit -a; id; cat /proc/self/limits"]),
+        words(&["sh", "-c", "ls /proc/self/fd; readlink /proc/self/fd/0; cat /proc/self/oom_score_adj"]),
+        words(&["sh", "-c", "grep -e ^Cap -e ^NoNew -e ^Seccomp /proc/self/status; cat /proc/self/cgroup"]),
+        words(&["sh", "-c", "echo out; echo err >&2; exit 7"]),
+        words(&["sh", "-c", "kill -TERM $$"]),
+        words(&["pwd"]).workdir("/tmp"),
+        words(&["pwd"]).workdir("/no/such"),
+        words(&["pwd"]).workdir("/etc/passwd"),
+        words(&["rt-no-such-command"]),
+        words(&["/no/such"]),
+        words(&["/etc/passwd"]),
+        words(&["/etc"]),
+        words(&["cd"]),
+        words(&["A=b"]),
+        words(&["-c", "x"]),
+        words(&["true"]).env("UID", "7"),
+        words(&["true"]).env("RT_EXEC_ID", "7"),
+        words(&["true"]).secret_env("_", "7"),
+        words(&["true"]).user("dev:dev"),
+        words(&["true"]).user("nobody-here"),
+        words(&["/usr/bin/printf", &"x".repeat(128 << 10)]),
+        words(&["/bin/true"]).env("V", "x".repeat((128 << 10) - 2)),
+    ];
+    for request in requests {
+        let request = request.build()?;
+        let answer = |container: &dyn Container| match container.exec(&request, &Until::after(LIMIT)) {
+            Ok(result) => format!("{:?} {} {}", result.outcome, result.stdout, result.stderr),
+            Err(error) => format!("{:?} {} {:?}", error.kind(), error.never_started(), error.subject()),
+        };
+        let program = request.argv().words().iter().take(3).collect::<Vec<_>>();
+        assert_eq!(answer(warm.container.as_ref()), answer(cold.as_ref()), "{:.200}", format!("{program:?}"));
+    }
+    let over = |container: &dyn Container| {
+        let error = container.exec(&words(&["true"]).build()?, &Until::after(Duration::ZERO)).unwrap_err();
+        Ok::<_, Problem>((error.kind(), error.never_started()))
+    };
+    assert_eq!(over(warm.container.as_ref())?, over(cold.as_ref())?);
+    Ok(())
+}
+
+/// A command's answer that may not be a false one.
+fn assert_lost(answer: Result<rt_protocol::ExecResult, Error>) {
+    match answer {
+        Ok(result) => assert_eq!(result.outcome, ExitOutcome::Lost, "{result:?}"),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::BackendInterrupted, "{error:?}");
+            assert!(!error.never_started(), "{error:?}");
+        }
+    }
+}
+
+fn killed_agent(live: &Live) -> Outcome {
+    let guest = warm_guest(live)?;
+    let container = guest.container.as_ref();
+    for _ in 0..3 {
+        let tag = fresh_tag();
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| exec(container, &format!("sleep {tag}; true")));
+            wait_for_sleepers(tag, 1);
+            // The parent of the supervisor is the agent.
+            let script = "set -- $(cat /proc/$PPID/stat); kill -KILL $4; sleep 5; echo survived";
+            assert_lost(exec(container, script));
+            assert_lost(other.join().expect("no panic"));
+        });
+        wait_until("its commands are gone", || sleepers(tag).is_empty());
+        assert!(sh(container, "true")?.success());
+    }
+    assert_eq!(guest.sshd.log()?.matches("Accepted publickey").count(), 1);
+    Ok(())
+}
+
+fn killed_supervisor(live: &Live) -> Outcome {
+    let guest = warm_guest(live)?;
+    let container = guest.container.as_ref();
+    for _ in 0..3 {
+        let tag = fresh_tag();
+        let answer = exec(container, &format!("echo began; (sleep {tag}; true) & kill -KILL $PPID; wait"));
+        assert_lost(answer);
+        assert!(sleepers(tag).is_empty());
+        assert!(sh(container, "true")?.success());
+    }
+    let agents = guest.sshd.processes().iter().filter(|entry| entry.name.starts_with(".rt-agent")).count();
+    assert_eq!(agents, 1);
+    Ok(())
+}
+
+fn cut_connection(live: &Live) -> Outcome {
+    let mut proxy = None;
+    let guest = LoopbackGuest::start_through(
+        live,
+        Settings { is_forgiving: true, ..Settings::default() },
+        |sshd| Ok(proxy.insert(FaultProxy::start(sshd.address())?).address()),
+        |builder| builder.exec_path(ExecPath::Warm),
+    )?;
+    let proxy = proxy.ok_or("no proxy")?;
+    let container = guest.container.as_ref();
+    for cut in [Cut::Reset, Cut::Close] {
+        let tag = fresh_tag();
+        std::thread::scope(|scope| {
+            let script = format!("setsid env -i sleep {tag} & sleep {tag}; true");
+            let calls: Vec<_> = (0..5)
+                .map(|_| {
+                    let script = script.clone();
+                    scope.spawn(move || exec(container, &script))
+                })
+                .collect();
+            wait_for_sleepers(tag, 10);
+            proxy.cut(cut);
+            for call in calls {
+                assert_eq!(call.join().expect("no panic").expect("a result").outcome, ExitOutcome::Lost);
+            }
+        });
+        wait_until("everything in the guest is gone", || {
+            sleepers(tag).is_empty() && guest.sshd.processes().len() == 1
+        });
+        kill_sleepers(tag);
+        assert!(sh(container, "true")?.success());
+    }
+    Ok(())
+}
+
+fn idle(live: &Live) -> Outcome {
+    let guest = guest_with(live, |builder| {
+        builder.exec_path(ExecPath::Warm).idle_limit(Duration::from_millis(500))
+    })?;
+    for _ in 0..2 {
+        assert!(sh(guest.container.as_ref(), "sleep 1")?.success());
+        wait_until("nothing is left in the guest", || guest.sshd.processes().len() == 1);
+    }
+    assert_eq!(guest.sshd.log()?.matches("Accepted publickey").count(), 2);
+    Ok(())
+}
+
+fn restarted(live: &Live) -> Outcome {
+    let mut guest = warm_guest(live)?;
+    for _ in 0..3 {
+        assert!(sh(guest.container.as_ref(), "true")?.success());
+        guest.sshd.restart(Settings::default())?;
+    }
+    guest.container.stop(Duration::ZERO, &Until::after(LIMIT))?;
+    let error = exec(guest.container.as_ref(), "true").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotRunning, "{error}");
+    guest.container.start(&Until::after(LIMIT))?;
+    assert!(sh(guest.container.as_ref(), "true")?.success());
+    Ok(())
+}
+
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").expect("/proc").count()
+}
+
+fn spawned(live: &Live) -> Outcome {
+    const AT_ONCE: usize = 60;
+    let guest = warm_guest(live)?;
+    assert!(sh(guest.container.as_ref(), "true")?.success());
+    let before = threads();
+    let spawn = |words: &[&str]| {
+        let request = ExecRequest::new(words.iter().copied())?;
+        guest.container.spawn_command(&request, SpawnStdio::new().piped_stdin(), LIMIT)
+    };
+    let mut commands: Vec<RunningCommand> = Vec::new();
+    for _ in 0..AT_ONCE {
+        commands.push(spawn(&["cat"])?);
+    }
+    assert_eq!(threads(), before);
+    for (number, command) in commands.iter_mut().enumerate() {
+        let said = format!("{number}\n");
+        command.stdin.as_mut().expect("it is piped").write_all(said.as_bytes())?;
+        let mut echo = vec![0; said.len()];
+        command.stdout.as_mut().expect("it is piped").read_exact(&mut echo)?;
+        assert_eq!(echo, said.as_bytes());
+    }
+    for command in &mut commands {
+        assert_eq!(command.wait(LIMIT)?.outcome, ExitOutcome::Code(0));
+    }
+    let mut sleeping = spawn(&["sleep", "600"])?;
+    sleeping.signal(Signal::USR1)?;
+    assert_eq!(sleeping.wait(LIMIT)?.outcome, ExitOutcome::Signal(String::from("USR1")));
+    let missing = spawn(&["rt-no-such-command"]).unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::CommandNotFound);
+    Ok(())
+}
+
+fn deadline(live: &Live) -> Outcome {
+    let guest = warm_guest(live)?;
+    let tag = fresh_tag();
+    let script = format!("echo began; setsid env -i sleep {tag} & setsid env -i sleep {tag} & sleep {tag}; true");
+    let request = ExecRequest::new(["sh", "-c", &script])?;
+    let begun = Instant::now();
+    let error = guest.container.exec(&request, &Until::after(Duration::from_millis(700))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    let report = error.kill_report().ok_or("no report")?;
+    assert_eq!(report.outcome, KillOutcome::Gone, "{report}");
+    assert!(sleepers(tag).is_empty());
+    Ok(())
+}
+
+fn users(live: &Live) -> Outcome {
+    let guest = warm_guest(live)?;
+    for _ in 0..2 {
+        for user in ["root", "dev"] {
+            let request = ExecRequest::builder(["id", "-un"]).user(user).build()?;
+            let result = guest.container.exec(&request, &Until::after(LIMIT))?;
+            assert_eq!(result.stdout, format!("{user}\n").as_str());
+        }
+    }
+    let root = SshUser::new("root")?;
+    assert_eq!(guest.transport.warmth(&guest.sandbox.name, Some(&root)), Some(Warmth::Warm));
+    assert_eq!(guest.sshd.log()?.matches("Accepted publickey").count(), 2);
+    Ok(())
+}
