@@ -127,7 +127,8 @@ fn krun(
             if let Some(reason) = ground.missing(live) {
                 return crate::case::without(live, reason);
             }
-            let prepared = suite.get_or_init(|| ground.prepare(live, path).map_err(|error| error.to_string()));
+            let prepared =
+                suite.get_or_init(|| ground.prepare(live, path).map_err(|error| error.to_string()));
             prepared.as_ref().map_err(Failed::from).and_then(|prepared| run(&prepared.suite, case))
         })
     };

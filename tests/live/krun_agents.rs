@@ -8,13 +8,17 @@ use std::time::{Duration, Instant};
 use rt_krun::{KrunRuntime, SshUser, TcpSshTransportBuilder};
 use rt_podman::{ColdReason, ExecPath, Warmth};
 use rt_protocol::{
-    Container, ContainerExt, ContainerRuntime, Error, ErrorKind, ExecRequest, ExecRequestBuilder, ExitOutcome,
-    KillOutcome, RunningCommand, Signal, SpawnStdio, Until,
+    Container, ContainerExt, ContainerRuntime, Error, ErrorKind, ExecRequest, ExecRequestBuilder,
+    ExitOutcome, KillOutcome, RunningCommand, Signal, SpawnStdio, Until,
 };
 use rt_tests::krun::{LoopbackGuest, transport_to};
 use rt_tests::live::Live;
+use rt_tests::sandbox::Sandbox;
+use rt_tests::ssh_lab::key::KeyPair;
 use rt_tests::ssh_lab::loopback::Settings;
+use rt_tests::ssh_lab::other_server::{Make, OtherServer};
 use rt_tests::ssh_lab::proxy::{Cut, FaultProxy};
+use tempfile::TempDir;
 
 use crate::case::{Case, Outcome, Problem};
 use crate::krun_commands::sh;
@@ -32,6 +36,12 @@ pub(crate) const CASES: &[Case] = &[
     ("krun agents: spawned commands need no thread, and take signals", spawned),
     ("krun agents: a deadline ends what hides from every look", deadline),
     ("krun agents: each user has an agent", users),
+    (
+        "krun agents: a server that lends an agent its only channel serves commands by more connections",
+        one_channel,
+    ),
+    ("krun agents: a Dropbear with one channel at a time serves on channels", dropbear),
+    ("krun agents: a guest that gives no connection says so as ever, to all who wait", no_connection),
 ];
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -258,9 +268,8 @@ fn cut_connection(live: &Live) -> Outcome {
 }
 
 fn idle(live: &Live) -> Outcome {
-    let guest = guest_with(live, |builder| {
-        builder.exec_path(ExecPath::Warm).idle_limit(Duration::from_millis(500))
-    })?;
+    let guest =
+        guest_with(live, |builder| builder.exec_path(ExecPath::Warm).idle_limit(Duration::from_millis(500)))?;
     for _ in 0..2 {
         assert!(sh(guest.container.as_ref(), "sleep 1")?.success());
         wait_until("nothing is left in the guest", || guest.sshd.processes().len() == 1);
@@ -321,8 +330,10 @@ fn spawned(live: &Live) -> Outcome {
 
 fn deadline(live: &Live) -> Outcome {
     let guest = warm_guest(live)?;
+    sh(guest.container.as_ref(), "true")?.exit_ok()?;
     let tag = fresh_tag();
-    let script = format!("echo began; setsid env -i sleep {tag} & setsid env -i sleep {tag} & sleep {tag}; true");
+    let script =
+        format!("echo began; setsid env -i sleep {tag} & setsid env -i sleep {tag} & sleep {tag}; true");
     let request = ExecRequest::new(["sh", "-c", &script])?;
     let begun = Instant::now();
     let error = guest.container.exec(&request, &Until::after(Duration::from_millis(700))).unwrap_err();
@@ -346,5 +357,80 @@ fn users(live: &Live) -> Outcome {
     let root = SshUser::new("root")?;
     assert_eq!(guest.transport.warmth(&guest.sandbox.name, Some(&root)), Some(Warmth::Warm));
     assert_eq!(guest.sshd.log()?.matches("Accepted publickey").count(), 2);
+    Ok(())
+}
+
+/// The script that looks after a command whose supervisor was killed needs a channel.
+fn one_channel(live: &Live) -> Outcome {
+    let settings = Settings { max_sessions: 1, ..Settings::default() };
+    let warm = |builder: TcpSshTransportBuilder| builder.exec_path(ExecPath::Warm);
+    let guest = LoopbackGuest::start_through(live, settings, |sshd| Ok(sshd.address()), warm)?;
+    let container = guest.container.as_ref();
+    for _ in 0..2 {
+        assert!(sh(container, "true")?.success());
+        let tag = fresh_tag();
+        assert_lost(exec(container, &format!("(sleep {tag}; true) & kill -KILL $PPID; wait")));
+        assert!(sleepers(tag).is_empty());
+    }
+    assert_eq!(warmth(&guest), Some(Warmth::Warm));
+    Ok(())
+}
+
+fn dropbear(live: &Live) -> Outcome {
+    let make = Make::Dropbear;
+    if let Some(missing) = make.missing() {
+        return Err(missing.into());
+    }
+    let keys = TempDir::new()?;
+    let identity = KeyPair::generate(keys.path())?;
+    let server = OtherServer::start(make, &identity)?;
+    let sandbox = Sandbox::idle(live)?;
+    let transport =
+        Arc::new(transport_to(server.address(), identity.private()).exec_path(ExecPath::Auto).build());
+    let runtime = KrunRuntime::on(live.runtime.clone(), Arc::clone(&transport) as _);
+    let container = runtime.container(&sandbox.name);
+    std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..4)
+            .map(|number| {
+                scope.spawn({
+                    let container = &container;
+                    move || sh(container.as_ref(), &format!("echo {number}"))
+                })
+            })
+            .collect();
+        for (number, call) in calls.into_iter().enumerate() {
+            assert_eq!(call.join().expect("no panic")?.stdout, format!("{number}\n").as_str());
+        }
+        Ok::<_, Problem>(())
+    })?;
+    match transport.warmth(&sandbox.name, None) {
+        // Before 2025 it runs one command for each connection.
+        Some(Warmth::Cold(ColdReason::Refused(why))) => {
+            assert!(why.contains("one command at a time"), "{why}")
+        }
+        other => assert_eq!(other, Some(Warmth::Warm)),
+    }
+    Ok(())
+}
+
+fn no_connection(live: &Live) -> Outcome {
+    let guest = warm_guest(live)?;
+    guest.sshd.authorize(&[])?;
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        let container = guest.container.as_ref();
+        let calls: Vec<_> = (0..20).map(|_| scope.spawn(move || exec(container, "true"))).collect();
+        for call in calls {
+            let error = call.join().expect("no panic").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AuthenticationRefused, "{error}");
+            assert!(error.never_started(), "{error:?}");
+        }
+    });
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    // One attempt answers all who wait for it.
+    let attempts = guest.sshd.log()?.matches("Connection closed by authenticating user").count();
+    assert!(attempts < 10, "{attempts}");
+    guest.sshd.authorize(&[&guest.identity])?;
+    assert!(sh(guest.container.as_ref(), "true")?.success());
     Ok(())
 }

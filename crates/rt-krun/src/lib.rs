@@ -47,8 +47,38 @@
 //! - The workdir: [`DEFAULT_WORKDIR`], `/workspace`, unless the transport or the request sets
 //!   another one.
 //! - `sh`, `grep` and `/proc`, to find and end the processes of a command.
+//! - For commands by an agent: `head`, `wc`, `chmod`, `rm` and `uname`, an x86-64 or `AArch64`
+//!   processor like the host's, and a directory that takes a file that may be executed. Without
+//!   them, each command has a channel of its own.
 //!
 //! # How a command runs
+//!
+//! A command goes **by an agent** where there can be one, and **on a channel** elsewhere.
+//! [`exec_path`](TcpSshTransportBuilder::exec_path) chooses; [`TcpSshTransport::warmth`] returns
+//! which it is, and why there is no agent. Both give the same results, except as listed in
+//! [`limitations`](limitations#agents).
+//!
+//! ## By an agent
+//!
+//! The first command of a user sends a static program of 30 KB to the guest, on a channel. A script
+//! writes it to a file of that user alone, in the first of `/run`, `/dev/shm`, `/tmp` and the home
+//! that may execute it, and becomes the program, which removes the file. From then on this one
+//! channel carries the streams of all commands of the user, in packets. A command costs one
+//! exchange and a fork and an exec in the guest: no channel, no process of sshd, no login shell.
+//! The program is the one of `rt-agent`, whose guarantees hold within the guest:
+//!
+//! - A command runs once, or has certainly not run. If the connection ends, those that the agent
+//!   was told of are [`Lost`](rt_protocol::ExitOutcome::Lost).
+//! - The outcome is that of wait(2). A command that is ended is ended with all its descendants, and
+//!   the guest's kernel proves that they are gone.
+//! - If the connection ends, also because the host program was killed, the agent ends its commands
+//!   and their descendants, and itself. What a finished command has left behind runs on.
+//!
+//! The agent has the environment, the limits and the groups that sshd gives a login. It ends with
+//! its connection, so also when that was idle. If the guest gives no agent, that is tried again
+//! after a second, and after twice as long each time, up to a minute.
+//!
+//! ## On a channel
 //!
 //! 1. It gets a connection. A connection belongs to one container and one user, has a thread and a
 //!    socket of its own, and is kept. A command is a channel on it. The container's id, state and
@@ -78,8 +108,9 @@
 //!
 //! # Connections and limits
 //!
-//! At most 8 commands share a connection ([`CHANNELS_PER_CONNECTION`]; OpenSSH allows 10 channels).
-//! A user of a guest has at most 8 connections ([`CONNECTIONS_PER_GUEST`]), which are made one
+//! All commands by an agent share one connection; an agent runs up to 200 at once. On channels, at
+//! most 8 commands share a connection ([`CHANNELS_PER_CONNECTION`]; OpenSSH allows 10 channels). A
+//! user of a guest has at most 8 connections ([`CONNECTIONS_PER_GUEST`]), which are made one
 //! after another. If a guest's sshd accepts fewer channels, fewer are used. Further commands wait,
 //! each with its own [`Until`](rt_protocol::Until).
 //!
@@ -116,14 +147,19 @@
 //! export are left out. If the handle is not one of `rt-podman`, all variables of the container are
 //! left out.
 //!
-//! Secret variables go through the channel's stdin, to a `read` of the shell, before the caller's
+//! By an agent, variables are part of the request: they appear in no command line and in no log. On
+//! channels, secret variables go through the channel's stdin, to a `read` of the shell, before the caller's
 //! own bytes. They appear in no command line of the guest and in no log of its sshd. The command's
 //! environment has them, so other processes in the guest may be able to read them there. Other
 //! variables appear in the shell's command line.
 //!
 //! # Ending a command
 //!
-//! Closing a channel ends no process. On a deadline, a cancel or a failing stream:
+//! On a deadline, a cancel or a failing stream, an agent sends TERM to the command and all its
+//! descendants, KILL after 2 s, and reports when none is left. If the supervisor of a command was
+//! killed in the guest, the script below looks after the command.
+//!
+//! On channels, closing one ends no process. So:
 //!
 //! - The guest's sshd is asked to send TERM to the command's process group. OpenSSH does so for
 //!   users other than root.
@@ -151,7 +187,8 @@
 //! variables or outputs. Each operation has a span, see [`rt_protocol::OperationSpan`].
 //!
 //! - `debug` when a command is sent to a guest (`container`, `program`, the number of `arguments`,
-//!   `timeout`), when one was ended (`container`, `report`), and when a connection ends (`why`).
+//!   `timeout`), when one was ended (`container`, `report`), when the path of a user's commands is
+//!   decided (`container`, `user`, `reason`), and when a connection ends (`why`).
 //! - `warn` when the operating system refuses to wait for a connection (`error`).
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

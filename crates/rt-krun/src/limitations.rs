@@ -38,6 +38,32 @@
 //! sshd passes a command to the user's login shell as one text, which needs a POSIX shell. dash,
 //! bash and BusyBox's ash are tested. fish and csh do not work.
 //!
+//! # Agents
+//!
+//! Commands by an agent ([`exec_path`](crate::TcpSshTransportBuilder::exec_path)) differ from those
+//! on channels in these points:
+//!
+//! | | by an agent | on a channel |
+//! | --- | --- | --- |
+//! | a script without `#!` | `CommandNotExecutable` | the login shell runs it |
+//! | an end by a signal without a name in RFC 4254 (`XCPU`) | its name | `unknown` |
+//! | what a command hides (`setsid env -i`) | is ended with it, and proved to be gone | may be named as `Unknown` |
+//! | the parent and the session | the agent's supervisor, a session of its own | sshd |
+//! | `SHLVL`, `_`, `OLDPWD` | those of the agent's start | those of the login shell |
+//! | a login shell's start-up files, `~/.ssh/rc`, `ForceCommand` | run once, for the agent | run for each command |
+//! | limits, groups and environment of the login | those when the agent was started, until `/etc/passwd` or `/etc/group` changes | those of the connection |
+//! | an output that a child holds open | is left at once | is left after half a second |
+//! | commands at once | 200; more wait | 64; more wait |
+//!
+//! Commands go on channels if the guest has no `head`, `wc`, `chmod`, `rm` or `uname`, another
+//! processor than the host, no directory of `/run`, `/dev/shm`, `/tmp` and the home that takes a
+//! file that may be executed, or a Dropbear that serves one channel at a time. A login shell that
+//! ends background processes when it exits (`huponexit`) does not matter: it has become the agent.
+//!
+//! If the host program is killed while it sends the agent, the script in the guest removes the
+//! unfinished file. Only a guest that is killed in that moment keeps it (`.rt-agent-` and a
+//! number).
+//!
 //! # Servers with one channel
 //!
 //! An SSH server must accept several channels on a connection, one after the other. `TinySSH`
@@ -47,15 +73,16 @@
 //!
 //! # Signals to a running command
 //!
-//! [`signal`](rt_protocol::RunningCommand::signal) runs a shell script on another channel, as the
-//! command's user: about as slow as a command. The guest needs `sh` and `grep`. A program that has
+//! By an agent, [`signal`](rt_protocol::RunningCommand::signal) is a message. On channels it runs a
+//! shell script on another channel, as the command's user: about as slow as a command. The guest needs `sh` and `grep`. A program that has
 //! become another user is not found, or takes no signal. Under Dropbear, commands share the process
 //! group of their connection; a child that has left its parent and its environment is not found
 //! there.
 //!
 //! # Terminals
 //!
-//! The guest's sshd gives a command its terminal. It needs `/dev/pts`, and a configuration that
+//! An agent needs `/dev/pts` and `/dev/ptmx`. On channels the guest's sshd gives a command its
+//! terminal. It needs `/dev/pts`, and a configuration that
 //! allows it (`PermitTTY`, no `restrict` in the authorized keys); otherwise the command is
 //! [`Unsupported`](rt_protocol::ErrorKind::Unsupported). Where variables of the container or
 //! secrets are sent, the guest also needs `stty`. They are typed at the terminal before the command
@@ -83,18 +110,18 @@
 //!
 //! # Names of variables
 //!
-//! Variables that have a meaning to a shell are rejected, secret or not: `PWD`, `OLDPWD`, `UID`,
+//! Variables that have a meaning to a shell are rejected on both paths, secret or not: `PWD`, `OLDPWD`, `UID`,
 //! `RANDOM`, `SHLVL`, `_`, `BASH_…` and similar names. A shell would silently drop or change them.
 //! `RT_EXEC_ID` is rejected too, since the processes of a command are found by it.
 //!
 //! # Secrets with many lines
 //!
-//! The guest's shell needs time that is quadratic in the number of lines of a secret: some seconds
+//! On channels, the guest's shell needs time that is quadratic in the number of lines of a secret: some seconds
 //! from about 10,000 lines on.
 //!
 //! # The guest is trusted for what it reports
 //!
-//! The guest controls its sshd. A hostile guest can:
+//! The guest controls its sshd and the agent's process. A hostile guest can:
 //!
 //! - lie about its own commands: their output, their outcome, and whether their processes are gone;
 //! - be slow or silent within the [limits](crate#connections-and-limits), and fill an output up to

@@ -12,8 +12,11 @@ use super::shell::remote_command::{RemoteCommand, Stdin};
 use super::shell::remote_failure::FailureSentinel;
 use crate::SshUser;
 
-/// Where a script runs: on the connection of the permit, or on another one of the same user if that
-/// has no free channel or has ended.
+/// How many connections are tried.
+const MOST_CONNECTIONS: u32 = 3;
+
+/// Where a script runs: on the connection of the permit, or on another one of the same user if
+/// there is none, or if that has no free channel or has ended.
 #[derive(Debug)]
 pub(super) struct GuestScript<'a> {
     pub(super) pool: &'a Arc<Pool>,
@@ -38,12 +41,19 @@ impl GuestScript<'_> {
         {
             return answer;
         }
-        match self.pool.permit(self.container, self.user, until) {
-            Ok(Ok(permit)) => try_on(&permit, &request, until)
-                .unwrap_or_else(|| Err(String::from("it takes no more channels"))),
-            Ok(Err(_)) => Err(String::from("it gave no answer in time")),
-            Err(error) => Err(error.to_string()),
+        // One that turns out to have no channel is not offered again.
+        for _ in 0..MOST_CONNECTIONS {
+            match self.pool.permit(self.container, self.user, until) {
+                Ok(Ok(permit)) => {
+                    if let Some(answer) = try_on(&permit, &request, until) {
+                        return answer;
+                    }
+                }
+                Ok(Err(_)) => return Err(String::from("it gave no answer in time")),
+                Err(error) => return Err(error.to_string()),
+            }
         }
+        Err(String::from("it takes no more channels"))
     }
 }
 
@@ -75,6 +85,7 @@ fn try_on(permit: &SessionPermit, request: &ExecRequest, until: &Until) -> Optio
         JobEnd::Ran(ran) if !ran.has_begun => unknown("its login shell ran no script"),
         JobEnd::Ran(ran) => Some(Ok(ran.captured[0].text().into_owned())),
         JobEnd::NotStarted(NotStarted::Refused(error)) => unknown(&error.to_string()),
-        JobEnd::NotStarted(NotStarted::Full | NotStarted::ConnectionDied | NotStarted::Left) | JobEnd::NoAgent(_) => None,
+        JobEnd::NotStarted(NotStarted::Full | NotStarted::ConnectionDied | NotStarted::Left)
+        | JobEnd::NoAgent(_) => None,
     }
 }

@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 use rt_podman::{ColdReason, ExecPath, Warmth};
 use rt_protocol::sync::Waker;
 use rt_protocol::{
-    Argv, Capabilities, Capability, CommandControl, CommandStreams, Container,
-    ContainerName, ContainerPath, Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, Result, StdioResult,
-    Until,
+    Argv, Capabilities, Capability, CommandControl, CommandStreams, Container, ContainerName, ContainerPath,
+    Error, ErrorKind, ExecRequest, ExecResult, ExecStdio, Result, StdioResult, Until,
 };
 
 use super::auth::host_key::{HostKey, HostKeyPolicy};

@@ -1,5 +1,5 @@
 //! The warm path: commands by an agent in the guest.
 
-mod agent_start;
 pub(super) mod agent_place;
+mod agent_start;
 pub(super) mod warm_call;
