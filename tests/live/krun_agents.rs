@@ -55,7 +55,7 @@ fn guest_with(
     live: &Live,
     finish: impl FnOnce(TcpSshTransportBuilder) -> TcpSshTransportBuilder,
 ) -> Result<LoopbackGuest<'_>, Problem> {
-    Ok(LoopbackGuest::start_through(live, Settings::default(), |sshd| Ok(sshd.address()), finish)?)
+    LoopbackGuest::start_through(live, Settings::default(), |sshd| Ok(sshd.address()), finish)
 }
 
 fn exec(container: &dyn Container, script: &str) -> Result<rt_protocol::ExecResult, Error> {
@@ -406,7 +406,7 @@ fn dropbear(live: &Live) -> Outcome {
     match transport.warmth(&sandbox.name, None) {
         // Before 2025 it runs one command for each connection.
         Some(Warmth::Cold(ColdReason::Refused(why))) => {
-            assert!(why.contains("one command at a time"), "{why}")
+            assert!(why.contains("one command at a time"), "{why}");
         }
         other => assert_eq!(other, Some(Warmth::Warm)),
     }

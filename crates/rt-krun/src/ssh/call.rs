@@ -156,21 +156,13 @@ impl<'a> Call<'a> {
                 Some(NotStarted::Full) => {}
                 Some(NotStarted::ConnectionDied) if !is_replaced => is_replaced = true,
                 Some(NotStarted::ConnectionDied | NotStarted::Left) => {
-                    return Err(self.not_started(self.connections_end()));
+                    return Err(self.not_started(connections_end()));
                 }
                 Some(NotStarted::Refused(error)) => {
                     return Err(self.not_started(self.explain(error, until)));
                 }
             }
         }
-    }
-
-    /// Returns the error of a guest whose connections end before anything runs on them.
-    pub(super) fn connections_end(&self) -> Error {
-        Error::new(ErrorKind::Unreachable, OPERATION, "its connections end before a command begins").with_hint(
-            "see the log of the guest's sshd; a server that has one channel for each connection, as TinySSH does, is not \
-             served",
-        )
     }
 
     fn job(&self, handle: &JobHandle, stdin: Option<OwnedFd>, output: JobOutput) -> Result<Job> {
@@ -334,6 +326,14 @@ impl<'a> Call<'a> {
             _ => error,
         }
     }
+}
+
+/// Returns the error of a guest whose connections end before anything runs on them.
+pub(super) fn connections_end() -> Error {
+    Error::new(ErrorKind::Unreachable, OPERATION, "its connections end before a command begins").with_hint(
+        "see the log of the guest's sshd; a server that has one channel for each connection, as TinySSH does, is not \
+         served",
+    )
 }
 
 fn captured(ran: Ran) -> PartialOutput {

@@ -8,7 +8,7 @@ use rt_process::ExecMarker;
 use rt_protocol::{Error, ExitOutcome, Result, Until};
 
 use super::agent_place::{Found, GuestAgent};
-use crate::ssh::call::{Call, OPERATION};
+use crate::ssh::call::{Call, OPERATION, connections_end};
 use crate::ssh::channel::job::{Job, JobEnd, JobHandle, JobOutput, NotStarted, Ran};
 use crate::ssh::shell::remote_command::{RemoteCommand, Stdin};
 use crate::ssh::shell::remote_failure::FailureSentinel;
@@ -84,7 +84,7 @@ fn start(
             Some(JobEnd::NotStarted(_)) | None => {}
         }
     }
-    Err(call.not_started(call.connections_end()))
+    Err(call.not_started(connections_end()))
 }
 
 fn job(call: &Call<'_>, program: &'static [u8], handle: &JobHandle) -> Result<Job> {
