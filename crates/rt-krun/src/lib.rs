@@ -147,11 +147,11 @@
 //! export are left out. If the handle is not one of `rt-podman`, all variables of the container are
 //! left out.
 //!
-//! By an agent, variables are part of the request: they appear in no command line and in no log. On
-//! channels, secret variables go through the channel's stdin, to a `read` of the shell, before the caller's
-//! own bytes. They appear in no command line of the guest and in no log of its sshd. The command's
-//! environment has them, so other processes in the guest may be able to read them there. Other
-//! variables appear in the shell's command line.
+//! To an agent, the variables of a request go as a message. On channels, and for the variables of
+//! the container at an agent's start, secret ones go through the channel's stdin, to a `read` of
+//! the shell, before the caller's own bytes. They appear in no command line of the guest and in no
+//! log of its sshd. The command's environment has them, so other processes in the guest may be able
+//! to read them there. Other variables appear in the shell's command line.
 //!
 //! # Ending a command
 //!

@@ -74,16 +74,16 @@
 //! # Signals to a running command
 //!
 //! By an agent, [`signal`](rt_protocol::RunningCommand::signal) is a message. On channels it runs a
-//! shell script on another channel, as the command's user: about as slow as a command. The guest needs `sh` and `grep`. A program that has
-//! become another user is not found, or takes no signal. Under Dropbear, commands share the process
-//! group of their connection; a child that has left its parent and its environment is not found
-//! there.
+//! shell script on another channel, as the command's user: about as slow as a command. The guest
+//! needs `sh` and `grep`. A program that has become another user is not found, or takes no signal.
+//! Under Dropbear, commands share the process group of their connection; a child that has left its
+//! parent and its environment is not found there.
 //!
 //! # Terminals
 //!
-//! An agent needs `/dev/pts` and `/dev/ptmx`. On channels the guest's sshd gives a command its
-//! terminal. It needs `/dev/pts`, and a configuration that
-//! allows it (`PermitTTY`, no `restrict` in the authorized keys); otherwise the command is
+//! An agent makes the terminal of a command itself, and needs `/dev/pts` and `/dev/ptmx`. On
+//! channels the guest's sshd makes it. It needs `/dev/pts`, and a configuration that allows it
+//! (`PermitTTY`, no `restrict` in the authorized keys); otherwise the command is
 //! [`Unsupported`](rt_protocol::ErrorKind::Unsupported). Where variables of the container or
 //! secrets are sent, the guest also needs `stty`. They are typed at the terminal before the command
 //! begins, while it echoes nothing. What the caller types waits until then.
@@ -110,14 +110,14 @@
 //!
 //! # Names of variables
 //!
-//! Variables that have a meaning to a shell are rejected on both paths, secret or not: `PWD`, `OLDPWD`, `UID`,
-//! `RANDOM`, `SHLVL`, `_`, `BASH_…` and similar names. A shell would silently drop or change them.
-//! `RT_EXEC_ID` is rejected too, since the processes of a command are found by it.
+//! Variables that have a meaning to a shell are rejected on both paths, secret or not: `PWD`,
+//! `OLDPWD`, `UID`, `RANDOM`, `SHLVL`, `_`, `BASH_…` and similar names. A shell would silently drop
+//! or change them. `RT_EXEC_ID` is rejected too, since the processes of a command are found by it.
 //!
 //! # Secrets with many lines
 //!
-//! On channels, the guest's shell needs time that is quadratic in the number of lines of a secret: some seconds
-//! from about 10,000 lines on.
+//! On channels, the guest's shell needs time that is quadratic in the number of lines of a secret:
+//! some seconds from about 10,000 lines on.
 //!
 //! # The guest is trusted for what it reports
 //!
