@@ -447,6 +447,8 @@ impl Command {
                 let output = self.output(stream);
                 output.has_ended = true;
                 output.hand_on(number, to_agent);
+                // Nothing more is heard of a pipe that is closed now.
+                self.report();
             }
             Packet::Over => self.is_over = true,
             _ => return None,
