@@ -30,6 +30,7 @@ pub(crate) const CASES: &[Case] = &[
     ("krun agents: both paths answer alike", alike),
     ("krun agents: when the agent is killed its commands are lost and the next is served", killed_agent),
     ("krun agents: when a supervisor is killed its command is ended and lost", killed_supervisor),
+    ("krun agents: an agent that is stopped is given up within the stated bound", stopped_agent),
     ("krun agents: nothing in the guest outlives the connection", cut_connection),
     ("krun agents: an idle connection ends, and its agent with it", idle),
     ("krun agents: after a stop and a start of the guest another agent serves", restarted),
@@ -214,6 +215,24 @@ fn killed_agent(live: &Live) -> Outcome {
         assert!(sh(container, "true")?.success());
     }
     assert_eq!(guest.sshd.log()?.matches("Accepted publickey").count(), 1);
+    Ok(())
+}
+
+fn stopped_agent(live: &Live) -> Outcome {
+    const KEEPALIVE: Duration = Duration::from_secs(2);
+    let guest = guest_with(live, |builder| builder.exec_path(ExecPath::Warm).keepalive(KEEPALIVE))?;
+    let container = guest.container.as_ref();
+    // Longer than the bound, and nothing is wrong.
+    assert!(sh(container, "sleep 10")?.success());
+    let tag = fresh_tag();
+    let begun = Instant::now();
+    assert_lost(exec(
+        container,
+        &format!("set -- $(cat /proc/$PPID/stat); kill -STOP $4; sleep {tag}; true"),
+    ));
+    assert!(begun.elapsed() < 4 * KEEPALIVE + Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(sleepers(tag).is_empty());
+    assert!(sh(container, "true")?.success());
     Ok(())
 }
 

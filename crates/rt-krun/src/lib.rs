@@ -119,6 +119,7 @@
 //! | TCP, key exchange, login and the check of the login shell together | 15 s | `connect_limit` |
 //! | silence of a guest with running commands before a keepalive request | 10 s | `keepalive` |
 //! | silence after which the guest counts as gone and its commands as `Lost` | 30 s, three times the above | |
+//! | the same of an agent in a guest that answers | 40 s, four times the above | |
 //! | time that a connection without commands is kept | 5 min | `idle_limit` |
 //! | bytes of one channel in transit from the guest | 2 MiB | |
 //!

@@ -2,6 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use rt_agent::Multiplexer;
 use rt_protocol::sync::Waker;
@@ -10,6 +11,10 @@ use rustix::event::PollFlags;
 use super::job::JobGuard;
 use crate::ssh::raw::libssh2::{Channel, Refusal};
 
+/// After this many intervals without a byte from an agent that has commands, it counts as gone. One
+/// more than for the guest, so that a guest that is silent as a whole is told from this.
+const SILENT_INTERVALS: u32 = 4;
+
 /// The host's side of an agent, between its commands and its channel.
 #[derive(Debug)]
 pub(crate) struct AgentStream {
@@ -17,11 +22,26 @@ pub(crate) struct AgentStream {
     /// Its hello has come. Before, its script may read ahead, so nothing is sent.
     is_there: bool,
     has_failed: bool,
+    /// The silence after which the agent is asked whether it still serves.
+    interval: Duration,
+    /// When it last sent something, or when it got its first command.
+    heard: Instant,
+    is_asked: bool,
+    /// It had no command at the last step.
+    was_unused: bool,
 }
 
 impl AgentStream {
-    pub(crate) fn new(waker: Waker) -> Self {
-        Self { multiplexer: Multiplexer::new(waker), is_there: false, has_failed: false }
+    pub(crate) fn new(waker: Waker, interval: Duration) -> Self {
+        Self {
+            multiplexer: Multiplexer::new(waker),
+            is_there: false,
+            has_failed: false,
+            interval,
+            heard: Instant::now(),
+            is_asked: false,
+            was_unused: true,
+        }
     }
 
     /// Returns whether it waits for commands.
@@ -34,7 +54,8 @@ impl AgentStream {
         !self.is_there || self.multiplexer.is_idle()
     }
 
-    /// Returns whether the guest has sent what no agent sends.
+    /// Returns whether it is of no more use: it does not answer, or the guest has sent what no agent
+    /// sends.
     pub(crate) fn has_failed(&self) -> bool {
         self.has_failed
     }
@@ -43,11 +64,18 @@ impl AgentStream {
         self.multiplexer.interests(add);
     }
 
+    /// Returns when it is to be asked, or given up.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        let intervals = if self.is_asked { SILENT_INTERVALS } else { 1 };
+        (!self.is_unused()).then(|| self.heard + self.interval * intervals)
+    }
+
     /// Takes bytes of its stdout.
-    pub(crate) fn take(&mut self, bytes: &[u8]) {
+    pub(crate) fn take(&mut self, bytes: &[u8], now: Instant) {
         if self.has_failed || bytes.is_empty() {
             return;
         }
+        (self.heard, self.is_asked) = (now, false);
         if let Err(error) = self.multiplexer.receive(bytes) {
             tracing::debug!(target: "rt_krun", %error, "an agent is given up");
             self.has_failed = true;
@@ -55,13 +83,23 @@ impl AgentStream {
     }
 
     /// Moves what can be moved without waiting. Returns whether anything moved.
-    pub(crate) fn advance(&mut self, channel: &mut Channel, guard: &JobGuard) -> Result<bool, Refusal> {
+    pub(crate) fn advance(
+        &mut self,
+        channel: &mut Channel,
+        guard: &JobGuard,
+        now: Instant,
+    ) -> Result<bool, Refusal> {
+        if self.was_unused {
+            (self.heard, self.is_asked) = (now, false);
+        }
         let mut moved = self.multiplexer.advance();
+        self.was_unused = self.is_unused();
         if !self.is_there {
             let Some(agent) = self.multiplexer.agent().cloned() else { return Ok(moved) };
             self.is_there = true;
             guard.becomes(agent);
         }
+        self.look_for_silence(now);
         while !self.multiplexer.output().is_empty() {
             match channel.write(self.multiplexer.output()) {
                 Poll::Pending => break,
@@ -70,5 +108,20 @@ impl AgentStream {
             moved = true;
         }
         Ok(moved)
+    }
+    /// A command can be silent for long, but an agent that is asked cannot. It may have been
+    /// stopped.
+    fn look_for_silence(&mut self, now: Instant) {
+        let silent = now.saturating_duration_since(self.heard);
+        if self.is_unused() || silent < self.interval {
+            return;
+        }
+        if !std::mem::replace(&mut self.is_asked, true) {
+            self.multiplexer.ask();
+        }
+        if silent >= self.interval * SILENT_INTERVALS {
+            tracing::debug!(target: "rt_krun", "an agent that does not answer is given up");
+            self.has_failed = true;
+        }
     }
 }

@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rt_protocol::sync::Waker;
 use rt_protocol::{
@@ -73,8 +73,9 @@ pub(crate) enum Progress {
 
 impl Command {
     /// Puts a job onto a channel, with the variables of its container. The first step sends the
-    /// request. `waker` wakes the loop that takes these steps.
-    pub(crate) fn new(job: Job, channel: Channel, env: &Env, waker: &Waker) -> Self {
+    /// request. `waker` wakes the loop that takes these steps; an agent that is silent for
+    /// `keepalive` is asked whether it still serves.
+    pub(crate) fn new(job: Job, channel: Channel, env: &Env, waker: &Waker, keepalive: Duration) -> Self {
         let Job { command, sentinel, terminal, stdin, output, guard } = job;
         let RemoteText { text, preamble } = command.text(env);
         let reads_terminal = terminal.is_some() && preamble.is_some();
@@ -90,7 +91,7 @@ impl Command {
             JobOutput::Agent(program) => (
                 Stdin::unended([&preamble, program].concat()),
                 captured([0, AGENT_WORDS].map(OutputLimit::bytes)),
-                Some(AgentStream::new(waker.clone())),
+                Some(AgentStream::new(waker.clone(), keepalive)),
             ),
         };
         Self {
@@ -149,7 +150,9 @@ impl Command {
     /// Returns when the next step is due, even if nothing happens.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         // A sink that takes nothing has unlimited time, since its bytes are the command's own.
-        if self.outputs.iter().all(Output::has_room) { self.drain.as_ref()?.wake_at() } else { None }
+        let drain = self.drain.as_ref().filter(|_| self.outputs.iter().all(Output::has_room));
+        let agent = self.agent.as_ref().and_then(AgentStream::wake_at);
+        drain.and_then(Drain::wake_at).into_iter().chain(agent).min()
     }
 
     /// Does what can be done now.
@@ -249,7 +252,7 @@ impl Command {
     /// A guest may close the channel instead of answering. libssh2 would wait for the answer
     /// forever.
     fn look_for_close(&mut self, scratch: &mut [u8]) -> Result<Progress, Refusal> {
-        let read = match self.read(scratch) {
+        let read = match self.read(scratch, Instant::now()) {
             Err(refusal) if refusal.is_of_channel() => 0,
             read => read?,
         };
@@ -275,10 +278,10 @@ impl Command {
             Err(refusal) if refusal.is_of_channel() => self.stdin.close(),
             advanced => moved |= advanced?,
         }
-        let read = self.read(scratch)?;
+        let read = self.read(scratch, now)?;
         moved |= read > 0;
         if let Some(agent) = &mut self.agent {
-            match agent.advance(&mut self.channel, &self.guard) {
+            match agent.advance(&mut self.channel, &self.guard, now) {
                 Err(refusal) if refusal.is_of_channel() => {}
                 advanced => moved |= advanced?,
             }
@@ -357,7 +360,7 @@ impl Command {
 
     /// Reads both outputs and returns how many bytes arrived. Both are always read: unread bytes of
     /// one fill the window that they share.
-    fn read(&mut self, scratch: &mut [u8]) -> Result<usize, Refusal> {
+    fn read(&mut self, scratch: &mut [u8], now: Instant) -> Result<usize, Refusal> {
         let mut moved = 0;
         for (place, stream) in STREAMS.into_iter().enumerate() {
             self.outputs[place].flush();
@@ -367,7 +370,7 @@ impl Command {
                     Poll::Ready(read) => read?,
                 };
                 moved += count;
-                self.take(place, &scratch[..count]);
+                self.take(place, &scratch[..count], now);
                 self.outputs[place].flush();
             }
         }
@@ -375,7 +378,7 @@ impl Command {
     }
 
     /// Passes on the bytes of the command itself.
-    fn take(&mut self, place: usize, bytes: &[u8]) {
+    fn take(&mut self, place: usize, bytes: &[u8], now: Instant) {
         let (begin, output, sentinel) =
             (&mut self.begins[place], &mut self.outputs[place], &mut self.sentinel);
         let had_begun = begin.has_begun();
@@ -395,7 +398,7 @@ impl Command {
         } else {
             let own = begin.split(bytes, &mut |_| {});
             match &mut self.agent {
-                Some(agent) => agent.take(own),
+                Some(agent) => agent.take(own, now),
                 None => output.take(own),
             }
         }

@@ -306,7 +306,13 @@ impl Channels<'_> {
         let Some(channel) = self.spare.take() else { return Ok(false) };
         while let Some(job) = self.waiting.pop_front() {
             if job.guard.begin() {
-                self.commands.push(Command::new(job, channel, &self.env, &self.shared.waker));
+                self.commands.push(Command::new(
+                    job,
+                    channel,
+                    &self.env,
+                    &self.shared.waker,
+                    self.shared.config.keepalive,
+                ));
                 self.advance_at(self.commands.len() - 1, now)?;
                 return Ok(true);
             }
