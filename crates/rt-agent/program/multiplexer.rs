@@ -288,8 +288,9 @@ impl Multiplexer<'_> {
         command.reports |= control.is_readable();
         if control.is_readable() {
             for output in &mut command.outputs {
-                // Written before the report, which comes after it.
-                output.owed = output.owed.max(kernel::held(output.fd).unwrap_or(0));
+                // Written before the report, which comes after it; and the end, which is one more
+                // thing to read.
+                output.owed = output.owed.max(kernel::held(output.fd).unwrap_or(0) + 1);
             }
         }
         for ((output, ready), stream) in
@@ -297,6 +298,14 @@ impl Multiplexer<'_> {
         {
             if ready.is_ready() || output.owed > 0 {
                 output.show((number, stream), host);
+            }
+            // Nothing need be ready for the rest: there may be no end.
+            while output.owed > 0 {
+                let before = output.owed;
+                output.show((number, stream), host);
+                if output.owed == before {
+                    break;
+                }
             }
         }
         let is_in_order = command.outputs.iter().all(|output| output.owed == 0);
@@ -405,7 +414,8 @@ impl Output {
     fn show(&mut self, (command, stream): (u32, Stream), host: &mut Buffer) {
         let most = self.allowed().min(MAX_PAYLOAD);
         if self.fd < 0 || most == 0 || host.room() < RESERVE {
-            self.owed = if self.fd < 0 { 0 } else { self.owed };
+            // The end is not waited for.
+            self.owed = if self.fd < 0 || self.owed == 1 { 0 } else { self.owed };
             return;
         }
         let Some(place) = host.free(PACKET_HEAD + most).get_mut(PACKET_HEAD..PACKET_HEAD + most) else {
