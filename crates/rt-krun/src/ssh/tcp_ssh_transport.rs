@@ -151,7 +151,8 @@ impl TcpSshTransportBuilder {
         self
     }
 
-    /// Sets how long a connection without commands is kept, 5 minutes by default.
+    /// Sets how long a connection without commands is kept, 5 minutes by default. One with an agent
+    /// is kept for a second at least.
     pub fn idle_limit(mut self, limit: Duration) -> Self {
         self.config.idle = limit.min(LONGEST);
         self

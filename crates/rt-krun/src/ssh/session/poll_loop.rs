@@ -48,6 +48,9 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 /// How long a guest may still count a channel after its close, and refuse another one.
 const COUNTED_LIMIT: Duration = Duration::from_secs(1);
 
+/// How long a connection with an agent is kept without a command, at least.
+const LEAST_IDLE: Duration = Duration::from_secs(1);
+
 /// The time between two attempts during that.
 const TRY_AGAIN: Duration = Duration::from_millis(10);
 
@@ -94,7 +97,7 @@ pub(crate) fn run(shared: &SharedSession, connection: Connection) {
         }
         channels.give_up_on_answers(now);
         if channels.is_idle() {
-            let is_over = shared.is_retired() || now >= clock.used + shared.config.idle;
+            let is_over = shared.is_retired() || now >= clock.used + channels.idle_limit();
             if is_over {
                 if shared.close_idle() {
                     break String::from("it was not used any more");
@@ -425,6 +428,13 @@ impl Channels<'_> {
         self.commands.iter().all(Command::is_idle) && self.waiting.is_empty()
     }
 
+    /// Returns how long the connection is kept without a command. A command for an agent holds no
+    /// permit on its way here.
+    fn idle_limit(&self) -> Duration {
+        let least = if self.commands.is_empty() { Duration::ZERO } else { LEAST_IDLE };
+        self.shared.config.idle.max(least)
+    }
+
     /// Returns whether anything that is done here reads the socket.
     fn can_pump(&self) -> bool {
         self.spare.is_some()
@@ -437,7 +447,7 @@ impl Channels<'_> {
     fn timeout(&self, clock: &Clock, now: Instant, is_keepalive_due: bool) -> Duration {
         let config = &self.shared.config;
         let next = if self.is_idle() {
-            clock.used + config.idle
+            clock.used + self.idle_limit()
         } else {
             let asking = clock.heard.max(clock.asked) + config.keepalive;
             let end = clock.heard + config.keepalive * SILENT_INTERVALS;
