@@ -37,6 +37,7 @@ pub(crate) const CASES: &[Case] = &[
     ("krun agents: spawned commands need no thread, and take signals", spawned),
     ("krun agents: a deadline ends what hides from every look", deadline),
     ("krun agents: each user has an agent", users),
+    ("krun agents: when the users of the guest change, another agent serves", changed_users),
     (
         "krun agents: a server that lends an agent its only channel serves commands by more connections",
         one_channel,
@@ -376,6 +377,28 @@ fn users(live: &Live) -> Outcome {
     let root = SshUser::new("root")?;
     assert_eq!(guest.transport.warmth(&guest.sandbox.name, Some(&root)), Some(Warmth::Warm));
     assert_eq!(guest.sshd.log()?.matches("Accepted publickey").count(), 2);
+    Ok(())
+}
+
+fn changed_users(live: &Live) -> Outcome {
+    let guest = warm_guest(live)?;
+    let container = guest.container.as_ref();
+    let tag = fresh_tag();
+    std::thread::scope(|scope| {
+        assert!(sh(container, "true")?.success());
+        let earlier =
+            scope.spawn(move || sh(container, &format!("sleep {tag} & sleep 2; kill $!; echo done")));
+        wait_for_sleepers(tag, 1);
+        let users = guest.sshd.inside("/etc/passwd");
+        let more = std::fs::read_to_string(&users)? + "new:x:4321:4321::/:/bin/sh\n";
+        std::fs::write(&users, more)?;
+        assert_eq!(sh(container, "id -u new")?.stdout, "4321\n");
+        // The agent that was replaced ends what it has begun.
+        assert_eq!(earlier.join().expect("no panic")?.stdout, "done\n");
+        Ok::<_, Problem>(())
+    })?;
+    let agents = || guest.sshd.processes().iter().filter(|entry| entry.name.starts_with(".rt-agent")).count();
+    wait_until("one agent is left", || agents() == 1);
     Ok(())
 }
 

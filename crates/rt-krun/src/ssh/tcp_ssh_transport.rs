@@ -32,7 +32,8 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// Runs commands in guests over SSH, on kept connections.
 ///
 /// A command costs one exchange and the guest's own work. Connections are kept for each container
-/// and user, and several commands share one. More are opened if needed, up to
+/// and user. All commands of an agent share one; on channels, several do. More are opened if
+/// needed, up to
 /// [`CONNECTIONS_PER_GUEST`](crate::CONNECTIONS_PER_GUEST) with
 /// [`CHANNELS_PER_CONNECTION`](crate::CHANNELS_PER_CONNECTION) each; further commands wait. podman
 /// and the resolver are only called when a connection is opened.
