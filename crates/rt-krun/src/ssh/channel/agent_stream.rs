@@ -54,8 +54,8 @@ impl AgentStream {
         !self.is_there || self.multiplexer.is_idle()
     }
 
-    /// Returns whether it is of no more use: it does not answer, or the guest has sent what no agent
-    /// sends.
+    /// Returns whether it is of no more use: it does not answer, or the guest has sent what no
+    /// agent sends.
     pub(crate) fn has_failed(&self) -> bool {
         self.has_failed
     }
@@ -109,6 +109,7 @@ impl AgentStream {
         }
         Ok(moved)
     }
+
     /// A command can be silent for long, but an agent that is asked cannot. It may have been
     /// stopped.
     fn look_for_silence(&mut self, now: Instant) {
