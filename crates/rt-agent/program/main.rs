@@ -4,10 +4,10 @@
 //! `command`, reports how it ends, and ends its process `tree` on request. If the command has a
 //! `terminal`, the supervisor copies between that and the host. In the place of a command, a child
 //! of it can also do a `file_act`. A `rehearsal` of commands comes before the agent's hello.
-//! `wire_format` defines the messages between them and the
-//! host. Where no descriptors can be passed, a `multiplexer` is in the agent's place, and carries
-//! the streams of all commands in the packets of `packet_format`. Only `kernel` makes system calls; it is `unsafe` together with `syscall`, `entry` and
-//! `memory`.
+//! `wire_format` defines the messages between them and the host. Where no descriptors can be
+//! passed, a `multiplexer` is in the agent's place, and carries the streams of all commands in the
+//! packets of `packet_format`. Only `kernel` makes system calls; it is `unsafe` together with
+//! `syscall`, `entry` and `memory`.
 
 #![no_std]
 #![no_main]

@@ -15,7 +15,7 @@ use rustix::net::{
 };
 
 use crate::EncodedRequest;
-use crate::multiplexer::{NewCommand, Queue};
+use crate::link::{Link, NewCommand, Queue};
 use crate::socket::{receive, wait};
 use crate::supervised::Supervised;
 use crate::wire_format::{BEGIN, DESCRIPTORS, FRAME, Hello, VERSION};
@@ -123,15 +123,6 @@ pub struct Agent {
     host_pid: Option<u32>,
 }
 
-/// What connects the host with an agent. The agent ends when the last clone is dropped.
-#[derive(Clone, Debug)]
-pub(crate) enum Link {
-    /// A socket, which passes descriptors.
-    Socket(Arc<OwnedFd>),
-    /// The loop of a [`Multiplexer`](crate::Multiplexer), which decides itself when it ends.
-    Multiplexer(Arc<Queue>),
-}
-
 impl Agent {
     pub(crate) fn multiplexed(queue: Arc<Queue>) -> Self {
         Self { link: Link::Multiplexer(queue), host_pid: None }
@@ -188,8 +179,8 @@ impl Agent {
         let socket = match &self.link {
             Link::Socket(socket) => socket,
             Link::Multiplexer(queue) => {
-                queue.push(NewCommand::new(theirs, request.has_stdin(), streams)?)?;
-                return Ok(supervised);
+                let command = NewCommand::new(theirs, request.has_stdin(), streams)?;
+                return if queue.push(command) { Ok(supervised) } else { Err(AgentError::Gone) };
             }
         };
         let [stdin, stdout, stderr] = streams;

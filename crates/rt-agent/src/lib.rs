@@ -18,8 +18,8 @@
 //!
 //! ```text
 //! host program ─ byte stream ─ agent, MULTIPLEX   in the guest
-//!                                 │ per command: socket, control ─ supervisor
-//!                                 └ pipes: stdin, stdout, stderr ─ the command and its descendants
+//!    per command: socket, control ─ supervisor    forked by agent, adopts orphans
+//!    pipes: stdin, stdout, stderr ─ the command and its descendants
 //! ```
 //!
 //! This crate contains the program (`program/`, built by `build.rs`), the wire format of both
@@ -81,6 +81,7 @@ mod agent;
 mod agent_source;
 mod exec;
 mod file_request;
+mod link;
 mod multiplexer;
 mod orders;
 #[allow(dead_code, reason = "each side uses a part of it")]

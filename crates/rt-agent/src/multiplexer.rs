@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use rt_protocol::sync::{Waker, lock};
+use rt_protocol::sync::Waker;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, ioctl_fionbio, read, write};
+use rustix::io::{Errno, read, write};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use crate::link::{NewCommand, Queue};
 use crate::packet_format::{
     INPUT_WINDOW, MAX_PAYLOAD, MOST_COMMANDS, OUTPUT_WINDOW, OVERDRAFT, PACKET_HEAD, Packet, PacketHead,
     Stream,
@@ -49,64 +49,9 @@ pub struct Multiplexer {
     output: Backlog,
 }
 
-/// Commands that are on their way from other threads to the loop.
-pub(crate) struct Queue {
-    /// `None` once the agent is gone.
-    new: Mutex<Option<Vec<NewCommand>>>,
-    waker: Waker,
-}
-
-/// A command, with the agent's ends of its control socket and its pipes.
-pub(crate) struct NewCommand {
-    control: OwnedFd,
-    stdin: Option<OwnedFd>,
-    outputs: [OwnedFd; 2],
-}
-
-impl NewCommand {
-    pub(crate) fn new(
-        control: OwnedFd,
-        has_stdin: bool,
-        [stdin, stdout, stderr]: [BorrowedFd<'_>; 3],
-    ) -> io::Result<Self> {
-        let stdin = if has_stdin { Some(never_waiting(stdin)?) } else { None };
-        Ok(Self { control, stdin, outputs: [never_waiting(stdout)?, never_waiting(stderr)?] })
-    }
-}
-
-/// A duplicate of a pipe's end. Nothing else uses this end, so all its uses may be told not to
-/// wait.
-fn never_waiting(pipe: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let pipe = pipe.try_clone_to_owned()?;
-    ioctl_fionbio(&pipe, true)?;
-    Ok(pipe)
-}
-
-impl Queue {
-    /// Adds a command.
-    ///
-    /// # Errors
-    /// The agent is gone.
-    pub(crate) fn push(&self, command: NewCommand) -> Result<(), AgentError> {
-        lock(&self.new).as_mut().ok_or(AgentError::Gone)?.push(command);
-        self.waker.wake();
-        Ok(())
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        lock(&self.new).is_some()
-    }
-}
-
 impl fmt::Debug for Multiplexer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Multiplexer").field("commands", &self.commands.len()).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Queue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queue").field("is_open", &self.is_open()).finish_non_exhaustive()
     }
 }
 
@@ -115,7 +60,7 @@ impl Multiplexer {
     /// command.
     pub fn new(waker: Waker) -> Self {
         Self {
-            queue: Arc::new(Queue { new: Mutex::new(Some(Vec::new())), waker }),
+            queue: Arc::new(Queue::new(waker)),
             agent: None,
             waiting: VecDeque::new(),
             commands: BTreeMap::new(),
@@ -133,8 +78,7 @@ impl Multiplexer {
     /// Returns whether it has no commands. One that another thread begins meanwhile has not run if
     /// this is dropped.
     pub fn is_idle(&self) -> bool {
-        let has_new = || lock(&self.queue.new).as_ref().is_some_and(|new| !new.is_empty());
-        self.commands.is_empty() && self.waiting.is_empty() && !has_new()
+        self.commands.is_empty() && self.waiting.is_empty() && !self.queue.has_new()
     }
 
     /// Takes bytes that the agent has sent.
@@ -216,7 +160,7 @@ impl Multiplexer {
 
     /// Tells the agent of new commands, as far as it has room for them.
     fn begin(&mut self) -> bool {
-        self.waiting.extend(lock(&self.queue.new).as_mut().map(std::mem::take).unwrap_or_default());
+        self.waiting.extend(self.queue.take());
         let mut moved = false;
         while self.agent.is_some()
             && self.commands.len() < MOST_COMMANDS
@@ -257,7 +201,7 @@ impl Multiplexer {
 
 impl Drop for Multiplexer {
     fn drop(&mut self) {
-        lock(&self.queue.new).take();
+        self.queue.close();
         let sent = self.output.pushed - self.output.bytes().len() as u64;
         for command in self.commands.values_mut() {
             command.lose(sent);

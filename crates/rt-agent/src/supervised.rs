@@ -12,7 +12,7 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};
 
-use crate::agent::Link;
+use crate::link::Link;
 use crate::orders::{CommandOrders, Outbox};
 use crate::progress::Progress;
 use crate::socket::{receive, wait};

@@ -1,4 +1,4 @@
-//! An agent on this machine, by a socket or behind a stream, and short ways to run commands with it.
+//! An agent on this machine, by a socket or behind a stream, and short ways to run commands.
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};

@@ -24,11 +24,9 @@ pub(crate) struct AgentStream {
     has_failed: bool,
     /// The silence after which the agent is asked whether it still serves.
     interval: Duration,
-    /// When it last sent something, or when it got its first command.
-    heard: Instant,
+    /// When it last sent something, or when it got its first command; `None` without commands.
+    heard: Option<Instant>,
     is_asked: bool,
-    /// It had no command at the last step.
-    was_unused: bool,
 }
 
 impl AgentStream {
@@ -38,9 +36,8 @@ impl AgentStream {
             is_there: false,
             has_failed: false,
             interval,
-            heard: Instant::now(),
+            heard: None,
             is_asked: false,
-            was_unused: true,
         }
     }
 
@@ -67,7 +64,7 @@ impl AgentStream {
     /// Returns when it is to be asked, or given up.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let intervals = if self.is_asked { SILENT_INTERVALS } else { 1 };
-        (!self.is_unused()).then(|| self.heard + self.interval * intervals)
+        Some(self.heard? + self.interval * intervals)
     }
 
     /// Takes bytes of its stdout.
@@ -75,7 +72,7 @@ impl AgentStream {
         if self.has_failed || bytes.is_empty() {
             return;
         }
-        (self.heard, self.is_asked) = (now, false);
+        (self.heard, self.is_asked) = (self.heard.and(Some(now)), false);
         if let Err(error) = self.multiplexer.receive(bytes) {
             tracing::debug!(target: "rt_krun", %error, "an agent is given up");
             self.has_failed = true;
@@ -89,11 +86,7 @@ impl AgentStream {
         guard: &JobGuard,
         now: Instant,
     ) -> Result<bool, Refusal> {
-        if self.was_unused {
-            (self.heard, self.is_asked) = (now, false);
-        }
         let mut moved = self.multiplexer.advance();
-        self.was_unused = self.is_unused();
         if !self.is_there {
             let Some(agent) = self.multiplexer.agent().cloned() else { return Ok(moved) };
             self.is_there = true;
@@ -113,11 +106,12 @@ impl AgentStream {
     /// A command can be silent for long, but an agent that is asked cannot. It may have been
     /// stopped.
     fn look_for_silence(&mut self, now: Instant) {
-        let silent = now.saturating_duration_since(self.heard);
-        if self.is_unused() || silent < self.interval {
+        if self.is_unused() {
+            (self.heard, self.is_asked) = (None, false);
             return;
         }
-        if !std::mem::replace(&mut self.is_asked, true) {
+        let silent = now.saturating_duration_since(*self.heard.get_or_insert(now));
+        if silent >= self.interval && !std::mem::replace(&mut self.is_asked, true) {
             self.multiplexer.ask();
         }
         if silent >= self.interval * SILENT_INTERVALS {
