@@ -60,7 +60,7 @@
 //!
 //! ## By an agent
 //!
-//! The first command of a user sends a static program of 30 KB to the guest, on a channel. A script
+//! The first command of a user sends a static program of 36 KB to the guest, on a channel. A script
 //! writes it to a file of that user alone, in the first of `/run`, `/dev/shm`, `/tmp` and the home
 //! that may execute it, and becomes the program, which removes the file. From then on this one
 //! channel carries the streams of all commands of the user, in packets. A command costs one
