@@ -249,13 +249,20 @@ fn stopped_client(live: &Live) -> Outcome {
     for round in 0..100 {
         let token = format!("stopped-{round}-");
         let request = ExecRequest::new(["sh", "-c", &format!(": {token}; sleep 1000")])?;
+        let deadline = sandbox.allow(DEADLINE)?;
         let error = std::thread::scope(|scope| {
             let call = scope
-                .spawn(|| sandbox.container.exec(&request, &Until::after(DEADLINE)).expect_err("a timeout"));
+                .spawn(|| sandbox.container.exec(&request, &Until::after(deadline)).expect_err("a timeout"));
+            // Known before the record is there: to look for them takes longer than podman takes
+            // from the record to conmon.
+            let mut clients = Vec::new();
+            while clients.is_empty() && !call.is_finished() {
+                clients = find(true, &[&token]);
+            }
             while records() == 0 && !call.is_finished() {
                 std::thread::sleep(Duration::from_micros(100));
             }
-            for client in find(true, &[&token]) {
+            for client in clients {
                 send(client, Signal::STOP);
             }
             std::thread::sleep(Duration::from_millis(300));
