@@ -29,7 +29,7 @@ use crate::live::Live;
 pub type Bench = (&'static str, fn(&Live) -> Outcome<Row>);
 
 /// All of them.
-pub const BENCHES: [Bench; 39] = [
+pub const BENCHES: [Bench; 41] = [
     ("podman-exec-warm", warm::measure),
     ("podman-exec-warm-socket", warm::measure_socket),
     ("podman-exec-warm-fork", warm::measure_fork),
@@ -60,6 +60,8 @@ pub const BENCHES: [Bench; 39] = [
     ("krun-exec-russh", krun::exec::measure_russh),
     ("krun-exec-ssh2", krun::exec::measure_ssh2),
     ("krun-exec-threads", krun::exec::measure_at_once),
+    ("krun-stdio-out-warm", krun::stdio::measure_out_warm),
+    ("krun-stdio-in-warm", krun::stdio::measure_in_warm),
     ("krun-stdio-out-ssh2", krun::stdio::measure_out_ssh2),
     ("krun-stdio-out-ssh", krun::stdio::measure_out_ssh),
     ("krun-stdio-in-ssh2", krun::stdio::measure_in_ssh2),

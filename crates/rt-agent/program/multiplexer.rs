@@ -360,24 +360,29 @@ impl Ends {
 impl Input {
     /// Takes bytes of the host. `None` if it has sent more than it may.
     fn take(&mut self, payload: &[u8], buffer: &mut Buffer) -> Option<()> {
-        // Those that nobody reads any more are dropped.
-        (self.fd < 0 || buffer.push(payload)).then_some(())
+        if self.fd < 0 {
+            // Nobody reads them any more.
+            return Some(());
+        }
+        // What the command takes at once is not copied. An error is seen by the next write too.
+        let given = if buffer.is_empty() { kernel::write(self.fd, payload).unwrap_or(0) } else { 0 };
+        self.taken += given;
+        buffer.push(payload.get(given..)?).then_some(())
     }
 
     /// Gives the command what it takes, and the host credit for that. Returns false if the command
     /// reads no more.
     fn give(&mut self, buffer: &mut Buffer, (command, stream): (u32, Stream), host: &mut Buffer) -> bool {
-        if self.fd < 0 || buffer.is_empty() {
-            return true;
-        }
-        let before = buffer.bytes().len();
-        let given = buffer.drain(self.fd);
-        self.taken += before - buffer.bytes().len();
-        if let Err(errno) = given
-            && errno != Errno::AGAIN
-        {
-            buffer.clear();
-            return false;
+        if self.fd >= 0 && !buffer.is_empty() {
+            let before = buffer.bytes().len();
+            let given = buffer.drain(self.fd);
+            self.taken += before - buffer.bytes().len();
+            if let Err(errno) = given
+                && errno != Errno::AGAIN
+            {
+                buffer.clear();
+                return false;
+            }
         }
         if self.taken >= CREDIT_STEP {
             say(host, command, Packet::Credit(stream, self.taken as u32));

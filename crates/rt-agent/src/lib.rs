@@ -52,7 +52,7 @@
 //! - A command that is given up before it has begun is withdrawn by an exchange with the agent. If
 //!   the agent does not answer within a second, the command counts as begun.
 //! - At most 200 commands of an agent run at once; the others wait.
-//! - Of what a command leaves unread of its stdin, up to 128 KiB have left the host.
+//! - Of what a command leaves unread of its stdin, up to 192 KiB have left the host.
 //! - The agent's file lies in the guest until the agent has started, and removes itself then.
 //!
 //! # Limitations

@@ -25,7 +25,7 @@ pub(crate) const MAX_PAYLOAD: usize = 32 << 10;
 pub(crate) const MOST_COMMANDS: usize = 200;
 
 /// How many bytes of stdin, and of the control socket, a new command may be sent.
-pub(crate) const INPUT_WINDOW: usize = 64 << 10;
+pub(crate) const INPUT_WINDOW: usize = 128 << 10;
 /// How many bytes of stdout, and of stderr, a new command may send.
 pub(crate) const OUTPUT_WINDOW: usize = 256 << 10;
 /// How many bytes more of each it may send before a report: a report comes after the output that

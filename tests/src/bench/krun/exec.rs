@@ -33,9 +33,7 @@ const AT_ONCE: (u32, u32) = (200, 16);
 
 pub(crate) fn measure_warm(live: &Live) -> Outcome<Row> {
     let guest = warm_guest(live)?;
-    let transport = transport_to(guest.sshd.address(), guest.identity.private());
-    let transport = transport.exec_path(ExecPath::Cold).build();
-    let channels = KrunRuntime::on(live.runtime.clone(), Arc::new(transport));
+    let channels = channels_of(live, &guest);
     let rounds = against(&guest, IN_A_ROW, || run_true(&channels, &guest.sandbox.name, IN_A_ROW))?;
     Ok(row("krun-exec-warm", "one command by an agent in the guest, and one on a channel", 2.5, &rounds))
 }
@@ -48,8 +46,14 @@ pub(crate) fn measure_warm_ssh(live: &Live) -> Outcome<Row> {
     Ok(row("krun-exec-warm-ssh", "one command by an agent in the guest, and one `ssh`", 150.0, &rounds))
 }
 
-/// A guest whose commands go by an agent, or fail. All other rows are on channels.
-fn warm_guest(live: &Live) -> Outcome<LoopbackGuest<'_>> {
+/// The same guest, on channels.
+pub(super) fn channels_of(live: &Live, guest: &LoopbackGuest<'_>) -> KrunRuntime {
+    let transport = transport_to(guest.sshd.address(), guest.identity.private());
+    KrunRuntime::on(live.runtime.clone(), Arc::new(transport.exec_path(ExecPath::Cold).build()))
+}
+
+/// A guest whose commands go by an agent, or fail. All rows but those of its kind are on channels.
+pub(super) fn warm_guest(live: &Live) -> Outcome<LoopbackGuest<'_>> {
     let warm = |builder: TcpSshTransportBuilder| builder.exec_path(ExecPath::Warm);
     LoopbackGuest::start_through(live, Settings::default(), |sshd| Ok(sshd.address()), warm)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rt_protocol::{ContainerName, ContainerRuntime, ExecRequest, ExecStdio, Sink, Source, Until};
 use tempfile::NamedTempFile;
 
+use super::exec::{channels_of, warm_guest};
 use super::ssh_config::{GUEST, SshConfig};
 use super::ssh2_session::Ssh2Session;
 use crate::bench::outcome::Outcome;
@@ -24,8 +25,30 @@ const ROUNDS: u32 = 5;
 /// libssh2 alone keeps this part of our throughput at most.
 const AGAINST_LIBSSH2: Target = Target::Ratio(0.95);
 
+/// An agent keeps this part of a channel's throughput at least.
+const AGAINST_CHANNEL: Target = Target::Ratio(0.8);
+
 /// What reads everything.
 const READER: &str = "cat >/dev/null";
+
+pub(crate) fn measure_out_warm(live: &Live) -> Outcome<Row> {
+    let guest = warm_guest(live)?;
+    let channels = channels_of(live, &guest);
+    let ours = |()| read(&guest.runtime, &guest.sandbox.name);
+    let rounds = in_turns(ROUNDS, || Ok(()), ours, |()| read(&channels, &guest.sandbox.name))?;
+    let what = "1 GiB of stdout into a pipe by an agent in the guest, and on a channel";
+    Ok(Row::of("krun-stdio-out-warm", what, Unit::Seconds, AGAINST_CHANNEL, &rounds))
+}
+
+pub(crate) fn measure_in_warm(live: &Live) -> Outcome<Row> {
+    let guest = warm_guest(live)?;
+    let channels = channels_of(live, &guest);
+    let file = input()?;
+    let ours = |()| write(&guest.runtime, &guest.sandbox.name, &file);
+    let rounds = in_turns(ROUNDS, || Ok(()), ours, |()| write(&channels, &guest.sandbox.name, &file))?;
+    let what = "512 MiB of stdin from a file by an agent in the guest, and on a channel";
+    Ok(Row::of("krun-stdio-in-warm", what, Unit::Seconds, AGAINST_CHANNEL, &rounds))
+}
 
 pub(crate) fn measure_out_ssh2(live: &Live) -> Outcome<Row> {
     let guest = LoopbackGuest::start(live, Settings::default())?;
