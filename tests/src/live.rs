@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rt_podman::{ExecPath, PodmanRuntime, PodmanRuntimeBuilder};
 use rt_protocol::{Image, ImageRef, Result, Until};
+use rustix::fs::{Access, access};
 
 use crate::busybox_image;
 use crate::ssh_lab::machine_parts::MachineParts;
@@ -67,7 +68,7 @@ impl Live {
                 bare_image: ImageRef::new("localhost/rt-test:bare")?,
                 // The name of the mode is `cargo xtask`'s.
                 has_cgroups: std::env::var("RT_LIVE_MODE").is_ok_and(|mode| mode != "nocgroups")
-                    && (rustix::process::geteuid().is_root() || has_version_2()),
+                    && (rustix::process::geteuid().is_root() || may_make_cgroups()),
                 sshd: part("SSHD").map(|[sshd]| sshd),
                 machine: part("MACHINE").map(|[qemu, kernel, modules]| MachineParts {
                     qemu,
@@ -181,9 +182,15 @@ pub(crate) fn exec_path() -> ExecPath {
     chosen_exec_path().unwrap_or(ExecPath::Cold)
 }
 
-/// Returns whether cgroups of version 2 are mounted; only root can use those of version 1.
-fn has_version_2() -> bool {
-    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+/// Returns whether a user other than root may make cgroups here: below its own one of version 2, if
+/// that was delegated to it.
+fn may_make_cgroups() -> bool {
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/"));
+    own.is_some_and(|own| {
+        let place = Path::new("/sys/fs/cgroup").join(own);
+        place.join("cgroup.controllers").exists() && access(&place, Access::WRITE_OK).is_ok()
+    })
 }
 
 /// The files of a part of the environment, one on each line, or why it is not there.
